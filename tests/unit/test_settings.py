@@ -1,0 +1,134 @@
+from typing import Any
+
+import pytest
+
+from pulumi_cf_invoice import Credentials, SettingsError
+from pulumi_cf_invoice.errors import CredentialsMissing
+from pulumi_cf_invoice.settings import Settings, resolve
+
+ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
+TOKEN = {"CLOUDFLARE_API_TOKEN": "env-token"}
+
+
+def settle(
+    account_id: Any = ACCOUNT,
+    credentials: dict[str, Any] | None = None,
+    config: dict[str, str] | None = None,
+    environment: dict[str, str] | None = None,
+) -> Settings:
+    return resolve(
+        account_id,
+        credentials,
+        config=(config or {}).get,
+        environment=TOKEN if environment is None else environment,
+    )
+
+
+def test_the_first_source_with_credentials_decides() -> None:
+    config = {"cf-invoice:apiToken": "ours", "cloudflare:apiToken": "theirs"}
+    argument = settle(credentials={"api_token": "argument"}, config=config)
+    assert argument.authentication.headers == {"Authorization": "Bearer argument"}
+    assert settle(config=config).authentication.identity == ("ours",)
+    del config["cf-invoice:apiToken"]
+    assert settle(config=config).authentication.identity == ("theirs",)
+    assert settle(config={"cloudflare:apiToken": " "}).authentication.identity == ("env-token",)
+
+
+def test_an_email_with_key_is_sent_as_the_older_pair() -> None:
+    settings = settle(credentials={"email": "a@b.c", "api_key": "key"})
+    assert settings.authentication.headers == {"X-Auth-Email": "a@b.c", "X-Auth-Key": "key"}
+
+
+@pytest.mark.parametrize(
+    ("credentials", "message"),
+    [
+        ({"api_token": "t", "api_key": "k"}, "keep one kind"),
+        ({"api_token": "t", "email": "e"}, "keep one kind"),
+        ({"email": "a@b.c"}, "no api_key"),
+        ({"api_key": "s3cret"}, "no email"),
+        ({"api_token": "s3cret\nline"}, "copied with a line break"),
+        ({"api_token": "s3crét"}, "printable ASCII"),
+    ],
+)
+def test_credentials_that_cannot_work_are_refused_without_printing_them(
+    credentials: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SettingsError, match=message) as refused:
+        settle(credentials=credentials)
+    assert "s3cr" not in str(refused.value)
+
+
+def test_no_credentials_says_how_to_give_them() -> None:
+    with pytest.raises(CredentialsMissing, match=f"{ACCOUNT}.*CLOUDFLARE_API_TOKEN"):
+        settle(environment={})
+
+
+@pytest.mark.parametrize(
+    ("account_id", "message"),
+    [
+        ("", "empty"),
+        (7, "not int"),
+        ("zz3e105f4ecef8ad9ca31a8372d0c353", "32 hex digits"),
+        ("short", "'short' is no account ID"),
+    ],
+)
+def test_a_malformed_account_is_refused(account_id: Any, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        settle(account_id)
+
+
+def test_the_account_comes_from_argument_config_then_environment() -> None:
+    others = {"cf-invoice:accountId": "a" * 32}, {**TOKEN, "CLOUDFLARE_ACCOUNT_ID": "B" * 32}
+    assert settle(ACCOUNT.upper(), None, *others).account_id == ACCOUNT
+    assert settle(None, None, *others).account_id == "a" * 32
+    assert settle(None, None, {}, others[1]).account_id == "b" * 32
+    with pytest.raises(SettingsError, match="no account ID"):
+        settle(None)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://api.example.com",
+        "ftp://127.0.0.1",
+        "https://user:pw@example.com",
+        "example.com",
+        "https://example.com/?a=1",
+        "http://127.0.0.1.example.com",
+        "http://[::1",
+    ],
+)
+def test_a_base_url_that_is_not_safe_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match="base URL"):
+        settle(config={"cf-invoice:baseUrl": url})
+
+
+def test_loopback_and_https_base_urls_are_taken() -> None:
+    for url in ("http://127.0.0.1:1/x", "http://localhost:1", "http://[::1]:1", "https://a.b"):
+        assert settle(config={"cloudflare:baseUrl": url + "/"}).base_url == url
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "ten", "nan", "inf", "4000"])
+def test_a_timeout_that_is_no_bound_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="timeout"):
+        settle(config={"cf-invoice:timeout": text})
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"api_token": ""},
+        {"api_token": "s3cret", "email": "e"},
+        {"api_key": "s3cret"},
+    ],
+)
+def test_credentials_refuses_wrong_combinations(arguments: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError) as refused:
+        Credentials(**arguments)
+    assert "s3cret" not in str(refused.value)
+
+
+def test_no_repr_shows_a_credential() -> None:
+    assert "s3cret" not in repr(Credentials(api_token="s3cret"))
+    assert "s3cret" not in repr(settle(credentials={"api_token": "s3cret"}))
