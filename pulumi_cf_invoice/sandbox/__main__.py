@@ -1,0 +1,87 @@
+"""Starts the sandbox: ``python -m pulumi_cf_invoice.sandbox``."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timezone
+
+_EXTRA = "pip install 'pulumi-cf-invoice[sandbox]'"
+_EPILOG = """\
+example:
+  python -m pulumi_cf_invoice.sandbox --port 8787 --now 2026-09-15T12:00:00Z
+
+while it runs, another program can move the figure or break the API:
+  curl -X PUT http://127.0.0.1:8787/sandbox -d '{"amount_due": 20001}'
+  curl -X PUT http://127.0.0.1:8787/sandbox -d '{"fault": "http-503"}'
+  curl -X PUT http://127.0.0.1:8787/sandbox -d '{"fault": null, "amount_due": null}'
+"""
+
+
+def main() -> int:
+    """Run the command; returns its exit code."""
+    try:
+        from pulumi_cf_invoice import sandbox
+    except ModuleNotFoundError as error:
+        print(f"the sandbox needs {error.name}: {_EXTRA}", file=sys.stderr)
+        return 2
+    arguments = _parser(sandbox.SCENARIOS, sandbox.FAULTS).parse_args()
+    if arguments.list:
+        _list(sandbox.SCENARIOS, sandbox.FAULTS)
+        return 0
+    try:
+        server = sandbox.Sandbox(
+            arguments.scenario, arguments.fault, port=arguments.port, now=arguments.now
+        )
+    except OSError as error:
+        print(
+            f"cannot listen on port {arguments.port}: {os.strerror(error.errno or 0)}",
+            file=sys.stderr,
+        )
+        return 2
+    # uvicorn stops cleanly on both signals and then raises them again, which would be a traceback.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    print(f"export CLOUDFLARE_BASE_URL={server.base_url}")
+    print("export CLOUDFLARE_API_TOKEN=sandbox-token", flush=True)
+    print(
+        f"Serving the scenario {arguments.scenario!r}; any account of 32 hex digits will do: "
+        "pulumi config set cf-invoice:accountId 023e105f4ecef8ad9ca31a8372d0c353\n"
+        "Ctrl-C stops.",
+        file=sys.stderr,
+        flush=True,
+    )
+    server.serve()
+    return 0
+
+
+def _parser(scenarios: Iterable[str], faults: Iterable[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pulumi_cf_invoice.sandbox",
+        description="A local stand-in for Cloudflare's AI Gateway billing API.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--scenario", default="usual", choices=scenarios, metavar="NAME")
+    parser.add_argument("--fault", choices=faults, metavar="NAME", help="what goes wrong")
+    parser.add_argument("--port", type=int, default=8787, help="0 for a free one (default: 8787)")
+    parser.add_argument("--now", type=_instant, help="fix the clock, in ISO 8601")
+    parser.add_argument("--list", action="store_true", help="list scenarios and faults, and stop")
+    return parser
+
+
+def _instant(text: str) -> datetime:
+    instant = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return instant if instant.tzinfo else instant.replace(tzinfo=timezone.utc)
+
+
+def _list(*groups: Mapping[str, object]) -> None:
+    for title, group in zip(("scenarios", "faults"), groups, strict=True):
+        print(f"{title}:")
+        for name, item in group.items():
+            print(f"  {name:<21} {getattr(item, 'description', '')}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,172 @@
+"""The invoices that the sandbox can answer with, as the API's ``result``."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Month:
+    """The billing period, a calendar month in UTC, in Unix seconds."""
+
+    start: int
+    end: int
+
+    @classmethod
+    def of(cls, now: datetime) -> "Month":
+        """The month that *now* is in."""
+        first = now.astimezone(timezone.utc).replace(
+            day=1, hour=0, minute=0, second=0, microsecond=0
+        )
+        following = first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
+        return cls(int(first.timestamp()), int(following.timestamp()))
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """
+    A made-up account.
+
+    ``build`` makes its invoice for a month and the how-manieth call this is, from 0.
+    ``in_contract`` tells whether the answer keeps to the contract as published today.
+    """
+
+    description: str
+    build: Callable[[Month, int], Result]
+    in_contract: bool = True
+
+
+def _line(
+    month: Month,
+    description: str | None,
+    amount: int,
+    *,
+    currency: str = "usd",
+    quantity: float = 1,
+    unit: str | None = None,
+    **more: Any,
+) -> Result:
+    return {
+        "description": description,
+        "amount": amount,
+        "currency": currency,
+        "quantity": quantity,
+        "period": {"start": month.start, "end": month.end},
+        "pricing": {"unit_amount_decimal": unit},
+        **more,
+    }
+
+
+def _invoice(
+    month: Month, lines: list[Result], *, tax: int = 0, status: str = "draft", **more: Any
+) -> Result:
+    credits = sum(c["amount"] for line in lines for c in line.get("pretax_credit_amounts") or [])
+    due = sum(line["amount"] for line in lines) - credits + tax
+    return {
+        "id": "upcoming_in_1QxBars",
+        "amount_due": due,
+        "amount_paid": 0,
+        "amount_remaining": due,
+        "currency": lines[0]["currency"] if lines else "usd",
+        "period_start": month.start,
+        "period_end": month.end,
+        "status": status,
+        "invoice_lines": lines,
+        **more,
+    }
+
+
+def _discount(amount: int) -> Result:
+    return {"amount": amount, "type": "discount", "discount": "di_1"}
+
+
+def _balance(amount: int) -> Result:
+    kind = "credit_balance_transaction"
+    return {"amount": amount, "type": kind, kind: "cbt_1"}
+
+
+def _usual(month: Month, call: int) -> Result:
+    return _invoice(
+        month,
+        [
+            _line(month, "anthropic/claude-haiku", 1367),
+            _line(
+                month,
+                "openai/gpt-5.5",
+                19287,
+                quantity=154296000,
+                unit="0.000125",
+                pretax_credit_amounts=[_balance(1800), _discount(8)],
+            ),
+        ],
+    )
+
+
+def _moving(month: Month, call: int) -> Result:
+    usual = _usual(month, call)
+    usual["invoice_lines"][0]["amount"] += 27 * call
+    return _invoice(month, usual["invoice_lines"])
+
+
+def _no_usage(month: Month, call: int) -> Result:
+    return _invoice(month, [])
+
+
+def _yen(month: Month, call: int) -> Result:
+    return _invoice(month, [_line(month, "openai/gpt-5.5", 1900, currency="jpy", unit="1.9")])
+
+
+def _dinar(month: Month, call: int) -> Result:
+    return _invoice(month, [_line(month, "openai/gpt-5.5", 57125, currency="kwd", unit="0.5")])
+
+
+def _ten_thousand_lines(month: Month, call: int) -> Result:
+    names = (f"provider-{n % 40:02}/model-{n:05}" for n in range(10_000))
+    lines = [
+        _line(month, name, 100 + n % 977, quantity=1000 + n, unit="0.000125")
+        for n, name in enumerate(names)
+    ]
+    return _invoice(month, lines)
+
+
+def _void(month: Month, call: int) -> Result:
+    return {**_usual(month, call), "status": "void", "amount_due": 0, "amount_remaining": 0}
+
+
+def _nulls(month: Month, call: int) -> Result:
+    lines = [
+        _line(month, None, 500),
+        _line(month, None, 250, unit="0.25", quantity=1000.5),
+        _line(month, "openai/gpt-5.5", 100, pretax_credit_amounts=[]),
+    ]
+    return _invoice(month, lines)
+
+
+def _future(month: Month, call: int) -> Result:
+    lines = [_line(month, "openai/gpt-6", 4200, region="weur", tier={"name": "batch"})]
+    return _invoice(month, lines, status="scheduled", tax=42, automatic_tax={"enabled": True})
+
+
+def _credits_exceed_usage(month: Month, call: int) -> Result:
+    lines = [_line(month, "openai/gpt-5.5", 1000, pretax_credit_amounts=[_balance(2500)])]
+    return _invoice(month, lines)
+
+
+SCENARIOS: dict[str, Scenario] = {
+    "usual": Scenario("a usual month: two models, credits, $188.46 due", _usual),
+    "no-usage": Scenario("no usage yet: no lines, nothing due", _no_usage),
+    "yen": Scenario("a currency without decimals: ¥1,900", _yen),
+    "dinar": Scenario("a currency with three decimals: KWD 57.125", _dinar),
+    "ten-thousand-lines": Scenario("10,000 lines", _ten_thousand_lines),
+    "void": Scenario("a void invoice", _void),
+    "nulls": Scenario("null descriptions and prices, a quantity with a fraction", _nulls),
+    "future": Scenario("fields and a status that nobody knows yet", _future, in_contract=False),
+    "moving": Scenario("the usual month, $0.27 more on each call", _moving),
+    "credits-exceed-usage": Scenario(
+        "credits larger than usage: $15.00 owed", _credits_exceed_usage
+    ),
+}
+"""The scenarios by name."""

@@ -1,0 +1,214 @@
+"""The sandbox's server: the API's one path, its state, and a handle to run it in a thread."""
+
+import asyncio
+import json
+import random
+import socket
+import ssl
+import threading
+from datetime import datetime, timezone
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from pulumi_cf_invoice.sandbox.faults import FAULTS, RAY_ID, refusal
+from pulumi_cf_invoice.sandbox.scenarios import SCENARIOS, Month, Result
+
+TOKEN = "sandbox-token"
+EMAIL, KEY = "sandbox@example.com", "sandbox-key"
+PATH = "/client/v4/accounts/{account_id}/ai-gateway/billing/invoice-preview"
+
+
+class Sandbox:
+    """
+    A running sandbox; use it as a context manager.
+
+    ``base_url`` is what programs are pointed at. Everything about the answers can be set while it
+    runs: ``scenario``, ``fault``, ``accounts`` (account ID to the name of its own scenario),
+    ``amount_due`` (moves the figure, in minor units), ``fail_times`` (a fault for that many
+    requests only) and ``shuffle`` (lines in another order each time). ``requests`` are the account
+    IDs that were asked for, in order. ``now`` fixes the clock that decides the month.
+
+    Takes the API token ``sandbox-token``, or the e-mail ``sandbox@example.com`` with the key
+    ``sandbox-key``.
+    """
+
+    def __init__(
+        self,
+        scenario: str = "usual",
+        fault: str | None = None,
+        *,
+        port: int = 0,
+        now: datetime | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.accounts: dict[str, str] = {}
+        self.amount_due: int | None = None
+        self.fail_times: int | None = None
+        self.shuffle = False
+        self.requests: list[str] = []
+        self._now = now
+        self.scenario = scenario
+        self.fault = fault
+        self._socket = socket.create_server(("127.0.0.1", port))
+        scheme = "https" if tls else "http"
+        self.base_url = f"{scheme}://127.0.0.1:{self._socket.getsockname()[1]}/client/v4"
+        self._server = uvicorn.Server(_config(self, tls))
+
+    @property
+    def scenario(self) -> str:
+        """The scenario of accounts without one of their own. Raises ValueError when unknown."""
+        return self._scenario
+
+    @scenario.setter
+    def scenario(self, name: str) -> None:
+        _require(name, SCENARIOS, "scenario")
+        self._scenario = name
+
+    @property
+    def fault(self) -> str | None:
+        """What goes wrong now, if anything. Raises ValueError when unknown."""
+        return self._fault
+
+    @fault.setter
+    def fault(self, name: str | None) -> None:
+        if name is not None:
+            _require(name, FAULTS, "fault")
+        self._fault = name
+
+    def serve(self) -> None:
+        """Serve in this thread until interrupted."""
+        self._server.run([self._socket])
+
+    def __enter__(self) -> "Sandbox":
+        self._thread = threading.Thread(target=self.serve, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = self._server.force_exit = True
+        self._thread.join()
+        self._socket.close()
+
+    def take_fault(self) -> str | None:
+        """The fault that the next request meets; counts it."""
+        if self.fault is None or self.fail_times == 0:
+            return None
+        if self.fail_times is not None:
+            self.fail_times -= 1
+        return self.fault
+
+    def answer(self, account_id: str) -> dict[str, Any]:
+        """A healthy answer for *account_id*, in the API's envelope."""
+        scenario = SCENARIOS[self.accounts.get(account_id, self.scenario)]
+        now = self._now or datetime.now(timezone.utc)
+        call = self.requests.count(account_id) - 1
+        result: Result = scenario.build(Month.of(now), max(call, 0))
+        if self.amount_due is not None:
+            result |= {"amount_due": self.amount_due, "amount_remaining": self.amount_due}
+        if self.shuffle:
+            random.shuffle(result["invoice_lines"])
+        return {"success": True, "errors": [], "messages": [], "result": result}
+
+    def state(self) -> dict[str, Any]:
+        """What the control path shows."""
+        return {
+            "scenario": self.scenario,
+            "fault": self.fault,
+            "amount_due": self.amount_due,
+            "requests": len(self.requests),
+        }
+
+
+def _require(name: str, known: dict[str, Any], kind: str) -> None:
+    if name not in known:
+        raise ValueError(f"no {kind} {name!r}; there are: {', '.join(known)}")
+
+
+def _config(sandbox: Sandbox, tls: ssl.SSLContext | None) -> uvicorn.Config:
+    config = uvicorn.Config(
+        _app(sandbox),
+        http=_protocol(sandbox),
+        log_config=None,
+        log_level="critical",
+        lifespan="off",
+    )
+    config.load()
+    config.ssl = tls
+    return config
+
+
+def _protocol(sandbox: Sandbox) -> type[asyncio.Protocol]:
+    class Protocol(H11Protocol):
+        """HTTP as it should be, unless the fault of the moment is one of the wire."""
+
+        def data_received(self, data: bytes) -> None:
+            fault = sandbox.fault
+            wire = FAULTS[fault].wire if fault else None
+            if wire is None or b"/accounts/" not in data or sandbox.fail_times == 0:
+                super().data_received(data)
+                return
+            sandbox.take_fault()
+            sandbox.requests.append(data.split(b"/accounts/")[1].split(b"/")[0].decode())
+            wire(self.transport)
+
+    return Protocol
+
+
+def _app(sandbox: Sandbox) -> Starlette:
+    async def invoice_preview(request: Request) -> Response:
+        account_id = request.path_params["account_id"]
+        sandbox.requests.append(account_id)
+        response = _respond(sandbox, request, account_id)
+        response.headers["cf-ray"] = RAY_ID
+        return response
+
+    async def control(request: Request) -> Response:
+        if request.method == "GET":
+            return JSONResponse(sandbox.state())
+        try:
+            _set(sandbox, await request.json())
+        except (ValueError, TypeError) as error:
+            return JSONResponse({"error": str(error)}, 400)
+        return JSONResponse(sandbox.state())
+
+    async def not_found(request: Request, error: Exception) -> Response:
+        return refusal(404, 7003, f"Could not route to {request.url.path}")
+
+    routes = [Route(PATH, invoice_preview), Route("/sandbox", control, methods=["GET", "PUT"])]
+    return Starlette(routes=routes, exception_handlers={404: not_found})
+
+
+def _respond(sandbox: Sandbox, request: Request, account_id: str) -> Response:
+    fault = sandbox.take_fault()
+    respond = FAULTS[fault].respond if fault else None
+    if respond is not None:
+        return respond(request, sandbox.answer(account_id))
+    if not _is_authentic(request):
+        return refusal(403, 10000, "Authentication error")
+    # Starlette's own JSONResponse refuses nothing less, but escapes nothing either.
+    return Response(json.dumps(sandbox.answer(account_id)), media_type="application/json")
+
+
+def _is_authentic(request: Request) -> bool:
+    sent = request.headers
+    pair = (sent.get("x-auth-email"), sent.get("x-auth-key"))
+    return sent.get("authorization") == f"Bearer {TOKEN}" or pair == (EMAIL, KEY)
+
+
+def _set(sandbox: Sandbox, changes: Any) -> None:
+    if not isinstance(changes, dict):
+        raise ValueError("send an object with scenario, fault or amount_due")
+    unknown = set(changes) - {"scenario", "fault", "amount_due"}
+    if unknown:
+        raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
+    due = changes.get("amount_due")
+    if due is not None and type(due) is not int:
+        raise ValueError("amount_due is a whole number of minor units, or null")
+    for name, value in changes.items():
+        setattr(sandbox, name, value)

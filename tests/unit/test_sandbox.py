@@ -1,0 +1,115 @@
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jsonschema
+import pytest
+import yaml
+
+from pulumi_cf_invoice.sandbox import SCENARIOS, Sandbox
+
+ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
+CONTRACT = Path(__file__).parents[1] / "contract" / "invoice-preview.openapi.yaml"
+TOKEN = {"Authorization": "Bearer sandbox-token"}
+COMMAND = [sys.executable, "-m", "pulumi_cf_invoice.sandbox"]
+
+
+def ask(sandbox: Sandbox, headers: dict[str, str] = TOKEN) -> httpx.Response:
+    url = f"{sandbox.base_url}/accounts/{ACCOUNT}/ai-gateway/billing/invoice-preview"
+    return httpx.get(url, headers=headers, trust_env=False)
+
+
+def validate(answer: Any, schema: str) -> None:
+    contract = yaml.safe_load(CONTRACT.read_text())
+    document = {"$ref": f"#/components/schemas/{schema}", **contract}
+    jsonschema.Draft202012Validator(document).validate(answer)
+
+
+@pytest.mark.parametrize("name", [n for n, s in SCENARIOS.items() if s.in_contract])
+def test_a_healthy_answer_keeps_to_the_contract(sandbox: Sandbox, name: str) -> None:
+    sandbox.scenario = name
+    validate(ask(sandbox).json(), "InvoicePreviewResponse")
+
+
+@pytest.mark.parametrize("fault", ["http-400", "http-403", "http-404"])
+def test_a_refusal_keeps_to_the_contract(sandbox: Sandbox, fault: str) -> None:
+    sandbox.fault = fault
+    validate(ask(sandbox).json(), "ErrorResponse")
+
+
+def test_wrong_credentials_are_refused(sandbox: Sandbox) -> None:
+    assert ask(sandbox, {}).status_code == 403
+    assert ask(sandbox, {"Authorization": "Bearer other"}).status_code == 403
+    pair = {"X-Auth-Email": "sandbox@example.com", "X-Auth-Key": "sandbox-key"}
+    assert ask(sandbox, pair).status_code == 200
+
+
+def test_a_fixed_clock_makes_answers_that_never_change(sandbox: Sandbox) -> None:
+    first, second = ask(sandbox), ask(sandbox)
+    assert first.content == second.content
+    assert first.json()["result"]["period_start"] == 1788220800
+    assert first.json()["result"]["period_end"] == 1790812800
+    assert first.json()["result"]["amount_due"] == 18846
+
+
+def test_the_moving_figure_moves_between_calls(sandbox: Sandbox) -> None:
+    sandbox.scenario = "moving"
+    dues = [ask(sandbox).json()["result"]["amount_due"] for _ in range(3)]
+    assert dues == [18846, 18873, 18900]
+
+
+def test_the_control_path_moves_the_figure_and_clears_it(sandbox: Sandbox) -> None:
+    control = sandbox.base_url.replace("/client/v4", "/sandbox")
+    httpx.put(control, json={"amount_due": 20001, "scenario": "yen"}, trust_env=False)
+    result = ask(sandbox).json()["result"]
+    assert (result["amount_due"], result["currency"]) == (20001, "jpy")
+    httpx.put(control, json={"amount_due": None}, trust_env=False)
+    assert httpx.get(control, trust_env=False).json()["amount_due"] is None
+
+
+@pytest.mark.parametrize(
+    "change", [{"scenario": "nope"}, {"fault": "nope"}, {"amount_due": "1"}, {"x": 1}, []]
+)
+def test_the_control_path_refuses_what_it_does_not_know(sandbox: Sandbox, change: Any) -> None:
+    control = sandbox.base_url.replace("/client/v4", "/sandbox")
+    answer = httpx.put(control, json=change, trust_env=False)
+    assert answer.status_code == 400
+    assert answer.json()["error"]
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="no scenario 'nope'; there are: usual, "):
+        Sandbox("nope")
+
+
+def test_the_command_prints_two_exports_and_stops_at_a_signal() -> None:
+    with subprocess.Popen(
+        [*COMMAND, "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline(), process.stdout.readline()]
+        assert lines[0].startswith("export CLOUDFLARE_BASE_URL=http://127.0.0.1:")
+        assert lines[1] == "export CLOUDFLARE_API_TOKEN=sandbox-token\n"
+        base_url = lines[0].split("=")[1].strip()
+        account = f"{base_url}/accounts/{ACCOUNT}/ai-gateway/billing/invoice-preview"
+        assert httpx.get(account, headers=TOKEN, trust_env=False).status_code == 200
+        process.send_signal(signal.SIGTERM)
+        output, errors = process.communicate(timeout=10)
+    assert process.returncode == 0
+    assert output == ""
+    assert "Traceback" not in errors
+
+
+def test_a_port_in_use_is_one_line(sandbox: Sandbox) -> None:
+    port = sandbox.base_url.split(":")[2].split("/")[0]
+    done = subprocess.run([*COMMAND, "--port", port], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == f"cannot listen on port {port}: Address already in use\n"
+
+
+def test_the_list_names_every_scenario() -> None:
+    done = subprocess.run([*COMMAND, "--list"], capture_output=True, text=True, check=True)
+    assert all(f"  {name} " in done.stdout for name in SCENARIOS)
