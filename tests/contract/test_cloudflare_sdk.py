@@ -1,0 +1,30 @@
+"""Cloudflare's own SDK reads what the sandbox says, so that the sandbox cannot drift."""
+
+from collections.abc import Iterator
+
+import cloudflare
+import pytest
+
+from pulumi_cf_invoice.sandbox import SCENARIOS, Sandbox
+
+ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
+
+
+@pytest.fixture
+def sdk(sandbox: Sandbox) -> Iterator[cloudflare.Cloudflare]:
+    with cloudflare.Cloudflare(api_token="sandbox-token", base_url=sandbox.base_url) as client:
+        yield client
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_sdk_reads_every_healthy_scenario(
+    sandbox: Sandbox, sdk: cloudflare.Cloudflare, name: str
+) -> None:
+    sandbox.scenario = name
+    read = sdk.ai_gateway.billing.invoice_preview(account_id=ACCOUNT)
+    expected = sandbox.answer(ACCOUNT)["result"]
+    assert read.amount_due == expected["amount_due"]
+    assert read.period_end == expected["period_end"]
+    assert [(line.description, line.amount) for line in read.invoice_lines] == [
+        (line["description"], line["amount"]) for line in expected["invoice_lines"]
+    ]

@@ -1,0 +1,152 @@
+"""A stack on a real Pulumi engine, with a program that runs in this process."""
+
+import io
+import json
+import os
+import runpy
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pulumi import automation
+
+Program = Callable[[], Any]
+TYPE = "pulumi-python:dynamic/cf_invoice:InvoicePreview"
+
+
+@dataclass
+class Run:
+    """What one operation did and said."""
+
+    ok: bool
+    text: str
+    events: list[automation.EngineEvent] = field(default_factory=list)
+    outputs: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def steps(self) -> list[tuple[str, str]]:
+        """(operation, resource name) of each step."""
+        steps = [
+            event.resource_pre_event.metadata for event in self.events if event.resource_pre_event
+        ]
+        return [(str(step.op.value), step.urn.split("::")[-1]) for step in steps]
+
+    def new(self, name: str) -> dict[str, Any]:
+        """The new state's outputs of a resource, or its inputs where there are no outputs yet."""
+        for event in self.events:
+            metadata = event.resource_pre_event and event.resource_pre_event.metadata
+            if metadata and metadata.urn.endswith(f"::{name}") and metadata.new:
+                return dict(metadata.new.outputs or metadata.new.inputs or {})
+        raise LookupError(name)
+
+    @property
+    def everything(self) -> str:
+        """All text and all events, to look for what must not be there."""
+        return self.text + json.dumps([repr(event.__dict__) for event in self.events], default=repr)
+
+
+class Stack:
+    """One stack in a file backend of its own. A failing operation is a `Run`, not an exception."""
+
+    def __init__(
+        self, directory: Path, program: Program, project: str = "test", **environment: str
+    ) -> None:
+        self.environment = {
+            "PULUMI_CONFIG_PASSPHRASE": "tests",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_HOME": str(directory / "home"),
+            **environment,
+        }
+        backend = directory / "backend"
+        backend.mkdir(parents=True, exist_ok=True)
+        settings = automation.ProjectSettings(
+            project, "python", backend=automation.ProjectBackend(f"file://{backend}")
+        )
+        with self._environment():
+            self._stack = automation.create_or_select_stack(
+                "dev",
+                project_name=project,
+                program=program,
+                opts=automation.LocalWorkspaceOptions(project_settings=settings),
+            )
+
+    def set(self, key: str, value: str, secret: bool = False) -> None:
+        """Set stack config."""
+        with self._environment():
+            self._stack.set_config(key, automation.ConfigValue(value, secret))
+
+    def use(self, program: Program) -> None:
+        """Run another program from now on."""
+        self._stack.workspace.program = program
+
+    def preview(self, **options: Any) -> Run:
+        """`pulumi preview`."""
+        return self._run(self._stack.preview, **options)
+
+    def up(self, **options: Any) -> Run:
+        """`pulumi up`."""
+        return self._run(self._stack.up, **options)
+
+    def refresh(self, **options: Any) -> Run:
+        """`pulumi refresh`."""
+        return self._run(self._stack.refresh, **options)
+
+    def destroy(self, **options: Any) -> Run:
+        """`pulumi destroy`."""
+        return self._run(self._stack.destroy, **options)
+
+    def state(self) -> dict[str, Any]:
+        """The exported stack."""
+        with self._environment():
+            return dict(self._stack.export_stack().deployment or {})
+
+    def resource(self, name: str) -> dict[str, Any]:
+        """One resource of the exported stack."""
+        resources = self.state().get("resources", [])
+        return next(dict(r) for r in resources if r["urn"].endswith(f"::{name}"))
+
+    def _run(self, operation: Callable[..., Any], **options: Any) -> Run:
+        text, events = io.StringIO(), list[automation.EngineEvent]()
+        say = {"on_output": text.write, "on_error": text.write, "on_event": events.append}
+        with self._environment():
+            try:
+                result = operation(**say, color="never", **options)
+            except automation.CommandError as error:
+                return Run(False, f"{text.getvalue()}\n{error}", events)
+        outputs = getattr(result, "outputs", None) or {}
+        return Run(
+            True, text.getvalue(), events, {name: output.value for name, output in outputs.items()}
+        )
+
+    @contextmanager
+    def _environment(self) -> Iterator[None]:
+        # The program runs here and its provider below the engine: both see the same environment.
+        before = dict(os.environ)
+        os.environ.update(self.environment)
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+
+def example(directory: Path) -> tuple[str, Program]:
+    """The project name and the program of a Pulumi project's directory."""
+    name = yaml.safe_load((directory / "Pulumi.yaml").read_text())["name"]
+    return name, lambda: runpy.run_path(str(directory / "__main__.py"), run_name="__main__")
+
+
+def problem() -> str | None:
+    """Why there is no engine to test on, if so."""
+    if shutil.which("pulumi") and (
+        shutil.which("pulumi-language-python") or shutil.which("pulumi-resource-pulumi-python")
+    ):
+        return None
+    return (
+        "no Pulumi engine: run `make test`, or put the directory that `python3 tools/engine` "
+        "prints first on PATH"
+    )
