@@ -6,7 +6,7 @@ OLDEST := python3.10
 ENGINE = PATH="$$($(BIN)/python tools/engine):$(CURDIR)/$(BIN):$$PATH" \
 	PULUMI_CF_INVOICE_PYTHON="$(CURDIR)/$(BIN)/python"
 
-.PHONY: help setup test test-oldest lint clean
+.PHONY: help setup demo test test-oldest lint clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -20,6 +20,9 @@ $(VENV)/.ready: pyproject.toml
 	@$(PYTHON) -m venv $(VENV) || (echo "Python cannot make virtual environments: on Debian, apt-get install python3-venv" >&2; exit 1)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@
+
+demo: setup ## Show a stack that knows its upcoming invoice, on a real engine
+	@$(ENGINE) $(BIN)/python examples/demo.py
 
 test: setup ## Run every test, on a real engine
 	@$(ENGINE) $(BIN)/python -m pytest -n 2 $(ARGS)

@@ -1,0 +1,95 @@
+"""`make demo`: a stack that knows its upcoming invoice, on a real engine, from nothing to clean."""
+
+import os
+import runpy
+import sys
+import tempfile
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from pulumi import automation
+
+from pulumi_cf_invoice.sandbox import Sandbox
+
+QUICKSTART = Path(__file__).parent / "quickstart" / "__main__.py"
+ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
+
+
+def main() -> int:
+    """Run the demo; returns the exit code."""
+    now = datetime(2026, 9, 15, 12, tzinfo=timezone.utc)
+    with tempfile.TemporaryDirectory() as directory, Sandbox(now=now) as sandbox:
+        os.environ.update(
+            CLOUDFLARE_BASE_URL=sandbox.base_url,
+            CLOUDFLARE_API_TOKEN="sandbox-token",
+            CLOUDFLARE_ACCOUNT_ID=ACCOUNT,
+            PULUMI_CONFIG_PASSPHRASE="demo",
+            PULUMI_HOME=f"{directory}/home",
+            PULUMI_SKIP_UPDATE_CHECK="true",
+        )
+        say("A sandbox of Cloudflare's billing API is up, and this program is pointed at it:")
+        print(QUICKSTART.read_text())
+        stack = _stack(directory)
+
+        say("1. The first preview: nothing is deployed, and the figures are known already.")
+        run(stack.preview, diff=True)
+
+        say("2. The update, with the figures as stack outputs.")
+        run(stack.up)
+
+        say("3. Somebody uses more tokens. The next preview shows what moved.")
+        sandbox.amount_due = 20001
+        run(stack.preview, diff=True)
+
+        say("4. The token is wrong: one line says what failed and what to do.")
+        os.environ["CLOUDFLARE_API_TOKEN"] = "expired"
+        refused = run(stack.preview, may_fail=True)
+        if "HTTP 403, code 10000" not in refused:
+            return 1
+
+        say("5. Cleaning up needs neither a token nor the API.")
+        run(stack.destroy)
+    say("Done: the sandbox is down and nothing is left behind.")
+    return 0
+
+
+def say(text: str) -> None:
+    """Tell the viewer what happens next."""
+    print(f"\n\033[1m── {text}\033[0m\n" if sys.stdout.isatty() else f"\n── {text}\n", flush=True)
+
+
+def run(operation: Callable[..., Any], may_fail: bool = False, **options: Any) -> str:
+    """Run an operation of the stack, printing what Pulumi prints; returns that."""
+    color = "always" if sys.stdout.isatty() else "never"
+    lines: list[str] = []
+
+    def show(text: str) -> None:
+        lines.append(text)
+        print(text, end="" if text.endswith("\n") else "\n", flush=True)
+
+    try:
+        operation(on_output=show, color=color, suppress_progress=True, **options)
+    except automation.CommandError:
+        if not may_fail:
+            raise
+    return "".join(lines)
+
+
+def _stack(directory: str) -> automation.Stack:
+    backend = Path(directory) / "backend"
+    backend.mkdir()
+    settings = automation.ProjectSettings(
+        "quickstart", "python", backend=automation.ProjectBackend(f"file://{backend}")
+    )
+    return automation.create_or_select_stack(
+        "dev",
+        project_name="quickstart",
+        program=lambda: runpy.run_path(str(QUICKSTART)),
+        opts=automation.LocalWorkspaceOptions(project_settings=settings),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
