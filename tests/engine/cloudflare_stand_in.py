@@ -1,0 +1,43 @@
+"""
+A stand-in for the plugin of pulumi-cloudflare, which is in no package registry.
+
+It takes any resource and gives back its inputs: enough to preview, update and destroy for real a
+program that uses pulumi-cloudflare.
+"""
+
+import sys
+
+from pulumi.provider.experimental import provider, server
+
+
+class Echo(provider.Provider):
+    """Every resource is as it was asked for."""
+
+    async def check_config(self, request: provider.CheckRequest) -> provider.CheckResponse:
+        return provider.CheckResponse(inputs=request.new_inputs)
+
+    async def diff_config(self, request: provider.DiffRequest) -> provider.DiffResponse:
+        return provider.DiffResponse()
+
+    async def configure(self, request: provider.ConfigureRequest) -> provider.ConfigureResponse:
+        return provider.ConfigureResponse(accept_secrets=True, supports_preview=True)
+
+    async def check(self, request: provider.CheckRequest) -> provider.CheckResponse:
+        return provider.CheckResponse(inputs=request.new_inputs)
+
+    async def diff(self, request: provider.DiffRequest) -> provider.DiffResponse:
+        moved = [k for k, v in request.new_inputs.items() if request.old_state.get(k) != v]
+        return provider.DiffResponse(changes=bool(moved), diffs=moved)
+
+    async def create(self, request: provider.CreateRequest) -> provider.CreateResponse:
+        return provider.CreateResponse("stand-in", request.properties)
+
+    async def update(self, request: provider.UpdateRequest) -> provider.UpdateResponse:
+        return provider.UpdateResponse(request.news)
+
+    async def delete(self, request: provider.DeleteRequest) -> None:
+        return None
+
+
+if __name__ == "__main__":
+    server.main(sys.argv[1:], "6.0.0", Echo())
