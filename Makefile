@@ -6,7 +6,7 @@ OLDEST := python3.10
 ENGINE = PATH="$$($(BIN)/python tools/engine):$(CURDIR)/$(BIN):$$PATH" \
 	PULUMI_CF_INVOICE_PYTHON="$(CURDIR)/$(BIN)/python"
 
-.PHONY: help setup demo test test-oldest lint clean
+.PHONY: help setup demo test test-oldest bench lint clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -32,10 +32,13 @@ test-oldest: ## Run the tests that need no engine on the oldest Python we promis
 	@.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@.venv-oldest/bin/python -m pytest -n 2 tests/unit $(ARGS)
 
+bench: setup ## Measure against peers and write benchmarks/RESULTS.md
+	@$(ENGINE) $(BIN)/python -m benchmarks
+
 lint: setup ## Check lint, format and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy pulumi_cf_invoice tests tools/engine
+	@$(BIN)/mypy pulumi_cf_invoice tests benchmarks tools/engine
 
 clean: ## Remove what make made in this checkout
 	@rm -rf .venv .venv-oldest .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,228 @@
+"""Measures, and writes ``RESULTS.md`` beside this file."""
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pulumi
+
+from benchmarks.no_op import NoOp
+from pulumi_cf_invoice import Invoice, InvoicePreview
+from pulumi_cf_invoice.sandbox import Sandbox
+from tests.engine.harness import Stack
+
+ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
+NOW = datetime(2026, 9, 15, 12, tzinfo=timezone.utc)
+Row = tuple[str, str, str, str]
+
+
+def main() -> None:
+    """Run every benchmark and write the table."""
+    rows = [*imports(), *requests(), *previews(), *parsing(), *state()]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    lines = [
+        "# Results",
+        "",
+        f"`make bench`, on {os.cpu_count()} cores and {memory:.0f} GiB of memory, "
+        f"Python {platform.python_version()}.",
+        "",
+        "| what | measured | against | ratio or count, and target |",
+        "|---|---|---|---|",
+        *(f"| {' | '.join(row)} |" for row in rows),
+    ]
+    text = "\n".join(lines) + "\n"
+    Path(__file__).with_name("RESULTS.md").write_text(text)
+    print(text)
+
+
+def alternating(measures: dict[str, Callable[[], float]], runs: int) -> dict[str, float]:
+    """The median of each measure, in seconds, taken in turns so that all see the same machine."""
+    taken: dict[str, list[float]] = {name: [] for name in measures}
+    for _ in range(runs):
+        for name, measure in measures.items():
+            taken[name].append(measure())
+    return {name: statistics.median(times) for name, times in taken.items()}
+
+
+def imports() -> list[Row]:
+    """Import time against `import pulumi`."""
+    say("import time")
+    ours = "pulumi, pulumi_cf_invoice"
+    modules = ["pulumi", ours, "pulumi, cloudflare", "pulumi, pulumi_cloudflare"]
+    for module in modules:
+        _import(module)
+    times = alternating({module: lambda m=module: _import(m) for module in modules}, 7)  # type: ignore[misc]
+    base = times["pulumi"]
+    return [
+        (
+            f"`import {module}`",
+            f"{times[module]:.2f} s",
+            f"`import pulumi` {base:.2f} s",
+            f"{times[module] / base:.2f}" + (" (≤ 1.10)" if module == ours else ""),
+        )
+        for module in modules[1:]
+    ]
+
+
+def _import(modules: str) -> float:
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-W", "ignore", "-c", f"import {modules}"], check=True)
+    return time.perf_counter() - started
+
+
+def requests() -> list[Row]:
+    """Requests of one preview, by number of resources."""
+    rows = []
+    for count in (1, 10, 100, 1000):
+        say(f"requests for {count} resources")
+        with Sandbox(now=NOW) as sandbox, tempfile.TemporaryDirectory() as directory:
+            stack = Stack(Path(directory), _many(count), **_environment(sandbox))
+            _must(stack)
+            asked = len(sandbox.requests)
+        rows.append((f"preview of {count} resources", f"{asked} request(s)", "", f"{asked} (1)"))
+    return rows
+
+
+def previews() -> list[Row]:
+    """A preview of 1,000 resources against a no-op with the same property tree."""
+    with Sandbox(now=NOW) as sandbox, tempfile.TemporaryDirectory() as directory:
+        figures = Invoice.from_api(sandbox.answer(ACCOUNT)["result"]).to_outputs()
+
+        def no_ops() -> None:
+            for number in range(1000):
+                NoOp(f"upcoming-{number}", {"account_id": ACCOUNT, **figures})
+
+        environment = _environment(sandbox)
+        ours = Stack(Path(directory) / "ours", _many(1000), **environment)
+        peer = Stack(Path(directory) / "peer", no_ops, **environment)
+        say("previews of 1,000 resources")
+        times = alternating({"ours": lambda: _timed(ours), "peer": lambda: _timed(peer)}, 3)
+    return [
+        (
+            "preview of 1,000 resources",
+            f"{times['ours']:.1f} s",
+            f"no-op resource with the same property tree {times['peer']:.1f} s",
+            f"{times['ours'] / times['peer']:.2f} (≤ 1.15)",
+        )
+    ]
+
+
+def parsing() -> list[Row]:
+    """Parsing 10,000 lines against Cloudflare's SDK and against `json.loads`."""
+    import pydantic_core
+    from cloudflare._models import construct_type
+    from cloudflare.types.ai_gateway import BillingInvoicePreviewResponse
+
+    say("parsing")
+    body = json.dumps(_ten_thousand()).encode()
+    times = alternating(
+        {
+            "ours": lambda: _clock(
+                lambda: Invoice.from_api(pydantic_core.from_json(body)["result"])
+            ),
+            "sdk": lambda: _clock(
+                lambda: construct_type(
+                    type_=BillingInvoicePreviewResponse, value=json.loads(body)["result"]
+                )
+            ),
+            "json": lambda: _clock(lambda: json.loads(body)),
+        },
+        9,
+    )
+    ours = times["ours"]
+    return [
+        (
+            "parse 10,000 lines",
+            f"{ours * 1000:.0f} ms",
+            f"the `cloudflare` SDK {times['sdk'] * 1000:.0f} ms",
+            f"{times['sdk'] / ours:.1f} times as fast (≥ 5)",
+        ),
+        (
+            "parse 10,000 lines",
+            f"{ours * 1000:.0f} ms",
+            f"`json.loads` {times['json'] * 1000:.0f} ms",
+            f"{ours / times['json']:.1f} times its time",
+        ),
+    ]
+
+
+def state() -> list[Row]:
+    """The exported state against the API's result, for 10,000 lines."""
+    say("state of 10,000 lines")
+    with Sandbox("ten-thousand-lines", now=NOW) as sandbox, tempfile.TemporaryDirectory() as where:
+        stack = Stack(Path(where), _many(1), **_environment(sandbox))
+        run = stack.up()
+        if not run.ok:
+            raise RuntimeError(run.text)
+        stored = _size(stack.resource("upcoming-0"))
+    result = _size(_ten_thousand()["result"])
+    return [
+        (
+            "state of 10,000 lines",
+            f"{stored:,} bytes",
+            f"the API's result {result:,} bytes",
+            f"{stored / result:.2f} (≤ 2.2)",
+        )
+    ]
+
+
+def say(what: str) -> None:
+    """Tell on standard error what is being measured."""
+    print(f"… {what}", file=sys.stderr, flush=True)
+
+
+def _many(count: int) -> Callable[[], None]:
+    def program() -> None:
+        for number in range(count):
+            InvoicePreview(f"upcoming-{number}")
+        pulumi.export("count", count)
+
+    return program
+
+
+def _environment(sandbox: Sandbox) -> dict[str, str]:
+    return {
+        "CLOUDFLARE_BASE_URL": sandbox.base_url,
+        "CLOUDFLARE_API_TOKEN": "sandbox-token",
+        "CLOUDFLARE_ACCOUNT_ID": ACCOUNT,
+        # The no-op peer's class has to be importable in its provider's process.
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+    }
+
+
+def _ten_thousand() -> dict[str, dict[str, object]]:
+    sandbox = Sandbox("ten-thousand-lines", now=NOW)
+    with sandbox:
+        return sandbox.answer(ACCOUNT)
+
+
+def _must(stack: Stack) -> None:
+    run = stack.preview()
+    if not run.ok:
+        raise RuntimeError(run.text)
+
+
+def _timed(stack: Stack) -> float:
+    return _clock(lambda: _must(stack))
+
+
+def _clock(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def _size(data: object) -> int:
+    return len(json.dumps(data, separators=(",", ":")))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""The peer of `InvoicePreview`: a dynamic resource that does nothing with the same properties."""
+
+from typing import Any
+
+import pulumi
+from pulumi.dynamic import CreateResult, Resource, ResourceProvider
+
+
+class NoOpProvider(ResourceProvider):
+    """Takes its inputs as they are."""
+
+    serialize_as_secret_always = False
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        return CreateResult("no-op", dict(props))
+
+
+class NoOp(Resource, module="benchmarks", name="NoOp"):
+    """Has whatever properties it is given."""
+
+    amount_due: pulumi.Output[int]
+
+    def __init__(self, resource_name: str, props: dict[str, Any]) -> None:
+        super().__init__(NoOpProvider(), resource_name, dict(props))
