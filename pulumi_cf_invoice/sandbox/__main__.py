@@ -40,9 +40,9 @@ def main() -> int:
             file=sys.stderr,
         )
         return 2
-    # uvicorn stops cleanly on both signals and then raises them again, which would be a traceback.
-    signal.signal(signal.SIGINT, lambda *_: None)
-    signal.signal(signal.SIGTERM, lambda *_: None)
+    # A signal can come before uvicorn listens to it, and uvicorn raises those that it heard again.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: server.stop())
     print(f"export CLOUDFLARE_BASE_URL={server.base_url}")
     print("export CLOUDFLARE_API_TOKEN=sandbox-token", flush=True)
     print(

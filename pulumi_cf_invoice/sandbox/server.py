@@ -85,13 +85,17 @@ class Sandbox:
         """Serve in this thread until interrupted."""
         self._server.run([self._socket])
 
+    def stop(self) -> None:
+        """Make `serve` return, also when it has not begun yet."""
+        self._server.should_exit = self._server.force_exit = True
+
     def __enter__(self) -> "Sandbox":
         self._thread = threading.Thread(target=self.serve, daemon=True)
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.should_exit = self._server.force_exit = True
+        self.stop()
         self._thread.join()
         self._socket.close()
 

@@ -111,7 +111,11 @@ class Stack:
 
     def _run(self, operation: Callable[..., Any], **options: Any) -> Run:
         text, events = io.StringIO(), list[automation.EngineEvent]()
-        say = {"on_output": text.write, "on_error": text.write, "on_event": events.append}
+
+        def write(line: str) -> None:
+            text.write(line if line.endswith("\n") else f"{line}\n")
+
+        say = {"on_output": write, "on_error": write, "on_event": events.append}
         with self._environment():
             try:
                 result = operation(**say, color="never", **options)

@@ -1,0 +1,132 @@
+"""What the README says is what happens."""
+
+import html
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pulumi_cf_invoice
+from pulumi_cf_invoice import Invoice, InvoiceLine, outputs
+from pulumi_cf_invoice.sandbox import Sandbox
+from tests.engine.conftest import ACCOUNT, MakeStack
+from tests.engine.harness import example
+from tools.picture import preview
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, flags=re.M | re.S)
+
+
+def block(start: str) -> str:
+    return next(str(text) for _, text in BLOCKS if text.startswith(start))
+
+
+def test_the_program_is_the_quickstart() -> None:
+    program = (ROOT / "examples" / "quickstart" / "__main__.py").read_text()
+    assert program.endswith(block("import pulumi"))
+
+
+def test_the_first_preview_prints_what_the_readme_shows(
+    make_stack: MakeStack, settled: dict[str, str]
+) -> None:
+    project, program = example(ROOT / "examples" / "quickstart")
+    run = make_stack(program, project, **settled).preview()
+    assert block("Outputs:") in run.text
+
+
+def test_the_picture_shows_a_real_preview() -> None:
+    picture = (ROOT / "docs" / "preview.svg").read_text()
+    drawn = html.unescape(re.sub(r"<[^>]+>", "", picture)).replace("\xa0", " ")
+    for line in preview().splitlines():
+        assert line.strip() in drawn
+
+
+def test_the_error_is_what_a_wrong_token_gives(
+    make_stack: MakeStack, settled: dict[str, str]
+) -> None:
+    settled["CLOUDFLARE_API_TOKEN"] = "wrong"
+    project, program = example(ROOT / "examples" / "quickstart")
+    run = make_stack(program, project, **settled).preview()
+    assert block("cannot read the upcoming invoice").strip() in run.text
+
+
+def test_the_config_commands_make_the_quickstart_work(
+    make_stack: MakeStack, sandbox: Sandbox
+) -> None:
+    project, program = example(ROOT / "examples" / "quickstart")
+    stack = make_stack(program, project, CLOUDFLARE_BASE_URL=sandbox.base_url)
+    commands = block("pulumi config set cf-invoice:accountId").splitlines()
+    key, value = commands[0].split()[3:]
+    stack.set(key, value)
+    assert commands[1].split()[:4] == ["pulumi", "config", "set", "--secret"]
+    stack.set(commands[1].split()[4], "sandbox-token", secret=True)
+    run = stack.preview()
+    assert run.ok, run.text
+    assert sandbox.requests == [ACCOUNT]
+
+
+def test_the_sandbox_prints_the_two_lines() -> None:
+    command = block("pip install '.[sandbox]'").splitlines()[1].split()
+    with subprocess.Popen(
+        [sys.executable, *command[1:]], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout is not None
+        printed = process.stdout.readline() + process.stdout.readline()
+        process.terminate()
+    assert printed == block("export CLOUDFLARE_BASE_URL")
+
+
+def test_pip_installs_a_clone(tmp_path: Path) -> None:
+    assert block("pip install .\n") == "pip install .\n"
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "--no-deps",
+            "--target",
+            tmp_path,
+            str(ROOT),
+        ],
+        check=True,
+    )
+    assert (tmp_path / "pulumi_cf_invoice" / "py.typed").exists()
+
+
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"`make (\w+)`", README))))
+def test_every_make_command_exists(command: str) -> None:
+    done = subprocess.run(["make", "-n", command], cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("field", Invoice.model_fields)
+def test_every_output_has_a_row(field: str) -> None:
+    assert re.search(rf"^\| .*`{field}`", README, flags=re.M)
+
+
+@pytest.mark.parametrize("field", InvoiceLine.model_fields)
+def test_every_output_of_a_line_has_a_row(field: str) -> None:
+    assert f"| `invoice_lines[0].{field}` |" in README
+    assert field in outputs.InvoiceLine.__annotations__
+
+
+def test_every_public_error_is_named() -> None:
+    errors = [
+        name
+        for name in pulumi_cf_invoice.__all__
+        if isinstance(getattr(pulumi_cf_invoice, name), type)
+        and issubclass(getattr(pulumi_cf_invoice, name), Exception)
+    ]
+    assert len(errors) == 6
+    assert all(f"`{name}`" in README for name in errors)
+
+
+def test_every_link_leads_somewhere() -> None:
+    targets = re.findall(r"\]\(([^)]+)\)", README)
+    assert targets
+    assert all((ROOT / target).exists() for target in targets)
