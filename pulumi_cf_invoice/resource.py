@@ -10,6 +10,7 @@ figures known at preview and shows them to policy packs.
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import pulumi
@@ -30,7 +31,7 @@ from pulumi_cf_invoice.errors import CredentialsMissing, InvoicePreviewError, Se
 from pulumi_cf_invoice.invoice import Invoice
 from pulumi_cf_invoice.settings import Credentials
 
-_FIGURES = tuple(Invoice.model_fields)
+_FIGURES = tuple(field.name for field in fields(Invoice))
 
 
 class InvoicePreviewProvider(ResourceProvider):
@@ -191,8 +192,8 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
     @property
     def invoice(self) -> pulumi.Output[Invoice]:
         """The invoice as a model, with everything that follows from its fields."""
-        fields = {name: getattr(self, name) for name in _FIGURES}
-        return pulumi.Output.all(**fields).apply(Invoice.from_outputs)
+        figures = {name: getattr(self, name) for name in _FIGURES}
+        return pulumi.Output.all(**figures).apply(Invoice.from_outputs)
 
 
 def _canonical(account_id: Any) -> Any:
