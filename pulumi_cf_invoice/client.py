@@ -24,8 +24,11 @@ from pulumi_cf_invoice.settings import (
     CLOUDFLARE_API,
     DEFAULT_TIMEOUT,
     Authentication,
+    Credentials,
     Settings,
+    canonical_account_id,
     is_loopback,
+    safe_base_url,
 )
 
 LARGEST_BODY = 32 * 2**20
@@ -40,35 +43,40 @@ logging.getLogger("stamina").addHandler(logging.NullHandler())
 
 class BillingClient:
     """
-    Reads invoice previews from one base URL with one set of credentials.
+    Reads invoice previews from one base URL with one set of credentials, in any Python program.
 
-    *timeout* is in seconds and bounds a whole fetch. Each call asks the API; who wants one answer
-    for many callers uses `pulumi_cf_invoice.snapshot`.
+    *timeout* is in seconds and bounds a whole fetch. Raises `SettingsError` when a part of the
+    credentials is an Output, or the base URL is not safe. Each call asks the API; who wants one
+    answer for many callers uses `pulumi_cf_invoice.snapshot`.
     """
 
     def __init__(
         self,
-        authentication: Authentication,
+        credentials: Credentials,
         *,
         base_url: str = CLOUDFLARE_API,
         timeout: float = DEFAULT_TIMEOUT,
     ) -> None:
-        self._authentication = authentication
-        self._base_url = base_url
+        self._authentication = credentials.authentication()
+        self._base_url = safe_base_url(base_url)
         self._timeout = timeout
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "BillingClient":
         """The client for resolved settings."""
-        return cls(settings.authentication, base_url=settings.base_url, timeout=settings.timeout)
+        client = cls.__new__(cls)
+        client._authentication = settings.authentication
+        client._base_url = settings.base_url
+        client._timeout = settings.timeout
+        return client
 
     def get_invoice_preview(self, account_id: str) -> Invoice:
         """
-        The upcoming invoice of *account_id* (32 hex digits, lower case).
+        The upcoming invoice of *account_id* (32 hex digits).
 
-        Raises `ApiError`, `ConnectionFailed` or `BadAnswer`.
+        Raises `SettingsError`, `ApiError`, `ConnectionFailed` or `BadAnswer`.
         """
-        return self.start(account_id).result()
+        return self.start(canonical_account_id(account_id)).result()
 
     def start(self, account_id: str) -> "Future[Invoice]":
         """The same in the background: a future that is done within the timeout."""

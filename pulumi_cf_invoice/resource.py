@@ -175,10 +175,10 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
         if functions.has_output(id, parts):
             fetched: Any = functions.after(None, id, parts).apply(Invoice.to_outputs)
             figures = {name: fetched[name] for name in _FIGURES}
-            account_id = pulumi.Output.from_input(id).apply(_canonical)
+            account_id = pulumi.Output.from_input(id).apply(settings.canonical_account_id)
         else:
             figures = functions.start(id, parts).result().to_outputs()
-            account_id = _canonical(id)
+            account_id = settings.canonical_account_id(str(id))
         resource = cls.__new__(cls)
         pulumi.dynamic.Resource.__init__(
             resource,
@@ -194,10 +194,6 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
         """The invoice as a model, with everything that follows from its fields."""
         figures = {name: getattr(self, name) for name in _FIGURES}
         return pulumi.Output.all(**figures).apply(Invoice.from_outputs)
-
-
-def _canonical(account_id: Any) -> Any:
-    return account_id.strip().lower()
 
 
 def _refuse(opts: pulumi.ResourceOptions | None) -> None:

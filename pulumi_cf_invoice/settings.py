@@ -66,6 +66,14 @@ class Credentials:
         """The parts that were given, by name: text or Outputs. For the adapters only."""
         return {name: part for name, part in self._parts.items() if part is not None}
 
+    def authentication(self) -> "Authentication":
+        """
+        The credentials, checked and ready to be sent, where all parts are text.
+
+        Raises `SettingsError` otherwise.
+        """
+        return _checked(self.parts(), "Credentials")
+
     def __repr__(self) -> str:
         return f"Credentials({', '.join(self.parts())})"
 
@@ -133,7 +141,12 @@ def _account(argument: Any, config: GetConfig, environment: Mapping[str, str]) -
             "no account ID: pass account_id, run `pulumi config set cf-invoice:accountId ID`, "
             "or set CLOUDFLARE_ACCOUNT_ID"
         )
-    account = account.strip().lower()
+    return canonical_account_id(account)
+
+
+def canonical_account_id(account_id: str) -> str:
+    """*account_id* in lower case. Raises `SettingsError` when it is not 32 hex digits."""
+    account = account_id.strip().lower()
     if not re.fullmatch("[0-9a-f]{32}", account):
         raise SettingsError(
             f"{_shown(account)} is no account ID: it has 32 hex digits, and stands "
@@ -214,8 +227,11 @@ def _base_url(config: GetConfig, environment: Mapping[str, str]) -> str:
         config("cloudflare:baseUrl"),
         environment.get("CLOUDFLARE_BASE_URL"),
     )
-    if url is None:
-        return CLOUDFLARE_API
+    return CLOUDFLARE_API if url is None else safe_base_url(url)
+
+
+def safe_base_url(url: str) -> str:
+    """*url* as it is used. Raises `SettingsError` when it is neither https nor this machine."""
     try:
         parsed = urlsplit(url.strip())
         host, _ = parsed.hostname, parsed.port

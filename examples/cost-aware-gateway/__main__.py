@@ -1,22 +1,21 @@
-"""An AI Gateway whose rate limit tightens by steps as the upcoming invoice nears a budget."""
+"""An AI Gateway whose limits tighten by steps as the upcoming invoice nears a budget."""
 
 import pulumi
 import pulumi_cloudflare as cloudflare
 
 from pulumi_cf_invoice import InvoicePreview
 
-# (share of the budget in percent, requests per minute from there on)
-STEPS = [(100, 10), (90, 100), (75, 300), (0, 1000)]
+# From which share of the budget on, in percent: requests per minute, and dollars per day.
+STEPS = [(100, 10, 1), (90, 100, 5), (75, 300, 20), (0, 1000, 50)]
+DAY = 24 * 60 * 60
 
 budget = pulumi.Config().require_int("budget")  # in cents, as the invoice's amounts are
 upcoming = InvoicePreview("upcoming")
 
 
-def requests_per_minute(amount_due: int) -> int:
-    """The rate limit for an amount due, in cents."""
-    return next(
-        (limit for percent, limit in STEPS if amount_due * 100 >= budget * percent), STEPS[-1][1]
-    )
+def step(amount_due: int) -> tuple[int, int, int]:
+    """The step for an amount due, in cents; the last one where credits exceed usage."""
+    return next((s for s in STEPS if amount_due * 100 >= budget * s[0]), STEPS[-1])
 
 
 gateway = cloudflare.AiGateway(
@@ -27,9 +26,20 @@ gateway = cloudflare.AiGateway(
     cache_ttl=300,
     collect_logs=True,
     rate_limiting_interval=60,
-    rate_limiting_limit=upcoming.amount_due.apply(requests_per_minute),
+    rate_limiting_limit=upcoming.amount_due.apply(lambda due: step(due)[1]),
     rate_limiting_technique="sliding",
+    spend_limits={
+        "enabled": True,
+        "rules": [
+            {
+                "limit_type": "cost",
+                "limit": upcoming.amount_due.apply(lambda due: step(due)[2]),
+                "window": DAY,
+            }
+        ],
+    },
 )
 
 pulumi.export("amount_due", upcoming.invoice.amount_due_text)
 pulumi.export("requests_per_minute", gateway.rate_limiting_limit)
+pulumi.export("dollars_per_day", gateway.spend_limits.rules[0].limit)

@@ -22,16 +22,17 @@ while it runs, another program can move the figure or break the API:
 def main() -> int:
     """Run the command; returns its exit code."""
     try:
-        from pulumi_cf_invoice import sandbox
+        from pulumi_cf_invoice.sandbox import FAULTS, SCENARIOS, Sandbox
     except ModuleNotFoundError as error:
-        print(f"the sandbox needs {error.name}: {_EXTRA}", file=sys.stderr)
+        missing = (error.name or "").split(".")[0]
+        print(f"the sandbox needs {missing}: {_EXTRA}", file=sys.stderr)
         return 2
-    arguments = _parser(sandbox.SCENARIOS, sandbox.FAULTS).parse_args()
+    arguments = _parser(SCENARIOS, FAULTS).parse_args()
     if arguments.list:
-        _list(sandbox.SCENARIOS, sandbox.FAULTS)
+        _list(SCENARIOS, FAULTS)
         return 0
     try:
-        server = sandbox.Sandbox(
+        server = Sandbox(
             arguments.scenario, arguments.fault, port=arguments.port, now=arguments.now
         )
     except OSError as error:

@@ -56,9 +56,17 @@ def test_read_only_passes_expect_no_changes_while_the_figure_moves(
 
 
 @pytest.mark.usefixtures("cloudflare_plugin")
-@pytest.mark.parametrize(("due", "limit"), [(14999, 1000), (15000, 300), (18846, 100), (20000, 10)])
+@pytest.mark.parametrize(
+    ("due", "requests", "dollars"),
+    [(-500, 1000, 50), (14999, 1000, 50), (15000, 300, 20), (18846, 100, 5), (20000, 10, 1)],
+)
 def test_the_gateway_slows_down_by_steps_seen_at_preview(
-    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox, due: int, limit: int
+    make_stack: MakeStack,
+    settled: dict[str, str],
+    sandbox: Sandbox,
+    due: int,
+    requests: int,
+    dollars: int,
 ) -> None:
     project, program = example(EXAMPLES / "cost-aware-gateway")
     stack = make_stack(program, project, **settled)
@@ -66,10 +74,13 @@ def test_the_gateway_slows_down_by_steps_seen_at_preview(
     sandbox.amount_due = due
     preview = stack.preview()
     assert preview.ok, preview.text
-    assert preview.new("assistant")["rateLimitingLimit"] == limit
+    planned = preview.new("assistant")
+    assert planned["rateLimitingLimit"] == requests
+    assert planned["spendLimits"]["rules"][0]["limit"] == dollars
     up = stack.up()
     assert up.ok, up.text
-    assert up.outputs["requests_per_minute"] == limit
+    assert up.outputs["requests_per_minute"] == requests
+    assert up.outputs["dollars_per_day"] == dollars
     assert stack.destroy().ok
 
 

@@ -305,6 +305,20 @@ def test_credentials_from_arguments_and_environment_are_nowhere(
     assert SECRET not in json.dumps(stack.state())
 
 
+def test_secret_stack_config_is_in_no_event_and_no_message(
+    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox
+) -> None:
+    del settled["CLOUDFLARE_API_TOKEN"]
+    stack = make_stack(quickstart, **settled)
+    stack.set("cloudflare:apiToken", SECRET, secret=True)
+    runs = [stack.preview(debug=True), stack.up(debug=True), stack.refresh(debug=True)]
+    sandbox.fault = "echoed-credentials"
+    runs += [stack.preview(debug=True), stack.refresh(debug=True)]
+    assert [run.ok for run in runs] == [True, True, True, False, False]
+    for run in runs:
+        assert SECRET not in run.everything
+
+
 def test_credentials_from_the_environment_are_not_in_the_engines_verbose_log(
     make_stack: MakeStack, settled: dict[str, str]
 ) -> None:
@@ -336,6 +350,12 @@ def test_credentials_from_the_environment_are_not_in_the_engines_verbose_log(
             lambda: get_invoice_preview(opts=pulumi.InvokeOptions(version="1.0.0")),
             "opts.version has no effect here",
         ),
+        (
+            lambda: get_invoice_preview(opts=pulumi.InvokeOutputOptions(depends_on=[])),
+            "get_invoice_preview cannot wait for depends_on",
+        ),
+        (lambda: Credentials.from_provider("token"), "not str"),
+        (lambda: InvoicePreview("x", credentials=Credentials()), "needs an api_token"),
         (lambda: InvoicePreview("x", "nope"), "'nope' is no account ID"),
         (lambda: InvoicePreview("x", cast(Any, 7)), "must be text of 32 hex digits"),
         (lambda: InvoicePreview("x", ""), "the account ID is empty"),

@@ -13,7 +13,9 @@ from pulumi_cf_invoice import (
     BadAnswer,
     BillingClient,
     ConnectionFailed,
+    Credentials,
     InvoicePreviewError,
+    SettingsError,
 )
 from pulumi_cf_invoice.sandbox import FAULTS, SCENARIOS, Sandbox
 from pulumi_cf_invoice.settings import Settings, resolve
@@ -123,6 +125,16 @@ def test_an_api_error_tells_its_parts(sandbox: Sandbox) -> None:
     assert (error.message, error.ray_id) == ("Authentication error", "8f1a2b3c4d5e6f70-AMS")
 
 
+def test_the_client_serves_any_python_program(sandbox: Sandbox) -> None:
+    mine = BillingClient(Credentials(api_token="sandbox-token"), base_url=sandbox.base_url)
+    assert mine.get_invoice_preview(ACCOUNT.upper()).amount_due == 18846
+    assert "sandbox-token" not in repr(mine)
+    with pytest.raises(SettingsError, match="is no account ID"):
+        mine.get_invoice_preview("../../user")
+    with pytest.raises(SettingsError, match="neither https nor on this machine"):
+        BillingClient(Credentials(api_token="t"), base_url="http://api.example.com")
+
+
 def test_a_refused_connection_says_so() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
@@ -173,6 +185,21 @@ def test_accounts_and_credentials_are_asked_apart(sandbox: Sandbox) -> None:
     with pytest.raises(ApiError):
         snapshot.get(settings(sandbox.base_url, token="wrong"))
     assert sandbox.requests == [ACCOUNT, OTHER, ACCOUNT]
+
+
+def test_two_accounts_are_asked_side_by_side(sandbox: Sandbox) -> None:
+    sandbox.fault = "slow"
+    snapshot = Snapshot()
+    pending = [
+        snapshot.start(settings(sandbox.base_url, account, timeout=3))
+        for account in (ACCOUNT, OTHER)
+    ]
+    while len(sandbox.requests) < 2:
+        assert not any(answer.done() for answer in pending)
+        time.sleep(0.01)
+    for answer in pending:
+        with pytest.raises(ConnectionFailed):
+            answer.result()
 
 
 def test_a_failure_is_not_kept(sandbox: Sandbox) -> None:

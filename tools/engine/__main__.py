@@ -216,7 +216,7 @@ def ticking(what: str) -> Iterator[None]:
         yield
     finally:
         done.set()
-    say(f"  done in {time.monotonic() - started:.0f} s")
+    say(f"  … that took {time.monotonic() - started:.0f} s")
 
 
 if __name__ == "__main__":
