@@ -1,6 +1,8 @@
 """Money: whole minor units of an ISO 4217 currency, exact decimals of it, and text for people."""
 
+import re
 from decimal import Decimal
+from typing import NamedTuple
 
 LARGEST_AMOUNT = 2**53 - 1
 """The largest amount, in minor units, that Pulumi's numbers carry without losing a unit."""
@@ -63,3 +65,38 @@ def to_text(amount: int, currency: str) -> str:
         currency_digits=False,
         decimal_quantization=False,
     )
+
+
+class Money(NamedTuple):
+    """An amount as people write it: whole minor units, and the currency's code in lower case."""
+
+    amount: int
+    currency: str
+
+    @property
+    def text(self) -> str:
+        """The amount for people: ``$250.00``."""
+        return to_text(self.amount, self.currency)
+
+
+_NUMBER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?"
+WRITTEN = rf"^\s*(?:[A-Za-z]{{3}}\s*{_NUMBER}|{_NUMBER}\s*[A-Za-z]{{3}})\s*$"
+"""The form that `parse` takes, as a regular expression that JSON schemas understand too."""
+
+
+def parse(written: str) -> Money:
+    """
+    Read an amount in major units with its currency: ``250.00 USD``, ``usd 250``, ``1,000 USD``.
+
+    Raises ValueError, in words for who wrote it, when there is no currency, no number, or a sign.
+    """
+    number = re.search(_NUMBER, written)
+    currency = re.search("[A-Za-z]{3}", written)
+    if re.match(WRITTEN, written) and number and currency:
+        code = currency.group().lower()
+        return Money(to_minor(Decimal(number.group().replace(",", "")), code), code)
+    if re.fullmatch(rf"\s*{_NUMBER}\s*", written):
+        raise ValueError(f"{written!r} has no currency: write it as '{written.strip()} USD'")
+    if number and "-" in written:
+        raise ValueError(f"{written!r} is below zero: a limit is zero or more")
+    raise ValueError(f"{written!r} is no amount of money: write it as '250.00 USD'")

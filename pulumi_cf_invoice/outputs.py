@@ -52,3 +52,12 @@ class InvoiceLine(dict):  # type: ignore[type-arg]
     pretax_credit_amounts: Optional[list[PretaxCreditAmount]] = pulumi.property(
         "pretax_credit_amounts", default=None
     )
+
+
+@pulumi.output_type
+class LastUpdate(dict):  # type: ignore[type-arg]
+    """The invoice at the update before: what an increase is measured against."""
+
+    amount_due: int = pulumi.property("amount_due")
+    currency: str = pulumi.property("currency")
+    period_start: int = pulumi.property("period_start")

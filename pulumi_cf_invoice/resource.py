@@ -32,6 +32,7 @@ from pulumi_cf_invoice.invoice import Invoice
 from pulumi_cf_invoice.settings import Credentials
 
 _FIGURES = tuple(field.name for field in fields(Invoice))
+_LAST_UPDATE = ("amount_due", "currency", "period_start")
 
 
 class InvoicePreviewProvider(ResourceProvider):
@@ -43,7 +44,7 @@ class InvoicePreviewProvider(ResourceProvider):
     def configure(self, req: ConfigureRequest) -> None:
         self._config = req.config
 
-    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+    def check(self, olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         account_id, credentials = news.get("account_id"), news.get("credentials")
         if rpc.contains_unknowns([account_id, credentials]):
             return CheckResult({"account_id": account_id}, [])
@@ -53,7 +54,10 @@ class InvoicePreviewProvider(ResourceProvider):
         except InvoicePreviewError as error:
             # A failure that names a property prints its value, secret or not.
             return CheckResult({}, [CheckFailure("", str(error))])
-        return CheckResult({"account_id": resolved.account_id, **invoice.to_outputs()}, [])
+        inputs = {"account_id": resolved.account_id, **invoice.to_outputs()}
+        if olds.get("account_id") == resolved.account_id and "amount_due" in olds:
+            inputs["last_update"] = {name: olds[name] for name in _LAST_UPDATE}
+        return CheckResult(inputs, [])
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         moved = any(olds.get(name) != news.get(name) for name in ("account_id", *_FIGURES))
@@ -76,10 +80,10 @@ class InvoicePreviewProvider(ResourceProvider):
                 file=sys.stderr,
                 flush=True,
             )
-            return ReadResult(id_, props, props)
+            return ReadResult(id_, props)
         figures = snapshot.of_this_process().get(resolved).to_outputs()
-        state = {"account_id": resolved.account_id, **figures}
-        return ReadResult(id_, state, dict(state))
+        # The inputs stay those of the last update, which is what the next check compares with.
+        return ReadResult(id_, {**props, **figures})
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Nothing was made, so nothing is deleted: no credentials, no network."""
@@ -132,6 +136,12 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
     """draft, open, paid, uncollectible, void, or a newer word of the API's."""
     invoice_lines: pulumi.Output[list[outputs.InvoiceLine]]
     """The line items, in a stable order."""
+    last_update: pulumi.Output[outputs.LastUpdate | None]
+    """
+    ``amount_due``, ``currency`` and ``period_start`` at the update before; none on the first one.
+
+    For policies on an increase. It makes no diff by itself, and a refresh does not move it.
+    """
 
     def __init__(
         self,
@@ -149,7 +159,7 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
         _refuse(opts)
         parts = functions.credentials_parts(credentials)
         props: dict[str, Any] = dict.fromkeys(_FIGURES)
-        props["account_id"] = account_id
+        props |= {"account_id": account_id, "last_update": None}
         if parts:
             props["credentials"] = pulumi.Output.secret(parts)
         super().__init__(InvoicePreviewProvider(), resource_name, props, opts)

@@ -128,8 +128,29 @@ def test_refresh_reads_the_figure_anew(
     sandbox.amount_due = 20001
     run = stack.refresh()
     assert run.ok, run.text
-    upcoming = stack.resource("upcoming")
-    assert upcoming["inputs"]["amount_due"] == upcoming["outputs"]["amount_due"] == 20001
+    assert stack.resource("upcoming")["outputs"]["amount_due"] == 20001
+    assert stack.preview(expect_no_changes=True).ok
+
+
+def test_the_figure_of_the_last_update_survives_a_refresh_and_makes_no_diff(
+    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox
+) -> None:
+    def program() -> None:
+        upcoming = InvoicePreview("upcoming")
+        pulumi.export(
+            "last", upcoming.last_update.apply(lambda last: last.amount_due if last else 0)
+        )
+
+    stack = make_stack(program, **settled)
+    assert stack.up().outputs == {"last": 0}
+    assert stack.preview(expect_no_changes=True).ok
+    sandbox.amount_due = 20001
+    assert stack.refresh().ok
+    sandbox.amount_due = 20002
+    run = stack.up()
+    assert stack.resource("upcoming")["inputs"]["last_update"]["amount_due"] == 18846
+    assert run.outputs == {"last": 18846}
+    assert stack.preview(expect_no_changes=True).ok
 
 
 def test_refresh_keeps_the_figures_where_credentials_are_the_programs(
