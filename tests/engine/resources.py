@@ -16,5 +16,5 @@ class EchoProvider(ResourceProvider):
 class Echo(Resource, module="tests", name="Echo"):
     value: pulumi.Output[str]
 
-    def __init__(self, resource_name: str, given: str) -> None:
+    def __init__(self, resource_name: str, given: pulumi.Input[str]) -> None:
         super().__init__(EchoProvider(), resource_name, {"given": given, "value": None})

@@ -1,0 +1,68 @@
+"""Reads an invoice from a resource's properties, of the dynamic resource or of the plugin's."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pulumi_cf_invoice.invoice import Invoice
+
+DYNAMIC_TYPE = "pulumi-python:dynamic/cf_invoice:InvoicePreview"
+PLUGIN_TYPE = "cf-invoice:index:InvoicePreview"
+TYPES = (DYNAMIC_TYPE, PLUGIN_TYPE)
+
+
+@dataclass(frozen=True)
+class LastUpdate:
+    """``amount_due`` (minor units of ``currency``) and ``period_start`` at the update before."""
+
+    amount_due: int
+    currency: str
+    period_start: int
+
+
+@dataclass(frozen=True)
+class InvoiceState:
+    """What a resource tells of an invoice."""
+
+    account_id: str
+    invoice: Invoice
+    last_update: LastUpdate | None
+
+
+def read(resource_type: str, properties: Mapping[str, Any]) -> InvoiceState | None:
+    """
+    The invoice of a resource, or None where it has none.
+
+    None for a resource of another type, and for one whose figures are missing because its check
+    failed. What *properties* raise for an unknown value is let through.
+    """
+    if resource_type not in TYPES:
+        return None
+    plain = _snake_cased(properties) if resource_type == PLUGIN_TYPE else _plain(properties)
+    if "amount_due" not in plain or "account_id" not in plain:
+        return None
+    last = plain.get("last_update")
+    return InvoiceState(
+        account_id=plain["account_id"],
+        invoice=Invoice.from_outputs(plain),
+        last_update=LastUpdate(int(last["amount_due"]), last["currency"], int(last["period_start"]))
+        if last
+        else None,
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(value[key]) for key in value}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _snake_cased(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {re.sub("([A-Z])", r"_\1", key).lower(): _snake_cased(value[key]) for key in value}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_snake_cased(item) for item in value]
+    return value
