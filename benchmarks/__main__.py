@@ -27,7 +27,7 @@ Row = tuple[str, str, str, str]
 
 def main() -> None:
     """Run every benchmark and write the table."""
-    rows = [*imports(), *parsing(), *requests(), *previews(), *state()]
+    rows = [*imports(), *parsing(), *requests(), *previews(), *policies(), *state()]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     lines = [
         "# Results",
@@ -123,6 +123,55 @@ def previews() -> list[Row]:
     ]
 
 
+def policies() -> list[Row]:
+    """What the whole pack adds to a preview, against a pack with a policy that does nothing."""
+    rows = []
+    with Sandbox(now=NOW) as sandbox, tempfile.TemporaryDirectory() as directory:
+        where = Path(directory)
+        packs = {
+            "ours": _pack(where / "ours", "policies=every_policy()"),
+            "peer": _pack(where / "peer", "policies=[nothing]"),
+        }
+        for count in (1, 1000):
+            say(f"policies on {count:,} resources")
+            stack = Stack(where / str(count), _many(count), **_environment(sandbox))
+            times = alternating(
+                {name: lambda s=stack, p=pack: _timed(s, p) for name, pack in packs.items()},  # type: ignore[misc]
+                5,
+            )
+            rows.append(
+                (
+                    f"the whole pack on a preview of {count:,} resource{'s' * (count > 1)}",
+                    f"{times['ours']:.2f} s",
+                    f"a pack with one policy that does nothing {times['peer']:.2f} s",
+                    f"{times['ours'] / times['peer']:.2f} (≤ 1.10)",
+                )
+            )
+    return rows
+
+
+def _pack(directory: Path, arguments: str) -> dict[str, list[str]]:
+    directory.mkdir()
+    (directory / "PulumiPolicy.yaml").write_text("runtime: python\nversion: 0.0.1\n")
+    (directory / "__main__.py").write_text(
+        "from pulumi_policy import *\n"
+        "from pulumi_cf_invoice.policy import *\n"
+        "def quiet(args, report): pass\n"
+        "nothing = ResourceValidationPolicy('nothing', 'Does nothing.', quiet)\n"
+        f"spend_policy_pack('bench', {arguments})\n"
+    )
+    limits = {"limit": "1000000 USD"}
+    config = directory / "config.json"
+    names = ["max-amount-due", "max-projected-amount-due", "max-increase"]
+    settings: dict[str, object] = dict.fromkeys(names, limits)
+    settings |= {"account-budget": {**limits, "accountId": ACCOUNT}}
+    settings |= {"max-line-amount": {"defaultLimit": "1000000 USD"}}
+    settings |= {"allowed-statuses": {"statuses": ["draft"]}}
+    settings |= {"allowed-currencies": {"currencies": ["usd"]}}
+    config.write_text(json.dumps(settings if "every" in arguments else {}))
+    return {"policy_packs": [str(directory)], "policy_pack_configs": [str(config)]}
+
+
 def parsing() -> list[Row]:
     """Parsing 10,000 lines against Cloudflare's SDK and against `json.loads`."""
     import pydantic_core
@@ -215,14 +264,14 @@ def _ten_thousand() -> dict[str, dict[str, object]]:
         return sandbox.answer(ACCOUNT)
 
 
-def _must(stack: Stack) -> None:
-    run = stack.preview()
+def _must(stack: Stack, options: dict[str, list[str]] | None = None) -> None:
+    run = stack.preview(**(options or {}))
     if not run.ok:
         raise RuntimeError(run.text)
 
 
-def _timed(stack: Stack) -> float:
-    return _clock(lambda: _must(stack))
+def _timed(stack: Stack, options: dict[str, list[str]] | None = None) -> float:
+    return _clock(lambda: _must(stack, options))
 
 
 def _clock(work: Callable[[], object]) -> float:

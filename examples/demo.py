@@ -1,5 +1,6 @@
 """`make demo`: a stack that knows its upcoming invoice, on a real engine, from nothing to clean."""
 
+import json
 import os
 import runpy
 import sys
@@ -14,6 +15,7 @@ from pulumi import automation
 from pulumi_cf_invoice.sandbox import Sandbox
 
 QUICKSTART = Path(__file__).parent / "quickstart" / "__main__.py"
+POLICY_PACK = Path(__file__).parent / "policy-pack"
 ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
 
 
@@ -43,13 +45,21 @@ def main() -> int:
         sandbox.amount_due = 20001
         run(stack.preview, diff=True)
 
-        say("4. The token is wrong: one line says what failed and what to do.")
+        say("4. A policy pack with a budget of $150.00 blocks the preview.")
+        blocked = run(stack.preview, may_fail=True, **_pack(directory, "150 USD"))
+        if "over the limit of $150.00 by $50.01" not in blocked:
+            return 1
+
+        say("5. The budget is raised to $250.00, and the preview passes.")
+        run(stack.preview, **_pack(directory, "250 USD"))
+
+        say("6. The token is wrong: one line says what failed and what to do.")
         os.environ["CLOUDFLARE_API_TOKEN"] = "expired"
         refused = run(stack.preview, may_fail=True)
         if "HTTP 403, code 10000" not in refused:
             return 1
 
-        say("5. Cleaning up needs neither a token nor the API.")
+        say("7. Cleaning up needs neither a token nor the API.")
         run(stack.destroy)
     say("Done: the sandbox is down and nothing is left behind.")
     return 0
@@ -75,6 +85,12 @@ def run(operation: Callable[..., Any], may_fail: bool = False, **options: Any) -
         if not may_fail:
             raise
     return "".join(lines)
+
+
+def _pack(directory: str, budget: str) -> dict[str, Any]:
+    config = Path(directory) / "policy-config.json"
+    config.write_text(json.dumps({"max-amount-due": {"limit": budget}}))
+    return {"policy_packs": [str(POLICY_PACK)], "policy_pack_configs": [str(config)]}
 
 
 def _stack(directory: str) -> automation.Stack:

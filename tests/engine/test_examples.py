@@ -126,6 +126,7 @@ def test_the_demo_tells_its_story_and_leaves_nothing() -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "amount_due      : 18846 => 20001" in done.stdout
+    assert "over the limit of $150.00 by $50.01" in done.stdout
     assert "HTTP 403, code 10000: Authentication error" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
     assert "- 2 deleted" in done.stdout

@@ -11,6 +11,7 @@ import pytest
 
 import pulumi_cf_invoice
 from pulumi_cf_invoice import Invoice, InvoiceLine, outputs
+from pulumi_cf_invoice.policy import every_policy
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.engine.conftest import ACCOUNT, MakeStack
 from tests.engine.harness import example
@@ -19,6 +20,9 @@ from tools.picture import preview
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, flags=re.M | re.S)
+
+
+POLICY_FLAGS = ("--policy-pack", "--policy-pack-config")
 
 
 def block(start: str) -> str:
@@ -67,6 +71,34 @@ def test_the_config_commands_make_the_quickstart_work(
     run = stack.preview()
     assert run.ok, run.text
     assert sandbox.requests == [ACCOUNT]
+
+
+def test_the_policy_pack_prints_its_message(make_stack: MakeStack, settled: dict[str, str]) -> None:
+    flags = block("pip install '.[policy]'").splitlines()[1].split()
+    pack, config = (str(ROOT / flags[flags.index(f) + 1]) for f in POLICY_FLAGS)
+    project, program = example(ROOT / "examples" / "quickstart")
+    run = make_stack(program, project, **settled).preview(
+        policy_packs=[pack], policy_pack_configs=[config]
+    )
+    assert not run.ok
+    assert block("The upcoming invoice of account").strip() in run.text
+
+
+def test_the_pack_of_a_few_lines_runs(
+    make_stack: MakeStack, settled: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "PulumiPolicy.yaml").write_text("runtime: python\nversion: 0.0.1\n")
+    (tmp_path / "__main__.py").write_text(block("from pulumi_cf_invoice.policy"))
+    project, program = example(ROOT / "examples" / "quickstart")
+    run = make_stack(program, project, **settled).preview(policy_packs=[str(tmp_path)])
+    assert run.ok, run.text
+
+
+def test_every_policy_has_a_row_with_its_config() -> None:
+    for gate in every_policy():
+        assert gate.config_schema is not None
+        settings = ", ".join(f"`{name}`" for name in gate.config_schema.properties)
+        assert f"| `{gate.name.replace('-', '_')}` | {settings} |" in README
 
 
 def test_the_sandbox_prints_the_two_lines() -> None:
