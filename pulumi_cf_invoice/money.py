@@ -2,6 +2,7 @@
 
 import re
 from decimal import Decimal
+from functools import cache
 from typing import NamedTuple
 
 LARGEST_AMOUNT = 2**53 - 1
@@ -84,6 +85,7 @@ WRITTEN = rf"^\s*(?:[A-Za-z]{{3}}\s*{_NUMBER}|{_NUMBER}\s*[A-Za-z]{{3}})\s*$"
 """The form that `parse` takes, as a regular expression that JSON schemas understand too."""
 
 
+@cache
 def parse(written: str) -> Money:
     """
     Read an amount in major units with its currency: ``250.00 USD``, ``usd 250``, ``1,000 USD``.

@@ -109,11 +109,12 @@ def max_projected_amount_due(
                 f"the invoice of account {state.account_id} is in the first hour of its period "
                 f"({invoice.period_text}), too early for a projection"
             )
-        text = money.to_text(projected, invoice.currency)
-        so_far = f" It is {invoice.amount_due_text} so far."
-        yield from _verdict(
-            state, config, projected, f"is projected to be {text}", so_far + _largest(invoice)
-        )
+
+        def tell() -> tuple[str, str]:
+            text = money.to_text(projected, invoice.currency)
+            return f"is projected to be {text}", f" It is {invoice.amount_due_text} so far."
+
+        yield from _verdict(state, config, projected, tell)
 
     return _invoice_policy(
         "max-projected-amount-due",
@@ -318,14 +319,7 @@ def account_budget(
                 if not config["failOpen"]:
                     report(f"Nothing is deployed while the budget is unknown: {error}", None)
                 continue
-            invoice = state.invoice
-            for message in _verdict(
-                state,
-                config,
-                invoice.amount_due,
-                f"is {invoice.amount_due_text}",
-                _largest(invoice),
-            ):
+            for message in _amount_due_verdict(state, config):
                 report(message, None)
 
     return ResourceValidationPolicy(
@@ -407,21 +401,25 @@ def _invoice_policy(
 
 def _amount_due_verdict(state: InvoiceState, config: Config) -> Iterator[str]:
     invoice = state.invoice
-    told = f"is {invoice.amount_due_text}"
-    return _verdict(state, config, invoice.amount_due, told, _largest(invoice))
+    return _verdict(
+        state, config, invoice.amount_due, lambda: (f"is {invoice.amount_due_text}", "")
+    )
 
 
 def _verdict(
-    state: InvoiceState, config: Config, amount: int, told: str, more: str
+    state: InvoiceState, config: Config, amount: int, tell: Callable[[], tuple[str, str]]
 ) -> Iterator[str]:
+    # Words are made for a violation only: they cost more than the judgement.
     if config["limit"] is None:
         return
+    invoice = state.invoice
     limit = Limit.parse(config["limit"]).of(state.account_id)
-    excess = limit and over(amount, state.invoice.currency, limit)
+    excess = limit and over(amount, invoice.currency, limit)
     if excess:
+        told, more = tell()
         yield (
             f"The upcoming invoice of account {state.account_id} {told} for "
-            f"{state.invoice.period_text}, {excess}.{more}"
+            f"{invoice.period_text}, {excess}.{more}{_largest(invoice)}"
         )
 
 

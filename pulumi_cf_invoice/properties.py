@@ -39,7 +39,9 @@ def read(resource_type: str, properties: Mapping[str, Any]) -> InvoiceState | No
     """
     if resource_type not in TYPES:
         return None
-    plain = _snake_cased(properties) if resource_type == PLUGIN_TYPE else _plain(properties)
+    plain = _plain(properties)
+    if resource_type == PLUGIN_TYPE:
+        plain = _snake_cased(plain)
     if "amount_due" not in plain or "account_id" not in plain:
         return None
     last = plain.get("last_update")
@@ -53,9 +55,11 @@ def read(resource_type: str, properties: Mapping[str, Any]) -> InvoiceState | No
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, (str, float, int)):
+        return value
     if isinstance(value, Mapping):
         return {key: _plain(value[key]) for key in value}
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, Sequence):
         return [_plain(item) for item in value]
     return value
 

@@ -64,12 +64,25 @@ def _parser(scenarios: Iterable[str], faults: Iterable[str]) -> argparse.Argumen
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--scenario", default="usual", choices=scenarios, metavar="NAME")
+    parser.add_argument(
+        "--scenario",
+        default="usual",
+        choices=scenarios,
+        metavar="NAME",
+        help="what it answers (default: usual)",
+    )
     parser.add_argument("--fault", choices=faults, metavar="NAME", help="what goes wrong")
-    parser.add_argument("--port", type=int, default=8787, help="0 for a free one (default: 8787)")
+    parser.add_argument("--port", type=_port, default=8787, help="0 for a free one (default: 8787)")
     parser.add_argument("--now", type=_instant, help="fix the clock, in ISO 8601")
     parser.add_argument("--list", action="store_true", help="list scenarios and faults, and stop")
     return parser
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is no port: 0 to 65535")
+    return port
 
 
 def _instant(text: str) -> datetime:

@@ -100,9 +100,16 @@ def _without_amount(request: Request, answer: Answer) -> Response:
 
 
 def _two_currencies(request: Request, answer: Answer) -> Response:
-    lines = [dict(line) for line in answer["result"]["invoice_lines"]]
-    lines[0]["currency"] = "eur"
-    return _changed(invoice_lines=lines)(request, answer)
+    result = answer["result"]
+    line = {
+        "description": "openai/gpt-5.5",
+        "amount": 100,
+        "currency": "eur",
+        "quantity": 1,
+        "period": {"start": result["period_start"], "end": result["period_end"]},
+        "pricing": {"unit_amount_decimal": None},
+    }
+    return _changed(invoice_lines=[*result["invoice_lines"], line])(request, answer)
 
 
 def _inverted_period(request: Request, answer: Answer) -> Response:

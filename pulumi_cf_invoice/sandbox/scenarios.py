@@ -146,7 +146,16 @@ def _nulls(month: Month, call: int) -> Result:
 
 
 def _future(month: Month, call: int) -> Result:
-    lines = [_line(month, "openai/gpt-6", 4200, region="weur", tier={"name": "batch"})]
+    lines = [
+        _line(
+            month,
+            "openai/gpt-6",
+            4200,
+            region="weur",
+            tier={"name": "batch"},
+            pretax_credit_amounts=None,
+        )
+    ]
     return _invoice(month, lines, status="scheduled", tax=42, automatic_tax={"enabled": True})
 
 
@@ -163,7 +172,9 @@ SCENARIOS: dict[str, Scenario] = {
     "ten-thousand-lines": Scenario("10,000 lines", _ten_thousand_lines),
     "void": Scenario("a void invoice", _void),
     "nulls": Scenario("null descriptions and prices, a quantity with a fraction", _nulls),
-    "future": Scenario("fields and a status that nobody knows yet", _future, in_contract=False),
+    "future": Scenario(
+        "fields and a status that nobody knows yet, null for credits", _future, in_contract=False
+    ),
     "moving": Scenario("the usual month, $0.27 more on each call", _moving),
     "credits-exceed-usage": Scenario(
         "credits larger than usage: $15.00 owed", _credits_exceed_usage

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-import random
+import re
 import socket
 import ssl
 import threading
@@ -47,7 +47,7 @@ class Sandbox:
         now: datetime | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self.accounts: dict[str, str] = {}
+        self.accounts: dict[str, str] = _Scenarios()
         self.amount_due: int | None = None
         self.fail_times: int | None = None
         self.shuffle = False
@@ -111,12 +111,15 @@ class Sandbox:
         """A healthy answer for *account_id*, in the API's envelope."""
         scenario = SCENARIOS[self.accounts.get(account_id, self.scenario)]
         now = self._now or datetime.now(timezone.utc)
-        call = self.requests.count(account_id) - 1
-        result: Result = scenario.build(Month.of(now), max(call, 0))
+        call = max(self.requests.count(account_id) - 1, 0)
+        result: Result = scenario.build(Month.of(now), call)
         if self.amount_due is not None:
             result |= {"amount_due": self.amount_due, "amount_remaining": self.amount_due}
         if self.shuffle:
-            random.shuffle(result["invoice_lines"])
+            turn = call % max(len(result["invoice_lines"]), 1)
+            result["invoice_lines"] = (
+                result["invoice_lines"][turn:] + result["invoice_lines"][:turn]
+            )
         return {"success": True, "errors": [], "messages": [], "result": result}
 
     def state(self) -> dict[str, Any]:
@@ -127,6 +130,12 @@ class Sandbox:
             "amount_due": self.amount_due,
             "requests": len(self.requests),
         }
+
+
+class _Scenarios(dict[str, str]):
+    def __setitem__(self, account_id: str, scenario: str) -> None:
+        _require(scenario, SCENARIOS, "scenario")
+        super().__setitem__(account_id, scenario)
 
 
 def _require(name: str, known: dict[str, Any], kind: str) -> None:
@@ -140,6 +149,7 @@ def _config(sandbox: Sandbox, tls: ssl.SSLContext | None) -> uvicorn.Config:
         http=_protocol(sandbox),
         log_config=None,
         log_level="critical",
+        headers=[("cf-ray", RAY_ID)],
         lifespan="off",
     )
     config.load()
@@ -150,6 +160,10 @@ def _config(sandbox: Sandbox, tls: ssl.SSLContext | None) -> uvicorn.Config:
 def _protocol(sandbox: Sandbox) -> type[asyncio.Protocol]:
     class Protocol(H11Protocol):
         """HTTP as it should be, unless the fault of the moment is one of the wire."""
+
+        def shutdown(self) -> None:
+            # At once: some faults would keep a connection for good.
+            self.transport.abort()
 
         def data_received(self, data: bytes) -> None:
             fault = sandbox.fault
@@ -168,9 +182,7 @@ def _app(sandbox: Sandbox) -> Starlette:
     async def invoice_preview(request: Request) -> Response:
         account_id = request.path_params["account_id"]
         sandbox.requests.append(account_id)
-        response = _respond(sandbox, request, account_id)
-        response.headers["cf-ray"] = RAY_ID
-        return response
+        return _respond(sandbox, request, account_id)
 
     async def control(request: Request) -> Response:
         if request.method == "GET":
@@ -184,8 +196,11 @@ def _app(sandbox: Sandbox) -> Starlette:
     async def not_found(request: Request, error: Exception) -> Response:
         return refusal(404, 7003, f"Could not route to {request.url.path}")
 
+    async def not_allowed(request: Request, error: Exception) -> Response:
+        return refusal(405, 10405, f"Method {request.method} is not allowed here")
+
     routes = [Route(PATH, invoice_preview), Route("/sandbox", control, methods=["GET", "PUT"])]
-    return Starlette(routes=routes, exception_handlers={404: not_found})
+    return Starlette(routes=routes, exception_handlers={404: not_found, 405: not_allowed})
 
 
 def _respond(sandbox: Sandbox, request: Request, account_id: str) -> Response:
@@ -193,9 +208,10 @@ def _respond(sandbox: Sandbox, request: Request, account_id: str) -> Response:
     respond = FAULTS[fault].respond if fault else None
     if respond is not None:
         return respond(request, sandbox.answer(account_id))
+    if not re.fullmatch("[0-9a-fA-F]{32}", account_id):
+        return refusal(400, 7003, f"Could not route to {request.url.path}")
     if not _is_authentic(request):
         return refusal(403, 10000, "Authentication error")
-    # Starlette's own JSONResponse refuses nothing less, but escapes nothing either.
     return Response(json.dumps(sandbox.answer(account_id)), media_type="application/json")
 
 
@@ -211,8 +227,14 @@ def _set(sandbox: Sandbox, changes: Any) -> None:
     unknown = set(changes) - {"scenario", "fault", "amount_due"}
     if unknown:
         raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
-    due = changes.get("amount_due")
+    settings = {**changes}
+    if "scenario" in settings:
+        settings["scenario"] = settings["scenario"] or "usual"
+        _require(settings["scenario"], SCENARIOS, "scenario")
+    if settings.get("fault") is not None:
+        _require(settings["fault"], FAULTS, "fault")
+    due = settings.get("amount_due")
     if due is not None and type(due) is not int:
         raise ValueError("amount_due is a whole number of minor units, or null")
-    for name, value in changes.items():
+    for name, value in settings.items():
         setattr(sandbox, name, value)

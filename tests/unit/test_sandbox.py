@@ -1,3 +1,4 @@
+import itertools
 import signal
 import socket
 import subprocess
@@ -11,7 +12,7 @@ import jsonschema
 import pytest
 import yaml
 
-from pulumi_cf_invoice.sandbox import SCENARIOS, Sandbox
+from pulumi_cf_invoice.sandbox import FAULTS, SCENARIOS, Sandbox
 
 ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
 CONTRACT = Path(__file__).parents[1] / "contract" / "invoice-preview.openapi.yaml"
@@ -82,6 +83,59 @@ def test_the_control_path_refuses_what_it_does_not_know(sandbox: Sandbox, change
     assert answer.json()["error"]
 
 
+def test_a_refused_change_changes_nothing_and_a_null_clears(sandbox: Sandbox) -> None:
+    control = sandbox.base_url.replace("/client/v4", "/sandbox")
+    both = {"amount_due": 5, "scenario": "nope"}
+    assert httpx.put(control, json=both, trust_env=False).status_code == 400
+    assert sandbox.amount_due is None
+    sandbox.scenario = "yen"
+    assert httpx.put(control, json={"scenario": None}, trust_env=False).status_code == 200
+    assert sandbox.scenario == "usual"
+
+
+def test_shuffled_lines_come_in_another_order_each_time(sandbox: Sandbox) -> None:
+    sandbox.shuffle = True
+    orders = [
+        [line["description"] for line in ask(sandbox).json()["result"]["invoice_lines"]]
+        for _ in range(4)
+    ]
+    assert all(before != after for before, after in itertools.pairwise(orders))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/client/v4/zones", 404, 7003),
+        ("GET", "/client/v4/accounts/nope/ai-gateway/billing/invoice-preview", 400, 7003),
+        ("POST", f"/client/v4/accounts/{ACCOUNT}/ai-gateway/billing/invoice-preview", 405, 10405),
+    ],
+)
+def test_what_is_not_served_is_refused_in_the_envelope(
+    sandbox: Sandbox, method: str, path: str, status: int, code: int
+) -> None:
+    url = sandbox.base_url.replace("/client/v4", path)
+    answer = httpx.request(method, url, headers=TOKEN, trust_env=False)
+    assert answer.status_code == status
+    assert answer.json()["errors"][0]["code"] == code
+    assert answer.headers["cf-ray"]
+
+
+def test_an_unknown_scenario_of_an_account_is_refused(sandbox: Sandbox) -> None:
+    with pytest.raises(ValueError, match="no scenario 'nope'"):
+        sandbox.accounts[ACCOUNT] = "nope"
+
+
+@pytest.mark.parametrize("fault", [name for name, fault in FAULTS.items() if fault.respond])
+def test_a_fault_answers_in_every_scenario(sandbox: Sandbox, fault: str) -> None:
+    sandbox.fault = fault
+    url = f"{sandbox.base_url}/accounts/{ACCOUNT}/ai-gateway/billing/invoice-preview"
+    expected = {int(fault.split("-")[1])} if fault.startswith("http-") else {200, 302, 400}
+    for scenario in SCENARIOS:
+        sandbox.scenario = scenario
+        with httpx.stream("GET", url, headers=TOKEN, trust_env=False) as answer:
+            assert answer.status_code in expected
+
+
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(ValueError, match="no scenario 'nope'; there are: usual, "):
         Sandbox("nope")
@@ -112,12 +166,23 @@ def test_a_port_in_use_is_one_line(sandbox: Sandbox) -> None:
     assert done.stderr == f"cannot listen on port {port}: Address already in use\n"
 
 
+def test_a_port_that_is_none_is_one_line() -> None:
+    done = subprocess.run(
+        [*COMMAND, "--port", "70000"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "70000 is no port: 0 to 65535" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_the_list_names_every_scenario() -> None:
     done = subprocess.run([*COMMAND, "--list"], capture_output=True, text=True, check=True)
     assert all(f"  {name} " in done.stdout for name in SCENARIOS)
 
 
-@pytest.mark.parametrize("fault", [None, "reset", "endless-headers", "trickle", "slow"])
+@pytest.mark.parametrize(
+    "fault", [None, "reset", "endless-headers", "trickle", "slow", "oversized-body"]
+)
 def test_a_sandbox_stops_at_once_in_silence_and_leaves_no_thread(
     fault: str | None, capfd: pytest.CaptureFixture[str]
 ) -> None:
