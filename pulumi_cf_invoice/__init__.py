@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from pulumi_cf_invoice.resource import InvoicePreview
     from pulumi_cf_invoice.settings import Credentials
+    from pulumi_cf_invoice.stack_outputs import export_invoice
 
 __all__ = [
     "ApiError",
@@ -44,6 +45,7 @@ __all__ = [
     "PretaxCreditAmount",
     "Pricing",
     "SettingsError",
+    "export_invoice",
     "get_invoice_preview",
     "get_invoice_preview_output",
 ]
@@ -62,6 +64,7 @@ _MODULES = {
     "invoice": ["Invoice", "InvoiceLine", "Period", "PretaxCreditAmount", "Pricing"],
     "resource": ["InvoicePreview"],
     "settings": ["Credentials"],
+    "stack_outputs": ["export_invoice"],
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -168,6 +168,11 @@ class InvoiceLine:
     net_text = _Text("net")
 
     @property
+    def name(self) -> str:
+        """The description, or words for a line that has none."""
+        return self.description or "(no description)"
+
+    @property
     def credits(self) -> int:
         """Sum of the line's pre-tax credits, in minor units of `currency`."""
         return sum(credit.amount for credit in self.pretax_credit_amounts)
@@ -320,6 +325,16 @@ class Invoice:
     def period_text(self) -> str:
         """The period for people, in UTC days with the last one included."""
         return _days(self.period_start, self.period_end)
+
+    @property
+    def text(self) -> str:
+        """What is due, and for when: ``$188.46 for 2026-09-01 to 2026-09-30``."""
+        return f"{self.amount_due_text} for {self.period_text}"
+
+    @property
+    def largest_lines(self) -> list[InvoiceLine]:
+        """The lines, the one with the largest net amount first."""
+        return sorted(self.invoice_lines, key=lambda line: -line.net)
 
     def projected_net(self, at: datetime) -> int | None:
         """

@@ -1,9 +1,10 @@
 """Spend limits as people write them, and by how much an amount is over one, in words."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from fnmatch import fnmatchcase
 
 from pulumi_cf_invoice.money import Money, parse
 
@@ -62,6 +63,12 @@ class IncreaseLimit:
     def text(self) -> str:
         """The limit for people."""
         return self.amount.text if self.amount is not None else f"{self.percent} %"
+
+
+def longest_match(description: str | None, globs: Iterable[str]) -> str | None:
+    """The glob whose limit counts for a line: of those that match *description*, the longest."""
+    matching = [glob for glob in globs if fnmatchcase(description or "", glob)]
+    return max(matching, key=len, default=None)
 
 
 def over(amount: int, currency: str, limit: Money) -> str | None:

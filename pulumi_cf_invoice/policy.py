@@ -32,7 +32,7 @@ from pulumi_policy.proxy import UnknownValueError
 from pulumi_cf_invoice import money, properties, settings, snapshot
 from pulumi_cf_invoice.errors import InvoicePreviewError
 from pulumi_cf_invoice.invoice import Invoice, InvoiceLine
-from pulumi_cf_invoice.limits import IncreaseLimit, Limit, WrittenLimit, over
+from pulumi_cf_invoice.limits import IncreaseLimit, Limit, WrittenLimit, longest_match, over
 from pulumi_cf_invoice.properties import InvoiceState
 from pulumi_cf_invoice.settings import Credentials
 
@@ -148,7 +148,7 @@ def max_line_amount(
             excess = limit and over(line.net, line.currency, limit)
             if excess:
                 yield (
-                    f"{_name(line)} comes to {line.net_text} after credits on the upcoming "
+                    f"{line.name} comes to {line.net_text} after credits on the upcoming "
                     f"invoice of account {state.account_id} for {line.period.text}, {excess}."
                 )
 
@@ -424,21 +424,17 @@ def _verdict(
 
 
 def _largest(invoice: Invoice) -> str:
-    lines = sorted(invoice.invoice_lines, key=lambda line: -line.net)
+    lines = invoice.largest_lines
     if not lines:
         return " It has no lines."
-    named = ", ".join(f"{_name(line)} {line.net_text}" for line in lines[:_LARGEST])
+    named = ", ".join(f"{line.name} {line.net_text}" for line in lines[:_LARGEST])
     return f" Largest lines: {named}{', …' if len(lines) > _LARGEST else ''}."
 
 
-def _name(line: InvoiceLine) -> str:
-    return line.description or "(no description)"
-
-
 def _limit_of_line(line: InvoiceLine, config: Config) -> WrittenLimit | None:
-    globs = [glob for glob in config["limits"] if fnmatchcase(line.description or "", glob)]
+    glob = longest_match(line.description, config["limits"])
     written: WrittenLimit | None = (
-        config["limits"][max(globs, key=len)] if globs else config["defaultLimit"]
+        config["defaultLimit"] if glob is None else config["limits"][glob]
     )
     return written
 

@@ -54,6 +54,20 @@ def read(resource_type: str, properties: Mapping[str, Any]) -> InvoiceState | No
     )
 
 
+def of_state(state: Mapping[str, Any] | None) -> InvoiceState | None:
+    """
+    The invoice of a resource's state, as ``pulumi preview --json`` and exported stacks have it.
+
+    None where there is none. At a preview a new state has its figures among the inputs alone, and
+    an old one's inputs are those of the last update, which no refresh moves. Raises ValueError when
+    it is no invoice.
+    """
+    if state is None:
+        return None
+    kind = state.get("type", "")
+    return read(kind, state.get("inputs") or {}) or read(kind, state.get("outputs") or {})
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, (str, float, int)):
         return value

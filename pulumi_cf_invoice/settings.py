@@ -85,6 +85,11 @@ class Authentication:
     headers: Mapping[str, str] = field(repr=False, hash=False, compare=False)
     identity: tuple[str, ...] = field(repr=False)
 
+    @property
+    def kind(self) -> str:
+        """What the credentials are, for people."""
+        return "API token" if len(self.identity) == 1 else "e-mail and API key"
+
     def redact(self, text: str) -> str:
         """*text* without any credential that it may repeat."""
         for secret in self.identity:

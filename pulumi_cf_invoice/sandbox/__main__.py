@@ -4,7 +4,7 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 
 _EXTRA = "pip install 'pulumi-cf-invoice[sandbox]'"
@@ -19,25 +19,23 @@ while it runs, another program can move the figure or break the API:
 """
 
 
-def main() -> int:
-    """Run the command; returns its exit code."""
+def main(arguments: Sequence[str] | None = None, program: str | None = None) -> int:
+    """Run the command, called *program* in its help; returns its exit code."""
     try:
         from pulumi_cf_invoice.sandbox import FAULTS, SCENARIOS, Sandbox
     except ModuleNotFoundError as error:
         missing = (error.name or "").split(".")[0]
         print(f"the sandbox needs {missing}: {_EXTRA}", file=sys.stderr)
         return 2
-    arguments = _parser(SCENARIOS, FAULTS).parse_args()
-    if arguments.list:
+    options = _parser(SCENARIOS, FAULTS, program).parse_args(arguments)
+    if options.list:
         _list(SCENARIOS, FAULTS)
         return 0
     try:
-        server = Sandbox(
-            arguments.scenario, arguments.fault, port=arguments.port, now=arguments.now
-        )
+        server = Sandbox(options.scenario, options.fault, port=options.port, now=options.now)
     except OSError as error:
         print(
-            f"cannot listen on port {arguments.port}: {os.strerror(error.errno or 0)}",
+            f"cannot listen on port {options.port}: {os.strerror(error.errno or 0)}",
             file=sys.stderr,
         )
         return 2
@@ -47,7 +45,7 @@ def main() -> int:
     print(f"export CLOUDFLARE_BASE_URL={server.base_url}")
     print("export CLOUDFLARE_API_TOKEN=sandbox-token", flush=True)
     print(
-        f"Serving the scenario {arguments.scenario!r}; any account of 32 hex digits will do: "
+        f"Serving the scenario {options.scenario!r}; any account of 32 hex digits will do: "
         "pulumi config set cf-invoice:accountId 023e105f4ecef8ad9ca31a8372d0c353\n"
         "Ctrl-C stops.",
         file=sys.stderr,
@@ -57,9 +55,11 @@ def main() -> int:
     return 0
 
 
-def _parser(scenarios: Iterable[str], faults: Iterable[str]) -> argparse.ArgumentParser:
+def _parser(
+    scenarios: Iterable[str], faults: Iterable[str], program: str | None
+) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m pulumi_cf_invoice.sandbox",
+        prog=program or "python -m pulumi_cf_invoice.sandbox",
         description="A local stand-in for Cloudflare's AI Gateway billing API.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

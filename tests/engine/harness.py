@@ -74,6 +74,11 @@ class Stack:
                 opts=automation.LocalWorkspaceOptions(project_settings=settings),
             )
 
+    @property
+    def directory(self) -> str:
+        """The workspace, where the command line finds the stack."""
+        return str(self._stack.workspace.work_dir)
+
     def set(self, key: str, value: str, secret: bool = False) -> None:
         """Set stack config."""
         with self._environment():

@@ -1,0 +1,105 @@
+"""The geometry of the report's charts; the template draws them as inline SVG."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+
+from pulumi_cf_invoice import money
+from pulumi_cf_invoice.report.verdict import Report
+
+WIDTH, HEIGHT = 480, 170
+_LEFT, _RIGHT, _TOP, _BOTTOM = 8, 472, 8, 162
+_BARS = 8
+
+
+@dataclass(frozen=True)
+class SpendChart:
+    """Spend over the period: to now, projected to the end, and the budget. Lengths in SVG units."""
+
+    description: str
+    now_x: float
+    now_y: float
+    zero_y: float
+    end_y: float | None
+    budget_y: float | None
+    budget_text: str
+    now_text: str
+    end_text: str
+    first_day: str
+    last_day: str
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One line's share of the largest one, in percent of the width."""
+
+    name: str
+    text: str
+    share: float
+
+
+def spend(report: Report) -> SpendChart | None:
+    """The chart of the amount due; none for a period without length."""
+    invoice = report.invoice
+    length = invoice.period_end - invoice.period_start
+    if length <= 0:
+        return None
+    elapsed = (report.at.timestamp() - invoice.period_start) / length
+    now_x = _LEFT + min(max(elapsed, 0.0), 1.0) * (_RIGHT - _LEFT)
+    projected = invoice.projected_amount_due(report.at)
+    budget = _budget(report)
+    amounts = [0, invoice.amount_due, *(a for a in (projected, budget) if a is not None)]
+    low, high = min(amounts), max(max(amounts), min(amounts) + 1)
+
+    def y(amount: int) -> float:
+        share = Decimal(amount - low) / Decimal(high - low)
+        return round(_BOTTOM - float(share) * (_BOTTOM - _TOP), 1)
+
+    budget_text = "" if budget is None else f"Budget {_text(report, budget)}"
+    return SpendChart(
+        description=_describe(report, projected, budget_text),
+        now_x=round(now_x, 1),
+        now_y=y(invoice.amount_due),
+        zero_y=y(0),
+        end_y=None if projected is None or elapsed >= 1 else y(projected),
+        budget_y=None if budget is None else y(budget),
+        budget_text=budget_text,
+        now_text=invoice.amount_due_text,
+        end_text="" if projected is None else f"projected {_text(report, projected)}",
+        first_day=invoice.period_text.split(" to ")[0],
+        last_day=invoice.period_text.split(" to ")[1],
+    )
+
+
+def bars(report: Report) -> list[Bar]:
+    """The largest lines, net of credits, each against the largest."""
+    lines = report.invoice.largest_lines[:_BARS]
+    largest = max((abs(line.net) for line in lines), default=0) or 1
+    return [
+        Bar(line.name, line.net_text, round(max(100 * line.net / largest, 0), 1)) for line in lines
+    ]
+
+
+def _budget(report: Report) -> int | None:
+    return next(
+        (
+            judgement.limit.amount
+            for judgement in report.judgements
+            if not judgement.of_line and judgement.limit.currency == report.invoice.currency
+        ),
+        None,
+    )
+
+
+def _describe(report: Report, projected: int | None, budget_text: str) -> str:
+    invoice = report.invoice
+    start = report.at - timedelta(seconds=invoice.period_start)
+    days = max(0, round(start.timestamp() / 86400))
+    told = f"{invoice.amount_due_text} due after {days} day{'s' * (days != 1)} of the period"
+    if projected is not None:
+        told += f", projected to reach {_text(report, projected)} at its end"
+    return f"{told}. {budget_text or 'No budget'}."
+
+
+def _text(report: Report, amount: int) -> str:
+    return money.to_text(amount, report.invoice.currency)

@@ -1,0 +1,198 @@
+"""The report as JSON, with a version and a JSON Schema (``report.schema.json``)."""
+
+import json
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field, TypeAdapter
+from pydantic.dataclasses import dataclass
+
+from pulumi_cf_invoice import money
+from pulumi_cf_invoice.report.verdict import Comparison, Judgement, Report
+
+VERSION: Literal[1] = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """An amount of money in the three forms that readers want."""
+
+    amount: int = Field(description="In minor units of the currency.")
+    decimal: str = Field(description="In major units, exactly.")
+    text: str = Field(description="For people.")
+    currency: str = Field(description="ISO 4217 code in lower case.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One line item of the invoice."""
+
+    description: str | None = Field(description="What the line is for, where the API says so.")
+    gross: int = Field(description="Before credits, in minor units of the invoice's currency.")
+    credits: int = Field(description="Pre-tax credits, in minor units.")
+    net: int = Field(description="After credits and before tax, in minor units.")
+    quantity: float = Field(description="Number of units.")
+    period_start: int = Field(description="In Unix seconds, UTC.")
+    period_end: int = Field(description="In Unix seconds, UTC, not included.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetResult:
+    """One budget and its verdict."""
+
+    of: str = Field(description="amount due, projected amount due, or the name of a line.")
+    is_line: bool = Field(description="Whether it is the budget of a line.")
+    limit: Figure
+    amount: Figure | None = Field(description="None where it is too early for a projection.")
+    within: bool
+    text: str = Field(description="The verdict for people.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineChange:
+    """A line whose net amount moved."""
+
+    name: str
+    before: int | None = Field(description="Net before, in minor units; none for a new line.")
+    after: int | None = Field(description="Net now, in minor units; none for a gone line.")
+    change: int = Field(description="The difference, in minor units.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """What the invoice is compared with."""
+
+    comparable: bool
+    problem: str | None = Field(description="Why the two cannot be compared, if so.")
+    amount_due: Figure
+    change: Figure | None = Field(description="Of the amount due; none when not comparable.")
+    lines: list[LineChange] = Field(description="What moved, the largest change first.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JsonReport:
+    """The report of `cf-invoice report --format json`."""
+
+    version: Literal[1] = Field(description="Changes when a reader of this version would break.")
+    at: str = Field(description="The time that the report speaks of, ISO 8601 in UTC.")
+    account_id: str | None = Field(description="32 hex digits, where the input tells it.")
+    verdict: Literal["within", "over", "none"] = Field(description="none: no budget was given.")
+    headline: str = Field(description="The verdict in a sentence.")
+    invoice_id: str
+    status: str
+    currency: str = Field(description="ISO 4217 code in lower case.")
+    period_start: str = Field(description="ISO 8601 in UTC.")
+    period_end: str = Field(description="ISO 8601 in UTC, not included.")
+    period_text: str = Field(description="UTC days, the last one included.")
+    amount_due: Figure
+    gross: Figure
+    credits: Figure
+    net: Figure
+    tax_and_adjustments: Figure
+    projected_net: Figure | None = Field(description="None in the first hour of the period.")
+    projected_amount_due: Figure | None = Field(description="None in the period's first hour.")
+    budgets: list[BudgetResult]
+    baseline: Baseline | None = Field(description="None when the report has no baseline.")
+    lines: list[Line] = Field(description="Every line, the largest net amount first.")
+
+
+def render(report: Report) -> str:
+    """The report as JSON, which `schema` describes."""
+    adapter = TypeAdapter(JsonReport)
+    return adapter.dump_json(_data(report), indent=2).decode() + "\n"
+
+
+def schema() -> str:
+    """The JSON Schema of `render`, made from the model."""
+    made = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **TypeAdapter(JsonReport).json_schema(mode="serialization"),
+    }
+    return json.dumps(made, indent=2) + "\n"
+
+
+def _data(report: Report) -> JsonReport:
+    invoice = report.invoice
+
+    def figure(amount: int | None) -> Any:
+        return None if amount is None else _figure(amount, invoice.currency)
+
+    return JsonReport(
+        version=VERSION,
+        at=_iso(report.at),
+        account_id=report.account_id,
+        verdict=report.verdict,
+        headline=report.headline,
+        invoice_id=invoice.invoice_id,
+        status=invoice.status,
+        currency=invoice.currency,
+        period_start=invoice.period_start_iso,
+        period_end=invoice.period_end_iso,
+        period_text=invoice.period_text,
+        amount_due=figure(invoice.amount_due),
+        gross=figure(invoice.gross),
+        credits=figure(invoice.credits),
+        net=figure(invoice.net),
+        tax_and_adjustments=figure(invoice.tax_and_adjustments),
+        projected_net=figure(invoice.projected_net(report.at)),
+        projected_amount_due=figure(invoice.projected_amount_due(report.at)),
+        budgets=[_budget(judgement) for judgement in report.judgements],
+        baseline=_baseline(report.comparison),
+        lines=[
+            Line(
+                description=line.description,
+                gross=line.amount,
+                credits=line.credits,
+                net=line.net,
+                quantity=line.quantity,
+                period_start=line.period.start,
+                period_end=line.period.end,
+            )
+            for line in invoice.largest_lines
+        ],
+    )
+
+
+def _figure(amount: int, currency: str) -> Figure:
+    return Figure(
+        amount=amount,
+        decimal=str(money.to_major(amount, currency)),
+        text=money.to_text(amount, currency),
+        currency=currency,
+    )
+
+
+def _budget(judgement: Judgement) -> BudgetResult:
+    amount = judgement.amount
+    return BudgetResult(
+        of=judgement.subject,
+        is_line=judgement.of_line,
+        limit=_figure(judgement.limit.amount, judgement.limit.currency),
+        amount=None if amount is None else _figure(amount, judgement.currency),
+        within=judgement.excess is None,
+        text=judgement.text,
+    )
+
+
+def _baseline(comparison: Comparison | None) -> Baseline | None:
+    if comparison is None:
+        return None
+    before = comparison.baseline
+    return Baseline(
+        comparable=comparison.problem is None,
+        problem=comparison.problem,
+        amount_due=_figure(before.amount_due, before.currency),
+        change=None
+        if comparison.problem
+        else _figure(comparison.amount_due, comparison.baseline.currency),
+        lines=[
+            LineChange(
+                name=change.name, before=change.before, after=change.after, change=change.amount
+            )
+            for change in comparison.changes
+        ],
+    )
+
+
+def _iso(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")

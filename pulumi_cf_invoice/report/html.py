@@ -1,0 +1,49 @@
+"""The report as one self-contained HTML file: no network, light and dark, for phones and print."""
+
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+from pulumi_cf_invoice.report import charts
+from pulumi_cf_invoice.report.verdict import Report
+from pulumi_cf_invoice.report.words import one_line
+
+LINES = 200
+_VERDICTS = {"over": "Over budget", "within": "Within budget", "none": "Upcoming invoice"}
+
+
+def render(report: Report) -> str:
+    """The report as an HTML document; of very many lines it shows the 200 largest and says so."""
+    lines = report.invoice.largest_lines
+    comparison = report.comparison
+    changes = [] if comparison is None else list(comparison.changes)
+    return _template().render(
+        report=report,
+        invoice=report.invoice,
+        verdict=_VERDICTS[report.verdict],
+        spend=charts.spend(report),
+        width=charts.WIDTH,
+        height=charts.HEIGHT,
+        bars=charts.bars(report),
+        lines=lines[:LINES],
+        lines_left_out=max(0, len(lines) - LINES),
+        changes=changes[:LINES],
+        changes_left_out=max(0, len(changes) - LINES),
+        comparable=comparison is not None and comparison.problem is None,
+        over=[judgement for judgement in report.judgements if judgement.excess][:LINES],
+    )
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["one_line"] = one_line
+    return environment.get_template("report.html.j2")

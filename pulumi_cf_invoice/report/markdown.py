@@ -1,0 +1,119 @@
+"""The report for a pull request, in the Markdown of GitHub and GitLab."""
+
+from pulumi_cf_invoice.report.verdict import Report
+from pulumi_cf_invoice.report.words import one_line
+
+MARKER = "<!-- pulumi-cf-invoice report -->"
+"""The first line, hidden to readers: by it a workflow finds the comment to update."""
+LARGEST = 65_536
+"""The characters of a comment on GitHub; also within a job summary's 1 MiB, in any script."""
+_ROWS = 100
+_SIGNS = {"over": "🔴", "within": "🟢", "none": "⚪"}
+
+
+def render(report: Report) -> str:
+    """The report as Markdown of at most 65,536 characters, which says what it left out."""
+    rows = _ROWS
+    text = _render(report, rows)
+    while len(text) > LARGEST:
+        rows //= 2
+        text = _render(report, rows)
+    return text
+
+
+def escape(text: str) -> str:
+    """
+    Words that others wrote, as Markdown that shows them and does nothing else.
+
+    Inside ``code`` nobody is mentioned and nothing linked, and as a numeric reference no character
+    can end a table cell, a code span or the tag itself.
+    """
+    safe = "".join(
+        character if character.isalnum() or character in " -" else f"&#{ord(character)};"
+        for character in one_line(text)
+    )
+    return f"<code>{safe}</code>"
+
+
+def _render(report: Report, rows: int) -> str:
+    parts = [
+        MARKER,
+        f"### {_SIGNS[report.verdict]} {_headline(report)}",
+        _table(["", ""], [[name, value] for name, value in _figures(report)]),
+        *_over(report, rows),
+        *_changes(report, rows),
+        *_lines(report, rows),
+        _footer(report),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _headline(report: Report) -> str:
+    first = next((j for j in report.judgements if j.excess), None)
+    if first is None or not first.of_line:
+        return report.headline
+    return report.headline.replace(first.subject, escape(first.subject), 1)
+
+
+def _figures(report: Report) -> list[tuple[str, str]]:
+    return [(name, escape(value) if name == "Status" else value) for name, value in report.figures]
+
+
+def _over(report: Report, rows: int) -> list[str]:
+    lines = [j for j in report.judgements if j.excess and j.of_line]
+    if not lines:
+        return []
+    told = [f"- {escape(judgement.subject)}: {judgement.text}" for judgement in lines[:rows]]
+    return ["**Lines over their budget**", "\n".join([*told, *_rest(len(lines), rows, "- ")])]
+
+
+def _changes(report: Report, rows: int) -> list[str]:
+    comparison = report.comparison
+    if comparison is None or comparison.problem:
+        return []
+    if not comparison.changes:
+        return ["Nothing moved since the baseline."]
+    table = _table(
+        ["What moved", "Before", "Now", "Change"],
+        [
+            [
+                escape(change.name),
+                change.before_text,
+                change.after_text,
+                change.text,
+            ]
+            for change in comparison.changes[:rows]
+        ],
+    )
+    return [table, *_rest(len(comparison.changes), rows)]
+
+
+def _lines(report: Report, rows: int) -> list[str]:
+    lines = report.invoice.largest_lines
+    if not lines:
+        return ["The invoice has no lines: nothing was used yet."]
+    table = _table(
+        ["Line", "Amount", "Credits", "Net"],
+        [
+            [escape(line.name), line.amount_text, line.credits_text, line.net_text]
+            for line in lines[:rows]
+        ],
+    )
+    summary = f"<summary>{len(lines):,} line{'s' * (len(lines) != 1)}</summary>"
+    folded = [f"<details>{summary}", table, *_rest(len(lines), rows), "</details>"]
+    return ["\n\n".join(folded)]
+
+
+def _footer(report: Report) -> str:
+    account = f"Account `{report.account_id}`, as" if report.account_id else "As"
+    return f"<sub>{account} of {report.at:%Y-%m-%d %H:%M} UTC.</sub>"
+
+
+def _rest(count: int, shown: int, bullet: str = "") -> list[str]:
+    left = count - shown
+    return [f"{bullet}… and {left:,} more, left out here."] if left > 0 else []
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    rules = [":--", *["--:"] * (len(head) - 1)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, rules, *rows))

@@ -1,0 +1,104 @@
+"""The report for a terminal: tables by Rich, in colour where the terminal has some."""
+
+import io
+from typing import IO
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from pulumi_cf_invoice.report.verdict import Report
+from pulumi_cf_invoice.report.words import one_line
+
+LINES = 50
+_WIDTH = 100
+_COLOURS = {"over": "bold red", "within": "bold green", "none": "bold"}
+
+
+def render(report: Report, lines: int = LINES) -> str:
+    """The report as plain text, 100 columns wide, with as many *lines* in each table."""
+    buffer = io.StringIO()
+    console = Console(file=buffer, width=_WIDTH, highlight=False, emoji=False)
+    console.print(Group(*_parts(report, lines)))
+    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+
+
+def write(report: Report, file: IO[str], lines: int = LINES) -> None:
+    """Write the report to *file*; on a terminal as wide as that, and in its colours."""
+    if file.isatty():
+        Console(file=file, highlight=False, emoji=False).print(Group(*_parts(report, lines)))
+    else:
+        file.write(render(report, lines))
+
+
+def _parts(report: Report, lines: int) -> list[RenderableType]:
+    parts: list[RenderableType] = [
+        Text(one_line(report.headline), style=_COLOURS[report.verdict]),
+        *([Text(f"Account {report.account_id}")] if report.account_id else []),
+        Text(),
+        _figures(report),
+    ]
+    for table in (_over(report), _changes(report, lines), _lines(report, lines)):
+        if table is not None:
+            parts += [Text(), table]
+    return parts
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for number, column in enumerate(columns):
+        table.add_column(
+            column, justify="right" if number else "left", overflow="fold", no_wrap=bool(number)
+        )
+    return table
+
+
+def _figures(report: Report) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column()
+    table.add_column(overflow="fold")
+    for name, value in report.figures:
+        table.add_row(Text(name), Text(one_line(value)))
+    return table
+
+
+def _over(report: Report) -> Table | None:
+    excesses = [judgement for judgement in report.judgements if judgement.excess]
+    if not excesses:
+        return None
+    table = _table("Over budget")
+    table.add_column()
+    table.add_column(overflow="fold")
+    for judgement in excesses[:LINES]:
+        table.add_row(Text(one_line(judgement.subject)), Text(judgement.text))
+    return table
+
+
+def _changes(report: Report, lines: int) -> Table | None:
+    comparison = report.comparison
+    if comparison is None or not comparison.changes:
+        return None
+    table = _table("What moved", "Line", "Before", "Now", "Change")
+    for change in comparison.changes[:lines]:
+        table.add_row(
+            Text(one_line(change.name)),
+            change.before_text,
+            change.after_text,
+            change.text,
+        )
+    return _with_rest(table, len(comparison.changes), lines)
+
+
+def _lines(report: Report, lines: int) -> Table | None:
+    if not report.invoice.invoice_lines:
+        return None
+    table = _table("Lines", "Line", "Amount", "Credits", "Net")
+    for line in report.invoice.largest_lines[:lines]:
+        table.add_row(Text(one_line(line.name)), line.amount_text, line.credits_text, line.net_text)
+    return _with_rest(table, len(report.invoice.invoice_lines), lines)
+
+
+def _with_rest(table: Table, count: int, shown: int) -> Table:
+    if count > shown:
+        table.add_row(f"… and {count - shown:,} more")
+    return table

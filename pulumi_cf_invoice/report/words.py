@@ -1,0 +1,30 @@
+"""What every format does with words that others wrote."""
+
+import unicodedata
+
+_LONGEST = 200
+# Other characters of these categories (joiners of scripts and emoji among them) are harmless.
+_BIDI_CONTROLS = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C}
+
+
+def one_line(text: str) -> str:
+    """
+    *text* on one line and of at most 200 characters, without terminal and direction controls.
+
+    A right-to-left script keeps its own direction; what is taken out could reorder ours.
+    """
+    kept = "".join(
+        " " if _is_control(character) else character for character in text[: 2 * _LONGEST]
+    )
+    line = " ".join(kept.split())
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
+
+
+def _is_control(character: str) -> bool:
+    return ord(character) in _BIDI_CONTROLS or unicodedata.category(character) in (
+        "Cc",
+        "Cs",
+        "Co",
+        "Zl",
+        "Zp",
+    )

@@ -1,0 +1,43 @@
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+_ON_PATH = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+_NONE = (
+    "no browser for the report's tests: put Chromium or Chrome on PATH, "
+    "or run `playwright install chromium`"
+)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A headless browser: one on PATH, else Playwright's own, else the distribution's."""
+    with sync_playwright() as playwright:
+        own = playwright.chromium.executable_path
+        found = _on_path() or (own if Path(own).exists() else None) or _installed()
+        if found is None:
+            pytest.fail(_NONE, pytrace=False)
+        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+        launched = playwright.chromium.launch(executable_path=found, args=arguments)
+        yield launched
+        launched.close()
+
+
+def _on_path() -> str | None:
+    return next((path for path in map(shutil.which, _ON_PATH) if path), None)
+
+
+def _installed() -> str | None:
+    # Only where a test run may install: as root, as CI is, with Debian's package manager.
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        return None
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    install = ["apt-get", "install", "-qq", "--no-install-recommends", "chromium", "fonts-dejavu"]
+    for command in (["apt-get", "update", "-qq"], [*install, "-y"]):
+        subprocess.run(command, env=environment, capture_output=True, check=False)
+    return _on_path()

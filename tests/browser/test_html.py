@@ -1,0 +1,116 @@
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page
+
+from pulumi_cf_invoice import Invoice, money
+from pulumi_cf_invoice.report import html
+from pulumi_cf_invoice.report.verdict import Budgets, judge
+from pulumi_cf_invoice.sandbox import SCENARIOS
+from pulumi_cf_invoice.sandbox.scenarios import Month
+
+NOW = datetime(2026, 9, 15, 12, tzinfo=timezone.utc)
+PHONE, DESK = {"width": 360, "height": 740}, {"width": 1100, "height": 800}
+
+
+def write(directory: Path, scenario: str = "usual", budget: str = "150 USD", **more: Any) -> str:
+    def invoice(of: str) -> Invoice:
+        return Invoice.from_api({**SCENARIOS[of].build(Month.of(NOW), 0), **more})
+
+    report = judge(
+        invoice(scenario),
+        account_id="023e105f4ecef8ad9ca31a8372d0c353",
+        at=NOW,
+        budgets=Budgets(money.parse(budget), lines={"*": money.parse("100 USD")}),
+        baseline=invoice("moving"),
+    )
+    file = directory / "report.html"
+    file.write_text(html.render(report), encoding="utf-8")
+    return file.as_uri()
+
+
+def view(browser: Browser, address: str, scheme: Any = "light", size: Any = DESK) -> Page:
+    page = browser.new_page(viewport=size, color_scheme=scheme)
+    page.goto(address)
+    return page
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize("budget", ["150 USD", "500 USD"], ids=["over", "within"])
+def test_it_is_accessible(
+    browser: Browser, tmp_path: Path, scheme: str, size: Any, budget: str
+) -> None:
+    """By the rules of axe-core, contrast, headings and table semantics among them."""
+    page = view(browser, write(tmp_path, budget=budget), scheme, size)
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_nothing_is_wider_than_a_phone(browser: Browser, tmp_path: Path, scenario: str) -> None:
+    page = view(browser, write(tmp_path, scenario), size=PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def test_a_long_name_is_no_wider_than_a_phone(browser: Browser, tmp_path: Path) -> None:
+    line = {**SCENARIOS["usual"].build(Month.of(NOW), 0)["invoice_lines"][0]}
+    page = view(
+        browser, write(tmp_path, invoice_lines=[{**line, "description": "x" * 300}]), size=PHONE
+    )
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def test_light_and_dark_are_different_and_follow_the_reader(
+    browser: Browser, tmp_path: Path
+) -> None:
+    address = write(tmp_path)
+    backgrounds = [
+        view(browser, address, scheme).evaluate("getComputedStyle(document.body).backgroundColor")
+        for scheme in ("light", "dark")
+    ]
+    assert backgrounds == ["rgb(246, 245, 242)", "rgb(21, 21, 19)"]
+
+
+def test_it_asks_nobody_for_anything_and_reports_no_error(browser: Browser, tmp_path: Path) -> None:
+    page = browser.new_page()
+    asked: list[str] = []
+    errors: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: errors.append(message.text))
+    address = write(tmp_path)
+    page.goto(address)
+    assert asked == [address]
+    assert errors == []
+
+
+def test_the_chart_tells_in_words_what_it_draws(browser: Browser, tmp_path: Path) -> None:
+    chart = view(browser, write(tmp_path)).get_by_role("img").first
+    assert chart.locator("title").text_content() == "Amount due over the billing period"
+    assert chart.locator("desc").text_content() == (
+        "$188.46 due after 14 days of the period, projected to reach $389.92 at its end. "
+        "Budget $150.00."
+    )
+
+
+def test_the_projection_is_drawn_as_a_projection(browser: Browser, tmp_path: Path) -> None:
+    page = view(browser, write(tmp_path))
+    assert page.locator("path.projection").get_attribute("stroke-dasharray")
+    assert page.get_by_text("projected $389.92 at the end of the period (dotted").is_visible()
+
+
+def test_the_verdict_comes_right_after_the_amount(browser: Browser, tmp_path: Path) -> None:
+    page = view(browser, write(tmp_path))
+    assert page.locator("h1").inner_text() == "$188.46"
+    assert page.locator("h1 + p").inner_text().startswith("Over budget: ")
+
+
+def test_what_a_description_contains_is_never_run(browser: Browser, tmp_path: Path) -> None:
+    line = {**SCENARIOS["usual"].build(Month.of(NOW), 0)["invoice_lines"][0]}
+    hostile = "<img src=x onerror='document.title=1'><script>document.title=1</script>"
+    page = view(browser, write(tmp_path, invoice_lines=[{**line, "description": hostile}]))
+    assert page.title() == "Over budget: $188.46 for 2026-09-01 to 2026-09-30"
+    assert page.locator("img").count() == 0

@@ -1,0 +1,77 @@
+import json
+import os
+import subprocess
+from typing import Any
+
+import pytest
+
+from pulumi_cf_invoice import (
+    InvoicePreview,
+    export_invoice,
+    get_invoice_preview,
+    get_invoice_preview_output,
+)
+from pulumi_cf_invoice.report import source
+from pulumi_cf_invoice.stack_outputs import names
+from tests.engine.conftest import ACCOUNT, MakeStack
+from tests.engine.harness import Stack
+
+FORMS: dict[str, Any] = {
+    "resource": lambda: InvoicePreview("upcoming"),
+    "get": lambda: InvoicePreview.get("upcoming", ACCOUNT),
+    "function": get_invoice_preview,
+    "output-function": get_invoice_preview_output,
+    "model": lambda: InvoicePreview("upcoming").invoice,
+}
+
+
+def stack_output_json(stack: Stack) -> str:
+    """What `pulumi stack output --json` prints."""
+    return subprocess.run(
+        ["pulumi", "stack", "output", "--json", "--stack", "dev"],
+        cwd=stack.directory,
+        env={**os.environ, **stack.environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_exports_outputs_which_are_read_back(
+    make_stack: MakeStack, settled: dict[str, str], form: str
+) -> None:
+    stack = make_stack(lambda: export_invoice(FORMS[form]()), **settled)
+    run = stack.up()
+    assert run.ok, run.text
+    printed = stack_output_json(stack)
+    outputs = json.loads(printed)
+    account = {"account_id"} if form in ("resource", "get") else set()
+    assert set(outputs) == {*names(), *account}
+    assert outputs["amount_due"] == 18846
+    assert outputs["net_decimal"] == "188.46"
+    assert outputs["text"] == "$188.46 for 2026-09-01 to 2026-09-30"
+    found = source.read(printed)
+    assert found.invoice.amount_due_text == "$188.46"
+    assert found.account_id == (ACCOUNT if account else None)
+
+
+def test_a_prefix_keeps_two_invoices_apart(make_stack: MakeStack, settled: dict[str, str]) -> None:
+    other = "0" * 32
+
+    def program() -> None:
+        export_invoice(InvoicePreview("upcoming"), "here")
+        export_invoice(InvoicePreview("other", account_id=other), prefix="there")
+
+    stack = make_stack(program, **settled)
+    assert stack.up().ok
+    assert source.read(stack_output_json(stack), prefix="there").account_id == other
+
+
+def test_outputs_are_known_at_the_first_preview_and_do_not_move_by_themselves(
+    make_stack: MakeStack, settled: dict[str, str]
+) -> None:
+    stack = make_stack(lambda: export_invoice(InvoicePreview("upcoming")), **settled)
+    assert '"$188.46 for 2026-09-01 to 2026-09-30"' in stack.preview().text
+    assert stack.up().ok
+    assert stack.preview(expect_no_changes=True).ok

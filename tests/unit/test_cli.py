@@ -1,0 +1,242 @@
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pulumi_cf_invoice.sandbox import Sandbox
+
+DATA = Path(__file__).parent / "data"
+UPDATE = str(DATA / "preview-update.json")
+ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
+AT = ["--at", "2026-09-15T12:00:00Z"]
+COMMAND = [str(Path(sys.executable).with_name("cf-invoice"))]
+Cli = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def run(*arguments: str, stdin: str = "", **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=60,
+        env={**os.environ, "PYTHONUTF8": "1", **environment},
+    )
+
+
+@pytest.fixture
+def live(sandbox: Sandbox) -> dict[str, str]:
+    """The environment of a command that is pointed at the sandbox."""
+    return {
+        "CLOUDFLARE_BASE_URL": sandbox.base_url,
+        "CLOUDFLARE_API_TOKEN": "sandbox-token",
+        "CLOUDFLARE_ACCOUNT_ID": ACCOUNT,
+    }
+
+
+def test_show_tells_the_live_invoice(live: dict[str, str]) -> None:
+    shown = run("show", **live)
+    assert shown.returncode == 0
+    assert "The upcoming invoice is $188.46 for 2026-09-01 to 2026-09-30." in shown.stdout
+    assert f"Account {ACCOUNT}" in shown.stdout
+    assert "openai/gpt-5.5" in shown.stdout
+
+
+def test_show_reads_standard_input() -> None:
+    shown = run("show", "--from", "-", stdin=Path(UPDATE).read_text())
+    assert shown.returncode == 0
+    assert "+$11.55 (+6.1 %)" in shown.stdout
+
+
+def test_show_has_every_line(sandbox: Sandbox, live: dict[str, str]) -> None:
+    sandbox.scenario = "ten-thousand-lines"
+    assert run("show", **live).stdout.count("/model-") == 10_000
+
+
+@pytest.mark.parametrize(
+    ("budgets", "code"),
+    [
+        ([], 0),
+        (["--budget", "200.01 USD"], 0),
+        (["--budget", "200 USD"], 1),
+        (["--budget", "1000 EUR"], 1),
+        (["--budget-projected", "401.47 USD"], 0),
+        (["--budget-projected", "401.46 USD"], 1),
+        (["--budget-line", "openai/*=174.79 USD"], 0),
+        (["--budget-line", "openai/*=174.78 USD"], 1),
+        (["--budget-line", "*=1 USD", "--budget-line", "openai/*=500 USD"], 1),
+    ],
+)
+def test_the_exit_code_is_the_verdict(budgets: list[str], code: int) -> None:
+    assert run("report", "--from", UPDATE, *AT, *budgets).returncode == code
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--from", "nowhere.json"], "cannot read nowhere.json: No such file"),
+        (["--from", "-"], "standard input: this is not JSON"),
+        (["--from", UPDATE, "--budget", "250"], "has no currency: write it as '250 USD'"),
+        (["--from", UPDATE, "--budget", "-1 USD"], "below zero"),
+        (["--from", UPDATE, "--budget-line", "openai/*"], "has no '='"),
+        (["--from", UPDATE, "--at", "noon"], "is no ISO 8601 time"),
+        (["--from", UPDATE, "--baseline", "nowhere.json"], "cannot read nowhere.json"),
+        (["--from", UPDATE, "--account-id", "f" * 32], "no invoice of account ffff"),
+        (["--from", UPDATE, "--github"], "GITHUB_STEP_SUMMARY is not set"),
+        (["--from", UPDATE, "--format", "html", "--output", "/no/such/file"], "cannot write"),
+        ([], "no account ID"),
+    ],
+)
+def test_what_cannot_be_told_is_exit_code_2_and_one_line(arguments: list[str], said: str) -> None:
+    failed = run("report", *arguments, GITHUB_OUTPUT="")
+    assert failed.returncode == 2
+    assert said in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def test_a_refused_token_is_exit_code_2_and_is_not_printed(live: dict[str, str]) -> None:
+    failed = run("report", "--verbose", **{**live, "CLOUDFLARE_API_TOKEN": "wrong-secret"})
+    assert failed.returncode == 2
+    assert "HTTP 403, code 10000: Authentication error" in failed.stderr
+    assert "wrong-secret" not in failed.stderr + failed.stdout
+
+
+def test_verbose_tells_of_requests_without_credentials(live: dict[str, str]) -> None:
+    told = run("show", "--verbose", **live)
+    assert "200 OK" in told.stderr
+    assert "sandbox-token" not in told.stderr
+
+
+def test_a_retry_is_told_when_verbose(sandbox: Sandbox, live: dict[str, str]) -> None:
+    sandbox.fault = "http-503"
+    assert "stamina" in run("show", "--verbose", **live).stderr
+
+
+def test_a_baseline_file_is_compared_with(tmp_path: Path, live: dict[str, str]) -> None:
+    baseline = tmp_path / "baseline.json"
+    baseline.write_text((DATA / "preview-create.json").read_text())
+    told = run("report", "--from", UPDATE, "--baseline", str(baseline), "--format", "json", *AT)
+    assert json.loads(told.stdout)["baseline"]["change"]["text"] == "$11.55"
+
+
+@pytest.mark.parametrize("form", ["text", "markdown", "html", "json"])
+def test_a_file_gets_what_standard_output_would(tmp_path: Path, form: str) -> None:
+    arguments = ["report", "--from", UPDATE, "--format", form, *AT]
+    printed = run(*arguments)
+    written = tmp_path / "report"
+    assert run(*arguments, "--output", str(written)).stdout == ""
+    assert written.read_text(encoding="utf-8") == printed.stdout != ""
+
+
+def test_github_gets_a_summary_and_step_outputs_also_over_budget(tmp_path: Path) -> None:
+    summary, outputs = tmp_path / "summary", tmp_path / "outputs"
+    summary.write_text("before\n")
+    environment = {"GITHUB_STEP_SUMMARY": str(summary), "GITHUB_OUTPUT": str(outputs)}
+    arguments = ["report", "--from", UPDATE, "--github", "--budget", "150 USD", *AT]
+    assert run(*arguments, **environment).returncode == 1
+    assert summary.read_text(encoding="utf-8").startswith(
+        "before\n<!-- pulumi-cf-invoice report -->"
+    )
+    assert outputs.read_text().splitlines() == [
+        "verdict=over",
+        "amount-due=20001",
+        "amount-due-text=$200.01",
+        "projected-amount-due=40147",
+        "currency=usd",
+        "period=2026-09-01 to 2026-09-30",
+    ]
+
+
+def test_doctor_names_the_sources_and_never_the_values(live: dict[str, str]) -> None:
+    told = run("doctor", **live)
+    assert told.returncode == 0
+    assert f"account      {ACCOUNT} (CLOUDFLARE_ACCOUNT_ID)" in told.stdout
+    assert "credentials  API token (CLOUDFLARE_API_TOKEN)" in told.stdout
+    assert live["CLOUDFLARE_BASE_URL"] in told.stdout
+    assert "AI Gateway Read" in told.stdout
+    assert "answered: $188.46" in told.stdout
+    assert "sandbox-token" not in told.stdout + told.stderr
+
+
+def test_doctor_makes_one_request(sandbox: Sandbox, live: dict[str, str]) -> None:
+    run("doctor", **live)
+    assert len(sandbox.requests) == 1
+
+
+def test_doctor_explains_what_fails(live: dict[str, str]) -> None:
+    told = run("doctor", **{**live, "CLOUDFLARE_API_TOKEN": "wrong"})
+    assert told.returncode == 2
+    assert "Give the token the permission AI Gateway Read" in told.stderr
+
+
+def test_doctor_without_credentials_says_which_to_set(live: dict[str, str]) -> None:
+    told = run("doctor", **{**live, "CLOUDFLARE_API_TOKEN": ""})
+    assert told.returncode == 2
+    assert "set CLOUDFLARE_API_TOKEN" in told.stderr
+
+
+def test_sandbox_is_the_sandbox() -> None:
+    told = run("sandbox", "--list")
+    assert told.returncode == 0
+    assert "ten-thousand-lines" in told.stdout
+    assert "usage: cf-invoice sandbox" in run("sandbox", "--help").stdout
+
+
+@pytest.mark.parametrize("command", [[], ["show"], ["report"], ["doctor"], ["sandbox"]])
+def test_every_help_has_an_example(command: list[str]) -> None:
+    told = run(*command, "--help")
+    assert told.returncode == 0
+    assert "example" in told.stdout.lower()
+
+
+def test_a_shell_can_complete() -> None:
+    script = run(_CF_INVOICE_COMPLETE="bash_source")
+    typed = {"COMP_WORDS": "cf-invoice re", "COMP_CWORD": "1"}
+    completed = run(_CF_INVOICE_COMPLETE="bash_complete", **typed)
+    assert "complete" in script.stdout
+    assert "report" in completed.stdout
+
+
+def _on_a_terminal(**environment: str) -> str:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, "report", "--from", UPDATE, "--budget", "1 USD", *AT],
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", **environment},
+    )
+    os.close(theirs)
+    told = b""
+    try:
+        while chunk := os.read(ours, 65536):
+            told += chunk
+    except OSError:
+        pass  # The other end is closed: the command is done.
+    os.close(ours)
+    process.wait()
+    return told.decode()
+
+
+def test_colour_is_for_a_terminal_only() -> None:
+    environment = {"NO_COLOR": ""}
+    assert "\x1b[1;31m" in _on_a_terminal(**environment)
+    assert "\x1b" not in run("report", "--from", UPDATE, **environment).stdout
+
+
+def test_no_color_is_heeded() -> None:
+    assert "\x1b[1;31m" not in _on_a_terminal(NO_COLOR="1")
+
+
+def test_without_its_extra_the_command_says_what_to_install() -> None:
+    code = "import sys; sys.modules['click'] = None; import pulumi_cf_invoice.cli"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert told.returncode == 1
+    assert told.stderr.strip() == (
+        "cf-invoice needs its extra: pip install 'pulumi-cf-invoice[report]'"
+    )

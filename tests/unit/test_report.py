@@ -1,0 +1,406 @@
+import dataclasses
+import html as html_entities
+import json
+import os
+import re
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pulumi_cf_invoice import Invoice, money
+from pulumi_cf_invoice.report import data, html, markdown, source, text
+from pulumi_cf_invoice.report.verdict import Budgets, Report, judge
+from pulumi_cf_invoice.sandbox import SCENARIOS, Sandbox
+from pulumi_cf_invoice.sandbox.scenarios import Month
+from pulumi_cf_invoice.stack_outputs import to_stack_outputs
+
+HERE = Path(__file__).parent
+ACCOUNT = "0123456789abcdef0123456789ab0001"
+OTHER = "f" * 32
+NOW = datetime(2026, 9, 15, 12, tzinfo=timezone.utc)
+CREATE = (HERE / "data" / "preview-create.json").read_text()
+UPDATE = (HERE / "data" / "preview-update.json").read_text()
+FORMATS = {
+    "txt": text.render,
+    "md": markdown.render,
+    "html": html.render,
+    "json": data.render,
+}
+
+
+def result(scenario: str = "usual") -> dict[str, Any]:
+    return SCENARIOS[scenario].build(Month.of(NOW), 0)
+
+
+def invoice(scenario: str = "usual", **changes: Any) -> Invoice:
+    return Invoice.from_api({**result(scenario), **changes})
+
+
+def named(*lines: tuple[str | None, int], **changes: Any) -> Invoice:
+    """An invoice with these lines, by description and amount."""
+    template = result()["invoice_lines"][0]
+    made = [{**template, "description": name, "amount": amount} for name, amount in lines]
+    due = {"amount_due": sum(amount for _, amount in lines)}
+    return invoice(invoice_lines=made, **{**due, **changes})
+
+
+def report(of: Invoice, **more: Any) -> Report:
+    return judge(of, account_id=ACCOUNT, at=NOW, **more)
+
+
+BUDGETS = Budgets(
+    money.parse("150 USD"), money.parse("450 USD"), {"openai/*": money.parse("1 USD")}
+)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_every_format_says_what_its_golden_file_says(suffix: str) -> None:
+    """UPDATE_GOLDEN=1 rewrites the files; look at them before they are committed."""
+    before = named(("anthropic/claude-haiku", 1367), ("gone/model", 250), amount_due=1700)
+    rendered = FORMATS[suffix](report(invoice(), budgets=BUDGETS, baseline=before))
+    golden = HERE / "golden" / f"report.{suffix}"
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_text(rendered, encoding="utf-8")
+    assert rendered == golden.read_text(encoding="utf-8")
+
+
+def test_the_json_keeps_to_its_published_schema() -> None:
+    schema = Path(data.__file__).with_name("report.schema.json").read_text()
+    assert schema == data.schema()
+    for scenario in SCENARIOS:
+        for baseline in (None, invoice(), invoice("yen")):
+            made = report(invoice(scenario), budgets=BUDGETS, baseline=baseline)
+            jsonschema.validate(json.loads(data.render(made)), json.loads(schema))
+
+
+# Reading, by content.
+
+
+def test_a_first_preview_has_the_invoice_and_no_baseline() -> None:
+    found = source.read(CREATE)
+    assert (found.account_id, found.invoice.amount_due) == (ACCOUNT, 18846)
+    assert found.baseline is None
+
+
+def test_a_preview_brings_the_last_deployment_as_its_baseline() -> None:
+    found = source.read(UPDATE)
+    assert found.baseline is not None
+    assert (found.baseline.amount_due, found.invoice.amount_due) == (18846, 20001)
+
+
+def test_a_refresh_does_not_move_the_baseline() -> None:
+    preview = json.loads(UPDATE)
+    preview["steps"][1]["oldState"]["outputs"]["amount_due"] = 20001
+    baseline = source.read(json.dumps(preview)).baseline
+    assert baseline is not None
+    assert baseline.amount_due == 18846
+
+
+def test_the_plugin_resource_is_read_like_the_dynamic_one() -> None:
+    def camel(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {
+                re.sub("_([a-z])", lambda m: m[1].upper(), key): camel(item)
+                for key, item in value.items()
+            }
+        return [camel(item) for item in value] if isinstance(value, list) else value
+
+    preview = json.loads(UPDATE)
+    for state in ("oldState", "newState"):
+        of = preview["steps"][1][state]
+        of["type"] = "cf-invoice:index:InvoicePreview"
+        of["inputs"] = camel(of["inputs"])
+    assert source.read(json.dumps(preview)) == source.read(UPDATE)
+
+
+def test_stack_outputs_are_read_back_as_they_were_exported() -> None:
+    outputs = {"bucket": "x", **to_stack_outputs(invoice()), "account_id": ACCOUNT}
+    found = source.read(json.dumps(outputs))
+    assert (found.invoice, found.account_id) == (invoice(), ACCOUNT)
+
+
+def test_an_exported_model_is_read_too() -> None:
+    outputs = {"invoice": invoice().to_outputs()}
+    assert source.read(json.dumps(outputs)).invoice == invoice()
+
+
+def test_a_prefix_chooses_between_two_invoices() -> None:
+    one, two = invoice(), invoice("yen")
+    outputs = {f"a_{name}": value for name, value in to_stack_outputs(one).items()}
+    outputs |= {f"b_{name}": value for name, value in to_stack_outputs(two).items()}
+    assert source.read(json.dumps(outputs), prefix="b").invoice == two
+    with pytest.raises(source.NoInvoice, match="several invoices"):
+        source.read(json.dumps(outputs))
+
+
+@pytest.mark.parametrize("wrap", [lambda r: {"success": True, "result": r}, lambda r: r])
+def test_the_answer_of_the_api_is_read_with_and_without_its_envelope(wrap: Any) -> None:
+    assert source.read(json.dumps(wrap(result()))).invoice == invoice()
+
+
+def test_an_account_is_chosen_by_its_id() -> None:
+    preview = json.loads(UPDATE)
+    other = json.loads(json.dumps(preview["steps"][1]))
+    other["newState"]["inputs"] |= {"account_id": OTHER, "amount_due": 1}
+    preview["steps"].append(other)
+    both = json.dumps(preview)
+    assert source.read(both, account_id=OTHER.upper()).invoice.amount_due == 1
+    assert source.read(both, account_id=OTHER).baseline is None
+    with pytest.raises(source.NoInvoice, match=f"several invoices .* {ACCOUNT}, {OTHER}"):
+        source.read(both)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "this is not JSON"),
+        ("[]", "not an object"),
+        ("{}", "no invoice in it"),
+        ('{"steps": []}', "no invoice in it"),
+        ('{"success": false, "errors": [{"code": 10000, "message": "no"}]}', "code 10000: no"),
+        ('{"success": true, "result": {}}', "this is no invoice: id: Field required"),
+        (
+            json.dumps({**to_stack_outputs(invoice()), "amount_due": "[secret]"}),
+            "--show-secrets",
+        ),
+        (
+            '{"steps": [], "diagnostics": [{"severity": "error", "message": "it\\nbroke"}]}',
+            "the preview failed: it broke",
+        ),
+        (
+            '{"steps": [{"newState": {"type": "cf-invoice:index:InvoicePreview", "inputs": {}}}]}',
+            "does not know the invoice yet",
+        ),
+    ],
+)
+def test_what_is_no_invoice_is_refused_in_one_line(content: str, said: str) -> None:
+    with pytest.raises(source.NoInvoice) as caught:
+        source.read(content)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+# Judging.
+
+
+@pytest.mark.parametrize(
+    ("limit", "verdict"),
+    [("188.46 USD", "within"), ("188.45 USD", "over"), ("1000 EUR", "over")],
+)
+def test_a_budget_is_kept_up_to_the_last_cent_and_in_its_own_currency(
+    limit: str, verdict: str
+) -> None:
+    assert report(invoice(), budgets=Budgets(money.parse(limit))).verdict == verdict
+
+
+def test_without_a_budget_there_is_no_verdict() -> None:
+    assert report(invoice()).verdict == "none"
+
+
+def test_a_projection_is_judged_by_its_own_budget() -> None:
+    budgets = Budgets(projected_amount_due=money.parse("200 USD"))
+    made = report(invoice(), budgets=budgets)
+    assert made.verdict == "over"
+    assert "projected amount due $389.92, over the limit of $200.00 by $189.92" in made.headline
+
+
+def test_in_the_first_hour_a_projection_is_too_early_and_no_verdict() -> None:
+    budgets = Budgets(projected_amount_due=money.parse("1 USD"))
+    early = datetime(2026, 9, 1, 0, 59, tzinfo=timezone.utc)
+    made = judge(invoice(), at=early, budgets=budgets)
+    assert made.verdict == "none"
+    assert "too early to tell" in markdown.render(made)
+
+
+def test_the_longest_glob_is_the_budget_of_a_line() -> None:
+    lines = {"*": money.parse("10 USD"), "openai/*": money.parse("200 USD")}
+    made = report(invoice(), budgets=Budgets(lines=lines))
+    assert [(j.subject, bool(j.excess)) for j in made.judgements] == [
+        ("openai/gpt-5.5", False),
+        ("anthropic/claude-haiku", True),
+    ]
+
+
+def test_a_time_in_any_zone_is_the_same_time() -> None:
+    tokyo = NOW.astimezone(timezone(timedelta(hours=9)))
+    for render in FORMATS.values():
+        assert render(judge(invoice(), at=tokyo)) == render(judge(invoice(), at=NOW))
+
+
+def test_a_time_without_a_zone_is_refused() -> None:
+    with pytest.raises(ValueError, match="time zone"):
+        judge(invoice(), at=NOW.replace(tzinfo=None))
+
+
+# Comparing.
+
+
+def test_changes_are_told_by_line_and_add_up_to_the_change_of_the_amount_due() -> None:
+    before = named(("kept", 100), ("grown", 100), ("gone", 50), amount_due=260)
+    after = named(("kept", 100), ("grown", 300), ("new", 70), amount_due=490)
+    comparison = report(after, baseline=before).comparison
+    assert comparison is not None
+    assert [(c.name, c.before_text, c.after_text, c.text) for c in comparison.changes] == [
+        ("grown", "$1.00", "$3.00", "+$2.00"),
+        ("new", "new", "$0.70", "+$0.70"),
+        ("gone", "$0.50", "gone", "-$0.50"),
+        ("(tax and adjustments)", "$0.10", "$0.20", "+$0.10"),
+    ]
+    assert sum(change.amount for change in comparison.changes) == comparison.amount_due == 230
+
+
+def test_lines_of_one_name_are_compared_together() -> None:
+    before, after = named(("a", 100), ("a", 50)), named(("a", 50), ("a", 100))
+    comparison = report(after, baseline=before).comparison
+    assert comparison is not None
+    assert list(comparison.changes) == []
+
+
+@pytest.mark.parametrize(
+    ("baseline", "said"),
+    [
+        (invoice("yen"), "the baseline is in JPY"),
+        (
+            invoice(period_start=1785542400, period_end=1788220800),
+            "the baseline is of another billing period, 2026-08-01 to 2026-08-31",
+        ),
+    ],
+)
+def test_what_cannot_be_compared_is_said_in_every_format(baseline: Invoice, said: str) -> None:
+    made = report(invoice(), baseline=baseline)
+    for render in FORMATS.values():
+        assert said in " ".join(render(made).split())
+    assert json.loads(data.render(made))["baseline"]["change"] is None
+
+
+def test_a_baseline_of_nothing_has_no_percentage() -> None:
+    assert report(invoice(), baseline=invoice("no-usage")).change_text == "+$188.46"
+
+
+# Every invoice.
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("render", FORMATS.values(), ids=FORMATS)
+def test_every_scenario_can_be_rendered(scenario: str, render: Any) -> None:
+    made = report(invoice(scenario), budgets=BUDGETS, baseline=invoice())
+    assert made.invoice.amount_due_text in render(made)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "due"), [("yen", "¥1,900"), ("usual", "$188.46"), ("dinar", "KWD 57.125")]
+)
+def test_a_currency_has_its_own_number_of_digits(scenario: str, due: str) -> None:
+    made = report(invoice(scenario))
+    for render in FORMATS.values():
+        assert due in render(made).replace("\xa0", " ")
+
+
+def test_an_invoice_without_lines_says_so() -> None:
+    assert "nothing was used yet" in markdown.render(report(invoice("no-usage")))
+    assert "nothing was used yet" in html.render(report(invoice("no-usage")))
+
+
+def test_ten_thousand_lines_fit_into_a_comment_and_the_rest_is_told() -> None:
+    made = report(invoice("ten-thousand-lines"), baseline=invoice())
+    rendered = markdown.render(made)
+    assert len(rendered) <= 65_536
+    assert len(rendered.encode()) <= 2**20
+    assert "… and 9,900 more, left out here." in rendered
+
+
+def test_lines_with_the_longest_names_fit_as_well() -> None:
+    lines = [(f"{n} {'🙂' * 500}", n) for n in range(1, 1000)]
+    made = report(named(*lines), baseline=named(*((name, 2 * n) for name, n in lines)))
+    assert len(markdown.render(made)) <= 65_536
+    assert "more, left out here." in markdown.render(made)
+
+
+# Words that others wrote.
+
+HOSTILE = [
+    "a | b",
+    "`code` ``",
+    "@everyone and @org/team #1 !1",
+    "<script>alert(1)</script><img src=x onerror=alert(1)>",
+    "[link](https://example.com) www.example.com a@example.com",
+    "two\nlines\r\n\r\n# heading",
+    "\\| \\",
+    "</code></details>-->",
+    "\x1b[31mred\x1b[0m\x07",
+    "{{ 7*7 }} {% raw %}",
+    "[bold]rich[/bold] :smile:",
+    "‮gnirts‬",
+    "فاتورة الذكاء",
+    "👩‍👩‍👧 🇩🇪",
+]
+
+
+def cells(row: str) -> list[str]:
+    return re.split(r"(?<!\\)\|", row)[1:-1]
+
+
+def check_markdown(description: str) -> None:
+    rendered = markdown.render(report(named((description, 100))))
+    row = next(
+        line for line in rendered.splitlines() if line.startswith("| <code>") and "$1.00" in line
+    )
+    assert len(cells(row)) == 4
+    shown = re.fullmatch(r" <code>((?:[^\W_]|[ -]|&#[0-9]+;)*)</code> ", cells(row)[0])
+    assert shown, row
+    assert "\n" not in html_entities.unescape(shown.group(1))
+
+
+@pytest.mark.parametrize("description", HOSTILE)
+def test_a_description_does_nothing_but_show_in_markdown(description: str) -> None:
+    check_markdown(description)
+
+
+@given(st.text(min_size=1).filter(lambda text: text.strip()))
+def test_no_description_at_all_breaks_the_markdown(description: str) -> None:
+    check_markdown(description)
+
+
+@given(st.text(min_size=1))
+def test_a_description_does_nothing_but_show_in_html(description: str) -> None:
+    plain = html.render(report(named(("plain", 100))))
+    rendered = html.render(report(named((description, 100))))
+    assert re.findall("<[^>]*>", rendered) == re.findall("<[^>]*>", plain)
+
+
+@pytest.mark.parametrize("description", HOSTILE)
+def test_a_description_cannot_command_a_terminal(description: str) -> None:
+    rendered = text.render(report(named((description, 100))))
+    assert "\x1b" not in rendered
+    assert "\x07" not in rendered
+    assert "‮" not in rendered
+    assert "[bold]rich[/bold] :smile:" in rendered or "rich" not in description
+
+
+def test_right_to_left_words_and_emoji_are_kept() -> None:
+    for word in ("فاتورة", "👩‍👩‍👧"):
+        assert word in html.render(report(named((word, 100))))
+        assert word in text.render(report(named((word, 100))))
+
+
+def test_a_status_that_others_wrote_is_shown_as_words() -> None:
+    odd = dataclasses.replace(invoice(), status="<b>|@me")
+    assert "<b>" not in markdown.render(report(odd))
+    assert "@me" not in markdown.render(report(odd))
+    assert "<b>" not in html.render(report(odd))
+
+
+def test_the_report_is_one_file_without_network() -> None:
+    rendered = html.render(report(invoice()))
+    assert not re.findall(r"\b(?:src|href)=|url\(", rendered)
+    assert "default-src 'none'" in rendered
+
+
+def test_a_live_invoice_reports_like_the_same_one_from_a_file(sandbox: Sandbox) -> None:
+    answer = json.dumps(sandbox.answer(ACCOUNT))
+    assert source.read(answer).invoice == invoice()
