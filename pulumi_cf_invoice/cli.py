@@ -1,20 +1,20 @@
-"""``cf-invoice``: the upcoming invoice in a terminal and in CI (extra ``report``)."""
+"""
+``cf-invoice``: the upcoming invoice in a terminal and in CI (extra ``report``).
 
-import logging
+On argparse, since a command line has to answer at once: importing a larger library takes several
+times as long as Python's own start. Everything else is imported by the command that uses it.
+"""
+
+import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-try:
-    import click
-except ModuleNotFoundError:
-    sys.exit("cf-invoice needs its extra: pip install 'pulumi-cf-invoice[report]'")
-
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from pulumi_cf_invoice.money import Money
     from pulumi_cf_invoice.report.source import Source
     from pulumi_cf_invoice.report.verdict import Report
@@ -22,215 +22,260 @@ if TYPE_CHECKING:
 
 OVER_BUDGET = 1
 COULD_NOT_TELL = 2
-_SUFFIXES = {"markdown": "markdown", "html": "html", "json": "data"}
+_MODULES = {"text": "text", "markdown": "markdown", "html": "html", "json": "data"}
+_EXTRA = "pip install 'pulumi-cf-invoice[report]'"
 
 
-class _Amount(click.ParamType):  # type: ignore[type-arg]
-    name = "amount"
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if given[:1] == ["sandbox"]:
+        from pulumi_cf_invoice.sandbox.__main__ import main as serve
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> "Money":
-        from pulumi_cf_invoice import money
-
-        try:
-            return value if isinstance(value, money.Money) else money.parse(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-class _Instant(click.ParamType):  # type: ignore[type-arg]
-    name = "time"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> datetime:
-        if isinstance(value, datetime):
-            return value
-        try:
-            instant = datetime.fromisoformat(value.replace("Z", "+00:00"))
-        except ValueError:
-            self.fail(f"{value!r} is no ISO 8601 time such as 2026-09-15T12:00:00Z", param, ctx)
-        return instant if instant.tzinfo else instant.replace(tzinfo=timezone.utc)
+        return serve(given[1:], "cf-invoice sandbox")
+    options = _parser().parse_args(given)
+    try:
+        with _told_errors(getattr(options, "verbose", False)):
+            return int(options.command(options))
+    except ModuleNotFoundError as error:
+        _fail(f"{error.name} is missing: {_EXTRA}")
+    except BrokenPipeError:
+        # Who read us has read enough, as `head` does. Python would complain of it at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
-class _LineBudget(click.ParamType):  # type: ignore[type-arg]
-    name = "glob=amount"
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cf-invoice",
+        description="What the next Cloudflare AI Gateway invoice will say.",
+        epilog="Credentials come from CLOUDFLARE_API_TOKEN, or CLOUDFLARE_EMAIL and "
+        "CLOUDFLARE_API_KEY.\n\nexample:\n  cf-invoice show",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    show = _command(
+        commands,
+        "show",
+        "show the invoice as tables, with every line",
+        "pulumi stack output --json | cf-invoice show --from -",
+    )
+    _add_live(show)
+    _add_input(show)
+    show.set_defaults(command=_show)
+    report = _command(
+        commands,
+        "report",
+        "judge the invoice by budgets and tell what moved",
+        "pulumi preview --json | cf-invoice report --from - --budget '250 USD' \\\n"
+        "    --format markdown --output report.md\n\n"
+        "exit code:\n  0 within budget, 1 over, 2 could not tell",
+    )
+    _add_live(report)
+    _add_input(report)
+    _add_report(report)
+    report.set_defaults(command=_report)
+    doctor = _command(
+        commands,
+        "doctor",
+        "say which settings count, and try them once",
+        "CLOUDFLARE_API_TOKEN=… cf-invoice doctor --account-id ID",
+    )
+    _add_live(doctor)
+    doctor.set_defaults(command=_doctor)
+    commands.add_parser("sandbox", help="start a local stand-in for the billing API")
+    completion = _command(
+        commands,
+        "completion",
+        "print a shell's completion script",
+        'eval "$(cf-invoice completion bash)"',
+    )
+    completion.add_argument("shell", choices=["bash", "zsh", "tcsh"])
+    completion.set_defaults(command=_completion)
+    return parser
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> "tuple[str, Money]":
-        if isinstance(value, tuple):
-            return value
-        glob, equals, amount = value.rpartition("=")
-        if not equals:
-            self.fail(f"{value!r} has no '=': write it as 'openai/*=100 USD'", param, ctx)
-        return glob, _Amount().convert(amount, param, ctx)
+
+def _command(commands: Any, name: str, purpose: str, example: str) -> argparse.ArgumentParser:
+    made: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=purpose,
+        description=f"{purpose[0].upper()}{purpose[1:]}.",
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    return made
 
 
-def _options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def apply(command: Any) -> Any:
-        for option in reversed(options):
-            command = option(command)
-        return command
+def _add_live(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--account-id",
+        metavar="ID",
+        help="32 hex digits, which also choose between several in a file "
+        "(default: CLOUDFLARE_ACCOUNT_ID)",
+    )
+    parser.add_argument(
+        "--verbose", action="store_true", help="tell of requests and retries on standard error"
+    )
 
-    return apply
 
-
-_live = _options(
-    click.option("--account-id", metavar="ID", help="32 hex digits [CLOUDFLARE_ACCOUNT_ID]."),
-    click.option("--verbose", is_flag=True, help="Tell of requests and retries on stderr."),
-)
-_input = _options(
-    click.option(
+def _add_input(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "--from",
-        "file",
-        type=click.Path(allow_dash=True, dir_okay=False),
-        help="Read a file (- is stdin) instead of the API: `pulumi preview --json`, "
-        "`pulumi stack output --json`, or the API's JSON.",
-    ),
-    click.option("--prefix", help="The prefix of the stack outputs to read, where several are."),
-    click.option(
-        "--at", type=_Instant(), help="The time of the projection, ISO 8601 [default: now]."
-    ),
-)
+        dest="file",
+        metavar="FILE",
+        help="read a file (- is standard input) instead of the API: `pulumi preview --json`, "
+        "`pulumi stack output --json`, or the API's JSON",
+    )
+    parser.add_argument("--prefix", help="the prefix of the stack outputs, where several are")
+    parser.add_argument(
+        "--at", type=_instant, metavar="TIME", help="the report's time, ISO 8601 (default: now)"
+    )
 
 
-@click.group(
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Credentials come from CLOUDFLARE_API_TOKEN, or CLOUDFLARE_EMAIL and "
-    'CLOUDFLARE_API_KEY. Completion: eval "$(_CF_INVOICE_COMPLETE=bash_source cf-invoice)" '
-    "(or zsh_source, fish_source).\n\nExample: cf-invoice show",
-)
-@click.version_option(package_name="pulumi-cf-invoice")
-def main() -> None:
-    """What the next Cloudflare AI Gateway invoice will say."""
+def _add_report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--format", choices=_MODULES, default="text", help="(default: text)")
+    parser.add_argument(
+        "--baseline",
+        metavar="FILE",
+        help="compare with this file, of the same kinds as --from; a preview brings its own",
+    )
+    parser.add_argument(
+        "--budget", type=_amount, metavar="AMOUNT", help="for the amount due: '250 USD'"
+    )
+    parser.add_argument(
+        "--budget-projected",
+        type=_amount,
+        metavar="AMOUNT",
+        help="for the amount due, projected to the period's end",
+    )
+    parser.add_argument(
+        "--budget-line",
+        type=_line_budget,
+        action="append",
+        default=[],
+        metavar="GLOB=AMOUNT",
+        help="for each line, net, by its name: 'openai/*=100 USD'; the longest glob counts",
+    )
+    parser.add_argument("--output", metavar="FILE", help="write to this file")
+    parser.add_argument(
+        "--github",
+        action="store_true",
+        help="also append to the job summary and set step outputs, in GitHub Actions",
+    )
 
 
-@main.command(epilog="Example: pulumi stack output --json | cf-invoice show --from -")
-@_live
-@_input
-def show(
-    account_id: str | None, verbose: bool, file: str | None, prefix: str | None, at: datetime | None
-) -> None:
-    """Show the invoice as tables, with every line."""
-    with _told_errors(verbose):
-        source = _source(file, account_id, prefix)
-        from pulumi_cf_invoice.report import text, verdict
+class _Version(argparse.Action):
+    def __call__(self, *_: Any) -> None:
+        from importlib.metadata import version
 
-        report = verdict.judge(
-            source.invoice,
-            account_id=source.account_id,
-            at=at or _now(),
-            baseline=source.baseline,
-        )
-        text.write(report, sys.stdout, lines=sys.maxsize)
+        print(version("pulumi-cf-invoice"))
+        sys.exit(0)
 
 
-@main.command(
-    epilog="Example: pulumi preview --json | cf-invoice report --from - "
-    '--budget "250 USD" --format markdown --output report.md\n\n'
-    "Exit code: 0 within budget, 1 over, 2 could not tell."
-)
-@_live
-@_input
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "markdown", "html", "json"]),
-    default="text",
-    show_default=True,
-)
-@click.option(
-    "--baseline",
-    type=click.Path(dir_okay=False),
-    help="Compare with this file, of the same kinds as --from. A preview brings its own.",
-)
-@click.option("--budget", type=_Amount(), help='For the amount due: "250 USD".')
-@click.option("--budget-projected", type=_Amount(), help="For its projection to the period's end.")
-@click.option(
-    "--budget-line",
-    type=_LineBudget(),
-    multiple=True,
-    help='For each line, net, by glob on its name: "openai/*=100 USD". The longest glob counts.',
-)
-@click.option("--output", type=click.Path(dir_okay=False), help="Write to this file.")
-@click.option(
-    "--github", is_flag=True, help="Also append to GitHub's job summary and set step outputs."
-)
-def report(
-    account_id: str | None,
-    verbose: bool,
-    file: str | None,
-    prefix: str | None,
-    at: datetime | None,
-    form: str,
-    baseline: str | None,
-    budget: "Money | None",
-    budget_projected: "Money | None",
-    budget_line: "tuple[tuple[str, Money], ...]",
-    output: str | None,
-    github: bool,
-) -> None:
-    """Judge the invoice by budgets and tell what moved."""
-    with _told_errors(verbose):
-        from pulumi_cf_invoice.report import verdict
+def _amount(written: str) -> "Money":
+    from pulumi_cf_invoice import money
 
-        source = _source(file, account_id, prefix)
-        before = _read(baseline, account_id, prefix).invoice if baseline else source.baseline
-        made = verdict.judge(
-            source.invoice,
-            account_id=source.account_id,
-            at=at or _now(),
-            budgets=verdict.Budgets(budget, budget_projected, dict(budget_line)),
-            baseline=before,
-        )
-        _write(made, form, output)
-        if github:
-            _tell_github(made, os.environ)
-    sys.exit(OVER_BUDGET if made.verdict == "over" else 0)
+    try:
+        return money.parse(written)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
-@main.command(epilog="Example: CLOUDFLARE_API_TOKEN=… cf-invoice doctor --account-id ID")
-@_live
-def doctor(account_id: str | None, verbose: bool) -> None:
-    """Say which settings count, and try them once."""
-    with _told_errors(verbose):
-        settings = _settings(account_id)
-        click.echo(f"account      {settings.account_id} ({_account_source(account_id)})")
-        click.echo(f"credentials  {settings.authentication.kind} ({_credentials_source()})")
-        click.echo(f"base URL     {settings.base_url}")
-        click.echo(f"timeout      {settings.timeout:g} s")
-        click.echo("permission   AI Gateway Read (or AI Gateway Write) on the account")
-        invoice = _fetch(settings)
-        click.echo(f"request      answered: {invoice.text}, {len(invoice.invoice_lines):,} lines")
+def _line_budget(written: str) -> "tuple[str, Money]":
+    glob, equals, amount = written.rpartition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{written!r} has no '=': write 'openai/*=100 USD'")
+    return glob, _amount(amount)
 
 
-@main.command(
-    context_settings={"ignore_unknown_options": True, "help_option_names": []},
-    epilog="Example: cf-invoice sandbox --port 8787",
-)
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def sandbox(arguments: tuple[str, ...]) -> None:
-    """Start a local stand-in for the billing API."""
-    from pulumi_cf_invoice.sandbox.__main__ import main as serve
+def _instant(written: str) -> "datetime":
+    from datetime import datetime, timezone
 
-    sys.exit(serve(list(arguments), "cf-invoice sandbox"))
+    try:
+        instant = datetime.fromisoformat(written.replace("Z", "+00:00"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{written!r} is no ISO 8601 time such as 2026-09-15T12:00:00Z"
+        ) from None
+    return instant if instant.tzinfo else instant.replace(tzinfo=timezone.utc)
 
 
-def _source(file: str | None, account_id: str | None, prefix: str | None) -> "Source":
-    if file is not None:
-        return _read(file, account_id, prefix)
+def _show(options: argparse.Namespace) -> int:
+    from pulumi_cf_invoice.report import text, verdict
+
+    source = _source(options)
+    report = verdict.judge(
+        source.invoice,
+        account_id=source.account_id,
+        at=options.at or _now(),
+        baseline=source.baseline,
+    )
+    text.write(report, sys.stdout, lines=sys.maxsize)
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from pulumi_cf_invoice.report import verdict
+
+    source = _source(options)
+    baseline = _read(options.baseline, options).invoice if options.baseline else source.baseline
+    report = verdict.judge(
+        source.invoice,
+        account_id=source.account_id,
+        at=options.at or _now(),
+        budgets=verdict.Budgets(
+            options.budget, options.budget_projected, dict(options.budget_line)
+        ),
+        baseline=baseline,
+    )
+    _write(report, options.format, options.output)
+    if options.github:
+        _tell_github(report, os.environ)
+    return OVER_BUDGET if report.verdict == "over" else 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    settings = _settings(options.account_id)
+    account_source = "--account-id" if options.account_id else "CLOUDFLARE_ACCOUNT_ID"
+    print(f"account      {settings.account_id} ({account_source})")
+    print(f"credentials  {settings.authentication.kind} ({_credentials_source()})")
+    print(f"base URL     {settings.base_url}")
+    print(f"timeout      {settings.timeout:g} s")
+    print("permission   AI Gateway Read (or AI Gateway Write) on the account", flush=True)
+    invoice = _fetch(settings)
+    count = len(invoice.invoice_lines)
+    print(f"request      answered: {invoice.text}, {count:,} line{'s' * (count != 1)}")
+    return 0
+
+
+def _completion(options: argparse.Namespace) -> int:
+    import shtab
+
+    print(shtab.complete(_parser(), options.shell))
+    return 0
+
+
+def _source(options: argparse.Namespace) -> "Source":
+    if options.file is not None:
+        return _read(options.file, options)
     from pulumi_cf_invoice.report.source import Source
 
-    settings = _settings(account_id)
+    settings = _settings(options.account_id)
     return Source(_fetch(settings), settings.account_id)
 
 
-def _read(file: str, account_id: str | None, prefix: str | None) -> "Source":
+def _read(file: str, options: argparse.Namespace) -> "Source":
+    from pathlib import Path
+
     from pulumi_cf_invoice.report import source
 
     try:
-        with click.open_file(file, encoding="utf-8-sig") as opened:
-            content = opened.read()
-    except (OSError, UnicodeDecodeError) as error:
-        _fail(f"cannot read {file}: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}")
+        content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except OSError as error:
+        _fail(f"cannot read {file}: {error.strerror}")
     try:
-        return source.read(content, account_id=account_id, prefix=prefix)
+        return source.read(content, account_id=options.account_id, prefix=options.prefix)
     except source.NoInvoice as error:
         _fail(f"{'standard input' if file == '-' else file}: {error}")
 
@@ -262,13 +307,15 @@ def _progress(text: str) -> Iterator[None]:
 
 @contextmanager
 def _told_errors(verbose: bool) -> Iterator[None]:
-    from pulumi_cf_invoice.errors import InvoicePreviewError
-
     if verbose:
+        import logging
+
         # These two log addresses, statuses and waits, and no header.
         logging.basicConfig(format="%(name)s: %(message)s", stream=sys.stderr)
         for name in ("httpx", "stamina"):
             logging.getLogger(name).setLevel(logging.INFO)
+    from pulumi_cf_invoice.errors import InvoicePreviewError
+
     try:
         yield
     except InvoicePreviewError as error:
@@ -283,8 +330,10 @@ def _write(report: "Report", form: str, output: str | None) -> None:
         return
     rendered = _render(report, form)
     if output is None:
-        click.echo(rendered, nl=False)
+        sys.stdout.write(rendered)
         return
+    from pathlib import Path
+
     try:
         Path(output).write_text(rendered, encoding="utf-8")
     except OSError as error:
@@ -294,11 +343,13 @@ def _write(report: "Report", form: str, output: str | None) -> None:
 def _render(report: "Report", form: str) -> str:
     from importlib import import_module
 
-    module = import_module(f"pulumi_cf_invoice.report.{_SUFFIXES.get(form, form)}")
+    module = import_module(f"pulumi_cf_invoice.report.{_MODULES[form]}")
     return str(module.render(report))
 
 
 def _tell_github(report: "Report", environment: Mapping[str, str]) -> None:
+    from pathlib import Path
+
     invoice = report.invoice
     projected = invoice.projected_amount_due(report.at)
     outputs = {
@@ -322,23 +373,21 @@ def _tell_github(report: "Report", environment: Mapping[str, str]) -> None:
             _fail(f"cannot write {environment[variable]}: {error.strerror}")
 
 
-def _account_source(account_id: str | None) -> str:
-    return "--account-id" if account_id else "CLOUDFLARE_ACCOUNT_ID"
-
-
 def _credentials_source() -> str:
     token = os.environ.get("CLOUDFLARE_API_TOKEN", "").strip()
     return "CLOUDFLARE_API_TOKEN" if token else "CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY"
 
 
-def _now() -> datetime:
+def _now() -> "datetime":
+    from datetime import datetime, timezone
+
     return datetime.now(timezone.utc)
 
 
 def _fail(message: str) -> NoReturn:
-    click.echo(f"cf-invoice: {message}", err=True)
+    print(f"cf-invoice: {message}", file=sys.stderr)
     sys.exit(COULD_NOT_TELL)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -31,7 +31,7 @@ class Source:
     baseline: Invoice | None = None
 
 
-def read(text: str, *, account_id: str | None = None, prefix: str | None = None) -> Source:
+def read(text: str | bytes, *, account_id: str | None = None, prefix: str | None = None) -> Source:
     """
     The invoice in *text*; *account_id* or *prefix* choose where there are several.
 

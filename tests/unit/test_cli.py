@@ -188,19 +188,36 @@ def test_sandbox_is_the_sandbox() -> None:
     assert "usage: cf-invoice sandbox" in run("sandbox", "--help").stdout
 
 
-@pytest.mark.parametrize("command", [[], ["show"], ["report"], ["doctor"], ["sandbox"]])
+@pytest.mark.parametrize(
+    "command", [[], ["show"], ["report"], ["doctor"], ["sandbox"], ["completion"]]
+)
 def test_every_help_has_an_example(command: list[str]) -> None:
     told = run(*command, "--help")
     assert told.returncode == 0
     assert "example" in told.stdout.lower()
 
 
-def test_a_shell_can_complete() -> None:
-    script = run(_CF_INVOICE_COMPLETE="bash_source")
-    typed = {"COMP_WORDS": "cf-invoice re", "COMP_CWORD": "1"}
-    completed = run(_CF_INVOICE_COMPLETE="bash_complete", **typed)
-    assert "complete" in script.stdout
-    assert "report" in completed.stdout
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_a_shell_can_complete(shell: str) -> None:
+    script = run("completion", shell).stdout
+    assert "cf-invoice" in script
+    assert "budget-projected" in script
+
+
+def test_bash_takes_the_completion_and_offers_the_commands() -> None:
+    script = 'eval "$("$0" completion bash)"; complete -p cf-invoice'
+    told = subprocess.run(["bash", "-c", script, *COMMAND], capture_output=True, text=True)
+    assert "cf-invoice" in told.stdout, told.stderr
+
+
+def test_a_reader_that_has_enough_is_no_error(sandbox: Sandbox, live: dict[str, str]) -> None:
+    sandbox.scenario = "ten-thousand-lines"
+    script = 'set -o pipefail; "$0" show | head -1'
+    told = subprocess.run(
+        ["bash", "-c", script, *COMMAND], capture_output=True, text=True, env={**os.environ, **live}
+    )
+    assert told.returncode == 0
+    assert told.stderr == ""
 
 
 def _on_a_terminal(**environment: str) -> str:
@@ -233,10 +250,14 @@ def test_no_color_is_heeded() -> None:
     assert "\x1b[1;31m" not in _on_a_terminal(NO_COLOR="1")
 
 
-def test_without_its_extra_the_command_says_what_to_install() -> None:
-    code = "import sys; sys.modules['click'] = None; import pulumi_cf_invoice.cli"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert told.returncode == 1
-    assert told.stderr.strip() == (
-        "cf-invoice needs its extra: pip install 'pulumi-cf-invoice[report]'"
+@pytest.mark.parametrize("form", ["text", "html"])
+def test_without_its_extra_the_command_says_what_to_install(form: str) -> None:
+    code = (
+        "import sys; sys.modules['rich'] = sys.modules['jinja2'] = None\n"
+        "from pulumi_cf_invoice.cli import main\n"
+        f"sys.exit(main(['report', '--from', {UPDATE!r}, '--format', {form!r}]))"
     )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert told.returncode == 2
+    assert "pip install 'pulumi-cf-invoice[report]'" in told.stderr
+    assert "Traceback" not in told.stderr
