@@ -27,7 +27,7 @@ Row = tuple[str, str, str, str]
 
 def main() -> None:
     """Run every benchmark and write the table."""
-    rows = [*imports(), *parsing(), *requests(), *previews(), *policies(), *state()]
+    rows = [*imports(), *parsing(), *requests(), *previews(), *policies(), *state(), *reports()]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     lines = [
         "# Results",
@@ -232,6 +232,53 @@ def state() -> list[Row]:
             f"{stored / result:.2f} (≤ 2.2)",
         )
     ]
+
+
+def reports() -> list[Row]:
+    """`cf-invoice report` on 10,000 lines, and `--help`, against starting Python."""
+    libraries = {
+        "text": "rich.console, rich.table",
+        "markdown": "json",
+        "html": "jinja2",
+        "json": "json",
+    }
+    say("reports of 10,000 lines")
+    command = str(Path(sys.executable).with_name("cf-invoice"))
+    rows = []
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "preview.json"
+        file.write_text(json.dumps(_ten_thousand()))
+        for form, library in libraries.items():
+            # What a report cannot do without: the error's base class, the model, money in words.
+            same = f"import argparse, babel.numbers, pulumi, pydantic, {library}"
+            report = [command, "report", "--from", str(file), "--format", form]
+            rows.append(
+                _against_python(
+                    f"`cf-invoice report --format {form}`, 10,000 lines",
+                    [*report, "--output", f"{directory}/report"],
+                    ["-c", same],
+                    "Python importing the same libraries",
+                    "≤ 3",
+                )
+            )
+    passing = _against_python(
+        "`cf-invoice --help`", [command, "--help"], ["-c", "pass"], "`python -c pass`", "≤ 6"
+    )
+    return [*rows, passing]
+
+
+def _against_python(what: str, command: list[str], peer: list[str], named: str, target: str) -> Row:
+    def took(arguments: list[str]) -> float:
+        return _clock(lambda: subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL))
+
+    python = [sys.executable, *peer]
+    times = alternating({"ours": lambda: took(command), "peer": lambda: took(python)}, 9)
+    return (
+        what,
+        f"{times['ours'] * 1000:.0f} ms",
+        f"{named} {times['peer'] * 1000:.0f} ms",
+        f"{times['ours'] / times['peer']:.2f} ({target})",
+    )
 
 
 def say(what: str) -> None:
