@@ -38,7 +38,7 @@ bench: setup ## Measure against peers and write benchmarks/RESULTS.md
 lint: setup ## Check lint, format and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy pulumi_cf_invoice tests benchmarks tools/picture.py tools/engine
+	@$(BIN)/mypy pulumi_cf_invoice tests benchmarks tools
 
 clean: ## Remove what make made in this checkout
 	@rm -rf .venv .venv-oldest .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,5 +1,7 @@
 """The report for a pull request, in the Markdown of GitHub and GitLab."""
 
+from collections.abc import Iterable
+
 from pulumi_cf_invoice.report.verdict import Report
 from pulumi_cf_invoice.report.words import one_line
 
@@ -36,10 +38,13 @@ def escape(text: str) -> str:
 
 
 def _render(report: Report, rows: int) -> str:
+    currency = report.invoice.currency.upper()
     parts = [
         MARKER,
         f"### {_SIGNS[report.verdict]} {_headline(report)}",
-        _table(["", ""], [[name, value] for name, value in _figures(report)]),
+        _table(
+            ["Upcoming invoice", report.invoice.currency.upper()], map(list, report.key_figures)
+        ),
         *_over(report, rows),
         *_changes(report, rows),
         *_lines(report, rows),
@@ -53,10 +58,6 @@ def _headline(report: Report) -> str:
     if first is None or not first.of_line:
         return report.headline
     return report.headline.replace(first.subject, escape(first.subject), 1)
-
-
-def _figures(report: Report) -> list[tuple[str, str]]:
-    return [(name, escape(value) if name == "Status" else value) for name, value in report.figures]
 
 
 def _over(report: Report, rows: int) -> list[str]:
@@ -90,8 +91,10 @@ def _changes(report: Report, rows: int) -> list[str]:
 
 def _lines(report: Report, rows: int) -> list[str]:
     lines = report.invoice.largest_lines
+    further = [[name, escape(value)] for name, value in report.further_figures]
+    more = _table(["Further figures", ""], further)
     if not lines:
-        return ["The invoice has no lines: nothing was used yet."]
+        return ["The invoice has no lines: nothing was used yet.", more]
     table = _table(
         ["Line", "Amount", "Credits", "Net"],
         [
@@ -99,8 +102,8 @@ def _lines(report: Report, rows: int) -> list[str]:
             for line in lines[:rows]
         ],
     )
-    summary = f"<summary>{len(lines):,} line{'s' * (len(lines) != 1)}</summary>"
-    folded = [f"<details>{summary}", table, *_rest(len(lines), rows), "</details>"]
+    summary = f"<summary>Details: {len(lines):,} line{'s' * (len(lines) != 1)}</summary>"
+    folded = [f"<details>{summary}", table, *_rest(len(lines), rows), more, "</details>"]
     return ["\n\n".join(folded)]
 
 
@@ -114,6 +117,6 @@ def _rest(count: int, shown: int, bullet: str = "") -> list[str]:
     return [f"{bullet}… and {left:,} more, left out here."] if left > 0 else []
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
+def _table(head: list[str], rows: Iterable[list[str]]) -> str:
     rules = [":--", *["--:"] * (len(head) - 1)]
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, rules, *rows))

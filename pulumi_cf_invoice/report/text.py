@@ -57,7 +57,7 @@ def _figures(report: Report) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column()
     table.add_column(overflow="fold")
-    for name, value in report.figures:
+    for name, value in [*report.key_figures, *report.further_figures]:
         table.add_row(Text(name), Text(one_line(value)))
     return table
 

@@ -145,14 +145,11 @@ class Report:
         return _signed(self.comparison.amount_due, self.invoice.currency) + percent
 
     @property
-    def figures(self) -> list[tuple[str, str]]:
-        """What to tell, with its words, in the order of a reader's interest."""
-        invoice = self.invoice
+    def key_figures(self) -> list[tuple[str, str]]:
+        """What a reviewer asks for, in words, by name."""
         rows = [
-            ("Amount due", invoice.amount_due_text),
-            ("Net, before tax", invoice.net_text),
-            ("Credits", invoice.credits_text),
-            ("Tax and adjustments", invoice.tax_and_adjustments_text),
+            ("Amount due", self.invoice.amount_due_text),
+            ("Net, before tax", self.invoice.net_text),
             ("Projected amount due", self.projected_text),
         ]
         rows += [
@@ -162,7 +159,18 @@ class Report:
         ]
         if self.change_text is not None:
             rows.append(("Change since the baseline", self.change_text))
-        return [*rows, ("Period", f"{invoice.period_text} (UTC)"), ("Status", invoice.status)]
+        return rows
+
+    @property
+    def further_figures(self) -> list[tuple[str, str]]:
+        """What the key figures are made of, and of when they are."""
+        invoice = self.invoice
+        return [
+            ("Credits", invoice.credits_text),
+            ("Tax and adjustments", invoice.tax_and_adjustments_text),
+            ("Period", f"{invoice.period_text} (UTC)"),
+            ("Status", invoice.status),
+        ]
 
 
 def judge(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Playwright, sync_playwright
 
 _ON_PATH = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _NONE = (
@@ -16,16 +16,23 @@ _NONE = (
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """A headless browser: one on PATH, else Playwright's own, else the distribution's."""
+    """A headless browser."""
     with sync_playwright() as playwright:
-        own = playwright.chromium.executable_path
-        found = _on_path() or (own if Path(own).exists() else None) or _installed()
+        found = executable(playwright)
         if found is None:
             pytest.fail(_NONE, pytrace=False)
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        launched = playwright.chromium.launch(executable_path=found, args=arguments)
+        # Chromium refuses to run as root, as in a container, unless its own sandbox is off.
+        launched = playwright.chromium.launch(
+            executable_path=found, chromium_sandbox=os.geteuid() != 0
+        )
         yield launched
         launched.close()
+
+
+def executable(playwright: Playwright) -> str | None:
+    """A browser on PATH, else Playwright's own, else the distribution's."""
+    own = playwright.chromium.executable_path
+    return _on_path() or (own if Path(own).exists() else None) or _installed()
 
 
 def _on_path() -> str | None:
