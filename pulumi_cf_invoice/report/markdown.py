@@ -42,9 +42,7 @@ def _render(report: Report, rows: int) -> str:
     parts = [
         MARKER,
         f"### {_SIGNS[report.verdict]} {_headline(report)}",
-        _table(
-            ["Upcoming invoice", report.invoice.currency.upper()], map(list, report.key_figures)
-        ),
+        _table(["Upcoming invoice", currency], map(list, report.key_figures)),
         *_over(report, rows),
         *_changes(report, rows),
         *_lines(report, rows),

@@ -1,0 +1,87 @@
+"""
+A stand-in for Pulumi's Python language host, for the engine's own command line.
+
+The host is in no package registry. This one runs a project's ``__main__.py`` with the server that
+the SDK has for inline programs, and policy packs as the real one does, in a process of their own.
+``install`` writes its launcher.
+"""
+
+import os
+import runpy
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent import futures
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import grpc
+from pulumi.automation._server import LanguageServer
+from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
+
+
+def install(directory: Path) -> None:
+    """Put a launcher of the host into *directory*, which belongs on PATH."""
+    launcher = directory / "pulumi-language-python"
+    root = Path(__file__).parents[2]
+    launcher.write_text(
+        f'#!/bin/sh\nPYTHONPATH="{root}" exec "{sys.executable}" -u -m {__name__} "$@"\n'
+    )
+    launcher.chmod(0o755)
+
+
+class Host(LanguageServer):
+    """Runs the program of the directory that the engine names."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda: None)
+
+    def GetPluginInfo(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return plugin_pb2.PluginInfo(version="1.0.0")
+
+    def Handshake(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return language_pb2.LanguageHandshakeResponse()
+
+    def InstallDependencies(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: N802
+        yield from ()
+
+    def Run(self, request: Any, context: Any) -> Any:  # noqa: N802
+        os.chdir(request.info.program_directory or request.pwd)
+        self.program = _run_program
+        return super().Run(request, context)  # type: ignore[no-untyped-call]
+
+    def RunPlugin(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: N802
+        program = request.info.program_directory or request.program
+        environment = dict(pair.split("=", 1) for pair in request.env) or dict(os.environ)
+        with subprocess.Popen(
+            [sys.executable, "-u", "-m", "pulumi.policy", request.args[0], program],
+            cwd=request.pwd,
+            env=environment,
+            stdout=subprocess.PIPE,
+        ) as process:
+            context.add_callback(process.terminate)
+            assert process.stdout
+            for line in process.stdout:
+                yield language_pb2.RunPluginResponse(stdout=line)
+
+
+def _run_program() -> None:
+    runpy.run_path("__main__.py", run_name="__main__")
+
+
+def main() -> None:
+    """Serve until the engine ends this process."""
+    server = grpc.server(futures.ThreadPoolExecutor(max_workers=8))
+    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(Host(), server)
+    print(server.add_insecure_port("127.0.0.1:0"), flush=True)
+    server.start()
+    # The engine ends its hosts with an interrupt, and goes away without one when it is killed.
+    with suppress(KeyboardInterrupt):
+        while os.getppid() != 1:
+            time.sleep(1)
+
+
+if __name__ == "__main__":
+    main()
