@@ -1,3 +1,6 @@
+import os
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -5,10 +8,12 @@ from typing import Any
 import pytest
 
 from pulumi_cf_invoice.sandbox import Sandbox
-from tests.engine.harness import Stack, problem
+from tests.engine import language_host
+from tests.engine.harness import CommandLine, Stack, problem
 
 ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
 MakeStack = Callable[..., Stack]
+MakeCommandLine = Callable[[Path], CommandLine]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -37,3 +42,29 @@ def settled(sandbox: Sandbox) -> dict[str, str]:
         "CLOUDFLARE_API_TOKEN": "sandbox-token",
         "CLOUDFLARE_ACCOUNT_ID": ACCOUNT,
     }
+
+
+@pytest.fixture
+def make_command_line(tmp_path: Path, settled: dict[str, str]) -> MakeCommandLine:
+    """Makes a copy of a Pulumi project, with a stack `dev` and Pulumi's own command line."""
+
+    def make(project: Path) -> CommandLine:
+        directory, launchers, backend = (tmp_path / n for n in ("project", "bin", "backend"))
+        shutil.copytree(project, directory)
+        launchers.mkdir()
+        backend.mkdir()
+        if not shutil.which("pulumi-language-python"):
+            language_host.install(launchers)
+        path = [str(launchers), str(Path(sys.executable).parent), os.environ["PATH"]]
+        environment = {
+            "PATH": os.pathsep.join(path),
+            "PULUMI_BACKEND_URL": f"file://{backend}",
+            "PULUMI_CONFIG_PASSPHRASE": "tests",
+            "PULUMI_HOME": str(tmp_path / "home"),
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+        }
+        made = CommandLine(directory, {**os.environ, **settled, **environment})
+        assert made.shell("pulumi stack init dev"), made.said
+        return made
+
+    return make

@@ -5,6 +5,7 @@ import json
 import os
 import runpy
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -141,6 +142,28 @@ class Stack:
         finally:
             os.environ.clear()
             os.environ.update(before)
+
+
+class CommandLine:
+    """A Pulumi project's directory, with a shell in it; ``said`` is all that was printed."""
+
+    def __init__(self, directory: Path, environment: dict[str, str]) -> None:
+        self.directory = directory
+        self.environment = environment
+        self.said = ""
+
+    def shell(self, script: str, **environment: str) -> bool:
+        """Run *script* as a step of CI is run; whether it passed."""
+        done = subprocess.run(
+            ["bash", "-eo", "pipefail", "-c", script],
+            cwd=self.directory,
+            env={**self.environment, **environment},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        self.said += done.stdout + done.stderr
+        return done.returncode == 0
 
 
 def example(directory: Path) -> tuple[str, Program]:

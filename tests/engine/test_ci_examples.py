@@ -1,13 +1,11 @@
 """The workflows of examples/ci: every step's shell is run, on a real engine and the sandbox."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +14,10 @@ import yaml
 
 from pulumi_cf_invoice.report import markdown, source
 from pulumi_cf_invoice.sandbox import Sandbox
-from tests.engine import forge, language_host
-from tests.engine.conftest import ACCOUNT
+from tests.engine import forge
+from tests.engine.conftest import ACCOUNT, MakeCommandLine
 from tests.engine.forge import BOT, STRANGER, Forge
+from tests.engine.harness import CommandLine
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 GITHUB = EXAMPLES / "ci" / "github" / "upcoming-invoice.yml"
@@ -32,26 +31,12 @@ STEPS = {
 }
 
 
-@dataclass
-class Project:
-    """A user's project with the example's files in it, and the environment of its jobs."""
+class Project(CommandLine):
+    """The example as a user's project, in which its jobs can be run."""
 
-    directory: Path
-    environment: dict[str, str]
-    forge: Forge
-    said: str = ""
-
-    def shell(self, script: str, **environment: str) -> bool:
-        done = subprocess.run(
-            ["bash", "-eo", "pipefail", "-c", script],
-            cwd=self.directory,
-            env={**self.environment, **environment},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        self.said += done.stdout + done.stderr
-        return done.returncode == 0
+    def __init__(self, command_line: CommandLine, forge: Forge) -> None:
+        super().__init__(command_line.directory, command_line.environment)
+        self.forge = forge
 
     def github(self, job: str) -> list[str]:
         """Run a job's steps until one fails; the names of those that passed."""
@@ -89,37 +74,21 @@ class Project:
 
 
 @pytest.fixture
-def project(tmp_path: Path, settled: dict[str, str]) -> Iterator[Project]:
-    directory, bin_directory, backend = (tmp_path / n for n in ("project", "bin", "backend"))
-    shutil.copytree(EXAMPLES / "ci", directory)
-    shutil.copytree(EXAMPLES / "policy-pack", directory / "policy-pack")
-    (directory / "requirements.txt").write_text("pulumi-cf-invoice[policy,report]\n")
-    bin_directory.mkdir()
-    backend.mkdir()
-    if not shutil.which("pulumi-language-python"):
-        language_host.install(bin_directory)
+def project(tmp_path: Path, make_command_line: MakeCommandLine) -> Iterator[Project]:
+    command_line = make_command_line(EXAMPLES / "ci")
+    shutil.copytree(EXAMPLES / "policy-pack", command_line.directory / "policy-pack")
+    (command_line.directory / "requirements.txt").write_text("pulumi-cf-invoice[policy,report]\n")
+    command_line.environment |= {
+        "PULUMI_ACCESS_TOKEN": "",
+        "GITHUB_REPOSITORY": "owner/name",
+        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
+        "GITHUB_OUTPUT": str(tmp_path / "outputs"),
+        "CI_PROJECT_ID": "3",
+        "CI_MERGE_REQUEST_IID": "12",
+        "COMMENT_TOKEN": "comment-token",
+    }
     with forge.running() as running:
-        environment = {
-            **os.environ,
-            **settled,
-            "PATH": os.pathsep.join(
-                [str(bin_directory), str(Path(sys.executable).parent), os.environ["PATH"]]
-            ),
-            "PULUMI_ACCESS_TOKEN": "",
-            "PULUMI_BACKEND_URL": f"file://{backend}",
-            "PULUMI_CONFIG_PASSPHRASE": "tests",
-            "PULUMI_HOME": str(tmp_path / "home"),
-            "PULUMI_SKIP_UPDATE_CHECK": "true",
-            "GITHUB_REPOSITORY": "owner/name",
-            "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
-            "GITHUB_OUTPUT": str(tmp_path / "outputs"),
-            "CI_PROJECT_ID": "3",
-            "CI_MERGE_REQUEST_IID": "12",
-            "COMMENT_TOKEN": "comment-token",
-        }
-        made = Project(directory, environment, running)
-        assert made.shell("pulumi stack init dev"), made.said
-        yield made
+        yield Project(command_line, running)
 
 
 @pytest.fixture

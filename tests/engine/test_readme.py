@@ -13,7 +13,8 @@ import pulumi_cf_invoice
 from pulumi_cf_invoice import Invoice, InvoiceLine, outputs
 from pulumi_cf_invoice.policy import every_policy
 from pulumi_cf_invoice.sandbox import Sandbox
-from tests.engine.conftest import ACCOUNT, MakeStack
+from pulumi_cf_invoice.stack_outputs import AMOUNTS, names
+from tests.engine.conftest import ACCOUNT, MakeCommandLine, MakeStack
 from tests.engine.harness import example
 from tools.picture import preview
 
@@ -99,6 +100,32 @@ def test_every_policy_has_a_row_with_its_config() -> None:
         assert gate.config_schema is not None
         settings = ", ".join(f"`{name}`" for name in gate.config_schema.properties)
         assert f"| `{gate.name.replace('-', '_')}` | {settings} |" in README
+
+
+def test_the_report_is_what_the_ci_section_shows(make_command_line: MakeCommandLine) -> None:
+    project = make_command_line(ROOT / "examples" / "quickstart")
+    # The stand-in for the language host has no virtual environments.
+    (project.directory / "Pulumi.yaml").write_text("name: quickstart\nruntime: python\n")
+    _, *commands = block("pip install '.[report]'").strip().splitlines()
+    script = "\n".join(commands).replace("report --from", "report --at 2026-09-15T12:00Z --from")
+    assert project.shell(f"pulumi stack select dev\n{script}"), project.said
+    assert block("Within budget:") in project.said
+
+
+def test_every_stack_output_has_its_place() -> None:
+    for name in [*AMOUNTS, *(name for name in names() if not name.startswith(AMOUNTS))]:
+        assert f"`{name}`" in README
+
+
+def test_every_command_of_cf_invoice_has_a_row() -> None:
+    told = subprocess.run(
+        [str(Path(sys.executable).with_name("cf-invoice")), "--help"],
+        capture_output=True,
+        text=True,
+    ).stdout
+    commands = re.findall("^    ([a-z]+)(?: |$)", told, flags=re.M)
+    assert len(commands) == 5
+    assert all(f"| `cf-invoice {command}` |" in README for command in commands)
 
 
 def test_the_sandbox_prints_the_two_lines() -> None:
