@@ -219,7 +219,7 @@ def _report(options: argparse.Namespace) -> int:
     from pulumi_cf_invoice.report import verdict
 
     source = _source(options)
-    baseline = _read(options.baseline, options).invoice if options.baseline else source.baseline
+    given = _read(options.baseline, options) if options.baseline else None
     report = verdict.judge(
         source.invoice,
         account_id=source.account_id,
@@ -227,7 +227,8 @@ def _report(options: argparse.Namespace) -> int:
         budgets=verdict.Budgets(
             options.budget, options.budget_projected, dict(options.budget_line)
         ),
-        baseline=baseline,
+        baseline=given.invoice if given else source.baseline,
+        baseline_account_id=given.account_id if given else source.account_id,
     )
     _write(report, options.format, options.output)
     if options.github:

@@ -180,8 +180,13 @@ def judge(
     at: datetime,
     budgets: Budgets | None = None,
     baseline: Invoice | None = None,
+    baseline_account_id: str | None = None,
 ) -> Report:
-    """Judge *invoice* as of *at*, which must have a time zone (ValueError)."""
+    """
+    Judge *invoice* as of *at*, which must have a time zone (ValueError).
+
+    Accounts are 32 hex digits, where they are known; two that differ are not compared.
+    """
     if at.tzinfo is None:
         raise ValueError("the time of a report needs a time zone")
     budgets = budgets or Budgets()
@@ -190,13 +195,15 @@ def judge(
         account_id=account_id,
         at=at.astimezone(timezone.utc),
         judgements=[*_of_invoice(invoice, budgets, at), *_of_lines(invoice, budgets.lines or {})],
-        comparison=None if baseline is None else compare(baseline, invoice),
+        comparison=None
+        if baseline is None
+        else compare(baseline, invoice, _other(account_id, baseline_account_id)),
     )
 
 
-def compare(baseline: Invoice, invoice: Invoice) -> Comparison:
-    """What moved from *baseline* to *invoice*, where the two can be compared."""
-    problem = _incomparable(baseline, invoice)
+def compare(baseline: Invoice, invoice: Invoice, problem: str | None = None) -> Comparison:
+    """What moved from *baseline* to *invoice*, where no *problem* forbids to compare them."""
+    problem = problem or _incomparable(baseline, invoice)
     if problem:
         return Comparison(baseline, problem, 0, [])
     before, after = _amounts_by_name(baseline), _amounts_by_name(invoice)
@@ -211,6 +218,12 @@ def compare(baseline: Invoice, invoice: Invoice) -> Comparison:
 
 def _signed(amount: int, currency: str) -> str:
     return f"{'+' if amount > 0 else ''}{money.to_text(amount, currency)}"
+
+
+def _other(account_id: str | None, of_baseline: str | None) -> str | None:
+    if None in (account_id, of_baseline) or account_id == of_baseline:
+        return None
+    return f"the baseline is of another account, {of_baseline}"
 
 
 def _incomparable(baseline: Invoice, invoice: Invoice) -> str | None:

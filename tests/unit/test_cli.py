@@ -125,6 +125,15 @@ def test_a_baseline_file_is_compared_with(tmp_path: Path, live: dict[str, str]) 
     assert json.loads(told.stdout)["baseline"]["change"]["text"] == "$11.55"
 
 
+def test_a_baseline_of_another_account_is_not_compared_with(tmp_path: Path) -> None:
+    baseline = tmp_path / "baseline.json"
+    mine = "0123456789abcdef0123456789ab0001"
+    baseline.write_text((DATA / "preview-create.json").read_text().replace(mine, ACCOUNT))
+    told = run("report", "--from", UPDATE, "--baseline", str(baseline), "--format", "json", *AT)
+    problem = json.loads(told.stdout)["baseline"]["problem"]
+    assert problem == f"the baseline is of another account, {ACCOUNT}"
+
+
 @pytest.mark.parametrize("form", ["text", "markdown", "html", "json"])
 def test_a_file_gets_what_standard_output_would(tmp_path: Path, form: str) -> None:
     arguments = ["report", "--from", UPDATE, "--format", form, *AT]
