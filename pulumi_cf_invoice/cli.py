@@ -285,7 +285,7 @@ def _settings(account_id: str | None) -> "Settings":
     from pulumi_cf_invoice import settings
 
     # Outside of a Pulumi program there is no stack whose config could be read.
-    return settings.resolve(account_id, None, config=lambda key: None, environment=os.environ)
+    return settings.resolve(account_id, None, [settings.environment(os.environ)])
 
 
 def _fetch(settings: "Settings") -> Any:

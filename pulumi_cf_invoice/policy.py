@@ -440,7 +440,7 @@ def _limit_of_line(line: InvoiceLine, config: Config) -> WrittenLimit | None:
 
 
 def _fetch(account_id: str | None, parts: Mapping[str, Any] | None) -> InvoiceState:
-    resolved = settings.resolve(account_id, parts, config=lambda key: None, environment=os.environ)
+    resolved = settings.resolve(account_id, parts, [settings.environment(os.environ)])
     invoice = snapshot.of_this_process().get(resolved)
     return InvoiceState(resolved.account_id, invoice, None)
 

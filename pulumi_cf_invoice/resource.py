@@ -91,9 +91,8 @@ class InvoicePreviewProvider(ResourceProvider):
     def _resolve(
         self, account_id: str | None, credentials: Mapping[str, Any] | None
     ) -> settings.Settings:
-        return settings.resolve(
-            account_id, credentials, config=self._config.get, environment=os.environ
-        )
+        sources = settings.of_program(self._config.get, os.environ)
+        return settings.resolve(account_id, credentials, sources)
 
 
 class GivenInvoiceProvider(ResourceProvider):

@@ -1,14 +1,16 @@
 """
 Which account to ask for, with which credentials, where, and for how long.
 
-For each the first source that has it decides: the argument, stack config ``cf-invoice:…``, the
-stack config of pulumi-cloudflare (``cloudflare:…``), the environment (``CLOUDFLARE_…``).
+For each the first source that has it decides. In a Python program those are the argument, stack
+config ``cf-invoice:…``, the stack config of pulumi-cloudflare (``cloudflare:…``), the environment
+(``CLOUDFLARE_…``); in the plugin the argument, the provider's own arguments, stack config
+``cf-invoice:…``, the environment.
 """
 
 import ipaddress
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +22,19 @@ DEFAULT_TIMEOUT = 30.0
 
 GetConfig = Callable[[str], str | None]
 """Reads a key with its namespace, such as ``cf-invoice:accountId``, from stack config."""
+
+SETTINGS = ("accountId", "apiToken", "email", "apiKey", "baseUrl", "timeout")
+"""The settings by the names that they have in stack config, and as the provider's arguments."""
+_CLOUDFLARE_SETTINGS = ("apiToken", "email", "apiKey", "baseUrl")
+_VARIABLES = {
+    "accountId": "CLOUDFLARE_ACCOUNT_ID",
+    "apiToken": "CLOUDFLARE_API_TOKEN",
+    "email": "CLOUDFLARE_EMAIL",
+    "apiKey": "CLOUDFLARE_API_KEY",
+    "baseUrl": "CLOUDFLARE_BASE_URL",
+    "timeout": "CF_INVOICE_TIMEOUT",
+}
+_PARTS = {"api_token": "apiToken", "email": "email", "api_key": "apiKey"}
 
 
 class Credentials:
@@ -107,46 +122,75 @@ class Settings:
     timeout: float
 
 
+@dataclass(frozen=True)
+class Source:
+    """A place where settings are found. ``name`` is for people."""
+
+    name: str
+    values: Mapping[str, Any] = field(repr=False)
+
+    def get(self, setting: str) -> Any:
+        """The setting's value, or None where it is absent or empty."""
+        value = self.values.get(setting)
+        return value if _is_given(value) else None
+
+
+def environment(variables: Mapping[str, str]) -> Source:
+    """The environment's settings."""
+    values = {setting: variables.get(name) for setting, name in _VARIABLES.items()}
+    return Source("the environment", values)
+
+
+def of_program(config: GetConfig, variables: Mapping[str, str]) -> list[Source]:
+    """The sources of a Python program, behind its arguments: stack config, then environment."""
+    own = {name: config(f"cf-invoice:{name}") for name in SETTINGS}
+    cloudflare = {name: config(f"cloudflare:{name}") for name in _CLOUDFLARE_SETTINGS}
+    return [
+        Source("stack config cf-invoice:", own),
+        Source("stack config cloudflare:", cloudflare),
+        environment(variables),
+    ]
+
+
 def resolve(
-    account_id: Any,
-    credentials: Mapping[str, Any] | None,
-    *,
-    config: GetConfig,
-    environment: Mapping[str, str],
+    account_id: Any, credentials: Mapping[str, Any] | None, sources: Sequence[Source]
 ) -> Settings:
     """
-    Settle the settings from arguments, stack config and environment, in that order.
+    Settle the settings from the arguments, then from the first of *sources* that has one.
 
     *credentials* are the parts of `Credentials`, as plain text. Raises `SettingsError`.
     """
-    account = _account(account_id, config, environment)
+    account = _account(account_id, sources)
     return Settings(
         account_id=account,
-        authentication=_authentication(credentials, account, config, environment),
-        base_url=_base_url(config, environment),
-        timeout=_timeout(config, environment),
+        authentication=_authentication(credentials, account, sources),
+        base_url=_base_url(sources),
+        timeout=_timeout(sources),
     )
 
 
-def _account(argument: Any, config: GetConfig, environment: Mapping[str, str]) -> str:
-    if argument is not None and not isinstance(argument, str):
+def _first(setting: str, sources: Sequence[Source]) -> Any:
+    return next((value for source in sources if (value := source.get(setting)) is not None), None)
+
+
+def _account(argument: Any, sources: Sequence[Source]) -> str:
+    if argument is None:
+        argument = _first("accountId", sources)
+    if argument is None:
+        raise SettingsError(
+            "no account ID: pass one, run `pulumi config set cf-invoice:accountId ID`, "
+            "or set CLOUDFLARE_ACCOUNT_ID"
+        )
+    if not isinstance(argument, str):
         raise SettingsError(
             f"the account ID must be text of 32 hex digits, not {type(argument).__name__}"
         )
-    if argument is not None and not argument.strip():
+    if not argument.strip():
         raise SettingsError(
             "the account ID is empty: give 32 hex digits, "
             "or leave it out to use cf-invoice:accountId or CLOUDFLARE_ACCOUNT_ID"
         )
-    account = argument or _first(
-        config("cf-invoice:accountId"), environment.get("CLOUDFLARE_ACCOUNT_ID")
-    )
-    if account is None:
-        raise SettingsError(
-            "no account ID: pass account_id, run `pulumi config set cf-invoice:accountId ID`, "
-            "or set CLOUDFLARE_ACCOUNT_ID"
-        )
-    return canonical_account_id(account)
+    return canonical_account_id(argument)
 
 
 def canonical_account_id(account_id: str) -> str:
@@ -161,42 +205,24 @@ def canonical_account_id(account_id: str) -> str:
 
 
 def _authentication(
-    argument: Mapping[str, Any] | None,
-    account: str,
-    config: GetConfig,
-    environment: Mapping[str, str],
+    argument: Mapping[str, Any] | None, account: str, sources: Sequence[Source]
 ) -> Authentication:
-    sources: list[tuple[str, dict[str, Any]]] = [
-        ("the credentials argument", dict(argument or {})),
-        ("stack config cf-invoice:", _config_parts(config, "cf-invoice")),
-        ("stack config cloudflare:", _config_parts(config, "cloudflare")),
-        (
-            "the environment",
-            {
-                "api_token": environment.get("CLOUDFLARE_API_TOKEN"),
-                "email": environment.get("CLOUDFLARE_EMAIL"),
-                "api_key": environment.get("CLOUDFLARE_API_KEY"),
-            },
+    found = [
+        Source("the credentials argument", argument or {}),
+        *(
+            Source(source.name, {part: source.get(name) for part, name in _PARTS.items()})
+            for source in sources
         ),
     ]
-    for source, parts in sources:
-        given = {name: part for name, part in parts.items() if _is_given(part)}
-        # An e-mail alone is no secret and proves nothing: by itself it does not make a source.
+    for source in found:
+        given = {part: value for part in _PARTS if (value := source.get(part)) is not None}
         if given:
-            return _checked(given, source)
+            return _checked(given, source.name)
     raise CredentialsMissing(
         f"no credentials for account {account}: set CLOUDFLARE_API_TOKEN, run "
-        "`pulumi config set --secret cloudflare:apiToken TOKEN`, or pass credentials; "
+        "`pulumi config set --secret cf-invoice:apiToken TOKEN`, or pass credentials; "
         "the token needs the permission AI Gateway Read"
     )
-
-
-def _config_parts(config: GetConfig, namespace: str) -> dict[str, Any]:
-    return {
-        "api_token": config(f"{namespace}:apiToken"),
-        "email": config(f"{namespace}:email"),
-        "api_key": config(f"{namespace}:apiKey"),
-    }
 
 
 def _checked(parts: Mapping[str, Any], source: str) -> Authentication:
@@ -226,12 +252,8 @@ def _require_one_kind(given: set[str], source: str) -> None:
         raise SettingsError(f"{source} has an api_key and no email: give both, or an api_token")
 
 
-def _base_url(config: GetConfig, environment: Mapping[str, str]) -> str:
-    url = _first(
-        config("cf-invoice:baseUrl"),
-        config("cloudflare:baseUrl"),
-        environment.get("CLOUDFLARE_BASE_URL"),
-    )
+def _base_url(sources: Sequence[Source]) -> str:
+    url = _first("baseUrl", sources)
     return CLOUDFLARE_API if url is None else safe_base_url(url)
 
 
@@ -265,23 +287,19 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _timeout(config: GetConfig, environment: Mapping[str, str]) -> float:
-    text = _first(config("cf-invoice:timeout"), environment.get("CF_INVOICE_TIMEOUT"))
-    if text is None:
+def _timeout(sources: Sequence[Source]) -> float:
+    given = _first("timeout", sources)
+    if given is None:
         return DEFAULT_TIMEOUT
     try:
-        seconds = float(text)
+        seconds = float(given)
     except ValueError:
         seconds = 0.0
     if not 0 < seconds <= 3600:
         raise SettingsError(
-            f"the timeout {_shown(text)} is no number of seconds above 0 and up to 3600"
+            f"the timeout {_shown(str(given))} is no number of seconds above 0 and up to 3600"
         )
     return seconds
-
-
-def _first(*values: str | None) -> str | None:
-    return next((value for value in values if value and value.strip()), None)
 
 
 def _is_given(part: Any) -> bool:

@@ -18,7 +18,7 @@ from pulumi_cf_invoice import (
     SettingsError,
 )
 from pulumi_cf_invoice.sandbox import FAULTS, SCENARIOS, Sandbox
-from pulumi_cf_invoice.settings import Settings, resolve
+from pulumi_cf_invoice.settings import Settings, of_program, resolve
 from pulumi_cf_invoice.snapshot import Snapshot
 
 ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
@@ -30,7 +30,7 @@ def settings(
     base_url: str, account: str = ACCOUNT, token: str = "sandbox-token", timeout: float = 30
 ) -> Settings:
     config = {"cf-invoice:baseUrl": base_url, "cf-invoice:timeout": str(timeout)}
-    return resolve(account, {"api_token": token}, config=config.get, environment={})
+    return resolve(account, {"api_token": token}, of_program(config.get, {}))
 
 
 def client(base_url: str, **options: Any) -> BillingClient:
@@ -49,7 +49,7 @@ def test_every_scenario_is_read(sandbox: Sandbox, scenario: str) -> None:
 def test_the_older_pair_of_email_and_key_is_accepted(sandbox: Sandbox) -> None:
     pair = {"email": "sandbox@example.com", "api_key": "sandbox-key"}
     config = {"cf-invoice:baseUrl": sandbox.base_url}
-    resolved = resolve(ACCOUNT, pair, config=config.get, environment={})
+    resolved = resolve(ACCOUNT, pair, of_program(config.get, {}))
     assert BillingClient.from_settings(resolved).get_invoice_preview(ACCOUNT).amount_due == 18846
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from pulumi_cf_invoice import Credentials, SettingsError
 from pulumi_cf_invoice.errors import CredentialsMissing
-from pulumi_cf_invoice.settings import Settings, resolve
+from pulumi_cf_invoice.settings import Settings, of_program, resolve
 
 ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
 TOKEN = {"CLOUDFLARE_API_TOKEN": "env-token"}
@@ -16,12 +16,8 @@ def settle(
     config: dict[str, str] | None = None,
     environment: dict[str, str] | None = None,
 ) -> Settings:
-    return resolve(
-        account_id,
-        credentials,
-        config=(config or {}).get,
-        environment=TOKEN if environment is None else environment,
-    )
+    variables = TOKEN if environment is None else environment
+    return resolve(account_id, credentials, of_program((config or {}).get, variables))
 
 
 def test_the_first_source_with_credentials_decides() -> None:
