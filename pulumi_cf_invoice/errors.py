@@ -92,6 +92,14 @@ class BadAnswer(FetchError):
         self.ray_id = ray_id
 
 
+def not_refreshed(account_id: str) -> str:
+    """What a refresh says that has no credentials of its own. It is no error: the state stays."""
+    return (
+        f"the invoice of account {account_id} was not refreshed and keeps its stored figures: "
+        "a refresh does not run the program, and no other source has credentials"
+    )
+
+
 _REMEDIES = {
     400: "Check the account ID and the form of the credentials.",
     401: "Check that the token is right, active and not expired.",

@@ -75,9 +75,7 @@ def start(account_id: Any, parts: Mapping[str, Any]) -> "Future[Invoice]":
     """Ask for the invoice with the settings of the running program."""
     from pulumi.runtime.config import get_config
 
-    resolved = settings.resolve(
-        account_id, parts, settings.of_program(get_config, os.environ)
-    )
+    resolved = settings.resolve(account_id, parts, settings.of_program(get_config, os.environ))
     return snapshot.of_this_run().start(resolved)
 
 

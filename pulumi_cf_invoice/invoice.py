@@ -21,6 +21,7 @@ from pydantic import (
     StringConstraints,
     TypeAdapter,
     ValidationError,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic.dataclasses import dataclass
@@ -57,11 +58,13 @@ else:
         Annotated[int, Strict(), Field(ge=-money.LARGEST_AMOUNT, le=money.LARGEST_AMOUNT)]
         | Annotated[_Float, AfterValidator(_whole)],
         Field(union_mode="left_to_right"),
+        WithJsonSchema({"type": "integer"}),
     ]
     Instant = Annotated[Amount, Field(ge=0, le=_LAST_SECOND)]
     Quantity = Annotated[
         Annotated[int, Strict()] | Annotated[_Float, AfterValidator(_whole_if_integral)],
         Field(union_mode="left_to_right"),
+        WithJsonSchema({"type": "number"}),
     ]
 Currency = Annotated[str, StringConstraints(strict=True, to_lower=True, pattern="^[A-Za-z]{3}$")]
 DecimalText = Annotated[

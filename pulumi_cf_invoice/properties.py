@@ -1,8 +1,12 @@
-"""Reads an invoice from a resource's properties, of the dynamic resource or of the plugin's."""
+"""
+The invoice as a resource's properties, snake_case of the dynamic resource or camelCase of the
+plugin's: read from either, and spelled for the plugin.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any
 
 from pulumi_cf_invoice.invoice import Invoice
@@ -19,6 +23,10 @@ class LastUpdate:
     amount_due: int
     currency: str
     period_start: int
+
+
+LAST_UPDATE = tuple(field.name for field in fields(LastUpdate))
+"""The properties of ``last_update``, each of which is the invoice's of that name."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,17 @@ def of_state(state: Mapping[str, Any] | None) -> InvoiceState | None:
     return read(kind, state.get("inputs") or {}) or read(kind, state.get("outputs") or {})
 
 
+@cache
+def camel_case(name: str) -> str:
+    """The plugin's name of a property: ``amount_due`` is ``amountDue``."""
+    return re.sub("_([a-z])", lambda match: match[1].upper(), name)
+
+
+@cache
+def _snake_case(name: str) -> str:
+    return re.sub("([A-Z])", r"_\1", name).lower()
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, (str, float, int)):
         return value
@@ -80,7 +99,7 @@ def _plain(value: Any) -> Any:
 
 def _snake_cased(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {re.sub("([A-Z])", r"_\1", key).lower(): _snake_cased(value[key]) for key in value}
+        return {_snake_case(key): _snake_cased(value[key]) for key in value}
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_snake_cased(item) for item in value]
     return value

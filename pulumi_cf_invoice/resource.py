@@ -27,12 +27,17 @@ from pulumi.dynamic import (
 from pulumi.runtime import rpc
 
 from pulumi_cf_invoice import functions, outputs, settings, snapshot
-from pulumi_cf_invoice.errors import CredentialsMissing, InvoicePreviewError, SettingsError
+from pulumi_cf_invoice.errors import (
+    CredentialsMissing,
+    InvoicePreviewError,
+    SettingsError,
+    not_refreshed,
+)
 from pulumi_cf_invoice.invoice import Invoice
+from pulumi_cf_invoice.properties import LAST_UPDATE
 from pulumi_cf_invoice.settings import Credentials
 
 _FIGURES = tuple(field.name for field in fields(Invoice))
-_LAST_UPDATE = ("amount_due", "currency", "period_start")
 
 
 class InvoicePreviewProvider(ResourceProvider):
@@ -56,7 +61,7 @@ class InvoicePreviewProvider(ResourceProvider):
             return CheckResult({}, [CheckFailure("", str(error))])
         inputs = {"account_id": resolved.account_id, **invoice.to_outputs()}
         if olds.get("account_id") == resolved.account_id and "amount_due" in olds:
-            inputs["last_update"] = {name: olds[name] for name in _LAST_UPDATE}
+            inputs["last_update"] = {name: olds[name] for name in LAST_UPDATE}
         return CheckResult(inputs, [])
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
@@ -74,12 +79,7 @@ class InvoicePreviewProvider(ResourceProvider):
         try:
             resolved = self._resolve(id_, None)
         except CredentialsMissing:
-            print(
-                f"the invoice of account {id_} was not refreshed and keeps its stored figures: "
-                "its credentials are the program's, and a refresh does not run the program",
-                file=sys.stderr,
-                flush=True,
-            )
+            print(not_refreshed(id_), file=sys.stderr, flush=True)
             return ReadResult(id_, props)
         figures = snapshot.of_this_process().get(resolved).to_outputs()
         # The inputs stay those of the last update, which is what the next check compares with.

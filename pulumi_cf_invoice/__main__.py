@@ -1,0 +1,29 @@
+"""Starts the provider plugin, as Pulumi does: ``python -m pulumi_cf_invoice ENGINE``."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="pulumi-resource-cf-invoice",
+        description="The cf-invoice provider plugin. Pulumi starts it by itself, where a program "
+        "has a resource or a function of cf-invoice.",
+    )
+    parser.add_argument("engine", metavar="ENGINE", help="the engine's address, which Pulumi gives")
+    # Pulumi adds flags of its own logging.
+    options, _ = parser.parse_known_args(arguments)
+
+    from pulumi_cf_invoice.plugin import serve
+
+    with suppress(KeyboardInterrupt):
+        asyncio.run(serve(options.engine))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,266 @@
+"""
+`cf-invoice`, the provider plugin: the upcoming invoice in programs of every Pulumi language.
+
+As in the dynamic provider `check` fetches the invoice and returns it among the inputs, so that the
+figures are known at preview and policy packs see them. Properties are camelCase here, as Pulumi's
+are, and credentials are the provider's own arguments.
+"""
+
+import asyncio
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from functools import cached_property
+from importlib.metadata import version
+from itertools import zip_longest
+from typing import Any
+
+import grpc
+import grpc.aio
+from pulumi.provider.experimental import provider
+from pulumi.provider.experimental.property_value import PropertyValue
+from pulumi.provider.experimental.provider import PropertyDiff, PropertyDiffKind
+from pulumi.provider.experimental.server import ProviderServicer
+from pulumi.runtime import rpc
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2_grpc
+
+from pulumi_cf_invoice import schema, settings, snapshot, stack_outputs
+from pulumi_cf_invoice.errors import (
+    ConnectionFailed,
+    CredentialsMissing,
+    InvoicePreviewError,
+    SettingsError,
+    not_refreshed,
+)
+from pulumi_cf_invoice.invoice import Invoice
+from pulumi_cf_invoice.properties import LAST_UPDATE, camel_case
+from pulumi_cf_invoice.settings import Settings, Source
+
+Properties = dict[str, PropertyValue]
+
+_FIGURES = [camel_case(field.name) for field in fields(Invoice)]
+_LAST_UPDATE = [camel_case(name) for name in LAST_UPDATE]
+_UNKNOWN = PropertyValue(rpc.UNKNOWN)
+
+
+class _Figure(PropertyValue):
+    """A value that is marshalled once, however many resources have it."""
+
+    @cached_property
+    def _marshalled(self) -> Any:
+        return super().marshal()
+
+    def marshal(self) -> Any:
+        return self._marshalled
+
+
+class InvoicePreviewPlugin(provider.Provider):
+    """Translates between the engine and the snapshot. *engine* is its address, for messages."""
+
+    def __init__(self, engine: str) -> None:
+        self._engine = engine
+        self._sources: list[Source] = []
+        self._figures: dict[int, Properties] = {}
+        self._cancelled = asyncio.get_running_loop().create_future()
+
+    async def get_schema(self, request: provider.GetSchemaRequest) -> provider.GetSchemaResponse:
+        return provider.GetSchemaResponse(json.dumps(schema.package()))
+
+    async def check_config(self, request: provider.CheckRequest) -> provider.CheckResponse:
+        # Also where the program or the config forgot to, so that the state has them encrypted.
+        secrets = {
+            name: value.with_secret(True)
+            for name, value in request.new_inputs.items()
+            if name in schema.SECRETS
+        }
+        return provider.CheckResponse({**request.new_inputs, **secrets})
+
+    async def configure(self, request: provider.ConfigureRequest) -> provider.ConfigureResponse:
+        arguments = {name: _plain(value) for name, value in request.args.items()}
+        # The engine gives each plugin the stack config of its own namespace in this variable.
+        config = json.loads(os.environ.get("PULUMI_CONFIG") or "{}")
+        self._sources = [
+            Source("the provider's arguments", arguments),
+            Source("stack config cf-invoice:", config),
+            settings.environment(os.environ),
+        ]
+        return provider.ConfigureResponse(accept_secrets=True, supports_preview=True)
+
+    async def check(self, request: provider.CheckRequest) -> provider.CheckResponse:
+        given = request.new_inputs.get("accountId", PropertyValue.null())
+        if _is_unknown(given):
+            return provider.CheckResponse({"accountId": given})
+        try:
+            resolved, invoice = await self._ask(_plain(given))
+        except InvoicePreviewError as error:
+            # A failure that names a property prints its value, secret or not.
+            return provider.CheckResponse({}, [provider.CheckFailure("", str(error))])
+        account_id = PropertyValue(resolved.account_id, is_secret=given.is_secret)
+        inputs = {"accountId": account_id, **self._figures_of(invoice)}
+        olds = request.old_inputs
+        if "amountDue" in olds and _plain(olds["accountId"]) == resolved.account_id:
+            inputs["lastUpdate"] = PropertyValue({name: olds[name] for name in _LAST_UPDATE})
+        return provider.CheckResponse(inputs)
+
+    async def diff(self, request: provider.DiffRequest) -> provider.DiffResponse:
+        olds, news = request.old_state, request.new_inputs
+        if _is_unknown(news["accountId"]):
+            return provider.DiffResponse(changes=True)
+        moved: dict[str, PropertyDiff] = {}
+        for name in ("accountId", *_FIGURES):
+            if name not in request.ignore_changes:
+                moved |= _differences(name, _plain(olds.get(name)), _plain(news.get(name)))
+        if "accountId" in moved:
+            moved["accountId"] = PropertyDiff(PropertyDiffKind.UPDATE_REPLACE, input_diff=True)
+        replaces = [name for name in ("accountId",) if name in moved]
+        return provider.DiffResponse(bool(moved), replaces, detailed_diff=moved)
+
+    async def create(self, request: provider.CreateRequest) -> provider.CreateResponse:
+        account_id = request.properties["accountId"]
+        if _is_unknown(account_id):
+            return provider.CreateResponse(None, _unknown_outputs(account_id))
+        return provider.CreateResponse(_plain(account_id), request.properties)
+
+    async def update(self, request: provider.UpdateRequest) -> provider.UpdateResponse:
+        account_id = request.news["accountId"]
+        if _is_unknown(account_id):
+            return provider.UpdateResponse(_unknown_outputs(account_id))
+        return provider.UpdateResponse(request.news)
+
+    async def read(self, request: provider.ReadRequest) -> provider.ReadResponse:
+        stored = "amountDue" in request.properties
+        try:
+            resolved, invoice = await self._ask(request.resource_id)
+        except CredentialsMissing:
+            if not stored:
+                raise
+            await self._warn(request.urn, not_refreshed(request.resource_id))
+            return provider.ReadResponse(request.resource_id, request.properties, request.inputs)
+        account_id = PropertyValue(resolved.account_id)
+        given = {"accountId": account_id, **request.properties}
+        return provider.ReadResponse(
+            resolved.account_id,
+            {**given, **self._figures_of(invoice)},
+            # Those of the last update, which is what the next check compares with.
+            request.inputs if stored else {"accountId": account_id},
+        )
+
+    async def delete(self, request: provider.DeleteRequest) -> None:
+        """Nothing was made, so nothing is deleted: no credentials, no network."""
+
+    async def invoke(self, request: provider.InvokeRequest) -> provider.InvokeResponse:
+        if request.tok != schema.FUNCTION:
+            raise SettingsError(f"cf-invoice has no function {request.tok}")
+        given = request.args.get("accountId", PropertyValue.null())
+        resolved, invoice = await self._ask(_plain(given))
+        figures = _spelled(stack_outputs.to_stack_outputs(invoice))
+        return provider.InvokeResponse({"accountId": PropertyValue(resolved.account_id), **figures})
+
+    async def cancel(self) -> None:
+        if not self._cancelled.done():
+            self._cancelled.set_result(None)
+
+    async def _ask(self, account_id: Any) -> tuple[Settings, Invoice]:
+        resolved = settings.resolve(account_id, None, self._sources)
+        asked = snapshot.of_this_process().start(resolved)
+        if not asked.done():
+            answer = asyncio.wrap_future(asked)
+            await asyncio.wait({answer, self._cancelled}, return_when=asyncio.FIRST_COMPLETED)
+        if not asked.done():
+            raise ConnectionFailed(
+                resolved.account_id, "cancelled before an answer came", "Run it again."
+            )
+        return resolved, asked.result()
+
+    def _figures_of(self, invoice: Invoice) -> Properties:
+        # The snapshot keeps each invoice for as long as this process lives, and so its identity.
+        if id(invoice) not in self._figures:
+            figures = _spelled(invoice.to_outputs())
+            self._figures[id(invoice)] = {n: _Figure(v.value) for n, v in figures.items()}
+        return self._figures[id(invoice)]
+
+    async def _warn(self, urn: str, message: str) -> None:
+        async with grpc.aio.insecure_channel(self._engine) as channel:
+            warning = engine_pb2.LogRequest(severity=engine_pb2.WARNING, message=message, urn=urn)
+            await engine_pb2_grpc.EngineStub(channel).Log(warning)
+
+
+class _Servicer(ProviderServicer):
+    """Pulumi's own server, without the traceback that it makes of an error for people."""
+
+    async def Read(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return await _in_one_line(super().Read(request, context), context)
+
+    async def Invoke(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return await _in_one_line(super().Invoke(request, context), context)
+
+
+async def _in_one_line(answer: Any, context: Any) -> Any:
+    try:
+        return await answer
+    except Exception as error:
+        if isinstance(error.__context__, InvoicePreviewError):
+            await context.abort(grpc.StatusCode.UNKNOWN, str(error.__context__))
+        raise
+
+
+async def serve(engine: str) -> None:
+    """Serve the engine at the address *engine* until it ends this process."""
+    server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1)])
+    plugin = InvoicePreviewPlugin(engine)
+    servicer = _Servicer([], version("pulumi-cf-invoice"), plugin, engine)
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    print(port, flush=True)
+    await server.wait_for_termination()
+
+
+def _unknown_outputs(account_id: PropertyValue) -> Properties:
+    return {**dict.fromkeys([*_FIGURES, "lastUpdate"], _UNKNOWN), "accountId": account_id}
+
+
+def _is_unknown(value: PropertyValue) -> bool:
+    return value.value == rpc.UNKNOWN
+
+
+def _spelled(plain: Mapping[str, Any]) -> Properties:
+    return {camel_case(name): _value(value) for name, value in plain.items()}
+
+
+def _value(plain: Any) -> PropertyValue:
+    if isinstance(plain, dict):
+        return PropertyValue(_spelled(plain))
+    if isinstance(plain, list):
+        return PropertyValue([_value(item) for item in plain])
+    return PropertyValue(float(plain) if isinstance(plain, int) else plain)
+
+
+def _plain(value: PropertyValue | None) -> Any:
+    content = value.value if value else None
+    if isinstance(content, Mapping):
+        return {name: _plain(item) for name, item in content.items()}
+    if isinstance(content, Sequence) and not isinstance(content, str):
+        return [_plain(item) for item in content]
+    return content
+
+
+def _differences(path: str, old: Any, new: Any) -> dict[str, PropertyDiff]:
+    """Where *old* and *new* differ, by path, as deep as both have something."""
+    if old == new:
+        return {}
+    if isinstance(old, dict) and isinstance(new, dict):
+        names = sorted({*old, *new})
+        steps = [(f"{path}.{name}", old.get(name), new.get(name)) for name in names]
+    elif isinstance(old, list) and isinstance(new, list):
+        pairs = enumerate(zip_longest(old, new))
+        steps = [(f"{path}[{index}]", before, after) for index, (before, after) in pairs]
+    else:
+        kind = PropertyDiffKind.UPDATE
+        if old is None:
+            kind = PropertyDiffKind.ADD
+        elif new is None:
+            kind = PropertyDiffKind.DELETE
+        return {path: PropertyDiff(kind, input_diff=True)}
+    return {at: diff for step in steps for at, diff in _differences(*step).items()}

@@ -1,0 +1,196 @@
+"""
+The Pulumi package schema of the plugin, made from the models: what SDKs are generated from.
+
+Each property has its description and unit from the model, and the field of the API that it is.
+"""
+
+import re
+from importlib.metadata import metadata
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from pulumi_cf_invoice import stack_outputs
+from pulumi_cf_invoice.invoice import Invoice
+from pulumi_cf_invoice.properties import LAST_UPDATE, PLUGIN_TYPE, camel_case
+
+FUNCTION = "cf-invoice:index:getInvoicePreview"
+SECRETS = ("apiToken", "apiKey")
+"""The provider's arguments that are secret."""
+
+Spec = dict[str, Any]
+
+_TYPES = "cf-invoice:index:"
+_API = "GET /accounts/{account_id}/ai-gateway/billing/invoice-preview"
+_ACCOUNT_ID: Spec = {
+    "type": "string",
+    "description": "The account, 32 hex digits in lower case. API: `account_id` of the path.",
+}
+_PROVIDER = {
+    "accountId": "The account of resources and functions that name none, 32 hex digits. "
+    "Environment: `CLOUDFLARE_ACCOUNT_ID`. API: `account_id` of the path.",
+    "apiToken": "API token with the permission AI Gateway Read. Environment: "
+    "`CLOUDFLARE_API_TOKEN`. API: the header `Authorization`.",
+    "apiKey": "API key, the older way to authenticate, together with `email`. Environment: "
+    "`CLOUDFLARE_API_KEY`. API: the header `X-Auth-Key`.",
+    "email": "E-mail address of the API key's user. Environment: `CLOUDFLARE_EMAIL`. API: the "
+    "header `X-Auth-Email`.",
+    "baseUrl": "Address of the API, https or on this machine; by default "
+    "`https://api.cloudflare.com/client/v4`. Environment: `CLOUDFLARE_BASE_URL`. API: its server.",
+    "timeout": "Time for a whole fetch with its retries, in seconds; by default 30. Environment: "
+    "`CF_INVOICE_TIMEOUT`. API: none, it is the client's.",
+}
+
+
+def package() -> Spec:
+    """The schema, in the form of Pulumi's package specification."""
+    told = metadata("pulumi-cf-invoice")
+    models = _models()
+    invoice = models.pop("Invoice")
+    settings = {name: _setting(name) for name in _PROVIDER}
+    return {
+        "name": "cf-invoice",
+        "displayName": "Cloudflare invoice preview",
+        "version": told["Version"],
+        "description": told["Summary"],
+        "keywords": ["category/cloud", "kind/native", *told["Keywords"].split(",")],
+        "license": told["License-Expression"],
+        "meta": {"moduleFormat": "(.*)", "supportPack": True},
+        "language": {
+            **{name: {"respectSchemaVersion": True} for name in ("csharp", "go", "java", "nodejs")},
+            "python": {
+                # By default it would be pulumi_cf_invoice, this package.
+                "packageName": "pulumi_cf_invoice_sdk",
+                "pyproject": {"enabled": True},
+                "respectSchemaVersion": True,
+            },
+        },
+        "config": {"variables": settings},
+        "provider": {
+            "description": "Where upcoming invoices are read, and with which credentials. What is "
+            "not given comes from stack config `cf-invoice:`, then from the environment.",
+            "inputProperties": settings,
+        },
+        "types": {
+            f"{_TYPES}{name}": spec for name, spec in {**models, **_last_update(invoice)}.items()
+        },
+        "resources": {PLUGIN_TYPE: _resource(invoice)},
+        "functions": {FUNCTION: _function(invoice)},
+    }
+
+
+def _resource(invoice: Spec) -> Spec:
+    last_update = {
+        "$ref": f"#/types/{_TYPES}LastUpdate",
+        "description": "The invoice at the update before; none on the first one. For policies on "
+        "an increase: it makes no diff by itself, and a refresh does not move it. API: none, it is "
+        "what the stack knew.",
+    }
+    return {
+        "description": "The upcoming invoice of an account's AI Gateway, known at preview. A "
+        "figure that moved since the last deployment is an update. Amounts are whole minor units "
+        f"(cents, for US dollars) of `currency`.\n\nAPI: `{_API}`.",
+        "inputProperties": {"accountId": {**_account_argument(), "willReplaceOnChanges": True}},
+        "properties": {
+            "accountId": _ACCOUNT_ID,
+            **invoice["properties"],
+            "lastUpdate": last_update,
+        },
+        "required": ["accountId", *invoice["required"]],
+    }
+
+
+def _function(invoice: Spec) -> Spec:
+    derived = {camel_case(name): _derived(name) for name in stack_outputs.names()}
+    outputs = {"accountId": _ACCOUNT_ID, **derived, **invoice["properties"]}
+    return {
+        "description": "The upcoming invoice of an account's AI Gateway, in no diff and no state, "
+        "with what follows from it: net of credits, in major units, and in words.\n\n"
+        f"API: `{_API}`.",
+        "inputs": {"type": "object", "properties": {"accountId": _account_argument()}},
+        "outputs": {"type": "object", "properties": outputs, "required": list(outputs)},
+    }
+
+
+def _last_update(invoice: Spec) -> dict[str, Spec]:
+    names = [camel_case(name) for name in LAST_UPDATE]
+    return {
+        "LastUpdate": {
+            "type": "object",
+            "description": "The invoice at the update before: what an increase is measured "
+            "against.",
+            "properties": {name: invoice["properties"][name] for name in names},
+            "required": names,
+        }
+    }
+
+
+def _account_argument() -> Spec:
+    return {
+        "type": "string",
+        "description": "The account, 32 hex digits; by default the provider's, that of stack "
+        "config `cf-invoice:accountId`, or that of the environment's `CLOUDFLARE_ACCOUNT_ID`. "
+        "API: `account_id` of the path.",
+    }
+
+
+def _setting(name: str) -> Spec:
+    kind = "number" if name == "timeout" else "string"
+    secret = {"secret": True} if name in SECRETS else {}
+    return {"type": kind, "description": _PROVIDER[name], **secret}
+
+
+def _derived(name: str) -> Spec:
+    of, _, form = name.rpartition("_")
+    if of in stack_outputs.AMOUNTS and form == "decimal":
+        description = f"`{camel_case(of)}` in major units of `currency`, an exact decimal."
+    elif of in stack_outputs.AMOUNTS and form == "text":
+        description = f"`{camel_case(of)}` in words for people."
+    else:
+        description = " ".join((getattr(Invoice, name).__doc__ or "").split())
+    return {
+        "type": "integer" if name in stack_outputs.AMOUNTS else "string",
+        "description": f"{_renamed(description)} API: none, it follows from `result`.",
+    }
+
+
+def _models() -> dict[str, Spec]:
+    """The invoice's models as object types, by name, each field with its place in the API."""
+    invoice = TypeAdapter(Invoice).json_schema(mode="serialization")
+    definitions = invoice["$defs"]
+    found: dict[str, Spec] = {}
+
+    def add(name: str, model: Spec, path: str) -> None:
+        found[name] = {
+            "type": "object",
+            "description": model["description"],
+            "properties": {
+                camel_case(field): of_field(field, spec, path)
+                for field, spec in model["properties"].items()
+            },
+            "required": [camel_case(field) for field in model.get("required", [])],
+        }
+
+    def of_field(field: str, spec: Spec, path: str) -> Spec:
+        place = f"{path}.{'id' if field == 'invoice_id' else field}"
+        kind = of_type(spec, place)
+        return {**kind, "description": f"{_renamed(spec['description'])} API: `{place}`."}
+
+    def of_type(spec: Spec, place: str) -> Spec:
+        if "$ref" in spec:
+            name = spec["$ref"].rpartition("/")[2]
+            add(name, definitions[name], place)
+            return {"$ref": f"#/types/{_TYPES}{name}"}
+        if spec.get("type") == "array":
+            return {"type": "array", "items": of_type(spec["items"], f"{place}[]")}
+        # A field that may be none is absent then, which Pulumi spells as not required.
+        [only] = [one for one in spec.get("anyOf", [spec]) if one["type"] != "null"]
+        return {"type": only["type"]}
+
+    add("Invoice", invoice, "result")
+    return found
+
+
+def _renamed(description: str) -> str:
+    """*description* with the plugin's names for the model's."""
+    return re.sub("`([a-z_]+)`", lambda match: f"`{camel_case(match[1])}`", description)

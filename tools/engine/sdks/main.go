@@ -1,0 +1,81 @@
+// Writes the Node, Python and Go SDKs of a Pulumi package schema, with the engine's own generators.
+//
+//	sdks SCHEMA DIRECTORY
+//
+// They are what `pulumi package gen-sdk` writes, which needs a language host for each language.
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	golang "github.com/pulumi/pulumi/pkg/v3/codegen/go"
+	"github.com/pulumi/pulumi/pkg/v3/codegen/nodejs"
+	"github.com/pulumi/pulumi/pkg/v3/codegen/python"
+	"github.com/pulumi/pulumi/pkg/v3/codegen/schema"
+)
+
+const tool = "pulumi"
+
+type generator func(*schema.Package) (map[string][]byte, error)
+
+// A loader finds the packages that a schema refers to. Ours refers to none.
+var generators = map[string]generator{
+	"go": func(pkg *schema.Package) (map[string][]byte, error) {
+		return golang.GeneratePackage(tool, pkg, nil)
+	},
+	"nodejs": func(pkg *schema.Package) (map[string][]byte, error) {
+		return nodejs.GeneratePackage(tool, pkg, nil, nil, true, nil)
+	},
+	"python": func(pkg *schema.Package) (map[string][]byte, error) {
+		return python.GeneratePackage(tool, pkg, nil, nil)
+	},
+}
+
+func main() {
+	if len(os.Args) != 3 {
+		fmt.Fprintln(os.Stderr, "usage: sdks SCHEMA DIRECTORY")
+		os.Exit(2)
+	}
+	for language, generate := range generators {
+		if err := write(os.Args[1], filepath.Join(os.Args[2], language), generate); err != nil {
+			fmt.Fprintf(os.Stderr, "no SDK for %s: %v\n", language, err)
+			os.Exit(1)
+		}
+	}
+}
+
+func write(file, directory string, generate generator) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	var spec schema.PackageSpec
+	if err := json.Unmarshal(text, &spec); err != nil {
+		return err
+	}
+	// Each generator changes the package that it is given: each gets its own.
+	pkg, diagnostics, err := schema.BindSpec(spec, schema.NewNullLoader(), schema.ValidationOptions{})
+	if err != nil {
+		return err
+	}
+	if len(diagnostics) > 0 {
+		return diagnostics
+	}
+	files, err := generate(pkg)
+	if err != nil {
+		return err
+	}
+	for name, content := range files {
+		path := filepath.Join(directory, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, content, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
