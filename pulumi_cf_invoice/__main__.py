@@ -1,4 +1,4 @@
-"""Starts the provider plugin, as Pulumi does: ``python -m pulumi_cf_invoice ENGINE``."""
+"""Starts the provider plugin, as Pulumi does: ``python -m pulumi_cf_invoice ADDRESS``."""
 
 import argparse
 import asyncio
@@ -14,9 +14,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="The cf-invoice provider plugin. Pulumi starts it by itself, where a program "
         "has a resource or a function of cf-invoice.",
     )
-    parser.add_argument("engine", metavar="ENGINE", help="the engine's address, which Pulumi gives")
+    parser.add_argument("engine", nargs="?", help="the engine's address, which Pulumi gives")
     # Pulumi adds flags of its own logging.
     options, _ = parser.parse_known_args(arguments)
+    if options.engine is None:
+        parser.error("Pulumi starts this plugin by itself, and gives it the engine's address")
 
     from pulumi_cf_invoice.plugin import serve
 

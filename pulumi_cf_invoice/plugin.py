@@ -105,15 +105,15 @@ class InvoicePreviewPlugin(provider.Provider):
 
     async def diff(self, request: provider.DiffRequest) -> provider.DiffResponse:
         olds, news = request.old_state, request.new_inputs
-        if _is_unknown(news["accountId"]):
-            return provider.DiffResponse(changes=True)
         moved: dict[str, PropertyDiff] = {}
-        for name in ("accountId", *_FIGURES):
+        replaces = []
+        if _plain(olds["accountId"]) != _plain(news["accountId"]):
+            moved["accountId"] = PropertyDiff(PropertyDiffKind.UPDATE_REPLACE, input_diff=True)
+            replaces = ["accountId"]
+        # Where the account is unknown yet there are no new figures to compare.
+        for name in _FIGURES if "amountDue" in news else []:
             if name not in request.ignore_changes:
                 moved |= _differences(name, _plain(olds.get(name)), _plain(news.get(name)))
-        if "accountId" in moved:
-            moved["accountId"] = PropertyDiff(PropertyDiffKind.UPDATE_REPLACE, input_diff=True)
-        replaces = [name for name in ("accountId",) if name in moved]
         return provider.DiffResponse(bool(moved), replaces, detailed_diff=moved)
 
     async def create(self, request: provider.CreateRequest) -> provider.CreateResponse:

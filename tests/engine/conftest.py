@@ -9,6 +9,7 @@ import pytest
 
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.engine import language_host
+from tests.engine.forms import FORMS, Form
 from tests.engine.harness import CommandLine, Stack, problem
 
 ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
@@ -68,3 +69,9 @@ def make_command_line(tmp_path: Path, settled: dict[str, str]) -> MakeCommandLin
         return made
 
     return make
+
+
+@pytest.fixture(params=FORMS)
+def form(request: pytest.FixtureRequest) -> Form:
+    """Each of the two forms in turn."""
+    return FORMS[request.param]

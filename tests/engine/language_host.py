@@ -2,11 +2,12 @@
 A stand-in for Pulumi's Python language host, for the engine's own command line.
 
 The host is in no package registry. This one runs a project's ``__main__.py`` with the server that
-the SDK has for inline programs, and policy packs as the real one does, in a process of their own.
-``install`` writes its launcher.
+the SDK has for inline programs, and policy packs and plugins as the real one does, in processes of
+their own. ``install`` writes its launcher.
 """
 
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -55,8 +56,12 @@ class Host(LanguageServer):
     def RunPlugin(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: N802
         program = request.info.program_directory or request.program
         environment = dict(pair.split("=", 1) for pair in request.env) or dict(os.environ)
+        if request.kind == "resource":
+            command = ["pulumi.run.plugin", _package(program), *request.args]
+        else:
+            command = ["pulumi.policy", request.args[0], program]
         with subprocess.Popen(
-            [sys.executable, "-u", "-m", "pulumi.policy", request.args[0], program],
+            [sys.executable, "-u", "-m", *command],
             cwd=request.pwd,
             env=environment,
             stdout=subprocess.PIPE,
@@ -65,6 +70,12 @@ class Host(LanguageServer):
             assert process.stdout
             for line in process.stdout:
                 yield language_pb2.RunPluginResponse(stdout=line)
+
+
+def _package(directory: str) -> str:
+    """The name of the Python package of a plugin's directory."""
+    pyproject = (Path(directory) / "pyproject.toml").read_text()
+    return str(re.findall('^name = "(.*)"', pyproject, flags=re.M)[0])
 
 
 def _run_program() -> None:

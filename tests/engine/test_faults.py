@@ -1,19 +1,21 @@
 import pulumi
+import pulumi_cf_invoice_sdk as sdk
 import pytest
 
 from pulumi_cf_invoice import InvoicePreview, get_invoice_preview
 from pulumi_cf_invoice.sandbox import FAULTS, Sandbox
 from tests.engine.conftest import ACCOUNT, MakeStack
+from tests.engine.forms import Form
 from tests.unit.test_client import HEALED, SAID
 
 
 @pytest.mark.parametrize("fault", [name for name in FAULTS if name not in HEALED])
 def test_a_fault_is_one_line_and_leaves_the_state_alone(
-    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox, fault: str
+    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox, form: Form, fault: str
 ) -> None:
     if SAID[fault].startswith("no complete answer"):
         settled["CF_INVOICE_TIMEOUT"] = "1.5"
-    stack = make_stack(lambda: InvoicePreview("upcoming"), **settled)
+    stack = make_stack(lambda: form.resource("upcoming"), **settled)
     stack.up()
     sandbox.fault = fault
     run = stack.up()
@@ -23,7 +25,7 @@ def test_a_fault_is_one_line_and_leaves_the_state_alone(
     assert said in run.text
     assert "Traceback" not in run.text
     assert "sandbox-token" not in run.everything
-    assert stack.resource("upcoming")["outputs"]["amount_due"] == 18846
+    assert stack.resource("upcoming")["outputs"][form.spelled("amount_due")] == 18846
 
 
 @pytest.mark.parametrize("fault", ["http-403", "html", "reset"])
@@ -39,3 +41,20 @@ def test_get_and_function_fail_in_the_program_in_one_line(
         assert not run.ok
         assert SAID[fault] in run.text
         assert "Traceback" not in run.text
+
+
+@pytest.mark.parametrize("fault", ["http-403", "html", "reset"])
+def test_a_read_of_the_plugin_fails_in_one_line_and_its_function_with_that_line(
+    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox, fault: str
+) -> None:
+    sandbox.fault = fault
+    read = make_stack(lambda: sdk.InvoicePreview.get("read", ACCOUNT), **settled).preview()
+    assert not read.ok
+    assert SAID[fault] in read.text
+    assert "Traceback" not in read.text
+    # Pulumi's SDK raises it in the program, as an exception of its own.
+    asked = make_stack(lambda: sdk.get_invoice_preview_output(), **settled).preview()
+    assert not asked.ok
+    assert "returned an error: cannot read the upcoming invoice of account" in asked.text
+    assert SAID[fault] in asked.text
+    assert "plugin.py" not in asked.text

@@ -6,10 +6,10 @@ from typing import Any
 import pulumi
 import pytest
 
-from pulumi_cf_invoice import InvoicePreview
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.engine.conftest import ACCOUNT, MakeStack
-from tests.engine.harness import Run
+from tests.engine.forms import Form
+from tests.engine.harness import Program, Run
 from tests.engine.resources import Echo
 
 PACK = Path(__file__).parents[2] / "examples" / "policy-pack"
@@ -21,10 +21,14 @@ VERDICT = (
 MakePack = Callable[..., dict[str, Any]]
 
 
-def program() -> None:
-    upcoming = InvoicePreview("upcoming")
-    Echo("dependent", upcoming.invoice.amount_due_text)
-    pulumi.export("amount_due", upcoming.amount_due)
+@pytest.fixture
+def program(form: Form) -> Program:
+    def run() -> None:
+        upcoming = form.resource("upcoming")
+        Echo("dependent", form.derived(upcoming).amount_due_text)
+        pulumi.export("amount_due", upcoming.amount_due)
+
+    return run
 
 
 @pytest.fixture
@@ -63,7 +67,7 @@ def told(run: Run) -> str:
 
 
 def test_the_example_pack_blocks_an_over_budget_preview(
-    make_stack: MakeStack, settled: dict[str, str]
+    make_stack: MakeStack, program: Program, settled: dict[str, str]
 ) -> None:
     stack = make_stack(program, **settled)
     config = str(PACK / "config.json")
@@ -76,7 +80,7 @@ def test_the_example_pack_blocks_an_over_budget_preview(
 
 
 def test_the_example_pack_passes_below_its_own_limit(
-    make_stack: MakeStack, settled: dict[str, str]
+    make_stack: MakeStack, program: Program, settled: dict[str, str]
 ) -> None:
     run = make_stack(program, **settled).up(policy_packs=[str(PACK)])
     assert run.ok, run.text
@@ -84,7 +88,7 @@ def test_the_example_pack_passes_below_its_own_limit(
 
 
 def test_an_advisory_says_so_and_lets_pass(
-    make_stack: MakeStack, settled: dict[str, str], pack: MakePack
+    make_stack: MakeStack, program: Program, settled: dict[str, str], pack: MakePack
 ) -> None:
     config = {"max-amount-due": {"limit": "150 USD", "enforcementLevel": "advisory"}}
     run = make_stack(program, **settled).up(**pack("[max_amount_due()]", config))
@@ -93,7 +97,7 @@ def test_an_advisory_says_so_and_lets_pass(
 
 
 def test_a_block_at_an_update_creates_nothing_that_depends_on_the_invoice(
-    make_stack: MakeStack, settled: dict[str, str], pack: MakePack
+    make_stack: MakeStack, program: Program, settled: dict[str, str], pack: MakePack
 ) -> None:
     stack = make_stack(program, **settled)
     run = stack.up(**pack("[max_amount_due('150 USD')]"))
@@ -104,7 +108,7 @@ def test_a_block_at_an_update_creates_nothing_that_depends_on_the_invoice(
 
 
 def test_several_violations_are_told_at_once(
-    make_stack: MakeStack, settled: dict[str, str], pack: MakePack
+    make_stack: MakeStack, program: Program, settled: dict[str, str], pack: MakePack
 ) -> None:
     policies = "[max_amount_due('150 USD'), max_line_amount({'openai/*': '100 USD'}), "
     policies += "allowed_statuses(['open']), allowed_currencies(['eur'])]"
@@ -129,7 +133,12 @@ def test_several_violations_are_told_at_once(
     ],
 )
 def test_a_bad_config_is_refused_by_policy_and_property(
-    make_stack: MakeStack, settled: dict[str, str], pack: MakePack, config: Any, said: list[str]
+    make_stack: MakeStack,
+    program: Program,
+    settled: dict[str, str],
+    pack: MakePack,
+    config: Any,
+    said: list[str],
 ) -> None:
     run = make_stack(program, **settled).preview(**pack("[max_amount_due()]", config))
     assert not run.ok
@@ -139,7 +148,7 @@ def test_a_bad_config_is_refused_by_policy_and_property(
 
 @pytest.mark.parametrize("limit", ["250.00 USD", "usd 250", "1,000 USD"])
 def test_a_config_is_written_as_people_write(
-    make_stack: MakeStack, settled: dict[str, str], pack: MakePack, limit: str
+    make_stack: MakeStack, program: Program, settled: dict[str, str], pack: MakePack, limit: str
 ) -> None:
     config = {"max-amount-due": {"limit": limit}}
     run = make_stack(program, **settled).preview(**pack("[max_amount_due()]", config))
@@ -147,10 +156,10 @@ def test_a_config_is_written_as_people_write(
 
 
 def test_an_unknown_account_is_an_advisory_at_preview_and_a_verdict_on_update(
-    make_stack: MakeStack, settled: dict[str, str], pack: MakePack
+    make_stack: MakeStack, form: Form, settled: dict[str, str], pack: MakePack
 ) -> None:
     def unknown() -> None:
-        InvoicePreview("upcoming", account_id=Echo("account", ACCOUNT).value)
+        form.resource("upcoming", Echo("account", ACCOUNT).value)
 
     stack = make_stack(unknown, **settled)
     options = pack("[max_amount_due('150 USD')]")
@@ -166,6 +175,7 @@ def test_an_unknown_account_is_an_advisory_at_preview_and_a_verdict_on_update(
 @pytest.mark.parametrize("fault", ["http-403", "http-503"])
 def test_a_failed_read_is_one_error_and_the_policies_stay_quiet(
     make_stack: MakeStack,
+    form: Form,
     settled: dict[str, str],
     sandbox: Sandbox,
     pack: MakePack,
@@ -174,9 +184,7 @@ def test_a_failed_read_is_one_error_and_the_policies_stay_quiet(
     sandbox.fault = fault
     policies = "[p for p in every_policy() if p.name != 'account-budget']"
     config = {"max-amount-due": {"limit": "1 USD"}, "max-increase": {"limit": "1 USD"}}
-    run = make_stack(lambda: InvoicePreview("upcoming"), **settled).preview(
-        **pack(policies, config)
-    )
+    run = make_stack(lambda: form.resource("upcoming"), **settled).preview(**pack(policies, config))
     assert not run.ok
     assert "cannot read the upcoming invoice" in run.text
     assert [event for event in run.events if event.policy_event] == []
@@ -184,7 +192,11 @@ def test_a_failed_read_is_one_error_and_the_policies_stay_quiet(
 
 
 def test_an_increase_violates_also_after_a_refresh(
-    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox, pack: MakePack
+    make_stack: MakeStack,
+    program: Program,
+    settled: dict[str, str],
+    sandbox: Sandbox,
+    pack: MakePack,
 ) -> None:
     stack = make_stack(program, **settled)
     options = pack("[max_increase('10 USD')]")
@@ -203,7 +215,7 @@ def test_a_policy_without_an_invoice_in_the_stack_has_nothing_to_say(
 
 
 def test_a_stack_that_has_to_look_at_an_invoice_is_told_so(
-    make_stack: MakeStack, settled: dict[str, str], pack: MakePack
+    make_stack: MakeStack, program: Program, settled: dict[str, str], pack: MakePack
 ) -> None:
     options = pack("[require_invoice_preview(['pulumi-python:dynamic/tests:*'])]")
     stack = make_stack(lambda: Echo("alone", "x"), **settled)

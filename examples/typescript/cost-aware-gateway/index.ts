@@ -1,0 +1,47 @@
+// An AI Gateway whose limits tighten by steps as the upcoming invoice nears a budget.
+import * as cfInvoice from "@pulumi/cf-invoice";
+import * as cloudflare from "@pulumi/cloudflare";
+import * as pulumi from "@pulumi/pulumi";
+
+interface Step {
+    /** The share of the budget from which on the step counts, in percent. */
+    from: number;
+    requestsPerMinute: number;
+    dollarsPerDay: number;
+}
+
+const STEPS: Step[] = [
+    { from: 100, requestsPerMinute: 10, dollarsPerDay: 1 },
+    { from: 90, requestsPerMinute: 100, dollarsPerDay: 5 },
+    { from: 75, requestsPerMinute: 300, dollarsPerDay: 20 },
+    { from: 0, requestsPerMinute: 1000, dollarsPerDay: 50 },
+];
+const DAY = 24 * 60 * 60;
+
+// In cents, as the invoice's amounts are.
+const budget = new pulumi.Config().requireNumber("budget");
+const upcoming = new cfInvoice.InvoicePreview("upcoming");
+
+// The last step where credits exceed usage, and the amount due is below zero.
+const step = upcoming.amountDue.apply(
+    (due) => STEPS.find(({ from }) => due * 100 >= budget * from) ?? STEPS[STEPS.length - 1],
+);
+
+const gateway = new cloudflare.AiGateway("assistant", {
+    accountId: upcoming.accountId,
+    aiGatewayId: "assistant",
+    cacheInvalidateOnUpdate: true,
+    cacheTtl: 300,
+    collectLogs: true,
+    rateLimitingInterval: 60,
+    rateLimitingLimit: step.requestsPerMinute,
+    rateLimitingTechnique: "sliding",
+    spendLimits: {
+        enabled: true,
+        rules: [{ limitType: "cost", limit: step.dollarsPerDay, window: DAY }],
+    },
+});
+
+export const amountDue = cfInvoice.getInvoicePreviewOutput().amountDueText;
+export const requestsPerMinute = gateway.rateLimitingLimit;
+export const dollarsPerDay = gateway.spendLimits.apply((limits) => limits?.rules?.[0].limit);

@@ -1,0 +1,291 @@
+"""What only the provider plugin has: providers, import, the engine's own commands for packages."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pulumi_cf_invoice_sdk as sdk
+import pytest
+
+from pulumi_cf_invoice import properties, schema
+from pulumi_cf_invoice.properties import PLUGIN_TYPE
+from pulumi_cf_invoice.sandbox import Sandbox
+from tests.engine.conftest import ACCOUNT, MakeCommandLine, MakeStack
+
+ROOT = Path(__file__).parents[2]
+OTHER = "0" * 31 + "1"
+SECRET = "sandbox-token"
+EXPORTED_SECRET = "1b47061264138c4ac30d75fd1eb44270"
+
+
+def upcoming() -> None:
+    pulumi.export("amount_due", sdk.InvoicePreview("upcoming").amount_due)
+
+
+def with_provider(**arguments: Any) -> Any:
+    def program() -> None:
+        provider = sdk.Provider("own", **arguments)
+        resource = sdk.InvoicePreview("upcoming", opts=pulumi.ResourceOptions(provider=provider))
+        pulumi.export("account", resource.account_id)
+        options = pulumi.InvokeOptions(provider=provider)
+        pulumi.export("due", sdk.get_invoice_preview_output(opts=options).amount_due)
+
+    return program
+
+
+def test_the_id_is_known_at_the_first_preview(
+    make_stack: MakeStack, settled: dict[str, str]
+) -> None:
+    run = make_stack(lambda: pulumi.export("id", sdk.InvoicePreview("x").id), **settled).preview()
+    assert f'id: "{ACCOUNT}"' in run.text
+
+
+def test_arguments_of_the_provider_come_first(
+    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox
+) -> None:
+    environment = dict.fromkeys(settled, "http://127.0.0.1:9")
+    program = with_provider(
+        account_id=OTHER, api_token=SECRET, base_url=sandbox.base_url, timeout=20
+    )
+    stack = make_stack(program, **environment)
+    stack.set("cf-invoice:accountId", ACCOUNT)
+    run = stack.up()
+    assert run.ok, run.text
+    assert run.outputs == {"account": OTHER, "due": 18846}
+
+
+def test_email_and_key_are_accepted(make_stack: MakeStack, settled: dict[str, str]) -> None:
+    program = with_provider(email="sandbox@example.com", api_key="sandbox-key")
+    assert make_stack(program, **settled).up().outputs["due"] == 18846
+
+
+def test_stack_config_comes_before_the_environment_also_for_an_explicit_provider(
+    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox
+) -> None:
+    environment = dict.fromkeys(settled, "wrong")
+    for program in (with_provider(timeout=20), upcoming):
+        stack = make_stack(program, **environment)
+        stack.set("cf-invoice:accountId", OTHER)
+        stack.set("cf-invoice:apiToken", SECRET, secret=True)
+        stack.set("cf-invoice:baseUrl", sandbox.base_url)
+        stack.set("cf-invoice:timeout", "20")
+        run = stack.up()
+        assert run.ok, run.text
+        assert stack.resource("upcoming")["id"] == OTHER
+
+
+def test_the_config_of_pulumi_cloudflare_does_not_reach_a_plugin(
+    make_stack: MakeStack, settled: dict[str, str]
+) -> None:
+    del settled["CLOUDFLARE_API_TOKEN"]
+    stack = make_stack(upcoming, **settled)
+    stack.set("cloudflare:apiToken", SECRET, secret=True)
+    run = stack.preview()
+    assert not run.ok
+    assert "pulumi config set --secret cf-invoice:apiToken TOKEN" in run.text
+
+
+@pytest.mark.parametrize("secret", [True, False])
+def test_a_token_of_the_provider_is_a_secret_in_the_state_however_it_was_given(
+    make_stack: MakeStack, settled: dict[str, str], secret: bool
+) -> None:
+    del settled["CLOUDFLARE_API_TOKEN"]
+    stack = make_stack(upcoming, **settled)
+    stack.set("cf-invoice:apiToken", SECRET, secret=secret)
+    runs = [stack.preview(debug=True), stack.up(debug=True)]
+    assert all(run.ok for run in runs), runs[0].text
+    provider = stack.resource("default_0_1_0")
+    for stored in (provider["inputs"], provider["outputs"]):
+        assert EXPORTED_SECRET in json.dumps(stored["apiToken"])
+    assert SECRET not in json.dumps(stack.resource("upcoming"))
+    if secret:
+        assert all(SECRET not in run.everything for run in runs)
+
+
+def test_refresh_asks_with_the_providers_own_credentials(
+    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox
+) -> None:
+    del settled["CLOUDFLARE_API_TOKEN"]
+    stack = make_stack(with_provider(api_token=SECRET), **settled)
+    assert stack.up().ok
+    sandbox.amount_due = 20001
+    assert stack.refresh().ok
+    assert stack.resource("upcoming")["outputs"]["amountDue"] == 20001
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"api_token": SECRET, "api_key": "k"}, "the provider's arguments has both an API token"),
+        ({"email": "a@b.c"}, "the provider's arguments has an email and no api_key"),
+        ({"base_url": "http://example.com"}, "is neither https nor on this machine"),
+        ({"timeout": 0}, "is no number of seconds above 0 and up to 3600"),
+        ({"account_id": "nope"}, "'nope' is no account ID"),
+    ],
+)
+def test_arguments_that_cannot_work_are_one_line(
+    make_stack: MakeStack, settled: dict[str, str], arguments: dict[str, Any], message: str
+) -> None:
+    def program() -> None:
+        provider = sdk.Provider("own", **arguments)
+        sdk.InvoicePreview("upcoming", opts=pulumi.ResourceOptions(provider=provider))
+
+    run = make_stack(program, **settled).preview()
+    assert not run.ok
+    assert message in run.text
+    assert "Traceback" not in run.text
+    assert SECRET not in run.everything
+
+
+def test_a_figure_in_ignore_changes_is_no_diff(
+    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox
+) -> None:
+    ignored = pulumi.ResourceOptions(ignore_changes=["amountDue", "amountRemaining"])
+    stack = make_stack(lambda: sdk.InvoicePreview("upcoming", opts=ignored), **settled)
+    assert stack.up().ok
+    sandbox.amount_due = 20001
+    assert stack.preview(expect_no_changes=True).ok
+
+
+def test_a_program_imports_it_by_its_account_and_the_next_preview_has_no_changes(
+    make_stack: MakeStack, settled: dict[str, str]
+) -> None:
+    def program() -> None:
+        options = pulumi.ResourceOptions(import_=ACCOUNT)
+        sdk.InvoicePreview("upcoming", account_id=ACCOUNT, opts=options)
+
+    stack = make_stack(program, **settled)
+    for run in (stack.preview(), stack.up()):
+        assert run.ok, run.text
+        assert ("import", "upcoming") in run.steps
+    found = properties.of_state(stack.resource("upcoming"))
+    assert found
+    assert found.invoice.amount_due == 18846
+    stack.use(upcoming)
+    run = stack.preview()
+    assert ("same", "upcoming") in run.steps
+
+
+def test_the_command_line_imports_it(make_command_line: MakeCommandLine) -> None:
+    project = make_command_line(ROOT / "examples" / "ci")
+    command = f"pulumi import {PLUGIN_TYPE} upcoming {ACCOUNT} --yes --generate-code=false"
+    assert project.shell(command), project.said
+    assert project.shell("pulumi stack export"), project.said
+    [found] = [
+        properties.of_state(resource)
+        for resource in json.loads(project.said[project.said.index("\n{") :])["deployment"][
+            "resources"
+        ]
+        if resource["type"] == PLUGIN_TYPE
+    ]
+    assert found
+    assert (found.account_id, found.invoice.amount_due) == (ACCOUNT, 18846)
+
+
+def test_importing_an_account_without_an_invoice_is_one_line(
+    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox
+) -> None:
+    sandbox.fault = "http-404"
+    options = pulumi.ResourceOptions(import_=ACCOUNT)
+    run = make_stack(lambda: sdk.InvoicePreview("upcoming", opts=options), **settled).preview()
+    assert not run.ok
+    assert "HTTP 404, code 7404: No billing for this account" in run.text
+    assert "Traceback" not in run.text
+
+
+def test_a_thousand_resources_are_one_request_in_each_operation(
+    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox
+) -> None:
+    def program() -> None:
+        for number in range(1000):
+            sdk.InvoicePreview(f"upcoming-{number}")
+        pulumi.export("due", sdk.get_invoice_preview_output().amount_due)
+
+    run = make_stack(program, **settled).preview()
+    assert run.ok, run.text
+    assert sandbox.requests == [ACCOUNT]
+
+
+def test_an_interrupted_deployment_does_not_wait_for_an_answer(
+    make_command_line: MakeCommandLine, sandbox: Sandbox
+) -> None:
+    sandbox.fault = "slow"
+    project = make_command_line(ROOT / "examples" / "ci")
+    (project.directory / "__main__.py").write_text(
+        "import pulumi_cf_invoice_sdk as sdk\nsdk.InvoicePreview('upcoming')\n"
+    )
+    environment = {**project.environment, "CF_INVOICE_TIMEOUT": "300"}
+    with subprocess.Popen(
+        ["pulumi", "preview", "--stack", "dev", "--non-interactive"],
+        cwd=project.directory,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        while not sandbox.requests:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[0]
+    assert process.returncode != 0
+    assert f"account {ACCOUNT}: cancelled before an answer came. Run it again." in said
+
+
+def test_the_committed_schema_is_the_plugins(tmp_path: Path) -> None:
+    command = ["pulumi", "package", "get-schema", "pulumi-resource-cf-invoice"]
+    for source in (shutil.which("pulumi-resource-cf-invoice"), "cf-invoice"):
+        assert source
+        done = subprocess.run([*command[:3], source], capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        committed = Path(schema.__file__).with_name("schema.json").read_text()
+        assert json.loads(done.stdout) == json.loads(committed)
+
+
+def test_this_repository_is_a_plugin_by_its_path(make_command_line: MakeCommandLine) -> None:
+    project = make_command_line(ROOT / "examples" / "ci")
+    assert project.shell(f"pulumi package get-schema '{ROOT}'"), project.said
+    assert f'"{PLUGIN_TYPE}"' in project.said
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [sys.executable, "-m", "pulumi_cf_invoice"],
+        [sys.executable, "-m", "pulumi.run.plugin", "pulumi-cf-invoice"],
+        [str(Path(sys.executable).with_name("pulumi-resource-cf-invoice"))],
+    ],
+)
+def test_every_way_to_start_it_prints_a_port_and_serves(command: list[str]) -> None:
+    with subprocess.Popen([*command, "127.0.0.1:1", "-v=9"], stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        port = int(process.stdout.readline())
+        assert plugin_version(port) == version("pulumi-cf-invoice")
+        process.terminate()
+
+
+def plugin_version(port: int) -> str:
+    import grpc
+    from google.protobuf.empty_pb2 import Empty
+    from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderStub
+
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        return str(ResourceProviderStub(channel).GetPluginInfo(Empty()).version)
+
+
+def test_started_by_a_person_it_says_who_starts_it() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pulumi_cf_invoice"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+    assert done.returncode == 2
+    assert "Pulumi starts this plugin by itself" in done.stderr

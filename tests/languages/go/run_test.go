@@ -1,0 +1,94 @@
+// Runs a program on the engine through the Automation API, for the tests that are written in Python.
+//
+// It is put beside an example's main.go, whose program it can reach, and built with `go test -c`.
+// The request is in the environment, the answer is the file that ANSWER names.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+
+	"example.com/pulumi-cf-invoice/sdk/go/cfinvoice"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optdestroy"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optpreview"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optrefresh"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+var programs = map[string]pulumi.RunFunc{
+	"quickstart": quickstart,
+	"imported": func(ctx *pulumi.Context) error {
+		account := pulumi.ID(os.Getenv("CLOUDFLARE_ACCOUNT_ID"))
+		upcoming, err := cfinvoice.NewInvoicePreview(ctx, "upcoming", nil, pulumi.Import(account))
+		if err == nil {
+			ctx.Export("amountDue", upcoming.AmountDue)
+		}
+		return err
+	},
+	"provider": func(ctx *pulumi.Context) error {
+		token := pulumi.String("sandbox-token")
+		provider, err := cfinvoice.NewProvider(ctx, "own", &cfinvoice.ProviderArgs{ApiToken: token})
+		if err != nil {
+			return err
+		}
+		upcoming, err := cfinvoice.NewInvoicePreview(ctx, "upcoming", nil, pulumi.Provider(provider))
+		if err != nil {
+			return err
+		}
+		ctx.Export("amountDue", upcoming.AmountDue)
+		ctx.Export("lineAmount", upcoming.InvoiceLines.Index(pulumi.Int(0)).Amount())
+		return nil
+	},
+	"get": func(ctx *pulumi.Context) error {
+		account := pulumi.ID(os.Getenv("CLOUDFLARE_ACCOUNT_ID"))
+		read, err := cfinvoice.GetInvoicePreview(ctx, "read", account, nil)
+		if err == nil {
+			ctx.Export("amountDue", read.AmountDue)
+		}
+		return err
+	},
+}
+
+func TestRun(t *testing.T) {
+	ctx := context.Background()
+	stack, err := auto.UpsertStackInlineSource(
+		ctx, "dev", "test", programs[os.Getenv("PROGRAM")], auto.WorkDir(os.Getenv("WORK_DIR")),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	outputs := auto.OutputMap{}
+	packs := strings.Fields(os.Getenv("POLICY_PACK"))
+	packConfigs := strings.Fields(os.Getenv("POLICY_PACK_CONFIG"))
+	switch os.Getenv("OPERATION") {
+	case "preview":
+		_, err = stack.Preview(ctx,
+			optpreview.ProgressStreams(os.Stdout), optpreview.ErrorProgressStreams(os.Stdout),
+			optpreview.PolicyPacks(packs), optpreview.PolicyPackConfigs(packConfigs),
+		)
+	case "up":
+		var result auto.UpResult
+		result, err = stack.Up(ctx,
+			optup.ProgressStreams(os.Stdout), optup.ErrorProgressStreams(os.Stdout),
+			optup.PolicyPacks(packs), optup.PolicyPackConfigs(packConfigs),
+		)
+		outputs = result.Outputs
+	case "refresh":
+		_, err = stack.Refresh(ctx, optrefresh.ProgressStreams(os.Stdout))
+	case "destroy":
+		_, err = stack.Destroy(ctx, optdestroy.ProgressStreams(os.Stdout))
+	}
+	values := map[string]any{}
+	for name, output := range outputs {
+		values[name] = output.Value
+	}
+	answer, _ := json.Marshal(map[string]any{"ok": err == nil, "outputs": values})
+	if err := os.WriteFile(os.Getenv("ANSWER"), answer, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
