@@ -75,3 +75,14 @@ def make_command_line(tmp_path: Path, settled: dict[str, str]) -> MakeCommandLin
 def form(request: pytest.FixtureRequest) -> Form:
     """Each of the two forms in turn."""
     return FORMS[request.param]
+
+
+@pytest.fixture
+def cloudflare_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Puts a stand-in for the plugin of pulumi-cloudflare on PATH."""
+    plugin = tmp_path / "plugins" / "pulumi-resource-cloudflare"
+    plugin.parent.mkdir()
+    stand_in = Path(__file__).with_name("cloudflare_stand_in.py")
+    plugin.write_text(f'#!/bin/sh\nexec "{sys.executable}" -u "{stand_in}" "$@"\n')
+    plugin.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{plugin.parent}:{os.environ['PATH']}")

@@ -179,6 +179,6 @@ def problem() -> str | None:
     ):
         return None
     return (
-        "no Pulumi engine: run `make test`, or put the directory that `python3 tools/engine` "
+        "no Pulumi engine: run `make test`, or put the directory that `python3 -m tools.engine` "
         "prints first on PATH"
     )

@@ -81,6 +81,6 @@ def test_no_engine_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path
     """Without an engine on PATH the message says how to get one."""
     monkeypatch.setenv("PATH", str(tmp_path))
     assert problem() == (
-        "no Pulumi engine: run `make test`, or put the directory that `python3 tools/engine` "
+        "no Pulumi engine: run `make test`, or put the directory that `python3 -m tools.engine` "
         "prints first on PATH"
     )

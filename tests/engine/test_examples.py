@@ -1,4 +1,3 @@
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,16 +13,6 @@ from tests.engine.harness import example
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
-
-
-@pytest.fixture
-def cloudflare_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plugin = tmp_path / "bin" / "pulumi-resource-cloudflare"
-    plugin.parent.mkdir()
-    stand_in = Path(__file__).with_name("cloudflare_stand_in.py")
-    plugin.write_text(f'#!/bin/sh\nexec "{sys.executable}" -u "{stand_in}" "$@"\n')
-    plugin.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{plugin.parent}:{os.environ['PATH']}")
 
 
 @pytest.mark.parametrize("name", ["quickstart", "read-only", "cost-aware-gateway"])

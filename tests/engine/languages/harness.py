@@ -1,0 +1,97 @@
+"""Runs programs in other languages: each through its own Automation API, on the real engine."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.engine.harness import Run
+
+ROOT = Path(__file__).parents[3]
+LANGUAGES = ROOT / ".languages"
+EXAMPLES = ROOT / "examples"
+HERE = Path(__file__).parent
+
+
+class Language:
+    """A runner that is built and ready. ``command`` does what its environment asks for."""
+
+    def __init__(self, name: str, command: list[str]) -> None:
+        self.name = name
+        self._command = command
+
+    def run(
+        self,
+        program: str,
+        operation: str,
+        directory: Path,
+        environment: Mapping[str, str],
+        pack: Mapping[str, list[str]] | None = None,
+    ) -> Run:
+        """Run *operation* of the stack in *directory*, with *program* as its program."""
+        backend, work = directory / "backend", directory / "work"
+        for folder in (backend, work):
+            folder.mkdir(exist_ok=True)
+        answer = directory / "answer.json"
+        asked = {
+            "PROGRAM": program,
+            "OPERATION": operation,
+            "ANSWER": str(answer),
+            "WORK_DIR": str(work),
+            "PULUMI_BACKEND_URL": f"file://{backend}",
+            "PULUMI_CONFIG_PASSPHRASE": "tests",
+            "PULUMI_HOME": str(directory / "home"),
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "POLICY_PACK": " ".join((pack or {}).get("policy_packs", [])),
+            "POLICY_PACK_CONFIG": " ".join((pack or {}).get("policy_pack_configs", [])),
+        }
+        answer.unlink(missing_ok=True)
+        done = subprocess.run(
+            self._command,
+            env={**os.environ, **environment, **asked},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        said = done.stdout + done.stderr
+        assert answer.exists(), said
+        told: dict[str, Any] = json.loads(answer.read_text())
+        return Run(told["ok"], said, outputs=told["outputs"])
+
+
+def typescript() -> Language:
+    """The TypeScript runner, type-checked with the examples and compiled."""
+    project = LANGUAGES / "typescript"
+    _require(project / "node_modules")
+    for source in ("run.ts", "tsconfig.json"):
+        shutil.copy(HERE / "typescript" / source, project)
+    for example in (EXAMPLES / "typescript").iterdir():
+        shutil.copy(example / "index.ts", project / f"{example.name}.ts")
+    _must(["node", "node_modules/typescript/bin/tsc"], project)
+    return Language("typescript", ["node", str(project / "bin" / "run.js")])
+
+
+def go() -> Language:
+    """The Go runner, vetted with the example and compiled into its package."""
+    project = LANGUAGES / "go"
+    _require(LANGUAGES / "sdks" / "go")
+    shutil.copytree(LANGUAGES / "sdks" / "go", project / "sdks" / "cf-invoice", dirs_exist_ok=True)
+    for source in ("main.go", "go.mod"):
+        shutil.copy(EXAMPLES / "go" / "quickstart" / source, project)
+    shutil.copy(HERE / "go" / "run_test.go", project)
+    # The example has the two requirements of its own; Go finds what those need.
+    _must(["go", "vet", "-mod=mod", "."], project)
+    _must(["go", "test", "-mod=mod", "-c", "-o", "run", "."], project)
+    return Language("go", [str(project / "run"), "-test.run=TestRun", "-test.v"])
+
+
+def _require(directory: Path) -> None:
+    assert directory.exists(), f"no {directory}: run `make test`, or `python3 -m tools.languages`"
+
+
+def _must(command: list[str], directory: Path) -> None:
+    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr

