@@ -3,17 +3,20 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 OLDEST := python3.10
-ENGINE = PATH="$$($(BIN)/python tools/engine):$(CURDIR)/$(BIN):$$PATH" \
+ENGINE = PATH="$$($(BIN)/python -m tools.engine):$(CURDIR)/.languages/bin:$(CURDIR)/$(BIN):$$PATH" \
 	PULUMI_CF_INVOICE_PYTHON="$(CURDIR)/$(BIN)/python"
 
-.PHONY: help setup demo test test-oldest bench lint clean
+.PHONY: help setup languages demo test test-oldest bench lint schema clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: $(VENV)/.ready ## Make a virtual environment and put a Pulumi engine on the machine
-	@$(BIN)/python tools/engine > /dev/null
+	@$(BIN)/python -m tools.engine > /dev/null
+
+languages: setup ## Put SDKs, npm packages and language hosts for other languages in place
+	@$(BIN)/python -m tools.languages
 
 $(VENV)/.ready: pyproject.toml
 	@echo "Setting up $(VENV) (once, a minute or two) …"
@@ -24,21 +27,25 @@ $(VENV)/.ready: pyproject.toml
 demo: setup ## Show a stack that knows its upcoming invoice, on a real engine
 	@$(ENGINE) $(BIN)/python examples/demo.py
 
-test: setup ## Run every test, on a real engine
-	@$(ENGINE) $(BIN)/python -m pytest -n 2 $(ARGS)
+test: languages ## Run every test, on a real engine
+	@$(ENGINE) $(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 test-oldest: ## Run the tests that need no engine on the oldest Python we promise
 	@$(OLDEST) -m venv .venv-oldest
 	@.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@.venv-oldest/bin/python -m pytest -n 2 tests/unit $(ARGS)
 
-bench: setup ## Measure against peers and write benchmarks/RESULTS.md
+bench: languages ## Measure against peers and write benchmarks/RESULTS.md
 	@$(ENGINE) $(BIN)/python -m benchmarks
 
-lint: setup ## Check lint, format and types
+lint: languages ## Check lint, format and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy pulumi_cf_invoice tests benchmarks tools
 
+schema: setup ## Write the plugin's schema from the models
+	@$(ENGINE) pulumi package get-schema $(CURDIR)/$(BIN)/pulumi-resource-cf-invoice \
+		> pulumi_cf_invoice/schema.json
+
 clean: ## Remove what make made in this checkout
-	@rm -rf .venv .venv-oldest .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-oldest .languages .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -161,14 +161,16 @@ def _models() -> dict[str, Spec]:
     found: dict[str, Spec] = {}
 
     def add(name: str, model: Spec, path: str) -> None:
+        properties = {
+            camel_case(field): of_field(field, spec, path)
+            for field, spec in model["properties"].items()
+        }
+        required = [camel_case(field) for field in model.get("required", [])]
         found[name] = {
             "type": "object",
             "description": model["description"],
-            "properties": {
-                camel_case(field): of_field(field, spec, path)
-                for field, spec in model["properties"].items()
-            },
-            "required": [camel_case(field) for field in model.get("required", [])],
+            "properties": properties,
+            **({"required": required} if required else {}),
         }
 
     def of_field(field: str, spec: Spec, path: str) -> Spec:

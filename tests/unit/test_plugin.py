@@ -1,0 +1,96 @@
+"""The plugin as the engine meets it: a process that prints a port and answers there."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.json_format import MessageToDict
+from pulumi.runtime.proto import provider_pb2 as proto
+from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderStub
+
+from pulumi_cf_invoice.sandbox import Sandbox
+
+ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
+URN = "urn:pulumi:dev::test::cf-invoice:index:InvoicePreview::upcoming"
+COMMANDS = {
+    "module": [sys.executable, "-m", "pulumi_cf_invoice"],
+    "python-host": [sys.executable, "-m", "pulumi.run.plugin", "pulumi-cf-invoice"],
+    "console-script": [str(Path(sys.executable).with_name("pulumi-resource-cf-invoice"))],
+}
+
+
+@contextmanager
+def running(command: list[str], **environment: str) -> Iterator[Any]:
+    """A plugin's process, and the stub that asks it."""
+    process = subprocess.Popen(
+        # With a flag that Pulumi adds when it logs.
+        [*command, "127.0.0.1:1", "-v=9"],
+        stdout=subprocess.PIPE,
+        env={**os.environ, **environment},
+    )
+    with process:
+        assert process.stdout
+        port = int(process.stdout.readline())
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            yield ResourceProviderStub(channel)
+        process.terminate()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_way_to_start_it_serves_and_tells_the_version(command: str) -> None:
+    with running(COMMANDS[command]) as plugin:
+        assert plugin.GetPluginInfo(Empty()).version == version("pulumi-cf-invoice")
+
+
+def test_check_read_and_invoke_answer_from_one_request(sandbox: Sandbox) -> None:
+    environment = {
+        "CLOUDFLARE_BASE_URL": sandbox.base_url,
+        "CLOUDFLARE_API_TOKEN": "sandbox-token",
+        "CLOUDFLARE_ACCOUNT_ID": ACCOUNT,
+    }
+    with running(COMMANDS["module"], **environment) as plugin:
+        plugin.Configure(proto.ConfigureRequest())
+        checked = MessageToDict(plugin.Check(proto.CheckRequest(urn=URN)))["inputs"]
+        read = MessageToDict(plugin.Read(proto.ReadRequest(urn=URN, id=ACCOUNT)))
+        answer = plugin.Invoke(proto.InvokeRequest(tok="cf-invoice:index:getInvoicePreview"))
+    assert checked == read["properties"]
+    assert checked["amountDue"] == 18846
+    assert checked["invoiceLines"][1]["pretaxCreditAmounts"][1] == {
+        "amount": 8,
+        "type": "discount",
+        "discount": "di_1",
+    }
+    assert read["inputs"] == {"accountId": ACCOUNT}
+    assert MessageToDict(answer)["return"]["netText"] == "$188.46"
+    assert sandbox.requests == [ACCOUNT]
+
+
+def test_a_failing_read_and_an_unknown_function_are_one_line() -> None:
+    with running(COMMANDS["module"]) as plugin:
+        plugin.Configure(proto.ConfigureRequest())
+        with pytest.raises(grpc.RpcError) as failed:
+            plugin.Read(proto.ReadRequest(urn=URN, id="nope"))
+        assert failed.value.details().startswith("'nope' is no account ID: it has 32 hex digits")
+        assert "\n" not in failed.value.details()
+        with pytest.raises(grpc.RpcError) as unknown:
+            plugin.Invoke(proto.InvokeRequest(tok="cf-invoice:index:other"))
+        assert unknown.value.details() == "cf-invoice has no function cf-invoice:index:other"
+
+
+def test_started_by_a_person_it_says_who_starts_it() -> None:
+    done = subprocess.run(
+        COMMANDS["console-script"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+    assert done.returncode == 2
+    assert "Pulumi starts this plugin by itself" in done.stderr

@@ -1,0 +1,70 @@
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pulumi_cf_invoice import schema
+
+PACKAGE = schema.package()
+INVOICE = PACKAGE["resources"]["cf-invoice:index:InvoicePreview"]
+FUNCTION = PACKAGE["functions"][schema.FUNCTION]
+
+
+def described() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every property of the schema, with its path."""
+    for name, spec in PACKAGE["types"].items():
+        yield from ((f"{name}.{key}", value) for key, value in spec["properties"].items())
+    for group in ("inputProperties", "properties"):
+        yield from INVOICE[group].items()
+    for group in ("inputs", "outputs"):
+        yield from FUNCTION[group]["properties"].items()
+    yield from PACKAGE["provider"]["inputProperties"].items()
+
+
+@pytest.mark.parametrize(
+    ("path", "spec"), [pytest.param(*item, id=item[0]) for item in described()]
+)
+def test_every_property_has_a_description_its_unit_and_its_place_in_the_api(
+    path: str, spec: dict[str, Any]
+) -> None:
+    text = spec["description"]
+    assert " API: " in text
+    if spec.get("type") in ("integer", "number"):
+        units = ("minor units of ", "Unix seconds", "Number of units", "in seconds")
+        assert any(unit in text for unit in units)
+    if path.endswith("Decimal"):
+        assert "major units" in text or "minor units" in text
+    assert not re.search("[a-z]_[a-z]", text.partition(" API: ")[0]), "a name of the model's"
+
+
+def test_the_committed_schema_is_what_the_models_make() -> None:
+    committed = Path(schema.__file__).with_name("schema.json").read_text()
+    assert json.loads(committed) == PACKAGE, "run `make schema`"
+
+
+def test_secrets_are_marked_wherever_they_are_given() -> None:
+    for variables in (PACKAGE["config"]["variables"], PACKAGE["provider"]["inputProperties"]):
+        secret = [name for name, spec in variables.items() if spec.get("secret")]
+        assert secret == ["apiToken", "apiKey"]
+
+
+def test_an_amount_is_a_whole_number_and_a_quantity_may_have_a_fraction() -> None:
+    line = PACKAGE["types"]["cf-invoice:index:InvoiceLine"]["properties"]
+    assert line["amount"]["type"] == "integer"
+    assert line["quantity"]["type"] == "number"
+
+
+def test_what_may_be_none_is_not_required() -> None:
+    line = PACKAGE["types"]["cf-invoice:index:InvoiceLine"]
+    assert set(line["properties"]) - set(line["required"]) == {
+        "description",
+        "pretaxCreditAmounts",
+    }
+    assert set(INVOICE["properties"]) - set(INVOICE["required"]) == {"lastUpdate"}
+
+
+def test_no_generated_sdk_has_the_name_of_this_package() -> None:
+    assert PACKAGE["language"]["python"]["packageName"] == "pulumi_cf_invoice_sdk"
