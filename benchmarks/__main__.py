@@ -13,21 +13,29 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 
+import grpc
 import pulumi
+from pulumi.runtime.proto import provider_pb2
+from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderStub
 
 from benchmarks.no_op import NoOp
-from pulumi_cf_invoice import Invoice, InvoicePreview
+from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.sandbox import Sandbox
-from tests.engine.harness import Stack
+from tests.engine.forms import FORMS, Form
+from tests.engine.harness import Run, Stack
 
 ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
+URN = "urn:pulumi:dev::bench::cf-invoice:index:InvoicePreview::upcoming"
 NOW = datetime(2026, 9, 15, 12, tzinfo=timezone.utc)
 Row = tuple[str, str, str, str]
 
 
 def main() -> None:
     """Run every benchmark and write the table."""
-    rows = [*imports(), *parsing(), *requests(), *previews(), *policies(), *state(), *reports()]
+    rows = [
+        *(*imports(), *parsing(), *requests(), *previews(), *policies(), *state(), *reports()),
+        *(*plugin_starts(), *plugin_programs()),
+    ]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     lines = [
         "# Results",
@@ -281,15 +289,104 @@ def _against_python(what: str, command: list[str], peer: list[str], named: str, 
     )
 
 
+def plugin_starts() -> list[Row]:
+    """From the plugin's start to its first answer, against a plugin that does nothing."""
+    say("the plugin's first answer")
+    with Sandbox(now=NOW) as sandbox:
+        environment = _environment(sandbox)
+        command = str(Path(sys.executable).with_name("pulumi-resource-cf-invoice"))
+        ours = [command, "127.0.0.1:1"]
+        peer = [sys.executable, "-m", "benchmarks.no_op_plugin", "127.0.0.1:1"]
+        times = alternating(
+            {
+                "ours": lambda: _first_answer(ours, environment),
+                "peer": lambda: _first_answer(peer, environment),
+            },
+            15,
+        )
+    return [
+        (
+            "the plugin, from its start to its first checked resource, with the request for it",
+            f"{times['ours']:.2f} s",
+            f"a plugin in Python that does nothing {times['peer']:.2f} s",
+            f"{times['ours'] / times['peer']:.2f} (≤ 1.5)",
+        )
+    ]
+
+
+def _first_answer(command: list[str], environment: dict[str, str]) -> float:
+    started = time.perf_counter()
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, env={**os.environ, **environment}
+    ) as process:
+        if process.stdout is None:
+            raise RuntimeError("no output")
+        with grpc.insecure_channel(f"127.0.0.1:{int(process.stdout.readline())}") as channel:
+            plugin = ResourceProviderStub(channel)
+            plugin.Configure(provider_pb2.ConfigureRequest())
+            answer = plugin.Check(provider_pb2.CheckRequest(urn=URN))
+        took = time.perf_counter() - started
+        process.kill()
+    if answer.failures:
+        raise RuntimeError(answer.failures[0].reason)
+    return took
+
+
+def plugin_programs() -> list[Row]:
+    """A program of 1,000 resources on the plugin, against the same in the dynamic form."""
+    rows = []
+    with Sandbox(now=NOW) as sandbox, tempfile.TemporaryDirectory() as directory:
+        environment = {
+            **_environment(sandbox),
+            # Else most of an update is the state, written anew after each resource in either form.
+            "PULUMI_EXPERIMENTAL": "true",
+            "PULUMI_SKIP_CHECKPOINTS": "true",
+        }
+        forms = {
+            "ours": Stack(Path(directory) / "ours", _many(1000, FORMS["plugin"]), **environment),
+            "peer": Stack(Path(directory) / "peer", _many(1000, FORMS["dynamic"]), **environment),
+        }
+        for what, runs in (
+            ("first preview", 3),
+            ("update", 1),
+            ("next preview, without a change,", 3),
+        ):
+            say(f"the {what} of 1,000 resources on the plugin")
+            act = (lambda s: s.up()) if what == "update" else (lambda s: s.preview())
+            before = len(sandbox.requests)
+            times = alternating(
+                {
+                    name: lambda s=stack, a=act: _clock(lambda: _ok(a(s)))  # type: ignore[misc]
+                    for name, stack in forms.items()
+                },
+                runs,
+            )
+            asked = (len(sandbox.requests) - before) / runs / len(forms)
+            rows.append(
+                (
+                    f"{what} of 1,000 resources on the plugin, {asked:g} request",
+                    f"{times['ours']:.1f} s",
+                    f"the dynamic form {times['peer']:.1f} s",
+                    f"{times['ours'] / times['peer']:.2f} (≤ 1.0)",
+                )
+            )
+    return rows
+
+
+def _ok(run: Run) -> None:
+    if not run.ok:
+        raise RuntimeError(run.text)
+
+
 def say(what: str) -> None:
     """Tell on standard error what is being measured."""
     print(f"… {what}", file=sys.stderr, flush=True)
 
 
-def _many(count: int) -> Callable[[], None]:
+def _many(count: int, form: Form = FORMS["dynamic"]) -> Callable[[], None]:
     def program() -> None:
         for number in range(count):
-            InvoicePreview(f"upcoming-{number}")
+            form.resource(f"upcoming-{number}")
         pulumi.export("count", count)
 
     return program
@@ -312,9 +409,7 @@ def _ten_thousand() -> dict[str, dict[str, object]]:
 
 
 def _must(stack: Stack, options: dict[str, list[str]] | None = None) -> None:
-    run = stack.preview(**(options or {}))
-    if not run.ok:
-        raise RuntimeError(run.text)
+    _ok(stack.preview(**(options or {})))
 
 
 def _timed(stack: Stack, options: dict[str, list[str]] | None = None) -> float:

@@ -25,7 +25,7 @@ from pulumi.provider.experimental.server import ProviderServicer
 from pulumi.runtime import rpc
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2_grpc
 
-from pulumi_cf_invoice import schema, settings, snapshot, stack_outputs
+from pulumi_cf_invoice import settings, snapshot, stack_outputs
 from pulumi_cf_invoice.errors import (
     ConnectionFailed,
     CredentialsMissing,
@@ -34,7 +34,7 @@ from pulumi_cf_invoice.errors import (
     not_refreshed,
 )
 from pulumi_cf_invoice.invoice import Invoice
-from pulumi_cf_invoice.properties import LAST_UPDATE, camel_case
+from pulumi_cf_invoice.properties import LAST_UPDATE, PLUGIN_FUNCTION, camel_case
 from pulumi_cf_invoice.settings import Settings, Source
 
 Properties = dict[str, PropertyValue]
@@ -65,6 +65,8 @@ class InvoicePreviewPlugin(provider.Provider):
         self._cancelled = asyncio.get_running_loop().create_future()
 
     async def get_schema(self, request: provider.GetSchemaRequest) -> provider.GetSchemaResponse:
+        from pulumi_cf_invoice import schema
+
         return provider.GetSchemaResponse(json.dumps(schema.package()))
 
     async def check_config(self, request: provider.CheckRequest) -> provider.CheckResponse:
@@ -72,7 +74,7 @@ class InvoicePreviewPlugin(provider.Provider):
         secrets = {
             name: value.with_secret(True)
             for name, value in request.new_inputs.items()
-            if name in schema.SECRETS
+            if name in settings.SECRETS
         }
         return provider.CheckResponse({**request.new_inputs, **secrets})
 
@@ -150,7 +152,7 @@ class InvoicePreviewPlugin(provider.Provider):
         """Nothing was made, so nothing is deleted: no credentials, no network."""
 
     async def invoke(self, request: provider.InvokeRequest) -> provider.InvokeResponse:
-        if request.tok != schema.FUNCTION:
+        if request.tok != PLUGIN_FUNCTION:
             raise SettingsError(f"cf-invoice has no function {request.tok}")
         given = request.args.get("accountId", PropertyValue.null())
         resolved, invoice = await self._ask(_plain(given))
@@ -200,13 +202,15 @@ async def _in_one_line(answer: Any, context: Any) -> Any:
     try:
         return await answer
     except Exception as error:
-        if isinstance(error.__context__, InvoicePreviewError):
-            await context.abort(grpc.StatusCode.UNKNOWN, str(error.__context__))
+        # Newer versions of the server raise another one while they handle ours.
+        for told in (error, error.__context__):
+            if isinstance(told, InvoicePreviewError):
+                await context.abort(grpc.StatusCode.UNKNOWN, str(told))
         raise
 
 
 async def serve(engine: str) -> None:
-    """Serve the engine at the address *engine* until it ends this process."""
+    """Serve the engine at the address *engine* until it ends this process, or has gone."""
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1)])
     plugin = InvoicePreviewPlugin(engine)
     servicer = _Servicer([], version("pulumi-cf-invoice"), plugin, engine)
@@ -214,7 +218,10 @@ async def serve(engine: str) -> None:
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     print(port, flush=True)
-    await server.wait_for_termination()
+    # An engine that is killed cannot end its plugins, which would keep its output open.
+    parent = os.getppid()
+    while os.getppid() == parent:
+        await asyncio.sleep(1)
 
 
 def _unknown_outputs(account_id: PropertyValue) -> Properties:

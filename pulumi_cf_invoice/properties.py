@@ -13,6 +13,7 @@ from pulumi_cf_invoice.invoice import Invoice
 
 DYNAMIC_TYPE = "pulumi-python:dynamic/cf_invoice:InvoicePreview"
 PLUGIN_TYPE = "cf-invoice:index:InvoicePreview"
+PLUGIN_FUNCTION = "cf-invoice:index:getInvoicePreview"
 TYPES = (DYNAMIC_TYPE, PLUGIN_TYPE)
 
 

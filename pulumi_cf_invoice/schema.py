@@ -10,13 +10,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from pulumi_cf_invoice import stack_outputs
+from pulumi_cf_invoice import settings, stack_outputs
 from pulumi_cf_invoice.invoice import Invoice
-from pulumi_cf_invoice.properties import LAST_UPDATE, PLUGIN_TYPE, camel_case
-
-FUNCTION = "cf-invoice:index:getInvoicePreview"
-SECRETS = ("apiToken", "apiKey")
-"""The provider's arguments that are secret."""
+from pulumi_cf_invoice.properties import LAST_UPDATE, PLUGIN_FUNCTION, PLUGIN_TYPE, camel_case
 
 Spec = dict[str, Any]
 
@@ -47,7 +43,7 @@ def package() -> Spec:
     told = metadata("pulumi-cf-invoice")
     models = _models()
     invoice = models.pop("Invoice")
-    settings = {name: _setting(name) for name in _PROVIDER}
+    variables = {name: _setting(name) for name in _PROVIDER}
     return {
         "name": "cf-invoice",
         "displayName": "Cloudflare invoice preview",
@@ -65,17 +61,17 @@ def package() -> Spec:
                 "respectSchemaVersion": True,
             },
         },
-        "config": {"variables": settings},
+        "config": {"variables": variables},
         "provider": {
             "description": "Where upcoming invoices are read, and with which credentials. What is "
             "not given comes from stack config `cf-invoice:`, then from the environment.",
-            "inputProperties": settings,
+            "inputProperties": variables,
         },
         "types": {
             f"{_TYPES}{name}": spec for name, spec in {**models, **_last_update(invoice)}.items()
         },
         "resources": {PLUGIN_TYPE: _resource(invoice)},
-        "functions": {FUNCTION: _function(invoice)},
+        "functions": {PLUGIN_FUNCTION: _function(invoice)},
     }
 
 
@@ -136,7 +132,7 @@ def _account_argument() -> Spec:
 
 def _setting(name: str) -> Spec:
     kind = "number" if name == "timeout" else "string"
-    secret = {"secret": True} if name in SECRETS else {}
+    secret = {"secret": True} if name in settings.SECRETS else {}
     return {"type": kind, "description": _PROVIDER[name], **secret}
 
 

@@ -25,6 +25,8 @@ GetConfig = Callable[[str], str | None]
 
 SETTINGS = ("accountId", "apiToken", "email", "apiKey", "baseUrl", "timeout")
 """The settings by the names that they have in stack config, and as the provider's arguments."""
+SECRETS = ("apiToken", "apiKey")
+"""Those of the settings that nobody may see."""
 _CLOUDFLARE_SETTINGS = ("apiToken", "email", "apiKey", "baseUrl")
 _VARIABLES = {
     "accountId": "CLOUDFLARE_ACCOUNT_ID",

@@ -13,6 +13,8 @@ from pulumi_cf_invoice.sandbox import SCENARIOS
 from pulumi_cf_invoice.sandbox.scenarios import Month
 
 NOW = datetime(2026, 9, 15, 12, tzinfo=timezone.utc)
+# One worker: on a new machine the browser is installed first, which two cannot do at a time.
+pytestmark = pytest.mark.xdist_group("browser")
 PHONE, DESK = {"width": 360, "height": 740}, {"width": 1100, "height": 800}
 
 

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,12 @@ from pulumi import automation
 
 Program = Callable[[], Any]
 TYPE = "pulumi-python:dynamic/cf_invoice:InvoicePreview"
+
+
+@cache
+def _pulumi() -> automation.PulumiCommand:
+    """The engine, whose version is asked for once in a process."""
+    return automation.PulumiCommand()
 
 
 @dataclass
@@ -68,11 +75,13 @@ class Stack:
             project, "python", backend=automation.ProjectBackend(f"file://{backend}")
         )
         with self._environment():
-            self._stack = automation.create_or_select_stack(
+            self._stack = automation.create_stack(
                 "dev",
                 project_name=project,
                 program=program,
-                opts=automation.LocalWorkspaceOptions(project_settings=settings),
+                opts=automation.LocalWorkspaceOptions(
+                    project_settings=settings, pulumi_command=_pulumi()
+                ),
             )
 
     @property

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import pulumi_cf_invoice
-from pulumi_cf_invoice import Invoice, InvoiceLine, outputs
+from pulumi_cf_invoice import Invoice, InvoiceLine, outputs, schema
 from pulumi_cf_invoice.policy import every_policy
 from pulumi_cf_invoice.sandbox import Sandbox
 from pulumi_cf_invoice.stack_outputs import AMOUNTS, names
@@ -95,6 +95,25 @@ def test_the_pack_of_a_few_lines_runs(
     assert run.ok, run.text
 
 
+@pytest.mark.parametrize(
+    ("language", "example"),
+    [
+        ("typescript", "typescript/quickstart/index.ts"),
+        ("go", "go/quickstart/main.go"),
+        ("yaml", "yaml/quickstart/Pulumi.yaml"),
+    ],
+)
+def test_a_program_in_another_language_is_the_example_that_the_tests_run(
+    language: str, example: str
+) -> None:
+    assert dict(BLOCKS)[language] == (ROOT / "examples" / example).read_text()
+
+
+def test_every_argument_of_the_provider_is_named() -> None:
+    for name in schema.package()["provider"]["inputProperties"]:
+        assert f"`{name}`" in README
+
+
 def test_every_policy_has_a_row_with_its_config() -> None:
     for gate in every_policy():
         assert gate.config_schema is not None
@@ -156,6 +175,7 @@ def test_pip_installs_a_clone(tmp_path: Path) -> None:
         check=True,
     )
     assert (tmp_path / "pulumi_cf_invoice" / "py.typed").exists()
+    assert (tmp_path / "bin" / "pulumi-resource-cf-invoice").exists()
 
 
 @pytest.mark.parametrize("command", sorted(set(re.findall(r"`make (\w+)`", README))))
@@ -189,4 +209,6 @@ def test_every_public_error_is_named() -> None:
 def test_every_link_leads_somewhere() -> None:
     targets = re.findall(r"\]\(([^)]+)\)", README)
     assert targets
-    assert all((ROOT / target).exists() for target in targets)
+    headings = re.findall("^## (.*)", README, flags=re.M)
+    anchors = [f"#{heading.lower().replace(' ', '-')}" for heading in headings]
+    assert all(target in anchors or (ROOT / target).exists() for target in targets)

@@ -1,6 +1,7 @@
 """The plugin as the engine meets it: a process that prints a port and answers there."""
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -83,6 +84,18 @@ def test_a_failing_read_and_an_unknown_function_are_one_line() -> None:
         with pytest.raises(grpc.RpcError) as unknown:
             plugin.Invoke(proto.InvokeRequest(tok="cf-invoice:index:other"))
         assert unknown.value.details() == "cf-invoice has no function cf-invoice:index:other"
+
+
+def test_it_ends_when_the_engine_that_started_it_has_gone() -> None:
+    engine = subprocess.Popen(
+        ["sh", "-c", f"{shlex.join(COMMANDS['module'])} 127.0.0.1:1 & wait"], stdout=subprocess.PIPE
+    )
+    with engine:
+        assert engine.stdout
+        assert int(engine.stdout.readline()) > 0
+        engine.kill()
+        # Its end of the pipe stays open for as long as it lives.
+        assert engine.stdout.read() == b""
 
 
 def test_started_by_a_person_it_says_who_starts_it() -> None:

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from pulumi_cf_invoice import schema
+from pulumi_cf_invoice.properties import PLUGIN_FUNCTION
 
 PACKAGE = schema.package()
 INVOICE = PACKAGE["resources"]["cf-invoice:index:InvoicePreview"]
-FUNCTION = PACKAGE["functions"][schema.FUNCTION]
+FUNCTION = PACKAGE["functions"][PLUGIN_FUNCTION]
 
 
 def described() -> Iterator[tuple[str, dict[str, Any]]]:
