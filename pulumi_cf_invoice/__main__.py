@@ -15,7 +15,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "has a resource or a function of cf-invoice.",
     )
     parser.add_argument("engine", nargs="?", help="the engine's address, which Pulumi gives")
-    # Pulumi adds flags of its own logging.
+    # Pulumi adds flags of its own logging, one of which has a value.
+    parser.add_argument("--tracing", help=argparse.SUPPRESS)
     options, _ = parser.parse_known_args(arguments)
     if options.engine is None:
         parser.error("Pulumi starts this plugin by itself, and gives it the engine's address")

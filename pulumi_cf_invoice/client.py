@@ -133,10 +133,16 @@ class _Fetch:
         self._last_error: FetchError | None = None
         loopback = is_loopback(urlsplit(base_url).hostname or "")
         # A proxy from the environment is for the network, not for this machine's own addresses.
-        self._http = httpx.Client(
-            headers={**authentication.headers, "Accept": "application/json"},
-            trust_env=not loopback,
-        )
+        try:
+            self._http = httpx.Client(
+                headers={**authentication.headers, "Accept": "application/json"},
+                trust_env=not loopback,
+            )
+        except (OSError, ValueError) as error:
+            raise self._connection_failed(
+                f"no connection can be set up: {self._clean(str(error))}",
+                "Check SSL_CERT_FILE, SSL_CERT_DIR and the proxy's address (HTTPS_PROXY).",
+            ) from None
 
     def close(self) -> None:
         self._http.close()

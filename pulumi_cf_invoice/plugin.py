@@ -10,11 +10,12 @@ import asyncio
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import version
 from itertools import zip_longest
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import grpc.aio
@@ -25,7 +26,7 @@ from pulumi.provider.experimental.server import ProviderServicer
 from pulumi.runtime import rpc
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2_grpc
 
-from pulumi_cf_invoice import settings, snapshot, stack_outputs
+from pulumi_cf_invoice import properties, settings
 from pulumi_cf_invoice.errors import (
     ConnectionFailed,
     CredentialsMissing,
@@ -33,14 +34,16 @@ from pulumi_cf_invoice.errors import (
     SettingsError,
     not_refreshed,
 )
-from pulumi_cf_invoice.invoice import Invoice
 from pulumi_cf_invoice.properties import LAST_UPDATE, PLUGIN_FUNCTION, camel_case
 from pulumi_cf_invoice.settings import Settings, Source
 
+# The client and the model are imported for the first question: of the processes that the engine
+# starts for a stack, one is never asked.
+if TYPE_CHECKING:
+    from pulumi_cf_invoice.invoice import Invoice
+
 Properties = dict[str, PropertyValue]
 
-_FIGURES = [camel_case(field.name) for field in fields(Invoice)]
-_LAST_UPDATE = [camel_case(name) for name in LAST_UPDATE]
 _UNKNOWN = PropertyValue(rpc.UNKNOWN)
 
 
@@ -79,14 +82,17 @@ class InvoicePreviewPlugin(provider.Provider):
         return provider.CheckResponse({**request.new_inputs, **secrets})
 
     async def configure(self, request: provider.ConfigureRequest) -> provider.ConfigureResponse:
-        arguments = {name: _plain(value) for name, value in request.args.items()}
+        given = request.args
+        arguments = {name: _plain(given[name]) for name in settings.SETTINGS if name in given}
         # The engine gives each plugin the stack config of its own namespace in this variable.
         config = json.loads(os.environ.get("PULUMI_CONFIG") or "{}")
         self._sources = [
-            Source("the provider's arguments", arguments),
             Source("stack config cf-invoice:", config),
             settings.environment(os.environ),
         ]
+        # A provider that no program made has the stack config as its arguments.
+        if arguments != config:
+            self._sources.insert(0, Source("the provider's arguments", arguments))
         return provider.ConfigureResponse(accept_secrets=True, supports_preview=True)
 
     async def check(self, request: provider.CheckRequest) -> provider.CheckResponse:
@@ -100,9 +106,11 @@ class InvoicePreviewPlugin(provider.Provider):
             return provider.CheckResponse({}, [provider.CheckFailure("", str(error))])
         account_id = PropertyValue(resolved.account_id, is_secret=given.is_secret)
         inputs = {"accountId": account_id, **self._figures_of(invoice)}
-        olds = request.old_inputs
-        if "amountDue" in olds and _plain(olds["accountId"]) == resolved.account_id:
-            inputs["lastUpdate"] = PropertyValue({name: olds[name] for name in _LAST_UPDATE})
+        names = ("account_id", *LAST_UPDATE)
+        olds = {name: _plain(request.old_inputs.get(camel_case(name))) for name in names}
+        last_update = properties.last_update(olds, resolved.account_id)
+        if last_update:
+            inputs["lastUpdate"] = _value(last_update)
         return provider.CheckResponse(inputs)
 
     async def diff(self, request: provider.DiffRequest) -> provider.DiffResponse:
@@ -113,9 +121,8 @@ class InvoicePreviewPlugin(provider.Provider):
             moved["accountId"] = PropertyDiff(PropertyDiffKind.UPDATE_REPLACE, input_diff=True)
             replaces = ["accountId"]
         # Where the account is unknown yet there are no new figures to compare.
-        for name in _FIGURES if "amountDue" in news else []:
-            if name not in request.ignore_changes:
-                moved |= _differences(name, _plain(olds.get(name)), _plain(news.get(name)))
+        for name in _figure_names() if "amountDue" in news else []:
+            moved |= _differences(name, _plain(olds.get(name)), _plain(news.get(name)))
         return provider.DiffResponse(bool(moved), replaces, detailed_diff=moved)
 
     async def create(self, request: provider.CreateRequest) -> provider.CreateResponse:
@@ -125,13 +132,10 @@ class InvoicePreviewPlugin(provider.Provider):
         return provider.CreateResponse(_plain(account_id), request.properties)
 
     async def update(self, request: provider.UpdateRequest) -> provider.UpdateResponse:
-        account_id = request.news["accountId"]
-        if _is_unknown(account_id):
-            return provider.UpdateResponse(_unknown_outputs(account_id))
         return provider.UpdateResponse(request.news)
 
     async def read(self, request: provider.ReadRequest) -> provider.ReadResponse:
-        stored = "amountDue" in request.properties
+        stored = "amountDue" in request.inputs
         try:
             resolved, invoice = await self._ask(request.resource_id)
         except CredentialsMissing:
@@ -139,13 +143,14 @@ class InvoicePreviewPlugin(provider.Provider):
                 raise
             await self._warn(request.urn, not_refreshed(request.resource_id))
             return provider.ReadResponse(request.resource_id, request.properties, request.inputs)
-        account_id = PropertyValue(resolved.account_id)
-        given = {"accountId": account_id, **request.properties}
+        given = request.properties.get("accountId", PropertyValue.null())
+        account_id = PropertyValue(resolved.account_id, is_secret=given.is_secret)
+        read = {"accountId": account_id, **self._figures_of(invoice)}
         return provider.ReadResponse(
             resolved.account_id,
-            {**given, **self._figures_of(invoice)},
+            {**request.properties, **read},
             # Those of the last update, which is what the next check compares with.
-            request.inputs if stored else {"accountId": account_id},
+            request.inputs if stored else read,
         )
 
     async def delete(self, request: provider.DeleteRequest) -> None:
@@ -154,6 +159,8 @@ class InvoicePreviewPlugin(provider.Provider):
     async def invoke(self, request: provider.InvokeRequest) -> provider.InvokeResponse:
         if request.tok != PLUGIN_FUNCTION:
             raise SettingsError(f"cf-invoice has no function {request.tok}")
+        from pulumi_cf_invoice import stack_outputs
+
         given = request.args.get("accountId", PropertyValue.null())
         resolved, invoice = await self._ask(_plain(given))
         figures = _spelled(stack_outputs.to_stack_outputs(invoice))
@@ -163,19 +170,27 @@ class InvoicePreviewPlugin(provider.Provider):
         if not self._cancelled.done():
             self._cancelled.set_result(None)
 
-    async def _ask(self, account_id: Any) -> tuple[Settings, Invoice]:
+    async def _ask(self, account_id: Any) -> "tuple[Settings, Invoice]":
+        from pulumi_cf_invoice import snapshot
+
         resolved = settings.resolve(account_id, None, self._sources)
         asked = snapshot.of_this_process().start(resolved)
         if not asked.done():
             answer = asyncio.wrap_future(asked)
+            # Its error is taken from the shared future, and would be told as never retrieved.
+            answer.add_done_callback(asyncio.Future.exception)
             await asyncio.wait({answer, self._cancelled}, return_when=asyncio.FIRST_COMPLETED)
         if not asked.done():
             raise ConnectionFailed(
                 resolved.account_id, "cancelled before an answer came", "Run it again."
             )
+        error = asked.exception()
+        if error is not None:
+            # Shared by all who asked: each would make its traceback longer.
+            raise error.with_traceback(None)
         return resolved, asked.result()
 
-    def _figures_of(self, invoice: Invoice) -> Properties:
+    def _figures_of(self, invoice: "Invoice") -> Properties:
         # The snapshot keeps each invoice for as long as this process lives, and so its identity.
         if id(invoice) not in self._figures:
             figures = _spelled(invoice.to_outputs())
@@ -185,7 +200,9 @@ class InvoicePreviewPlugin(provider.Provider):
     async def _warn(self, urn: str, message: str) -> None:
         async with grpc.aio.insecure_channel(self._engine) as channel:
             warning = engine_pb2.LogRequest(severity=engine_pb2.WARNING, message=message, urn=urn)
-            await engine_pb2_grpc.EngineStub(channel).Log(warning)
+            # It is no reason to fail that nobody hears it.
+            with suppress(grpc.RpcError):
+                await engine_pb2_grpc.EngineStub(channel).Log(warning)
 
 
 class _Servicer(ProviderServicer):
@@ -211,6 +228,7 @@ async def _in_one_line(answer: Any, context: Any) -> Any:
 
 async def serve(engine: str) -> None:
     """Serve the engine at the address *engine* until it ends this process, or has gone."""
+    parent = os.getppid()
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1)])
     plugin = InvoicePreviewPlugin(engine)
     servicer = _Servicer([], version("pulumi-cf-invoice"), plugin, engine)
@@ -219,13 +237,22 @@ async def serve(engine: str) -> None:
     await server.start()
     print(port, flush=True)
     # An engine that is killed cannot end its plugins, which would keep its output open.
-    parent = os.getppid()
-    while os.getppid() == parent:
-        await asyncio.sleep(1)
+    try:
+        while os.getppid() == parent:
+            await asyncio.sleep(1)
+    finally:
+        await server.stop(None)
+
+
+@cache
+def _figure_names() -> list[str]:
+    from pulumi_cf_invoice.invoice import Invoice
+
+    return [camel_case(field.name) for field in fields(Invoice)]
 
 
 def _unknown_outputs(account_id: PropertyValue) -> Properties:
-    return {**dict.fromkeys([*_FIGURES, "lastUpdate"], _UNKNOWN), "accountId": account_id}
+    return {**dict.fromkeys([*_figure_names(), "lastUpdate"], _UNKNOWN), "accountId": account_id}
 
 
 def _is_unknown(value: PropertyValue) -> bool:

@@ -7,9 +7,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pulumi_cf_invoice.invoice import Invoice
+if TYPE_CHECKING:
+    from pulumi_cf_invoice.invoice import Invoice
 
 DYNAMIC_TYPE = "pulumi-python:dynamic/cf_invoice:InvoicePreview"
 PLUGIN_TYPE = "cf-invoice:index:InvoicePreview"
@@ -35,8 +36,19 @@ class InvoiceState:
     """What a resource tells of an invoice."""
 
     account_id: str
-    invoice: Invoice
+    invoice: "Invoice"
     last_update: LastUpdate | None
+
+
+def last_update(old_inputs: Mapping[str, Any], account_id: str) -> dict[str, Any] | None:
+    """
+    What an update carries of the one before, whose inputs *old_inputs* are, in snake_case.
+
+    None for another account, and where nothing was read before.
+    """
+    if old_inputs.get("account_id") != account_id or old_inputs.get("amount_due") is None:
+        return None
+    return {name: old_inputs[name] for name in LAST_UPDATE}
 
 
 def read(resource_type: str, properties: Mapping[str, Any]) -> InvoiceState | None:
@@ -48,9 +60,11 @@ def read(resource_type: str, properties: Mapping[str, Any]) -> InvoiceState | No
     """
     if resource_type not in TYPES:
         return None
+    from pulumi_cf_invoice.invoice import Invoice
+
     plain = _plain(properties)
     if resource_type == PLUGIN_TYPE:
-        plain = _snake_cased(plain)
+        plain = snake_cased(plain)
     if "amount_due" not in plain or "account_id" not in plain:
         return None
     last = plain.get("last_update")
@@ -98,9 +112,10 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _snake_cased(value: Any) -> Any:
+def snake_cased(value: Any) -> Any:
+    """*value* with the names of the dynamic resource, where it has those of the plugin."""
     if isinstance(value, Mapping):
-        return {_snake_case(key): _snake_cased(value[key]) for key in value}
+        return {_snake_case(key): snake_cased(value[key]) for key in value}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_snake_cased(item) for item in value]
+        return [snake_cased(item) for item in value]
     return value

@@ -26,7 +26,7 @@ from pulumi.dynamic import (
 )
 from pulumi.runtime import rpc
 
-from pulumi_cf_invoice import functions, outputs, settings, snapshot
+from pulumi_cf_invoice import functions, outputs, properties, settings, snapshot
 from pulumi_cf_invoice.errors import (
     CredentialsMissing,
     InvoicePreviewError,
@@ -34,7 +34,6 @@ from pulumi_cf_invoice.errors import (
     not_refreshed,
 )
 from pulumi_cf_invoice.invoice import Invoice
-from pulumi_cf_invoice.properties import LAST_UPDATE
 from pulumi_cf_invoice.settings import Credentials
 
 _FIGURES = tuple(field.name for field in fields(Invoice))
@@ -60,8 +59,9 @@ class InvoicePreviewProvider(ResourceProvider):
             # A failure that names a property prints its value, secret or not.
             return CheckResult({}, [CheckFailure("", str(error))])
         inputs = {"account_id": resolved.account_id, **invoice.to_outputs()}
-        if olds.get("account_id") == resolved.account_id and "amount_due" in olds:
-            inputs["last_update"] = {name: olds[name] for name in LAST_UPDATE}
+        last_update = properties.last_update(olds, resolved.account_id)
+        if last_update:
+            inputs["last_update"] = last_update
         return CheckResult(inputs, [])
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:

@@ -23,19 +23,30 @@ _ACCOUNT_ID: Spec = {
     "description": "The account, 32 hex digits in lower case. API: `account_id` of the path.",
 }
 _PROVIDER = {
-    "accountId": "The account of resources and functions that name none, 32 hex digits. "
-    "Environment: `CLOUDFLARE_ACCOUNT_ID`. API: `account_id` of the path.",
-    "apiToken": "API token with the permission AI Gateway Read. Environment: "
-    "`CLOUDFLARE_API_TOKEN`. API: the header `Authorization`.",
-    "apiKey": "API key, the older way to authenticate, together with `email`. Environment: "
-    "`CLOUDFLARE_API_KEY`. API: the header `X-Auth-Key`.",
-    "email": "E-mail address of the API key's user. Environment: `CLOUDFLARE_EMAIL`. API: the "
-    "header `X-Auth-Email`.",
-    "baseUrl": "Address of the API, https or on this machine; by default "
-    "`https://api.cloudflare.com/client/v4`. Environment: `CLOUDFLARE_BASE_URL`. API: its server.",
-    "timeout": "Time for a whole fetch with its retries, in seconds; by default 30. Environment: "
-    "`CF_INVOICE_TIMEOUT`. API: none, it is the client's.",
+    "accountId": (
+        "The account of resources and functions that name none, 32 hex digits.",
+        "`account_id` of the path",
+    ),
+    "apiToken": (
+        "API token with the permission AI Gateway Read.",
+        "the header `Authorization`",
+    ),
+    "apiKey": (
+        "API key, the older way to authenticate, together with `email`.",
+        "the header `X-Auth-Key`",
+    ),
+    "email": ("E-mail address of the API key's user.", "the header `X-Auth-Email`"),
+    "baseUrl": (
+        f"Address of the API, https or on this machine; by default `{settings.CLOUDFLARE_API}`.",
+        "its server",
+    ),
+    "timeout": (
+        "Time for a whole fetch with its retries, in seconds; by default "
+        f"{settings.DEFAULT_TIMEOUT:g}.",
+        "none, it is the client's",
+    ),
 }
+"""For each of `settings.SETTINGS` what it is, and what of the API."""
 
 
 def package() -> Spec:
@@ -43,7 +54,7 @@ def package() -> Spec:
     told = metadata("pulumi-cf-invoice")
     models = _models()
     invoice = models.pop("Invoice")
-    variables = {name: _setting(name) for name in _PROVIDER}
+    variables = {name: _setting(name) for name in settings.SETTINGS}
     return {
         "name": "cf-invoice",
         "displayName": "Cloudflare invoice preview",
@@ -131,9 +142,12 @@ def _account_argument() -> Spec:
 
 
 def _setting(name: str) -> Spec:
-    kind = "number" if name == "timeout" else "string"
-    secret = {"secret": True} if name in settings.SECRETS else {}
-    return {"type": kind, "description": _PROVIDER[name], **secret}
+    description, api = _PROVIDER[name]
+    return {
+        "type": "number" if name == "timeout" else "string",
+        "description": f"{description} Environment: `{settings.VARIABLES[name]}`. API: {api}.",
+        **({"secret": True} if name in settings.SECRETS else {}),
+    }
 
 
 def _derived(name: str) -> Spec:

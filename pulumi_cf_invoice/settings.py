@@ -28,7 +28,7 @@ SETTINGS = ("accountId", "apiToken", "email", "apiKey", "baseUrl", "timeout")
 SECRETS = ("apiToken", "apiKey")
 """Those of the settings that nobody may see."""
 _CLOUDFLARE_SETTINGS = ("apiToken", "email", "apiKey", "baseUrl")
-_VARIABLES = {
+VARIABLES = {
     "accountId": "CLOUDFLARE_ACCOUNT_ID",
     "apiToken": "CLOUDFLARE_API_TOKEN",
     "email": "CLOUDFLARE_EMAIL",
@@ -36,6 +36,7 @@ _VARIABLES = {
     "baseUrl": "CLOUDFLARE_BASE_URL",
     "timeout": "CF_INVOICE_TIMEOUT",
 }
+"""The settings' names in the environment."""
 _PARTS = {"api_token": "apiToken", "email": "email", "api_key": "apiKey"}
 
 
@@ -139,7 +140,7 @@ class Source:
 
 def environment(variables: Mapping[str, str]) -> Source:
     """The environment's settings."""
-    values = {setting: variables.get(name) for setting, name in _VARIABLES.items()}
+    values = {setting: variables.get(name) for setting, name in VARIABLES.items()}
     return Source("the environment", values)
 
 
@@ -261,6 +262,8 @@ def _base_url(sources: Sequence[Source]) -> str:
 
 def safe_base_url(url: str) -> str:
     """*url* as it is used. Raises `SettingsError` when it is neither https nor this machine."""
+    if not isinstance(url, str):
+        raise SettingsError(f"the base URL must be text, not {type(url).__name__}")
     try:
         parsed = urlsplit(url.strip())
         host, _ = parsed.hostname, parsed.port
@@ -295,7 +298,7 @@ def _timeout(sources: Sequence[Source]) -> float:
         return DEFAULT_TIMEOUT
     try:
         seconds = float(given)
-    except ValueError:
+    except (TypeError, ValueError):
         seconds = 0.0
     if not 0 < seconds <= 3600:
         raise SettingsError(

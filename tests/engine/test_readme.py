@@ -106,7 +106,9 @@ def test_the_pack_of_a_few_lines_runs(
 def test_a_program_in_another_language_is_the_example_that_the_tests_run(
     language: str, example: str
 ) -> None:
-    assert dict(BLOCKS)[language] == (ROOT / "examples" / example).read_text()
+    program = (ROOT / "examples" / example).read_text()
+    # Where the plugin is in this clone, which `pulumi package add` writes as it is elsewhere.
+    assert dict(BLOCKS)[language] == program.replace("packages:\n  cf-invoice: ../../..\n", "")
 
 
 def test_every_argument_of_the_provider_is_named() -> None:

@@ -9,6 +9,7 @@ import pulumi
 import pytest
 
 from pulumi_cf_invoice import properties
+from pulumi_cf_invoice.properties import DYNAMIC_TYPE
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.engine.conftest import ACCOUNT, MakeStack
 from tests.engine.forms import Form
@@ -255,6 +256,8 @@ def test_a_failing_refresh_ends_with_the_message_and_keeps_the_state(
     run = stack.refresh()
     assert not run.ok
     assert "HTTP 403, code 10000: Authentication error" in run.text
+    # Pulumi makes a traceback of every error of a dynamic provider's refresh.
+    assert ("Traceback" in run.text) == (form.type == DYNAMIC_TYPE)
     assert stack.resource("upcoming")["outputs"][form.spelled("amount_due")] == 18846
 
 
@@ -385,6 +388,8 @@ def test_two_hundred_resources_are_one_request(
     def program() -> None:
         for number in range(200):
             form.resource(f"upcoming-{number}")
+        form.function()
+        form.output_function()
 
     run = make_stack(program, **settled).preview()
     assert run.ok, run.text

@@ -117,6 +117,17 @@ def test_what_gets_better_is_retried_until_it_does(sandbox: Sandbox, fault: str)
     assert client(sandbox.base_url).get_invoice_preview(ACCOUNT).amount_due == 18846
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("SSL_CERT_FILE", "/nowhere.pem"), ("HTTPS_PROXY", "ftp://127.0.0.1:9")]
+)
+def test_an_environment_without_a_connection_is_one_clean_line(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConnectionFailed, match=f"account {ACCOUNT}: no connection can be set up"):
+        client("https://billing.invalid").get_invoice_preview(ACCOUNT)
+
+
 def test_an_api_error_tells_its_parts(sandbox: Sandbox) -> None:
     with pytest.raises(ApiError) as failed:
         client(sandbox.base_url, token="wrong").get_invoice_preview(ACCOUNT)

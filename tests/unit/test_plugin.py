@@ -1,7 +1,9 @@
 """The plugin as the engine meets it: a process that prints a port and answers there."""
 
 import os
+import select
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +15,8 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.empty_pb2 import Empty
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.json_format import MessageToDict, ParseDict
+from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto import provider_pb2 as proto
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderStub
 
@@ -32,17 +35,22 @@ COMMANDS = {
 def running(command: list[str], **environment: str) -> Iterator[Any]:
     """A plugin's process, and the stub that asks it."""
     process = subprocess.Popen(
-        # With a flag that Pulumi adds when it logs.
-        [*command, "127.0.0.1:1", "-v=9"],
+        # With the flags that Pulumi puts first when it logs and traces.
+        [*command, "--logtostderr", "-v=9", "--tracing", "http://127.0.0.1:1", "127.0.0.1:2"],
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         env={**os.environ, **environment},
     )
-    with process:
+    try:
         assert process.stdout
-        port = int(process.stdout.readline())
-        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        with grpc.insecure_channel(f"127.0.0.1:{int(process.stdout.readline())}") as channel:
             yield ResourceProviderStub(channel)
-        process.terminate()
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30) == ("", "")
+    finally:
+        process.kill()
+        process.communicate()
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -62,16 +70,40 @@ def test_check_read_and_invoke_answer_from_one_request(sandbox: Sandbox) -> None
         checked = MessageToDict(plugin.Check(proto.CheckRequest(urn=URN)))["inputs"]
         read = MessageToDict(plugin.Read(proto.ReadRequest(urn=URN, id=ACCOUNT)))
         answer = plugin.Invoke(proto.InvokeRequest(tok="cf-invoice:index:getInvoicePreview"))
-    assert checked == read["properties"]
+    assert checked == read["properties"] == read["inputs"]
     assert checked["amountDue"] == 18846
     assert checked["invoiceLines"][1]["pretaxCreditAmounts"][1] == {
         "amount": 8,
         "type": "discount",
         "discount": "di_1",
     }
-    assert read["inputs"] == {"accountId": ACCOUNT}
     assert MessageToDict(answer)["return"]["netText"] == "$188.46"
     assert sandbox.requests == [ACCOUNT]
+
+
+def test_many_resources_that_fail_at_once_say_so_and_nothing_else(sandbox: Sandbox) -> None:
+    sandbox.fault = "http-503"
+    environment = {
+        "CLOUDFLARE_BASE_URL": sandbox.base_url,
+        "CLOUDFLARE_API_TOKEN": "sandbox-token",
+        "CLOUDFLARE_ACCOUNT_ID": ACCOUNT,
+    }
+    # Its standard error has to be empty: see `running`.
+    with running(COMMANDS["module"], **environment) as plugin:
+        plugin.Configure(proto.ConfigureRequest())
+        asked = [plugin.Check.future(proto.CheckRequest(urn=URN)) for _ in range(50)]
+        reasons = {answer.result().failures[0].reason for answer in asked}
+    assert len(reasons) == 1
+    assert "HTTP 503, code 10002" in reasons.pop()
+
+
+def test_a_warning_that_nobody_hears_fails_nothing(sandbox: Sandbox) -> None:
+    environment = {"CLOUDFLARE_BASE_URL": sandbox.base_url}
+    with running(COMMANDS["module"], **environment) as plugin:
+        plugin.Configure(proto.ConfigureRequest())
+        stored = ParseDict({"accountId": ACCOUNT, "amountDue": 18846}, Struct())
+        asked = proto.ReadRequest(urn=URN, id=ACCOUNT, properties=stored, inputs=stored)
+        assert plugin.Read(asked).properties == stored
 
 
 def test_a_failing_read_and_an_unknown_function_are_one_line() -> None:
@@ -95,6 +127,7 @@ def test_it_ends_when_the_engine_that_started_it_has_gone() -> None:
         assert int(engine.stdout.readline()) > 0
         engine.kill()
         # Its end of the pipe stays open for as long as it lives.
+        assert select.select([engine.stdout], [], [], 30)[0], "it is still there"
         assert engine.stdout.read() == b""
 
 

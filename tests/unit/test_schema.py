@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pulumi_cf_invoice import schema
+from pulumi_cf_invoice import schema, settings
 from pulumi_cf_invoice.properties import PLUGIN_FUNCTION
 
 PACKAGE = schema.package()
@@ -44,6 +44,11 @@ def test_every_property_has_a_description_its_unit_and_its_place_in_the_api(
 def test_the_committed_schema_is_what_the_models_make() -> None:
     committed = Path(schema.__file__).with_name("schema.json").read_text()
     assert json.loads(committed) == PACKAGE, "run `make schema`"
+
+
+def test_the_provider_takes_every_setting() -> None:
+    assert list(PACKAGE["provider"]["inputProperties"]) == list(settings.SETTINGS)
+    assert PACKAGE["config"]["variables"] == PACKAGE["provider"]["inputProperties"]
 
 
 def test_secrets_are_marked_wherever_they_are_given() -> None:

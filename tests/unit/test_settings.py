@@ -4,7 +4,7 @@ import pytest
 
 from pulumi_cf_invoice import Credentials, SettingsError
 from pulumi_cf_invoice.errors import CredentialsMissing
-from pulumi_cf_invoice.settings import Settings, of_program, resolve
+from pulumi_cf_invoice.settings import Settings, Source, of_program, resolve
 
 ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
 TOKEN = {"CLOUDFLARE_API_TOKEN": "env-token"}
@@ -97,6 +97,13 @@ def test_the_account_comes_from_argument_config_then_environment() -> None:
 def test_a_base_url_that_is_not_safe_is_refused(url: str) -> None:
     with pytest.raises(SettingsError, match="base URL"):
         settle(config={"cf-invoice:baseUrl": url})
+
+
+def test_settings_of_another_type_are_refused() -> None:
+    with pytest.raises(SettingsError, match="the base URL must be text, not float"):
+        resolve(ACCOUNT, None, [Source("x", {"apiToken": "t", "baseUrl": 5.0})])
+    with pytest.raises(SettingsError, match="the timeout"):
+        resolve(ACCOUNT, None, [Source("x", {"apiToken": "t", "timeout": [1]})])
 
 
 def test_loopback_and_https_base_urls_are_taken() -> None:

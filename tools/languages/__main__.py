@@ -38,6 +38,7 @@ def main() -> int:
             _yaml_host()
             node = _node()
             if _changed(SCHEMA, generator):
+                shutil.rmtree(TARGET / "sdks", ignore_errors=True)
                 subprocess.run([generator, SCHEMA, TARGET / "sdks"], check=True)
                 _install_python_sdk()
                 _install_node_packages(node)
@@ -83,7 +84,9 @@ def _node() -> Path:
 def _link(program: Path) -> None:
     """Make *program* reachable, where it is not on PATH."""
     link = BIN / program.name
-    if shutil.which(program.name) != str(program) and not link.exists():
+    if shutil.which(program.name) == str(program):
+        return
+    if not link.exists() or link.resolve() != program.resolve():
         link.unlink(missing_ok=True)
         link.symlink_to(program)
 

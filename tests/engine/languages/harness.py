@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,7 @@ class Language:
         return Run(told["ok"], said, outputs=told["outputs"])
 
 
+@cache
 def typescript() -> Language:
     """The TypeScript runner, type-checked with the examples and compiled."""
     project = LANGUAGES / "typescript"
@@ -74,6 +76,7 @@ def typescript() -> Language:
     return Language("typescript", ["node", str(project / "bin" / "run.js")])
 
 
+@cache
 def go() -> Language:
     """The Go runner, vetted with the example and compiled into its package."""
     project = LANGUAGES / "go"

@@ -26,6 +26,7 @@ const programs: Record<string, automation.PulumiFn> = {
         const read = cfInvoice.InvoicePreview.get("read", env.CLOUDFLARE_ACCOUNT_ID);
         return { amountDue: read.amountDue };
     },
+    exported: async () => ({ invoice: cfInvoice.getInvoicePreviewOutput() }),
     function: async () => {
         const invoice = await cfInvoice.getInvoicePreview();
         return { net: invoice.net, netText: invoice.netText, status: invoice.status };
