@@ -28,7 +28,7 @@ demo: setup ## Show a stack that knows its upcoming invoice, on a real engine
 	@$(ENGINE) $(BIN)/python examples/demo.py
 
 test: languages ## Run every test, on a real engine
-	@$(ENGINE) $(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(ENGINE) $(BIN)/python -m pytest -n 3 --dist loadgroup $(ARGS)
 
 test-oldest: ## Run the tests that need no engine on the oldest Python we promise
 	@$(OLDEST) -m venv .venv-oldest

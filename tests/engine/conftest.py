@@ -74,7 +74,7 @@ def make_command_line(tmp_path: Path, settled: dict[str, str]) -> MakeCommandLin
 @pytest.fixture(params=FORMS)
 def form(request: pytest.FixtureRequest) -> Form:
     """Each of the two forms in turn."""
-    return FORMS[request.param]
+    return FORMS[str(request.param)]
 
 
 @pytest.fixture

@@ -123,6 +123,8 @@ def test_several_violations_are_told_at_once(
         assert message in run.text
 
 
+# Pulumi checks it before it sees a resource.
+@pytest.mark.parametrize("form", ["dynamic"], indirect=True)
 @pytest.mark.parametrize(
     ("config", "said"),
     [
@@ -146,6 +148,7 @@ def test_a_bad_config_is_refused_by_policy_and_property(
     assert "Traceback" not in run.text
 
 
+@pytest.mark.parametrize("form", ["dynamic"], indirect=True)
 @pytest.mark.parametrize("limit", ["250.00 USD", "usd 250", "1,000 USD"])
 def test_a_config_is_written_as_people_write(
     make_stack: MakeStack, program: Program, settled: dict[str, str], pack: MakePack, limit: str

@@ -91,7 +91,7 @@ def test_a_changed_figure_is_an_update_with_its_property_diff(
     assert not stack.preview(expect_no_changes=True).ok
 
 
-@pytest.mark.parametrize("scenario", ["nulls", "no-usage", "credits-exceed-usage"])
+@pytest.mark.parametrize("scenario", ["nulls", "no-usage"])
 def test_lines_that_come_change_and_go_are_in_the_diff(
     make_stack: MakeStack,
     settled: dict[str, str],
@@ -388,8 +388,6 @@ def test_two_hundred_resources_are_one_request(
     def program() -> None:
         for number in range(200):
             form.resource(f"upcoming-{number}")
-        form.function()
-        form.output_function()
 
     run = make_stack(program, **settled).preview()
     assert run.ok, run.text
