@@ -17,8 +17,8 @@ import yaml
 from pulumi import automation
 from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
 
-# A process of tests talks to hundreds of engines, and their ports are used again: gRPC would share a
-# connection that failed once with the next engine on its port.
+# A process of tests talks to hundreds of engines, and their ports are used again: gRPC would share
+# a connection that failed once with the next engine on its port.
 _GRPC_CHANNEL_OPTIONS.append(("grpc.use_local_subchannel_pool", 1))
 
 Program = Callable[[], Any]
