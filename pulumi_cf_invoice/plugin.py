@@ -82,10 +82,12 @@ class InvoicePreviewPlugin(provider.Provider):
         return provider.CheckResponse({**request.new_inputs, **secrets})
 
     async def configure(self, request: provider.ConfigureRequest) -> provider.ConfigureResponse:
-        given = request.args
-        arguments = {name: _plain(given[name]) for name in settings.SETTINGS if name in given}
         # The engine gives each plugin the stack config of its own namespace in this variable.
-        config = json.loads(os.environ.get("PULUMI_CONFIG") or "{}")
+        stack_config = json.loads(os.environ.get("PULUMI_CONFIG") or "{}")
+        arguments, config = (
+            {name: given[name] for name in settings.SETTINGS if name in given}
+            for given in (_plain(PropertyValue(request.args)), stack_config)
+        )
         self._sources = [
             Source("stack config cf-invoice:", config),
             settings.environment(os.environ),

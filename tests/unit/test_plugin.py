@@ -53,6 +53,15 @@ def running(command: list[str], **environment: str) -> Iterator[Any]:
         process.communicate()
 
 
+def settled(sandbox: Sandbox) -> dict[str, str]:
+    """The environment of a plugin that is pointed at the sandbox."""
+    return {
+        "CLOUDFLARE_BASE_URL": sandbox.base_url,
+        "CLOUDFLARE_API_TOKEN": "sandbox-token",
+        "CLOUDFLARE_ACCOUNT_ID": ACCOUNT,
+    }
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_way_to_start_it_serves_and_tells_the_version(command: str) -> None:
     with running(COMMANDS[command]) as plugin:
@@ -60,12 +69,7 @@ def test_every_way_to_start_it_serves_and_tells_the_version(command: str) -> Non
 
 
 def test_check_read_and_invoke_answer_from_one_request(sandbox: Sandbox) -> None:
-    environment = {
-        "CLOUDFLARE_BASE_URL": sandbox.base_url,
-        "CLOUDFLARE_API_TOKEN": "sandbox-token",
-        "CLOUDFLARE_ACCOUNT_ID": ACCOUNT,
-    }
-    with running(COMMANDS["module"], **environment) as plugin:
+    with running(COMMANDS["module"], **settled(sandbox)) as plugin:
         plugin.Configure(proto.ConfigureRequest())
         checked = MessageToDict(plugin.Check(proto.CheckRequest(urn=URN)))["inputs"]
         read = MessageToDict(plugin.Read(proto.ReadRequest(urn=URN, id=ACCOUNT)))
@@ -83,13 +87,8 @@ def test_check_read_and_invoke_answer_from_one_request(sandbox: Sandbox) -> None
 
 def test_many_resources_that_fail_at_once_say_so_and_nothing_else(sandbox: Sandbox) -> None:
     sandbox.fault = "http-503"
-    environment = {
-        "CLOUDFLARE_BASE_URL": sandbox.base_url,
-        "CLOUDFLARE_API_TOKEN": "sandbox-token",
-        "CLOUDFLARE_ACCOUNT_ID": ACCOUNT,
-    }
     # Its standard error has to be empty: see `running`.
-    with running(COMMANDS["module"], **environment) as plugin:
+    with running(COMMANDS["module"], **settled(sandbox)) as plugin:
         plugin.Configure(proto.ConfigureRequest())
         asked = [plugin.Check.future(proto.CheckRequest(urn=URN)) for _ in range(50)]
         reasons = {answer.result().failures[0].reason for answer in asked}

@@ -8,6 +8,7 @@ Pulumi's YAML language host, built from its published module where it is missing
 
 import fcntl
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -106,7 +107,14 @@ def _install_node_packages(node: Path) -> None:
     shutil.copy(NODE_PROJECT, project)
     npm = [str(node / "npm"), "install", "--no-audit", "--no-fund", "--no-package-lock"]
     with ticking("Installing npm packages, and the generated Node SDK"):
-        done = subprocess.run(npm, cwd=project, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            npm,
+            cwd=project,
+            env={**os.environ, "PATH": f"{node}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     if done.returncode:
         raise Missing(f"npm could not install them:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
 
