@@ -23,8 +23,6 @@ DEFAULT_TIMEOUT = 30.0
 GetConfig = Callable[[str], str | None]
 """Reads a key with its namespace, such as ``cf-invoice:accountId``, from stack config."""
 
-SETTINGS = ("accountId", "apiToken", "email", "apiKey", "baseUrl", "timeout")
-"""The settings by the names that they have in stack config, and as the provider's arguments."""
 SECRETS = ("apiToken", "apiKey")
 """Those of the settings that nobody may see."""
 _CLOUDFLARE_SETTINGS = ("apiToken", "email", "apiKey", "baseUrl")
@@ -37,6 +35,8 @@ VARIABLES = {
     "timeout": "CF_INVOICE_TIMEOUT",
 }
 """The settings' names in the environment."""
+SETTINGS = tuple(VARIABLES)
+"""The settings by the names that they have in stack config, and as the provider's arguments."""
 _PARTS = {"api_token": "apiToken", "email": "email", "api_key": "apiKey"}
 
 

@@ -75,10 +75,12 @@ def find(outputs: Mapping[str, Any], prefix: str | None = None) -> list[dict[str
             start = name.removesuffix("invoice_lines")
             if prefix is None or start == f"{prefix}_":
                 found.append({n: outputs.get(start + n) for n in ("account_id", *_FIELDS)})
-        elif isinstance(value, Mapping) and prefix in (None, name):
-            exported = properties.snake_cased(value)
-            if "invoice_lines" in exported:
-                found.append(exported)
+        elif (
+            isinstance(value, Mapping)
+            and ("invoice_lines" in value or "invoiceLines" in value)
+            and prefix in (None, name)
+        ):
+            found.append(properties.snake_cased(value))
     return found
 
 

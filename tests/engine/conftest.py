@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from pulumi_cf_invoice.sandbox import Sandbox
+from tests.conftest import ACCOUNT as ACCOUNT
 from tests.engine import language_host
 from tests.engine.forms import FORMS, Form
-from tests.engine.harness import CommandLine, Stack, problem
+from tests.engine.harness import CommandLine, Stack, apart, problem
 
-ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
 MakeStack = Callable[..., Stack]
 MakeCommandLine = Callable[[Path], CommandLine]
 
@@ -36,16 +35,6 @@ def make_stack(tmp_path: Path) -> MakeStack:
 
 
 @pytest.fixture
-def settled(sandbox: Sandbox) -> dict[str, str]:
-    """The environment of a program that is pointed at the sandbox."""
-    return {
-        "CLOUDFLARE_BASE_URL": sandbox.base_url,
-        "CLOUDFLARE_API_TOKEN": "sandbox-token",
-        "CLOUDFLARE_ACCOUNT_ID": ACCOUNT,
-    }
-
-
-@pytest.fixture
 def make_command_line(tmp_path: Path, settled: dict[str, str]) -> MakeCommandLine:
     """Makes a copy of a Pulumi project, with a stack `dev` and Pulumi's own command line."""
 
@@ -58,11 +47,9 @@ def make_command_line(tmp_path: Path, settled: dict[str, str]) -> MakeCommandLin
             language_host.install(launchers)
         path = [str(launchers), str(Path(sys.executable).parent), os.environ["PATH"]]
         environment = {
+            **apart(tmp_path),
             "PATH": os.pathsep.join(path),
             "PULUMI_BACKEND_URL": f"file://{backend}",
-            "PULUMI_CONFIG_PASSPHRASE": "tests",
-            "PULUMI_HOME": str(tmp_path / "home"),
-            "PULUMI_SKIP_UPDATE_CHECK": "true",
         }
         made = CommandLine(directory, {**os.environ, **settled, **environment})
         assert made.shell("pulumi stack init dev"), made.said
@@ -74,7 +61,7 @@ def make_command_line(tmp_path: Path, settled: dict[str, str]) -> MakeCommandLin
 @pytest.fixture(params=FORMS)
 def form(request: pytest.FixtureRequest) -> Form:
     """Each of the two forms in turn."""
-    return FORMS[str(request.param)]
+    return FORMS[request.param]
 
 
 @pytest.fixture

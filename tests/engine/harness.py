@@ -31,6 +31,15 @@ def _pulumi() -> automation.PulumiCommand:
     return automation.PulumiCommand()
 
 
+def apart(directory: Path) -> dict[str, str]:
+    """The environment that keeps an engine to *directory*, with nothing of this machine's user."""
+    return {
+        "PULUMI_CONFIG_PASSPHRASE": "tests",
+        "PULUMI_HOME": str(directory / "home"),
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+    }
+
+
 @dataclass
 class Run:
     """What one operation did and said."""
@@ -68,12 +77,7 @@ class Stack:
     def __init__(
         self, directory: Path, program: Program, project: str = "test", **environment: str
     ) -> None:
-        self.environment = {
-            "PULUMI_CONFIG_PASSPHRASE": "tests",
-            "PULUMI_SKIP_UPDATE_CHECK": "true",
-            "PULUMI_HOME": str(directory / "home"),
-            **environment,
-        }
+        self.environment = {**apart(directory), **environment}
         backend = directory / "backend"
         backend.mkdir(parents=True, exist_ok=True)
         settings = automation.ProjectSettings(

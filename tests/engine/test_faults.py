@@ -1,5 +1,4 @@
 from collections.abc import Iterator
-from datetime import datetime, timezone
 from typing import NamedTuple
 
 import pulumi
@@ -8,7 +7,8 @@ import pytest
 
 from pulumi_cf_invoice import InvoicePreview, get_invoice_preview
 from pulumi_cf_invoice.sandbox import FAULTS, Sandbox
-from tests.engine.conftest import ACCOUNT, MakeStack
+from tests.conftest import ACCOUNT, pointed_at, september
+from tests.engine.conftest import MakeStack
 from tests.engine.forms import FORMS, Form
 from tests.engine.harness import Stack
 from tests.unit.test_client import HEALED, SAID
@@ -28,13 +28,11 @@ def deployed(
 ) -> Iterator[Deployed]:
     """One stack for all faults, in each form: none of them may change its state."""
     form = FORMS[request.param]
-    with Sandbox(now=datetime(2026, 9, 15, 12, tzinfo=timezone.utc)) as sandbox:
+    with september() as sandbox:
         stack = Stack(
             tmp_path_factory.mktemp(request.param),
             lambda: form.resource("upcoming"),
-            CLOUDFLARE_BASE_URL=sandbox.base_url,
-            CLOUDFLARE_API_TOKEN="sandbox-token",
-            CLOUDFLARE_ACCOUNT_ID=ACCOUNT,
+            **pointed_at(sandbox),
         )
         assert stack.up().ok
         yield Deployed(form, stack, sandbox)

@@ -96,7 +96,6 @@ def test_lines_that_come_change_and_go_are_in_the_diff(
     make_stack: MakeStack,
     settled: dict[str, str],
     sandbox: Sandbox,
-    quickstart: Callable[[], None],
     form: Form,
     scenario: str,
 ) -> None:

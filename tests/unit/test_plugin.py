@@ -21,8 +21,8 @@ from pulumi.runtime.proto import provider_pb2 as proto
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderStub
 
 from pulumi_cf_invoice.sandbox import Sandbox
+from tests.conftest import ACCOUNT
 
-ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
 URN = "urn:pulumi:dev::test::cf-invoice:index:InvoicePreview::upcoming"
 COMMANDS = {
     "module": [sys.executable, "-m", "pulumi_cf_invoice"],
@@ -53,23 +53,16 @@ def running(command: list[str], **environment: str) -> Iterator[Any]:
         process.communicate()
 
 
-def settled(sandbox: Sandbox) -> dict[str, str]:
-    """The environment of a plugin that is pointed at the sandbox."""
-    return {
-        "CLOUDFLARE_BASE_URL": sandbox.base_url,
-        "CLOUDFLARE_API_TOKEN": "sandbox-token",
-        "CLOUDFLARE_ACCOUNT_ID": ACCOUNT,
-    }
-
-
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_way_to_start_it_serves_and_tells_the_version(command: str) -> None:
     with running(COMMANDS[command]) as plugin:
         assert plugin.GetPluginInfo(Empty()).version == version("pulumi-cf-invoice")
 
 
-def test_check_read_and_invoke_answer_from_one_request(sandbox: Sandbox) -> None:
-    with running(COMMANDS["module"], **settled(sandbox)) as plugin:
+def test_check_read_and_invoke_answer_from_one_request(
+    sandbox: Sandbox, settled: dict[str, str]
+) -> None:
+    with running(COMMANDS["module"], **settled) as plugin:
         plugin.Configure(proto.ConfigureRequest())
         checked = MessageToDict(plugin.Check(proto.CheckRequest(urn=URN)))["inputs"]
         read = MessageToDict(plugin.Read(proto.ReadRequest(urn=URN, id=ACCOUNT)))
@@ -85,10 +78,12 @@ def test_check_read_and_invoke_answer_from_one_request(sandbox: Sandbox) -> None
     assert sandbox.requests == [ACCOUNT]
 
 
-def test_many_resources_that_fail_at_once_say_so_and_nothing_else(sandbox: Sandbox) -> None:
+def test_many_resources_that_fail_at_once_say_so_and_nothing_else(
+    sandbox: Sandbox, settled: dict[str, str]
+) -> None:
     sandbox.fault = "http-503"
     # Its standard error has to be empty: see `running`.
-    with running(COMMANDS["module"], **settled(sandbox)) as plugin:
+    with running(COMMANDS["module"], **settled) as plugin:
         plugin.Configure(proto.ConfigureRequest())
         asked = [plugin.Check.future(proto.CheckRequest(urn=URN)) for _ in range(50)]
         reasons = {answer.result().failures[0].reason for answer in asked}

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.engine.harness import Run
+from tests.engine.harness import Run, apart
 
 ROOT = Path(__file__).parents[3]
 LANGUAGES = ROOT / ".languages"
@@ -18,10 +18,9 @@ HERE = Path(__file__).parent
 
 
 class Language:
-    """A runner that is built and ready. ``command`` does what its environment asks for."""
+    """A runner that is built and ready, whose *command* does what its environment asks for."""
 
-    def __init__(self, name: str, command: list[str]) -> None:
-        self.name = name
+    def __init__(self, command: list[str]) -> None:
         self._command = command
 
     def run(
@@ -38,14 +37,12 @@ class Language:
             folder.mkdir(exist_ok=True)
         answer = directory / "answer.json"
         asked = {
+            **apart(directory),
             "PROGRAM": program,
             "OPERATION": operation,
             "ANSWER": str(answer),
             "WORK_DIR": str(work),
             "PULUMI_BACKEND_URL": f"file://{backend}",
-            "PULUMI_CONFIG_PASSPHRASE": "tests",
-            "PULUMI_HOME": str(directory / "home"),
-            "PULUMI_SKIP_UPDATE_CHECK": "true",
             "POLICY_PACK": " ".join((pack or {}).get("policy_packs", [])),
             "POLICY_PACK_CONFIG": " ".join((pack or {}).get("policy_pack_configs", [])),
         }
@@ -73,7 +70,7 @@ def typescript() -> Language:
     for example in (EXAMPLES / "typescript").iterdir():
         shutil.copy(example / "index.ts", project / f"{example.name}.ts")
     _must(["node", "node_modules/typescript/bin/tsc"], project)
-    return Language("typescript", ["node", str(project / "bin" / "run.js")])
+    return Language(["node", str(project / "bin" / "run.js")])
 
 
 @cache
@@ -88,7 +85,7 @@ def go() -> Language:
     # The example has the two requirements of its own; Go finds what those need.
     _must(["go", "vet", "-mod=mod", "."], project)
     _must(["go", "test", "-mod=mod", "-c", "-o", "run", "."], project)
-    return Language("go", [str(project / "run"), "-test.run=TestRun", "-test.v"])
+    return Language([str(project / "run"), "-test.run=TestRun", "-test.v"])
 
 
 def _require(directory: Path) -> None:
