@@ -21,9 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.engine is None:
         parser.error("Pulumi starts this plugin by itself, and gives it the engine's address")
 
-    from pulumi_cf_invoice.plugin import serve
-
     with suppress(KeyboardInterrupt):
+        from pulumi_cf_invoice.plugin import serve
+
         asyncio.run(serve(options.engine))
     return 0
 

@@ -9,6 +9,7 @@ are, and credentials are the provider's own arguments.
 import asyncio
 import json
 import os
+import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
@@ -231,6 +232,10 @@ async def _in_one_line(answer: Any, context: Any) -> Any:
 async def serve(engine: str) -> None:
     """Serve the engine at the address *engine* until it ends this process, or has gone."""
     parent = os.getppid()
+    loop = asyncio.get_running_loop()
+    interrupted = asyncio.Event()
+    # Python's own way to be interrupted would end each call under way with a traceback.
+    signal.signal(signal.SIGINT, lambda *_: loop.call_soon_threadsafe(interrupted.set))
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1)])
     plugin = InvoicePreviewPlugin(engine)
     servicer = _Servicer([], version("pulumi-cf-invoice"), plugin, engine)
@@ -239,11 +244,12 @@ async def serve(engine: str) -> None:
     await server.start()
     print(port, flush=True)
     # An engine that is killed cannot end its plugins, which would keep its output open.
-    try:
-        while os.getppid() == parent:
-            await asyncio.sleep(1)
-    finally:
-        await server.stop(None)
+    while not interrupted.is_set() and os.getppid() == parent:
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(interrupted.wait(), 1)
+    # The calls under way answer that they were cancelled, which takes them no time.
+    await plugin.cancel()
+    await server.stop(grace=5)
 
 
 @cache

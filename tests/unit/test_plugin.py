@@ -6,6 +6,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -46,8 +47,8 @@ def running(command: list[str], **environment: str) -> Iterator[Any]:
         assert process.stdout
         with grpc.insecure_channel(f"127.0.0.1:{int(process.stdout.readline())}") as channel:
             yield ResourceProviderStub(channel)
-        process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=30) == ("", "")
+            process.send_signal(signal.SIGINT)
+            assert process.communicate(timeout=30) == ("", "")
     finally:
         process.kill()
         process.communicate()
@@ -89,6 +90,18 @@ def test_many_resources_that_fail_at_once_say_so_and_nothing_else(
         reasons = {answer.result().failures[0].reason for answer in asked}
     assert len(reasons) == 1
     assert "HTTP 503, code 10002" in reasons.pop()
+
+
+def test_an_interrupt_ends_it_in_the_middle_of_a_request(
+    sandbox: Sandbox, settled: dict[str, str]
+) -> None:
+    sandbox.fault = "slow"
+    with running(COMMANDS["module"], **settled) as plugin:
+        plugin.Configure(proto.ConfigureRequest())
+        asked = plugin.Check.future(proto.CheckRequest(urn=URN))
+        while not sandbox.requests:
+            time.sleep(0.05)
+    assert "cancelled before an answer came. Run it again." in asked.result().failures[0].reason
 
 
 def test_a_warning_that_nobody_hears_fails_nothing(sandbox: Sandbox) -> None:
