@@ -9,12 +9,14 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pulumi import automation
+from pulumi.automation._stack import StackInitMode
 from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
 
 # A process of tests talks to hundreds of engines, and their ports are used again: gRPC would share
@@ -71,6 +73,16 @@ class Run:
         return self.text + json.dumps([repr(event.__dict__) for event in self.events], default=repr)
 
 
+class _Stack(automation.Stack):
+    """Without what Pulumi asks after each operation: three more processes, for what events tell."""
+
+    def outputs(self) -> automation.OutputMap:
+        return {}
+
+    def info(self, show_secrets: bool = True) -> automation.UpdateSummary:
+        return automation.UpdateSummary("", datetime.now(), "", {}, {}, "")
+
+
 class Stack:
     """One stack in a file backend of its own. A failing operation is a `Run`, not an exception."""
 
@@ -84,14 +96,10 @@ class Stack:
             project, "python", backend=automation.ProjectBackend(f"file://{backend}")
         )
         with self._environment():
-            self._stack = automation.create_stack(
-                "dev",
-                project_name=project,
-                program=program,
-                opts=automation.LocalWorkspaceOptions(
-                    project_settings=settings, pulumi_command=_pulumi()
-                ),
+            workspace = automation.LocalWorkspace(
+                program=program, project_settings=settings, pulumi_command=_pulumi()
             )
+            self._stack = _Stack("dev", workspace, StackInitMode.CREATE)
 
     @property
     def directory(self) -> str:
@@ -142,13 +150,10 @@ class Stack:
         say = {"on_output": write, "on_error": write, "on_event": events.append}
         with self._environment():
             try:
-                result = operation(**say, color="never", **options)
+                operation(**say, color="never", **options)
             except automation.CommandError as error:
                 return Run(False, f"{text.getvalue()}\n{error}", events)
-        outputs = getattr(result, "outputs", None) or {}
-        return Run(
-            True, text.getvalue(), events, {name: output.value for name, output in outputs.items()}
-        )
+        return Run(True, text.getvalue(), events, _stack_outputs(events))
 
     @contextmanager
     def _environment(self) -> Iterator[None]:
@@ -160,6 +165,14 @@ class Stack:
         finally:
             os.environ.clear()
             os.environ.update(before)
+
+
+def _stack_outputs(events: list[automation.EngineEvent]) -> dict[str, Any]:
+    for event in events:
+        metadata = event.res_outputs_event and event.res_outputs_event.metadata
+        if metadata and metadata.type == "pulumi:pulumi:Stack" and metadata.new:
+            return dict(metadata.new.outputs or {})
+    return {}
 
 
 class CommandLine:

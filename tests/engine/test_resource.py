@@ -298,7 +298,7 @@ def test_get_takes_outputs_and_its_state_has_no_credential(
 
     def program() -> None:
         read = form.get("read", pulumi.Output.from_input(ACCOUNT), pulumi.Output.secret(SECRET))
-        pulumi.export("amount_due", read.amount_due)
+        pulumi.export("amount_due", pulumi.Output.unsecret(read.amount_due))
 
     stack = make_stack(program, **settled)
     run = stack.up()
