@@ -91,6 +91,7 @@ class Stack:
     ) -> None:
         self.environment = {**apart(directory), **environment}
         backend = directory / "backend"
+        self._stored = backend / ".pulumi" / "stacks" / project / "dev.json"
         backend.mkdir(parents=True, exist_ok=True)
         settings = automation.ProjectSettings(
             project, "python", backend=automation.ProjectBackend(f"file://{backend}")
@@ -135,6 +136,11 @@ class Stack:
         """The exported stack."""
         with self._environment():
             return dict(self._stack.export_stack().deployment or {})
+
+    def stored(self) -> list[dict[str, Any]]:
+        """The state's resources as the backend keeps them."""
+        checkpoint: dict[str, Any] = json.loads(self._stored.read_text())["checkpoint"]
+        return list(checkpoint["latest"]["resources"])
 
     def resource(self, name: str) -> dict[str, Any]:
         """One resource of the exported stack."""
