@@ -3,6 +3,7 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 OLDEST := python3.10
+INSTALL := -m pip install --quiet --no-compile --disable-pip-version-check -e '.[dev]'
 ENGINE = PATH="$$($(BIN)/python -m tools.engine):$(CURDIR)/.languages/bin:$(CURDIR)/$(BIN):$$PATH" \
 	PULUMI_CF_INVOICE_PYTHON="$(CURDIR)/$(BIN)/python"
 
@@ -21,7 +22,7 @@ languages: setup ## Put SDKs, npm packages and language hosts for other language
 $(VENV)/.ready: pyproject.toml
 	@echo "Setting up $(VENV) (once, a minute or two) …"
 	@$(PYTHON) -m venv $(VENV) || (echo "Python cannot make virtual environments: on Debian, apt-get install python3-venv" >&2; exit 1)
-	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -e '.[dev]'
+	@$(BIN)/python $(INSTALL)
 	@touch $@
 
 demo: setup ## Show a stack that knows its upcoming invoice, on a real engine
@@ -32,7 +33,7 @@ test: languages ## Run every test, on a real engine
 
 test-oldest: ## Run the tests that need no engine on the oldest Python we promise
 	@$(OLDEST) -m venv .venv-oldest
-	@.venv-oldest/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -e '.[dev]'
+	@.venv-oldest/bin/python $(INSTALL)
 	@.venv-oldest/bin/python -m pytest -n 2 tests/unit $(ARGS)
 
 bench: languages ## Measure against peers and write benchmarks/RESULTS.md

@@ -133,12 +133,12 @@ class Stack:
         return self._run(self._stack.destroy, **options)
 
     def state(self) -> dict[str, Any]:
-        """The exported stack."""
+        """The exported stack, its secrets in the clear."""
         with self._environment():
             return dict(self._stack.export_stack().deployment or {})
 
     def stored(self) -> list[dict[str, Any]]:
-        """The state's resources as the backend keeps them."""
+        """The state's resources as the backend keeps them: to compare, with no process started."""
         checkpoint: dict[str, Any] = json.loads(self._stored.read_text())["checkpoint"]
         return list(checkpoint["latest"]["resources"])
 
@@ -174,6 +174,7 @@ class Stack:
 
 
 def _stack_outputs(events: list[automation.EngineEvent]) -> dict[str, Any]:
+    """The exports of a program, with secrets masked as events have them."""
     for event in events:
         metadata = event.res_outputs_event and event.res_outputs_event.metadata
         if metadata and metadata.type == "pulumi:pulumi:Stack" and metadata.new:

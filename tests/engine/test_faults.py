@@ -35,6 +35,7 @@ def deployed(
             **pointed_at(sandbox),
         )
         assert stack.up().ok
+        assert stack.resource("upcoming")["outputs"][form.spelled("amount_due")] == 18846
         yield Deployed(stack, stack.stored(), sandbox)
 
 
