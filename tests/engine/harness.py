@@ -137,6 +137,11 @@ class Stack:
         with self._environment():
             return dict(self._stack.export_stack().deployment or {})
 
+    def restore(self, exported: dict[str, Any]) -> None:
+        """`pulumi stack import` of an exported stack of the same project and stack name."""
+        with self._environment():
+            self._stack.import_stack(automation.Deployment(**exported))
+
     def stored(self) -> list[dict[str, Any]]:
         """The state's resources as the backend keeps them: to compare, with no process started."""
         checkpoint: dict[str, Any] = json.loads(self._stored.read_text())["checkpoint"]

@@ -1,0 +1,61 @@
+"""
+Stacks that earlier versions deployed keep working.
+
+`data/states` holds stacks as `pulumi stack export` wrote them with the version of each folder, without
+Pulumi's source positions. They are frozen: another version adds a folder of its own.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+
+from pulumi_cf_invoice.sandbox import Sandbox
+from tests.engine.conftest import ACCOUNT, MakeStack
+from tests.engine.forms import FORMS, Form
+
+STATES = Path(__file__).parent / "data" / "states"
+SECRET_ACCOUNT = "0" * 31 + "1"
+AMOUNTS_DUE = {"first-update": 18846, "second-update": 20001, "secret-account": 18846, "get": 18846}
+PROGRAMS: dict[str, Callable[[Form], Any]] = {
+    "first-update": lambda form: form.resource("upcoming"),
+    "second-update": lambda form: form.resource("upcoming"),
+    "secret-account": lambda form: form.resource("upcoming", pulumi.Output.secret(SECRET_ACCOUNT)),
+    "get": lambda form: form.get("upcoming", ACCOUNT),
+}
+
+
+@pytest.mark.parametrize("version", sorted(path.name for path in STATES.iterdir()))
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_stack_of_an_earlier_version_previews_refreshes_updates_and_is_destroyed(
+    make_stack: MakeStack,
+    settled: dict[str, str],
+    sandbox: Sandbox,
+    version: str,
+    form: str,
+    name: str,
+) -> None:
+    """Nothing moves until a figure does, and then only that figure does."""
+    stack = make_stack(lambda: PROGRAMS[name](FORMS[form]), **settled)
+    stack.restore(json.loads((STATES / version / f"{form}-{name}.json").read_text()))
+    sandbox.amount_due = AMOUNTS_DUE[name]
+
+    preview = stack.preview(expect_no_changes=True)
+    assert preview.ok, preview.text
+    assert stack.refresh(expect_no_changes=True).ok
+
+    sandbox.amount_due = 25000
+    update = stack.up()
+    assert update.ok, update.text
+    outputs = stack.resource("upcoming")["outputs"]
+    assert outputs[FORMS[form].spelled("amount_due")] == 25000
+    if name != "get":
+        assert ("update", "upcoming") in update.steps
+        last_update = outputs[FORMS[form].spelled("last_update")]
+        assert last_update[FORMS[form].spelled("amount_due")] == AMOUNTS_DUE[name]
+    assert stack.preview(expect_no_changes=True).ok
+    assert stack.destroy().ok
