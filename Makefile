@@ -13,10 +13,10 @@ ENGINE = PATH="$$($(BIN)/python -m tools.engine):$(CURDIR)/.languages/bin:$(CURD
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-setup: $(VENV)/.ready ## Make a virtual environment and put a Pulumi engine on the machine
+setup: $(VENV)/.ready ## Create a virtual environment and find or install a Pulumi engine
 	@$(BIN)/python -m tools.engine > /dev/null
 
-languages: setup ## Put SDKs, npm packages and language hosts for other languages in place
+languages: setup ## Set up SDKs, npm packages and language hosts for other languages
 	@$(BIN)/python -m tools.languages
 
 $(VENV)/.ready: pyproject.toml
@@ -25,28 +25,28 @@ $(VENV)/.ready: pyproject.toml
 	@$(BIN)/python $(INSTALL)
 	@touch $@
 
-demo: setup ## Show a stack that knows its upcoming invoice, on a real engine
+demo: setup ## Run the demo: a stack that knows its upcoming invoice, on a real engine
 	@$(ENGINE) $(BIN)/python examples/demo.py
 
-test: languages ## Run every test, on a real engine
+test: languages ## Run all tests on a real engine
 	@$(ENGINE) $(BIN)/python -m pytest -n 3 --dist loadgroup $(ARGS)
 
-test-oldest: ## Run the tests that need no engine on the oldest Python we promise
+test-oldest: ## Run the tests that need no engine on the oldest supported Python
 	@$(OLDEST) -m venv .venv-oldest
 	@.venv-oldest/bin/python $(INSTALL)
 	@.venv-oldest/bin/python -m pytest -n 2 tests/unit $(ARGS)
 
-bench: languages ## Measure against peers and write benchmarks/RESULTS.md
+bench: languages ## Run the benchmarks and write benchmarks/RESULTS.md
 	@$(ENGINE) $(BIN)/python -m benchmarks
 
-lint: languages ## Check lint, format and types
+lint: languages ## Check linting, formatting and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy pulumi_cf_invoice tests benchmarks tools
 
-schema: setup ## Write the plugin's schema from the models
+schema: setup ## Generate the plugin's schema from the models
 	@$(ENGINE) pulumi package get-schema $(CURDIR)/$(BIN)/pulumi-resource-cf-invoice \
 		> pulumi_cf_invoice/schema.json
 
-clean: ## Remove what make made in this checkout
+clean: ## Remove environments, generated SDKs and caches from this checkout
 	@rm -rf .venv .venv-oldest .languages .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""The peer of `InvoicePreview`: a dynamic resource that does nothing with the same properties."""
+"""The peer of `InvoicePreview`: a no-op dynamic resource with the same properties."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from pulumi.dynamic import CreateResult, Resource, ResourceProvider
 
 
 class NoOpProvider(ResourceProvider):
-    """Takes its inputs as they are."""
+    """A provider that stores its inputs unchanged."""
 
     serialize_as_secret_always = False
 
@@ -16,7 +16,7 @@ class NoOpProvider(ResourceProvider):
 
 
 class NoOp(Resource, module="benchmarks", name="NoOp"):
-    """Has whatever properties it is given."""
+    """A resource with whatever properties the caller passes."""
 
     amount_due: pulumi.Output[int]
 

@@ -1,4 +1,4 @@
-"""The peer of the plugin: a provider in Python that takes every resource as it is."""
+"""The peer of the plugin: a Python provider that accepts every resource unchanged."""
 
 import sys
 
@@ -6,7 +6,7 @@ from pulumi.provider.experimental import provider, server
 
 
 class NoOp(provider.Provider):
-    """Does what Pulumi's base class does."""
+    """A provider with only the behaviour of Pulumi's base class."""
 
 
 if __name__ == "__main__":

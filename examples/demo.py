@@ -1,4 +1,4 @@
-"""`make demo`: a stack that knows its upcoming invoice, on a real engine, from nothing to clean."""
+"""`make demo`: a stack that knows its upcoming invoice, on a real engine, start to finish."""
 
 import json
 import os
@@ -20,7 +20,7 @@ ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
 
 
 def main() -> int:
-    """Run the demo; returns the exit code."""
+    """Run the demo and return the exit code."""
     now = datetime(2026, 9, 15, 12, tzinfo=timezone.utc)
     with tempfile.TemporaryDirectory() as directory, Sandbox(now=now) as sandbox:
         os.environ.update(
@@ -71,7 +71,7 @@ def say(text: str) -> None:
 
 
 def run(operation: Callable[..., Any], may_fail: bool = False, **options: Any) -> str:
-    """Run an operation of the stack, printing what Pulumi prints; returns that."""
+    """Run a stack operation, print Pulumi's output as it arrives, and return it."""
     color = "always" if sys.stdout.isatty() else "never"
     lines: list[str] = []
 

@@ -1,80 +1,87 @@
 """
 The upcoming Cloudflare AI Gateway invoice, as a Pulumi data source.
 
-Each public name is imported from its module when it is first asked for, so that importing the
-package costs next to nothing.
+Programs use `InvoicePreview`, `get_invoice_preview` and `export_invoice`; policy packs use
+`pulumi_cf_invoice.policy`. The client below them, `pulumi_cf_invoice.billing`, needs no Pulumi.
+Each name is imported from its module when it is first asked for, so that importing the package
+costs next to nothing.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pulumi_cf_invoice._lazy import lazy_names
+
 if TYPE_CHECKING:
-    from pulumi_cf_invoice.client import BillingClient
-    from pulumi_cf_invoice.errors import (
+    from pulumi_cf_invoice.billing.errors import (
         ApiError,
-        BadAnswer,
-        ConnectionFailed,
-        CredentialsMissing,
-        InvoicePreviewError,
+        BillingError,
+        FetchError,
+        InvalidDataError,
+        InvalidResponseError,
+        LimitError,
+        MissingCredentialsError,
         SettingsError,
+        TransportError,
     )
-    from pulumi_cf_invoice.functions import get_invoice_preview, get_invoice_preview_output
-    from pulumi_cf_invoice.invoice import (
+    from pulumi_cf_invoice.billing.invoice import (
         Invoice,
         InvoiceLine,
         Period,
         PretaxCreditAmount,
         Pricing,
     )
+    from pulumi_cf_invoice.credentials import Credentials
+    from pulumi_cf_invoice.functions import get_invoice_preview, get_invoice_preview_output
     from pulumi_cf_invoice.resource import InvoicePreview
-    from pulumi_cf_invoice.settings import Credentials
     from pulumi_cf_invoice.stack_outputs import export_invoice
 
 __all__ = [
     "ApiError",
-    "BadAnswer",
-    "BillingClient",
-    "ConnectionFailed",
+    "BillingError",
     "Credentials",
-    "CredentialsMissing",
+    "FetchError",
+    "InvalidDataError",
+    "InvalidResponseError",
     "Invoice",
     "InvoiceLine",
     "InvoicePreview",
-    "InvoicePreviewError",
+    "LimitError",
+    "MissingCredentialsError",
     "Period",
     "PretaxCreditAmount",
     "Pricing",
     "SettingsError",
+    "TransportError",
     "export_invoice",
     "get_invoice_preview",
     "get_invoice_preview_output",
 ]
 
-_MODULES = {
-    "client": ["BillingClient"],
-    "errors": [
-        "ApiError",
-        "BadAnswer",
-        "ConnectionFailed",
-        "CredentialsMissing",
-        "InvoicePreviewError",
-        "SettingsError",
-    ],
-    "functions": ["get_invoice_preview", "get_invoice_preview_output"],
-    "invoice": ["Invoice", "InvoiceLine", "Period", "PretaxCreditAmount", "Pricing"],
-    "resource": ["InvoicePreview"],
-    "settings": ["Credentials"],
-    "stack_outputs": ["export_invoice"],
-}
-_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+_import_name = lazy_names(
+    __name__,
+    {
+        "billing.errors": [
+            "ApiError",
+            "BillingError",
+            "FetchError",
+            "InvalidDataError",
+            "InvalidResponseError",
+            "LimitError",
+            "MissingCredentialsError",
+            "SettingsError",
+            "TransportError",
+        ],
+        "billing.invoice": ["Invoice", "InvoiceLine", "Period", "PretaxCreditAmount", "Pricing"],
+        "credentials": ["Credentials"],
+        "functions": ["get_invoice_preview", "get_invoice_preview_output"],
+        "resource": ["InvoicePreview"],
+        "stack_outputs": ["export_invoice"],
+    },
+)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-    globals()[name] = value
-    return value
+    return _import_name(name)
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""Starts the provider plugin, as Pulumi does: ``python -m pulumi_cf_invoice ADDRESS``."""
+"""Starts the provider plugin, the way Pulumi does: ``python -m pulumi_cf_invoice ADDRESS``."""
 
 import argparse
 import asyncio
@@ -8,18 +8,18 @@ from contextlib import suppress
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code."""
+    """Run the command, and return its exit code."""
     parser = argparse.ArgumentParser(
         prog="pulumi-resource-cf-invoice",
-        description="The cf-invoice provider plugin. Pulumi starts it by itself, where a program "
-        "has a resource or a function of cf-invoice.",
+        description="The cf-invoice provider plugin. Pulumi starts it by itself for a program that "
+        "uses a resource or a function of cf-invoice.",
     )
-    parser.add_argument("engine", nargs="?", help="the engine's address, which Pulumi gives")
+    parser.add_argument("engine", nargs="?", help="the engine's address, which Pulumi passes")
     # Pulumi adds flags of its own logging, one of which has a value.
     parser.add_argument("--tracing", help=argparse.SUPPRESS)
     options, _ = parser.parse_known_args(arguments)
     if options.engine is None:
-        parser.error("Pulumi starts this plugin by itself, and gives it the engine's address")
+        parser.error("Pulumi starts this plugin by itself, and passes it the engine's address")
 
     with suppress(KeyboardInterrupt):
         from pulumi_cf_invoice.plugin import serve

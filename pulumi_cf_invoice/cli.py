@@ -1,8 +1,9 @@
 """
 ``cf-invoice``: the upcoming invoice in a terminal and in CI (extra ``report``).
 
-On argparse, since a command line has to answer at once: importing a larger library takes several
-times as long as Python's own start. Everything else is imported by the command that uses it.
+It is built on argparse because a command line has to answer at once: importing a larger library
+takes several times as long as Python's own start. Everything else is imported by the command that
+uses it.
 """
 
 import argparse
@@ -15,19 +16,19 @@ from typing import TYPE_CHECKING, Any, NoReturn
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from pulumi_cf_invoice.money import Money
-    from pulumi_cf_invoice.report.source import Source
-    from pulumi_cf_invoice.report.verdict import Report
-    from pulumi_cf_invoice.settings import Settings
+    from pulumi_cf_invoice.billing.money import Money
+    from pulumi_cf_invoice.billing.settings import Settings
+    from pulumi_cf_invoice.report.input import ReportInput
+    from pulumi_cf_invoice.report.report import Report
 
 OVER_BUDGET = 1
 COULD_NOT_TELL = 2
-_MODULES = {"text": "text", "markdown": "markdown", "html": "html", "json": "data"}
+_MODULES = {"text": "text", "markdown": "markdown", "html": "html", "json": "json_report"}
 _EXTRA = "pip install 'pulumi-cf-invoice[report]'"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code."""
+    """Run the command, and return its exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     if given[:1] == ["sandbox"]:
         from pulumi_cf_invoice.sandbox.__main__ import main as serve
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         _fail(f"{error.name} is missing: {_EXTRA}")
     except BrokenPipeError:
-        # Who read us has read enough, as `head` does. Python would complain of it at its exit.
+        # The reader has read enough, as `head` does. Python would complain about it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
@@ -67,10 +68,10 @@ def _parser() -> argparse.ArgumentParser:
     report = _command(
         commands,
         "report",
-        "judge the invoice by budgets and tell what moved",
+        "hold the invoice against budgets, and show what moved",
         "pulumi preview --json | cf-invoice report --from - --budget '250 USD' \\\n"
         "    --format markdown --output report.md\n\n"
-        "exit code:\n  0 within budget, 1 over, 2 could not tell",
+        "exit code:\n  0 within budget, 1 over budget, 2 could not tell",
     )
     _add_live(report)
     _add_input(report)
@@ -79,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor = _command(
         commands,
         "doctor",
-        "say which settings count, and try them once",
+        "show which settings count, and try them once",
         "CLOUDFLARE_API_TOKEN=… cf-invoice doctor --account-id ID",
     )
     _add_live(doctor)
@@ -111,11 +112,11 @@ def _add_live(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--account-id",
         metavar="ID",
-        help="32 hex digits, which also choose between several in a file "
+        help="32 hex digits, which also choose one of several in a file "
         "(default: CLOUDFLARE_ACCOUNT_ID)",
     )
     parser.add_argument(
-        "--verbose", action="store_true", help="tell of requests and retries on standard error"
+        "--verbose", action="store_true", help="log requests and retries to standard error"
     )
 
 
@@ -127,7 +128,7 @@ def _add_input(parser: argparse.ArgumentParser) -> None:
         help="read a file (- is standard input) instead of the API: `pulumi preview --json`, "
         "`pulumi stack output --json`, or the API's JSON",
     )
-    parser.add_argument("--prefix", help="the prefix of the stack outputs, where several are")
+    parser.add_argument("--prefix", help="the prefix of the stack outputs, if there are several")
     parser.add_argument(
         "--at", type=_instant, metavar="TIME", help="the report's time, ISO 8601 (default: now)"
     )
@@ -138,16 +139,16 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--baseline",
         metavar="FILE",
-        help="compare with this file, of the same kinds as --from; a preview brings its own",
+        help="compare with this file, of the same kinds as --from; a preview has its own baseline",
     )
     parser.add_argument(
-        "--budget", type=_amount, metavar="AMOUNT", help="for the amount due: '250 USD'"
+        "--budget", type=_amount, metavar="AMOUNT", help="budget for the amount due: '250 USD'"
     )
     parser.add_argument(
         "--budget-projected",
         type=_amount,
         metavar="AMOUNT",
-        help="for the amount due, projected to the period's end",
+        help="budget for the amount due, projected to the period's end",
     )
     parser.add_argument(
         "--budget-line",
@@ -155,7 +156,7 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="GLOB=AMOUNT",
-        help="for each line, net, by its name: 'openai/*=100 USD'; the longest glob counts",
+        help="budget for each line, net, by its name: 'openai/*=100 USD'; the longest glob counts",
     )
     parser.add_argument("--output", metavar="FILE", help="write to this file")
     parser.add_argument(
@@ -174,11 +175,12 @@ class _Version(argparse.Action):
 
 
 def _amount(written: str) -> "Money":
-    from pulumi_cf_invoice import money
+    from pulumi_cf_invoice.billing.errors import LimitError
+    from pulumi_cf_invoice.limits import parse_amount
 
     try:
-        return money.parse(written)
-    except ValueError as error:
+        return parse_amount(written)
+    except LimitError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
@@ -196,39 +198,38 @@ def _instant(written: str) -> "datetime":
         instant = datetime.fromisoformat(written.replace("Z", "+00:00"))
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"{written!r} is no ISO 8601 time such as 2026-09-15T12:00:00Z"
+            f"{written!r} is not an ISO 8601 time such as 2026-09-15T12:00:00Z"
         ) from None
     return instant if instant.tzinfo else instant.replace(tzinfo=timezone.utc)
 
 
 def _show(options: argparse.Namespace) -> int:
-    from pulumi_cf_invoice.report import text, verdict
+    from pulumi_cf_invoice.report import text
+    from pulumi_cf_invoice.report.report import make_report
 
-    source = _source(options)
-    report = verdict.judge(
-        source.invoice,
-        account_id=source.account_id,
+    given = _input(options)
+    report = make_report(
+        given.invoice,
+        account_id=given.account_id,
         at=options.at or _now(),
-        baseline=source.baseline,
+        baseline=given.baseline,
     )
     text.write(report, sys.stdout, lines=sys.maxsize)
     return 0
 
 
 def _report(options: argparse.Namespace) -> int:
-    from pulumi_cf_invoice.report import verdict
+    from pulumi_cf_invoice.report.report import budget_rules, make_report
 
-    source = _source(options)
-    given = _read(options.baseline, options) if options.baseline else None
-    report = verdict.judge(
-        source.invoice,
-        account_id=source.account_id,
+    given = _input(options)
+    baseline = _read(options.baseline, options) if options.baseline else None
+    report = make_report(
+        given.invoice,
+        account_id=given.account_id,
         at=options.at or _now(),
-        budgets=verdict.Budgets(
-            options.budget, options.budget_projected, dict(options.budget_line)
-        ),
-        baseline=given.invoice if given else source.baseline,
-        baseline_account_id=given.account_id if given else source.account_id,
+        rules=budget_rules(options.budget, options.budget_projected, dict(options.budget_line)),
+        baseline=baseline.invoice if baseline else given.baseline,
+        baseline_account_id=baseline.account_id if baseline else given.account_id,
     )
     _write(report, options.format, options.output)
     if options.github:
@@ -240,7 +241,7 @@ def _doctor(options: argparse.Namespace) -> int:
     settings = _settings(options.account_id)
     account_source = "--account-id" if options.account_id else "CLOUDFLARE_ACCOUNT_ID"
     print(f"account      {settings.account_id} ({account_source})")
-    print(f"credentials  {settings.authentication.kind} ({_credentials_source()})")
+    print(f"credentials  {settings.credentials.kind} ({_credentials_source()})")
     print(f"base URL     {settings.base_url}")
     print(f"timeout      {settings.timeout:g} s")
     print("permission   AI Gateway Read (or AI Gateway Write) on the account", flush=True)
@@ -257,42 +258,45 @@ def _completion(options: argparse.Namespace) -> int:
     return 0
 
 
-def _source(options: argparse.Namespace) -> "Source":
+def _input(options: argparse.Namespace) -> "ReportInput":
     if options.file is not None:
         return _read(options.file, options)
-    from pulumi_cf_invoice.report.source import Source
+    from pulumi_cf_invoice.report.input import ReportInput
 
     settings = _settings(options.account_id)
-    return Source(_fetch(settings), settings.account_id)
+    return ReportInput(_fetch(settings), settings.account_id)
 
 
-def _read(file: str, options: argparse.Namespace) -> "Source":
+def _read(file: str, options: argparse.Namespace) -> "ReportInput":
     from pathlib import Path
 
-    from pulumi_cf_invoice.report import source
+    from pulumi_cf_invoice.report import input
 
     try:
         content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except OSError as error:
         _fail(f"cannot read {file}: {error.strerror}")
     try:
-        return source.read(content, account_id=options.account_id, prefix=options.prefix)
-    except source.NoInvoice as error:
+        return input.read(content, account_id=options.account_id, prefix=options.prefix)
+    except input.NoInvoiceError as error:
         _fail(f"{'standard input' if file == '-' else file}: {error}")
 
 
 def _settings(account_id: str | None) -> "Settings":
-    from pulumi_cf_invoice import settings
+    from pulumi_cf_invoice.billing import settings
 
     # Outside of a Pulumi program there is no stack whose config could be read.
-    return settings.resolve(account_id, None, [settings.environment(os.environ)])
+    return settings.resolve(account_id, [settings.environment(os.environ)])
 
 
 def _fetch(settings: "Settings") -> Any:
-    from pulumi_cf_invoice.client import BillingClient
+    from pulumi_cf_invoice.billing.client import BillingClient
 
+    client = BillingClient(
+        settings.credentials, base_url=settings.base_url, timeout=settings.timeout
+    )
     with _progress(f"Asking for the invoice of account {settings.account_id} …"):
-        return BillingClient.from_settings(settings).get_invoice_preview(settings.account_id)
+        return client.get_invoice_preview(settings.account_id)
 
 
 @contextmanager
@@ -313,13 +317,13 @@ def _told_errors(verbose: bool) -> Iterator[None]:
 
         # These two log addresses, statuses and waits, and no header.
         logging.basicConfig(format="%(name)s: %(message)s", stream=sys.stderr)
-        for name in ("httpx", "stamina"):
+        for name in ("httpx", "pulumi_cf_invoice"):
             logging.getLogger(name).setLevel(logging.INFO)
-    from pulumi_cf_invoice.errors import InvoicePreviewError
+    from pulumi_cf_invoice.billing.errors import BillingError
 
     try:
         yield
-    except InvoicePreviewError as error:
+    except BillingError as error:
         _fail(str(error))
 
 

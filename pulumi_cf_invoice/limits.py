@@ -1,59 +1,100 @@
-"""Spend limits as people write them, and by how much an amount is over one, in words."""
+"""
+Spend limits: read as people write them, and held against an amount.
+
+Limits are written in major units with their currency, as one would say them: ``250.00 USD``,
+``usd 250``. One that cannot be read raises `LimitError`, in words for whoever wrote it.
+"""
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fnmatch import fnmatchcase
+from functools import cache
 
-from pulumi_cf_invoice.money import Money, parse
+from pulumi_cf_invoice.billing.errors import LimitError
+from pulumi_cf_invoice.billing.money import Money, digits
 
 WrittenLimit = str | Mapping[str, str | Mapping[str, str]]
 """``"250 USD"``, or ``{"limit": "250 USD", "accounts": {"<account ID>": "100 USD"}}``."""
 
+_NUMBER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?"
+AMOUNT_PATTERN = rf"^\s*(?:[A-Za-z]{{3}}\s*{_NUMBER}|{_NUMBER}\s*[A-Za-z]{{3}})\s*$"
+"""The form that `parse_amount` takes, as a regular expression that JSON Schema understands too."""
+
+
+@cache
+def parse_amount(written: str) -> Money:
+    """
+    Read an amount in major units with its currency: ``250.00 USD``, ``usd 250``, ``1,000 USD``.
+
+    Raises `LimitError` when there is no currency, no number, a sign, or a digit too many.
+    """
+    number = re.search(_NUMBER, written)
+    currency = re.search("[A-Za-z]{3}", written)
+    if re.match(AMOUNT_PATTERN, written) and number and currency:
+        code = currency.group().lower()
+        return Money(_minor_units(Decimal(number.group().replace(",", "")), code), code)
+    if re.fullmatch(rf"\s*{_NUMBER}\s*", written):
+        raise LimitError(f"{written!r} has no currency: write it as '{written.strip()} USD'")
+    if number and "-" in written:
+        raise LimitError(f"{written!r} is below zero: a limit is zero or more")
+    raise LimitError(f"{written!r} is not an amount of money: write it as '250.00 USD'")
+
+
+def _minor_units(amount: Decimal, currency: str) -> int:
+    # From its digits: arithmetic would round to the caller's decimal context.
+    _, figures, exponent = amount.as_tuple()
+    shift = int(exponent) + digits(currency)
+    number = int("".join(map(str, figures)))
+    whole, rest = divmod(number * 10 ** max(shift, 0), 10 ** max(-shift, 0))
+    if rest:
+        raise LimitError(f"{amount} has more digits than {currency.upper()} has")
+    return int(whole)
+
 
 @dataclass(frozen=True)
 class Limit:
-    """A limit for every account, with limits of their own for some."""
+    """A limit for every account, and limits of their own for some."""
 
     default: Money | None
     accounts: Mapping[str, Money]
 
     @classmethod
     def parse(cls, written: WrittenLimit) -> "Limit":
-        """Read a written limit. Raises ValueError, in words for who wrote it."""
+        """Read a limit as it is written. Raises `LimitError`."""
         if isinstance(written, str):
-            return cls(parse(written), {})
+            return cls(parse_amount(written), {})
         default, accounts = written.get("limit"), written.get("accounts", {})
         if not isinstance(accounts, Mapping) or not (default is None or isinstance(default, str)):
-            raise ValueError("a limit is an amount, or an object with limit and accounts")
+            raise LimitError("a limit is an amount, or an object with limit and accounts")
         return cls(
-            None if default is None else parse(default),
-            {account.lower(): parse(amount) for account, amount in accounts.items()},
+            None if default is None else parse_amount(default),
+            {account.lower(): parse_amount(amount) for account, amount in accounts.items()},
         )
 
-    def of(self, account_id: str) -> Money | None:
-        """The limit of *account_id*, where it has one."""
-        return self.accounts.get(account_id, self.default)
+    def of(self, account_id: str | None) -> Money | None:
+        """Return the limit of *account_id*, if it has one."""
+        return self.accounts.get(account_id or "", self.default)
 
 
 @dataclass(frozen=True)
 class IncreaseLimit:
-    """How much more is too much: an amount of money, or a percentage."""
+    """The largest increase that is allowed: an amount of money, or a percentage."""
 
     amount: Money | None = None
     percent: Decimal | None = None
 
     @classmethod
     def parse(cls, written: str) -> "IncreaseLimit":
-        """Read ``"50 USD"`` or ``"20%"``. Raises ValueError, in words for who wrote it."""
+        """Read ``"50 USD"`` or ``"20%"``. Raises `LimitError`."""
         percent = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*", written)
         if percent:
             return cls(percent=Decimal(percent.group(1)))
-        return cls(amount=parse(written))
+        return cls(amount=parse_amount(written))
 
     def from_amount(self, before: int, currency: str) -> Money:
-        """The most that an increase from *before*, in minor units of *currency*, may come to."""
+        """Return the largest increase allowed from *before*, in minor units of *currency*."""
         if self.amount is not None:
             return self.amount
         share = Decimal(max(before, 0)) * (self.percent or 0) / 100
@@ -66,16 +107,16 @@ class IncreaseLimit:
 
 
 def longest_match(description: str | None, globs: Iterable[str]) -> str | None:
-    """The glob whose limit counts for a line: of those that match *description*, the longest."""
+    """Return the glob whose limit counts for a line: the longest that matches *description*."""
     matching = [glob for glob in globs if fnmatchcase(description or "", glob)]
     return max(matching, key=len, default=None)
 
 
-def over(amount: int, currency: str, limit: Money) -> str | None:
+def excess(amount: int, currency: str, limit: Money) -> str | None:
     """
-    What to say of *amount* (minor units of *currency*) where it is over *limit*; None within it.
+    Say by how much *amount*, in minor units of *currency*, exceeds *limit*; None if it does not.
 
-    Exactly at the limit is within it. Another currency is never within it.
+    An amount that equals its limit is within it. One in another currency never is.
     """
     if currency != limit.currency:
         return (

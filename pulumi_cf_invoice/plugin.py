@@ -1,19 +1,18 @@
 """
-`cf-invoice`, the provider plugin: the upcoming invoice in programs of every Pulumi language.
+`cf-invoice`, the provider plugin: the billing API in programs of every Pulumi language.
 
-As in the dynamic provider `check` fetches the invoice and returns it among the inputs, so that the
-figures are known at preview and policy packs see them. Properties are camelCase here, as Pulumi's
-are, and credentials are the provider's own arguments.
+`lifecycle` says what its resource does, and `reads` which functions there are; here that is
+translated for the engine. Properties are camelCase, as Pulumi's are, and credentials are the
+provider's own arguments.
 """
 
 import asyncio
 import json
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import fields
-from functools import cache, cached_property
+from functools import cached_property
 from importlib.metadata import version
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
@@ -24,28 +23,26 @@ from pulumi.provider.experimental import provider
 from pulumi.provider.experimental.property_value import PropertyValue
 from pulumi.provider.experimental.provider import PropertyDiff, PropertyDiffKind
 from pulumi.provider.experimental.server import ProviderServicer
-from pulumi.runtime import rpc
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2_grpc
 
-from pulumi_cf_invoice import properties, settings
-from pulumi_cf_invoice.errors import (
-    ConnectionFailed,
-    CredentialsMissing,
-    InvoicePreviewError,
+from pulumi_cf_invoice import lifecycle
+from pulumi_cf_invoice.billing import settings
+from pulumi_cf_invoice.billing.errors import (
+    BillingError,
+    MissingCredentialsError,
     SettingsError,
-    not_refreshed,
+    TransportError,
 )
-from pulumi_cf_invoice.properties import LAST_UPDATE, PLUGIN_FUNCTION, camel_case
-from pulumi_cf_invoice.settings import Settings, Source
+from pulumi_cf_invoice.billing.settings import Settings, Source
+from pulumi_cf_invoice.state import FIGURES, PLUGIN_TYPE, UNKNOWN, camel_case, snake_cased
 
-# The client and the model are imported for the first question: of the processes that the engine
+# The client and the models are imported for the first request: of the processes that the engine
 # starts for a stack, one is never asked.
 if TYPE_CHECKING:
-    from pulumi_cf_invoice.invoice import Invoice
+    from pulumi_cf_invoice.billing.invoice import Invoice
+    from pulumi_cf_invoice.billing.reads import ModelT, Read
 
 Properties = dict[str, PropertyValue]
-
-_UNKNOWN = PropertyValue(rpc.UNKNOWN)
 
 
 class _Figure(PropertyValue):
@@ -60,12 +57,12 @@ class _Figure(PropertyValue):
 
 
 class InvoicePreviewPlugin(provider.Provider):
-    """Translates between the engine and the snapshot. *engine* is its address, for messages."""
+    """The provider. *engine* is the engine's address, for messages."""
 
     def __init__(self, engine: str) -> None:
         self._engine = engine
         self._sources: list[Source] = []
-        self._figures: dict[int, Properties] = {}
+        self._figures: dict[int, dict[str, PropertyValue]] = {}
         self._cancelled = asyncio.get_running_loop().create_future()
 
     async def get_schema(self, request: provider.GetSchemaRequest) -> provider.GetSchemaResponse:
@@ -74,7 +71,7 @@ class InvoicePreviewPlugin(provider.Provider):
         return provider.GetSchemaResponse(json.dumps(schema.package()))
 
     async def check_config(self, request: provider.CheckRequest) -> provider.CheckResponse:
-        # Also where the program or the config forgot to, so that the state has them encrypted.
+        # Secret even if the program or the config did not say so, so that the state encrypts them.
         secrets = {
             name: value.with_secret(True)
             for name, value in request.new_inputs.items()
@@ -100,92 +97,98 @@ class InvoicePreviewPlugin(provider.Provider):
 
     async def check(self, request: provider.CheckRequest) -> provider.CheckResponse:
         given = request.new_inputs.get("accountId", PropertyValue.null())
-        if _is_unknown(given):
-            return provider.CheckResponse({"accountId": given})
+        olds = _decoded(request.old_inputs)
+        if _plain(given) == UNKNOWN:
+            return provider.CheckResponse(_encoded(lifecycle.unknown(UNKNOWN, olds)))
+        from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
+
         try:
-            resolved, invoice = await self._ask(_plain(given))
-        except InvoicePreviewError as error:
+            resolved, invoice = await self._ask(INVOICE_PREVIEW, _plain(given))
+        except BillingError as error:
             # A failure that names a property prints its value, secret or not.
-            return provider.CheckResponse({}, [provider.CheckFailure("", str(error))])
-        account_id = PropertyValue(resolved.account_id, is_secret=given.is_secret)
-        inputs = {"accountId": account_id, **self._figures_of(invoice)}
-        names = ("account_id", *LAST_UPDATE)
-        olds = {name: _plain(request.old_inputs.get(camel_case(name))) for name in names}
-        last_update = properties.last_update(olds, resolved.account_id)
-        if last_update:
-            inputs["lastUpdate"] = _value(last_update)
+            failure = provider.CheckFailure("", str(error))
+            return provider.CheckResponse(_encoded(lifecycle.failed()), [failure])
+        figures = self._encoded_figures(invoice, resolved)
+        inputs = _encoded(lifecycle.checked(resolved.account_id, figures, olds))
+        inputs["accountId"] = inputs["accountId"].with_secret(given.is_secret)
         return provider.CheckResponse(inputs)
 
     async def diff(self, request: provider.DiffRequest) -> provider.DiffResponse:
-        olds, news = request.old_state, request.new_inputs
-        moved: dict[str, PropertyDiff] = {}
-        replaces = []
-        if _plain(olds["accountId"]) != _plain(news["accountId"]):
-            moved["accountId"] = PropertyDiff(PropertyDiffKind.UPDATE_REPLACE, input_diff=True)
-            replaces = ["accountId"]
-        # Where the account is unknown yet there are no new figures to compare.
-        for name in _figure_names() if "amountDue" in news else []:
-            moved |= _differences(name, _plain(olds.get(name)), _plain(news.get(name)))
-        return provider.DiffResponse(bool(moved), replaces, detailed_diff=moved)
+        olds, news = _decoded(request.old_state), _decoded(request.new_inputs)
+        changes = lifecycle.changed(olds, news)
+        replaced = lifecycle.replaced(changes)
+        detailed: dict[str, PropertyDiff] = {}
+        for name in changes:
+            if name in replaced:
+                replacement = PropertyDiff(PropertyDiffKind.UPDATE_REPLACE, input_diff=True)
+                detailed[camel_case(name)] = replacement
+            else:
+                detailed |= _differences(camel_case(name), olds.get(name), news.get(name))
+        return provider.DiffResponse(
+            bool(changes), [camel_case(name) for name in replaced], detailed_diff=detailed
+        )
 
     async def create(self, request: provider.CreateRequest) -> provider.CreateResponse:
-        account_id = request.properties["accountId"]
-        if _is_unknown(account_id):
-            return provider.CreateResponse(None, _unknown_outputs(account_id))
-        return provider.CreateResponse(_plain(account_id), request.properties)
+        account_id = _plain(request.properties["accountId"])
+        return provider.CreateResponse(
+            None if account_id == UNKNOWN else account_id, request.properties
+        )
 
     async def update(self, request: provider.UpdateRequest) -> provider.UpdateResponse:
         return provider.UpdateResponse(request.news)
 
     async def read(self, request: provider.ReadRequest) -> provider.ReadResponse:
+        from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
+
         stored = "amountDue" in request.inputs
         try:
-            resolved, invoice = await self._ask(request.resource_id)
-        except CredentialsMissing:
+            resolved, invoice = await self._ask(INVOICE_PREVIEW, request.resource_id)
+        except MissingCredentialsError:
             if not stored:
                 raise
-            await self._warn(request.urn, not_refreshed(request.resource_id))
+            await self._warn(request.urn, lifecycle.not_refreshed(request.resource_id))
             return provider.ReadResponse(request.resource_id, request.properties, request.inputs)
         given = request.properties.get("accountId", PropertyValue.null())
         account_id = PropertyValue(resolved.account_id, is_secret=given.is_secret)
-        read = {"accountId": account_id, **self._figures_of(invoice)}
+        figures = {**self._encoded_figures(invoice, resolved), "account_id": account_id}
+        outputs = lifecycle.refreshed(snake_cased(request.properties), figures)
         return provider.ReadResponse(
             resolved.account_id,
-            {**request.properties, **read},
-            # Those of the last update, which is what the next check compares with.
-            request.inputs if stored else read,
+            _encoded(outputs),
+            request.inputs if stored else _encoded(figures),
         )
 
     async def delete(self, request: provider.DeleteRequest) -> None:
-        """Nothing was made, so nothing is deleted: no credentials, no network."""
+        """Do nothing: nothing was made. It needs neither credentials nor the network."""
 
     async def invoke(self, request: provider.InvokeRequest) -> provider.InvokeResponse:
-        if request.tok != PLUGIN_FUNCTION:
-            raise SettingsError(f"cf-invoice has no function {request.tok}")
-        from pulumi_cf_invoice import stack_outputs
+        from pulumi_cf_invoice import schema
 
+        read = schema.FUNCTIONS.get(request.tok)
+        if read is None:
+            raise SettingsError(f"cf-invoice has no function {request.tok}")
         given = request.args.get("accountId", PropertyValue.null())
-        resolved, invoice = await self._ask(_plain(given))
-        figures = _spelled(stack_outputs.to_stack_outputs(invoice))
-        return provider.InvokeResponse({"accountId": PropertyValue(resolved.account_id), **figures})
+        resolved, answer = await self._ask(read, _plain(given))
+        figures = {"account_id": resolved.account_id, **answer.to_figures()}
+        return provider.InvokeResponse(_encoded(figures))
 
     async def cancel(self) -> None:
         if not self._cancelled.done():
             self._cancelled.set_result(None)
 
-    async def _ask(self, account_id: Any) -> "tuple[Settings, Invoice]":
-        from pulumi_cf_invoice import snapshot
+    async def _ask(self, read: "Read[ModelT]", account_id: Any) -> "tuple[Settings, ModelT]":
+        from pulumi_cf_invoice.billing import cache
 
-        resolved = settings.resolve(account_id, None, self._sources)
-        asked = snapshot.of_this_process().start(resolved)
+        resolved = settings.resolve(account_id, self._sources)
+        asked = cache.of_this_process().ask(read, resolved)
         if not asked.done():
             answer = asyncio.wrap_future(asked)
             # Its error is taken from the shared future, and would be told as never retrieved.
             answer.add_done_callback(asyncio.Future.exception)
             await asyncio.wait({answer, self._cancelled}, return_when=asyncio.FIRST_COMPLETED)
         if not asked.done():
-            raise ConnectionFailed(
-                resolved.account_id, "cancelled before an answer came", "Run it again."
+            raise TransportError(
+                read.noun, resolved.account_id, "cancelled before an answer came", "Run it again."
             )
         error = asked.exception()
         if error is not None:
@@ -193,11 +196,13 @@ class InvoicePreviewPlugin(provider.Provider):
             raise error.with_traceback(None)
         return resolved, asked.result()
 
-    def _figures_of(self, invoice: "Invoice") -> Properties:
-        # The snapshot keeps each invoice for as long as this process lives, and so its identity.
+    def _encoded_figures(self, invoice: "Invoice", resolved: Settings) -> dict[str, PropertyValue]:
+        # The cache keeps each invoice for as long as this process lives, and so its identity.
         if id(invoice) not in self._figures:
-            figures = _spelled(invoice.to_outputs())
-            self._figures[id(invoice)] = {n: _Figure(v.value) for n, v in figures.items()}
+            figures = lifecycle.figures(invoice, resolved)
+            self._figures[id(invoice)] = {
+                name: _Figure(_value(figure).value) for name, figure in figures.items()
+            }
         return self._figures[id(invoice)]
 
     async def _warn(self, urn: str, message: str) -> None:
@@ -209,22 +214,43 @@ class InvoicePreviewPlugin(provider.Provider):
 
 
 class _Servicer(ProviderServicer):
-    """Pulumi's own server, without the traceback that it makes of an error for people."""
+    """Pulumi's own server, for our own type only, and with one line for an error of ours."""
+
+    async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return await _answered(super().Check, request, context)
+
+    async def Diff(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return await _answered(super().Diff, request, context)
+
+    async def Create(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return await _answered(super().Create, request, context)
+
+    async def Update(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return await _answered(super().Update, request, context)
+
+    async def Delete(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return await _answered(super().Delete, request, context)
 
     async def Read(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return await _in_one_line(super().Read(request, context), context)
+        return await _answered(super().Read, request, context)
 
     async def Invoke(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return await _in_one_line(super().Invoke(request, context), context)
+        return await _answered(super().Invoke, request, context)
 
 
-async def _in_one_line(answer: Any, context: Any) -> Any:
+async def _answered(
+    method: Callable[[Any, Any], Awaitable[Any]], request: Any, context: Any
+) -> Any:
+    urn = getattr(request, "urn", None)
+    kind = PLUGIN_TYPE if urn is None else urn.split("::")[2].split("$")[-1]
+    if kind != PLUGIN_TYPE:
+        await context.abort(grpc.StatusCode.NOT_FOUND, f"cf-invoice has no resource {kind}")
     try:
-        return await answer
+        return await method(request, context)
     except Exception as error:
         # Newer versions of the server raise another one while they handle ours.
         for told in (error, error.__context__):
-            if isinstance(told, InvoicePreviewError):
+            if isinstance(told, BillingError):
                 await context.abort(grpc.StatusCode.UNKNOWN, str(told))
         raise
 
@@ -252,35 +278,32 @@ async def serve(engine: str) -> None:
     await server.stop(grace=5)
 
 
-@cache
-def _figure_names() -> list[str]:
-    from pulumi_cf_invoice.invoice import Invoice
-
-    return [camel_case(field.name) for field in fields(Invoice)]
-
-
-def _unknown_outputs(account_id: PropertyValue) -> Properties:
-    return {**dict.fromkeys([*_figure_names(), "lastUpdate"], _UNKNOWN), "accountId": account_id}
-
-
-def _is_unknown(value: PropertyValue) -> bool:
-    return value.value == rpc.UNKNOWN
-
-
-def _spelled(plain: Mapping[str, Any]) -> Properties:
-    return {camel_case(name): _value(value) for name, value in plain.items()}
+def _encoded(properties: Mapping[str, Any]) -> Properties:
+    return {camel_case(name): _value(value) for name, value in properties.items()}
 
 
 def _value(plain: Any) -> PropertyValue:
+    if isinstance(plain, PropertyValue):
+        return plain
     if isinstance(plain, dict):
-        return PropertyValue(_spelled(plain))
+        return PropertyValue(_encoded(plain))
     if isinstance(plain, list):
         return PropertyValue([_value(item) for item in plain])
-    return PropertyValue(float(plain) if isinstance(plain, int) else plain)
+    is_number = isinstance(plain, int) and not isinstance(plain, bool)
+    return PropertyValue(float(plain) if is_number else plain)
 
 
-def _plain(value: PropertyValue | None) -> Any:
-    content = value.value if value else None
+def _decoded(properties: Mapping[str, PropertyValue]) -> dict[str, Any]:
+    # The names inside a property are the same in both states that are compared.
+    return {
+        name: _plain(properties[camel_case(name)])
+        for name in ("account_id", *FIGURES)
+        if camel_case(name) in properties
+    }
+
+
+def _plain(value: PropertyValue) -> Any:
+    content = value.value
     if isinstance(content, Mapping):
         return {name: _plain(item) for name, item in content.items()}
     if isinstance(content, Sequence) and not isinstance(content, str):
@@ -289,7 +312,7 @@ def _plain(value: PropertyValue | None) -> Any:
 
 
 def _differences(path: str, old: Any, new: Any) -> dict[str, PropertyDiff]:
-    """Where *old* and *new* differ, by path, as deep as both have something."""
+    """Return where *old* and *new* differ, by path, as deep as both have something."""
     if old == new:
         return {}
     if isinstance(old, dict) and isinstance(new, dict):

@@ -1,17 +1,13 @@
 """
-`InvoicePreview`, the upcoming invoice as a read-only resource, and its dynamic provider.
+`InvoicePreview`, the upcoming invoice as a read-only resource of Python programs.
 
-The engine never asks a dynamic provider to preview a create: it takes the inputs that `check`
-returned for the resource's state. So `check` is where the invoice is fetched, which makes the
-figures known at preview and shows them to policy packs.
+`lifecycle` says what its dynamic provider does; here that is translated for Pulumi.
 """
 
-# Pulumi reads the annotations of the resource at run time.
 import os
 import sys
-from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any
+from operator import methodcaller
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 from pulumi.dynamic import (
@@ -26,48 +22,45 @@ from pulumi.dynamic import (
 )
 from pulumi.runtime import rpc
 
-from pulumi_cf_invoice import functions, outputs, properties, settings, snapshot
-from pulumi_cf_invoice.errors import (
-    CredentialsMissing,
-    InvoicePreviewError,
+from pulumi_cf_invoice import lifecycle, output_types, program
+from pulumi_cf_invoice.billing import settings
+from pulumi_cf_invoice.billing.errors import (
+    BillingError,
+    MissingCredentialsError,
     SettingsError,
-    not_refreshed,
 )
-from pulumi_cf_invoice.invoice import Invoice
-from pulumi_cf_invoice.settings import Credentials
+from pulumi_cf_invoice.billing.settings import Settings, Source
+from pulumi_cf_invoice.credentials import Credentials
+from pulumi_cf_invoice.program_errors import raises_run_errors
+from pulumi_cf_invoice.state import FIGURES, UNKNOWN
 
-_FIGURES = tuple(field.name for field in fields(Invoice))
+# The client and the model are imported where they are needed: a program that declares a resource
+# needs neither, and they would double its start.
+if TYPE_CHECKING:
+    from pulumi_cf_invoice.billing.invoice import Invoice
+
+_READ = (*FIGURES, "invoice_lines_complete", "base_url")
 
 
 class InvoicePreviewProvider(ResourceProvider):
-    """Translates between Pulumi and the snapshot. Its name is in every stack's state."""
+    """The provider of `InvoicePreview`. Its module and name are in the state of every stack."""
 
-    # There is nothing secret in it, and a secret would be encrypted for each resource.
+    # Nothing in it is secret, and a secret would be encrypted for each resource.
     serialize_as_secret_always = False
 
     def configure(self, req: ConfigureRequest) -> None:
-        self._config = req.config
+        self._sources = settings.program_sources(req.config.get, os.environ)
 
     def check(self, olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
-        account_id, credentials = news.get("account_id"), news.get("credentials")
-        if rpc.contains_unknowns([account_id, credentials]):
-            return CheckResult({"account_id": account_id}, [])
         try:
-            resolved = self._resolve(account_id, credentials)
-            invoice = snapshot.of_this_process().get(resolved)
-        except InvoicePreviewError as error:
+            return CheckResult(self._checked(olds, news), [])
+        except BillingError as error:
             # A failure that names a property prints its value, secret or not.
-            return CheckResult({}, [CheckFailure("", str(error))])
-        inputs = {"account_id": resolved.account_id, **invoice.to_outputs()}
-        last_update = properties.last_update(olds, resolved.account_id)
-        if last_update:
-            inputs["last_update"] = last_update
-        return CheckResult(inputs, [])
+            return CheckResult(lifecycle.failed(), [CheckFailure("", str(error))])
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        moved = any(olds.get(name) != news.get(name) for name in ("account_id", *_FIGURES))
-        other_account = olds.get("account_id") != news.get("account_id")
-        return DiffResult(changes=moved, replaces=["account_id"] if other_account else [])
+        changes = lifecycle.changed(olds, news)
+        return DiffResult(changes=bool(changes), replaces=lifecycle.replaced(changes))
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         return CreateResult(props["account_id"], dict(props))
@@ -77,26 +70,33 @@ class InvoicePreviewProvider(ResourceProvider):
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         try:
-            resolved = self._resolve(id_, None)
-        except CredentialsMissing:
-            print(not_refreshed(id_), file=sys.stderr, flush=True)
+            figures = _figures(settings.resolve(id_, self._sources))
+        except MissingCredentialsError:
+            print(lifecycle.not_refreshed(id_), file=sys.stderr, flush=True)
             return ReadResult(id_, props)
-        figures = snapshot.of_this_process().get(resolved).to_outputs()
-        # The inputs stay those of the last update, which is what the next check compares with.
-        return ReadResult(id_, {**props, **figures})
+        except BillingError as error:
+            refusal = error
+        else:
+            return ReadResult(id_, lifecycle.refreshed(props, figures))
+        # Pulumi prints the frames of what a read raises: these are the fewest.
+        raise refusal.with_traceback(None) from None
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
-        """Nothing was made, so nothing is deleted: no credentials, no network."""
+        """Do nothing: nothing was made. It needs neither credentials nor the network."""
 
-    def _resolve(
-        self, account_id: str | None, credentials: Mapping[str, Any] | None
-    ) -> settings.Settings:
-        sources = settings.of_program(self._config.get, os.environ)
-        return settings.resolve(account_id, credentials, sources)
+    def _checked(self, olds: dict[str, Any], news: dict[str, Any]) -> dict[str, Any]:
+        account_id, given = news.get("account_id"), news.get("credentials")
+        if rpc.contains_unknowns(account_id):
+            return lifecycle.unknown(UNKNOWN, olds)
+        if rpc.contains_unknowns(given):
+            return lifecycle.unknown(settings.resolve_account(account_id, self._sources), olds)
+        arguments = Source("the credentials argument", given or {})
+        resolved = settings.resolve(account_id, [arguments, *self._sources])
+        return lifecycle.checked(resolved.account_id, _figures(resolved), olds)
 
 
 class GivenInvoiceProvider(ResourceProvider):
-    """Gives back the figures that `InvoicePreview.get` fetched. Its name is in stacks' state."""
+    """Returns the figures that `InvoicePreview.get` fetched. Its name is in the state of stacks."""
 
     serialize_as_secret_always = False
 
@@ -108,23 +108,23 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
     """
     The upcoming invoice of an account's AI Gateway, known at preview.
 
-    Amounts are whole minor units (cents, for US dollars) of ``currency``, instants Unix seconds.
-    A figure that moved since the last deployment is an update. ``invoice`` is the same as a model
-    that knows credits, net amounts, text and projections.
+    Amounts are whole minor units (cents, for US dollars) of ``currency``, instants are Unix
+    seconds. A figure that moved since the last deployment is an update. ``invoice`` is the same as
+    a model, which knows net amounts, text for people and projections as well.
 
     API: ``GET /accounts/{account_id}/ai-gateway/billing/invoice-preview``.
     """
 
     account_id: pulumi.Output[str]
-    """The account, 32 hex digits in lower case. Secret where the program marks it so."""
+    """The account, 32 hex digits in lower case. Secret if the program marks it so."""
     invoice_id: pulumi.Output[str]
     """The API's ``id`` of the previewed invoice."""
     amount_due: pulumi.Output[int]
     """What the invoice will ask for, tax included, in minor units."""
     amount_paid: pulumi.Output[int]
-    """What is paid of it, in minor units."""
+    """What has been paid of it, in minor units."""
     amount_remaining: pulumi.Output[int]
-    """What is left to pay of it, in minor units."""
+    """What remains to be paid, in minor units."""
     currency: pulumi.Output[str]
     """ISO 4217 code in lower case."""
     period_start: pulumi.Output[int]
@@ -133,15 +133,22 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
     """End of the billing period, not included, in Unix seconds (UTC)."""
     status: pulumi.Output[str]
     """draft, open, paid, uncollectible, void, or a newer word of the API's."""
-    invoice_lines: pulumi.Output[list[outputs.InvoiceLine]]
+    invoice_lines: pulumi.Output[list[output_types.InvoiceLine]]
     """The line items, in a stable order."""
-    last_update: pulumi.Output[outputs.LastUpdate | None]
+    invoice_lines_complete: pulumi.Output[bool | None]
     """
-    ``amount_due``, ``currency`` and ``period_start`` at the update before; none on the first one.
+    False if the API gave only a part of the lines, otherwise None. It makes no diff by itself.
+    """
+    base_url: pulumi.Output[str | None]
+    """Where the figures came from, if not from Cloudflare. It makes no diff by itself."""
+    last_update: pulumi.Output[output_types.LastUpdate | None]
+    """
+    ``amount_due``, ``currency`` and ``period_start`` at the update before; None on the first one.
 
-    For policies on an increase. It makes no diff by itself, and a refresh does not move it.
+    It is for policies on an increase, makes no diff by itself, and is not moved by a refresh.
     """
 
+    @raises_run_errors
     def __init__(
         self,
         resource_name: str,
@@ -150,71 +157,136 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """
+        Declare the invoice of an account. Raises `SettingsError`.
+
         :param resource_name: The resource's name in the stack.
         :param account_id: 32 hex digits; by default from stack config or environment.
-        :param credentials: By default from stack config or environment. Stored nowhere.
-        :param opts: Pulumi's options. ``provider`` and ``import_`` raise `SettingsError`.
+        :param credentials: By default from stack config or environment. They are stored nowhere.
+        :param opts: Pulumi's options. Those that could not be honoured are refused.
         """
-        _refuse(opts)
-        parts = functions.credentials_parts(credentials)
-        props: dict[str, Any] = dict.fromkeys(_FIGURES)
-        props |= {"account_id": account_id, "last_update": None}
-        if parts:
-            props["credentials"] = pulumi.Output.secret(parts)
-        super().__init__(InvoicePreviewProvider(), resource_name, props, opts)
+        _refuse_ineffective(opts)
+        if opts is not None and opts.id is not None:
+            raise SettingsError("opts.id reads a resource: call InvoicePreview.get instead")
+        inputs: dict[str, Any] = {"account_id": account_id}
+        given = program.arguments(credentials)
+        if given.values:
+            inputs["credentials"] = pulumi.Output.secret(dict(given.values))
+        self._register(InvoicePreviewProvider(), resource_name, inputs, opts)
 
-    @classmethod
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        # Without these a subclass would get a type token of its own, which no policy looks for.
+        super().__init_subclass__(module="cf_invoice", name="InvoicePreview", **kwargs)
+
+    @staticmethod
+    @raises_run_errors
     def get(
-        cls,
         resource_name: str,
         id: pulumi.Input[str],
         credentials: Credentials | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> "InvoicePreview":
         """
-        The upcoming invoice of account *id* (32 hex digits), read and never in the diff.
+        Read the upcoming invoice of account *id* (32 hex digits), in no diff.
 
-        Raises `SettingsError`, `ApiError`, `ConnectionFailed` or `BadAnswer` when *id* and
-        *credentials* are plain.
+        With plain arguments it is read at once: raises `SettingsError`, `ApiError`,
+        `TransportError` or `InvalidResponseError`.
         """
-        _refuse(opts)
-        parts = functions.credentials_parts(credentials)
-        figures: dict[str, Any]
-        account_id: Any
-        if functions.has_output(id, parts):
-            fetched: Any = functions.after(None, id, parts).apply(Invoice.to_outputs)
-            figures = {name: fetched[name] for name in _FIGURES}
-            account_id = pulumi.Output.from_input(id).apply(settings.canonical_account_id)
-        else:
-            figures = functions.start(id, parts).result().to_outputs()
-            account_id = settings.canonical_account_id(str(id))
-        resource = cls.__new__(cls)
-        pulumi.dynamic.Resource.__init__(
-            resource,
-            GivenInvoiceProvider(),
-            resource_name,
-            {"account_id": account_id, **figures},
-            pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(id=account_id)),
-        )
-        return resource
+        _refuse_ineffective(opts)
+        return _ReadInvoicePreview(resource_name, id, program.arguments(credentials), opts)
 
     @property
-    def invoice(self) -> pulumi.Output[Invoice]:
+    def invoice(self) -> "pulumi.Output[Invoice]":
         """The invoice as a model, with everything that follows from its fields."""
-        figures = {name: getattr(self, name) for name in _FIGURES}
-        return pulumi.Output.all(**figures).apply(Invoice.from_outputs)
+        figures = {name: getattr(self, name) for name in FIGURES}
+        # To Pulumi an output that a resource does not have is unknown at preview.
+        complete = _known_or_none(self.invoice_lines_complete)
+        return pulumi.Output.all(**figures, invoice_lines_complete=complete).apply(_invoice)
+
+    def _register(
+        self,
+        provider: ResourceProvider,
+        resource_name: str,
+        properties: dict[str, Any],
+        opts: pulumi.ResourceOptions | None,
+    ) -> None:
+        # Pulumi makes an output only of what is named among the properties.
+        properties = {**dict.fromkeys((*_READ, "last_update")), **properties}
+        super().__init__(provider, resource_name, properties, opts)
 
 
-def _refuse(opts: pulumi.ResourceOptions | None) -> None:
-    if opts is None:
-        return
-    if opts.import_:
-        raise SettingsError(
-            "InvoicePreview cannot be imported, since nothing has to be: remove import_, "
-            "and the next update reads the invoice"
+class _ReadInvoicePreview(InvoicePreview):
+    """
+    What `InvoicePreview.get` returns.
+
+    Pulumi keeps the inputs of a resource that is read in its state, so credentials cannot be among
+    them: the program fetches, and the resource gets the figures.
+    """
+
+    def __init__(
+        self,
+        resource_name: str,
+        account_id: pulumi.Input[str],
+        given: Source,
+        opts: pulumi.ResourceOptions | None,
+    ) -> None:
+        from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
+
+        depends_on = None if opts is None else opts.depends_on
+        figures: Any
+        if depends_on or program.has_output(account_id, given):
+            read = program.ask_output(
+                INVOICE_PREVIEW, account_id, given, depends_on, lifecycle.figures
+            )
+            figures = {name: read.apply(methodcaller("get", name)) for name in _READ}
+            account_id = pulumi.Output.from_input(account_id).apply(
+                raises_run_errors(settings.canonical_account_id)
+            )
+        else:
+            resolved = program.resolve(account_id, given)
+            answer = program.ask(INVOICE_PREVIEW, resolved).result()
+            figures, account_id = lifecycle.figures(answer, resolved), resolved.account_id
+        self._register(
+            GivenInvoiceProvider(),
+            resource_name,
+            {**figures, "account_id": account_id},
+            pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(id=account_id)),
         )
-    if opts.provider or opts.providers:
-        raise SettingsError(
-            "InvoicePreview takes no provider in opts: pass "
-            "credentials=Credentials.from_provider(provider) instead"
-        )
+
+
+def _figures(resolved: Settings) -> dict[str, Any]:
+    from pulumi_cf_invoice.billing import cache
+    from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
+
+    return lifecycle.figures(cache.of_this_process().get(INVOICE_PREVIEW, resolved), resolved)
+
+
+async def _known_or_none(output: pulumi.Output[Any]) -> Any:
+    return await output.future() if await output.is_known() else None
+
+
+@raises_run_errors
+def _invoice(figures: dict[str, Any]) -> "Invoice":
+    from pulumi_cf_invoice.billing.invoice import Invoice
+
+    return Invoice.from_outputs({n: value for n, value in figures.items() if value is not None})
+
+
+_INEFFECTIVE = {
+    "import_": "nothing has to be imported: leave it out, and the next update reads the invoice",
+    "provider": "pass credentials=Credentials.from_provider(provider) instead",
+    "providers": "pass credentials=Credentials.from_provider(provider) instead",
+    "version": "no provider plugin is called",
+    "plugin_download_url": "no provider plugin is called",
+    "ignore_changes": "the figures are read after Pulumi applies it: use InvoicePreview.get "
+    "where a figure that moves must not be a change",
+    "replace_on_changes": "nothing is made that could be replaced",
+    "custom_timeouts": "limit the time of a read with "
+    "`pulumi config set cf-invoice:timeout SECONDS`",
+}
+"""The options that Pulumi or the figures would pass over in silence, and what to do instead."""
+
+
+def _refuse_ineffective(opts: pulumi.ResourceOptions | None) -> None:
+    for name, advice in _INEFFECTIVE.items():
+        if getattr(opts, name, None):
+            raise SettingsError(f"InvoicePreview cannot honour opts.{name}: {advice}")

@@ -1,7 +1,8 @@
 """
-The Pulumi package schema of the plugin, made from the models: what SDKs are generated from.
+The Pulumi package schema of the plugin, from which SDKs are generated.
 
-Each property has its description and unit from the model, and the field of the API that it is.
+It is made from the models, which describe each property and its unit, and from the reads, each of
+which is a function.
 """
 
 import re
@@ -10,18 +11,22 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from pulumi_cf_invoice import settings, stack_outputs
-from pulumi_cf_invoice.invoice import Invoice
-from pulumi_cf_invoice.properties import LAST_UPDATE, PLUGIN_FUNCTION, PLUGIN_TYPE, camel_case
+from pulumi_cf_invoice.billing import settings
+from pulumi_cf_invoice.billing.invoice import AMOUNTS, FIGURES, Invoice
+from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW, READS, Model, Read
+from pulumi_cf_invoice.state import LAST_UPDATE, PLUGIN_TYPE, camel_case
 
 Spec = dict[str, Any]
 
-_TYPES = "cf-invoice:index:"
-_API = "GET /accounts/{account_id}/ai-gateway/billing/invoice-preview"
+_INDEX = "cf-invoice:index:"
 _ACCOUNT_ID: Spec = {
     "type": "string",
     "description": "The account, 32 hex digits in lower case. API: `account_id` of the path.",
 }
+FUNCTIONS: dict[str, Read[Model]] = {
+    f"{_INDEX}{camel_case(f'get_{read.name}'.replace('-', '_'))}": read for read in READS
+}
+"""The plugin's functions by token: ``cf-invoice:index:getInvoicePreview``."""
 _PROVIDER = {
     "accountId": (
         "The account of resources and functions that name none, 32 hex digits.",
@@ -46,11 +51,11 @@ _PROVIDER = {
         "none, it is the client's",
     ),
 }
-"""For each of `settings.SETTINGS` what it is, and what of the API."""
+"""For each of `settings.SETTINGS`, what it is and what part of the API."""
 
 
 def package() -> Spec:
-    """The schema, in the form of Pulumi's package specification."""
+    """Return the schema, in the form of Pulumi's package specification."""
     told = metadata("pulumi-cf-invoice")
     models = _models()
     invoice = models.pop("Invoice")
@@ -79,44 +84,54 @@ def package() -> Spec:
             "inputProperties": variables,
         },
         "types": {
-            f"{_TYPES}{name}": spec for name, spec in {**models, **_last_update(invoice)}.items()
+            f"{_INDEX}{name}": spec for name, spec in {**models, **_last_update(invoice)}.items()
         },
         "resources": {PLUGIN_TYPE: _resource(invoice)},
-        "functions": {PLUGIN_FUNCTION: _function(invoice)},
+        "functions": {token: _function(read, invoice) for token, read in FUNCTIONS.items()},
     }
 
 
 def _resource(invoice: Spec) -> Spec:
     last_update = {
-        "$ref": f"#/types/{_TYPES}LastUpdate",
+        "$ref": f"#/types/{_INDEX}LastUpdate",
         "description": "The invoice at the update before; none on the first one. For policies on "
         "an increase: it makes no diff by itself, and a refresh does not move it. API: none, it is "
         "what the stack knew.",
     }
+    base_url = {
+        "type": "string",
+        "description": "Where the figures came from, if not from Cloudflare; it makes no diff by "
+        "itself. API: none, it is the provider's `baseUrl`.",
+    }
     return {
         "description": "The upcoming invoice of an account's AI Gateway, known at preview. A "
         "figure that moved since the last deployment is an update. Amounts are whole minor units "
-        f"(cents, for US dollars) of `currency`.\n\nAPI: `{_API}`.",
+        f"(cents, for US dollars) of `currency`.\n\nAPI: `{_request(INVOICE_PREVIEW)}`.",
         "inputProperties": {"accountId": {**_account_argument(), "willReplaceOnChanges": True}},
         "properties": {
             "accountId": _ACCOUNT_ID,
             **invoice["properties"],
+            "baseUrl": base_url,
             "lastUpdate": last_update,
         },
         "required": ["accountId", *invoice["required"]],
     }
 
 
-def _function(invoice: Spec) -> Spec:
-    derived = {camel_case(name): _derived(name) for name in stack_outputs.names()}
+def _function(read: Read[Model], invoice: Spec) -> Spec:
+    derived = {camel_case(name): _derived(name) for name in FIGURES}
     outputs = {"accountId": _ACCOUNT_ID, **derived, **invoice["properties"]}
     return {
-        "description": "The upcoming invoice of an account's AI Gateway, in no diff and no state, "
-        "with what follows from it: net of credits, in major units, and in words.\n\n"
-        f"API: `{_API}`.",
+        "description": f"The {read.noun} of an account's AI Gateway, in no diff and no state, "
+        "with what follows from it: net of credits, in major units, and as text for people.\n\n"
+        f"API: `{_request(read)}`.",
         "inputs": {"type": "object", "properties": {"accountId": _account_argument()}},
         "outputs": {"type": "object", "properties": outputs, "required": list(outputs)},
     }
+
+
+def _request(read: Read[Model]) -> str:
+    return f"GET {read.path('{account_id}')}"
 
 
 def _last_update(invoice: Spec) -> dict[str, Spec]:
@@ -124,8 +139,8 @@ def _last_update(invoice: Spec) -> dict[str, Spec]:
     return {
         "LastUpdate": {
             "type": "object",
-            "description": "The invoice at the update before: what an increase is measured "
-            "against.",
+            "description": "The invoice at the update before, against which an increase is "
+            "measured.",
             "properties": {name: invoice["properties"][name] for name in names},
             "required": names,
         }
@@ -152,20 +167,22 @@ def _setting(name: str) -> Spec:
 
 def _derived(name: str) -> Spec:
     of, _, form = name.rpartition("_")
-    if of in stack_outputs.AMOUNTS and form == "decimal":
+    if of in AMOUNTS and form == "decimal":
         description = f"`{camel_case(of)}` in major units of `currency`, an exact decimal."
-    elif of in stack_outputs.AMOUNTS and form == "text":
-        description = f"`{camel_case(of)}` in words for people."
+    elif of in AMOUNTS and form == "text":
+        description = f"`{camel_case(of)}` as text for people."
     else:
         description = " ".join((getattr(Invoice, name).__doc__ or "").split())
     return {
-        "type": "integer" if name in stack_outputs.AMOUNTS else "string",
+        "type": "integer" if name in AMOUNTS else "string",
         "description": f"{_renamed(description)} API: none, it follows from `result`.",
     }
 
 
 def _models() -> dict[str, Spec]:
-    """The invoice's models as object types, by name, each field with its place in the API."""
+    """
+    Return the invoice's models as object types, by name, each field with its place in the API.
+    """
     invoice = TypeAdapter(Invoice).json_schema(mode="serialization")
     definitions = invoice["$defs"]
     found: dict[str, Spec] = {}
@@ -192,7 +209,7 @@ def _models() -> dict[str, Spec]:
         if "$ref" in spec:
             name = spec["$ref"].rpartition("/")[2]
             add(name, definitions[name], place)
-            return {"$ref": f"#/types/{_TYPES}{name}"}
+            return {"$ref": f"#/types/{_INDEX}{name}"}
         if spec.get("type") == "array":
             return {"type": "array", "items": of_type(spec["items"], f"{place}[]")}
         # A field that may be none is absent then, which Pulumi spells as not required.
@@ -204,5 +221,5 @@ def _models() -> dict[str, Spec]:
 
 
 def _renamed(description: str) -> str:
-    """*description* with the plugin's names for the model's."""
+    """Return *description* with the plugin's names instead of the model's."""
     return re.sub("`([a-z_]+)`", lambda match: f"`{camel_case(match[1])}`", description)

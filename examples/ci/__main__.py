@@ -1,4 +1,4 @@
-"""The upcoming invoice as stack outputs, which a report in CI reads."""
+"""Export the upcoming invoice as stack outputs for the report in CI."""
 
 from pulumi_cf_invoice import InvoicePreview, export_invoice
 

@@ -1,4 +1,4 @@
-"""Puts a report on the pull or merge request of this job, or updates the one that is there."""
+"""Post a report on this job's pull or merge request, or update the one already there."""
 
 import os
 import sys
@@ -14,7 +14,13 @@ from pulumi_cf_invoice.report.markdown import MARKER
 
 @dataclass
 class Forge:
-    """Where comments are listed and made, and how one is changed, in the forge's own terms."""
+    """
+    The comments of one pull or merge request, in the forge's own terms.
+
+    ``comments`` is the address at which they are listed and created, ``comment`` the one to which
+    the ID of a single comment is appended, and ``change`` the HTTP method that updates it.
+    ``author`` is the field that holds a comment's author, and ``me`` the ID of this job's user.
+    """
 
     http: httpx.Client
     comments: str
@@ -24,7 +30,7 @@ class Forge:
     me: Any
 
     def put(self, body: str) -> None:
-        """Change our comment, or make it."""
+        """Update our comment, or create it if there is none yet."""
         ours = next((c for c in self._all() if self._is_ours(c)), None)
         if ours is None:
             self._ask("POST", self.comments, json={"body": body})
@@ -32,7 +38,7 @@ class Forge:
             self._ask(self.change, f"{self.comment}/{ours['id']}", json={"body": body})
 
     def _is_ours(self, comment: dict[str, Any]) -> bool:
-        # Anybody can begin a comment with the marker, so the author counts too.
+        # Anyone can start a comment with the marker, so the author has to match too.
         author = (comment.get(self.author) or {}).get("id")
         return author == self.me and (comment.get("body") or "").startswith(MARKER)
 
@@ -51,16 +57,16 @@ class Forge:
 
 
 def github() -> Forge:
-    """In GitHub Actions, with the job's own token."""
+    """Return GitHub's comments, authenticated with the job's own token."""
     api = f"{os.environ['GITHUB_API_URL']}/repos/{os.environ['GITHUB_REPOSITORY']}/issues"
     http = httpx.Client(headers={"Authorization": f"Bearer {os.environ['GH_TOKEN']}"}, timeout=30)
-    # The ID of github-actions[bot], whom the job's token speaks for, is the same everywhere.
+    # The job's token acts as github-actions[bot], whose ID is the same everywhere.
     comments = f"{api}/{os.environ['PULL_REQUEST']}/comments"
     return Forge(http, comments, f"{api}/comments", "PATCH", "user", 41898282)
 
 
 def gitlab() -> Forge:
-    """In GitLab CI, with a project access token."""
+    """Return GitLab's comments, authenticated with a project access token."""
     api = os.environ["CI_API_V4_URL"]
     http = httpx.Client(headers={"PRIVATE-TOKEN": os.environ["COMMENT_TOKEN"]}, timeout=30)
     request = os.environ["CI_MERGE_REQUEST_IID"]

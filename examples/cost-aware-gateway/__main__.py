@@ -1,20 +1,20 @@
-"""An AI Gateway whose limits tighten by steps as the upcoming invoice nears a budget."""
+"""An AI Gateway whose limits tighten in steps as the upcoming invoice approaches a budget."""
 
 import pulumi
 import pulumi_cloudflare as cloudflare
 
 from pulumi_cf_invoice import InvoicePreview
 
-# From which share of the budget on, in percent: requests per minute, and dollars per day.
+# The percentage of the budget at which a step starts, requests per minute, and dollars per day.
 STEPS = [(100, 10, 1), (90, 100, 5), (75, 300, 20), (0, 1000, 50)]
 DAY = 24 * 60 * 60
 
-budget = pulumi.Config().require_int("budget")  # in cents, as the invoice's amounts are
+budget = pulumi.Config().require_int("budget")  # in cents, like the invoice's amounts
 upcoming = InvoicePreview("upcoming")
 
 
 def step(amount_due: int) -> tuple[int, int, int]:
-    """The step for an amount due, in cents; the last one where credits exceed usage."""
+    """Return the step for an amount due in cents, or the last one if credits exceed usage."""
     return next((s for s in STEPS if amount_due * 100 >= budget * s[0]), STEPS[-1])
 
 

@@ -1,4 +1,4 @@
-"""The upcoming invoice in a stack that must pass `pulumi preview --expect-no-changes`."""
+"""Read the upcoming invoice in a stack that must pass `pulumi preview --expect-no-changes`."""
 
 import pulumi
 

@@ -1,6 +1,6 @@
 """
-The invoice as people and CI read it (extra ``report``).
+The invoice as people and CI read it (extra ``report``). It needs no Pulumi.
 
-``source`` reads an invoice from what Pulumi or the API wrote, ``verdict`` judges it, and ``text``,
-``markdown``, ``html`` and ``data`` render the one result.
+`input` reads an invoice from what Pulumi or the API wrote, `report` makes the one result, and
+`text`, `markdown`, `html` and `json_report` render it.
 """

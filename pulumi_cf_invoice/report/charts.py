@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
-from pulumi_cf_invoice import money
-from pulumi_cf_invoice.report.verdict import Report
+from pulumi_cf_invoice.billing import money
+from pulumi_cf_invoice.report.report import Report
 
 WIDTH, HEIGHT = 480, 170
 _LEFT, _RIGHT, _TOP, _BOTTOM = 8, 472, 8, 162
@@ -14,7 +14,7 @@ _BARS = 8
 
 @dataclass(frozen=True)
 class SpendChart:
-    """Spend over the period: to now, projected to the end, and the budget. Lengths in SVG units."""
+    """Spend over the period, so far and projected, and the budget. Lengths are in SVG units."""
 
     description: str
     now_x: float
@@ -31,7 +31,7 @@ class SpendChart:
 
 @dataclass(frozen=True)
 class Bar:
-    """One line's share of the largest one, in percent of the width."""
+    """A line, and its share of the largest one in percent of the width."""
 
     name: str
     text: str
@@ -39,7 +39,7 @@ class Bar:
 
 
 def spend(report: Report) -> SpendChart | None:
-    """The chart of the amount due; none for a period without length."""
+    """Return the chart of the amount due; None for a period without length."""
     invoice = report.invoice
     length = invoice.period_end - invoice.period_start
     if length <= 0:
@@ -72,7 +72,7 @@ def spend(report: Report) -> SpendChart | None:
 
 
 def bars(report: Report) -> list[Bar]:
-    """The largest lines, net of credits, each against the largest."""
+    """Return the largest lines, net of credits, each as a share of the largest."""
     lines = report.invoice.largest_lines[:_BARS]
     largest = max((abs(line.net) for line in lines), default=0) or 1
     return [
@@ -83,9 +83,9 @@ def bars(report: Report) -> list[Bar]:
 def _budget(report: Report) -> int | None:
     return next(
         (
-            judgement.limit.amount
-            for judgement in report.judgements
-            if not judgement.of_line and judgement.limit.currency == report.invoice.currency
+            finding.limit.amount
+            for finding in report.findings
+            if not finding.of_line and finding.limit.currency == report.invoice.currency
         ),
         None,
     )

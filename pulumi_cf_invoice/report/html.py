@@ -1,20 +1,22 @@
-"""The report as one self-contained HTML file: no network, light and dark, for phones and print."""
+"""The report as one self-contained HTML file, light and dark, for phones and for print."""
 
 from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.report import charts
-from pulumi_cf_invoice.report.verdict import Report
-from pulumi_cf_invoice.report.words import one_line
+from pulumi_cf_invoice.report.report import Report
 
 LINES = 200
 _VERDICTS = {"over": "Over budget", "within": "Within budget", "none": "Upcoming invoice"}
 
 
 def render(report: Report) -> str:
-    """The report as an HTML document; of very many lines it shows the 200 largest and says so."""
+    """
+    Return the report as an HTML document, which says so if it shows only the 200 largest lines.
+    """
     lines = report.invoice.largest_lines
     comparison = report.comparison
     changes = [] if comparison is None else list(comparison.changes)
@@ -31,7 +33,7 @@ def render(report: Report) -> str:
         changes=changes[:LINES],
         changes_left_out=max(0, len(changes) - LINES),
         comparable=comparison is not None and comparison.problem is None,
-        over=[judgement for judgement in report.judgements if judgement.excess][:LINES],
+        over=[finding for finding in report.findings if finding.excess][:LINES],
     )
 
 

@@ -2,19 +2,21 @@
 
 from collections.abc import Iterable
 
-from pulumi_cf_invoice.report.verdict import Report
-from pulumi_cf_invoice.report.words import one_line
+from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.report.report import Report
 
 MARKER = "<!-- pulumi-cf-invoice report -->"
-"""The first line, hidden to readers: by it a workflow finds the comment to update."""
+"""The first line, which readers do not see: by it a workflow finds the comment to update."""
 LARGEST = 65_536
-"""The characters of a comment on GitHub; also within a job summary's 1 MiB, in any script."""
+"""
+The most characters in a comment on GitHub; in any script it is less than a job summary's 1 MiB.
+"""
 _ROWS = 100
 _SIGNS = {"over": "🔴", "within": "🟢", "none": "⚪"}
 
 
 def render(report: Report) -> str:
-    """The report as Markdown of at most 65,536 characters, which says what it left out."""
+    """Return the report as Markdown of at most 65,536 characters, which says what is left out."""
     rows = _ROWS
     text = _render(report, rows)
     while len(text) > LARGEST:
@@ -25,10 +27,10 @@ def render(report: Report) -> str:
 
 def escape(text: str) -> str:
     """
-    Words that others wrote, as Markdown that shows them and does nothing else.
+    Return *text* that others wrote as Markdown that shows it and does nothing else.
 
-    Inside ``code`` nobody is mentioned and nothing linked, and as a numeric reference no character
-    can end a table cell, a code span or the tag itself.
+    Inside ``code`` nobody is mentioned and nothing is linked, and as a numeric reference no
+    character can end a table cell, a code span or the tag itself.
     """
     safe = "".join(
         character if character.isalnum() or character in " -" else f"&#{ord(character)};"
@@ -52,17 +54,17 @@ def _render(report: Report, rows: int) -> str:
 
 
 def _headline(report: Report) -> str:
-    first = next((j for j in report.judgements if j.excess), None)
+    first = next((finding for finding in report.findings if finding.excess), None)
     if first is None or not first.of_line:
         return report.headline
     return report.headline.replace(first.subject, escape(first.subject), 1)
 
 
 def _over(report: Report, rows: int) -> list[str]:
-    lines = [j for j in report.judgements if j.excess and j.of_line]
+    lines = [finding for finding in report.findings if finding.excess and finding.of_line]
     if not lines:
         return []
-    told = [f"- {escape(judgement.subject)}: {judgement.text}" for judgement in lines[:rows]]
+    told = [f"- {escape(finding.subject)}: {finding.text}" for finding in lines[:rows]]
     return ["**Lines over their budget**", "\n".join([*told, *_rest(len(lines), rows, "- ")])]
 
 

@@ -1,4 +1,4 @@
-"""The report for a terminal: tables by Rich, in colour where the terminal has some."""
+"""The report for a terminal: tables by Rich, in colour if the terminal has any."""
 
 import io
 from typing import IO
@@ -7,8 +7,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pulumi_cf_invoice.report.verdict import Report
-from pulumi_cf_invoice.report.words import one_line
+from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.report.report import Report
 
 LINES = 50
 _WIDTH = 100
@@ -16,7 +16,9 @@ _COLOURS = {"over": "bold red", "within": "bold green", "none": "bold"}
 
 
 def render(report: Report, lines: int = LINES) -> str:
-    """The report as plain text, 100 columns wide, with as many *lines* in each table."""
+    """
+    Return the report as plain text, 100 columns wide, with at most *lines* lines in each table.
+    """
     buffer = io.StringIO()
     console = Console(file=buffer, width=_WIDTH, highlight=False, emoji=False)
     console.print(Group(*_parts(report, lines)))
@@ -24,7 +26,7 @@ def render(report: Report, lines: int = LINES) -> str:
 
 
 def write(report: Report, file: IO[str], lines: int = LINES) -> None:
-    """Write the report to *file*; on a terminal as wide as that, and in its colours."""
+    """Write the report to *file*; on a terminal in its width and colours."""
     if file.isatty():
         Console(file=file, highlight=False, emoji=False).print(Group(*_parts(report, lines)))
     else:
@@ -63,14 +65,14 @@ def _figures(report: Report) -> Table:
 
 
 def _over(report: Report) -> Table | None:
-    excesses = [judgement for judgement in report.judgements if judgement.excess]
-    if not excesses:
+    over = [finding for finding in report.findings if finding.excess]
+    if not over:
         return None
     table = _table("Over budget")
     table.add_column()
     table.add_column(overflow="fold")
-    for judgement in excesses[:LINES]:
-        table.add_row(Text(one_line(judgement.subject)), Text(judgement.text))
+    for finding in over[:LINES]:
+        table.add_row(Text(one_line(finding.subject)), Text(finding.text))
     return table
 
 

@@ -1,11 +1,12 @@
 """
 A local stand-in for Cloudflare's AI Gateway billing API, for demos, tests and CI.
 
-It answers on loopback with made-up invoices (`SCENARIOS`) or with whatever can go wrong (`FAULTS`).
+It answers on loopback, with made-up invoices (`SCENARIOS`) or with what can go wrong (`FAULTS`).
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from pulumi_cf_invoice._lazy import lazy_names
 
 if TYPE_CHECKING:
     from pulumi_cf_invoice.sandbox.faults import FAULTS
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
 
 __all__ = ["FAULTS", "SCENARIOS", "Sandbox"]
 
-# Imported when asked for, so that the command can say that the extra is missing.
-_MODULE_OF = {"FAULTS": "faults", "SCENARIOS": "scenarios", "Sandbox": "server"}
+# Imported when they are asked for, so that the command can say that the extra is missing.
+_import_name = lazy_names(
+    __name__, {"faults": ["FAULTS"], "scenarios": ["SCENARIOS"], "server": ["Sandbox"]}
+)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    return _import_name(name)

@@ -20,7 +20,7 @@ while it runs, another program can move the figure or break the API:
 
 
 def main(arguments: Sequence[str] | None = None, program: str | None = None) -> int:
-    """Run the command, called *program* in its help; returns its exit code."""
+    """Run the command, called *program* in its help, and return its exit code."""
     try:
         from pulumi_cf_invoice.sandbox import FAULTS, SCENARIOS, Sandbox
     except ModuleNotFoundError as error:
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None, program: str | None = None) -> 
             file=sys.stderr,
         )
         return 2
-    # A signal can come before uvicorn listens to it, and uvicorn raises those that it heard again.
+    # A signal can come before uvicorn handles it, and uvicorn raises again those that it handled.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: server.stop())
     print(f"export CLOUDFLARE_BASE_URL={server.base_url}")
@@ -69,7 +69,7 @@ def _parser(
         default="usual",
         choices=scenarios,
         metavar="NAME",
-        help="what it answers (default: usual)",
+        help="what it answers with (default: usual)",
     )
     parser.add_argument("--fault", choices=faults, metavar="NAME", help="what goes wrong")
     parser.add_argument("--port", type=_port, default=8787, help="0 for a free one (default: 8787)")
@@ -81,7 +81,7 @@ def _parser(
 def _port(text: str) -> int:
     port = int(text)
     if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f"{text} is no port: 0 to 65535")
+        raise argparse.ArgumentTypeError(f"{text} is not a port: 0 to 65535")
     return port
 
 

@@ -1,7 +1,7 @@
 """
-What can go wrong with the billing API, each fault as one answer.
+What can go wrong with the billing API, as faults that the sandbox can be set to.
 
-A fault either makes an HTTP response, or (``wire``) takes over the connection with its own bytes.
+A fault either makes an HTTP response, or takes over the connection with its own bytes (``wire``).
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _SECONDS_OF_SLOWNESS = 60
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that can go wrong: an HTTP response, or bytes on the wire."""
+    """One thing that can go wrong, as an HTTP response or as bytes on the wire."""
 
     description: str
     respond: Respond | None = None
@@ -35,7 +35,7 @@ class Fault:
 
 
 def refusal(status: int, code: int, message: str, **headers: str) -> Response:
-    """An error in Cloudflare's envelope."""
+    """Return an error in Cloudflare's envelope."""
     body = {
         "success": False,
         "errors": [{"code": code, "message": message}],

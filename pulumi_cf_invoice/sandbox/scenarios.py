@@ -1,9 +1,11 @@
-"""The invoices that the sandbox can answer with, as the API's ``result``."""
+"""The made-up accounts that the sandbox answers for, with the ``result`` of each read."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
+
+from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 
 Result = dict[str, Any]
 
@@ -17,7 +19,7 @@ class Month:
 
     @classmethod
     def of(cls, now: datetime) -> "Month":
-        """The month that *now* is in."""
+        """Return the month that *now* is in."""
         first = now.astimezone(timezone.utc).replace(
             day=1, hour=0, minute=0, second=0, microsecond=0
         )
@@ -30,13 +32,17 @@ class Scenario:
     """
     A made-up account.
 
-    ``build`` makes its invoice for a month and the how-manieth call this is, from 0.
-    ``in_contract`` tells whether the answer keeps to the contract as published today.
+    ``build`` makes its invoice for a month, given the number of earlier calls. ``in_contract`` is
+    whether the answer keeps to the contract as it is published today.
     """
 
     description: str
     build: Callable[[Month, int], Result]
     in_contract: bool = True
+
+    def result(self, read: str, month: Month, call: int) -> Result:
+        """Return the ``result`` of the read of that name."""
+        return {INVOICE_PREVIEW.name: self.build}[read](month, call)
 
 
 def _line(

@@ -1,4 +1,4 @@
-"""The sandbox's server: the API's one path, its state, and a handle to run it in a thread."""
+"""The sandbox's server: the API's reads, what they answer with, and a thread to run it in."""
 
 import asyncio
 import json
@@ -6,6 +6,7 @@ import re
 import socket
 import ssl
 import threading
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timezone
 from typing import Any
 
@@ -16,25 +17,26 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW, READS
 from pulumi_cf_invoice.sandbox.faults import FAULTS, RAY_ID, refusal
 from pulumi_cf_invoice.sandbox.scenarios import SCENARIOS, Month, Result
 
 TOKEN = "sandbox-token"
 EMAIL, KEY = "sandbox@example.com", "sandbox-key"
-PATH = "/client/v4/accounts/{account_id}/ai-gateway/billing/invoice-preview"
+_PREFIX = "/client/v4"
 
 
 class Sandbox:
     """
     A running sandbox; use it as a context manager.
 
-    ``base_url`` is what programs are pointed at. Everything about the answers can be set while it
-    runs: ``scenario``, ``fault``, ``accounts`` (account ID to the name of its own scenario),
-    ``amount_due`` (moves the figure, in minor units), ``fail_times`` (a fault for that many
-    requests only) and ``shuffle`` (lines in another order each time). ``requests`` are the account
-    IDs that were asked for, in order. ``now`` fixes the clock that decides the month.
+    ``base_url`` is what programs are pointed at. The answers can be changed while it runs:
+    ``scenario``, ``fault``, ``accounts`` (account IDs with scenarios of their own), ``amount_due``
+    (moves the figure, in minor units), ``fail_times`` (limits a fault to that many requests) and
+    ``shuffle`` (puts the lines into another order each time). ``requests`` are the account IDs that
+    were asked for, in order. ``now`` fixes the clock that decides the month.
 
-    Takes the API token ``sandbox-token``, or the e-mail ``sandbox@example.com`` with the key
+    It takes the API token ``sandbox-token``, or the e-mail ``sandbox@example.com`` with the key
     ``sandbox-key``.
     """
 
@@ -57,12 +59,12 @@ class Sandbox:
         self.fault = fault
         self._socket = socket.create_server(("127.0.0.1", port))
         scheme = "https" if tls else "http"
-        self.base_url = f"{scheme}://127.0.0.1:{self._socket.getsockname()[1]}/client/v4"
+        self.base_url = f"{scheme}://127.0.0.1:{self._socket.getsockname()[1]}{_PREFIX}"
         self._server = uvicorn.Server(_config(self, tls))
 
     @property
     def scenario(self) -> str:
-        """The scenario of accounts without one of their own. Raises ValueError when unknown."""
+        """The scenario of accounts without one of their own. Raises ValueError if it is unknown."""
         return self._scenario
 
     @scenario.setter
@@ -72,7 +74,7 @@ class Sandbox:
 
     @property
     def fault(self) -> str | None:
-        """What goes wrong now, if anything. Raises ValueError when unknown."""
+        """What goes wrong now, if anything. Raises ValueError if it is unknown."""
         return self._fault
 
     @fault.setter
@@ -86,7 +88,7 @@ class Sandbox:
         self._server.run([self._socket])
 
     def stop(self) -> None:
-        """Make `serve` return, also when it has not begun yet."""
+        """Make `serve` return, even if it has not begun yet."""
         self._server.should_exit = self._server.force_exit = True
 
     def __enter__(self) -> "Sandbox":
@@ -100,19 +102,19 @@ class Sandbox:
         self._socket.close()
 
     def take_fault(self) -> str | None:
-        """The fault that the next request meets; counts it."""
+        """Return the fault that the next request meets, and count it."""
         if self.fault is None or self.fail_times == 0:
             return None
         if self.fail_times is not None:
             self.fail_times -= 1
         return self.fault
 
-    def answer(self, account_id: str) -> dict[str, Any]:
-        """A healthy answer for *account_id*, in the API's envelope."""
+    def answer(self, account_id: str, read: str = INVOICE_PREVIEW.name) -> dict[str, Any]:
+        """Return a healthy answer to *read* of *account_id*, in the API's envelope."""
         scenario = SCENARIOS[self.accounts.get(account_id, self.scenario)]
         now = self._now or datetime.now(timezone.utc)
         call = max(self.requests.count(account_id) - 1, 0)
-        result: Result = scenario.build(Month.of(now), call)
+        result: Result = scenario.result(read, Month.of(now), call)
         if self.amount_due is not None:
             result |= {"amount_due": self.amount_due, "amount_remaining": self.amount_due}
         if self.shuffle:
@@ -123,7 +125,7 @@ class Sandbox:
         return {"success": True, "errors": [], "messages": [], "result": result}
 
     def state(self) -> dict[str, Any]:
-        """What the control path shows."""
+        """Return what the control path shows."""
         return {
             "scenario": self.scenario,
             "fault": self.fault,
@@ -159,10 +161,10 @@ def _config(sandbox: Sandbox, tls: ssl.SSLContext | None) -> uvicorn.Config:
 
 def _protocol(sandbox: Sandbox) -> type[asyncio.Protocol]:
     class Protocol(H11Protocol):
-        """HTTP as it should be, unless the fault of the moment is one of the wire."""
+        """HTTP as it should be, unless the fault takes over the connection."""
 
         def shutdown(self) -> None:
-            # At once: some faults would keep a connection for good.
+            # At once: some faults would keep a connection open for good.
             self.transport.abort()
 
         def data_received(self, data: bytes) -> None:
@@ -179,10 +181,12 @@ def _protocol(sandbox: Sandbox) -> type[asyncio.Protocol]:
 
 
 def _app(sandbox: Sandbox) -> Starlette:
-    async def invoice_preview(request: Request) -> Response:
-        account_id = request.path_params["account_id"]
-        sandbox.requests.append(account_id)
-        return _respond(sandbox, request, account_id)
+    def answering(read: str) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            sandbox.requests.append(request.path_params["account_id"])
+            return _respond(sandbox, request, read)
+
+        return answer
 
     async def control(request: Request) -> Response:
         if request.method == "GET":
@@ -199,20 +203,24 @@ def _app(sandbox: Sandbox) -> Starlette:
     async def not_allowed(request: Request, error: Exception) -> Response:
         return refusal(405, 10405, f"Method {request.method} is not allowed here")
 
-    routes = [Route(PATH, invoice_preview), Route("/sandbox", control, methods=["GET", "PUT"])]
+    routes = [
+        *(Route(f"{_PREFIX}{read.path('{account_id}')}", answering(read.name)) for read in READS),
+        Route("/sandbox", control, methods=["GET", "PUT"]),
+    ]
     return Starlette(routes=routes, exception_handlers={404: not_found, 405: not_allowed})
 
 
-def _respond(sandbox: Sandbox, request: Request, account_id: str) -> Response:
+def _respond(sandbox: Sandbox, request: Request, read: str) -> Response:
+    account_id = request.path_params["account_id"]
     fault = sandbox.take_fault()
     respond = FAULTS[fault].respond if fault else None
     if respond is not None:
-        return respond(request, sandbox.answer(account_id))
+        return respond(request, sandbox.answer(account_id, read))
     if not re.fullmatch("[0-9a-fA-F]{32}", account_id):
         return refusal(400, 7003, f"Could not route to {request.url.path}")
     if not _is_authentic(request):
         return refusal(403, 10000, "Authentication error")
-    return Response(json.dumps(sandbox.answer(account_id)), media_type="application/json")
+    return Response(json.dumps(sandbox.answer(account_id, read)), media_type="application/json")
 
 
 def _is_authentic(request: Request) -> bool:

@@ -21,7 +21,7 @@ def browser() -> Iterator[Browser]:
         found = executable(playwright)
         if found is None:
             pytest.fail(_NONE, pytrace=False)
-        # Chromium refuses to run as root, as in a container, unless its own sandbox is off.
+        # Chromium refuses to run as root, as in most containers, unless its own sandbox is off.
         launched = playwright.chromium.launch(
             executable_path=found, chromium_sandbox=os.geteuid() != 0
         )
@@ -30,7 +30,7 @@ def browser() -> Iterator[Browser]:
 
 
 def executable(playwright: Playwright) -> str | None:
-    """A browser on PATH, else Playwright's own, else the distribution's."""
+    """Return a browser on PATH, else Playwright's own, else the distribution's, else None."""
     own = playwright.chromium.executable_path
     return _on_path() or (own if Path(own).exists() else None) or _installed()
 
@@ -40,7 +40,7 @@ def _on_path() -> str | None:
 
 
 def _installed() -> str | None:
-    # Only where a test run may install: as root, as CI is, with Debian's package manager.
+    # Install it only where a test run may: as root, as in CI, with Debian's package manager.
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         return None
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}

@@ -1,4 +1,3 @@
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -6,14 +5,15 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
-from pulumi_cf_invoice import Invoice, money
+from pulumi_cf_invoice import Invoice
+from pulumi_cf_invoice.limits import parse_amount
 from pulumi_cf_invoice.report import html
-from pulumi_cf_invoice.report.verdict import Budgets, judge
+from pulumi_cf_invoice.report.report import budget_rules, make_report
 from pulumi_cf_invoice.sandbox import SCENARIOS
 from pulumi_cf_invoice.sandbox.scenarios import Month
+from tests.factories import ACCOUNT, NOW
 
-NOW = datetime(2026, 9, 15, 12, tzinfo=timezone.utc)
-# One worker: on a new machine the browser is installed first, which two cannot do at a time.
+# One worker: on a new machine the browser is installed first, which two cannot do at once.
 pytestmark = pytest.mark.xdist_group("browser")
 PHONE, DESK = {"width": 360, "height": 740}, {"width": 1100, "height": 800}
 
@@ -22,11 +22,11 @@ def write(directory: Path, scenario: str = "usual", budget: str = "150 USD", **m
     def invoice(of: str) -> Invoice:
         return Invoice.from_api({**SCENARIOS[of].build(Month.of(NOW), 0), **more})
 
-    report = judge(
+    report = make_report(
         invoice(scenario),
-        account_id="023e105f4ecef8ad9ca31a8372d0c353",
+        account_id=ACCOUNT,
         at=NOW,
-        budgets=Budgets(money.parse(budget), lines={"*": money.parse("100 USD")}),
+        rules=budget_rules(parse_amount(budget), lines={"*": parse_amount("100 USD")}),
         baseline=invoice("moving"),
     )
     file = directory / "report.html"
@@ -46,7 +46,7 @@ def view(browser: Browser, address: str, scheme: Any = "light", size: Any = DESK
 def test_it_is_accessible(
     browser: Browser, tmp_path: Path, scheme: str, size: Any, budget: str
 ) -> None:
-    """By the rules of axe-core, contrast, headings and table semantics among them."""
+    """Check the rules of axe-core, including contrast, headings and table semantics."""
     page = view(browser, write(tmp_path, budget=budget), scheme, size)
     found = Axe().run(page)
     assert found.violations_count == 0, found.generate_report()

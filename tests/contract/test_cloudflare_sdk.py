@@ -6,8 +6,7 @@ import cloudflare
 import pytest
 
 from pulumi_cf_invoice.sandbox import SCENARIOS, Sandbox
-
-ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
+from tests.factories import ACCOUNT
 
 
 @pytest.fixture

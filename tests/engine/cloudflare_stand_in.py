@@ -1,8 +1,8 @@
 """
-A stand-in for the plugin of pulumi-cloudflare, which is in no package registry.
+A stand-in for the pulumi-cloudflare plugin, which is not in any package registry.
 
-It takes any resource and gives back its inputs: enough to preview, update and destroy for real a
-program that uses pulumi-cloudflare.
+It accepts any resource and returns its inputs: enough to preview, update and destroy a program that
+uses pulumi-cloudflare on a real engine.
 """
 
 import sys
@@ -11,7 +11,7 @@ from pulumi.provider.experimental import provider, server
 
 
 class Echo(provider.Provider):
-    """Every resource is as it was asked for."""
+    """A provider that returns every resource as requested."""
 
     async def check_config(self, request: provider.CheckRequest) -> provider.CheckResponse:
         return provider.CheckResponse(inputs=request.new_inputs)

@@ -1,4 +1,4 @@
-"""A component for every language, with an invoice in it, as its plugin."""
+"""The plugin of a multi-language component that contains an invoice."""
 
 from typing import TypedDict
 
@@ -8,11 +8,11 @@ from pulumi.provider.experimental import component_provider_host
 
 
 class SpendArgs(TypedDict):
-    """It takes nothing."""
+    """The component's arguments, of which there are none."""
 
 
 class Spend(pulumi.ComponentResource):
-    """The spend of whatever the component makes."""
+    """A component that exposes the amount due on the upcoming invoice."""
 
     amount_due: pulumi.Output[int]
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ACCOUNT as ACCOUNT
 from tests.engine import language_host
 from tests.engine.forms import FORMS, Form
 from tests.engine.harness import CommandLine, Stack, apart, problem
@@ -25,7 +24,7 @@ def _engine() -> None:
 
 @pytest.fixture
 def make_stack(tmp_path: Path) -> MakeStack:
-    """Makes stacks, each with a program; further keywords are the environment."""
+    """A factory of stacks for a program; extra keywords are environment variables."""
     count = iter(range(100))
 
     def make(program: Any, project: str = "test", **environment: str) -> Stack:
@@ -36,7 +35,7 @@ def make_stack(tmp_path: Path) -> MakeStack:
 
 @pytest.fixture
 def make_command_line(tmp_path: Path, settled: dict[str, str]) -> MakeCommandLine:
-    """Makes a copy of a Pulumi project, with a stack `dev` and Pulumi's own command line."""
+    """A factory that copies a Pulumi project, with a stack `dev`, for Pulumi's own command line."""
 
     def make(project: Path) -> CommandLine:
         directory, launchers, backend = (tmp_path / n for n in ("project", "bin", "backend"))
@@ -66,7 +65,7 @@ def form(request: pytest.FixtureRequest) -> Form:
 
 @pytest.fixture
 def cloudflare_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Puts a stand-in for the plugin of pulumi-cloudflare on PATH."""
+    """Put a stand-in for the pulumi-cloudflare plugin on PATH."""
     plugin = tmp_path / "plugins" / "pulumi-resource-cloudflare"
     plugin.parent.mkdir()
     stand_in = Path(__file__).with_name("cloudflare_stand_in.py")

@@ -1,4 +1,4 @@
-"""A loopback server with as much of a forge's comments as a job uses, in pages of one."""
+"""A loopback server with as much of a forge's comments API as a job uses, in pages of one."""
 
 import json
 import threading
@@ -12,7 +12,12 @@ BOT, STRANGER = 41898282, 7
 
 
 class Forge(ThreadingHTTPServer):
-    """``comments`` are kept with both forges' names for an author; ``requests`` are their lines."""
+    """
+    The server, with what it received.
+
+    ``comments`` name their author in the terms of both GitHub and GitLab, ``requests`` are request
+    lines, and ``tokens`` are the credentials that came with them.
+    """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -22,7 +27,7 @@ class Forge(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        """The address of its API."""
+        """The base URL of the API."""
         return f"http://127.0.0.1:{self.server_port}"
 
     def add(self, body: str, author: int) -> dict[str, Any]:
@@ -34,7 +39,7 @@ class Forge(ThreadingHTTPServer):
 
 @contextmanager
 def running() -> Iterator[Forge]:
-    """A forge that serves until the end."""
+    """Serve a forge for the duration of the context."""
     with Forge() as forge:
         thread = threading.Thread(target=forge.serve_forever, daemon=True)
         thread.start()
@@ -89,4 +94,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
-        """Keep quiet."""
+        """Suppress the log of requests."""

@@ -1,4 +1,4 @@
-"""The two forms of the same thing, for scenarios that have to come out alike in both."""
+"""The dynamic provider and the plugin, for scenarios that must behave the same in both forms."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -12,42 +12,42 @@ from pulumi_cf_invoice import (
     get_invoice_preview,
     get_invoice_preview_output,
 )
-from pulumi_cf_invoice.properties import DYNAMIC_TYPE, PLUGIN_TYPE, camel_case
+from pulumi_cf_invoice.state import DYNAMIC_TYPE, PLUGIN_TYPE, camel_case
 
 
 class Form(ABC):
-    """A form of the resource and of the functions, as Python programs have it."""
+    """One form of the resource and the functions, as Python programs use it."""
 
     type: str
     """The resource's type token."""
 
     @abstractmethod
     def resource(self, name: str, account_id: Any = None, token: Any = None) -> Any:
-        """A resource, with an API token of its own where one is given."""
+        """Return a managed resource, with its own API token if *token* is given."""
 
     @abstractmethod
     def get(self, name: str, account_id: Any, token: Any = None) -> Any:
-        """A resource that is read and not managed."""
+        """Return a resource that is read but not managed."""
 
     @abstractmethod
     def function(self, account_id: Any = None, token: Any = None) -> Any:
-        """The function of plain arguments."""
+        """Call the function that takes plain arguments."""
 
     @abstractmethod
     def output_function(self, account_id: Any = None, depends_on: Any = None) -> Any:
-        """The function that takes and gives Outputs."""
+        """Call the function that takes and returns Outputs."""
 
     @abstractmethod
     def derived(self, resource: Any) -> Any:
-        """What has the figures that follow from the resource's."""
+        """Return the object with the figures derived from those of *resource*."""
 
     @abstractmethod
     def spelled(self, name: str) -> str:
-        """A property's name in states and diffs."""
+        """Return the name of a property as it appears in states and diffs."""
 
 
 class Dynamic(Form):
-    """The dynamic provider of Python programs."""
+    """The dynamic provider for Python programs."""
 
     type = DYNAMIC_TYPE
 
@@ -72,7 +72,7 @@ class Dynamic(Form):
 
 
 class Plugin(Form):
-    """The provider plugin, through the Python SDK that is generated from its schema."""
+    """The provider plugin, used through the Python SDK generated from its schema."""
 
     type = PLUGIN_TYPE
 

@@ -19,22 +19,21 @@ from pulumi import automation
 from pulumi.automation._stack import StackInitMode
 from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
 
-# A process of tests talks to hundreds of engines, and their ports are used again: gRPC would share
-# a connection that failed once with the next engine on its port.
+# A test process talks to hundreds of engines, and ports get reused. With its default of one shared
+# pool, gRPC would use a failed connection again for the next engine on the same port.
 _GRPC_CHANNEL_OPTIONS.append(("grpc.use_local_subchannel_pool", 1))
 
 Program = Callable[[], Any]
-TYPE = "pulumi-python:dynamic/cf_invoice:InvoicePreview"
 
 
 @cache
 def _pulumi() -> automation.PulumiCommand:
-    """The engine, whose version is asked for once in a process."""
+    """Return the engine's command, whose version is queried only once per process."""
     return automation.PulumiCommand()
 
 
 def apart(directory: Path) -> dict[str, str]:
-    """The environment that keeps an engine to *directory*, with nothing of this machine's user."""
+    """Return variables that confine an engine to *directory*, away from the user's own settings."""
     return {
         "PULUMI_CONFIG_PASSPHRASE": "tests",
         "PULUMI_HOME": str(directory / "home"),
@@ -44,23 +43,23 @@ def apart(directory: Path) -> dict[str, str]:
 
 @dataclass
 class Run:
-    """What one operation did and said."""
+    """The result of one operation: whether it succeeded, what it printed, and its events."""
 
     ok: bool
     text: str
-    events: list[automation.EngineEvent] = field(default_factory=list)
+    events: list[automation.EngineEvent] = field(default_factory=list, repr=False)
     outputs: dict[str, Any] = field(default_factory=dict)
 
     @property
     def steps(self) -> list[tuple[str, str]]:
-        """(operation, resource name) of each step."""
+        """The operation and the resource name of each step."""
         steps = [
             event.resource_pre_event.metadata for event in self.events if event.resource_pre_event
         ]
         return [(str(step.op.value), step.urn.split("::")[-1]) for step in steps]
 
     def new(self, name: str) -> dict[str, Any]:
-        """The new state's outputs of a resource, or its inputs where there are no outputs yet."""
+        """Return a resource's outputs in the new state, or its inputs if it has no outputs yet."""
         for event in self.events:
             metadata = event.resource_pre_event and event.resource_pre_event.metadata
             if metadata and metadata.urn.endswith(f"::{name}") and metadata.new:
@@ -69,12 +68,16 @@ class Run:
 
     @property
     def everything(self) -> str:
-        """All text and all events, to look for what must not be there."""
+        """All text and all events, to check for things that must not appear in them."""
         return self.text + json.dumps([repr(event.__dict__) for event in self.events], default=repr)
 
 
 class _Stack(automation.Stack):
-    """Without what Pulumi asks after each operation: three more processes, for what events tell."""
+    """
+    A stack without the queries that Pulumi makes after each operation.
+
+    They start three more processes, for information that the events already contain.
+    """
 
     def outputs(self) -> automation.OutputMap:
         return {}
@@ -84,7 +87,7 @@ class _Stack(automation.Stack):
 
 
 class Stack:
-    """One stack in a file backend of its own. A failing operation is a `Run`, not an exception."""
+    """A stack in its own file backend. A failing operation returns a `Run` instead of raising."""
 
     def __init__(
         self, directory: Path, program: Program, project: str = "test", **environment: str
@@ -104,51 +107,51 @@ class Stack:
 
     @property
     def directory(self) -> str:
-        """The workspace, where the command line finds the stack."""
+        """The workspace directory, in which the command line finds the stack."""
         return str(self._stack.workspace.work_dir)
 
     def set(self, key: str, value: str, secret: bool = False) -> None:
-        """Set stack config."""
+        """Set a stack config value."""
         with self._environment():
             self._stack.set_config(key, automation.ConfigValue(value, secret))
 
     def use(self, program: Program) -> None:
-        """Run another program from now on."""
+        """Use *program* for the operations that follow."""
         self._stack.workspace.program = program
 
     def preview(self, **options: Any) -> Run:
-        """`pulumi preview`."""
+        """Run `pulumi preview`."""
         return self._run(self._stack.preview, **options)
 
     def up(self, **options: Any) -> Run:
-        """`pulumi up`."""
+        """Run `pulumi up`."""
         return self._run(self._stack.up, **options)
 
     def refresh(self, **options: Any) -> Run:
-        """`pulumi refresh`."""
+        """Run `pulumi refresh`."""
         return self._run(self._stack.refresh, **options)
 
     def destroy(self, **options: Any) -> Run:
-        """`pulumi destroy`."""
+        """Run `pulumi destroy`."""
         return self._run(self._stack.destroy, **options)
 
     def state(self) -> dict[str, Any]:
-        """The exported stack, its secrets in the clear."""
+        """Return the exported stack, with secrets in plain text."""
         with self._environment():
             return dict(self._stack.export_stack().deployment or {})
 
     def restore(self, exported: dict[str, Any]) -> None:
-        """`pulumi stack import` of an exported stack of the same project and stack name."""
+        """Run `pulumi stack import` with an export from a stack of the same project and name."""
         with self._environment():
             self._stack.import_stack(automation.Deployment(**exported))
 
     def stored(self) -> list[dict[str, Any]]:
-        """The state's resources as the backend keeps them: to compare, with no process started."""
+        """Return the resources as the backend stores them, for comparison, without a process."""
         checkpoint: dict[str, Any] = json.loads(self._stored.read_text())["checkpoint"]
         return list(checkpoint["latest"]["resources"])
 
     def resource(self, name: str) -> dict[str, Any]:
-        """One resource of the exported stack."""
+        """Return one resource of the exported stack."""
         resources = self.state().get("resources", [])
         return next(dict(r) for r in resources if r["urn"].endswith(f"::{name}"))
 
@@ -168,7 +171,8 @@ class Stack:
 
     @contextmanager
     def _environment(self) -> Iterator[None]:
-        # The program runs here and its provider below the engine: both see the same environment.
+        # The program runs in this process and its provider under the engine, but both must see
+        # the same environment.
         before = dict(os.environ)
         os.environ.update(self.environment)
         try:
@@ -179,7 +183,7 @@ class Stack:
 
 
 def _stack_outputs(events: list[automation.EngineEvent]) -> dict[str, Any]:
-    """The exports of a program, with secrets masked as events have them."""
+    """Return a program's exports, with secrets masked as they are in events."""
     for event in events:
         metadata = event.res_outputs_event and event.res_outputs_event.metadata
         if metadata and metadata.type == "pulumi:pulumi:Stack" and metadata.new:
@@ -188,7 +192,7 @@ def _stack_outputs(events: list[automation.EngineEvent]) -> dict[str, Any]:
 
 
 class CommandLine:
-    """A Pulumi project's directory, with a shell in it; ``said`` is all that was printed."""
+    """A shell in the directory of a Pulumi project; ``said`` is everything printed so far."""
 
     def __init__(self, directory: Path, environment: dict[str, str]) -> None:
         self.directory = directory
@@ -196,7 +200,7 @@ class CommandLine:
         self.said = ""
 
     def shell(self, script: str, **environment: str) -> bool:
-        """Run *script* as a step of CI is run; whether it passed."""
+        """Run *script* the way a CI step is run, and return whether it passed."""
         done = subprocess.run(
             ["bash", "-eo", "pipefail", "-c", script],
             cwd=self.directory,
@@ -210,13 +214,13 @@ class CommandLine:
 
 
 def example(directory: Path) -> tuple[str, Program]:
-    """The project name and the program of a Pulumi project's directory."""
+    """Return the name and the program of the Pulumi project in *directory*."""
     name = yaml.safe_load((directory / "Pulumi.yaml").read_text())["name"]
     return name, lambda: runpy.run_path(str(directory / "__main__.py"), run_name="__main__")
 
 
 def problem() -> str | None:
-    """Why there is no engine to test on, if so."""
+    """Return why there is no engine to test on, or None if there is one."""
     if shutil.which("pulumi") and (
         shutil.which("pulumi-language-python") or shutil.which("pulumi-resource-pulumi-python")
     ):

@@ -1,9 +1,9 @@
 """
-A stand-in for Pulumi's Python language host, for the engine's own command line.
+A stand-in for Pulumi's Python language host, for tests that use Pulumi's own command line.
 
-The host is in no package registry. This one runs a project's ``__main__.py`` with the server that
-the SDK has for inline programs, and policy packs and plugins as the real one does, in processes of
-their own. ``install`` writes its launcher.
+The real host is not in any package registry. This one runs a project's ``__main__.py`` with the
+server that the SDK provides for inline programs. Policy packs and plugins run in processes of their
+own, as they do under the real host. ``install`` writes its launcher.
 """
 
 import os
@@ -24,7 +24,7 @@ from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 
 
 def install(directory: Path) -> None:
-    """Put a launcher of the host into *directory*, which belongs on PATH."""
+    """Write a launcher for the host to *directory*, which belongs on PATH."""
     launcher = directory / "pulumi-language-python"
     root = Path(__file__).parents[2]
     launcher.write_text(
@@ -34,7 +34,7 @@ def install(directory: Path) -> None:
 
 
 class Host(LanguageServer):
-    """Runs the program of the directory that the engine names."""
+    """A language host that runs the program in the directory named by the engine."""
 
     def __init__(self) -> None:
         super().__init__(lambda: None)
@@ -73,7 +73,7 @@ class Host(LanguageServer):
 
 
 def _package(directory: str) -> str:
-    """The name of the Python package of a plugin's directory."""
+    """Return the name of the Python package in a plugin's directory."""
     pyproject = (Path(directory) / "pyproject.toml").read_text()
     return str(re.findall('^name = "(.*)"', pyproject, flags=re.M)[0])
 
@@ -83,12 +83,12 @@ def _run_program() -> None:
 
 
 def main() -> None:
-    """Serve until the engine ends this process."""
+    """Serve until the engine stops this process, or is gone itself."""
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=8))
     language_pb2_grpc.add_LanguageRuntimeServicer_to_server(Host(), server)
     print(server.add_insecure_port("127.0.0.1:0"), flush=True)
     server.start()
-    # The engine ends its hosts with an interrupt, and goes away without one when it is killed.
+    # The engine stops its hosts with an interrupt, but cannot send one if it is killed.
     with suppress(KeyboardInterrupt):
         while os.getppid() != 1:
             time.sleep(1)

@@ -1,4 +1,4 @@
-"""A resource whose output is unknown at preview, as that of anything that is being made."""
+"""A resource whose output is unknown at preview, as with any resource still to be created."""
 
 from typing import Any
 

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 import yaml
 
-from pulumi_cf_invoice.report import markdown, source
+from pulumi_cf_invoice.report import input, markdown
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.engine import forge
-from tests.engine.conftest import ACCOUNT, MakeCommandLine
+from tests.engine.conftest import MakeCommandLine
 from tests.engine.forge import BOT, STRANGER, Forge
 from tests.engine.harness import CommandLine
+from tests.factories import ACCOUNT
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 GITHUB = EXAMPLES / "ci" / "github" / "upcoming-invoice.yml"
@@ -176,7 +177,7 @@ def test_an_update_keeps_the_baseline_that_the_next_preview_is_compared_with(
     on_github.limit("1000 USD")
     assert on_github.github("update") == STEPS["update"], on_github.said
     baseline = on_github.directory / "baseline.json"
-    found = source.read(baseline.read_text())
+    found = input.read(baseline.read_text())
     assert (found.invoice.amount_due, found.account_id) == (18846, ACCOUNT)
     sandbox.amount_due = 20001
     on_github.github("preview")

@@ -1,16 +1,24 @@
 """What only the dynamic resource and the Python functions have."""
 
 import json
+import re
 from typing import Any, cast
 
 import pulumi
 import pytest
 
-from pulumi_cf_invoice import Credentials, InvoicePreview, get_invoice_preview
+from pulumi_cf_invoice import (
+    ApiError,
+    Credentials,
+    InvoicePreview,
+    get_invoice_preview,
+    get_invoice_preview_output,
+)
 from pulumi_cf_invoice.sandbox import Sandbox
-from tests.engine.conftest import ACCOUNT, MakeStack
-
-SECRET = "sandbox-token"
+from pulumi_cf_invoice.state import DYNAMIC_TYPE
+from tests.engine.conftest import MakeStack
+from tests.engine.resources import Echo
+from tests.factories import ACCOUNT, TOKEN
 
 
 def test_the_config_of_pulumi_cloudflare_is_enough(
@@ -18,17 +26,17 @@ def test_the_config_of_pulumi_cloudflare_is_enough(
 ) -> None:
     del settled["CLOUDFLARE_API_TOKEN"]
     stack = make_stack(lambda: InvoicePreview("upcoming"), **settled)
-    stack.set("cloudflare:apiToken", SECRET, secret=True)
+    stack.set("cloudflare:apiToken", TOKEN, secret=True)
     for run in (stack.up(), stack.refresh()):
         assert run.ok, run.text
-        assert SECRET not in run.everything
+        assert TOKEN not in run.everything
 
 
 def test_refresh_keeps_the_figures_where_credentials_are_the_programs(
     make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox
 ) -> None:
     del settled["CLOUDFLARE_API_TOKEN"]
-    credentials = {"api_token": SECRET}
+    credentials = {"api_token": TOKEN}
     stack = make_stack(
         lambda: InvoicePreview("upcoming", credentials=Credentials(**credentials)), **settled
     )
@@ -53,15 +61,125 @@ def test_credentials_of_the_program_are_nowhere_in_the_state(
     make_stack: MakeStack, settled: dict[str, str]
 ) -> None:
     def program() -> None:
-        InvoicePreview("argument", credentials=Credentials(api_token=SECRET))
-        InvoicePreview.get("read", ACCOUNT, Credentials(api_token=pulumi.Output.secret(SECRET)))
-        get_invoice_preview(credentials=Credentials(api_token=SECRET))
+        InvoicePreview("argument", credentials=Credentials(api_token=TOKEN))
+        InvoicePreview.get("read", ACCOUNT, Credentials(api_token=pulumi.Output.secret(TOKEN)))
+        get_invoice_preview(credentials=Credentials(api_token=TOKEN))
 
     stack = make_stack(program, **settled)
     run = stack.up(debug=True)
     assert run.ok, run.text
-    assert SECRET not in run.everything
-    assert SECRET not in json.dumps(stack.state())
+    assert TOKEN not in run.everything
+    assert TOKEN not in json.dumps(stack.state())
+
+
+def test_credentials_that_become_unknown_show_figures_to_come_and_no_replacement(
+    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox
+) -> None:
+    stack = make_stack(lambda: InvoicePreview("upcoming"), **settled)
+    assert stack.up().ok
+
+    def unknown_credentials() -> None:
+        token = Echo("token", TOKEN)
+        InvoicePreview("upcoming", credentials=Credentials(api_token=token.value))
+
+    stack.use(unknown_credentials)
+    preview = stack.preview(diff=True)
+    assert preview.ok, preview.text
+    assert ("update", "upcoming") in preview.steps
+    assert re.search(r"~ amount_due *: 18846 => \[unknown\]", preview.text)
+    sandbox.amount_due = 20001
+    assert stack.up().ok
+    outputs = stack.resource("upcoming")["outputs"]
+    assert (outputs["amount_due"], outputs["last_update"]["amount_due"]) == (20001, 18846)
+
+
+class Company(InvoicePreview):
+    """A subclass, as a platform team would make one."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, ACCOUNT)
+
+
+def test_a_subclass_keeps_the_type_and_its_outputs(
+    make_stack: MakeStack, settled: dict[str, str]
+) -> None:
+    def program() -> None:
+        pulumi.export("due", Company("upcoming").invoice.amount_due_text)
+        pulumi.export("read", Company.get("read", ACCOUNT).amount_due)
+
+    stack = make_stack(program, **settled)
+    run = stack.up()
+    assert run.outputs == {"due": "$188.46", "read": 18846}, run.text
+    for name in ("upcoming", "read"):
+        assert stack.resource(name)["type"] == DYNAMIC_TYPE
+
+
+def test_where_the_figures_came_from_is_stored_and_makes_no_diff(
+    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox
+) -> None:
+    def program() -> None:
+        for resource in (InvoicePreview("managed"), InvoicePreview.get("read", ACCOUNT)):
+            pulumi.export(f"{resource._name}", resource.base_url)
+
+    stack = make_stack(program, **settled)
+    assert stack.up().outputs == dict.fromkeys(["managed", "read"], sandbox.base_url)
+    stack.environment["CLOUDFLARE_BASE_URL"] = sandbox.base_url.replace("127.0.0.1", "localhost")
+    preview = stack.preview()
+    assert ("same", "managed") in preview.steps
+
+
+def test_get_waits_for_depends_on(make_stack: MakeStack, settled: dict[str, str]) -> None:
+    def program() -> None:
+        opts = pulumi.ResourceOptions(depends_on=[Echo("first", "x")])
+        read = InvoicePreview.get("read", ACCOUNT, opts=opts)
+        pulumi.export("due", read.amount_due)
+
+    stack = make_stack(program, **settled)
+    preview = stack.preview()
+    assert preview.ok, preview.text
+    assert "due: [unknown]" in preview.text
+    assert stack.up().outputs == {"due": 18846}
+
+
+def test_a_program_catches_an_error_of_the_core(
+    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox
+) -> None:
+    sandbox.fault = "http-403"
+
+    def program() -> None:
+        try:
+            get_invoice_preview()
+        except ApiError as error:
+            pulumi.export("status", error.status)
+
+    assert make_stack(program, **settled).up().outputs == {"status": 403}
+
+
+def test_an_error_of_an_output_is_one_line_too(
+    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox
+) -> None:
+    sandbox.fault = "http-403"
+    run = make_stack(
+        lambda: pulumi.export("due", get_invoice_preview_output().amount_due), **settled
+    ).preview()
+    assert not run.ok
+    assert "HTTP 403, code 10000: Authentication error" in run.text
+    if "unhandled error" not in run.text:
+        assert "Traceback" not in run.text
+
+
+def test_a_failing_refresh_shows_its_line_and_no_frame_of_the_core(
+    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox
+) -> None:
+    stack = make_stack(lambda: InvoicePreview("upcoming"), **settled)
+    assert stack.up().ok
+    sandbox.fault = "http-403"
+    run = stack.refresh()
+    assert not run.ok
+    assert "HTTP 403, code 10000: Authentication error" in run.text
+    assert "During handling" not in run.text
+    frames = re.findall(r'File "[^"]*pulumi_cf_invoice/([^"]*)"', run.text)
+    assert set(frames) == {"resource.py"}
 
 
 def test_exporting_the_model_gives_its_fields(
@@ -77,18 +195,43 @@ def test_exporting_the_model_gives_its_fields(
     assert outputs["function"]["invoice_lines"][0]["description"] == "anthropic/claude-haiku"
 
 
+INEFFECTIVE: dict[str, Any] = {
+    "import_": ACCOUNT,
+    "ignore_changes": ["amount_due"],
+    "replace_on_changes": ["amount_due"],
+    "custom_timeouts": pulumi.CustomTimeouts(create="5m"),
+    "version": "1.0.0",
+    "plugin_download_url": "https://example.com",
+}
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        *(
+            (
+                lambda name=name, value=value: InvoicePreview(
+                    "x", opts=pulumi.ResourceOptions(**{name: value})
+                ),
+                f"InvoicePreview cannot honour opts.{name}: ",
+            )
+            for name, value in INEFFECTIVE.items()
+        ),
         (
-            lambda: InvoicePreview("x", opts=pulumi.ResourceOptions(import_=ACCOUNT)),
-            "InvoicePreview cannot be imported",
+            lambda: InvoicePreview.get(
+                "x", ACCOUNT, opts=pulumi.ResourceOptions(ignore_changes=["amount_due"])
+            ),
+            "InvoicePreview cannot honour opts.ignore_changes: ",
+        ),
+        (
+            lambda: InvoicePreview("x", opts=pulumi.ResourceOptions(id=ACCOUNT)),
+            "call InvoicePreview.get instead",
         ),
         (
             lambda: InvoicePreview("x", credentials=cast(Any, "token")),
             "credentials must be Credentials(",
         ),
-        (lambda: InvoicePreview.get("x", "nope"), "'nope' is no account ID"),
+        (lambda: InvoicePreview.get("x", "nope"), "'nope' is not an account ID"),
         (
             lambda: get_invoice_preview(cast(Any, pulumi.Output.from_input(ACCOUNT))),
             "use get_invoice_preview_output for Outputs",

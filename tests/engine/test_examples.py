@@ -8,8 +8,9 @@ import pytest
 
 from pulumi_cf_invoice import Credentials, InvoicePreview
 from pulumi_cf_invoice.sandbox import Sandbox
-from tests.engine.conftest import ACCOUNT, MakeStack
+from tests.engine.conftest import MakeStack
 from tests.engine.harness import example
+from tests.factories import ACCOUNT
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"

@@ -7,10 +7,11 @@ import pytest
 
 from pulumi_cf_invoice import InvoicePreview, get_invoice_preview
 from pulumi_cf_invoice.sandbox import FAULTS, Sandbox
-from tests.conftest import ACCOUNT, pointed_at, september
+from tests.conftest import pointed_at, september
 from tests.engine.conftest import MakeStack
 from tests.engine.forms import FORMS
 from tests.engine.harness import Stack
+from tests.factories import ACCOUNT
 from tests.unit.test_client import HEALED, SAID
 
 

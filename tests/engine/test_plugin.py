@@ -14,14 +14,13 @@ import pulumi
 import pulumi_cf_invoice_sdk as sdk
 import pytest
 
-from pulumi_cf_invoice import properties, schema
-from pulumi_cf_invoice.properties import PLUGIN_TYPE
+from pulumi_cf_invoice import schema, state
 from pulumi_cf_invoice.sandbox import Sandbox
-from tests.engine.conftest import ACCOUNT, MakeCommandLine, MakeStack
+from pulumi_cf_invoice.state import PLUGIN_TYPE
+from tests.engine.conftest import MakeCommandLine, MakeStack
+from tests.factories import ACCOUNT, OTHER_ACCOUNT, TOKEN
 
 ROOT = Path(__file__).parents[2]
-OTHER = "0" * 31 + "1"
-SECRET = "sandbox-token"
 EXPORTED_SECRET = "1b47061264138c4ac30d75fd1eb44270"
 
 
@@ -52,13 +51,13 @@ def test_arguments_of_the_provider_come_first(
 ) -> None:
     environment = dict.fromkeys(settled, "http://127.0.0.1:9")
     program = with_provider(
-        account_id=OTHER, api_token=SECRET, base_url=sandbox.base_url, timeout=20
+        account_id=OTHER_ACCOUNT, api_token=TOKEN, base_url=sandbox.base_url, timeout=20
     )
     stack = make_stack(program, **environment)
     stack.set("cf-invoice:accountId", ACCOUNT)
     run = stack.up()
     assert run.ok, run.text
-    assert run.outputs == {"account": OTHER, "due": 18846}
+    assert run.outputs == {"account": OTHER_ACCOUNT, "due": 18846}
 
 
 def test_email_and_key_are_accepted(make_stack: MakeStack, settled: dict[str, str]) -> None:
@@ -72,13 +71,13 @@ def test_stack_config_comes_before_the_environment_also_for_an_explicit_provider
     environment = dict.fromkeys(settled, "wrong")
     for program in (with_provider(timeout=20), upcoming):
         stack = make_stack(program, **environment)
-        stack.set("cf-invoice:accountId", OTHER)
-        stack.set("cf-invoice:apiToken", SECRET, secret=True)
+        stack.set("cf-invoice:accountId", OTHER_ACCOUNT)
+        stack.set("cf-invoice:apiToken", TOKEN, secret=True)
         stack.set("cf-invoice:baseUrl", sandbox.base_url)
         stack.set("cf-invoice:timeout", "20")
         run = stack.up()
         assert run.ok, run.text
-        assert stack.resource("upcoming")["id"] == OTHER
+        assert stack.resource("upcoming")["id"] == OTHER_ACCOUNT
 
 
 def test_the_config_of_pulumi_cloudflare_does_not_reach_a_plugin(
@@ -86,7 +85,7 @@ def test_the_config_of_pulumi_cloudflare_does_not_reach_a_plugin(
 ) -> None:
     del settled["CLOUDFLARE_API_TOKEN"]
     stack = make_stack(upcoming, **settled)
-    stack.set("cloudflare:apiToken", SECRET, secret=True)
+    stack.set("cloudflare:apiToken", TOKEN, secret=True)
     run = stack.preview()
     assert not run.ok
     assert "pulumi config set --secret cf-invoice:apiToken TOKEN" in run.text
@@ -98,22 +97,22 @@ def test_a_token_of_the_provider_is_a_secret_in_the_state_however_it_was_given(
 ) -> None:
     del settled["CLOUDFLARE_API_TOKEN"]
     stack = make_stack(upcoming, **settled)
-    stack.set("cf-invoice:apiToken", SECRET, secret=secret)
+    stack.set("cf-invoice:apiToken", TOKEN, secret=secret)
     runs = [stack.preview(debug=True), stack.up(debug=True)]
     assert all(run.ok for run in runs), runs[0].text
     provider = stack.resource("default_0_1_0")
     for stored in (provider["inputs"], provider["outputs"]):
         assert EXPORTED_SECRET in json.dumps(stored["apiToken"])
-    assert SECRET not in json.dumps(stack.resource("upcoming"))
+    assert TOKEN not in json.dumps(stack.resource("upcoming"))
     if secret:
-        assert all(SECRET not in run.everything for run in runs)
+        assert all(TOKEN not in run.everything for run in runs)
 
 
 def test_refresh_asks_with_the_providers_own_credentials(
     make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox
 ) -> None:
     del settled["CLOUDFLARE_API_TOKEN"]
-    stack = make_stack(with_provider(api_token=SECRET), **settled)
+    stack = make_stack(with_provider(api_token=TOKEN), **settled)
     assert stack.up().ok
     sandbox.amount_due = 20001
     assert stack.refresh().ok
@@ -123,7 +122,7 @@ def test_refresh_asks_with_the_providers_own_credentials(
 def test_other_credentials_are_an_update_of_the_provider_alone(
     make_stack: MakeStack, settled: dict[str, str]
 ) -> None:
-    stack = make_stack(with_provider(api_token=SECRET), **settled)
+    stack = make_stack(with_provider(api_token=TOKEN), **settled)
     assert stack.up().ok
     stack.use(with_provider(email="sandbox@example.com", api_key="sandbox-key"))
     run = stack.up()
@@ -136,7 +135,7 @@ def test_stack_config_that_cannot_work_is_named_as_such(
     make_stack: MakeStack, settled: dict[str, str]
 ) -> None:
     stack = make_stack(upcoming, **settled)
-    stack.set("cf-invoice:apiToken", SECRET, secret=True)
+    stack.set("cf-invoice:apiToken", TOKEN, secret=True)
     stack.set("cf-invoice:apiKey", "s3cret-k3y", secret=True)
     run = stack.preview()
     assert not run.ok
@@ -146,11 +145,11 @@ def test_stack_config_that_cannot_work_is_named_as_such(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"api_token": SECRET, "api_key": "k"}, "the provider's arguments has both an API token"),
+        ({"api_token": TOKEN, "api_key": "k"}, "the provider's arguments has both an API token"),
         ({"email": "a@b.c"}, "the provider's arguments has an email and no api_key"),
         ({"base_url": "http://example.com"}, "is neither https nor on this machine"),
-        ({"timeout": 0}, "is no number of seconds above 0 and up to 3600"),
-        ({"account_id": "nope"}, "'nope' is no account ID"),
+        ({"timeout": 0}, "is not a number of seconds above 0 and up to 3600"),
+        ({"account_id": "nope"}, "'nope' is not an account ID"),
     ],
 )
 def test_arguments_that_cannot_work_are_one_line(
@@ -164,7 +163,7 @@ def test_arguments_that_cannot_work_are_one_line(
     assert not run.ok
     assert message in run.text
     assert "Traceback" not in run.text
-    assert SECRET not in run.everything
+    assert TOKEN not in run.everything
 
 
 def test_a_program_imports_it_by_its_account_and_the_next_preview_has_no_changes(
@@ -178,7 +177,7 @@ def test_a_program_imports_it_by_its_account_and_the_next_preview_has_no_changes
     for run in (stack.preview(), stack.up()):
         assert run.ok, run.text
         assert ("import", "upcoming") in run.steps
-    found = properties.of_state(stack.resource("upcoming"))
+    found = state.read_state(stack.resource("upcoming"))
     assert found
     assert found.invoice.amount_due == 18846
     stack.use(upcoming)
@@ -205,7 +204,7 @@ def test_what_the_command_line_imports_moves_like_any_other(
     assert project.shell("pulumi up --yes"), project.said
     assert project.shell("pulumi stack export --file exported.json"), project.said
     exported = json.loads((project.directory / "exported.json").read_text())
-    [found] = filter(None, map(properties.of_state, exported["deployment"]["resources"]))
+    [found] = filter(None, map(state.read_state, exported["deployment"]["resources"]))
     assert (found.account_id, found.invoice.amount_due) == (ACCOUNT, 20001)
     assert found.last_update
     assert found.last_update.amount_due == 18846

@@ -6,11 +6,13 @@ from typing import Any
 import pulumi
 import pytest
 
+from pulumi_cf_invoice import Credentials, InvoicePreview
 from pulumi_cf_invoice.sandbox import Sandbox
-from tests.engine.conftest import ACCOUNT, MakeStack
+from tests.engine.conftest import MakeStack
 from tests.engine.forms import Form
 from tests.engine.harness import Program, Run
 from tests.engine.resources import Echo
+from tests.factories import ACCOUNT, TOKEN
 
 PACK = Path(__file__).parents[2] / "examples" / "policy-pack"
 VERDICT = (
@@ -173,6 +175,37 @@ def test_an_unknown_account_is_an_advisory_at_preview_and_a_verdict_on_update(
     up = stack.up(**options)
     assert not up.ok
     assert VERDICT in up.text
+
+
+def test_unknown_credentials_are_an_advisory_at_preview_and_a_verdict_on_update(
+    make_stack: MakeStack, settled: dict[str, str], pack: MakePack
+) -> None:
+    """Where Pulumi calls the provider at all, which it does not do for a plugin."""
+    del settled["CLOUDFLARE_API_TOKEN"]
+
+    def unknown() -> None:
+        token = Echo("token", TOKEN)
+        InvoicePreview("upcoming", credentials=Credentials(api_token=token.value))
+
+    stack = make_stack(unknown, **settled)
+    options = pack("[max_amount_due('150 USD')]")
+    preview = stack.preview(**options)
+    assert preview.ok, preview.text
+    assert "can't run policy 'max-amount-due'" in preview.text
+    up = stack.up(**options)
+    assert not up.ok
+    assert VERDICT in up.text
+
+
+def test_a_subclass_is_gated_like_the_resource_itself(
+    make_stack: MakeStack, settled: dict[str, str], pack: MakePack
+) -> None:
+    class Company(InvoicePreview):
+        pass
+
+    run = make_stack(lambda: Company("upcoming"), **settled).up(**pack("[max_amount_due('1 USD')]"))
+    assert not run.ok
+    assert "over the limit of $1.00 by $187.46" in run.text
 
 
 @pytest.mark.parametrize("fault", ["http-403", "http-503"])

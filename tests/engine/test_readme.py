@@ -1,6 +1,7 @@
 """What the README says is what happens."""
 
 import html
+import json
 import re
 import subprocess
 import sys
@@ -10,12 +11,13 @@ from pathlib import Path
 import pytest
 
 import pulumi_cf_invoice
-from pulumi_cf_invoice import Invoice, InvoiceLine, outputs, schema
+from pulumi_cf_invoice import Invoice, InvoiceLine, output_types, schema
+from pulumi_cf_invoice.billing.invoice import AMOUNTS, FIGURES
 from pulumi_cf_invoice.policy import every_policy
 from pulumi_cf_invoice.sandbox import Sandbox
-from pulumi_cf_invoice.stack_outputs import AMOUNTS, names
-from tests.engine.conftest import ACCOUNT, MakeCommandLine, MakeStack
+from tests.engine.conftest import MakeCommandLine, MakeStack
 from tests.engine.harness import example
+from tests.factories import ACCOUNT
 from tools.picture import preview
 
 ROOT = Path(__file__).parents[2]
@@ -134,7 +136,7 @@ def test_the_report_is_what_the_ci_section_shows(make_command_line: MakeCommandL
 
 
 def test_every_stack_output_has_its_place() -> None:
-    for name in [*AMOUNTS, *(name for name in names() if not name.startswith(AMOUNTS))]:
+    for name in [*AMOUNTS, *(name for name in FIGURES if not name.startswith(AMOUNTS))]:
         assert f"`{name}`" in README
 
 
@@ -176,7 +178,10 @@ def test_pip_installs_a_clone(tmp_path: Path) -> None:
         ],
         check=True,
     )
-    assert (tmp_path / "pulumi_cf_invoice" / "py.typed").exists()
+    installed = tmp_path / "pulumi_cf_invoice"
+    assert (installed / "py.typed").exists()
+    # Without it Pulumi's Python host asks the internet for a plugin of this package's name.
+    assert json.loads((installed / "pulumi-plugin.json").read_text()) == {"resource": False}
     assert (tmp_path / "bin" / "pulumi-resource-cf-invoice").exists()
 
 
@@ -194,7 +199,7 @@ def test_every_output_has_a_row(field: str) -> None:
 @pytest.mark.parametrize("field", [field.name for field in fields(InvoiceLine)])
 def test_every_output_of_a_line_has_a_row(field: str) -> None:
     assert f"| `invoice_lines[0].{field}` |" in README
-    assert field in outputs.InvoiceLine.__annotations__
+    assert field in output_types.InvoiceLine.__annotations__
 
 
 def test_every_public_error_is_named() -> None:
@@ -204,7 +209,7 @@ def test_every_public_error_is_named() -> None:
         if isinstance(getattr(pulumi_cf_invoice, name), type)
         and issubclass(getattr(pulumi_cf_invoice, name), Exception)
     ]
-    assert len(errors) == 6
+    assert len(errors) == 9
     assert all(f"`{name}`" in README for name in errors)
 
 

@@ -8,16 +8,14 @@ from typing import Any
 import pulumi
 import pytest
 
-from pulumi_cf_invoice import properties
-from pulumi_cf_invoice.properties import DYNAMIC_TYPE
+from pulumi_cf_invoice import state
 from pulumi_cf_invoice.sandbox import Sandbox
-from tests.engine.conftest import ACCOUNT, MakeStack
+from pulumi_cf_invoice.state import DYNAMIC_TYPE
+from tests.engine.conftest import MakeStack
 from tests.engine.forms import Form
 from tests.engine.harness import Run
 from tests.engine.resources import Echo
-
-OTHER = "0" * 31 + "1"
-SECRET = "sandbox-token"
+from tests.factories import ACCOUNT, OTHER_ACCOUNT, TOKEN
 
 
 @pytest.fixture
@@ -70,7 +68,7 @@ def test_the_state_is_read_back_as_the_invoice(
 ) -> None:
     stack = make_stack(quickstart, **settled)
     stack.up()
-    found = properties.of_state(stack.resource("upcoming"))
+    found = state.read_state(stack.resource("upcoming"))
     assert found
     assert (found.account_id, found.invoice.net_text) == (ACCOUNT, "$188.46")
 
@@ -106,7 +104,7 @@ def test_lines_that_come_change_and_go_are_in_the_diff(
     assert form.spelled("invoice_lines") in preview.text
     assert "openai/gpt-5.5" in preview.text
     assert stack.up().ok
-    found = properties.of_state(stack.resource("upcoming"))
+    found = state.read_state(stack.resource("upcoming"))
     assert found
     assert found.invoice.amount_due == sandbox.answer(ACCOUNT)["result"]["amount_due"]
     assert stack.preview(expect_no_changes=True).ok
@@ -130,7 +128,7 @@ def test_an_unknown_account_is_unknown_at_preview_and_real_on_update(
     make_stack: MakeStack, settled: dict[str, str], form: Form
 ) -> None:
     def program() -> None:
-        account = Echo("account", OTHER)
+        account = Echo("account", OTHER_ACCOUNT)
         upcoming = form.resource("upcoming", account.value)
         pulumi.export("amount_due", upcoming.amount_due)
         pulumi.export("line", upcoming.invoice_lines[0].amount)
@@ -142,7 +140,7 @@ def test_an_unknown_account_is_unknown_at_preview_and_real_on_update(
     assert "line      : [unknown]" in preview.text
     up = stack.up()
     assert up.outputs == {"amount_due": 18846, "line": 1367}
-    assert stack.resource("upcoming")["id"] == OTHER
+    assert stack.resource("upcoming")["id"] == OTHER_ACCOUNT
 
 
 def test_an_account_that_becomes_unknown_may_be_a_replacement(
@@ -165,7 +163,7 @@ def test_credentials_that_are_unknown_at_preview_are_waited_for(
     del settled["CLOUDFLARE_API_TOKEN"]
 
     def program() -> None:
-        token = Echo("token", SECRET)
+        token = Echo("token", TOKEN)
         upcoming = form.resource("upcoming", token=token.value)
         pulumi.export("amount_due", upcoming.amount_due)
 
@@ -181,11 +179,11 @@ def test_another_account_is_a_replacement(
 ) -> None:
     stack = make_stack(lambda: form.resource("upcoming"), **settled)
     stack.up()
-    stack.use(lambda: form.resource("upcoming", OTHER))
+    stack.use(lambda: form.resource("upcoming", OTHER_ACCOUNT))
     run = stack.up()
     assert run.ok, run.text
     assert ("replace", "upcoming") in run.steps
-    assert stack.resource("upcoming")["id"] == OTHER
+    assert stack.resource("upcoming")["id"] == OTHER_ACCOUNT
 
 
 def test_refresh_reads_the_figure_anew(
@@ -221,7 +219,7 @@ def test_the_figure_of_the_last_update_survives_a_refresh_and_makes_no_diff(
     assert stack.refresh().ok
     sandbox.amount_due = 20002
     run = stack.up()
-    found = properties.of_state(stack.resource("upcoming"))
+    found = state.read_state(stack.resource("upcoming"))
     assert found
     assert found.last_update
     assert found.last_update.amount_due == 18846
@@ -297,14 +295,14 @@ def test_get_takes_outputs_and_its_state_has_no_credential(
     del settled["CLOUDFLARE_API_TOKEN"]
 
     def program() -> None:
-        read = form.get("read", pulumi.Output.from_input(ACCOUNT), pulumi.Output.secret(SECRET))
+        read = form.get("read", pulumi.Output.from_input(ACCOUNT), pulumi.Output.secret(TOKEN))
         pulumi.export("amount_due", pulumi.Output.unsecret(read.amount_due))
 
     stack = make_stack(program, **settled)
     run = stack.up()
     assert run.ok, run.text
     assert run.outputs == {"amount_due": 18846}
-    assert SECRET not in json.dumps(stack.resource("read"))
+    assert TOKEN not in json.dumps(stack.resource("read"))
 
 
 def test_functions_ask_once_a_run_and_again_in_the_next(
@@ -359,7 +357,7 @@ def test_the_output_function_of_an_unknown_account_is_unknown_at_preview(
     make_stack: MakeStack, settled: dict[str, str], form: Form
 ) -> None:
     def program() -> None:
-        pulumi.export("due", form.output_function(Echo("account", OTHER).value).amount_due)
+        pulumi.export("due", form.output_function(Echo("account", OTHER_ACCOUNT).value).amount_due)
 
     stack = make_stack(program, **settled)
     preview = stack.preview()
@@ -371,14 +369,14 @@ def test_the_output_function_of_an_unknown_account_is_unknown_at_preview(
 def test_two_accounts_are_two_requests(
     make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox, form: Form
 ) -> None:
-    sandbox.accounts[OTHER] = "yen"
+    sandbox.accounts[OTHER_ACCOUNT] = "yen"
 
     def program() -> None:
         pulumi.export("one", form.derived(form.resource("one")).amount_due_text)
-        pulumi.export("two", form.derived(form.resource("two", OTHER)).amount_due_text)
+        pulumi.export("two", form.derived(form.resource("two", OTHER_ACCOUNT)).amount_due_text)
 
     assert make_stack(program, **settled).up().outputs == {"one": "$188.46", "two": "¥1,900"}
-    assert sorted(sandbox.requests) == [OTHER, ACCOUNT]
+    assert sorted(sandbox.requests) == [OTHER_ACCOUNT, ACCOUNT]
 
 
 def test_two_hundred_resources_are_one_request(
@@ -405,16 +403,18 @@ def test_an_account_in_upper_case_is_the_same(
 def test_a_secret_account_stays_secret(
     make_stack: MakeStack, settled: dict[str, str], form: Form
 ) -> None:
-    stack = make_stack(lambda: form.resource("upcoming", pulumi.Output.secret(OTHER)), **settled)
+    stack = make_stack(
+        lambda: form.resource("upcoming", pulumi.Output.secret(OTHER_ACCOUNT)), **settled
+    )
     run = stack.up()
     assert run.ok, run.text
     assert stack.refresh().ok
     upcoming = stack.resource("upcoming")
     for of in (upcoming["inputs"], upcoming["outputs"]):
         # An exported stack shows a secret as an object with its plaintext.
-        assert json.loads(of[form.spelled("account_id")]["plaintext"]) == OTHER
+        assert json.loads(of[form.spelled("account_id")]["plaintext"]) == OTHER_ACCOUNT
         assert of[form.spelled("amount_due")] == 18846
-    assert OTHER not in run.text
+    assert OTHER_ACCOUNT not in run.text
 
 
 def test_credentials_from_arguments_and_environment_are_in_no_event_and_no_state_of_ours(
@@ -422,15 +422,15 @@ def test_credentials_from_arguments_and_environment_are_in_no_event_and_no_state
 ) -> None:
     def program() -> None:
         form.resource("environment")
-        form.resource("argument", token=SECRET)
-        form.get("read", ACCOUNT, SECRET)
+        form.resource("argument", token=TOKEN)
+        form.get("read", ACCOUNT, TOKEN)
 
     stack = make_stack(program, **settled)
     for run in (stack.preview(debug=True), stack.up(debug=True), stack.refresh(debug=True)):
         assert run.ok, run.text
-        assert SECRET not in run.everything
+        assert TOKEN not in run.everything
     for name in ("environment", "argument", "read"):
-        assert SECRET not in json.dumps(stack.resource(name))
+        assert TOKEN not in json.dumps(stack.resource(name))
 
 
 def test_secret_stack_config_is_in_no_event_and_no_message(
@@ -441,13 +441,13 @@ def test_secret_stack_config_is_in_no_event_and_no_message(
 ) -> None:
     del settled["CLOUDFLARE_API_TOKEN"]
     stack = make_stack(quickstart, **settled)
-    stack.set("cf-invoice:apiToken", SECRET, secret=True)
+    stack.set("cf-invoice:apiToken", TOKEN, secret=True)
     runs = [stack.preview(debug=True), stack.up(debug=True), stack.refresh(debug=True)]
     sandbox.fault = "echoed-credentials"
     runs += [stack.preview(debug=True), stack.refresh(debug=True)]
     assert [run.ok for run in runs] == [True, True, True, False, False]
     for run in runs:
-        assert SECRET not in run.everything
+        assert TOKEN not in run.everything
 
 
 def test_credentials_from_the_environment_are_not_in_the_engines_verbose_log(
@@ -458,13 +458,13 @@ def test_credentials_from_the_environment_are_not_in_the_engines_verbose_log(
     )
     assert run.ok
     assert len(run.text) > 10_000
-    assert SECRET not in run.text
+    assert TOKEN not in run.text
 
 
 @pytest.mark.parametrize(
     ("account_id", "message"),
     [
-        ("nope", "'nope' is no account ID"),
+        ("nope", "'nope' is not an account ID"),
         (7, "must be text of 32 hex digits"),
         ("", "the account ID is empty"),
     ],

@@ -11,10 +11,11 @@ from pulumi_cf_invoice import (
     get_invoice_preview,
     get_invoice_preview_output,
 )
-from pulumi_cf_invoice.report import source
-from pulumi_cf_invoice.stack_outputs import names
-from tests.engine.conftest import ACCOUNT, MakeStack
+from pulumi_cf_invoice.billing.invoice import FIGURES
+from pulumi_cf_invoice.report import input
+from tests.engine.conftest import MakeStack
 from tests.engine.harness import Stack
+from tests.factories import ACCOUNT, OTHER_ACCOUNT
 
 FORMS: dict[str, Any] = {
     "resource": lambda: InvoicePreview("upcoming"),
@@ -47,25 +48,23 @@ def test_every_form_exports_outputs_which_are_read_back(
     printed = stack_output_json(stack)
     outputs = json.loads(printed)
     account = {"account_id"} if form in ("resource", "get") else set()
-    assert set(outputs) == {*names(), *account}
+    assert set(outputs) == {*FIGURES, *account}
     assert outputs["amount_due"] == 18846
     assert outputs["net_decimal"] == "188.46"
     assert outputs["text"] == "$188.46 for 2026-09-01 to 2026-09-30"
-    found = source.read(printed)
+    found = input.read(printed)
     assert found.invoice.amount_due_text == "$188.46"
     assert found.account_id == (ACCOUNT if account else None)
 
 
 def test_a_prefix_keeps_two_invoices_apart(make_stack: MakeStack, settled: dict[str, str]) -> None:
-    other = "0" * 32
-
     def program() -> None:
         export_invoice(InvoicePreview("upcoming"), "here")
-        export_invoice(InvoicePreview("other", account_id=other), prefix="there")
+        export_invoice(InvoicePreview("other", account_id=OTHER_ACCOUNT), prefix="there")
 
     stack = make_stack(program, **settled)
     assert stack.up().ok
-    assert source.read(stack_output_json(stack), prefix="there").account_id == other
+    assert input.read(stack_output_json(stack), prefix="there").account_id == OTHER_ACCOUNT
 
 
 def test_outputs_are_known_at_the_first_preview_and_do_not_move_by_themselves(

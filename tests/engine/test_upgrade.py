@@ -1,8 +1,8 @@
 """
 Stacks that earlier versions deployed keep working.
 
-`data/states` holds stacks as `pulumi stack export` wrote them with the version of each folder, without
-Pulumi's source positions. They are frozen: another version adds a folder of its own.
+`data/states` holds stacks as `pulumi stack export` wrote them with the version of each folder,
+without Pulumi's source positions. They are frozen: another version adds a folder of its own.
 """
 
 import json
@@ -14,16 +14,16 @@ import pulumi
 import pytest
 
 from pulumi_cf_invoice.sandbox import Sandbox
-from tests.engine.conftest import ACCOUNT, MakeStack
+from tests.engine.conftest import MakeStack
 from tests.engine.forms import FORMS, Form
+from tests.factories import ACCOUNT, OTHER_ACCOUNT
 
 STATES = Path(__file__).parent / "data" / "states"
-SECRET_ACCOUNT = "0" * 31 + "1"
 AMOUNTS_DUE = {"first-update": 18846, "second-update": 20001, "secret-account": 18846, "get": 18846}
 PROGRAMS: dict[str, Callable[[Form], Any]] = {
     "first-update": lambda form: form.resource("upcoming"),
     "second-update": lambda form: form.resource("upcoming"),
-    "secret-account": lambda form: form.resource("upcoming", pulumi.Output.secret(SECRET_ACCOUNT)),
+    "secret-account": lambda form: form.resource("upcoming", pulumi.Output.secret(OTHER_ACCOUNT)),
     "get": lambda form: form.get("upcoming", ACCOUNT),
 }
 
@@ -46,7 +46,9 @@ def test_a_stack_of_an_earlier_version_previews_refreshes_updates_and_is_destroy
 
     preview = stack.preview(expect_no_changes=True)
     assert preview.ok, preview.text
-    assert stack.refresh(expect_no_changes=True).ok
+    # What a read resource is refreshed with is no change of the program's, but Pulumi counts it.
+    refresh = stack.refresh(expect_no_changes=name != "get")
+    assert refresh.ok, refresh.text
 
     sandbox.amount_due = 25000
     update = stack.up()

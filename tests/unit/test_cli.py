@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from pulumi_cf_invoice.sandbox import Sandbox
+from tests.factories import ACCOUNT
 
 DATA = Path(__file__).parent / "data"
 UPDATE = str(DATA / "preview-update.json")
-ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
 AT = ["--at", "2026-09-15T12:00:00Z"]
 COMMAND = [str(Path(sys.executable).with_name("cf-invoice"))]
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -85,7 +85,7 @@ def test_the_exit_code_is_the_verdict(budgets: list[str], code: int) -> None:
         (["--from", UPDATE, "--budget", "250"], "has no currency: write it as '250 USD'"),
         (["--from", UPDATE, "--budget", "-1 USD"], "below zero"),
         (["--from", UPDATE, "--budget-line", "openai/*"], "has no '='"),
-        (["--from", UPDATE, "--at", "noon"], "is no ISO 8601 time"),
+        (["--from", UPDATE, "--at", "noon"], "is not an ISO 8601 time"),
         (["--from", UPDATE, "--baseline", "nowhere.json"], "cannot read nowhere.json"),
         (["--from", UPDATE, "--account-id", "f" * 32], "no invoice of account ffff"),
         (["--from", UPDATE, "--github"], "GITHUB_STEP_SUMMARY is not set"),
@@ -115,7 +115,8 @@ def test_verbose_tells_of_requests_without_credentials(live: dict[str, str]) -> 
 
 def test_a_retry_is_told_when_verbose(sandbox: Sandbox, live: dict[str, str]) -> None:
     sandbox.fault = "http-503"
-    assert "stamina" in run("show", "--verbose", **live).stderr
+    told = run("show", "--verbose", **live).stderr
+    assert "attempt 1: Cloudflare said HTTP 503" in told
 
 
 def test_a_baseline_file_is_compared_with(tmp_path: Path, live: dict[str, str]) -> None:

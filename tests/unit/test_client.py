@@ -3,38 +3,28 @@ import socket
 import ssl
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
 
-from pulumi_cf_invoice import (
+from pulumi_cf_invoice.billing import (
     ApiError,
-    BadAnswer,
     BillingClient,
-    ConnectionFailed,
+    BillingError,
     Credentials,
-    InvoicePreviewError,
+    InvalidResponseError,
     SettingsError,
+    TransportError,
 )
+from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 from pulumi_cf_invoice.sandbox import FAULTS, SCENARIOS, Sandbox
-from pulumi_cf_invoice.settings import Settings, of_program, resolve
-from pulumi_cf_invoice.snapshot import Snapshot
-
-ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
-OTHER = "0" * 32
-SECRET = "s3cret-t0ken"
+from tests.factories import ACCOUNT, SECRET, TOKEN
 
 
-def settings(
-    base_url: str, account: str = ACCOUNT, token: str = "sandbox-token", timeout: float = 30
-) -> Settings:
-    config = {"cf-invoice:baseUrl": base_url, "cf-invoice:timeout": str(timeout)}
-    return resolve(account, {"api_token": token}, of_program(config.get, {}))
-
-
-def client(base_url: str, **options: Any) -> BillingClient:
-    return BillingClient.from_settings(settings(base_url, **options))
+def client(base_url: str, token: str = TOKEN, **options: Any) -> BillingClient:
+    return BillingClient(Credentials(api_token=token), base_url=base_url, **options)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
@@ -47,10 +37,9 @@ def test_every_scenario_is_read(sandbox: Sandbox, scenario: str) -> None:
 
 
 def test_the_older_pair_of_email_and_key_is_accepted(sandbox: Sandbox) -> None:
-    pair = {"email": "sandbox@example.com", "api_key": "sandbox-key"}
-    config = {"cf-invoice:baseUrl": sandbox.base_url}
-    resolved = resolve(ACCOUNT, pair, of_program(config.get, {}))
-    assert BillingClient.from_settings(resolved).get_invoice_preview(ACCOUNT).amount_due == 18846
+    pair = Credentials(email="sandbox@example.com", api_key="sandbox-key")
+    mine = BillingClient(pair, base_url=sandbox.base_url)
+    assert mine.get_invoice_preview(ACCOUNT).amount_due == 18846
 
 
 SAID = {
@@ -100,7 +89,7 @@ def test_every_fault_of_the_sandbox_is_covered_here() -> None:
 def test_a_fault_is_one_clean_line(sandbox: Sandbox, fault: str) -> None:
     sandbox.fault = fault
     timeout = 1.5 if SAID[fault].startswith("no complete answer") else 30
-    with pytest.raises(InvoicePreviewError) as failed:
+    with pytest.raises(BillingError) as failed:
         client(sandbox.base_url, token=SECRET, timeout=timeout).get_invoice_preview(ACCOUNT)
     message = str(failed.value)
     assert SAID[fault] in message
@@ -124,7 +113,7 @@ def test_an_environment_without_a_connection_is_one_clean_line(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    with pytest.raises(ConnectionFailed, match=f"account {ACCOUNT}: no connection can be set up"):
+    with pytest.raises(TransportError, match=f"account {ACCOUNT}: no connection can be set up"):
         client("https://billing.invalid").get_invoice_preview(ACCOUNT)
 
 
@@ -136,25 +125,40 @@ def test_an_api_error_tells_its_parts(sandbox: Sandbox) -> None:
     assert (error.message, error.ray_id) == ("Authentication error", "8f1a2b3c4d5e6f70-AMS")
 
 
-def test_the_client_serves_any_python_program(sandbox: Sandbox) -> None:
-    mine = BillingClient(Credentials(api_token="sandbox-token"), base_url=sandbox.base_url)
-    assert mine.get_invoice_preview(ACCOUNT.upper()).amount_due == 18846
-    assert "sandbox-token" not in repr(mine)
-    with pytest.raises(SettingsError, match="is no account ID"):
-        mine.get_invoice_preview("../../user")
+def test_an_account_is_asked_for_in_lower_case_and_a_path_is_no_account(sandbox: Sandbox) -> None:
+    assert client(sandbox.base_url).get_invoice_preview(ACCOUNT.upper()).amount_due == 18846
+    with pytest.raises(SettingsError, match="is not an account ID"):
+        client(sandbox.base_url).get_invoice_preview("../../user")
+    assert sandbox.requests == [ACCOUNT]
+
+
+def test_a_base_url_without_tls_is_refused() -> None:
     with pytest.raises(SettingsError, match="neither https nor on this machine"):
-        BillingClient(Credentials(api_token="t"), base_url="http://api.example.com")
+        client("http://api.example.com")
+
+
+def test_no_repr_of_a_client_shows_a_token() -> None:
+    assert SECRET not in repr(client("https://api.example.com", token=SECRET))
+
+
+@pytest.mark.parametrize("account_id", ["nope", ACCOUNT])
+def test_submitting_never_raises(monkeypatch: pytest.MonkeyPatch, account_id: str) -> None:
+    """What goes wrong, even before a connection can be set up, comes out of the future."""
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere.pem")
+    answer = client("https://api.example.com").submit(INVOICE_PREVIEW, account_id)
+    with pytest.raises(BillingError, match=r"is not an account ID|SSL_CERT_FILE"):
+        answer.result()
 
 
 def test_a_refused_connection_says_so() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    with pytest.raises(ConnectionFailed, match=r"no answer from 127\.0\.0\.1: .*refused"):
+    with pytest.raises(TransportError, match=r"no answer from 127\.0\.0\.1: .*refused"):
         client(f"http://127.0.0.1:{port}").get_invoice_preview(ACCOUNT)
 
 
 def test_a_name_that_does_not_resolve_says_so() -> None:
-    with pytest.raises(ConnectionFailed, match=r"from nowhere\.invalid: "):
+    with pytest.raises(TransportError, match=r"from nowhere\.invalid: "):
         client("https://nowhere.invalid", timeout=10).get_invoice_preview(ACCOUNT)
 
 
@@ -163,67 +167,32 @@ def test_a_certificate_that_is_not_trusted_says_so_and_is_not_retried() -> None:
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     with (
         Sandbox(tls=context) as secure,
-        pytest.raises(ConnectionFailed, match=r"no trusted TLS connection to 127\.0\.0\.1: "),
+        pytest.raises(TransportError, match=r"no trusted TLS connection to 127\.0\.0\.1: "),
     ):
         client(secure.base_url).get_invoice_preview(ACCOUNT)
 
 
-def test_a_bad_answer_is_told_apart(sandbox: Sandbox) -> None:
+def test_loopback_with_tls_takes_the_certificates_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with Sandbox(tls=context) as secure:
+        assert client(secure.base_url).get_invoice_preview(ACCOUNT).amount_due == 18846
+
+
+def test_an_invalid_response_is_an_error_of_its_own(sandbox: Sandbox) -> None:
     sandbox.fault = "html"
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidResponseError):
         client(sandbox.base_url).get_invoice_preview(ACCOUNT)
-
-
-def test_many_threads_are_one_request(sandbox: Sandbox) -> None:
-    snapshot = Snapshot()
-    found = []
-    threads = [
-        threading.Thread(target=lambda: found.append(snapshot.get(settings(sandbox.base_url))))
-        for _ in range(20)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(found) == 20
-    assert sandbox.requests == [ACCOUNT]
-
-
-def test_accounts_and_credentials_are_asked_apart(sandbox: Sandbox) -> None:
-    snapshot = Snapshot()
-    snapshot.get(settings(sandbox.base_url))
-    snapshot.get(settings(sandbox.base_url, OTHER))
-    with pytest.raises(ApiError):
-        snapshot.get(settings(sandbox.base_url, token="wrong"))
-    assert sandbox.requests == [ACCOUNT, OTHER, ACCOUNT]
-
-
-def test_two_accounts_are_asked_side_by_side(sandbox: Sandbox) -> None:
-    sandbox.fault = "slow"
-    snapshot = Snapshot()
-    pending = [
-        snapshot.start(settings(sandbox.base_url, account, timeout=3))
-        for account in (ACCOUNT, OTHER)
-    ]
-    while len(sandbox.requests) < 2:
-        assert not any(answer.done() for answer in pending)
-        time.sleep(0.01)
-    for answer in pending:
-        with pytest.raises(ConnectionFailed):
-            answer.result()
-
-
-def test_a_failure_is_not_kept(sandbox: Sandbox) -> None:
-    snapshot = Snapshot()
-    sandbox.fault, sandbox.fail_times = "http-403", 1
-    with pytest.raises(ApiError):
-        snapshot.get(settings(sandbox.base_url))
-    assert snapshot.get(settings(sandbox.base_url)).amount_due == 18846
 
 
 def test_a_fetch_leaves_no_thread_behind(sandbox: Sandbox) -> None:
     sandbox.fault = "endless-headers"
-    with pytest.raises(ConnectionFailed):
+    with pytest.raises(TransportError):
         client(sandbox.base_url, timeout=0.3).get_invoice_preview(ACCOUNT)
     for _ in range(100):
         gc.collect()
@@ -231,3 +200,13 @@ def test_a_fetch_leaves_no_thread_behind(sandbox: Sandbox) -> None:
             return
         time.sleep(0.05)
     pytest.fail("the fetch's thread still runs")
+
+
+@pytest.mark.parametrize("fault", ["http-403", "html", "reset", "redirect-loop", "slow"])
+def test_an_error_keeps_no_frame_of_the_fetch(sandbox: Sandbox, fault: str) -> None:
+    """Frames of the HTTP client hold the request, and with it the credentials."""
+    sandbox.fault = fault
+    answer = client(sandbox.base_url, token=SECRET, timeout=1).submit(INVOICE_PREVIEW, ACCOUNT)
+    error = answer.exception()
+    assert isinstance(error, BillingError)
+    assert (error.__traceback__, error.__context__, error.__cause__) == (None, None, None)

@@ -22,7 +22,7 @@ from pulumi.runtime.proto import provider_pb2 as proto
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderStub
 
 from pulumi_cf_invoice.sandbox import Sandbox
-from tests.conftest import ACCOUNT
+from tests.factories import ACCOUNT
 
 URN = "urn:pulumi:dev::test::cf-invoice:index:InvoicePreview::upcoming"
 COMMANDS = {
@@ -118,11 +118,34 @@ def test_a_failing_read_and_an_unknown_function_are_one_line() -> None:
         plugin.Configure(proto.ConfigureRequest())
         with pytest.raises(grpc.RpcError) as failed:
             plugin.Read(proto.ReadRequest(urn=URN, id="nope"))
-        assert failed.value.details().startswith("'nope' is no account ID: it has 32 hex digits")
+        assert failed.value.details().startswith(
+            "'nope' is not an account ID, which has 32 hex digits"
+        )
         assert "\n" not in failed.value.details()
         with pytest.raises(grpc.RpcError) as unknown:
             plugin.Invoke(proto.InvokeRequest(tok="cf-invoice:index:other"))
         assert unknown.value.details() == "cf-invoice has no function cf-invoice:index:other"
+
+
+@pytest.mark.parametrize(
+    ("method", "request_type"),
+    [
+        ("Check", proto.CheckRequest),
+        ("Diff", proto.DiffRequest),
+        ("Create", proto.CreateRequest),
+        ("Read", proto.ReadRequest),
+        ("Update", proto.UpdateRequest),
+        ("Delete", proto.DeleteRequest),
+    ],
+)
+def test_a_resource_of_another_type_is_refused_in_one_line(method: str, request_type: Any) -> None:
+    other = "urn:pulumi:dev::test::my:mod:Component$cf-invoice:index:CreditBalance::x"
+    with running(COMMANDS["module"]) as plugin:
+        plugin.Configure(proto.ConfigureRequest())
+        with pytest.raises(grpc.RpcError) as refused:
+            getattr(plugin, method)(request_type(urn=other))
+    expected = "cf-invoice has no resource cf-invoice:index:CreditBalance"
+    assert refused.value.details() == expected
 
 
 def test_it_ends_when_the_engine_that_started_it_has_gone() -> None:

@@ -18,13 +18,19 @@ from pulumi_policy.proxy import (
     unknown_checking_proxy,
 )
 
-from pulumi_cf_invoice import Credentials, policy
-from pulumi_cf_invoice.properties import DYNAMIC_TYPE, PLUGIN_TYPE
+from pulumi_cf_invoice import Credentials, LimitError, policy
 from pulumi_cf_invoice.sandbox import Sandbox
-from tests.unit.test_invoice import START, line, result
+from pulumi_cf_invoice.state import DYNAMIC_TYPE, PLUGIN_TYPE
+from tests.factories import (
+    ACCOUNT,
+    OTHER_ACCOUNT,
+    START,
+    api_line,
+    api_result,
+    camel_cased,
+    with_floats,
+)
 
-ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
-OTHER = "0" * 31 + "1"
 OPTIONS = PolicyResourceOptions(False, [], None, [], None, [])  # type: ignore[arg-type]
 
 
@@ -32,20 +38,12 @@ def state(**changes: Any) -> dict[str, Any]:
     """The properties of an invoice resource as the engine hands them over: numbers are floats."""
     account = changes.pop("account_id", ACCOUNT)
     last = changes.pop("last_update", None)
-    properties = result(**changes)
+    properties = api_result(**changes)
     properties["invoice_id"] = properties.pop("id")
     return {
-        name: floats(value)
+        name: with_floats(value)
         for name, value in {**properties, "account_id": account, "last_update": last}.items()
     }
-
-
-def floats(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: floats(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [floats(item) for item in value]
-    return float(value) if isinstance(value, int) else value
 
 
 def judge(
@@ -99,9 +97,11 @@ def test_config_overrides_what_the_factory_was_given() -> None:
 
 
 def test_two_accounts_have_limits_of_their_own() -> None:
-    gate = policy.max_amount_due({"limit": "150 USD", "accounts": {OTHER.upper(): "200 USD"}})
+    gate = policy.max_amount_due(
+        {"limit": "150 USD", "accounts": {OTHER_ACCOUNT.upper(): "200 USD"}}
+    )
     assert len(judge(gate, state())) == 1
-    assert judge(gate, state(account_id=OTHER)) == []
+    assert judge(gate, state(account_id=OTHER_ACCOUNT)) == []
 
 
 def test_negative_totals_and_no_lines_pass() -> None:
@@ -142,7 +142,7 @@ def test_a_line_is_judged_net_by_its_longest_glob() -> None:
         f"{ACCOUNT} for 2026-09-01 to 2026-09-30, over the limit of $100.00 by $74.79."
     )
     assert judge(policy.max_line_amount({"openai/*": "174.79 USD"}), state()) == []
-    nameless = state(invoice_lines=[line(description=None)])
+    nameless = state(invoice_lines=[api_line(description=None)])
     gate = policy.max_line_amount(default_limit="1 USD")
     assert judge(gate, nameless)[0].startswith("(no description) comes to $174.79")
 
@@ -186,17 +186,6 @@ def test_statuses_and_currencies_are_judged_by_name() -> None:
     assert judge(policy.allowed_currencies(["USD"]), state()) == []
 
 
-def camel_cased(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {_camel(key): camel_cased(item) for key, item in value.items()}
-    return [camel_cased(item) for item in value] if isinstance(value, list) else value
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(part.title() for part in rest)
-
-
 def test_the_plugins_resource_is_judged_alike() -> None:
     properties = state(last_update=LAST)
     for gate in (policy.max_amount_due("1 USD"), policy.max_increase("1 USD")):
@@ -222,9 +211,9 @@ def test_an_unknown_account_is_left_to_pulumis_own_advisory() -> None:
     [
         ("250", "has no currency: write it as '250 USD'"),
         ("-1 USD", "is below zero"),
-        ("ten", "is no amount of money"),
+        ("ten", "is not an amount of money"),
         ({"limit": "250"}, "has no currency"),
-        ({"accounts": {ACCOUNT: "ten"}}, "is no amount of money"),
+        ({"accounts": {ACCOUNT: "ten"}}, "is not an amount of money"),
     ],
 )
 def test_a_limit_that_cannot_be_read_is_refused_in_words(limit: Any, words: str) -> None:
@@ -233,15 +222,15 @@ def test_a_limit_that_cannot_be_read_is_refused_in_words(limit: Any, words: str)
         policy.max_projected_amount_due,
         policy.account_budget,
     ):
-        with pytest.raises(ValueError, match=words):
+        with pytest.raises(LimitError, match=words):
             factory(limit)
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(LimitError, match=words):
         policy.max_line_amount({"*": limit})
 
 
 @pytest.mark.parametrize("limit", ["250", "20 percent", "-5%"])
 def test_an_increase_that_cannot_be_read_is_refused(limit: str) -> None:
-    with pytest.raises(ValueError, match=limit):
+    with pytest.raises(LimitError, match=limit):
         policy.max_increase(limit)
 
 
@@ -297,10 +286,10 @@ def test_a_budget_asks_by_itself(own: Credentials, sandbox: Sandbox) -> None:
 
 
 def test_a_budget_by_account_asks_each(own: Credentials, sandbox: Sandbox) -> None:
-    limit = {"accounts": {OTHER: "1 USD", "2" * 32: "1000 USD"}}
+    limit = {"accounts": {OTHER_ACCOUNT: "1 USD", "2" * 32: "1000 USD"}}
     [message] = budget(policy.account_budget(limit, credentials=own))
-    assert OTHER in message
-    assert sorted(sandbox.requests) == [OTHER, "2" * 32]
+    assert OTHER_ACCOUNT in message
+    assert sorted(sandbox.requests) == [OTHER_ACCOUNT, "2" * 32]
 
 
 def test_a_budget_that_cannot_be_read_fails_closed_unless_told_otherwise(

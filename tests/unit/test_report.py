@@ -13,25 +13,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from pulumi_cf_invoice import Invoice, money
-from pulumi_cf_invoice.report import data, html, markdown, source, text
-from pulumi_cf_invoice.report.verdict import Budgets, Report, judge
-from pulumi_cf_invoice.report.words import one_line
+from pulumi_cf_invoice import Invoice
+from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.limits import parse_amount
+from pulumi_cf_invoice.report import html, input, json_report, markdown, text
+from pulumi_cf_invoice.report.report import Report, budget_rules, make_report
 from pulumi_cf_invoice.sandbox import SCENARIOS, Sandbox
 from pulumi_cf_invoice.sandbox.scenarios import Month
-from pulumi_cf_invoice.stack_outputs import to_stack_outputs
+from tests.factories import NOW, OTHER_ACCOUNT, camel_cased
 
 HERE = Path(__file__).parent
-ACCOUNT = "0123456789abcdef0123456789ab0001"
-OTHER = "f" * 32
-NOW = datetime(2026, 9, 15, 12, tzinfo=timezone.utc)
+PREVIEW_ACCOUNT = "0123456789abcdef0123456789ab0001"
+"""The account of the previews in `data`."""
 CREATE = (HERE / "data" / "preview-create.json").read_text()
 UPDATE = (HERE / "data" / "preview-update.json").read_text()
 FORMATS = {
     "txt": text.render,
     "md": markdown.render,
     "html": html.render,
-    "json": data.render,
+    "json": json_report.render,
 }
 
 
@@ -52,11 +52,11 @@ def named(*lines: tuple[str | None, int], **changes: Any) -> Invoice:
 
 
 def report(of: Invoice, **more: Any) -> Report:
-    return judge(of, account_id=ACCOUNT, at=NOW, **more)
+    return make_report(of, account_id=PREVIEW_ACCOUNT, at=NOW, **more)
 
 
-BUDGETS = Budgets(
-    money.parse("150 USD"), money.parse("450 USD"), {"openai/*": money.parse("1 USD")}
+BUDGETS = budget_rules(
+    parse_amount("150 USD"), parse_amount("450 USD"), {"openai/*": parse_amount("1 USD")}
 )
 
 
@@ -64,7 +64,7 @@ BUDGETS = Budgets(
 def test_every_format_says_what_its_golden_file_says(suffix: str) -> None:
     """UPDATE_GOLDEN=1 rewrites the files; look at them before they are committed."""
     before = named(("anthropic/claude-haiku", 1367), ("gone/model", 250), amount_due=1700)
-    rendered = FORMATS[suffix](report(invoice(), budgets=BUDGETS, baseline=before))
+    rendered = FORMATS[suffix](report(invoice(), rules=BUDGETS, baseline=before))
     golden = HERE / "golden" / f"report.{suffix}"
     if os.environ.get("UPDATE_GOLDEN"):
         golden.write_text(rendered, encoding="utf-8")
@@ -72,25 +72,25 @@ def test_every_format_says_what_its_golden_file_says(suffix: str) -> None:
 
 
 def test_the_json_keeps_to_its_published_schema() -> None:
-    schema = Path(data.__file__).with_name("report.schema.json").read_text()
-    assert schema == data.schema()
+    schema = Path(json_report.__file__).with_name("report.schema.json").read_text()
+    assert schema == json_report.schema()
     for scenario in SCENARIOS:
         for baseline in (None, invoice(), invoice("yen")):
-            made = report(invoice(scenario), budgets=BUDGETS, baseline=baseline)
-            jsonschema.validate(json.loads(data.render(made)), json.loads(schema))
+            made = report(invoice(scenario), rules=BUDGETS, baseline=baseline)
+            jsonschema.validate(json.loads(json_report.render(made)), json.loads(schema))
 
 
 # Reading, by content.
 
 
 def test_a_first_preview_has_the_invoice_and_no_baseline() -> None:
-    found = source.read(CREATE)
-    assert (found.account_id, found.invoice.amount_due) == (ACCOUNT, 18846)
+    found = input.read(CREATE)
+    assert (found.account_id, found.invoice.amount_due) == (PREVIEW_ACCOUNT, 18846)
     assert found.baseline is None
 
 
 def test_a_preview_brings_the_last_deployment_as_its_baseline() -> None:
-    found = source.read(UPDATE)
+    found = input.read(UPDATE)
     assert found.baseline is not None
     assert (found.baseline.amount_due, found.invoice.amount_due) == (18846, 20001)
 
@@ -98,63 +98,57 @@ def test_a_preview_brings_the_last_deployment_as_its_baseline() -> None:
 def test_a_refresh_does_not_move_the_baseline() -> None:
     preview = json.loads(UPDATE)
     preview["steps"][1]["oldState"]["outputs"]["amount_due"] = 20001
-    baseline = source.read(json.dumps(preview)).baseline
+    baseline = input.read(json.dumps(preview)).baseline
     assert baseline is not None
     assert baseline.amount_due == 18846
 
 
 def test_the_plugin_resource_is_read_like_the_dynamic_one() -> None:
-    def camel(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {
-                re.sub("_([a-z])", lambda m: m[1].upper(), key): camel(item)
-                for key, item in value.items()
-            }
-        return [camel(item) for item in value] if isinstance(value, list) else value
-
     preview = json.loads(UPDATE)
     for state in ("oldState", "newState"):
         of = preview["steps"][1][state]
         of["type"] = "cf-invoice:index:InvoicePreview"
-        of["inputs"] = camel(of["inputs"])
-    assert source.read(json.dumps(preview)) == source.read(UPDATE)
+        of["inputs"] = camel_cased(of["inputs"])
+    assert input.read(json.dumps(preview)) == input.read(UPDATE)
 
 
 def test_stack_outputs_are_read_back_as_they_were_exported() -> None:
-    outputs = {"bucket": "x", **to_stack_outputs(invoice()), "account_id": ACCOUNT}
-    found = source.read(json.dumps(outputs))
-    assert (found.invoice, found.account_id) == (invoice(), ACCOUNT)
+    outputs = {"bucket": "x", **invoice().to_figures(), "account_id": PREVIEW_ACCOUNT}
+    found = input.read(json.dumps(outputs))
+    assert (found.invoice, found.account_id) == (invoice(), PREVIEW_ACCOUNT)
 
 
 def test_an_exported_model_is_read_too() -> None:
     outputs = {"invoice": invoice().to_outputs()}
-    assert source.read(json.dumps(outputs)).invoice == invoice()
+    assert input.read(json.dumps(outputs)).invoice == invoice()
 
 
 def test_a_prefix_chooses_between_two_invoices() -> None:
     one, two = invoice(), invoice("yen")
-    outputs = {f"a_{name}": value for name, value in to_stack_outputs(one).items()}
-    outputs |= {f"b_{name}": value for name, value in to_stack_outputs(two).items()}
-    assert source.read(json.dumps(outputs), prefix="b").invoice == two
-    with pytest.raises(source.NoInvoice, match="several invoices"):
-        source.read(json.dumps(outputs))
+    outputs = {f"a_{name}": value for name, value in one.to_figures().items()}
+    outputs |= {f"b_{name}": value for name, value in two.to_figures().items()}
+    assert input.read(json.dumps(outputs), prefix="b").invoice == two
+    with pytest.raises(input.NoInvoiceError, match="several invoices"):
+        input.read(json.dumps(outputs))
 
 
 @pytest.mark.parametrize("wrap", [lambda r: {"success": True, "result": r}, lambda r: r])
 def test_the_answer_of_the_api_is_read_with_and_without_its_envelope(wrap: Any) -> None:
-    assert source.read(json.dumps(wrap(result()))).invoice == invoice()
+    assert input.read(json.dumps(wrap(result()))).invoice == invoice()
 
 
 def test_an_account_is_chosen_by_its_id() -> None:
     preview = json.loads(UPDATE)
     other = json.loads(json.dumps(preview["steps"][1]))
-    other["newState"]["inputs"] |= {"account_id": OTHER, "amount_due": 1}
+    other["newState"]["inputs"] |= {"account_id": OTHER_ACCOUNT, "amount_due": 1}
     preview["steps"].append(other)
     both = json.dumps(preview)
-    assert source.read(both, account_id=OTHER.upper()).invoice.amount_due == 1
-    assert source.read(both, account_id=OTHER).baseline is None
-    with pytest.raises(source.NoInvoice, match=f"several invoices .* {ACCOUNT}, {OTHER}"):
-        source.read(both)
+    assert input.read(both, account_id=OTHER_ACCOUNT.upper()).invoice.amount_due == 1
+    assert input.read(both, account_id=OTHER_ACCOUNT).baseline is None
+    with pytest.raises(
+        input.NoInvoiceError, match=f"several invoices .* {OTHER_ACCOUNT}, {PREVIEW_ACCOUNT}"
+    ):
+        input.read(both)
 
 
 @pytest.mark.parametrize(
@@ -165,9 +159,9 @@ def test_an_account_is_chosen_by_its_id() -> None:
         ("{}", "no invoice in it"),
         ('{"steps": []}', "no invoice in it"),
         ('{"success": false, "errors": [{"code": 10000, "message": "no"}]}', "code 10000: no"),
-        ('{"success": true, "result": {}}', "this is no invoice: id: Field required"),
+        ('{"success": true, "result": {}}', "this is not an invoice: id: Field required"),
         (
-            json.dumps({**to_stack_outputs(invoice()), "amount_due": "[secret]"}),
+            json.dumps({**invoice().to_figures(), "amount_due": "[secret]"}),
             "--show-secrets",
         ),
         (
@@ -181,8 +175,8 @@ def test_an_account_is_chosen_by_its_id() -> None:
     ],
 )
 def test_what_is_no_invoice_is_refused_in_one_line(content: str, said: str) -> None:
-    with pytest.raises(source.NoInvoice) as caught:
-        source.read(content)
+    with pytest.raises(input.NoInvoiceError) as caught:
+        input.read(content)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -197,7 +191,7 @@ def test_what_is_no_invoice_is_refused_in_one_line(content: str, said: str) -> N
 def test_a_budget_is_kept_up_to_the_last_cent_and_in_its_own_currency(
     limit: str, verdict: str
 ) -> None:
-    assert report(invoice(), budgets=Budgets(money.parse(limit))).verdict == verdict
+    assert report(invoice(), rules=budget_rules(parse_amount(limit))).verdict == verdict
 
 
 def test_without_a_budget_there_is_no_verdict() -> None:
@@ -205,24 +199,24 @@ def test_without_a_budget_there_is_no_verdict() -> None:
 
 
 def test_a_projection_is_judged_by_its_own_budget() -> None:
-    budgets = Budgets(projected_amount_due=money.parse("200 USD"))
-    made = report(invoice(), budgets=budgets)
+    budgets = budget_rules(projected_amount_due=parse_amount("200 USD"))
+    made = report(invoice(), rules=budgets)
     assert made.verdict == "over"
     assert "projected amount due $389.92, over the limit of $200.00 by $189.92" in made.headline
 
 
 def test_in_the_first_hour_a_projection_is_too_early_and_no_verdict() -> None:
-    budgets = Budgets(projected_amount_due=money.parse("1 USD"))
+    budgets = budget_rules(projected_amount_due=parse_amount("1 USD"))
     early = datetime(2026, 9, 1, 0, 59, tzinfo=timezone.utc)
-    made = judge(invoice(), at=early, budgets=budgets)
+    made = make_report(invoice(), at=early, rules=budgets)
     assert made.verdict == "none"
     assert "too early to tell" in markdown.render(made)
 
 
 def test_the_longest_glob_is_the_budget_of_a_line() -> None:
-    lines = {"*": money.parse("10 USD"), "openai/*": money.parse("200 USD")}
-    made = report(invoice(), budgets=Budgets(lines=lines))
-    assert [(j.subject, bool(j.excess)) for j in made.judgements] == [
+    lines = {"*": parse_amount("10 USD"), "openai/*": parse_amount("200 USD")}
+    made = report(invoice(), rules=budget_rules(lines=lines))
+    assert [(j.subject, bool(j.excess)) for j in made.findings] == [
         ("openai/gpt-5.5", False),
         ("anthropic/claude-haiku", True),
     ]
@@ -231,12 +225,12 @@ def test_the_longest_glob_is_the_budget_of_a_line() -> None:
 def test_a_time_in_any_zone_is_the_same_time() -> None:
     tokyo = NOW.astimezone(timezone(timedelta(hours=9)))
     for render in FORMATS.values():
-        assert render(judge(invoice(), at=tokyo)) == render(judge(invoice(), at=NOW))
+        assert render(make_report(invoice(), at=tokyo)) == render(make_report(invoice(), at=NOW))
 
 
 def test_a_time_without_a_zone_is_refused() -> None:
     with pytest.raises(ValueError, match="time zone"):
-        judge(invoice(), at=NOW.replace(tzinfo=None))
+        make_report(invoice(), at=NOW.replace(tzinfo=None))
 
 
 # Comparing.
@@ -277,7 +271,7 @@ def test_what_cannot_be_compared_is_said_in_every_format(baseline: Invoice, said
     made = report(invoice(), baseline=baseline)
     for render in FORMATS.values():
         assert said in " ".join(render(made).split())
-    assert json.loads(data.render(made))["baseline"]["change"] is None
+    assert json.loads(json_report.render(made))["baseline"]["change"] is None
 
 
 def test_a_baseline_of_nothing_has_no_percentage() -> None:
@@ -290,7 +284,7 @@ def test_a_baseline_of_nothing_has_no_percentage() -> None:
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("render", FORMATS.values(), ids=FORMATS)
 def test_every_scenario_can_be_rendered(scenario: str, render: Any) -> None:
-    made = report(invoice(scenario), budgets=BUDGETS, baseline=invoice())
+    made = report(invoice(scenario), rules=BUDGETS, baseline=invoice())
     assert made.invoice.amount_due_text in render(made)
 
 
@@ -404,5 +398,5 @@ def test_the_report_is_one_file_without_network() -> None:
 
 
 def test_a_live_invoice_reports_like_the_same_one_from_a_file(sandbox: Sandbox) -> None:
-    answer = json.dumps(sandbox.answer(ACCOUNT))
-    assert source.read(answer).invoice == invoice()
+    answer = json.dumps(sandbox.answer(PREVIEW_ACCOUNT))
+    assert input.read(answer).invoice == invoice()

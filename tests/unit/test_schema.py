@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from pulumi_cf_invoice import schema, settings
-from pulumi_cf_invoice.properties import PLUGIN_FUNCTION
+from pulumi_cf_invoice import schema
+from pulumi_cf_invoice.billing import settings
 
 PACKAGE = schema.package()
 INVOICE = PACKAGE["resources"]["cf-invoice:index:InvoicePreview"]
-FUNCTION = PACKAGE["functions"][PLUGIN_FUNCTION]
+FUNCTION = PACKAGE["functions"]["cf-invoice:index:getInvoicePreview"]
 
 
 def described() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -69,7 +69,11 @@ def test_what_may_be_none_is_not_required() -> None:
         "description",
         "pretaxCreditAmounts",
     }
-    assert set(INVOICE["properties"]) - set(INVOICE["required"]) == {"lastUpdate"}
+    assert set(INVOICE["properties"]) - set(INVOICE["required"]) == {
+        "baseUrl",
+        "invoiceLinesComplete",
+        "lastUpdate",
+    }
 
 
 def test_no_generated_sdk_has_the_name_of_this_package() -> None:

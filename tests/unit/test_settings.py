@@ -2,11 +2,18 @@ from typing import Any
 
 import pytest
 
-from pulumi_cf_invoice import Credentials, SettingsError
-from pulumi_cf_invoice.errors import CredentialsMissing
-from pulumi_cf_invoice.settings import Settings, Source, of_program, resolve
+from pulumi_cf_invoice.billing import MissingCredentialsError, SettingsError
+from pulumi_cf_invoice.billing.settings import (
+    Settings,
+    Source,
+    arguments,
+    is_cloudflare,
+    program_sources,
+    resolve,
+    resolve_account,
+)
+from tests.factories import ACCOUNT
 
-ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
 TOKEN = {"CLOUDFLARE_API_TOKEN": "env-token"}
 
 
@@ -17,22 +24,24 @@ def settle(
     environment: dict[str, str] | None = None,
 ) -> Settings:
     variables = TOKEN if environment is None else environment
-    return resolve(account_id, credentials, of_program((config or {}).get, variables))
+    sources = program_sources((config or {}).get, variables)
+    return resolve(account_id, [arguments(credentials or {}), *sources])
 
 
 def test_the_first_source_with_credentials_decides() -> None:
     config = {"cf-invoice:apiToken": "ours", "cloudflare:apiToken": "theirs"}
     argument = settle(credentials={"api_token": "argument"}, config=config)
-    assert argument.authentication.headers == {"Authorization": "Bearer argument"}
-    assert settle(config=config).authentication.identity == ("ours",)
+    assert argument.credentials.headers == {"Authorization": "Bearer argument"}
+    assert settle(config=config).credentials.headers["Authorization"] == "Bearer ours"
     del config["cf-invoice:apiToken"]
-    assert settle(config=config).authentication.identity == ("theirs",)
-    assert settle(config={"cloudflare:apiToken": " "}).authentication.identity == ("env-token",)
+    assert settle(config=config).credentials.headers["Authorization"] == "Bearer theirs"
+    from_environment = settle(config={"cloudflare:apiToken": " "}).credentials
+    assert from_environment.headers == {"Authorization": "Bearer env-token"}
 
 
 def test_an_email_with_key_is_sent_as_the_older_pair() -> None:
     settings = settle(credentials={"email": "a@b.c", "api_key": "key"})
-    assert settings.authentication.headers == {"X-Auth-Email": "a@b.c", "X-Auth-Key": "key"}
+    assert settings.credentials.headers == {"X-Auth-Email": "a@b.c", "X-Auth-Key": "key"}
 
 
 @pytest.mark.parametrize(
@@ -55,7 +64,7 @@ def test_credentials_that_cannot_work_are_refused_without_printing_them(
 
 
 def test_no_credentials_says_how_to_give_them() -> None:
-    with pytest.raises(CredentialsMissing, match=f"{ACCOUNT}.*CLOUDFLARE_API_TOKEN"):
+    with pytest.raises(MissingCredentialsError, match=f"{ACCOUNT}.*CLOUDFLARE_API_TOKEN"):
         settle(environment={})
 
 
@@ -65,7 +74,7 @@ def test_no_credentials_says_how_to_give_them() -> None:
         ("", "empty"),
         (7, "not int"),
         ("zz3e105f4ecef8ad9ca31a8372d0c353", "32 hex digits"),
-        ("short", "'short' is no account ID"),
+        ("short", "'short' is not an account ID"),
     ],
 )
 def test_a_malformed_account_is_refused(account_id: Any, message: str) -> None:
@@ -101,9 +110,9 @@ def test_a_base_url_that_is_not_safe_is_refused(url: str) -> None:
 
 def test_settings_of_another_type_are_refused() -> None:
     with pytest.raises(SettingsError, match="the base URL must be text, not float"):
-        resolve(ACCOUNT, None, [Source("x", {"apiToken": "t", "baseUrl": 5.0})])
+        resolve(ACCOUNT, [Source("x", {"apiToken": "t", "baseUrl": 5.0})])
     with pytest.raises(SettingsError, match="the timeout"):
-        resolve(ACCOUNT, None, [Source("x", {"apiToken": "t", "timeout": [1]})])
+        resolve(ACCOUNT, [Source("x", {"apiToken": "t", "timeout": [1]})])
 
 
 def test_loopback_and_https_base_urls_are_taken() -> None:
@@ -117,21 +126,28 @@ def test_a_timeout_that_is_no_bound_is_refused(text: str) -> None:
         settle(config={"cf-invoice:timeout": text})
 
 
+def test_the_account_is_resolved_without_credentials() -> None:
+    """What is known before credentials are is the account, from the same sources."""
+    sources = program_sources({"cf-invoice:accountId": ACCOUNT.upper()}.get, {})
+    assert resolve_account(None, sources) == ACCOUNT
+
+
 @pytest.mark.parametrize(
-    "arguments",
+    ("url", "expected"),
     [
-        {},
-        {"api_token": ""},
-        {"api_token": "s3cret", "email": "e"},
-        {"api_key": "s3cret"},
+        ("https://api.cloudflare.com/client/v4", True),
+        ("https://API.Cloudflare.com/client/v4", True),
+        ("https://cloudflare.com", True),
+        ("https://cloudflare.com.example.org", False),
+        ("https://notcloudflare.com", False),
+        ("http://127.0.0.1:8787/client/v4", False),
     ],
 )
-def test_credentials_refuses_wrong_combinations(arguments: dict[str, Any]) -> None:
-    with pytest.raises(SettingsError) as refused:
-        Credentials(**arguments)
-    assert "s3cret" not in str(refused.value)
+def test_only_hosts_under_cloudflare_com_are_cloudflares(url: str, expected: bool) -> None:
+    assert is_cloudflare(url) is expected
 
 
 def test_no_repr_shows_a_credential() -> None:
-    assert "s3cret" not in repr(Credentials(api_token="s3cret"))
-    assert "s3cret" not in repr(settle(credentials={"api_token": "s3cret"}))
+    settings = settle(credentials={"api_token": "s3cret"})
+    assert "s3cret" not in repr(settings) + repr(settings.credentials)
+    assert "s3cret" not in repr(arguments({"api_token": "s3cret"}))

@@ -1,9 +1,9 @@
 """
-Puts a Pulumi engine on this machine where there is none.
+Find a Pulumi engine on this machine, or install one.
 
-Prints, on standard output, nothing but the directory to put first on PATH. Looks for a `pulumi` on
-PATH that can run Python, then in the cache, then asks Pulumi's own installer, and at last builds
-the engine with Go from its published modules.
+Print nothing to standard output but the directory to put first on PATH. Try, in this order, a
+`pulumi` on PATH that can run Python, the cache, Pulumi's own installer, and a build of the engine
+with Go from its published modules.
 """
 
 import argparse
@@ -24,8 +24,8 @@ VERSION = "3.255.0"
 OLDEST = (3, 200, 0)
 HERE = Path(__file__).resolve().parent
 
-# A built engine has no Python language host. Inline programs need none, and these two launchers
-# stand in for what the host does for dynamic providers and policy packs.
+# An engine built from source has no Python language host. Inline programs do not need one, and
+# these two launchers replace what it does for dynamic providers and policy packs.
 LAUNCHERS = {
     "pulumi-resource-pulumi-python": 'exec "${PULUMI_CF_INVOICE_PYTHON:-python3}" '
     '-u -m pulumi.dynamic "$@"',
@@ -58,7 +58,7 @@ def find(python: str) -> Path:
         return found
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "engine.lock").open("w") as lock:
-        # Two clones that start at once share one build.
+        # Clones that start at the same time share one build.
         fcntl.flock(lock, fcntl.LOCK_EX)
         return cached() or install(python) or build()
 
@@ -67,7 +67,7 @@ def on_path() -> Path | None:
     pulumi = shutil.which("pulumi")
     if pulumi is None:
         return None
-    # The engine looks beside its own binary too, and /usr/local/bin/pulumi is often a link.
+    # The engine also looks next to its own binary, and /usr/local/bin/pulumi is often a symlink.
     beside = Path(pulumi).resolve().parent / "pulumi-language-python"
     if not beside.exists() and shutil.which("pulumi-language-python") is None:
         return None
@@ -106,7 +106,7 @@ def install(python: str) -> Path | None:
         "PulumiCommand.install(root=sys.argv[1])"
     )
     target = CACHE / "pulumi"
-    # Moved into place when whole: one that was interrupted must not pass for an engine.
+    # Move it into place only once complete: an interrupted install must not pass for an engine.
     with tempfile.TemporaryDirectory(dir=CACHE, ignore_cleanup_errors=True) as directory:
         root = Path(directory) / "pulumi"
         with ticking("Asking Pulumi's installer for an engine"):
@@ -130,7 +130,7 @@ def succeeds(command: list[str], seconds: float) -> bool:
     except subprocess.TimeoutExpired:
         return False
     finally:
-        # The installer is a shell script below the interpreter: end all that it started.
+        # The interpreter runs the installer as a shell script: kill the whole process group.
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()

@@ -1,9 +1,10 @@
 """
-Puts into `.languages` what programs in other languages need: SDKs, npm packages, language hosts.
+Set up `.languages` with the SDKs, npm packages and language hosts for other languages.
 
-The SDKs are generated from `pulumi_cf_invoice/schema.json`, and the Python one is installed beside
-this package. `.languages/bin` belongs on PATH: it has Node and Go where the machine has none, and
-Pulumi's YAML language host, built from its published module where it is missing.
+The SDKs are generated from `pulumi_cf_invoice/schema.json`, and the Python SDK is installed
+alongside this package. `.languages/bin` belongs on PATH: it provides Node and Go if the machine has
+none that are recent enough, and Pulumi's YAML language host, built from its published module, if it
+is missing.
 """
 
 import fcntl
@@ -27,11 +28,11 @@ OLDEST_NODE = 20
 
 
 def main() -> int:
-    """Do what is not done yet; returns the exit code."""
+    """Complete the steps that are still outstanding and return the exit code."""
     CACHE.mkdir(parents=True, exist_ok=True)
     BIN.mkdir(parents=True, exist_ok=True)
     with (CACHE / "languages.lock").open("w") as lock:
-        # Two clones that start at once share the builds.
+        # Clones that start at the same time share the builds.
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             generator = _built("sdks", ENGINE, "./sdks", "Building Pulumi's SDK generators with Go")
@@ -83,7 +84,7 @@ def _node() -> Path:
 
 
 def _link(program: Path) -> None:
-    """Make *program* reachable, where it is not on PATH."""
+    """Link *program* into `BIN`, unless it is already the one on PATH."""
     link = BIN / program.name
     if shutil.which(program.name) == str(program):
         return
@@ -102,7 +103,7 @@ def _install_python_sdk() -> None:
 
 def _install_node_packages(node: Path) -> None:
     project = TARGET / "typescript"
-    # In the project, as `pulumi package add` does: the SDK finds the project's compiler there.
+    # Inside the project, like `pulumi package add`, so that the SDK finds the project's compiler.
     shutil.copytree(TARGET / "sdks" / "nodejs", project / "sdks" / "cf-invoice", dirs_exist_ok=True)
     shutil.copy(NODE_PROJECT, project)
     npm = [str(node / "npm"), "install", "--no-audit", "--no-fund", "--no-package-lock"]
@@ -129,7 +130,7 @@ def _done(*files: Path) -> None:
 
 
 def _state(*files: Path) -> str:
-    # Another virtual environment, in a moved or renewed checkout, has no SDK yet.
+    # A different virtual environment, in a moved or recreated checkout, has no SDK yet.
     return f"{_hash(*files, NODE_PROJECT)} {sys.prefix}"
 
 

@@ -1,4 +1,4 @@
-"""Runs programs in other languages: each through its own Automation API, on the real engine."""
+"""Run programs in other languages on the real engine, each through its own Automation API."""
 
 import json
 import os
@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 
 
 class Language:
-    """A runner that is built and ready, whose *command* does what its environment asks for."""
+    """A compiled runner, whose *command* takes its request from environment variables."""
 
     def __init__(self, command: list[str]) -> None:
         self._command = command
@@ -31,7 +31,7 @@ class Language:
         environment: Mapping[str, str],
         pack: Mapping[str, list[str]] | None = None,
     ) -> Run:
-        """Run *operation* of the stack in *directory*, with *program* as its program."""
+        """Run *operation* on the stack in *directory*, with *program* as its program."""
         backend, work = directory / "backend", directory / "work"
         for folder in (backend, work):
             folder.mkdir(exist_ok=True)
@@ -62,7 +62,7 @@ class Language:
 
 @cache
 def typescript() -> Language:
-    """The TypeScript runner, type-checked with the examples and compiled."""
+    """Return the TypeScript runner, type-checked and compiled together with the examples."""
     project = LANGUAGES / "typescript"
     _require(project / "node_modules")
     for source in ("run.ts", "tsconfig.json"):
@@ -75,14 +75,14 @@ def typescript() -> Language:
 
 @cache
 def go() -> Language:
-    """The Go runner, vetted with the example and compiled into its package."""
+    """Return the Go runner, vetted together with the example and compiled into its package."""
     project = LANGUAGES / "go"
     _require(LANGUAGES / "sdks" / "go")
     shutil.copytree(LANGUAGES / "sdks" / "go", project / "sdks" / "cf-invoice", dirs_exist_ok=True)
     for source in ("main.go", "go.mod"):
         shutil.copy(EXAMPLES / "go" / "quickstart" / source, project)
     shutil.copy(HERE / "go" / "run_test.go", project)
-    # The example has the two requirements of its own; Go finds what those need.
+    # The example's go.mod lists only its own two requirements; Go resolves the rest.
     _must(["go", "vet", "-mod=mod", "."], project)
     _must(["go", "test", "-mod=mod", "-c", "-o", "run", "."], project)
     return Language([str(project / "run"), "-test.run=TestRun", "-test.v"])

@@ -1,4 +1,4 @@
-"""TypeScript and Go programs on the plugin, through SDKs generated from its schema."""
+"""TypeScript and Go programs that use the plugin through SDKs generated from its schema."""
 
 import json
 import re
@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from pulumi_cf_invoice.report import source
+from pulumi_cf_invoice.report import input
 from pulumi_cf_invoice.sandbox import Sandbox
-from tests.engine.conftest import ACCOUNT
 from tests.engine.harness import Run
 from tests.engine.languages import harness
 from tests.engine.languages.harness import EXAMPLES, Language
+from tests.factories import ACCOUNT
 
 PACK = EXAMPLES / "policy-pack"
 FIGURES = {
@@ -31,14 +31,14 @@ MakeRun = Callable[..., Run]
     ],
 )
 def language(request: pytest.FixtureRequest) -> Language:
-    """Each language, its runner and programs checked and compiled."""
+    """Each language in turn, with its runner and programs checked and compiled."""
     made: Language = getattr(harness, request.param)()
     return made
 
 
 @pytest.fixture
 def run(language: Language, tmp_path: Path, settled: dict[str, str]) -> MakeRun:
-    """Runs an operation of one stack with a program by its name."""
+    """A function that runs an operation on one stack, with the program of a given name."""
 
     def make(program: str, operation: str, **pack: list[str]) -> Run:
         return language.run(program, operation, tmp_path, settled, pack)
@@ -129,7 +129,7 @@ def test_the_plain_function_answers_with_what_follows_from_the_figures(run: Make
 
 @pytest.mark.parametrize("language", ["typescript"], indirect=True)
 def test_what_the_function_gave_is_an_output_that_the_report_reads(run: MakeRun) -> None:
-    found = source.read(json.dumps(run("exported", "up").outputs))
+    found = input.read(json.dumps(run("exported", "up").outputs))
     assert (found.account_id, found.invoice.net_text) == (ACCOUNT, "$188.46")
 
 

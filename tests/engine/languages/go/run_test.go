@@ -1,7 +1,8 @@
-// Runs a program on the engine through the Automation API, for the tests that are written in Python.
+// Runs a program on the engine through the Automation API, on behalf of the tests in Python.
 //
-// It is put beside an example's main.go, whose program it can reach, and built with `go test -c`.
-// The request is in the environment, the answer is the file that ANSWER names.
+// It is copied next to an example's main.go, so that it can call its program, and built with
+// `go test -c`. The request comes from environment variables; the answer goes to the file named by
+// ANSWER.
 package main
 
 import (

@@ -1,6 +1,6 @@
-// Runs a program on the engine through the Automation API, for the tests that are written in Python.
+// Runs a program on the engine through the Automation API, on behalf of the tests in Python.
 //
-// The request is in the environment, the answer is the file that ANSWER names.
+// The request comes from environment variables; the answer goes to the file named by ANSWER.
 import * as fs from "node:fs";
 import * as process from "node:process";
 

@@ -1,11 +1,11 @@
 """
 The nested outputs of `InvoicePreview`, as Pulumi hands them to a program.
 
-They mirror the models in `pulumi_cf_invoice.invoice`, where each field is described; being
-dictionaries too, they can be exported and handed to other resources.
+They mirror the models of `billing.invoice`, where each field is described. As they are dictionaries
+too, they can be exported and passed to other resources.
 """
 
-# Pulumi reads these annotations at run time and wants typing's own spelling of optional.
+# Pulumi reads these annotations at run time, and takes typing's own spelling of optional only.
 # ruff: noqa: UP045
 from typing import Optional
 
@@ -22,7 +22,7 @@ class Period(dict):  # type: ignore[type-arg]
 
 @pulumi.output_type
 class Pricing(dict):  # type: ignore[type-arg]
-    """What one unit of a line costs, a decimal in minor units."""
+    """What one unit of a line costs, as a decimal in minor units."""
 
     unit_amount_decimal: Optional[str] = pulumi.property("unit_amount_decimal", default=None)
 
@@ -56,7 +56,7 @@ class InvoiceLine(dict):  # type: ignore[type-arg]
 
 @pulumi.output_type
 class LastUpdate(dict):  # type: ignore[type-arg]
-    """The invoice at the update before: what an increase is measured against."""
+    """The invoice at the update before, against which an increase is measured."""
 
     amount_due: int = pulumi.property("amount_due")
     currency: str = pulumi.property("currency")

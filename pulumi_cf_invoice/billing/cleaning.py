@@ -1,17 +1,18 @@
-"""What every format does with words that others wrote."""
+"""Text that others wrote, made fit to stand in a line of ours."""
 
 import unicodedata
 
 _LONGEST = 200
-# Other characters of these categories (joiners of scripts and emoji among them) are harmless.
+# Other format characters, such as the joiners of scripts and emoji, are harmless.
 _BIDI_CONTROLS = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C}
 
 
 def one_line(text: str) -> str:
     """
-    *text* on one line and of at most 200 characters, without terminal and direction controls.
+    Return *text* as one line of at most 200 characters, without terminal or direction controls.
 
-    A right-to-left script keeps its own direction; what is taken out could reorder ours.
+    A right-to-left script keeps its own direction; only the controls that could reorder our text
+    go.
     """
     kept = "".join(
         " " if _is_control(character) else character for character in text[: 2 * _LONGEST]

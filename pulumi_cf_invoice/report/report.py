@@ -1,4 +1,4 @@
-"""The report as a result, before any format: what is due, is it within budget, what moved."""
+"""The report before any format: what is due, whether it is within budget, and what moved."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -6,54 +6,32 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Literal
 
-from pulumi_cf_invoice import money
-from pulumi_cf_invoice.invoice import Invoice, InvoiceLine
-from pulumi_cf_invoice.limits import longest_match, over
-from pulumi_cf_invoice.money import Money
+from pulumi_cf_invoice.billing import money
+from pulumi_cf_invoice.billing.invoice import Invoice
+from pulumi_cf_invoice.billing.money import Money
+from pulumi_cf_invoice.limits import Limit
+from pulumi_cf_invoice.rules import (
+    AMOUNT_DUE,
+    TOO_EARLY,
+    Finding,
+    LimitRule,
+    MaxAmountDue,
+    MaxLineAmount,
+    MaxProjectedAmountDue,
+)
+from pulumi_cf_invoice.state import InvoiceState
 
 Verdict = Literal["within", "over", "none"]
-TOO_EARLY = "too early to tell"
 _TAX = "(tax and adjustments)"
-
-
-@dataclass(frozen=True)
-class Budgets:
-    """What may be spent: on the invoice, on its projection, and on lines by glob."""
-
-    amount_due: Money | None = None
-    projected_amount_due: Money | None = None
-    lines: Mapping[str, Money] | None = None
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """One budget, and what was held against it."""
-
-    subject: str
-    """``amount due``, ``projected amount due``, or a line's name."""
-    amount: int | None
-    """In minor units of ``currency``; none where it is too early for a projection."""
-    currency: str
-    limit: Money
-    excess: str | None
-    """By how much it is over, in words; none within the budget."""
-    of_line: bool = False
-
-    @property
-    def text(self) -> str:
-        """The judgement for people."""
-        if self.amount is None:
-            return f"{TOO_EARLY} (limit {self.limit.text})"
-        amount = money.to_text(self.amount, self.currency)
-        return f"{amount}, {self.excess or f'within the limit of {self.limit.text}'}"
 
 
 @dataclass(frozen=True)
 class Change:
     """
-    What a line's net amount was and is, in minor units; none where there was or is no such line.
+    The net amount of a line before and now, in minor units; None where there was or is no such
+    line.
 
-    Lines of one name count together, and tax and adjustments as a line.
+    Lines of one name count together, and tax and adjustments count as a line.
     """
 
     name: str
@@ -68,12 +46,12 @@ class Change:
 
     @property
     def before_text(self) -> str:
-        """What it was, for people."""
+        """The amount before, for people."""
         return "new" if self.before is None else money.to_text(self.before, self.currency)
 
     @property
     def after_text(self) -> str:
-        """What it is, for people."""
+        """The amount now, for people."""
         return "gone" if self.after is None else money.to_text(self.after, self.currency)
 
     @property
@@ -96,34 +74,35 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Report:
-    """The one result that every format renders. ``at`` is the time that it speaks of, in UTC."""
+    """The one result that every format renders. ``at`` is the time it speaks of, in UTC."""
 
     invoice: Invoice
     account_id: str | None
     at: datetime
-    judgements: Sequence[Judgement]
+    findings: Sequence[Finding]
     comparison: Comparison | None
 
     @property
     def verdict(self) -> Verdict:
-        """``over`` when any budget is, ``none`` when no budget could be held against anything."""
-        if any(judgement.excess for judgement in self.judgements):
+        """
+        ``over`` if any budget is exceeded, ``none`` if no budget could be held against anything.
+        """
+        if any(finding.excess for finding in self.findings):
             return "over"
-        told = any(judgement.amount is not None for judgement in self.judgements)
+        told = any(finding.amount is not None for finding in self.findings)
         return "within" if told else "none"
 
     @property
     def headline(self) -> str:
         """The verdict in a sentence, for a reviewer who reads nothing else."""
         due = f"the upcoming invoice is {self.invoice.text}"
-        excesses = [judgement for judgement in self.judgements if judgement.excess]
-        if excesses:
-            first = excesses[0]
-            if first.subject == "amount due":
-                return f"Over budget: {due}, {first.excess}."
+        first = next((finding for finding in self.findings if finding.excess), None)
+        if first is not None and first.subject == AMOUNT_DUE:
+            return f"Over budget: {due}, {first.excess}."
+        if first is not None:
             return f"Over budget: {due}; {first.subject} {first.text}."
         if self.verdict == "within":
-            limit = next((j.limit.text for j in self.judgements if j.subject == "amount due"), None)
+            limit = next((f.limit.text for f in self.findings if f.subject == AMOUNT_DUE), None)
             return f"Within budget: {due}{f', the limit is {limit}' if limit else ''}."
         return f"{due[0].upper()}{due[1:]}."
 
@@ -135,7 +114,7 @@ class Report:
 
     @property
     def change_text(self) -> str | None:
-        """The change since the baseline for people; none where there is no baseline."""
+        """The change since the baseline for people; None if there is no baseline."""
         if self.comparison is None:
             return None
         if self.comparison.problem:
@@ -146,16 +125,16 @@ class Report:
 
     @property
     def key_figures(self) -> list[tuple[str, str]]:
-        """What a reviewer asks for, in words, by name."""
+        """The figures that a reviewer asks for, as name and text."""
         rows = [
             ("Amount due", self.invoice.amount_due_text),
             ("Net, before tax", self.invoice.net_text),
             ("Projected amount due", self.projected_text),
         ]
         rows += [
-            (f"Budget for the {judgement.subject}", judgement.text)
-            for judgement in self.judgements
-            if not judgement.of_line
+            (f"Budget for the {finding.subject}", finding.text)
+            for finding in self.findings
+            if not finding.of_line
         ]
         if self.change_text is not None:
             rows.append(("Change since the baseline", self.change_text))
@@ -163,7 +142,7 @@ class Report:
 
     @property
     def further_figures(self) -> list[tuple[str, str]]:
-        """What the key figures are made of, and of when they are."""
+        """The figures that the key figures are made of, and their period, as name and text."""
         invoice = self.invoice
         return [
             ("Credits", invoice.credits_text),
@@ -173,36 +152,53 @@ class Report:
         ]
 
 
-def judge(
+def budget_rules(
+    amount_due: Money | None = None,
+    projected_amount_due: Money | None = None,
+    lines: Mapping[str, Money] | None = None,
+) -> list[LimitRule]:
+    """Return the rules for budgets of the amount due, of its projection and of lines by glob."""
+    made: list[LimitRule] = []
+    if amount_due:
+        made.append(MaxAmountDue(Limit(amount_due, {})))
+    if projected_amount_due:
+        made.append(MaxProjectedAmountDue(Limit(projected_amount_due, {})))
+    if lines:
+        made.append(MaxLineAmount({glob: Limit(limit, {}) for glob, limit in lines.items()}))
+    return made
+
+
+def make_report(
     invoice: Invoice,
     *,
     account_id: str | None = None,
     at: datetime,
-    budgets: Budgets | None = None,
+    rules: Sequence[LimitRule] = (),
     baseline: Invoice | None = None,
     baseline_account_id: str | None = None,
 ) -> Report:
     """
-    Judge *invoice* as of *at*, which must have a time zone (ValueError).
+    Evaluate *rules* against *invoice* as of *at*, and compare it with *baseline*.
 
-    Accounts are 32 hex digits, where they are known; two that differ are not compared.
+    Accounts are 32 hex digits, if known; the invoices of two different ones are not compared.
+    Raises ValueError if *at* has no time zone.
     """
     if at.tzinfo is None:
         raise ValueError("the time of a report needs a time zone")
-    budgets = budgets or Budgets()
+    state = InvoiceState(account_id, invoice)
     return Report(
         invoice=invoice,
         account_id=account_id,
         at=at.astimezone(timezone.utc),
-        judgements=[*_of_invoice(invoice, budgets, at), *_of_lines(invoice, budgets.lines or {})],
+        findings=[finding for rule in rules for finding in rule.evaluate(state, at)],
         comparison=None
         if baseline is None
-        else compare(baseline, invoice, _other(account_id, baseline_account_id)),
+        else compare(baseline, invoice, _other_account(account_id, baseline_account_id)),
     )
 
 
 def compare(baseline: Invoice, invoice: Invoice, problem: str | None = None) -> Comparison:
-    """What moved from *baseline* to *invoice*, where no *problem* forbids to compare them."""
+    """Return what moved from *baseline* to *invoice*, unless a *problem* forbids comparing them."""
     problem = problem or _incomparable(baseline, invoice)
     if problem:
         return Comparison(baseline, problem, 0, [])
@@ -220,7 +216,7 @@ def _signed(amount: int, currency: str) -> str:
     return f"{'+' if amount > 0 else ''}{money.to_text(amount, currency)}"
 
 
-def _other(account_id: str | None, of_baseline: str | None) -> str | None:
+def _other_account(account_id: str | None, of_baseline: str | None) -> str | None:
     if None in (account_id, of_baseline) or account_id == of_baseline:
         return None
     return f"the baseline is of another account, {of_baseline}"
@@ -235,38 +231,10 @@ def _incomparable(baseline: Invoice, invoice: Invoice) -> str | None:
 
 
 def _amounts_by_name(invoice: Invoice) -> dict[str, int]:
-    # With what is no line's, so that the changes add up to that of the amount due.
+    # Tax and adjustments too, so that the changes add up to the change of the amount due.
     amounts: dict[str, int] = defaultdict(int)
     for line in invoice.invoice_lines:
         amounts[line.name] += line.net
     if invoice.tax_and_adjustments:
         amounts[_TAX] += invoice.tax_and_adjustments
     return dict(amounts)
-
-
-def _of_invoice(invoice: Invoice, budgets: Budgets, at: datetime) -> list[Judgement]:
-    judgements = []
-    if budgets.amount_due:
-        judgements.append(_judgement("amount due", invoice.amount_due, invoice, budgets.amount_due))
-    if budgets.projected_amount_due:
-        amount = invoice.projected_amount_due(at)
-        judgements.append(
-            _judgement("projected amount due", amount, invoice, budgets.projected_amount_due)
-        )
-    return judgements
-
-
-def _of_lines(invoice: Invoice, limits: Mapping[str, Money]) -> list[Judgement]:
-    judged: list[tuple[InvoiceLine, Money]] = []
-    for line in invoice.largest_lines if limits else []:
-        glob = longest_match(line.description, limits)
-        if glob is not None:
-            judged.append((line, limits[glob]))
-    return [_judgement(line.name, line.net, invoice, limit, of_line=True) for line, limit in judged]
-
-
-def _judgement(
-    subject: str, amount: int | None, invoice: Invoice, limit: Money, of_line: bool = False
-) -> Judgement:
-    excess = None if amount is None else over(amount, invoice.currency, limit)
-    return Judgement(subject, amount, invoice.currency, limit, excess, of_line)

@@ -1,9 +1,8 @@
 """
-The upcoming invoice: what the API's ``result`` says, parsed, and the figures that follow from it.
+The upcoming invoice: the API's ``result``, parsed, and the figures that follow from it.
 
-Amounts are whole minor units (cents, for US dollars) of the invoice's currency, credits reduce
-them, and everything is before tax unless its description says otherwise. This module knows
-neither HTTP nor Pulumi.
+Amounts are whole minor units (cents, for US dollars) of the invoice's currency. Credits reduce
+them, and everything is before tax unless its description says otherwise.
 """
 
 from collections.abc import Iterable
@@ -26,10 +25,24 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
-from pulumi_cf_invoice import money
+from pulumi_cf_invoice.billing import money
+from pulumi_cf_invoice.billing.errors import InvalidDataError
 
-_LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z, the last that datetime can tell
-_SETTLED = timedelta(hours=1)
+AMOUNTS = (
+    "amount_due",
+    "amount_paid",
+    "amount_remaining",
+    "gross",
+    "credits",
+    "net",
+    "tax_and_adjustments",
+)
+"""
+The invoice's amounts by name: each is there in minor units, as an exact decimal in major units
+(``net_decimal``: "188.46") and as text for people (``net_text``: "$188.46").
+"""
+_LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z, the last that datetime can express
+_EARLIEST_PROJECTION = timedelta(hours=1)
 
 
 def _whole(value: float) -> int:
@@ -47,10 +60,10 @@ def _list_if_null(value: Any) -> Any:
 
 
 # To a type checker these are plain numbers. The union tries the usual case, a JSON integer, without
-# a call to Python, and takes 18846.0 as well; text and booleans are never numbers.
+# a call into Python, and accepts 18846.0 as well; text and booleans are never numbers.
 if TYPE_CHECKING:
     Amount = int
-    Instant = int
+    UnixSeconds = int
     Quantity = float
 else:
     _Float = Annotated[float, Strict(), Field(allow_inf_nan=False)]
@@ -60,7 +73,7 @@ else:
         Field(union_mode="left_to_right"),
         WithJsonSchema({"type": "integer"}),
     ]
-    Instant = Annotated[Amount, Field(ge=0, le=_LAST_SECOND)]
+    UnixSeconds = Annotated[Amount, Field(ge=0, le=_LAST_SECOND)]
     Quantity = Annotated[
         Annotated[int, Strict()] | Annotated[_Float, AfterValidator(_whole_if_integral)],
         Field(union_mode="left_to_right"),
@@ -73,7 +86,7 @@ DecimalText = Annotated[
 
 
 class _Decimal:
-    """A figure of the model in major units, exactly, as a string ("188.46")."""
+    """A figure of the model in major units, as an exact decimal ("188.46")."""
 
     def __init__(self, figure: str) -> None:
         self.figure = figure
@@ -83,7 +96,7 @@ class _Decimal:
 
 
 class _Text:
-    """A figure of the model in words for people ("$188.46")."""
+    """A figure of the model as text for people ("$188.46")."""
 
     def __init__(self, figure: str) -> None:
         self.figure = figure
@@ -92,8 +105,8 @@ class _Text:
         return money.to_text(getattr(model, self.figure), model.currency)
 
 
-# Dataclasses, not BaseModels: they are parsed four times as fast, and Pulumi exports them as what
-# they are, a mapping of their fields, where a BaseModel would silently become a list of pairs.
+# Dataclasses, not BaseModels: they parse four times as fast, and Pulumi exports them as a mapping
+# of their fields, whereas a BaseModel would silently become a list of pairs.
 _config = ConfigDict(extra="ignore")
 
 
@@ -101,8 +114,8 @@ _config = ConfigDict(extra="ignore")
 class Period:
     """The time that a line covers."""
 
-    start: Instant = Field(description="Start of the period, in Unix seconds (UTC).")
-    end: Instant = Field(description="End of the period, in Unix seconds (UTC), not included.")
+    start: UnixSeconds = Field(description="Start of the period, in Unix seconds (UTC).")
+    end: UnixSeconds = Field(description="End of the period, in Unix seconds (UTC), not included.")
 
     @property
     def start_iso(self) -> str:
@@ -116,7 +129,7 @@ class Period:
 
     @property
     def text(self) -> str:
-        """The period for people, in UTC days with the last one included."""
+        """The period for people, in UTC days, the last one included."""
         return _days(self.start, self.end)
 
 
@@ -126,7 +139,7 @@ class Pricing:
 
     unit_amount_decimal: DecimalText | None = Field(
         default=None,
-        description="Price of one unit in minor units, a decimal of any precision; none when the "
+        description="Price of one unit in minor units, a decimal of any precision; none if the "
         "line has no unit price.",
     )
 
@@ -138,10 +151,10 @@ class PretaxCreditAmount:
     amount: Amount = Field(description="The credit, in minor units of the line's `currency`.")
     type: str = Field(description="What grants the credit: a credit balance or a discount.")
     credit_balance_transaction: str | None = Field(
-        default=None, description="ID of the credit balance transaction, where that is the type."
+        default=None, description="ID of the credit balance transaction, if that is the type."
     )
     discount: str | None = Field(
-        default=None, description="ID of the discount, where that is the type."
+        default=None, description="ID of the discount, if that is the type."
     )
 
 
@@ -150,7 +163,7 @@ class InvoiceLine:
     """One line item of the invoice, such as the usage of one model."""
 
     description: str | None = Field(
-        default=None, description="What the line is for; none when the API gives no name."
+        default=None, description="What the line is for; none if the API gives no name."
     )
     amount: Amount = Field(description="Amount before credits, in minor units of `currency`.")
     currency: Currency = Field(
@@ -172,7 +185,7 @@ class InvoiceLine:
 
     @property
     def name(self) -> str:
-        """The description, or words for a line that has none."""
+        """The description, or a placeholder for a line without one."""
         return self.description or "(no description)"
 
     @property
@@ -191,10 +204,8 @@ class Invoice:
     """
     The upcoming invoice of an account's AI Gateway, as the billing API previews it.
 
-    Each amount is in minor units of `currency`. For each of ``amount_due``, ``amount_paid``,
-    ``amount_remaining``, ``gross``, ``credits``, ``net`` and ``tax_and_adjustments`` there is the
-    exact decimal in major units (``net_decimal``: "188.46") and text for people (``net_text``:
-    "$188.46").
+    Each of the `AMOUNTS` is in minor units of `currency`, and is there as an exact decimal in major
+    units (``net_decimal``: "188.46") and as text for people (``net_text``: "$188.46") as well.
 
     API: ``result`` of ``GET /accounts/{account_id}/ai-gateway/billing/invoice-preview``.
     """
@@ -203,20 +214,25 @@ class Invoice:
     amount_due: Amount = Field(
         description="What the invoice will ask for, tax included, in minor units of `currency`."
     )
-    amount_paid: Amount = Field(description="What is paid of it, in minor units of `currency`.")
+    amount_paid: Amount = Field(
+        description="What has been paid of it, in minor units of `currency`."
+    )
     amount_remaining: Amount = Field(
-        description="What is left to pay of it, in minor units of `currency`."
+        description="What remains to be paid, in minor units of `currency`."
     )
     currency: Currency = Field(description="ISO 4217 code in lower case.")
-    period_start: Instant = Field(description="Start of the period, in Unix seconds (UTC).")
-    period_end: Instant = Field(
+    period_start: UnixSeconds = Field(description="Start of the period, in Unix seconds (UTC).")
+    period_end: UnixSeconds = Field(
         description="End of the period, in Unix seconds (UTC), not included."
     )
     status: str = Field(
-        description="draft, open, paid, uncollectible or void; a status that is newer than this "
-        "package is kept as it is."
+        description="draft, open, paid, uncollectible or void; a status that this package does not "
+        "know is kept as it is."
     )
     invoice_lines: list[InvoiceLine] = Field(description="The line items, in a stable order.")
+    invoice_lines_complete: bool = Field(
+        default=True, description="Whether `invoice_lines` are all that the invoice has."
+    )
 
     amount_due_decimal = _Decimal("amount_due")
     amount_due_text = _Text("amount_due")
@@ -238,29 +254,30 @@ class Invoice:
         """
         Read the ``result`` of an answer.
 
-        Raises ValueError, in one line that names the field, when it is not an invoice.
+        Raises `InvalidDataError`, which names the field, if it is not an invoice.
         """
         if not isinstance(result, dict):
-            raise ValueError("result is not an object")
+            raise InvalidDataError("result is not an object")
         if "id" not in result:
-            raise ValueError("id: Field required")
-        return cls._parse({**result, "invoice_id": result["id"]})
+            raise InvalidDataError("id: Field required")
+        return cls.from_outputs({**result, "invoice_id": result["id"]})
 
     @classmethod
     def from_outputs(cls, outputs: dict[str, Any]) -> "Invoice":
         """
-        Read what `to_outputs` gave, where numbers may have become floats on the way.
+        Read what `to_outputs` returned, whose numbers may have become floats on the way.
 
-        Raises ValueError, in one line that names the field, when it is not an invoice.
+        Raises `InvalidDataError`, which names the field, if it is not an invoice.
         """
-        return cls._parse(outputs)
-
-    @classmethod
-    def _parse(cls, values: dict[str, Any]) -> "Invoice":
         try:
-            return _adapter().validate_python(values)
+            invoice = _adapter().validate_python(outputs)
         except ValidationError as error:
-            raise ValueError(_first_problem(error)) from None
+            raise InvalidDataError(_first_problem(error)) from None
+        # The API promises no order; without one of ours a reordered answer would be a diff.
+        for line in invoice.invoice_lines:
+            line.pretax_credit_amounts.sort(key=_credit_order)
+        invoice.invoice_lines.sort(key=_line_order)
+        return invoice
 
     @model_validator(mode="after")
     def _consistent(self) -> "Invoice":
@@ -271,27 +288,33 @@ class Invoice:
                 raise ValueError(f"a line is in {line.currency} and the invoice in {self.currency}")
             if line.period.end < line.period.start:
                 raise ValueError("a line's period ends before it starts")
-            if len(line.pretax_credit_amounts) > 1:
-                line.pretax_credit_amounts.sort(key=_credit_order)
-        # The API promises no order; without one of ours a reordered answer would be a diff.
-        self.invoice_lines.sort(key=_line_order)
         return self
 
     def to_outputs(self) -> dict[str, Any]:
         """
-        The invoice's fields as plain data, as they are stored in a stack.
+        Return the invoice's fields as plain data, the way a stack stores them.
 
-        What the API left empty (null, or a line without credits) is left out.
+        What the API left empty (null, or a line without credits) is left out, and so is
+        ``invoice_lines_complete`` where it is true.
         """
         outputs: dict[str, Any] = _adapter().dump_python(self, exclude_none=True)
+        if self.invoice_lines_complete:
+            del outputs["invoice_lines_complete"]
         for line in outputs["invoice_lines"]:
             if not line["pretax_credit_amounts"]:
                 del line["pretax_credit_amounts"]
         return outputs
 
+    def to_figures(self) -> dict[str, Any]:
+        """
+        Return the fields and all that follows from them, by name, as plain data (see `FIGURES`).
+        """
+        figures = {name: getattr(self, name) for name in FIGURES}
+        return figures | self.to_outputs()
+
     @property
     def gross(self) -> int:
-        """Sum of the lines' amounts before credits, in minor units of `currency`."""
+        """Sum of the line amounts before credits, in minor units of `currency`."""
         return sum(line.amount for line in self.invoice_lines)
 
     @property
@@ -307,10 +330,10 @@ class Invoice:
     @property
     def tax_and_adjustments(self) -> int:
         """
-        What `amount_due` differs from `net`, in minor units of `currency`.
+        Difference between `amount_due` and `net`, in minor units of `currency`.
 
-        The API includes tax and balance adjustments in the amount due and names neither, so this is
-        both together.
+        The API includes tax and balance adjustments in the amount due without naming either, so
+        this is both together.
         """
         return self.amount_due - self.net
 
@@ -326,44 +349,59 @@ class Invoice:
 
     @property
     def period_text(self) -> str:
-        """The period for people, in UTC days with the last one included."""
+        """The period for people, in UTC days, the last one included."""
         return _days(self.period_start, self.period_end)
 
     @property
     def text(self) -> str:
-        """What is due, and for when: ``$188.46 for 2026-09-01 to 2026-09-30``."""
+        """The amount due and the period: ``$188.46 for 2026-09-01 to 2026-09-30``."""
         return f"{self.amount_due_text} for {self.period_text}"
 
     @property
     def largest_lines(self) -> list[InvoiceLine]:
-        """The lines, the one with the largest net amount first."""
+        """The lines, the largest net amount first."""
         return sorted(self.invoice_lines, key=lambda line: -line.net)
 
     def projected_net(self, at: datetime) -> int | None:
         """
-        `net` at the period's end, if usage goes on as it did until *at*, in minor units.
+        Project `net` to the period's end, as if usage went on as it did until *at*; in minor units.
 
-        A straight line over the period. None before the period's first hour is over, when it would
-        say nothing; `net` itself once the period is over. *at* must have a time zone (ValueError).
+        It is a straight line over the period: None in the period's first hour, when it would say
+        nothing, and `net` itself once the period is over. Raises ValueError if *at* has no time
+        zone.
         """
         if at.tzinfo is None:
             raise ValueError("the time of a projection needs a time zone")
-        elapsed = at - _instant(self.period_start)
+        elapsed = at - _datetime(self.period_start)
         length = timedelta(seconds=self.period_end - self.period_start)
         if elapsed >= length:
             return self.net
-        if elapsed < _SETTLED:
+        if elapsed < _EARLIEST_PROJECTION:
             return None
         return _round_half_even(self.net * (length // _MICROSECOND), elapsed // _MICROSECOND)
 
     def projected_amount_due(self, at: datetime) -> int | None:
         """
-        `projected_net` with `tax_and_adjustments` as they stand now, in minor units.
+        Project `amount_due`: `projected_net` plus `tax_and_adjustments` as they stand; in minor
+        units.
 
-        None before the period's first hour is over. *at* must have a time zone (ValueError).
+        None in the period's first hour. Raises ValueError if *at* has no time zone.
         """
         net = self.projected_net(at)
         return None if net is None else net + self.tax_and_adjustments
+
+
+FIGURES = tuple(
+    dict.fromkeys(
+        [
+            *(f"{name}{form}" for name in AMOUNTS for form in ("", "_decimal", "_text")),
+            *(field.name for field in fields(Invoice)),
+            "period_text",
+            "text",
+        ]
+    )
+)
+"""The names of `Invoice.to_figures`. None of these figures depends on the clock."""
 
 
 @cache
@@ -380,17 +418,17 @@ def _round_half_even(dividend: int, divisor: int) -> int:
     return quotient + up
 
 
-def _instant(seconds: int) -> datetime:
+def _datetime(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, tz=timezone.utc)
 
 
 def _iso(seconds: int) -> str:
-    return _instant(seconds).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _datetime(seconds).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _days(start: int, end: int) -> str:
     last = max(start, end - 1)
-    return f"{_instant(start):%Y-%m-%d} to {_instant(last):%Y-%m-%d}"
+    return f"{_datetime(start):%Y-%m-%d} to {_datetime(last):%Y-%m-%d}"
 
 
 def _line_order(line: InvoiceLine) -> tuple[Any, ...]:
@@ -419,7 +457,7 @@ def _credit_order(credit: PretaxCreditAmount) -> tuple[Any, ...]:
 
 def _first_problem(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
-    # The last steps of a union's path name its alternatives, which are no fields of the API.
+    # The last steps of a union's path name its alternatives, which are not fields of the API.
     path = _without_alternatives(first["loc"])
     problem = "not a whole number within ±(2^53 - 1)" if path != first["loc"] else first["msg"]
     where = ".".join(map(str, path)).replace("invoice_id", "id")

@@ -7,15 +7,16 @@ from typing import Any, Literal
 from pydantic import Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from pulumi_cf_invoice import money
-from pulumi_cf_invoice.report.verdict import Comparison, Judgement, Report
+from pulumi_cf_invoice.billing import money
+from pulumi_cf_invoice.report.report import Comparison, Report
+from pulumi_cf_invoice.rules import Finding
 
 VERSION: Literal[1] = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """An amount of money in the three forms that readers want."""
+    """An amount of money in three forms."""
 
     amount: int = Field(description="In minor units of the currency.")
     decimal: str = Field(description="In major units, exactly.")
@@ -27,7 +28,9 @@ class Figure:
 class Line:
     """One line item of the invoice."""
 
-    description: str | None = Field(description="What the line is for, where the API says so.")
+    description: str | None = Field(
+        description="What the line is for; null if the API does not say."
+    )
     gross: int = Field(description="Before credits, in minor units of the invoice's currency.")
     credits: int = Field(description="Pre-tax credits, in minor units.")
     net: int = Field(description="After credits and before tax, in minor units.")
@@ -38,14 +41,14 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class BudgetResult:
-    """One budget and its verdict."""
+    """A budget, and what was found."""
 
     of: str = Field(description="amount due, projected amount due, or the name of a line.")
     is_line: bool = Field(description="Whether it is the budget of a line.")
     limit: Figure
-    amount: Figure | None = Field(description="None where it is too early for a projection.")
+    amount: Figure | None = Field(description="Null where it is too early for a projection.")
     within: bool
-    text: str = Field(description="The verdict for people.")
+    text: str = Field(description="The finding for people.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,19 +56,19 @@ class LineChange:
     """A line whose net amount moved."""
 
     name: str
-    before: int | None = Field(description="Net before, in minor units; none for a new line.")
-    after: int | None = Field(description="Net now, in minor units; none for a gone line.")
+    before: int | None = Field(description="Net before, in minor units; null for a new line.")
+    after: int | None = Field(description="Net now, in minor units; null for a line that is gone.")
     change: int = Field(description="The difference, in minor units.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Baseline:
-    """What the invoice is compared with."""
+    """The invoice that this one is compared with."""
 
     comparable: bool
-    problem: str | None = Field(description="Why the two cannot be compared, if so.")
+    problem: str | None = Field(description="Why the two cannot be compared; null if they can.")
     amount_due: Figure
-    change: Figure | None = Field(description="Of the amount due; none when not comparable.")
+    change: Figure | None = Field(description="Of the amount due; null if they cannot be compared.")
     lines: list[LineChange] = Field(description="What moved, the largest change first.")
 
 
@@ -75,7 +78,7 @@ class JsonReport:
 
     version: Literal[1] = Field(description="Changes when a reader of this version would break.")
     at: str = Field(description="The time that the report speaks of, ISO 8601 in UTC.")
-    account_id: str | None = Field(description="32 hex digits, where the input tells it.")
+    account_id: str | None = Field(description="32 hex digits; null if the input does not tell it.")
     verdict: Literal["within", "over", "none"] = Field(description="none: no budget was given.")
     headline: str = Field(description="The verdict in a sentence.")
     invoice_id: str
@@ -89,21 +92,21 @@ class JsonReport:
     credits: Figure
     net: Figure
     tax_and_adjustments: Figure
-    projected_net: Figure | None = Field(description="None in the first hour of the period.")
-    projected_amount_due: Figure | None = Field(description="None in the period's first hour.")
+    projected_net: Figure | None = Field(description="Null in the first hour of the period.")
+    projected_amount_due: Figure | None = Field(description="Null in the first hour of the period.")
     budgets: list[BudgetResult]
-    baseline: Baseline | None = Field(description="None when the report has no baseline.")
+    baseline: Baseline | None = Field(description="Null if the report has no baseline.")
     lines: list[Line] = Field(description="Every line, the largest net amount first.")
 
 
 def render(report: Report) -> str:
-    """The report as JSON, which `schema` describes."""
+    """Return the report as JSON, which `schema` describes."""
     adapter = TypeAdapter(JsonReport)
     return adapter.dump_json(_data(report), indent=2).decode() + "\n"
 
 
 def schema() -> str:
-    """The JSON Schema of `render`, made from the model."""
+    """Return the JSON Schema of `render`, made from the model."""
     made = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **TypeAdapter(JsonReport).json_schema(mode="serialization"),
@@ -136,7 +139,7 @@ def _data(report: Report) -> JsonReport:
         tax_and_adjustments=figure(invoice.tax_and_adjustments),
         projected_net=figure(invoice.projected_net(report.at)),
         projected_amount_due=figure(invoice.projected_amount_due(report.at)),
-        budgets=[_budget(judgement) for judgement in report.judgements],
+        budgets=[_budget(finding) for finding in report.findings],
         baseline=_baseline(report.comparison),
         lines=[
             Line(
@@ -162,15 +165,15 @@ def _figure(amount: int, currency: str) -> Figure:
     )
 
 
-def _budget(judgement: Judgement) -> BudgetResult:
-    amount = judgement.amount
+def _budget(finding: Finding) -> BudgetResult:
+    amount = finding.amount
     return BudgetResult(
-        of=judgement.subject,
-        is_line=judgement.of_line,
-        limit=_figure(judgement.limit.amount, judgement.limit.currency),
-        amount=None if amount is None else _figure(amount, judgement.currency),
-        within=judgement.excess is None,
-        text=judgement.text,
+        of=finding.subject,
+        is_line=finding.of_line,
+        limit=_figure(finding.limit.amount, finding.limit.currency),
+        amount=None if amount is None else _figure(amount, finding.currency),
+        within=finding.excess is None,
+        text=finding.text,
     )
 
 

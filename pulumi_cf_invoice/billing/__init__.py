@@ -1,0 +1,79 @@
+"""
+Cloudflare's AI Gateway billing API, for any Python program: it needs no Pulumi.
+
+`BillingClient` reads what `reads` declares, with `Credentials` and `Settings`; what it returns are
+the models, such as `Invoice`. Each name is imported from its module when it is first asked for.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from pulumi_cf_invoice._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from pulumi_cf_invoice.billing.client import BillingClient
+    from pulumi_cf_invoice.billing.credentials import Credentials
+    from pulumi_cf_invoice.billing.errors import (
+        ApiError,
+        BillingError,
+        FetchError,
+        InvalidDataError,
+        InvalidResponseError,
+        LimitError,
+        MissingCredentialsError,
+        SettingsError,
+        TransportError,
+    )
+    from pulumi_cf_invoice.billing.invoice import (
+        Invoice,
+        InvoiceLine,
+        Period,
+        PretaxCreditAmount,
+        Pricing,
+    )
+
+__all__ = [
+    "ApiError",
+    "BillingClient",
+    "BillingError",
+    "Credentials",
+    "FetchError",
+    "InvalidDataError",
+    "InvalidResponseError",
+    "Invoice",
+    "InvoiceLine",
+    "LimitError",
+    "MissingCredentialsError",
+    "Period",
+    "PretaxCreditAmount",
+    "Pricing",
+    "SettingsError",
+    "TransportError",
+]
+
+_import_name = lazy_names(
+    __name__,
+    {
+        "client": ["BillingClient"],
+        "credentials": ["Credentials"],
+        "errors": [
+            "ApiError",
+            "BillingError",
+            "FetchError",
+            "InvalidDataError",
+            "InvalidResponseError",
+            "LimitError",
+            "MissingCredentialsError",
+            "SettingsError",
+            "TransportError",
+        ],
+        "invoice": ["Invoice", "InvoiceLine", "Period", "PretaxCreditAmount", "Pricing"],
+    },
+)
+
+
+def __getattr__(name: str) -> Any:
+    return _import_name(name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

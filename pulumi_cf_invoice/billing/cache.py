@@ -1,0 +1,53 @@
+"""
+One consistent view: each read of an account is asked for once, however many callers want it.
+
+The key is the read with its query, the account, the base URL and the credentials. Failures are not
+kept.
+"""
+
+import threading
+from concurrent.futures import Future
+from typing import Any
+
+from pulumi_cf_invoice.billing.client import BillingClient
+from pulumi_cf_invoice.billing.reads import ModelT, Read
+from pulumi_cf_invoice.billing.settings import Settings
+
+
+class AnswerCache:
+    """The answers of one operation, each fetched when it is first asked for, on any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._answers: dict[Any, Future[Any]] = {}
+
+    def ask(self, read: Read[ModelT], settings: Settings) -> "Future[ModelT]":
+        """Return the future of an answer, which everyone who asks for the same shares."""
+        key = (read, settings.account_id, settings.base_url, settings.credentials.identity)
+        with self._lock:
+            answer = self._answers.get(key)
+            if answer is not None:
+                return answer
+            client = BillingClient(
+                settings.credentials, base_url=settings.base_url, timeout=settings.timeout
+            )
+            answer = self._answers[key] = client.submit(read, settings.account_id)
+        answer.add_done_callback(lambda done: self._forget_failure(key, done))
+        return answer
+
+    def get(self, read: Read[ModelT], settings: Settings) -> ModelT:
+        """Return an answer. Raises what `BillingClient.get_invoice_preview` raises."""
+        return self.ask(read, settings).result()
+
+    def _forget_failure(self, key: Any, answer: "Future[Any]") -> None:
+        if answer.exception() is not None:
+            with self._lock:
+                self._answers.pop(key, None)
+
+
+_of_process = AnswerCache()
+
+
+def of_this_process() -> AnswerCache:
+    """Return the cache of a process that lives for one operation, as a dynamic provider's does."""
+    return _of_process

@@ -1,0 +1,303 @@
+"""
+The client of Cloudflare's AI Gateway billing API.
+
+What can get better is retried (HTTP 429, 500, 502, 503, 504 and a network that failed), and a fetch
+is bounded as a whole: retries, name resolution and slow answers included.
+"""
+
+import logging
+import ssl
+import threading
+import time
+from concurrent.futures import Future, InvalidStateError
+from typing import Any, Generic
+from urllib.parse import urlsplit
+
+import httpx
+import tenacity
+
+from pulumi_cf_invoice.billing.answers import Reader
+from pulumi_cf_invoice.billing.credentials import Credentials
+from pulumi_cf_invoice.billing.errors import (
+    ApiError,
+    BillingError,
+    FetchError,
+    InvalidResponseError,
+    TransportError,
+)
+from pulumi_cf_invoice.billing.invoice import Invoice
+from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW, ModelT, Read
+from pulumi_cf_invoice.billing.settings import (
+    CLOUDFLARE_API,
+    DEFAULT_TIMEOUT,
+    canonical_account_id,
+    is_loopback,
+    safe_base_url,
+)
+
+LARGEST_BODY = 32 * 2**20
+_ATTEMPTS = 4
+_REDIRECTS = 3
+_CONNECT_TIMEOUT = 10.0
+_RETRIED = {429, 500, 502, 503, 504}
+_backoff = tenacity.wait_exponential(0.2, max=4.0) + tenacity.wait_random(0.0, 0.2)
+_log = logging.getLogger(__name__)
+
+
+class BillingClient:
+    """
+    Reads from one base URL with one set of credentials.
+
+    *timeout* is in seconds and bounds a whole fetch, retries included. Every call asks the API; to
+    share one answer among many callers, use `AnswerCache`. Raises `SettingsError` if the base URL
+    is neither https nor on this machine.
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        *,
+        base_url: str = CLOUDFLARE_API,
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> None:
+        self._credentials = credentials
+        self._base_url = safe_base_url(base_url)
+        self._timeout = timeout
+
+    def get_invoice_preview(self, account_id: str) -> Invoice:
+        """
+        Read the upcoming invoice of *account_id* (32 hex digits).
+
+        Raises `SettingsError`, `ApiError`, `TransportError` or `InvalidResponseError`.
+        """
+        return self.submit(INVOICE_PREVIEW, account_id).result()
+
+    def submit(self, read: Read[ModelT], account_id: str) -> "Future[ModelT]":
+        """
+        Start *read* of *account_id* in the background.
+
+        The future is done within the timeout, and carries whatever goes wrong: nothing is raised
+        here.
+        """
+        future: Future[ModelT] = Future()
+        try:
+            account_id = canonical_account_id(account_id)
+        except BillingError as error:
+            future.set_exception(error.with_traceback(None))
+            return future
+        fetch = _Fetch(read, account_id, self._credentials, self._base_url, self._timeout)
+
+        def run() -> None:
+            try:
+                _settle(future, fetch.run())
+            except Exception as error:
+                _settle(future, error)
+            finally:
+                watchdog.cancel()
+                fetch.close()
+
+        def give_up() -> None:
+            _settle(future, fetch.timed_out())
+            # Ends a read that the server keeps alive.
+            fetch.close()
+
+        # Name resolution and headers that trickle in heed no timeout of httpx: the watchdog bounds
+        # them. Both threads are daemons, so that neither keeps a process alive.
+        watchdog = threading.Timer(self._timeout, give_up)
+        watchdog.daemon = True
+        watchdog.start()
+        threading.Thread(target=run, name="cf-invoice-fetch", daemon=True).start()
+        return future
+
+    def __repr__(self) -> str:
+        return f"BillingClient(base_url={self._base_url!r}, timeout={self._timeout:g})"
+
+
+def _settle(future: "Future[Any]", outcome: Any) -> None:
+    try:
+        if isinstance(outcome, Exception):
+            future.set_exception(_without_frames(outcome))
+        else:
+            future.set_result(outcome)
+    except InvalidStateError:
+        pass  # The other thread was first.
+
+
+def _without_frames(error: Exception) -> Exception:
+    # Frames of httpx hold the request with its headers, for as long as somebody keeps the error.
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
+
+
+class _Fetch(Generic[ModelT]):
+    """One fetch, from the first request to the parsed model."""
+
+    def __init__(
+        self,
+        read: Read[ModelT],
+        account_id: str,
+        credentials: Credentials,
+        base_url: str,
+        timeout: float,
+    ) -> None:
+        self._read = read
+        self._account_id = account_id
+        self._credentials = credentials
+        self._base_url = base_url
+        self._timeout = timeout
+        self._deadline = time.monotonic() + timeout
+        self._reader = Reader(read, account_id, credentials)
+        self._last_error: FetchError | None = None
+        self._network_error: FetchError | None = None
+        self._http: httpx.Client | None = None
+
+    def close(self) -> None:
+        """Close the connection, also under a read of another thread."""
+        if self._http is not None:
+            self._http.close()
+
+    def run(self) -> ModelT:
+        """Ask, and ask again while that can help. Raises `FetchError`."""
+        self._http = self._connection()
+        attempts = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(self._can_get_better),
+            wait=self._wait,
+            stop=tenacity.stop_after_attempt(_ATTEMPTS),
+            before_sleep=_log_retry,
+            reraise=True,
+        )
+        return attempts(self._ask, self._http)
+
+    def timed_out(self) -> TransportError:
+        """Return the error for a fetch that reached its time limit."""
+        last = f"; before that: {self._last_error.problem}" if self._last_error else ""
+        return self._transport_error(
+            f"no complete answer within {self._timeout:g} s{last}",
+            "Run again, or allow more time: `pulumi config set cf-invoice:timeout SECONDS`.",
+        )
+
+    def _connection(self) -> httpx.Client:
+        parsed = urlsplit(self._base_url)
+        try:
+            return httpx.Client(
+                headers={**self._credentials.headers, "Accept": "application/json"},
+                # A proxy of the environment is for the network, not for this machine's own
+                # addresses.
+                trust_env=not is_loopback(parsed.hostname or ""),
+                # Reading the certificates takes as long as all of a request on this machine.
+                # Without TLS they are never needed: a redirect to another scheme is refused.
+                verify=httpx.create_ssl_context() if parsed.scheme == "https" else False,
+            )
+        except (OSError, ValueError) as error:
+            raise self._transport_error(
+                f"no connection can be set up: {self._reader.cleaned(str(error))}",
+                "Check SSL_CERT_FILE, SSL_CERT_DIR and the proxy's address (HTTPS_PROXY).",
+            ) from None
+
+    def _can_get_better(self, error: BaseException) -> bool:
+        if not isinstance(error, FetchError):
+            return False
+        self._last_error = error
+        if isinstance(error, ApiError):
+            wait = error.retry_after or 0.0
+            return error.status in _RETRIED and wait < self._deadline - time.monotonic()
+        return error is self._network_error
+
+    def _wait(self, state: tenacity.RetryCallState) -> float:
+        error = self._last_error
+        asked_for = error.retry_after if isinstance(error, ApiError) else None
+        return asked_for or _backoff(state)
+
+    def _ask(self, http: httpx.Client) -> ModelT:
+        try:
+            response, body = self._get(http)
+        except httpx.DecodingError:
+            raise self._reader.invalid("the answer's compression is broken") from None
+        except httpx.HTTPError as error:
+            raise self._failed_transport(error) from None
+        except (RuntimeError, OSError):
+            # The watchdog closed the connection under a read.
+            raise self.timed_out() from None
+        return self._reader.parse(response, body)
+
+    def _get(self, http: httpx.Client) -> tuple[httpx.Response, bytes]:
+        url = f"{self._base_url}{self._read.path(self._account_id)}"
+        request = http.build_request("GET", url, params=self._read.query)
+        for _ in range(_REDIRECTS + 1):
+            remaining = max(0.001, self._deadline - time.monotonic())
+            request.extensions["timeout"] = httpx.Timeout(
+                remaining, connect=min(remaining, _CONNECT_TIMEOUT)
+            ).as_dict()
+            response = http.send(request, stream=True)
+            try:
+                if not response.has_redirect_location:
+                    return response, self._body(response)
+                request = self._redirected(request, response)
+            finally:
+                response.close()
+        raise self._transport_error(
+            f"more than {_REDIRECTS} redirects", "Check the base URL and any proxy before it."
+        )
+
+    def _redirected(self, request: httpx.Request, response: httpx.Response) -> httpx.Request:
+        following = response.next_request
+        if following is None or _origin(following.url) != _origin(request.url):
+            elsewhere = "nowhere" if following is None else f"the host {following.url.host}"
+            raise self._transport_error(
+                f"HTTP {response.status_code} redirects to {elsewhere}, "
+                "where credentials are not sent",
+                "Check the base URL and any proxy before it.",
+            )
+        return following
+
+    def _body(self, response: httpx.Response) -> bytes:
+        body = bytearray()
+        for chunk in response.iter_bytes():
+            body += chunk
+            if len(body) > LARGEST_BODY:
+                raise self._too_large(response)
+            if time.monotonic() > self._deadline:
+                raise self.timed_out()
+        return bytes(body)
+
+    def _too_large(self, response: httpx.Response) -> InvalidResponseError:
+        return self._reader.invalid(
+            f"the answer is larger than {LARGEST_BODY // 2**20} MiB", response
+        )
+
+    def _failed_transport(self, error: httpx.HTTPError) -> FetchError:
+        host = urlsplit(self._base_url).hostname
+        if isinstance(error, httpx.TimeoutException) and time.monotonic() >= self._deadline:
+            return self.timed_out()
+        if _caused_by(error, ssl.SSLError):
+            return self._transport_error(
+                f"no trusted TLS connection to {host}: {self._reader.cleaned(str(error))}",
+                "Check the base URL, this machine's clock and its certificates (SSL_CERT_FILE).",
+            )
+        problem = self._reader.cleaned(str(error)) or type(error).__name__
+        self._network_error = self._transport_error(
+            f"no answer from {host}: {problem}",
+            "Check the network, the base URL and any proxy, and run again.",
+        )
+        return self._network_error
+
+    def _transport_error(self, problem: str, remedy: str) -> TransportError:
+        return TransportError(self._read.noun, self._account_id, problem, remedy)
+
+
+def _log_retry(state: tenacity.RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    problem = error.problem if isinstance(error, FetchError) else error
+    _log.info("attempt %d: %s; next in %.1f s", state.attempt_number, problem, state.upcoming_sleep)
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
+
+
+def _caused_by(error: BaseException | None, kind: type[BaseException]) -> bool:
+    while error is not None:
+        if isinstance(error, kind):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -1,0 +1,98 @@
+"""Credentials for Cloudflare's API as text, checked before anything is sent."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pulumi_cf_invoice.billing.errors import SettingsError
+
+PARTS = ("api_token", "email", "api_key")
+"""The parts of credentials, by the names of the constructor's arguments."""
+
+
+class Credentials:
+    """
+    An API token, or the older pair of e-mail address and API key.
+
+    Raises `SettingsError` when both kinds, half a pair or nothing is given, or when a part is not
+    one line of printable ASCII text. Neither the error nor a repr shows a part.
+    """
+
+    def __init__(
+        self,
+        api_token: str | None = None,
+        *,
+        email: str | None = None,
+        api_key: str | None = None,
+    ) -> None:
+        self._parts = given_parts({"api_token": api_token, "email": email, "api_key": api_key})
+        # Whoever keeps an error keeps its frames: no local variable of them holds a credential.
+        del api_token, email, api_key
+        problem = problem_with(self._parts) or unsendable(self._parts)
+        if problem:
+            raise SettingsError(f"Credentials {problem}")
+        self._parts = {name: part.strip() for name, part in self._parts.items()}
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The request headers that carry the credentials."""
+        if "api_token" in self._parts:
+            return {"Authorization": f"Bearer {self._parts['api_token']}"}
+        return {"X-Auth-Email": self._parts["email"], "X-Auth-Key": self._parts["api_key"]}
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The secret parts, by which two credentials are the same. Never print it."""
+        return tuple(self._parts.get(name, "") for name in PARTS)
+
+    @property
+    def kind(self) -> str:
+        """What the credentials are, for people."""
+        return "API token" if "api_token" in self._parts else "e-mail and API key"
+
+    def redact(self, text: str) -> str:
+        """Return *text* without any part that it may repeat."""
+        for part in self._parts.values():
+            text = text.replace(part, "[redacted]")
+        return text
+
+    def __repr__(self) -> str:
+        return f"Credentials({', '.join(self._parts)})"
+
+
+def given_parts(parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of *parts* that are given: an empty text is absent."""
+    return {
+        name: part
+        for name, part in parts.items()
+        if part is not None and not (isinstance(part, str) and not part.strip())
+    }
+
+
+def problem_with(parts: Mapping[str, Any]) -> str | None:
+    """
+    Say what is wrong with a combination of *parts*, as the rest of a sentence about its source.
+    """
+    if "api_token" in parts and len(parts) > 1:
+        return "has both an API token and an e-mail or API key: keep one kind"
+    if set(parts) == {"email"}:
+        return "has an email and no api_key: give both, or an api_token"
+    if set(parts) == {"api_key"}:
+        return "has an api_key and no email: give both, or an api_token"
+    if not parts:
+        return "needs an api_token, or an email with an api_key"
+    return None
+
+
+def unsendable(parts: Mapping[str, Any]) -> str | None:
+    """
+    Say which of *parts* cannot be sent as an HTTP header, which httpx would print in its error.
+    """
+    for name, part in parts.items():
+        if not isinstance(part, str):
+            return f"has an {name} that is not text but {type(part).__name__}"
+        if not part.isascii() or not part.isprintable():
+            return (
+                f"has an {name} that is not one line of printable ASCII text: "
+                "was it copied with a line break?"
+            )
+    return None

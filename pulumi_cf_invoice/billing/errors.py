@@ -1,0 +1,138 @@
+"""
+Errors of the billing core, each of which reads as one line for people.
+
+BillingError
+├── SettingsError                  account, credentials, base URL or an option cannot work as given
+│   └── MissingCredentialsError    no source has a credential
+├── LimitError                     a spend limit cannot be read
+├── InvalidDataError               data does not fit its model
+└── FetchError                     a request was made and brought no result
+    ├── ApiError                   Cloudflare refused, or could not answer now
+    ├── TransportError             no complete answer arrived
+    └── InvalidResponseError       an answer arrived that cannot be used
+
+None of them needs Pulumi. In a Pulumi program each is a `pulumi.RunError` as well, for which Pulumi
+prints its line and no traceback. All can be pickled and copied: ``args`` are what the constructor
+takes.
+"""
+
+
+class BillingError(Exception):
+    """Base of all errors. The text is one line and never holds a credential."""
+
+
+class SettingsError(BillingError):
+    """The account, the credentials, the base URL or an option cannot work as given."""
+
+
+class MissingCredentialsError(SettingsError):
+    """No source has a credential: neither arguments, stack config nor the environment."""
+
+
+class LimitError(BillingError):
+    """A spend limit, or a list of limits, cannot be read as it is written."""
+
+
+class InvalidDataError(BillingError):
+    """Data does not fit its model. The text names the field and what is wrong with it."""
+
+
+class FetchError(BillingError):
+    """
+    A request was made and brought no result.
+
+    ``noun`` is what was asked for ("upcoming invoice"), ``account_id`` the account, ``problem``
+    what went wrong and ``remedy`` what to do, each without the rest of the sentence.
+    """
+
+    def __init__(self, noun: str, account_id: str, problem: str, remedy: str) -> None:
+        super().__init__(noun, account_id, problem, remedy)
+        self.noun = noun
+        self.account_id = account_id
+        self.problem = problem
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return (
+            f"cannot read the {self.noun} of account {self.account_id}: "
+            f"{self.problem}. {self.remedy}"
+        )
+
+
+class ApiError(FetchError):
+    """
+    Cloudflare answered with an error.
+
+    ``status`` is the HTTP status; ``code`` and ``message`` are the first error of the answer, where
+    it has one; ``ray_id`` is the answer's cf-ray, which Cloudflare's support asks for;
+    ``retry_after`` is the wait that Cloudflare asks for, in seconds.
+    """
+
+    def __init__(
+        self,
+        noun: str,
+        account_id: str,
+        status: int,
+        code: int | None,
+        message: str,
+        ray_id: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        said = f"HTTP {status}" + ("" if code is None else f", code {code}") + f": {message}"
+        super().__init__(
+            noun,
+            account_id,
+            f"Cloudflare said {said}{_in_brackets(ray_id)}",
+            _remedy(status, retry_after),
+        )
+        self.args = (noun, account_id, status, code, message, ray_id, retry_after)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.ray_id = ray_id
+        self.retry_after = retry_after
+
+
+class TransportError(FetchError):
+    """No complete answer arrived: the network, TLS, a redirect, or the time limit."""
+
+
+class InvalidResponseError(FetchError):
+    """
+    An answer arrived that cannot be used, or whose figures cannot be carried exactly.
+
+    ``ray_id`` is the answer's cf-ray, where it has one.
+    """
+
+    def __init__(self, noun: str, account_id: str, problem: str, ray_id: str | None = None) -> None:
+        super().__init__(
+            noun,
+            account_id,
+            f"{problem}{_in_brackets(ray_id)}",
+            "Check that the base URL is Cloudflare's API; if it is, report this to Cloudflare "
+            "with the ray ID.",
+        )
+        self.args = (noun, account_id, problem, ray_id)
+        self.ray_id = ray_id
+
+
+_REMEDIES = {
+    400: "Check the account ID and the form of the credentials.",
+    401: "Check that the token is right, active and not expired.",
+    403: "Give the token the permission AI Gateway Read on this account, or use one that has it.",
+    404: "Check the account ID; an account that never used AI Gateway billing has no invoice.",
+}
+
+
+def _remedy(status: int, retry_after: float | None) -> str:
+    if status == 429 and retry_after:
+        return f"Cloudflare asks to wait {retry_after:.0f} s: run again after that."
+    if status == 429:
+        return "Too many requests for this account: wait five minutes and run again."
+    if status >= 500:
+        return "Cloudflare's side failed, and retries did not help: run again later."
+    return _REMEDIES.get(status, "Report this to Cloudflare with the ray ID.")
+
+
+def _in_brackets(ray_id: str | None) -> str:
+    return f" (ray ID {ray_id})" if ray_id else ""

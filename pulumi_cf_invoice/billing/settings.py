@@ -1,0 +1,236 @@
+"""
+Settings of a fetch: account, credentials, base URL and timeout, each from the first source that has
+it.
+
+In a Python program the sources are the argument, stack config ``cf-invoice:…``, the stack config of
+pulumi-cloudflare (``cloudflare:…``) and the environment (``CLOUDFLARE_…``), in this order; in the
+plugin the argument, the provider's own arguments, stack config ``cf-invoice:…`` and the
+environment.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from pulumi_cf_invoice.billing.credentials import (
+    PARTS,
+    Credentials,
+    given_parts,
+    problem_with,
+    unsendable,
+)
+from pulumi_cf_invoice.billing.errors import MissingCredentialsError, SettingsError
+
+CLOUDFLARE_API = "https://api.cloudflare.com/client/v4"
+DEFAULT_TIMEOUT = 30.0
+
+GetConfig = Callable[[str], str | None]
+"""Reads a key with its namespace, such as ``cf-invoice:accountId``, from stack config."""
+
+VARIABLES = {
+    "accountId": "CLOUDFLARE_ACCOUNT_ID",
+    "apiToken": "CLOUDFLARE_API_TOKEN",
+    "email": "CLOUDFLARE_EMAIL",
+    "apiKey": "CLOUDFLARE_API_KEY",
+    "baseUrl": "CLOUDFLARE_BASE_URL",
+    "timeout": "CF_INVOICE_TIMEOUT",
+}
+"""The settings' names in the environment."""
+SETTINGS = tuple(VARIABLES)
+"""The settings, by the names that they have in stack config and as the provider's arguments."""
+SECRETS = ("apiToken", "apiKey")
+"""The settings that nobody may see."""
+_CLOUDFLARE_SETTINGS = ("apiToken", "email", "apiKey", "baseUrl")
+_SETTING_OF_PART = dict(zip(PARTS, ("apiToken", "email", "apiKey"), strict=True))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that a fetch needs. ``timeout`` is in seconds, for the whole fetch."""
+
+    account_id: str
+    credentials: Credentials
+    base_url: str
+    timeout: float
+
+
+@dataclass(frozen=True)
+class Source:
+    """A place where settings are found. ``name`` is for people; a repr shows no value."""
+
+    name: str
+    values: Mapping[str, Any] = field(repr=False)
+
+    def get(self, setting: str) -> Any:
+        """Return the value of *setting*, or None if it is absent or empty."""
+        return given_parts(self.values).get(setting)
+
+
+def arguments(parts: Mapping[str, Any]) -> Source:
+    """
+    Return the source of a call's own credentials, whose *parts* have the names of `Credentials`.
+    """
+    values = {_SETTING_OF_PART[part]: value for part, value in parts.items()}
+    return Source("the credentials argument", values)
+
+
+def environment(variables: Mapping[str, str]) -> Source:
+    """Return the source of the environment *variables*."""
+    values = {setting: variables.get(name) for setting, name in VARIABLES.items()}
+    return Source("the environment", values)
+
+
+def program_sources(config: GetConfig, variables: Mapping[str, str]) -> list[Source]:
+    """
+    Return the sources of a Python program after its arguments: stack config, then environment.
+    """
+    own = {name: config(f"cf-invoice:{name}") for name in SETTINGS}
+    cloudflare = {name: config(f"cloudflare:{name}") for name in _CLOUDFLARE_SETTINGS}
+    return [
+        Source("stack config cf-invoice:", own),
+        Source("stack config cloudflare:", cloudflare),
+        environment(variables),
+    ]
+
+
+def resolve(account_id: Any, sources: Sequence[Source]) -> Settings:
+    """
+    Resolve account, credentials, base URL and timeout, in the order of *sources*.
+
+    *account_id* comes before all of them. Raises `SettingsError`.
+    """
+    account = resolve_account(account_id, sources)
+    return Settings(
+        account_id=account,
+        credentials=_credentials(account, sources),
+        base_url=_base_url(sources),
+        timeout=_timeout(sources),
+    )
+
+
+def resolve_account(account_id: Any, sources: Sequence[Source]) -> str:
+    """
+    Resolve the account alone, as *account_id* or from the first of *sources* that has one.
+
+    The result is 32 hex digits in lower case. Raises `SettingsError`.
+    """
+    if account_id is None:
+        account_id = _first("accountId", sources)
+    if account_id is None:
+        raise SettingsError(
+            "no account ID: pass one, run `pulumi config set cf-invoice:accountId ID`, "
+            "or set CLOUDFLARE_ACCOUNT_ID"
+        )
+    if not isinstance(account_id, str):
+        raise SettingsError(
+            f"the account ID must be text of 32 hex digits, not {type(account_id).__name__}"
+        )
+    if not account_id.strip():
+        raise SettingsError(
+            "the account ID is empty: give 32 hex digits, "
+            "or leave it out to use cf-invoice:accountId or CLOUDFLARE_ACCOUNT_ID"
+        )
+    return canonical_account_id(account_id)
+
+
+def canonical_account_id(account_id: str) -> str:
+    """Return *account_id* in lower case. Raises `SettingsError` if it is not 32 hex digits."""
+    account = account_id.strip().lower()
+    if not re.fullmatch("[0-9a-f]{32}", account):
+        raise SettingsError(
+            f"{_abridged(account)} is not an account ID, which has 32 hex digits: copy it from "
+            "the account's overview page in Cloudflare's dashboard"
+        )
+    return account
+
+
+def safe_base_url(url: str) -> str:
+    """
+    Return *url* without a trailing slash. Raises `SettingsError` unless it is https or loopback.
+    """
+    if not isinstance(url, str):
+        raise SettingsError(f"the base URL must be text, not {type(url).__name__}")
+    try:
+        parsed = urlsplit(url.strip())
+        host, _ = parsed.hostname, parsed.port
+    except ValueError:
+        raise SettingsError("the base URL cannot be read as a URL") from None
+    if not host or parsed.username or parsed.password or parsed.query or parsed.fragment:
+        raise SettingsError(
+            "the base URL must be a plain address such as "
+            f"{CLOUDFLARE_API}, without user, query or fragment"
+        )
+    if parsed.scheme != "https" and not (parsed.scheme == "http" and is_loopback(host)):
+        raise SettingsError(
+            f"the base URL {url.strip()} is neither https nor on this machine: "
+            "credentials are not sent over it"
+        )
+    return url.strip().rstrip("/")
+
+
+def is_cloudflare(base_url: str) -> bool:
+    """Return whether *base_url* is under cloudflare.com, over TLS."""
+    parsed = urlsplit(base_url)
+    host = f".{(parsed.hostname or '').lower()}"
+    return parsed.scheme == "https" and host.endswith(".cloudflare.com")
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether *host* is this machine itself."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _credentials(account_id: str, sources: Sequence[Source]) -> Credentials:
+    # Whoever keeps an error keeps its frames: no local variable here holds a credential.
+    source = next((source for source in sources if _parts(source)), None)
+    if source is None:
+        raise MissingCredentialsError(
+            f"no credentials for account {account_id}: set CLOUDFLARE_API_TOKEN, run "
+            "`pulumi config set --secret cf-invoice:apiToken TOKEN`, or pass credentials; "
+            "the token needs the permission AI Gateway Read"
+        )
+    problem = problem_with(_parts(source)) or unsendable(_parts(source))
+    if problem:
+        raise SettingsError(f"{source.name} {problem}")
+    return Credentials(**_parts(source))
+
+
+def _parts(source: Source) -> dict[str, Any]:
+    return given_parts({part: source.get(name) for part, name in _SETTING_OF_PART.items()})
+
+
+def _base_url(sources: Sequence[Source]) -> str:
+    url = _first("baseUrl", sources)
+    return CLOUDFLARE_API if url is None else safe_base_url(url)
+
+
+def _timeout(sources: Sequence[Source]) -> float:
+    given = _first("timeout", sources)
+    if given is None:
+        return DEFAULT_TIMEOUT
+    try:
+        seconds = float(given)
+    except (TypeError, ValueError):
+        seconds = 0.0
+    if not 0 < seconds <= 3600:
+        raise SettingsError(
+            f"the timeout {_abridged(str(given))} is not a number of seconds above 0 and up to 3600"
+        )
+    return seconds
+
+
+def _first(setting: str, sources: Sequence[Source]) -> Any:
+    return next((value for source in sources if (value := source.get(setting)) is not None), None)
+
+
+def _abridged(text: str) -> str:
+    # A token that was pasted into the wrong place must not be printed in full.
+    return repr(text if len(text) <= 8 else f"{text[:4]}…")

@@ -1,0 +1,71 @@
+"""Credentials as a Pulumi program gives them: its parts may be Outputs, or a provider's."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+
+from pulumi_cf_invoice.billing.credentials import PARTS, given_parts, problem_with
+from pulumi_cf_invoice.billing.errors import SettingsError
+from pulumi_cf_invoice.program_errors import raises_run_errors
+
+
+class Credentials:
+    """
+    An API token, or the older pair of e-mail address and API key.
+
+    Each part is text or a Pulumi Output. Pulumi stores none of it: the provider drops credentials
+    before state is written.
+
+    Raises `SettingsError` when both kinds, half a pair or nothing is given.
+    """
+
+    @raises_run_errors
+    def __init__(
+        self,
+        api_token: pulumi.Input[str] | None = None,
+        *,
+        email: pulumi.Input[str] | None = None,
+        api_key: pulumi.Input[str] | None = None,
+    ) -> None:
+        self._inputs = given_parts({"api_token": api_token, "email": email, "api_key": api_key})
+        # Whoever keeps an error keeps its frames: no local variable of them holds a credential.
+        del api_token, email, api_key
+        problem = problem_with(self._inputs)
+        if problem:
+            raise SettingsError(
+                f"Credentials {problem}; leave them out to use stack config or the environment"
+            )
+
+    @staticmethod
+    @raises_run_errors
+    def from_provider(provider: Any) -> "Credentials":
+        """
+        Return the credentials of an explicit ``pulumi_cloudflare.Provider``.
+
+        Raises `SettingsError` if *provider* is something else.
+        """
+        # Importing pulumi_cloudflare takes seconds; whoever has a provider of it has imported it.
+        cloudflare = sys.modules.get("pulumi_cloudflare")
+        if cloudflare is None or not isinstance(provider, cloudflare.Provider):
+            raise SettingsError(
+                "Credentials.from_provider takes a pulumi_cloudflare.Provider, "
+                f"not {type(provider).__name__}"
+            )
+        return _ProviderCredentials(provider)
+
+    @property
+    def inputs(self) -> Mapping[str, Any]:
+        """The parts that were given, by name, as text or Outputs. For the package's own use."""
+        return self._inputs
+
+    def __repr__(self) -> str:
+        return f"Credentials({', '.join(self._inputs)})"
+
+
+class _ProviderCredentials(Credentials):
+    """Those of a provider, which tells only while the program runs which parts it has."""
+
+    def __init__(self, provider: Any) -> None:
+        self._inputs = {name: getattr(provider, name) for name in PARTS}

@@ -1,0 +1,91 @@
+"""
+The lifecycle of `InvoicePreview`, as plain functions over plain data with snake_case names.
+
+The dynamic provider and the plugin are codecs around them. The engine never asks a dynamic provider
+to preview a create: it takes the inputs that `check` returned for the resource's state. So a check
+fetches the invoice and returns its figures among the inputs, which makes them known at preview and
+shows them to policy packs. Creating and updating pass the checked inputs on, and deleting does
+nothing.
+
+Besides the figures there are properties that make no diff by themselves, each stored only where it
+says something: ``last_update``, ``base_url`` (if it is not Cloudflare's) and
+``invoice_lines_complete`` (if it is false).
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pulumi_cf_invoice.billing.settings import is_cloudflare
+from pulumi_cf_invoice.state import CHECK_FAILED, FIGURES, LAST_UPDATE, UNKNOWN
+
+if TYPE_CHECKING:
+    from pulumi_cf_invoice.billing.invoice import Invoice
+    from pulumi_cf_invoice.billing.settings import Settings
+
+Properties = dict[str, Any]
+_READ = (*FIGURES, "base_url", "invoice_lines_complete")
+
+
+def figures(invoice: "Invoice", settings: "Settings") -> Properties:
+    """Return the properties that a read of *invoice* with *settings* brings."""
+    where = {} if is_cloudflare(settings.base_url) else {"base_url": settings.base_url}
+    return {**invoice.to_outputs(), **where}
+
+
+def checked(account_id: str, figures: Properties, olds: Mapping[str, Any]) -> Properties:
+    """Return the inputs of a check that read *figures*; *olds* are the inputs before."""
+    return {"account_id": account_id, **figures, **_last_update(account_id, olds)}
+
+
+def unknown(account_id: str, olds: Mapping[str, Any]) -> Properties:
+    """
+    Return the inputs of a check that cannot read the invoice before an update.
+
+    *account_id* is `UNKNOWN` as well if that is why. Where the account is known it stays so, and so
+    does the last update: a preview then shows figures that will be read, and no replacement.
+    """
+    unread = dict.fromkeys(FIGURES, UNKNOWN)
+    if account_id != UNKNOWN:
+        return checked(account_id, unread, olds)
+    last_update = {"last_update": UNKNOWN} if olds.get("amount_due") is not None else {}
+    return {"account_id": UNKNOWN, **unread, **last_update}
+
+
+def failed() -> Properties:
+    """Return the inputs of a check that failed: no figures, and the mark that says why."""
+    return {CHECK_FAILED: True}
+
+
+def changed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[str]:
+    """Return the names of the properties that make a diff between *olds* and *news*."""
+    return [name for name in ("account_id", *FIGURES) if olds.get(name) != news.get(name)]
+
+
+def replaced(changes: list[str]) -> list[str]:
+    """Return those of *changes* that replace the resource: another account is another invoice."""
+    return [name for name in changes if name == "account_id"]
+
+
+def refreshed(stored: Mapping[str, Any], figures: Properties) -> Properties:
+    """
+    Return the outputs *stored* in a state, with the *figures* of a new read in their place.
+
+    The inputs stay those of the last update, which is what the next check compares with: the figure
+    of the last update would otherwise not survive ``up --refresh``.
+    """
+    return {name: value for name, value in stored.items() if name not in _READ} | figures
+
+
+def not_refreshed(account_id: str) -> str:
+    """Return the warning of a refresh without credentials, which keeps the stored figures."""
+    return (
+        f"the invoice of account {account_id} was not refreshed and keeps its stored figures: "
+        "a refresh does not run the program, and no other source has credentials"
+    )
+
+
+def _last_update(account_id: str, olds: Mapping[str, Any]) -> Properties:
+    # Nothing carries over from another account, or from inputs without figures.
+    if olds.get("account_id") != account_id or olds.get("amount_due") is None:
+        return {}
+    return {"last_update": {name: olds[name] for name in LAST_UPDATE}}

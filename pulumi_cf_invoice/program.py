@@ -1,0 +1,122 @@
+"""
+Reads from within a running Pulumi program: with its stack config, and once for all who ask.
+
+A process can run several programs, or one twice (Automation API). Each run has a monitor of its
+own, on which its answers are kept.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
+
+import pulumi
+
+from pulumi_cf_invoice.billing import settings
+from pulumi_cf_invoice.billing.errors import BillingError, SettingsError
+from pulumi_cf_invoice.billing.settings import Settings, Source
+from pulumi_cf_invoice.credentials import Credentials
+from pulumi_cf_invoice.program_errors import as_run_error, raises_run_errors
+
+# The client and the models are imported for the first request: most programs make none themselves.
+if TYPE_CHECKING:
+    from pulumi_cf_invoice.billing.cache import AnswerCache
+    from pulumi_cf_invoice.billing.reads import ModelT, Read
+
+R = TypeVar("R")
+
+_of_runs: WeakKeyDictionary[Any, "AnswerCache"] = WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+def arguments(credentials: Credentials | None) -> Source:
+    """Return *credentials* as a source of settings. Raises `SettingsError` for another type."""
+    if credentials is None:
+        return settings.arguments({})
+    if not isinstance(credentials, Credentials):
+        raise SettingsError(
+            "credentials must be Credentials(api_token=…) or Credentials(email=…, api_key=…), "
+            f"not {type(credentials).__name__}"
+        )
+    return settings.arguments(credentials.inputs)
+
+
+def has_output(account_id: Any, given: Source) -> bool:
+    """Return whether an argument is an Output, which has no value before the program runs on."""
+    return any(isinstance(value, pulumi.Output) for value in (account_id, *given.values.values()))
+
+
+def resolve(account_id: Any, given: Source) -> Settings:
+    """
+    Resolve settings from plain arguments, then stack config, then environment. Raises
+    `SettingsError`.
+    """
+    from pulumi.runtime.config import get_config
+
+    return settings.resolve(account_id, [given, *settings.program_sources(get_config, os.environ)])
+
+
+def ask(read: "Read[ModelT]", resolved: Settings) -> "Future[ModelT]":
+    """Ask for *read*, once in a run of the program."""
+    return _answers_of_this_run().ask(read, resolved)
+
+
+def ask_output(
+    read: "Read[ModelT]",
+    account_id: pulumi.Input[str] | None,
+    given: Source,
+    depends_on: Any,
+    convert: "Callable[[ModelT, Settings], R]",
+) -> "pulumi.Output[R]":
+    """
+    Ask for *read* when the arguments and *depends_on* are known; the Output is *convert*'s result.
+    """
+
+    @raises_run_errors
+    def ask_known(known: dict[str, Any]) -> Any:
+        # Whoever keeps an error keeps its frames: no local variable of them holds a credential.
+        arguments = Source(given.name, known.pop("values"))
+        resolved = resolve(known["account_id"], arguments)
+        # An awaitable, so that two accounts are asked side by side.
+        return _converted(ask(read, resolved), resolved, convert)
+
+    return pulumi.Output.all(
+        account_id=account_id, values=dict(given.values), resources=_ids(depends_on)
+    ).apply(ask_known)
+
+
+async def _converted(
+    answer: "Future[ModelT]", resolved: Settings, convert: "Callable[[ModelT, Settings], R]"
+) -> R:
+    try:
+        return convert(await asyncio.wrap_future(answer), resolved)
+    except BillingError as error:
+        raised = as_run_error(error)
+    raise raised
+
+
+def _answers_of_this_run() -> "AnswerCache":
+    from pulumi.runtime.settings import get_monitor
+
+    from pulumi_cf_invoice.billing import cache
+
+    monitor = get_monitor()
+    if monitor is None:
+        return cache.of_this_process()
+    with _lock:
+        return _of_runs.setdefault(monitor, cache.AnswerCache())
+
+
+def _ids(depends_on: Any) -> Any:
+    if depends_on is None:
+        return []
+    return pulumi.Output.from_input(depends_on).apply(
+        lambda found: [
+            # A component has no ID; its URN is known once it is registered.
+            getattr(resource, "id", resource.urn)
+            for resource in (found if isinstance(found, (list, tuple)) else [found])
+        ]
+    )

@@ -1,0 +1,55 @@
+"""
+Errors of the billing core, as a running Pulumi program raises them.
+
+Pulumi prints the line of a `pulumi.RunError` and no traceback. So each error of the core is raised
+in a program as a class that is both: ``except ApiError`` catches it, and uncaught it is one line.
+"""
+
+from collections.abc import Callable
+from functools import cache, wraps
+from typing import Any, ParamSpec, TypeVar
+
+import pulumi
+
+from pulumi_cf_invoice.billing.errors import BillingError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def as_run_error(error: BillingError) -> BillingError:
+    """Return *error* as one that is a `pulumi.RunError` as well, without frames or context."""
+    if isinstance(error, pulumi.RunError):
+        return error
+    return _run_error_class(type(error))(*error.args)  # type: ignore[arg-type]
+
+
+def raises_run_errors(function: Callable[P, R]) -> Callable[P, R]:
+    """Make *function* raise errors of the core as `as_run_error` has them."""
+
+    @wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except BillingError as error:
+            raised = as_run_error(error)
+        # Outside of the handler, so that the original and its frames are not kept as the context;
+        # and without the arguments, of which some are credentials.
+        del args, kwargs
+        raise raised
+
+    return wrapper
+
+
+@cache
+def _run_error_class(kind: type[BillingError]) -> type[BillingError]:
+    def reduce(error: BillingError) -> tuple[Any, ...]:
+        # A class that is made here cannot be imported where the error is unpickled.
+        return as_run_error, (kind(*error.args),)
+
+    attributes = {
+        "__doc__": kind.__doc__,
+        "__module__": kind.__module__,
+        "__reduce__": reduce,
+    }
+    return type(kind.__name__, (kind, pulumi.RunError), attributes)

@@ -1,0 +1,135 @@
+"""
+The invoice in a resource's properties: type tokens, and reading it from either form's spelling.
+
+The dynamic resource has snake_case names, the plugin's resource camelCase ones. Both have the
+fields of the model as properties (`FIGURES`), and what a later deployment needs to know.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pulumi_cf_invoice.billing.invoice import Invoice
+
+DYNAMIC_TYPE = "pulumi-python:dynamic/cf_invoice:InvoicePreview"
+PLUGIN_TYPE = "cf-invoice:index:InvoicePreview"
+TYPES = (DYNAMIC_TYPE, PLUGIN_TYPE)
+
+# Said here again, and compared by a test: importing the model would double a program's start.
+FIGURES = (
+    "invoice_id",
+    "amount_due",
+    "amount_paid",
+    "amount_remaining",
+    "currency",
+    "period_start",
+    "period_end",
+    "status",
+    "invoice_lines",
+)
+"""The properties that are fields of the invoice, each of which is part of the diff."""
+CHECK_FAILED = "check_failed"
+"""The one property of a resource whose check failed, by which policies can tell it."""
+UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+"""
+Pulumi's marker of a value that is not known yet; the SDK's is not to be had without its import.
+"""
+
+
+@dataclass(frozen=True)
+class LastUpdate:
+    """The invoice at the update before: ``amount_due`` in minor units of ``currency``, and when."""
+
+    amount_due: int
+    currency: str
+    period_start: int
+
+
+LAST_UPDATE = tuple(field.name for field in fields(LastUpdate))
+"""The properties of ``last_update``, each of which is the invoice's of that name."""
+
+
+@dataclass(frozen=True)
+class InvoiceState:
+    """An invoice, the account it is of, and the figures of the update before, as far as known."""
+
+    account_id: str | None
+    invoice: "Invoice"
+    last_update: LastUpdate | None = None
+
+
+def read(resource_type: str, properties: Mapping[str, Any]) -> InvoiceState | None:
+    """
+    Return the invoice in a resource's *properties*, or None if there is none.
+
+    There is none in a resource of another type, in one whose check failed, and in one whose figures
+    are not known yet. Lets through what *properties* raise for an unknown value. Raises
+    `InvalidDataError` if the figures are not an invoice.
+    """
+    if resource_type not in TYPES:
+        return None
+    from pulumi_cf_invoice.billing.invoice import Invoice
+
+    plain = _plain(properties)
+    if resource_type == PLUGIN_TYPE:
+        plain = snake_cased(plain)
+    if plain.get("amount_due", UNKNOWN) == UNKNOWN or "account_id" not in plain:
+        return None
+    last = plain.get("last_update")
+    return InvoiceState(
+        account_id=plain["account_id"],
+        invoice=Invoice.from_outputs(plain),
+        last_update=LastUpdate(int(last["amount_due"]), last["currency"], int(last["period_start"]))
+        if last
+        else None,
+    )
+
+
+def read_state(state: Mapping[str, Any] | None) -> InvoiceState | None:
+    """
+    Return the invoice in a resource's state, as ``pulumi preview --json`` and exported stacks have
+    it.
+
+    At a preview a new state has its figures among the inputs alone, and an old one's inputs are
+    those of the last update, which no refresh moves. Raises `InvalidDataError` if they are not an
+    invoice.
+    """
+    if state is None:
+        return None
+    kind = state.get("type", "")
+    return read(kind, state.get("inputs") or {}) or read(kind, state.get("outputs") or {})
+
+
+@cache
+def camel_case(name: str) -> str:
+    """Return the plugin's name of a property: ``amount_due`` is ``amountDue``."""
+    return re.sub("_([a-z])", lambda match: match[1].upper(), name)
+
+
+def snake_cased(value: Any) -> Any:
+    """
+    Return *value* with the names of the dynamic resource instead of the plugin's, at any depth.
+    """
+    if isinstance(value, Mapping):
+        return {_snake_case(key): snake_cased(value[key]) for key in value}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [snake_cased(item) for item in value]
+    return value
+
+
+@cache
+def _snake_case(name: str) -> str:
+    return re.sub("([A-Z])", r"_\1", name).lower()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (str, float, int)):
+        return value
+    if isinstance(value, Mapping):
+        return {key: _plain(value[key]) for key in value}
+    if isinstance(value, Sequence):
+        return [_plain(item) for item in value]
+    return value

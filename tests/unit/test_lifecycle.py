@@ -1,0 +1,116 @@
+"""What check, diff and read mean, without an engine and without either provider."""
+
+from typing import Any
+
+import pytest
+from pulumi.runtime import rpc
+
+from pulumi_cf_invoice import Invoice, lifecycle, state
+from pulumi_cf_invoice.resource import InvoicePreview
+from pulumi_cf_invoice.state import FIGURES, UNKNOWN
+from tests.factories import ACCOUNT, OTHER_ACCOUNT, START, api_result, settings_for
+
+CLOUDFLARE = "https://api.cloudflare.com/client/v4"
+
+
+def figures(base_url: str = CLOUDFLARE, **changes: Any) -> dict[str, Any]:
+    return lifecycle.figures(Invoice.from_api(api_result(**changes)), settings_for(base_url))
+
+
+def inputs(**changes: Any) -> dict[str, Any]:
+    return lifecycle.checked(ACCOUNT, figures(**changes), {})
+
+
+def test_the_first_check_has_account_and_figures_and_nothing_else() -> None:
+    assert set(inputs()) == {"account_id", *FIGURES}
+
+
+def test_the_next_check_carries_the_figure_of_the_update_before() -> None:
+    checked = lifecycle.checked(ACCOUNT, figures(amount_due=20001), inputs())
+    assert checked["amount_due"] == 20001
+    assert checked["last_update"] == {
+        "amount_due": 18846,
+        "currency": "usd",
+        "period_start": START,
+    }
+
+
+@pytest.mark.parametrize("olds", [{}, {"account_id": ACCOUNT}, {"account_id": OTHER_ACCOUNT}])
+def test_nothing_carries_over_from_another_account_or_without_figures(olds: Any) -> None:
+    others = {**inputs(), **olds} if olds.get("account_id") == OTHER_ACCOUNT else olds
+    assert "last_update" not in lifecycle.checked(ACCOUNT, figures(), others)
+
+
+def test_a_base_url_that_is_not_cloudflares_is_told() -> None:
+    assert figures("http://127.0.0.1:1/client/v4")["base_url"] == "http://127.0.0.1:1/client/v4"
+    assert "base_url" not in figures()
+
+
+def test_lines_that_are_not_complete_are_told() -> None:
+    part = Invoice.from_outputs(
+        {**Invoice.from_api(api_result()).to_outputs(), "invoice_lines_complete": False}
+    )
+    read = lifecycle.figures(part, settings_for(CLOUDFLARE))
+    assert read["invoice_lines_complete"] is False
+    assert Invoice.from_outputs(read) == part
+    assert "invoice_lines_complete" not in figures()
+
+
+def test_unknown_credentials_leave_the_account_and_the_last_update_known() -> None:
+    checked = lifecycle.unknown(ACCOUNT, inputs())
+    assert checked["account_id"] == ACCOUNT
+    assert checked["last_update"]["amount_due"] == 18846
+    assert {checked[name] for name in FIGURES} == {UNKNOWN}
+    changes = lifecycle.changed(inputs(), checked)
+    assert changes == list(FIGURES)
+    assert lifecycle.replaced(changes) == []
+
+
+def test_an_unknown_account_may_be_another_one() -> None:
+    checked = lifecycle.unknown(UNKNOWN, inputs())
+    assert set(checked.values()) == {UNKNOWN}
+    assert set(checked) == {"account_id", "last_update", *FIGURES}
+    assert lifecycle.replaced(lifecycle.changed(inputs(), checked)) == ["account_id"]
+    assert "last_update" not in lifecycle.unknown(UNKNOWN, {})
+
+
+def test_a_failed_check_has_its_mark_and_no_figures() -> None:
+    for resource_type in state.TYPES:
+        assert state.read(resource_type, lifecycle.failed()) is None
+    assert lifecycle.failed() == {"check_failed": True}
+
+
+def test_the_figures_and_the_account_make_a_diff_and_nothing_else_does() -> None:
+    old = inputs()
+    assert lifecycle.changed(old, dict(old)) == []
+    beside = {"last_update": {}, "base_url": "http://127.0.0.1", "invoice_lines_complete": False}
+    assert lifecycle.changed(old, {**old, **beside}) == []
+    for name in FIGURES:
+        assert lifecycle.changed(old, {**old, name: "moved"}) == [name]
+        assert lifecycle.replaced([name]) == []
+
+
+def test_a_refresh_replaces_all_that_a_read_brings_and_keeps_the_rest() -> None:
+    stored = {
+        **inputs(),
+        "last_update": {"amount_due": 1},
+        "base_url": "http://127.0.0.1",
+        "invoice_lines_complete": False,
+        "__provider": "pickled",
+    }
+    assert lifecycle.refreshed(stored, figures(amount_due=20001)) == {
+        **inputs(amount_due=20001),
+        "last_update": {"amount_due": 1},
+        "__provider": "pickled",
+    }
+
+
+def test_the_marker_of_unknown_values_is_pulumis() -> None:
+    assert UNKNOWN == rpc.UNKNOWN
+
+
+def test_the_figures_are_the_models_fields_and_the_resources_outputs() -> None:
+    fields = set(Invoice.__annotations__) - {"invoice_lines_complete"}
+    assert set(FIGURES) == {name for name in fields if not name.startswith("_")}
+    others = {"account_id", "base_url", "invoice_lines_complete", "last_update"}
+    assert set(InvoicePreview.__annotations__) == {*FIGURES, *others}

@@ -1,0 +1,88 @@
+import re
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pulumi_cf_invoice.billing import LimitError, money
+from pulumi_cf_invoice.billing.money import Money
+from pulumi_cf_invoice.limits import (
+    IncreaseLimit,
+    Limit,
+    excess,
+    longest_match,
+    parse_amount,
+)
+from tests.factories import ACCOUNT, OTHER_ACCOUNT
+from tests.unit.test_money import currencies
+
+
+@pytest.mark.parametrize(
+    ("written", "amount", "currency"),
+    [
+        ("250.00 USD", 25000, "usd"),
+        ("usd 250", 25000, "usd"),
+        ("1,000 USD", 100000, "usd"),
+        ("1,234,567.5 eur", 123456750, "eur"),
+        ("0 USD", 0, "usd"),
+        ("1900 JPY", 1900, "jpy"),
+    ],
+)
+def test_people_write_amounts_with_their_currency(written: str, amount: int, currency: str) -> None:
+    assert parse_amount(written) == Money(amount, currency)
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("250", "'250' has no currency: write it as '250 USD'"),
+        ("-1 USD", "'-1 USD' is below zero: a limit is zero or more"),
+        ("ten", "'ten' is not an amount of money: write it as '250.00 USD'"),
+        ("1,00 USD", "'1,00 USD' is not an amount of money"),
+        ("$250", "is not an amount of money"),
+        ("1.005 USD", "1.005 has more digits than USD has"),
+        ("1.5 JPY", "1.5 has more digits than JPY has"),
+        ("", "is not an amount of money"),
+    ],
+)
+def test_what_is_not_an_amount_is_refused_in_words(written: str, message: str) -> None:
+    with pytest.raises(LimitError, match=re.escape(message)):
+        parse_amount(written)
+
+
+@given(st.integers(0, money.LARGEST_AMOUNT), currencies)
+def test_what_is_written_exactly_is_read_exactly(amount: int, currency: str) -> None:
+    written = f"{money.to_major(amount, currency):f} {currency}"
+    assert parse_amount(written) == (amount, currency.lower())
+
+
+def test_an_account_has_its_own_limit_or_the_default() -> None:
+    limit = Limit.parse({"limit": "150 USD", "accounts": {OTHER_ACCOUNT.upper(): "200 USD"}})
+    assert limit.of(ACCOUNT) == Money(15000, "usd")
+    assert limit.of(OTHER_ACCOUNT) == Money(20000, "usd")
+    assert limit.of(None) == Money(15000, "usd")
+
+
+def test_an_increase_is_limited_by_money_or_by_a_percentage() -> None:
+    assert IncreaseLimit.parse("50 USD").from_amount(100, "usd") == Money(5000, "usd")
+    assert IncreaseLimit.parse(" 12.5 % ") == IncreaseLimit(percent=Decimal("12.5"))
+    assert IncreaseLimit.parse("25%").from_amount(15000, "usd") == Money(3750, "usd")
+    assert IncreaseLimit.parse("25%").from_amount(-100, "usd") == Money(0, "usd")
+
+
+def test_the_longest_glob_counts_and_a_line_without_a_name_matches_a_star() -> None:
+    assert longest_match("openai/gpt-5.5", ["*", "openai/*"]) == "openai/*"
+    assert longest_match(None, ["*", "openai/*"]) == "*"
+    assert longest_match("other", ["openai/*"]) is None
+
+
+def test_an_amount_that_equals_its_limit_is_within_it() -> None:
+    assert excess(25000, "usd", Money(25000, "usd")) is None
+    assert excess(25001, "usd", Money(25000, "usd")) == "over the limit of $250.00 by $0.01"
+
+
+def test_another_currency_is_never_within_a_limit() -> None:
+    assert excess(0, "jpy", Money(25000, "usd")) == (
+        "in JPY, which cannot be compared with the limit of $250.00: set a limit in JPY"
+    )
