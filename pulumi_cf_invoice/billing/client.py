@@ -13,7 +13,6 @@ from concurrent.futures import Future, InvalidStateError
 from typing import Any, Generic
 from urllib.parse import urlsplit
 
-import httpx
 import tenacity
 
 from pulumi_cf_invoice.billing.answers import Reader
@@ -25,6 +24,7 @@ from pulumi_cf_invoice.billing.errors import (
     InvalidResponseError,
     TransportError,
 )
+from pulumi_cf_invoice.billing.http import httpx
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW, ModelT, Read
 from pulumi_cf_invoice.billing.settings import (
