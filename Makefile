@@ -3,11 +3,12 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 OLDEST := python3.10
+NEWER := python3.13
 INSTALL := -m pip install --quiet --no-compile --disable-pip-version-check -e '.[dev]'
 ENGINE = PATH="$$($(BIN)/python -m tools.engine):$(CURDIR)/.languages/bin:$(CURDIR)/$(BIN):$$PATH" \
 	PULUMI_CF_INVOICE_PYTHON="$(CURDIR)/$(BIN)/python"
 
-.PHONY: help setup languages demo test test-oldest bench lint schema clean
+.PHONY: help setup languages demo test test-oldest test-newer bench lint schema clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -31,10 +32,16 @@ demo: setup ## Run the demo: a stack that knows its upcoming invoice, on a real 
 test: languages ## Run all tests on a real engine
 	@$(ENGINE) $(BIN)/python -m pytest -n 3 --dist loadgroup $(ARGS)
 
-test-oldest: ## Run the tests that need no engine on the oldest supported Python
+test-oldest: setup ## Run the tests that need no engine on the oldest Python and the lowest versions
 	@$(OLDEST) -m venv .venv-oldest
-	@.venv-oldest/bin/python $(INSTALL)
-	@.venv-oldest/bin/python -m pytest -n 2 tests/unit $(ARGS)
+	@$(BIN)/python -m tools.lowest > .venv-oldest/lowest.txt
+	@.venv-oldest/bin/python $(INSTALL) -c .venv-oldest/lowest.txt
+	@.venv-oldest/bin/python -m pytest -n 3 tests/unit $(ARGS)
+
+test-newer: ## Run the tests that need no engine on another Python: make test-newer NEWER=python3.13
+	@$(NEWER) -m venv --clear .venv-newer
+	@.venv-newer/bin/python $(INSTALL)
+	@.venv-newer/bin/python -m pytest -n 3 tests/unit $(ARGS)
 
 bench: languages ## Run the benchmarks and write benchmarks/RESULTS.md
 	@$(ENGINE) $(BIN)/python -m benchmarks
@@ -49,4 +56,4 @@ schema: setup ## Generate the plugin's schema from the models
 		> pulumi_cf_invoice/schema.json
 
 clean: ## Remove environments, generated SDKs and caches from this checkout
-	@rm -rf .venv .venv-oldest .languages .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-oldest .venv-newer .languages .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -4,6 +4,7 @@ import gc
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,9 +20,10 @@ from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderStub
 
 from benchmarks.no_op import NoOp
 from pulumi_cf_invoice import Invoice
-from pulumi_cf_invoice.sandbox import Sandbox
+from pulumi_cf_invoice.sandbox import FAULTS, Sandbox
+from tests.engine import language_host
 from tests.engine.forms import FORMS, Form
-from tests.engine.harness import Run, Stack
+from tests.engine.harness import Run, Stack, apart
 from tests.factories import ACCOUNT, NOW, TOKEN
 
 URN = "urn:pulumi:dev::bench::cf-invoice:index:InvoicePreview::upcoming"
@@ -31,8 +33,8 @@ Row = tuple[str, str, str, str]
 def main() -> None:
     """Run every benchmark and write the table."""
     rows = [
-        *(*imports(), *parsing(), *requests(), *previews(), *policies(), *state(), *reports()),
-        *(*plugin_starts(), *plugin_programs()),
+        *(*imports(), *parsing(), *peaks(), *requests(), *previews(), *policies(), *state()),
+        *(*reports(), *plugin_starts(), *plugin_programs()),
     ]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     lines = [
@@ -116,32 +118,108 @@ def requests() -> list[Row]:
 
 def previews() -> list[Row]:
     """Previews of 1 and of 1,000 resources against a no-op with the same property tree."""
-    rows = []
     with Sandbox(now=NOW) as sandbox, tempfile.TemporaryDirectory() as directory:
         figures = Invoice.from_api(sandbox.answer(ACCOUNT)["result"]).to_outputs()
-        for count, runs, target in ((1, 15, "≤ 1.20"), (1000, 3, "≤ 1.15")):
-            say(f"previews of {count:,} resources")
+        no_op = {"account_id": ACCOUNT, **figures}
 
-            def no_ops(count: int = count) -> None:
-                for number in range(count):
-                    NoOp(f"upcoming-{number}", {"account_id": ACCOUNT, **figures})
+        def no_ops() -> None:
+            for number in range(1000):
+                NoOp(f"upcoming-{number}", no_op)
 
-            environment = _environment(sandbox)
-            ours = Stack(Path(directory) / f"ours-{count}", _many(count), **environment)
-            peer = Stack(Path(directory) / f"peer-{count}", no_ops, **environment)
-            times = alternating(
-                {"ours": lambda s=ours: _timed(s), "peer": lambda s=peer: _timed(s)},  # type: ignore[misc]
-                runs,
-            )
-            rows.append(
-                (
-                    f"preview of {count:,} resource{'s' * (count > 1)}",
-                    f"{times['ours']:.2f} s",
-                    f"no-op resource with the same property tree {times['peer']:.2f} s",
-                    f"{times['ours'] / times['peer']:.2f} ({target})",
-                )
-            )
-    return rows
+        say("`pulumi preview` of 1 resource")
+        programs = {
+            "ours": "from pulumi_cf_invoice import InvoicePreview\nInvoicePreview('upcoming')\n",
+            "peer": f"from benchmarks.no_op import NoOp\nNoOp('upcoming', {no_op!r})\n",
+        }
+        environment = _environment(sandbox)
+        commands = {
+            name: _project(Path(directory) / name, program, environment)
+            for name, program in programs.items()
+        }
+        one = alternating(
+            {name: lambda c=command: _clock(c) for name, command in commands.items()},  # type: ignore[misc]
+            15,
+        )
+        ours = Stack(Path(directory) / "ours-1000", _many(1000), **environment)
+        peer = Stack(Path(directory) / "peer-1000", no_ops, **environment)
+        say("previews of 1,000 resources")
+        many = alternating({"ours": lambda: _timed(ours), "peer": lambda: _timed(peer)}, 3)
+    return [
+        (
+            what,
+            f"{times['ours']:.2f} s",
+            f"no-op resource with the same property tree {times['peer']:.2f} s",
+            f"{times['ours'] / times['peer']:.2f} ({target})",
+        )
+        for what, times, target in (
+            ("`pulumi preview` of 1 resource, the whole command", one, "≤ 1.20"),
+            ("preview of 1,000 resources", many, "≤ 1.15"),
+        )
+    ]
+
+
+def _project(directory: Path, program: str, environment: dict[str, str]) -> Callable[[], object]:
+    """Make a Pulumi project, and return its preview as a command."""
+    launchers, backend = directory / "bin", directory / "backend"
+    for folder in (directory, launchers, backend):
+        folder.mkdir()
+    if not shutil.which("pulumi-language-python"):
+        language_host.install(launchers)
+    (directory / "Pulumi.yaml").write_text("name: bench\nruntime: python\n")
+    (directory / "__main__.py").write_text(program)
+    everything = {
+        **os.environ,
+        **environment,
+        **apart(directory),
+        "PATH": f"{launchers}:{os.environ['PATH']}",
+        "PULUMI_BACKEND_URL": f"file://{backend}",
+    }
+
+    def pulumi(*arguments: str) -> None:
+        command = ["pulumi", *arguments, "--stack", "dev", "--non-interactive"]
+        subprocess.run(command, cwd=directory, env=everything, check=True, capture_output=True)
+
+    pulumi("stack", "init")
+    return lambda: pulumi("preview")
+
+
+def peaks() -> list[Row]:
+    """The memory that the worst answers take, against that of the usual one."""
+    say("memory")
+    rows = []
+    with Sandbox(now=NOW) as sandbox:
+        usual = _peak(sandbox)
+        for fault in ("oversized-body", "gzip-bomb", "gzip-twice", "deep-json"):
+            sandbox.fault = fault
+            rows.append((FAULTS[fault].description, _peak(sandbox)))
+        sandbox.fault, sandbox.scenario = None, "ten-thousand-lines"
+        rows.append(("10,000 lines", _peak(sandbox)))
+    return [
+        (
+            f"peak memory of a process that reads {what}",
+            f"{peak:.0f} MB",
+            f"one that reads the usual invoice {usual:.0f} MB",
+            f"{peak:.0f} MB (≤ 300)",
+        )
+        for what, peak in rows
+    ]
+
+
+def _peak(sandbox: Sandbox) -> float:
+    program = f"""
+import resource
+from pulumi_cf_invoice.billing import BillingClient, BillingError, Credentials
+try:
+    client = BillingClient(Credentials({TOKEN!r}), base_url={sandbox.base_url!r})
+    client.get_invoice_preview({ACCOUNT!r})
+except BillingError:
+    pass
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    return float(done.stdout)
 
 
 def policies() -> list[Row]:
@@ -195,7 +273,8 @@ def _pack(directory: Path, arguments: str) -> dict[str, list[str]]:
 
 def parsing() -> list[Row]:
     """Parsing 10,000 lines against Cloudflare's SDK and against `json.loads`."""
-    import pydantic_core
+    from decimal import Decimal
+
     from cloudflare._models import construct_type
     from cloudflare.types.ai_gateway import BillingInvoicePreviewResponse
 
@@ -207,7 +286,7 @@ def parsing() -> list[Row]:
     times = alternating(
         {
             "ours": lambda: _clock(
-                lambda: Invoice.from_api(pydantic_core.from_json(body)["result"])
+                lambda: Invoice.from_api(json.loads(body, parse_float=Decimal)["result"])
             ),
             "sdk": lambda: _clock(
                 lambda: construct_type(

@@ -356,7 +356,7 @@ def _tell_github(report: "Report", environment: Mapping[str, str]) -> None:
     from pathlib import Path
 
     invoice = report.invoice
-    projected = invoice.projected_amount_due(report.at)
+    projected = report.projected_amount_due
     outputs = {
         "verdict": report.verdict,
         "amount-due": invoice.amount_due,

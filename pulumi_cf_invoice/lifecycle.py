@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pulumi_cf_invoice.billing.settings import is_cloudflare
-from pulumi_cf_invoice.state import CHECK_FAILED, FIGURES, LAST_UPDATE, UNKNOWN
+from pulumi_cf_invoice.state import CHECK_FAILED, FIGURES, LAST_UPDATE, UNKNOWN, without_markers
 
 if TYPE_CHECKING:
     from pulumi_cf_invoice.billing.invoice import Invoice
@@ -29,7 +29,7 @@ _READ = (*FIGURES, "base_url", "invoice_lines_complete")
 def figures(invoice: "Invoice", settings: "Settings") -> Properties:
     """Return the properties that a read of *invoice* with *settings* brings."""
     where = {} if is_cloudflare(settings.base_url) else {"base_url": settings.base_url}
-    return {**invoice.to_outputs(), **where}
+    return {**without_markers(invoice.to_outputs()), **where}
 
 
 def checked(account_id: str, figures: Properties, olds: Mapping[str, Any]) -> Properties:

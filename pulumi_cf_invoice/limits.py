@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 
 from pulumi_cf_invoice.billing.errors import LimitError
-from pulumi_cf_invoice.billing.money import Money, digits
+from pulumi_cf_invoice.billing.money import Money, digits, exact, to_text, total
 
 WrittenLimit = str | Mapping[str, str | Mapping[str, str]]
 """``"250 USD"``, or ``{"limit": "250 USD", "accounts": {"<account ID>": "100 USD"}}``."""
@@ -93,11 +93,11 @@ class IncreaseLimit:
             return cls(percent=Decimal(percent.group(1)))
         return cls(amount=parse_amount(written))
 
-    def from_amount(self, before: int, currency: str) -> Money:
+    def from_amount(self, before: float, currency: str) -> Money:
         """Return the largest increase allowed from *before*, in minor units of *currency*."""
         if self.amount is not None:
             return self.amount
-        share = Decimal(max(before, 0)) * (self.percent or 0) / 100
+        share = max(exact(before), Decimal(0)) * (self.percent or 0) / 100
         return Money(int(share), currency)
 
     @property
@@ -112,7 +112,7 @@ def longest_match(description: str | None, globs: Iterable[str]) -> str | None:
     return max(matching, key=len, default=None)
 
 
-def excess(amount: int, currency: str, limit: Money) -> str | None:
+def excess(amount: float, currency: str, limit: Money) -> str | None:
     """
     Say by how much *amount*, in minor units of *currency*, exceeds *limit*; None if it does not.
 
@@ -125,4 +125,7 @@ def excess(amount: int, currency: str, limit: Money) -> str | None:
         )
     if amount <= limit.amount:
         return None
-    return f"over the limit of {limit.text} by {Money(amount - limit.amount, currency).text}"
+    over = total([amount], less=[limit.amount])
+    if over * 2 < 1:
+        return f"over the limit of {limit.text} by less than {to_text(1, currency)}"
+    return f"over the limit of {limit.text} by {to_text(over, currency)}"

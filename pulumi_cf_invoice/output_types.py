@@ -7,9 +7,42 @@ too, they can be exported and passed to other resources.
 
 # Pulumi reads these annotations at run time, and takes typing's own spelling of optional only.
 # ruff: noqa: UP045
-from typing import Optional
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Optional, TypeVar
 
 import pulumi
+
+T = TypeVar("T")
+
+
+def whole_or_exact(number: Any) -> Any:
+    """
+    Return *number* as an ``int`` if it is whole, and None as it is.
+
+    Pulumi hands every number over as a float, and would print 18846.0.
+    """
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+def _whole_numbers(*names: str) -> Callable[[type[T]], type[T]]:
+    """Make the properties *names* of an output type return what `whole_or_exact` does."""
+
+    def decorate(output_type: type[T]) -> type[T]:
+        for name in names:
+            setattr(output_type, name, property(_converted(getattr(output_type, name).fget)))
+        return output_type
+
+    return decorate
+
+
+def _converted(getter: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    # With the getter's own attributes, by which Pulumi knows the property.
+    @wraps(getter)
+    def convert(output: Any) -> Any:
+        return whole_or_exact(getter(output))
+
+    return convert
 
 
 @pulumi.output_type
@@ -27,11 +60,12 @@ class Pricing(dict):  # type: ignore[type-arg]
     unit_amount_decimal: Optional[str] = pulumi.property("unit_amount_decimal", default=None)
 
 
+@_whole_numbers("amount")
 @pulumi.output_type
 class PretaxCreditAmount(dict):  # type: ignore[type-arg]
     """A credit that reduces a line before tax, in minor units."""
 
-    amount: int = pulumi.property("amount")
+    amount: float = pulumi.property("amount")
     type: str = pulumi.property("type")
     credit_balance_transaction: Optional[str] = pulumi.property(
         "credit_balance_transaction", default=None
@@ -39,25 +73,27 @@ class PretaxCreditAmount(dict):  # type: ignore[type-arg]
     discount: Optional[str] = pulumi.property("discount", default=None)
 
 
+@_whole_numbers("amount", "quantity")
 @pulumi.output_type
 class InvoiceLine(dict):  # type: ignore[type-arg]
     """One line item; ``amount`` is before credits, in minor units of ``currency``."""
 
-    amount: int = pulumi.property("amount")
+    amount: float = pulumi.property("amount")
     currency: str = pulumi.property("currency")
-    quantity: float = pulumi.property("quantity")
-    period: Period = pulumi.property("period")
-    pricing: Pricing = pulumi.property("pricing")
+    quantity: Optional[float] = pulumi.property("quantity", default=None)
+    period: Optional[Period] = pulumi.property("period", default=None)
+    pricing: Optional[Pricing] = pulumi.property("pricing", default=None)
     description: Optional[str] = pulumi.property("description", default=None)
     pretax_credit_amounts: Optional[list[PretaxCreditAmount]] = pulumi.property(
         "pretax_credit_amounts", default=None
     )
 
 
+@_whole_numbers("amount_due")
 @pulumi.output_type
 class LastUpdate(dict):  # type: ignore[type-arg]
     """The invoice at the update before, against which an increase is measured."""
 
-    amount_due: int = pulumi.property("amount_due")
+    amount_due: float = pulumi.property("amount_due")
     currency: str = pulumi.property("currency")
     period_start: int = pulumi.property("period_start")

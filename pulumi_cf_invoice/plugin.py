@@ -34,7 +34,14 @@ from pulumi_cf_invoice.billing.errors import (
     TransportError,
 )
 from pulumi_cf_invoice.billing.settings import Settings, Source
-from pulumi_cf_invoice.state import FIGURES, PLUGIN_TYPE, UNKNOWN, camel_case, snake_cased
+from pulumi_cf_invoice.state import (
+    FIGURES,
+    PLUGIN_TYPE,
+    UNKNOWN,
+    camel_case,
+    snake_cased,
+    without_markers,
+)
 
 # The client and the models are imported for the first request: of the processes that the engine
 # starts for a stack, one is never asked.
@@ -169,7 +176,7 @@ class InvoicePreviewPlugin(provider.Provider):
             raise SettingsError(f"cf-invoice has no function {request.tok}")
         given = request.args.get("accountId", PropertyValue.null())
         resolved, answer = await self._ask(read, _plain(given))
-        figures = {"account_id": resolved.account_id, **answer.to_figures()}
+        figures = {"account_id": resolved.account_id, **without_markers(answer.to_figures())}
         return provider.InvokeResponse(_encoded(figures))
 
     async def cancel(self) -> None:

@@ -359,10 +359,10 @@ def _limit_policy(
     def evaluate(invoice: InvoiceState, config: Config) -> Iterable[str]:
         rule = make_rule(config)
         for finding in rule.evaluate(invoice, now()) if rule else []:
-            if finding.amount is None:
-                raise _TooEarly(finding.message)
             if finding.excess:
                 yield finding.message
+            elif finding.amount is None:
+                raise _TooEarly(finding.message)
 
     return _invoice_policy(name, description, evaluate, schema, defaults, enforcement_level)
 

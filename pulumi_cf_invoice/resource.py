@@ -117,22 +117,16 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
 
     account_id: pulumi.Output[str]
     """The account, 32 hex digits in lower case. Secret if the program marks it so."""
-    invoice_id: pulumi.Output[str]
-    """The API's ``id`` of the previewed invoice."""
-    amount_due: pulumi.Output[int]
-    """What the invoice will ask for, tax included, in minor units."""
-    amount_paid: pulumi.Output[int]
-    """What has been paid of it, in minor units."""
-    amount_remaining: pulumi.Output[int]
-    """What remains to be paid, in minor units."""
+    invoice_id: pulumi.Output[str | None]
+    """The API's ``id`` of the previewed invoice, if it gives one."""
     currency: pulumi.Output[str]
     """ISO 4217 code in lower case."""
     period_start: pulumi.Output[int]
     """Start of the billing period, in Unix seconds (UTC)."""
     period_end: pulumi.Output[int]
     """End of the billing period, not included, in Unix seconds (UTC)."""
-    status: pulumi.Output[str]
-    """draft, open, paid, uncollectible, void, or a newer word of the API's."""
+    status: pulumi.Output[str | None]
+    """draft, open, paid, uncollectible, void, or a newer word of the API's, if it gives one."""
     invoice_lines: pulumi.Output[list[output_types.InvoiceLine]]
     """The line items, in a stable order."""
     invoice_lines_complete: pulumi.Output[bool | None]
@@ -195,12 +189,34 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
         return _ReadInvoicePreview(resource_name, id, program.arguments(credentials), opts)
 
     @property
+    @pulumi.getter
+    def amount_due(self) -> pulumi.Output[float]:
+        """What the invoice will ask for, tax included, in minor units."""
+        return self._amount("amount_due")
+
+    @property
+    @pulumi.getter
+    def amount_paid(self) -> pulumi.Output[float]:
+        """What has been paid of it, in minor units."""
+        return self._amount("amount_paid")
+
+    @property
+    @pulumi.getter
+    def amount_remaining(self) -> pulumi.Output[float]:
+        """What remains to be paid, in minor units."""
+        return self._amount("amount_remaining")
+
+    @property
     def invoice(self) -> "pulumi.Output[Invoice]":
         """The invoice as a model, with everything that follows from its fields."""
         figures = {name: getattr(self, name) for name in FIGURES}
         # To Pulumi an output that a resource does not have is unknown at preview.
         complete = _known_or_none(self.invoice_lines_complete)
         return pulumi.Output.all(**figures, invoice_lines_complete=complete).apply(_invoice)
+
+    def _amount(self, name: str) -> pulumi.Output[float]:
+        output: pulumi.Output[float] = pulumi.get(self, name)
+        return output.apply(output_types.whole_or_exact)
 
     def _register(
         self,

@@ -21,6 +21,7 @@ from pulumi_cf_invoice.state import InvoiceState
 AMOUNT_DUE = "amount due"
 PROJECTED_AMOUNT_DUE = "projected amount due"
 TOO_EARLY = "too early to tell"
+INCOMPLETE = "not known, since the API gave only a part of the invoice's lines"
 _LARGEST = 3
 
 
@@ -30,14 +31,14 @@ class Finding:
     One figure that a rule was held against.
 
     ``subject`` is `AMOUNT_DUE`, `PROJECTED_AMOUNT_DUE` or the name of a line. ``amount`` is in
-    minor units of ``currency``, and None where it is too early to know. ``excess`` says by how much
-    the amount is over the limit, and is None within it.
+    minor units of ``currency``, and None if it is not known. ``excess`` says by how much it is over
+    the limit, or that it cannot be known; it is None within the limit, and where it is too early.
     """
 
     subject: str
-    amount: int | None
+    amount: float | None
     currency: str
-    limit: Money
+    limit: Money | None
     excess: str | None
     tell: Callable[[], str] = field(repr=False, compare=False)
     of_line: bool = False
@@ -51,10 +52,12 @@ class Finding:
     @property
     def text(self) -> str:
         """The finding for people who see account and period beside it."""
+        limit = f" (limit {self.limit.text})" if self.limit else ""
         if self.amount is None:
-            return f"{TOO_EARLY} (limit {self.limit.text})"
+            return f"{self.excess or TOO_EARLY}{limit}"
         amount = money.to_text(self.amount, self.currency)
-        return f"{amount}, {self.excess or f'within the limit of {self.limit.text}'}"
+        within = f"within the limit of {self.limit.text}" if self.limit else "within its limit"
+        return f"{amount}, {self.excess or within}"
 
 
 class LimitRule(Protocol):
@@ -95,6 +98,9 @@ class MaxProjectedAmountDue:
         invoice, limit = state.invoice, self.limit.of(state.account_id)
         if limit is None:
             return
+        if not invoice.invoice_lines_complete:
+            yield _unknown(PROJECTED_AMOUNT_DUE, state, limit)
+            return
         amount = invoice.projected_amount_due(at)
         over = None if amount is None else excess(amount, invoice.currency, limit)
 
@@ -122,7 +128,11 @@ class MaxLineAmount:
     default: Limit | None = None
 
     def evaluate(self, state: InvoiceState, at: datetime) -> Iterator[Finding]:
-        for line in state.invoice.largest_lines if self.limits or self.default else []:
+        if not (self.limits or self.default):
+            return
+        if not state.invoice.invoice_lines_complete:
+            yield _unknown("largest line", state, None)
+        for line in state.invoice.largest_lines:
             glob = longest_match(line.description, self.limits)
             by_account = self.default if glob is None else self.limits[glob]
             limit = None if by_account is None else by_account.of(state.account_id)
@@ -147,7 +157,7 @@ class MaxIncrease:
             return
         if (last.period_start, last.currency) != (invoice.period_start, invoice.currency):
             return
-        increase = invoice.amount_due - last.amount_due
+        increase = money.number(money.total([invoice.amount_due], less=[last.amount_due]))
         largest = self.limit.from_amount(last.amount_due, last.currency)
         over = excess(increase, invoice.currency, largest) if increase > 0 else None
 
@@ -167,9 +177,10 @@ def status_problem(state: InvoiceState, allowed: Sequence[str]) -> str | None:
     """Say that the status of the invoice is not among those *allowed*, if so."""
     if state.invoice.status in list(allowed):
         return None
+    has = "no status" if state.invoice.status is None else f"the status {state.invoice.status}"
     return (
-        f"The upcoming invoice of account {state.account_id} has the status "
-        f"{state.invoice.status}, which is not among: {', '.join(allowed)}."
+        f"The upcoming invoice of account {state.account_id} has {has}, "
+        f"which is not among: {', '.join(allowed)}."
     )
 
 
@@ -184,6 +195,14 @@ def currency_problem(state: InvoiceState, allowed: Sequence[str]) -> str | None:
     )
 
 
+def _unknown(subject: str, state: InvoiceState, limit: Money | None) -> Finding:
+    message = (
+        f"The {subject} of the upcoming invoice of account {state.account_id} for "
+        f"{state.invoice.period_text} is {INCOMPLETE}."
+    )
+    return Finding(subject, None, state.invoice.currency, limit, INCOMPLETE, lambda: message)
+
+
 def _told(state: InvoiceState, what: str, over: str | None, more: str = "") -> str:
     return (
         f"The upcoming invoice of account {state.account_id} {what} for "
@@ -192,9 +211,10 @@ def _told(state: InvoiceState, what: str, over: str | None, more: str = "") -> s
 
 
 def _told_line(state: InvoiceState, line: InvoiceLine, over: str | None) -> str:
+    period = line.period.text if line.period else state.invoice.period_text
     return (
         f"{line.name} comes to {line.net_text} after credits on the upcoming invoice of account "
-        f"{state.account_id} for {line.period.text}, {over}."
+        f"{state.account_id} for {period}, {over}."
     )
 
 

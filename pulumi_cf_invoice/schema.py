@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from pulumi_cf_invoice.billing import settings
-from pulumi_cf_invoice.billing.invoice import AMOUNTS, FIGURES, Invoice
+from pulumi_cf_invoice.billing.invoice import AMOUNTS, FIGURES, SUMMED, Invoice
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW, READS, Model, Read
 from pulumi_cf_invoice.state import LAST_UPDATE, PLUGIN_TYPE, camel_case
 
@@ -105,7 +105,7 @@ def _resource(invoice: Spec) -> Spec:
     }
     return {
         "description": "The upcoming invoice of an account's AI Gateway, known at preview. A "
-        "figure that moved since the last deployment is an update. Amounts are whole minor units "
+        "figure that moved since the last deployment is an update. Amounts are in minor units "
         f"(cents, for US dollars) of `currency`.\n\nAPI: `{_request(INVOICE_PREVIEW)}`.",
         "inputProperties": {"accountId": {**_account_argument(), "willReplaceOnChanges": True}},
         "properties": {
@@ -121,12 +121,22 @@ def _resource(invoice: Spec) -> Spec:
 def _function(read: Read[Model], invoice: Spec) -> Spec:
     derived = {camel_case(name): _derived(name) for name in FIGURES}
     outputs = {"accountId": _ACCOUNT_ID, **derived, **invoice["properties"]}
+    # A field may be missing in the answer, and a sum of lines that are not complete is not known.
+    always = {"accountId", *invoice["required"]} | {
+        camel_case(name)
+        for name in FIGURES
+        if name not in SUMMED and camel_case(name) not in invoice["properties"]
+    }
     return {
         "description": f"The {read.noun} of an account's AI Gateway, in no diff and no state, "
         "with what follows from it: net of credits, in major units, and as text for people.\n\n"
         f"API: `{_request(read)}`.",
         "inputs": {"type": "object", "properties": {"accountId": _account_argument()}},
-        "outputs": {"type": "object", "properties": outputs, "required": list(outputs)},
+        "outputs": {
+            "type": "object",
+            "properties": outputs,
+            "required": [name for name in outputs if name in always],
+        },
     }
 
 
@@ -174,7 +184,7 @@ def _derived(name: str) -> Spec:
     else:
         description = " ".join((getattr(Invoice, name).__doc__ or "").split())
     return {
-        "type": "integer" if name in AMOUNTS else "string",
+        "type": "number" if name in AMOUNTS else "string",
         "description": f"{_renamed(description)} API: none, it follows from `result`.",
     }
 
@@ -213,8 +223,10 @@ def _models() -> dict[str, Spec]:
         if spec.get("type") == "array":
             return {"type": "array", "items": of_type(spec["items"], f"{place}[]")}
         # A field that may be none is absent then, which Pulumi spells as not required.
-        [only] = [one for one in spec.get("anyOf", [spec]) if one["type"] != "null"]
-        return {"type": only["type"]}
+        if "anyOf" in spec:
+            [only] = [one for one in spec["anyOf"] if one.get("type") != "null"]
+            return of_type(only, place)
+        return {"type": spec["type"]}
 
     add("Invoice", invoice, "result")
     return found

@@ -4,10 +4,11 @@ The invoice as stack outputs, for CI: one documented set of names, exported and 
 
 from collections.abc import Mapping
 from dataclasses import fields
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Union
 
 from pulumi_cf_invoice.billing.invoice import FIGURES, Invoice
-from pulumi_cf_invoice.state import snake_cased
+from pulumi_cf_invoice.state import snake_cased, without_markers
 
 if TYPE_CHECKING:
     import pulumi
@@ -38,9 +39,10 @@ def export_invoice(
     else:
         figures = invoice.invoice
         pulumi.export(_prefixed("account_id", prefix), invoice.account_id)
-    exported: Any = figures.apply(lambda known: known.to_figures())
+    exported: Any = figures.apply(lambda known: without_markers(known.to_figures()))
     for name in FIGURES:
-        pulumi.export(_prefixed(name, prefix), exported[name])
+        # What is not known is no output: `figures` has no such name, and Pulumi stores no null.
+        pulumi.export(_prefixed(name, prefix), exported.apply(methodcaller("get", name)))
 
 
 def find_invoices(outputs: Mapping[str, Any], prefix: str | None = None) -> list[dict[str, Any]]:

@@ -38,12 +38,25 @@ UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 Pulumi's marker of a value that is not known yet; the SDK's is not to be had without its import.
 """
 
+MARKERS = frozenset(
+    [
+        UNKNOWN,
+        "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",
+        "3eeb2bf0-c639-47a8-9e75-3b44932eb421",
+        "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",
+        "030794c1-ac77-496b-92df-f27374a8bd58",
+        "e48ece36-62e2-4504-bad9-02848725956a",
+        "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
+    ]
+)
+"""All texts that the engine takes for a value to come, by its type."""
+
 
 @dataclass(frozen=True)
 class LastUpdate:
     """The invoice at the update before: ``amount_due`` in minor units of ``currency``, and when."""
 
-    amount_due: int
+    amount_due: float
     currency: str
     period_start: int
 
@@ -82,9 +95,7 @@ def read(resource_type: str, properties: Mapping[str, Any]) -> InvoiceState | No
     return InvoiceState(
         account_id=plain["account_id"],
         invoice=Invoice.from_outputs(plain),
-        last_update=LastUpdate(int(last["amount_due"]), last["currency"], int(last["period_start"]))
-        if last
-        else None,
+        last_update=_last_update(last) if last else None,
     )
 
 
@@ -103,6 +114,16 @@ def read_state(state: Mapping[str, Any] | None) -> InvoiceState | None:
     return read(kind, state.get("inputs") or {}) or read(kind, state.get("outputs") or {})
 
 
+def _last_update(properties: Mapping[str, Any]) -> LastUpdate:
+    from pulumi_cf_invoice.billing import money
+
+    return LastUpdate(
+        money.carried(money.exact(properties["amount_due"])),
+        properties["currency"],
+        int(properties["period_start"]),
+    )
+
+
 @cache
 def camel_case(name: str) -> str:
     """Return the plugin's name of a property: ``amount_due`` is ``amountDue``."""
@@ -117,6 +138,21 @@ def snake_cased(value: Any) -> Any:
         return {_snake_case(key): snake_cased(value[key]) for key in value}
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [snake_cased(item) for item in value]
+    return value
+
+
+def without_markers(value: Any) -> Any:
+    """
+    Return *value* without texts that equal one of `MARKERS`: they get a blank at their end.
+
+    To the engine they are values to come, which it refuses in an update.
+    """
+    if isinstance(value, str):
+        return f"{value} " if value in MARKERS else value
+    if isinstance(value, dict):
+        return {name: without_markers(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [without_markers(item) for item in value]
     return value
 
 

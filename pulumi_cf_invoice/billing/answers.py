@@ -1,108 +1,197 @@
-"""Makes sense of an HTTP answer: the ``result`` of a good one, or the error that it stands for."""
+"""
+Makes sense of HTTP answers: the ``result`` of a good one, or the error that a bad one stands for.
 
+An error comes in Cloudflare's envelope with a list of ``errors``, in the wild also as a single
+``error``, as plain texts, or with the reason in the ``error_chain`` of another. All of it is told,
+the innermost reason first.
+"""
+
+import json
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Generic, cast
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple
+from urllib.parse import urlsplit
 
-import pydantic_core
-
+from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.credentials import Credentials
-from pulumi_cf_invoice.billing.errors import ApiError, InvalidDataError, InvalidResponseError
+from pulumi_cf_invoice.billing.errors import ApiError, InvalidResponseError
 from pulumi_cf_invoice.billing.reads import ModelT, Read
+from pulumi_cf_invoice.billing.settings import CLOUDFLARE_API
 
 if TYPE_CHECKING:
     import httpx
 
 _LONGEST_MESSAGE = 300
+_DEEPEST_CHAIN = 10
+
+
+class Reason(NamedTuple):
+    """One of Cloudflare's errors: its code, if it has one, and its message."""
+
+    code: int | None
+    message: str
+
+    @property
+    def text(self) -> str:
+        """The reason for people."""
+        return self.message if self.code is None else f"code {self.code}: {self.message}"
 
 
 @dataclass(frozen=True)
 class Reader(Generic[ModelT]):
-    """Reads the answers to one read of one account; what it says never holds the credentials."""
+    """Reads the answers to one read of one account. What it says never holds the credentials."""
 
     read: Read[ModelT]
     account_id: str
     credentials: Credentials
+    base_url: str
 
-    def parse(self, response: "httpx.Response", body: bytes) -> ModelT:
+    def envelope(self, response: "httpx.Response", body: bytes, attempts: int) -> dict[str, Any]:
         """
-        Return what *response* with the decoded *body* says, as the read's model.
+        Return what *response* with the decoded *body* says, a ``result`` and what is beside it.
 
-        Raises `ApiError` for a refusal, and `InvalidResponseError` for anything else.
+        Raises `ApiError` for a refusal, which came at the attempt of that number, and
+        `InvalidResponseError` for anything else.
         """
         answer = _json(body)
         if response.status_code != 200:
-            raise self._refusal(response, answer)
+            raise self._refusal(response, answer, attempts)
         if not isinstance(answer, dict):
             kind = response.headers.get("content-type", "no content type").split(";")[0]
             problem = f"the answer is not JSON ({kind[:60]}, {len(body)} bytes)"
             raise self.invalid(problem if body else "the answer is empty", response)
         if answer.get("success") is not True:
-            raise self._refusal(response, answer)
+            raise self._refusal(response, answer, attempts)
         if answer.get("result") is None:
             raise self.invalid("the answer has no result", response)
-        try:
-            return cast(ModelT, self.read.model.from_api(answer["result"]))
-        except InvalidDataError as error:
-            raise self.invalid(f"the answer has an invalid result: {error}", response) from None
+        return answer
 
     def invalid(
         self, problem: str, response: "httpx.Response | None" = None
     ) -> InvalidResponseError:
         """Return the error for an answer that cannot be used because of *problem*."""
-        ray_id = None if response is None else _ray_id(response)
+        ray_id = None if response is None else self._ray_id(response)
         return InvalidResponseError(self.read.noun, self.account_id, self.cleaned(problem), ray_id)
 
     def cleaned(self, text: str) -> str:
         """Return *text* that others wrote as the middle of one line, without credentials."""
-        line = " ".join(self.credentials.redact(text).split())
-        if len(line) > _LONGEST_MESSAGE:
-            line = f"{line[: _LONGEST_MESSAGE - 1]}…"
+        # Both before and after: a control character could hide a credential from the search.
+        line = self.credentials.redact(one_line(self.credentials.redact(text), _LONGEST_MESSAGE))
         return line.rstrip(".")
 
-    def _refusal(self, response: "httpx.Response", answer: Any) -> ApiError:
-        code, message = _first_error(answer)
+    def _refusal(self, response: "httpx.Response", answer: Any, attempts: int) -> ApiError:
+        reasons = list(dict.fromkeys(_reasons(answer)))
+        told = [self.cleaned(reason.text) for reason in reasons[1:]]
+        first = reasons[0] if reasons else Reason(None, response.reason_phrase or "no message")
+        retry_after = _retry_after(response)
         return ApiError(
             self.read.noun,
             self.account_id,
             response.status_code,
-            code,
-            self.cleaned(message or response.reason_phrase or "no message"),
-            _ray_id(response),
-            _retry_after(response),
+            first.code,
+            self.cleaned("; ".join([first.message, *told])),
+            self._remedy(response, {reason.code for reason in reasons}, retry_after, attempts),
+            self._ray_id(response),
+            retry_after,
         )
+
+    def _ray_id(self, response: "httpx.Response") -> str | None:
+        return self.cleaned(response.headers.get("cf-ray", "")[:64]) or None
+
+    def _remedy(
+        self,
+        response: "httpx.Response",
+        codes: set[int | None],
+        retry_after: float | None,
+        attempts: int,
+    ) -> str:
+        status = response.status_code
+        if response.headers.get("cf-mitigated") == "challenge":
+            return (
+                "This is a page that asks a browser to prove itself: check that the base URL is "
+                "Cloudflare's API and no website, and run from another network if it is."
+            )
+        if 7000 in codes and not urlsplit(self.base_url).path.rstrip("/").endswith("/client/v4"):
+            return f"The base URL lacks /client/v4: Cloudflare's API is at {CLOUDFLARE_API}."
+        if 7000 in codes:
+            return "Check the base URL, and that the account ID is right."
+        if 9109 in codes:
+            return (
+                "The token is not valid, or may not be used from this address: check it and its "
+                "client IP address filter in Cloudflare's dashboard."
+            )
+        if codes & {6003, 6111} and self.credentials.flaw:
+            return self.credentials.flaw
+        if status == 429 and retry_after:
+            return f"Cloudflare asks to wait {retry_after:.0f} s: run again after that."
+        if status == 429:
+            return "Too many requests for this account: wait five minutes and run again."
+        if status >= 500 or status == 408:
+            retries = attempts - 1
+            helped = f", and {retries} {_retry(retries)} did not help" if retries else ""
+            return f"Cloudflare's side failed{helped}: run again later."
+        return _REMEDIES.get(status, "Report this to Cloudflare with the ray ID.")
+
+
+_REMEDIES = {
+    400: "Check the account ID and the form of the credentials.",
+    401: "Check that the token is right, active and not expired.",
+    403: "Give the token the permission AI Gateway Read on this account, or use one that has it.",
+    404: "Check the account ID; an account that never used AI Gateway billing has no invoice.",
+}
+
+
+def _retry(count: int) -> str:
+    return "retry" if count == 1 else "retries"
 
 
 def _json(body: bytes) -> Any:
+    """Return the JSON of *body* with exact numbers, or None if it is not JSON."""
     try:
-        return pydantic_core.from_json(body, allow_inf_nan=False)
-    except ValueError:
+        # pydantic's own parser would round a fraction without a word.
+        return json.loads(body, parse_float=Decimal, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
         return None
 
 
-def _first_error(answer: Any) -> tuple[int | None, str | None]:
-    errors = answer.get("errors") if isinstance(answer, dict) else None
-    first = errors[0] if isinstance(errors, list) and errors else None
-    if not isinstance(first, dict):
-        return None, None
-    code, message = first.get("code"), first.get("message")
-    return (
-        int(code) if isinstance(code, (int, float)) else None,
-        message if isinstance(message, str) else None,
-    )
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
-def _ray_id(response: "httpx.Response") -> str | None:
-    ray_id = response.headers.get("cf-ray")
-    return ray_id[:64] if ray_id else None
+def _reasons(answer: Any, depth: int = 0) -> Iterator[Reason]:
+    """Return all errors of an *answer* in any of the forms that occur, the innermost first."""
+    if depth > _DEEPEST_CHAIN:
+        return
+    if isinstance(answer, str):
+        if answer.strip():
+            yield Reason(None, answer)
+    elif isinstance(answer, list):
+        for item in answer:
+            yield from _reasons(item, depth + 1)
+    elif isinstance(answer, dict):
+        for name in ("errors", "error", "error_chain"):
+            yield from _reasons(answer.get(name), depth + 1)
+        message, code = answer.get("message"), _code(answer.get("code"))
+        if isinstance(message, str) and message.strip():
+            yield Reason(code, message)
+        elif code is not None:
+            yield Reason(code, "no message")
+
+
+def _code(code: Any) -> int | None:
+    # Any other number is none of Cloudflare's, and could have millions of digits.
+    is_code = isinstance(code, (int, Decimal)) and not isinstance(code, bool) and 0 < code < 10**9
+    return int(code) if is_code else None
 
 
 def _retry_after(response: "httpx.Response") -> float | None:
     value = response.headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit():
-        return float(value)
+        return float(value[:9])
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None

@@ -5,9 +5,11 @@ The key is the read with its query, the account, the base URL and the credential
 kept.
 """
 
+import os
 import threading
 from concurrent.futures import Future
 from typing import Any
+from weakref import WeakSet
 
 from pulumi_cf_invoice.billing.client import BillingClient
 from pulumi_cf_invoice.billing.reads import ModelT, Read
@@ -18,6 +20,11 @@ class AnswerCache:
     """The answers of one operation, each fetched when it is first asked for, on any thread."""
 
     def __init__(self) -> None:
+        self.forget()
+        _caches.add(self)
+
+    def forget(self) -> None:
+        """Forget all answers, those that are under way too."""
         self._lock = threading.Lock()
         self._answers: dict[Any, Future[Any]] = {}
 
@@ -45,7 +52,18 @@ class AnswerCache:
                 self._answers.pop(key, None)
 
 
+_caches: WeakSet[AnswerCache] = WeakSet()
 _of_process = AnswerCache()
+
+
+def _forget_after_fork() -> None:
+    # Threads do not live on in a forked child: it would wait for good for what they fetch.
+    for cache in _caches:
+        cache.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_after_fork)
 
 
 def of_this_process() -> AnswerCache:

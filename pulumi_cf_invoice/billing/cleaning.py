@@ -7,18 +7,19 @@ _LONGEST = 200
 _BIDI_CONTROLS = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C}
 
 
-def one_line(text: str) -> str:
+def one_line(text: str, longest: int = _LONGEST) -> str:
     """
-    Return *text* as one line of at most 200 characters, without terminal or direction controls.
+    Return *text* as one line of at most *longest* characters, without terminal or direction
+    controls.
 
     A right-to-left script keeps its own direction; only the controls that could reorder our text
     go.
     """
     kept = "".join(
-        " " if _is_control(character) else character for character in text[: 2 * _LONGEST]
+        " " if _is_control(character) else character for character in text[: 2 * longest]
     )
     line = " ".join(kept.split())
-    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
 def _is_control(character: str) -> bool:

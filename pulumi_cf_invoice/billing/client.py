@@ -1,16 +1,18 @@
 """
 The client of Cloudflare's AI Gateway billing API.
 
-What can get better is retried (HTTP 429, 500, 502, 503, 504 and a network that failed), and a fetch
-is bounded as a whole: retries, name resolution and slow answers included.
+What can get better is retried: HTTP 408, 429, 500, 502 to 504, 520 to 527 and 530, and a network
+that failed. A fetch is bounded as a whole, in time (retries, name resolution, slow answers and
+further pages included) and in memory.
 """
 
 import logging
 import ssl
 import threading
 import time
+import zlib
 from concurrent.futures import Future, InvalidStateError
-from typing import Any, Generic
+from typing import Any, Generic, cast
 from urllib.parse import urlsplit
 
 import tenacity
@@ -21,11 +23,13 @@ from pulumi_cf_invoice.billing.errors import (
     ApiError,
     BillingError,
     FetchError,
+    InvalidDataError,
     InvalidResponseError,
     TransportError,
 )
 from pulumi_cf_invoice.billing.http import httpx
 from pulumi_cf_invoice.billing.invoice import Invoice
+from pulumi_cf_invoice.billing.pages import Collected, PageError, collect, has_more
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW, ModelT, Read
 from pulumi_cf_invoice.billing.settings import (
     CLOUDFLARE_API,
@@ -35,11 +39,13 @@ from pulumi_cf_invoice.billing.settings import (
     safe_base_url,
 )
 
-LARGEST_BODY = 32 * 2**20
+LARGEST_ANSWER = 4 * 2**20
+"""The most bytes of all pages of an answer, decompressed: some 20,000 lines."""
 _ATTEMPTS = 4
 _REDIRECTS = 3
 _CONNECT_TIMEOUT = 10.0
-_RETRIED = {429, 500, 502, 503, 504}
+_RETRIED = {408, 429, 500, 502, 503, 504, *range(520, 528), 530}
+_GZIP = 16 + zlib.MAX_WBITS
 _backoff = tenacity.wait_exponential(0.2, max=4.0) + tenacity.wait_random(0.0, 0.2)
 _log = logging.getLogger(__name__)
 
@@ -97,7 +103,7 @@ class BillingClient:
                 fetch.close()
 
         def give_up() -> None:
-            _settle(future, fetch.timed_out())
+            _settle(future, fetch.at_deadline())
             # Ends a read that the server keeps alive.
             fetch.close()
 
@@ -146,10 +152,13 @@ class _Fetch(Generic[ModelT]):
         self._base_url = base_url
         self._timeout = timeout
         self._deadline = time.monotonic() + timeout
-        self._reader = Reader(read, account_id, credentials)
+        self._reader = Reader(read, account_id, credentials, base_url)
+        self._left = LARGEST_ANSWER
+        self._part: Collected | None = None
         self._last_error: FetchError | None = None
         self._network_error: FetchError | None = None
         self._http: httpx.Client | None = None
+        self._response: httpx.Response | None = None
 
     def close(self) -> None:
         """Close the connection, also under a read of another thread."""
@@ -157,16 +166,29 @@ class _Fetch(Generic[ModelT]):
             self._http.close()
 
     def run(self) -> ModelT:
-        """Ask, and ask again while that can help. Raises `FetchError`."""
-        self._http = self._connection()
-        attempts = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(self._can_get_better),
-            wait=self._wait,
-            stop=tenacity.stop_after_attempt(_ATTEMPTS),
-            before_sleep=_log_retry,
-            reraise=True,
-        )
-        return attempts(self._ask, self._http)
+        """Ask, for further pages too, and again while that can help. Raises `FetchError`."""
+        self._http = http = self._connection()
+        first = self._envelope(http, None)
+        if has_more(first):
+            self._part = Collected(first["result"], complete=False)
+
+        def next_page(number: int) -> dict[str, Any]:
+            try:
+                return self._envelope(http, number)
+            except FetchError as error:
+                _log.info("page %d: %s", number, error.problem)
+                raise PageError from None
+
+        return self._parsed(collect(first, self._read.entries, next_page))
+
+    def at_deadline(self) -> ModelT | FetchError:
+        """Return what there is when the time is up: a part of the pages, or the error."""
+        if self._part is None:
+            return self.timed_out()
+        try:
+            return self._parsed(self._part)
+        except FetchError as error:
+            return error
 
     def timed_out(self) -> TransportError:
         """Return the error for a fetch that reached its time limit."""
@@ -176,11 +198,38 @@ class _Fetch(Generic[ModelT]):
             "Run again, or allow more time: `pulumi config set cf-invoice:timeout SECONDS`.",
         )
 
+    def _parsed(self, collected: Collected) -> ModelT:
+        try:
+            model = self._read.model.from_api(collected.result, collected.complete)
+        except InvalidDataError as error:
+            problem = f"the answer has an invalid result: {error}"
+            raise self._reader.invalid(problem, self._response) from None
+        return cast(ModelT, model)
+
+    def _envelope(self, http: httpx.Client, page: int | None) -> dict[str, Any]:
+        """Ask for a page, and again while that can help."""
+        attempts = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(self._can_get_better),
+            wait=self._wait,
+            stop=tenacity.stop_after_attempt(_ATTEMPTS),
+            before_sleep=_log_retry,
+            reraise=True,
+        )
+        for attempt in attempts:
+            with attempt:
+                return self._ask(http, page, attempt.retry_state.attempt_number)
+        raise AssertionError("unreachable")
+
     def _connection(self) -> httpx.Client:
         parsed = urlsplit(self._base_url)
+        headers = {
+            **self._credentials.headers,
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip",
+        }
         try:
             return httpx.Client(
-                headers={**self._credentials.headers, "Accept": "application/json"},
+                headers=headers,
                 # A proxy of the environment is for the network, not for this machine's own
                 # addresses.
                 trust_env=not is_loopback(parsed.hostname or ""),
@@ -188,10 +237,11 @@ class _Fetch(Generic[ModelT]):
                 # Without TLS they are never needed: a redirect to another scheme is refused.
                 verify=httpx.create_ssl_context() if parsed.scheme == "https" else False,
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
             raise self._transport_error(
                 f"no connection can be set up: {self._reader.cleaned(str(error))}",
-                "Check SSL_CERT_FILE, SSL_CERT_DIR and the proxy's address (HTTPS_PROXY).",
+                "Check SSL_CERT_FILE, SSL_CERT_DIR and the proxy's address (HTTPS_PROXY, "
+                "ALL_PROXY, NO_PROXY).",
             ) from None
 
     def _can_get_better(self, error: BaseException) -> bool:
@@ -208,21 +258,21 @@ class _Fetch(Generic[ModelT]):
         asked_for = error.retry_after if isinstance(error, ApiError) else None
         return asked_for or _backoff(state)
 
-    def _ask(self, http: httpx.Client) -> ModelT:
+    def _ask(self, http: httpx.Client, page: int | None, attempt: int) -> dict[str, Any]:
         try:
-            response, body = self._get(http)
-        except httpx.DecodingError:
-            raise self._reader.invalid("the answer's compression is broken") from None
-        except httpx.HTTPError as error:
+            response, body = self._get(http, page)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise self._failed_transport(error) from None
         except (RuntimeError, OSError):
             # The watchdog closed the connection under a read.
             raise self.timed_out() from None
-        return self._reader.parse(response, body)
+        self._response = response
+        return self._reader.envelope(response, body, attempt)
 
-    def _get(self, http: httpx.Client) -> tuple[httpx.Response, bytes]:
+    def _get(self, http: httpx.Client, page: int | None) -> tuple[httpx.Response, bytes]:
         url = f"{self._base_url}{self._read.path(self._account_id)}"
-        request = http.build_request("GET", url, params=self._read.query)
+        query = (*self._read.query, *(() if page is None else (("page", str(page)),)))
+        request = http.build_request("GET", url, params=query)
         for _ in range(_REDIRECTS + 1):
             remaining = max(0.001, self._deadline - time.monotonic())
             request.extensions["timeout"] = httpx.Timeout(
@@ -251,21 +301,55 @@ class _Fetch(Generic[ModelT]):
         return following
 
     def _body(self, response: httpx.Response) -> bytes:
+        """
+        Return the decompressed body, bounded in size while it comes out.
+
+        httpx would decompress whatever a server likes, each chunk as a whole: two kilobytes of it
+        can take gigabytes.
+        """
+        encoding = response.headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in ("identity", "gzip", "x-gzip"):
+            raise self._reader.invalid(
+                f"the answer has the encoding {encoding[:60]}, which was not asked for", response
+            )
+        gzip = None if encoding == "identity" else zlib.decompressobj(_GZIP)
         body = bytearray()
-        for chunk in response.iter_bytes():
-            body += chunk
-            if len(body) > LARGEST_BODY:
+        for chunk in response.iter_raw():
+            if gzip is None:
+                body += chunk
+            else:
+                body += self._decompressed(gzip, chunk, len(body), response)
+            if len(body) > self._left:
                 raise self._too_large(response)
             if time.monotonic() > self._deadline:
                 raise self.timed_out()
+        if gzip is not None and body and not gzip.eof:
+            raise self._broken_compression(response)
+        self._left -= len(body) if response.status_code == 200 else 0
         return bytes(body)
+
+    def _decompressed(
+        self, gzip: Any, chunk: bytes, length: int, response: httpx.Response
+    ) -> bytes:
+        try:
+            out = gzip.decompress(chunk, self._left - length + 1)
+        except zlib.error:
+            raise self._broken_compression(response) from None
+        if gzip.unused_data:
+            raise self._broken_compression(response)
+        if gzip.unconsumed_tail:
+            raise self._too_large(response)
+        return bytes(out)
+
+    def _broken_compression(self, response: httpx.Response) -> InvalidResponseError:
+        return self._reader.invalid("the answer's compression is broken", response)
 
     def _too_large(self, response: httpx.Response) -> InvalidResponseError:
         return self._reader.invalid(
-            f"the answer is larger than {LARGEST_BODY // 2**20} MiB", response
+            f"the answer is larger than {LARGEST_ANSWER // 2**20} MiB", response
         )
 
-    def _failed_transport(self, error: httpx.HTTPError) -> FetchError:
+    def _failed_transport(self, error: Exception) -> FetchError:
         host = urlsplit(self._base_url).hostname
         if isinstance(error, httpx.TimeoutException) and time.monotonic() >= self._deadline:
             return self.timed_out()

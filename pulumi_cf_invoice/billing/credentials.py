@@ -49,6 +49,16 @@ class Credentials:
         """What the credentials are, for people."""
         return "API token" if "api_token" in self._parts else "e-mail and API key"
 
+    @property
+    def flaw(self) -> str | None:
+        """What looks wrong with the token, as a sentence that says what to do; None if nothing."""
+        token = self._parts.get("api_token", "")
+        if token.lower().startswith("bearer "):
+            return "The token begins with 'Bearer ': give the token alone."
+        if token[:1] in ("'", '"') or token[-1:] in ("'", '"'):
+            return "The token is in quotation marks: give the token alone."
+        return None
+
     def redact(self, text: str) -> str:
         """Return *text* without any part that it may repeat."""
         for part in self._parts.values():

@@ -6,6 +6,7 @@ BillingError
 │   └── MissingCredentialsError    no source has a credential
 ├── LimitError                     a spend limit cannot be read
 ├── InvalidDataError               data does not fit its model
+├── IncompleteLinesError           a sum was asked for of lines that are not complete
 └── FetchError                     a request was made and brought no result
     ├── ApiError                   Cloudflare refused, or could not answer now
     ├── TransportError             no complete answer arrived
@@ -37,6 +38,10 @@ class InvalidDataError(BillingError):
     """Data does not fit its model. The text names the field and what is wrong with it."""
 
 
+class IncompleteLinesError(BillingError):
+    """A figure that is summed from an invoice's lines is not known, as the API gave only a part."""
+
+
 class FetchError(BillingError):
     """
     A request was made and brought no result.
@@ -63,9 +68,9 @@ class ApiError(FetchError):
     """
     Cloudflare answered with an error.
 
-    ``status`` is the HTTP status; ``code`` and ``message`` are the first error of the answer, where
-    it has one; ``ray_id`` is the answer's cf-ray, which Cloudflare's support asks for;
-    ``retry_after`` is the wait that Cloudflare asks for, in seconds.
+    ``status`` is the HTTP status, ``code`` the code of the innermost reason, if it has one, and
+    ``message`` that reason and all others in one line. ``ray_id`` is the answer's cf-ray, which
+    Cloudflare's support asks for; ``retry_after`` is the wait that Cloudflare asks for, in seconds.
     """
 
     def __init__(
@@ -75,17 +80,14 @@ class ApiError(FetchError):
         status: int,
         code: int | None,
         message: str,
+        remedy: str,
         ray_id: str | None = None,
         retry_after: float | None = None,
     ) -> None:
         said = f"HTTP {status}" + ("" if code is None else f", code {code}") + f": {message}"
-        super().__init__(
-            noun,
-            account_id,
-            f"Cloudflare said {said}{_in_brackets(ray_id)}",
-            _remedy(status, retry_after),
-        )
-        self.args = (noun, account_id, status, code, message, ray_id, retry_after)
+        problem = f"Cloudflare said {said}{_in_brackets(ray_id)}"
+        super().__init__(noun, account_id, problem, remedy)
+        self.args = (noun, account_id, status, code, message, remedy, ray_id, retry_after)
         self.status = status
         self.code = code
         self.message = message
@@ -114,24 +116,6 @@ class InvalidResponseError(FetchError):
         )
         self.args = (noun, account_id, problem, ray_id)
         self.ray_id = ray_id
-
-
-_REMEDIES = {
-    400: "Check the account ID and the form of the credentials.",
-    401: "Check that the token is right, active and not expired.",
-    403: "Give the token the permission AI Gateway Read on this account, or use one that has it.",
-    404: "Check the account ID; an account that never used AI Gateway billing has no invoice.",
-}
-
-
-def _remedy(status: int, retry_after: float | None) -> str:
-    if status == 429 and retry_after:
-        return f"Cloudflare asks to wait {retry_after:.0f} s: run again after that."
-    if status == 429:
-        return "Too many requests for this account: wait five minutes and run again."
-    if status >= 500:
-        return "Cloudflare's side failed, and retries did not help: run again later."
-    return _REMEDIES.get(status, "Report this to Cloudflare with the ray ID.")
 
 
 def _in_brackets(ray_id: str | None) -> str:

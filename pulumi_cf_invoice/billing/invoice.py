@@ -1,21 +1,27 @@
 """
 The upcoming invoice: the API's ``result``, parsed, and the figures that follow from it.
 
-Amounts are whole minor units (cents, for US dollars) of the invoice's currency. Credits reduce
-them, and everything is before tax unless its description says otherwise.
+Amounts are in minor units (cents, for US dollars) of the invoice's currency. Credits reduce them,
+and everything is before tax unless its description says otherwise.
+
+The API is taken at its word where money is concerned: amounts, currency and period have to be
+there, and an amount that cannot be carried exactly is refused. What only names or explains may be
+missing.
 """
 
 from collections.abc import Iterable
 from dataclasses import fields
 from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from fractions import Fraction
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainValidator,
     Strict,
     StringConstraints,
     TypeAdapter,
@@ -26,7 +32,7 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 
 from pulumi_cf_invoice.billing import money
-from pulumi_cf_invoice.billing.errors import InvalidDataError
+from pulumi_cf_invoice.billing.errors import IncompleteLinesError, InvalidDataError
 
 AMOUNTS = (
     "amount_due",
@@ -43,46 +49,77 @@ The invoice's amounts by name: each is there in minor units, as an exact decimal
 """
 _LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z, the last that datetime can express
 _EARLIEST_PROJECTION = timedelta(hours=1)
+_MICROSECOND = timedelta(microseconds=1)
 
 
-def _whole(value: float) -> int:
-    if not value.is_integer() or abs(value) > money.LARGEST_AMOUNT:
-        raise ValueError("not a whole number within ±(2^53 - 1)")
-    return int(value)
+def _carried(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
+        raise ValueError("not a number")
+    exact = value if isinstance(value, Decimal) else money.exact(value)
+    try:
+        return money.carried(exact)
+    except ValueError as error:
+        raise ValueError(f"not an amount that can be carried exactly: {error}") from None
 
 
-def _whole_if_integral(value: float) -> int | float:
-    return int(value) if value.is_integer() else value
+def _seconds(value: Any) -> int:
+    number = _finite(value)
+    if number is None or not 0 <= number <= _LAST_SECOND:
+        raise ValueError("not an instant in Unix seconds")
+    return int(number)
+
+
+def _finite(value: Any) -> float | None:
+    """Return a number as 64-bit floats have it, or None if it is none, or beyond them."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    if abs(number) == float("inf") or number != number:
+        return None
+    return int(number) if number.is_integer() else number
+
+
+def _period_or_none(value: Any) -> Any:
+    # The period of a line explains it: one that is not there, or not a time, is no reason to fail.
+    if not isinstance(value, dict):
+        return value
+    ends = [_finite(value.get(name)) for name in ("start", "end")]
+    told = all(end is not None and 0 <= end <= _LAST_SECOND for end in ends)
+    return value if told else None
 
 
 def _list_if_null(value: Any) -> Any:
     return [] if value is None else value
 
 
-# To a type checker these are plain numbers. The union tries the usual case, a JSON integer, without
-# a call into Python, and accepts 18846.0 as well; text and booleans are never numbers.
+# To a type checker these are plain numbers. A union tries the usual case, a JSON integer, without a
+# call into Python, before 18846.0 and fractions; text and booleans are never numbers.
 if TYPE_CHECKING:
-    Amount = int
+    Amount = float
     UnixSeconds = int
     Quantity = float
 else:
-    _Float = Annotated[float, Strict(), Field(allow_inf_nan=False)]
+    _Whole = Annotated[int, Strict(), Field(ge=-money.LARGEST_AMOUNT, le=money.LARGEST_AMOUNT)]
     Amount = Annotated[
-        Annotated[int, Strict(), Field(ge=-money.LARGEST_AMOUNT, le=money.LARGEST_AMOUNT)]
-        | Annotated[_Float, AfterValidator(_whole)],
+        _Whole | Annotated[Any, PlainValidator(_carried)],
+        Field(union_mode="left_to_right"),
+        WithJsonSchema({"type": "number"}),
+    ]
+    UnixSeconds = Annotated[
+        Annotated[int, Strict(), Field(ge=0, le=_LAST_SECOND)]
+        | Annotated[Any, PlainValidator(_seconds)],
         Field(union_mode="left_to_right"),
         WithJsonSchema({"type": "integer"}),
     ]
-    UnixSeconds = Annotated[Amount, Field(ge=0, le=_LAST_SECOND)]
     Quantity = Annotated[
-        Annotated[int, Strict()] | Annotated[_Float, AfterValidator(_whole_if_integral)],
+        _Whole | Annotated[Any, PlainValidator(_finite)],
         Field(union_mode="left_to_right"),
         WithJsonSchema({"type": "number"}),
     ]
 Currency = Annotated[str, StringConstraints(strict=True, to_lower=True, pattern="^[A-Za-z]{3}$")]
-DecimalText = Annotated[
-    str, StringConstraints(strict=True, pattern=r"^-?\d+(\.\d+)?([eE][+-]?\d+)?$")
-]
 
 
 class _Decimal:
@@ -92,7 +129,7 @@ class _Decimal:
         self.figure = figure
 
     def __get__(self, model: Any, owner: type) -> str:
-        return str(money.to_major(getattr(model, self.figure), model.currency))
+        return format(money.to_major(getattr(model, self.figure), model.currency), "f")
 
 
 class _Text:
@@ -137,7 +174,7 @@ class Period:
 class Pricing:
     """What one unit of a line costs."""
 
-    unit_amount_decimal: DecimalText | None = Field(
+    unit_amount_decimal: str | None = Field(
         default=None,
         description="Price of one unit in minor units, a decimal of any precision; none if the "
         "line has no unit price.",
@@ -169,19 +206,26 @@ class InvoiceLine:
     currency: Currency = Field(
         description="ISO 4217 code in lower case, the same as the invoice's."
     )
-    quantity: Quantity = Field(description="Number of units, which may have a fraction.")
-    period: Period = Field(description="The time that the line covers.")
-    pricing: Pricing = Field(description="What one unit costs.")
+    quantity: Quantity | None = Field(
+        default=None,
+        description="Number of units, which may have a fraction; none if the API gives none.",
+    )
+    period: Annotated[Period | None, BeforeValidator(_period_or_none)] = Field(
+        default=None, description="The time that the line covers; none if the API gives none."
+    )
+    pricing: Pricing | None = Field(
+        default=None, description="What one unit costs; none if the API gives none."
+    )
     pretax_credit_amounts: Annotated[list[PretaxCreditAmount], BeforeValidator(_list_if_null)] = (
         Field(default_factory=list, description="The credits that reduce the line before tax.")
     )
 
     amount_decimal = _Decimal("amount")
     amount_text = _Text("amount")
-    credits_decimal = _Decimal("credits")
-    credits_text = _Text("credits")
-    net_decimal = _Decimal("net")
-    net_text = _Text("net")
+    credits_decimal = _Decimal("_credits")
+    credits_text = _Text("_credits")
+    net_decimal = _Decimal("_net")
+    net_text = _Text("_net")
 
     @property
     def name(self) -> str:
@@ -189,14 +233,22 @@ class InvoiceLine:
         return self.description or "(no description)"
 
     @property
-    def credits(self) -> int:
+    def credits(self) -> float:
         """Sum of the line's pre-tax credits, in minor units of `currency`."""
-        return sum(credit.amount for credit in self.pretax_credit_amounts)
+        return money.number(self._credits)
 
     @property
-    def net(self) -> int:
+    def net(self) -> float:
         """The line's amount less its credits, before tax, in minor units of `currency`."""
-        return self.amount - self.credits
+        return money.number(self._net) if self.pretax_credit_amounts else self.amount
+
+    @property
+    def _credits(self) -> Decimal:
+        return money.total(credit.amount for credit in self.pretax_credit_amounts)
+
+    @property
+    def _net(self) -> Decimal:
+        return money.total([self.amount], less=[self._credits])
 
 
 @dataclass(frozen=True, kw_only=True, config=_config)
@@ -210,7 +262,9 @@ class Invoice:
     API: ``result`` of ``GET /accounts/{account_id}/ai-gateway/billing/invoice-preview``.
     """
 
-    invoice_id: str = Field(description="The API's `id` of the previewed invoice.")
+    invoice_id: str | None = Field(
+        default=None, description="The API's `id` of the previewed invoice; none if it gives none."
+    )
     amount_due: Amount = Field(
         description="What the invoice will ask for, tax included, in minor units of `currency`."
     )
@@ -225,9 +279,10 @@ class Invoice:
     period_end: UnixSeconds = Field(
         description="End of the period, in Unix seconds (UTC), not included."
     )
-    status: str = Field(
+    status: str | None = Field(
+        default=None,
         description="draft, open, paid, uncollectible or void; a status that this package does not "
-        "know is kept as it is."
+        "know is kept as it is, and none if the API gives none.",
     )
     invoice_lines: list[InvoiceLine] = Field(description="The line items, in a stable order.")
     invoice_lines_complete: bool = Field(
@@ -240,27 +295,26 @@ class Invoice:
     amount_paid_text = _Text("amount_paid")
     amount_remaining_decimal = _Decimal("amount_remaining")
     amount_remaining_text = _Text("amount_remaining")
-    gross_decimal = _Decimal("gross")
-    gross_text = _Text("gross")
-    credits_decimal = _Decimal("credits")
-    credits_text = _Text("credits")
-    net_decimal = _Decimal("net")
-    net_text = _Text("net")
-    tax_and_adjustments_decimal = _Decimal("tax_and_adjustments")
-    tax_and_adjustments_text = _Text("tax_and_adjustments")
+    gross_decimal = _Decimal("_gross")
+    gross_text = _Text("_gross")
+    credits_decimal = _Decimal("_credits")
+    credits_text = _Text("_credits")
+    net_decimal = _Decimal("_net")
+    net_text = _Text("_net")
+    tax_and_adjustments_decimal = _Decimal("_tax_and_adjustments")
+    tax_and_adjustments_text = _Text("_tax_and_adjustments")
 
     @classmethod
-    def from_api(cls, result: Any) -> "Invoice":
+    def from_api(cls, result: Any, complete: bool = True) -> "Invoice":
         """
-        Read the ``result`` of an answer.
+        Read the ``result`` of an answer, whose lines are all there if it is *complete*.
 
         Raises `InvalidDataError`, which names the field, if it is not an invoice.
         """
         if not isinstance(result, dict):
             raise InvalidDataError("result is not an object")
-        if "id" not in result:
-            raise InvalidDataError("id: Field required")
-        return cls.from_outputs({**result, "invoice_id": result["id"]})
+        fields = {"invoice_id": result.get("id"), "invoice_lines_complete": complete}
+        return cls.from_outputs({**result, **fields})
 
     @classmethod
     def from_outputs(cls, outputs: dict[str, Any]) -> "Invoice":
@@ -286,7 +340,7 @@ class Invoice:
         for line in self.invoice_lines:
             if line.currency != self.currency:
                 raise ValueError(f"a line is in {line.currency} and the invoice in {self.currency}")
-            if line.period.end < line.period.start:
+            if line.period and line.period.end < line.period.start:
                 raise ValueError("a line's period ends before it starts")
         return self
 
@@ -308,34 +362,42 @@ class Invoice:
     def to_figures(self) -> dict[str, Any]:
         """
         Return the fields and all that follows from them, by name, as plain data (see `FIGURES`).
+
+        What is summed from lines is left out if the lines are not complete.
         """
-        figures = {name: getattr(self, name) for name in FIGURES}
+        left_out = () if self.invoice_lines_complete else SUMMED
+        figures = {name: getattr(self, name) for name in FIGURES if name not in left_out}
         return figures | self.to_outputs()
 
     @property
-    def gross(self) -> int:
-        """Sum of the line amounts before credits, in minor units of `currency`."""
-        return sum(line.amount for line in self.invoice_lines)
+    def gross(self) -> float:
+        """
+        Sum of the line amounts before credits, in minor units of `currency`.
+
+        Raises `IncompleteLinesError` if the API gave only a part of the lines, as do `credits`,
+        `net`, `tax_and_adjustments` and the projections.
+        """
+        return money.number(self._gross)
 
     @property
-    def credits(self) -> int:
+    def credits(self) -> float:
         """Sum of the lines' pre-tax credits, in minor units of `currency`."""
-        return sum(line.credits for line in self.invoice_lines)
+        return money.number(self._credits)
 
     @property
-    def net(self) -> int:
+    def net(self) -> float:
         """Sum of the lines less their credits, before tax, in minor units of `currency`."""
-        return sum(line.net for line in self.invoice_lines)
+        return money.number(self._net)
 
     @property
-    def tax_and_adjustments(self) -> int:
+    def tax_and_adjustments(self) -> float:
         """
         Difference between `amount_due` and `net`, in minor units of `currency`.
 
         The API includes tax and balance adjustments in the amount due without naming either, so
         this is both together.
         """
-        return self.amount_due - self.net
+        return money.number(self._tax_and_adjustments)
 
     @property
     def period_start_iso(self) -> str:
@@ -362,7 +424,7 @@ class Invoice:
         """The lines, the largest net amount first."""
         return sorted(self.invoice_lines, key=lambda line: -line.net)
 
-    def projected_net(self, at: datetime) -> int | None:
+    def projected_net(self, at: datetime) -> float | None:
         """
         Project `net` to the period's end, as if usage went on as it did until *at*; in minor units.
 
@@ -378,9 +440,11 @@ class Invoice:
             return self.net
         if elapsed < _EARLIEST_PROJECTION:
             return None
-        return _round_half_even(self.net * (length // _MICROSECOND), elapsed // _MICROSECOND)
+        share = Fraction(elapsed // _MICROSECOND, length // _MICROSECOND)
+        # Half to even, to a whole minor unit: an estimate has no use for less.
+        return round(Fraction(self._net) / share)
 
-    def projected_amount_due(self, at: datetime) -> int | None:
+    def projected_amount_due(self, at: datetime) -> float | None:
         """
         Project `amount_due`: `projected_net` plus `tax_and_adjustments` as they stand; in minor
         units.
@@ -388,7 +452,32 @@ class Invoice:
         None in the period's first hour. Raises ValueError if *at* has no time zone.
         """
         net = self.projected_net(at)
-        return None if net is None else net + self.tax_and_adjustments
+        return None if net is None else money.number(money.total([net, self._tax_and_adjustments]))
+
+    @property
+    def _gross(self) -> Decimal:
+        return money.total(line.amount for line in self._complete_lines())
+
+    @property
+    def _credits(self) -> Decimal:
+        lines = self._complete_lines()
+        return money.total(credit.amount for line in lines for credit in line.pretax_credit_amounts)
+
+    @property
+    def _net(self) -> Decimal:
+        return money.total([self._gross], less=[self._credits])
+
+    @property
+    def _tax_and_adjustments(self) -> Decimal:
+        return money.total([self.amount_due], less=[self._net])
+
+    def _complete_lines(self) -> list[InvoiceLine]:
+        if not self.invoice_lines_complete:
+            raise IncompleteLinesError(
+                "the API gave only a part of the invoice's lines, so that nothing can be summed "
+                "from them: gross, credits, net, tax and adjustments, and projections are not known"
+            )
+        return self.invoice_lines
 
 
 FIGURES = tuple(
@@ -402,20 +491,17 @@ FIGURES = tuple(
     )
 )
 """The names of `Invoice.to_figures`. None of these figures depends on the clock."""
+SUMMED = tuple(
+    f"{name}{form}"
+    for name in ("gross", "credits", "net", "tax_and_adjustments")
+    for form in ("", "_decimal", "_text")
+)
+"""Those of `FIGURES` that are summed from the lines, unknown if these are not complete."""
 
 
 @cache
 def _adapter() -> TypeAdapter[Invoice]:
     return TypeAdapter(Invoice)
-
-
-_MICROSECOND = timedelta(microseconds=1)
-
-
-def _round_half_even(dividend: int, divisor: int) -> int:
-    quotient, rest = divmod(dividend, divisor)
-    up = 2 * rest > divisor or (2 * rest == divisor and quotient % 2 == 1)
-    return quotient + up
 
 
 def _datetime(seconds: int) -> datetime:
@@ -432,16 +518,16 @@ def _days(start: int, end: int) -> str:
 
 
 def _line_order(line: InvoiceLine) -> tuple[Any, ...]:
-    unit = line.pricing.unit_amount_decimal
+    unit = line.pricing.unit_amount_decimal if line.pricing else None
     return (
         line.description is None,
         line.description or "",
-        line.period.start,
-        line.period.end,
+        (line.period.start, line.period.end) if line.period else (_LAST_SECOND + 1,),
         unit is None,
         unit or "",
         line.amount,
-        line.quantity,
+        line.quantity is None,
+        line.quantity or 0,
         line.credits if line.pretax_credit_amounts else 0,
     )
 
@@ -459,9 +545,15 @@ def _first_problem(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     # The last steps of a union's path name its alternatives, which are not fields of the API.
     path = _without_alternatives(first["loc"])
-    problem = "not a whole number within ±(2^53 - 1)" if path != first["loc"] else first["msg"]
+    # The last alternative says why a number was refused, the first one only that it is not whole.
+    told = [
+        e
+        for e in error.errors(include_url=False, include_input=False)
+        if e["loc"][: len(path)] == path
+    ]
+    problem = told[-1]["msg"].removeprefix("Value error, ")
     where = ".".join(map(str, path)).replace("invoice_id", "id")
-    return f"{where}: {problem}" if where else problem.removeprefix("Value error, ")
+    return f"{where}: {problem}" if where else problem
 
 
 def _without_alternatives(path: Iterable[int | str]) -> tuple[int | str, ...]:

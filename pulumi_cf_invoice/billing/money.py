@@ -1,10 +1,17 @@
-"""Money: whole minor units of an ISO 4217 currency, exact decimals of it, and text for people."""
+"""
+Money: exact amounts in minor units, decimals in major units, and text for people.
 
-from decimal import Decimal
+The API's amounts are JSON numbers, and fractions of a minor unit occur among them. Here a whole
+amount is an ``int`` and a fractional one the ``float`` whose repr it is, because that is what
+Pulumi and JSON carry. All arithmetic is on `exact` decimals.
+"""
+
+from collections.abc import Iterable
+from decimal import Context, Decimal
 from typing import NamedTuple
 
 LARGEST_AMOUNT = 2**53 - 1
-"""The largest amount, in minor units, that Pulumi's 64-bit floats carry without losing a unit."""
+"""The largest amount, in minor units, up to which 64-bit floats carry every whole number."""
 
 # ISO 4217 where it differs from two digits, except where Stripe, whose amounts these are, departs
 # from it: MGA has none there, and ISK and UGX have two.
@@ -13,6 +20,8 @@ _DIGITS = {
     **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
     **dict.fromkeys("CLF UYW".split(), 4),
 }
+# More digits than any sum of 64-bit floats has: the caller's context would round.
+_exact = Context(prec=2000)
 
 
 class Money(NamedTuple):
@@ -32,20 +41,63 @@ def digits(currency: str) -> int:
     return _DIGITS.get(currency.upper(), 2)
 
 
-def to_major(amount: int, currency: str) -> Decimal:
+def exact(amount: float | Decimal) -> Decimal:
+    """Return *amount* as a decimal, which for a ``float`` is what its repr says."""
+    return Decimal(repr(amount)) if isinstance(amount, float) else Decimal(amount)
+
+
+def number(amount: Decimal) -> float:
+    """Return *amount* as an ``int`` if it is whole, else as the nearest ``float``."""
+    whole = int(amount)
+    return whole if whole == amount else float(amount)
+
+
+def carried(amount: Decimal) -> float:
+    """
+    Return *amount* as the number that Pulumi and JSON carry: an ``int`` if it is whole.
+
+    Raises ValueError if a 64-bit float would change it, or it is beyond ±(2^53 - 1).
+    """
+    if not amount.is_finite() or abs(amount) > LARGEST_AMOUNT:
+        raise ValueError("beyond ±(2^53 - 1)")
+    nearest = number(amount)
+    if exact(nearest) != amount:
+        raise ValueError("more digits than a 64-bit float carries")
+    return nearest
+
+
+def total(amounts: Iterable[float | Decimal], less: Iterable[float | Decimal] = ()) -> Decimal:
+    """Return the exact sum of *amounts*, less those in *less*."""
+    whole, fractions = 0, []
+    for sign, group in ((1, amounts), (-1, less)):
+        for amount in group:
+            if isinstance(amount, int):
+                whole += sign * amount
+            else:
+                fraction = exact(amount)
+                fractions.append(fraction if sign > 0 else fraction.copy_negate())
+    result = Decimal(whole)
+    for fraction in fractions:
+        result = _exact.add(result, fraction)
+    return result
+
+
+def to_major(amount: float | Decimal, currency: str) -> Decimal:
     """
     Convert *amount* from minor to major units, exactly: 18846 usd is ``188.46``.
 
-    The result always has the currency's own number of digits.
+    The result has at least the currency's own number of digits.
     """
     # Built from its digits: arithmetic would round to the caller's decimal context.
-    sign, figures, _ = Decimal(amount).as_tuple()
-    return Decimal((sign, figures, -digits(currency)))
+    sign, figures, exponent = exact(amount).as_tuple()
+    return Decimal((sign, figures, int(exponent) - digits(currency)))
 
 
-def to_text(amount: int, currency: str) -> str:
+def to_text(amount: float | Decimal, currency: str) -> str:
     """
     Format *amount*, in minor units, as people write it in US English: ``$188.46``, ``¥1,900``.
+
+    A fraction of a minor unit is rounded half to even.
     """
     from babel.numbers import format_currency, get_currency_symbol
 
@@ -53,7 +105,7 @@ def to_text(amount: int, currency: str) -> str:
     fraction = "." + "0" * digits(code) if digits(code) else ""
     space = " " if get_currency_symbol(code, locale="en_US")[-1:].isalpha() else ""
     return format_currency(
-        to_major(amount, code),
+        to_major(round(exact(amount)), code),
         code,
         # Babel's own precision is for display and differs from ISO 4217 (IQD has none there).
         format=f"¤{space}#,##0{fraction}",

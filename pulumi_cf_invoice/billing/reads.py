@@ -15,8 +15,12 @@ class Model(Protocol):
     """What a read returns: figures that are parsed from the API's ``result``."""
 
     @classmethod
-    def from_api(cls, result: Any) -> Any:
-        """Parse the ``result`` of an answer. Raises `InvalidDataError`."""
+    def from_api(cls, result: Any, complete: bool = True) -> Any:
+        """
+        Parse the ``result`` of an answer, whose entries are all there if it is *complete*.
+
+        Raises `InvalidDataError`.
+        """
 
     def to_figures(self) -> dict[str, Any]:
         """Return all figures, by name, as plain data."""
@@ -32,12 +36,14 @@ class Read(Generic[ModelT_co]):
     One read of the billing API.
 
     ``name`` is the last segment of its path, ``noun`` what error messages call its result, and
-    ``model`` the class that parses the result. ``query`` are the parameters of the request.
+    ``model`` the class that parses the result. ``entries`` is the field of the result that can come
+    in pages. ``query`` are the parameters of the request.
     """
 
     name: str
     noun: str
     model: type[ModelT_co]
+    entries: str
     query: tuple[tuple[str, str], ...] = ()
 
     def path(self, account_id: str) -> str:
@@ -45,7 +51,7 @@ class Read(Generic[ModelT_co]):
         return f"/accounts/{account_id}/ai-gateway/billing/{self.name}"
 
 
-INVOICE_PREVIEW = Read("invoice-preview", "upcoming invoice", Invoice)
+INVOICE_PREVIEW = Read("invoice-preview", "upcoming invoice", Invoice, entries="invoice_lines")
 
 READS: tuple[Read[Model], ...] = (INVOICE_PREVIEW,)
 """Every read that there is."""

@@ -156,6 +156,8 @@ def safe_base_url(url: str) -> str:
     try:
         parsed = urlsplit(url.strip())
         host, _ = parsed.hostname, parsed.port
+        # A label that is empty, too long or not to be spelled in ASCII is a UnicodeError.
+        (host or "").rstrip(".").encode("idna")
     except ValueError:
         raise SettingsError("the base URL cannot be read as a URL") from None
     if not host or parsed.username or parsed.password or parsed.query or parsed.fragment:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from decimal import Decimal
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.report.report import Report
@@ -46,13 +45,13 @@ def spend(report: Report) -> SpendChart | None:
         return None
     elapsed = (report.at.timestamp() - invoice.period_start) / length
     now_x = _LEFT + min(max(elapsed, 0.0), 1.0) * (_RIGHT - _LEFT)
-    projected = invoice.projected_amount_due(report.at)
+    projected = report.projected_amount_due
     budget = _budget(report)
     amounts = [0, invoice.amount_due, *(a for a in (projected, budget) if a is not None)]
     low, high = min(amounts), max(max(amounts), min(amounts) + 1)
 
-    def y(amount: int) -> float:
-        share = Decimal(amount - low) / Decimal(high - low)
+    def y(amount: float) -> float:
+        share = (money.exact(amount) - money.exact(low)) / (money.exact(high) - money.exact(low))
         return round(_BOTTOM - float(share) * (_BOTTOM - _TOP), 1)
 
     budget_text = "" if budget is None else f"Budget {_text(report, budget)}"
@@ -85,13 +84,15 @@ def _budget(report: Report) -> int | None:
         (
             finding.limit.amount
             for finding in report.findings
-            if not finding.of_line and finding.limit.currency == report.invoice.currency
+            if not finding.of_line
+            and finding.limit
+            and finding.limit.currency == report.invoice.currency
         ),
         None,
     )
 
 
-def _describe(report: Report, projected: int | None, budget_text: str) -> str:
+def _describe(report: Report, projected: float | None, budget_text: str) -> str:
     invoice = report.invoice
     start = report.at - timedelta(seconds=invoice.period_start)
     days = max(0, round(start.timestamp() / 86400))
@@ -101,5 +102,5 @@ def _describe(report: Report, projected: int | None, budget_text: str) -> str:
     return f"{told}. {budget_text or 'No budget'}."
 
 
-def _text(report: Report, amount: int) -> str:
+def _text(report: Report, amount: float) -> str:
     return money.to_text(amount, report.invoice.currency)

@@ -18,7 +18,7 @@ VERSION: Literal[1] = 1
 class Figure:
     """An amount of money in three forms."""
 
-    amount: int = Field(description="In minor units of the currency.")
+    amount: int | float = Field(description="In minor units of the currency.")
     decimal: str = Field(description="In major units, exactly.")
     text: str = Field(description="For people.")
     currency: str = Field(description="ISO 4217 code in lower case.")
@@ -31,12 +31,16 @@ class Line:
     description: str | None = Field(
         description="What the line is for; null if the API does not say."
     )
-    gross: int = Field(description="Before credits, in minor units of the invoice's currency.")
-    credits: int = Field(description="Pre-tax credits, in minor units.")
-    net: int = Field(description="After credits and before tax, in minor units.")
-    quantity: float = Field(description="Number of units.")
-    period_start: int = Field(description="In Unix seconds, UTC.")
-    period_end: int = Field(description="In Unix seconds, UTC, not included.")
+    gross: int | float = Field(
+        description="Before credits, in minor units of the invoice's currency."
+    )
+    credits: int | float = Field(description="Pre-tax credits, in minor units.")
+    net: int | float = Field(description="After credits and before tax, in minor units.")
+    quantity: float | None = Field(description="Number of units; null if the API gives none.")
+    period_start: int | None = Field(
+        description="In Unix seconds, UTC; null if the API gives no period of the line."
+    )
+    period_end: int | None = Field(description="In Unix seconds, UTC, not included; or null.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +49,8 @@ class BudgetResult:
 
     of: str = Field(description="amount due, projected amount due, or the name of a line.")
     is_line: bool = Field(description="Whether it is the budget of a line.")
-    limit: Figure
-    amount: Figure | None = Field(description="Null where it is too early for a projection.")
+    limit: Figure | None
+    amount: Figure | None = Field(description="Null if it is not known, such as too early.")
     within: bool
     text: str = Field(description="The finding for people.")
 
@@ -56,9 +60,13 @@ class LineChange:
     """A line whose net amount moved."""
 
     name: str
-    before: int | None = Field(description="Net before, in minor units; null for a new line.")
-    after: int | None = Field(description="Net now, in minor units; null for a line that is gone.")
-    change: int = Field(description="The difference, in minor units.")
+    before: int | float | None = Field(
+        description="Net before, in minor units; null for a new line."
+    )
+    after: int | float | None = Field(
+        description="Net now, in minor units; null for a line that is gone."
+    )
+    change: int | float = Field(description="The difference, in minor units.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,17 +89,20 @@ class JsonReport:
     account_id: str | None = Field(description="32 hex digits; null if the input does not tell it.")
     verdict: Literal["within", "over", "none"] = Field(description="none: no budget was given.")
     headline: str = Field(description="The verdict in a sentence.")
-    invoice_id: str
-    status: str
+    invoice_id: str | None = Field(description="Null if the API gives none.")
+    status: str | None = Field(description="Null if the API gives none.")
     currency: str = Field(description="ISO 4217 code in lower case.")
     period_start: str = Field(description="ISO 8601 in UTC.")
     period_end: str = Field(description="ISO 8601 in UTC, not included.")
     period_text: str = Field(description="UTC days, the last one included.")
     amount_due: Figure
-    gross: Figure
-    credits: Figure
-    net: Figure
-    tax_and_adjustments: Figure
+    invoice_lines_complete: bool = Field(
+        description="Whether the API gave all lines; if not, what is summed from them is null."
+    )
+    gross: Figure | None
+    credits: Figure | None
+    net: Figure | None
+    tax_and_adjustments: Figure | None
     projected_net: Figure | None = Field(description="Null in the first hour of the period.")
     projected_amount_due: Figure | None = Field(description="Null in the first hour of the period.")
     budgets: list[BudgetResult]
@@ -117,8 +128,11 @@ def schema() -> str:
 def _data(report: Report) -> JsonReport:
     invoice = report.invoice
 
-    def figure(amount: int | None) -> Any:
+    def figure(amount: float | None) -> Any:
         return None if amount is None else _figure(amount, invoice.currency)
+
+    def summed(name: str) -> Any:
+        return figure(getattr(invoice, name)) if invoice.invoice_lines_complete else None
 
     return JsonReport(
         version=VERSION,
@@ -133,12 +147,15 @@ def _data(report: Report) -> JsonReport:
         period_end=invoice.period_end_iso,
         period_text=invoice.period_text,
         amount_due=figure(invoice.amount_due),
-        gross=figure(invoice.gross),
-        credits=figure(invoice.credits),
-        net=figure(invoice.net),
-        tax_and_adjustments=figure(invoice.tax_and_adjustments),
-        projected_net=figure(invoice.projected_net(report.at)),
-        projected_amount_due=figure(invoice.projected_amount_due(report.at)),
+        invoice_lines_complete=invoice.invoice_lines_complete,
+        gross=summed("gross"),
+        credits=summed("credits"),
+        net=summed("net"),
+        tax_and_adjustments=summed("tax_and_adjustments"),
+        projected_net=figure(
+            invoice.projected_net(report.at) if invoice.invoice_lines_complete else None
+        ),
+        projected_amount_due=figure(report.projected_amount_due),
         budgets=[_budget(finding) for finding in report.findings],
         baseline=_baseline(report.comparison),
         lines=[
@@ -148,18 +165,18 @@ def _data(report: Report) -> JsonReport:
                 credits=line.credits,
                 net=line.net,
                 quantity=line.quantity,
-                period_start=line.period.start,
-                period_end=line.period.end,
+                period_start=line.period.start if line.period else None,
+                period_end=line.period.end if line.period else None,
             )
             for line in invoice.largest_lines
         ],
     )
 
 
-def _figure(amount: int, currency: str) -> Figure:
+def _figure(amount: float, currency: str) -> Figure:
     return Figure(
         amount=amount,
-        decimal=str(money.to_major(amount, currency)),
+        decimal=format(money.to_major(amount, currency), "f"),
         text=money.to_text(amount, currency),
         currency=currency,
     )
@@ -170,7 +187,7 @@ def _budget(finding: Finding) -> BudgetResult:
     return BudgetResult(
         of=finding.subject,
         is_line=finding.of_line,
-        limit=_figure(finding.limit.amount, finding.limit.currency),
+        limit=_figure(finding.limit.amount, finding.limit.currency) if finding.limit else None,
         amount=None if amount is None else _figure(amount, finding.currency),
         within=finding.excess is None,
         text=finding.text,

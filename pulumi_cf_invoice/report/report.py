@@ -12,6 +12,7 @@ from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.limits import Limit
 from pulumi_cf_invoice.rules import (
     AMOUNT_DUE,
+    INCOMPLETE,
     TOO_EARLY,
     Finding,
     LimitRule,
@@ -35,14 +36,14 @@ class Change:
     """
 
     name: str
-    before: int | None
-    after: int | None
+    before: float | None
+    after: float | None
     currency: str
 
     @property
-    def amount(self) -> int:
+    def amount(self) -> float:
         """The difference, in minor units."""
-        return (self.after or 0) - (self.before or 0)
+        return money.number(money.total([self.after or 0], less=[self.before or 0]))
 
     @property
     def before_text(self) -> str:
@@ -66,7 +67,7 @@ class Comparison:
 
     baseline: Invoice
     problem: str | None
-    amount_due: int
+    amount_due: float
     """The change of the amount due, in minor units."""
     changes: Sequence[Change]
     """The lines that moved, the largest change first."""
@@ -102,15 +103,32 @@ class Report:
         if first is not None:
             return f"Over budget: {due}; {first.subject} {first.text}."
         if self.verdict == "within":
-            limit = next((f.limit.text for f in self.findings if f.subject == AMOUNT_DUE), None)
-            return f"Within budget: {due}{f', the limit is {limit}' if limit else ''}."
+            limit = next((f.limit for f in self.findings if f.subject == AMOUNT_DUE), None)
+            return f"Within budget: {due}{f', the limit is {limit.text}' if limit else ''}."
         return f"{due[0].upper()}{due[1:]}."
+
+    @property
+    def projected_amount_due(self) -> float | None:
+        """
+        The projected amount due in minor units; None if it is too early, or lines are missing.
+        """
+        if not self.invoice.invoice_lines_complete:
+            return None
+        return self.invoice.projected_amount_due(self.at)
 
     @property
     def projected_text(self) -> str:
         """The projected amount due for people."""
-        projected = self.invoice.projected_amount_due(self.at)
+        if not self.invoice.invoice_lines_complete:
+            return INCOMPLETE
+        projected = self.projected_amount_due
         return TOO_EARLY if projected is None else money.to_text(projected, self.invoice.currency)
+
+    def sum_text(self, name: str) -> str:
+        """Return a figure that is summed from the lines (``net``), for people."""
+        if not self.invoice.invoice_lines_complete:
+            return INCOMPLETE
+        return str(getattr(self.invoice, f"{name}_text"))
 
     @property
     def change_text(self) -> str | None:
@@ -128,7 +146,7 @@ class Report:
         """The figures that a reviewer asks for, as name and text."""
         rows = [
             ("Amount due", self.invoice.amount_due_text),
-            ("Net, before tax", self.invoice.net_text),
+            ("Net, before tax", self.sum_text("net")),
             ("Projected amount due", self.projected_text),
         ]
         rows += [
@@ -145,10 +163,10 @@ class Report:
         """The figures that the key figures are made of, and their period, as name and text."""
         invoice = self.invoice
         return [
-            ("Credits", invoice.credits_text),
-            ("Tax and adjustments", invoice.tax_and_adjustments_text),
+            ("Credits", self.sum_text("credits")),
+            ("Tax and adjustments", self.sum_text("tax_and_adjustments")),
             ("Period", f"{invoice.period_text} (UTC)"),
-            ("Status", invoice.status),
+            ("Status", invoice.status or "none"),
         ]
 
 
@@ -209,10 +227,11 @@ def compare(baseline: Invoice, invoice: Invoice, problem: str | None = None) -> 
         if before.get(name) != after.get(name)
     ]
     changes.sort(key=lambda change: (-abs(change.amount), change.name))
-    return Comparison(baseline, None, invoice.amount_due - baseline.amount_due, changes)
+    change = money.total([invoice.amount_due], less=[baseline.amount_due])
+    return Comparison(baseline, None, money.number(change), changes)
 
 
-def _signed(amount: int, currency: str) -> str:
+def _signed(amount: float, currency: str) -> str:
     return f"{'+' if amount > 0 else ''}{money.to_text(amount, currency)}"
 
 
@@ -225,16 +244,18 @@ def _other_account(account_id: str | None, of_baseline: str | None) -> str | Non
 def _incomparable(baseline: Invoice, invoice: Invoice) -> str | None:
     if baseline.currency != invoice.currency:
         return f"the baseline is in {baseline.currency.upper()}"
+    if not (baseline.invoice_lines_complete and invoice.invoice_lines_complete):
+        return "the API gave only a part of the lines"
     if baseline.period_start != invoice.period_start:
         return f"the baseline is of another billing period, {baseline.period_text}"
     return None
 
 
-def _amounts_by_name(invoice: Invoice) -> dict[str, int]:
-    # Tax and adjustments too, so that the changes add up to the change of the amount due.
-    amounts: dict[str, int] = defaultdict(int)
+def _amounts_by_name(invoice: Invoice) -> dict[str, float]:
+    amounts: dict[str, list[float]] = defaultdict(list)
     for line in invoice.invoice_lines:
-        amounts[line.name] += line.net
+        amounts[line.name].append(line.net)
+    # So that the changes add up to the change of the amount due.
     if invoice.tax_and_adjustments:
-        amounts[_TAX] += invoice.tax_and_adjustments
-    return dict(amounts)
+        amounts[_TAX].append(invoice.tax_and_adjustments)
+    return {name: money.number(money.total(of_name)) for name, of_name in amounts.items()}

@@ -5,13 +5,16 @@ A fault either makes an HTTP response, or takes over the connection with its own
 """
 
 import asyncio
+import gzip
 import json
 import socket
 import struct
+import zlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
+from functools import cache
 from typing import Any
 
 from starlette.requests import Request
@@ -58,10 +61,17 @@ def _raw(body: bytes, media_type: str = "application/json", **headers: str) -> R
     return lambda request, answer: Response(body, 200, headers, media_type)
 
 
+def _raw_status(status: int, body: bytes) -> Respond:
+    return lambda request, answer: Response(body, status, media_type="application/json")
+
+
+def _with(answer: Answer, **changes: Any) -> Answer:
+    return {**answer, "result": {**answer["result"], **changes}}
+
+
 def _changed(**changes: Any) -> Respond:
     def respond(request: Request, answer: Answer) -> Response:
-        changed = {**answer, "result": {**answer["result"], **changes}}
-        return Response(json.dumps(changed), media_type="application/json")
+        return Response(json.dumps(_with(answer, **changes)), media_type="application/json")
 
     return respond
 
@@ -99,6 +109,13 @@ def _without_amount(request: Request, answer: Answer) -> Response:
     return Response(json.dumps({**answer, "result": result}), media_type="application/json")
 
 
+def _inexact_amount(request: Request, answer: Answer) -> Response:
+    text = json.dumps(_with(answer, amount_due=18846)).replace(
+        '"amount_due": 18846', '"amount_due": 18846.00000000000000000001'
+    )
+    return Response(text, media_type="application/json")
+
+
 def _two_currencies(request: Request, answer: Answer) -> Response:
     result = answer["result"]
     line = {
@@ -110,6 +127,11 @@ def _two_currencies(request: Request, answer: Answer) -> Response:
         "pricing": {"unit_amount_decimal": None},
     }
     return _changed(invoice_lines=[*result["invoice_lines"], line])(request, answer)
+
+
+def _huge_quantity(request: Request, answer: Answer) -> Response:
+    lines = [{**line, "quantity": 10**400} for line in answer["result"]["invoice_lines"]]
+    return _changed(invoice_lines=lines)(request, answer)
 
 
 def _inverted_period(request: Request, answer: Answer) -> Response:
@@ -126,6 +148,44 @@ def _oversized(request: Request, answer: Answer) -> Response:
             yield b"x" * 2**20
 
     return StreamingResponse(body(), media_type="application/json")
+
+
+def _bomb(levels: int) -> Respond:
+    """Return an answer of 64 MiB of blanks, compressed *levels* times."""
+
+    def respond(request: Request, answer: Answer) -> Response:
+        body = _compressed_blanks()
+        for _ in range(levels - 1):
+            body = gzip.compress(body)
+        encoding = ", ".join(["gzip"] * levels)
+        return Response(body, 200, {"Content-Encoding": encoding}, "application/json")
+
+    return respond
+
+
+@cache
+def _compressed_blanks() -> bytes:
+    compressor = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)
+    blank = b" " * 2**20
+    return b"".join([*(compressor.compress(blank) for _ in range(64)), compressor.flush()])
+
+
+def _errors(status: int, errors: Any, **more: Any) -> Respond:
+    body = {"success": False, "errors": errors, "messages": [], "result": None, **more}
+    return lambda request, answer: Response(json.dumps(body), status, media_type="application/json")
+
+
+def _challenge(request: Request, answer: Answer) -> Response:
+    page = "<html><head><title>Just a moment...</title></head><body></body></html>"
+    return Response(page, 403, {"cf-mitigated": "challenge"}, "text/html")
+
+
+_CHAIN = {
+    "code": 6003,
+    "message": "Invalid request headers",
+    "error_chain": [{"code": 6111, "message": "Invalid format for Authorization header"}],
+}
+_HOSTILE = "No\x1b[31m\u202e such\r\naccount\u2028here"
 
 
 def _slow(request: Request, answer: Answer) -> Response:
@@ -173,10 +233,35 @@ FAULTS: dict[str, Fault] = {
         "HTTP 429, Retry-After of an hour",
         _status(429, 10013, "Rate limited", **{"Retry-After": "3600"}),
     ),
+    "http-408": Fault("HTTP 408", _status(408, 10004, "Request timed out")),
     "http-500": Fault("HTTP 500", _status(500, 10001, "Internal error")),
     "http-502": Fault("HTTP 502 with a proxy's page", _page(502, "502 Bad Gateway")),
     "http-503": Fault("HTTP 503", _status(503, 10002, "Service unavailable")),
     "http-504": Fault("HTTP 504 with a proxy's page", _page(504, "504 Gateway Time-out")),
+    "http-520": Fault("HTTP 520, from Cloudflare's edge", _page(520, "520")),
+    "http-530": Fault("HTTP 530, from Cloudflare's edge", _page(530, "530")),
+    "errors-as-text": Fault("errors as plain texts", _errors(400, ["Bad request", "Try later"])),
+    "error-singular": Fault(
+        "a single error with a list", _errors(400, None, error=[{"code": 7003, "message": "No"}])
+    ),
+    "error-chain": Fault("an error whose reason is in its chain", _errors(400, [_CHAIN])),
+    "several-errors": Fault(
+        "several errors at once",
+        _errors(403, [{"code": 10000, "message": "Authentication error"}, _CHAIN]),
+    ),
+    "error-code-huge": Fault(
+        "an error whose code is 1e400",
+        _raw_status(400, b'{"success":false,"errors":[{"code":1e400,"message":"Huge"}]}'),
+    ),
+    "error-9109": Fault(
+        "a token that may not be used from here",
+        _status(403, 9109, "Cannot use the access token from location: 192.0.2.1"),
+    ),
+    "error-7000": Fault("no such route", _status(404, 7000, "No route for that URI")),
+    "challenge": Fault("a page that asks a browser to prove itself", _challenge),
+    "hostile-message": Fault(
+        "an error with control characters and line breaks", _status(404, 7404, _HOSTILE)
+    ),
     "redirect-elsewhere": Fault("a redirect to another host", _elsewhere),
     "redirect-loop": Fault("a redirect to itself", _around),
     "reset": Fault("the connection is reset", wire=_reset),
@@ -199,12 +284,23 @@ FAULTS: dict[str, Fault] = {
     "wrong-types": Fault("lines that are text", _changed(invoice_lines="none")),
     "nan": Fault("an amount that is NaN", _changed(amount_due=float("nan"))),
     "numbers-as-text": Fault("an amount as text", _changed(amount_due="18846")),
-    "fractional-amount": Fault("an amount with a fraction", _changed(amount_due=18846.5)),
+    "inexact-amount": Fault(
+        "an amount with more digits than a 64-bit float carries", _inexact_amount
+    ),
     "huge-amount": Fault("an amount over 2^53", _changed(amount_due=2**53 + 1)),
     "two-currencies": Fault("a line in another currency", _two_currencies),
     "inverted-period": Fault("a period that ends before it starts", _inverted_period),
     "invalid-utf8": Fault("bytes that are no UTF-8", _raw(b'{"success": "\xff\xfe"}')),
+    "huge-quantity": Fault("a quantity of 401 digits", _huge_quantity),
     "wrong-content-type": Fault("the right JSON as text/plain", _wrong_content_type),
+    "gzip-bomb": Fault("64 MiB of blanks as gzip", _bomb(1)),
+    "gzip-twice": Fault("64 MiB of blanks as gzip in gzip", _bomb(2)),
+    "brotli": Fault("an encoding that was not asked for", _raw(b"x", **{"Content-Encoding": "br"})),
+    "truncated-gzip": Fault(
+        "gzip that is cut off",
+        _raw(gzip.compress(b'{"success": true}')[:-9], **{"Content-Encoding": "gzip"}),
+    ),
+    "deep-json": Fault("JSON that is 200,000 levels deep", _raw(b"[" * 200_000)),
     "broken-gzip": Fault(
         "gzip that is broken", _raw(b"\x1f\x8b\x08nonsense", **{"Content-Encoding": "gzip"})
     ),

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, Literal
 
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 
@@ -27,28 +27,52 @@ class Month:
         return cls(int(first.timestamp()), int(following.timestamp()))
 
 
+Pages = Literal["all", "ignored", "short", "moving", "failing"]
+"""
+How lines come in pages: all of them, ``page=`` is ignored, fewer than there are said to be, fields
+beside the lines differ from page to page, or every page after the first fails.
+"""
+_PAGE_SIZE = 2
+
+
 @dataclass(frozen=True)
 class Scenario:
     """
     A made-up account.
 
     ``build`` makes its invoice for a month, given the number of earlier calls. ``in_contract`` is
-    whether the answer keeps to the contract as it is published today.
+    whether the answer keeps to the contract as it is published today. ``pages`` is how its lines
+    come in pages, if they do.
     """
 
     description: str
     build: Callable[[Month, int], Result]
     in_contract: bool = True
+    pages: Pages | None = None
 
     def result(self, read: str, month: Month, call: int) -> Result:
         """Return the ``result`` of the read of that name."""
         return {INVOICE_PREVIEW.name: self.build}[read](month, call)
 
+    def page(self, result: Result, number: int) -> tuple[Result, Result]:
+        """Return the page of that number of *result*, and the ``result_info`` beside it."""
+        lines = result["invoice_lines"]
+        start = 0 if self.pages == "ignored" else (number - 1) * _PAGE_SIZE
+        end = start + _PAGE_SIZE
+        moved = {"amount_due": result["amount_due"] + number} if self.pages == "moving" else {}
+        info = {
+            "has_more": end < len(lines),
+            "page": number,
+            "per_page": _PAGE_SIZE,
+            "total_count": len(lines) + (3 if self.pages == "short" else 0),
+        }
+        return {**result, "invoice_lines": lines[start:end], **moved}, info
+
 
 def _line(
     month: Month,
     description: str | None,
-    amount: int,
+    amount: float,
     *,
     currency: str = "usd",
     quantity: float = 1,
@@ -138,6 +162,45 @@ def _ten_thousand_lines(month: Month, call: int) -> Result:
     return _invoice(month, lines)
 
 
+def _fractions(month: Month, call: int) -> Result:
+    lines = [
+        _line(month, "anthropic/claude-haiku", 640.19),
+        _line(month, "openai/gpt-5.5", 18208.31, pretax_credit_amounts=[_discount(2)]),
+    ]
+    return _invoice(month, lines, amount_due=18846.5, amount_remaining=18846.5)
+
+
+def _bare(month: Month, call: int) -> Result:
+    lines: list[Result] = [
+        {"amount": 500, "currency": "usd"},
+        {
+            **dict.fromkeys(("description", "quantity", "period", "pricing"), None),
+            "amount": 250,
+            "currency": "usd",
+            "pretax_credit_amounts": None,
+        },
+        _line(month, "openai/gpt-5.5", 100, period={"start": None, "end": None}),
+    ]
+    invoice = _invoice(month, lines)
+    del invoice["status"]
+    return {**invoice, "id": None}
+
+
+def _odd(month: Month, call: int) -> Result:
+    # The text that Pulumi takes for a value to come.
+    marker = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+    lines = [
+        _line(month, marker, 500),
+        _line(month, "openai/gpt-5.5", 100, unit="free of charge"),
+    ]
+    return _invoice(month, lines)
+
+
+def _many_pages(month: Month, call: int) -> Result:
+    lines = [_line(month, f"provider/model-{n // 2}", 100) for n in range(7)]
+    return _invoice(month, lines)
+
+
 def _void(month: Month, call: int) -> Result:
     return {**_usual(month, call), "status": "void", "amount_due": 0, "amount_remaining": 0}
 
@@ -181,6 +244,16 @@ SCENARIOS: dict[str, Scenario] = {
     "future": Scenario(
         "fields and a status that nobody knows yet, null for credits", _future, in_contract=False
     ),
+    "fractions": Scenario("fractions of a cent: 18846.5 cents due", _fractions),
+    "bare": Scenario("nothing but what has to be there", _bare, in_contract=False),
+    "odd": Scenario("texts that Pulumi takes for another thing, or that are no number", _odd),
+    "pages": Scenario("7 lines on 4 pages", _many_pages, pages="all"),
+    "pages-ignored": Scenario(
+        "the first page, whichever is asked for", _many_pages, pages="ignored"
+    ),
+    "pages-short": Scenario("fewer lines than there are said to be", _many_pages, pages="short"),
+    "pages-moving": Scenario("an amount that differs on each page", _many_pages, pages="moving"),
+    "pages-failing": Scenario("a first page and no other", _many_pages, pages="failing"),
     "moving": Scenario("the usual month, $0.27 more on each call", _moving),
     "credits-exceed-usage": Scenario(
         "credits larger than usage: $15.00 owed", _credits_exceed_usage

@@ -34,7 +34,7 @@ class Sandbox:
     ``scenario``, ``fault``, ``accounts`` (account IDs with scenarios of their own), ``amount_due``
     (moves the figure, in minor units), ``fail_times`` (limits a fault to that many requests) and
     ``shuffle`` (puts the lines into another order each time). ``requests`` are the account IDs that
-    were asked for, in order. ``now`` fixes the clock that decides the month.
+    were asked for, in order, one for each page. ``now`` fixes the clock that decides the month.
 
     It takes the API token ``sandbox-token``, or the e-mail ``sandbox@example.com`` with the key
     ``sandbox-key``.
@@ -109,7 +109,9 @@ class Sandbox:
             self.fail_times -= 1
         return self.fault
 
-    def answer(self, account_id: str, read: str = INVOICE_PREVIEW.name) -> dict[str, Any]:
+    def answer(
+        self, account_id: str, read: str = INVOICE_PREVIEW.name, page: int = 1
+    ) -> dict[str, Any]:
         """Return a healthy answer to *read* of *account_id*, in the API's envelope."""
         scenario = SCENARIOS[self.accounts.get(account_id, self.scenario)]
         now = self._now or datetime.now(timezone.utc)
@@ -122,7 +124,11 @@ class Sandbox:
             result["invoice_lines"] = (
                 result["invoice_lines"][turn:] + result["invoice_lines"][:turn]
             )
-        return {"success": True, "errors": [], "messages": [], "result": result}
+        envelope = {"success": True, "errors": [], "messages": []}
+        if scenario.pages is None:
+            return {**envelope, "result": result}
+        result, info = scenario.page(result, page)
+        return {**envelope, "result": result, "result_info": info}
 
     def state(self) -> dict[str, Any]:
         """Return what the control path shows."""
@@ -220,7 +226,14 @@ def _respond(sandbox: Sandbox, request: Request, read: str) -> Response:
         return refusal(400, 7003, f"Could not route to {request.url.path}")
     if not _is_authentic(request):
         return refusal(403, 10000, "Authentication error")
-    return Response(json.dumps(sandbox.answer(account_id, read)), media_type="application/json")
+    page = int(request.query_params.get("page", 1))
+    if (
+        page > 1
+        and SCENARIOS[sandbox.accounts.get(account_id, sandbox.scenario)].pages == "failing"
+    ):
+        return refusal(503, 10002, "Service unavailable")
+    answer = sandbox.answer(account_id, read, page)
+    return Response(json.dumps(answer), media_type="application/json")
 
 
 def _is_authentic(request: Request) -> bool:

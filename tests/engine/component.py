@@ -14,7 +14,7 @@ class SpendArgs(TypedDict):
 class Spend(pulumi.ComponentResource):
     """A component that exposes the amount due on the upcoming invoice."""
 
-    amount_due: pulumi.Output[int]
+    amount_due: pulumi.Output[float]
 
     def __init__(
         self, name: str, args: SpendArgs, opts: pulumi.ResourceOptions | None = None

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -8,7 +11,7 @@ from pulumi_cf_invoice.billing.cache import AnswerCache
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 from pulumi_cf_invoice.billing.settings import Settings
 from pulumi_cf_invoice.sandbox import Sandbox
-from tests.factories import ACCOUNT, OTHER_ACCOUNT, settings_for
+from tests.factories import ACCOUNT, OTHER_ACCOUNT, TOKEN, settings_for
 
 
 def get(cache: AnswerCache, settings: Settings) -> Invoice:
@@ -58,3 +61,32 @@ def test_a_failure_is_not_kept(sandbox: Sandbox) -> None:
     with pytest.raises(ApiError):
         get(cache, settings)
     assert get(cache, settings).amount_due == 18846
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_fork_during_a_fetch_does_not_hang_the_child(sandbox: Sandbox) -> None:
+    """The child asks by itself: the threads of its parent are not there to answer it."""
+    sandbox.fault, sandbox.fail_times = "slow", 1
+    program = f"""
+import os, sys
+from pulumi_cf_invoice.billing import Credentials, cache
+from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
+from pulumi_cf_invoice.billing.settings import Settings
+
+settings = Settings("{ACCOUNT}", Credentials("{TOKEN}"), "{sandbox.base_url}", 20)
+pending = cache.of_this_process().ask(INVOICE_PREVIEW, settings)
+while os.environ.get("NEVER") is None and not pending.running() and not pending.done():
+    import urllib.request
+    told = urllib.request.urlopen("{sandbox.base_url}".replace("/client/v4", "/sandbox")).read()
+    if b'"requests":1' in told.replace(b" ", b""):
+        break
+if os.fork() == 0:
+    print(cache.of_this_process().get(INVOICE_PREVIEW, settings).text, flush=True)
+    os._exit(0)
+os.wait()
+os._exit(0)
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, timeout=30
+    )
+    assert "$188.46 for 2026-09-01 to 2026-09-30" in done.stdout, done.stderr

@@ -1,15 +1,20 @@
 import random
 from dataclasses import fields
 from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+# Pulumi has no public way to ask for the properties of an output type.
+from pulumi._types import output_type_types
+
 from pulumi_cf_invoice import output_types
-from pulumi_cf_invoice.billing import InvalidDataError, Invoice, money
+from pulumi_cf_invoice.billing import IncompleteLinesError, InvalidDataError, Invoice, money
 from pulumi_cf_invoice.billing import invoice as models
+from pulumi_cf_invoice.billing.invoice import FIGURES, SUMMED
 from tests.factories import START, api_line, api_result, with_floats
 
 
@@ -54,6 +59,90 @@ def test_credits_missing_null_or_empty_are_the_same() -> None:
     assert read[0] == read[1] == read[2]
 
 
+def test_what_only_names_or_explains_may_be_null_or_missing() -> None:
+    """Money, currency and period are all that an invoice needs."""
+    needed = api_result(invoice_lines=[{"amount": 500, "currency": "usd"}])
+    del needed["id"], needed["status"]
+    empty = dict.fromkeys(("description", "quantity", "period", "pricing"), None)
+    empty |= {"amount": 500, "currency": "usd", "pretax_credit_amounts": None}
+    nulls = api_result(id=None, status=None, invoice_lines=[empty])
+    missing, null = Invoice.from_api(needed), Invoice.from_api(nulls)
+    assert missing == null
+    assert (missing.invoice_id, missing.status) == (None, None)
+    assert missing.to_outputs()["invoice_lines"] == [{"amount": 500, "currency": "usd"}]
+    assert Invoice.from_outputs(missing.to_outputs()) == missing
+
+
+@pytest.mark.parametrize(
+    "period", [{}, {"start": None, "end": None}, {"start": START}, {"start": -1, "end": 10**30}]
+)
+def test_a_period_of_a_line_that_is_not_a_time_is_none(period: Any) -> None:
+    invoice = Invoice.from_api(api_result(invoice_lines=[api_line(period=period)]))
+    assert invoice.invoice_lines[0].period is None
+
+
+@pytest.mark.parametrize(
+    ("quantity", "expected"),
+    [(10**400, None), (Decimal("1e400"), None), (1000.5, 1000.5), (2**60, float(2**60)), (3.0, 3)],
+)
+def test_a_quantity_beyond_a_float_is_none_and_never_stops_a_deployment(
+    quantity: Any, expected: Any
+) -> None:
+    invoice = Invoice.from_api(api_result(invoice_lines=[api_line(quantity=quantity)]))
+    assert invoice.invoice_lines[0].quantity == expected
+
+
+@pytest.mark.parametrize("amount", [18846.5, 640.19, Decimal("18846.5"), 0.1, -0.01])
+def test_a_fraction_of_a_minor_unit_is_exact_in_model_outputs_and_text(amount: Any) -> None:
+    invoice = Invoice.from_api(api_result(amount_due=amount))
+    number = float(amount)
+    assert invoice.amount_due == number
+    assert invoice.to_outputs()["amount_due"] == number
+    assert Decimal(invoice.amount_due_decimal) == Decimal(repr(number)) / 100
+    assert Invoice.from_outputs(with_floats(invoice.to_outputs())) == invoice
+
+
+def test_sums_of_fractions_are_exact() -> None:
+    """In floats 0.1 + 0.2 is 0.30000000000000004."""
+    lines = [api_line(amount=amount, pretax_credit_amounts=[]) for amount in (0.1, 0.2, 640.19)]
+    invoice = Invoice.from_api(api_result(amount_due=640.5, invoice_lines=lines))
+    assert (invoice.gross, invoice.net, invoice.tax_and_adjustments) == (640.49, 640.49, 0.01)
+    assert invoice.net_decimal == "6.4049"
+    assert invoice.net_text == "$6.40"
+    credit = {"amount": 0.3, "type": "discount"}
+    [line] = Invoice.from_api(
+        api_result(invoice_lines=[api_line(amount=0.5, pretax_credit_amounts=[credit])])
+    ).invoice_lines
+    assert (line.credits, line.net) == (0.3, 0.2)
+
+
+def test_a_whole_amount_is_an_int_however_it_is_written() -> None:
+    for written in (18846, 18846.0, Decimal("18846.0"), Decimal("1.8846e4")):
+        assert type(Invoice.from_api(api_result(amount_due=written)).amount_due) is int
+
+
+def test_sums_of_lines_that_are_not_complete_are_not_known() -> None:
+    part = Invoice.from_api(api_result(), complete=False)
+    middle = datetime.fromtimestamp(START, tz=timezone.utc) + timedelta(days=15)
+    for figure in (
+        lambda: part.gross,
+        lambda: part.credits,
+        lambda: part.net,
+        lambda: part.net_text,
+        lambda: part.tax_and_adjustments_decimal,
+        lambda: part.projected_net(middle),
+        lambda: part.projected_amount_due(middle),
+    ):
+        with pytest.raises(IncompleteLinesError, match="only a part of the invoice's lines"):
+            figure()
+    assert part.amount_due_text == "$188.46"
+    assert part.to_outputs()["invoice_lines_complete"] is False
+    assert Invoice.from_outputs(part.to_outputs()) == part
+    figures = part.to_figures()
+    assert {*FIGURES} - {*figures} == {*SUMMED}
+    assert figures["invoice_lines_complete"] is False
+
+
 def test_unknown_fields_and_an_unknown_status_are_no_error() -> None:
     assert Invoice.from_api(api_result(status="paused", new_field={"a": 1})).status == "paused"
 
@@ -61,16 +150,23 @@ def test_unknown_fields_and_an_unknown_status_are_no_error() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"amount_due": 18846.5}, "amount_due: not a whole number"),
-        ({"amount_due": "18846"}, "amount_due: not a whole number"),
-        ({"amount_due": True}, "amount_due: not a whole number"),
-        ({"amount_due": 2**53}, "amount_due: not a whole number"),
-        ({"amount_due": float(2**53)}, "amount_due: not a whole number"),
-        ({"amount_due": None}, "amount_due: not a whole number"),
+        ({"amount_due": Decimal("0.12345678901234567890")}, "amount_due: .* more digits than"),
+        ({"amount_due": "18846"}, "amount_due: not a number"),
+        ({"amount_due": True}, "amount_due: not a number"),
+        ({"amount_due": 2**53}, r"amount_due: .* beyond ±\(2\^53 - 1\)"),
+        ({"amount_due": float(2**53)}, r"amount_due: .* beyond ±\(2\^53 - 1\)"),
+        ({"amount_due": Decimal("1e400")}, "amount_due: .* beyond"),
+        ({"amount_due": None}, "amount_due: not a number"),
+        ({"period_start": None}, "period_start: not an instant"),
+        ({"period_end": 10**12}, "period_end: not an instant"),
         ({"invoice_lines": [api_line(currency="eur")]}, "a line is in eur and the invoice in usd"),
         ({"period_end": START - 1}, "the period ends before it starts"),
         ({"invoice_lines": None}, "invoice_lines: "),
-        ({"invoice_lines": [api_line(amount=0.5)]}, r"invoice_lines\.0\.amount: not a whole"),
+        ({"invoice_lines": [api_line(amount="1")]}, r"invoice_lines\.0\.amount: not a number"),
+        (
+            {"invoice_lines": [api_line(pretax_credit_amounts=[{"amount": None, "type": "x"}])]},
+            r"pretax_credit_amounts\.0\.amount: not a number",
+        ),
         ({"id": 7}, "^id: "),
         ({"currency": "dollar"}, "currency: "),
     ],
@@ -83,25 +179,32 @@ def test_what_would_lose_money_or_sense_is_refused_by_field(
     assert "\n" not in str(refused.value)
 
 
-whole = st.integers(-money.LARGEST_AMOUNT, money.LARGEST_AMOUNT)
-credit = st.fixed_dictionaries({"amount": whole, "type": st.just("discount")})
+amounts = st.integers(-money.LARGEST_AMOUNT, money.LARGEST_AMOUNT) | st.decimals(
+    -(10**9), 10**9, places=3
+)
+credit = st.fixed_dictionaries({"amount": amounts, "type": st.just("discount")})
 lines = st.lists(
     st.builds(
         lambda amount, credits: api_line(amount=amount, pretax_credit_amounts=credits),
-        whole,
+        amounts,
         st.lists(credit, max_size=3),
     ),
     max_size=5,
 )
 
 
-@given(whole, lines)
-def test_parse_derive_and_store_never_lose_a_cent(due: int, lines: list[dict[str, Any]]) -> None:
+@given(amounts, lines)
+def test_parse_derive_and_store_never_lose_a_fraction(
+    due: Any, lines: list[dict[str, Any]]
+) -> None:
     invoice = Invoice.from_api(api_result(amount_due=due, invoice_lines=lines))
     gross = sum(item["amount"] for item in lines)
     credits = sum(c["amount"] for item in lines for c in item["pretax_credit_amounts"])
-    assert (invoice.gross, invoice.net) == (gross, gross - credits)
-    assert invoice.net + invoice.tax_and_adjustments == due
+    assert Decimal(invoice.gross_decimal) * 100 == gross
+    assert Decimal(invoice.net_decimal) * 100 == gross - credits
+    tax_and_adjustments = Decimal(invoice.tax_and_adjustments_decimal) * 100
+    assert Decimal(invoice.net_decimal) * 100 + tax_and_adjustments == due
+    assert invoice.net == pytest.approx(float(gross - credits), abs=2)
     assert Invoice.from_outputs(with_floats(invoice.to_outputs())) == invoice
 
 
@@ -123,4 +226,4 @@ def test_a_projection_refuses_a_time_without_zone() -> None:
 def test_the_nested_outputs_mirror_the_models() -> None:
     for name in ("Period", "Pricing", "PretaxCreditAmount", "InvoiceLine"):
         names = {field.name for field in fields(getattr(models, name))}
-        assert set(getattr(output_types, name).__annotations__) == names
+        assert set(output_type_types(getattr(output_types, name))) == names

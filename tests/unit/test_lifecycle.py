@@ -3,12 +3,22 @@
 from typing import Any
 
 import pytest
+
+# Pulumi has no public way to ask for the outputs of a resource's class.
+from pulumi._types import resource_types
 from pulumi.runtime import rpc
 
 from pulumi_cf_invoice import Invoice, lifecycle, state
 from pulumi_cf_invoice.resource import InvoicePreview
 from pulumi_cf_invoice.state import FIGURES, UNKNOWN
-from tests.factories import ACCOUNT, OTHER_ACCOUNT, START, api_result, settings_for
+from tests.factories import (
+    ACCOUNT,
+    OTHER_ACCOUNT,
+    START,
+    api_line,
+    api_result,
+    settings_for,
+)
 
 CLOUDFLARE = "https://api.cloudflare.com/client/v4"
 
@@ -105,6 +115,12 @@ def test_a_refresh_replaces_all_that_a_read_brings_and_keeps_the_rest() -> None:
     }
 
 
+def test_a_text_that_pulumi_takes_for_a_value_to_come_is_carried() -> None:
+    read = figures(status=UNKNOWN, invoice_lines=[api_line(description=UNKNOWN)])
+    assert UNKNOWN not in (read["status"], read["invoice_lines"][0]["description"])
+    assert read["status"].strip() == UNKNOWN
+
+
 def test_the_marker_of_unknown_values_is_pulumis() -> None:
     assert UNKNOWN == rpc.UNKNOWN
 
@@ -113,4 +129,4 @@ def test_the_figures_are_the_models_fields_and_the_resources_outputs() -> None:
     fields = set(Invoice.__annotations__) - {"invoice_lines_complete"}
     assert set(FIGURES) == {name for name in fields if not name.startswith("_")}
     others = {"account_id", "base_url", "invoice_lines_complete", "last_update"}
-    assert set(InvoicePreview.__annotations__) == {*FIGURES, *others}
+    assert set(resource_types(InvoicePreview)) == {*FIGURES, *others}

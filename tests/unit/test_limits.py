@@ -82,6 +82,12 @@ def test_an_amount_that_equals_its_limit_is_within_it() -> None:
     assert excess(25001, "usd", Money(25000, "usd")) == "over the limit of $250.00 by $0.01"
 
 
+def test_a_fraction_of_a_minor_unit_over_a_limit_is_over_it() -> None:
+    said = "over the limit of $250.00 by less than $0.01"
+    assert excess(25000.4, "usd", Money(25000, "usd")) == said
+    assert excess(24999.6, "usd", Money(25000, "usd")) is None
+
+
 def test_another_currency_is_never_within_a_limit() -> None:
     assert excess(0, "jpy", Money(25000, "usd")) == (
         "in JPY, which cannot be compared with the limit of $250.00: set a limit in JPY"

@@ -33,8 +33,33 @@ def test_text_shows_every_digit_of_the_amount(amount: int, currency: str) -> Non
         (1234, "kwd", "KWD 1.234"),
         (1234, "iqd", "IQD 1.234"),
         (-500, "usd", "-$5.00"),
+        (640.19, "usd", "$6.40"),
+        (18846.5, "usd", "$188.46"),
+        (18847.5, "usd", "$188.48"),
+        (-0.4, "usd", "$0.00"),
         (0, "usd", "$0.00"),
     ],
 )
-def test_text_is_what_people_write(amount: int, currency: str, text: str) -> None:
+def test_text_is_what_people_write(amount: float, currency: str, text: str) -> None:
     assert money.to_text(amount, currency) == text
+
+
+@pytest.mark.parametrize("amount", [Decimal("640.19"), Decimal("0.1"), Decimal("-18846.5")])
+def test_a_fraction_is_carried_as_the_float_that_it_is(amount: Decimal) -> None:
+    assert money.exact(money.carried(amount)) == amount
+    assert isinstance(money.carried(amount), float)
+
+
+@pytest.mark.parametrize(
+    "amount", ["0.12345678901234567", "9007199254740992", "-1e30", "NaN", "Infinity", "1e400"]
+)
+def test_what_a_float_would_change_is_refused(amount: str) -> None:
+    with pytest.raises(ValueError, match=r"beyond|more digits"):
+        money.carried(Decimal(amount))
+
+
+@given(st.lists(st.decimals(-(10**9), 10**9, places=4), max_size=20))
+def test_a_total_is_exact(amounts: list[Decimal]) -> None:
+    carried = [money.carried(amount) for amount in amounts]
+    assert money.total(carried) == sum(amounts)
+    assert money.total(carried, less=carried) == 0

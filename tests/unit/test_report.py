@@ -159,7 +159,7 @@ def test_an_account_is_chosen_by_its_id() -> None:
         ("{}", "no invoice in it"),
         ('{"steps": []}', "no invoice in it"),
         ('{"success": false, "errors": [{"code": 10000, "message": "no"}]}', "code 10000: no"),
-        ('{"success": true, "result": {}}', "this is not an invoice: id: Field required"),
+        ('{"success": true, "result": {}}', "this is not an invoice: amount_due: Field required"),
         (
             json.dumps({**invoice().to_figures(), "amount_due": "[secret]"}),
             "--show-secrets",

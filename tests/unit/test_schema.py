@@ -57,23 +57,33 @@ def test_secrets_are_marked_wherever_they_are_given() -> None:
         assert secret == ["apiToken", "apiKey"]
 
 
-def test_an_amount_is_a_whole_number_and_a_quantity_may_have_a_fraction() -> None:
+def test_amounts_may_have_a_fraction_and_instants_have_none() -> None:
     line = PACKAGE["types"]["cf-invoice:index:InvoiceLine"]["properties"]
-    assert line["amount"]["type"] == "integer"
-    assert line["quantity"]["type"] == "number"
+    assert line["amount"]["type"] == line["quantity"]["type"] == "number"
+    outputs = FUNCTION["outputs"]["properties"]
+    assert {outputs[name]["type"] for name in ("amountDue", "net", "gross")} == {"number"}
+    assert outputs["periodStart"]["type"] == "integer"
 
 
 def test_what_may_be_none_is_not_required() -> None:
     line = PACKAGE["types"]["cf-invoice:index:InvoiceLine"]
     assert set(line["properties"]) - set(line["required"]) == {
         "description",
+        "period",
         "pretaxCreditAmounts",
+        "pricing",
+        "quantity",
     }
     assert set(INVOICE["properties"]) - set(INVOICE["required"]) == {
         "baseUrl",
+        "invoiceId",
         "invoiceLinesComplete",
         "lastUpdate",
+        "status",
     }
+    absent = set(FUNCTION["outputs"]["properties"]) - set(FUNCTION["outputs"]["required"])
+    assert {"invoiceId", "status", "net", "netText", "grossDecimal"} <= absent
+    assert {"amountDue", "amountDueText", "periodText", "text"}.isdisjoint(absent)
 
 
 def test_no_generated_sdk_has_the_name_of_this_package() -> None:

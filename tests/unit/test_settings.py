@@ -101,6 +101,8 @@ def test_the_account_comes_from_argument_config_then_environment() -> None:
         "https://example.com/?a=1",
         "http://127.0.0.1.example.com",
         "http://[::1",
+        f"https://{'a' * 64}.example.com",
+        "https://bücher..de",
     ],
 )
 def test_a_base_url_that_is_not_safe_is_refused(url: str) -> None:

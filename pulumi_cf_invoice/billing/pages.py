@@ -1,0 +1,94 @@
+"""
+Collects the pages of an answer, and says whether they are all of it.
+
+Where ``result_info`` says that there is more, the following pages are asked for. Entries have no
+ID, so whole pages are compared, and equal entries are never dropped. Complete is only what has as
+many entries as ``total_count`` says; an answer without more pages is complete by itself.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+MOST_PAGES = 100
+
+
+class PageError(Exception):
+    """A further page could not be had."""
+
+
+@dataclass(frozen=True)
+class Collected:
+    """A ``result`` with the entries of all pages that were had, and whether those are all."""
+
+    result: Any
+    complete: bool
+
+
+def collect(
+    first: dict[str, Any], entries: str, next_page: Callable[[int], dict[str, Any]]
+) -> Collected:
+    """
+    Return the answer *first*, an envelope, with the *entries* of the pages that follow it.
+
+    *next_page* returns the envelope of the page of that number, or raises `PageError`. If the
+    fields beside the entries move from one page to the next, all is asked for once more, from the
+    start.
+    """
+    collected = _collect(first, entries, next_page)
+    if collected is not None:
+        return collected
+    try:
+        first = next_page(_number(first))
+    except PageError:
+        return Collected(first["result"], complete=False)
+    collected = _collect(first, entries, next_page)
+    return collected or Collected(first["result"], complete=False)
+
+
+def has_more(envelope: dict[str, Any]) -> bool:
+    """Return whether *envelope* says that further pages follow it."""
+    return _info(envelope).get("has_more") is True
+
+
+def _collect(
+    first: dict[str, Any], entries: str, next_page: Callable[[int], dict[str, Any]]
+) -> Collected | None:
+    """Return what was collected, or None if the fields beside the entries moved."""
+    result = first["result"]
+    if not has_more(first) or not _is_page(result, entries):
+        return Collected(result, complete=True)
+    pages, number, page = [result[entries]], _number(first), first
+    while has_more(page) and len(pages) < MOST_PAGES:
+        number += 1
+        try:
+            page = next_page(number)
+        except PageError:
+            break
+        following = page["result"]
+        if not _is_page(following, entries) or following[entries] in pages:
+            break
+        if _beside(following, entries) != _beside(result, entries):
+            return None
+        pages.append(following[entries])
+    together = [entry for of_page in pages for entry in of_page]
+    complete = len(together) == _info(page).get("total_count")
+    return Collected({**result, entries: together}, complete)
+
+
+def _info(envelope: dict[str, Any]) -> dict[str, Any]:
+    info = envelope.get("result_info")
+    return info if isinstance(info, dict) else {}
+
+
+def _number(envelope: dict[str, Any]) -> int:
+    number = _info(envelope).get("page")
+    return number if isinstance(number, int) and not isinstance(number, bool) else 1
+
+
+def _is_page(result: Any, entries: str) -> bool:
+    return isinstance(result, dict) and isinstance(result.get(entries), list)
+
+
+def _beside(result: dict[str, Any], entries: str) -> dict[str, Any]:
+    return {name: value for name, value in result.items() if name != entries}

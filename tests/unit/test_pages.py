@@ -1,0 +1,112 @@
+from typing import Any
+
+import pytest
+
+from pulumi_cf_invoice.billing.pages import MOST_PAGES, Collected, PageError, collect
+
+
+def page(*lines: str, more: bool = False, total: Any = None, number: Any = 1, due: int = 1) -> Any:
+    info = {"has_more": more, "page": number, "total_count": total}
+    return {"result": {"due": due, "lines": list(lines)}, "result_info": info}
+
+
+def asked(*pages: Any) -> Any:
+    """Further pages by number, and the numbers that were asked for."""
+    numbers: list[int] = []
+
+    def next_page(number: int) -> Any:
+        numbers.append(number)
+        if not 0 < number <= len(pages) or pages[number - 1] is None:
+            raise PageError
+        return pages[number - 1]
+
+    return next_page, numbers
+
+
+def lines(collected: Collected) -> list[str]:
+    found: list[str] = collected.result["lines"]
+    return found
+
+
+@pytest.mark.parametrize(
+    "envelope",
+    [
+        {"result": {"lines": ["a"]}},
+        {"result": {"lines": ["a"]}, "result_info": None},
+        page("a", total=99),
+        {"result": {"lines": ["a"]}, "result_info": {"has_more": "yes"}},
+    ],
+)
+def test_an_answer_that_does_not_say_there_is_more_is_complete(envelope: Any) -> None:
+    next_page, numbers = asked()
+    assert collect(envelope, "lines", next_page) == Collected(envelope["result"], True)
+    assert numbers == []
+
+
+def test_equal_entries_are_kept_and_equal_pages_end_it() -> None:
+    pages = [
+        page("a", "a", more=True, total=4),
+        page("a", "b", number=2, more=True, total=4),
+        page("a", "b", number=3, more=True, total=4),
+    ]
+    next_page, numbers = asked(*pages)
+    collected = collect(pages[0], "lines", next_page)
+    assert (lines(collected), collected.complete) == (["a", "a", "a", "b"], True)
+    assert numbers == [2, 3]
+
+
+@pytest.mark.parametrize("total", [None, 3, 5, "4"])
+def test_only_as_many_entries_as_are_said_to_be_are_complete(total: Any) -> None:
+    pages = [page("a", "b", more=True, total=total), page("c", "d", number=2, total=total)]
+    next_page, _ = asked(*pages)
+    collected = collect(pages[0], "lines", next_page)
+    assert (len(lines(collected)), collected.complete) == (4, False)
+
+
+def test_pages_are_counted_from_the_answers_own_number() -> None:
+    next_page, numbers = asked(None, None, None, page("b", number=4, total=2))
+    collected = collect(page("a", more=True, number=3, total=2), "lines", next_page)
+    assert (numbers, collected.complete) == ([4], True)
+
+
+def test_a_page_that_fails_ends_it() -> None:
+    next_page, _ = asked(None, None)
+    collected = collect(page("a", more=True, total=2), "lines", next_page)
+    assert (lines(collected), collected.complete) == (["a"], False)
+
+
+def test_fields_that_move_are_one_fresh_start() -> None:
+    first, moved = page("a", more=True, total=2), page("b", number=2, total=2, due=2)
+    second = [page("x", more=True, total=2, due=2), moved]
+    next_page, numbers = asked(*second)
+    collected = collect(first, "lines", next_page)
+    assert (lines(collected), collected.complete) == (["x", "b"], True)
+    assert numbers == [2, 1, 2]
+
+
+def test_fields_that_keep_moving_leave_a_part() -> None:
+    due = iter(range(100))
+
+    def next_page(number: int) -> Any:
+        return page(str(number), number=number, more=True, total=9, due=next(due))
+
+    collected = collect(page("1", more=True, total=9, due=-1), "lines", next_page)
+    assert (lines(collected), collected.complete) == (["1"], False)
+
+
+def test_there_are_no_more_than_a_hundred_pages() -> None:
+    numbers = []
+
+    def next_page(number: int) -> Any:
+        numbers.append(number)
+        return page(str(number), number=number, more=True, total=1000)
+
+    collected = collect(page("1", more=True, total=1000), "lines", next_page)
+    assert len(lines(collected)) == MOST_PAGES == numbers[-1]
+    assert not collected.complete
+
+
+@pytest.mark.parametrize("further", [{"result": None}, {"result": []}, {"result": {"lines": None}}])
+def test_a_page_of_another_form_ends_it(further: Any) -> None:
+    collected = collect(page("a", more=True, total=2), "lines", lambda _: further)
+    assert (lines(collected), collected.complete) == (["a"], False)

@@ -1,0 +1,27 @@
+"""
+Print the lowest versions that pyproject.toml allows, as a constraints file for pip.
+
+``python -m tools.lowest > constraints.txt`` covers the package's own dependencies and extras; what
+only its development needs may be of any version.
+"""
+
+from importlib.metadata import requires
+
+from packaging.requirements import Requirement
+
+
+def lowest() -> list[str]:
+    """Return a pin to the lowest version for each dependency of the package and its extras."""
+    pins = set()
+    for requirement in map(Requirement, requires("pulumi-cf-invoice") or []):
+        if requirement.name == "pulumi-cf-invoice" or "dev" in str(requirement.marker or ""):
+            continue
+        floors = [spec.version for spec in requirement.specifier if spec.operator == ">="]
+        if not floors:
+            raise SystemExit(f"error: {requirement} names no lowest version")
+        pins.add(f"{requirement.name}=={floors[0]}")
+    return sorted(pins)
+
+
+if __name__ == "__main__":
+    print(*lowest(), sep="\n")
