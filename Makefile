@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OLDEST := python3.10
 NEWER := python3.13
-INSTALL := -m pip install --quiet --no-compile --disable-pip-version-check -e '.[dev]'
+INSTALL := -m pip install --quiet --no-compile --disable-pip-version-check
 ENGINE = PATH="$$($(BIN)/python -m tools.engine):$(CURDIR)/.languages/bin:$(CURDIR)/$(BIN):$$PATH" \
 	PULUMI_CF_INVOICE_PYTHON="$(CURDIR)/$(BIN)/python"
 
@@ -23,7 +23,7 @@ languages: setup ## Set up SDKs, npm packages and language hosts for other langu
 $(VENV)/.ready: pyproject.toml
 	@echo "Setting up $(VENV) (once, a minute or two) …"
 	@$(PYTHON) -m venv $(VENV) || (echo "Python cannot make virtual environments: on Debian, apt-get install python3-venv" >&2; exit 1)
-	@$(BIN)/python $(INSTALL)
+	@$(BIN)/python $(INSTALL) -e '.[dev]'
 	@touch $@
 
 demo: setup ## Run the demo: a stack that knows its upcoming invoice, on a real engine
@@ -35,12 +35,12 @@ test: languages ## Run all tests on a real engine
 test-oldest: setup ## Run the tests that need no engine on the oldest Python and the lowest versions
 	@$(OLDEST) -m venv .venv-oldest
 	@$(BIN)/python -m tools.lowest > .venv-oldest/lowest.txt
-	@.venv-oldest/bin/python $(INSTALL) -c .venv-oldest/lowest.txt
+	@.venv-oldest/bin/python $(INSTALL) -c .venv-oldest/lowest.txt -e '.[test]'
 	@.venv-oldest/bin/python -m pytest -n 3 tests/unit $(ARGS)
 
 test-newer: ## Run the tests that need no engine on another Python: make test-newer NEWER=python3.13
 	@$(NEWER) -m venv --clear .venv-newer
-	@.venv-newer/bin/python $(INSTALL)
+	@.venv-newer/bin/python $(INSTALL) -e '.[test]'
 	@.venv-newer/bin/python -m pytest -n 3 tests/unit $(ARGS)
 
 bench: languages ## Run the benchmarks and write benchmarks/RESULTS.md

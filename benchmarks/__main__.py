@@ -1,4 +1,4 @@
-"""Measures, and writes ``RESULTS.md`` beside this file."""
+"""Run the benchmarks, and write their results to ``RESULTS.md`` beside this file."""
 
 import gc
 import json
@@ -54,9 +54,9 @@ def main() -> None:
 
 def alternating(measures: dict[str, Callable[[], float]], runs: int) -> dict[str, float]:
     """
-    The best of each measure, in seconds, taken in turns so that all see the same machine.
+    Return the best time of each measure in seconds, taken in turns so that conditions are equal.
 
-    The best and not the median: what else runs on a machine only ever makes a measure longer.
+    The best rather than the median, because other load on the machine can only add to a time.
     """
     taken: dict[str, list[float]] = {name: [] for name in measures}
     for _ in range(runs):
@@ -66,12 +66,12 @@ def alternating(measures: dict[str, Callable[[], float]], runs: int) -> dict[str
 
 
 def imports() -> list[Row]:
-    """What a program pays for the package: importing it, and declaring a resource."""
+    """Time what a program pays for importing the package and its resource class."""
     say("import time")
     declares = "import pulumi, pulumi_cf_invoice; pulumi_cf_invoice.InvoicePreview"
     programs = {
         "import pulumi": "import pulumi",
-        f"{declares}": declares,
+        declares: declares,
         "import pulumi, cloudflare": "import pulumi, cloudflare",
         "import pulumi, pulumi_cloudflare": "import pulumi, pulumi_cloudflare",
     }
@@ -97,7 +97,7 @@ def _python(program: str) -> float:
 
 
 def requests() -> list[Row]:
-    """Requests of one preview, by number of resources."""
+    """Count the API requests of one preview, by number of resources."""
     rows = []
     for count in (1, 10, 100, 1000):
         say(f"requests for {count} resources")
@@ -117,7 +117,7 @@ def requests() -> list[Row]:
 
 
 def previews() -> list[Row]:
-    """Previews of 1 and of 1,000 resources against a no-op with the same property tree."""
+    """Time previews of 1 and 1,000 resources, against no-ops with the same property tree."""
     with Sandbox(now=NOW) as sandbox, tempfile.TemporaryDirectory() as directory:
         figures = Invoice.from_api(sandbox.answer(ACCOUNT)["result"]).to_outputs()
         no_op = {"account_id": ACCOUNT, **figures}
@@ -159,7 +159,7 @@ def previews() -> list[Row]:
 
 
 def _project(directory: Path, program: str, environment: dict[str, str]) -> Callable[[], object]:
-    """Make a Pulumi project, and return its preview as a command."""
+    """Create a Pulumi project, and return a function that previews it."""
     launchers, backend = directory / "bin", directory / "backend"
     for folder in (directory, launchers, backend):
         folder.mkdir()
@@ -184,7 +184,7 @@ def _project(directory: Path, program: str, environment: dict[str, str]) -> Call
 
 
 def peaks() -> list[Row]:
-    """The memory that the worst answers take, against that of the usual one."""
+    """Measure the peak memory for the worst answers, against that for the usual one."""
     say("memory")
     rows = []
     with Sandbox(now=NOW) as sandbox:
@@ -216,14 +216,13 @@ except BillingError:
     pass
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    return float(done.stdout)
+    # Below a shell: a process that this large one starts would have its peak of memory.
+    command = ["sh", "-c", '"$0" -c "$1"; exit $?', sys.executable, program]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def policies() -> list[Row]:
-    """What the whole pack adds to a preview, against a pack with a policy that does nothing."""
+    """Time previews with the whole policy pack, against a pack whose policy does nothing."""
     rows = []
     with Sandbox(now=NOW) as sandbox, tempfile.TemporaryDirectory() as directory:
         where = Path(directory)
@@ -272,7 +271,7 @@ def _pack(directory: Path, arguments: str) -> dict[str, list[str]]:
 
 
 def parsing() -> list[Row]:
-    """Parsing 10,000 lines against Cloudflare's SDK and against `json.loads`."""
+    """Time the parsing of 10,000 lines, against Cloudflare's SDK and `json.loads`."""
     from decimal import Decimal
 
     from cloudflare._models import construct_type
@@ -280,7 +279,7 @@ def parsing() -> list[Row]:
 
     say("parsing")
     body = json.dumps(_ten_thousand()).encode()
-    # What this program itself keeps in memory is not for the peers' collections to walk over.
+    # Otherwise garbage collection would walk this program's own objects during the peers' runs.
     gc.collect()
     gc.freeze()
     times = alternating(
@@ -315,7 +314,7 @@ def parsing() -> list[Row]:
 
 
 def state() -> list[Row]:
-    """The exported state against the API's result, for 10,000 lines."""
+    """Measure the exported state of 10,000 lines, against the API's result."""
     say("state of 10,000 lines")
     with Sandbox("ten-thousand-lines", now=NOW) as sandbox, tempfile.TemporaryDirectory() as where:
         stack = Stack(Path(where), _many(1), **_environment(sandbox))
@@ -335,7 +334,7 @@ def state() -> list[Row]:
 
 
 def reports() -> list[Row]:
-    """`cf-invoice report` on 10,000 lines, and `--help`, against starting Python."""
+    """Time `cf-invoice report` on 10,000 lines, `show` and `--help`, against Python's own start."""
     libraries = {
         "text": "rich.console, rich.table",
         "markdown": "json",
@@ -349,7 +348,7 @@ def reports() -> list[Row]:
         file = Path(directory) / "preview.json"
         file.write_text(json.dumps(_ten_thousand()))
         for form, library in libraries.items():
-            # What a report cannot do without: the model, money as text.
+            # A report needs at least these, for its model and for amounts as text.
             same = f"import argparse, babel.numbers, pydantic.dataclasses, {library}"
             report = [command, "report", "--from", str(file), "--format", form]
             rows.append(
@@ -394,7 +393,7 @@ def _against_python(what: str, command: list[str], peer: list[str], named: str, 
 
 
 def plugin_starts() -> list[Row]:
-    """From the plugin's start to its first answers, against a plugin that does nothing."""
+    """Time the plugin from its start to its first answers, against one that does nothing."""
     say("the plugin's first answers")
     commands = {
         "ours": [str(Path(sys.executable).with_name("pulumi-resource-cf-invoice"))],
@@ -455,12 +454,12 @@ def _first_answer(
 
 
 def plugin_programs() -> list[Row]:
-    """A program of 1,000 resources on the plugin, against the same in the dynamic form."""
+    """Time a program of 1,000 plugin resources, against the same in the dynamic form."""
     rows = []
     with Sandbox(now=NOW) as sandbox, tempfile.TemporaryDirectory() as directory:
         environment = {
             **_environment(sandbox),
-            # Else most of an update is the state, written anew after each resource in either form.
+            # Without these, either form spends most of an update rewriting the state per resource.
             "PULUMI_EXPERIMENTAL": "true",
             "PULUMI_SKIP_CHECKPOINTS": "true",
         }
@@ -506,7 +505,7 @@ def _ok(run: Run) -> None:
 
 
 def say(what: str) -> None:
-    """Tell on standard error what is being measured."""
+    """Print what is being measured to standard error."""
     print(f"… {what}", file=sys.stderr, flush=True)
 
 
@@ -524,7 +523,7 @@ def _environment(sandbox: Sandbox) -> dict[str, str]:
         "CLOUDFLARE_BASE_URL": sandbox.base_url,
         "CLOUDFLARE_API_TOKEN": TOKEN,
         "CLOUDFLARE_ACCOUNT_ID": ACCOUNT,
-        # The no-op peer's class has to be importable in its provider's process.
+        # The no-op peer's provider process has to be able to import its class.
         "PYTHONPATH": str(Path(__file__).parents[1]),
     }
 

@@ -7,10 +7,12 @@ major units with their currency: ``"250 USD"``, or, where accounts differ, ``{"l
 "accounts": {"<account ID>": "100 USD"}}``.
 
 A policy without a setting stays quiet. So do all of them for a resource whose check failed: that
-one error is enough.
+one error is enough. Figures that are absent for another reason violate every policy that needs them
+at an update, and are told of at a preview.
 """
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from fnmatch import fnmatchcase
@@ -378,11 +380,14 @@ def _invoice_policy(
     def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
         if args.resource_type not in state.TYPES:
             return
+        config = {**defaults, **args.get_config()}
         invoice = state.read(args.resource_type, args.props)
         if invoice is None:
+            if any(config.values()) and not state.check_failed(args.resource_type, args.props):
+                _tell_absence(name, args.name, report)
             return
         try:
-            for message in evaluate(invoice, {**defaults, **args.get_config()}):
+            for message in evaluate(invoice, config):
                 report(message, None)
         except LimitError as error:
             report(f"{_UNUSABLE}: {error}.", None)
@@ -394,6 +399,18 @@ def _invoice_policy(
         enforcement_level=enforcement_level,
         config_schema=PolicyConfigSchema(properties=schema),
     )
+
+
+def _tell_absence(policy: str, resource: str, report: ReportViolation) -> None:
+    message = (
+        f"{policy} cannot judge {resource}: its figures are not known, because it was not checked. "
+        "Is it left out by --target or --exclude?"
+    )
+    # Pulumi sets it for packs. A preview says so and passes; an update has to know.
+    if os.environ.get("PULUMI_DRY_RUN") == "true":
+        print(message, file=sys.stderr, flush=True)
+    else:
+        report(message, None)
 
 
 def _fetch(account_id: str | None, given: settings.Source) -> InvoiceState:

@@ -108,9 +108,10 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
     """
     The upcoming invoice of an account's AI Gateway, known at preview.
 
-    Amounts are whole minor units (cents, for US dollars) of ``currency``, instants are Unix
-    seconds. A figure that moved since the last deployment is an update. ``invoice`` is the same as
-    a model, which knows net amounts, text for people and projections as well.
+    Amounts are in minor units (cents, for US dollars) of ``currency``: an ``int`` if whole, as they
+    nearly always are, and otherwise the exact ``float``. Instants are Unix seconds. A figure that
+    moved since the last deployment is an update. ``invoice`` is the same as a model, which knows
+    net amounts, text for people and projections as well.
 
     API: ``GET /accounts/{account_id}/ai-gateway/billing/invoice-preview``.
     """

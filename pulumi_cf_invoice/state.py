@@ -99,6 +99,12 @@ def read(resource_type: str, properties: Mapping[str, Any]) -> InvoiceState | No
     )
 
 
+def check_failed(resource_type: str, properties: Mapping[str, Any]) -> bool:
+    """Return whether a resource has no figures because its check failed."""
+    name = camel_case(CHECK_FAILED) if resource_type == PLUGIN_TYPE else CHECK_FAILED
+    return name in properties
+
+
 def read_state(state: Mapping[str, Any] | None) -> InvoiceState | None:
     """
     Return the invoice in a resource's state, as ``pulumi preview --json`` and exported stacks have

@@ -14,7 +14,8 @@ def lowest() -> list[str]:
     """Return a pin to the lowest version for each dependency of the package and its extras."""
     pins = set()
     for requirement in map(Requirement, requires("pulumi-cf-invoice") or []):
-        if requirement.name == "pulumi-cf-invoice" or "dev" in str(requirement.marker or ""):
+        marker = str(requirement.marker or "")
+        if requirement.name == "pulumi-cf-invoice" or '"dev"' in marker or '"test"' in marker:
             continue
         floors = [spec.version for spec in requirement.specifier if spec.operator == ">="]
         if not floors:

@@ -235,6 +235,9 @@ FAULTS: dict[str, Fault] = {
     ),
     "http-408": Fault("HTTP 408", _status(408, 10004, "Request timed out")),
     "http-500": Fault("HTTP 500", _status(500, 10001, "Internal error")),
+    "http-501": Fault(
+        "HTTP 501, for which no retry is made", _status(501, 10005, "Not implemented")
+    ),
     "http-502": Fault("HTTP 502 with a proxy's page", _page(502, "502 Bad Gateway")),
     "http-503": Fault("HTTP 503", _status(503, 10002, "Service unavailable")),
     "http-504": Fault("HTTP 504 with a proxy's page", _page(504, "504 Gateway Time-out")),

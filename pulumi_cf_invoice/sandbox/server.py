@@ -204,7 +204,7 @@ def _app(sandbox: Sandbox) -> Starlette:
         return JSONResponse(sandbox.state())
 
     async def not_found(request: Request, error: Exception) -> Response:
-        return refusal(404, 7003, f"Could not route to {request.url.path}")
+        return refusal(404, 7000, "No route for that URI")
 
     async def not_allowed(request: Request, error: Exception) -> Response:
         return refusal(405, 10405, f"Method {request.method} is not allowed here")

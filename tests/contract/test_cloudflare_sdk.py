@@ -1,4 +1,4 @@
-"""Cloudflare's own SDK reads what the sandbox says, so that the sandbox cannot drift."""
+"""The sandbox's answers, read with Cloudflare's own SDK so that the two cannot drift apart."""
 
 from collections.abc import Iterator
 

@@ -16,6 +16,8 @@ from typing import Any
 
 import yaml
 from pulumi import automation
+
+# The constructor that `_Stack` below inherits takes it, and no public module has it.
 from pulumi.automation._stack import StackInitMode
 from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
 

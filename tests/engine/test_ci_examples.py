@@ -1,4 +1,4 @@
-"""The workflows of examples/ci: every step's shell is run, on a real engine and the sandbox."""
+"""The workflows in examples/ci: each step's script runs on a real engine and the sandbox."""
 
 import json
 import re
@@ -33,14 +33,14 @@ STEPS = {
 
 
 class Project(CommandLine):
-    """The example as a user's project, in which its jobs can be run."""
+    """The example set up as a user's project, in which its CI jobs can run."""
 
     def __init__(self, command_line: CommandLine, forge: Forge) -> None:
         super().__init__(command_line.directory, command_line.environment)
         self.forge = forge
 
     def github(self, job: str) -> list[str]:
-        """Run a job's steps until one fails; the names of those that passed."""
+        """Run a job's steps until one fails, and return the names of those that passed."""
         passed = []
         for step in WORKFLOW["jobs"][job]["steps"]:
             if "run" not in step:
@@ -52,7 +52,7 @@ class Project(CommandLine):
         return passed
 
     def gitlab(self, job: str) -> int:
-        """Run a job's commands until one fails; how many passed."""
+        """Run a job's commands until one fails, and return how many passed."""
         commands = [*PIPELINE["default"]["before_script"], *PIPELINE[job]["script"]]
         for count, command in enumerate(commands):
             if not self.shell(command, **PIPELINE["variables"]):
@@ -69,7 +69,7 @@ class Project(CommandLine):
         return re.sub(r"\$\{\{ (.*?) \}\}", lambda match: known[match[1]], written)
 
     def limit(self, amount: str) -> None:
-        """Set the gate's budget."""
+        """Set the budget that the policy pack enforces."""
         config = self.directory / "policy-pack" / "config.json"
         config.write_text(json.dumps({"max-amount-due": {"limit": amount}}))
 
@@ -220,7 +220,7 @@ def test_github_jobs_have_the_least_permissions_and_no_secrets_for_forks() -> No
     assert jobs["preview"]["permissions"] == {"contents": "read", "pull-requests": "write"}
     assert jobs["update"]["permissions"] == {"contents": "read"}
     assert "permissions" not in jobs["fork"]
-    triggers: dict[Any, Any] = WORKFLOW[True]  # YAML 1.1 reads `on` as a boolean.
+    triggers: dict[Any, Any] = WORKFLOW[True]  # YAML 1.1 parses the key `on` as a boolean.
     assert set(triggers) == {"pull_request", "push"}
     assert "head.repo.full_name == github.repository" in jobs["preview"]["if"]
     assert "secrets." not in yaml.dump(jobs["fork"])

@@ -1,4 +1,4 @@
-"""The harness itself, on programs that have nothing to do with invoices."""
+"""The test harness itself, with programs that have nothing to do with invoices."""
 
 import os
 from collections.abc import Callable
@@ -20,7 +20,7 @@ def _echo(given: str) -> Callable[[], None]:
 
 
 def test_a_resource_lives_from_preview_to_destroy(make_stack: MakeStack) -> None:
-    """Each operation tells its steps, and the outputs and the state are the program's."""
+    """Each operation reports its steps, and the outputs and the state match the program."""
     stack = make_stack(_echo("hello"))
     assert ("create", "echo") in stack.preview().steps
     up = stack.up()
@@ -32,7 +32,7 @@ def test_a_resource_lives_from_preview_to_destroy(make_stack: MakeStack) -> None
 
 
 def test_a_change_fails_where_none_was_expected(make_stack: MakeStack) -> None:
-    """expect_no_changes reaches the engine, whose refusal is a run that is not ok."""
+    """With `expect_no_changes`, the engine rejects a change and the run is not ok."""
     stack = make_stack(_echo("before"))
     assert stack.up().ok
     stack.use(_echo("after"))
@@ -42,7 +42,7 @@ def test_a_change_fails_where_none_was_expected(make_stack: MakeStack) -> None:
 
 
 def test_a_failing_program_is_a_run_that_is_not_ok(make_stack: MakeStack) -> None:
-    """What the program said is in the run's text, and nothing is raised."""
+    """The run's text contains the program's error message, and nothing is raised."""
 
     def program() -> None:
         raise pulumi.RunError("there is no such month")
@@ -54,7 +54,7 @@ def test_a_failing_program_is_a_run_that_is_not_ok(make_stack: MakeStack) -> Non
 
 
 def test_the_environment_lasts_as_long_as_the_operation(make_stack: MakeStack) -> None:
-    """A program sees the stack's environment; the test's own is as it was."""
+    """The program sees the stack's environment, and the test's own is restored afterwards."""
     before = dict(os.environ)
 
     def program() -> None:
@@ -66,7 +66,7 @@ def test_the_environment_lasts_as_long_as_the_operation(make_stack: MakeStack) -
 
 
 def test_a_project_directory_runs_as_an_example(make_stack: MakeStack, tmp_path: Path) -> None:
-    """The project's name is that of Pulumi.yaml, and its __main__.py is the program."""
+    """The project takes its name from Pulumi.yaml and its program from __main__.py."""
     directory = tmp_path / "project"
     directory.mkdir()
     (directory / "Pulumi.yaml").write_text("name: greeter\nruntime: python\n")
@@ -78,7 +78,7 @@ def test_a_project_directory_runs_as_an_example(make_stack: MakeStack, tmp_path:
 
 
 def test_no_engine_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Without an engine on PATH the message says how to get one."""
+    """When no engine is on PATH, the message says how to get one."""
     monkeypatch.setenv("PATH", str(tmp_path))
     assert problem() == (
         "no Pulumi engine: run `make test`, or put the directory that `python3 -m tools.engine` "

@@ -16,7 +16,7 @@ from tests.unit.test_client import SAID
 
 
 class Deployed(NamedTuple):
-    """A stack whose invoice was read, and the sandbox that it is read from."""
+    """A deployed stack, its resources as stored, and the sandbox that its invoice comes from."""
 
     stack: Stack
     stored: list[dict[str, Any]]
@@ -27,7 +27,7 @@ class Deployed(NamedTuple):
 def deployed(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Deployed]:
-    """One stack for all faults, in each form: none of them may change its state."""
+    """One deployed stack per form, shared by all faults because none may change its state."""
     form = FORMS[request.param]
     with september() as sandbox:
         stack = Stack(
@@ -40,7 +40,7 @@ def deployed(
         yield Deployed(stack, stack.stored(), sandbox)
 
 
-# One of each kind of failure and each oddity of text: the client's tests have them all.
+# One fault of each kind and one of each oddity of text; the client's unit tests cover them all.
 ON_THE_ENGINE = [
     *("http-403", "http-404", "http-429-long", "http-503", "error-chain", "several-errors"),
     *("challenge", "hostile-message", "redirect-elsewhere", "reset", "slow", "gzip-bomb"),
@@ -88,7 +88,7 @@ def test_a_read_of_the_plugin_fails_in_one_line_and_its_function_with_that_line(
     assert not read.ok
     assert SAID[fault] in read.text
     assert "Traceback" not in read.text
-    # Pulumi's SDK raises it in the program, as an exception of its own.
+    # Pulumi's SDK raises this in the program as an exception of its own, so a traceback is allowed.
     asked = make_stack(lambda: sdk.get_invoice_preview_output(), **settled).preview()
     assert not asked.ok
     assert "returned an error: cannot read the upcoming invoice of account" in asked.text

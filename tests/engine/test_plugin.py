@@ -1,4 +1,4 @@
-"""What only the provider plugin has: providers, import, the engine's own commands for packages."""
+"""Behaviour specific to the plugin: explicit providers, imports, and Pulumi's package commands."""
 
 import json
 import os
@@ -194,7 +194,7 @@ def test_what_the_command_line_imports_moves_like_any_other(
     (project.directory / "__main__.py").write_text(
         "import pulumi_cf_invoice_sdk as sdk\nsdk.InvoicePreview('upcoming')\n"
     )
-    # What is imported is protected, which the program does not ask for.
+    # An import protects the resource, but the program does not ask for that.
     assert project.shell("pulumi state unprotect --all --yes"), project.said
     sandbox.amount_due = 20001
     project.said = ""

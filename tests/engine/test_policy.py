@@ -35,7 +35,7 @@ def program(form: Form) -> Program:
 
 @pytest.fixture
 def pack(tmp_path: Path) -> MakePack:
-    """Makes a pack of policies written as Python, with a config; gives an operation's options."""
+    """A factory that writes a policy pack and its config, and returns the options to run it."""
 
     def make(policies: str, config: dict[str, Any] | None = None) -> dict[str, Any]:
         directory = tmp_path / "pack"
@@ -64,7 +64,7 @@ def count_of(run: Run, message: str) -> int:
 
 
 def told(run: Run) -> str:
-    """What was printed and what the engine's events say, of which an abrupt end may cut either."""
+    """Return a run's output and policy events together, as an abrupt end may truncate either."""
     return run.text + "".join(e.policy_event.message for e in run.events if e.policy_event)
 
 
@@ -125,7 +125,7 @@ def test_several_violations_are_told_at_once(
         assert message in run.text
 
 
-# Pulumi checks it before it sees a resource.
+# One form is enough: Pulumi validates the config before it sees any resource.
 @pytest.mark.parametrize("form", ["dynamic"], indirect=True)
 @pytest.mark.parametrize(
     ("config", "said"),
@@ -180,7 +180,7 @@ def test_an_unknown_account_is_an_advisory_at_preview_and_a_verdict_on_update(
 def test_unknown_credentials_are_an_advisory_at_preview_and_a_verdict_on_update(
     make_stack: MakeStack, settled: dict[str, str], pack: MakePack
 ) -> None:
-    """Where Pulumi calls the provider at all, which it does not do for a plugin."""
+    """Only the dynamic form does this: Pulumi does not call a plugin with unknown credentials."""
     del settled["CLOUDFLARE_API_TOKEN"]
 
     def unknown() -> None:
@@ -225,6 +225,25 @@ def test_a_failed_read_is_one_error_and_the_policies_stay_quiet(
     assert "cannot read the upcoming invoice" in run.text
     assert [event for event in run.events if event.policy_event] == []
     assert "Traceback" not in run.text
+
+
+def test_an_invoice_that_is_not_targeted_is_told_of_and_blocks_the_update(
+    make_stack: MakeStack, form: Form, settled: dict[str, str], pack: MakePack
+) -> None:
+    def program() -> None:
+        form.resource("upcoming")
+        Echo("targeted", "x")
+
+    options = pack("[max_amount_due('1 USD')]")
+    options["target"] = ["urn:pulumi:dev::test::pulumi-python:dynamic/tests:Echo::targeted"]
+    stack = make_stack(program, **settled)
+    said = "max-amount-due cannot judge upcoming: its figures are not known"
+    preview = stack.preview(**options)
+    assert preview.ok, preview.text
+    assert said in preview.text
+    update = stack.up(**options)
+    assert not update.ok
+    assert said in told(update)
 
 
 def test_an_increase_violates_also_after_a_refresh(

@@ -1,4 +1,4 @@
-"""What the README says is what happens."""
+"""The README's programs, commands and output match what actually happens."""
 
 import html
 import json
@@ -109,7 +109,7 @@ def test_a_program_in_another_language_is_the_example_that_the_tests_run(
     language: str, example: str
 ) -> None:
     program = (ROOT / "examples" / example).read_text()
-    # Where the plugin is in this clone, which `pulumi package add` writes as it is elsewhere.
+    # This path fits only this clone; in other projects `pulumi package add` writes the entry.
     assert dict(BLOCKS)[language] == program.replace("packages:\n  cf-invoice: ../../..\n", "")
 
 
@@ -127,7 +127,7 @@ def test_every_policy_has_a_row_with_its_config() -> None:
 
 def test_the_report_is_what_the_ci_section_shows(make_command_line: MakeCommandLine) -> None:
     project = make_command_line(ROOT / "examples" / "quickstart")
-    # The stand-in for the language host has no virtual environments.
+    # The stand-in language host does not support virtual environments.
     (project.directory / "Pulumi.yaml").write_text("name: quickstart\nruntime: python\n")
     _, *commands = block("pip install '.[report]'").strip().splitlines()
     script = "\n".join(commands).replace("report --from", "report --at 2026-09-15T12:00Z --from")
@@ -180,7 +180,7 @@ def test_pip_installs_a_clone(tmp_path: Path) -> None:
     )
     installed = tmp_path / "pulumi_cf_invoice"
     assert (installed / "py.typed").exists()
-    # Without it Pulumi's Python host asks the internet for a plugin of this package's name.
+    # Without this file, Pulumi's Python host looks online for a plugin with the package's name.
     assert json.loads((installed / "pulumi-plugin.json").read_text()) == {"resource": False}
     assert (tmp_path / "bin" / "pulumi-resource-cf-invoice").exists()
 

@@ -27,7 +27,7 @@ FORMS: dict[str, Any] = {
 
 
 def stack_output_json(stack: Stack) -> str:
-    """What `pulumi stack output --json` prints."""
+    """Return what `pulumi stack output --json` prints."""
     return subprocess.run(
         ["pulumi", "stack", "output", "--json", "--stack", "dev"],
         cwd=stack.directory,

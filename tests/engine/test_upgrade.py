@@ -1,8 +1,9 @@
 """
-Stacks that earlier versions deployed keep working.
+Stacks deployed by earlier versions keep working.
 
-`data/states` holds stacks as `pulumi stack export` wrote them with the version of each folder,
-without Pulumi's source positions. They are frozen: another version adds a folder of its own.
+Each folder in `data/states` is named after a version and holds stacks deployed with it, as written
+by `pulumi stack export` but without Pulumi's source positions. These files are frozen: a new
+version adds a folder of its own.
 """
 
 import json
@@ -39,14 +40,14 @@ def test_a_stack_of_an_earlier_version_previews_refreshes_updates_and_is_destroy
     form: str,
     name: str,
 ) -> None:
-    """Nothing moves until a figure does, and then only that figure does."""
+    """Nothing changes until the amount due does, and the update then stores the new amount."""
     stack = make_stack(lambda: PROGRAMS[name](FORMS[form]), **settled)
     stack.restore(json.loads((STATES / version / f"{form}-{name}.json").read_text()))
     sandbox.amount_due = AMOUNTS_DUE[name]
 
     preview = stack.preview(expect_no_changes=True)
     assert preview.ok, preview.text
-    # What a read resource is refreshed with is no change of the program's, but Pulumi counts it.
+    # Pulumi counts a refresh of a `get` resource as a change, although the program has none.
     refresh = stack.refresh(expect_no_changes=name != "get")
     assert refresh.ok, refresh.text
 

@@ -65,7 +65,7 @@ def test_a_failure_is_not_kept(sandbox: Sandbox) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_fork_during_a_fetch_does_not_hang_the_child(sandbox: Sandbox) -> None:
-    """The child asks by itself: the threads of its parent are not there to answer it."""
+    """The child fetches the invoice itself, as its parent's threads do not exist there."""
     sandbox.fault, sandbox.fail_times = "slow", 1
     program = f"""
 import os, sys

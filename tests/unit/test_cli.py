@@ -32,7 +32,7 @@ def run(*arguments: str, stdin: str = "", **environment: str) -> "subprocess.Com
 
 @pytest.fixture
 def live(sandbox: Sandbox) -> dict[str, str]:
-    """The environment of a command that is pointed at the sandbox."""
+    """The environment variables that point a command at the sandbox."""
     return {
         "CLOUDFLARE_BASE_URL": sandbox.base_url,
         "CLOUDFLARE_API_TOKEN": "sandbox-token",
@@ -244,7 +244,7 @@ def _on_a_terminal(**environment: str) -> str:
         while chunk := os.read(ours, 65536):
             told += chunk
     except OSError:
-        pass  # The other end is closed: the command is done.
+        pass  # The read fails once the command has exited and closed its end.
     os.close(ours)
     process.wait()
     return told.decode()

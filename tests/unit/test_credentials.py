@@ -63,7 +63,7 @@ def test_a_provider_of_another_kind_is_refused() -> None:
 
 
 def assert_nothing_shown(error: BaseException) -> None:
-    """Neither the error nor a local variable of a frame of ours shows a credential."""
+    """Assert that neither *error* nor a local variable in our own frames shows a credential."""
     shown = [str(error), repr(error)]
     traceback = error.__traceback__
     while traceback:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-# Pulumi has no public way to ask for the properties of an output type.
+# Pulumi has no public API for the properties of an output type.
 from pulumi._types import output_type_types
 
 from pulumi_cf_invoice import output_types
@@ -60,7 +60,7 @@ def test_credits_missing_null_or_empty_are_the_same() -> None:
 
 
 def test_what_only_names_or_explains_may_be_null_or_missing() -> None:
-    """Money, currency and period are all that an invoice needs."""
+    """An invoice needs nothing but its amounts, currency and period."""
     needed = api_result(invoice_lines=[{"amount": 500, "currency": "usd"}])
     del needed["id"], needed["status"]
     empty = dict.fromkeys(("description", "quantity", "period", "pricing"), None)
@@ -103,7 +103,7 @@ def test_a_fraction_of_a_minor_unit_is_exact_in_model_outputs_and_text(amount: A
 
 
 def test_sums_of_fractions_are_exact() -> None:
-    """In floats 0.1 + 0.2 is 0.30000000000000004."""
+    """Sums are exact, unlike float sums, in which 0.1 + 0.2 is 0.30000000000000004."""
     lines = [api_line(amount=amount, pretax_credit_amounts=[]) for amount in (0.1, 0.2, 640.19)]
     invoice = Invoice.from_api(api_result(amount_due=640.5, invoice_lines=lines))
     assert (invoice.gross, invoice.net, invoice.tax_and_adjustments) == (640.49, 640.49, 0.01)

@@ -23,7 +23,7 @@ HEAVY = {"httpx", "pydantic", "tenacity", "babel", "pulumi_cloudflare"}
 
 
 def imported_by(program: str) -> set[str]:
-    """The modules that a process has imported after *program*."""
+    """Return the modules that a process has loaded after running *program*."""
     done = subprocess.run(
         [sys.executable, "-c", f"import sys\n{program}\nprint(*sys.modules)"],
         capture_output=True,
@@ -38,7 +38,7 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
 
 
 def test_a_program_that_declares_resources_imports_neither_client_nor_models() -> None:
-    """Nor does one that uses an output of theirs: the provider's process does the work."""
+    """Even using an output needs neither, because the provider's process does the work."""
     program = """
 import asyncio
 import pulumi

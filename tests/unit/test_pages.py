@@ -11,7 +11,7 @@ def page(*lines: str, more: bool = False, total: Any = None, number: Any = 1, du
 
 
 def asked(*pages: Any) -> Any:
-    """Further pages by number, and the numbers that were asked for."""
+    """Return a function that serves *pages* by number, and a list of the numbers requested."""
     numbers: list[int] = []
 
     def next_page(number: int) -> Any:

@@ -1,4 +1,4 @@
-"""The plugin as the engine meets it: a process that prints a port and answers there."""
+"""The plugin as the engine sees it: a process that prints a port and serves requests on it."""
 
 import os
 import select
@@ -34,9 +34,9 @@ COMMANDS = {
 
 @contextmanager
 def running(command: list[str], **environment: str) -> Iterator[Any]:
-    """A plugin's process, and the stub that asks it."""
+    """Run a plugin, yield a stub for calling it, and check that SIGINT ends it silently."""
     process = subprocess.Popen(
-        # With the flags that Pulumi puts first when it logs and traces.
+        # Pulumi puts these flags before the address when logging and tracing are on.
         [*command, "--logtostderr", "-v=9", "--tracing", "http://127.0.0.1:1", "127.0.0.1:2"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -83,7 +83,7 @@ def test_many_resources_that_fail_at_once_say_so_and_nothing_else(
     sandbox: Sandbox, settled: dict[str, str]
 ) -> None:
     sandbox.fault = "http-503"
-    # Its standard error has to be empty: see `running`.
+    # `running` checks that the plugin's standard error is empty.
     with running(COMMANDS["module"], **settled) as plugin:
         plugin.Configure(proto.ConfigureRequest())
         asked = [plugin.Check.future(proto.CheckRequest(urn=URN)) for _ in range(50)]
@@ -156,7 +156,7 @@ def test_it_ends_when_the_engine_that_started_it_has_gone() -> None:
         assert engine.stdout
         assert int(engine.stdout.readline()) > 0
         engine.kill()
-        # Its end of the pipe stays open for as long as it lives.
+        # The plugin holds its end of the pipe open for as long as it lives.
         assert select.select([engine.stdout], [], [], 30)[0], "it is still there"
         assert engine.stdout.read() == b""
 

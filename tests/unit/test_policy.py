@@ -18,7 +18,7 @@ from pulumi_policy.proxy import (
     unknown_checking_proxy,
 )
 
-from pulumi_cf_invoice import Credentials, LimitError, policy
+from pulumi_cf_invoice import Credentials, LimitError, lifecycle, policy
 from pulumi_cf_invoice.sandbox import Sandbox
 from pulumi_cf_invoice.state import DYNAMIC_TYPE, PLUGIN_TYPE
 from tests.factories import (
@@ -35,7 +35,7 @@ OPTIONS = PolicyResourceOptions(False, [], None, [], None, [])  # type: ignore[a
 
 
 def state(**changes: Any) -> dict[str, Any]:
-    """The properties of an invoice resource as the engine hands them over: numbers are floats."""
+    """Return an invoice resource's properties as the engine passes them: numbers are floats."""
     account = changes.pop("account_id", ACCOUNT)
     last = changes.pop("last_update", None)
     properties = api_result(**changes)
@@ -52,7 +52,7 @@ def judge(
     config: Mapping[str, Any] | None = None,
     resource_type: str = DYNAMIC_TYPE,
 ) -> list[str]:
-    """The violations that a policy reports."""
+    """Return the violations that *gate* reports."""
     assert isinstance(gate, ResourceValidationPolicy)
     found: list[str] = []
     args = ResourceValidationArgs(
@@ -120,7 +120,7 @@ def test_a_projection_is_judged_with_what_it_is_so_far() -> None:
     middle = datetime.fromtimestamp(START, tz=timezone.utc) + timedelta(days=15)
     gate = policy.max_projected_amount_due("300 USD", now=at(middle))
     [message] = judge(gate, state())
-    # Twice the net of $174.79, and the $13.67 of tax and adjustments as they stand.
+    # Twice the net of $174.79, plus the $13.67 of tax and adjustments, which is not projected.
     assert "is projected to be $363.25 for 2026-09-01 to 2026-09-30, over the limit" in message
     assert "It is $188.46 so far." in message
     ended = policy.max_projected_amount_due("188.46 USD", now=at(middle + timedelta(days=99)))
@@ -194,11 +194,26 @@ def test_the_plugins_resource_is_judged_alike() -> None:
         assert judge(gate, camel_cased(properties), resource_type=PLUGIN_TYPE) == expected
 
 
-def test_other_resources_and_failed_reads_are_passed_over() -> None:
+def test_other_resources_and_failed_checks_are_passed_over() -> None:
     gate = policy.max_amount_due("0 USD")
     assert judge(gate, state(), resource_type="cloudflare:index/aiGateway:AiGateway") == []
-    assert judge(gate, {}) == []
-    assert judge(gate, {"account_id": ACCOUNT}) == []
+    assert judge(gate, lifecycle.failed()) == []
+    failed = camel_cased(lifecycle.failed())
+    assert judge(gate, failed, resource_type=PLUGIN_TYPE) == []
+
+
+@pytest.mark.parametrize("properties", [{}, {"account_id": ACCOUNT}])
+def test_absent_figures_violate_at_an_update_and_are_told_of_at_a_preview(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], properties: Any
+) -> None:
+    gate = policy.max_amount_due("0 USD")
+    [message] = judge(gate, properties)
+    assert message.startswith("max-amount-due cannot judge x: its figures are not known")
+    monkeypatch.setenv("PULUMI_DRY_RUN", "true")
+    assert judge(gate, properties) == []
+    assert message in capsys.readouterr().err
+    assert judge(policy.max_amount_due(), properties) == []
+    assert capsys.readouterr().err == ""
 
 
 def test_an_unknown_account_is_left_to_pulumis_own_advisory() -> None:

@@ -32,7 +32,7 @@ def validate(answer: Any, schema: str) -> None:
 
 
 def nullable(schema: Any) -> Any:
-    """The schema with OpenAPI 3.0's ``nullable`` as JSON Schema has it: one more type."""
+    """Return *schema* with OpenAPI 3.0's ``nullable`` expressed as JSON Schema's null type."""
     if isinstance(schema, list):
         return [nullable(item) for item in schema]
     if not isinstance(schema, dict):
@@ -117,7 +117,7 @@ def test_shuffled_lines_come_in_another_order_each_time(sandbox: Sandbox) -> Non
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
-        ("GET", "/client/v4/zones", 404, 7003),
+        ("GET", "/client/v4/zones", 404, 7000),
         ("GET", "/client/v4/accounts/nope/ai-gateway/billing/invoice-preview", 400, 7003),
         ("POST", f"/client/v4/accounts/{ACCOUNT}/ai-gateway/billing/invoice-preview", 405, 10405),
     ],

@@ -15,7 +15,7 @@ FUNCTION = PACKAGE["functions"]["cf-invoice:index:getInvoicePreview"]
 
 
 def described() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every property of the schema, with its path."""
+    """Yield every property in the schema together with its path."""
     for name, spec in PACKAGE["types"].items():
         yield from ((f"{name}.{key}", value) for key, value in spec["properties"].items())
     for group in ("inputProperties", "properties"):

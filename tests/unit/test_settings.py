@@ -129,7 +129,7 @@ def test_a_timeout_that_is_no_bound_is_refused(text: str) -> None:
 
 
 def test_the_account_is_resolved_without_credentials() -> None:
-    """What is known before credentials are is the account, from the same sources."""
+    """The account is resolved from the same sources even when they have no credentials."""
     sources = program_sources({"cf-invoice:accountId": ACCOUNT.upper()}.get, {})
     assert resolve_account(None, sources) == ACCOUNT
 

@@ -1,4 +1,4 @@
-"""The core and `cf-invoice show --from` work where Pulumi is not installed."""
+"""The core and `cf-invoice show --from` work without Pulumi installed."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ def run(program: str) -> str:
 
 
 def test_the_whole_core_can_be_used(sandbox: Sandbox) -> None:
-    """Client, cache, models, money, settings, credentials, errors, limits and rules."""
+    """Client, cache, models, money, settings, credentials, errors, limits and rules all work."""
     told = run(f"""
 import os, pickle
 from datetime import datetime, timezone
