@@ -65,7 +65,7 @@ class Credentials:
 
 
 class _ProviderCredentials(Credentials):
-    """Those of a provider, which tells only while the program runs which parts it has."""
+    """Credentials of a provider, whose parts are known only while the program runs."""
 
     def __init__(self, provider: Any) -> None:
         self._inputs = {name: getattr(provider, name) for name in PARTS}

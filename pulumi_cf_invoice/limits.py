@@ -10,10 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fnmatch import fnmatchcase
-from functools import cache
 
 from pulumi_cf_invoice.billing.errors import LimitError
-from pulumi_cf_invoice.billing.money import Money, digits, exact, to_text, total
+from pulumi_cf_invoice.billing.money import Money, digits, percentage, to_text, total
 
 WrittenLimit = str | Mapping[str, str | Mapping[str, str]]
 """``"250 USD"``, or ``{"limit": "250 USD", "accounts": {"<account ID>": "100 USD"}}``."""
@@ -23,13 +22,19 @@ AMOUNT_PATTERN = rf"^\s*(?:[A-Za-z]{{3}}\s*{_NUMBER}|{_NUMBER}\s*[A-Za-z]{{3}})\
 """The form that `parse_amount` takes, as a regular expression that JSON Schema understands too."""
 
 
-@cache
+_LONGEST_AMOUNT = 100
+
+
 def parse_amount(written: str) -> Money:
     """
     Read an amount in major units with its currency: ``250.00 USD``, ``usd 250``, ``1,000 USD``.
 
     Raises `LimitError` when there is no currency, no number, a sign, or a digit too many.
     """
+    if not isinstance(written, str):
+        raise LimitError(f"{written!r} is not an amount of money: write it as '250.00 USD'")
+    if len(written) > _LONGEST_AMOUNT:
+        raise LimitError(f"{written[:20]!r}… is too long for an amount of money")
     number = re.search(_NUMBER, written)
     currency = re.search("[A-Za-z]{3}", written)
     if re.match(AMOUNT_PATTERN, written) and number and currency:
@@ -63,7 +68,7 @@ class Limit:
     @classmethod
     def parse(cls, written: WrittenLimit) -> "Limit":
         """Read a limit as it is written. Raises `LimitError`."""
-        if isinstance(written, str):
+        if not isinstance(written, Mapping):
             return cls(parse_amount(written), {})
         default, accounts = written.get("limit"), written.get("accounts", {})
         if not isinstance(accounts, Mapping) or not (default is None or isinstance(default, str)):
@@ -88,6 +93,8 @@ class IncreaseLimit:
     @classmethod
     def parse(cls, written: str) -> "IncreaseLimit":
         """Read ``"50 USD"`` or ``"20%"``. Raises `LimitError`."""
+        if not isinstance(written, str) or len(written) > _LONGEST_AMOUNT:
+            return cls(amount=parse_amount(written))
         percent = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*", written)
         if percent:
             return cls(percent=Decimal(percent.group(1)))
@@ -97,8 +104,7 @@ class IncreaseLimit:
         """Return the largest increase allowed from *before*, in minor units of *currency*."""
         if self.amount is not None:
             return self.amount
-        share = max(exact(before), Decimal(0)) * (self.percent or 0) / 100
-        return Money(int(share), currency)
+        return Money(percentage(max(before, 0), self.percent or Decimal(0)), currency)
 
     @property
     def text(self) -> str:
@@ -123,9 +129,9 @@ def excess(amount: float, currency: str, limit: Money) -> str | None:
             f"in {currency.upper()}, which cannot be compared with the limit of {limit.text}: "
             f"set a limit in {currency.upper()}"
         )
-    if amount <= limit.amount:
-        return None
     over = total([amount], less=[limit.amount])
+    if over <= 0:
+        return None
     if over * 2 < 1:
         return f"over the limit of {limit.text} by less than {to_text(1, currency)}"
     return f"over the limit of {limit.text} by {to_text(over, currency)}"

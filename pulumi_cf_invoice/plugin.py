@@ -43,8 +43,8 @@ from pulumi_cf_invoice.state import (
     without_markers,
 )
 
-# The client and the models are imported for the first request: of the processes that the engine
-# starts for a stack, one is never asked.
+# The client and the models are imported for the first request: the engine starts several processes
+# for a stack, one of which receives none.
 if TYPE_CHECKING:
     from pulumi_cf_invoice.billing.invoice import Invoice
     from pulumi_cf_invoice.billing.reads import ModelT, Read
@@ -190,7 +190,7 @@ class InvoicePreviewPlugin(provider.Provider):
         asked = cache.of_this_process().ask(read, resolved)
         if not asked.done():
             answer = asyncio.wrap_future(asked)
-            # Its error is taken from the shared future, and would be told as never retrieved.
+            # Its error is taken from the shared future; asyncio would log it as never retrieved.
             answer.add_done_callback(asyncio.Future.exception)
             await asyncio.wait({answer, self._cancelled}, return_when=asyncio.FIRST_COMPLETED)
         if not asked.done():

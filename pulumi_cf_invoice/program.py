@@ -83,8 +83,13 @@ def ask_output(
         # An awaitable, so that two accounts are asked side by side.
         return _converted(ask(read, resolved), resolved, convert)
 
+    # An invoice is not secret because the token is with which it was read.
+    values = {
+        name: pulumi.Output.unsecret(value) if isinstance(value, pulumi.Output) else value
+        for name, value in given.values.items()
+    }
     return pulumi.Output.all(
-        account_id=account_id, values=dict(given.values), resources=_ids(depends_on)
+        account_id=account_id, values=values, resources=_ids(depends_on)
     ).apply(ask_known)
 
 

@@ -300,7 +300,7 @@ _INEFFECTIVE = {
     "custom_timeouts": "limit the time of a read with "
     "`pulumi config set cf-invoice:timeout SECONDS`",
 }
-"""The options that Pulumi or the figures would pass over in silence, and what to do instead."""
+"""Options that would be silently ignored, and what to use instead."""
 
 
 def _refuse_ineffective(opts: pulumi.ResourceOptions | None) -> None:

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Protocol
 
 from pulumi_cf_invoice.billing import money
+from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.invoice import Invoice, InvoiceLine
 from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.limits import IncreaseLimit, Limit, excess, longest_match
@@ -28,7 +29,7 @@ _LARGEST = 3
 @dataclass(frozen=True)
 class Finding:
     """
-    One figure that a rule was held against.
+    One figure, checked against a rule.
 
     ``subject`` is `AMOUNT_DUE`, `PROJECTED_AMOUNT_DUE` or the name of a line. ``amount`` is in
     minor units of ``currency``, and None if it is not known. ``excess`` says by how much it is over
@@ -177,7 +178,8 @@ def status_problem(state: InvoiceState, allowed: Sequence[str]) -> str | None:
     """Say that the status of the invoice is not among those *allowed*, if so."""
     if state.invoice.status in list(allowed):
         return None
-    has = "no status" if state.invoice.status is None else f"the status {state.invoice.status}"
+    status = state.invoice.status
+    has = "no status" if status is None else f"the status {one_line(status)}"
     return (
         f"The upcoming invoice of account {state.account_id} has {has}, "
         f"which is not among: {', '.join(allowed)}."
@@ -220,6 +222,8 @@ def _told_line(state: InvoiceState, line: InvoiceLine, over: str | None) -> str:
 
 def _largest_lines(invoice: Invoice) -> str:
     lines = invoice.largest_lines
+    if not invoice.invoice_lines_complete:
+        return " The API gave only a part of its lines."
     if not lines:
         return " It has no lines."
     named = ", ".join(f"{line.name} {line.net_text}" for line in lines[:_LARGEST])

@@ -34,9 +34,7 @@ FIGURES = (
 CHECK_FAILED = "check_failed"
 """The one property of a resource whose check failed, by which policies can tell it."""
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-"""
-Pulumi's marker of a value that is not known yet; the SDK's is not to be had without its import.
-"""
+"""Pulumi's marker of an unknown value, here too because the SDK's would take importing the SDK."""
 
 MARKERS = frozenset(
     [
@@ -49,7 +47,7 @@ MARKERS = frozenset(
         "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
     ]
 )
-"""All texts that the engine takes for a value to come, by its type."""
+"""The texts that the engine reads as unknown values, one for each type."""
 
 
 @dataclass(frozen=True)

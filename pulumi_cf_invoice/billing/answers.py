@@ -1,9 +1,10 @@
 """
-Makes sense of HTTP answers: the ``result`` of a good one, or the error that a bad one stands for.
+Interprets HTTP answers: returns the ``result`` of a good one, or the error that a bad one
+represents.
 
-An error comes in Cloudflare's envelope with a list of ``errors``, in the wild also as a single
-``error``, as plain texts, or with the reason in the ``error_chain`` of another. All of it is told,
-the innermost reason first.
+Errors come in Cloudflare's envelope as a list of ``errors``, and in the wild as a single ``error``,
+as plain texts, or with the actual reason in the ``error_chain`` of another error. All of them are
+told, the innermost reason first.
 """
 
 import json
@@ -56,12 +57,13 @@ class Reader(Generic[ModelT]):
         Raises `ApiError` for a refusal, which came at the attempt of that number, and
         `InvalidResponseError` for anything else.
         """
-        answer = _json(body)
+        answer = parse_json(body)
         if response.status_code != 200:
             raise self._refusal(response, answer, attempts)
         if not isinstance(answer, dict):
-            kind = response.headers.get("content-type", "no content type").split(";")[0]
-            problem = f"the answer is not JSON ({kind[:60]}, {len(body)} bytes)"
+            kind = self.cleaned(response.headers.get("content-type", "no content type"))
+            kind = kind.split(";")[0][:60]
+            problem = f"the answer is not a JSON object ({kind}, {len(body)} bytes)"
             raise self.invalid(problem if body else "the answer is empty", response)
         if answer.get("success") is not True:
             raise self._refusal(response, answer, attempts)
@@ -83,9 +85,9 @@ class Reader(Generic[ModelT]):
         return line.rstrip(".")
 
     def _refusal(self, response: "httpx.Response", answer: Any, attempts: int) -> ApiError:
-        reasons = list(dict.fromkeys(_reasons(answer)))
-        told = [self.cleaned(reason.text) for reason in reasons[1:]]
-        first = reasons[0] if reasons else Reason(None, response.reason_phrase or "no message")
+        found = list(dict.fromkeys(reasons(answer)))
+        told = [self.cleaned(reason.text) for reason in found[1:]]
+        first = found[0] if found else Reason(None, response.reason_phrase or "no message")
         retry_after = _retry_after(response)
         return ApiError(
             self.read.noun,
@@ -93,13 +95,13 @@ class Reader(Generic[ModelT]):
             response.status_code,
             first.code,
             self.cleaned("; ".join([first.message, *told])),
-            self._remedy(response, {reason.code for reason in reasons}, retry_after, attempts),
+            self._remedy(response, {reason.code for reason in found}, retry_after, attempts),
             self._ray_id(response),
             retry_after,
         )
 
     def _ray_id(self, response: "httpx.Response") -> str | None:
-        return self.cleaned(response.headers.get("cf-ray", "")[:64]) or None
+        return self.cleaned(response.headers.get("cf-ray", ""))[:64] or None
 
     def _remedy(
         self,
@@ -111,8 +113,8 @@ class Reader(Generic[ModelT]):
         status = response.status_code
         if response.headers.get("cf-mitigated") == "challenge":
             return (
-                "This is a page that asks a browser to prove itself: check that the base URL is "
-                "Cloudflare's API and no website, and run from another network if it is."
+                "Cloudflare answered with a browser challenge: check that the base URL is the "
+                "API's; if it is, run from another network."
             )
         if 7000 in codes and not urlsplit(self.base_url).path.rstrip("/").endswith("/client/v4"):
             return f"The base URL lacks /client/v4: Cloudflare's API is at {CLOUDFLARE_API}."
@@ -133,6 +135,13 @@ class Reader(Generic[ModelT]):
             retries = attempts - 1
             helped = f", and {retries} {_retry(retries)} did not help" if retries else ""
             return f"Cloudflare's side failed{helped}: run again later."
+        if status == 404:
+            return (
+                "Check the account ID; an account that never used AI Gateway billing has no "
+                f"{self.read.noun}."
+            )
+        if status == 403 or 10000 in codes:
+            return _REMEDIES[401] if status == 401 else _REMEDIES[403]
         return _REMEDIES.get(status, "Report this to Cloudflare with the ray ID.")
 
 
@@ -140,7 +149,6 @@ _REMEDIES = {
     400: "Check the account ID and the form of the credentials.",
     401: "Check that the token is right, active and not expired.",
     403: "Give the token the permission AI Gateway Read on this account, or use one that has it.",
-    404: "Check the account ID; an account that never used AI Gateway billing has no invoice.",
 }
 
 
@@ -148,20 +156,38 @@ def _retry(count: int) -> str:
     return "retry" if count == 1 else "retries"
 
 
-def _json(body: bytes) -> Any:
-    """Return the JSON of *body* with exact numbers, or None if it is not JSON."""
+def parse_json(text: str | bytes) -> Any:
+    """
+    Return the JSON of *text* with exact numbers, or None if it is not JSON.
+
+    A number beyond all that a decimal can be is infinite.
+    """
     try:
         # pydantic's own parser would round a fraction without a word.
-        return json.loads(body, parse_float=Decimal, parse_constant=_refuse_constant)
+        return json.loads(
+            text, parse_float=_decimal, parse_int=_integer, parse_constant=_refuse_constant
+        )
     except (ValueError, RecursionError):
         return None
+
+
+def _decimal(digits: str) -> Decimal:
+    try:
+        return Decimal(digits)
+    except ArithmeticError:
+        return Decimal("Infinity")
+
+
+def _integer(digits: str) -> int | Decimal:
+    # Python refuses to make an int of some thousands of digits, which no float can hold either.
+    return int(digits) if len(digits) <= 400 else Decimal("Infinity")
 
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _reasons(answer: Any, depth: int = 0) -> Iterator[Reason]:
+def reasons(answer: Any, depth: int = 0) -> Iterator[Reason]:
     """Return all errors of an *answer* in any of the forms that occur, the innermost first."""
     if depth > _DEEPEST_CHAIN:
         return
@@ -170,10 +196,10 @@ def _reasons(answer: Any, depth: int = 0) -> Iterator[Reason]:
             yield Reason(None, answer)
     elif isinstance(answer, list):
         for item in answer:
-            yield from _reasons(item, depth + 1)
+            yield from reasons(item, depth + 1)
     elif isinstance(answer, dict):
         for name in ("errors", "error", "error_chain"):
-            yield from _reasons(answer.get(name), depth + 1)
+            yield from reasons(answer.get(name), depth + 1)
         message, code = answer.get("message"), _code(answer.get("code"))
         if isinstance(message, str) and message.strip():
             yield Reason(code, message)

@@ -30,7 +30,7 @@ class AnswerCache:
 
     def ask(self, read: Read[ModelT], settings: Settings) -> "Future[ModelT]":
         """Return the future of an answer, which everyone who asks for the same shares."""
-        key = (read, settings.account_id, settings.base_url, settings.credentials.identity)
+        key = (read, settings.account_id, settings.base_url, settings.credentials)
         with self._lock:
             answer = self._answers.get(key)
             if answer is not None:

@@ -1,7 +1,7 @@
 """
 The client of Cloudflare's AI Gateway billing API.
 
-What can get better is retried: HTTP 408, 429, 500, 502 to 504, 520 to 527 and 530, and a network
+Transient failures are retried: HTTP 408, 429, 500, 502 to 504, 520 to 527 and 530, and a network
 that failed. A fetch is bounded as a whole, in time (retries, name resolution, slow answers and
 further pages included) and in memory.
 """
@@ -29,7 +29,7 @@ from pulumi_cf_invoice.billing.errors import (
 )
 from pulumi_cf_invoice.billing.http import httpx
 from pulumi_cf_invoice.billing.invoice import Invoice
-from pulumi_cf_invoice.billing.pages import Collected, PageError, collect, has_more
+from pulumi_cf_invoice.billing.pages import Collected, PageError, collect
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW, ModelT, Read
 from pulumi_cf_invoice.billing.settings import (
     CLOUDFLARE_API,
@@ -41,6 +41,7 @@ from pulumi_cf_invoice.billing.settings import (
 
 LARGEST_ANSWER = 4 * 2**20
 """The most bytes of all pages of an answer, decompressed: some 20,000 lines."""
+_LARGEST_ERROR = 64 * 2**10
 _ATTEMPTS = 4
 _REDIRECTS = 3
 _CONNECT_TIMEOUT = 10.0
@@ -111,8 +112,11 @@ class BillingClient:
         # them. Both threads are daemons, so that neither keeps a process alive.
         watchdog = threading.Timer(self._timeout, give_up)
         watchdog.daemon = True
-        watchdog.start()
-        threading.Thread(target=run, name="cf-invoice-fetch", daemon=True).start()
+        try:
+            watchdog.start()
+            threading.Thread(target=run, name="cf-invoice-fetch", daemon=True).start()
+        except RuntimeError as error:
+            _settle(future, fetch.not_started(str(error)))
         return future
 
     def __repr__(self) -> str:
@@ -169,8 +173,8 @@ class _Fetch(Generic[ModelT]):
         """Ask, for further pages too, and again while that can help. Raises `FetchError`."""
         self._http = http = self._connection()
         first = self._envelope(http, None)
-        if has_more(first):
-            self._part = Collected(first["result"], complete=False)
+        if self._read.entries is None:
+            return self._parsed(Collected(first["result"], complete=True))
 
         def next_page(number: int) -> dict[str, Any]:
             try:
@@ -179,7 +183,10 @@ class _Fetch(Generic[ModelT]):
                 _log.info("page %d: %s", number, error.problem)
                 raise PageError from None
 
-        return self._parsed(collect(first, self._read.entries, next_page))
+        return self._parsed(collect(first, self._read.entries, next_page, self._keep))
+
+    def _keep(self, part: Collected) -> None:
+        self._part = part
 
     def at_deadline(self) -> ModelT | FetchError:
         """Return what there is when the time is up: a part of the pages, or the error."""
@@ -189,6 +196,10 @@ class _Fetch(Generic[ModelT]):
             return self._parsed(self._part)
         except FetchError as error:
             return error
+
+    def not_started(self, problem: str) -> TransportError:
+        """Return the error for a fetch for which the system has no thread."""
+        return self._transport_error(problem, "Close some programs, and run again.")
 
     def timed_out(self) -> TransportError:
         """Return the error for a fetch that reached its time limit."""
@@ -209,7 +220,7 @@ class _Fetch(Generic[ModelT]):
     def _envelope(self, http: httpx.Client, page: int | None) -> dict[str, Any]:
         """Ask for a page, and again while that can help."""
         attempts = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(self._can_get_better),
+            retry=tenacity.retry_if_exception(self._is_transient),
             wait=self._wait,
             stop=tenacity.stop_after_attempt(_ATTEMPTS),
             before_sleep=_log_retry,
@@ -237,14 +248,27 @@ class _Fetch(Generic[ModelT]):
                 # Without TLS they are never needed: a redirect to another scheme is refused.
                 verify=httpx.create_ssl_context() if parsed.scheme == "https" else False,
             )
-        except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
+        except OSError as error:
             raise self._transport_error(
                 f"no connection can be set up: {self._reader.cleaned(str(error))}",
-                "Check SSL_CERT_FILE, SSL_CERT_DIR and the proxy's address (HTTPS_PROXY, "
-                "ALL_PROXY, NO_PROXY).",
+                "Check SSL_CERT_FILE and SSL_CERT_DIR.",
             ) from None
+        except ImportError:
+            raise self._transport_error(
+                "no connection can be set up: a SOCKS proxy needs the package socksio",
+                "Run `pip install 'httpx[socks]'`, or use an HTTP proxy.",
+            ) from None
+        except (ValueError, httpx.InvalidURL):
+            raise self._bad_proxy() from None
 
-    def _can_get_better(self, error: BaseException) -> bool:
+    def _bad_proxy(self) -> TransportError:
+        # What httpx says of an address can quote a part of the proxy's password.
+        return self._transport_error(
+            "no connection can be set up: the address of a proxy cannot be used",
+            "Check HTTPS_PROXY, ALL_PROXY and NO_PROXY.",
+        )
+
+    def _is_transient(self, error: BaseException) -> bool:
         if not isinstance(error, FetchError):
             return False
         self._last_error = error
@@ -261,8 +285,11 @@ class _Fetch(Generic[ModelT]):
     def _ask(self, http: httpx.Client, page: int | None, attempt: int) -> dict[str, Any]:
         try:
             response, body = self._get(http, page)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except httpx.HTTPError as error:
             raise self._failed_transport(error) from None
+        except (httpx.InvalidURL, UnicodeError):
+            # The base URL's own host was checked before.
+            raise self._bad_proxy() from None
         except (RuntimeError, OSError):
             # The watchdog closed the connection under a read.
             raise self.timed_out() from None
@@ -301,45 +328,52 @@ class _Fetch(Generic[ModelT]):
         return following
 
     def _body(self, response: httpx.Response) -> bytes:
+        if response.status_code == 200:
+            body = self._decoded(response, self._left)
+            self._left -= len(body)
+            return body
+        try:
+            return self._decoded(response, _LARGEST_ERROR)
+        except InvalidResponseError:
+            # The status says enough, and decides whether it is asked again.
+            return b""
+
+    def _decoded(self, response: httpx.Response, limit: int) -> bytes:
         """
         Return the decompressed body, bounded in size while it comes out.
 
-        httpx would decompress whatever a server likes, each chunk as a whole: two kilobytes of it
-        can take gigabytes.
+        httpx would decompress each chunk as a whole: two kilobytes can become gigabytes.
         """
-        encoding = response.headers.get("content-encoding", "identity").strip().lower()
+        encoding = response.headers.get("content-encoding", "").strip().lower() or "identity"
         if encoding not in ("identity", "gzip", "x-gzip"):
-            raise self._reader.invalid(
-                f"the answer has the encoding {encoding[:60]}, which was not asked for", response
-            )
+            shown = self._reader.cleaned(encoding)[:60]
+            problem = f"the response has an unexpected content encoding ({shown})"
+            raise self._reader.invalid(problem, response)
         gzip = None if encoding == "identity" else zlib.decompressobj(_GZIP)
         body = bytearray()
         for chunk in response.iter_raw():
-            if gzip is None:
-                body += chunk
-            else:
-                body += self._decompressed(gzip, chunk, len(body), response)
-            if len(body) > self._left:
-                raise self._too_large(response)
+            while chunk:
+                if gzip is None:
+                    body += chunk
+                    chunk = b""
+                else:
+                    body += self._decompressed(gzip, chunk, limit + 1 - len(body), response)
+                    chunk = gzip.unconsumed_tail or gzip.unused_data
+                    if gzip.eof and chunk:
+                        gzip = zlib.decompressobj(_GZIP)
+                if len(body) > limit:
+                    raise self._too_large(response)
             if time.monotonic() > self._deadline:
                 raise self.timed_out()
         if gzip is not None and body and not gzip.eof:
             raise self._broken_compression(response)
-        self._left -= len(body) if response.status_code == 200 else 0
         return bytes(body)
 
-    def _decompressed(
-        self, gzip: Any, chunk: bytes, length: int, response: httpx.Response
-    ) -> bytes:
+    def _decompressed(self, gzip: Any, chunk: bytes, most: int, response: httpx.Response) -> bytes:
         try:
-            out = gzip.decompress(chunk, self._left - length + 1)
+            return bytes(gzip.decompress(chunk, most))
         except zlib.error:
             raise self._broken_compression(response) from None
-        if gzip.unused_data:
-            raise self._broken_compression(response)
-        if gzip.unconsumed_tail:
-            raise self._too_large(response)
-        return bytes(out)
 
     def _broken_compression(self, response: httpx.Response) -> InvalidResponseError:
         return self._reader.invalid("the answer's compression is broken", response)
@@ -349,7 +383,7 @@ class _Fetch(Generic[ModelT]):
             f"the answer is larger than {LARGEST_ANSWER // 2**20} MiB", response
         )
 
-    def _failed_transport(self, error: Exception) -> FetchError:
+    def _failed_transport(self, error: httpx.HTTPError) -> FetchError:
         host = urlsplit(self._base_url).hostname
         if isinstance(error, httpx.TimeoutException) and time.monotonic() >= self._deadline:
             return self.timed_out()

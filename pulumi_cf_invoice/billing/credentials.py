@@ -40,11 +40,6 @@ class Credentials:
         return {"X-Auth-Email": self._parts["email"], "X-Auth-Key": self._parts["api_key"]}
 
     @property
-    def identity(self) -> tuple[str, ...]:
-        """The secret parts, by which two credentials are the same. Never print it."""
-        return tuple(self._parts.get(name, "") for name in PARTS)
-
-    @property
     def kind(self) -> str:
         """What the credentials are, for people."""
         return "API token" if "api_token" in self._parts else "e-mail and API key"
@@ -64,6 +59,12 @@ class Credentials:
         for part in self._parts.values():
             text = text.replace(part, "[redacted]")
         return text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Credentials) and self._parts == other._parts
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._parts.items()))
 
     def __repr__(self) -> str:
         return f"Credentials({', '.join(self._parts)})"

@@ -12,9 +12,9 @@ BillingError
     ├── TransportError             no complete answer arrived
     └── InvalidResponseError       an answer arrived that cannot be used
 
-None of them needs Pulumi. In a Pulumi program each is a `pulumi.RunError` as well, for which Pulumi
-prints its line and no traceback. All can be pickled and copied: ``args`` are what the constructor
-takes.
+None of them needs Pulumi. What the package's resource and functions raise in a Pulumi program is a
+`pulumi.RunError` as well, for which Pulumi prints its line and no traceback. All can be pickled and
+copied: ``args`` are what the constructor takes.
 """
 
 

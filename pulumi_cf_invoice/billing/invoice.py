@@ -4,9 +4,9 @@ The upcoming invoice: the API's ``result``, parsed, and the figures that follow 
 Amounts are in minor units (cents, for US dollars) of the invoice's currency. Credits reduce them,
 and everything is before tax unless its description says otherwise.
 
-The API is taken at its word where money is concerned: amounts, currency and period have to be
-there, and an amount that cannot be carried exactly is refused. What only names or explains may be
-missing.
+Parsing is strict about money: amounts, currency and period have to be there, and an amount that
+cannot be carried exactly is refused. What only names or explains may be missing, or of another
+form, and is none then.
 """
 
 from collections.abc import Iterable
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import (
     BeforeValidator,
     ConfigDict,
+    FailFast,
     Field,
     PlainValidator,
     Strict,
@@ -32,6 +33,7 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 
 from pulumi_cf_invoice.billing import money
+from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import IncompleteLinesError, InvalidDataError
 
 AMOUNTS = (
@@ -82,10 +84,24 @@ def _finite(value: Any) -> float | None:
     return int(number) if number.is_integer() else number
 
 
+def _text_or_none(value: Any) -> str | None:
+    # A text names or explains: whatever else stands there is no reason to fail. A lone surrogate
+    # would be one to protobuf.
+    if not isinstance(value, str):
+        return None
+    return value.encode("utf-8", "replace").decode()
+
+
+def _object_or_none(value: Any) -> Any:
+    return value if isinstance(value, (dict, Pricing)) else None
+
+
 def _period_or_none(value: Any) -> Any:
     # The period of a line explains it: one that is not there, or not a time, is no reason to fail.
-    if not isinstance(value, dict):
+    if isinstance(value, Period):
         return value
+    if not isinstance(value, dict):
+        return None
     ends = [_finite(value.get(name)) for name in ("start", "end")]
     told = all(end is not None and 0 <= end <= _LAST_SECOND for end in ends)
     return value if told else None
@@ -119,6 +135,7 @@ else:
         Field(union_mode="left_to_right"),
         WithJsonSchema({"type": "number"}),
     ]
+Text = Annotated[str | None, BeforeValidator(_text_or_none)]
 Currency = Annotated[str, StringConstraints(strict=True, to_lower=True, pattern="^[A-Za-z]{3}$")]
 
 
@@ -174,7 +191,7 @@ class Period:
 class Pricing:
     """What one unit of a line costs."""
 
-    unit_amount_decimal: str | None = Field(
+    unit_amount_decimal: Text = Field(
         default=None,
         description="Price of one unit in minor units, a decimal of any precision; none if the "
         "line has no unit price.",
@@ -187,19 +204,17 @@ class PretaxCreditAmount:
 
     amount: Amount = Field(description="The credit, in minor units of the line's `currency`.")
     type: str = Field(description="What grants the credit: a credit balance or a discount.")
-    credit_balance_transaction: str | None = Field(
+    credit_balance_transaction: Text = Field(
         default=None, description="ID of the credit balance transaction, if that is the type."
     )
-    discount: str | None = Field(
-        default=None, description="ID of the discount, if that is the type."
-    )
+    discount: Text = Field(default=None, description="ID of the discount, if that is the type.")
 
 
 @dataclass(frozen=True, kw_only=True, config=_config)
 class InvoiceLine:
     """One line item of the invoice, such as the usage of one model."""
 
-    description: str | None = Field(
+    description: Text = Field(
         default=None, description="What the line is for; none if the API gives no name."
     )
     amount: Amount = Field(description="Amount before credits, in minor units of `currency`.")
@@ -213,12 +228,12 @@ class InvoiceLine:
     period: Annotated[Period | None, BeforeValidator(_period_or_none)] = Field(
         default=None, description="The time that the line covers; none if the API gives none."
     )
-    pricing: Pricing | None = Field(
+    pricing: Annotated[Pricing | None, BeforeValidator(_object_or_none)] = Field(
         default=None, description="What one unit costs; none if the API gives none."
     )
-    pretax_credit_amounts: Annotated[list[PretaxCreditAmount], BeforeValidator(_list_if_null)] = (
-        Field(default_factory=list, description="The credits that reduce the line before tax.")
-    )
+    pretax_credit_amounts: Annotated[
+        list[PretaxCreditAmount], FailFast(), BeforeValidator(_list_if_null)
+    ] = Field(default_factory=list, description="The credits that reduce the line before tax.")
 
     amount_decimal = _Decimal("amount")
     amount_text = _Text("amount")
@@ -229,8 +244,8 @@ class InvoiceLine:
 
     @property
     def name(self) -> str:
-        """The description, or a placeholder for a line without one."""
-        return self.description or "(no description)"
+        """The description as one clean line, or a placeholder for a line without one."""
+        return one_line(self.description or "") or "(no description)"
 
     @property
     def credits(self) -> float:
@@ -262,7 +277,7 @@ class Invoice:
     API: ``result`` of ``GET /accounts/{account_id}/ai-gateway/billing/invoice-preview``.
     """
 
-    invoice_id: str | None = Field(
+    invoice_id: Text = Field(
         default=None, description="The API's `id` of the previewed invoice; none if it gives none."
     )
     amount_due: Amount = Field(
@@ -279,12 +294,14 @@ class Invoice:
     period_end: UnixSeconds = Field(
         description="End of the period, in Unix seconds (UTC), not included."
     )
-    status: str | None = Field(
+    status: Text = Field(
         default=None,
         description="draft, open, paid, uncollectible or void; a status that this package does not "
         "know is kept as it is, and none if the API gives none.",
     )
-    invoice_lines: list[InvoiceLine] = Field(description="The line items, in a stable order.")
+    invoice_lines: Annotated[list[InvoiceLine], FailFast()] = Field(
+        description="The line items, in a stable order."
+    )
     invoice_lines_complete: bool = Field(
         default=True, description="Whether `invoice_lines` are all that the invoice has."
     )
@@ -528,7 +545,7 @@ def _line_order(line: InvoiceLine) -> tuple[Any, ...]:
         line.amount,
         line.quantity is None,
         line.quantity or 0,
-        line.credits if line.pretax_credit_amounts else 0,
+        tuple(map(_credit_order, line.pretax_credit_amounts)),
     )
 
 
@@ -542,16 +559,12 @@ def _credit_order(credit: PretaxCreditAmount) -> tuple[Any, ...]:
 
 
 def _first_problem(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
+    problems = error.errors(include_url=False, include_input=False)
     # The last steps of a union's path name its alternatives, which are not fields of the API.
-    path = _without_alternatives(first["loc"])
+    path = _without_alternatives(problems[0]["loc"])
     # The last alternative says why a number was refused, the first one only that it is not whole.
-    told = [
-        e
-        for e in error.errors(include_url=False, include_input=False)
-        if e["loc"][: len(path)] == path
-    ]
-    problem = told[-1]["msg"].removeprefix("Value error, ")
+    of_field = [problem for problem in problems if problem["loc"][: len(path)] == path]
+    problem = of_field[-1]["msg"].removeprefix("Value error, ")
     where = ".".join(map(str, path)).replace("invoice_id", "id")
     return f"{where}: {problem}" if where else problem
 

@@ -7,7 +7,7 @@ Pulumi and JSON carry. All arithmetic is on `exact` decimals.
 """
 
 from collections.abc import Iterable
-from decimal import Context, Decimal
+from decimal import Context, Decimal, localcontext
 from typing import NamedTuple
 
 LARGEST_AMOUNT = 2**53 - 1
@@ -25,9 +25,9 @@ _exact = Context(prec=2000)
 
 
 class Money(NamedTuple):
-    """An amount in whole minor units, and its currency as an ISO 4217 code in lower case."""
+    """An amount in minor units, and its currency as an ISO 4217 code in lower case."""
 
-    amount: int
+    amount: int | Decimal
     currency: str
 
     @property
@@ -82,6 +82,11 @@ def total(amounts: Iterable[float | Decimal], less: Iterable[float | Decimal] = 
     return result
 
 
+def percentage(amount: float, percent: Decimal) -> Decimal:
+    """Return *percent* of *amount*, exactly."""
+    return _exact.multiply(exact(amount), percent).scaleb(-2, _exact)
+
+
 def to_major(amount: float | Decimal, currency: str) -> Decimal:
     """
     Convert *amount* from minor to major units, exactly: 18846 usd is ``188.46``.
@@ -104,12 +109,14 @@ def to_text(amount: float | Decimal, currency: str) -> str:
     code = currency.upper()
     fraction = "." + "0" * digits(code) if digits(code) else ""
     space = " " if get_currency_symbol(code, locale="en_US")[-1:].isalpha() else ""
-    return format_currency(
-        to_major(round(exact(amount)), code),
-        code,
-        # Babel's own precision is for display and differs from ISO 4217 (IQD has none there).
-        format=f"¤{space}#,##0{fraction}",
-        locale="en_US",
-        currency_digits=False,
-        decimal_quantization=False,
-    )
+    # Babel computes in the caller's decimal context, which could round or refuse.
+    with localcontext(_exact):
+        return format_currency(
+            to_major(round(exact(amount)), code),
+            code,
+            # Babel's own precision is for display and differs from ISO 4217 (IQD has none there).
+            format=f"¤{space}#,##0{fraction}",
+            locale="en_US",
+            currency_digits=False,
+            decimal_quantization=False,
+        )

@@ -43,7 +43,7 @@ class Read(Generic[ModelT_co]):
     name: str
     noun: str
     model: type[ModelT_co]
-    entries: str
+    entries: str | None = None
     query: tuple[tuple[str, str], ...] = ()
 
     def path(self, account_id: str) -> str:

@@ -124,11 +124,7 @@ def resolve_account(account_id: Any, sources: Sequence[Source]) -> str:
             "no account ID: pass one, run `pulumi config set cf-invoice:accountId ID`, "
             "or set CLOUDFLARE_ACCOUNT_ID"
         )
-    if not isinstance(account_id, str):
-        raise SettingsError(
-            f"the account ID must be text of 32 hex digits, not {type(account_id).__name__}"
-        )
-    if not account_id.strip():
+    if isinstance(account_id, str) and not account_id.strip():
         raise SettingsError(
             "the account ID is empty: give 32 hex digits, "
             "or leave it out to use cf-invoice:accountId or CLOUDFLARE_ACCOUNT_ID"
@@ -138,6 +134,10 @@ def resolve_account(account_id: Any, sources: Sequence[Source]) -> str:
 
 def canonical_account_id(account_id: str) -> str:
     """Return *account_id* in lower case. Raises `SettingsError` if it is not 32 hex digits."""
+    if not isinstance(account_id, str):
+        raise SettingsError(
+            f"the account ID must be text of 32 hex digits, not {type(account_id).__name__}"
+        )
     account = account_id.strip().lower()
     if not re.fullmatch("[0-9a-f]{32}", account):
         raise SettingsError(
@@ -153,24 +153,29 @@ def safe_base_url(url: str) -> str:
     """
     if not isinstance(url, str):
         raise SettingsError(f"the base URL must be text, not {type(url).__name__}")
+    url = url.strip()
+    if not url.isprintable() or any(character in url for character in " ?#"):
+        raise SettingsError(
+            f"the base URL must be a plain address such as {CLOUDFLARE_API}, without blanks, query "
+            "or fragment"
+        )
     try:
-        parsed = urlsplit(url.strip())
+        parsed = urlsplit(url)
         host, _ = parsed.hostname, parsed.port
         # A label that is empty, too long or not to be spelled in ASCII is a UnicodeError.
         (host or "").rstrip(".").encode("idna")
     except ValueError:
         raise SettingsError("the base URL cannot be read as a URL") from None
-    if not host or parsed.username or parsed.password or parsed.query or parsed.fragment:
+    if not host or parsed.username or parsed.password:
         raise SettingsError(
-            "the base URL must be a plain address such as "
-            f"{CLOUDFLARE_API}, without user, query or fragment"
+            f"the base URL must be a plain address such as {CLOUDFLARE_API}, without a user"
         )
     if parsed.scheme != "https" and not (parsed.scheme == "http" and is_loopback(host)):
         raise SettingsError(
-            f"the base URL {url.strip()} is neither https nor on this machine: "
+            f"the base URL {url} is neither https nor on this machine: "
             "credentials are not sent over it"
         )
-    return url.strip().rstrip("/")
+    return url.rstrip("/")
 
 
 def is_cloudflare(base_url: str) -> bool:

@@ -1,7 +1,6 @@
 """The geometry of the report's charts; the template draws them as inline SVG."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.report.report import Report
@@ -79,10 +78,10 @@ def bars(report: Report) -> list[Bar]:
     ]
 
 
-def _budget(report: Report) -> int | None:
+def _budget(report: Report) -> float | None:
     return next(
         (
-            finding.limit.amount
+            money.number(money.exact(finding.limit.amount))
             for finding in report.findings
             if not finding.of_line
             and finding.limit
@@ -94,8 +93,7 @@ def _budget(report: Report) -> int | None:
 
 def _describe(report: Report, projected: float | None, budget_text: str) -> str:
     invoice = report.invoice
-    start = report.at - timedelta(seconds=invoice.period_start)
-    days = max(0, round(start.timestamp() / 86400))
+    days = max(0, round((report.at.timestamp() - invoice.period_start) / 86400))
     told = f"{invoice.amount_due_text} due after {days} day{'s' * (days != 1)} of the period"
     if projected is not None:
         told += f", projected to reach {_text(report, projected)} at its end"

@@ -5,15 +5,17 @@ It is the output of ``pulumi preview --json`` or ``pulumi stack output --json``,
 JSON.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pulumi_cf_invoice import stack_outputs, state
+from pulumi_cf_invoice.billing.answers import parse_json, reasons
+from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import BillingError, InvalidDataError
 from pulumi_cf_invoice.billing.invoice import Invoice
+from pulumi_cf_invoice.billing.pages import has_more
 from pulumi_cf_invoice.billing.settings import canonical_account_id
 
 SECRET = "[secret]"
@@ -41,13 +43,12 @@ def read(
 
     Raises `NoInvoiceError`.
     """
-    try:
-        content = json.loads(text)
-    except ValueError:
+    content = parse_json(text)
+    if content is None:
         raise NoInvoiceError(
             "this is not JSON: give the output of `pulumi preview --json` or "
             "`pulumi stack output --json`, or the API's answer"
-        ) from None
+        )
     if not isinstance(content, Mapping):
         raise NoInvoiceError("this JSON is not an object, so neither Pulumi nor the API wrote it")
     try:
@@ -70,7 +71,7 @@ def _inputs(content: Mapping[str, Any], prefix: str | None) -> list[ReportInput]
 def _of_preview(preview: Mapping[str, Any]) -> list[ReportInput]:
     states = [
         (state.read_state(step.get("newState")), state.read_state(step.get("oldState")))
-        for step in preview["steps"]
+        for step in _steps(preview)
         if step.get("op") not in ("delete", "delete-replaced", "create-replacement")
     ]
     found = [
@@ -87,12 +88,16 @@ def _of_preview(preview: Mapping[str, Any]) -> list[ReportInput]:
     return found
 
 
+def _steps(preview: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [step for step in preview["steps"] if isinstance(step, Mapping)]
+
+
 def _explain_empty_preview(preview: Mapping[str, Any]) -> None:
     for diagnostic in preview.get("diagnostics") or []:
         if diagnostic.get("severity") == "error":
-            message = " ".join(str(diagnostic.get("message", "")).split())
+            message = one_line(str(diagnostic.get("message", "")))
             raise NoInvoiceError(f"the preview failed: {message}")
-    if any((step.get("newState") or {}).get("type") in state.TYPES for step in preview["steps"]):
+    if any((step.get("newState") or {}).get("type") in state.TYPES for step in _steps(preview)):
         raise NoInvoiceError(
             "this preview does not know the invoice yet: its account or its credentials are "
             "outputs of resources that are still to be made"
@@ -101,10 +106,10 @@ def _explain_empty_preview(preview: Mapping[str, Any]) -> None:
 
 def _of_api(answer: Mapping[str, Any]) -> ReportInput:
     if answer.get("success") is False:
-        errors = answer.get("errors") or [{}]
-        said = f"code {errors[0].get('code')}: {errors[0].get('message')}"
-        raise NoInvoiceError(f"this answer of the API is an error, {said}")
-    return ReportInput(Invoice.from_api(answer.get("result")))
+        said = "; ".join(reason.text for reason in reasons(answer)) or "without a reason"
+        raise NoInvoiceError(f"this answer of the API is an error: {one_line(said)}")
+    # One page of several is a part: the others are not in the file.
+    return ReportInput(Invoice.from_api(answer.get("result"), complete=not has_more(dict(answer))))
 
 
 def _of_outputs(outputs: dict[str, Any]) -> ReportInput:

@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Literal
 
 from pydantic import Field, TypeAdapter
@@ -87,7 +88,9 @@ class JsonReport:
     version: Literal[1] = Field(description="Changes when a reader of this version would break.")
     at: str = Field(description="The time that the report speaks of, ISO 8601 in UTC.")
     account_id: str | None = Field(description="32 hex digits; null if the input does not tell it.")
-    verdict: Literal["within", "over", "none"] = Field(description="none: no budget was given.")
+    verdict: Literal["within", "over", "none"] = Field(
+        description="none: no budget was given, or none can be judged yet."
+    )
     headline: str = Field(description="The verdict in a sentence.")
     invoice_id: str | None = Field(description="Null if the API gives none.")
     status: str | None = Field(description="Null if the API gives none.")
@@ -103,8 +106,12 @@ class JsonReport:
     credits: Figure | None
     net: Figure | None
     tax_and_adjustments: Figure | None
-    projected_net: Figure | None = Field(description="Null in the first hour of the period.")
-    projected_amount_due: Figure | None = Field(description="Null in the first hour of the period.")
+    projected_net: Figure | None = Field(
+        description="Null in the first hour of the period, or if lines are missing."
+    )
+    projected_amount_due: Figure | None = Field(
+        description="Null in the first hour of the period, or if lines are missing."
+    )
     budgets: list[BudgetResult]
     baseline: Baseline | None = Field(description="Null if the report has no baseline.")
     lines: list[Line] = Field(description="Every line, the largest net amount first.")
@@ -173,9 +180,9 @@ def _data(report: Report) -> JsonReport:
     )
 
 
-def _figure(amount: float, currency: str) -> Figure:
+def _figure(amount: float | Decimal, currency: str) -> Figure:
     return Figure(
-        amount=amount,
+        amount=money.number(money.exact(amount)),
         decimal=format(money.to_major(amount, currency), "f"),
         text=money.to_text(amount, currency),
         currency=currency,

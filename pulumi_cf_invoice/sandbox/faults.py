@@ -104,6 +104,18 @@ def _wrong_content_type(request: Request, answer: Answer) -> Response:
     return Response(json.dumps(answer), media_type="text/plain")
 
 
+def _unreadable(status: int, encoding: str, body: bytes, **headers: str) -> Respond:
+    headers = {"Content-Encoding": encoding, **headers}
+    return lambda request, answer: Response(body, status, headers, "text/html")
+
+
+def _empty_lines(request: Request, answer: Answer) -> Response:
+    text = json.dumps(_with(answer, invoice_lines=[]))
+    many = ",".join(["{}"] * 1_000_000)
+    body = text.replace('"invoice_lines": []', f'"invoice_lines": [{many}]')
+    return Response(body, media_type="application/json")
+
+
 def _without_amount(request: Request, answer: Answer) -> Response:
     result = {name: value for name, value in answer["result"].items() if name != "amount_due"}
     return Response(json.dumps({**answer, "result": result}), media_type="application/json")
@@ -284,6 +296,18 @@ FAULTS: dict[str, Fault] = {
         "result: null", _raw(b'{"success":true,"errors":[],"messages":[],"result":null}')
     ),
     "missing-fields": Fault("no amount_due", _without_amount),
+    "empty-lines": Fault("a million lines with nothing in them", _empty_lines),
+    "http-503-brotli": Fault(
+        "HTTP 503 in an encoding that was not asked for", _unreadable(503, "br", b"x")
+    ),
+    "challenge-broken": Fault(
+        "a challenge page whose compression is broken",
+        _unreadable(403, "gzip", b"nonsense", **{"cf-mitigated": "challenge"}),
+    ),
+    "error-code-endless": Fault(
+        "an error whose code has an exponent of 19 digits",
+        _raw_status(400, b'{"success":false,"errors":[{"code":1e9999999999999999999}]}'),
+    ),
     "wrong-types": Fault("lines that are text", _changed(invoice_lines="none")),
     "nan": Fault("an amount that is NaN", _changed(amount_due=float("nan"))),
     "numbers-as-text": Fault("an amount as text", _changed(amount_due="18846")),

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+
+# The SDK's server for inline programs, which no public module has.
 from pulumi.automation._server import LanguageServer
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 

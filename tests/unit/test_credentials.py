@@ -1,3 +1,4 @@
+import asyncio
 from typing import Any, cast
 
 import pulumi
@@ -13,6 +14,12 @@ def test_a_token_is_sent_as_a_bearer_and_a_pair_in_headers_of_its_own() -> None:
     assert billing.Credentials(f" {SECRET} ").headers == {"Authorization": f"Bearer {SECRET}"}
     pair = billing.Credentials(email="a@b.c", api_key=SECRET)
     assert pair.headers == {"X-Auth-Email": "a@b.c", "X-Auth-Key": SECRET}
+
+
+def test_equal_parts_are_equal_credentials() -> None:
+    assert billing.Credentials(SECRET) == billing.Credentials(SECRET)
+    assert hash(billing.Credentials(SECRET)) == hash(billing.Credentials(SECRET))
+    assert billing.Credentials(SECRET) != billing.Credentials(email=SECRET, api_key=SECRET)
 
 
 def test_what_is_said_is_redacted() -> None:
@@ -52,8 +59,11 @@ def test_what_cannot_be_sent_is_refused(arguments: Any, message: str) -> None:
 
 
 def test_a_program_may_give_outputs_and_no_repr_shows_a_part() -> None:
-    given = pulumi_cf_invoice.Credentials(api_token=pulumi.Output.from_input(SECRET))
-    assert repr(given) == "Credentials(api_token)"
+    async def program() -> str:
+        # An Output needs the loop of a running program.
+        return repr(pulumi_cf_invoice.Credentials(api_token=pulumi.Output.from_input(SECRET)))
+
+    assert asyncio.run(program()) == "Credentials(api_token)"
     assert repr(billing.Credentials(SECRET)) == "Credentials(api_token)"
 
 

@@ -92,6 +92,34 @@ def test_a_quantity_beyond_a_float_is_none_and_never_stops_a_deployment(
     assert invoice.invoice_lines[0].quantity == expected
 
 
+def test_what_explains_in_another_form_is_none_and_stops_nothing() -> None:
+    odd = api_line(description=5, quantity="many", pricing=[], period="September")
+    invoice = Invoice.from_api(api_result(id=7, status=["draft"], invoice_lines=[odd]))
+    [line] = invoice.invoice_lines
+    assert (invoice.invoice_id, invoice.status) == (None, None)
+    assert (line.description, line.quantity, line.pricing, line.period) == (None,) * 4
+
+
+def test_a_lone_surrogate_is_carried_as_a_question_mark() -> None:
+    invoice = Invoice.from_api(api_result(invoice_lines=[api_line(description="a\ud800")]))
+    assert invoice.invoice_lines[0].description == "a?"
+
+
+def test_a_name_is_one_clean_line() -> None:
+    hostile = api_line(description="a\x1b[31m\nevil: all is well " + "x" * 500)
+    name = Invoice.from_api(api_result(invoice_lines=[hostile])).invoice_lines[0].name
+    assert name.startswith("a [31m evil: all is well x")
+    assert len(name) == 200
+
+
+def test_lines_that_differ_in_their_credits_alone_have_an_order() -> None:
+    lines = [
+        api_line(pretax_credit_amounts=[{"amount": 5, "type": kind}]) for kind in ("b", "a", "c")
+    ]
+    read = [Invoice.from_api(api_result(invoice_lines=of)) for of in (lines, lines[::-1])]
+    assert read[0] == read[1]
+
+
 @pytest.mark.parametrize("amount", [18846.5, 640.19, Decimal("18846.5"), 0.1, -0.01])
 def test_a_fraction_of_a_minor_unit_is_exact_in_model_outputs_and_text(amount: Any) -> None:
     invoice = Invoice.from_api(api_result(amount_due=amount))
@@ -167,7 +195,6 @@ def test_unknown_fields_and_an_unknown_status_are_no_error() -> None:
             {"invoice_lines": [api_line(pretax_credit_amounts=[{"amount": None, "type": "x"}])]},
             r"pretax_credit_amounts\.0\.amount: not a number",
         ),
-        ({"id": 7}, "^id: "),
         ({"currency": "dollar"}, "currency: "),
     ],
 )

@@ -1,5 +1,6 @@
 import re
-from decimal import Decimal
+from decimal import Decimal, localcontext
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -49,6 +50,29 @@ def test_people_write_amounts_with_their_currency(written: str, amount: int, cur
 def test_what_is_not_an_amount_is_refused_in_words(written: str, message: str) -> None:
     with pytest.raises(LimitError, match=re.escape(message)):
         parse_amount(written)
+
+
+@pytest.mark.parametrize(
+    "written", [250, None, ["1 USD"], "9" * 5000 + " USD", {"accounts": {ACCOUNT: 100}}]
+)
+def test_anything_else_than_an_amount_is_refused_in_words(written: Any) -> None:
+    with pytest.raises(LimitError, match=r"is not an amount of money|is too long"):
+        Limit.parse(written)
+
+
+@pytest.mark.parametrize("written", [20, None, "9" * 5000 + "%"])
+def test_anything_else_than_an_increase_is_refused_in_words(written: Any) -> None:
+    with pytest.raises(LimitError, match=r"is not an amount of money|is too long"):
+        IncreaseLimit.parse(written)
+
+
+def test_a_percentage_is_exact_in_any_decimal_context() -> None:
+    limit = IncreaseLimit.parse("20.5%").from_amount(100, "usd")
+    assert excess(20.5, "usd", limit) is None
+    with localcontext() as context:
+        context.prec = 3
+        share = IncreaseLimit.parse("20%").from_amount(123456789, "usd")
+    assert share.amount == Decimal("24691357.8")
 
 
 @given(st.integers(0, money.LARGEST_AMOUNT), currencies)

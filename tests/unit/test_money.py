@@ -1,4 +1,4 @@
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 import pytest
 from hypothesis import given
@@ -42,6 +42,12 @@ def test_text_shows_every_digit_of_the_amount(amount: int, currency: str) -> Non
 )
 def test_text_is_what_people_write(amount: float, currency: str, text: str) -> None:
     assert money.to_text(amount, currency) == text
+
+
+def test_text_does_not_depend_on_the_callers_decimal_context() -> None:
+    with localcontext() as context:
+        context.prec = 3
+        assert money.to_text(1884699, "usd") == "$18,846.99"
 
 
 @pytest.mark.parametrize("amount", [Decimal("640.19"), Decimal("0.1"), Decimal("-18846.5")])

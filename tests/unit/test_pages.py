@@ -1,3 +1,4 @@
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -55,7 +56,32 @@ def test_equal_entries_are_kept_and_equal_pages_end_it() -> None:
     assert numbers == [2, 3]
 
 
-@pytest.mark.parametrize("total", [None, 3, 5, "4"])
+def test_without_a_count_the_last_page_says_that_it_is_complete() -> None:
+    pages = [page("a", more=True), page("b", number=2, more=True), page("c", number=3)]
+    next_page, _ = asked(*pages)
+    collected = collect(pages[0], "lines", next_page)
+    assert (lines(collected), collected.complete) == (["a", "b", "c"], True)
+
+
+def test_what_there_is_is_told_after_each_page() -> None:
+    pages = [page("a", more=True), page("b", number=2, more=True), page("c", number=3)]
+    next_page, _ = asked(*pages)
+    told: list[Collected] = []
+    collect(pages[0], "lines", next_page, told.append)
+    assert [lines(part) for part in told] == [["a"], ["a", "b"]]
+    assert not any(part.complete for part in told)
+
+
+@pytest.mark.parametrize(
+    ("number", "asked_for"), [(Decimal("3.0"), 4), (10**25, 2), ("3", 2), (True, 2), (0, 2)]
+)
+def test_a_page_has_a_number_in_any_form_or_is_the_first(number: Any, asked_for: int) -> None:
+    next_page, numbers = asked()
+    collect(page("a", more=True, number=number), "lines", next_page)
+    assert numbers == [asked_for]
+
+
+@pytest.mark.parametrize("total", [3, 5, "4"])
 def test_only_as_many_entries_as_are_said_to_be_are_complete(total: Any) -> None:
     pages = [page("a", "b", more=True, total=total), page("c", "d", number=2, total=total)]
     next_page, _ = asked(*pages)

@@ -151,14 +151,37 @@ def test_an_account_is_chosen_by_its_id() -> None:
         input.read(both)
 
 
+def test_one_page_of_several_is_a_part() -> None:
+    answer = {"success": True, "result": result(), "result_info": {"has_more": True}}
+    assert not input.read(json.dumps(answer)).invoice.invoice_lines_complete
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
+        ("[" * 200_000, "this is not JSON"),
+        ('{"steps": [1, null]}', "no invoice in it"),
+        (
+            '{"success": false, "errors": ["Bad\\u001b[31m\\nrequest"]}',
+            "an error: Bad [31m request",
+        ),
+        (
+            '{"success": false, "error": [{"code": 1, "error_chain": [{"message": "why"}]}]}',
+            "an error: why; code 1: no message",
+        ),
+        ('{"success": false}', "an error: without a reason"),
+        (
+            json.dumps(result()).replace("18846", "18846.00000000000000000001", 1),
+            "amount_due: not an amount that can be carried exactly",
+        ),
         ("", "this is not JSON"),
         ("[]", "not an object"),
         ("{}", "no invoice in it"),
         ('{"steps": []}', "no invoice in it"),
-        ('{"success": false, "errors": [{"code": 10000, "message": "no"}]}', "code 10000: no"),
+        (
+            '{"success": false, "errors": [{"code": 10000, "message": "no"}]}',
+            "this answer of the API is an error: code 10000: no",
+        ),
         ('{"success": true, "result": {}}', "this is not an invoice: amount_due: Field required"),
         (
             json.dumps({**invoice().to_figures(), "amount_due": "[secret]"}),
@@ -347,7 +370,8 @@ def check_markdown(description: str) -> None:
     assert len(cells) == 4
     shown = re.fullmatch("<code>([^<>]*)</code>", cells[0])
     assert shown, row
-    assert html_entities.unescape(shown.group(1)) == one_line(description)
+    expected = one_line(description) or "(no description)"
+    assert html_entities.unescape(shown.group(1)) == expected
     source_row = next(line for line in rendered.splitlines() if "</code> | $1.00" in line)
     assert not re.search("[@:#!`\\[\\]\\\\]", source_row.replace("&#", ""))
 

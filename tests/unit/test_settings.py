@@ -103,6 +103,10 @@ def test_the_account_comes_from_argument_config_then_environment() -> None:
         "http://[::1",
         f"https://{'a' * 64}.example.com",
         "https://bücher..de",
+        "https://example.com/client/v4?",
+        "https://example.com/client/v4#",
+        "https://exa\nmple.com",
+        "https://a b.example.com",
     ],
 )
 def test_a_base_url_that_is_not_safe_is_refused(url: str) -> None:
