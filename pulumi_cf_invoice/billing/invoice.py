@@ -31,6 +31,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic.dataclasses import dataclass
+from pydantic_core import core_schema
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import one_line
@@ -105,6 +106,15 @@ def _period_or_none(value: Any) -> Any:
     ends = [_finite(value.get(name)) for name in ("start", "end")]
     told = all(end is not None and 0 <= end <= _LAST_SECOND for end in ends)
     return value if told else None
+
+
+class _ListOrNull:
+    """Annotates a list that may be null, and that is refused at its first wrong item."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        # pydantic's own FailFast goes with no other validator in some of its versions.
+        fail_fast = {**handler(source), "fail_fast": True}
+        return core_schema.no_info_before_validator_function(_list_if_null, fail_fast)
 
 
 def _list_if_null(value: Any) -> Any:
@@ -231,9 +241,9 @@ class InvoiceLine:
     pricing: Annotated[Pricing | None, BeforeValidator(_object_or_none)] = Field(
         default=None, description="What one unit costs; none if the API gives none."
     )
-    pretax_credit_amounts: Annotated[
-        list[PretaxCreditAmount], FailFast(), BeforeValidator(_list_if_null)
-    ] = Field(default_factory=list, description="The credits that reduce the line before tax.")
+    pretax_credit_amounts: Annotated[list[PretaxCreditAmount], _ListOrNull()] = Field(
+        default_factory=list, description="The credits that reduce the line before tax."
+    )
 
     amount_decimal = _Decimal("amount")
     amount_text = _Text("amount")
