@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fnmatch import fnmatchcase
+from functools import cache
 
 from pulumi_cf_invoice.billing.errors import LimitError
 from pulumi_cf_invoice.billing.money import Money, digits, percentage, to_text, total
@@ -35,6 +36,11 @@ def parse_amount(written: str) -> Money:
         raise LimitError(f"{written!r} is not an amount of money: write it as '250.00 USD'")
     if len(written) > _LONGEST_AMOUNT:
         raise LimitError(f"{written[:20]!r}… is too long for an amount of money")
+    return _parsed_amount(written)
+
+
+@cache
+def _parsed_amount(written: str) -> Money:
     number = re.search(_NUMBER, written)
     currency = re.search("[A-Za-z]{3}", written)
     if re.match(AMOUNT_PATTERN, written) and number and currency:

@@ -56,6 +56,9 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def _carried(value: Any) -> float:
+    # Pulumi hands whole numbers over as floats: by far the most frequent case.
+    if isinstance(value, float) and value.is_integer() and abs(value) <= money.LARGEST_AMOUNT:
+        return int(value)
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         raise ValueError("not a number")
     exact = value if isinstance(value, Decimal) else money.exact(value)
@@ -90,7 +93,7 @@ def _text_or_none(value: Any) -> str | None:
     # would be one to protobuf.
     if not isinstance(value, str):
         return None
-    return value.encode("utf-8", "replace").decode()
+    return value if value.isascii() else value.encode("utf-8", "replace").decode()
 
 
 def _object_or_none(value: Any) -> Any:
