@@ -16,14 +16,20 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pulumi_cf_invoice.billing.settings import is_cloudflare
-from pulumi_cf_invoice.state import CHECK_FAILED, FIGURES, LAST_UPDATE, UNKNOWN, without_markers
+from pulumi_cf_invoice.state import (
+    CHECK_FAILED,
+    FIELDS,
+    LAST_UPDATE,
+    READ_PROPERTIES,
+    UNKNOWN,
+    without_markers,
+)
 
 if TYPE_CHECKING:
     from pulumi_cf_invoice.billing.invoice import Invoice
     from pulumi_cf_invoice.billing.settings import Settings
 
 Properties = dict[str, Any]
-_READ = (*FIGURES, "base_url", "invoice_lines_complete")
 
 
 def figures(invoice: "Invoice", settings: "Settings") -> Properties:
@@ -44,7 +50,7 @@ def unknown(account_id: str, olds: Mapping[str, Any]) -> Properties:
     *account_id* is `UNKNOWN` as well if that is why. Where the account is known it stays so, and so
     does the last update: a preview then shows figures that will be read, and no replacement.
     """
-    unread = dict.fromkeys(FIGURES, UNKNOWN)
+    unread = dict.fromkeys(FIELDS, UNKNOWN)
     if account_id != UNKNOWN:
         return checked(account_id, unread, olds)
     last_update = {"last_update": UNKNOWN} if olds.get("amount_due") is not None else {}
@@ -58,7 +64,7 @@ def failed() -> Properties:
 
 def changed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[str]:
     """Return the names of the properties that make a diff between *olds* and *news*."""
-    return [name for name in ("account_id", *FIGURES) if olds.get(name) != news.get(name)]
+    return [name for name in ("account_id", *FIELDS) if olds.get(name) != news.get(name)]
 
 
 def replaced(changes: list[str]) -> list[str]:
@@ -73,7 +79,7 @@ def refreshed(stored: Mapping[str, Any], figures: Properties) -> Properties:
     The inputs stay those of the last update, which is what the next check compares with: the figure
     of the last update would otherwise not survive ``up --refresh``.
     """
-    return {name: value for name, value in stored.items() if name not in _READ} | figures
+    return {name: value for name, value in stored.items() if name not in READ_PROPERTIES} | figures
 
 
 def not_refreshed(account_id: str) -> str:

@@ -35,7 +35,7 @@ from pulumi_cf_invoice.billing.errors import (
 )
 from pulumi_cf_invoice.billing.settings import Settings, Source
 from pulumi_cf_invoice.state import (
-    FIGURES,
+    FIELDS,
     PLUGIN_TYPE,
     UNKNOWN,
     camel_case,
@@ -304,7 +304,7 @@ def _decoded(properties: Mapping[str, PropertyValue]) -> dict[str, Any]:
     # The names inside a property are the same in both states that are compared.
     return {
         name: _plain(properties[camel_case(name)])
-        for name in ("account_id", *FIGURES)
+        for name in ("account_id", *FIELDS)
         if camel_case(name) in properties
     }
 

@@ -83,7 +83,7 @@ def ask_output(
         # An awaitable, so that two accounts are asked side by side.
         return _converted(ask(read, resolved), resolved, convert)
 
-    # An invoice is not secret because the token is with which it was read.
+    # A secret token does not make the invoice that it reads a secret.
     values = {
         name: pulumi.Output.unsecret(value) if isinstance(value, pulumi.Output) else value
         for name, value in given.values.items()

@@ -32,14 +32,12 @@ from pulumi_cf_invoice.billing.errors import (
 from pulumi_cf_invoice.billing.settings import Settings, Source
 from pulumi_cf_invoice.credentials import Credentials
 from pulumi_cf_invoice.program_errors import raises_run_errors
-from pulumi_cf_invoice.state import FIGURES, UNKNOWN
+from pulumi_cf_invoice.state import FIELDS, READ_PROPERTIES, UNKNOWN
 
 # The client and the model are imported where they are needed: a program that declares a resource
 # needs neither, and they would double its start.
 if TYPE_CHECKING:
     from pulumi_cf_invoice.billing.invoice import Invoice
-
-_READ = (*FIGURES, "invoice_lines_complete", "base_url")
 
 
 class InvoicePreviewProvider(ResourceProvider):
@@ -90,7 +88,7 @@ class InvoicePreviewProvider(ResourceProvider):
             return lifecycle.unknown(UNKNOWN, olds)
         if rpc.contains_unknowns(given):
             return lifecycle.unknown(settings.resolve_account(account_id, self._sources), olds)
-        arguments = Source("the credentials argument", given or {})
+        arguments = Source(settings.CREDENTIALS_ARGUMENT, given or {})
         resolved = settings.resolve(account_id, [arguments, *self._sources])
         return lifecycle.checked(resolved.account_id, _figures(resolved), olds)
 
@@ -210,7 +208,7 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
     @property
     def invoice(self) -> "pulumi.Output[Invoice]":
         """The invoice as a model, with everything that follows from its fields."""
-        figures = {name: getattr(self, name) for name in FIGURES}
+        figures = {name: getattr(self, name) for name in FIELDS}
         # To Pulumi an output that a resource does not have is unknown at preview.
         complete = _known_or_none(self.invoice_lines_complete)
         return pulumi.Output.all(**figures, invoice_lines_complete=complete).apply(_invoice)
@@ -227,7 +225,7 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
         opts: pulumi.ResourceOptions | None,
     ) -> None:
         # Pulumi makes an output only of what is named among the properties.
-        properties = {**dict.fromkeys((*_READ, "last_update")), **properties}
+        properties = {**dict.fromkeys((*READ_PROPERTIES, "last_update")), **properties}
         super().__init__(provider, resource_name, properties, opts)
 
 
@@ -254,7 +252,7 @@ class _ReadInvoicePreview(InvoicePreview):
             read = program.ask_output(
                 INVOICE_PREVIEW, account_id, given, depends_on, lifecycle.figures
             )
-            figures = {name: read.apply(methodcaller("get", name)) for name in _READ}
+            figures = {name: read.apply(methodcaller("get", name)) for name in READ_PROPERTIES}
             account_id = pulumi.Output.from_input(account_id).apply(
                 raises_run_errors(settings.canonical_account_id)
             )

@@ -2,7 +2,7 @@
 The invoice in a resource's properties: type tokens, and reading it from either form's spelling.
 
 The dynamic resource has snake_case names, the plugin's resource camelCase ones. Both have the
-fields of the model as properties (`FIGURES`), and what a later deployment needs to know.
+fields of the model as properties (`FIELDS`), and what a later deployment needs to know.
 """
 
 import re
@@ -19,7 +19,7 @@ PLUGIN_TYPE = "cf-invoice:index:InvoicePreview"
 TYPES = (DYNAMIC_TYPE, PLUGIN_TYPE)
 
 # Said here again, and compared by a test: importing the model would double a program's start.
-FIGURES = (
+FIELDS = (
     "invoice_id",
     "amount_due",
     "amount_paid",
@@ -31,6 +31,8 @@ FIGURES = (
     "invoice_lines",
 )
 """The properties that are fields of the invoice, each of which is part of the diff."""
+READ_PROPERTIES = (*FIELDS, "invoice_lines_complete", "base_url")
+"""The properties that a read of the invoice brings, those that make no diff included."""
 CHECK_FAILED = "check_failed"
 """The one property of a resource whose check failed, by which policies can tell it."""
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"

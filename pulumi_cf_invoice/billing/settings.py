@@ -43,6 +43,8 @@ SETTINGS = tuple(VARIABLES)
 """The settings, by the names that they have in stack config and as the provider's arguments."""
 SECRETS = ("apiToken", "apiKey")
 """The settings that nobody may see."""
+CREDENTIALS_ARGUMENT = "the credentials argument"
+"""What messages call the source of a call's own credentials."""
 _CLOUDFLARE_SETTINGS = ("apiToken", "email", "apiKey", "baseUrl")
 _SETTING_OF_PART = dict(zip(PARTS, ("apiToken", "email", "apiKey"), strict=True))
 
@@ -74,7 +76,7 @@ def arguments(parts: Mapping[str, Any]) -> Source:
     Return the source of a call's own credentials, whose *parts* have the names of `Credentials`.
     """
     values = {_SETTING_OF_PART[part]: value for part, value in parts.items()}
-    return Source("the credentials argument", values)
+    return Source(CREDENTIALS_ARGUMENT, values)
 
 
 def environment(variables: Mapping[str, str]) -> Source:

@@ -10,7 +10,7 @@ from pulumi.runtime import rpc
 
 from pulumi_cf_invoice import Invoice, lifecycle, state
 from pulumi_cf_invoice.resource import InvoicePreview
-from pulumi_cf_invoice.state import FIGURES, UNKNOWN
+from pulumi_cf_invoice.state import FIELDS, UNKNOWN
 from tests.factories import (
     ACCOUNT,
     OTHER_ACCOUNT,
@@ -32,7 +32,7 @@ def inputs(**changes: Any) -> dict[str, Any]:
 
 
 def test_the_first_check_has_account_and_figures_and_nothing_else() -> None:
-    assert set(inputs()) == {"account_id", *FIGURES}
+    assert set(inputs()) == {"account_id", *FIELDS}
 
 
 def test_the_next_check_carries_the_figure_of_the_update_before() -> None:
@@ -70,16 +70,16 @@ def test_unknown_credentials_leave_the_account_and_the_last_update_known() -> No
     checked = lifecycle.unknown(ACCOUNT, inputs())
     assert checked["account_id"] == ACCOUNT
     assert checked["last_update"]["amount_due"] == 18846
-    assert {checked[name] for name in FIGURES} == {UNKNOWN}
+    assert {checked[name] for name in FIELDS} == {UNKNOWN}
     changes = lifecycle.changed(inputs(), checked)
-    assert changes == list(FIGURES)
+    assert changes == list(FIELDS)
     assert lifecycle.replaced(changes) == []
 
 
 def test_an_unknown_account_may_be_another_one() -> None:
     checked = lifecycle.unknown(UNKNOWN, inputs())
     assert set(checked.values()) == {UNKNOWN}
-    assert set(checked) == {"account_id", "last_update", *FIGURES}
+    assert set(checked) == {"account_id", "last_update", *FIELDS}
     assert lifecycle.replaced(lifecycle.changed(inputs(), checked)) == ["account_id"]
     assert "last_update" not in lifecycle.unknown(UNKNOWN, {})
 
@@ -95,9 +95,9 @@ def test_the_figures_and_the_account_make_a_diff_and_nothing_else_does() -> None
     assert lifecycle.changed(old, dict(old)) == []
     beside = {"last_update": {}, "base_url": "http://127.0.0.1", "invoice_lines_complete": False}
     assert lifecycle.changed(old, {**old, **beside}) == []
-    for name in ("account_id", *FIGURES):
+    for name in ("account_id", *FIELDS):
         assert lifecycle.changed(old, {**old, name: "moved"}) == [name]
-    assert lifecycle.replaced(["account_id", *FIGURES]) == ["account_id"]
+    assert lifecycle.replaced(["account_id", *FIELDS]) == ["account_id"]
 
 
 def test_a_refresh_replaces_all_that_a_read_brings_and_keeps_the_rest() -> None:
@@ -127,6 +127,6 @@ def test_the_marker_of_unknown_values_is_pulumis() -> None:
 
 def test_the_figures_are_the_models_fields_and_the_resources_outputs() -> None:
     fields = set(Invoice.__annotations__) - {"invoice_lines_complete"}
-    assert set(FIGURES) == {name for name in fields if not name.startswith("_")}
+    assert set(FIELDS) == {name for name in fields if not name.startswith("_")}
     others = {"account_id", "base_url", "invoice_lines_complete", "last_update"}
-    assert set(resource_types(InvoicePreview)) == {*FIGURES, *others}
+    assert set(resource_types(InvoicePreview)) == {*FIELDS, *others}
