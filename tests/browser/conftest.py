@@ -14,7 +14,9 @@ _NONE = (
 )
 
 
-@pytest.fixture(scope="session")
+# Playwright's loop counts as running in this thread until it ends, and breaks the `asyncio.run` of
+# any other module's test that the same worker gets.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A headless browser."""
     with sync_playwright() as playwright:
