@@ -3,10 +3,11 @@
 import json
 import os
 import runpy
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +46,15 @@ def main() -> int:
         sandbox.amount_due = 20001
         run(stack.preview, diff=True)
 
-        say("4. A policy pack with a budget of $150.00 blocks the preview.")
-        blocked = run(stack.preview, may_fail=True, **_pack(directory, "150 USD"))
+        say("4. A policy pack blocks the preview over $150.00, and warns from $120.00 on.")
+        blocked = run(stack.preview, may_fail=True, **_pack(directory, sandbox))
         if "over the limit of $150.00 by $50.01" not in blocked:
             return 1
 
-        say("5. The budget is raised to $250.00, and the preview passes.")
-        run(stack.preview, **_pack(directory, "250 USD"))
+        say("5. A waiver raises the limit for a week, and says so. The preview passes.")
+        waived = run(stack.preview, **_pack(directory, sandbox, _waiver()))
+        if "A waiver with the limit 250 USD is in force" not in waived:
+            return 1
 
         say("6. The token is wrong: one line says what failed and what to do.")
         os.environ["CLOUDFLARE_API_TOKEN"] = "expired"
@@ -87,10 +90,27 @@ def run(operation: Callable[..., Any], may_fail: bool = False, **options: Any) -
     return "".join(lines)
 
 
-def _pack(directory: str, budget: str) -> dict[str, Any]:
-    config = Path(directory) / "policy-config.json"
-    config.write_text(json.dumps({"max-amount-due": {"limit": budget}}))
-    return {"policy_packs": [str(POLICY_PACK)], "policy_pack_configs": [str(config)]}
+def _pack(directory: str, sandbox: Sandbox, waiver: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Copy the example policy pack, point its rule that reads by itself at *sandbox*."""
+    pack = Path(directory) / "policy-pack"
+    shutil.copytree(POLICY_PACK, pack, dirs_exist_ok=True)
+    file = pack / "rules.json"
+    content = json.loads(file.read_text())
+    content["rules"]["account-budget"]["baseUrl"] = sandbox.base_url
+    if waiver:
+        content["rules"]["max-amount-due"]["waiver"] = waiver
+    file.write_text(json.dumps(content, indent=2))
+    return {"policy_packs": [str(pack)]}
+
+
+def _waiver() -> dict[str, Any]:
+    until = datetime.now(timezone.utc) + timedelta(days=7)
+    return {
+        "until": f"{until:%Y-%m-%d}",
+        "by": "the head of platform",
+        "reason": "launch week",
+        "limit": "250 USD",
+    }
 
 
 def _stack(directory: str) -> automation.Stack:

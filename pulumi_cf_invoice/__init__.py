@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         InvalidResponseError,
         LimitError,
         MissingCredentialsError,
+        RuleError,
         SettingsError,
         TransportError,
     )
@@ -52,6 +53,7 @@ __all__ = [
     "Period",
     "PretaxCreditAmount",
     "Pricing",
+    "RuleError",
     "SettingsError",
     "TransportError",
     "export_invoice",
@@ -71,6 +73,7 @@ _import_name = lazy_names(
             "InvalidResponseError",
             "LimitError",
             "MissingCredentialsError",
+            "RuleError",
             "SettingsError",
             "TransportError",
         ],

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from pulumi_cf_invoice.billing.money import Money
     from pulumi_cf_invoice.billing.settings import Settings
+    from pulumi_cf_invoice.gates import AccountReader
     from pulumi_cf_invoice.report.input import ReportInput
     from pulumi_cf_invoice.report.report import Report
+    from pulumi_cf_invoice.rules_file import DeclaredRule
+    from pulumi_cf_invoice.state import InvoiceState
 
 OVER_BUDGET = 1
 COULD_NOT_TELL = 2
@@ -71,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         "hold the invoice against budgets, and show what moved",
         "pulumi preview --json | cf-invoice report --from - --budget '250 USD' \\\n"
         "    --format markdown --output report.md\n\n"
-        "exit code:\n  0 within budget, 1 over budget, 2 could not tell",
+        "exit code:\n  0 every mandatory rule is within, 1 one is over, 2 could not tell",
     )
     _add_live(report)
     _add_input(report)
@@ -142,13 +144,24 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
         help="compare with this file, of the same kinds as --from; a preview has its own baseline",
     )
     parser.add_argument(
-        "--budget", type=_amount, metavar="AMOUNT", help="budget for the amount due: '250 USD'"
+        "--rules", metavar="FILE", help="judge the rules of this file, as the policy pack does"
+    )
+    parser.add_argument(
+        "--policy-pack-config",
+        metavar="FILE",
+        help="Pulumi's policy config over --rules, as `pulumi preview` takes it",
+    )
+    parser.add_argument(
+        "--budget",
+        type=_amount,
+        metavar="AMOUNT",
+        help="the rule max-amount-due with this limit: '250 USD'",
     )
     parser.add_argument(
         "--budget-projected",
         type=_amount,
         metavar="AMOUNT",
-        help="budget for the amount due, projected to the period's end",
+        help="the rule max-projected-amount-due with this limit",
     )
     parser.add_argument(
         "--budget-line",
@@ -156,7 +169,7 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="GLOB=AMOUNT",
-        help="budget for each line, net, by its name: 'openai/*=100 USD'; the longest glob counts",
+        help="the rule max-line-amount with this limit: 'openai/*=100 USD'",
     )
     parser.add_argument("--output", metavar="FILE", help="write to this file")
     parser.add_argument(
@@ -174,17 +187,18 @@ class _Version(argparse.Action):
         sys.exit(0)
 
 
-def _amount(written: str) -> "Money":
+def _amount(written: str) -> str:
     from pulumi_cf_invoice.billing.errors import LimitError
     from pulumi_cf_invoice.limits import parse_amount
 
     try:
-        return parse_amount(written)
+        parse_amount(written)
     except LimitError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+    return written
 
 
-def _line_budget(written: str) -> "tuple[str, Money]":
+def _line_budget(written: str) -> tuple[str, str]:
     glob, equals, amount = written.rpartition("=")
     if not equals:
         raise argparse.ArgumentTypeError(f"{written!r} has no '=': write 'openai/*=100 USD'")
@@ -204,48 +218,69 @@ def _instant(written: str) -> "datetime":
 
 
 def _show(options: argparse.Namespace) -> int:
+    from pulumi_cf_invoice.gates import AccountReader
     from pulumi_cf_invoice.report import text
     from pulumi_cf_invoice.report.report import make_report
 
-    given = _input(options)
-    report = make_report(
-        given.invoice,
-        account_id=given.account_id,
-        at=options.at or _now(),
-        baseline=given.baseline,
-    )
+    given = _input(options, AccountReader(os.environ))
+    report = make_report(given.state, at=options.at or _now(), baseline=given.baseline)
     text.write(report, sys.stdout, lines=sys.maxsize)
     return 0
 
 
 def _report(options: argparse.Namespace) -> int:
-    from pulumi_cf_invoice.report.report import budget_rules, make_report
+    from pulumi_cf_invoice.gates import AccountReader
+    from pulumi_cf_invoice.report.report import judge, make_report
 
-    given = _input(options)
+    rules, reader, at = _rules(options), AccountReader(os.environ), options.at or _now()
+    given = _input(options, reader)
     baseline = _read(options.baseline, options) if options.baseline else None
     report = make_report(
-        given.invoice,
-        account_id=given.account_id,
-        at=options.at or _now(),
-        rules=budget_rules(options.budget, options.budget_projected, dict(options.budget_line)),
-        baseline=baseline.invoice if baseline else given.baseline,
-        baseline_account_id=baseline.account_id if baseline else given.account_id,
+        given.state,
+        at=at,
+        rules=judge(rules, given.state, at, reader),
+        baseline=baseline.state.invoice if baseline else given.baseline,
+        baseline_account_id=(baseline or given).state.account_id,
     )
     _write(report, options.format, options.output)
     if options.github:
         _tell_github(report, os.environ)
+    if not report.is_known:
+        return COULD_NOT_TELL
     return OVER_BUDGET if report.verdict == "over" else 0
 
 
+def _rules(options: argparse.Namespace) -> "list[DeclaredRule]":
+    from pulumi_cf_invoice.rules_file import configured, parse_rules, read_config, read_rules
+
+    rules = read_rules(options.rules) if options.rules else []
+    if options.policy_pack_config and not options.rules:
+        _fail("--policy-pack-config does nothing without --rules")
+    config = read_config(options.policy_pack_config) if options.policy_pack_config else {}
+    shorthand = {
+        "max-amount-due": {"limit": options.budget},
+        "max-projected-amount-due": {"limit": options.budget_projected},
+        "max-line-amount": {"limits": dict(options.budget_line)},
+    }
+    given = {name: rule for name, rule in shorthand.items() if any(rule.values())}
+    if len(dict(options.budget_line)) < len(options.budget_line):
+        _fail("--budget-line is given twice for one glob")
+    return configured([*rules, *(parse_rules({"rules": given}) if given else [])], config)
+
+
 def _doctor(options: argparse.Namespace) -> int:
+    from pulumi_cf_invoice.billing.settings import is_cloudflare
+    from pulumi_cf_invoice.gates import AccountReader
+
     settings = _settings(options.account_id)
+    foreign = "" if is_cloudflare(settings.base_url) else " (not Cloudflare's)"
     account_source = "--account-id" if options.account_id else "CLOUDFLARE_ACCOUNT_ID"
     print(f"account      {settings.account_id} ({account_source})")
     print(f"credentials  {settings.credentials.kind} ({_credentials_source()})")
-    print(f"base URL     {settings.base_url}")
+    print(f"base URL     {settings.base_url}{foreign}")
     print(f"timeout      {settings.timeout:g} s")
     print("permission   AI Gateway Read (or AI Gateway Write) on the account", flush=True)
-    invoice = _fetch(settings)
+    invoice = _live(settings, AccountReader(os.environ)).invoice
     count = len(invoice.invoice_lines)
     print(f"request      answered: {invoice.text}, {count:,} line{'s' * (count != 1)}")
     return 0
@@ -258,13 +293,17 @@ def _completion(options: argparse.Namespace) -> int:
     return 0
 
 
-def _input(options: argparse.Namespace) -> "ReportInput":
+def _input(options: argparse.Namespace, reader: "AccountReader") -> "ReportInput":
     if options.file is not None:
         return _read(options.file, options)
     from pulumi_cf_invoice.report.input import ReportInput
 
-    settings = _settings(options.account_id)
-    return ReportInput(_fetch(settings), settings.account_id)
+    return ReportInput(_live(_settings(options.account_id), reader))
+
+
+def _live(settings: "Settings", reader: "AccountReader") -> "InvoiceState":
+    with _progress(f"Asking for the invoice of account {settings.account_id} …"):
+        return reader.read(settings.account_id, settings.base_url)
 
 
 def _read(file: str, options: argparse.Namespace) -> "ReportInput":
@@ -287,16 +326,6 @@ def _settings(account_id: str | None) -> "Settings":
 
     # Outside of a Pulumi program there is no stack whose config could be read.
     return settings.resolve(account_id, [settings.environment(os.environ)])
-
-
-def _fetch(settings: "Settings") -> Any:
-    from pulumi_cf_invoice.billing.client import BillingClient
-
-    client = BillingClient(
-        settings.credentials, base_url=settings.base_url, timeout=settings.timeout
-    )
-    with _progress(f"Asking for the invoice of account {settings.account_id} …"):
-        return client.get_invoice_preview(settings.account_id)
 
 
 @contextmanager

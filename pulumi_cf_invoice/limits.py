@@ -5,15 +5,20 @@ Limits are written in major units with their currency, as one would say them: ``
 ``usd 250``. One that cannot be read raises `LimitError`, in words for whoever wrote it.
 """
 
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from functools import cache
+from typing import Any
 
-from pulumi_cf_invoice.billing.errors import LimitError
+from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.errors import LimitError, SettingsError
 from pulumi_cf_invoice.billing.money import Money, digits, percentage, to_text, total
+from pulumi_cf_invoice.billing.settings import canonical_account_id
+from pulumi_cf_invoice.suggestions import unknown_name
 
 WrittenLimit = str | Mapping[str, str | Mapping[str, str]]
 """``"250 USD"``, or ``{"limit": "250 USD", "accounts": {"<account ID>": "100 USD"}}``."""
@@ -21,9 +26,22 @@ WrittenLimit = str | Mapping[str, str | Mapping[str, str]]
 _NUMBER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?"
 AMOUNT_PATTERN = rf"^\s*(?:[A-Za-z]{{3}}\s*{_NUMBER}|{_NUMBER}\s*[A-Za-z]{{3}})\s*$"
 """The form that `parse_amount` takes, as a regular expression that JSON Schema understands too."""
-
-
+PERCENTAGE_PATTERN = r"^\s*[0-9]+(\.[0-9]+)?\s*%\s*$"
+"""The form of a percentage that `IncreaseLimit.parse` takes."""
+ACCOUNT_ID_PATTERN = r"^\s*[0-9a-fA-F]{32}\s*$"
+"""The form of an account ID, which is read in either case."""
 _LONGEST_AMOUNT = 100
+_LONGEST_SHOWN = 24
+
+
+def shown(written: Any) -> str:
+    """Return what somebody wrote in JSON, abridged, for a message about it."""
+    if isinstance(written, str):
+        return repr(one_line(written, _LONGEST_SHOWN))
+    # Pulumi hands whole numbers over as floats.
+    if isinstance(written, float) and written.is_integer():
+        written = int(written)
+    return one_line(json.dumps(written, default=str), _LONGEST_SHOWN)
 
 
 def parse_amount(written: str) -> Money:
@@ -33,9 +51,9 @@ def parse_amount(written: str) -> Money:
     Raises `LimitError` when there is no currency, no number, a sign, or a digit too many.
     """
     if not isinstance(written, str):
-        raise LimitError(f"{written!r} is not an amount of money: write it as '250.00 USD'")
+        raise LimitError(f"{shown(written)} is not an amount of money: write it as '250.00 USD'")
     if len(written) > _LONGEST_AMOUNT:
-        raise LimitError(f"{written[:20]!r}… is too long for an amount of money")
+        raise LimitError(f"{shown(written)} is too long for an amount of money")
     return _parsed_amount(written)
 
 
@@ -47,10 +65,10 @@ def _parsed_amount(written: str) -> Money:
         code = currency.group().lower()
         return Money(_minor_units(Decimal(number.group().replace(",", "")), code), code)
     if re.fullmatch(rf"\s*{_NUMBER}\s*", written):
-        raise LimitError(f"{written!r} has no currency: write it as '{written.strip()} USD'")
+        raise LimitError(f"{shown(written)} has no currency: write it as '{written.strip()} USD'")
     if number and "-" in written:
-        raise LimitError(f"{written!r} is below zero: a limit is zero or more")
-    raise LimitError(f"{written!r} is not an amount of money: write it as '250.00 USD'")
+        raise LimitError(f"{shown(written)} is below zero: a limit is zero or more")
+    raise LimitError(f"{shown(written)} is not an amount of money: write it as '250.00 USD'")
 
 
 def _minor_units(amount: Decimal, currency: str) -> int:
@@ -76,17 +94,50 @@ class Limit:
         """Read a limit as it is written. Raises `LimitError`."""
         if not isinstance(written, Mapping):
             return cls(parse_amount(written), {})
-        default, accounts = written.get("limit"), written.get("accounts", {})
-        if not isinstance(accounts, Mapping) or not (default is None or isinstance(default, str)):
-            raise LimitError("a limit is an amount, or an object with limit and accounts")
+        for name in written:
+            if name not in ("limit", "accounts"):
+                raise LimitError(f"in a limit {unknown_name('setting', name, _LIMIT_SETTINGS)}")
+        if not written:
+            raise LimitError("it is empty: write it as '250.00 USD', or give limit and accounts")
         return cls(
-            None if default is None else parse_amount(default),
-            {account.lower(): parse_amount(amount) for account, amount in accounts.items()},
+            parse_amount(written["limit"]) if "limit" in written else None,  # type: ignore[arg-type]
+            _parsed_accounts(written["accounts"]) if "accounts" in written else {},
         )
 
     def of(self, account_id: str | None) -> Money | None:
-        """Return the limit of *account_id*, if it has one."""
+        """
+        Return the limit of *account_id*, if it has one.
+
+        An account that is not known has none where limits differ by account.
+        """
+        if account_id is None and self.accounts:
+            return None
         return self.accounts.get(account_id or "", self.default)
+
+
+_LIMIT_SETTINGS = ("limit", "accounts")
+
+
+def _parsed_accounts(written: Any) -> dict[str, Money]:
+    if not isinstance(written, Mapping) or not written:
+        raise LimitError(
+            f"accounts is {shown(written)}: give each account ID its amount, or leave it out"
+        )
+    accounts: dict[str, Money] = {}
+    for key, amount in written.items():
+        account = parse_account_id(key)
+        if account in accounts:
+            raise LimitError(f"the account {account} is there twice, in upper and in lower case")
+        accounts[account] = parse_amount(amount)
+    return accounts
+
+
+def parse_account_id(written: Any) -> str:
+    """Return an account ID in lower case. Raises `LimitError` if it is not 32 hex digits."""
+    try:
+        return canonical_account_id(written)
+    except SettingsError as error:
+        raise LimitError(str(error)) from None
 
 
 @dataclass(frozen=True)
@@ -101,9 +152,8 @@ class IncreaseLimit:
         """Read ``"50 USD"`` or ``"20%"``. Raises `LimitError`."""
         if not isinstance(written, str) or len(written) > _LONGEST_AMOUNT:
             return cls(amount=parse_amount(written))
-        percent = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*", written)
-        if percent:
-            return cls(percent=Decimal(percent.group(1)))
+        if re.match(PERCENTAGE_PATTERN, written):
+            return cls(percent=Decimal(written.replace("%", "").strip()))
         return cls(amount=parse_amount(written))
 
     def from_amount(self, before: float, currency: str) -> Money:
@@ -118,10 +168,16 @@ class IncreaseLimit:
         return self.amount.text if self.amount is not None else f"{self.percent} %"
 
 
-def longest_match(description: str | None, globs: Iterable[str]) -> str | None:
-    """Return the glob whose limit counts for a line: the longest that matches *description*."""
-    matching = [glob for glob in globs if fnmatchcase(description or "", glob)]
-    return max(matching, key=len, default=None)
+def longest_matches(descriptions: Sequence[str], globs: Iterable[str]) -> list[str]:
+    """Return the longest of the globs that match any of *descriptions*."""
+    matching = [glob for glob in globs if any(fnmatchcase(one, glob) for one in descriptions)]
+    longest = max(map(len, matching), default=0)
+    return [glob for glob in matching if len(glob) == longest]
+
+
+def comparable(currency: str, limit: Money) -> bool:
+    """Return whether an amount in *currency* can be held against *limit*."""
+    return currency == limit.currency
 
 
 def excess(amount: float, currency: str, limit: Money) -> str | None:
@@ -130,7 +186,7 @@ def excess(amount: float, currency: str, limit: Money) -> str | None:
 
     An amount that equals its limit is within it. One in another currency never is.
     """
-    if currency != limit.currency:
+    if not comparable(currency, limit):
         return (
             f"in {currency.upper()}, which cannot be compared with the limit of {limit.text}: "
             f"set a limit in {currency.upper()}"

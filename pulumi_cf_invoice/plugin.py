@@ -94,12 +94,13 @@ class InvoicePreviewPlugin(provider.Provider):
             for given in (_plain(PropertyValue(request.args)), stack_config)
         )
         self._sources = [
-            Source("stack config cf-invoice:", config),
+            settings.stack_config(config),
             settings.environment(os.environ),
         ]
         # A provider that no program made has the stack config as its arguments.
         if arguments != config:
-            self._sources.insert(0, Source("the provider's arguments", arguments))
+            remedies = {"apiToken": "give the provider an apiToken"}
+            self._sources.insert(0, Source("the provider's arguments", arguments, remedies))
         return provider.ConfigureResponse(accept_secrets=True, supports_preview=True)
 
     async def check(self, request: provider.CheckRequest) -> provider.CheckResponse:

@@ -1,404 +1,372 @@
 """
 Spend gates for policy packs (extra ``policy``).
 
-Each factory makes one of Pulumi's policies around a rule of `rules`. Its arguments are defaults,
-which Pulumi's own policy config overrides by the same names in camelCase. Limits are amounts in
-major units with their currency: ``"250 USD"``, or, where accounts differ, ``{"limit": "250 USD",
-"accounts": {"<account ID>": "100 USD"}}``.
+Each factory declares a rule in code, with the settings that ``rules.json`` has; `spend_policy_pack`
+runs them, or a file of rules, as Pulumi's policies. `rules` says what each kind of rule finds, and
+`gates` how a declared rule is judged; here that is translated for Pulumi.
 
-A policy without a setting stays quiet. So do all of them for a resource whose check failed: that
-one error is enough. Figures that are absent for another reason violate every policy that needs them
-at an update, and are told of at a preview.
+Pulumi's own policy config is laid over a rule's settings. A rule without a limit, a setting that
+does not exist and one that cannot be read are refused before anything is deployed.
+
+At a preview, figures that are absent are told of; at an update they are a violation. A resource
+whose check failed is passed over: the deployment fails anyway, with one error.
 """
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
-from fnmatch import fnmatchcase
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from pulumi_policy import (
     EnforcementLevel,
     Policy,
     PolicyConfigSchema,
     PolicyPack,
+    PolicyResource,
     ReportViolation,
     ResourceValidationArgs,
     ResourceValidationPolicy,
     StackValidationArgs,
     StackValidationPolicy,
 )
-from pulumi_policy.proxy import UnknownValueError
 
-from pulumi_cf_invoice import rules, state
-from pulumi_cf_invoice.billing import cache, settings
-from pulumi_cf_invoice.billing.errors import BillingError, LimitError
-from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
-from pulumi_cf_invoice.credentials import Credentials
-from pulumi_cf_invoice.limits import AMOUNT_PATTERN, IncreaseLimit, Limit, WrittenLimit
-from pulumi_cf_invoice.rules import LimitRule
+from pulumi_cf_invoice import analyzer, rules, state
+from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.errors import BillingError, RuleError
+from pulumi_cf_invoice.gates import DISABLED, AccountReader, Gate
+from pulumi_cf_invoice.limits import WrittenLimit
+from pulumi_cf_invoice.rules import Finding, RequireInvoicePreview, Rule, StackResource
+from pulumi_cf_invoice.rules_file import (
+    Config,
+    DeclaredRule,
+    configured,
+    read_rules,
+    settings_of,
+)
 from pulumi_cf_invoice.state import InvoiceState
 
-_UNUSABLE = "The policy's limit cannot be used"
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 STACK_TYPE = "pulumi:pulumi:Stack"
-GATEWAYS = ("cloudflare:index/aiGateway:*",)
-
-Config = Mapping[str, Any]
-MakeRule = Callable[[Config], LimitRule | None]
-Clock = Callable[[], datetime]
-
-_AMOUNT = {"type": "string", "pattern": AMOUNT_PATTERN}
-_LIMIT = {
-    "oneOf": [
-        _AMOUNT,
-        {
-            "type": "object",
-            "properties": {
-                "limit": _AMOUNT,
-                "accounts": {"type": "object", "additionalProperties": _AMOUNT},
-            },
-            "additionalProperties": False,
-        },
-    ]
-}
-_INCREASE = {"type": "string", "pattern": rf"^\s*[0-9]+(\.[0-9]+)?\s*%\s*$|{AMOUNT_PATTERN}"}
-_STRINGS = {"type": "array", "items": {"type": "string"}}
 
 
-class _TooEarly(UnknownValueError):
-    """A figure that nobody can know yet, of which Pulumi makes an advisory."""
+class RuleOptions(TypedDict, total=False):
+    """
+    What every rule takes: a ``name`` of its own, Pulumi's ``enforcement_level``, and a ``waiver``
+    (``until``, ``by``, ``reason``, and the settings that hold meanwhile).
+    """
 
-    def __init__(self, message: str) -> None:
-        # Pulumi's own constructor takes the path of a property, and makes another message of it.
-        Exception.__init__(self, message)
-        self.message = message
+    name: str
+    enforcement_level: EnforcementLevel
+    waiver: Mapping[str, Any]
 
 
-def _now() -> datetime:
-    return datetime.now(timezone.utc)
+class ReadingOptions(RuleOptions, total=False):
+    """
+    What a rule on the invoice takes as well.
+
+    With ``account_ids`` it reads these accounts by itself before the first resource, with the
+    credentials of the pack's environment, instead of judging what the program reads. ``base_url``
+    is where, if not at Cloudflare; ``fail_open`` passes over an account that cannot be read.
+    """
+
+    account_ids: Sequence[str]
+    base_url: str
+    fail_open: bool
 
 
 def max_amount_due(
-    limit: WrittenLimit | None = None, *, enforcement_level: EnforcementLevel | None = None
+    limit: WrittenLimit | None = None, **options: "Unpack[ReadingOptions]"
 ) -> Policy:
-    """
-    Require the amount due of each upcoming invoice to be within *limit*. Config: ``limit``.
-
-    Raises `LimitError` if *limit* cannot be read.
-    """
-
-    return _limit_policy(
-        "max-amount-due",
-        "The upcoming AI Gateway invoice stays within its limit.",
-        lambda config: _with_limit(rules.MaxAmountDue, config),
-        {"limit": _LIMIT},
-        {"limit": limit},
-        enforcement_level,
-    )
+    """Require the amount due of each upcoming invoice to be within *limit*."""
+    return _declared(rules.MaxAmountDue, {"limit": limit}, options)
 
 
 def max_projected_amount_due(
-    limit: WrittenLimit | None = None,
-    *,
-    enforcement_level: EnforcementLevel | None = None,
-    now: Clock = _now,
+    limit: WrittenLimit | None = None, **options: "Unpack[ReadingOptions]"
 ) -> Policy:
     """
-    Require the amount due, projected to the period's end, to be within *limit*. Config: ``limit``.
+    Require the amount due, and its projection to the period's end, to be within *limit*.
 
-    It is an advisory in the first hour of a period, when a projection says nothing. Raises
-    `LimitError` if *limit* cannot be read.
+    In the first hour of a period, when a projection says nothing, that is told of and the amount
+    due alone is judged.
     """
-    return _limit_policy(
-        "max-projected-amount-due",
-        "The upcoming AI Gateway invoice, projected to its period's end, stays within its limit.",
-        lambda config: _with_limit(rules.MaxProjectedAmountDue, config),
-        {"limit": _LIMIT},
-        {"limit": limit},
-        enforcement_level,
-        now,
-    )
+    return _declared(rules.MaxProjectedAmountDue, {"limit": limit}, options)
 
 
 def max_line_amount(
     limits: Mapping[str, WrittenLimit] | None = None,
     *,
     default_limit: WrittenLimit | None = None,
-    enforcement_level: EnforcementLevel | None = None,
+    **options: "Unpack[ReadingOptions]",
 ) -> Policy:
     """
-    Require the net amount of each line to be within its limit. Config: ``limits``,
-    ``defaultLimit``.
+    Require the net amount of each line to be within its limit, lines of one name together.
 
-    *limits* are by glob, of which the longest that matches the description counts; *default_limit*
-    is for all other lines. Raises `LimitError` if a limit cannot be read.
+    *limits* are by glob on the description, of which the longest that matches counts;
+    *default_limit* is for all other lines.
     """
-
-    def make_rule(config: Config) -> LimitRule:
-        default = config["defaultLimit"]
-        return rules.MaxLineAmount(
-            {glob: Limit.parse(written) for glob, written in config["limits"].items()},
-            None if default is None else Limit.parse(default),
-        )
-
-    return _limit_policy(
-        "max-line-amount",
-        "Each line of the upcoming AI Gateway invoice stays within its limit.",
-        make_rule,
-        {"limits": {"type": "object", "additionalProperties": _LIMIT}, "defaultLimit": _LIMIT},
-        {"limits": limits or {}, "defaultLimit": default_limit},
-        enforcement_level,
-    )
+    settings = {"limits": limits, "defaultLimit": default_limit}
+    return _declared(rules.MaxLineAmount, settings, options)
 
 
-def max_increase(
-    limit: str | None = None, *, enforcement_level: EnforcementLevel | None = None
-) -> Policy:
+def max_increase(limit: str | None = None, **options: "Unpack[RuleOptions]") -> Policy:
     """
     Require the amount due to rise by no more than *limit* since the last update in the same period.
 
-    *limit* is an amount or a percentage: ``"50 USD"``, ``"20%"``. Config: ``limit``. Raises
-    `LimitError` if it cannot be read.
+    *limit* is an amount or a percentage: ``"50 USD"``, ``"20%"``.
     """
-
-    def make_rule(config: Config) -> LimitRule | None:
-        written = config["limit"]
-        return None if written is None else rules.MaxIncrease(IncreaseLimit.parse(written))
-
-    return _limit_policy(
-        "max-increase",
-        "The upcoming AI Gateway invoice rises slowly from one update to the next.",
-        make_rule,
-        {"limit": _INCREASE},
-        {"limit": limit},
-        enforcement_level,
-    )
+    return _declared(rules.MaxIncrease, {"limit": limit}, options)
 
 
 def allowed_statuses(
-    statuses: Sequence[str] | None = None, *, enforcement_level: EnforcementLevel | None = None
+    statuses: Sequence[str] | None = None, **options: "Unpack[ReadingOptions]"
 ) -> Policy:
-    """Require each upcoming invoice to have one of *statuses*. Config: ``statuses``."""
-
-    def evaluate(invoice: InvoiceState, config: Config) -> Iterable[str]:
-        allowed = config["statuses"]
-        problem = None if allowed is None else rules.status_problem(invoice, allowed)
-        return [problem] if problem else []
-
-    return _invoice_policy(
-        "allowed-statuses",
-        "The upcoming AI Gateway invoice has an allowed status.",
-        evaluate,
-        {"statuses": _STRINGS},
-        {"statuses": statuses},
-        enforcement_level,
-    )
+    """Require each upcoming invoice to have one of *statuses*."""
+    return _declared(rules.AllowedStatuses, {"statuses": statuses}, options)
 
 
 def allowed_currencies(
-    currencies: Sequence[str] | None = None, *, enforcement_level: EnforcementLevel | None = None
+    currencies: Sequence[str] | None = None, **options: "Unpack[ReadingOptions]"
 ) -> Policy:
-    """
-    Require each upcoming invoice to be in one of *currencies* (ISO 4217). Config: ``currencies``.
-    """
-
-    def evaluate(invoice: InvoiceState, config: Config) -> Iterable[str]:
-        allowed = config["currencies"]
-        problem = None if allowed is None else rules.currency_problem(invoice, allowed)
-        return [problem] if problem else []
-
-    return _invoice_policy(
-        "allowed-currencies",
-        "The upcoming AI Gateway invoice is in an allowed currency.",
-        evaluate,
-        {"currencies": {"type": "array", "items": {"type": "string", "pattern": "^[A-Za-z]{3}$"}}},
-        {"currencies": currencies},
-        enforcement_level,
-    )
-
-
-def require_invoice_preview(
-    resource_types: Sequence[str] = GATEWAYS, *, enforcement_level: EnforcementLevel | None = None
-) -> Policy:
-    """
-    Require a stack with resources of *resource_types* (globs) to have an `InvoicePreview`.
-
-    It is a stack policy, which runs after all resources: it protects previews. Config:
-    ``resourceTypes``.
-    """
-
-    def validate(args: StackValidationArgs, report: ReportViolation) -> None:
-        globs = args.get_config().get("resourceTypes", list(resource_types))
-        if any(resource.resource_type in state.TYPES for resource in args.resources):
-            return
-        for resource in args.resources:
-            if any(fnmatchcase(resource.resource_type, glob) for glob in globs):
-                report(
-                    f"The stack has {resource.name} ({resource.resource_type}) and no "
-                    "InvoicePreview: add one, so that the other policies see what it costs.",
-                    resource.urn,
-                )
-
-    return StackValidationPolicy(
-        name="require-invoice-preview",
-        description="A stack that makes AI traffic looks at its upcoming invoice.",
-        validate=validate,
-        enforcement_level=enforcement_level,
-        config_schema=PolicyConfigSchema(properties={"resourceTypes": _STRINGS}),
-    )
+    """Require each upcoming invoice to be in one of *currencies* (ISO 4217)."""
+    return _declared(rules.AllowedCurrencies, {"currencies": currencies}, options)
 
 
 def account_budget(
-    limit: WrittenLimit | None = None,
-    *,
-    account_id: str | None = None,
-    credentials: Credentials | None = None,
-    fail_open: bool = False,
-    enforcement_level: EnforcementLevel | None = None,
+    limit: WrittenLimit | None = None, **options: "Unpack[ReadingOptions]"
 ) -> Policy:
     """
-    Require the amount due of an account to be within *limit*, whatever the program looks at.
+    Require the amount due of each of ``account_ids`` to be within *limit*, whatever is deployed.
 
-    It reads the invoice by itself, with *credentials* or those of the pack's environment, and
-    decides on the stack, before anything else: over budget nothing is created, even in an update
-    without a preview. The account is *account_id*, else ``CLOUDFLARE_ACCOUNT_ID``; if *limit* has
-    accounts and neither is given, it is each of them. An invoice that cannot be read is a
-    violation, unless *fail_open* is set. Config: ``limit``, ``accountId``, ``failOpen``.
-
-    Raises `LimitError` if *limit* cannot be read.
+    The rule always reads by itself: over budget nothing is created, even in an update without a
+    preview.
     """
-    defaults: Config = {"limit": limit, "accountId": account_id, "failOpen": fail_open}
-    given = settings.arguments(credentials.inputs if credentials else {})
-    if limit is not None:
-        Limit.parse(limit)
+    return _declared(rules.AccountBudget, {"limit": limit}, options)
 
-    def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
-        config = {**defaults, **args.get_config()}
-        if args.resource_type != STACK_TYPE or config["limit"] is None:
-            return
-        try:
-            limits = Limit.parse(config["limit"])
-        except LimitError as error:
-            report(f"{_UNUSABLE}: {error}.", None)
-            return
-        account = config["accountId"] or os.environ.get("CLOUDFLARE_ACCOUNT_ID")
-        for one in [account] if account or not limits.accounts else list(limits.accounts):
-            try:
-                invoice = _fetch(one, given)
-            except BillingError as error:
-                if not config["failOpen"]:
-                    report(f"Nothing is deployed while the budget is unknown: {error}", None)
-                continue
-            for finding in rules.MaxAmountDue(limits).evaluate(invoice, _now()):
-                if finding.excess:
-                    report(finding.message, None)
 
-    return ResourceValidationPolicy(
-        name="account-budget",
-        description="The account's upcoming AI Gateway invoice stays within its budget.",
-        validate=validate,
-        enforcement_level=enforcement_level,
-        config_schema=PolicyConfigSchema(
-            properties={
-                "limit": _LIMIT,
-                "accountId": {"type": "string", "pattern": "^[0-9a-fA-F]{32}$"},
-                "failOpen": {"type": "boolean"},
-            }
-        ),
-    )
+def require_invoice_preview(
+    resource_types: Sequence[str] | None = None,
+    *,
+    required_account_ids: Sequence[str] | None = None,
+    **options: "Unpack[RuleOptions]",
+) -> Policy:
+    """
+    Require a stack with resources of *resource_types* to have an `InvoicePreview` with figures.
+
+    *resource_types* are globs, by default on every type of AI gateway; *required_account_ids* have
+    to be looked at whatever else the stack has. It is a stack policy, which runs after all
+    resources: it protects previews.
+    """
+    settings = {"resourceTypes": resource_types, "requiredAccountIds": required_account_ids}
+    return _declared(RequireInvoicePreview, settings, options)
 
 
 def spend_policy_pack(
     name: str = "cf-invoice-spend",
-    policies: Sequence[Policy] | None = None,
+    policies: Sequence[Policy] = (),
     *,
+    rules: str | Path | None = None,
     enforcement_level: EnforcementLevel = EnforcementLevel.MANDATORY,
-) -> PolicyPack:
+) -> None:
     """
-    Run a whole policy pack: all policies of this module, or *policies*.
+    Run a policy pack of *policies* and of the file of *rules*, whose path is seen from the caller.
 
-    Those that are given no limit here or in the pack's config stay quiet, except
-    `require_invoice_preview`, which asks by default. Serves the engine and does not return.
+    Serves the engine and does not return. A pack whose rules cannot be used does not load, and one
+    line says why.
     """
-    return PolicyPack(
-        name=name,
-        policies=list(policies) if policies is not None else every_policy(),
-        enforcement_level=enforcement_level,
-    )
+    try:
+        # Some hosts start a pack in the folder of the program that it judges, whose own file of
+        # that name would be another.
+        pack = Path(sys._getframe(1).f_globals.get("__file__", "")).parent
+        every = [*policies, *map(_policy, read_rules(pack / rules) if rules else [])]
+        if not every:
+            raise RuleError("it has no rules: give policies, or the path of a file of rules")
+        ours = [policy.rule for policy in every if isinstance(policy, _RulePolicy)]
+        others = [policy.name for policy in every if not isinstance(policy, _RulePolicy)]
+        # What is missing may come with Pulumi's config, which is not known yet.
+        configured([rule.declared() for rule in ours], {}, others)
+    except RuleError as error:
+        # Pulumi prints this as it is, and an exception with its traceback.
+        raise SystemExit(f"error: policy pack '{name}': {error}") from None
+
+    def configure(config: Mapping[str, Config]) -> None:
+        for declared in configured([rule.declared() for rule in ours], config, others):
+            if declared.level == "disabled":
+                _tell(f"{declared.name}: {DISABLED}")
+            else:
+                Gate.of(declared)
+
+    analyzer.install(configure)
+    PolicyPack(name=name, policies=every, enforcement_level=enforcement_level)
 
 
-def every_policy() -> list[Policy]:
-    """Return one of each policy of this module, to be set by the pack's config."""
-    return [
-        account_budget(),
-        max_amount_due(),
-        max_projected_amount_due(),
-        max_line_amount(),
-        max_increase(),
-        allowed_statuses(),
-        allowed_currencies(),
-        require_invoice_preview(),
-    ]
+class _PackRule:
+    """A rule of a pack: what is wrong with it is told when the pack loads or is configured."""
+
+    def __init__(self, name: str, written: Mapping[str, Any]) -> None:
+        self.name = name
+        self._written = written
+        self._config: Mapping[str, Any] | None = None
+        self._gate: Gate | None = None
+
+    def declared(self) -> DeclaredRule:
+        """Return the rule as it is declared. Raises `RuleError`."""
+        return DeclaredRule.parse(self.name, self._written)
+
+    def gate(self, config: Mapping[str, Any]) -> Gate:
+        """Return the gate with Pulumi's *config* of the rule. Raises `RuleError`."""
+        if self._gate is None or config != self._config:
+            self._gate = Gate.of(self.declared().configured(Config(dict(config))))
+            self._config = config
+        return self._gate
 
 
-def _with_limit(rule: Callable[[Limit], LimitRule], config: Config) -> LimitRule | None:
-    return None if config["limit"] is None else rule(Limit.parse(config["limit"]))
+class _RulePolicy:
+    rule: _PackRule
 
 
-def _limit_policy(
-    name: str,
-    description: str,
-    make_rule: MakeRule,
-    schema: dict[str, dict[str, Any]],
-    defaults: Config,
-    enforcement_level: EnforcementLevel | None,
-    now: Clock = _now,
-) -> Policy:
-    # A limit that cannot be read is told where it is written.
-    make_rule(defaults)
+class _OnInvoices(_RulePolicy, ResourceValidationPolicy):
+    """A rule that is judged on each `InvoicePreview`, or on accounts before the first resource."""
 
-    def evaluate(invoice: InvoiceState, config: Config) -> Iterable[str]:
-        rule = make_rule(config)
-        for finding in rule.evaluate(invoice, now()) if rule else []:
-            if finding.excess:
-                yield finding.message
-            elif finding.amount is None:
-                raise _TooEarly(finding.message)
+    def __init__(self, rule: _PackRule, **arguments: Any) -> None:
+        super().__init__(name=rule.name, validate=self._validate, **arguments)
+        self.rule = rule
 
-    return _invoice_policy(name, description, evaluate, schema, defaults, enforcement_level)
+    def _validate(self, args: ResourceValidationArgs, report: ReportViolation) -> None:
+        if args.resource_type == STACK_TYPE:
+            self._before_all(args, report)
+        elif args.resource_type in state.TYPES:
+            self._on_resource(args, report)
 
+    def _before_all(self, args: ResourceValidationArgs, report: ReportViolation) -> None:
+        gate = self._gate(args, report)
+        if gate is not None:
+            _tell_of(gate)
+            _report(gate, gate.judge_accounts(_reader, _now()), report)
 
-def _invoice_policy(
-    name: str,
-    description: str,
-    evaluate: Callable[[InvoiceState, Config], Iterable[str]],
-    schema: dict[str, dict[str, Any]],
-    defaults: Config,
-    enforcement_level: EnforcementLevel | None,
-) -> Policy:
-    def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
-        if args.resource_type not in state.TYPES:
-            return
-        config = {**defaults, **args.get_config()}
-        invoice = state.read(args.resource_type, args.props)
-        if invoice is None:
-            if any(config.values()) and not state.check_failed(args.resource_type, args.props):
-                _tell_absence(name, args.name, report)
+    def _on_resource(self, args: ResourceValidationArgs, report: ReportViolation) -> None:
+        gate = self._gate(args, report)
+        if gate is None or gate.reads_accounts or gate.in_force(_now()) is None:
             return
         try:
-            for message in evaluate(invoice, config):
-                report(message, None)
-        except LimitError as error:
-            report(f"{_UNUSABLE}: {error}.", None)
+            invoice = _read(args)
+        except BillingError as error:
+            report(f"{self.name} cannot judge {one_line(args.name)}: {error}", None)
+            return
+        if invoice is not None:
+            _report(gate, gate.judge(invoice, _now()), report)
+            if invoice.origin:
+                _tell(invoice.origin)
+        elif not state.check_failed(args.resource_type, args.props):
+            _tell_absence(self.name, one_line(args.name), report)
 
-    return ResourceValidationPolicy(
-        name=name,
-        description=description,
-        validate=validate,
-        enforcement_level=enforcement_level,
+    def _gate(self, args: ResourceValidationArgs, report: ReportViolation) -> Gate | None:
+        try:
+            return self.rule.gate(args.get_config())
+        except RuleError as error:
+            # Where Pulumi let it pass until here, it would be told for every resource.
+            if args.resource_type == STACK_TYPE:
+                report(str(error), None)
+            return None
+
+
+class _OnStack(_RulePolicy, StackValidationPolicy):
+    """A rule that is judged on the resources of a stack."""
+
+    def __init__(self, rule: _PackRule, **arguments: Any) -> None:
+        super().__init__(name=rule.name, validate=self._validate, **arguments)
+        self.rule = rule
+
+    def _validate(self, args: StackValidationArgs, report: ReportViolation) -> None:
+        try:
+            gate = self.rule.gate(args.get_config())
+        except RuleError as error:
+            report(str(error), None)
+            return
+        _tell_of(gate)
+        rule = gate.in_force(_now())
+        if not isinstance(rule, RequireInvoicePreview):
+            return
+        try:
+            resources = [_stack_resource(resource) for resource in args.resources]
+        except BillingError as error:
+            report(f"{self.name} cannot judge the stack: {error}", None)
+            return
+        for message, urn in rule.evaluate_stack(resources):
+            report(message, urn or None)
+
+
+_reader = AccountReader(os.environ)
+_told: set[str] = set()
+_lock = threading.Lock()
+
+
+def _declared(kind: type[Rule], settings: Mapping[str, Any], options: RuleOptions) -> Policy:
+    given: dict[str, Any] = dict(options)
+    name = given.pop("name", kind.name)
+    level = given.pop("enforcement_level", None)
+    named = {state.camel_case(key): value for key, value in {**settings, **given}.items()}
+    written = {key: value for key, value in named.items() if value is not None}
+    return _made(kind, _PackRule(name, {"rule": kind.name, **written}), level)
+
+
+def _policy(declared: DeclaredRule) -> Policy:
+    level = EnforcementLevel(declared.level) if declared.level else None
+    waiver = {"waiver": declared.waiver.written} if declared.waiver else {}
+    written = {"rule": declared.kind.name, **declared.settings, **waiver}
+    return _made(declared.kind, _PackRule(declared.name, written), level)
+
+
+def _made(kind: type[Rule], rule: _PackRule, level: EnforcementLevel | None) -> Policy:
+    on = _OnStack if issubclass(kind, RequireInvoicePreview) else _OnInvoices
+    # Only descriptions: Pulumi would answer with a regular expression before a rule can in words.
+    schema = {name: {"description": one.description} for name, one in settings_of(kind).items()}
+    return on(
+        rule,
+        description=kind.description,
+        enforcement_level=level,
         config_schema=PolicyConfigSchema(properties=schema),
     )
+
+
+def _read(args: ResourceValidationArgs) -> InvoiceState | None:
+    """Return the invoice of a resource, which is read once for all rules."""
+    call = analyzer.current_call()
+    if call is None:
+        return state.read(args.resource_type, args.props)
+    if not call.has_result:
+        found = state.read(args.resource_type, args.props)
+        if found is not None and call.account_is_secret:
+            found = replace(found, account_is_secret=True)
+        call.keep(found)
+    return call.result
+
+
+def _stack_resource(resource: PolicyResource) -> StackResource:
+    kind, name, urn = resource.resource_type, resource.name, resource.urn
+    if kind not in state.TYPES:
+        return StackResource(kind, name, urn)
+    found = state.read(kind, resource.props)
+    return StackResource(kind, name, urn, True, found.account_id if found else None)
+
+
+def _report(gate: Gate, findings: Sequence[Finding], report: ReportViolation) -> None:
+    for finding in findings:
+        if finding.violates:
+            report(finding.message, None)
+        elif finding.status == "told":
+            _tell(f"{gate.name}: {finding.message}")
+
+
+def _tell_of(gate: Gate) -> None:
+    for notice in gate.notices(_now()):
+        _tell(f"{gate.name}: {notice}")
 
 
 def _tell_absence(policy: str, resource: str, report: ReportViolation) -> None:
@@ -408,12 +376,19 @@ def _tell_absence(policy: str, resource: str, report: ReportViolation) -> None:
     )
     # Pulumi sets it for packs. A preview says so and passes; an update has to know.
     if os.environ.get("PULUMI_DRY_RUN") == "true":
-        print(message, file=sys.stderr, flush=True)
+        _tell(message)
     else:
         report(message, None)
 
 
-def _fetch(account_id: str | None, given: settings.Source) -> InvoiceState:
-    resolved = settings.resolve(account_id, [given, settings.environment(os.environ)])
-    invoice = cache.of_this_process().get(INVOICE_PREVIEW, resolved)
-    return InvoiceState(resolved.account_id, invoice)
+def _tell(message: str) -> None:
+    """Print what is no violation, once in a run: Pulumi shows a pack's standard error."""
+    with _lock:
+        if message in _told:
+            return
+        _told.add(message)
+    print(message, file=sys.stderr, flush=True)
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)

@@ -78,7 +78,7 @@ def ask_output(
     @raises_run_errors
     def ask_known(known: dict[str, Any]) -> Any:
         # Whoever keeps an error keeps its frames: no local variable of them holds a credential.
-        arguments = Source(given.name, known.pop("values"))
+        arguments = settings.given(known.pop("values"))
         resolved = resolve(known["account_id"], arguments)
         # An awaitable, so that two accounts are asked side by side.
         return _converted(ask(read, resolved), resolved, convert)

@@ -88,7 +88,7 @@ class InvoicePreviewProvider(ResourceProvider):
             return lifecycle.unknown(UNKNOWN, olds)
         if rpc.contains_unknowns(given):
             return lifecycle.unknown(settings.resolve_account(account_id, self._sources), olds)
-        arguments = Source(settings.CREDENTIALS_ARGUMENT, given or {})
+        arguments = settings.given(given or {})
         resolved = settings.resolve(account_id, [arguments, *self._sources])
         return lifecycle.checked(resolved.account_id, _figures(resolved), olds)
 

@@ -1,223 +1,480 @@
 """
-Rules on the upcoming invoice, and what they find. Policy packs and reports are adapters around
-them.
+The kinds of rules, and what they find in an upcoming invoice.
 
 A rule is pure: it is evaluated against what was read (`InvoiceState`) at a time that the caller
-gives.
+gives. `gates` applies rules as they are declared; policy packs and reports are adapters around
+that.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import partial
-from typing import Protocol
+from fnmatch import fnmatchcase
+from typing import Any, ClassVar, Literal
 
+from pulumi_cf_invoice import rule_settings
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.invoice import Invoice, InvoiceLine
 from pulumi_cf_invoice.billing.money import Money
-from pulumi_cf_invoice.limits import IncreaseLimit, Limit, excess, longest_match
-from pulumi_cf_invoice.state import InvoiceState
+from pulumi_cf_invoice.limits import IncreaseLimit, Limit, comparable, excess, longest_matches
+from pulumi_cf_invoice.rule_settings import Setting
+from pulumi_cf_invoice.state import InvoiceState, snake_case
+
+Status = Literal["within", "over", "unknown", "told"]
+"""
+What a finding says: ``within`` the rule, ``over`` it, ``unknown``, which violates it as well, or
+``told``, which is no violation but has to be known.
+"""
 
 AMOUNT_DUE = "amount due"
 PROJECTED_AMOUNT_DUE = "projected amount due"
 TOO_EARLY = "too early to tell"
 INCOMPLETE = "not known, since the API gave only a part of the invoice's lines"
+GATEWAYS = ("cloudflare:index/aiGateway*:*",)
+"""Globs on every type of AI gateway that pulumi-cloudflare has."""
 _LARGEST = 3
 
 
 @dataclass(frozen=True)
 class Finding:
     """
-    One figure, checked against a rule.
+    What a rule says of one figure.
 
-    ``subject`` is `AMOUNT_DUE`, `PROJECTED_AMOUNT_DUE` or the name of a line. ``amount`` is in
-    minor units of ``currency``, and None if it is not known. ``excess`` says by how much it is over
-    the limit, or that it cannot be known; it is None within the limit, and where it is too early.
+    ``subject`` is what was judged, such as `AMOUNT_DUE` or the name of a line (``of_line``).
+    ``amount`` and ``limit`` are None where there is none, and ``excess`` says by how much the one
+    is over the other. ``account_id`` is the account that a rule read by itself.
     """
 
+    status: Status
     subject: str
-    amount: float | None
-    currency: str
-    limit: Money | None
-    excess: str | None
     tell: Callable[[], str] = field(repr=False, compare=False)
+    amount: Money | None = None
+    limit: Money | None = None
+    excess: str | None = None
     of_line: bool = False
+    account_id: str | None = None
+
+    @property
+    def violates(self) -> bool:
+        """Whether the finding is a violation of its rule."""
+        return self.status in ("over", "unknown")
 
     @property
     def message(self) -> str:
-        """The finding in a sentence of its own, with account and period."""
+        """The finding in one clean line that needs no other, with account and period."""
         # Made when it is asked for: words take longer than the evaluation.
         return self.tell()
 
     @property
     def text(self) -> str:
         """The finding for people who see account and period beside it."""
-        limit = f" (limit {self.limit.text})" if self.limit else ""
-        if self.amount is None:
-            return f"{self.excess or TOO_EARLY}{limit}"
-        amount = money.to_text(self.amount, self.currency)
-        within = f"within the limit of {self.limit.text}" if self.limit else "within its limit"
-        return f"{amount}, {self.excess or within}"
+        if self.amount is None or self.limit is None:
+            return self.message
+        return f"{self.amount.text}, {self.excess or f'within the limit of {self.limit.text}'}"
+
+    def followed_by(self, more: str) -> "Finding":
+        """Return the finding with *more* sentences in its message."""
+        tell = self.tell
+        return replace(self, tell=lambda: f"{tell()}{more}") if more else self
 
 
-class LimitRule(Protocol):
-    """A rule that holds amounts against limits."""
+class Rule:
+    """
+    A kind of rule, with its settings.
+
+    ``name`` is what files and configs call the kind, and ``description`` what it asks for.
+    ``settings`` are its own settings by name, of which it needs at least one of ``needs``, and of
+    which a waiver replaces ``waivable``. A kind that ``reads_accounts`` can be given the accounts
+    to read, and has to be if it ``must_read``.
+    """
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+    settings: ClassVar[Mapping[str, Setting]]
+    needs: ClassVar[tuple[str, ...]]
+    waivable: ClassVar[tuple[str, ...]] = ()
+    reads_accounts: ClassVar[bool] = True
+    must_read: ClassVar[bool] = False
+
+    @classmethod
+    def from_settings(cls, values: Mapping[str, Any]) -> "Rule":
+        """Return the rule with *values* that the readers of its settings returned."""
+        return cls(**{snake_case(name): value for name, value in values.items()})
 
     def evaluate(self, state: InvoiceState, at: datetime) -> Iterator[Finding]:
         """Return what the rule finds in *state* at the time *at*, which has a time zone."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
-class MaxAmountDue:
+class MaxAmountDue(Rule):
     """The amount due is within the limit."""
+
+    name = "max-amount-due"
+    description = "The upcoming AI Gateway invoice stays within its limit."
+    settings: ClassVar = {"limit": rule_settings.LIMIT}
+    needs = waivable = ("limit",)
+
+    limit: Limit
+
+    def evaluate(self, state: InvoiceState, at: datetime) -> Iterator[Finding]:
+        limit = self.limit.of(state.account_id)
+        yield _no_limit(state) if limit is None else _amount_due(state, limit)
+
+
+@dataclass(frozen=True)
+class AccountBudget(MaxAmountDue):
+    """The amount due of each account that is named is within the limit, whatever is deployed."""
+
+    name = "account-budget"
+    description = "The account's upcoming AI Gateway invoice stays within its budget."
+    must_read = True
+
+
+@dataclass(frozen=True)
+class MaxProjectedAmountDue(Rule):
+    """The amount due, and its projection to the period's end, are within the limit."""
+
+    name = "max-projected-amount-due"
+    description = (
+        "The upcoming AI Gateway invoice, projected to its period's end, stays within its limit."
+    )
+    settings: ClassVar = {"limit": rule_settings.LIMIT}
+    needs = waivable = ("limit",)
 
     limit: Limit
 
     def evaluate(self, state: InvoiceState, at: datetime) -> Iterator[Finding]:
         invoice, limit = state.invoice, self.limit.of(state.account_id)
         if limit is None:
+            yield _no_limit(state)
             return
-        over = excess(invoice.amount_due, invoice.currency, limit)
-        yield Finding(
-            AMOUNT_DUE,
-            invoice.amount_due,
+        # What is due already needs no projection to be over.
+        due = _amount_due(state, limit)
+        if due.violates:
+            yield due
+            return
+        if not invoice.invoice_lines_complete:
+            yield _incomplete(PROJECTED_AMOUNT_DUE, state)
+            return
+        projected = invoice.projected_amount_due(at)
+        if projected is None:
+            yield due
+            yield Finding(
+                "told",
+                PROJECTED_AMOUNT_DUE,
+                lambda: (
+                    f"The {_invoice_of(state)} is in the first hour of its period "
+                    f"({invoice.period_text}), too early for a projection: "
+                    "the amount due was judged."
+                ),
+            )
+            return
+        yield _held(
+            PROJECTED_AMOUNT_DUE,
+            projected,
             invoice.currency,
             limit,
-            over,
-            lambda: _told(state, f"is {invoice.amount_due_text}", over),
+            lambda amount, over: _told(
+                state,
+                f"is projected to be {amount}",
+                over,
+                f" It is {invoice.amount_due_text} so far.",
+            ),
         )
 
 
 @dataclass(frozen=True)
-class MaxProjectedAmountDue:
-    """The amount due, projected to the period's end, is within the limit."""
-
-    limit: Limit
-
-    def evaluate(self, state: InvoiceState, at: datetime) -> Iterator[Finding]:
-        invoice, limit = state.invoice, self.limit.of(state.account_id)
-        if limit is None:
-            return
-        if not invoice.invoice_lines_complete:
-            yield _unknown(PROJECTED_AMOUNT_DUE, state, limit)
-            return
-        amount = invoice.projected_amount_due(at)
-        over = None if amount is None else excess(amount, invoice.currency, limit)
-
-        def tell() -> str:
-            if amount is None:
-                return (
-                    f"the invoice of account {state.account_id} is in the first hour of its period "
-                    f"({invoice.period_text}), too early for a projection"
-                )
-            projected = f"is projected to be {money.to_text(amount, invoice.currency)}"
-            return _told(state, projected, over, f" It is {invoice.amount_due_text} so far.")
-
-        yield Finding(PROJECTED_AMOUNT_DUE, amount, invoice.currency, limit, over, tell)
-
-
-@dataclass(frozen=True)
-class MaxLineAmount:
+class MaxLineAmount(Rule):
     """
-    The net amount of each line is within its limit.
+    The net amount of each line is within its limit, lines of one name together.
 
-    That is the limit of the longest glob that matches the line's description, else the default.
+    That is the limit of the longest glob that matches the line's description, else the default; of
+    globs of the same length it is the lowest.
     """
 
-    limits: Mapping[str, Limit]
-    default: Limit | None = None
+    name = "max-line-amount"
+    description = "Each line of the upcoming AI Gateway invoice stays within its limit."
+    settings: ClassVar = {
+        "limits": rule_settings.LIMITS,
+        "defaultLimit": rule_settings.DEFAULT_LIMIT,
+    }
+    needs = waivable = ("limits", "defaultLimit")
+
+    limits: Mapping[str, Limit] = field(default_factory=dict)
+    default_limit: Limit | None = None
 
     def evaluate(self, state: InvoiceState, at: datetime) -> Iterator[Finding]:
-        if not (self.limits or self.default):
-            return
         if not state.invoice.invoice_lines_complete:
-            yield _unknown("largest line", state, None)
-        for line in state.invoice.largest_lines:
-            glob = longest_match(line.description, self.limits)
-            by_account = self.default if glob is None else self.limits[glob]
-            limit = None if by_account is None else by_account.of(state.account_id)
-            if limit is None:
-                continue
-            over = excess(line.net, line.currency, limit)
-            tell = partial(_told_line, state, line, over)
-            yield Finding(line.name, line.net, line.currency, limit, over, tell, of_line=True)
+            yield _incomplete("largest line", state)
+            return
+        lines = state.invoice.lines_by_name
+        if not lines:
+            yield Finding("within", "lines", lambda: f"The {_invoice_of(state)} has no lines.")
+            return
+        used: set[str] = set()
+        for name, same in lines.items():
+            globs = longest_matches([line.description or "" for line in same], self.limits)
+            used.update(globs)
+            by_account = [self.limits[glob] for glob in globs]
+            if not globs and self.default_limit is not None:
+                by_account = [self.default_limit]
+            yield from self._judged(state, name, same, by_account)
+        unused = [one_line(glob) for glob in self.limits if glob not in used]
+        if unused:
+            yield Finding(
+                "told",
+                "globs",
+                lambda: f"No line of the {_invoice_of(state)} matches {', '.join(unused)}.",
+            )
+
+    def _judged(
+        self, state: InvoiceState, name: str, lines: list[InvoiceLine], limits: list[Limit]
+    ) -> Iterator[Finding]:
+        if not limits:
+            return
+        found = [limit.of(state.account_id) for limit in limits]
+        known = [limit for limit in found if limit is not None]
+        if len(known) < len(found):
+            yield _no_limit(state, f" for the line {name}")
+            return
+        currency = state.invoice.currency
+        # One that cannot be compared comes before any that can.
+        lowest = min(known, key=lambda limit: (comparable(currency, limit), limit.amount))
+        net = money.number(money.total(line.net for line in lines))
+        found_line = _held(
+            name,
+            net,
+            currency,
+            lowest,
+            lambda amount, over: (
+                f"The line {name} of the {_invoice_of(state)} comes to {amount} after credits "
+                f"for {_period_of(lines, state.invoice)}, {over}."
+            ),
+        )
+        yield replace(found_line, of_line=True)
 
 
 @dataclass(frozen=True)
-class MaxIncrease:
+class MaxIncrease(Rule):
     """
     The amount due has not risen by more than the limit since the last update in the same period.
     """
+
+    name = "max-increase"
+    description = "The upcoming AI Gateway invoice rises slowly from one update to the next."
+    settings: ClassVar = {"limit": rule_settings.INCREASE}
+    needs = waivable = ("limit",)
+    reads_accounts = False
 
     limit: IncreaseLimit
 
     def evaluate(self, state: InvoiceState, at: datetime) -> Iterator[Finding]:
         last, invoice = state.last_update, state.invoice
         if last is None:
+            yield _no_base(state, "there was no update of it under this name before")
             return
-        if (last.period_start, last.currency) != (invoice.period_start, invoice.currency):
+        if last.currency != invoice.currency:
+            yield _no_base(state, f"it was in {last.currency.upper()} at the last update")
+            return
+        if last.period_start != invoice.period_start:
+            yield _no_base(state, "the last update was in another billing period")
             return
         increase = money.number(money.total([invoice.amount_due], less=[last.amount_due]))
         largest = self.limit.from_amount(last.amount_due, last.currency)
-        over = excess(increase, invoice.currency, largest) if increase > 0 else None
 
-        def tell() -> str:
+        def tell(amount: str, over: str) -> str:
             of = f" ({self.limit.text} of {money.to_text(last.amount_due, last.currency)})"
             return (
-                f"The upcoming invoice of account {state.account_id} rose by "
-                f"{money.to_text(increase, invoice.currency)} to {invoice.amount_due_text} since "
+                f"The {_invoice_of(state)} rose by {amount} to {invoice.amount_due_text} since "
                 f"the last update, {over}{of if self.limit.percent is not None else ''}."
                 f"{_largest_lines(invoice)}"
             )
 
-        yield Finding("increase", increase, invoice.currency, largest, over, tell)
+        yield _held("increase", max(increase, 0), invoice.currency, largest, tell)
 
 
-def status_problem(state: InvoiceState, allowed: Sequence[str]) -> str | None:
-    """Say that the status of the invoice is not among those *allowed*, if so."""
-    if state.invoice.status in list(allowed):
-        return None
-    status = state.invoice.status
-    has = "no status" if status is None else f"the status {one_line(status)}"
-    return (
-        f"The upcoming invoice of account {state.account_id} has {has}, "
-        f"which is not among: {', '.join(allowed)}."
+@dataclass(frozen=True)
+class AllowedStatuses(Rule):
+    """The status of the invoice is among those that are allowed."""
+
+    name = "allowed-statuses"
+    description = "The upcoming AI Gateway invoice has an allowed status."
+    settings: ClassVar = {"statuses": rule_settings.STATUSES}
+    needs = ("statuses",)
+
+    statuses: tuple[str, ...]
+
+    def evaluate(self, state: InvoiceState, at: datetime) -> Iterator[Finding]:
+        status = state.invoice.status
+        has = "no status" if status is None else f"the status {one_line(status)}"
+        yield _named("status", state, f"has {has}", status in self.statuses, self.statuses)
+
+
+@dataclass(frozen=True)
+class AllowedCurrencies(Rule):
+    """The currency of the invoice is among those that are allowed (ISO 4217, lower case)."""
+
+    name = "allowed-currencies"
+    description = "The upcoming AI Gateway invoice is in an allowed currency."
+    settings: ClassVar = {"currencies": rule_settings.CURRENCIES}
+    needs = ("currencies",)
+
+    currencies: tuple[str, ...]
+
+    def evaluate(self, state: InvoiceState, at: datetime) -> Iterator[Finding]:
+        currency = state.invoice.currency
+        allowed = tuple(code.upper() for code in self.currencies)
+        is_allowed = currency in self.currencies
+        yield _named("currency", state, f"is in {currency.upper()}", is_allowed, allowed)
+
+
+@dataclass(frozen=True)
+class RequireInvoicePreview(Rule):
+    """
+    A stack with resources of certain types, or any stack, looks at its upcoming invoice.
+
+    It is judged on the resources of a stack, not on an invoice, and so at deployments only.
+    """
+
+    name = "require-invoice-preview"
+    description = "A stack that makes AI traffic looks at its upcoming invoice."
+    settings: ClassVar = {
+        "resourceTypes": rule_settings.RESOURCE_TYPES,
+        "requiredAccountIds": rule_settings.REQUIRED_ACCOUNT_IDS,
+    }
+    needs = ()
+    reads_accounts = False
+
+    resource_types: tuple[str, ...] = GATEWAYS
+    required_account_ids: tuple[str, ...] = ()
+
+    def evaluate_stack(self, resources: Sequence["StackResource"]) -> Iterator[tuple[str, str]]:
+        """Return what is wrong with a stack's *resources*: each message with a URN, or none."""
+        previews = [resource for resource in resources if resource.is_preview]
+        read = {resource.account_id for resource in previews if resource.account_id}
+        for account in self.required_account_ids:
+            if account not in read:
+                yield (
+                    f"The stack has to look at the invoice of account {account}, and has no "
+                    "InvoicePreview of it with figures.",
+                    "",
+                )
+        if read:
+            return
+        lacking = "an InvoicePreview without figures" if previews else "no InvoicePreview"
+        for resource in resources:
+            if any(fnmatchcase(resource.type, glob) for glob in self.resource_types):
+                yield (
+                    f"The stack has {one_line(resource.name)} ({resource.type}) and {lacking}: "
+                    "with one that has figures the other policies see what it costs.",
+                    resource.urn,
+                )
+
+
+@dataclass(frozen=True)
+class StackResource:
+    """
+    A resource of a stack, for rules on stacks.
+
+    ``account_id`` is the account of an `InvoicePreview` with figures (``is_preview``), else None.
+    """
+
+    type: str
+    name: str
+    urn: str
+    is_preview: bool = False
+    account_id: str | None = None
+
+
+KINDS: Mapping[str, type[Rule]] = {
+    kind.name: kind
+    for kind in (
+        AccountBudget,
+        MaxAmountDue,
+        MaxProjectedAmountDue,
+        MaxLineAmount,
+        MaxIncrease,
+        AllowedStatuses,
+        AllowedCurrencies,
+        RequireInvoicePreview,
+    )
+}
+"""Every kind of rule by name."""
+
+
+def _amount_due(state: InvoiceState, limit: Money) -> Finding:
+    invoice = state.invoice
+    return _held(
+        AMOUNT_DUE,
+        invoice.amount_due,
+        invoice.currency,
+        limit,
+        lambda amount, over: _told(state, f"is {amount}", over),
     )
 
 
-def currency_problem(state: InvoiceState, allowed: Sequence[str]) -> str | None:
-    """Say that the currency of the invoice is not among those *allowed* (ISO 4217), if so."""
-    if state.invoice.currency in [code.lower() for code in allowed]:
-        return None
-    return (
-        f"The upcoming invoice of account {state.account_id} is in "
-        f"{state.invoice.currency.upper()}, which is not among: "
-        f"{', '.join(code.upper() for code in allowed)}."
+def _held(
+    subject: str, amount: float, currency: str, limit: Money, tell: Callable[[str, str], str]
+) -> Finding:
+    """Hold *amount* against *limit*; *tell* makes the message of its text and the excess."""
+    over = excess(amount, currency, limit)
+    held = Money(amount, currency)
+    status: Status = "within"
+    if over is not None:
+        status = "over" if comparable(currency, limit) else "unknown"
+    within = f"within the limit of {limit.text}" if over is None else over
+    return Finding(status, subject, lambda: tell(held.text, over or within), held, limit, over)
+
+
+def _named(
+    subject: str, state: InvoiceState, has: str, is_allowed: bool, allowed: tuple[str, ...]
+) -> Finding:
+    which = f"which is {'' if is_allowed else 'not '}among: {one_line(', '.join(allowed))}."
+    return Finding(
+        "within" if is_allowed else "over",
+        subject,
+        lambda: f"The {_invoice_of(state)} {has}, {which}",
     )
 
 
-def _unknown(subject: str, state: InvoiceState, limit: Money | None) -> Finding:
+def _no_limit(state: InvoiceState, of: str = "") -> Finding:
+    account = f"account {state.account_id}" if state.account_is_shown else "this account"
+    has_none = f"{account} has none" if state.account_id else "this account is not known"
+    return Finding("unknown", "limit", lambda: f"The limits{of} differ by account: {has_none}.")
+
+
+def _no_base(state: InvoiceState, why: str) -> Finding:
+    return Finding(
+        "told",
+        "increase",
+        lambda: f"The {_invoice_of(state)} has nothing to be compared with: {why}.",
+    )
+
+
+def _incomplete(subject: str, state: InvoiceState) -> Finding:
     message = (
-        f"The {subject} of the upcoming invoice of account {state.account_id} for "
-        f"{state.invoice.period_text} is {INCOMPLETE}."
+        f"The {subject} of the {_invoice_of(state)} for {state.invoice.period_text} is "
+        f"{INCOMPLETE}."
     )
-    return Finding(subject, None, state.invoice.currency, limit, INCOMPLETE, lambda: message)
+    return Finding("unknown", subject, lambda: message)
 
 
-def _told(state: InvoiceState, what: str, over: str | None, more: str = "") -> str:
+def _invoice_of(state: InvoiceState) -> str:
+    return f"upcoming invoice{f' of account {state.account_id}' if state.account_is_shown else ''}"
+
+
+def _told(state: InvoiceState, what: str, over: str, more: str = "") -> str:
     return (
-        f"The upcoming invoice of account {state.account_id} {what} for "
-        f"{state.invoice.period_text}, {over}.{more}{_largest_lines(state.invoice)}"
+        f"The {_invoice_of(state)} {what} for {state.invoice.period_text}, {over}.{more}"
+        f"{_largest_lines(state.invoice)}"
     )
 
 
-def _told_line(state: InvoiceState, line: InvoiceLine, over: str | None) -> str:
-    period = line.period.text if line.period else state.invoice.period_text
-    return (
-        f"{line.name} comes to {line.net_text} after credits on the upcoming invoice of account "
-        f"{state.account_id} for {period}, {over}."
-    )
+def _period_of(lines: list[InvoiceLine], invoice: Invoice) -> str:
+    periods = {line.period.text for line in lines if line.period}
+    return periods.pop() if len(periods) == 1 else invoice.period_text
 
 
 def _largest_lines(invoice: Invoice) -> str:

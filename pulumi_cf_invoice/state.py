@@ -11,6 +11,8 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from pulumi_cf_invoice.billing.cleaning import one_line
+
 if TYPE_CHECKING:
     from pulumi_cf_invoice.billing.invoice import Invoice
 
@@ -67,11 +69,30 @@ LAST_UPDATE = tuple(field.name for field in fields(LastUpdate))
 
 @dataclass(frozen=True)
 class InvoiceState:
-    """An invoice, the account it is of, and the figures of the update before, as far as known."""
+    """
+    An invoice, the account it is of, and the figures of the update before, as far as known.
+
+    ``base_url`` is where it came from, if not from Cloudflare. An account that the program marked
+    secret is not to be shown.
+    """
 
     account_id: str | None
     invoice: "Invoice"
     last_update: LastUpdate | None = None
+    base_url: str | None = None
+    account_is_secret: bool = False
+
+    @property
+    def account_is_shown(self) -> bool:
+        """Whether messages may name the account."""
+        return self.account_id is not None and not self.account_is_secret
+
+    @property
+    def origin(self) -> str:
+        """Where the figures came from, as a sentence; empty if from Cloudflare."""
+        if self.base_url is None:
+            return ""
+        return f"The figures come from {one_line(self.base_url)}, not from Cloudflare."
 
 
 def read(resource_type: str, properties: Mapping[str, Any]) -> InvoiceState | None:
@@ -96,6 +117,7 @@ def read(resource_type: str, properties: Mapping[str, Any]) -> InvoiceState | No
         account_id=plain["account_id"],
         invoice=Invoice.from_outputs(plain),
         last_update=_last_update(last) if last else None,
+        base_url=plain.get("base_url"),
     )
 
 
@@ -136,12 +158,18 @@ def camel_case(name: str) -> str:
     return re.sub("_([a-z])", lambda match: match[1].upper(), name)
 
 
+@cache
+def snake_case(name: str) -> str:
+    """Return the dynamic resource's name of a property: ``amountDue`` is ``amount_due``."""
+    return re.sub("([A-Z])", r"_\1", name).lower()
+
+
 def snake_cased(value: Any) -> Any:
     """
     Return *value* with the names of the dynamic resource instead of the plugin's, at any depth.
     """
     if isinstance(value, Mapping):
-        return {_snake_case(key): snake_cased(value[key]) for key in value}
+        return {snake_case(key): snake_cased(value[key]) for key in value}
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [snake_cased(item) for item in value]
     return value
@@ -160,11 +188,6 @@ def without_markers(value: Any) -> Any:
     if isinstance(value, list):
         return [without_markers(item) for item in value]
     return value
-
-
-@cache
-def _snake_case(name: str) -> str:
-    return re.sub("([A-Z])", r"_\1", name).lower()
 
 
 def _plain(value: Any) -> Any:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         InvalidResponseError,
         LimitError,
         MissingCredentialsError,
+        RuleError,
         SettingsError,
         TransportError,
     )
@@ -48,6 +49,7 @@ __all__ = [
     "Period",
     "PretaxCreditAmount",
     "Pricing",
+    "RuleError",
     "SettingsError",
     "TransportError",
 ]
@@ -66,6 +68,7 @@ _import_name = lazy_names(
             "InvalidResponseError",
             "LimitError",
             "MissingCredentialsError",
+            "RuleError",
             "SettingsError",
             "TransportError",
         ],

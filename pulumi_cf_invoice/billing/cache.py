@@ -35,9 +35,7 @@ class AnswerCache:
             answer = self._answers.get(key)
             if answer is not None:
                 return answer
-            client = BillingClient(
-                settings.credentials, base_url=settings.base_url, timeout=settings.timeout
-            )
+            client = BillingClient.from_settings(settings)
             answer = self._answers[key] = client.submit(read, settings.account_id)
         answer.add_done_callback(lambda done: self._forget_failure(key, done))
         return answer

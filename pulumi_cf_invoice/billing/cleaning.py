@@ -2,12 +2,13 @@
 
 import unicodedata
 
-_LONGEST = 200
+LONGEST = 200
+"""The most characters of a text that others wrote, where nobody asks for another number."""
 # Other format characters, such as the joiners of scripts and emoji, are harmless.
 _BIDI_CONTROLS = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C}
 
 
-def one_line(text: str, longest: int = _LONGEST) -> str:
+def one_line(text: str, longest: int = LONGEST) -> str:
     """
     Return *text* as one line of at most *longest* characters, without terminal or direction
     controls.

@@ -34,6 +34,7 @@ from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW, ModelT, Read
 from pulumi_cf_invoice.billing.settings import (
     CLOUDFLARE_API,
     DEFAULT_TIMEOUT,
+    Settings,
     canonical_account_id,
     is_loopback,
     safe_base_url,
@@ -55,8 +56,9 @@ class BillingClient:
     """
     Reads from one base URL with one set of credentials.
 
-    *timeout* is in seconds and bounds a whole fetch, retries included. Every call asks the API; to
-    share one answer among many callers, use `AnswerCache`. Raises `SettingsError` if the base URL
+    *timeout* is in seconds and bounds a whole fetch, retries included; *more_time* is how an error
+    says to allow more. Every call asks the API; to share one answer among many callers, use
+    `AnswerCache`. Raises `SettingsError` if the base URL
     is neither https nor on this machine.
     """
 
@@ -66,10 +68,22 @@ class BillingClient:
         *,
         base_url: str = CLOUDFLARE_API,
         timeout: float = DEFAULT_TIMEOUT,
+        more_time: str = Settings.more_time,
     ) -> None:
         self._credentials = credentials
         self._base_url = safe_base_url(base_url)
         self._timeout = timeout
+        self._more_time = more_time
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "BillingClient":
+        """Return a client with the credentials, base URL and timeout of *settings*."""
+        return cls(
+            settings.credentials,
+            base_url=settings.base_url,
+            timeout=settings.timeout,
+            more_time=settings.more_time,
+        )
 
     def get_invoice_preview(self, account_id: str) -> Invoice:
         """
@@ -92,7 +106,9 @@ class BillingClient:
         except BillingError as error:
             future.set_exception(error.with_traceback(None))
             return future
-        fetch = _Fetch(read, account_id, self._credentials, self._base_url, self._timeout)
+        fetch = _Fetch(
+            read, account_id, self._credentials, self._base_url, self._timeout, self._more_time
+        )
 
         def run() -> None:
             try:
@@ -149,12 +165,14 @@ class _Fetch(Generic[ModelT]):
         credentials: Credentials,
         base_url: str,
         timeout: float,
+        more_time: str,
     ) -> None:
         self._read = read
         self._account_id = account_id
         self._credentials = credentials
         self._base_url = base_url
         self._timeout = timeout
+        self._more_time = more_time
         self._deadline = time.monotonic() + timeout
         self._reader = Reader(read, account_id, credentials, base_url)
         self._left = LARGEST_ANSWER
@@ -206,7 +224,7 @@ class _Fetch(Generic[ModelT]):
         last = f"; before that: {self._last_error.problem}" if self._last_error else ""
         return self._transport_error(
             f"no complete answer within {self._timeout:g} s{last}",
-            "Run again, or allow more time: `pulumi config set cf-invoice:timeout SECONDS`.",
+            f"Run again, or allow more time: {self._more_time}.",
         )
 
     def _parsed(self, collected: Collected) -> ModelT:

@@ -5,6 +5,7 @@ BillingError
 ├── SettingsError                  account, credentials, base URL or an option cannot work as given
 │   └── MissingCredentialsError    no source has a credential
 ├── LimitError                     a spend limit cannot be read
+├── RuleError                      a rule, or a file of rules, cannot be used as it is written
 ├── InvalidDataError               data does not fit its model
 ├── IncompleteLinesError           a sum was asked for of lines that are not complete
 └── FetchError                     a request was made and brought no result
@@ -31,7 +32,13 @@ class MissingCredentialsError(SettingsError):
 
 
 class LimitError(BillingError):
-    """A spend limit, or a list of limits, cannot be read as it is written."""
+    """A spend limit cannot be read as it is written."""
+
+
+class RuleError(BillingError):
+    """
+    A rule, or a file of rules, cannot be used as it is written. The text names it and what to do.
+    """
 
 
 class InvalidDataError(BillingError):

@@ -454,6 +454,14 @@ class Invoice:
         """The lines, the largest net amount first."""
         return sorted(self.invoice_lines, key=lambda line: -line.net)
 
+    @property
+    def lines_by_name(self) -> dict[str, list[InvoiceLine]]:
+        """The lines of each name, in the order of `largest_lines`."""
+        by_name: dict[str, list[InvoiceLine]] = {}
+        for line in self.largest_lines:
+            by_name.setdefault(line.name, []).append(line)
+        return by_name
+
     def projected_net(self, at: datetime) -> float | None:
         """
         Project `net` to the period's end, as if usage went on as it did until *at*; in minor units.

@@ -27,7 +27,7 @@ _exact = Context(prec=2000)
 class Money(NamedTuple):
     """An amount in minor units, and its currency as an ISO 4217 code in lower case."""
 
-    amount: int | Decimal
+    amount: float | Decimal
     currency: str
 
     @property

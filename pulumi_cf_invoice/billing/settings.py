@@ -45,26 +45,42 @@ SECRETS = ("apiToken", "apiKey")
 """The settings that nobody may see."""
 CREDENTIALS_ARGUMENT = "the credentials argument"
 """What messages call the source of a call's own credentials."""
+ENVIRONMENT = "the environment"
+"""What messages call the source of environment variables."""
 _CLOUDFLARE_SETTINGS = ("apiToken", "email", "apiKey", "baseUrl")
 _SETTING_OF_PART = dict(zip(PARTS, ("apiToken", "email", "apiKey"), strict=True))
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that a fetch needs. ``timeout`` is in seconds, for the whole fetch."""
+    """
+    Everything that a fetch needs.
+
+    ``timeout`` is in seconds, for the whole fetch, and ``more_time`` says how to set it, for people
+    who see it run out.
+    """
 
     account_id: str
     credentials: Credentials
     base_url: str
     timeout: float
+    more_time: str = "pass a longer timeout"
 
 
 @dataclass(frozen=True)
 class Source:
-    """A place where settings are found. ``name`` is for people; a repr shows no value."""
+    """
+    A place where settings are found. ``name`` is for people; a repr shows no value.
+
+    ``remedies`` say how to set the account, credentials or timeout there, by ``accountId``,
+    ``apiToken`` and ``timeout``. ``is_stack_config`` tells what is written in a repository from
+    what the machine has.
+    """
 
     name: str
     values: Mapping[str, Any] = field(repr=False)
+    remedies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    is_stack_config: bool = False
 
     def get(self, setting: str) -> Any:
         """Return the value of *setting*, or None if it is absent or empty."""
@@ -75,14 +91,29 @@ def arguments(parts: Mapping[str, Any]) -> Source:
     """
     Return the source of a call's own credentials, whose *parts* have the names of `Credentials`.
     """
-    values = {_SETTING_OF_PART[part]: value for part, value in parts.items()}
-    return Source(CREDENTIALS_ARGUMENT, values)
+    return given({_SETTING_OF_PART[part]: value for part, value in parts.items()})
+
+
+def given(values: Mapping[str, Any]) -> Source:
+    """Return the source of a call's own credentials, whose *values* have the settings' names."""
+    return Source(CREDENTIALS_ARGUMENT, values, {"apiToken": "pass credentials"})
 
 
 def environment(variables: Mapping[str, str]) -> Source:
     """Return the source of the environment *variables*."""
     values = {setting: variables.get(name) for setting, name in VARIABLES.items()}
-    return Source("the environment", values)
+    remedies = {setting: f"set {name}" for setting, name in VARIABLES.items()}
+    return Source(ENVIRONMENT, values, remedies)
+
+
+def stack_config(values: Mapping[str, Any]) -> Source:
+    """Return the source of the stack config ``cf-invoice:``, whose keys have no namespace here."""
+    remedies = {
+        "accountId": "run `pulumi config set cf-invoice:accountId ID`",
+        "apiToken": "run `pulumi config set --secret cf-invoice:apiToken TOKEN`",
+        "timeout": "run `pulumi config set cf-invoice:timeout SECONDS`",
+    }
+    return Source("stack config cf-invoice:", values, remedies, is_stack_config=True)
 
 
 def program_sources(config: GetConfig, variables: Mapping[str, str]) -> list[Source]:
@@ -92,8 +123,8 @@ def program_sources(config: GetConfig, variables: Mapping[str, str]) -> list[Sou
     own = {name: config(f"cf-invoice:{name}") for name in SETTINGS}
     cloudflare = {name: config(f"cloudflare:{name}") for name in _CLOUDFLARE_SETTINGS}
     return [
-        Source("stack config cf-invoice:", own),
-        Source("stack config cloudflare:", cloudflare),
+        stack_config(own),
+        Source("stack config cloudflare:", cloudflare, is_stack_config=True),
         environment(variables),
     ]
 
@@ -105,11 +136,13 @@ def resolve(account_id: Any, sources: Sequence[Source]) -> Settings:
     *account_id* comes before all of them. Raises `SettingsError`.
     """
     account = resolve_account(account_id, sources)
+    base_url = _base_url(sources)
     return Settings(
         account_id=account,
-        credentials=_credentials(account, sources),
-        base_url=_base_url(sources),
+        credentials=_credentials(account, base_url, sources),
+        base_url=base_url,
         timeout=_timeout(sources),
+        more_time=_remedy("timeout", sources),
     )
 
 
@@ -123,13 +156,12 @@ def resolve_account(account_id: Any, sources: Sequence[Source]) -> str:
         account_id = _first("accountId", sources)
     if account_id is None:
         raise SettingsError(
-            "no account ID: pass one, run `pulumi config set cf-invoice:accountId ID`, "
-            "or set CLOUDFLARE_ACCOUNT_ID"
+            f"no account ID: {_alternatives(['pass one', *_remedies('accountId', sources)])}"
         )
     if isinstance(account_id, str) and not account_id.strip():
         raise SettingsError(
-            "the account ID is empty: give 32 hex digits, "
-            "or leave it out to use cf-invoice:accountId or CLOUDFLARE_ACCOUNT_ID"
+            "the account ID is empty: give 32 hex digits, or leave it out and "
+            f"{_remedy('accountId', sources)}"
         )
     return canonical_account_id(account_id)
 
@@ -197,19 +229,33 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _credentials(account_id: str, sources: Sequence[Source]) -> Credentials:
+def _credentials(account_id: str, base_url: str, sources: Sequence[Source]) -> Credentials:
     # Whoever keeps an error keeps its frames: no local variable here holds a credential.
     source = next((source for source in sources if _parts(source)), None)
     if source is None:
         raise MissingCredentialsError(
-            f"no credentials for account {account_id}: set CLOUDFLARE_API_TOKEN, run "
-            "`pulumi config set --secret cf-invoice:apiToken TOKEN`, or pass credentials; "
+            f"no credentials for account {account_id}: {_remedy('apiToken', sources)}; "
             "the token needs the permission AI Gateway Read"
         )
     problem = problem_with(_parts(source)) or unsendable(_parts(source))
     if problem:
         raise SettingsError(f"{source.name} {problem}")
+    _refuse_to_send_elsewhere(source, base_url, sources)
     return Credentials(**_parts(source))
+
+
+def _refuse_to_send_elsewhere(source: Source, base_url: str, sources: Sequence[Source]) -> None:
+    # Stack config comes with a pull request; the environment holds the credentials of the machine.
+    of_url = next((one for one in sources if one.get("baseUrl") is not None), None)
+    if source.name != ENVIRONMENT or of_url is None or not of_url.is_stack_config:
+        return
+    if is_cloudflare(base_url) or is_loopback(urlsplit(base_url).hostname or ""):
+        return
+    raise SettingsError(
+        f"{of_url.name} sets the base URL {base_url}, to which credentials from the environment "
+        "are not sent: put credentials into stack config too, or take that setting out of it and "
+        "set CLOUDFLARE_BASE_URL"
+    )
 
 
 def _parts(source: Source) -> dict[str, Any]:
@@ -234,6 +280,21 @@ def _timeout(sources: Sequence[Source]) -> float:
             f"the timeout {_abridged(str(given))} is not a number of seconds above 0 and up to 3600"
         )
     return seconds
+
+
+def _remedies(setting: str, sources: Sequence[Source]) -> list[str]:
+    return [source.remedies[setting] for source in sources if setting in source.remedies]
+
+
+def _remedy(setting: str, sources: Sequence[Source]) -> str:
+    return _alternatives(_remedies(setting, sources))
+
+
+def _alternatives(ways: Sequence[str]) -> str:
+    """Join *ways* as people do: ``a, b, or c``."""
+    if len(ways) < 3:
+        return ", or ".join(ways)
+    return f"{', '.join(ways[:-1])}, or {ways[-1]}"
 
 
 def _first(setting: str, sources: Sequence[Source]) -> Any:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.report.report import Report
+from pulumi_cf_invoice.rules import AMOUNT_DUE, PROJECTED_AMOUNT_DUE
 
 WIDTH, HEIGHT = 480, 170
 _LEFT, _RIGHT, _TOP, _BOTTOM = 8, 472, 8, 162
@@ -82,8 +83,11 @@ def _budget(report: Report) -> float | None:
     return next(
         (
             money.number(money.exact(finding.limit.amount))
-            for finding in report.findings
-            if not finding.of_line
+            for rule in report.rules
+            for finding in rule.findings
+            if finding.subject in (AMOUNT_DUE, PROJECTED_AMOUNT_DUE)
+            and not finding.of_line
+            and finding.account_id in (None, report.account_id)
             and finding.limit
             and finding.limit.currency == report.invoice.currency
         ),

@@ -7,10 +7,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.report import charts
-from pulumi_cf_invoice.report.report import Report
+from pulumi_cf_invoice.report.report import TITLES, Report, said
 
 LINES = 200
-_VERDICTS = {"over": "Over budget", "within": "Within budget", "none": "Upcoming invoice"}
 
 
 def render(report: Report) -> str:
@@ -23,7 +22,7 @@ def render(report: Report) -> str:
     return _template().render(
         report=report,
         invoice=report.invoice,
-        verdict=_VERDICTS[report.verdict],
+        verdict=TITLES[report.verdict],
         spend=charts.spend(report),
         width=charts.WIDTH,
         height=charts.HEIGHT,
@@ -33,7 +32,7 @@ def render(report: Report) -> str:
         changes=changes[:LINES],
         changes_left_out=max(0, len(changes) - LINES),
         comparable=comparison is not None and comparison.problem is None,
-        over=[finding for finding in report.findings if finding.excess][:LINES],
+        rules=[(rule, said(rule, LINES)) for rule in report.rules],
     )
 
 

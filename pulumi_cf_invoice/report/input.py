@@ -7,7 +7,7 @@ JSON.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pulumi_cf_invoice import stack_outputs, state
@@ -17,6 +17,7 @@ from pulumi_cf_invoice.billing.errors import BillingError, InvalidDataError
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.pages import has_more
 from pulumi_cf_invoice.billing.settings import canonical_account_id
+from pulumi_cf_invoice.state import InvoiceState
 
 SECRET = "[secret]"
 """What Pulumi prints for a secret output."""
@@ -28,10 +29,9 @@ class NoInvoiceError(BillingError):
 
 @dataclass(frozen=True)
 class ReportInput:
-    """An invoice, its account if known, and the figures of the last deployment if known."""
+    """An invoice with what is known of it, and the one of the last deployment if known."""
 
-    invoice: Invoice
-    account_id: str | None = None
+    state: InvoiceState
     baseline: Invoice | None = None
 
 
@@ -64,7 +64,7 @@ def _inputs(content: Mapping[str, Any], prefix: str | None) -> list[ReportInput]
     if "success" in content or "result" in content:
         return [_of_api(content)]
     if "id" in content and "amount_due" in content:
-        return [ReportInput(Invoice.from_api(dict(content)))]
+        return [_only_invoice(Invoice.from_api(dict(content)))]
     return [_of_outputs(outputs) for outputs in stack_outputs.find_invoices(content, prefix)]
 
 
@@ -76,8 +76,7 @@ def _of_preview(preview: Mapping[str, Any]) -> list[ReportInput]:
     ]
     found = [
         ReportInput(
-            new.invoice,
-            _known_account(new.account_id),
+            replace(new, account_id=_known_account(new.account_id)),
             old.invoice if old and old.account_id == new.account_id else None,
         )
         for new, old in states
@@ -109,32 +108,43 @@ def _of_api(answer: Mapping[str, Any]) -> ReportInput:
         said = "; ".join(reason.text for reason in reasons(answer)) or "without a reason"
         raise NoInvoiceError(f"this answer of the API is an error: {one_line(said)}")
     # One page of several is a part: the others are not in the file.
-    return ReportInput(Invoice.from_api(answer.get("result"), complete=not has_more(dict(answer))))
+    return _only_invoice(
+        Invoice.from_api(answer.get("result"), complete=not has_more(dict(answer)))
+    )
 
 
 def _of_outputs(outputs: dict[str, Any]) -> ReportInput:
     if SECRET in outputs.values():
         raise NoInvoiceError("the figures are secret: add --show-secrets to `pulumi stack output`")
-    return ReportInput(Invoice.from_outputs(outputs), _known_account(outputs.get("account_id")))
+    account_id = _known_account(outputs.get("account_id"))
+    return ReportInput(InvoiceState(account_id, Invoice.from_outputs(outputs)))
 
 
 def _only(found: list[ReportInput], account_id: str | None) -> ReportInput:
     wanted = None if account_id is None else canonical_account_id(account_id)
     if wanted is not None:
-        found = [one for one in found if one.account_id in (None, wanted)]
+        found = [
+            replace(one, state=replace(one.state, account_id=wanted))
+            for one in found
+            if one.state.account_id in (None, wanted)
+        ]
     if not found:
         of = f" of account {wanted}" if wanted else ""
         raise NoInvoiceError(
             f"no invoice{of} in it: the program needs an InvoicePreview (for `pulumi preview "
             "--json`) or export_invoice (for `pulumi stack output --json`)"
         )
-    if any(one.invoice != found[0].invoice for one in found):
-        accounts = ", ".join(sorted({one.account_id or "(unknown)" for one in found}))
+    if any(one.state.invoice != found[0].state.invoice for one in found):
+        accounts = ", ".join(sorted({one.state.account_id or "(unknown)" for one in found}))
         raise NoInvoiceError(
             f"several invoices in it (accounts {accounts}): "
             "choose one with --account-id or --prefix"
         )
     return found[0]
+
+
+def _only_invoice(invoice: Invoice) -> ReportInput:
+    return ReportInput(InvoiceState(None, invoice))
 
 
 def _known_account(account_id: Any) -> str | None:

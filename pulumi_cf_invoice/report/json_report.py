@@ -9,7 +9,7 @@ from pydantic import Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from pulumi_cf_invoice.billing import money
-from pulumi_cf_invoice.report.report import Comparison, Report
+from pulumi_cf_invoice.report.report import Comparison, Report, RuleResult
 from pulumi_cf_invoice.rules import Finding
 
 VERSION: Literal[1] = 1
@@ -45,15 +45,34 @@ class Line:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BudgetResult:
-    """A budget, and what was found."""
+class FindingResult:
+    """One figure that a rule judged."""
 
-    of: str = Field(description="amount due, projected amount due, or the name of a line.")
-    is_line: bool = Field(description="Whether it is the budget of a line.")
-    limit: Figure | None
-    amount: Figure | None = Field(description="Null if it is not known, such as too early.")
-    within: bool
-    text: str = Field(description="The finding for people.")
+    status: Literal["within", "over", "unknown", "told"] = Field(
+        description="over and unknown violate the rule; told is no violation, but has to be known."
+    )
+    of: str = Field(description="What was judged: amount due, or the name of a line, and so on.")
+    is_line: bool = Field(description="Whether it is a figure of a line.")
+    account_id: str | None = Field(
+        description="The account that the rule read by itself; null if it judges this invoice."
+    )
+    limit: Figure | None = Field(description="Null if there is none.")
+    amount: Figure | None = Field(description="Null if it is not known, or no amount.")
+    text: str = Field(description="The finding for people, in one line.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgedRule:
+    """A rule, and what was found."""
+
+    name: str
+    rule: str = Field(description="The kind of rule.")
+    enforcement_level: Literal["mandatory", "advisory", "disabled"]
+    verdict: Literal["over", "unknown", "within", "told"] = Field(
+        description="told: nothing was judged."
+    )
+    notices: list[str] = Field(description="What has to be known of the rule, such as a waiver.")
+    findings: list[FindingResult]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,10 +107,14 @@ class JsonReport:
     version: Literal[1] = Field(description="Changes when a reader of this version would break.")
     at: str = Field(description="The time that the report speaks of, ISO 8601 in UTC.")
     account_id: str | None = Field(description="32 hex digits; null if the input does not tell it.")
-    verdict: Literal["within", "over", "none"] = Field(
-        description="none: no budget was given, or none can be judged yet."
+    verdict: Literal["over", "unknown", "advisory", "within", "none"] = Field(
+        description="over: a mandatory rule is exceeded; unknown: one could not be judged, or none "
+        "was; advisory: only advisory rules are violated; none: there are no rules."
     )
     headline: str = Field(description="The verdict in a sentence.")
+    base_url: str | None = Field(
+        description="Where the figures came from; null if from Cloudflare, or not known."
+    )
     invoice_id: str | None = Field(description="Null if the API gives none.")
     status: str | None = Field(description="Null if the API gives none.")
     currency: str = Field(description="ISO 4217 code in lower case.")
@@ -112,7 +135,7 @@ class JsonReport:
     projected_amount_due: Figure | None = Field(
         description="Null in the first hour of the period, or if lines are missing."
     )
-    budgets: list[BudgetResult]
+    rules: list[JudgedRule]
     baseline: Baseline | None = Field(description="Null if the report has no baseline.")
     lines: list[Line] = Field(description="Every line, the largest net amount first.")
 
@@ -147,6 +170,7 @@ def _data(report: Report) -> JsonReport:
         account_id=report.account_id,
         verdict=report.verdict,
         headline=report.headline,
+        base_url=report.state.base_url,
         invoice_id=invoice.invoice_id,
         status=invoice.status,
         currency=invoice.currency,
@@ -163,7 +187,7 @@ def _data(report: Report) -> JsonReport:
             invoice.projected_net(report.at) if invoice.invoice_lines_complete else None
         ),
         projected_amount_due=figure(report.projected_amount_due),
-        budgets=[_budget(finding) for finding in report.findings],
+        rules=[_rule(rule) for rule in report.rules],
         baseline=_baseline(report.comparison),
         lines=[
             Line(
@@ -189,15 +213,26 @@ def _figure(amount: float | Decimal, currency: str) -> Figure:
     )
 
 
-def _budget(finding: Finding) -> BudgetResult:
-    amount = finding.amount
-    return BudgetResult(
+def _rule(rule: RuleResult) -> JudgedRule:
+    return JudgedRule(
+        name=rule.name,
+        rule=rule.kind,
+        enforcement_level=rule.level,
+        verdict=rule.verdict,
+        notices=list(rule.notices),
+        findings=[_finding(finding) for finding in rule.findings],
+    )
+
+
+def _finding(finding: Finding) -> FindingResult:
+    return FindingResult(
+        status=finding.status,
         of=finding.subject,
         is_line=finding.of_line,
-        limit=_figure(finding.limit.amount, finding.limit.currency) if finding.limit else None,
-        amount=None if amount is None else _figure(amount, finding.currency),
-        within=finding.excess is None,
-        text=finding.text,
+        account_id=finding.account_id,
+        limit=_figure(*finding.limit) if finding.limit else None,
+        amount=_figure(*finding.amount) if finding.amount else None,
+        text=finding.text if finding.status == "within" else finding.message,
     )
 
 

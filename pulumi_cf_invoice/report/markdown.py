@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable
 
+from pulumi_cf_invoice.billing.cleaning import LONGEST as LONGEST_TEXT
 from pulumi_cf_invoice.billing.cleaning import one_line
-from pulumi_cf_invoice.report.report import Report
+from pulumi_cf_invoice.report.report import Report, RuleResult
+from pulumi_cf_invoice.rules import Finding
 
 MARKER = "<!-- pulumi-cf-invoice report -->"
 """The first line, which readers do not see: by it a workflow finds the comment to update."""
@@ -12,20 +14,21 @@ LARGEST = 65_536
 The most characters in a comment on GitHub; in any script it is less than a job summary's 1 MiB.
 """
 _ROWS = 100
-_SIGNS = {"over": "🔴", "within": "🟢", "none": "⚪"}
+_LONGEST = 1000
+_SIGNS = {"over": "🔴", "unknown": "🔴", "advisory": "🟡", "within": "🟢", "none": "⚪"}
 
 
 def render(report: Report) -> str:
     """Return the report as Markdown of at most 65,536 characters, which says what is left out."""
     rows = _ROWS
     text = _render(report, rows)
-    while len(text) > LARGEST:
+    while len(text) > LARGEST and rows:
         rows //= 2
         text = _render(report, rows)
     return text
 
 
-def escape(text: str) -> str:
+def escape(text: str, longest: int = LONGEST_TEXT) -> str:
     """
     Return *text* that others wrote as Markdown that shows it and does nothing else.
 
@@ -34,7 +37,7 @@ def escape(text: str) -> str:
     """
     safe = "".join(
         character if character.isalnum() or character in " -" else f"&#{ord(character)};"
-        for character in one_line(text)
+        for character in one_line(text, longest)
     )
     return f"<code>{safe}</code>"
 
@@ -43,9 +46,10 @@ def _render(report: Report, rows: int) -> str:
     currency = report.invoice.currency.upper()
     parts = [
         MARKER,
-        f"### {_SIGNS[report.verdict]} {_headline(report)}",
+        f"### {_SIGNS[report.verdict]} {report.headline}",
+        *([escape(report.state.origin)] if report.state.origin else []),
         _table(["Upcoming invoice", currency], map(list, report.key_figures)),
-        *_over(report, rows),
+        *_rules(report, rows),
         *_changes(report, rows),
         *_lines(report, rows),
         _footer(report),
@@ -53,19 +57,34 @@ def _render(report: Report, rows: int) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _headline(report: Report) -> str:
-    first = next((finding for finding in report.findings if finding.excess), None)
-    if first is None or not first.of_line:
-        return report.headline
-    return report.headline.replace(first.subject, escape(first.subject), 1)
-
-
-def _over(report: Report, rows: int) -> list[str]:
-    lines = [finding for finding in report.findings if finding.excess and finding.of_line]
-    if not lines:
+def _rules(report: Report, rows: int) -> list[str]:
+    if not report.rules:
         return []
-    told = [f"- {escape(finding.subject)}: {finding.text}" for finding in lines[:rows]]
-    return ["**Lines over their budget**", "\n".join([*told, *_rest(len(lines), rows, "- ")])]
+    # What is violated comes first, should the rest have to be left out.
+    rules = sorted(report.rules, key=lambda rule: not rule.violations)
+    told = [f"- {_sign(rule)} `{rule.name}`: {_said(rule, rows)}" for rule in rules[: rows or 1]]
+    return ["**Rules**", "\n".join([*told, *_rest(len(rules), rows or 1, "- ")])]
+
+
+def _sign(rule: RuleResult) -> str:
+    if rule.violations:
+        return "🔴" if rule.level == "mandatory" else "🟡"
+    return "🟢" if rule.verdict == "within" else "⚪"
+
+
+def _said(rule: RuleResult, rows: int) -> str:
+    shown = rule.violations or [one for one in rule.findings if one.status == "within"][:1]
+    told = [_found(finding) for finding in shown[:rows]]
+    told += [f"… and {len(shown) - rows:,} more"] if len(shown) > rows else []
+    return "<br>".join([*told, *(escape(text, _LONGEST) for text in rule.told)])
+
+
+def _found(finding: Finding) -> str:
+    if finding.amount is None:
+        return escape(finding.message, _LONGEST)
+    account = f"account `{finding.account_id}`: " if finding.account_id else ""
+    line = f"{escape(finding.subject)}: " if finding.of_line else ""
+    return f"{account}{line}{finding.text}"
 
 
 def _changes(report: Report, rows: int) -> list[str]:

@@ -1,28 +1,34 @@
 """The report before any format: what is due, whether it is within budget, and what moved."""
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Literal
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.invoice import Invoice
-from pulumi_cf_invoice.billing.money import Money
-from pulumi_cf_invoice.limits import Limit
+from pulumi_cf_invoice.gates import DISABLED, AccountReader, Gate
 from pulumi_cf_invoice.rules import (
     AMOUNT_DUE,
     INCOMPLETE,
+    PROJECTED_AMOUNT_DUE,
     TOO_EARLY,
     Finding,
-    LimitRule,
-    MaxAmountDue,
-    MaxLineAmount,
-    MaxProjectedAmountDue,
+    RequireInvoicePreview,
 )
+from pulumi_cf_invoice.rules_file import DeclaredRule, Level
 from pulumi_cf_invoice.state import InvoiceState
 
-Verdict = Literal["within", "over", "none"]
+Verdict = Literal["over", "unknown", "advisory", "within", "none"]
+RuleVerdict = Literal["over", "unknown", "within", "told"]
+TITLES: dict[Verdict, str] = {
+    "over": "Over budget",
+    "unknown": "Could not tell",
+    "advisory": "Over an advisory limit",
+    "within": "Within budget",
+    "none": "Upcoming invoice",
+}
+"""The verdicts for people."""
 _TAX = "(tax and adjustments)"
 
 
@@ -74,38 +80,120 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class RuleResult:
+    """A rule by its name and kind, how it was judged, and what has to be known of the rule."""
+
+    name: str
+    kind: str
+    level: Level
+    findings: Sequence[Finding] = ()
+    notices: Sequence[str] = ()
+
+    @property
+    def verdict(self) -> RuleVerdict:
+        """
+        ``over`` or ``unknown``, which both violate the rule, ``within`` it, or ``told`` if nothing
+        was judged.
+        """
+        statuses = {finding.status for finding in self.findings}
+        order: tuple[RuleVerdict, ...] = ("over", "unknown", "within")
+        return next((status for status in order if status in statuses), "told")
+
+    @property
+    def violations(self) -> list[Finding]:
+        """The findings that violate the rule."""
+        return [finding for finding in self.findings if finding.violates]
+
+    @property
+    def told(self) -> list[str]:
+        """What is no violation but has to be known, a sentence each."""
+        return [*self.notices, *(one.message for one in self.findings if one.status == "told")]
+
+
+@dataclass(frozen=True)
 class Report:
     """The one result that every format renders. ``at`` is the time it speaks of, in UTC."""
 
-    invoice: Invoice
-    account_id: str | None
+    state: InvoiceState
     at: datetime
-    findings: Sequence[Finding]
+    rules: Sequence[RuleResult]
     comparison: Comparison | None
+
+    @property
+    def invoice(self) -> Invoice:
+        """The invoice that the report is of."""
+        return self.state.invoice
+
+    @property
+    def account_id(self) -> str | None:
+        """The account of the invoice, if it is known."""
+        return self.state.account_id
 
     @property
     def verdict(self) -> Verdict:
         """
-        ``over`` if any budget is exceeded, ``none`` if no budget could be held against anything.
+        The verdict of all rules.
+
+        ``over`` if a mandatory rule is exceeded, ``unknown`` if one cannot be judged or none was,
+        ``advisory`` if only advisory ones are violated, ``within``, or ``none`` without rules.
         """
-        if any(finding.excess for finding in self.findings):
+        mandatory = {rule.verdict for rule in self.rules if rule.level == "mandatory"}
+        if "over" in mandatory:
             return "over"
-        told = any(finding.amount is not None for finding in self.findings)
-        return "within" if told else "none"
+        if "unknown" in mandatory:
+            return "unknown"
+        if any(rule.violations for rule in self.rules):
+            return "advisory"
+        if any(rule.verdict == "within" for rule in self.rules):
+            return "within"
+        return "unknown" if self.rules else "none"
+
+    @property
+    def is_known(self) -> bool:
+        """Whether every mandatory rule could be judged, and at least one rule was."""
+        unknown = any(
+            finding.status == "unknown"
+            for rule in self.rules
+            if rule.level == "mandatory"
+            for finding in rule.findings
+        )
+        return self.verdict != "unknown" and not unknown
 
     @property
     def headline(self) -> str:
-        """The verdict in a sentence, for a reviewer who reads nothing else."""
+        """
+        The verdict in a sentence, for a reviewer who reads nothing else.
+
+        It has no words that others wrote.
+        """
         due = f"the upcoming invoice is {self.invoice.text}"
-        first = next((finding for finding in self.findings if finding.excess), None)
-        if first is not None and first.subject == AMOUNT_DUE:
-            return f"Over budget: {due}, {first.excess}."
-        if first is not None:
-            return f"Over budget: {due}; {first.subject} {first.text}."
+        if self.verdict == "none":
+            return f"{due[0].upper()}{due[1:]}."
         if self.verdict == "within":
-            limit = next((f.limit for f in self.findings if f.subject == AMOUNT_DUE), None)
-            return f"Within budget: {due}{f', the limit is {limit.text}' if limit else ''}."
-        return f"{due[0].upper()}{due[1:]}."
+            within = (f for rule in self.rules for f in rule.findings if f.status == "within")
+            limit = next((f.limit for f in within if f.subject == AMOUNT_DUE), None)
+            return f"{TITLES['within']}: {due}{f', the limit is {limit.text}' if limit else ''}."
+        return f"{TITLES[self.verdict]}: {due}{self._first_violation}."
+
+    @property
+    def _first_violation(self) -> str:
+        levels = ("advisory",) if self.verdict == "advisory" else ("mandatory",)
+        violated = [rule for rule in self.rules if rule.level in levels and rule.violations]
+        # What is over comes before what cannot be told.
+        violated.sort(key=lambda rule: rule.verdict != "over")
+        if not violated:
+            return "; no rule could be judged"
+        rule, first = violated[0], violated[0].violations[0]
+        if (
+            first.subject == AMOUNT_DUE
+            and first.excess
+            and first.account_id in (None, self.account_id)
+        ):
+            return f", {first.excess}"
+        if first.subject == PROJECTED_AMOUNT_DUE and first.excess:
+            return f"; the {first.subject} is {first.text}"
+        said = "is exceeded" if rule.verdict == "over" else "could not be judged"
+        return f"; the rule {rule.name} {said}"
 
     @property
     def projected_amount_due(self) -> float | None:
@@ -149,11 +237,6 @@ class Report:
             ("Net, before tax", self.sum_text("net")),
             ("Projected amount due", self.projected_text),
         ]
-        rows += [
-            (f"Budget for the {finding.subject}", finding.text)
-            for finding in self.findings
-            if not finding.of_line
-        ]
         if self.change_text is not None:
             rows.append(("Change since the baseline", self.change_text))
         return rows
@@ -170,48 +253,81 @@ class Report:
         ]
 
 
-def budget_rules(
-    amount_due: Money | None = None,
-    projected_amount_due: Money | None = None,
-    lines: Mapping[str, Money] | None = None,
-) -> list[LimitRule]:
-    """Return the rules for budgets of the amount due, of its projection and of lines by glob."""
-    made: list[LimitRule] = []
-    if amount_due:
-        made.append(MaxAmountDue(Limit(amount_due, {})))
-    if projected_amount_due:
-        made.append(MaxProjectedAmountDue(Limit(projected_amount_due, {})))
-    if lines:
-        made.append(MaxLineAmount({glob: Limit(limit, {}) for glob, limit in lines.items()}))
-    return made
+def said(rule: RuleResult, most: int) -> list[str]:
+    """
+    Return what a reader has to know of *rule*, a sentence each, with *most* violations.
+
+    Where nothing violates it, that is the figure that comes first.
+    """
+    told = [one.message for one in rule.violations[:most]]
+    left = len(rule.violations) - most
+    if left > 0:
+        told.append(f"… and {left:,} more")
+    within = [one for one in rule.findings if one.status == "within"]
+    if within and not told:
+        told.append(_within(within))
+    # Every violation says what has to be known of its rule.
+    return told + [one for one in rule.told if not (rule.violations and one in rule.notices)]
+
+
+def _within(findings: Sequence[Finding]) -> str:
+    # The largest of the lines comes first.
+    first = findings[0]
+    account = f"account {first.account_id}: " if first.account_id else ""
+    line = f"{first.subject}: " if first.of_line else ""
+    more = f"; {len(findings) - 1:,} more within" if len(findings) > 1 else ""
+    return f"{account}{line}{first.text}{more}"
+
+
+def judge(
+    rules: Sequence[DeclaredRule], state: InvoiceState, at: datetime, reader: AccountReader
+) -> list[RuleResult]:
+    """
+    Judge *rules* on *state*, or on the accounts that they read by themselves, at the time *at*.
+
+    Raises `RuleError` if a rule is not complete, before anything is read.
+    """
+    gates = [None if rule.level == "disabled" else Gate.of(rule) for rule in rules]
+    return [_result(rule, gate, state, at, reader) for rule, gate in zip(rules, gates, strict=True)]
+
+
+def _result(
+    rule: DeclaredRule, gate: Gate | None, state: InvoiceState, at: datetime, reader: AccountReader
+) -> RuleResult:
+    result = RuleResult(rule.name, rule.kind.name, rule.level or "mandatory")
+    if gate is None:
+        return replace(result, notices=[DISABLED])
+    if isinstance(gate.rule, RequireInvoicePreview):
+        return replace(result, notices=["It is judged at deployments only."])
+    findings = gate.judge_accounts(reader, at) if gate.reads_accounts else gate.judge(state, at)
+    return replace(result, findings=findings, notices=gate.notices(at))
 
 
 def make_report(
-    invoice: Invoice,
+    state: InvoiceState,
     *,
-    account_id: str | None = None,
     at: datetime,
-    rules: Sequence[LimitRule] = (),
+    rules: Sequence[RuleResult] = (),
     baseline: Invoice | None = None,
     baseline_account_id: str | None = None,
 ) -> Report:
     """
-    Evaluate *rules* against *invoice* as of *at*, and compare it with *baseline*.
+    Make the report on *state* as of *at*, with the results of *rules*, compared with *baseline*.
 
-    Accounts are 32 hex digits, if known; the invoices of two different ones are not compared.
-    Raises ValueError if *at* has no time zone.
+    The invoices of two accounts that are known and differ are not compared. Raises ValueError if
+    *at* has no time zone.
     """
     if at.tzinfo is None:
         raise ValueError("the time of a report needs a time zone")
-    state = InvoiceState(account_id, invoice)
     return Report(
-        invoice=invoice,
-        account_id=account_id,
+        state=state,
         at=at.astimezone(timezone.utc),
-        findings=[finding for rule in rules for finding in rule.evaluate(state, at)],
+        rules=rules,
         comparison=None
         if baseline is None
-        else compare(baseline, invoice, _other_account(account_id, baseline_account_id)),
+        else compare(
+            baseline, state.invoice, _other_account(state.account_id, baseline_account_id)
+        ),
     )
 
 
@@ -252,10 +368,13 @@ def _incomparable(baseline: Invoice, invoice: Invoice) -> str | None:
 
 
 def _amounts_by_name(invoice: Invoice) -> dict[str, float]:
-    amounts: dict[str, list[float]] = defaultdict(list)
-    for line in invoice.invoice_lines:
-        amounts[line.name].append(line.net)
+    amounts = {
+        name: money.number(money.total(line.net for line in lines))
+        for name, lines in invoice.lines_by_name.items()
+    }
     # So that the changes add up to the change of the amount due.
     if invoice.tax_and_adjustments:
-        amounts[_TAX].append(invoice.tax_and_adjustments)
-    return {name: money.number(money.total(of_name)) for name, of_name in amounts.items()}
+        amounts[_TAX] = money.number(
+            money.total([invoice.tax_and_adjustments, amounts.get(_TAX, 0)])
+        )
+    return amounts

@@ -8,11 +8,18 @@ from rich.table import Table
 from rich.text import Text
 
 from pulumi_cf_invoice.billing.cleaning import one_line
-from pulumi_cf_invoice.report.report import Report
+from pulumi_cf_invoice.report.report import Report, said
 
 LINES = 50
 _WIDTH = 100
-_COLOURS = {"over": "bold red", "within": "bold green", "none": "bold"}
+_LONGEST = 1000
+_COLOURS = {
+    "over": "bold red",
+    "unknown": "bold red",
+    "advisory": "bold yellow",
+    "within": "bold green",
+    "none": "bold",
+}
 
 
 def render(report: Report, lines: int = LINES) -> str:
@@ -35,12 +42,13 @@ def write(report: Report, file: IO[str], lines: int = LINES) -> None:
 
 def _parts(report: Report, lines: int) -> list[RenderableType]:
     parts: list[RenderableType] = [
-        Text(one_line(report.headline), style=_COLOURS[report.verdict]),
+        Text(report.headline, style=_COLOURS[report.verdict]),
         *([Text(f"Account {report.account_id}")] if report.account_id else []),
+        *([Text(report.state.origin)] if report.state.origin else []),
         Text(),
         _figures(report),
     ]
-    for table in (_over(report), _changes(report, lines), _lines(report, lines)):
+    for table in (_rules(report, lines), _changes(report, lines), _lines(report, lines)):
         if table is not None:
             parts += [Text(), table]
     return parts
@@ -64,15 +72,20 @@ def _figures(report: Report) -> Table:
     return table
 
 
-def _over(report: Report) -> Table | None:
-    over = [finding for finding in report.findings if finding.excess]
-    if not over:
+def _rules(report: Report, lines: int) -> Table | None:
+    if not report.rules:
         return None
-    table = _table("Over budget")
-    table.add_column()
+    table = _table("Rules")
+    table.show_header = False
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for finding in over[:LINES]:
-        table.add_row(Text(one_line(finding.subject)), Text(finding.text))
+    for rule in report.rules:
+        name = rule.name if rule.level == "mandatory" else f"{rule.name} ({rule.level})"
+        verdict: str = rule.verdict
+        for text in said(rule, lines):
+            table.add_row(verdict, name, Text(one_line(text, _LONGEST)))
+            verdict = name = ""
     return table
 
 

@@ -6,11 +6,13 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from pulumi_cf_invoice import Invoice
-from pulumi_cf_invoice.limits import parse_amount
+from pulumi_cf_invoice.gates import AccountReader
 from pulumi_cf_invoice.report import html
-from pulumi_cf_invoice.report.report import budget_rules, make_report
+from pulumi_cf_invoice.report.report import judge, make_report
+from pulumi_cf_invoice.rules_file import parse_rules
 from pulumi_cf_invoice.sandbox import SCENARIOS
 from pulumi_cf_invoice.sandbox.scenarios import Month
+from pulumi_cf_invoice.state import InvoiceState
 from tests.factories import ACCOUNT, NOW
 
 # One worker: on a new machine the browser is installed first, which two cannot do at once.
@@ -22,11 +24,25 @@ def write(directory: Path, scenario: str = "usual", budget: str = "150 USD", **m
     def invoice(of: str) -> Invoice:
         return Invoice.from_api({**SCENARIOS[of].build(Month.of(NOW), 0), **more})
 
+    rules = parse_rules(
+        {
+            "rules": {
+                "max-amount-due": {"limit": budget},
+                "near-budget": {
+                    "rule": "max-amount-due",
+                    "limit": "100 USD",
+                    "enforcementLevel": "advisory",
+                },
+                "max-line-amount": {"limits": {"*": "100 USD", "unused": "1 USD"}},
+                "max-increase": {"limit": "20%"},
+            }
+        }
+    )
+    state = InvoiceState(ACCOUNT, invoice(scenario), base_url="http://127.0.0.1:8787/client/v4")
     report = make_report(
-        invoice(scenario),
-        account_id=ACCOUNT,
+        state,
         at=NOW,
-        rules=budget_rules(parse_amount(budget), lines={"*": parse_amount("100 USD")}),
+        rules=judge(rules, state, NOW, AccountReader({})),
         baseline=invoice("moving"),
     )
     file = directory / "report.html"

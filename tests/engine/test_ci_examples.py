@@ -31,6 +31,8 @@ STEPS = {
     "fork": ["Explain"],
 }
 
+RULES = EXAMPLES / "policy-pack" / "rules.json"
+
 
 class Project(CommandLine):
     """The example set up as a user's project, in which its CI jobs can run."""
@@ -69,9 +71,12 @@ class Project(CommandLine):
         return re.sub(r"\$\{\{ (.*?) \}\}", lambda match: known[match[1]], written)
 
     def limit(self, amount: str) -> None:
-        """Set the budget that the policy pack enforces."""
-        config = self.directory / "policy-pack" / "config.json"
-        config.write_text(json.dumps({"max-amount-due": {"limit": amount}}))
+        """Set the budget that comment and gate have."""
+        url = self.environment["CLOUDFLARE_BASE_URL"]
+        content = json.loads(RULES.read_text())
+        content["rules"]["max-amount-due"]["limit"] = amount
+        content["rules"]["account-budget"] |= {"limit": "5000 USD", "baseUrl": url}
+        (self.directory / "policy-pack" / "rules.json").write_text(json.dumps(content))
 
 
 @pytest.fixture
@@ -118,10 +123,11 @@ def test_a_pull_request_within_budget_passes_with_a_comment(on_github: Project) 
     assert on_github.github("preview") == STEPS["preview"], on_github.said
     [comment] = on_github.forge.comments
     assert comment["body"].startswith(markdown.MARKER)
-    assert "Within budget: the upcoming invoice is $188.46" in comment["body"]
+    assert "🟡 Over an advisory limit: the upcoming invoice is $188.46" in comment["body"]
+    assert "🟢 `account-budget`" in comment["body"]
     assert (on_github.directory / "report.html").read_text().startswith("<!doctype html>")
     outputs = Path(on_github.environment["GITHUB_OUTPUT"]).read_text()
-    assert "verdict=within\n" in outputs
+    assert "verdict=advisory\n" in outputs
     assert on_github.forge.tokens == {"Bearer job-token"}
 
 
@@ -178,7 +184,7 @@ def test_an_update_keeps_the_baseline_that_the_next_preview_is_compared_with(
     assert on_github.github("update") == STEPS["update"], on_github.said
     baseline = on_github.directory / "baseline.json"
     found = input.read(baseline.read_text())
-    assert (found.invoice.amount_due, found.account_id) == (18846, ACCOUNT)
+    assert (found.state.invoice.amount_due, found.state.account_id) == (18846, ACCOUNT)
     sandbox.amount_due = 20001
     on_github.github("preview")
     assert "| Change since the baseline | +$11.55 (+6.1 %) |" in on_github.forge.comments[0]["body"]

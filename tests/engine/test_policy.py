@@ -1,5 +1,7 @@
 import json
+import shutil
 from collections.abc import Callable
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -7,20 +9,25 @@ import pulumi
 import pytest
 
 from pulumi_cf_invoice import Credentials, InvoicePreview
-from pulumi_cf_invoice.sandbox import Sandbox
+from pulumi_cf_invoice.gates import AccountReader
+from pulumi_cf_invoice.report import input
+from pulumi_cf_invoice.report.report import judge
+from pulumi_cf_invoice.rules_file import parse_rules
+from pulumi_cf_invoice.sandbox import SCENARIOS, Sandbox
 from tests.engine.conftest import MakeStack
 from tests.engine.forms import Form
 from tests.engine.harness import Program, Run
-from tests.engine.resources import Echo
-from tests.factories import ACCOUNT, TOKEN
+from tests.engine.resources import Echo, Forged
+from tests.factories import ACCOUNT, OTHER_ACCOUNT, TOKEN
 
-PACK = Path(__file__).parents[2] / "examples" / "policy-pack"
 VERDICT = (
     f"The upcoming invoice of account {ACCOUNT} is $188.46 for 2026-09-01 to 2026-09-30, over the "
     "limit of $150.00 by $38.46. Largest lines: openai/gpt-5.5 $174.79, anthropic/claude-haiku "
     "$13.67."
 )
 MakePack = Callable[..., dict[str, Any]]
+ExamplePack = Callable[..., dict[str, Any]]
+EXAMPLE = Path(__file__).parents[2] / "examples" / "policy-pack"
 
 
 @pytest.fixture
@@ -35,15 +42,25 @@ def program(form: Form) -> Program:
 
 @pytest.fixture
 def pack(tmp_path: Path) -> MakePack:
-    """A factory that writes a policy pack and its config, and returns the options to run it."""
+    """
+    A factory that writes a policy pack and its config, and returns the options to run it.
 
-    def make(policies: str, config: dict[str, Any] | None = None) -> dict[str, Any]:
+    The pack has policies in code, or a file of rules.
+    """
+
+    def make(
+        policies: str | None = None,
+        config: dict[str, Any] | None = None,
+        rules: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
         directory = tmp_path / "pack"
         directory.mkdir(exist_ok=True)
         (directory / "PulumiPolicy.yaml").write_text("runtime: python\nversion: 0.0.1\n")
+        (directory / "rules.json").write_text(json.dumps({"rules": rules}))
         (directory / "__main__.py").write_text(
             "from pulumi_cf_invoice.policy import *\n"
-            f"from pulumi_policy import EnforcementLevel\nspend_policy_pack('tests', {policies})\n"
+            "from pulumi_policy import EnforcementLevel\n"
+            f"spend_policy_pack('tests', {policies or 'rules=' + repr('rules.json')})\n"
         )
         if config is None:
             return {"policy_packs": [str(directory)]}
@@ -52,6 +69,27 @@ def pack(tmp_path: Path) -> MakePack:
         return {"policy_packs": [str(directory)], "policy_pack_configs": [str(file)]}
 
     return make
+
+
+@pytest.fixture
+def example_pack(tmp_path: Path, settled: dict[str, str]) -> ExamplePack:
+    """A factory that copies the example pack, pointed at the sandbox, with settings of a rule."""
+
+    def make(rule: str = "account-budget", **changes: Any) -> dict[str, Any]:
+        directory = tmp_path / "example"
+        shutil.copytree(EXAMPLE, directory)
+        file = directory / "rules.json"
+        content = json.loads(file.read_text())
+        content["rules"]["account-budget"]["baseUrl"] = sandbox_url(settled)
+        content["rules"][rule].update(changes)
+        file.write_text(json.dumps(content))
+        return {"policy_packs": [str(directory)]}
+
+    return make
+
+
+def sandbox_url(settled: dict[str, str]) -> str:
+    return settled["CLOUDFLARE_BASE_URL"]
 
 
 def created(stack: Any) -> list[str]:
@@ -69,24 +107,40 @@ def told(run: Run) -> str:
 
 
 def test_the_example_pack_blocks_an_over_budget_preview(
-    make_stack: MakeStack, program: Program, settled: dict[str, str]
+    make_stack: MakeStack, program: Program, settled: dict[str, str], example_pack: ExamplePack
 ) -> None:
     stack = make_stack(program, **settled)
-    config = str(PACK / "config.json")
-    run = stack.preview(policy_packs=[str(PACK)], policy_pack_configs=[config])
+    run = stack.preview(**example_pack())
     assert not run.ok
     assert VERDICT in run.text
     assert "The upcoming AI Gateway invoice stays within its limit." in run.text
+    assert "[advisory]  near-budget" in run.text
     assert "Traceback" not in run.text
     assert created(stack) == []
 
 
-def test_the_example_pack_passes_below_its_own_limit(
-    make_stack: MakeStack, program: Program, settled: dict[str, str]
+def test_the_example_pack_passes_below_its_limits_and_warns(
+    make_stack: MakeStack,
+    program: Program,
+    settled: dict[str, str],
+    sandbox: Sandbox,
+    example_pack: ExamplePack,
 ) -> None:
-    run = make_stack(program, **settled).up(policy_packs=[str(PACK)])
+    run = make_stack(program, **settled).up(**example_pack("max-amount-due", limit="200 USD"))
     assert run.ok, run.text
-    assert count_of(run, "upcoming invoice") == 0
+    assert "over the limit of $120.00 by $68.46" in run.text
+    # One by the resource, and one by the rule that reads by itself.
+    assert sandbox.requests == [ACCOUNT, ACCOUNT]
+
+
+def test_the_example_pack_blocks_by_itself_whatever_the_program_reads(
+    make_stack: MakeStack, settled: dict[str, str], example_pack: ExamplePack
+) -> None:
+    stack = make_stack(lambda: Echo("independent", "x"), **settled)
+    run = stack.up(**example_pack("account-budget", limit="150 USD"))
+    assert not run.ok
+    assert VERDICT in told(run)
+    assert created(stack) == []
 
 
 def test_an_advisory_says_so_and_lets_pass(
@@ -118,46 +172,140 @@ def test_several_violations_are_told_at_once(
     assert not run.ok
     for message in (
         VERDICT,
-        "openai/gpt-5.5 comes to $174.79 after credits",
+        "comes to $174.79 after credits",
         "has the status draft, which is not among: open.",
         "is in USD, which is not among: EUR.",
     ):
         assert message in run.text
 
 
-# One form is enough: Pulumi validates the config before it sees any resource.
+# One form is enough: these are refused before Pulumi sees any resource.
+LIMITED = {"max-amount-due": {"limit": "1000 USD"}, "near": {"rule": "max-amount-due"}}
+
+
 @pytest.mark.parametrize("form", ["dynamic"], indirect=True)
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        ({"max-amount-due": {"limit": "250"}}, ["max-amount-due", "limit"]),
-        ({"max-amount-due": {"limit": "-1 USD"}}, ["max-amount-due", "limit"]),
-        ({"max-amount-due": {"limit": "ten"}}, ["max-amount-due", "limit"]),
-        ({"max-amount-due": {"limit": 250}}, ["max-amount-due", "limit"]),
+        ({"max-amount-due": {"limit": "300"}}, "has no currency: write it as '300 USD'"),
+        ({"max-amount-due": {"limit": "-1 USD"}}, "'-1 USD' is below zero"),
+        ({"max-amount-due": {"limit": "1.005 USD"}}, "1.005 has more digits than USD has"),
+        ({"max-amount-due": {"limit": 250}}, "250 is not an amount of money"),
+        ({"max-amount-due": {"limit": ["1 USD"]}}, '["1 USD"] is not an amount of money'),
+        ({"max-amount-due": {"limit": None}}, "null is not an amount of money"),
+        ({"max-amount-due": {"limit": {}}}, "it is empty"),
+        ({"max-amount-due": {"limts": "1 USD"}}, "no setting 'limts'; did you mean 'limit'?"),
+        ({"max-amont-due": "mandatory"}, "no rule 'max-amont-due'; did you mean 'max-amount-due'"),
+        ({"max-increase": {"limit": "1 USD", "enforcementLevel": "advisory"}}, "no rule 'max-incr"),
+        # Pulumi itself refuses a config of a name that it does not know, in its own words.
+        ({"max-amont-due": {"limit": "1 USD"}}, 'error: configuring policy pack "tests"'),
+        ({}, "rule 'near': it has no limit, and would let everything pass"),
+        ({"near": {"limit": "1 USD", "waiver": {}}}, "a waiver is written in the file of rules"),
     ],
 )
-def test_a_bad_config_is_refused_by_policy_and_property(
+def test_a_config_that_would_do_nothing_is_refused_before_anything_runs(
+    make_stack: MakeStack,
+    program: Program,
+    settled: dict[str, str],
+    sandbox: Sandbox,
+    pack: MakePack,
+    config: Any,
+    said: str,
+) -> None:
+    run = make_stack(program, **settled).preview(**pack(rules=LIMITED, config=config))
+    assert not run.ok
+    assert said in run.text
+    assert "Traceback" not in run.text
+    assert sandbox.requests == []
+
+
+@pytest.mark.parametrize("form", ["dynamic"], indirect=True)
+@pytest.mark.parametrize(
+    ("policies", "rules", "said"),
+    [
+        (None, {"max-amount-due": {"limits": "1 USD"}}, "rules.json: rule 'max-amount-due': there"),
+        (None, {}, "rules.json: it has no rules"),
+        ("[max_amount_due('250')]", None, "'250' has no currency: write it as '250 USD'"),
+        ("[max_amount_due('1 USD'), max_amount_due('2 USD')]", None, "two rules with the name"),
+        ("[]", None, "it has no rules"),
+    ],
+)
+def test_a_pack_whose_rules_cannot_be_used_does_not_load(
     make_stack: MakeStack,
     program: Program,
     settled: dict[str, str],
     pack: MakePack,
-    config: Any,
-    said: list[str],
+    policies: str | None,
+    rules: Any,
+    said: str,
 ) -> None:
-    run = make_stack(program, **settled).preview(**pack("[max_amount_due()]", config))
+    run = make_stack(program, **settled).preview(**pack(policies, rules=rules))
     assert not run.ok
-    assert all(word in run.text for word in said)
+    assert "error: policy pack 'tests': " in run.text
+    assert said in run.text
     assert "Traceback" not in run.text
 
 
 @pytest.mark.parametrize("form", ["dynamic"], indirect=True)
-@pytest.mark.parametrize("limit", ["250.00 USD", "usd 250", "1,000 USD"])
-def test_a_config_is_written_as_people_write(
-    make_stack: MakeStack, program: Program, settled: dict[str, str], pack: MakePack, limit: str
+def test_a_config_brings_a_limit_and_a_level_and_a_disabled_rule_is_named(
+    make_stack: MakeStack, program: Program, settled: dict[str, str], pack: MakePack
 ) -> None:
-    config = {"max-amount-due": {"limit": limit}}
-    run = make_stack(program, **settled).preview(**pack("[max_amount_due()]", config))
+    config = {
+        "max-amount-due": {"limit": "usd 1,000"},
+        "near": {"limit": "150 USD", "enforcementLevel": "advisory"},
+        "max-increase": "disabled",
+    }
+    rules = {**LIMITED, "max-increase": {}}
+    run = make_stack(program, **settled).preview(**pack(rules=rules, config=config))
     assert run.ok, run.text
+    assert VERDICT in run.text
+    assert "max-increase: It is disabled, and judges nothing." in run.text
+
+
+@pytest.mark.parametrize("form", ["dynamic"], indirect=True)
+def test_a_waiver_and_a_rule_without_a_base_are_told_of(
+    make_stack: MakeStack, program: Program, settled: dict[str, str], pack: MakePack
+) -> None:
+    waiver = {"until": "2999-01-01", "by": "the CFO", "reason": "launch week"}
+    rules = {
+        "max-amount-due": {"limit": "150 USD", "waiver": {**waiver, "limit": "500 USD"}},
+        "ended": {
+            "rule": "max-amount-due",
+            "limit": "500 USD",
+            "waiver": {**waiver, "until": "2020-01-01", "limit": "1 USD"},
+        },
+        "allowed-statuses": {"statuses": ["open"], "waiver": waiver},
+        "max-increase": {"limit": "20%"},
+    }
+    run = make_stack(program, **settled).up(**pack(rules=rules))
+    assert run.ok, run.text
+    of = "by the CFO: launch week."
+    for said in (
+        f"max-amount-due: A waiver with the limit 500 USD is in force until 2999-01-01, {of}",
+        f"ended: Its waiver has ended, which was until 2020-01-01, {of}",
+        f"allowed-statuses: A waiver suspends it until 2999-01-01, {of}",
+        "there was no update of it under this name before",
+        f"The figures come from {sandbox_url(settled)}, not from Cloudflare.",
+    ):
+        assert said in run.text
+
+
+@pytest.mark.parametrize("form", ["dynamic", "plugin"], indirect=True)
+def test_a_secret_account_is_not_printed(
+    make_stack: MakeStack, form: Form, settled: dict[str, str], pack: MakePack
+) -> None:
+    del settled["CLOUDFLARE_ACCOUNT_ID"]
+    secret = "0" * 31 + "7"
+
+    def program() -> None:
+        form.resource("upcoming", pulumi.Output.secret(secret))
+
+    run = make_stack(program, **settled).preview(
+        **pack("[max_amount_due('150 USD'), max_increase('1%')]")
+    )
+    assert not run.ok
+    assert "The upcoming invoice is $188.46 for" in run.text
+    assert secret not in run.text
 
 
 def test_an_unknown_account_is_an_advisory_at_preview_and_a_verdict_on_update(
@@ -218,9 +366,8 @@ def test_a_failed_read_is_one_error_and_the_policies_stay_quiet(
     fault: str,
 ) -> None:
     sandbox.fault = fault
-    policies = "[p for p in every_policy() if p.name != 'account-budget']"
-    config = {"max-amount-due": {"limit": "1 USD"}, "max-increase": {"limit": "1 USD"}}
-    run = make_stack(lambda: form.resource("upcoming"), **settled).preview(**pack(policies, config))
+    policies = "[max_amount_due('1 USD'), max_increase('1 USD'), require_invoice_preview()]"
+    run = make_stack(lambda: form.resource("upcoming"), **settled).preview(**pack(policies))
     assert not run.ok
     assert "cannot read the upcoming invoice" in run.text
     assert [event for event in run.events if event.policy_event] == []
@@ -283,16 +430,55 @@ def test_a_stack_that_has_to_look_at_an_invoice_is_told_so(
     assert stack.preview(**options).ok
 
 
-BUDGET = "[account_budget('{limit}', account_id='" + ACCOUNT + "')]"
+def budget(settled: dict[str, str], limit: str = "150 USD", **more: Any) -> dict[str, Any]:
+    rule = {"accountIds": [ACCOUNT], "baseUrl": sandbox_url(settled), "limit": limit, **more}
+    return {"account-budget": {name: value for name, value in rule.items() if value is not None}}
 
 
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {},
+        {"target": ["urn:pulumi:dev::test::pulumi-python:dynamic/tests:Echo::independent"]},
+        {"exclude": ["**"]},
+        {"exclude": ["urn:pulumi:dev::test::pulumi:pulumi:Stack::test-dev"]},
+    ],
+    ids=["all", "target", "exclude", "exclude-stack"],
+)
 def test_over_its_budget_an_update_creates_nothing_at_all(
+    make_stack: MakeStack, settled: dict[str, str], pack: MakePack, flags: dict[str, Any]
+) -> None:
+    stack = make_stack(lambda: Echo("independent", "x"), **settled)
+    run = stack.up(**pack(rules=budget(settled)), **flags)
+    assert not run.ok
+    assert VERDICT in told(run)
+    assert created(stack) == []
+
+
+def test_a_forged_or_forgotten_resource_is_not_asked(
+    make_stack: MakeStack, settled: dict[str, str], pack: MakePack
+) -> None:
+    def program() -> None:
+        Forged("upcoming", ACCOUNT)
+
+    rules = {"max-amount-due": {"limit": "150 USD"}, **budget(settled)}
+    stack = make_stack(program, **settled)
+    run = stack.up(**pack(rules=rules))
+    assert not run.ok
+    assert VERDICT in told(run)
+
+
+def test_an_update_that_only_deletes_is_gated_and_a_waiver_helps(
     make_stack: MakeStack, settled: dict[str, str], pack: MakePack
 ) -> None:
     stack = make_stack(lambda: Echo("independent", "x"), **settled)
-    run = stack.up(**pack(BUDGET.format(limit="150 USD")))
-    assert not run.ok
-    assert VERDICT in told(run)
+    assert stack.up().ok
+    stack.use(lambda: None)
+    assert not stack.up(**pack(rules=budget(settled))).ok
+    waiver = {"until": "2999-01-01", "by": "x", "reason": "cut", "limit": "500 USD"}
+    run = stack.up(**pack(rules=budget(settled, waiver=waiver)))
+    assert run.ok, run.text
+    assert "A waiver with the limit 500 USD is in force" in run.text
     assert created(stack) == []
 
 
@@ -300,16 +486,40 @@ def test_within_its_budget_a_stack_deploys(
     make_stack: MakeStack, settled: dict[str, str], pack: MakePack
 ) -> None:
     stack = make_stack(lambda: Echo("independent", "x"), **settled)
-    run = stack.up(**pack(BUDGET.format(limit="188.46 USD")))
+    run = stack.up(**pack(rules=budget(settled, "188.46 USD")))
     assert run.ok, run.text
     assert "independent" in created(stack)
+
+
+def test_every_account_that_is_named_is_checked_whatever_the_environment_says(
+    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox, pack: MakePack
+) -> None:
+    limit = {"accounts": {ACCOUNT: "1000 USD", OTHER_ACCOUNT: "1 USD"}}
+    rules = budget(settled, limit=limit, accountIds=[ACCOUNT, OTHER_ACCOUNT])  # type: ignore[arg-type]
+    run = make_stack(lambda: Echo("independent", "x"), **settled).up(**pack(rules=rules))
+    assert not run.ok
+    assert f"account {OTHER_ACCOUNT} is $188.46" in told(run)
+    assert sorted(sandbox.requests) == sorted([ACCOUNT, OTHER_ACCOUNT])
+
+
+def test_eight_rules_read_an_account_once_and_tell_once_why_it_failed(
+    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox, pack: MakePack
+) -> None:
+    sandbox.fault = "http-503"
+    [rule] = budget(settled).values()
+    rules = {f"budget-{n}": {"rule": "account-budget", **rule} for n in range(8)}
+    run = make_stack(lambda: Echo("independent", "x"), **settled).preview(**pack(rules=rules))
+    assert not run.ok
+    assert len(sandbox.requests) == 4
+    assert count_of(run, "Cloudflare said HTTP 503") == 1
+    assert count_of(run, "is not known: budget-0 says why.") == 7
 
 
 @pytest.mark.parametrize(
     ("setting", "value", "said"),
     [
         ("CLOUDFLARE_API_TOKEN", "wrong", "HTTP 403, code 10000: Authentication error"),
-        ("CLOUDFLARE_BASE_URL", "http://127.0.0.1:9/client/v4", "no answer from 127.0.0.1"),
+        ("CLOUDFLARE_API_TOKEN", "", "set CLOUDFLARE_API_TOKEN; the token needs"),
     ],
 )
 def test_a_budget_that_cannot_be_read_fails_closed(
@@ -322,10 +532,72 @@ def test_a_budget_that_cannot_be_read_fails_closed(
 ) -> None:
     settled[setting] = value
     stack = make_stack(lambda: Echo("independent", "x"), **settled)
-    run = stack.up(**pack(BUDGET.format(limit="150 USD")))
+    run = stack.up(**pack(rules=budget(settled)))
     assert not run.ok
-    assert "Nothing is deployed while the budget is unknown" in told(run)
+    assert f"Whether account {ACCOUNT} is within this rule is not known: " in told(run)
     assert said in told(run)
+    assert "pulumi config" not in told(run)
     assert created(stack) == []
-    opened = {"account-budget": {"limit": "150 USD", "failOpen": True}}
-    assert stack.up(**pack(BUDGET.format(limit="150 USD"), opened)).ok
+    opened = stack.up(**pack(rules=budget(settled), config={"account-budget": {"failOpen": True}}))
+    assert opened.ok
+    assert "account-budget: Whether account" in opened.text
+
+
+def test_a_base_url_of_the_environment_does_not_redirect_a_rule(
+    make_stack: MakeStack, settled: dict[str, str], pack: MakePack, sandbox: Sandbox
+) -> None:
+    stack = make_stack(lambda: Echo("independent", "x"), **settled)
+    run = stack.up(**pack(rules=budget(settled, baseUrl=None)))
+    assert not run.ok
+    assert "set that in the rule, or unset the variable" in told(run)
+    assert sandbox.requests == []
+
+
+RULES = {
+    "max-amount-due": {"limit": "150 USD"},
+    "max-projected-amount-due": {"limit": "100 USD"},
+    "max-line-amount": {"limits": {"openai/*": "100 USD", "x/*": "1 USD"}, "defaultLimit": "9 USD"},
+    "max-increase": {"limit": "1%"},
+    "allowed-statuses": {"statuses": ["draft"]},
+    "allowed-currencies": {"currencies": ["usd"]},
+}
+
+
+@pytest.mark.parametrize("form", ["dynamic"], indirect=True)
+def test_pack_and_report_say_the_same_of_every_scenario(
+    make_stack: MakeStack,
+    form: Form,
+    settled: dict[str, str],
+    sandbox: Sandbox,
+    pack: MakePack,
+    tmp_path: Path,
+) -> None:
+    names = [name for name in SCENARIOS if name not in ("ten-thousand-lines", "moving")]
+    accounts = {f"{number:032x}": name for number, name in enumerate(names, 1)}
+    sandbox.accounts.update(accounts)
+
+    def program() -> None:
+        for account, name in accounts.items():
+            form.resource(name, account)
+
+    run = make_stack(program, **settled).preview(**pack(rules=RULES))
+    assert not run.ok
+    # The report reads the same figures from the same properties, as a preview's JSON has them.
+    steps = [
+        {"op": "create", "newState": {"type": form.type, "inputs": run.new(name)}} for name in names
+    ]
+    rules = parse_rules({"rules": RULES})
+    for account, name in accounts.items():
+        given = input.read(json.dumps({"steps": steps}), account_id=account)
+        results = judge(rules, given.state, datetime.now(timezone.utc), AccountReader({}))
+        for rule in results:
+            packs = [
+                event.policy_event.message.split("\n", 1)[1].strip()
+                for event in run.events
+                if event.policy_event
+                and event.policy_event.policy_name == rule.name
+                and (event.policy_event.resource_urn or "").endswith(f"::{name}")
+            ]
+            assert packs == [finding.message for finding in rule.violations], (name, rule.name)
+            for said in rule.told:
+                assert f"{rule.name}: {said}" in run.text, (name, rule.name)

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 import pulumi_cf_invoice
-from pulumi_cf_invoice import Invoice, InvoiceLine, output_types, schema
+from pulumi_cf_invoice import Invoice, InvoiceLine, output_types, policy, schema
 from pulumi_cf_invoice.billing.invoice import AMOUNTS, FIGURES
-from pulumi_cf_invoice.policy import every_policy
+from pulumi_cf_invoice.gates import Gate
+from pulumi_cf_invoice.rules import KINDS
+from pulumi_cf_invoice.rules_file import parse_rules, settings_of
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.engine.conftest import MakeCommandLine, MakeStack
 from tests.engine.harness import example
@@ -25,7 +27,7 @@ README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, flags=re.M | re.S)
 
 
-POLICY_FLAGS = ("--policy-pack", "--policy-pack-config")
+DEFAULT_SANDBOX = "http://127.0.0.1:8787/client/v4"
 
 
 def block(start: str) -> str:
@@ -76,14 +78,23 @@ def test_the_config_commands_make_the_quickstart_work(
     assert sandbox.requests == [ACCOUNT]
 
 
-def test_the_policy_pack_prints_its_message(make_stack: MakeStack, settled: dict[str, str]) -> None:
+def test_the_policy_pack_prints_its_message(
+    make_stack: MakeStack, settled: dict[str, str], tmp_path: Path
+) -> None:
     flags = block("pip install '.[policy]'").splitlines()[1].split()
-    pack, config = (str(ROOT / flags[flags.index(f) + 1]) for f in POLICY_FLAGS)
+    pack = str(ROOT / flags[flags.index("--policy-pack") + 1])
+    written = re.search("--policy-pack-config ([^`]+)`", README)
+    assert written
+    config = tmp_path / "config.json"
+    for_sandbox = (ROOT / written[1]).read_text()
+    assert DEFAULT_SANDBOX in for_sandbox
+    config.write_text(for_sandbox.replace(DEFAULT_SANDBOX, settled["CLOUDFLARE_BASE_URL"]))
     project, program = example(ROOT / "examples" / "quickstart")
     run = make_stack(program, project, **settled).preview(
-        policy_packs=[pack], policy_pack_configs=[config]
+        policy_packs=[pack], policy_pack_configs=[str(config)]
     )
     assert not run.ok
+    assert "account-budget" not in run.text
     assert block("The upcoming invoice of account").strip() in run.text
 
 
@@ -118,11 +129,20 @@ def test_every_argument_of_the_provider_is_named() -> None:
         assert f"`{name}`" in README
 
 
-def test_every_policy_has_a_row_with_its_config() -> None:
-    for gate in every_policy():
-        assert gate.config_schema is not None
-        settings = ", ".join(f"`{name}`" for name in gate.config_schema.properties)
-        assert f"| `{gate.name.replace('-', '_')}` | {settings} |" in README
+def test_every_rule_has_a_row_with_its_settings() -> None:
+    for kind in KINDS.values():
+        settings = ", ".join(f"`{name}`" for name in settings_of(kind))
+        assert f"| `{kind.name}` | {settings} |" in README
+        assert hasattr(policy, kind.name.replace("-", "_"))
+
+
+def test_the_rules_that_are_shown_can_be_used() -> None:
+    rules = parse_rules(json.loads(block('{\n  "rules"')))
+    assert [Gate.of(rule).name for rule in rules] == [
+        "max-amount-due",
+        "near-budget",
+        "account-budget",
+    ]
 
 
 def test_the_report_is_what_the_ci_section_shows(make_command_line: MakeCommandLine) -> None:
@@ -132,7 +152,8 @@ def test_the_report_is_what_the_ci_section_shows(make_command_line: MakeCommandL
     _, *commands = block("pip install '.[report]'").strip().splitlines()
     script = "\n".join(commands).replace("report --from", "report --at 2026-09-15T12:00Z --from")
     assert project.shell(f"pulumi stack select dev\n{script}"), project.said
-    assert block("Within budget:") in project.said
+    at = project.environment["CLOUDFLARE_BASE_URL"]
+    assert block("Within budget:") in project.said.replace(at, DEFAULT_SANDBOX)
 
 
 def test_every_stack_output_has_its_place() -> None:
@@ -209,13 +230,13 @@ def test_every_public_error_is_named() -> None:
         if isinstance(getattr(pulumi_cf_invoice, name), type)
         and issubclass(getattr(pulumi_cf_invoice, name), Exception)
     ]
-    assert len(errors) == 10
+    assert len(errors) == 11
     assert all(f"`{name}`" in README for name in errors)
 
 
 def test_every_link_leads_somewhere() -> None:
     targets = re.findall(r"\]\(([^)]+)\)", README)
     assert targets
-    headings = re.findall("^## (.*)", README, flags=re.M)
+    headings = re.findall("^###? (.*)", README, flags=re.M)
     anchors = [f"#{heading.lower().replace(' ', '-')}" for heading in headings]
     assert all(target in anchors or (ROOT / target).exists() for target in targets)

@@ -155,7 +155,7 @@ def test_fractions_of_a_cent_are_exact_in_outputs_state_diff_and_report(
     assert (run.outputs["due"], run.outputs["line"]) == (18846.5, 640.19)
     assert run.outputs["decimal"] == "188.465"
     assert stack.resource("upcoming")["outputs"][form.spelled("amount_due")] == 18846.5
-    read_back = input.read(json.dumps({"invoice": run.outputs["invoice"]})).invoice
+    read_back = input.read(json.dumps({"invoice": run.outputs["invoice"]})).state.invoice
     assert read_back.amount_due == 18846.5
     assert [line.amount for line in read_back.invoice_lines] == [640.19, 18208.31]
     sandbox.scenario = "usual"
@@ -542,7 +542,8 @@ def test_no_credentials_at_all_is_one_line(
 ) -> None:
     del settled["CLOUDFLARE_API_TOKEN"]
     run = make_stack(lambda: form.resource("upcoming"), **settled).preview()
-    assert_one_line(run, f"no credentials for account {ACCOUNT}: set CLOUDFLARE_API_TOKEN")
+    assert_one_line(run, f"no credentials for account {ACCOUNT}: ")
+    assert "cf-invoice:apiToken TOKEN`, or set CLOUDFLARE_API_TOKEN; the token needs" in run.text
 
 
 def assert_one_line(run: Run, message: str) -> None:

@@ -20,6 +20,7 @@ EXAMPLES = [
     errors.SettingsError("no account ID"),
     errors.MissingCredentialsError("no credentials"),
     errors.LimitError("'250' has no currency"),
+    errors.RuleError("there is no rule 'x'"),
     errors.InvalidDataError("amount_due: Field required"),
     errors.FetchError("upcoming invoice", ACCOUNT, "it failed", "Run it again."),
     errors.ApiError("upcoming invoice", ACCOUNT, 429, 10013, "Rate limited", "Wait.", "ray", 2.0),

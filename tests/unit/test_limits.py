@@ -12,7 +12,7 @@ from pulumi_cf_invoice.limits import (
     IncreaseLimit,
     Limit,
     excess,
-    longest_match,
+    longest_matches,
     parse_amount,
 )
 from tests.factories import ACCOUNT, OTHER_ACCOUNT
@@ -85,7 +85,8 @@ def test_an_account_has_its_own_limit_or_the_default() -> None:
     limit = Limit.parse({"limit": "150 USD", "accounts": {OTHER_ACCOUNT.upper(): "200 USD"}})
     assert limit.of(ACCOUNT) == Money(15000, "usd")
     assert limit.of(OTHER_ACCOUNT) == Money(20000, "usd")
-    assert limit.of(None) == Money(15000, "usd")
+    assert limit.of(None) is None
+    assert Limit.parse("150 USD").of(None) == Money(15000, "usd")
 
 
 def test_an_increase_is_limited_by_money_or_by_a_percentage() -> None:
@@ -95,10 +96,36 @@ def test_an_increase_is_limited_by_money_or_by_a_percentage() -> None:
     assert IncreaseLimit.parse("25%").from_amount(-100, "usd") == Money(0, "usd")
 
 
-def test_the_longest_glob_counts_and_a_line_without_a_name_matches_a_star() -> None:
-    assert longest_match("openai/gpt-5.5", ["*", "openai/*"]) == "openai/*"
-    assert longest_match(None, ["*", "openai/*"]) == "*"
-    assert longest_match("other", ["openai/*"]) is None
+def test_the_longest_globs_count_and_a_line_without_a_name_matches_a_star() -> None:
+    assert longest_matches(["openai/gpt-5.5"], ["*", "openai/*"]) == ["openai/*"]
+    assert longest_matches(["openai/gpt-5.5"], ["*", "openai/*", "*/gpt-5*"]) == [
+        "openai/*",
+        "*/gpt-5*",
+    ]
+    assert longest_matches([""], ["*", "openai/*"]) == ["*"]
+    assert longest_matches(["other"], ["openai/*"]) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ({}, "it is empty"),
+        ({"limt": "250 USD"}, "there is no setting 'limt'; did you mean 'limit'?"),
+        ({"limit": "1 USD", "Limit": "2 USD"}, "there is no setting 'Limit'; did you mean 'limit'"),
+        ({"limit": None}, "null is not an amount of money"),
+        ({"accounts": {}}, "accounts is {}"),
+        ({"limit": "1 USD", "accounts": None}, "accounts is null"),
+        ({"accounts": {"abc": "1 USD"}}, "'abc' is not an account ID, which has 32 hex digits"),
+        ({"accounts": {ACCOUNT: {"limit": "1 USD"}}}, "is not an amount of money"),
+        (
+            {"accounts": {ACCOUNT: "1 USD", ACCOUNT.upper(): "2 USD"}},
+            f"the account {ACCOUNT} is there twice",
+        ),
+    ],
+)
+def test_a_limit_that_could_be_passed_over_is_refused(written: Any, message: str) -> None:
+    with pytest.raises(LimitError, match=re.escape(message)):
+        Limit.parse(written)
 
 
 def test_an_amount_that_equals_its_limit_is_within_it() -> None:

@@ -15,11 +15,13 @@ from markdown_it import MarkdownIt
 
 from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.billing.cleaning import one_line
-from pulumi_cf_invoice.limits import parse_amount
+from pulumi_cf_invoice.gates import AccountReader
 from pulumi_cf_invoice.report import html, input, json_report, markdown, text
-from pulumi_cf_invoice.report.report import Report, budget_rules, make_report
+from pulumi_cf_invoice.report.report import Report, judge, make_report
+from pulumi_cf_invoice.rules_file import parse_rules
 from pulumi_cf_invoice.sandbox import SCENARIOS
 from pulumi_cf_invoice.sandbox.scenarios import Month
+from pulumi_cf_invoice.state import InvoiceState
 from tests.factories import NOW, OTHER_ACCOUNT, camel_cased
 
 HERE = Path(__file__).parent
@@ -51,13 +53,39 @@ def named(*lines: tuple[str | None, int], **changes: Any) -> Invoice:
     return invoice(invoice_lines=made, **{**due, **changes})
 
 
-def report(of: Invoice, **more: Any) -> Report:
-    return make_report(of, account_id=PREVIEW_ACCOUNT, at=NOW, **more)
+def report(
+    of: Invoice,
+    rules: dict[str, Any] | None = None,
+    *,
+    at: datetime = NOW,
+    base_url: str | None = None,
+    **more: Any,
+) -> Report:
+    state = InvoiceState(PREVIEW_ACCOUNT, of, base_url=base_url)
+    declared = parse_rules({"rules": rules}) if rules else []
+    return make_report(state, at=at, rules=judge(declared, state, at, AccountReader({})), **more)
 
 
-BUDGETS = budget_rules(
-    parse_amount("150 USD"), parse_amount("450 USD"), {"openai/*": parse_amount("1 USD")}
-)
+BUDGETS = {
+    "max-amount-due": {"limit": "150 USD"},
+    "near-budget": {
+        "rule": "max-amount-due",
+        "limit": "100 USD",
+        "enforcementLevel": "advisory",
+    },
+    "max-projected-amount-due": {"limit": "450 USD"},
+    "max-line-amount": {
+        "limits": {"openai/*": "1 USD", "mistral/*": "1 USD"},
+        "waiver": {
+            "until": "2026-09-20",
+            "by": "the CFO",
+            "reason": "launch | week",
+            "limits": {"openai/*": "170 USD"},
+        },
+    },
+    "max-increase": {"limit": "20%"},
+    "allowed-statuses": {"statuses": ["draft"], "enforcementLevel": "disabled"},
+}
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -85,14 +113,14 @@ def test_the_json_keeps_to_its_published_schema() -> None:
 
 def test_a_first_preview_has_the_invoice_and_no_baseline() -> None:
     found = input.read(CREATE)
-    assert (found.account_id, found.invoice.amount_due) == (PREVIEW_ACCOUNT, 18846)
+    assert (found.state.account_id, found.state.invoice.amount_due) == (PREVIEW_ACCOUNT, 18846)
     assert found.baseline is None
 
 
 def test_a_preview_brings_the_last_deployment_as_its_baseline() -> None:
     found = input.read(UPDATE)
     assert found.baseline is not None
-    assert (found.baseline.amount_due, found.invoice.amount_due) == (18846, 20001)
+    assert (found.baseline.amount_due, found.state.invoice.amount_due) == (18846, 20001)
 
 
 def test_a_refresh_does_not_move_the_baseline() -> None:
@@ -115,26 +143,26 @@ def test_the_plugin_resource_is_read_like_the_dynamic_one() -> None:
 def test_stack_outputs_are_read_back_as_they_were_exported() -> None:
     outputs = {"bucket": "x", **invoice().to_figures(), "account_id": PREVIEW_ACCOUNT}
     found = input.read(json.dumps(outputs))
-    assert (found.invoice, found.account_id) == (invoice(), PREVIEW_ACCOUNT)
+    assert (found.state.invoice, found.state.account_id) == (invoice(), PREVIEW_ACCOUNT)
 
 
 def test_an_exported_model_is_read_too() -> None:
     outputs = {"invoice": invoice().to_outputs()}
-    assert input.read(json.dumps(outputs)).invoice == invoice()
+    assert input.read(json.dumps(outputs)).state.invoice == invoice()
 
 
 def test_a_prefix_chooses_between_two_invoices() -> None:
     one, two = invoice(), invoice("yen")
     outputs = {f"a_{name}": value for name, value in one.to_figures().items()}
     outputs |= {f"b_{name}": value for name, value in two.to_figures().items()}
-    assert input.read(json.dumps(outputs), prefix="b").invoice == two
+    assert input.read(json.dumps(outputs), prefix="b").state.invoice == two
     with pytest.raises(input.NoInvoiceError, match="several invoices"):
         input.read(json.dumps(outputs))
 
 
 @pytest.mark.parametrize("wrap", [lambda r: {"success": True, "result": r}, lambda r: r])
 def test_the_answer_of_the_api_is_read_with_and_without_its_envelope(wrap: Any) -> None:
-    assert input.read(json.dumps(wrap(result()))).invoice == invoice()
+    assert input.read(json.dumps(wrap(result()))).state.invoice == invoice()
 
 
 def test_an_account_is_chosen_by_its_id() -> None:
@@ -143,7 +171,7 @@ def test_an_account_is_chosen_by_its_id() -> None:
     other["newState"]["inputs"] |= {"account_id": OTHER_ACCOUNT, "amount_due": 1}
     preview["steps"].append(other)
     both = json.dumps(preview)
-    assert input.read(both, account_id=OTHER_ACCOUNT.upper()).invoice.amount_due == 1
+    assert input.read(both, account_id=OTHER_ACCOUNT.upper()).state.invoice.amount_due == 1
     assert input.read(both, account_id=OTHER_ACCOUNT).baseline is None
     with pytest.raises(
         input.NoInvoiceError, match=f"several invoices .* {OTHER_ACCOUNT}, {PREVIEW_ACCOUNT}"
@@ -153,7 +181,7 @@ def test_an_account_is_chosen_by_its_id() -> None:
 
 def test_one_page_of_several_is_a_part() -> None:
     answer = {"success": True, "result": result(), "result_info": {"has_more": True}}
-    assert not input.read(json.dumps(answer)).invoice.invoice_lines_complete
+    assert not input.read(json.dumps(answer)).state.invoice.invoice_lines_complete
 
 
 @pytest.mark.parametrize(
@@ -209,51 +237,90 @@ def test_what_is_no_invoice_is_refused_in_one_line(content: str, said: str) -> N
 
 @pytest.mark.parametrize(
     ("limit", "verdict"),
-    [("188.46 USD", "within"), ("188.45 USD", "over"), ("1000 EUR", "over")],
+    [("188.46 USD", "within"), ("188.45 USD", "over"), ("1000 EUR", "unknown")],
 )
 def test_a_budget_is_kept_up_to_the_last_cent_and_in_its_own_currency(
     limit: str, verdict: str
 ) -> None:
-    assert report(invoice(), rules=budget_rules(parse_amount(limit))).verdict == verdict
+    assert report(invoice(), {"max-amount-due": {"limit": limit}}).verdict == verdict
 
 
-def test_without_a_budget_there_is_no_verdict() -> None:
+def test_without_a_rule_there_is_no_verdict() -> None:
     assert report(invoice()).verdict == "none"
 
 
 def test_a_projection_is_judged_by_its_own_budget() -> None:
-    budgets = budget_rules(projected_amount_due=parse_amount("200 USD"))
-    made = report(invoice(), rules=budgets)
+    made = report(invoice(), {"max-projected-amount-due": {"limit": "200 USD"}})
     assert made.verdict == "over"
-    assert "projected amount due $389.92, over the limit of $200.00 by $189.92" in made.headline
+    assert "projected amount due is $389.92, over the limit of $200.00 by $189.92" in made.headline
 
 
-def test_in_the_first_hour_a_projection_is_too_early_and_no_verdict() -> None:
-    budgets = budget_rules(projected_amount_due=parse_amount("1 USD"))
+def test_in_the_first_hour_the_amount_due_is_judged_instead_of_a_projection() -> None:
     early = datetime(2026, 9, 1, 0, 59, tzinfo=timezone.utc)
-    made = make_report(invoice(), at=early, rules=budgets)
-    assert made.verdict == "none"
-    assert "too early to tell" in markdown.render(made)
+    made = report(invoice(), {"max-projected-amount-due": {"limit": "1000 USD"}}, at=early)
+    assert made.verdict == "within"
+    assert "too early for a projection" in " ".join(text.render(made).split())
+    over = report(invoice(), {"max-projected-amount-due": {"limit": "1 USD"}}, at=early)
+    assert over.verdict == "over"
 
 
-def test_the_longest_glob_is_the_budget_of_a_line() -> None:
-    lines = {"*": parse_amount("10 USD"), "openai/*": parse_amount("200 USD")}
-    made = report(invoice(), rules=budget_rules(lines=lines))
-    assert [(j.subject, bool(j.excess)) for j in made.findings] == [
-        ("openai/gpt-5.5", False),
-        ("anthropic/claude-haiku", True),
-    ]
+SUSPENDED = {"until": "2026-09-20", "by": "x", "reason": "y"}
+OVER = {"limit": "150 USD"}
+ADVISORY = {"rule": "max-amount-due", "limit": "150 USD", "enforcementLevel": "advisory"}
+
+
+@pytest.mark.parametrize(
+    ("rules", "verdict", "known"),
+    [
+        ({"near": ADVISORY}, "advisory", True),
+        ({"near": ADVISORY, "max-amount-due": {"limit": "200 USD"}}, "advisory", True),
+        ({"near": ADVISORY, "max-amount-due": OVER}, "over", True),
+        ({"max-amount-due": OVER, "max-line-amount": {"defaultLimit": "1 EUR"}}, "over", False),
+        ({"near": {**ADVISORY, "limit": "1 EUR"}}, "advisory", True),
+        ({"max-amount-due": {"limit": "1 EUR"}}, "unknown", False),
+        ({"max-increase": {"limit": "1%"}}, "unknown", False),
+        ({"max-line-amount": {"limits": {"none/*": "1 USD"}}}, "unknown", False),
+        ({"max-amount-due": {**OVER, "enforcementLevel": "disabled"}}, "unknown", False),
+        ({"require-invoice-preview": {}}, "unknown", False),
+        ({"require-invoice-preview": {}, "max-amount-due": {"limit": "200 USD"}}, "within", True),
+        (
+            {"allowed-statuses": {"statuses": ["open"], "waiver": SUSPENDED}},
+            "unknown",
+            False,
+        ),
+    ],
+)
+def test_the_verdict_is_the_worst_of_the_mandatory_rules(
+    rules: dict[str, Any], verdict: str, known: bool
+) -> None:
+    made = report(invoice(), rules)
+    assert (made.verdict, made.is_known) == (verdict, known)
+
+
+def test_what_differs_by_account_cannot_be_judged_where_the_account_is_not_known() -> None:
+    of = InvoiceState(None, invoice())
+    limit = {"limit": "1000 USD", "accounts": {OTHER_ACCOUNT: "1 USD"}}
+    rules = parse_rules({"rules": {"max-amount-due": {"limit": limit}}})
+    made = make_report(of, at=NOW, rules=judge(rules, of, NOW, AccountReader({})))
+    assert made.verdict == "unknown"
+    assert "this account is not known" in text.render(made)
+
+
+@pytest.mark.parametrize("render", FORMATS.values(), ids=FORMATS)
+def test_every_format_tells_where_foreign_figures_came_from(render: Any) -> None:
+    rendered = html_entities.unescape(render(report(invoice(), base_url="http://127.0.0.1:8787")))
+    assert "http://127.0.0.1:8787" in rendered
 
 
 def test_a_time_in_any_zone_is_the_same_time() -> None:
     tokyo = NOW.astimezone(timezone(timedelta(hours=9)))
     for render in FORMATS.values():
-        assert render(make_report(invoice(), at=tokyo)) == render(make_report(invoice(), at=NOW))
+        assert render(report(invoice(), at=tokyo)) == render(report(invoice()))
 
 
 def test_a_time_without_a_zone_is_refused() -> None:
     with pytest.raises(ValueError, match="time zone"):
-        make_report(invoice(), at=NOW.replace(tzinfo=None))
+        report(invoice(), at=NOW.replace(tzinfo=None))
 
 
 # Baselines.

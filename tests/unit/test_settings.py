@@ -7,6 +7,7 @@ from pulumi_cf_invoice.billing.settings import (
     Settings,
     Source,
     arguments,
+    environment,
     is_cloudflare,
     program_sources,
     resolve,
@@ -21,9 +22,9 @@ def settle(
     account_id: Any = ACCOUNT,
     credentials: dict[str, Any] | None = None,
     config: dict[str, str] | None = None,
-    environment: dict[str, str] | None = None,
+    variables: dict[str, str] | None = None,
 ) -> Settings:
-    variables = TOKEN if environment is None else environment
+    variables = TOKEN if variables is None else variables
     sources = program_sources((config or {}).get, variables)
     return resolve(account_id, [arguments(credentials or {}), *sources])
 
@@ -65,7 +66,7 @@ def test_credentials_that_cannot_work_are_refused_without_printing_them(
 
 def test_no_credentials_says_how_to_give_them() -> None:
     with pytest.raises(MissingCredentialsError, match=f"{ACCOUNT}.*CLOUDFLARE_API_TOKEN"):
-        settle(environment={})
+        settle(variables={})
 
 
 @pytest.mark.parametrize(
@@ -123,7 +124,41 @@ def test_settings_of_another_type_are_refused() -> None:
 
 def test_loopback_and_https_base_urls_are_taken() -> None:
     for url in ("http://127.0.0.1:1/x", "http://localhost:1", "http://[::1]:1", "https://a.b"):
-        assert settle(config={"cloudflare:baseUrl": url + "/"}).base_url == url
+        variables = {**TOKEN, "CLOUDFLARE_BASE_URL": url + "/"}
+        assert settle(variables=variables).base_url == url
+
+
+@pytest.mark.parametrize("namespace", ["cf-invoice", "cloudflare"])
+def test_the_environments_credentials_are_not_sent_where_stack_config_points(
+    namespace: str,
+) -> None:
+    def config(url: str) -> dict[str, str]:
+        return {f"{namespace}:baseUrl": url}
+
+    for url in ("http://127.0.0.1:1", "http://[::1]:1", "https://eu.api.cloudflare.com"):
+        assert settle(config=config(url)).base_url == url
+    with pytest.raises(SettingsError) as refused:
+        settle(config=config("https://cloudflare.com.example.com"))
+    assert f"stack config {namespace}: sets the base URL https://cloudflare.com.exam" in str(
+        refused.value
+    )
+    own = {**config("https://a.b"), "cf-invoice:apiToken": "t"}
+    assert settle(config=own).base_url == "https://a.b"
+    assert settle(ACCOUNT, {"api_token": "t"}, config("https://a.b")).base_url == "https://a.b"
+
+
+def test_a_remedy_names_the_sources_that_there_are() -> None:
+    with pytest.raises(MissingCredentialsError) as in_program:
+        settle(variables={})
+    assert (
+        "pass credentials, run `pulumi config set --secret cf-invoice:apiToken TOKEN`, or "
+        "set CLOUDFLARE_API_TOKEN; the token"
+    ) in str(in_program.value)
+    with pytest.raises(MissingCredentialsError) as outside:
+        resolve(ACCOUNT, [environment({})])
+    assert f"no credentials for account {ACCOUNT}: set CLOUDFLARE_API_TOKEN; the" in str(
+        outside.value
+    )
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "ten", "nan", "inf", "4000"])

@@ -15,7 +15,6 @@ from tests.engine.languages import harness
 from tests.engine.languages.harness import EXAMPLES, Language
 from tests.factories import ACCOUNT
 
-PACK = EXAMPLES / "policy-pack"
 FIGURES = {
     "amountDue": 18846,
     "amountDueText": "$188.46",
@@ -75,12 +74,18 @@ def test_a_figure_that_moves_is_an_update_and_a_refresh_reads_it(
     assert run("quickstart", "destroy").ok
 
 
-def test_the_example_pack_blocks_the_preview(run: MakeRun) -> None:
-    config = str(PACK / "config.json")
-    preview = run("quickstart", "preview", policy_packs=[str(PACK)], policy_pack_configs=[config])
-    assert not preview.ok
-    assert "over the limit of $150.00 by $38.46" in preview.text
-    within = run("quickstart", "preview", policy_packs=[str(PACK)])
+def test_a_pack_blocks_the_preview(run: MakeRun, tmp_path: Path) -> None:
+    (tmp_path / "PulumiPolicy.yaml").write_text("runtime: python\nversion: 0.0.1\n")
+    program = "from pulumi_cf_invoice.policy import *\nspend_policy_pack(rules='rules.json')\n"
+    (tmp_path / "__main__.py").write_text(program)
+
+    def preview(limit: str) -> Run:
+        rules = {"max-amount-due": {"limit": limit}, "require-invoice-preview": {}}
+        (tmp_path / "rules.json").write_text(json.dumps({"rules": rules}))
+        return run("quickstart", "preview", policy_packs=[str(tmp_path)])
+
+    assert "over the limit of $150.00 by $38.46" in preview("150 USD").text
+    within = preview("200 USD")
     assert within.ok, within.text
 
 
@@ -144,7 +149,7 @@ def test_the_plain_function_answers_with_what_follows_from_the_figures(run: Make
 @pytest.mark.parametrize("language", ["typescript"], indirect=True)
 def test_what_the_function_gave_is_an_output_that_the_report_reads(run: MakeRun) -> None:
     found = input.read(json.dumps(run("exported", "up").outputs))
-    assert (found.account_id, found.invoice.net_text) == (ACCOUNT, "$188.46")
+    assert (found.state.account_id, found.state.invoice.net_text) == (ACCOUNT, "$188.46")
 
 
 @pytest.mark.usefixtures("cloudflare_plugin")

@@ -1,0 +1,85 @@
+"""
+What Pulumi's policy SDK knows and does not hand to policies: a pack's whole config, before anything
+runs, and the request in which a resource is judged.
+
+The SDK has no public way to either, so its server is extended here. Where a version of it has
+another server, rules are still judged: their config is then checked when they are first called.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import grpc
+import pulumi_policy.policy
+from google.protobuf import json_format, struct_pb2
+from pulumi_policy.deserialize import SPECIAL_SECRET_SIG, SPECIAL_SIG_KEY
+
+from pulumi_cf_invoice.billing.errors import RuleError
+from pulumi_cf_invoice.rules_file import Config, Level
+from pulumi_cf_invoice.state import InvoiceState
+
+Configure = Callable[[Mapping[str, Config]], None]
+"""Checks a pack's config, by name of policy or ``all``. Raises `RuleError`."""
+_SERVER = "_PolicyAnalyzerServicer"
+_LEVELS: dict[str, Level] = {"ADVISORY": "advisory", "DISABLED": "disabled"}
+_local = threading.local()
+
+
+class Call:
+    """A request to judge one resource, in which each rule of the pack is called once."""
+
+    def __init__(self, account_is_secret: bool) -> None:
+        self.account_is_secret = account_is_secret
+        self.has_result = False
+        self.result: InvoiceState | None = None
+
+    def keep(self, result: InvoiceState | None) -> None:
+        """Keep what was read for the rules that follow."""
+        self.has_result, self.result = True, result
+
+
+def current_call() -> Call | None:
+    """Return the request that this thread answers, or None where that is not known."""
+    return getattr(_local, "call", None)
+
+
+def install(configure: Configure) -> None:
+    """Have the packs of this process call *configure* before anything runs."""
+    server = getattr(pulumi_policy.policy, _SERVER, None)
+    if server is None or not hasattr(server, "Configure") or not hasattr(server, "Analyze"):
+        return
+
+    class Server(server):  # type: ignore[misc, valid-type]
+        def Configure(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+            try:
+                configure({name: _config(one) for name, one in request.policyConfig.items()})
+            except RuleError as error:
+                context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            return super().Configure(request, context)
+
+        def Analyze(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+            _local.call = Call(_account_is_secret(request.properties))
+            try:
+                return super().Analyze(request, context)
+            finally:
+                _local.call = None
+
+    setattr(pulumi_policy.policy, _SERVER, Server)
+
+
+def _config(written: Any) -> Config:
+    # Pulumi always sends a level, the policy's own where the config has none.
+    from pulumi.runtime.proto import analyzer_pb2
+
+    level = analyzer_pb2.EnforcementLevel.Name(written.enforcementLevel)
+    return Config(json_format.MessageToDict(written.properties), _LEVELS.get(level, "mandatory"))
+
+
+def _account_is_secret(properties: struct_pb2.Struct) -> bool:
+    for name in ("account_id", "accountId"):
+        value = properties.fields.get(name)
+        if value is not None and value.HasField("struct_value"):
+            signature = value.struct_value.fields.get(SPECIAL_SIG_KEY)
+            return signature is not None and signature.string_value == SPECIAL_SECRET_SIG
+    return False

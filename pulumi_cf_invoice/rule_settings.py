@@ -1,0 +1,196 @@
+"""
+The settings of rules: how each is read, and its JSON Schema with the description for people.
+
+A reader takes what somebody wrote in JSON and raises `LimitError`, in words for whoever wrote it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pulumi_cf_invoice.billing.errors import LimitError, SettingsError
+from pulumi_cf_invoice.billing.settings import safe_base_url
+from pulumi_cf_invoice.limits import (
+    ACCOUNT_ID_PATTERN,
+    AMOUNT_PATTERN,
+    PERCENTAGE_PATTERN,
+    IncreaseLimit,
+    Limit,
+    parse_account_id,
+    shown,
+)
+
+_AMOUNT = {"type": "string", "pattern": AMOUNT_PATTERN}
+_LIMIT = {
+    "anyOf": [
+        _AMOUNT,
+        {
+            "type": "object",
+            "properties": {
+                "limit": _AMOUNT,
+                "accounts": {
+                    "type": "object",
+                    "minProperties": 1,
+                    "propertyNames": {"pattern": ACCOUNT_ID_PATTERN},
+                    "additionalProperties": _AMOUNT,
+                },
+            },
+            "minProperties": 1,
+            "additionalProperties": False,
+        },
+    ]
+}
+_TEXTS = {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1}}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting: its reader, and its JSON Schema."""
+
+    read: Callable[[Any], Any]
+    schema: Mapping[str, Any]
+
+    @property
+    def description(self) -> str:
+        """What the setting is for."""
+        return str(self.schema["description"])
+
+
+def _limits(written: Any) -> dict[str, Limit]:
+    if not isinstance(written, Mapping) or not written:
+        raise LimitError(f"{shown(written)} has no glob: write it as {{'openai/*': '100 USD'}}")
+    limits = {}
+    for glob, limit in written.items():
+        if not glob:
+            raise LimitError("'' is no glob: write '*' for every line")
+        limits[glob] = _under(glob, Limit.parse, limit)
+    return limits
+
+
+def _under(name: str, read: Callable[[Any], Any], written: Any) -> Any:
+    try:
+        return read(written)
+    except LimitError as error:
+        raise LimitError(f"{shown(name)}: {error}") from None
+
+
+def texts(written: Any) -> tuple[str, ...]:
+    """Read a list of texts, which is not empty and has none of them twice."""
+    if not isinstance(written, (list, tuple)) or not written:
+        raise LimitError(f"{shown(written)} is not a list with at least one text")
+    for item in written:
+        if not isinstance(item, str) or not item.strip():
+            raise LimitError(f"{shown(item)} is not a text")
+    if len(set(written)) < len(written):
+        raise LimitError("there is a text in it twice")
+    return tuple(written)
+
+
+def _currencies(written: Any) -> tuple[str, ...]:
+    codes = tuple(code.strip().lower() for code in texts(written))
+    for code in codes:
+        if not (code.isascii() and code.isalpha() and len(code) == 3):
+            raise LimitError(f"{shown(code)} is not an ISO 4217 code such as 'usd'")
+    return texts(codes)
+
+
+def _account_ids(written: Any) -> tuple[str, ...]:
+    if not isinstance(written, (list, tuple)) or not written:
+        raise LimitError(f"{shown(written)} is not a list with at least one account ID")
+    accounts = tuple(parse_account_id(account) for account in written)
+    if len(set(accounts)) < len(accounts):
+        raise LimitError("there is an account in it twice")
+    return accounts
+
+
+def _flag(written: Any) -> bool:
+    if not isinstance(written, bool):
+        raise LimitError(f"{shown(written)} is neither true nor false")
+    return written
+
+
+def _base_url(written: Any) -> str:
+    try:
+        return safe_base_url(written)
+    except SettingsError as error:
+        raise LimitError(str(error)) from None
+
+
+LIMIT = Setting(
+    Limit.parse,
+    {
+        "description": "The largest amount that is allowed, such as '250 USD', or, where accounts "
+        "differ, {\"limit\": '250 USD', \"accounts\": {ID: '100 USD'}}.",
+        **_LIMIT,
+    },
+)
+LIMITS = Setting(
+    _limits,
+    {
+        "description": "Limits by glob on the line's description: the longest glob that matches "
+        "counts, and of several as long the lowest limit.",
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": {"minLength": 1},
+        "additionalProperties": _LIMIT,
+    },
+)
+DEFAULT_LIMIT = Setting(
+    Limit.parse, {"description": "The limit of each line that no glob matches.", **_LIMIT}
+)
+INCREASE = Setting(
+    IncreaseLimit.parse,
+    {
+        "description": "The largest increase that is allowed, '50 USD' or '20%'.",
+        "anyOf": [_AMOUNT, {"type": "string", "pattern": PERCENTAGE_PATTERN}],
+    },
+)
+STATUSES = Setting(texts, {"description": "The statuses that are allowed.", **_TEXTS})
+CURRENCIES = Setting(
+    _currencies,
+    {
+        "description": "The currencies that are allowed, by their ISO 4217 codes.",
+        "type": "array",
+        "minItems": 1,
+        "items": {"type": "string", "pattern": r"^\s*[A-Za-z]{3}\s*$"},
+    },
+)
+RESOURCE_TYPES = Setting(
+    texts,
+    {
+        "description": "Globs on the types of resources that make a stack need an InvoicePreview.",
+        **_TEXTS,
+    },
+)
+_ACCOUNT_IDS = {
+    "type": "array",
+    "minItems": 1,
+    "items": {"type": "string", "pattern": ACCOUNT_ID_PATTERN},
+}
+REQUIRED_ACCOUNT_IDS = Setting(
+    _account_ids,
+    {
+        "description": "Accounts that the stack has to look at, whatever else it has.",
+        **_ACCOUNT_IDS,
+    },
+)
+ACCOUNT_IDS = Setting(
+    _account_ids,
+    {
+        "description": "Accounts that the rule reads by itself before the first resource, instead "
+        "of judging what the program reads.",
+        **_ACCOUNT_IDS,
+    },
+)
+FAIL_OPEN = Setting(
+    _flag,
+    {
+        "description": "Whether an account that cannot be read is told of and passed over, instead "
+        "of being a violation.",
+        "type": "boolean",
+    },
+)
+BASE_URL = Setting(
+    _base_url,
+    {"description": "Where the rule reads, if not from Cloudflare.", "type": "string"},
+)

@@ -1,0 +1,427 @@
+"""
+Rules as people declare them: ``rules.json``, Pulumi's policy config over it, levels and waivers.
+
+What is written is checked when it is read, and what is missing when everything has been merged:
+Pulumi's config may set it. Each mistake is a `RuleError` in one line.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from pulumi_cf_invoice import rule_settings
+from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.errors import LimitError, RuleError
+from pulumi_cf_invoice.limits import shown
+from pulumi_cf_invoice.rule_settings import Setting
+from pulumi_cf_invoice.rules import KINDS, Rule
+from pulumi_cf_invoice.suggestions import unknown_name
+
+Level = Literal["mandatory", "advisory", "disabled"]
+LEVELS: tuple[Level, ...] = ("mandatory", "advisory", "disabled")
+READING: Mapping[str, Setting] = {
+    "accountIds": rule_settings.ACCOUNT_IDS,
+    "failOpen": rule_settings.FAIL_OPEN,
+    "baseUrl": rule_settings.BASE_URL,
+}
+"""The settings of a rule that reads accounts by itself."""
+SCHEMA_FILE = Path(__file__).with_name("rules.schema.json")
+"""The JSON Schema of ``rules.json``, for editors."""
+_ALL = "all"
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_UNTIL = rf"^{_DATE}(T[0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}})?(Z|[+-][0-9]{{2}}:[0-9]{{2}}))?$"
+_LONGEST_REASON = 200
+
+
+@dataclass(frozen=True)
+class Waiver:
+    """
+    Settings that replace a rule's own before the instant ``until``; none suspend the rule.
+
+    ``end`` is that instant as it is written: a date includes that day, in UTC.
+    """
+
+    until: datetime
+    end: str
+    by: str
+    reason: str
+    settings: Mapping[str, Any]
+    written: Mapping[str, Any] = field(repr=False)
+
+    @classmethod
+    def parse(cls, written: Any, kind: type[Rule]) -> "Waiver":
+        """Read the waiver of a rule of *kind*. Raises `LimitError`."""
+        if not isinstance(written, Mapping):
+            raise LimitError(f"{shown(written)} is no object with until, by and reason")
+        for name, value in written.items():
+            if name in kind.waivable:
+                _read(name, kind.settings[name], value)
+            elif name not in ("until", "by", "reason"):
+                names = ("until", "by", "reason", *kind.waivable)
+                raise LimitError(unknown_name("setting of a waiver", name, names))
+        settings = {name: written[name] for name in kind.waivable if name in written}
+        if kind.waivable and not settings:
+            raise LimitError(f"it has no {_or(kind.waivable)} to hold while it is in force")
+        end = written.get("until")
+        return cls(
+            until=_instant(end),
+            end=cast(str, end),
+            by=_text(written, "by"),
+            reason=_text(written, "reason"),
+            settings=settings,
+            written=written,
+        )
+
+    def in_force(self, at: datetime) -> bool:
+        """Return whether the waiver counts at the time *at*."""
+        return at < self.until
+
+    @property
+    def text(self) -> str:
+        """Its end, who granted it and why."""
+        return f"until {self.end}, by {self.by}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class DeclaredRule:
+    """
+    A rule as it is declared, under a name of its own.
+
+    ``settings`` are as written, and all of them can be read. ``level`` is None where it is the
+    policy pack's own; a report takes that for mandatory.
+    """
+
+    name: str
+    kind: type[Rule]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    level: Level | None = None
+    waiver: Waiver | None = None
+
+    @classmethod
+    def parse(cls, name: str, written: Any) -> "DeclaredRule":
+        """Read what is *written* under *name*. Raises `RuleError`."""
+        try:
+            return cls._parsed(name, written)
+        except LimitError as error:
+            raise RuleError(f"rule '{one_line(name)}': {error}") from None
+
+    @classmethod
+    def _parsed(cls, name: str, written: Any) -> "DeclaredRule":
+        if name == _ALL or not re.fullmatch(_NAME, name):
+            raise LimitError("a name is letters, digits, '.', '_' and '-', and not 'all'")
+        if not isinstance(written, Mapping):
+            raise LimitError(f"{shown(written)} is no object with settings")
+        kind = _kind(name, written)
+        rest = {key: value for key, value in written.items() if key not in _OF_EVERY_RULE}
+        _check(kind, rest)
+        level = written.get("enforcementLevel")
+        if "enforcementLevel" in written and level not in LEVELS:
+            raise LimitError(f"enforcementLevel: {shown(level)} is not {_or(LEVELS)}")
+        waiver = None
+        if "waiver" in written:
+            try:
+                waiver = Waiver.parse(written["waiver"], kind)
+            except LimitError as error:
+                raise LimitError(f"waiver: {error}") from None
+        return cls(name, kind, rest, level, waiver)
+
+    def configured(self, config: "Config") -> "DeclaredRule":
+        """
+        Return the rule with Pulumi's policy config over it. Raises `RuleError`.
+
+        A setting there replaces the one here, as Pulumi merges it; a limit by account that has no
+        amount for all others keeps those that are here.
+        """
+        if "waiver" in config.settings:
+            raise RuleError(f"rule '{self.name}': a waiver is written in the file of rules only")
+        try:
+            _check(self.kind, config.settings)
+        except LimitError as error:
+            raise RuleError(f"rule '{self.name}': {error}") from None
+        settings = merged(self.settings, config.settings)
+        return replace(self, settings=settings, level=config.level or self.level)
+
+
+@dataclass(frozen=True)
+class Config:
+    """What Pulumi's policy config says of a rule; ``level`` is None where it says nothing of it."""
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    level: Level | None = None
+
+
+_OF_EVERY_RULE = ("rule", "enforcementLevel", "waiver")
+
+
+def settings_of(kind: type[Rule]) -> dict[str, Setting]:
+    """Return the settings that a rule of *kind* takes, by name."""
+    return {**kind.settings, **(READING if kind.reads_accounts else {})}
+
+
+def merged(settings: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *settings* with those in *over* in their place; both can be read."""
+    result = dict(settings)
+    for name, value in over.items():
+        for_some = isinstance(value, Mapping) and "accounts" in value and "limit" not in value
+        keeps = for_some and name in result
+        result[name] = _with_accounts(result[name], value) if keeps else value
+    return result
+
+
+def read_rules(path: str | Path) -> list[DeclaredRule]:
+    """Read a file of rules. Raises `RuleError`, which names the file."""
+    try:
+        return parse_rules(_content(path))
+    except RuleError as error:
+        raise RuleError(f"{path}: {error}") from None
+
+
+def parse_rules(content: Any) -> list[DeclaredRule]:
+    """Read the *content* of a file of rules. Raises `RuleError`."""
+    if not isinstance(content, Mapping):
+        raise RuleError(f"{shown(content)} is no object with rules")
+    for name in content:
+        if name not in ("$schema", "rules"):
+            raise RuleError(unknown_name("setting", name, ["rules"]))
+    rules = content.get("rules")
+    if not isinstance(rules, Mapping) or not rules:
+        raise RuleError('it has no rules: write them under "rules", by name')
+    return [DeclaredRule.parse(name, written) for name, written in rules.items()]
+
+
+def read_config(path: str | Path) -> dict[str, Config]:
+    """
+    Read a file of Pulumi's policy config (``--policy-pack-config``), by name of rule.
+
+    Raises `RuleError`, which names the file.
+    """
+    try:
+        return _parsed_config(_content(path, if_empty={}))
+    except RuleError as error:
+        raise RuleError(f"{path}: {error}") from None
+
+
+def configured(
+    rules: Iterable[DeclaredRule], config: Mapping[str, Config], others: Iterable[str] = ()
+) -> list[DeclaredRule]:
+    """
+    Return *rules* with Pulumi's policy *config* over them, by name of rule or ``all``.
+
+    *others* are the names of policies that are no rules of ours. Raises `RuleError`.
+    """
+    rules = list(rules)
+    names = [rule.name for rule in rules]
+    known = {*names, *others}
+    for name in config:
+        if name not in (*known, _ALL):
+            raise RuleError(unknown_name("rule", name, known))
+    of_all = config.get(_ALL, Config())
+    if of_all.settings:
+        raise RuleError("'all' takes an enforcementLevel alone")
+    for name in names:
+        if names.count(name) > 1:
+            raise RuleError(f"there are two rules with the name '{name}'")
+    levelled = [rule.configured(Config(level=of_all.level)) for rule in rules]
+    return [rule.configured(config.get(rule.name, Config())) for rule in levelled]
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of a file of rules, made from the settings of each kind."""
+    kinds = {name: {"$ref": f"#/$defs/{name}"} for name in KINDS}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Rules on the upcoming AI Gateway invoice",
+        "type": "object",
+        "required": ["rules"],
+        "additionalProperties": False,
+        "properties": {
+            "$schema": {"type": "string"},
+            "rules": {
+                "description": "The rules by name: a kind's own, or any other with a `rule`.",
+                "type": "object",
+                "minProperties": 1,
+                "propertyNames": {"pattern": _NAME, "not": {"const": _ALL}},
+                "properties": kinds,
+                "additionalProperties": {
+                    "type": "object",
+                    "required": ["rule"],
+                    "properties": {"rule": {"enum": list(KINDS)}},
+                    "allOf": [
+                        {
+                            "if": {"properties": {"rule": {"const": name}}, "required": ["rule"]},
+                            "then": reference,
+                        }
+                        for name, reference in kinds.items()
+                    ],
+                },
+            },
+        },
+        "$defs": {name: _schema_of(kind) for name, kind in KINDS.items()},
+    }
+
+
+def _schema_of(kind: type[Rule]) -> dict[str, Any]:
+    of_waiver: dict[str, Any] = {
+        "until": {
+            "description": "When the waiver ends: a date, which includes that day in UTC, or an "
+            "instant with its time zone.",
+            "type": "string",
+            "pattern": _UNTIL,
+        },
+        "by": {"description": "Who granted it.", "type": "string", "pattern": r"\S"},
+        "reason": {"description": "Why.", "type": "string", "pattern": r"\S"},
+        **{name: dict(kind.settings[name].schema) for name in kind.waivable},
+    }
+    waiver: dict[str, Any] = {
+        "description": "Settings that hold instead of the rule's own until an end."
+        if kind.waivable
+        else "Suspends the rule until an end.",
+        "type": "object",
+        "required": ["until", "by", "reason"],
+        "properties": of_waiver,
+        "additionalProperties": False,
+    }
+    if kind.waivable:
+        waiver["anyOf"] = [{"required": [name]} for name in kind.waivable]
+    return {
+        "description": kind.description,
+        "type": "object",
+        "properties": {
+            "rule": {"description": "The kind of rule.", "const": kind.name},
+            "enforcementLevel": {
+                "description": "Whether a violation blocks (mandatory) or warns (advisory).",
+                "enum": list(LEVELS),
+            },
+            **{name: dict(setting.schema) for name, setting in settings_of(kind).items()},
+            "waiver": waiver,
+        },
+        "additionalProperties": False,
+    }
+
+
+def _kind(name: str, written: Mapping[str, Any]) -> type[Rule]:
+    rule = written.get("rule", name)
+    if not isinstance(rule, str):
+        raise LimitError(f"rule: {shown(rule)} is not the name of a rule")
+    if rule not in KINDS:
+        add = "" if "rule" in written else " A name of your own needs a `rule` beside its settings."
+        raise LimitError(f"{unknown_name('rule', rule, KINDS)}{add}")
+    if name in KINDS and rule != name:
+        raise LimitError(f"the name is another rule's own, and it is '{rule}': choose another name")
+    return KINDS[rule]
+
+
+def _check(kind: type[Rule], settings: Mapping[str, Any]) -> None:
+    known = settings_of(kind)
+    for name, value in settings.items():
+        if name in READING and name not in known:
+            raise LimitError(f"{name}: {kind.name} reads no account by itself")
+        if name not in known:
+            raise LimitError(unknown_name("setting", name, known))
+        _read(name, known[name], value)
+
+
+def _read(name: str, setting: Setting, value: Any) -> Any:
+    try:
+        return setting.read(value)
+    except LimitError as error:
+        raise LimitError(f"{name}: {error}") from None
+
+
+def _with_accounts(before: Any, over: Mapping[str, Any]) -> dict[str, Any]:
+    base = dict(before) if isinstance(before, Mapping) else {"limit": before}
+    accounts = {key.lower(): amount for key, amount in base.get("accounts", {}).items()}
+    accounts.update((key.lower(), amount) for key, amount in over["accounts"].items())
+    return {**base, "accounts": accounts}
+
+
+def _text(written: Mapping[str, Any], name: str) -> str:
+    text = written.get(name)
+    if not isinstance(text, str) or not one_line(text):
+        raise LimitError(
+            f"it does not say {'who granted it' if name == 'by' else 'why'}: add `{name}`"
+        )
+    return one_line(text, _LONGEST_REASON).rstrip(".")
+
+
+def _instant(written: Any) -> datetime:
+    if written is None:
+        raise LimitError("it has no end: add `until`")
+    if not isinstance(written, str) or not re.fullmatch(_UNTIL, written):
+        raise LimitError(
+            f"until: {shown(written)} is neither a date such as 2026-12-01 nor an instant such as "
+            "2026-12-01T12:00:00Z"
+        )
+    try:
+        if len(written) == len("2026-12-01"):
+            day = datetime.fromisoformat(written).replace(tzinfo=timezone.utc)
+            return day + timedelta(days=1)
+        return datetime.fromisoformat(written.replace("Z", "+00:00")).astimezone(timezone.utc)
+    except (ValueError, OverflowError):
+        raise LimitError(f"until: {shown(written)} is not in the calendar") from None
+
+
+def _parsed_config(content: Any) -> dict[str, Config]:
+    if not isinstance(content, Mapping):
+        raise RuleError(f"{shown(content)} is no object with config by name of rule")
+    return {name: _config(name, written) for name, written in content.items()}
+
+
+def _config(name: str, written: Any) -> Config:
+    if isinstance(written, str):
+        return Config(level=_pulumi_level(name, written))
+    if not isinstance(written, Mapping):
+        raise RuleError(f"rule '{one_line(name)}': {shown(written)} is no object with settings")
+    settings = dict(written)
+    level = settings.pop("enforcementLevel", None)
+    return Config(settings, _pulumi_level(name, level) if "enforcementLevel" in written else None)
+
+
+def _pulumi_level(name: str, written: Any) -> Level:
+    # Where there is nothing to remediate, Pulumi takes it for mandatory.
+    if written == "remediate":
+        return "mandatory"
+    if written not in LEVELS:
+        raise RuleError(
+            f"rule '{one_line(name)}': enforcementLevel: {shown(written)} is not {_or(LEVELS)}"
+        )
+    return cast(Level, written)
+
+
+def _content(path: str | Path, if_empty: Any = None) -> Any:
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise RuleError(f"cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise RuleError("is not text in UTF-8") from None
+    if if_empty is not None and not text.strip():
+        return if_empty
+    try:
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        raise RuleError(f"is not JSON: line {error.lineno}, {error.msg}") from None
+    except (ValueError, RecursionError) as error:
+        said = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise RuleError(f"cannot be used: {one_line(said)}") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"'{one_line(name)}' is there twice in one object")
+    return dict(pairs)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _or(names: Iterable[str]) -> str:
+    return " or ".join(names)

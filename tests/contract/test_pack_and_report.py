@@ -1,0 +1,43 @@
+"""A policy pack and a report reach the same verdict in the same words."""
+
+import pytest
+
+from pulumi_cf_invoice import policy
+from pulumi_cf_invoice.gates import AccountReader
+from pulumi_cf_invoice.report.report import judge
+from pulumi_cf_invoice.rules_file import parse_rules
+from pulumi_cf_invoice.sandbox import FAULTS, Sandbox
+from pulumi_cf_invoice.state import InvoiceState
+from tests.factories import ACCOUNT, NOW, TOKEN
+from tests.unit.test_policy import before_all
+
+
+@pytest.mark.parametrize("fault", [None, *FAULTS])
+def test_pack_and_report_read_an_account_to_the_same_verdict(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, fault: str | None
+) -> None:
+    sandbox.fault = fault
+    variables = {"CLOUDFLARE_API_TOKEN": TOKEN, "CF_INVOICE_TIMEOUT": "3"}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    names = {"account_ids": [ACCOUNT], "base_url": sandbox.base_url}
+    gates = [policy.account_budget("150 USD", **names), policy.allowed_statuses(["x"], **names)]  # type: ignore[arg-type]
+    written = {"accountIds": [ACCOUNT], "baseUrl": sandbox.base_url}
+    rules = parse_rules(
+        {
+            "rules": {
+                "account-budget": {"limit": "150 USD", **written},
+                "allowed-statuses": {"statuses": ["x"], **written},
+            }
+        }
+    )
+    nothing = InvoiceState(None, None)  # type: ignore[arg-type]
+    reported = judge(rules, nothing, NOW, AccountReader(variables))
+    for gate, rule in zip(gates, reported, strict=True):
+        said = before_all(gate)
+        assert without_ray(said) == without_ray([one.message for one in rule.violations])
+        assert said, fault
+
+
+def without_ray(messages: list[str]) -> list[str]:
+    return [" ".join(word for word in m.split() if not word[:1].isdigit()) for m in messages]

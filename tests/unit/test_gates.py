@@ -1,0 +1,234 @@
+from typing import Any
+
+import pytest
+
+from pulumi_cf_invoice import Invoice, RuleError
+from pulumi_cf_invoice.gates import AccountReader, Gate
+from pulumi_cf_invoice.rules import KINDS, Finding
+from pulumi_cf_invoice.rules_file import Config, DeclaredRule
+from pulumi_cf_invoice.sandbox import Sandbox
+from pulumi_cf_invoice.state import InvoiceState
+from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, TOKEN, api_result
+
+STATE = InvoiceState(ACCOUNT, Invoice.from_api(api_result()))
+WAIVER = {"until": "2026-09-20", "by": "the CFO", "reason": "launch week"}
+BUDGET = {"limit": "150 USD", "accountIds": [ACCOUNT]}
+
+
+def gate(written: dict[str, Any], name: str = "max-amount-due", **config: Any) -> Gate:
+    return Gate.of(DeclaredRule.parse(name, written).configured(Config(config)))
+
+
+def messages(found: list[Finding]) -> list[str]:
+    return [finding.message for finding in found if finding.violates]
+
+
+# What is missing.
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "said"),
+    [
+        ("max-amount-due", {}, "it has no limit, and would let everything pass: set it"),
+        ("max-line-amount", {}, "it has no limits or defaultLimit, and would let everything pass"),
+        ("max-increase", {}, "it has no limit"),
+        ("allowed-statuses", {}, "it has no statuses"),
+        ("allowed-currencies", {}, "it has no currencies"),
+        ("account-budget", {"limit": "1 USD"}, "it has no accountIds: name the accounts"),
+        ("account-budget", {"accountIds": [ACCOUNT]}, "it has no limit"),
+        ("max-amount-due", {"limit": "1 USD", "failOpen": True}, "failOpen does nothing without"),
+        (
+            "max-amount-due",
+            {"limit": "1 USD", "baseUrl": "https://a.b", "failOpen": False},
+            "failOpen and baseUrl does nothing without accountIds",
+        ),
+        (
+            "account-budget",
+            {"limit": {"accounts": {OTHER_ACCOUNT: "1 USD"}}, "accountIds": [ACCOUNT]},
+            f"there is a limit for account {OTHER_ACCOUNT}, which is not among accountIds",
+        ),
+        (
+            "max-line-amount",
+            {"limits": {"*": {"accounts": {OTHER_ACCOUNT: "1 USD"}}}, "accountIds": [ACCOUNT]},
+            "which is not among accountIds",
+        ),
+    ],
+)
+def test_a_rule_that_would_judge_nothing_is_refused(name: str, written: Any, said: str) -> None:
+    with pytest.raises(RuleError) as refused:
+        gate(written, name)
+    assert str(refused.value).startswith(f"rule '{name}': ")
+    assert said in str(refused.value)
+
+
+def test_pulumis_config_may_bring_what_is_missing_and_replaces_what_is_there() -> None:
+    assert messages(gate({}, limit="150 USD").judge(STATE, NOW))
+    assert not messages(gate({"limit": "1 USD"}, limit="250 USD").judge(STATE, NOW))
+
+
+def test_limits_by_account_in_a_config_are_laid_over_the_rules_own() -> None:
+    own = {"limit": {"limit": "150 USD", "accounts": {OTHER_ACCOUNT: "1 USD"}}}
+    only = gate(own, limit={"accounts": {ACCOUNT.upper(): "1000 USD"}})
+    assert not messages(only.judge(STATE, NOW))
+    other = InvoiceState(OTHER_ACCOUNT, STATE.invoice)
+    assert "the limit of $1.00" in messages(only.judge(other, NOW))[0]
+    third = InvoiceState("2" * 32, STATE.invoice)
+    assert "the limit of $150.00" in messages(only.judge(third, NOW))[0]
+    replaced = gate(own, limit={"limit": "1000 USD", "accounts": {ACCOUNT: "1000 USD"}})
+    assert not messages(replaced.judge(other, NOW))
+
+
+# Waivers.
+
+
+def test_a_waiver_holds_until_its_end_and_every_message_says_so() -> None:
+    waived = gate({"limit": "150 USD", "waiver": {**WAIVER, "limit": "180 USD"}})
+    [message] = messages(waived.judge(STATE, NOW))
+    assert "over the limit of $180.00" in message
+    said = "A waiver with the limit 180 USD is in force until 2026-09-20, by the CFO: launch week."
+    assert message.endswith(said)
+    assert waived.notices(NOW) == [said]
+    enough = gate({"limit": "150 USD", "waiver": {**WAIVER, "limit": "200 USD"}})
+    assert messages(enough.judge(STATE, NOW)) == []
+    assert enough.notices(NOW) == [said.replace("180", "200")]
+
+
+def test_after_its_end_the_rule_is_as_it_was_and_says_so() -> None:
+    waived = gate({"limit": "150 USD", "waiver": {**WAIVER, "limit": "1000 USD"}})
+    last_second = NOW.replace(day=20, hour=23, minute=59, second=59)
+    assert messages(waived.judge(STATE, last_second)) == []
+    after = NOW.replace(day=21, hour=0)
+    [message] = messages(waived.judge(STATE, after))
+    assert "over the limit of $150.00" in message
+    assert "Its waiver has ended, which was until 2026-09-20, by the CFO: launch week." in message
+    assert waived.notices(after)[0].startswith("Its waiver has ended")
+
+
+def test_a_waiver_ends_at_an_instant_in_its_own_time_zone() -> None:
+    until = "2026-09-15T14:00:00+02:00"
+    waived = gate({"limit": "1 USD", "waiver": {**WAIVER, "until": until, "limit": "1000 USD"}})
+    assert messages(waived.judge(STATE, NOW))
+    assert not messages(waived.judge(STATE, NOW.replace(hour=11, minute=59)))
+
+
+def test_a_rule_without_a_limit_is_suspended() -> None:
+    suspended = gate({"statuses": ["open"], "waiver": WAIVER}, "allowed-statuses")
+    assert suspended.judge(STATE, NOW) == []
+    assert suspended.notices(NOW) == [
+        "A waiver suspends it until 2026-09-20, by the CFO: launch week."
+    ]
+    assert messages(suspended.judge(STATE, NOW.replace(day=21)))
+
+
+def test_a_waiver_by_account_keeps_the_limits_of_the_others() -> None:
+    waived = gate(
+        {"limit": "150 USD", "waiver": {**WAIVER, "limit": {"accounts": {ACCOUNT: "900 USD"}}}}
+    )
+    assert messages(waived.judge(STATE, NOW)) == []
+    assert messages(waived.judge(InvoiceState(OTHER_ACCOUNT, STATE.invoice), NOW))
+
+
+# Accounts that a gate reads by itself.
+
+
+def budget(sandbox: Sandbox, **changes: Any) -> Gate:
+    written = {**BUDGET, "baseUrl": sandbox.base_url, **changes}
+    return gate({name: value for name, value in written.items() if value}, "account-budget")
+
+
+def reader(**variables: str) -> AccountReader:
+    return AccountReader({"CLOUDFLARE_API_TOKEN": TOKEN, **variables})
+
+
+def test_each_account_that_is_named_is_read_whatever_the_environment_says(
+    sandbox: Sandbox,
+) -> None:
+    both = budget(sandbox, accountIds=[ACCOUNT, OTHER_ACCOUNT])
+    found = both.judge_accounts(reader(CLOUDFLARE_ACCOUNT_ID="f" * 32), NOW)
+    assert [finding.account_id for finding in found] == [ACCOUNT, OTHER_ACCOUNT]
+    assert len(messages(found)) == 2
+    assert "not from Cloudflare" in messages(found)[0]
+    assert sorted(sandbox.requests) == sorted([ACCOUNT, OTHER_ACCOUNT])
+
+
+def test_one_read_serves_every_rule(sandbox: Sandbox) -> None:
+    one = reader()
+    for name in KINDS:
+        if KINDS[name].reads_accounts:
+            budget(sandbox).judge_accounts(one, NOW)
+    assert sandbox.requests == [ACCOUNT]
+
+
+def test_a_failure_is_read_once_and_told_once_and_violates_every_rule(sandbox: Sandbox) -> None:
+    sandbox.fault = "http-503"
+    one, written = reader(), {**BUDGET, "baseUrl": sandbox.base_url}
+    first, second = gate(written, "account-budget"), gate(written, "max-amount-due")
+    [told] = messages(first.judge_accounts(one, NOW))
+    assert told.startswith(
+        f"Whether account {ACCOUNT} is within this rule is not known: "
+        f"cannot read the upcoming invoice of account {ACCOUNT}: Cloudflare said HTTP 503"
+    )
+    [short] = messages(second.judge_accounts(one, NOW))
+    assert short == (
+        f"Whether account {ACCOUNT} is within this rule is not known: account-budget says why."
+    )
+    assert len(sandbox.requests) == 4
+
+
+def test_an_account_that_cannot_be_read_is_passed_over_only_if_the_rule_says_so(
+    sandbox: Sandbox,
+) -> None:
+    wrong = {"CLOUDFLARE_API_TOKEN": "wrong"}
+    assert messages(budget(sandbox).judge_accounts(reader(**wrong), NOW))
+    [told] = budget(sandbox, failOpen=True).judge_accounts(reader(**wrong), NOW)
+    assert told.status == "told"
+    assert "was not judged, which failOpen allows: cannot read the upcoming" in told.message
+    assert "HTTP 403" in told.message
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"CLOUDFLARE_API_TOKEN": ""}, "no credentials for account"),
+        ({"CLOUDFLARE_EMAIL": "a@b.c"}, "the environment has both"),
+        ({"CF_INVOICE_TIMEOUT": "soon"}, "the timeout 'soon' is not a number"),
+        ({"CF_INVOICE_TIMEOUT": "0.001"}, "or allow more time: set CF_INVOICE_TIMEOUT."),
+    ],
+)
+def test_a_remedy_names_what_a_pack_can_use(
+    sandbox: Sandbox, variables: dict[str, str], said: str
+) -> None:
+    [message] = messages(budget(sandbox).judge_accounts(reader(**variables), NOW))
+    assert said in message or "keep one kind" in message
+    assert "pulumi config" not in message
+    assert "cf-invoice:" not in message
+
+
+def test_a_base_url_from_the_environment_is_refused(sandbox: Sandbox) -> None:
+    redirected = reader(CLOUDFLARE_BASE_URL=sandbox.base_url)
+    [message] = messages(budget(sandbox, baseUrl=None).judge_accounts(redirected, NOW))
+    assert f"CLOUDFLARE_BASE_URL is {sandbox.base_url}, which is not Cloudflare's" in message
+    assert "set that in the rule, or unset the variable" in message
+    assert sandbox.requests == []
+    [message] = messages(budget(sandbox).judge_accounts(redirected, NOW))
+    assert "over the limit" in message
+
+
+@pytest.mark.parametrize("url", ["http://[", "https://user@a.b", "http://example.com"])
+def test_a_base_url_from_the_environment_that_is_none_is_one_line(
+    sandbox: Sandbox, url: str
+) -> None:
+    odd = reader(CLOUDFLARE_BASE_URL=url)
+    [message] = messages(budget(sandbox, baseUrl=None).judge_accounts(odd, NOW))
+    assert "base URL" in message
+
+
+def test_while_a_waiver_suspends_a_rule_nothing_is_read(sandbox: Sandbox) -> None:
+    written = {
+        "statuses": ["open"],
+        "accountIds": [ACCOUNT],
+        "baseUrl": sandbox.base_url,
+        "waiver": WAIVER,
+    }
+    assert gate(written, "allowed-statuses").judge_accounts(reader(), NOW) == []
+    assert sandbox.requests == []

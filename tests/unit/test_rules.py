@@ -1,0 +1,317 @@
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from pulumi_cf_invoice import Invoice
+from pulumi_cf_invoice.gates import Gate
+from pulumi_cf_invoice.rules import KINDS, Finding, RequireInvoicePreview, StackResource
+from pulumi_cf_invoice.rules_file import DeclaredRule
+from pulumi_cf_invoice.state import InvoiceState, LastUpdate
+from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, START, api_line, api_result
+
+LAST = LastUpdate(15000, "usd", START)
+START_OF_PERIOD = datetime.fromtimestamp(START, tz=timezone.utc)
+
+
+def state(account_id: str | None = ACCOUNT, **changes: Any) -> InvoiceState:
+    more = {
+        name: changes.pop(name)
+        for name in ("last_update", "base_url", "account_is_secret")
+        if name in changes
+    }
+    complete = changes.pop("complete", True)
+    return InvoiceState(account_id, Invoice.from_api(api_result(**changes), complete), **more)
+
+
+def judge(
+    kind: str, settings: Any, of: InvoiceState | None = None, at: datetime = NOW
+) -> list[Finding]:
+    """Return what a rule of *kind*, whose ``limit`` may be given alone, finds."""
+    written = {"limit": settings} if isinstance(settings, str) else settings
+    gate = Gate.of(DeclaredRule.parse("x", {"rule": kind, **written}))
+    return gate.judge(of or state(), at)
+
+
+def violations(*arguments: Any, **more: Any) -> list[str]:
+    return [finding.message for finding in judge(*arguments, **more) if finding.violates]
+
+
+def told(*arguments: Any, **more: Any) -> list[str]:
+    return [f.message for f in judge(*arguments, **more) if f.status == "told"]
+
+
+def statuses(*arguments: Any, **more: Any) -> list[str]:
+    return [finding.status for finding in judge(*arguments, **more)]
+
+
+# The amount due.
+
+
+def test_over_the_limit_the_message_has_the_verdict_first() -> None:
+    assert violations("max-amount-due", "150 USD") == [
+        f"The upcoming invoice of account {ACCOUNT} is $188.46 for 2026-09-01 to 2026-09-30, "
+        "over the limit of $150.00 by $38.46. Largest lines: openai/gpt-5.5 $174.79."
+    ]
+
+
+def test_exactly_at_the_limit_is_within_it() -> None:
+    assert statuses("max-amount-due", "188.46 USD") == ["within"]
+    assert statuses("max-amount-due", "188.45 USD") == ["over"]
+
+
+def test_a_limit_in_another_currency_is_a_violation() -> None:
+    [found] = judge("max-amount-due", "1000 EUR")
+    assert found.status == "unknown"
+    assert "in USD, which cannot be compared with the limit of €1,000.00: set a limit in USD" in (
+        found.message
+    )
+
+
+def test_two_accounts_have_limits_of_their_own() -> None:
+    limit = {"limit": "150 USD", "accounts": {OTHER_ACCOUNT.upper(): "200 USD"}}
+    assert statuses("max-amount-due", {"limit": limit}) == ["over"]
+    assert statuses("max-amount-due", {"limit": limit}, state(OTHER_ACCOUNT)) == ["within"]
+
+
+def test_an_account_without_any_limit_is_a_violation_that_says_so() -> None:
+    limit = {"accounts": {OTHER_ACCOUNT: "200 USD"}}
+    for kind, settings in (
+        ("max-amount-due", {"limit": limit}),
+        ("max-projected-amount-due", {"limit": limit}),
+    ):
+        assert violations(kind, settings) == [
+            f"The limits differ by account: account {ACCOUNT} has none."
+        ]
+    of_line = {"limits": {"openai/*": limit}, "defaultLimit": "1000 USD"}
+    assert violations("max-line-amount", of_line) == [
+        f"The limits for the line openai/gpt-5.5 differ by account: account {ACCOUNT} has none."
+    ]
+
+
+def test_negative_totals_and_no_lines_are_within() -> None:
+    empty = state(amount_due=-1500, invoice_lines=[])
+    assert statuses("max-amount-due", "0 USD", empty) == ["within"]
+    assert statuses("max-line-amount", {"defaultLimit": "0 USD"}, empty) == ["within"]
+    [message] = violations("max-amount-due", "0 USD", state(amount_due=1500, invoice_lines=[]))
+    assert message.endswith("by $15.00. It has no lines.")
+
+
+# The projection.
+
+
+def test_a_projection_is_judged_with_what_it_is_so_far() -> None:
+    middle = START_OF_PERIOD + timedelta(days=15)
+    [message] = violations("max-projected-amount-due", "300 USD", at=middle)
+    # Twice the net of $174.79, plus the $13.67 of tax and adjustments, which is not projected.
+    assert "is projected to be $363.25 for 2026-09-01 to 2026-09-30, over the limit" in message
+    assert "It is $188.46 so far." in message
+    after = middle + timedelta(days=99)
+    assert statuses("max-projected-amount-due", "188.46 USD", at=after) == ["within"]
+
+
+def test_what_is_due_already_is_judged_before_any_projection() -> None:
+    early = START_OF_PERIOD + timedelta(minutes=30)
+    for at in (early, NOW):
+        [message] = violations("max-projected-amount-due", "150 USD", at=at)
+        assert "is $188.46 for" in message
+    incomplete = state(complete=False)
+    assert statuses("max-projected-amount-due", "150 USD", incomplete) == ["over"]
+    assert statuses("max-projected-amount-due", "1000 USD", incomplete) == ["unknown"]
+
+
+def test_the_first_hour_of_a_period_is_told_and_the_amount_due_judged() -> None:
+    early = START_OF_PERIOD + timedelta(minutes=30)
+    found = judge("max-projected-amount-due", "1000 USD", at=early)
+    assert [finding.status for finding in found] == ["within", "told"]
+    assert "too early for a projection: the amount due was judged" in found[1].message
+
+
+# Lines.
+
+
+def test_a_line_is_judged_net_by_its_longest_glob() -> None:
+    limits = {"limits": {"openai/*": "100 USD", "*": "1 USD"}}
+    found = judge("max-line-amount", limits)
+    assert [finding.message for finding in found if finding.violates] == [
+        f"The line openai/gpt-5.5 of the upcoming invoice of account {ACCOUNT} comes to $174.79 "
+        "after credits for 2026-09-01 to 2026-09-30, over the limit of $100.00 by $74.79."
+    ]
+    assert statuses("max-line-amount", {"limits": {"openai/*": "174.79 USD"}}) == ["within"]
+    nameless = state(invoice_lines=[api_line(description=None)])
+    [message] = violations("max-line-amount", {"defaultLimit": "1 USD"}, nameless)
+    assert message.startswith("The line (no description) of")
+
+
+def test_lines_of_one_name_are_judged_together() -> None:
+    half = api_line(amount=6000, pretax_credit_amounts=[])
+    two = state(invoice_lines=[half, half])
+    assert statuses("max-line-amount", {"defaultLimit": "100 USD"}, two) == ["over"]
+    assert statuses("max-line-amount", {"defaultLimit": "120 USD"}, two) == ["within"]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_globs_of_one_length_the_lowest_limit_counts(order: int) -> None:
+    globs = [("openai/*", "100 USD"), ("*gpt-5.5", "500 USD")]
+    limits = dict(globs[::order])
+    assert statuses("max-line-amount", {"limits": limits}) == ["over"]
+    other = dict([("openai/*", "1 EUR"), ("*gpt-5.5", "500 USD")][::order])
+    assert statuses("max-line-amount", {"limits": other}) == ["unknown"]
+
+
+def test_a_glob_that_matches_no_line_is_told() -> None:
+    limits = {"limits": {"openai/*": "500 USD", "opena/*": "1 USD"}}
+    assert told("max-line-amount", limits) == [
+        f"No line of the upcoming invoice of account {ACCOUNT} matches opena/*."
+    ]
+    # A glob that a longer one takes every line from is of no use either.
+    assert told("max-line-amount", {"limits": {"openai/*": "500 USD", "*": "1 USD"}})
+
+
+# The increase.
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"),
+    [
+        ("38 USD", "rose by $38.46 to $188.46 since the last update, over the limit of $38.00 by"),
+        ("25%", "over the limit of $37.50 by $0.96 (25 % of $150.00)."),
+        ("1 EUR", "in USD, which cannot be compared with the limit of €1.00"),
+    ],
+)
+def test_an_increase_is_judged_in_money_or_percent(limit: str, said: str) -> None:
+    [message] = violations("max-increase", limit, state(last_update=LAST))
+    assert said in message
+
+
+@pytest.mark.parametrize("limit", ["38.46 USD", "26%"])
+def test_an_increase_up_to_the_limit_is_within_it(limit: str) -> None:
+    assert statuses("max-increase", limit, state(last_update=LAST)) == ["within"]
+    fallen = replace(LAST, amount_due=20000)
+    assert statuses("max-increase", "0 USD", state(last_update=fallen)) == ["within"]
+
+
+@pytest.mark.parametrize(
+    ("last", "why"),
+    [
+        (None, "there was no update of it under this name before"),
+        (replace(LAST, period_start=START - 1), "the last update was in another billing period"),
+        (replace(LAST, currency="eur"), "it was in EUR at the last update"),
+    ],
+)
+def test_an_increase_without_a_base_says_so(last: Any, why: str) -> None:
+    [message] = told("max-increase", "1 USD", state(last_update=last))
+    assert message.endswith(f"has nothing to be compared with: {why}.")
+
+
+# Statuses and currencies.
+
+
+def test_statuses_and_currencies_are_judged_by_name() -> None:
+    [message] = violations("allowed-statuses", {"statuses": ["open"]})
+    assert message.endswith("has the status draft, which is not among: open.")
+    assert statuses("allowed-statuses", {"statuses": ["draft"]}) == ["within"]
+    [message] = violations("allowed-currencies", {"currencies": ["eur"]})
+    assert message.endswith("is in USD, which is not among: EUR.")
+    assert statuses("allowed-currencies", {"currencies": ["USD"]}) == ["within"]
+
+
+def test_a_null_status_is_not_allowed() -> None:
+    [message] = violations("allowed-statuses", {"statuses": ["draft"]}, state(status=None))
+    assert "has no status, which is not among: draft." in message
+
+
+# What is not known, or not to be shown.
+
+
+def test_figures_of_incomplete_lines_violate() -> None:
+    part = state(complete=False)
+    assert violations("max-line-amount", {"defaultLimit": "1000 USD"}, part) == [
+        f"The largest line of the upcoming invoice of account {ACCOUNT} for 2026-09-01 to "
+        "2026-09-30 is not known, since the API gave only a part of the invoice's lines."
+    ]
+    [message] = violations("max-amount-due", "1 USD", part)
+    assert message.endswith("The API gave only a part of its lines.")
+
+
+EVERY: dict[str, Any] = {
+    "max-amount-due": {"limit": {"accounts": {ACCOUNT: "1 USD"}}},
+    "max-projected-amount-due": {"limit": "1 USD"},
+    "max-line-amount": {"limits": {"*": "1 USD", "unused": "1 USD"}},
+    "max-increase": {"limit": "1 USD"},
+    "allowed-statuses": {"statuses": ["open"]},
+    "allowed-currencies": {"currencies": ["eur"]},
+}
+
+
+def test_a_secret_account_is_in_no_message() -> None:
+    for kind, settings in EVERY.items():
+        for of in (state(account_is_secret=True), state(account_is_secret=True, last_update=LAST)):
+            found = judge(kind, settings, of)
+            assert found
+            assert ACCOUNT not in " ".join(finding.message for finding in found)
+    other = {"limit": {"accounts": {OTHER_ACCOUNT: "1 USD"}}}
+    [message] = violations("max-amount-due", other, state(account_is_secret=True))
+    assert message == "The limits differ by account: this account has none."
+
+
+@pytest.mark.parametrize("words", ["two\nlines\x1b[31m", "::error::no", "  padded"])
+def test_every_message_is_one_clean_line_that_begins_with_our_own_words(words: str) -> None:
+    odd = state(
+        invoice_lines=[api_line(description=words)],
+        status=words,
+        last_update=LAST,
+        base_url="http://127.0.0.1/\n",
+    )
+    for kind, settings in EVERY.items():
+        for finding in judge(kind, settings, odd):
+            assert "\n" not in finding.message
+            assert "\x1b" not in finding.message
+            assert finding.message[0].isupper()
+            assert not finding.violates or finding.message.endswith(
+                "The figures come from http://127.0.0.1/, not from Cloudflare."
+            )
+
+
+# Stacks.
+
+GATEWAY = "cloudflare:index/aiGateway:AiGateway"
+
+
+def found_in(stack: list[StackResource], **settings: Any) -> list[str]:
+    rule = RequireInvoicePreview(**settings)
+    return [message for message, _ in rule.evaluate_stack(stack)]
+
+
+def resource(kind: str, account_id: str | None = None, is_preview: bool = False) -> StackResource:
+    return StackResource(kind, "assistant", "urn", is_preview or bool(account_id), account_id)
+
+
+def test_a_stack_with_a_gateway_has_to_look_at_an_invoice() -> None:
+    gateway, looked_at = resource(GATEWAY), resource("preview", ACCOUNT)
+    assert found_in([gateway]) == [
+        f"The stack has assistant ({GATEWAY}) and no InvoicePreview: with one that has figures the "
+        "other policies see what it costs."
+    ]
+    assert found_in([gateway, looked_at]) == []
+    assert found_in([resource("cloudflare:index/zone:Zone")]) == []
+    assert found_in([]) == []
+    without = found_in([gateway, resource("preview", is_preview=True)])
+    assert "and an InvoicePreview without figures" in without[0]
+    assert found_in([resource("aws:s3:Bucket")], resource_types=("aws:*",))
+
+
+def test_accounts_that_are_required_have_to_be_looked_at_whatever_the_stack_has() -> None:
+    required = {"required_account_ids": (ACCOUNT, OTHER_ACCOUNT)}
+    assert len(found_in([], **required)) == 2
+    [message] = found_in([resource("preview", ACCOUNT)], **required)
+    assert OTHER_ACCOUNT in message
+    both = [resource("preview", ACCOUNT), resource("preview", OTHER_ACCOUNT)]
+    assert found_in(both, **required) == []
+
+
+def test_every_kind_says_what_it_asks_for() -> None:
+    for kind in KINDS.values():
+        assert kind.description.endswith(".")
+        assert set(kind.needs) | set(kind.waivable) <= set(kind.settings)
