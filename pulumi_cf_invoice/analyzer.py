@@ -8,13 +8,22 @@ another server, rules are still judged: their config is then checked when they a
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import grpc
 import pulumi_policy.policy
 from google.protobuf import json_format, struct_pb2
-from pulumi_policy.deserialize import SPECIAL_SECRET_SIG, SPECIAL_SIG_KEY
+from pulumi.runtime.proto import analyzer_pb2
+from pulumi_policy.deserialize import (
+    SPECIAL_SECRET_SIG,
+    SPECIAL_SIG_KEY,
+    deserialize_properties,
+)
+from pulumi_policy.proxy import unknown_checking_proxy
 
+from pulumi_cf_invoice import state
 from pulumi_cf_invoice.billing.errors import RuleError
 from pulumi_cf_invoice.rules_file import Config, Level
 from pulumi_cf_invoice.state import InvoiceState
@@ -27,16 +36,25 @@ _local = threading.local()
 
 
 class Call:
-    """A request to judge one resource, in which each rule of the pack is called once."""
+    """A request to judge one resource, which all rules of a pack answer."""
 
-    def __init__(self, account_is_secret: bool) -> None:
-        self.account_is_secret = account_is_secret
-        self.has_result = False
-        self.result: InvoiceState | None = None
+    def __init__(self, resource_type: str, properties: struct_pb2.Struct) -> None:
+        self._type = resource_type
+        self._message = properties
 
-    def keep(self, result: InvoiceState | None) -> None:
-        """Keep what was read for the rules that follow."""
-        self.has_result, self.result = True, result
+    @cached_property
+    def properties(self) -> dict[str, Any]:
+        """The resource's properties, of which an unknown one raises when it is touched."""
+        plain = json_format.MessageToDict(self._message)
+        return unknown_checking_proxy(deserialize_properties(plain))
+
+    @cached_property
+    def state(self) -> InvoiceState | None:
+        """The invoice in the properties, if there is one. Raises `InvalidDataError`."""
+        found = state.read(self._type, self.properties)
+        if found is None:
+            return None
+        return replace(found, account_is_secret=_account_is_secret(self._message))
 
 
 def current_call() -> Call | None:
@@ -44,8 +62,13 @@ def current_call() -> Call | None:
     return getattr(_local, "call", None)
 
 
-def install(configure: Configure) -> None:
-    """Have the packs of this process call *configure* before anything runs."""
+def install(configure: Configure, only_rules: bool) -> None:
+    """
+    Have the pack of this process call *configure* before anything runs.
+
+    If it has *only_rules*, which read a resource from `current_call`, the SDK need not decode the
+    properties for each of them: that takes longer than to judge them.
+    """
     server = getattr(pulumi_policy.policy, _SERVER, None)
     if server is None or not hasattr(server, "Configure") or not hasattr(server, "Analyze"):
         return
@@ -59,7 +82,11 @@ def install(configure: Configure) -> None:
             return super().Configure(request, context)
 
         def Analyze(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-            _local.call = Call(_account_is_secret(request.properties))
+            properties = struct_pb2.Struct()
+            properties.CopyFrom(request.properties)
+            _local.call = Call(request.type, properties)
+            if only_rules:
+                request.properties.Clear()
             try:
                 return super().Analyze(request, context)
             finally:
@@ -70,8 +97,6 @@ def install(configure: Configure) -> None:
 
 def _config(written: Any) -> Config:
     # Pulumi always sends a level, the policy's own where the config has none.
-    from pulumi.runtime.proto import analyzer_pb2
-
     level = analyzer_pb2.EnforcementLevel.Name(written.enforcementLevel)
     return Config(json_format.MessageToDict(written.properties), _LEVELS.get(level, "mandatory"))
 

@@ -16,7 +16,6 @@ import os
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -202,7 +201,7 @@ def spend_policy_pack(
             else:
                 Gate.of(declared)
 
-    analyzer.install(configure)
+    analyzer.install(configure, only_rules=not others)
     PolicyPack(name=name, policies=every, enforcement_level=enforcement_level)
 
 
@@ -263,7 +262,7 @@ class _OnInvoices(_RulePolicy, ResourceValidationPolicy):
             _report(gate, gate.judge(invoice, _now()), report)
             if invoice.origin:
                 _tell(invoice.origin)
-        elif not state.check_failed(args.resource_type, args.props):
+        elif not _check_failed(args):
             _tell_absence(self.name, one_line(args.name), report)
 
     def _gate(self, args: ResourceValidationArgs, report: ReportViolation) -> Gate | None:
@@ -338,14 +337,12 @@ def _made(kind: type[Rule], rule: _PackRule, level: EnforcementLevel | None) -> 
 def _read(args: ResourceValidationArgs) -> InvoiceState | None:
     """Return the invoice of a resource, which is read once for all rules."""
     call = analyzer.current_call()
-    if call is None:
-        return state.read(args.resource_type, args.props)
-    if not call.has_result:
-        found = state.read(args.resource_type, args.props)
-        if found is not None and call.account_is_secret:
-            found = replace(found, account_is_secret=True)
-        call.keep(found)
-    return call.result
+    return call.state if call else state.read(args.resource_type, args.props)
+
+
+def _check_failed(args: ResourceValidationArgs) -> bool:
+    call = analyzer.current_call()
+    return state.check_failed(args.resource_type, call.properties if call else args.props)
 
 
 def _stack_resource(resource: PolicyResource) -> StackResource:

@@ -424,8 +424,11 @@ def _held(
     status: Status = "within"
     if over is not None:
         status = "over" if comparable(currency, limit) else "unknown"
-    within = f"within the limit of {limit.text}" if over is None else over
-    return Finding(status, subject, lambda: tell(held.text, over or within), held, limit, over)
+
+    def message() -> str:
+        return tell(held.text, over or f"within the limit of {limit.text}")
+
+    return Finding(status, subject, message, held, limit, over)
 
 
 def _named(
