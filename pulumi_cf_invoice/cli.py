@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -25,13 +26,37 @@ if TYPE_CHECKING:
 
 OVER_BUDGET = 1
 COULD_NOT_TELL = 2
+INTERRUPTED = 130
 _MODULES = {"text": "text", "markdown": "markdown", "html": "html", "json": "json_report"}
 _EXTRA = "pip install 'pulumi-cf-invoice[report]'"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command, and return its exit code."""
-    given = sys.argv[1:] if arguments is None else list(arguments)
+    """Run the command, and return its exit code. Whatever goes wrong is one line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A report has characters that many a code page lacks.
+            stream.reconfigure(encoding="utf-8", errors="replace")
+    try:
+        code = _run(sys.argv[1:] if arguments is None else list(arguments))
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader has read enough, as `head` does.
+        _close_stdout()
+        return 0
+    except OSError as error:
+        _close_stdout()
+        return _told(f"cannot write standard output: {error.strerror or error}")
+    except Exception as error:
+        return _told(
+            f"it failed: {_one_line(f'{type(error).__name__}: {error}')}. Please report it"
+        )
+
+
+def _run(given: list[str]) -> int:
     if given[:1] == ["sandbox"]:
         from pulumi_cf_invoice.sandbox.__main__ import main as serve
 
@@ -42,10 +67,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return int(options.command(options))
     except ModuleNotFoundError as error:
         _fail(f"{error.name} is missing: {_EXTRA}")
-    except BrokenPipeError:
-        # The reader has read enough, as `head` does. Python would complain about it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+
+
+def _close_stdout() -> None:
+    # Python would write what is left at exit, and complain.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _one_line(text: str) -> str:
+    from pulumi_cf_invoice.billing.cleaning import one_line
+
+    return one_line(text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,9 +103,10 @@ def _parser() -> argparse.ArgumentParser:
         commands,
         "report",
         "hold the invoice against budgets, and show what moved",
-        "pulumi preview --json | cf-invoice report --from - --budget '250 USD' \\\n"
-        "    --format markdown --output report.md\n\n"
-        "exit code:\n  0 every mandatory rule is within, 1 one is over, 2 could not tell",
+        "PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true pulumi preview --json > preview.json\n"
+        "  cf-invoice report --from preview.json --budget '250 USD'\n\n"
+        "exit code:\n  0 every mandatory rule is within, 1 one is over, 2 could not tell, "
+        "130 interrupted",
     )
     _add_live(report)
     _add_input(report)
@@ -126,9 +159,10 @@ def _add_input(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--from",
         dest="file",
+        action=_Once,
         metavar="FILE",
-        help="read a file (- is standard input) instead of the API: `pulumi preview --json`, "
-        "`pulumi stack output --json`, or the API's JSON",
+        help="read a file (- is standard input) instead of the API: what `pulumi preview --json`, "
+        "`pulumi up --json` or `pulumi stack output --json` prints, or the API's JSON",
     )
     parser.add_argument("--prefix", help="the prefix of the stack outputs, if there are several")
     parser.add_argument(
@@ -179,6 +213,13 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
     )
 
 
+class _Once(argparse.Action):
+    def __call__(self, parser: Any, options: Any, value: Any, option: Any = None) -> None:
+        if getattr(options, self.dest) is not None:
+            parser.error(f"argument {option}: it is given twice, and one file is read")
+        setattr(options, self.dest, value)
+
+
 class _Version(argparse.Action):
     def __call__(self, *_: Any) -> None:
         from importlib.metadata import version
@@ -214,7 +255,11 @@ def _instant(written: str) -> "datetime":
         raise argparse.ArgumentTypeError(
             f"{written!r} is not an ISO 8601 time such as 2026-09-15T12:00:00Z"
         ) from None
-    return instant if instant.tzinfo else instant.replace(tzinfo=timezone.utc)
+    try:
+        zoned = instant if instant.tzinfo else instant.replace(tzinfo=timezone.utc)
+        return zoned.astimezone(timezone.utc)
+    except OverflowError:
+        raise argparse.ArgumentTypeError(f"{written!r} is out of range") from None
 
 
 def _show(options: argparse.Namespace) -> int:
@@ -223,7 +268,9 @@ def _show(options: argparse.Namespace) -> int:
     from pulumi_cf_invoice.report.report import make_report
 
     given = _input(options, AccountReader(os.environ))
-    report = make_report(given.state, at=options.at or _now(), baseline=given.baseline)
+    report = make_report(
+        given.state, at=options.at or _now(), notes=given.notes, baseline=given.baseline
+    )
     text.write(report, sys.stdout, lines=sys.maxsize)
     return 0
 
@@ -239,15 +286,20 @@ def _report(options: argparse.Namespace) -> int:
         given.state,
         at=at,
         rules=judge(rules, given.state, at, reader),
+        notes=given.notes,
         baseline=baseline.state.invoice if baseline else given.baseline,
         baseline_account_id=(baseline or given).state.account_id,
     )
-    _write(report, options.format, options.output)
+    over = OVER_BUDGET if report.verdict == "over" else 0
+    code = over if report.is_known else COULD_NOT_TELL
     if options.github:
         _tell_github(report, os.environ)
-    if not report.is_known:
-        return COULD_NOT_TELL
-    return OVER_BUDGET if report.verdict == "over" else 0
+    try:
+        _write(report, options.format, options.output)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _close_stdout()
+    return code
 
 
 def _rules(options: argparse.Namespace) -> "list[DeclaredRule]":
@@ -310,6 +362,7 @@ def _read(file: str, options: argparse.Namespace) -> "ReportInput":
     from pathlib import Path
 
     from pulumi_cf_invoice.report import input
+    from pulumi_cf_invoice.report.found import NoInvoiceError
 
     try:
         content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
@@ -317,7 +370,7 @@ def _read(file: str, options: argparse.Namespace) -> "ReportInput":
         _fail(f"cannot read {file}: {error.strerror}")
     try:
         return input.read(content, account_id=options.account_id, prefix=options.prefix)
-    except input.NoInvoiceError as error:
+    except NoInvoiceError as error:
         _fail(f"{'standard input' if file == '-' else file}: {error}")
 
 
@@ -419,8 +472,12 @@ def _now() -> "datetime":
 
 
 def _fail(message: str) -> NoReturn:
+    sys.exit(_told(message))
+
+
+def _told(message: str) -> int:
     print(f"cf-invoice: {message}", file=sys.stderr)
-    sys.exit(COULD_NOT_TELL)
+    return COULD_NOT_TELL
 
 
 if __name__ == "__main__":

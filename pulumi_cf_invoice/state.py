@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.errors import InvalidDataError
 
 if TYPE_CHECKING:
     from pulumi_cf_invoice.billing.invoice import Invoice
@@ -112,12 +113,12 @@ def read(resource_type: str, properties: Mapping[str, Any]) -> InvoiceState | No
         plain = snake_cased(plain)
     if plain.get("amount_due", UNKNOWN) == UNKNOWN or "account_id" not in plain:
         return None
-    last = plain.get("last_update")
+    last, base_url = plain.get("last_update"), plain.get("base_url")
     return InvoiceState(
         account_id=plain["account_id"],
         invoice=Invoice.from_outputs(plain),
         last_update=_last_update(last) if last else None,
-        base_url=plain.get("base_url"),
+        base_url=base_url if isinstance(base_url, str) else None,
     )
 
 
@@ -138,18 +139,26 @@ def read_state(state: Mapping[str, Any] | None) -> InvoiceState | None:
     """
     if state is None:
         return None
-    kind = state.get("type", "")
-    return read(kind, state.get("inputs") or {}) or read(kind, state.get("outputs") or {})
+    for name in ("inputs", "outputs"):
+        properties = state.get(name)
+        if isinstance(properties, Mapping):
+            found = read(state.get("type", ""), properties)
+            if found is not None:
+                return found
+    return None
 
 
-def _last_update(properties: Mapping[str, Any]) -> LastUpdate:
+def _last_update(properties: Any) -> LastUpdate:
     from pulumi_cf_invoice.billing import money
 
-    return LastUpdate(
-        money.carried(money.exact(properties["amount_due"])),
-        properties["currency"],
-        int(properties["period_start"]),
-    )
+    try:
+        return LastUpdate(
+            money.carried(money.exact(properties["amount_due"])),
+            str(properties["currency"]),
+            int(properties["period_start"]),
+        )
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        raise InvalidDataError("last_update: not the figures of an update") from None
 
 
 @cache

@@ -8,6 +8,7 @@ told, the innermost reason first.
 """
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import httpx
 
 _LONGEST_MESSAGE = 300
+_MOST_FAILURES = 1000
 _DEEPEST_CHAIN = 10
 
 
@@ -169,6 +171,25 @@ def parse_json(text: str | bytes) -> Any:
         )
     except (ValueError, RecursionError):
         return None
+
+
+def find_objects(text: str) -> Iterator[dict[str, Any]]:
+    """Return every JSON object that begins with a line of *text*, whatever stands around them."""
+    decoder = json.JSONDecoder(
+        parse_float=_decimal, parse_int=_integer, parse_constant=_refuse_constant
+    )
+    end = failures = 0
+    for start in re.finditer(r"^\{", text, flags=re.M):
+        if start.start() < end:
+            continue
+        try:
+            found, end = decoder.raw_decode(text, start.start())
+        except (ValueError, RecursionError):
+            failures += 1
+            if failures > _MOST_FAILURES:
+                return
+            continue
+        yield found
 
 
 def _decimal(digits: str) -> Decimal:

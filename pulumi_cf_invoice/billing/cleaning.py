@@ -19,7 +19,8 @@ def one_line(text: str, longest: int = LONGEST) -> str:
     kept = "".join(
         " " if _is_control(character) else character for character in text[: 2 * longest]
     )
-    line = " ".join(kept.split())
+    # A runner of GitHub Actions or Azure takes it for a command anywhere in a line.
+    line = " ".join(kept.split()).replace("##[", "## [")
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 

@@ -1,38 +1,32 @@
 """
 Reads an invoice from a file, whose kind is told by its content.
 
-It is the output of ``pulumi preview --json`` or ``pulumi stack output --json``, or the API's own
-JSON.
+It is what ``pulumi preview --json``, ``pulumi up --json`` or ``pulumi stack output --json`` prints,
+or the API's own JSON. Text around the JSON, such as warnings, is passed over.
 """
 
-import re
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pulumi_cf_invoice import stack_outputs, state
-from pulumi_cf_invoice.billing.answers import parse_json, reasons
+from pulumi_cf_invoice import stack_outputs
+from pulumi_cf_invoice.billing.answers import find_objects, parse_json, reasons
 from pulumi_cf_invoice.billing.cleaning import one_line
-from pulumi_cf_invoice.billing.errors import BillingError, InvalidDataError
+from pulumi_cf_invoice.billing.errors import InvalidDataError
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.pages import has_more
 from pulumi_cf_invoice.billing.settings import canonical_account_id
+from pulumi_cf_invoice.report import previews
+from pulumi_cf_invoice.report.found import Found, NoInvoiceError, known_account, of_outputs
 from pulumi_cf_invoice.state import InvoiceState
-
-SECRET = "[secret]"
-"""What Pulumi prints for a secret output."""
-
-
-class NoInvoiceError(BillingError):
-    """A file holds no invoice, or none that can be told from others."""
 
 
 @dataclass(frozen=True)
-class ReportInput:
-    """An invoice with what is known of it, and the one of the last deployment if known."""
+class ReportInput(Found):
+    """What a report is made of. ``notes`` are sentences on what had to be chosen."""
 
-    state: InvoiceState
-    baseline: Invoice | None = None
+    notes: tuple[str, ...] = ()
 
 
 def read(
@@ -43,84 +37,63 @@ def read(
 
     Raises `NoInvoiceError`.
     """
-    content = parse_json(text)
-    if content is None:
+    try:
+        found = _found(_decoded(text), prefix)
+    except InvalidDataError as error:
+        raise NoInvoiceError(f"this is not an invoice: {error}") from None
+    named = [
+        replace(one, state=replace(one.state, account_id=known_account(one.state.account_id)))
+        for one in found
+    ]
+    return _only(named, account_id)
+
+
+def _decoded(text: str | bytes) -> str:
+    # PowerShell writes UTF-16, and many an editor a byte order mark.
+    if isinstance(text, bytes):
+        text = text.decode(json.detect_encoding(text), "replace")
+    return text.removeprefix("\ufeff")
+
+
+def _found(text: str, prefix: str | None) -> list[Found]:
+    whole = parse_json(text)
+    objects = [whole] if isinstance(whole, Mapping) else list(find_objects(text))
+    events = [one for one in objects if previews.is_event(one)]
+    if events:
+        return previews.in_events(events, prefix)
+    digests = [one for one in objects if previews.is_digest(one)]
+    if digests:
+        return previews.in_digest(digests[-1])
+    if whole is not None and not objects:
+        raise NoInvoiceError("this JSON is not an object, so neither Pulumi nor the API wrote it")
+    if not objects:
         raise NoInvoiceError(
             "this is not JSON: give the output of `pulumi preview --json` or "
             "`pulumi stack output --json`, or the API's answer"
         )
-    if not isinstance(content, Mapping):
-        raise NoInvoiceError("this JSON is not an object, so neither Pulumi nor the API wrote it")
-    try:
-        found = _inputs(content, prefix)
-    except InvalidDataError as error:
-        raise NoInvoiceError(f"this is not an invoice: {error}") from None
-    return _only(found, account_id)
+    if len(objects) > 1:
+        raise NoInvoiceError("there are several JSON objects in it, of which none is a preview")
+    return _in_other(objects[0], prefix)
 
 
-def _inputs(content: Mapping[str, Any], prefix: str | None) -> list[ReportInput]:
-    if isinstance(content.get("steps"), list):
-        return _of_preview(content)
+def _in_other(content: Mapping[str, Any], prefix: str | None) -> list[Found]:
     if "success" in content or "result" in content:
         return [_of_api(content)]
     if "id" in content and "amount_due" in content:
-        return [_only_invoice(Invoice.from_api(dict(content)))]
-    return [_of_outputs(outputs) for outputs in stack_outputs.find_invoices(content, prefix)]
+        return [Found(InvoiceState(None, Invoice.from_api(dict(content))))]
+    return [of_outputs(outputs) for outputs in stack_outputs.find_invoices(content, prefix)]
 
 
-def _of_preview(preview: Mapping[str, Any]) -> list[ReportInput]:
-    states = [
-        (state.read_state(step.get("newState")), state.read_state(step.get("oldState")))
-        for step in _steps(preview)
-        if step.get("op") not in ("delete", "delete-replaced", "create-replacement")
-    ]
-    found = [
-        ReportInput(
-            replace(new, account_id=_known_account(new.account_id)),
-            old.invoice if old and old.account_id == new.account_id else None,
-        )
-        for new, old in states
-        if new
-    ]
-    if not found:
-        _explain_empty_preview(preview)
-    return found
-
-
-def _steps(preview: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [step for step in preview["steps"] if isinstance(step, Mapping)]
-
-
-def _explain_empty_preview(preview: Mapping[str, Any]) -> None:
-    for diagnostic in preview.get("diagnostics") or []:
-        if diagnostic.get("severity") == "error":
-            message = one_line(str(diagnostic.get("message", "")))
-            raise NoInvoiceError(f"the preview failed: {message}")
-    if any((step.get("newState") or {}).get("type") in state.TYPES for step in _steps(preview)):
-        raise NoInvoiceError(
-            "this preview does not know the invoice yet: its account or its credentials are "
-            "outputs of resources that are still to be made"
-        )
-
-
-def _of_api(answer: Mapping[str, Any]) -> ReportInput:
+def _of_api(answer: Mapping[str, Any]) -> Found:
     if answer.get("success") is False:
         said = "; ".join(reason.text for reason in reasons(answer)) or "without a reason"
         raise NoInvoiceError(f"this answer of the API is an error: {one_line(said)}")
     # One page of several is a part: the others are not in the file.
-    return _only_invoice(
-        Invoice.from_api(answer.get("result"), complete=not has_more(dict(answer)))
-    )
+    complete = not has_more(dict(answer))
+    return Found(InvoiceState(None, Invoice.from_api(answer.get("result"), complete=complete)))
 
 
-def _of_outputs(outputs: dict[str, Any]) -> ReportInput:
-    if SECRET in outputs.values():
-        raise NoInvoiceError("the figures are secret: add --show-secrets to `pulumi stack output`")
-    account_id = _known_account(outputs.get("account_id"))
-    return ReportInput(InvoiceState(account_id, Invoice.from_outputs(outputs)))
-
-
-def _only(found: list[ReportInput], account_id: str | None) -> ReportInput:
+def _only(found: list[Found], account_id: str | None) -> ReportInput:
     wanted = None if account_id is None else canonical_account_id(account_id)
     if wanted is not None:
         found = [
@@ -134,20 +107,24 @@ def _only(found: list[ReportInput], account_id: str | None) -> ReportInput:
             f"no invoice{of} in it: the program needs an InvoicePreview (for `pulumi preview "
             "--json`) or export_invoice (for `pulumi stack output --json`)"
         )
-    if any(one.state.invoice != found[0].state.invoice for one in found):
-        accounts = ", ".join(sorted({one.state.account_id or "(unknown)" for one in found}))
+    accounts = {one.state.account_id for one in found if one.state.account_id}
+    invoices = [one.state.invoice for one in found]
+    if len(accounts) > 1 or (not accounts and any(one != invoices[0] for one in invoices)):
+        named = ", ".join(sorted({one.state.account_id or "(unknown)" for one in found}))
         raise NoInvoiceError(
-            f"several invoices in it (accounts {accounts}): "
-            "choose one with --account-id or --prefix"
+            f"several invoices in it (accounts {named}): choose one with --account-id or --prefix"
         )
-    return found[0]
-
-
-def _only_invoice(invoice: Invoice) -> ReportInput:
-    return ReportInput(InvoiceState(None, invoice))
-
-
-def _known_account(account_id: Any) -> str | None:
-    # What stands there may be unknown, secret or anything else.
-    known = isinstance(account_id, str) and re.fullmatch("[0-9a-f]{32}", account_id)
-    return account_id if known else None
+    if len({invoice.currency for invoice in invoices}) > 1:
+        raise NoInvoiceError("one account is in it twice, in two currencies: choose by --prefix")
+    # An output has no account where only the model was exported.
+    found.sort(key=lambda one: (-one.state.invoice.amount_due, one.state.account_id is None))
+    highest = found[0]
+    state = replace(highest.state, account_id=next(iter(accounts), None))
+    amounts = {invoice.amount_due_text for invoice in invoices}
+    notes: tuple[str, ...] = ()
+    if len(amounts) > 1:
+        notes = (
+            f"The invoice is there more than once, with {' and '.join(sorted(amounts))}: "
+            "the highest amount counts.",
+        )
+    return ReportInput(state, highest.baseline, notes)

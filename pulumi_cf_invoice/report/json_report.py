@@ -115,6 +115,7 @@ class JsonReport:
     base_url: str | None = Field(
         description="Where the figures came from; null if from Cloudflare, or not known."
     )
+    notes: list[str] = Field(description="What a reader has to know of the figures.")
     invoice_id: str | None = Field(description="Null if the API gives none.")
     status: str | None = Field(description="Null if the API gives none.")
     currency: str = Field(description="ISO 4217 code in lower case.")
@@ -171,6 +172,7 @@ def _data(report: Report) -> JsonReport:
         verdict=report.verdict,
         headline=report.headline,
         base_url=report.state.base_url,
+        notes=list(report.notes),
         invoice_id=invoice.invoice_id,
         status=invoice.status,
         currency=invoice.currency,

@@ -47,7 +47,7 @@ def _render(report: Report, rows: int) -> str:
     parts = [
         MARKER,
         f"### {_SIGNS[report.verdict]} {report.headline}",
-        *([escape(report.state.origin)] if report.state.origin else []),
+        *map(escape, report.notes),
         _table(["Upcoming invoice", currency], map(list, report.key_figures)),
         *_rules(report, rows),
         *_changes(report, rows),

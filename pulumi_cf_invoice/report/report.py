@@ -118,6 +118,8 @@ class Report:
     at: datetime
     rules: Sequence[RuleResult]
     comparison: Comparison | None
+    notes: Sequence[str] = ()
+    """What a reader has to know of the figures, a sentence each."""
 
     @property
     def invoice(self) -> Invoice:
@@ -308,13 +310,15 @@ def make_report(
     *,
     at: datetime,
     rules: Sequence[RuleResult] = (),
+    notes: Sequence[str] = (),
     baseline: Invoice | None = None,
     baseline_account_id: str | None = None,
 ) -> Report:
     """
     Make the report on *state* as of *at*, with the results of *rules*, compared with *baseline*.
 
-    The invoices of two accounts that are known and differ are not compared. Raises ValueError if
+    *notes* are what a reader has to know of the figures besides where they came from. The invoices
+    of two accounts that are known and differ are not compared. Raises ValueError if
     *at* has no time zone.
     """
     if at.tzinfo is None:
@@ -323,6 +327,7 @@ def make_report(
         state=state,
         at=at.astimezone(timezone.utc),
         rules=rules,
+        notes=[*notes, *([state.origin] if state.origin else [])],
         comparison=None
         if baseline is None
         else compare(

@@ -13,6 +13,8 @@ from pulumi_cf_invoice.report.report import Report, said
 LINES = 50
 _WIDTH = 100
 _LONGEST = 1000
+_UNBOUNDED = 10_000
+_NARROWEST = 12
 _COLOURS = {
     "over": "bold red",
     "unknown": "bold red",
@@ -27,24 +29,37 @@ def render(report: Report, lines: int = LINES) -> str:
     Return the report as plain text, 100 columns wide, with at most *lines* lines in each table.
     """
     buffer = io.StringIO()
-    console = Console(file=buffer, width=_WIDTH, highlight=False, emoji=False)
-    console.print(Group(*_parts(report, lines)))
+    _print(Console(file=buffer, width=_WIDTH, highlight=False, emoji=False), report, lines)
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 
 def write(report: Report, file: IO[str], lines: int = LINES) -> None:
     """Write the report to *file*; on a terminal in its width and colours."""
     if file.isatty():
-        Console(file=file, highlight=False, emoji=False).print(Group(*_parts(report, lines)))
+        _print(Console(file=file, highlight=False, emoji=False), report, lines)
     else:
         file.write(render(report, lines))
+
+
+def _print(console: Console, report: Report, lines: int) -> None:
+    parts = _parts(report, lines)
+    # Amounts do not wrap, and Rich would cut their digits where a terminal is too narrow.
+    unbounded = console.options.update(width=_UNBOUNDED)
+    needed = max(console.measure(part, options=unbounded).minimum for part in parts)
+    console.width = max(console.width, needed)
+    console.print(Group(*parts))
+
+
+def _inert(text: str, longest: int = _LONGEST) -> Text:
+    # At the start of a line, where it may be folded to, this is a command to GitHub's runner.
+    return Text(one_line(text, longest).replace("::", ": :"))
 
 
 def _parts(report: Report, lines: int) -> list[RenderableType]:
     parts: list[RenderableType] = [
         Text(report.headline, style=_COLOURS[report.verdict]),
         *([Text(f"Account {report.account_id}")] if report.account_id else []),
-        *([Text(report.state.origin)] if report.state.origin else []),
+        *(Text(note) for note in report.notes),
         Text(),
         _figures(report),
     ]
@@ -58,17 +73,21 @@ def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for number, column in enumerate(columns):
         table.add_column(
-            column, justify="right" if number else "left", overflow="fold", no_wrap=bool(number)
+            column,
+            justify="right" if number else "left",
+            overflow="fold",
+            no_wrap=bool(number),
+            min_width=None if number else _NARROWEST,
         )
     return table
 
 
 def _figures(report: Report) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column()
-    table.add_column(overflow="fold")
+    table.add_column(overflow="fold", min_width=_NARROWEST)
+    table.add_column(overflow="fold", min_width=_NARROWEST)
     for name, value in [*report.key_figures, *report.further_figures]:
-        table.add_row(Text(name), Text(one_line(value)))
+        table.add_row(Text(name), _inert(value))
     return table
 
 
@@ -79,12 +98,12 @@ def _rules(report: Report, lines: int) -> Table | None:
     table.show_header = False
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
+    table.add_column(overflow="fold", min_width=2 * _NARROWEST)
     for rule in report.rules:
         name = rule.name if rule.level == "mandatory" else f"{rule.name} ({rule.level})"
         verdict: str = rule.verdict
         for text in said(rule, lines):
-            table.add_row(verdict, name, Text(one_line(text, _LONGEST)))
+            table.add_row(verdict, name, _inert(text))
             verdict = name = ""
     return table
 
@@ -96,7 +115,7 @@ def _changes(report: Report, lines: int) -> Table | None:
     table = _table("What moved", "Line", "Before", "Now", "Change")
     for change in comparison.changes[:lines]:
         table.add_row(
-            Text(one_line(change.name)),
+            _inert(f"- {change.name}"),
             change.before_text,
             change.after_text,
             change.text,
@@ -109,11 +128,11 @@ def _lines(report: Report, lines: int) -> Table | None:
         return None
     table = _table("Lines", "Line", "Amount", "Credits", "Net")
     for line in report.invoice.largest_lines[:lines]:
-        table.add_row(Text(one_line(line.name)), line.amount_text, line.credits_text, line.net_text)
+        table.add_row(_inert(f"- {line.name}"), line.amount_text, line.credits_text, line.net_text)
     return _with_rest(table, len(report.invoice.invoice_lines), lines)
 
 
 def _with_rest(table: Table, count: int, shown: int) -> Table:
     if count > shown:
-        table.add_row(f"… and {count - shown:,} more")
+        table.add_row(f"- … and {count - shown:,} more")
     return table

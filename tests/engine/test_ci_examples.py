@@ -70,12 +70,12 @@ class Project(CommandLine):
         }
         return re.sub(r"\$\{\{ (.*?) \}\}", lambda match: known[match[1]], written)
 
-    def limit(self, amount: str) -> None:
+    def limit(self, amount: str, account: str = "5000 USD") -> None:
         """Set the budget that comment and gate have."""
         url = self.environment["CLOUDFLARE_BASE_URL"]
         content = json.loads(RULES.read_text())
         content["rules"]["max-amount-due"]["limit"] = amount
-        content["rules"]["account-budget"] |= {"limit": "5000 USD", "baseUrl": url}
+        content["rules"]["account-budget"] |= {"limit": account, "baseUrl": url}
         (self.directory / "policy-pack" / "rules.json").write_text(json.dumps(content))
 
 
@@ -244,3 +244,60 @@ def test_no_text_of_others_reaches_a_shell_and_no_secret_a_step_without_need() -
 def test_gitlab_runs_for_this_projects_own_branches_only() -> None:
     [rule] = PIPELINE["preview"]["rules"]
     assert "$CI_MERGE_REQUEST_SOURCE_PROJECT_ID == $CI_PROJECT_ID" in rule["if"]
+
+
+FUNCTIONS = (
+    "from pulumi_cf_invoice import export_invoice, get_invoice_preview_output\n"
+    "export_invoice(get_invoice_preview_output())\n"
+)
+ALL = STEPS["preview"]
+
+
+@pytest.mark.parametrize(
+    ("situation", "passed", "headline"),
+    [
+        ("first", ALL, "the upcoming invoice is $188.46"),
+        ("unchanged", ALL, "the upcoming invoice is $188.46"),
+        ("moved", ALL, "the upcoming invoice is $200.01"),
+        ("over", ALL[:-1], "Over budget: the upcoming invoice is $999.00"),
+        ("failed", ["Install"], None),
+        ("destroyed", ALL, "the upcoming invoice is $188.46"),
+        ("refresh", ALL, "the upcoming invoice is $200.01"),
+        ("refresh-over", ALL[:-1], "Over budget: the upcoming invoice is $999.00"),
+        ("functions", ALL, "the upcoming invoice is $200.01"),
+        (
+            "functions-over",
+            ["Install", "Preview", "Report", "Comment"],
+            "Over budget: the upcoming",
+        ),
+    ],
+)
+def test_every_step_of_a_pull_request_in_every_situation(
+    on_github: Project,
+    sandbox: Sandbox,
+    situation: str,
+    passed: list[str],
+    headline: str | None,
+) -> None:
+    on_github.limit("500 USD")
+    if situation.startswith("functions"):
+        (on_github.directory / "__main__.py").write_text(FUNCTIONS)
+    if situation not in ("first", "over"):
+        assert on_github.shell("pulumi up --yes --stack dev"), on_github.said
+    if situation == "destroyed":
+        assert on_github.shell("pulumi destroy --yes --stack dev"), on_github.said
+    if situation.startswith("refresh"):
+        file = on_github.directory / "Pulumi.yaml"
+        file.write_text(f"{file.read_text()}\noptions:\n  refresh: always\n")
+    if situation == "failed":
+        sandbox.fault = "http-403"
+    if situation in ("moved", "refresh", "functions"):
+        sandbox.amount_due = 20001
+    if situation.endswith("over"):
+        sandbox.amount_due = 99900
+    # Without a resource there is nothing for a rule on resources to judge: the account's has it.
+    if situation == "functions-over":
+        on_github.limit("500 USD", account="600 USD")
+    assert on_github.github("preview") == passed, on_github.said
+    comments = [comment["body"] for comment in on_github.forge.comments]
+    assert [headline in comment for comment in comments if headline] == [True] * bool(headline)

@@ -1,6 +1,7 @@
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -87,6 +88,14 @@ def test_the_exit_code_is_the_verdict(budgets: list[str], code: int) -> None:
         (["--from", UPDATE, "--budget", "-1 USD"], "below zero"),
         (["--from", UPDATE, "--budget-line", "openai/*"], "has no '='"),
         (["--from", UPDATE, "--at", "noon"], "is not an ISO 8601 time"),
+        (["--from", UPDATE, "--at", "0001-01-01T00:00+14:00"], "is out of range"),
+        (["--from", UPDATE, "--from", UPDATE], "it is given twice, and one file is read"),
+        (["--from", UPDATE, "--rules", "nowhere.json"], "nowhere.json: cannot be read"),
+        (["--from", UPDATE, "--policy-pack-config", "x"], "does nothing without --rules"),
+        (
+            ["--from", UPDATE, "--budget-line", "a=1 USD", "--budget-line", "a=2 USD"],
+            "given twice for one glob",
+        ),
         (["--from", UPDATE, "--baseline", "nowhere.json"], "cannot read nowhere.json"),
         (["--from", UPDATE, "--account-id", "f" * 32], "no invoice of account ffff"),
         (["--from", UPDATE, "--github"], "GITHUB_STEP_SUMMARY is not set"),
@@ -272,3 +281,152 @@ def test_without_its_extra_the_command_says_what_to_install(form: str) -> None:
     assert told.returncode == 2
     assert "pip install 'pulumi-cf-invoice[report]'" in told.stderr
     assert "Traceback" not in told.stderr
+
+
+# What CI can trust.
+
+CREATE = str(DATA / "preview-create.json")
+
+
+def test_rules_of_a_file_are_judged_with_pulumis_config_over_them(tmp_path: Path) -> None:
+    rules, config = tmp_path / "rules.json", tmp_path / "config.json"
+    rules.write_text('{"rules": {"max-amount-due": {"limit": "1000 USD"}}}')
+    config.write_text('{"max-amount-due": {"limit": "150 USD"}}')
+    arguments = ["report", "--from", UPDATE, "--rules", str(rules)]
+    assert run(*arguments).returncode == 0
+    over = run(*arguments, "--policy-pack-config", str(config))
+    assert over.returncode == 1
+    assert "over the limit of $150.00" in over.stdout
+    config.write_text('{"max-amont-due": "advisory"}')
+    refused = run(*arguments, "--policy-pack-config", str(config))
+    assert refused.returncode == 2
+    assert "did you mean 'max-amount-due'?" in refused.stderr
+    both = run(*arguments, "--budget", "1 USD")
+    assert both.returncode == 2
+    assert "two rules with the name 'max-amount-due'" in both.stderr
+
+
+def test_a_rule_that_reads_by_itself_asks_once_for_what_is_shown_as_well(
+    sandbox: Sandbox, live: dict[str, str], tmp_path: Path
+) -> None:
+    rules = tmp_path / "rules.json"
+    rule = {"accountIds": [ACCOUNT], "limit": "150 USD", "baseUrl": sandbox.base_url}
+    rules.write_text(json.dumps({"rules": {"account-budget": rule}}))
+    judged = run("report", "--rules", str(rules), **live)
+    assert judged.returncode == 1
+    assert sandbox.requests == [ACCOUNT]
+    del live["CLOUDFLARE_API_TOKEN"]
+    unread = run("report", "--from", CREATE, "--rules", str(rules), **live)
+    assert unread.returncode == 2
+    assert "set CLOUDFLARE_API_TOKEN" in " ".join(unread.stdout.split())
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1"])
+def test_output_is_utf_8_whatever_the_code_page(encoding: str) -> None:
+    done = subprocess.run(
+        [*COMMAND, "report", "--from", UPDATE, "--format", "markdown", "--budget", "1 USD"],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
+    )
+    assert done.returncode == 1
+    assert "🔴" in done.stdout.decode("utf-8")
+
+
+def test_a_full_disk_is_exit_code_2_and_one_line(tmp_path: Path) -> None:
+    for form in ("text", "json"):
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                [*COMMAND, "report", "--from", UPDATE, "--format", form],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        assert done.returncode == 2
+        assert done.stderr == "cf-invoice: cannot write standard output: No space left on device\n"
+
+
+def test_over_budget_into_a_pipe_that_closes_stays_1() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [*COMMAND, "report", "--from", UPDATE, "--budget", "1 USD"],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_an_interrupt_is_130_without_a_traceback() -> None:
+    with subprocess.Popen(
+        [*COMMAND, "report", "--from", "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as waiting:
+        # It reads standard input once it has started, which an interrupt before would not meet.
+        reads = Path(f"/proc/{waiting.pid}/wchan")
+        while "pipe" not in reads.read_text():
+            pass
+        waiting.send_signal(signal.SIGINT)
+        _, told = waiting.communicate()
+    assert (waiting.returncode, told) == (130, "")
+
+
+def test_a_defect_of_ours_is_exit_code_2_and_one_line() -> None:
+    code = (
+        "import sys\n"
+        "from pulumi_cf_invoice import cli\n"
+        "from pulumi_cf_invoice.report import input\n"
+        "input.read = lambda *a, **k: 1 / 0\n"
+        f"sys.exit(cli.main(['report', '--from', {UPDATE!r}]))"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert told.returncode == 2
+    assert told.stderr == (
+        "cf-invoice: it failed: ZeroDivisionError: division by zero. Please report it\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[" * 200_000,
+        '{"steps":' + "[" * 200_000,
+        '{"steps": [1, 2.5, "x", null, []]}',
+        '{"steps": [{"newState": 7, "oldState": "x", "op": []}]}',
+        '{"steps": [], "diagnostics": ["it broke", 7]}',
+        '{"success": false, "errors": "it broke"}',
+        '{"resOutputsEvent": 7}',
+        '{"summaryEvent": {}, "sequence": 1}',
+        "\x00\x01\x02",
+    ],
+)
+def test_any_content_is_exit_code_2_and_one_line(content: str) -> None:
+    failed = run("report", "--from", "-", "--budget", "1 USD", stdin=content)
+    assert failed.returncode == 2
+    assert len(failed.stderr.splitlines()) == 1
+    assert "Please report it" not in failed.stderr
+
+
+def test_a_narrow_terminal_folds_and_cuts_no_digit() -> None:
+    told = _on_a_terminal(COLUMNS="20", NO_COLOR="1")
+    for amount in ("$200.01", "$192.87", "$18.08", "$174.79", "$13.67"):
+        assert amount in told
+    assert "…" not in told
+
+
+def test_no_word_of_others_is_a_command_to_a_runner(tmp_path: Path) -> None:
+    commands = ["::error::gone", "##[error]gone", "x" * 90 + "::error::gone", "a ##[group]b"]
+    answer = json.loads(Path(CREATE).read_text())
+    inputs = answer["steps"][1]["newState"]["inputs"]
+    [line, *_] = inputs["invoice_lines"]
+    inputs["invoice_lines"] = [{**line, "description": command} for command in commands]
+    inputs["status"] = "::error::gone"
+    for columns in ("100", "40"):
+        told = run("show", "--from", "-", stdin=json.dumps(answer), COLUMNS=columns).stdout
+        assert "##[" not in told
+        assert not [line for line in told.splitlines() if line.strip().startswith("::")]
+        assert "::error" not in told

@@ -12,7 +12,7 @@ from pulumi_cf_invoice import billing
 from pulumi_cf_invoice.billing import errors
 from pulumi_cf_invoice.billing.errors import BillingError
 from pulumi_cf_invoice.program_errors import as_run_error, raises_run_errors
-from pulumi_cf_invoice.report.input import NoInvoiceError
+from pulumi_cf_invoice.report.found import NoInvoiceError
 from tests.factories import ACCOUNT
 
 EXAMPLES = [

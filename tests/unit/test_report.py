@@ -17,6 +17,7 @@ from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.gates import AccountReader
 from pulumi_cf_invoice.report import html, input, json_report, markdown, text
+from pulumi_cf_invoice.report.found import NoInvoiceError
 from pulumi_cf_invoice.report.report import Report, judge, make_report
 from pulumi_cf_invoice.rules_file import parse_rules
 from pulumi_cf_invoice.sandbox import SCENARIOS
@@ -156,7 +157,7 @@ def test_a_prefix_chooses_between_two_invoices() -> None:
     outputs = {f"a_{name}": value for name, value in one.to_figures().items()}
     outputs |= {f"b_{name}": value for name, value in two.to_figures().items()}
     assert input.read(json.dumps(outputs), prefix="b").state.invoice == two
-    with pytest.raises(input.NoInvoiceError, match="several invoices"):
+    with pytest.raises(NoInvoiceError, match="several invoices"):
         input.read(json.dumps(outputs))
 
 
@@ -168,13 +169,14 @@ def test_the_answer_of_the_api_is_read_with_and_without_its_envelope(wrap: Any) 
 def test_an_account_is_chosen_by_its_id() -> None:
     preview = json.loads(UPDATE)
     other = json.loads(json.dumps(preview["steps"][1]))
+    other["urn"] += "-2"
     other["newState"]["inputs"] |= {"account_id": OTHER_ACCOUNT, "amount_due": 1}
     preview["steps"].append(other)
     both = json.dumps(preview)
     assert input.read(both, account_id=OTHER_ACCOUNT.upper()).state.invoice.amount_due == 1
     assert input.read(both, account_id=OTHER_ACCOUNT).baseline is None
     with pytest.raises(
-        input.NoInvoiceError, match=f"several invoices .* {OTHER_ACCOUNT}, {PREVIEW_ACCOUNT}"
+        NoInvoiceError, match=f"several invoices .* {OTHER_ACCOUNT}, {PREVIEW_ACCOUNT}"
     ):
         input.read(both)
 
@@ -226,7 +228,7 @@ def test_one_page_of_several_is_a_part() -> None:
     ],
 )
 def test_what_is_no_invoice_is_refused_in_one_line(content: str, said: str) -> None:
-    with pytest.raises(input.NoInvoiceError) as caught:
+    with pytest.raises(NoInvoiceError) as caught:
         input.read(content)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)

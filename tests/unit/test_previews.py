@@ -1,0 +1,224 @@
+"""What Pulumi prints of previews and updates. The samples under `data/previews` are real ones."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pulumi_cf_invoice.report import input
+from pulumi_cf_invoice.report.found import NoInvoiceError
+from pulumi_cf_invoice.report.input import ReportInput
+from tests.factories import ACCOUNT, OTHER_ACCOUNT
+
+PREVIEWS = Path(__file__).with_name("data") / "previews"
+STALE = "which are not fresh: preview with --show-sames"
+
+
+def sample(name: str) -> str:
+    return (PREVIEWS / name).read_text(encoding="utf-8")
+
+
+def events(name: str = "preview-stream-moved.ndjson") -> list[dict[str, Any]]:
+    return [json.loads(line) for line in sample(name).splitlines()]
+
+
+def lines(of: list[dict[str, Any]]) -> str:
+    return "".join(f"{json.dumps(event)}\n" for event in of)
+
+
+def digest(name: str = "preview-moved.json") -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(sample(name))
+    return content
+
+
+def refusal(text: str | bytes, **choice: Any) -> str:
+    with pytest.raises(NoInvoiceError) as refused:
+        input.read(text, **choice)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def figures(found: ReportInput) -> tuple[float, float | None]:
+    before = found.baseline.amount_due if found.baseline else None
+    return found.state.invoice.amount_due, before
+
+
+@pytest.mark.parametrize(
+    ("name", "now", "before"),
+    [
+        ("preview-first.json", 18846, None),
+        ("preview-moved.json", 99900, 18846),
+        ("preview-moved-refresh-sames.json", 99900, 18846),
+        ("preview-unchanged-sames.json", 18846, 18846),
+        ("preview-stream-moved.ndjson", 99900, 18846),
+        ("preview-stream-moved-refresh.ndjson", 99900, 18846),
+        ("preview-stream-functions.ndjson", 99900, 18846),
+    ],
+)
+def test_the_fresh_figure_is_told_and_the_last_deployments_is_the_baseline(
+    name: str, now: int, before: int | None
+) -> None:
+    assert figures(input.read(sample(name))) == (now, before)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("preview-moved-refresh.json", STALE),
+        ("preview-failed-refresh.json", "the preview failed: pulumi_cf_invoice.errors.ApiError: c"),
+        ("preview-stream-failed.ndjson", "the preview failed: pulumi-python:dynamic/cf_invoice"),
+    ],
+)
+def test_without_a_fresh_figure_the_reason_and_the_remedy_are_told(name: str, said: str) -> None:
+    assert said in refusal(sample(name))
+
+
+def test_an_unchanged_invoice_that_pulumi_left_out_is_no_pass() -> None:
+    quiet = digest("preview-unchanged-sames.json")
+    quiet["steps"] = quiet["steps"][:1]
+    said = refusal(json.dumps(quiet))
+    assert "If it has one whose figures did not move, Pulumi left it out: preview with" in said
+    assert "PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true pulumi preview --json" in said
+
+
+def test_a_refresh_alone_is_never_fresh() -> None:
+    refreshed = digest("preview-moved-refresh-sames.json")
+    refreshed["steps"] = [step for step in refreshed["steps"] if step["op"] == "refresh"]
+    assert STALE in refusal(json.dumps(refreshed))
+
+
+def test_a_resource_that_is_deleted_is_no_invoice() -> None:
+    gone = digest()
+    gone["steps"][1] |= {"op": "delete", "newState": None}
+    assert "no invoice in it" in refusal(json.dumps(gone))
+
+
+def test_a_resource_that_is_read_is_fresh() -> None:
+    read = digest("preview-first.json")
+    read["steps"][1]["op"] = "read"
+    assert figures(input.read(json.dumps(read))) == (18846, None)
+
+
+def test_the_first_outputs_of_a_stack_are_the_last_deployments() -> None:
+    functions = events("preview-stream-functions.ndjson")
+    of_stack = [e for e in functions if e.get("resOutputsEvent", {}).get("metadata", {}).get("new")]
+    functions.remove(of_stack[-1])
+    assert "no invoice in it" in refusal(lines(functions))
+    updated = copy.deepcopy(functions)
+    updated[-2]["summaryEvent"]["isPreview"] = False
+    assert figures(input.read(lines(updated)))[0] == 18846
+
+
+def test_events_that_are_cut_off_are_no_pass() -> None:
+    cut = [event for event in events() if "summaryEvent" not in event]
+    assert refusal(lines(cut)) == "the events end before the summary: was the output cut off?"
+    failed = events()
+    failed[-2]["summaryEvent"]["result"] = "failed"
+    assert refusal(lines(failed)) == "it failed, and no event says why"
+
+
+def test_an_update_prints_a_digest_and_then_its_events() -> None:
+    update = events()
+    update[-2]["summaryEvent"]["isPreview"] = False
+    text = json.dumps(digest("preview-first.json"), indent=4) + "\n" + lines(update)
+    assert figures(input.read(text)) == (99900, 18846)
+
+
+@pytest.mark.parametrize("name", ["preview-moved.json", "preview-stream-moved.ndjson"])
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda text: f"warning: using a plugin from $PATH\n{text}\nerror: later\n".encode(),
+        lambda text: text.encode("utf-8-sig"),
+        lambda text: text.encode("utf-16"),
+        lambda text: text.replace("\n", "\r\n").encode(),
+        lambda text: f"\ufeff{text}",
+    ],
+)
+def test_what_stands_around_the_json_does_not_matter(name: str, around: Any) -> None:
+    assert figures(input.read(around(sample(name)))) == (99900, 18846)
+
+
+def twice(amount: int, account: str | None = None) -> str:
+    preview = digest()
+    again = copy.deepcopy(preview["steps"][1])
+    again["urn"] += "-2"
+    again["newState"]["inputs"]["amount_due"] = amount
+    if account:
+        again["newState"]["inputs"]["account_id"] = account
+    preview["steps"].append(again)
+    return json.dumps(preview)
+
+
+def test_one_account_that_is_there_twice_is_one_invoice_and_the_higher_amount_counts() -> None:
+    assert input.read(twice(99900)).notes == ()
+    for other, amount in ((99901, 99901), (5, 99900)):
+        found = input.read(twice(other))
+        assert found.state.invoice.amount_due == amount
+        [note] = found.notes
+        assert note.startswith("The invoice is there more than once, with $")
+        assert note.endswith(": the highest amount counts.")
+
+
+def test_two_accounts_have_to_be_told_apart() -> None:
+    both = twice(1, OTHER_ACCOUNT)
+    assert f"several invoices in it (accounts {OTHER_ACCOUNT}, {ACCOUNT})" in refusal(both)
+    assert input.read(both, account_id=OTHER_ACCOUNT).state.invoice.amount_due == 1
+
+
+def amounts_in(value: Any) -> set[Any]:
+    if isinstance(value, dict):
+        own = {value["amount_due"]} if isinstance(value.get("amount_due"), (int, float)) else set()
+        return own.union(*map(amounts_in, value.values()))
+    return set().union(*map(amounts_in, value)) if isinstance(value, list) else set()
+
+
+ODD: st.SearchStrategy[Any] = (
+    st.none() | st.integers() | st.text(max_size=5) | st.just([]) | st.just({}) | st.booleans()
+)
+
+
+def mutate(value: Any, data: st.DataObject) -> None:
+    """Drop, reorder or replace something in *value*, at any depth."""
+    found: list[tuple[Any, Any]] = []
+
+    def walk(at: Any) -> None:
+        keys = list(at) if isinstance(at, dict) else range(len(at)) if isinstance(at, list) else []
+        for key in keys:
+            found.append((at, key))
+            walk(at[key])
+
+    walk(value)
+    where, key = data.draw(st.sampled_from(found))
+    how = data.draw(st.sampled_from(["drop", "odd", "reverse"]))
+    if how == "drop":
+        del where[key]
+    elif how == "reverse" and isinstance(where[key], list):
+        where[key].reverse()
+    else:
+        where[key] = data.draw(ODD)
+
+
+@given(st.sampled_from(sorted(path.name for path in PREVIEWS.iterdir())), st.data())
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_a_preview_that_is_changed_anyhow_tells_a_figure_that_is_in_it_or_one_line(
+    name: str, data: st.DataObject
+) -> None:
+    is_stream = name.endswith(".ndjson")
+    content: Any = events(name) if is_stream else digest(name)
+    for _ in range(data.draw(st.integers(1, 3))):
+        if content:
+            mutate(content, data)
+    text = lines(content) if is_stream else json.dumps(content)
+    try:
+        found = input.read(text)
+    except NoInvoiceError as error:
+        said = str(error)
+    else:
+        said = found.state.invoice.text
+        assert found.state.invoice.amount_due in amounts_in(content)
+    assert "\n" not in said
