@@ -6,6 +6,7 @@ The SDK has no public way to either, so its server is extended here. Where a ver
 another server, rules are still judged: their config is then checked when they are first called.
 """
 
+import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -33,6 +34,7 @@ Configure = Callable[[Mapping[str, Config]], None]
 _SERVER = "_PolicyAnalyzerServicer"
 _LEVELS: dict[str, Level] = {"ADVISORY": "advisory", "DISABLED": "disabled"}
 _local = threading.local()
+_dry_runs: list[bool] = []
 
 
 class Call:
@@ -62,6 +64,18 @@ def current_call() -> Call | None:
     return getattr(_local, "call", None)
 
 
+def is_preview() -> bool:
+    """
+    Return whether the pack judges a preview, and not an update.
+
+    The engine says so when it configures the stack. Where it did not, only some of its hosts set
+    a variable.
+    """
+    if _dry_runs:
+        return _dry_runs[-1]
+    return os.environ.get("PULUMI_DRY_RUN") == "true"
+
+
 def install(configure: Configure, only_rules: bool) -> None:
     """
     Have the pack of this process call *configure* before anything runs.
@@ -70,7 +84,7 @@ def install(configure: Configure, only_rules: bool) -> None:
     properties for each of them: that takes longer than to judge them.
     """
     server = getattr(pulumi_policy.policy, _SERVER, None)
-    if server is None or not hasattr(server, "Configure") or not hasattr(server, "Analyze"):
+    if not all(hasattr(server, name) for name in ("Configure", "ConfigureStack", "Analyze")):
         return
 
     class Server(server):  # type: ignore[misc, valid-type]
@@ -80,6 +94,10 @@ def install(configure: Configure, only_rules: bool) -> None:
             except RuleError as error:
                 context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
             return super().Configure(request, context)
+
+        def ConfigureStack(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+            _dry_runs.append(bool(request.dry_run))
+            return super().ConfigureStack(request, context)
 
         def Analyze(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
             properties = struct_pb2.Struct()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pulumi_cf_invoice.billing.settings import Settings
     from pulumi_cf_invoice.gates import AccountReader
-    from pulumi_cf_invoice.report.input import ReportInput
+    from pulumi_cf_invoice.report.found import Found
     from pulumi_cf_invoice.report.report import Report
     from pulumi_cf_invoice.rules_file import DeclaredRule
     from pulumi_cf_invoice.state import InvoiceState
@@ -281,7 +281,7 @@ def _report(options: argparse.Namespace) -> int:
 
     rules, reader, at = _rules(options), AccountReader(os.environ), options.at or _now()
     given = _input(options, reader)
-    baseline = _read(options.baseline, options) if options.baseline else None
+    baseline = None if options.baseline is None else _read(options.baseline, options)
     report = make_report(
         given.state,
         at=at,
@@ -305,10 +305,11 @@ def _report(options: argparse.Namespace) -> int:
 def _rules(options: argparse.Namespace) -> "list[DeclaredRule]":
     from pulumi_cf_invoice.rules_file import configured, parse_rules, read_config, read_rules
 
-    rules = read_rules(options.rules) if options.rules else []
-    if options.policy_pack_config and not options.rules:
+    rules = [] if options.rules is None else read_rules(options.rules)
+    written = options.policy_pack_config
+    if written is not None and options.rules is None:
         _fail("--policy-pack-config does nothing without --rules")
-    config = read_config(options.policy_pack_config) if options.policy_pack_config else {}
+    config = {} if written is None else read_config(written)
     shorthand = {
         "max-amount-due": {"limit": options.budget},
         "max-projected-amount-due": {"limit": options.budget_projected},
@@ -345,12 +346,12 @@ def _completion(options: argparse.Namespace) -> int:
     return 0
 
 
-def _input(options: argparse.Namespace, reader: "AccountReader") -> "ReportInput":
+def _input(options: argparse.Namespace, reader: "AccountReader") -> "Found":
     if options.file is not None:
         return _read(options.file, options)
-    from pulumi_cf_invoice.report.input import ReportInput
+    from pulumi_cf_invoice.report.found import Found
 
-    return ReportInput(_live(_settings(options.account_id), reader))
+    return Found(_live(_settings(options.account_id), reader))
 
 
 def _live(settings: "Settings", reader: "AccountReader") -> "InvoiceState":
@@ -358,7 +359,7 @@ def _live(settings: "Settings", reader: "AccountReader") -> "InvoiceState":
         return reader.read(settings.account_id, settings.base_url)
 
 
-def _read(file: str, options: argparse.Namespace) -> "ReportInput":
+def _read(file: str, options: argparse.Namespace) -> "Found":
     from pathlib import Path
 
     from pulumi_cf_invoice.report import input

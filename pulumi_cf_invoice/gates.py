@@ -135,7 +135,8 @@ class Gate:
         judged = "was not judged, which failOpen allows" if self.fail_open else "is not known"
         message = f"Whether account {account_id} is within this rule {judged}: {why}"
         status: Status = "told" if self.fail_open else "unknown"
-        return [Finding(status, "account", lambda: message, account_id=account_id)]
+        unread = Finding(status, "account", lambda: message, account_id=account_id)
+        return [unread.followed_by(f" {said}" if (said := self._of_waiver(at)) else "")]
 
     def _of_waiver(self, at: datetime) -> str:
         if self.waiver is None:
@@ -145,7 +146,7 @@ class Gate:
         if self.waived is None:
             return f"A waiver suspends it {self.waiver.text}."
         limit = self.waiver.settings.get("limit")
-        of = f" with the limit {limit}" if isinstance(limit, str) else ""
+        of = f" with the limit {one_line(limit)}" if isinstance(limit, str) else ""
         return f"A waiver{of} is in force {self.waiver.text}."
 
 

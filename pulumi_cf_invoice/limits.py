@@ -194,6 +194,7 @@ def excess(amount: float, currency: str, limit: Money) -> str | None:
     over = total([amount], less=[limit.amount])
     if over <= 0:
         return None
-    if over * 2 < 1:
+    # Rounded half to even, half a unit would be none.
+    if over * 2 <= 1:
         return f"over the limit of {limit.text} by less than {to_text(1, currency)}"
     return f"over the limit of {limit.text} by {to_text(over, currency)}"

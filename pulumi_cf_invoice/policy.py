@@ -371,8 +371,8 @@ def _tell_absence(policy: str, resource: str, report: ReportViolation) -> None:
         f"{policy} cannot judge {resource}: its figures are not known, because it was not checked. "
         "Is it left out by --target or --exclude?"
     )
-    # Pulumi sets it for packs. A preview says so and passes; an update has to know.
-    if os.environ.get("PULUMI_DRY_RUN") == "true":
+    # A preview says so and passes; an update has to know.
+    if analyzer.is_preview():
         _tell(message)
     else:
         report(message, None)

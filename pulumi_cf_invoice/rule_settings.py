@@ -61,8 +61,8 @@ def _limits(written: Any) -> dict[str, Limit]:
         raise LimitError(f"{shown(written)} has no glob: write it as {{'openai/*': '100 USD'}}")
     limits = {}
     for glob, limit in written.items():
-        if not glob:
-            raise LimitError("'' is no glob: write '*' for every line")
+        if not isinstance(glob, str) or not glob:
+            raise LimitError(f"{shown(glob)} is no glob: write '*' for every line")
         limits[glob] = _under(glob, Limit.parse, limit)
     return limits
 

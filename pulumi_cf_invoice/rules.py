@@ -165,7 +165,7 @@ class MaxProjectedAmountDue(Rule):
                 "told",
                 PROJECTED_AMOUNT_DUE,
                 lambda: (
-                    f"The {_invoice_of(state)} is in the first hour of its period "
+                    f"The {_invoice_of(state)} is not yet an hour into its period "
                     f"({invoice.period_text}), too early for a projection: "
                     "the amount due was judged."
                 ),
@@ -223,11 +223,7 @@ class MaxLineAmount(Rule):
             yield from self._judged(state, name, same, by_account)
         unused = [one_line(glob) for glob in self.limits if glob not in used]
         if unused:
-            yield Finding(
-                "told",
-                "globs",
-                lambda: f"No line of the {_invoice_of(state)} matches {', '.join(unused)}.",
-            )
+            yield Finding("told", "globs", lambda: _unmatched(state, unused))
 
     def _judged(
         self, state: InvoiceState, name: str, lines: list[InvoiceLine], limits: list[Limit]
@@ -273,7 +269,7 @@ class MaxIncrease(Rule):
     def evaluate(self, state: InvoiceState, at: datetime) -> Iterator[Finding]:
         last, invoice = state.last_update, state.invoice
         if last is None:
-            yield _no_base(state, "there was no update of it under this name before")
+            yield _no_base(state, "it is new, has another name, or is replaced")
             return
         if last.currency != invoice.currency:
             yield _no_base(state, f"it was in {last.currency.upper()} at the last update")
@@ -442,9 +438,15 @@ def _named(
     )
 
 
+def _unmatched(state: InvoiceState, globs: list[str]) -> str:
+    more = f" and {len(globs) - _LARGEST:,} more" if len(globs) > _LARGEST else ""
+    return f"No line of the {_invoice_of(state)} matches {', '.join(globs[:_LARGEST])}{more}."
+
+
 def _no_limit(state: InvoiceState, of: str = "") -> Finding:
     account = f"account {state.account_id}" if state.account_is_shown else "this account"
-    has_none = f"{account} has none" if state.account_id else "this account is not known"
+    unknown = "which account this is is not known (--account-id names it)"
+    has_none = f"{account} has none" if state.account_id else unknown
     return Finding("unknown", "limit", lambda: f"The limits{of} differ by account: {has_none}.")
 
 

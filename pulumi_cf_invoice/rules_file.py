@@ -16,7 +16,7 @@ from typing import Any, Literal, cast
 from pulumi_cf_invoice import rule_settings
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import LimitError, RuleError
-from pulumi_cf_invoice.limits import shown
+from pulumi_cf_invoice.limits import parse_account_id, shown
 from pulumi_cf_invoice.rule_settings import Setting
 from pulumi_cf_invoice.rules import KINDS, Rule
 from pulumi_cf_invoice.suggestions import unknown_name
@@ -36,6 +36,7 @@ _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _UNTIL = rf"^{_DATE}(T[0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}})?(Z|[+-][0-9]{{2}}:[0-9]{{2}}))?$"
 _LONGEST_REASON = 200
+_LONGEST_PATH = 1000
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,9 @@ def merged(settings: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, An
     """Return *settings* with those in *over* in their place; both can be read."""
     result = dict(settings)
     for name, value in over.items():
-        for_some = isinstance(value, Mapping) and "accounts" in value and "limit" not in value
+        # Limits by glob are a mapping as well, of which a glob may be called anything.
+        is_limit = name in ("limit", "defaultLimit") and isinstance(value, Mapping)
+        for_some = is_limit and "accounts" in value and "limit" not in value
         keeps = for_some and name in result
         result[name] = _with_accounts(result[name], value) if keeps else value
     return result
@@ -176,9 +179,9 @@ def merged(settings: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, An
 def read_rules(path: str | Path) -> list[DeclaredRule]:
     """Read a file of rules. Raises `RuleError`, which names the file."""
     try:
-        return parse_rules(_content(path))
+        return parse_rules(_content(path, "utf-8-sig"))
     except RuleError as error:
-        raise RuleError(f"{path}: {error}") from None
+        raise RuleError(f"{one_line(str(path), _LONGEST_PATH)}: {error}") from None
 
 
 def parse_rules(content: Any) -> list[DeclaredRule]:
@@ -201,9 +204,10 @@ def read_config(path: str | Path) -> dict[str, Config]:
     Raises `RuleError`, which names the file.
     """
     try:
-        return _parsed_config(_content(path, if_empty={}))
+        # Pulumi takes no byte order mark here.
+        return _parsed_config(_content(path, "utf-8", if_empty={}))
     except RuleError as error:
-        raise RuleError(f"{path}: {error}") from None
+        raise RuleError(f"{one_line(str(path), _LONGEST_PATH)}: {error}") from None
 
 
 def configured(
@@ -335,8 +339,8 @@ def _read(name: str, setting: Setting, value: Any) -> Any:
 
 def _with_accounts(before: Any, over: Mapping[str, Any]) -> dict[str, Any]:
     base = dict(before) if isinstance(before, Mapping) else {"limit": before}
-    accounts = {key.lower(): amount for key, amount in base.get("accounts", {}).items()}
-    accounts.update((key.lower(), amount) for key, amount in over["accounts"].items())
+    by_account = [*base.get("accounts", {}).items(), *over["accounts"].items()]
+    accounts = {parse_account_id(key): amount for key, amount in by_account}
     return {**base, "accounts": accounts}
 
 
@@ -360,7 +364,7 @@ def _instant(written: Any) -> datetime:
     try:
         if len(written) == len("2026-12-01"):
             day = datetime.fromisoformat(written).replace(tzinfo=timezone.utc)
-            return day + timedelta(days=1)
+            return day + min(timedelta(days=1), datetime.max.replace(tzinfo=timezone.utc) - day)
         return datetime.fromisoformat(written.replace("Z", "+00:00")).astimezone(timezone.utc)
     except (ValueError, OverflowError):
         raise LimitError(f"until: {shown(written)} is not in the calendar") from None
@@ -393,9 +397,9 @@ def _pulumi_level(name: str, written: Any) -> Level:
     return cast(Level, written)
 
 
-def _content(path: str | Path, if_empty: Any = None) -> Any:
+def _content(path: str | Path, encoding: str, if_empty: Any = None) -> Any:
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = Path(path).read_text(encoding=encoding)
     except OSError as error:
         raise RuleError(f"cannot be read: {error.strerror}") from None
     except ValueError:
@@ -412,11 +416,12 @@ def _content(path: str | Path, if_empty: Any = None) -> Any:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    for name in names:
-        if names.count(name) > 1:
+    result: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in result:
             raise ValueError(f"'{one_line(name)}' is there twice in one object")
-    return dict(pairs)
+        result[name] = value
+    return result
 
 
 def _refuse_constant(name: str) -> None:

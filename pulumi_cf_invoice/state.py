@@ -154,11 +154,17 @@ def _last_update(properties: Any) -> LastUpdate:
     try:
         return LastUpdate(
             money.carried(money.exact(properties["amount_due"])),
-            str(properties["currency"]),
+            _currency(properties["currency"]),
             int(properties["period_start"]),
         )
     except (ArithmeticError, LookupError, TypeError, ValueError):
         raise InvalidDataError("last_update: not the figures of an update") from None
+
+
+def _currency(code: str) -> str:
+    if not re.fullmatch("[a-z]{3}", code):
+        raise ValueError(code)
+    return code
 
 
 @cache

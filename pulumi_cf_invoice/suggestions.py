@@ -8,9 +8,9 @@ from pulumi_cf_invoice.billing.cleaning import one_line
 _LONGEST = 60
 
 
-def unknown_name(noun: str, name: str, names: Iterable[str]) -> str:
+def unknown_name(noun: str, name: object, names: Iterable[str]) -> str:
     """Say that there is no *noun* called *name*, and which of *names* is the nearest."""
-    known = sorted(names)
+    known, name = sorted(names), str(name)
     near = get_close_matches(name.lower(), [one.lower() for one in known], n=1, cutoff=0.6)
     meant = next((one for one in known if near and one.lower() == near[0]), None)
     hint = f"did you mean '{meant}'?" if meant else f"known are {', '.join(known)}."

@@ -19,10 +19,15 @@ class NoInvoiceError(BillingError):
 
 @dataclass(frozen=True)
 class Found:
-    """An invoice with what is known of it, and the one of the last deployment if known."""
+    """
+    An invoice with what is known of it, and the one of the last deployment if known.
+
+    ``notes`` are sentences on what a reader has to know of where it was found.
+    """
 
     state: InvoiceState
     baseline: Invoice | None = None
+    notes: tuple[str, ...] = ()
 
 
 def of_outputs(outputs: Mapping[str, Any], baseline: Invoice | None = None) -> Found:

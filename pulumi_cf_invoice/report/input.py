@@ -7,7 +7,7 @@ or the API's own JSON. Text around the JSON, such as warnings, is passed over.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from pulumi_cf_invoice import stack_outputs
@@ -22,16 +22,7 @@ from pulumi_cf_invoice.report.found import Found, NoInvoiceError, known_account,
 from pulumi_cf_invoice.state import InvoiceState
 
 
-@dataclass(frozen=True)
-class ReportInput(Found):
-    """What a report is made of. ``notes`` are sentences on what had to be chosen."""
-
-    notes: tuple[str, ...] = ()
-
-
-def read(
-    text: str | bytes, *, account_id: str | None = None, prefix: str | None = None
-) -> ReportInput:
+def read(text: str | bytes, *, account_id: str | None = None, prefix: str | None = None) -> Found:
     """
     Return the invoice in *text*; *account_id* or *prefix* choose one of several.
 
@@ -93,7 +84,7 @@ def _of_api(answer: Mapping[str, Any]) -> Found:
     return Found(InvoiceState(None, Invoice.from_api(answer.get("result"), complete=complete)))
 
 
-def _only(found: list[Found], account_id: str | None) -> ReportInput:
+def _only(found: list[Found], account_id: str | None) -> Found:
     wanted = None if account_id is None else canonical_account_id(account_id)
     if wanted is not None:
         found = [
@@ -116,15 +107,20 @@ def _only(found: list[Found], account_id: str | None) -> ReportInput:
         )
     if len({invoice.currency for invoice in invoices}) > 1:
         raise NoInvoiceError("one account is in it twice, in two currencies: choose by --prefix")
-    # An output has no account where only the model was exported.
-    found.sort(key=lambda one: (-one.state.invoice.amount_due, one.state.account_id is None))
-    highest = found[0]
-    state = replace(highest.state, account_id=next(iter(accounts), None))
+    # An output has no account where only the model was exported, and a resource that is new has no
+    # update to be compared with.
+    highest = max(found, key=lambda one: one.state.invoice.amount_due)
+    updates = [one.state.last_update for one in found if one.state.last_update]
+    state = replace(
+        highest.state,
+        account_id=next(iter(accounts), None),
+        last_update=min(updates, key=lambda update: update.amount_due, default=None),
+    )
     amounts = {invoice.amount_due_text for invoice in invoices}
-    notes: tuple[str, ...] = ()
+    notes = highest.notes
     if len(amounts) > 1:
-        notes = (
+        notes += (
             f"The invoice is there more than once, with {' and '.join(sorted(amounts))}: "
             "the highest amount counts.",
         )
-    return ReportInput(state, highest.baseline, notes)
+    return Found(state, highest.baseline, notes)

@@ -6,6 +6,7 @@ is not certainly fresh is not taken, and `NoInvoiceError` says which flag helps.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from pulumi_cf_invoice import stack_outputs, state
@@ -44,8 +45,15 @@ def in_digest(digest: Mapping[str, Any]) -> list[Found]:
     found = [_found(step.get("newState"), step.get("oldState")) for step in fresh.values()]
     known = [one for one in found if one is not None]
     if not known:
-        _explain(steps, fresh.values(), digest.get("changeSummary"))
-    return known
+        _explain(steps, fresh.values())
+    left_out = _left_out(digest, steps)
+    if not left_out:
+        return known
+    note = (
+        f"Pulumi left out {left_out} unchanged resource{'s' * (left_out != 1)}, which may be "
+        f"invoices of other accounts: {_SHOW_SAMES}."
+    )
+    return [replace(one, notes=(note,)) for one in known]
 
 
 def in_events(events: Iterable[Mapping[str, Any]], prefix: str | None) -> list[Found]:
@@ -109,9 +117,15 @@ def _refuse_failed(diagnostics: Iterable[Mapping[str, Any]]) -> None:
             raise NoInvoiceError(f"the preview failed: {one_line(said, _LONGEST)}")
 
 
-def _explain(
-    steps: list[Mapping[str, Any]], fresh: Iterable[Mapping[str, Any]], summary: Any
-) -> NoReturn:
+def _left_out(digest: Mapping[str, Any], steps: list[Mapping[str, Any]]) -> int:
+    """Return how many unchanged resources are in the summary of a digest and not in its steps."""
+    summary = digest.get("changeSummary")
+    same = summary.get("same") if isinstance(summary, Mapping) else 0
+    shown = sum(step.get("op") == "same" for step in steps)
+    return max(same - shown, 0) if isinstance(same, int) else 0
+
+
+def _explain(steps: list[Mapping[str, Any]], fresh: Iterable[Mapping[str, Any]]) -> NoReturn:
     def of_ours(step: Mapping[str, Any]) -> bool:
         of = step.get("newState") or step.get("oldState")
         return isinstance(of, Mapping) and of.get("type") in state.TYPES

@@ -194,7 +194,7 @@ class Report:
             return f", {first.excess}"
         if first.subject == PROJECTED_AMOUNT_DUE and first.excess:
             return f"; the {first.subject} is {first.text}"
-        said = "is exceeded" if rule.verdict == "over" else "could not be judged"
+        said = "is violated" if rule.verdict == "over" else "could not be judged"
         return f"; the rule {rule.name} {said}"
 
     @property

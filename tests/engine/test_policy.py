@@ -14,7 +14,7 @@ from pulumi_cf_invoice.report import input
 from pulumi_cf_invoice.report.report import judge
 from pulumi_cf_invoice.rules_file import parse_rules
 from pulumi_cf_invoice.sandbox import SCENARIOS, Sandbox
-from tests.engine.conftest import MakeStack
+from tests.engine.conftest import MakeCommandLine, MakeStack
 from tests.engine.forms import Form
 from tests.engine.harness import Program, Run
 from tests.engine.resources import Echo, Forged
@@ -284,7 +284,7 @@ def test_a_waiver_and_a_rule_without_a_base_are_told_of(
         f"max-amount-due: A waiver with the limit 500 USD is in force until 2999-01-01, {of}",
         f"ended: Its waiver has ended, which was until 2020-01-01, {of}",
         f"allowed-statuses: A waiver suspends it until 2999-01-01, {of}",
-        "there was no update of it under this name before",
+        "it is new, has another name, or is replaced",
         f"The figures come from {sandbox_url(settled)}, not from Cloudflare.",
     ):
         assert said in run.text
@@ -391,6 +391,19 @@ def test_an_invoice_that_is_not_targeted_is_told_of_and_blocks_the_update(
     update = stack.up(**options)
     assert not update.ok
     assert said in told(update)
+
+
+def test_a_host_that_sets_no_variable_tells_a_preview_from_an_update_all_the_same(
+    make_command_line: MakeCommandLine, settled: dict[str, str], pack: MakePack
+) -> None:
+    """Pulumi's Python host starts packs in its own environment, in which no variable says so."""
+    [directory] = pack(rules={"max-amount-due": {"limit": "1 USD"}})["policy_packs"]
+    project = make_command_line(EXAMPLE.parent / "ci")
+    flags = f"--stack dev --policy-pack {directory} --exclude '**upcoming'"
+    assert project.shell(f"pulumi preview {flags}"), project.said
+    assert "max-amount-due cannot judge upcoming" in project.said
+    update = f"pulumi up --yes --skip-preview {flags}"
+    assert not project.shell(update, PULUMI_DRY_RUN="true"), project.said
 
 
 def test_an_increase_violates_also_after_a_refresh(
@@ -584,7 +597,8 @@ def test_pack_and_report_say_the_same_of_every_scenario(
     assert not run.ok
     # The report reads the same figures from the same properties, as a preview's JSON has them.
     steps = [
-        {"op": "create", "newState": {"type": form.type, "inputs": run.new(name)}} for name in names
+        {"op": "create", "urn": name, "newState": {"type": form.type, "inputs": run.new(name)}}
+        for name in names
     ]
     rules = parse_rules({"rules": RULES})
     for account, name in accounts.items():

@@ -92,6 +92,10 @@ def test_the_exit_code_is_the_verdict(budgets: list[str], code: int) -> None:
         (["--from", UPDATE, "--from", UPDATE], "it is given twice, and one file is read"),
         (["--from", UPDATE, "--rules", "nowhere.json"], "nowhere.json: cannot be read"),
         (["--from", UPDATE, "--policy-pack-config", "x"], "does nothing without --rules"),
+        (["--from", UPDATE, "--policy-pack-config", ""], "does nothing without --rules"),
+        (["--from", UPDATE, "--rules", ""], "cannot be read"),
+        (["--from", UPDATE, "--rules", "a\nb"], "a b: cannot be read"),
+        (["--from", UPDATE, "--baseline", ""], "cannot read"),
         (
             ["--from", UPDATE, "--budget-line", "a=1 USD", "--budget-line", "a=2 USD"],
             "given twice for one glob",
@@ -178,7 +182,7 @@ def test_doctor_names_the_sources_and_never_the_values(live: dict[str, str]) -> 
     assert told.returncode == 0
     assert f"account      {ACCOUNT} (CLOUDFLARE_ACCOUNT_ID)" in told.stdout
     assert "credentials  API token (CLOUDFLARE_API_TOKEN)" in told.stdout
-    assert live["CLOUDFLARE_BASE_URL"] in told.stdout
+    assert f"base URL     {live['CLOUDFLARE_BASE_URL']} (not Cloudflare's)" in told.stdout
     assert "AI Gateway Read" in told.stdout
     assert "answered: $188.46" in told.stdout
     assert "sandbox-token" not in told.stdout + told.stderr
@@ -330,6 +334,15 @@ def test_output_is_utf_8_whatever_the_code_page(encoding: str) -> None:
     )
     assert done.returncode == 1
     assert "🔴" in done.stdout.decode("utf-8")
+
+
+def test_a_broken_proxy_is_exit_code_2_and_one_line(live: dict[str, str]) -> None:
+    live["CLOUDFLARE_BASE_URL"] = "https://192.0.2.1/client/v4"
+    for proxy in ("http://127.0.0.1:9", "socks9://[", "http://" + "x" * 64):
+        failed = run("report", HTTPS_PROXY=proxy, CF_INVOICE_TIMEOUT="2", **live)
+        assert failed.returncode == 2
+        assert len(failed.stderr.splitlines()) == 1
+        assert "Please report it" not in failed.stderr
 
 
 def test_a_full_disk_is_exit_code_2_and_one_line(tmp_path: Path) -> None:

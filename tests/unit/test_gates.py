@@ -223,6 +223,14 @@ def test_a_base_url_from_the_environment_that_is_none_is_one_line(
     assert "base URL" in message
 
 
+def test_a_waiver_is_told_of_an_account_that_cannot_be_read(sandbox: Sandbox) -> None:
+    waived = budget(sandbox, waiver={**WAIVER, "limit": "500\nUSD"})
+    [message] = messages(waived.judge_accounts(reader(CLOUDFLARE_API_TOKEN=""), NOW))
+    assert message.endswith(
+        "A waiver with the limit 500 USD is in force until 2026-09-20, by the CFO: launch week."
+    )
+
+
 def test_while_a_waiver_suspends_a_rule_nothing_is_read(sandbox: Sandbox) -> None:
     written = {
         "statuses": ["open"],

@@ -152,7 +152,7 @@ def test_what_is_no_violation_is_told_once_on_standard_error(
     told = capsys.readouterr().err.splitlines()
     assert told == [
         f"first-update: The upcoming invoice of account {ACCOUNT} has nothing to be compared with: "
-        "there was no update of it under this name before.",
+        "it is new, has another name, or is replaced.",
         "The figures come from http://127.0.0.1:77, not from Cloudflare.",
     ]
 

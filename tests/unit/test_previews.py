@@ -10,8 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pulumi_cf_invoice.report import input
-from pulumi_cf_invoice.report.found import NoInvoiceError
-from pulumi_cf_invoice.report.input import ReportInput
+from pulumi_cf_invoice.report.found import Found, NoInvoiceError
 from tests.factories import ACCOUNT, OTHER_ACCOUNT
 
 PREVIEWS = Path(__file__).with_name("data") / "previews"
@@ -42,7 +41,7 @@ def refusal(text: str | bytes, **choice: Any) -> str:
     return str(refused.value)
 
 
-def figures(found: ReportInput) -> tuple[float, float | None]:
+def figures(found: Found) -> tuple[float, float | None]:
     before = found.baseline.amount_due if found.baseline else None
     return found.state.invoice.amount_due, before
 
@@ -162,6 +161,29 @@ def test_one_account_that_is_there_twice_is_one_invoice_and_the_higher_amount_co
         [note] = found.notes
         assert note.startswith("The invoice is there more than once, with $")
         assert note.endswith(": the highest amount counts.")
+
+
+def test_an_account_that_is_there_twice_is_compared_with_its_last_update() -> None:
+    preview = digest()
+    new = copy.deepcopy(preview["steps"][1])
+    new |= {"urn": f"{new['urn']}-2", "op": "create", "oldState": None}
+    del new["newState"]["inputs"]["last_update"]
+    preview["steps"].insert(1, new)
+    last = input.read(json.dumps(preview)).state.last_update
+    assert last is not None
+    assert last.amount_due == 18846
+
+
+def test_unchanged_resources_that_pulumi_left_out_are_told_of() -> None:
+    assert input.read(sample("preview-moved.json")).notes == ()
+    partly = digest()
+    partly["changeSummary"]["same"] = 3
+    [note] = input.read(json.dumps(partly)).notes
+    assert note.startswith("Pulumi left out 2 unchanged resources, which may be invoices of other")
+
+
+def test_two_accounts_with_equal_figures_are_two() -> None:
+    assert "several invoices in it" in refusal(twice(99900, OTHER_ACCOUNT))
 
 
 def test_two_accounts_have_to_be_told_apart() -> None:

@@ -195,7 +195,7 @@ def test_an_increase_up_to_the_limit_is_within_it(limit: str) -> None:
 @pytest.mark.parametrize(
     ("last", "why"),
     [
-        (None, "there was no update of it under this name before"),
+        (None, "it is new, has another name, or is replaced"),
         (replace(LAST, period_start=START - 1), "the last update was in another billing period"),
         (replace(LAST, currency="eur"), "it was in EUR at the last update"),
     ],

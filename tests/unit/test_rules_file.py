@@ -108,6 +108,9 @@ def test_the_published_schema_is_the_one_of_the_settings() -> None:
         ("max-increase", {"limit": "-5%"}, "is below zero"),
         ("max-line-amount", {"limits": {}}, "limits: {} has no glob"),
         ("max-line-amount", {"limits": "1 USD"}, "limits: '1 USD' has no glob"),
+        ("max-line-amount", {"limits": {7: "1 USD"}}, "7 is no glob"),
+        ("max-amount-due", {"limit": {7: "1 USD"}}, "there is no setting '7'"),
+        ("max-amount-due", {"waiver": {7: "1 USD"}}, "there is no setting of a waiver '7'"),
         ("max-line-amount", {"limits": {"": "1 USD"}}, "write '*' for every line"),
         ("max-line-amount", {"limits": {"a/*": "1"}}, "limits: 'a/*': '1' has no currency"),
         ("allowed-statuses", {"statuses": []}, "[] is not a list with at least one text"),
@@ -133,7 +136,7 @@ def test_what_is_wrong_in_a_rule_is_refused_in_one_line(name: str, written: Any,
         ({"until": "20261201"}, "is neither a date"),
         ({"until": 20261201}, "is neither a date"),
         ({"until": "2026-02-30"}, "'2026-02-30' is not in the calendar"),
-        ({"until": "9999-12-31"}, "is not in the calendar"),
+        ({"until": "9999-12-31T23:59-10:00"}, "is not in the calendar"),
         ({"by": None}, "it does not say who granted it: add `by`"),
         ({"by": " \n"}, "who granted it"),
         ({"reason": None}, "it does not say why: add `reason`"),
@@ -336,3 +339,32 @@ def test_no_slip_in_a_name_a_key_or_the_structure_turns_a_red_rule_green(
     after = verdict(content)
     if not isinstance(after, RuleError):
         assert after.verdict in ("over", "unknown"), content
+
+
+def test_a_glob_may_be_called_anything_when_a_config_is_laid_over_it() -> None:
+    rules = parse_rules({"rules": {"max-line-amount": {"limits": {"openai/*": "100 USD"}}}})
+    limits = {"accounts": "5 USD"}
+    [merged] = configured(rules, {"max-line-amount": Config({"limits": limits})})
+    assert merged.settings == {"limits": limits}
+
+
+def test_many_names_take_no_time_and_little_room() -> None:
+    limits = {f"model-{number}": "1 USD" for number in range(20_000)}
+    made = verdict({"rules": {"max-line-amount": {"limits": limits}}})
+    assert isinstance(made, Report)
+    [told] = made.rules[0].told
+    assert told.endswith("matches model-0, model-1, model-2 and 19,997 more.")
+
+
+def test_a_waiver_may_last_to_the_end_of_the_calendar() -> None:
+    waiver = {**WAIVER, "until": "9999-12-31", "limit": "1 USD"}
+    [rule] = parse_rules({"rules": {"max-amount-due": {"limit": "1 USD", "waiver": waiver}}})
+    assert rule.waiver is not None
+    assert rule.waiver.in_force(NOW)
+
+
+def test_a_byte_order_mark_in_a_config_is_refused_as_pulumi_does(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    file.write_text('{"max-amount-due": "advisory"}', encoding="utf-8-sig")
+    with pytest.raises(RuleError, match="is not JSON"):
+        read_config(file)
