@@ -47,10 +47,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader has read enough, as `head` does.
         _close_stdout()
         return 0
-    except OSError as error:
-        _close_stdout()
-        return _told(f"cannot write standard output: {error.strerror or error}")
     except Exception as error:
+        # Whatever is opened by its name has that in the error.
+        if isinstance(error, OSError) and error.filename is None:
+            _close_stdout()
+            return _told(f"cannot write standard output: {error.strerror or error}")
         return _told(
             f"it failed: {_one_line(f'{type(error).__name__}: {error}')}. Please report it"
         )
@@ -310,14 +311,14 @@ def _rules(options: argparse.Namespace) -> "list[DeclaredRule]":
     if written is not None and options.rules is None:
         _fail("--policy-pack-config does nothing without --rules")
     config = {} if written is None else read_config(written)
+    if len(dict(options.budget_line)) < len(options.budget_line):
+        _fail("--budget-line is given twice for one glob")
     shorthand = {
         "max-amount-due": {"limit": options.budget},
         "max-projected-amount-due": {"limit": options.budget_projected},
         "max-line-amount": {"limits": dict(options.budget_line)},
     }
     given = {name: rule for name, rule in shorthand.items() if any(rule.values())}
-    if len(dict(options.budget_line)) < len(options.budget_line):
-        _fail("--budget-line is given twice for one glob")
     return configured([*rules, *(parse_rules({"rules": given}) if given else [])], config)
 
 

@@ -22,6 +22,7 @@ from pulumi_cf_invoice.limits import Limit
 from pulumi_cf_invoice.rules import Finding, Rule, Status
 from pulumi_cf_invoice.rules_file import READING, DeclaredRule, Level, Waiver, merged
 from pulumi_cf_invoice.state import InvoiceState
+from pulumi_cf_invoice.suggestions import told_under
 
 DISABLED = "It is disabled, and judges nothing."
 """What has to be known of a rule whose level is ``disabled``."""
@@ -49,10 +50,8 @@ class Gate:
     @classmethod
     def of(cls, declared: DeclaredRule) -> "Gate":
         """Return the gate of a rule whose settings are merged. Raises `RuleError`."""
-        try:
+        with told_under(f"rule '{declared.name}'", RuleError):
             return cls._of(declared)
-        except LimitError as error:
-            raise RuleError(f"rule '{declared.name}': {error}") from None
 
     @classmethod
     def _of(cls, declared: DeclaredRule) -> "Gate":

@@ -30,6 +30,7 @@ PERCENTAGE_PATTERN = r"^\s*[0-9]+(\.[0-9]+)?\s*%\s*$"
 """The form of a percentage that `IncreaseLimit.parse` takes."""
 ACCOUNT_ID_PATTERN = r"^\s*[0-9a-fA-F]{32}\s*$"
 """The form of an account ID, which is read in either case."""
+_LIMIT_SETTINGS = ("limit", "accounts")
 _LONGEST_AMOUNT = 100
 _LONGEST_SHOWN = 24
 
@@ -95,7 +96,7 @@ class Limit:
         if not isinstance(written, Mapping):
             return cls(parse_amount(written), {})
         for name in written:
-            if name not in ("limit", "accounts"):
+            if name not in _LIMIT_SETTINGS:
                 raise LimitError(f"in a limit {unknown_name('setting', name, _LIMIT_SETTINGS)}")
         if not written:
             raise LimitError("it is empty: write it as '250.00 USD', or give limit and accounts")
@@ -113,9 +114,6 @@ class Limit:
         if account_id is None and self.accounts:
             return None
         return self.accounts.get(account_id or "", self.default)
-
-
-_LIMIT_SETTINGS = ("limit", "accounts")
 
 
 def _parsed_accounts(written: Any) -> dict[str, Money]:

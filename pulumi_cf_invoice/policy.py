@@ -15,7 +15,7 @@ whose check failed is passed over: the deployment fails anyway, with one error.
 import os
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -208,15 +208,12 @@ def spend_policy_pack(
 class _PackRule:
     """A rule of a pack: what is wrong with it is told when the pack loads or is configured."""
 
-    def __init__(self, name: str, written: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, declare: Callable[[], DeclaredRule]) -> None:
         self.name = name
-        self._written = written
+        self.declared = declare
+        """Returns the rule as it is declared. Raises `RuleError`."""
         self._config: Mapping[str, Any] | None = None
         self._gate: Gate | None = None
-
-    def declared(self) -> DeclaredRule:
-        """Return the rule as it is declared. Raises `RuleError`."""
-        return DeclaredRule.parse(self.name, self._written)
 
     def gate(self, config: Mapping[str, Any]) -> Gate:
         """Return the gate with Pulumi's *config* of the rule. Raises `RuleError`."""
@@ -312,14 +309,16 @@ def _declared(kind: type[Rule], settings: Mapping[str, Any], options: RuleOption
     level = given.pop("enforcement_level", None)
     named = {state.camel_case(key): value for key, value in {**settings, **given}.items()}
     written = {key: value for key, value in named.items() if value is not None}
-    return _made(kind, _PackRule(name, {"rule": kind.name, **written}), level)
+
+    def declare() -> DeclaredRule:
+        return DeclaredRule.parse(name, {"rule": kind.name, **written})
+
+    return _made(kind, _PackRule(name, declare), level)
 
 
 def _policy(declared: DeclaredRule) -> Policy:
     level = EnforcementLevel(declared.level) if declared.level else None
-    waiver = {"waiver": declared.waiver.written} if declared.waiver else {}
-    written = {"rule": declared.kind.name, **declared.settings, **waiver}
-    return _made(declared.kind, _PackRule(declared.name, written), level)
+    return _made(declared.kind, _PackRule(declared.name, lambda: declared), level)
 
 
 def _made(kind: type[Rule], rule: _PackRule, level: EnforcementLevel | None) -> Policy:

@@ -19,6 +19,7 @@ from pulumi_cf_invoice.limits import (
     parse_account_id,
     shown,
 )
+from pulumi_cf_invoice.suggestions import told_under
 
 _AMOUNT = {"type": "string", "pattern": AMOUNT_PATTERN}
 _LIMIT = {
@@ -63,18 +64,12 @@ def _limits(written: Any) -> dict[str, Limit]:
     for glob, limit in written.items():
         if not isinstance(glob, str) or not glob:
             raise LimitError(f"{shown(glob)} is no glob: write '*' for every line")
-        limits[glob] = _under(glob, Limit.parse, limit)
+        with told_under(shown(glob)):
+            limits[glob] = Limit.parse(limit)
     return limits
 
 
-def _under(name: str, read: Callable[[Any], Any], written: Any) -> Any:
-    try:
-        return read(written)
-    except LimitError as error:
-        raise LimitError(f"{shown(name)}: {error}") from None
-
-
-def texts(written: Any) -> tuple[str, ...]:
+def _texts(written: Any) -> tuple[str, ...]:
     """Read a list of texts, which is not empty and has none of them twice."""
     if not isinstance(written, (list, tuple)) or not written:
         raise LimitError(f"{shown(written)} is not a list with at least one text")
@@ -87,11 +82,11 @@ def texts(written: Any) -> tuple[str, ...]:
 
 
 def _currencies(written: Any) -> tuple[str, ...]:
-    codes = tuple(code.strip().lower() for code in texts(written))
+    codes = tuple(code.strip().lower() for code in _texts(written))
     for code in codes:
         if not (code.isascii() and code.isalpha() and len(code) == 3):
             raise LimitError(f"{shown(code)} is not an ISO 4217 code such as 'usd'")
-    return texts(codes)
+    return _texts(codes)
 
 
 def _account_ids(written: Any) -> tuple[str, ...]:
@@ -145,7 +140,7 @@ INCREASE = Setting(
         "anyOf": [_AMOUNT, {"type": "string", "pattern": PERCENTAGE_PATTERN}],
     },
 )
-STATUSES = Setting(texts, {"description": "The statuses that are allowed.", **_TEXTS})
+STATUSES = Setting(_texts, {"description": "The statuses that are allowed.", **_TEXTS})
 CURRENCIES = Setting(
     _currencies,
     {
@@ -156,7 +151,7 @@ CURRENCIES = Setting(
     },
 )
 RESOURCE_TYPES = Setting(
-    texts,
+    _texts,
     {
         "description": "Globs on the types of resources that make a stack need an InvoicePreview.",
         **_TEXTS,

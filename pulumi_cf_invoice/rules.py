@@ -445,7 +445,7 @@ def _unmatched(state: InvoiceState, globs: list[str]) -> str:
 
 def _no_limit(state: InvoiceState, of: str = "") -> Finding:
     account = f"account {state.account_id}" if state.account_is_shown else "this account"
-    unknown = "which account this is is not known (--account-id names it)"
+    unknown = "the account is not known (--account-id names it)"
     has_none = f"{account} has none" if state.account_id else unknown
     return Finding("unknown", "limit", lambda: f"The limits{of} differ by account: {has_none}.")
 

@@ -19,7 +19,7 @@ from pulumi_cf_invoice.billing.errors import LimitError, RuleError
 from pulumi_cf_invoice.limits import parse_account_id, shown
 from pulumi_cf_invoice.rule_settings import Setting
 from pulumi_cf_invoice.rules import KINDS, Rule
-from pulumi_cf_invoice.suggestions import unknown_name
+from pulumi_cf_invoice.suggestions import told_under, unknown_name
 
 Level = Literal["mandatory", "advisory", "disabled"]
 LEVELS: tuple[Level, ...] = ("mandatory", "advisory", "disabled")
@@ -52,7 +52,6 @@ class Waiver:
     by: str
     reason: str
     settings: Mapping[str, Any]
-    written: Mapping[str, Any] = field(repr=False)
 
     @classmethod
     def parse(cls, written: Any, kind: type[Rule]) -> "Waiver":
@@ -75,7 +74,6 @@ class Waiver:
             by=_text(written, "by"),
             reason=_text(written, "reason"),
             settings=settings,
-            written=written,
         )
 
     def in_force(self, at: datetime) -> bool:
@@ -106,10 +104,8 @@ class DeclaredRule:
     @classmethod
     def parse(cls, name: str, written: Any) -> "DeclaredRule":
         """Read what is *written* under *name*. Raises `RuleError`."""
-        try:
+        with told_under(f"rule '{one_line(name)}'", RuleError):
             return cls._parsed(name, written)
-        except LimitError as error:
-            raise RuleError(f"rule '{one_line(name)}': {error}") from None
 
     @classmethod
     def _parsed(cls, name: str, written: Any) -> "DeclaredRule":
@@ -120,15 +116,11 @@ class DeclaredRule:
         kind = _kind(name, written)
         rest = {key: value for key, value in written.items() if key not in _OF_EVERY_RULE}
         _check(kind, rest)
-        level = written.get("enforcementLevel")
-        if "enforcementLevel" in written and level not in LEVELS:
-            raise LimitError(f"enforcementLevel: {shown(level)} is not {_or(LEVELS)}")
+        level = _level(written["enforcementLevel"]) if "enforcementLevel" in written else None
         waiver = None
         if "waiver" in written:
-            try:
+            with told_under("waiver"):
                 waiver = Waiver.parse(written["waiver"], kind)
-            except LimitError as error:
-                raise LimitError(f"waiver: {error}") from None
         return cls(name, kind, rest, level, waiver)
 
     def configured(self, config: "Config") -> "DeclaredRule":
@@ -138,12 +130,10 @@ class DeclaredRule:
         A setting there replaces the one here, as Pulumi merges it; a limit by account that has no
         amount for all others keeps those that are here.
         """
-        if "waiver" in config.settings:
-            raise RuleError(f"rule '{self.name}': a waiver is written in the file of rules only")
-        try:
+        with told_under(f"rule '{self.name}'", RuleError):
+            if "waiver" in config.settings:
+                raise LimitError("a waiver is written in the file of rules only")
             _check(self.kind, config.settings)
-        except LimitError as error:
-            raise RuleError(f"rule '{self.name}': {error}") from None
         settings = merged(self.settings, config.settings)
         return replace(self, settings=settings, level=config.level or self.level)
 
@@ -178,10 +168,8 @@ def merged(settings: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, An
 
 def read_rules(path: str | Path) -> list[DeclaredRule]:
     """Read a file of rules. Raises `RuleError`, which names the file."""
-    try:
+    with told_under(one_line(str(path), _LONGEST_PATH), RuleError):
         return parse_rules(_content(path, "utf-8-sig"))
-    except RuleError as error:
-        raise RuleError(f"{one_line(str(path), _LONGEST_PATH)}: {error}") from None
 
 
 def parse_rules(content: Any) -> list[DeclaredRule]:
@@ -203,11 +191,9 @@ def read_config(path: str | Path) -> dict[str, Config]:
 
     Raises `RuleError`, which names the file.
     """
-    try:
+    with told_under(one_line(str(path), _LONGEST_PATH), RuleError):
         # Pulumi takes no byte order mark here.
         return _parsed_config(_content(path, "utf-8", if_empty={}))
-    except RuleError as error:
-        raise RuleError(f"{one_line(str(path), _LONGEST_PATH)}: {error}") from None
 
 
 def configured(
@@ -331,10 +317,8 @@ def _check(kind: type[Rule], settings: Mapping[str, Any]) -> None:
 
 
 def _read(name: str, setting: Setting, value: Any) -> Any:
-    try:
+    with told_under(name):
         return setting.read(value)
-    except LimitError as error:
-        raise LimitError(f"{name}: {error}") from None
 
 
 def _with_accounts(before: Any, over: Mapping[str, Any]) -> dict[str, Any]:
@@ -373,27 +357,31 @@ def _instant(written: Any) -> datetime:
 def _parsed_config(content: Any) -> dict[str, Config]:
     if not isinstance(content, Mapping):
         raise RuleError(f"{shown(content)} is no object with config by name of rule")
-    return {name: _config(name, written) for name, written in content.items()}
+    configs = {}
+    for name, written in content.items():
+        with told_under(f"rule '{one_line(name)}'", RuleError):
+            configs[name] = _config(written)
+    return configs
 
 
-def _config(name: str, written: Any) -> Config:
+def _config(written: Any) -> Config:
     if isinstance(written, str):
-        return Config(level=_pulumi_level(name, written))
+        return Config(level=_pulumi_level(written))
     if not isinstance(written, Mapping):
-        raise RuleError(f"rule '{one_line(name)}': {shown(written)} is no object with settings")
+        raise LimitError(f"{shown(written)} is no object with settings")
     settings = dict(written)
     level = settings.pop("enforcementLevel", None)
-    return Config(settings, _pulumi_level(name, level) if "enforcementLevel" in written else None)
+    return Config(settings, _pulumi_level(level) if "enforcementLevel" in written else None)
 
 
-def _pulumi_level(name: str, written: Any) -> Level:
+def _pulumi_level(written: Any) -> Level:
     # Where there is nothing to remediate, Pulumi takes it for mandatory.
-    if written == "remediate":
-        return "mandatory"
+    return "mandatory" if written == "remediate" else _level(written)
+
+
+def _level(written: Any) -> Level:
     if written not in LEVELS:
-        raise RuleError(
-            f"rule '{one_line(name)}': enforcementLevel: {shown(written)} is not {_or(LEVELS)}"
-        )
+        raise LimitError(f"enforcementLevel: {shown(written)} is not {_or(LEVELS)}")
     return cast(Level, written)
 
 

@@ -1,9 +1,11 @@
-"""Words about a name that does not exist: the one that was meant, or all that there are."""
+"""Words for whoever made a mistake: where it stands, and which name was probably meant."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.errors import LimitError, RuleError
 
 _LONGEST = 60
 
@@ -15,3 +17,12 @@ def unknown_name(noun: str, name: object, names: Iterable[str]) -> str:
     meant = next((one for one in known if near and one.lower() == near[0]), None)
     hint = f"did you mean '{meant}'?" if meant else f"known are {', '.join(known)}."
     return f"there is no {noun} '{one_line(name, _LONGEST)}'; {hint}"
+
+
+@contextmanager
+def told_under(place: str, kind: type[LimitError] | type[RuleError] = LimitError) -> Iterator[None]:
+    """Raise a `LimitError` or `RuleError` again as *kind*, with the *place* where it stands."""
+    try:
+        yield
+    except (LimitError, RuleError) as error:
+        raise kind(f"{place}: {error}") from None

@@ -58,8 +58,7 @@ class BillingClient:
 
     *timeout* is in seconds and bounds a whole fetch, retries included; *more_time* is how an error
     says to allow more. Every call asks the API; to share one answer among many callers, use
-    `AnswerCache`. Raises `SettingsError` if the base URL
-    is neither https nor on this machine.
+    `AnswerCache`. Raises `SettingsError` if the base URL is neither https nor on this machine.
     """
 
     def __init__(

@@ -7,7 +7,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.report import charts
-from pulumi_cf_invoice.report.report import TITLES, Report, said
+from pulumi_cf_invoice.report.report import TITLES, Report, sentences
 
 LINES = 200
 
@@ -32,7 +32,7 @@ def render(report: Report) -> str:
         changes=changes[:LINES],
         changes_left_out=max(0, len(changes) - LINES),
         comparable=comparison is not None and comparison.problem is None,
-        rules=[(rule, said(rule, LINES)) for rule in report.rules],
+        rules=[(rule, sentences(rule, LINES)) for rule in report.rules],
     )
 
 

@@ -42,7 +42,7 @@ def in_digest(digest: Mapping[str, Any]) -> list[Found]:
     _refuse_failed(_mappings(digest.get("diagnostics")))
     steps = [step for step in _mappings(digest["steps"]) if step.get("op") not in _GONE]
     fresh = {str(step.get("urn")): step for step in steps if step.get("op") != "refresh"}
-    found = [_found(step.get("newState"), step.get("oldState")) for step in fresh.values()]
+    found = [_found(_state(step, "newState"), _state(step, "oldState")) for step in fresh.values()]
     known = [one for one in found if one is not None]
     if not known:
         _explain(steps, fresh.values())
@@ -98,11 +98,11 @@ def _of_stack(metadata: Mapping[str, Any], prefix: str | None) -> list[Found]:
     return [of_outputs(new, old) for new, old in zip(now, baselines, strict=True)]
 
 
-def _found(new: Any, old: Any) -> Found | None:
-    fresh = state.read_state(new) if isinstance(new, Mapping) else None
+def _found(new: Mapping[str, Any] | None, old: Mapping[str, Any] | None) -> Found | None:
+    fresh = state.read_state(new)
     if fresh is None:
         return None
-    before = state.read_state(old) if isinstance(old, Mapping) else None
+    before = state.read_state(old)
     same = before is not None and before.account_id == fresh.account_id
     return Found(fresh, before.invoice if before and same else None)
 
@@ -155,6 +155,6 @@ def _mappings(values: Any) -> list[Mapping[str, Any]]:
     return [value for value in listed if isinstance(value, Mapping)]
 
 
-def _state(metadata: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
-    found = metadata.get(name)
+def _state(of: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
+    found = of.get(name)
     return found if isinstance(found, Mapping) else None

@@ -255,7 +255,7 @@ class Report:
         ]
 
 
-def said(rule: RuleResult, most: int) -> list[str]:
+def sentences(rule: RuleResult, most: int) -> list[str]:
     """
     Return what a reader has to know of *rule*, a sentence each, with *most* violations.
 

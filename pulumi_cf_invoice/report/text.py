@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pulumi_cf_invoice.billing.cleaning import one_line
-from pulumi_cf_invoice.report.report import Report, said
+from pulumi_cf_invoice.report.report import Report, sentences
 
 LINES = 50
 _WIDTH = 100
@@ -50,9 +50,9 @@ def _print(console: Console, report: Report, lines: int) -> None:
     console.print(Group(*parts))
 
 
-def _inert(text: str, longest: int = _LONGEST) -> Text:
+def _inert(text: str) -> Text:
     # At the start of a line, where it may be folded to, this is a command to GitHub's runner.
-    return Text(one_line(text, longest).replace("::", ": :"))
+    return Text(one_line(text, _LONGEST).replace("::", ": :"))
 
 
 def _parts(report: Report, lines: int) -> list[RenderableType]:
@@ -102,7 +102,7 @@ def _rules(report: Report, lines: int) -> Table | None:
     for rule in report.rules:
         name = rule.name if rule.level == "mandatory" else f"{rule.name} ({rule.level})"
         verdict: str = rule.verdict
-        for text in said(rule, lines):
+        for text in sentences(rule, lines):
             table.add_row(verdict, name, _inert(text))
             verdict = name = ""
     return table
