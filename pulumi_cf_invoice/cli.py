@@ -113,6 +113,17 @@ def _parser() -> argparse.ArgumentParser:
     _add_input(report)
     _add_report(report)
     report.set_defaults(command=_report)
+    comment = _command(
+        commands,
+        "comment",
+        "post a report on this job's pull or merge request, or update the one already there",
+        "cf-invoice report --from preview.json --format markdown --output report.md\n"
+        "  cf-invoice comment report.md\n\n"
+        "The token comes from GH_TOKEN or GITHUB_TOKEN, or GITLAB_TOKEN; forge, repository, "
+        "request\nand address come from the variables of GitHub Actions or GitLab CI.",
+    )
+    _add_comment(comment)
+    comment.set_defaults(command=_comment)
     doctor = _command(
         commands,
         "doctor",
@@ -214,6 +225,25 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_comment(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="the report in Markdown (- is standard input)")
+    parser.add_argument("--tag", help="tells several reports on one request apart")
+    parser.add_argument("--forge", choices=["github", "gitlab"])
+    parser.add_argument(
+        "--repository", metavar="OWNER/NAME", help="the repository, or GitLab's project ID"
+    )
+    parser.add_argument(
+        "--request", type=_number, metavar="NUMBER", help="the number of the request"
+    )
+    parser.add_argument(
+        "--api-url", metavar="URL", help="GitHub's GraphQL endpoint, or the root of GitLab's API"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="only say what would be written, and where"
+    )
+    parser.set_defaults(verbose=False)
+
+
 class _Once(argparse.Action):
     def __call__(self, parser: Any, options: Any, value: Any, option: Any = None) -> None:
         if getattr(options, self.dest) is not None:
@@ -238,6 +268,12 @@ def _amount(written: str) -> str:
     except LimitError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return written
+
+
+def _number(written: str) -> int:
+    if not (written.isascii() and written.isdigit() and int(written[:18]) > 0):
+        raise argparse.ArgumentTypeError(f"{written!r} is not the number of a request")
+    return int(written[:18])
 
 
 def _line_budget(written: str) -> tuple[str, str]:
@@ -322,6 +358,21 @@ def _rules(options: argparse.Namespace) -> "list[DeclaredRule]":
     return configured([*rules, *(parse_rules({"rules": given}) if given else [])], config)
 
 
+def _comment(options: argparse.Namespace) -> int:
+    from pulumi_cf_invoice.report import comments
+
+    body = comments.tagged(_content(options.file).decode("utf-8", "replace"), options.tag)
+    request = comments.find_request(
+        os.environ,
+        forge=options.forge,
+        api_url=options.api_url,
+        repository=options.repository,
+        number=options.request,
+    )
+    print(comments.post(request, body, dry_run=options.dry_run))
+    return 0
+
+
 def _doctor(options: argparse.Namespace) -> int:
     from pulumi_cf_invoice.billing.settings import is_cloudflare
     from pulumi_cf_invoice.gates import AccountReader
@@ -360,16 +411,20 @@ def _live(settings: "Settings", reader: "AccountReader") -> "InvoiceState":
         return reader.read(settings.account_id, settings.base_url)
 
 
-def _read(file: str, options: argparse.Namespace) -> "Found":
+def _content(file: str) -> bytes:
     from pathlib import Path
 
+    try:
+        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except OSError as error:
+        _fail(f"cannot read {file}: {error.strerror}")
+
+
+def _read(file: str, options: argparse.Namespace) -> "Found":
     from pulumi_cf_invoice.report import input
     from pulumi_cf_invoice.report.found import NoInvoiceError
 
-    try:
-        content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-    except OSError as error:
-        _fail(f"cannot read {file}: {error.strerror}")
+    content = _content(file)
     try:
         return input.read(content, account_id=options.account_id, prefix=options.prefix)
     except NoInvoiceError as error:

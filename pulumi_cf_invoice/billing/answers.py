@@ -9,11 +9,9 @@ told, the innermost reason first.
 
 import json
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple
 from urllib.parse import urlsplit
 
@@ -87,10 +85,13 @@ class Reader(Generic[ModelT]):
         return line.rstrip(".")
 
     def _refusal(self, response: "httpx.Response", answer: Any, attempts: int) -> ApiError:
+        # It imports tenacity, which files that are read here have no use for.
+        from pulumi_cf_invoice.billing import retries
+
         found = list(dict.fromkeys(reasons(answer)))
         told = [self.cleaned(reason.text) for reason in found[1:]]
         first = found[0] if found else Reason(None, response.reason_phrase or "no message")
-        retry_after = _retry_after(response)
+        retry_after = retries.retry_after(response.headers)
         return ApiError(
             self.read.noun,
             self.account_id,
@@ -232,13 +233,3 @@ def _code(code: Any) -> int | None:
     # Any other number is none of Cloudflare's, and could have millions of digits.
     is_code = isinstance(code, (int, Decimal)) and not isinstance(code, bool) and 0 < code < 10**9
     return int(code) if is_code else None
-
-
-def _retry_after(response: "httpx.Response") -> float | None:
-    value = response.headers.get("retry-after", "").strip()
-    if value.isascii() and value.isdigit():
-        return float(value[:9])
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (TypeError, ValueError, OverflowError):
-        return None

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import tenacity
 
+from pulumi_cf_invoice.billing import retries
 from pulumi_cf_invoice.billing.answers import Reader
 from pulumi_cf_invoice.billing.credentials import Credentials
 from pulumi_cf_invoice.billing.errors import (
@@ -43,12 +44,9 @@ from pulumi_cf_invoice.billing.settings import (
 LARGEST_ANSWER = 4 * 2**20
 """The most bytes of all pages of an answer, decompressed: some 20,000 lines."""
 _LARGEST_ERROR = 64 * 2**10
-_ATTEMPTS = 4
 _REDIRECTS = 3
 _CONNECT_TIMEOUT = 10.0
-_RETRIED = {408, 429, 500, 502, 503, 504, *range(520, 528), 530}
 _GZIP = 16 + zlib.MAX_WBITS
-_backoff = tenacity.wait_exponential(0.2, max=4.0) + tenacity.wait_random(0.0, 0.2)
 _log = logging.getLogger(__name__)
 
 
@@ -239,7 +237,7 @@ class _Fetch(Generic[ModelT]):
         attempts = tenacity.Retrying(
             retry=tenacity.retry_if_exception(self._is_transient),
             wait=self._wait,
-            stop=tenacity.stop_after_attempt(_ATTEMPTS),
+            stop=tenacity.stop_after_attempt(retries.ATTEMPTS),
             before_sleep=_log_retry,
             reraise=True,
         )
@@ -291,13 +289,13 @@ class _Fetch(Generic[ModelT]):
         self._last_error = error
         if isinstance(error, ApiError):
             wait = error.retry_after or 0.0
-            return error.status in _RETRIED and wait < self._deadline - time.monotonic()
+            return error.status in retries.TRANSIENT and wait < self._deadline - time.monotonic()
         return error is self._network_error
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
         error = self._last_error
         asked_for = error.retry_after if isinstance(error, ApiError) else None
-        return asked_for or _backoff(state)
+        return asked_for or retries.backoff(state)
 
     def _ask(self, http: httpx.Client, page: int | None, attempt: int) -> dict[str, Any]:
         try:

@@ -8,10 +8,11 @@ from pulumi_cf_invoice.report.report import Report, RuleResult
 from pulumi_cf_invoice.rules import Finding
 
 MARKER = "<!-- pulumi-cf-invoice report -->"
-"""The first line, which readers do not see: by it a workflow finds the comment to update."""
-LARGEST = 65_536
+"""The first line, which readers do not see: `comments` finds the comment to update by it."""
+LARGEST = 65_400
 """
-The most characters in a comment on GitHub; in any script it is less than a job summary's 1 MiB.
+The most characters in a report: a tag fits into a comment of GitHub's 65,536 characters as well,
+and in any script it is less than a job summary's 1 MiB.
 """
 _ROWS = 100
 _LONGEST = 1000
@@ -19,7 +20,7 @@ _SIGNS = {"over": "🔴", "unknown": "🔴", "advisory": "🟡", "within": "🟢
 
 
 def render(report: Report) -> str:
-    """Return the report as Markdown of at most 65,536 characters, which says what is left out."""
+    """Return the report as Markdown of at most 65,400 characters, which says what is left out."""
     rows = _ROWS
     text = _render(report, rows)
     while len(text) > LARGEST and rows:

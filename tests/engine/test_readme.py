@@ -168,7 +168,7 @@ def test_every_command_of_cf_invoice_has_a_row() -> None:
         text=True,
     ).stdout
     commands = re.findall("^    ([a-z]+)(?: |$)", told, flags=re.M)
-    assert len(commands) == 5
+    assert len(commands) == 6
     assert all(f"| `cf-invoice {command}` |" in README for command in commands)
 
 

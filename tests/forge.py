@@ -1,0 +1,207 @@
+"""
+A loopback server with as much of a forge's API as comments need: GitHub's GraphQL, GitLab's REST.
+
+Queries are executed against the types of GitHub's schema, so that a wrong one fails. A page has one
+comment.
+"""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from graphql import build_schema, graphql_sync
+
+BOT, STRANGER = 41898282, 7
+REPOSITORY, NUMBER = "owner/name", 12
+_SCHEMA = build_schema(
+    """
+    type Query { repository(owner: String!, name: String!): Repository }
+    type Repository { pullRequest(number: Int!): PullRequest }
+    type PullRequest { id: ID!, comments(first: Int, after: String): IssueCommentConnection! }
+    type IssueCommentConnection { nodes: [IssueComment], pageInfo: PageInfo! }
+    type PageInfo { hasNextPage: Boolean!, endCursor: String }
+    type IssueComment { id: ID!, url: String!, body: String!, viewerDidAuthor: Boolean! }
+    type Mutation {
+      addComment(input: AddCommentInput!): AddCommentPayload
+      updateIssueComment(input: UpdateIssueCommentInput!): UpdateIssueCommentPayload
+    }
+    input AddCommentInput { subjectId: ID!, body: String! }
+    input UpdateIssueCommentInput { id: ID!, body: String! }
+    type AddCommentPayload { commentEdge: IssueCommentEdge }
+    type IssueCommentEdge { node: IssueComment }
+    type UpdateIssueCommentPayload { issueComment: IssueComment }
+    """
+)
+
+
+class Forge(ThreadingHTTPServer):
+    """
+    The server, with what it received.
+
+    ``comments`` are dictionaries of ``id``, ``body`` and ``author``. ``refusals`` are answered to
+    the next requests in their place, as a status, a content and headers; with None in place of a
+    status the request is carried out and its answer gets lost. ``requests`` are request lines, and
+    ``tokens`` are the credentials that came with them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.comments: list[dict[str, Any]] = []
+        self.refusals: list[tuple[int | None, Any, dict[str, str]]] = []
+        self.requests: list[str] = []
+        self.tokens: set[str] = set()
+
+    @property
+    def address(self) -> str:
+        """The base URL of GitLab's API."""
+        return f"http://127.0.0.1:{self.server_port}"
+
+    @property
+    def github(self) -> dict[str, str]:
+        """The variables of a job of GitHub Actions for the pull request."""
+        return {
+            "GITHUB_ACTIONS": "true",
+            "GITHUB_GRAPHQL_URL": f"{self.address}/graphql",
+            "GITHUB_REPOSITORY": REPOSITORY,
+            "GITHUB_REF": f"refs/pull/{NUMBER}/merge",
+            "GH_TOKEN": "job-token",
+        }
+
+    @property
+    def gitlab(self) -> dict[str, str]:
+        """The variables of a job of GitLab CI for the merge request."""
+        return {
+            "GITLAB_CI": "true",
+            "CI_API_V4_URL": self.address,
+            "CI_PROJECT_ID": "3",
+            "CI_MERGE_REQUEST_IID": str(NUMBER),
+            "GITLAB_TOKEN": "comment-token",
+        }
+
+    @property
+    def bodies(self) -> list[str]:
+        """The texts of all comments."""
+        return [comment["body"] for comment in self.comments]
+
+    def refuse(self, status: int, content: Any, **headers: str) -> None:
+        """Refuse the next request."""
+        self.refusals.append((status, content, headers))
+
+    def lose_answer(self, after: int = 0) -> None:
+        """Carry out the request that follows *after* others, and hang up instead of answering."""
+        self.refusals += [(200, None, {})] * after + [(None, None, {})]
+
+    def add(self, body: str, author: int = BOT) -> dict[str, Any]:
+        """Add a comment."""
+        made = {"id": len(self.comments) + 1, "body": body, "author": author}
+        self.comments.append(made)
+        return made
+
+
+@contextmanager
+def running() -> Iterator[Forge]:
+    """Serve a forge for the duration of the context."""
+    with Forge() as forge:
+        thread = threading.Thread(target=forge.serve_forever, daemon=True)
+        thread.start()
+        yield forge
+        forge.shutdown()
+        thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Forge
+
+    def _handle(self) -> None:
+        forge = self.server
+        forge.requests.append(self.requestline)
+        forge.tokens.add(
+            self.headers.get("PRIVATE-TOKEN") or self.headers.get("Authorization") or ""
+        )
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        status, content, headers = forge.refusals.pop(0) if forge.refusals else (200, None, {})
+        if status is None:
+            self._answer_of(body)
+            self.close_connection = True
+            return
+        if content is None:
+            content, headers = self._answer_of(body)
+        sent = content.encode() if isinstance(content, str) else json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(sent)))
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(sent)
+
+    do_GET = do_POST = do_PUT = _handle  # noqa: N815
+
+    def _answer_of(self, body: bytes) -> tuple[Any, dict[str, str]]:
+        address, sent = urlsplit(self.path), json.loads(body or b"{}")
+        if address.path == "/graphql":
+            return _github(self.server, sent), {}
+        if address.path == "/user":
+            return {"id": BOT}, {}
+        comments = self.server.comments
+        if self.command == "GET":
+            page = int(parse_qs(address.query)["page"][0])
+            following = str(page + 1) if page < len(comments) else ""
+            return [_note(one) for one in comments[page - 1 : page]], {"X-Next-Page": following}
+        if self.command == "POST":
+            return _note(self.server.add(sent["body"])), {}
+        return _note(_update(self.server, address.path.rsplit("/", 1)[1], sent["body"])), {}
+
+    def log_message(self, *_: Any) -> None:
+        """Suppress the log of requests."""
+
+
+def _update(forge: Forge, identifier: str, body: str) -> dict[str, Any]:
+    comment = next(one for one in forge.comments if str(one["id"]) == identifier)
+    comment["body"] = body
+    return comment
+
+
+def _note(comment: dict[str, Any]) -> dict[str, Any]:
+    return {**comment, "author": {"id": comment["author"]}}
+
+
+def _github(forge: Forge, sent: dict[str, Any]) -> Any:
+    def node(comment: dict[str, Any]) -> dict[str, Any]:
+        url = f"https://github.com/{REPOSITORY}/pull/{NUMBER}#issuecomment-{comment['id']}"
+        mine = comment["author"] == BOT
+        return {"id": comment["id"], "url": url, "body": comment["body"], "viewerDidAuthor": mine}
+
+    def comments(_: Any, first: int, after: str | None = None) -> Any:
+        page = int(after or 0)
+        return {
+            "nodes": [node(one) for one in forge.comments[page : page + 1]],
+            "pageInfo": {"hasNextPage": page + 1 < len(forge.comments), "endCursor": str(page + 1)},
+        }
+
+    def repository(_: Any, owner: str, name: str) -> Any:
+        return {"pullRequest": pull_request} if f"{owner}/{name}" == REPOSITORY else None
+
+    def pull_request(_: Any, number: int) -> Any:
+        return {"id": "PR", "comments": comments} if number == NUMBER else None
+
+    def add_comment(_: Any, input: dict[str, str]) -> Any:
+        return {"commentEdge": {"node": node(forge.add(input["body"]))}}
+
+    def update_comment(_: Any, input: dict[str, str]) -> Any:
+        return {"issueComment": node(_update(forge, input["id"], input["body"]))}
+
+    done = graphql_sync(
+        _SCHEMA,
+        sent["query"],
+        {
+            "repository": repository,
+            "addComment": add_comment,
+            "updateIssueComment": update_comment,
+        },
+        variable_values=sent["variables"],
+    )
+    return done.formatted
