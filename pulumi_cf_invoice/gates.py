@@ -6,7 +6,7 @@ both say it in the same words.
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -175,12 +175,14 @@ class AccountReader:
     """
     Reads the upcoming invoices of accounts for gates, each once, whether it fails or not.
 
-    Credentials and timeout come from environment *variables*, and the base URL from the gate: one
-    in the environment would redirect a gate that nobody told so.
+    Credentials and timeout come from the sources *before* the environment *variables* and from
+    these, and the base URL from the gate: one that stands elsewhere would redirect a gate that
+    nobody told so.
     """
 
-    def __init__(self, variables: Mapping[str, str]) -> None:
+    def __init__(self, variables: Mapping[str, str], before: Sequence[Source] = ()) -> None:
         self._variables = variables
+        self._before = [_without_base_url(source) for source in before]
         self._answers: dict[tuple[str, str], Future[Invoice]] = {}
         self._tellers: dict[tuple[str, str | None], str] = {}
         self._lock = threading.Lock()
@@ -230,4 +232,9 @@ class AccountReader:
                     "rule, or unset the variable"
                 )
         own = Source("the rule", {"baseUrl": base_url})
-        return settings.resolve(account_id, [own, settings.environment(variables)])
+        return settings.resolve(account_id, [own, *self._before, settings.environment(variables)])
+
+
+def _without_base_url(source: Source) -> Source:
+    values = {name: value for name, value in source.values.items() if name != "baseUrl"}
+    return replace(source, values=values)

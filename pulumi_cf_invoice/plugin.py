@@ -94,13 +94,14 @@ class InvoicePreviewPlugin(provider.Provider):
             for given in (_plain(PropertyValue(request.args)), stack_config)
         )
         self._sources = [
+            Source("the arguments", {}, {"accountId": "give an accountId"}),
             settings.stack_config(config),
             settings.environment(os.environ),
         ]
         # A provider that no program made has the stack config as its arguments.
         if arguments != config:
             remedies = {"apiToken": "give the provider an apiToken"}
-            self._sources.insert(0, Source("the provider's arguments", arguments, remedies))
+            self._sources.insert(1, Source("the provider's arguments", arguments, remedies))
         return provider.ConfigureResponse(accept_secrets=True, supports_preview=True)
 
     async def check(self, request: provider.CheckRequest) -> provider.CheckResponse:

@@ -47,8 +47,10 @@ CREDENTIALS_ARGUMENT = "the credentials argument"
 """What messages call the source of a call's own credentials."""
 ENVIRONMENT = "the environment"
 """What messages call the source of environment variables."""
-_CLOUDFLARE_SETTINGS = ("apiToken", "email", "apiKey", "baseUrl")
-_SETTING_OF_PART = dict(zip(PARTS, ("apiToken", "email", "apiKey"), strict=True))
+CREDENTIALS = ("apiToken", "email", "apiKey")
+"""The settings that are parts of credentials."""
+_CLOUDFLARE_SETTINGS = (*CREDENTIALS, "baseUrl")
+_SETTING_OF_PART = dict(zip(PARTS, CREDENTIALS, strict=True))
 
 
 @dataclass(frozen=True)
@@ -73,18 +75,38 @@ class Source:
     A place where settings are found. ``name`` is for people; a repr shows no value.
 
     ``remedies`` say how to set the account, credentials or timeout there, by ``accountId``,
-    ``apiToken`` and ``timeout``. ``is_stack_config`` tells what is written in a repository from
-    what the machine has.
+    ``apiToken`` and ``timeout``, and ``labels`` what each setting is called there.
+    ``is_stack_config`` tells what is written in a repository from what the machine has.
     """
 
     name: str
     values: Mapping[str, Any] = field(repr=False)
     remedies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    labels: Mapping[str, str] = field(default_factory=dict, repr=False)
     is_stack_config: bool = False
 
     def get(self, setting: str) -> Any:
         """Return the value of *setting*, or None if it is absent or empty."""
         return given_parts(self.values).get(setting)
+
+    def label(self, setting: str) -> str:
+        """Return what people call *setting* there."""
+        return self.labels.get(setting, self.name)
+
+
+@dataclass(frozen=True)
+class Examined:
+    """
+    What became of a setting.
+
+    ``value`` is for people and shows no credential, ``where`` says where it was found, and
+    ``problem`` what is wrong with it, if something is.
+    """
+
+    name: str
+    value: str = ""
+    where: str = "default"
+    problem: str | None = None
 
 
 def arguments(parts: Mapping[str, Any]) -> Source:
@@ -96,14 +118,15 @@ def arguments(parts: Mapping[str, Any]) -> Source:
 
 def given(values: Mapping[str, Any]) -> Source:
     """Return the source of a call's own credentials, whose *values* have the settings' names."""
-    return Source(CREDENTIALS_ARGUMENT, values, {"apiToken": "pass credentials"})
+    remedies = {"accountId": "pass one", "apiToken": "pass credentials"}
+    return Source(CREDENTIALS_ARGUMENT, values, remedies)
 
 
 def environment(variables: Mapping[str, str]) -> Source:
     """Return the source of the environment *variables*."""
     values = {setting: variables.get(name) for setting, name in VARIABLES.items()}
     remedies = {setting: f"set {name}" for setting, name in VARIABLES.items()}
-    return Source(ENVIRONMENT, values, remedies)
+    return Source(ENVIRONMENT, values, remedies, VARIABLES)
 
 
 def stack_config(values: Mapping[str, Any]) -> Source:
@@ -113,19 +136,23 @@ def stack_config(values: Mapping[str, Any]) -> Source:
         "apiToken": "run `pulumi config set --secret cf-invoice:apiToken TOKEN`",
         "timeout": "run `pulumi config set cf-invoice:timeout SECONDS`",
     }
-    return Source("stack config cf-invoice:", values, remedies, is_stack_config=True)
+    return Source("stack config cf-invoice:", values, remedies, _keys("cf-invoice"), True)
 
 
 def program_sources(config: GetConfig, variables: Mapping[str, str]) -> list[Source]:
     """
     Return the sources of a Python program after its arguments: stack config, then environment.
     """
+    return [*config_sources(config), environment(variables)]
+
+
+def config_sources(config: GetConfig) -> list[Source]:
+    """Return the sources of stack config: ours, then that of pulumi-cloudflare."""
     own = {name: config(f"cf-invoice:{name}") for name in SETTINGS}
     cloudflare = {name: config(f"cloudflare:{name}") for name in _CLOUDFLARE_SETTINGS}
     return [
         stack_config(own),
-        Source("stack config cloudflare:", cloudflare, is_stack_config=True),
-        environment(variables),
+        Source("stack config cloudflare:", cloudflare, {}, _keys("cloudflare"), True),
     ]
 
 
@@ -155,15 +182,45 @@ def resolve_account(account_id: Any, sources: Sequence[Source]) -> str:
     if account_id is None:
         account_id = _first("accountId", sources)
     if account_id is None:
-        raise SettingsError(
-            f"no account ID: {_alternatives(['pass one', *_remedies('accountId', sources)])}"
-        )
+        raise SettingsError(f"no account ID: {_remedy('accountId', sources)}")
     if isinstance(account_id, str) and not account_id.strip():
         raise SettingsError(
             "the account ID is empty: give 32 hex digits, or leave it out and "
             f"{_remedy('accountId', sources)}"
         )
     return canonical_account_id(account_id)
+
+
+def examine(account_id: Any, sources: Sequence[Source]) -> list[Examined]:
+    """
+    Return what becomes of account, credentials, base URL and timeout, with every problem at once.
+
+    *account_id* comes before *sources*, as in `resolve`, which raises what is told here.
+    """
+    found, account, base_url = [], None, CLOUDFLARE_API
+    try:
+        account = resolve_account(account_id, sources)
+        where = _where("accountId", sources) if account_id is None else sources[0].name
+        found.append(Examined("account", account, where))
+    except SettingsError as error:
+        found.append(Examined("account", problem=str(error)))
+    try:
+        base_url = _base_url(sources)
+        foreign = "" if is_cloudflare(base_url) else ", not Cloudflare's"
+        of_url = Examined("base URL", f"{base_url}{foreign}", _where("baseUrl", sources))
+    except SettingsError as error:
+        of_url = Examined("base URL", problem=str(error))
+    try:
+        kind = _credentials(account, base_url, sources).kind
+        found.append(Examined("credentials", kind, _where_credentials(sources)))
+    except SettingsError as error:
+        found.append(Examined("credentials", problem=str(error)))
+    found.append(of_url)
+    try:
+        found.append(Examined("timeout", f"{_timeout(sources):g} s", _where("timeout", sources)))
+    except SettingsError as error:
+        found.append(Examined("timeout", problem=str(error)))
+    return found
 
 
 def canonical_account_id(account_id: str) -> str:
@@ -229,12 +286,13 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _credentials(account_id: str, base_url: str, sources: Sequence[Source]) -> Credentials:
+def _credentials(account_id: str | None, base_url: str, sources: Sequence[Source]) -> Credentials:
     # Whoever keeps an error keeps its frames: no local variable here holds a credential.
-    source = next((source for source in sources if _parts(source)), None)
+    source = _source_of_credentials(sources)
     if source is None:
+        of = f" for account {account_id}" if account_id else ""
         raise MissingCredentialsError(
-            f"no credentials for account {account_id}: {_remedy('apiToken', sources)}; "
+            f"no credentials{of}: {_remedy('apiToken', sources)}; "
             "the token needs the permission AI Gateway Read"
         )
     problem = problem_with(_parts(source)) or unsendable(_parts(source))
@@ -256,6 +314,26 @@ def _refuse_to_send_elsewhere(source: Source, base_url: str, sources: Sequence[S
         "are not sent: put credentials into stack config too, or take that setting out of it and "
         "set CLOUDFLARE_BASE_URL"
     )
+
+
+def _source_of_credentials(sources: Sequence[Source]) -> Source | None:
+    return next((source for source in sources if _parts(source)), None)
+
+
+def _where(setting: str, sources: Sequence[Source]) -> str:
+    found = (source for source in sources if source.get(setting) is not None)
+    return next((source.label(setting) for source in found), "default")
+
+
+def _where_credentials(sources: Sequence[Source]) -> str:
+    source = _source_of_credentials(sources)
+    if source is None:
+        return ""
+    return " and ".join(source.label(_SETTING_OF_PART[name]) for name in _parts(source))
+
+
+def _keys(namespace: str) -> dict[str, str]:
+    return {setting: f"stack config {namespace}:{setting}" for setting in SETTINGS}
 
 
 def _parts(source: Source) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pulumi_cf_invoice.billing import money
-from pulumi_cf_invoice.report.report import Report
+from pulumi_cf_invoice.report.report import InvoiceReport
 from pulumi_cf_invoice.rules import AMOUNT_DUE, PROJECTED_AMOUNT_DUE
 
 WIDTH, HEIGHT = 480, 170
@@ -37,16 +37,16 @@ class Bar:
     share: float
 
 
-def spend(report: Report) -> SpendChart | None:
+def spend(one: InvoiceReport) -> SpendChart | None:
     """Return the chart of the amount due; None for a period without length."""
-    invoice = report.invoice
+    invoice = one.invoice
     length = invoice.period_end - invoice.period_start
     if length <= 0:
         return None
-    elapsed = (report.at.timestamp() - invoice.period_start) / length
+    elapsed = (one.at.timestamp() - invoice.period_start) / length
     now_x = _LEFT + min(max(elapsed, 0.0), 1.0) * (_RIGHT - _LEFT)
-    projected = report.projected_amount_due
-    budget = _budget(report)
+    projected = one.projected_amount_due
+    budget = _budget(one)
     amounts = [0, invoice.amount_due, *(a for a in (projected, budget) if a is not None)]
     low, high = min(amounts), max(max(amounts), min(amounts) + 1)
 
@@ -54,9 +54,9 @@ def spend(report: Report) -> SpendChart | None:
         share = (money.exact(amount) - money.exact(low)) / (money.exact(high) - money.exact(low))
         return round(_BOTTOM - float(share) * (_BOTTOM - _TOP), 1)
 
-    budget_text = "" if budget is None else f"Budget {_text(report, budget)}"
+    budget_text = "" if budget is None else f"Budget {_text(one, budget)}"
     return SpendChart(
-        description=_describe(report, projected, budget_text),
+        description=_describe(one, projected, budget_text),
         now_x=round(now_x, 1),
         now_y=y(invoice.amount_due),
         zero_y=y(0),
@@ -64,45 +64,45 @@ def spend(report: Report) -> SpendChart | None:
         budget_y=None if budget is None else y(budget),
         budget_text=budget_text,
         now_text=invoice.amount_due_text,
-        end_text="" if projected is None else f"projected {_text(report, projected)}",
+        end_text="" if projected is None else f"projected {_text(one, projected)}",
         first_day=invoice.period_text.split(" to ")[0],
         last_day=invoice.period_text.split(" to ")[1],
     )
 
 
-def bars(report: Report) -> list[Bar]:
+def bars(one: InvoiceReport) -> list[Bar]:
     """Return the largest lines, net of credits, each as a share of the largest."""
-    lines = report.invoice.largest_lines[:_BARS]
+    lines = one.invoice.largest_lines[:_BARS]
     largest = max((abs(line.net) for line in lines), default=0) or 1
     return [
         Bar(line.name, line.net_text, round(max(100 * line.net / largest, 0), 1)) for line in lines
     ]
 
 
-def _budget(report: Report) -> float | None:
+def _budget(one: InvoiceReport) -> float | None:
     return next(
         (
             money.number(money.exact(finding.limit.amount))
-            for rule in report.rules
+            for rule in one.rules
             for finding in rule.findings
             if finding.subject in (AMOUNT_DUE, PROJECTED_AMOUNT_DUE)
             and not finding.of_line
-            and finding.account_id in (None, report.account_id)
+            and finding.account_id in (None, one.account_id)
             and finding.limit
-            and finding.limit.currency == report.invoice.currency
+            and finding.limit.currency == one.invoice.currency
         ),
         None,
     )
 
 
-def _describe(report: Report, projected: float | None, budget_text: str) -> str:
-    invoice = report.invoice
-    days = max(0, round((report.at.timestamp() - invoice.period_start) / 86400))
+def _describe(one: InvoiceReport, projected: float | None, budget_text: str) -> str:
+    invoice = one.invoice
+    days = max(0, round((one.at.timestamp() - invoice.period_start) / 86400))
     told = f"{invoice.amount_due_text} due after {days} day{'s' * (days != 1)} of the period"
     if projected is not None:
-        told += f", projected to reach {_text(report, projected)} at its end"
+        told += f", projected to reach {_text(one, projected)} at its end"
     return f"{told}. {budget_text or 'No budget'}."
 
 
-def _text(report: Report, amount: float) -> str:
-    return money.to_text(amount, report.invoice.currency)
+def _text(one: InvoiceReport, amount: float) -> str:
+    return money.to_text(amount, one.invoice.currency)

@@ -1,8 +1,8 @@
-"""What is found in a file: an invoice, and the one of the last deployment."""
+"""What is found in files: invoices, and those of the last deployment, each account once."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pulumi_cf_invoice.billing.errors import BillingError
@@ -22,12 +22,16 @@ class Found:
     """
     An invoice with what is known of it, and the one of the last deployment if known.
 
-    ``notes`` are sentences on what a reader has to know of where it was found.
+    ``baseline_problem`` says why the two cannot be compared, if that is known already. ``notes``
+    are sentences on what a reader has to know of where it was found, and ``names`` what that is
+    called: stacks as ``project/stack``, or what a user says.
     """
 
     state: InvoiceState
     baseline: Invoice | None = None
+    baseline_problem: str | None = None
     notes: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 def of_outputs(outputs: Mapping[str, Any], baseline: Invoice | None = None) -> Found:
@@ -46,3 +50,83 @@ def known_account(account_id: Any) -> str | None:
     """Return *account_id* if it is one: what stands there may be unknown, secret or else."""
     known = isinstance(account_id, str) and re.fullmatch("[0-9a-f]{32}", account_id)
     return account_id if known else None
+
+
+def one_of_each_account(found: Sequence[Found]) -> list[Found]:
+    """
+    Return *found* with one invoice of each account, in order.
+
+    Of several the highest amount counts, which is told. One whose account is not known stands by
+    itself. Raises `NoInvoiceError` if two of an account are in different currencies.
+    """
+    by_account: dict[str, list[Found]] = {}
+    for number, one in enumerate(found):
+        by_account.setdefault(one.state.account_id or f"unknown {number}", []).append(one)
+    merged = [_merged(same) for same in by_account.values()]
+    if len(merged) == 1:
+        return merged
+    return [
+        one if one.state.account_id else replace(one, notes=(*one.notes, _MAY_COUNT_TWICE))
+        for one in merged
+    ]
+
+
+def compared_with(found: Sequence[Found], baselines: Sequence[Found]) -> list[Found]:
+    """
+    Return *found* with the *baselines* of their accounts in place of those that they brought.
+
+    Raises `NoInvoiceError` if one of several belongs to none of them.
+    """
+    if len(found) == len(baselines) == 1:
+        [one], [before] = found, baselines
+        return [_compared(one, before)]
+    compared = list(found)
+    for before in baselines:
+        account = before.state.account_id
+        number = next((n for n, one in enumerate(found) if one.state.account_id == account), None)
+        if account is None or number is None:
+            of = f"account {account}" if account else "an account that is not known"
+            raise NoInvoiceError(f"a baseline is of {of}, of which there is no invoice")
+        compared[number] = _compared(found[number], before)
+    return compared
+
+
+_MAY_COUNT_TWICE = (
+    "Its account is not known: if that is here once more, the invoice counts twice in the total."
+)
+
+
+def _merged(same: Sequence[Found]) -> Found:
+    invoices = [one.state.invoice for one in same]
+    highest = max(same, key=lambda one: one.state.invoice.amount_due)
+    if len({invoice.currency for invoice in invoices}) > 1:
+        of = f"account {highest.state.account_id}" if highest.state.account_id else "one account"
+        raise NoInvoiceError(f"{of} is there twice, in two currencies: choose by --prefix")
+    # A resource that is new has no update to be compared with.
+    updates = [one.state.last_update for one in same if one.state.last_update]
+    elsewhere = [one.state.base_url for one in same if one.state.base_url]
+    notes = dict.fromkeys(note for one in same for note in one.notes)
+    amounts = {invoice.amount_due_text for invoice in invoices}
+    if len(amounts) > 1:
+        notes[
+            f"The invoice is there more than once, with {' and '.join(sorted(amounts))}: "
+            "the highest amount counts."
+        ] = None
+    return Found(
+        replace(
+            highest.state,
+            last_update=min(updates, key=lambda update: update.amount_due, default=None),
+            base_url=highest.state.base_url or next(iter(elsewhere), None),
+        ),
+        highest.baseline or next((one.baseline for one in same if one.baseline), None),
+        notes=tuple(notes),
+        names=tuple(dict.fromkeys(name for one in same for name in one.names)),
+    )
+
+
+def _compared(found: Found, before: Found) -> Found:
+    account, of_baseline = found.state.account_id, before.state.account_id
+    problem = None
+    if None not in (account, of_baseline) and account != of_baseline:
+        problem = f"the baseline is of another account, {of_baseline}"
+    return replace(found, baseline=before.state.invoice, baseline_problem=problem)

@@ -2,38 +2,48 @@
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.report import charts
-from pulumi_cf_invoice.report.report import TITLES, Report, sentences
+from pulumi_cf_invoice.report.report import TITLES, InvoiceReport, Report, sentences
 
 LINES = 200
 
 
 def render(report: Report) -> str:
     """
-    Return the report as an HTML document, which says so if it shows only the 200 largest lines.
+    Return the report as an HTML document, which says so if it shows only the 200 largest lines of
+    an invoice.
     """
-    lines = report.invoice.largest_lines
-    comparison = report.comparison
-    changes = [] if comparison is None else list(comparison.changes)
+    labels = zip(report.invoices, report.labels, strict=True)
     return _template().render(
         report=report,
-        invoice=report.invoice,
-        verdict=TITLES[report.verdict],
-        spend=charts.spend(report),
+        titles=TITLES,
         width=charts.WIDTH,
         height=charts.HEIGHT,
-        bars=charts.bars(report),
-        lines=lines[:LINES],
-        lines_left_out=max(0, len(lines) - LINES),
-        changes=changes[:LINES],
-        changes_left_out=max(0, len(changes) - LINES),
-        comparable=comparison is not None and comparison.problem is None,
-        rules=[(rule, sentences(rule, LINES)) for rule in report.rules],
+        rules=[(rule, sentences(report, rule, LINES)) for rule in report.rules],
+        invoices=[_invoice(one, label) for one, label in labels],
     )
+
+
+def _invoice(one: InvoiceReport, label: str) -> dict[str, Any]:
+    lines = one.invoice.largest_lines
+    comparison = one.comparison
+    changes = [] if comparison is None else list(comparison.changes)
+    return {
+        "report": one,
+        "label": label,
+        "spend": charts.spend(one),
+        "bars": charts.bars(one),
+        "lines": lines[:LINES],
+        "lines_left_out": max(0, len(lines) - LINES),
+        "changes": changes[:LINES],
+        "changes_left_out": max(0, len(changes) - LINES),
+        "comparable": comparison is not None and comparison.problem is None,
+    }
 
 
 @cache

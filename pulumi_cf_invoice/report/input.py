@@ -1,5 +1,5 @@
 """
-Reads an invoice from a file, whose kind is told by its content.
+Reads invoices from a file, whose kind is told by its content.
 
 It is what ``pulumi preview --json``, ``pulumi up --json`` or ``pulumi stack output --json`` prints,
 or the API's own JSON. Text around the JSON, such as warnings, is passed over.
@@ -18,15 +18,23 @@ from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.pages import has_more
 from pulumi_cf_invoice.billing.settings import canonical_account_id
 from pulumi_cf_invoice.report import previews
-from pulumi_cf_invoice.report.found import Found, NoInvoiceError, known_account, of_outputs
+from pulumi_cf_invoice.report.found import (
+    Found,
+    NoInvoiceError,
+    known_account,
+    of_outputs,
+    one_of_each_account,
+)
 from pulumi_cf_invoice.state import InvoiceState
 
 
-def read(text: str | bytes, *, account_id: str | None = None, prefix: str | None = None) -> Found:
+def read(
+    text: str | bytes, *, account_id: str | None = None, prefix: str | None = None
+) -> list[Found]:
     """
-    Return the invoice in *text*; *account_id* or *prefix* choose one of several.
+    Return the invoices in *text*, one of each account, of which *account_id* or *prefix* choose.
 
-    Raises `NoInvoiceError`.
+    There is at least one. Raises `NoInvoiceError`.
     """
     try:
         found = _found(_decoded(text), prefix)
@@ -36,7 +44,7 @@ def read(text: str | bytes, *, account_id: str | None = None, prefix: str | None
         replace(one, state=replace(one.state, account_id=known_account(one.state.account_id)))
         for one in found
     ]
-    return _only(named, account_id)
+    return _chosen(named, account_id)
 
 
 def _decoded(text: str | bytes) -> str:
@@ -84,7 +92,7 @@ def _of_api(answer: Mapping[str, Any]) -> Found:
     return Found(InvoiceState(None, Invoice.from_api(answer.get("result"), complete=complete)))
 
 
-def _only(found: list[Found], account_id: str | None) -> Found:
+def _chosen(found: list[Found], account_id: str | None) -> list[Found]:
     wanted = None if account_id is None else canonical_account_id(account_id)
     if wanted is not None:
         found = [
@@ -98,29 +106,21 @@ def _only(found: list[Found], account_id: str | None) -> Found:
             f"no invoice{of} in it: the program needs an InvoicePreview (for `pulumi preview "
             "--json`) or export_invoice (for `pulumi stack output --json`)"
         )
-    accounts = {one.state.account_id for one in found if one.state.account_id}
-    invoices = [one.state.invoice for one in found]
-    if len(accounts) > 1 or (not accounts and any(one != invoices[0] for one in invoices)):
-        named = ", ".join(sorted({one.state.account_id or "(unknown)" for one in found}))
-        raise NoInvoiceError(
-            f"several invoices in it (accounts {named}): choose one with --account-id or --prefix"
-        )
-    if len({invoice.currency for invoice in invoices}) > 1:
-        raise NoInvoiceError("one account is in it twice, in two currencies: choose by --prefix")
-    # An output has no account where only the model was exported, and a resource that is new has no
-    # update to be compared with.
-    highest = max(found, key=lambda one: one.state.invoice.amount_due)
-    updates = [one.state.last_update for one in found if one.state.last_update]
-    state = replace(
-        highest.state,
-        account_id=next(iter(accounts), None),
-        last_update=min(updates, key=lambda update: update.amount_due, default=None),
+    return one_of_each_account(_with_accounts(found))
+
+
+def _with_accounts(found: list[Found]) -> list[Found]:
+    """Return *found* with the account of those that were exported without, where it is certain."""
+    known = [one for one in found if one.state.account_id]
+    unknown = [one.state.invoice for one in found if not one.state.account_id]
+    accounts = sorted({str(one.state.account_id) for one in known})
+    if len(accounts) == 1:
+        return [replace(one, state=replace(one.state, account_id=accounts[0])) for one in found]
+    if known and all(any(one.state.invoice == of for one in known) for of in unknown):
+        return known
+    if not known and all(of == unknown[0] for of in unknown):
+        return found[:1]
+    raise NoInvoiceError(
+        f"several invoices in it (accounts {', '.join(['(unknown)', *accounts])}), which cannot be "
+        "told apart: choose with --account-id or --prefix"
     )
-    amounts = {invoice.amount_due_text for invoice in invoices}
-    notes = highest.notes
-    if len(amounts) > 1:
-        notes += (
-            f"The invoice is there more than once, with {' and '.join(sorted(amounts))}: "
-            "the highest amount counts.",
-        )
-    return Found(state, highest.baseline, notes)

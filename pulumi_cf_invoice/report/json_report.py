@@ -9,7 +9,7 @@ from pydantic import Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from pulumi_cf_invoice.billing import money
-from pulumi_cf_invoice.report.report import Comparison, Report, RuleResult
+from pulumi_cf_invoice.report.report import Comparison, InvoiceReport, Report, RuleResult
 from pulumi_cf_invoice.rules import Finding
 
 VERSION: Literal[1] = 1
@@ -53,8 +53,11 @@ class FindingResult:
     )
     of: str = Field(description="What was judged: amount due, or the name of a line, and so on.")
     is_line: bool = Field(description="Whether it is a figure of a line.")
+    invoice: int | None = Field(
+        description="The index in `invoices`; null for an account that the rule read by itself."
+    )
     account_id: str | None = Field(
-        description="The account that the rule read by itself; null if it judges this invoice."
+        description="The account that the rule read by itself; null if it judges an invoice."
     )
     limit: Figure | None = Field(description="Null if there is none.")
     amount: Figure | None = Field(description="Null if it is not known, or no amount.")
@@ -101,15 +104,15 @@ class Baseline:
 
 
 @dataclass(frozen=True, kw_only=True)
-class JsonReport:
-    """The report of `cf-invoice report --format json`."""
+class ReportedInvoice:
+    """One of the invoices, of one account each."""
 
-    version: Literal[1] = Field(description="Changes when a reader of this version would break.")
-    at: str = Field(description="The time that the report speaks of, ISO 8601 in UTC.")
+    names: list[str] = Field(
+        description="Where it was found: stacks as project/stack, or what --name says."
+    )
     account_id: str | None = Field(description="32 hex digits; null if the input does not tell it.")
     verdict: Literal["over", "unknown", "advisory", "within", "none"] = Field(
-        description="over: a mandatory rule is exceeded; unknown: one could not be judged, or none "
-        "was; advisory: only advisory rules are violated; none: there are no rules."
+        description="The verdict of the rules on this invoice; none if there are none."
     )
     headline: str = Field(description="The verdict in a sentence.")
     base_url: str | None = Field(
@@ -136,9 +139,24 @@ class JsonReport:
     projected_amount_due: Figure | None = Field(
         description="Null in the first hour of the period, or if lines are missing."
     )
-    rules: list[JudgedRule]
-    baseline: Baseline | None = Field(description="Null if the report has no baseline.")
+    baseline: Baseline | None = Field(description="Null if there is no baseline.")
     lines: list[Line] = Field(description="Every line, the largest net amount first.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JsonReport:
+    """The report of `cf-invoice report --format json`."""
+
+    version: Literal[1] = Field(description="Changes when a reader of this version would break.")
+    at: str = Field(description="The time that the report speaks of, ISO 8601 in UTC.")
+    verdict: Literal["over", "unknown", "advisory", "within", "none"] = Field(
+        description="over: a mandatory rule is exceeded; unknown: one could not be judged, or none "
+        "was; advisory: only advisory rules are violated; none: there are no rules."
+    )
+    headline: str = Field(description="The verdict in a sentence.")
+    totals: list[Figure] = Field(description="The sum of the amounts due in each currency.")
+    rules: list[JudgedRule]
+    invoices: list[ReportedInvoice] = Field(description="One of each account, at least one.")
 
 
 def render(report: Report) -> str:
@@ -157,7 +175,19 @@ def schema() -> str:
 
 
 def _data(report: Report) -> JsonReport:
-    invoice = report.invoice
+    return JsonReport(
+        version=VERSION,
+        at=_iso(report.at),
+        verdict=report.verdict,
+        headline=report.headline,
+        totals=[_figure(amount, currency) for amount, currency in report.totals],
+        rules=[_rule(rule) for rule in report.rules],
+        invoices=[_invoice(one) for one in report.invoices],
+    )
+
+
+def _invoice(one: InvoiceReport) -> ReportedInvoice:
+    invoice = one.invoice
 
     def figure(amount: float | None) -> Any:
         return None if amount is None else _figure(amount, invoice.currency)
@@ -165,14 +195,13 @@ def _data(report: Report) -> JsonReport:
     def summed(name: str) -> Any:
         return figure(getattr(invoice, name)) if invoice.invoice_lines_complete else None
 
-    return JsonReport(
-        version=VERSION,
-        at=_iso(report.at),
-        account_id=report.account_id,
-        verdict=report.verdict,
-        headline=report.headline,
-        base_url=report.state.base_url,
-        notes=list(report.notes),
+    return ReportedInvoice(
+        names=list(one.names),
+        account_id=one.account_id,
+        verdict=one.verdict,
+        headline=one.headline,
+        base_url=one.state.base_url,
+        notes=list(one.notes),
         invoice_id=invoice.invoice_id,
         status=invoice.status,
         currency=invoice.currency,
@@ -186,11 +215,10 @@ def _data(report: Report) -> JsonReport:
         net=summed("net"),
         tax_and_adjustments=summed("tax_and_adjustments"),
         projected_net=figure(
-            invoice.projected_net(report.at) if invoice.invoice_lines_complete else None
+            invoice.projected_net(one.at) if invoice.invoice_lines_complete else None
         ),
-        projected_amount_due=figure(report.projected_amount_due),
-        rules=[_rule(rule) for rule in report.rules],
-        baseline=_baseline(report.comparison),
+        projected_amount_due=figure(one.projected_amount_due),
+        baseline=_baseline(one.comparison),
         lines=[
             Line(
                 description=line.description,
@@ -222,12 +250,20 @@ def _rule(rule: RuleResult) -> JudgedRule:
         enforcement_level=rule.level,
         verdict=rule.verdict,
         notices=list(rule.notices),
-        findings=[_finding(finding) for finding in rule.findings],
+        findings=[
+            *(
+                _finding(finding, number)
+                for number, found in enumerate(rule.of_invoices)
+                for finding in found
+            ),
+            *(_finding(finding, None) for finding in rule.of_accounts),
+        ],
     )
 
 
-def _finding(finding: Finding) -> FindingResult:
+def _finding(finding: Finding, invoice: int | None) -> FindingResult:
     return FindingResult(
+        invoice=invoice,
         status=finding.status,
         of=finding.subject,
         is_line=finding.of_line,

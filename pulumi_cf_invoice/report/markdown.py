@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from pulumi_cf_invoice.billing.cleaning import LONGEST as LONGEST_TEXT
 from pulumi_cf_invoice.billing.cleaning import one_line
-from pulumi_cf_invoice.report.report import Report, RuleResult
+from pulumi_cf_invoice.report.report import InvoiceReport, Report, RuleResult, first_within
 from pulumi_cf_invoice.rules import Finding
 
 MARKER = "<!-- pulumi-cf-invoice report -->"
@@ -44,18 +44,35 @@ def escape(text: str, longest: int = LONGEST_TEXT) -> str:
 
 
 def _render(report: Report, rows: int) -> str:
-    currency = report.invoice.currency.upper()
+    several = len(report.invoices) > 1
     parts = [
         MARKER,
         f"### {_SIGNS[report.verdict]} {report.headline}",
-        *map(escape, report.notes),
-        _table(["Upcoming invoice", currency], map(list, report.key_figures)),
+        *(_overview(report) if several else _figures(report.invoices[0])),
         *_rules(report, rows),
-        *_changes(report, rows),
-        *_lines(report, rows),
+        *(_folded(report, rows) if several else _invoice(report.invoices[0], rows)),
         _footer(report),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _figures(one: InvoiceReport) -> list[str]:
+    head = ["Upcoming invoice", one.invoice.currency.upper()]
+    return [*map(escape, one.notes), _table(head, map(list, one.key_figures))]
+
+
+def _overview(report: Report) -> list[str]:
+    rows = [
+        [
+            f"{_SIGNS[one.verdict]} {escape(label)}",
+            one.invoice.amount_due_text,
+            one.projected_text,
+            one.short_change_text,
+        ]
+        for one, label in zip(report.invoices, report.labels, strict=True)
+    ]
+    rows += [["Total", text, "", ""] for text in report.total_texts]
+    return [_table(["Upcoming invoices", "Amount due", "Projected", "Change"], rows)]
 
 
 def _rules(report: Report, rows: int) -> list[str]:
@@ -63,7 +80,9 @@ def _rules(report: Report, rows: int) -> list[str]:
         return []
     # What is violated comes first, should the rest have to be left out.
     rules = sorted(report.rules, key=lambda rule: not rule.violations)
-    told = [f"- {_sign(rule)} `{rule.name}`: {_said(rule, rows)}" for rule in rules[: rows or 1]]
+    told = [
+        f"- {_sign(rule)} `{rule.name}`: {_said(report, rule, rows)}" for rule in rules[: rows or 1]
+    ]
     return ["**Rules**", "\n".join([*told, *_rest(len(rules), rows or 1, "- ")])]
 
 
@@ -73,23 +92,46 @@ def _sign(rule: RuleResult) -> str:
     return "🟢" if rule.verdict == "within" else "⚪"
 
 
-def _said(rule: RuleResult, rows: int) -> str:
-    shown = rule.violations or [one for one in rule.findings if one.status == "within"][:1]
-    told = [_found(finding) for finding in shown[:rows]]
+def _said(report: Report, rule: RuleResult, rows: int) -> str:
+    labelled = report.labelled(rule)
+    shown = [(label, one) for label, one in labelled if one.violates]
+    if not shown:
+        shown = [(label, one) for label, one, _ in first_within(labelled)]
+    told = [_found(label, finding) for label, finding in shown[:rows]]
     told += [f"… and {len(shown) - rows:,} more"] if len(shown) > rows else []
     return "<br>".join([*told, *(escape(text, _LONGEST) for text in rule.told)])
 
 
-def _found(finding: Finding) -> str:
+def _found(label: str, finding: Finding) -> str:
     if finding.amount is None:
         return escape(finding.message, _LONGEST)
-    account = f"account `{finding.account_id}`: " if finding.account_id else ""
+    of = f"{escape(label)}: " if label else ""
     line = f"{escape(finding.subject)}: " if finding.of_line else ""
-    return f"{account}{line}{finding.text}"
+    return f"{of}{line}{finding.text}"
 
 
-def _changes(report: Report, rows: int) -> list[str]:
-    comparison = report.comparison
+def _folded(report: Report, rows: int) -> list[str]:
+    # Where there is not room for all, the table above has each with its verdict.
+    shown = report.invoices[: rows or 1]
+    return [
+        "\n\n".join(
+            [
+                f"<details><summary>{escape(one.title or label)}, {one.invoice.text}</summary>",
+                *_figures(one),
+                *_invoice(one, rows, folded=True),
+                "</details>",
+            ]
+        )
+        for one, label in zip(shown, report.labels, strict=False)
+    ] + _rest(len(report.invoices), rows or 1)
+
+
+def _invoice(one: InvoiceReport, rows: int, folded: bool = False) -> list[str]:
+    return [*_changes(one, rows), *_lines(one, rows, folded)]
+
+
+def _changes(one: InvoiceReport, rows: int) -> list[str]:
+    comparison = one.comparison
     if comparison is None or comparison.problem:
         return []
     if not comparison.changes:
@@ -109,9 +151,9 @@ def _changes(report: Report, rows: int) -> list[str]:
     return [table, *_rest(len(comparison.changes), rows)]
 
 
-def _lines(report: Report, rows: int) -> list[str]:
-    lines = report.invoice.largest_lines
-    further = [[name, escape(value)] for name, value in report.further_figures]
+def _lines(one: InvoiceReport, rows: int, folded: bool) -> list[str]:
+    lines = one.invoice.largest_lines
+    further = [[name, escape(value)] for name, value in one.further_figures]
     more = _table(["Further figures", ""], further)
     if not lines:
         return ["The invoice has no lines: nothing was used yet.", more]
@@ -122,14 +164,17 @@ def _lines(report: Report, rows: int) -> list[str]:
             for line in lines[:rows]
         ],
     )
+    parts = [table, *_rest(len(lines), rows), more]
+    if folded:
+        return parts
     summary = f"<summary>Details: {len(lines):,} line{'s' * (len(lines) != 1)}</summary>"
-    folded = [f"<details>{summary}", table, *_rest(len(lines), rows), more, "</details>"]
-    return ["\n\n".join(folded)]
+    return ["\n\n".join([f"<details>{summary}", *parts, "</details>"])]
 
 
 def _footer(report: Report) -> str:
-    account = f"Account `{report.account_id}`, as" if report.account_id else "As"
-    return f"<sub>{account} of {report.at:%Y-%m-%d %H:%M} UTC.</sub>"
+    titles = [one.title for one in report.invoices]
+    of = f"{escape(titles[0])}, as" if len(titles) == 1 and titles[0] else "As"
+    return f"<sub>{of} of {report.at:%Y-%m-%d %H:%M} UTC.</sub>"
 
 
 def _rest(count: int, shown: int, bullet: str = "") -> list[str]:

@@ -5,6 +5,7 @@ Either has figures of the last deployment as well, and only some of its places h
 is not certainly fresh is not taken, and `NoInvoiceError` says which flag helps.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NoReturn
@@ -42,7 +43,10 @@ def in_digest(digest: Mapping[str, Any]) -> list[Found]:
     _refuse_failed(_mappings(digest.get("diagnostics")))
     steps = [step for step in _mappings(digest["steps"]) if step.get("op") not in _GONE]
     fresh = {str(step.get("urn")): step for step in steps if step.get("op") != "refresh"}
-    found = [_found(_state(step, "newState"), _state(step, "oldState")) for step in fresh.values()]
+    found = [
+        _found(urn, _state(step, "newState"), _state(step, "oldState"))
+        for urn, step in fresh.items()
+    ]
     known = [one for one in found if one is not None]
     if not known:
         _explain(steps, fresh.values())
@@ -73,7 +77,7 @@ def in_events(events: Iterable[Mapping[str, Any]], prefix: str | None) -> list[F
     outputs = [part.get("metadata") for part in _parts(events, "resOutputsEvent")]
     made = [one for one in _mappings(outputs) if one.get("op") not in (*_GONE, "refresh")]
     last = {str(one.get("urn")): one for one in made}
-    found = [_found(_state(one, "new"), _state(one, "old")) for one in last.values()]
+    found = [_found(urn, _state(one, "new"), _state(one, "old")) for urn, one in last.items()]
     of_stack = [one for one in made if one.get("type") == _STACK]
     if len(of_stack) > 1 or (of_stack and not summaries[-1].get("isPreview", True)):
         found += _of_stack(of_stack[-1], prefix)
@@ -95,16 +99,25 @@ def _of_stack(metadata: Mapping[str, Any], prefix: str | None) -> list[Found]:
     now = stack_outputs.find_invoices(outputs("new"), prefix)
     # Outputs that were renamed cannot be told from one another.
     baselines: list[Invoice | None] = [*before] if len(before) == len(now) else [None] * len(now)
-    return [of_outputs(new, old) for new, old in zip(now, baselines, strict=True)]
+    names = _names(str(metadata.get("urn")))
+    return [
+        replace(of_outputs(new, old), names=names) for new, old in zip(now, baselines, strict=True)
+    ]
 
 
-def _found(new: Mapping[str, Any] | None, old: Mapping[str, Any] | None) -> Found | None:
+def _found(urn: str, new: Mapping[str, Any] | None, old: Mapping[str, Any] | None) -> Found | None:
     fresh = state.read_state(new)
     if fresh is None:
         return None
     before = state.read_state(old)
     same = before is not None and before.account_id == fresh.account_id
-    return Found(fresh, before.invoice if before and same else None)
+    return Found(fresh, before.invoice if before and same else None, names=_names(urn))
+
+
+def _names(urn: str) -> tuple[str, ...]:
+    """Return the stack of a URN as ``project/stack``, if it has one."""
+    parts = re.match("urn:pulumi:([^:]+)::([^:]+)::", urn)
+    return (one_line(f"{parts[2]}/{parts[1]}"),) if parts else ()
 
 
 def _refuse_failed(diagnostics: Iterable[Mapping[str, Any]]) -> None:

@@ -8,6 +8,7 @@ from typing import Literal
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.gates import DISABLED, AccountReader, Gate
+from pulumi_cf_invoice.report.found import Found
 from pulumi_cf_invoice.rules import (
     AMOUNT_DUE,
     INCOMPLETE,
@@ -81,13 +82,24 @@ class Comparison:
 
 @dataclass(frozen=True)
 class RuleResult:
-    """A rule by its name and kind, how it was judged, and what has to be known of the rule."""
+    """
+    A rule by its name and kind, how it was judged, and what has to be known of the rule.
+
+    ``of_invoices`` are the findings on each invoice of a report, and ``of_accounts`` those on the
+    accounts that the rule read by itself.
+    """
 
     name: str
     kind: str
     level: Level
-    findings: Sequence[Finding] = ()
+    of_invoices: Sequence[Sequence[Finding]] = ()
+    of_accounts: Sequence[Finding] = ()
     notices: Sequence[str] = ()
+
+    @property
+    def findings(self) -> list[Finding]:
+        """All findings."""
+        return [*(one for found in self.of_invoices for one in found), *self.of_accounts]
 
     @property
     def verdict(self) -> RuleVerdict:
@@ -109,21 +121,34 @@ class RuleResult:
         """What is no violation but has to be known, a sentence each."""
         return [*self.notices, *(one.message for one in self.findings if one.status == "told")]
 
+    def on(self, number: int, account_id: str | None) -> "RuleResult":
+        """Return what was found on the invoice with this *number* and of this account."""
+        return replace(
+            self,
+            of_invoices=self.of_invoices[number : number + 1],
+            of_accounts=[one for one in self.of_accounts if one.account_id == account_id],
+        )
+
 
 @dataclass(frozen=True)
-class Report:
-    """The one result that every format renders. ``at`` is the time it speaks of, in UTC."""
+class InvoiceReport:
+    """
+    One invoice of a report, and how the rules judged it. ``at`` is the report's time, in UTC.
+
+    ``names`` say where it was found, as ``project/stack`` or as a user calls it, and ``notes`` what
+    a reader has to know of the figures, a sentence each.
+    """
 
     state: InvoiceState
     at: datetime
     rules: Sequence[RuleResult]
     comparison: Comparison | None
     notes: Sequence[str] = ()
-    """What a reader has to know of the figures, a sentence each."""
+    names: Sequence[str] = ()
 
     @property
     def invoice(self) -> Invoice:
-        """The invoice that the report is of."""
+        """The invoice itself."""
         return self.state.invoice
 
     @property
@@ -132,34 +157,16 @@ class Report:
         return self.state.account_id
 
     @property
-    def verdict(self) -> Verdict:
-        """
-        The verdict of all rules.
-
-        ``over`` if a mandatory rule is exceeded, ``unknown`` if one cannot be judged or none was,
-        ``advisory`` if only advisory ones are violated, ``within``, or ``none`` without rules.
-        """
-        mandatory = {rule.verdict for rule in self.rules if rule.level == "mandatory"}
-        if "over" in mandatory:
-            return "over"
-        if "unknown" in mandatory:
-            return "unknown"
-        if any(rule.violations for rule in self.rules):
-            return "advisory"
-        if any(rule.verdict == "within" for rule in self.rules):
-            return "within"
-        return "unknown" if self.rules else "none"
+    def title(self) -> str:
+        """Where the invoice was found, and its account, as far as known."""
+        account = [f"account {self.account_id}"] if self.account_id else []
+        title = ", ".join([*self.names, *account])
+        return f"{title[:1].upper()}{title[1:]}" if not self.names else title
 
     @property
-    def is_known(self) -> bool:
-        """Whether every mandatory rule could be judged, and at least one rule was."""
-        unknown = any(
-            finding.status == "unknown"
-            for rule in self.rules
-            if rule.level == "mandatory"
-            for finding in rule.findings
-        )
-        return self.verdict != "unknown" and not unknown
+    def verdict(self) -> Verdict:
+        """The verdict of the rules on this invoice."""
+        return _verdict(self.rules)
 
     @property
     def headline(self) -> str:
@@ -179,10 +186,7 @@ class Report:
 
     @property
     def _first_violation(self) -> str:
-        levels = ("advisory",) if self.verdict == "advisory" else ("mandatory",)
-        violated = [rule for rule in self.rules if rule.level in levels and rule.violations]
-        # What is over comes before what cannot be told.
-        violated.sort(key=lambda rule: rule.verdict != "over")
+        violated = _violated(self.rules, self.verdict)
         if not violated:
             return "; no rule could be judged"
         rule, first = violated[0], violated[0].violations[0]
@@ -194,8 +198,7 @@ class Report:
             return f", {first.excess}"
         if first.subject == PROJECTED_AMOUNT_DUE and first.excess:
             return f"; the {first.subject} is {first.text}"
-        said = "is violated" if rule.verdict == "over" else "could not be judged"
-        return f"; the rule {rule.name} {said}"
+        return f"; {_said(rule)}"
 
     @property
     def projected_amount_due(self) -> float | None:
@@ -232,6 +235,13 @@ class Report:
         return _signed(self.comparison.amount_due, self.invoice.currency) + percent
 
     @property
+    def short_change_text(self) -> str:
+        """The change since the baseline where there is one to compare with, else empty."""
+        if self.comparison is None or self.comparison.problem:
+            return ""
+        return _signed(self.comparison.amount_due, self.invoice.currency)
+
+    @property
     def key_figures(self) -> list[tuple[str, str]]:
         """The figures that a reviewer asks for, as name and text."""
         rows = [
@@ -255,85 +265,233 @@ class Report:
         ]
 
 
-def sentences(rule: RuleResult, most: int) -> list[str]:
+@dataclass(frozen=True)
+class Report:
+    """The one result that every format renders: invoices, of one account each, and the rules."""
+
+    at: datetime
+    invoices: Sequence[InvoiceReport]
+    rules: Sequence[RuleResult]
+
+    @property
+    def verdict(self) -> Verdict:
+        """
+        The verdict of all rules.
+
+        ``over`` if a mandatory rule is exceeded, ``unknown`` if one cannot be judged or none was,
+        ``advisory`` if only advisory ones are violated, ``within``, or ``none`` without rules.
+        """
+        return _verdict(self.rules)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether every mandatory rule could be judged, and at least one rule was."""
+        unknown = any(
+            finding.status == "unknown"
+            for rule in self.rules
+            if rule.level == "mandatory"
+            for finding in rule.findings
+        )
+        return self.verdict != "unknown" and not unknown
+
+    @property
+    def headline(self) -> str:
+        """The verdict on all invoices in a sentence without words that others wrote."""
+        if len(self.invoices) == 1:
+            return replace(self.invoices[0], rules=self.rules).headline
+        count = len(self.invoices)
+        due = f"upcoming invoices, {' and '.join(self.total_texts)} in total"
+        if self.verdict == "none":
+            return f"{count} {due}."
+        if self.verdict == "within":
+            return f"{TITLES['within']}: {count} {due}."
+        alike = sum(one.verdict == self.verdict for one in self.invoices)
+        if alike:
+            return f"{TITLES[self.verdict]}: {alike} of {count} {due}."
+        violated = _violated(self.rules, self.verdict)
+        why = _said(violated[0]) if violated else "no rule could be judged"
+        return f"{TITLES[self.verdict]}: {count} {due}; {why}."
+
+    @property
+    def totals(self) -> list[tuple[float, str]]:
+        """The sum of the amounts due in each currency, in its minor units, by currency."""
+        by_currency: dict[str, list[float]] = {}
+        for one in self.invoices:
+            by_currency.setdefault(one.invoice.currency, []).append(one.invoice.amount_due)
+        return [
+            (money.number(money.total(amounts)), currency)
+            for currency, amounts in sorted(by_currency.items())
+        ]
+
+    @property
+    def total_texts(self) -> list[str]:
+        """The total in each currency for people."""
+        return [money.to_text(amount, currency) for amount, currency in self.totals]
+
+    @property
+    def labels(self) -> list[str]:
+        """What tells each invoice from the others: its names, with its account where needed."""
+        names = [", ".join(one.names) for one in self.invoices]
+        return [
+            name if name and names.count(name) == 1 else one.title or "An unknown account"
+            for name, one in zip(names, self.invoices, strict=True)
+        ]
+
+    def labelled(self, rule: RuleResult) -> list[tuple[str, Finding]]:
+        """
+        Return the findings of *rule*, each with the label of what it was found on.
+
+        The label is empty for the invoice of a report that has only one.
+        """
+        labels = self.labels if len(self.invoices) > 1 else [""]
+        of_accounts = {
+            one.account_id: label for one, label in zip(self.invoices, labels, strict=True) if label
+        }
+        return [
+            *(
+                (label, one)
+                for label, found in zip(labels, rule.of_invoices, strict=bool(rule.of_invoices))
+                for one in found
+            ),
+            *(
+                (of_accounts.get(one.account_id, f"account {one.account_id}"), one)
+                for one in rule.of_accounts
+            ),
+        ]
+
+
+def sentences(report: Report, rule: RuleResult, most: int) -> list[str]:
     """
     Return what a reader has to know of *rule*, a sentence each, with *most* violations.
 
-    Where nothing violates it, that is the figure that comes first.
+    Where nothing violates it, that is the figure that comes first of each invoice.
     """
-    told = [one.message for one in rule.violations[:most]]
-    left = len(rule.violations) - most
-    if left > 0:
-        told.append(f"… and {left:,} more")
-    within = [one for one in rule.findings if one.status == "within"]
-    if within and not told:
-        told.append(_within(within))
+    labelled = report.labelled(rule)
+    violations = [
+        # A rule that reads by itself names the account.
+        f"{label}: {one.message}" if label and one.account_id is None else one.message
+        for label, one in labelled
+        if one.violates
+    ]
+    said = violations[:most]
+    if len(violations) > most:
+        said.append(f"… and {len(violations) - most:,} more")
+    if not violations:
+        said += [_within(*first) for first in first_within(labelled)]
     # Every violation says what has to be known of its rule.
-    return told + [one for one in rule.told if not (rule.violations and one in rule.notices)]
+    return said + [one for one in rule.told if not (violations and one in rule.notices)]
 
 
-def _within(findings: Sequence[Finding]) -> str:
-    # The largest of the lines comes first.
-    first = findings[0]
-    account = f"account {first.account_id}: " if first.account_id else ""
-    line = f"{first.subject}: " if first.of_line else ""
-    more = f"; {len(findings) - 1:,} more within" if len(findings) > 1 else ""
-    return f"{account}{line}{first.text}{more}"
+def first_within(labelled: Sequence[tuple[str, Finding]]) -> list[tuple[str, Finding, int]]:
+    """
+    Return the first finding of each label that is within its limit, and how many more are.
+
+    The largest of the lines comes first.
+    """
+    within: dict[str, list[Finding]] = {}
+    for label, one in labelled:
+        if one.status == "within":
+            within.setdefault(label, []).append(one)
+    return [(label, found[0], len(found) - 1) for label, found in within.items()]
+
+
+def _within(label: str, finding: Finding, more: int) -> str:
+    of = f"{label}: " if label else ""
+    line = f"{finding.subject}: " if finding.of_line else ""
+    return f"{of}{line}{finding.text}{f'; {more:,} more within' if more else ''}"
 
 
 def judge(
-    rules: Sequence[DeclaredRule], state: InvoiceState, at: datetime, reader: AccountReader
+    rules: Sequence[DeclaredRule],
+    states: Sequence[InvoiceState],
+    at: datetime,
+    reader: AccountReader,
 ) -> list[RuleResult]:
     """
-    Judge *rules* on *state*, or on the accounts that they read by themselves, at the time *at*.
+    Judge *rules* on *states*, or on the accounts that they read by themselves, at the time *at*.
 
     Raises `RuleError` if a rule is not complete, before anything is read.
     """
     gates = [None if rule.level == "disabled" else Gate.of(rule) for rule in rules]
-    return [_result(rule, gate, state, at, reader) for rule, gate in zip(rules, gates, strict=True)]
+    return [
+        _result(rule, gate, states, at, reader) for rule, gate in zip(rules, gates, strict=True)
+    ]
 
 
 def _result(
-    rule: DeclaredRule, gate: Gate | None, state: InvoiceState, at: datetime, reader: AccountReader
+    rule: DeclaredRule,
+    gate: Gate | None,
+    states: Sequence[InvoiceState],
+    at: datetime,
+    reader: AccountReader,
 ) -> RuleResult:
     result = RuleResult(rule.name, rule.kind.name, rule.level or "mandatory")
     if gate is None:
         return replace(result, notices=[DISABLED])
     if isinstance(gate.rule, RequireInvoicePreview):
         return replace(result, notices=["It is judged at deployments only."])
-    findings = gate.judge_accounts(reader, at) if gate.reads_accounts else gate.judge(state, at)
-    return replace(result, findings=findings, notices=gate.notices(at))
+    notices = gate.notices(at)
+    if gate.reads_accounts:
+        return replace(result, of_accounts=gate.judge_accounts(reader, at), notices=notices)
+    return replace(result, of_invoices=[gate.judge(state, at) for state in states], notices=notices)
 
 
 def make_report(
-    state: InvoiceState,
-    *,
-    at: datetime,
-    rules: Sequence[RuleResult] = (),
-    notes: Sequence[str] = (),
-    baseline: Invoice | None = None,
-    baseline_account_id: str | None = None,
+    found: Sequence[Found], *, at: datetime, rules: Sequence[RuleResult] = ()
 ) -> Report:
     """
-    Make the report on *state* as of *at*, with the results of *rules*, compared with *baseline*.
+    Make the report on the invoices that were *found* as of *at*, with the results of *rules*.
 
-    *notes* are what a reader has to know of the figures besides where they came from. The invoices
-    of two accounts that are known and differ are not compared. Raises ValueError if
-    *at* has no time zone.
+    Raises ValueError if *at* has no time zone.
     """
     if at.tzinfo is None:
         raise ValueError("the time of a report needs a time zone")
+    at = at.astimezone(timezone.utc)
     return Report(
-        state=state,
-        at=at.astimezone(timezone.utc),
-        rules=rules,
-        notes=[*notes, *([state.origin] if state.origin else [])],
-        comparison=None
-        if baseline is None
-        else compare(
-            baseline, state.invoice, _other_account(state.account_id, baseline_account_id)
-        ),
+        at, [_invoice_report(number, one, at, rules) for number, one in enumerate(found)], rules
     )
+
+
+def _invoice_report(
+    number: int, found: Found, at: datetime, rules: Sequence[RuleResult]
+) -> InvoiceReport:
+    state = found.state
+    on_it = [rule.on(number, state.account_id) for rule in rules]
+    return InvoiceReport(
+        state=state,
+        at=at,
+        rules=[rule for rule in on_it if rule.of_invoices or rule.of_accounts],
+        comparison=None
+        if found.baseline is None
+        else compare(found.baseline, state.invoice, found.baseline_problem),
+        notes=[*found.notes, *([state.origin] if state.origin else [])],
+        names=found.names,
+    )
+
+
+def _verdict(rules: Sequence[RuleResult]) -> Verdict:
+    mandatory = {rule.verdict for rule in rules if rule.level == "mandatory"}
+    if "over" in mandatory:
+        return "over"
+    if "unknown" in mandatory:
+        return "unknown"
+    if any(rule.violations for rule in rules):
+        return "advisory"
+    if any(rule.verdict == "within" for rule in rules):
+        return "within"
+    return "unknown" if rules else "none"
+
+
+def _violated(rules: Sequence[RuleResult], verdict: Verdict) -> list[RuleResult]:
+    """Return the rules that are violated and make up *verdict*, what is over first."""
+    level = "advisory" if verdict == "advisory" else "mandatory"
+    violated = [rule for rule in rules if rule.level == level and rule.violations]
+    return sorted(violated, key=lambda rule: rule.verdict != "over")
+
+
+def _said(rule: RuleResult) -> str:
+    said = "is violated" if rule.verdict == "over" else "could not be judged"
+    return f"the rule {rule.name} {said}"
 
 
 def compare(baseline: Invoice, invoice: Invoice, problem: str | None = None) -> Comparison:
@@ -354,12 +512,6 @@ def compare(baseline: Invoice, invoice: Invoice, problem: str | None = None) -> 
 
 def _signed(amount: float, currency: str) -> str:
     return f"{'+' if amount > 0 else ''}{money.to_text(amount, currency)}"
-
-
-def _other_account(account_id: str | None, of_baseline: str | None) -> str | None:
-    if None in (account_id, of_baseline) or account_id == of_baseline:
-        return None
-    return f"the baseline is of another account, {of_baseline}"
 
 
 def _incomparable(baseline: Invoice, invoice: Invoice) -> str | None:

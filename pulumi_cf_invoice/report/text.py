@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pulumi_cf_invoice.billing.cleaning import one_line
-from pulumi_cf_invoice.report.report import Report, sentences
+from pulumi_cf_invoice.report.report import TITLES, InvoiceReport, Report, sentences
 
 LINES = 50
 _WIDTH = 100
@@ -50,23 +50,53 @@ def _print(console: Console, report: Report, lines: int) -> None:
     console.print(Group(*parts))
 
 
-def _inert(text: str) -> Text:
+def _inert(text: str, style: str = "") -> Text:
     # At the start of a line, where it may be folded to, this is a command to GitHub's runner.
-    return Text(one_line(text, _LONGEST).replace("::", ": :"))
+    return Text(one_line(text, _LONGEST).replace("::", ": :"), style=style)
 
 
 def _parts(report: Report, lines: int) -> list[RenderableType]:
-    parts: list[RenderableType] = [
-        Text(report.headline, style=_COLOURS[report.verdict]),
-        *([Text(f"Account {report.account_id}")] if report.account_id else []),
-        *(Text(note) for note in report.notes),
-        Text(),
-        _figures(report),
-    ]
-    for table in (_rules(report, lines), _changes(report, lines), _lines(report, lines)):
+    parts: list[RenderableType] = [Text(report.headline, style=_COLOURS[report.verdict])]
+    if len(report.invoices) > 1:
+        parts += [Text(), _overview(report)]
+        rules = _rules(report, lines)
+        parts += [Text(), rules] if rules else []
+        for one, label in zip(report.invoices, report.labels, strict=True):
+            parts += [Text(), _inert(one.title or label, "bold")]
+            parts += _invoice(one, lines, told_above=True)
+        return parts
+    [only] = report.invoices
+    parts += _invoice(only, lines, rules=_rules(report, lines))
+    return parts
+
+
+def _invoice(
+    one: InvoiceReport, lines: int, rules: Table | None = None, told_above: bool = False
+) -> list[RenderableType]:
+    parts: list[RenderableType] = []
+    if one.title and not told_above:
+        parts.append(_inert(one.title))
+    parts += [*(_inert(note) for note in one.notes), Text(), _figures(one)]
+    for table in (rules, _changes(one, lines), _lines(one, lines)):
         if table is not None:
             parts += [Text(), table]
     return parts
+
+
+def _overview(report: Report) -> Table:
+    verdict = ["Verdict"] if report.rules else []
+    table = _table("Invoices", "Invoice", "Amount due", "Projected", "Change", *verdict)
+    for one, label in zip(report.invoices, report.labels, strict=True):
+        table.add_row(
+            _inert(f"- {label}"),
+            one.invoice.amount_due_text,
+            one.projected_text,
+            one.short_change_text,
+            *[TITLES[one.verdict] if one.rules else "" for _ in verdict],
+        )
+    for text in report.total_texts:
+        table.add_row("- Total", text)
+    return table
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -82,11 +112,11 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def _figures(report: Report) -> Table:
+def _figures(one: InvoiceReport) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(overflow="fold", min_width=_NARROWEST)
     table.add_column(overflow="fold", min_width=_NARROWEST)
-    for name, value in [*report.key_figures, *report.further_figures]:
+    for name, value in [*one.key_figures, *one.further_figures]:
         table.add_row(Text(name), _inert(value))
     return table
 
@@ -102,14 +132,14 @@ def _rules(report: Report, lines: int) -> Table | None:
     for rule in report.rules:
         name = rule.name if rule.level == "mandatory" else f"{rule.name} ({rule.level})"
         verdict: str = rule.verdict
-        for text in sentences(rule, lines):
+        for text in sentences(report, rule, lines):
             table.add_row(verdict, name, _inert(text))
             verdict = name = ""
     return table
 
 
-def _changes(report: Report, lines: int) -> Table | None:
-    comparison = report.comparison
+def _changes(one: InvoiceReport, lines: int) -> Table | None:
+    comparison = one.comparison
     if comparison is None or not comparison.changes:
         return None
     table = _table("What moved", "Line", "Before", "Now", "Change")
@@ -123,13 +153,13 @@ def _changes(report: Report, lines: int) -> Table | None:
     return _with_rest(table, len(comparison.changes), lines)
 
 
-def _lines(report: Report, lines: int) -> Table | None:
-    if not report.invoice.invoice_lines:
+def _lines(one: InvoiceReport, lines: int) -> Table | None:
+    if not one.invoice.invoice_lines:
         return None
     table = _table("Lines", "Line", "Amount", "Credits", "Net")
-    for line in report.invoice.largest_lines[:lines]:
+    for line in one.invoice.largest_lines[:lines]:
         table.add_row(_inert(f"- {line.name}"), line.amount_text, line.credits_text, line.net_text)
-    return _with_rest(table, len(report.invoice.invoice_lines), lines)
+    return _with_rest(table, len(one.invoice.invoice_lines), lines)
 
 
 def _with_rest(table: Table, count: int, shown: int) -> Table:

@@ -5,7 +5,8 @@ import os
 import signal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timezone
+
+from pulumi_cf_invoice.cli.arguments import instant
 
 _EXTRA = "pip install 'pulumi-cf-invoice[sandbox]'"
 _EPILOG = """\
@@ -73,7 +74,7 @@ def _parser(
     )
     parser.add_argument("--fault", choices=faults, metavar="NAME", help="what goes wrong")
     parser.add_argument("--port", type=_port, default=8787, help="0 for a free one (default: 8787)")
-    parser.add_argument("--now", type=_instant, help="fix the clock, in ISO 8601")
+    parser.add_argument("--now", type=instant, help="fix the clock, in ISO 8601")
     parser.add_argument("--list", action="store_true", help="list scenarios and faults, and stop")
     return parser
 
@@ -83,11 +84,6 @@ def _port(text: str) -> int:
     if not 0 <= port <= 65535:
         raise argparse.ArgumentTypeError(f"{text} is not a port: 0 to 65535")
     return port
-
-
-def _instant(text: str) -> datetime:
-    instant = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    return instant if instant.tzinfo else instant.replace(tzinfo=timezone.utc)
 
 
 def _list(*groups: Mapping[str, object]) -> None:

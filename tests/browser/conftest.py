@@ -46,7 +46,9 @@ def _installed() -> str | None:
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         return None
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    install = ["apt-get", "install", "-qq", "--no-install-recommends", "chromium", "fonts-dejavu"]
-    for command in (["apt-get", "update", "-qq"], [*install, "-y"]):
+    # A new machine may be installing its own updates.
+    apt = ["apt-get", "-qq", "-y", "-o", "DPkg::Lock::Timeout=300"]
+    install = [*apt, "install", "--no-install-recommends", "chromium", "fonts-dejavu"]
+    for command in ([*apt, "update"], install):
         subprocess.run(command, env=environment, capture_output=True, check=False)
     return _on_path()

@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,14 @@ from playwright.sync_api import Browser, Page
 from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.gates import AccountReader
 from pulumi_cf_invoice.report import html
+from pulumi_cf_invoice.report.found import Found
 from pulumi_cf_invoice.report.report import judge, make_report
 from pulumi_cf_invoice.rules_file import parse_rules
 from pulumi_cf_invoice.sandbox import SCENARIOS
 from pulumi_cf_invoice.sandbox.scenarios import Month
 from pulumi_cf_invoice.state import InvoiceState
 from tests.factories import ACCOUNT, NOW
+from tests.unit.test_report import A, B, reported
 
 # One worker: on a new machine the browser is installed first, which two cannot do at once.
 pytestmark = pytest.mark.xdist_group("browser")
@@ -39,12 +42,8 @@ def write(directory: Path, scenario: str = "usual", budget: str = "150 USD", **m
         }
     )
     state = InvoiceState(ACCOUNT, invoice(scenario), base_url="http://127.0.0.1:8787/client/v4")
-    report = make_report(
-        state,
-        at=NOW,
-        rules=judge(rules, state, NOW, AccountReader({})),
-        baseline=invoice("moving"),
-    )
+    results = judge(rules, [state], NOW, AccountReader({}))
+    report = make_report([Found(state, invoice("moving"))], at=NOW, rules=results)
     file = directory / "report.html"
     file.write_text(html.render(report), encoding="utf-8")
     return file.as_uri()
@@ -66,6 +65,23 @@ def test_it_is_accessible(
     page = view(browser, write(tmp_path, budget=budget), scheme, size)
     found = Axe().run(page)
     assert found.violations_count == 0, found.generate_report()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_several_invoices_are_accessible_and_no_wider_than_a_phone(
+    browser: Browser, tmp_path: Path, scheme: str, size: Any
+) -> None:
+    file = tmp_path / "several.html"
+    long = dataclasses.replace(B, names=("docs/prod", "x" * 100))
+    rules = {"max-amount-due": {"limit": "200 USD"}}
+    file.write_text(html.render(reported(A, long, rules=rules)), encoding="utf-8")
+    page = view(browser, file.as_uri(), scheme, size)
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+    page.click("text=shop/dev")
+    assert page.evaluate("document.querySelector(location.hash).textContent").startswith("shop/dev")
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
@@ -130,5 +146,5 @@ def test_what_a_description_contains_is_never_run(browser: Browser, tmp_path: Pa
     line = {**SCENARIOS["usual"].build(Month.of(NOW), 0)["invoice_lines"][0]}
     hostile = "<img src=x onerror='document.title=1'><script>document.title=1</script>"
     page = view(browser, write(tmp_path, invoice_lines=[{**line, "description": hostile}]))
-    assert page.title() == "Over budget: $188.46 for 2026-09-01 to 2026-09-30"
+    assert page.title().startswith("Over budget: the upcoming invoice is $188.46 for 2026-09-01")
     assert page.locator("img").count() == 0

@@ -32,7 +32,7 @@ def test_pack_and_report_read_an_account_to_the_same_verdict(
         }
     )
     nothing = InvoiceState(None, None)  # type: ignore[arg-type]
-    reported = judge(rules, nothing, NOW, AccountReader(variables))
+    reported = judge(rules, [nothing], NOW, AccountReader(variables))
     for gate, rule in zip(gates, reported, strict=True):
         said = before_all(gate)
         assert without_ray(said) == without_ray([one.message for one in rule.violations])

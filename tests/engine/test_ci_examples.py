@@ -183,7 +183,7 @@ def test_an_update_keeps_the_baseline_that_the_next_preview_is_compared_with(
     on_github.limit("1000 USD")
     assert on_github.github("update") == STEPS["update"], on_github.said
     baseline = on_github.directory / "baseline.json"
-    found = input.read(baseline.read_text())
+    [found] = input.read(baseline.read_text())
     assert (found.state.invoice.amount_due, found.state.account_id) == (18846, ACCOUNT)
     sandbox.amount_due = 20001
     on_github.github("preview")

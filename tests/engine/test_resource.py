@@ -155,7 +155,7 @@ def test_fractions_of_a_cent_are_exact_in_outputs_state_diff_and_report(
     assert (run.outputs["due"], run.outputs["line"]) == (18846.5, 640.19)
     assert run.outputs["decimal"] == "188.465"
     assert stack.resource("upcoming")["outputs"][form.spelled("amount_due")] == 18846.5
-    read_back = input.read(json.dumps({"invoice": run.outputs["invoice"]})).state.invoice
+    read_back = input.read(json.dumps({"invoice": run.outputs["invoice"]}))[0].state.invoice
     assert read_back.amount_due == 18846.5
     assert [line.amount for line in read_back.invoice_lines] == [640.19, 18208.31]
     sandbox.scenario = "usual"

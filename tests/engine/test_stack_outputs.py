@@ -52,7 +52,7 @@ def test_every_form_exports_outputs_which_are_read_back(
     assert outputs["amount_due"] == 18846
     assert outputs["net_decimal"] == "188.46"
     assert outputs["text"] == "$188.46 for 2026-09-01 to 2026-09-30"
-    found = input.read(printed)
+    [found] = input.read(printed)
     assert found.state.invoice.amount_due_text == "$188.46"
     assert found.state.account_id == (ACCOUNT if account else None)
 
@@ -64,7 +64,7 @@ def test_a_prefix_keeps_two_invoices_apart(make_stack: MakeStack, settled: dict[
 
     stack = make_stack(program, **settled)
     assert stack.up().ok
-    assert input.read(stack_output_json(stack), prefix="there").state.account_id == OTHER_ACCOUNT
+    assert input.read(stack_output_json(stack), prefix="there")[0].state.account_id == OTHER_ACCOUNT
 
 
 def test_outputs_are_known_at_the_first_preview_and_do_not_move_by_themselves(

@@ -6,11 +6,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.sandbox import Sandbox
-from tests.factories import ACCOUNT
+from tests.factories import ACCOUNT, OTHER_ACCOUNT, api_result
 
 DATA = Path(__file__).parent / "data"
 UPDATE = str(DATA / "preview-update.json")
@@ -89,7 +91,14 @@ def test_the_exit_code_is_the_verdict(budgets: list[str], code: int) -> None:
         (["--from", UPDATE, "--budget-line", "openai/*"], "has no '='"),
         (["--from", UPDATE, "--at", "noon"], "is not an ISO 8601 time"),
         (["--from", UPDATE, "--at", "0001-01-01T00:00+14:00"], "is out of range"),
-        (["--from", UPDATE, "--from", UPDATE], "it is given twice, and one file is read"),
+        (["--from", "-", "--from", "-"], "standard input can be read only once"),
+        (["--from", UPDATE, "--from", "nowhere.json"], "cannot read nowhere.json"),
+        (["--name", "dev", "--from", UPDATE], "names the --from before it, and there is none"),
+        (["--from", UPDATE, "--name", "a", "--name", "b"], "names the --from before it"),
+        (["--prefix", "ai"], "--prefix does nothing without --from"),
+        (["--from", UPDATE, "--stack"], "--stack does nothing with --from"),
+        (["--from", UPDATE, "--at", "99999-01-01"], "is not an ISO 8601 time"),
+        (["--from", UPDATE, "--budget", "250"], "250"),
         (["--from", UPDATE, "--rules", "nowhere.json"], "nowhere.json: cannot be read"),
         (["--from", UPDATE, "--policy-pack-config", "x"], "does nothing without --rules"),
         (["--from", UPDATE, "--policy-pack-config", ""], "does nothing without --rules"),
@@ -111,7 +120,8 @@ def test_what_cannot_be_told_is_exit_code_2_and_one_line(arguments: list[str], s
     failed = run("report", *arguments, GITHUB_OUTPUT="")
     assert failed.returncode == 2
     assert said in failed.stderr
-    assert "Traceback" not in failed.stderr
+    assert failed.stderr.startswith("cf-invoice")
+    assert failed.stderr.count("\n") == 1
 
 
 def test_a_refused_token_is_exit_code_2_and_is_not_printed(live: dict[str, str]) -> None:
@@ -137,7 +147,7 @@ def test_a_baseline_file_is_compared_with(tmp_path: Path, live: dict[str, str]) 
     baseline = tmp_path / "baseline.json"
     baseline.write_text((DATA / "preview-create.json").read_text())
     told = run("report", "--from", UPDATE, "--baseline", str(baseline), "--format", "json", *AT)
-    assert json.loads(told.stdout)["baseline"]["change"]["text"] == "$11.55"
+    assert baseline_in(told.stdout)["change"]["text"] == "$11.55"
 
 
 def test_a_baseline_of_another_account_is_not_compared_with(tmp_path: Path) -> None:
@@ -145,8 +155,81 @@ def test_a_baseline_of_another_account_is_not_compared_with(tmp_path: Path) -> N
     mine = "0123456789abcdef0123456789ab0001"
     baseline.write_text((DATA / "preview-create.json").read_text().replace(mine, ACCOUNT))
     told = run("report", "--from", UPDATE, "--baseline", str(baseline), "--format", "json", *AT)
-    problem = json.loads(told.stdout)["baseline"]["problem"]
+    problem = baseline_in(told.stdout)["problem"]
     assert problem == f"the baseline is of another account, {ACCOUNT}"
+
+
+def baseline_in(report: str) -> Any:
+    [invoice] = json.loads(report)["invoices"]
+    return invoice["baseline"]
+
+
+def stack(directory: Path, project: str, account_id: str, amount: int | None = None) -> str:
+    """Write a preview of a stack `dev` to a file, and return its path."""
+    file = directory / f"{project}.json"
+    preview = Path(UPDATE).read_text().replace("quickstart", project)
+    preview = preview.replace("0123456789abcdef0123456789ab0001", account_id)
+    file.write_text(preview if amount is None else preview.replace("20001", str(amount)))
+    return str(file)
+
+
+def test_one_report_has_several_stacks(tmp_path: Path) -> None:
+    shop, docs = stack(tmp_path, "shop", ACCOUNT), stack(tmp_path, "docs", OTHER_ACCOUNT, 30000)
+    both = ["--from", shop, "--from", docs, "--budget", "250 USD", *AT]
+    told = run("report", *both)
+    assert told.returncode == 1
+    assert told.stdout.startswith("Over budget: 1 of 2 upcoming invoices, $500.01 in total.\n")
+    report = json.loads(run("report", *both, "--format", "json").stdout)
+    assert [one["names"] for one in report["invoices"]] == [["shop/dev"], ["docs/dev"]]
+    assert [one["account_id"] for one in report["invoices"]] == [ACCOUNT, OTHER_ACCOUNT]
+    assert [one["verdict"] for one in report["invoices"]] == ["within", "over"]
+    assert [total["text"] for total in report["totals"]] == ["$500.01"]
+
+
+def test_an_account_of_two_stacks_counts_once_with_its_higher_amount(tmp_path: Path) -> None:
+    shop, docs = stack(tmp_path, "shop", ACCOUNT), stack(tmp_path, "docs", ACCOUNT, 30000)
+    told = run("report", "--from", shop, "--from", docs, "--budget", "250 USD", *AT)
+    assert told.returncode == 1
+    assert "the upcoming invoice is $300.00" in told.stdout
+    assert f"shop/dev, docs/dev, account {ACCOUNT}" in told.stdout
+    assert "more than once, with $200.01 and $300.00: the highest amount counts." in told.stdout
+
+
+def test_a_name_stands_for_the_file_before_it_and_a_file_for_itself(tmp_path: Path) -> None:
+    plain = {"account_id": OTHER_ACCOUNT, **Invoice.from_api(api_result()).to_figures()}
+    told = run(
+        *["show", "--from", UPDATE, "--name", "production", "--from", "-", *AT],
+        stdin=json.dumps(plain),
+    )
+    assert told.returncode == 0, told.stderr
+    assert "\n- production " in told.stdout
+    assert "\n- standard input " in told.stdout
+
+
+def test_each_of_several_baselines_is_of_its_account(tmp_path: Path) -> None:
+    now = [stack(tmp_path, "shop", ACCOUNT), stack(tmp_path, "docs", OTHER_ACCOUNT, 30000)]
+    before = [
+        stack(tmp_path, "docs-before", OTHER_ACCOUNT, 10000),
+        stack(tmp_path, "shop-before", ACCOUNT, 20000),
+    ]
+    given = [*(["--from", file] for file in now), *(["--baseline", file] for file in before)]
+    arguments = [word for pair in given for word in pair]
+    told = run("report", *arguments, "--format", "json", *AT)
+    changes = [one["baseline"]["change"]["text"] for one in json.loads(told.stdout)["invoices"]]
+    assert changes == ["$0.01", "$200.00"]
+    other = stack(tmp_path, "other", "f" * 32)
+    refused = run("report", *arguments, "--baseline", other, *AT)
+    assert refused.returncode == 2
+    assert f"a baseline is of account {'f' * 32}, of which there is no invoice" in refused.stderr
+
+
+def test_github_gets_the_totals_of_several_stacks(tmp_path: Path) -> None:
+    shop, docs = stack(tmp_path, "shop", ACCOUNT), stack(tmp_path, "docs", OTHER_ACCOUNT, 30000)
+    files = {"GITHUB_STEP_SUMMARY": f"{tmp_path}/summary", "GITHUB_OUTPUT": f"{tmp_path}/outputs"}
+    assert run("report", "--from", shop, "--from", docs, "--github", *AT, **files).returncode == 0
+    outputs = (tmp_path / "outputs").read_text().splitlines()
+    assert outputs[:3] == ["verdict=none", "amount-due=50001", "amount-due-text=$500.01"]
+    assert outputs[4:] == ["currency=usd", "period=2026-09-01 to 2026-09-30"]
 
 
 @pytest.mark.parametrize("form", ["text", "markdown", "html", "json"])
@@ -182,7 +265,9 @@ def test_doctor_names_the_sources_and_never_the_values(live: dict[str, str]) -> 
     assert told.returncode == 0
     assert f"account      {ACCOUNT} (CLOUDFLARE_ACCOUNT_ID)" in told.stdout
     assert "credentials  API token (CLOUDFLARE_API_TOKEN)" in told.stdout
-    assert f"base URL     {live['CLOUDFLARE_BASE_URL']} (not Cloudflare's)" in told.stdout
+    address = f"{live['CLOUDFLARE_BASE_URL']}, not Cloudflare's (CLOUDFLARE_BASE_URL)"
+    assert f"base URL     {address}" in told.stdout
+    assert "timeout      30 s (default)" in told.stdout
     assert "AI Gateway Read" in told.stdout
     assert "answered: $188.46" in told.stdout
     assert "sandbox-token" not in told.stdout + told.stderr
@@ -202,7 +287,36 @@ def test_doctor_explains_what_fails(live: dict[str, str]) -> None:
 def test_doctor_without_credentials_says_which_to_set(live: dict[str, str]) -> None:
     told = run("doctor", **{**live, "CLOUDFLARE_API_TOKEN": ""})
     assert told.returncode == 2
-    assert "set CLOUDFLARE_API_TOKEN" in told.stderr
+    assert "set CLOUDFLARE_API_TOKEN" in told.stdout
+    assert told.stderr == (
+        "cf-invoice: no request was tried: 1 setting above is missing or wrong\n"
+    )
+
+
+def test_doctor_tells_all_problems_at_once(sandbox: Sandbox) -> None:
+    told = run(
+        "doctor",
+        CLOUDFLARE_ACCOUNT_ID="short",
+        CLOUDFLARE_API_KEY="half",
+        CLOUDFLARE_BASE_URL="http://example.com",
+        CF_INVOICE_TIMEOUT="soon",
+    )
+    assert told.returncode == 2
+    assert "account      'short' is not an account ID" in told.stdout
+    assert "credentials  the environment has an api_key and no email" in told.stdout
+    assert "base URL     the base URL http://example.com is neither https nor" in told.stdout
+    assert "timeout      the timeout 'soon' is not a number of seconds" in told.stdout
+    assert "4 settings above are missing or wrong" in told.stderr
+    assert sandbox.requests == []
+
+
+def test_a_remedy_names_only_what_helps_a_command() -> None:
+    told = run("show")
+    assert told.stderr == (
+        "cf-invoice: no account ID: give --account-id, or set CLOUDFLARE_ACCOUNT_ID\n"
+    )
+    told = run("show", "--account-id", ACCOUNT)
+    assert f"no credentials for account {ACCOUNT}: set CLOUDFLARE_API_TOKEN; the" in told.stderr
 
 
 def test_sandbox_is_the_sandbox() -> None:

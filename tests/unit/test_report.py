@@ -17,13 +17,13 @@ from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.gates import AccountReader
 from pulumi_cf_invoice.report import html, input, json_report, markdown, text
-from pulumi_cf_invoice.report.found import NoInvoiceError
+from pulumi_cf_invoice.report.found import Found, NoInvoiceError, one_of_each_account
 from pulumi_cf_invoice.report.report import Report, judge, make_report
 from pulumi_cf_invoice.rules_file import parse_rules
 from pulumi_cf_invoice.sandbox import SCENARIOS
 from pulumi_cf_invoice.sandbox.scenarios import Month
 from pulumi_cf_invoice.state import InvoiceState
-from tests.factories import NOW, OTHER_ACCOUNT, camel_cased
+from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, camel_cased
 
 HERE = Path(__file__).parent
 PREVIEW_ACCOUNT = "0123456789abcdef0123456789ab0001"
@@ -63,8 +63,19 @@ def report(
     **more: Any,
 ) -> Report:
     state = InvoiceState(PREVIEW_ACCOUNT, of, base_url=base_url)
+    return reported(Found(state, **more), rules=rules, at=at)
+
+
+def reported(*found: Found, rules: dict[str, Any] | None = None, at: datetime = NOW) -> Report:
     declared = parse_rules({"rules": rules}) if rules else []
-    return make_report(state, at=at, rules=judge(declared, state, at, AccountReader({})), **more)
+    results = judge(declared, [one.state for one in found], at, AccountReader({}))
+    return make_report(found, at=at, rules=results)
+
+
+def only(text: str | bytes, **choice: Any) -> Found:
+    """Return the one invoice in *text*."""
+    [found] = input.read(text, **choice)
+    return found
 
 
 BUDGETS = {
@@ -113,13 +124,13 @@ def test_the_json_keeps_to_its_published_schema() -> None:
 
 
 def test_a_first_preview_has_the_invoice_and_no_baseline() -> None:
-    found = input.read(CREATE)
+    found = only(CREATE)
     assert (found.state.account_id, found.state.invoice.amount_due) == (PREVIEW_ACCOUNT, 18846)
     assert found.baseline is None
 
 
 def test_a_preview_brings_the_last_deployment_as_its_baseline() -> None:
-    found = input.read(UPDATE)
+    found = only(UPDATE)
     assert found.baseline is not None
     assert (found.baseline.amount_due, found.state.invoice.amount_due) == (18846, 20001)
 
@@ -127,7 +138,7 @@ def test_a_preview_brings_the_last_deployment_as_its_baseline() -> None:
 def test_a_refresh_does_not_move_the_baseline() -> None:
     preview = json.loads(UPDATE)
     preview["steps"][1]["oldState"]["outputs"]["amount_due"] = 20001
-    baseline = input.read(json.dumps(preview)).baseline
+    baseline = only(json.dumps(preview)).baseline
     assert baseline is not None
     assert baseline.amount_due == 18846
 
@@ -138,32 +149,32 @@ def test_the_plugin_resource_is_read_like_the_dynamic_one() -> None:
         of = preview["steps"][1][state]
         of["type"] = "cf-invoice:index:InvoicePreview"
         of["inputs"] = camel_cased(of["inputs"])
-    assert input.read(json.dumps(preview)) == input.read(UPDATE)
+    assert only(json.dumps(preview)) == only(UPDATE)
 
 
 def test_stack_outputs_are_read_back_as_they_were_exported() -> None:
     outputs = {"bucket": "x", **invoice().to_figures(), "account_id": PREVIEW_ACCOUNT}
-    found = input.read(json.dumps(outputs))
+    found = only(json.dumps(outputs))
     assert (found.state.invoice, found.state.account_id) == (invoice(), PREVIEW_ACCOUNT)
 
 
 def test_an_exported_model_is_read_too() -> None:
     outputs = {"invoice": invoice().to_outputs()}
-    assert input.read(json.dumps(outputs)).state.invoice == invoice()
+    assert only(json.dumps(outputs)).state.invoice == invoice()
 
 
 def test_a_prefix_chooses_between_two_invoices() -> None:
     one, two = invoice(), invoice("yen")
     outputs = {f"a_{name}": value for name, value in one.to_figures().items()}
     outputs |= {f"b_{name}": value for name, value in two.to_figures().items()}
-    assert input.read(json.dumps(outputs), prefix="b").state.invoice == two
+    assert only(json.dumps(outputs), prefix="b").state.invoice == two
     with pytest.raises(NoInvoiceError, match="several invoices"):
         input.read(json.dumps(outputs))
 
 
 @pytest.mark.parametrize("wrap", [lambda r: {"success": True, "result": r}, lambda r: r])
 def test_the_answer_of_the_api_is_read_with_and_without_its_envelope(wrap: Any) -> None:
-    assert input.read(json.dumps(wrap(result()))).state.invoice == invoice()
+    assert only(json.dumps(wrap(result()))).state.invoice == invoice()
 
 
 def test_an_account_is_chosen_by_its_id() -> None:
@@ -173,17 +184,15 @@ def test_an_account_is_chosen_by_its_id() -> None:
     other["newState"]["inputs"] |= {"account_id": OTHER_ACCOUNT, "amount_due": 1}
     preview["steps"].append(other)
     both = json.dumps(preview)
-    assert input.read(both, account_id=OTHER_ACCOUNT.upper()).state.invoice.amount_due == 1
-    assert input.read(both, account_id=OTHER_ACCOUNT).baseline is None
-    with pytest.raises(
-        NoInvoiceError, match=f"several invoices .* {OTHER_ACCOUNT}, {PREVIEW_ACCOUNT}"
-    ):
-        input.read(both)
+    assert only(both, account_id=OTHER_ACCOUNT.upper()).state.invoice.amount_due == 1
+    assert only(both, account_id=OTHER_ACCOUNT).baseline is None
+    found = input.read(both)
+    assert [one.state.account_id for one in found] == [PREVIEW_ACCOUNT, OTHER_ACCOUNT]
 
 
 def test_one_page_of_several_is_a_part() -> None:
     answer = {"success": True, "result": result(), "result_info": {"has_more": True}}
-    assert not input.read(json.dumps(answer)).state.invoice.invoice_lines_complete
+    assert not only(json.dumps(answer)).state.invoice.invoice_lines_complete
 
 
 @pytest.mark.parametrize(
@@ -303,7 +312,7 @@ def test_what_differs_by_account_cannot_be_judged_where_the_account_is_not_known
     of = InvoiceState(None, invoice())
     limit = {"limit": "1000 USD", "accounts": {OTHER_ACCOUNT: "1 USD"}}
     rules = parse_rules({"rules": {"max-amount-due": {"limit": limit}}})
-    made = make_report(of, at=NOW, rules=judge(rules, of, NOW, AccountReader({})))
+    made = make_report([Found(of)], at=NOW, rules=judge(rules, [of], NOW, AccountReader({})))
     assert made.verdict == "unknown"
     assert "--account-id names it" in " ".join(text.render(made).split())
 
@@ -331,7 +340,7 @@ def test_a_time_without_a_zone_is_refused() -> None:
 def test_changes_are_told_by_line_and_add_up_to_the_change_of_the_amount_due() -> None:
     before = named(("kept", 100), ("grown", 100), ("gone", 50), amount_due=260)
     after = named(("kept", 100), ("grown", 300), ("new", 70), amount_due=490)
-    comparison = report(after, baseline=before).comparison
+    comparison = report(after, baseline=before).invoices[0].comparison
     assert comparison is not None
     assert [(c.name, c.before_text, c.after_text, c.text) for c in comparison.changes] == [
         ("grown", "$1.00", "$3.00", "+$2.00"),
@@ -344,7 +353,7 @@ def test_changes_are_told_by_line_and_add_up_to_the_change_of_the_amount_due() -
 
 def test_lines_of_one_name_are_compared_together() -> None:
     before, after = named(("a", 100), ("a", 50)), named(("a", 50), ("a", 100))
-    comparison = report(after, baseline=before).comparison
+    comparison = report(after, baseline=before).invoices[0].comparison
     assert comparison is not None
     assert list(comparison.changes) == []
 
@@ -363,11 +372,135 @@ def test_what_cannot_be_compared_is_said_in_every_format(baseline: Invoice, said
     made = report(invoice(), baseline=baseline)
     for render in FORMATS.values():
         assert said in " ".join(render(made).split())
-    assert json.loads(json_report.render(made))["baseline"]["change"] is None
+    assert json.loads(json_report.render(made))["invoices"][0]["baseline"]["change"] is None
 
 
 def test_a_baseline_of_nothing_has_no_percentage() -> None:
-    assert report(invoice(), baseline=invoice("no-usage")).change_text == "+$188.46"
+    assert report(invoice(), baseline=invoice("no-usage")).invoices[0].change_text == "+$188.46"
+
+
+HOSTILE_NAMES = [
+    "::error::x",
+    "##[error]x",
+    "@everyone | `x`",
+    "<script>alert(1)</script>",
+    "two\nlines",
+]
+
+# Several invoices.
+
+A = Found(InvoiceState(PREVIEW_ACCOUNT, invoice()), invoice("moving"), names=("shop/dev",))
+B = Found(InvoiceState(OTHER_ACCOUNT, invoice(amount_due=26000)), names=("docs/prod", "docs/dev"))
+YEN = Found(InvoiceState(ACCOUNT, invoice("yen")), names=("shop/tokyo",))
+UNKNOWN = Found(InvoiceState(None, invoice(amount_due=100)), names=("plain.json",))
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_every_format_says_of_several_what_its_golden_file_says(suffix: str) -> None:
+    rendered = FORMATS[suffix](reported(A, B, YEN, UNKNOWN, rules=BUDGETS))
+    golden = HERE / "golden" / f"several.{suffix}"
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_text(rendered, encoding="utf-8")
+    assert rendered == golden.read_text(encoding="utf-8")
+    if suffix == "json":
+        jsonschema.validate(json.loads(rendered), json.loads(json_report.schema()))
+
+
+@pytest.mark.parametrize(
+    ("found", "limit", "headline"),
+    [
+        ([A, B], None, "2 upcoming invoices, $448.46 in total."),
+        ([A, YEN], None, "2 upcoming invoices, ¥1,900 and $188.46 in total."),
+        ([A, B], "300 USD", "Within budget: 2 upcoming invoices, $448.46 in total."),
+        ([A, B], "200 USD", "Over budget: 1 of 2 upcoming invoices, $448.46 in total."),
+        ([A, B], "100 USD", "Over budget: 2 of 2 upcoming invoices, $448.46 in total."),
+        (
+            [A, YEN],
+            "200 USD",
+            "Could not tell: 1 of 2 upcoming invoices, ¥1,900 and $188.46 in total.",
+        ),
+    ],
+)
+def test_one_headline_says_the_verdict_on_all(
+    found: list[Found], limit: str | None, headline: str
+) -> None:
+    rules = {"max-amount-due": {"limit": limit}} if limit else None
+    assert reported(*found, rules=rules).headline == headline
+
+
+def test_a_headline_names_the_rule_that_no_invoice_here_broke() -> None:
+    rules = {
+        "max-amount-due": {"limit": "300 USD"},
+        "account-budget": {"accountIds": ["f" * 32], "limit": "1 USD"},
+    }
+    made = reported(A, B, rules=rules)
+    assert made.headline == (
+        "Could not tell: 2 upcoming invoices, $448.46 in total; "
+        "the rule account-budget could not be judged."
+    )
+    assert [one.verdict for one in made.invoices] == ["within", "within"]
+
+
+def test_an_invoice_of_a_stack_that_has_two_is_told_apart_by_its_account() -> None:
+    other = dataclasses.replace(A, state=InvoiceState(OTHER_ACCOUNT, invoice()))
+    assert reported(A, other).labels == [
+        f"shop/dev, account {PREVIEW_ACCOUNT}",
+        f"shop/dev, account {OTHER_ACCOUNT}",
+    ]
+
+
+def test_of_one_account_the_highest_amount_counts_and_that_is_told() -> None:
+    again = dataclasses.replace(B, state=InvoiceState(PREVIEW_ACCOUNT, invoice(amount_due=26000)))
+    [found] = one_of_each_account([A, again, A])
+    assert found.state.invoice.amount_due == 26000
+    assert found.names == ("shop/dev", "docs/prod", "docs/dev")
+    assert found.baseline == invoice("moving")
+    assert found.notes == (
+        "The invoice is there more than once, with $188.46 and $260.00: the highest amount counts.",
+    )
+
+
+def test_one_account_in_two_currencies_is_refused() -> None:
+    yen = Found(InvoiceState(PREVIEW_ACCOUNT, invoice("yen")))
+    with pytest.raises(NoInvoiceError, match=f"account {PREVIEW_ACCOUNT} is there twice, in two"):
+        one_of_each_account([A, yen])
+
+
+def test_an_unknown_account_stands_by_itself_and_that_is_told() -> None:
+    found = one_of_each_account([A, UNKNOWN, UNKNOWN])
+    assert [one.state.account_id for one in found] == [PREVIEW_ACCOUNT, None, None]
+    assert "counts twice in the total" in found[1].notes[0]
+    assert one_of_each_account([UNKNOWN]) == [UNKNOWN]
+
+
+def test_where_figures_came_from_is_kept_of_two_files_of_one_account() -> None:
+    foreign = Found(InvoiceState(PREVIEW_ACCOUNT, invoice(), base_url="http://127.0.0.1:1"))
+    for found in ([A, foreign], [foreign, A]):
+        [one] = one_of_each_account(found)
+        assert one.state.base_url == "http://127.0.0.1:1"
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_a_name_does_nothing_but_show(name: str) -> None:
+    odd = dataclasses.replace(A, names=(name,))
+    for found in ([odd], [odd, B]):
+        made = reported(*found, rules=BUDGETS)
+        rendered = markdown.render(made)
+        page = MarkdownIt("commonmark", {"html": True}).enable("table").render(rendered)
+        assert "<script" not in html.render(made) + page
+        assert "@everyone" not in rendered
+        lines = text.render(made).splitlines()
+        assert not any(line.startswith("::") or "##[" in line for line in lines)
+
+
+def test_hundreds_of_stacks_fit_into_a_comment() -> None:
+    many = [
+        dataclasses.replace(A, state=InvoiceState(f"{n:032x}", invoice()), names=(f"shop/{n}",))
+        for n in range(200)
+    ]
+    rendered = markdown.render(reported(*many, rules=BUDGETS))
+    assert len(rendered) <= 65_536
+    assert rendered.count("| 🔴 <code>shop") == 200
 
 
 # Rendering.
@@ -377,7 +510,7 @@ def test_a_baseline_of_nothing_has_no_percentage() -> None:
 @pytest.mark.parametrize("render", FORMATS.values(), ids=FORMATS)
 def test_every_scenario_can_be_rendered(scenario: str, render: Any) -> None:
     made = report(invoice(scenario), rules=BUDGETS, baseline=invoice())
-    assert made.invoice.amount_due_text in render(made)
+    assert made.invoices[0].invoice.amount_due_text in render(made)
 
 
 @pytest.mark.parametrize(

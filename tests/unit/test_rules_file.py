@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pulumi_cf_invoice import Invoice, RuleError
 from pulumi_cf_invoice.gates import AccountReader
+from pulumi_cf_invoice.report.found import Found
 from pulumi_cf_invoice.report.report import Report, judge, make_report
 from pulumi_cf_invoice.rules import KINDS
 from pulumi_cf_invoice.rules_file import (
@@ -266,10 +267,10 @@ def verdict(content: Any) -> Report | RuleError:
     """Judge any *content* on an invoice that is over budget, without a network."""
     try:
         rules = configured(parse_rules(content), {})
-        results = judge(rules, OVER, NOW, AccountReader({}))
+        results = judge(rules, [OVER], NOW, AccountReader({}))
     except RuleError as error:
         return error
-    return make_report(OVER, at=NOW, rules=results)
+    return make_report([Found(OVER)], at=NOW, rules=results)
 
 
 @given(ANY_JSON | st.fixed_dictionaries({"rules": RULES}))

@@ -148,7 +148,7 @@ def test_the_plain_function_answers_with_what_follows_from_the_figures(run: Make
 
 @pytest.mark.parametrize("language", ["typescript"], indirect=True)
 def test_what_the_function_gave_is_an_output_that_the_report_reads(run: MakeRun) -> None:
-    found = input.read(json.dumps(run("exported", "up").outputs))
+    [found] = input.read(json.dumps(run("exported", "up").outputs))
     assert (found.state.account_id, found.state.invoice.net_text) == (ACCOUNT, "$188.46")
 
 

@@ -1,0 +1,5 @@
+import sys
+
+from pulumi_cf_invoice.cli import main
+
+sys.exit(main())

@@ -1,0 +1,254 @@
+"""
+The arguments of ``cf-invoice``.
+
+They are built on argparse, because importing a larger library takes longer than Python's own start.
+"""
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+FORMATS = ("text", "markdown", "html", "json")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Exit with one line: the usage would be many."""
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of ``cf-invoice``, whose result has the ``command`` to run."""
+    made = _Parser(
+        prog="cf-invoice",
+        description="What the next Cloudflare AI Gateway invoice will say.",
+        epilog="Credentials come from CLOUDFLARE_API_TOKEN, or CLOUDFLARE_EMAIL and "
+        "CLOUDFLARE_API_KEY.\n\nexample:\n  cf-invoice show",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    commands = made.add_subparsers(metavar="COMMAND", required=True, dest="command")
+    show = _command(
+        commands,
+        "show",
+        "show the invoice as tables, with every line",
+        "pulumi stack output --json | cf-invoice show --from -",
+    )
+    _add_live(show)
+    _add_input(show)
+    report = _command(
+        commands,
+        "report",
+        "hold the invoice against budgets, and show what moved",
+        "PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true pulumi preview --json > preview.json\n"
+        "  cf-invoice report --from preview.json --budget '250 USD'\n\n"
+        "exit code:\n  0 every mandatory rule is within, 1 one is over, 2 could not tell, "
+        "130 interrupted",
+    )
+    _add_live(report)
+    _add_input(report)
+    _add_report(report)
+    comment = _command(
+        commands,
+        "comment",
+        "post a report on this job's pull or merge request, or update the one already there",
+        "cf-invoice report --from preview.json --format markdown --output report.md\n"
+        "  cf-invoice comment report.md\n\n"
+        "The token comes from GH_TOKEN or GITHUB_TOKEN, or GITLAB_TOKEN; forge, repository, "
+        "request\nand address come from the variables of GitHub Actions or GitLab CI.",
+    )
+    _add_comment(comment)
+    doctor = _command(
+        commands,
+        "doctor",
+        "show which settings count, and try them once",
+        "CLOUDFLARE_API_TOKEN=… cf-invoice doctor --account-id ID",
+    )
+    _add_live(doctor)
+    commands.add_parser("sandbox", help="start a local stand-in for the billing API")
+    completion = _command(
+        commands,
+        "completion",
+        "print a shell's completion script",
+        'eval "$(cf-invoice completion bash)"',
+    )
+    completion.add_argument("shell", choices=["bash", "zsh", "tcsh"])
+    return made
+
+
+def _command(commands: Any, name: str, purpose: str, example: str) -> argparse.ArgumentParser:
+    made: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=purpose,
+        description=f"{purpose[0].upper()}{purpose[1:]}.",
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    return made
+
+
+def _add_live(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--account-id",
+        metavar="ID",
+        help="32 hex digits, which also choose one of several in a file "
+        "(default: CLOUDFLARE_ACCOUNT_ID)",
+    )
+    parser.add_argument(
+        "--stack",
+        nargs="?",
+        const="",
+        metavar="NAME",
+        help="use the stack config of this stack, or of the selected one, before the environment",
+    )
+    parser.add_argument(
+        "--verbose", action="store_true", help="log requests and retries to standard error"
+    )
+
+
+def _add_input(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--from",
+        dest="files",
+        action=_From,
+        default=[],
+        metavar="FILE",
+        help="read a file (- is standard input) instead of the API: what `pulumi preview --json`, "
+        "`pulumi up --json` or `pulumi stack output --json` prints, or the API's JSON; may be "
+        "given several times, for several stacks",
+    )
+    parser.add_argument("--name", action=_Name, help="what the report calls the --from before it")
+    parser.add_argument("--prefix", help="the prefix of the stack outputs, if there are several")
+    parser.add_argument(
+        "--at", type=instant, metavar="TIME", help="the report's time, ISO 8601 (default: now)"
+    )
+
+
+def _add_report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--format", choices=FORMATS, default="text", help="(default: text)")
+    parser.add_argument(
+        "--baseline",
+        dest="baselines",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="compare with this file, of the same kinds as --from; a preview has its own baseline; "
+        "may be given several times",
+    )
+    parser.add_argument(
+        "--rules", metavar="FILE", help="judge the rules of this file, as the policy pack does"
+    )
+    parser.add_argument(
+        "--policy-pack-config",
+        metavar="FILE",
+        help="Pulumi's policy config over --rules, as `pulumi preview` takes it",
+    )
+    parser.add_argument(
+        "--budget",
+        type=_amount,
+        metavar="AMOUNT",
+        help="the rule max-amount-due with this limit: '250 USD'",
+    )
+    parser.add_argument(
+        "--budget-projected",
+        type=_amount,
+        metavar="AMOUNT",
+        help="the rule max-projected-amount-due with this limit",
+    )
+    parser.add_argument(
+        "--budget-line",
+        type=_line_budget,
+        action="append",
+        default=[],
+        metavar="GLOB=AMOUNT",
+        help="the rule max-line-amount with this limit: 'openai/*=100 USD'",
+    )
+    parser.add_argument("--output", metavar="FILE", help="write to this file")
+    parser.add_argument(
+        "--github",
+        action="store_true",
+        help="also append to the job summary and set step outputs, in GitHub Actions",
+    )
+
+
+def _add_comment(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="the report in Markdown (- is standard input)")
+    parser.add_argument("--tag", help="tells several reports on one request apart")
+    parser.add_argument("--forge", choices=["github", "gitlab"])
+    parser.add_argument(
+        "--repository", metavar="OWNER/NAME", help="the repository, or GitLab's project ID"
+    )
+    parser.add_argument(
+        "--request", type=_number, metavar="NUMBER", help="the number of the request"
+    )
+    parser.add_argument(
+        "--api-url", metavar="URL", help="GitHub's GraphQL endpoint, or the root of GitLab's API"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="only say what would be written, and where"
+    )
+
+
+class _From(argparse.Action):
+    def __call__(self, parser: Any, options: Any, value: Any, option: Any = None) -> None:
+        # A new list: the default is shared.
+        options.files = [*options.files, (value, None)]
+
+
+class _Name(argparse.Action):
+    def __call__(self, parser: Any, options: Any, value: Any, option: Any = None) -> None:
+        if not options.files or options.files[-1][1] is not None:
+            parser.error("argument --name: it names the --from before it, and there is none")
+        options.files = [*options.files[:-1], (options.files[-1][0], value)]
+
+
+class _Version(argparse.Action):
+    def __call__(self, *_: Any) -> None:
+        from importlib.metadata import version
+
+        print(version("pulumi-cf-invoice"))
+        sys.exit(0)
+
+
+def _amount(written: str) -> str:
+    from pulumi_cf_invoice.billing.errors import LimitError
+    from pulumi_cf_invoice.limits import parse_amount
+
+    try:
+        parse_amount(written)
+    except LimitError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return written
+
+
+def _number(written: str) -> int:
+    if not (written.isascii() and written.isdigit() and int(written[:18]) > 0):
+        raise argparse.ArgumentTypeError(f"{written!r} is not the number of a request")
+    return int(written[:18])
+
+
+def _line_budget(written: str) -> tuple[str, str]:
+    glob, equals, amount = written.rpartition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{written!r} has no '=': write 'openai/*=100 USD'")
+    return glob, _amount(amount)
+
+
+def instant(written: str) -> "datetime":
+    """Return an ISO 8601 time in UTC, which it is taken for where it names no zone."""
+    from datetime import datetime, timezone
+
+    try:
+        instant = datetime.fromisoformat(written.replace("Z", "+00:00"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{written!r} is not an ISO 8601 time such as 2026-09-15T12:00:00Z"
+        ) from None
+    try:
+        zoned = instant if instant.tzinfo else instant.replace(tzinfo=timezone.utc)
+        return zoned.astimezone(timezone.utc)
+    except OverflowError:
+        raise argparse.ArgumentTypeError(f"{written!r} is out of range") from None

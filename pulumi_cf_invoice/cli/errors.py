@@ -1,0 +1,7 @@
+"""What a command tells when it cannot do what it was asked for."""
+
+from pulumi_cf_invoice.billing.errors import BillingError
+
+
+class CommandError(BillingError):
+    """A command cannot do what its arguments say, or cannot read or write a file."""

@@ -1,0 +1,111 @@
+"""What commands read: files, the API with the settings of environment and stack, and the time."""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+from pulumi_cf_invoice.billing import settings
+from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.settings import Source
+from pulumi_cf_invoice.cli.errors import CommandError
+from pulumi_cf_invoice.gates import AccountReader
+from pulumi_cf_invoice.report import input
+from pulumi_cf_invoice.report.found import Found, NoInvoiceError, one_of_each_account
+from pulumi_cf_invoice.state import InvoiceState
+
+_LONGEST_NAME = 100
+
+
+def config(options: argparse.Namespace) -> list[Source]:
+    """Return the sources of settings before the environment. Raises `SettingsError`."""
+    command_line = Source("--account-id", {}, {"accountId": "give --account-id"})
+    if options.stack is None:
+        return [command_line]
+    from pulumi_cf_invoice.cli.stack import read_config
+
+    return [command_line, *settings.config_sources(read_config(options.stack))]
+
+
+def found(
+    options: argparse.Namespace, before: Sequence[Source], reader: AccountReader
+) -> list[Found]:
+    """
+    Return the invoices in the files of *options*, or else the one that the API tells.
+
+    Each account is there once. Raises `CommandError`, `NoInvoiceError`, `SettingsError` or
+    `FetchError`.
+    """
+    if not options.files:
+        if options.prefix is not None:
+            raise CommandError("--prefix does nothing without --from")
+        return [Found(live(options, before, reader))]
+    several = len(options.files) > 1
+    if several and sum(file == "-" for file, _ in options.files) > 1:
+        raise CommandError("standard input can be read only once")
+    return one_of_each_account(
+        [
+            _named(one, name, file if several else None)
+            for file, name in options.files
+            for one in in_file(file, options)
+        ]
+    )
+
+
+def live(
+    options: argparse.Namespace, before: Sequence[Source], reader: AccountReader
+) -> InvoiceState:
+    """Ask the API for the invoice. Raises `SettingsError` or `FetchError`."""
+    sources = [*before, settings.environment(os.environ)]
+    resolved = settings.resolve(options.account_id, sources)
+    with _progress(f"Asking for the invoice of account {resolved.account_id} …"):
+        return reader.read(resolved.account_id, resolved.base_url)
+
+
+def in_file(file: str, options: argparse.Namespace) -> list[Found]:
+    """Return the invoices in a *file*. Raises `CommandError` or `NoInvoiceError`."""
+    content = read(file)
+    try:
+        return input.read(content, account_id=options.account_id, prefix=options.prefix)
+    except NoInvoiceError as error:
+        raise NoInvoiceError(f"{_label(file)}: {error}") from None
+
+
+def read(file: str) -> bytes:
+    """Return what is in *file*, which may be ``-``. Raises `CommandError`."""
+    try:
+        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except OSError as error:
+        raise CommandError(f"cannot read {file}: {error.strerror}") from None
+
+
+def now() -> datetime:
+    """Return the time, in UTC."""
+    return datetime.now(timezone.utc)
+
+
+def _named(one: Found, name: str | None, file: str | None) -> Found:
+    if name is not None:
+        return replace(one, names=(one_line(name, _LONGEST_NAME),))
+    if file is not None and not one.names:
+        return replace(one, names=(one_line(_label(file), _LONGEST_NAME),))
+    return one
+
+
+def _label(file: str) -> str:
+    return "standard input" if file == "-" else file
+
+
+@contextmanager
+def _progress(text: str) -> Iterator[None]:
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(text):
+        yield

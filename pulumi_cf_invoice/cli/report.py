@@ -1,0 +1,116 @@
+"""``cf-invoice report``: the invoice held against rules, in each of the formats."""
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+
+from pulumi_cf_invoice.billing import money
+from pulumi_cf_invoice.cli import COULD_NOT_TELL, close_stdout, inputs
+from pulumi_cf_invoice.cli.errors import CommandError
+from pulumi_cf_invoice.gates import AccountReader
+from pulumi_cf_invoice.report.found import compared_with
+from pulumi_cf_invoice.report.report import Report, judge, make_report
+from pulumi_cf_invoice.rules_file import (
+    DeclaredRule,
+    configured,
+    parse_rules,
+    read_config,
+    read_rules,
+)
+
+OVER_BUDGET = 1
+_MODULES = {"text": "text", "markdown": "markdown", "html": "html", "json": "json_report"}
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the report, and return the exit code that says how it judged."""
+    if options.files and options.stack is not None and options.rules is None:
+        raise CommandError("--stack does nothing with --from, unless --rules has accounts to read")
+    rules, at = _rules(options), options.at or inputs.now()
+    before = inputs.config(options)
+    reader = AccountReader(os.environ, before)
+    found = inputs.found(options, before, reader)
+    baselines = [one for file in options.baselines for one in inputs.in_file(file, options)]
+    results = judge(rules, [one.state for one in found], at, reader)
+    report = make_report(compared_with(found, baselines), at=at, rules=results)
+    over = OVER_BUDGET if report.verdict == "over" else 0
+    code = over if report.is_known else COULD_NOT_TELL
+    if options.github:
+        _tell_github(report, os.environ)
+    try:
+        _write(report, options.format, options.output)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        close_stdout()
+    return code
+
+
+def _rules(options: argparse.Namespace) -> list[DeclaredRule]:
+    rules = [] if options.rules is None else read_rules(options.rules)
+    written = options.policy_pack_config
+    if written is not None and options.rules is None:
+        raise CommandError("--policy-pack-config does nothing without --rules")
+    config = {} if written is None else read_config(written)
+    if len(dict(options.budget_line)) < len(options.budget_line):
+        raise CommandError("--budget-line is given twice for one glob")
+    shorthand = {
+        "max-amount-due": {"limit": options.budget},
+        "max-projected-amount-due": {"limit": options.budget_projected},
+        "max-line-amount": {"limits": dict(options.budget_line)},
+    }
+    given = {name: rule for name, rule in shorthand.items() if any(rule.values())}
+    return configured([*rules, *(parse_rules({"rules": given}) if given else [])], config)
+
+
+def _write(report: Report, form: str, output: str | None) -> None:
+    if form == "text" and output is None:
+        from pulumi_cf_invoice.report import text
+
+        text.write(report, sys.stdout)
+        return
+    rendered = _render(report, form)
+    if output is None:
+        sys.stdout.write(rendered)
+        return
+    try:
+        Path(output).write_text(rendered, encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"cannot write {output}: {error.strerror}") from None
+
+
+def _render(report: Report, form: str) -> str:
+    module = import_module(f"pulumi_cf_invoice.report.{_MODULES[form]}")
+    return str(module.render(report))
+
+
+def _tell_github(report: Report, environment: Mapping[str, str]) -> None:
+    for variable, content in (
+        ("GITHUB_STEP_SUMMARY", _render(report, "markdown")),
+        ("GITHUB_OUTPUT", "".join(f"{name}={value}\n" for name, value in _outputs(report).items())),
+    ):
+        if variable not in environment:
+            raise CommandError(f"--github is for a step of GitHub Actions: {variable} is not set")
+        try:
+            with Path(environment[variable]).open("a", encoding="utf-8") as file:
+                file.write(content)
+        except OSError as error:
+            raise CommandError(f"cannot write {environment[variable]}: {error.strerror}") from None
+
+
+def _outputs(report: Report) -> dict[str, object]:
+    """Return the outputs of the step; one that several invoices do not agree on is empty."""
+    totals, projected = report.totals, [one.projected_amount_due for one in report.invoices]
+    known = [amount for amount in projected if amount is not None]
+    summed = len(totals) == 1 and len(known) == len(projected)
+    periods = {one.invoice.period_text for one in report.invoices}
+    return {
+        "verdict": report.verdict,
+        "amount-due": totals[0][0] if len(totals) == 1 else "",
+        "amount-due-text": " and ".join(report.total_texts),
+        "projected-amount-due": money.number(money.total(known)) if summed else "",
+        "currency": totals[0][1] if len(totals) == 1 else "",
+        "period": periods.pop() if len(periods) == 1 else "",
+    }

@@ -1,0 +1,21 @@
+"""``cf-invoice show``: the invoice as tables, with every line."""
+
+import argparse
+import os
+import sys
+
+from pulumi_cf_invoice.cli import inputs
+from pulumi_cf_invoice.cli.errors import CommandError
+from pulumi_cf_invoice.gates import AccountReader
+from pulumi_cf_invoice.report import text
+from pulumi_cf_invoice.report.report import make_report
+
+
+def run(options: argparse.Namespace) -> int:
+    """Show the invoice, and return the exit code."""
+    if options.files and options.stack is not None:
+        raise CommandError("--stack does nothing with --from")
+    before = inputs.config(options)
+    found = inputs.found(options, before, AccountReader(os.environ, before))
+    text.write(make_report(found, at=options.at or inputs.now()), sys.stdout, lines=sys.maxsize)
+    return 0

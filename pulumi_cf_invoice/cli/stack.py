@@ -1,0 +1,80 @@
+"""Stack config outside of a program, as ``pulumi config`` tells it."""
+
+import json
+import subprocess
+from collections.abc import Mapping
+from typing import Any
+
+from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.errors import SettingsError
+from pulumi_cf_invoice.billing.settings import CREDENTIALS, SETTINGS, GetConfig
+
+_SECONDS = 60
+_NOT_OPENED = "[unknown]"
+"""What Pulumi shows of a value of an environment (ESC) that it was not told to open."""
+
+
+def read_config(stack: str) -> GetConfig:
+    """
+    Return the stack config of *stack*, or of the selected stack if that is empty.
+
+    Secrets are decrypted only where a setting that counts is one. Raises `SettingsError`.
+    """
+    config = _run(stack)
+    if any(_is_hidden(config[key]) for key in _keys_that_count(config) if key in config):
+        config = _run(stack, "--show-secrets")
+    values = {key: config[key].get("value") for key in _keys_that_count(config) if key in config}
+    return values.get
+
+
+def _keys_that_count(config: Mapping[str, Any]) -> list[str]:
+    ours = [f"cf-invoice:{name}" for name in SETTINGS]
+    theirs = [f"cloudflare:{name}" for name in CREDENTIALS]
+    # The first source that has any credential decides: the secrets of another are left alone.
+    has_own = any(f"cf-invoice:{name}" in config for name in CREDENTIALS)
+    return [*ours, "cloudflare:baseUrl", *([] if has_own else theirs)]
+
+
+def _is_hidden(entry: Mapping[str, Any]) -> bool:
+    return entry.get("value") in (None, _NOT_OPENED)
+
+
+def _run(stack: str, *more: str) -> dict[str, Any]:
+    command = ["pulumi", "config", "--json", "--non-interactive", *more]
+    if stack:
+        command += ["--stack", stack]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=_SECONDS,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise SettingsError("cannot read stack config: there is no `pulumi` on PATH") from None
+    except OSError as error:
+        raise SettingsError(
+            f"cannot read stack config: `pulumi` cannot be run: {error.strerror}"
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise SettingsError(
+            f"cannot read stack config: `pulumi config` said nothing within {_SECONDS} s"
+        ) from None
+    if done.returncode:
+        raise SettingsError(f"cannot read stack config: {_error_in(done.stderr)}")
+    try:
+        config = json.loads(done.stdout)
+    except ValueError:
+        config = None
+    if not isinstance(config, dict) or not all(isinstance(one, dict) for one in config.values()):
+        raise SettingsError("cannot read stack config: `pulumi config --json` printed no object")
+    return config
+
+
+def _error_in(said: str) -> str:
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return one_line((errors or lines or ["`pulumi config` failed and did not say why"])[0], 300)
