@@ -100,7 +100,8 @@ def _add_live(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stack",
         nargs="?",
-        const="",
+        const=True,
+        type=_stack,
         metavar="NAME",
         help="use the stack config of this stack, or of the selected one, before the environment",
     )
@@ -221,6 +222,12 @@ def _amount(written: str) -> str:
         parse_amount(written)
     except LimitError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+    return written
+
+
+def _stack(written: str) -> str:
+    if not written.strip():
+        raise argparse.ArgumentTypeError("the name is empty: leave it out for the selected stack")
     return written
 
 

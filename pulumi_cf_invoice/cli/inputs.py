@@ -28,7 +28,8 @@ def config(options: argparse.Namespace) -> list[Source]:
         return [command_line]
     from pulumi_cf_invoice.cli.stack import read_config
 
-    return [command_line, *settings.config_sources(read_config(options.stack))]
+    stack = None if options.stack is True else options.stack
+    return [command_line, *settings.config_sources(read_config(stack))]
 
 
 def found(

@@ -14,9 +14,9 @@ _NOT_OPENED = "[unknown]"
 """What Pulumi shows of a value of an environment (ESC) that it was not told to open."""
 
 
-def read_config(stack: str) -> GetConfig:
+def read_config(stack: str | None) -> GetConfig:
     """
-    Return the stack config of *stack*, or of the selected stack if that is empty.
+    Return the stack config of *stack*, or of the selected stack if that is None.
 
     Secrets are decrypted only where a setting that counts is one. Raises `SettingsError`.
     """
@@ -39,7 +39,7 @@ def _is_hidden(entry: Mapping[str, Any]) -> bool:
     return entry.get("value") in (None, _NOT_OPENED)
 
 
-def _run(stack: str, *more: str) -> dict[str, Any]:
+def _run(stack: str | None, *more: str) -> dict[str, Any]:
     command = ["pulumi", "config", "--json", "--non-interactive", *more]
     if stack:
         command += ["--stack", stack]

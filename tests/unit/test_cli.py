@@ -97,6 +97,7 @@ def test_the_exit_code_is_the_verdict(budgets: list[str], code: int) -> None:
         (["--from", UPDATE, "--name", "a", "--name", "b"], "names the --from before it"),
         (["--prefix", "ai"], "--prefix does nothing without --from"),
         (["--from", UPDATE, "--stack"], "--stack does nothing with --from"),
+        (["--stack", ""], "the name is empty: leave it out for the selected stack"),
         (["--from", UPDATE, "--at", "99999-01-01"], "is not an ISO 8601 time"),
         (["--from", UPDATE, "--budget", "250"], "250"),
         (["--from", UPDATE, "--rules", "nowhere.json"], "nowhere.json: cannot be read"),
