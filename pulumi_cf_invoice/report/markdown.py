@@ -66,7 +66,7 @@ def _overview(report: Report) -> list[str]:
         [
             f"{_SIGNS[one.verdict]} {escape(label)}",
             one.invoice.amount_due_text,
-            one.projected_text,
+            one.short_projected_text,
             one.short_change_text,
         ]
         for one, label in zip(report.invoices, report.labels, strict=True)

@@ -235,6 +235,11 @@ class InvoiceReport:
         return _signed(self.comparison.amount_due, self.invoice.currency) + percent
 
     @property
+    def short_projected_text(self) -> str:
+        """The projected amount due for a column of a table."""
+        return self.projected_text if self.invoice.invoice_lines_complete else "not known"
+
+    @property
     def short_change_text(self) -> str:
         """The change since the baseline where there is one to compare with, else empty."""
         if self.comparison is None or self.comparison.problem:

@@ -90,7 +90,7 @@ def _overview(report: Report) -> Table:
         table.add_row(
             _inert(f"- {label}"),
             one.invoice.amount_due_text,
-            one.projected_text,
+            one.short_projected_text,
             one.short_change_text,
             *[TITLES[one.verdict] if one.rules else "" for _ in verdict],
         )

@@ -19,6 +19,7 @@ from pulumi_cf_invoice.gates import AccountReader
 from pulumi_cf_invoice.report import html, input, json_report, markdown, text
 from pulumi_cf_invoice.report.found import Found, NoInvoiceError, one_of_each_account
 from pulumi_cf_invoice.report.report import Report, judge, make_report
+from pulumi_cf_invoice.rules import INCOMPLETE
 from pulumi_cf_invoice.rules_file import parse_rules
 from pulumi_cf_invoice.sandbox import SCENARIOS
 from pulumi_cf_invoice.sandbox.scenarios import Month
@@ -78,6 +79,7 @@ def only(text: str | bytes, **choice: Any) -> Found:
     return found
 
 
+PART = Invoice.from_api(result(), complete=False)
 BUDGETS = {
     "max-amount-due": {"limit": "150 USD"},
     "near-budget": {
@@ -321,6 +323,37 @@ def test_what_differs_by_account_cannot_be_judged_where_the_account_is_not_known
 def test_every_format_tells_where_foreign_figures_came_from(render: Any) -> None:
     rendered = html_entities.unescape(render(report(invoice(), base_url="http://127.0.0.1:8787")))
     assert "http://127.0.0.1:8787" in rendered
+
+
+@pytest.mark.parametrize("several", [False, True], ids=["one", "several"])
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_format_marks_figures_of_incomplete_lines(form: str, several: bool) -> None:
+    part = Found(InvoiceState(PREVIEW_ACCOUNT, dataclasses.replace(PART, amount_due=18847)))
+    made = reported(part, *([B] if several else []))
+    rendered = html_entities.unescape(FORMATS[form](made))
+    assert "$188.47" in rendered
+    if form == "json":
+        [marked, *_] = json.loads(rendered)["invoices"]
+        assert not marked["invoice_lines_complete"]
+        assert [marked[name] for name in ("net", "credits", "projected_amount_due")] == [None] * 3
+    else:
+        assert INCOMPLETE in " ".join(rendered.split())
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_format_tells_of_a_waiver_and_of_its_end(form: str) -> None:
+    waived = {
+        "max-amount-due": {
+            "limit": "100 USD",
+            "waiver": {"until": "2026-09-20", "by": "me", "reason": "launch", "limit": "1000 USD"},
+        }
+    }
+    for at, said in [
+        (NOW, "A waiver with the limit 1000 USD is in force until 2026-09-20, by me: launch."),
+        (NOW.replace(day=21), "Its waiver has ended, which was until 2026-09-20, by me: launch."),
+    ]:
+        rendered = html_entities.unescape(FORMATS[form](report(invoice(), waived, at=at)))
+        assert said in " ".join(rendered.split()), rendered
 
 
 def test_a_time_in_any_zone_is_the_same_time() -> None:
