@@ -22,8 +22,7 @@ ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
 
 def main() -> int:
     """Run the demo and return the exit code."""
-    now = datetime(2026, 9, 15, 12, tzinfo=timezone.utc)
-    with tempfile.TemporaryDirectory() as directory, Sandbox(now=now) as sandbox:
+    with tempfile.TemporaryDirectory() as directory, Sandbox() as sandbox:
         os.environ.update(
             CLOUDFLARE_BASE_URL=sandbox.base_url,
             CLOUDFLARE_API_TOKEN="sandbox-token",

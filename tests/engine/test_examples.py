@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pulumi
@@ -106,7 +107,8 @@ def test_a_cloudflare_provider_in_opts_is_refused_in_one_line(
     assert "Traceback" not in run.text
 
 
-def test_the_demo_tells_its_story_and_leaves_nothing() -> None:
+def test_the_demo_tells_its_story_of_this_month_and_leaves_nothing() -> None:
+    months = {f"{datetime.now(timezone.utc):%Y-%m}"}
     done = subprocess.run(
         [sys.executable, str(EXAMPLES / "demo.py")],
         capture_output=True,
@@ -115,6 +117,8 @@ def test_the_demo_tells_its_story_and_leaves_nothing() -> None:
         cwd=ROOT,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    months.add(f"{datetime.now(timezone.utc):%Y-%m}")
+    assert any(f'period         : "{month}-01 to ' in done.stdout for month in months)
     assert "amount_due      : 18846 => 20001" in done.stdout
     assert "over the limit of $150.00 by $50.01" in done.stdout
     assert "HTTP 403, code 10000: Authentication error" in done.stdout
