@@ -69,6 +69,12 @@ class Run:
         raise LookupError(name)
 
     @property
+    def errors(self) -> list[str]:
+        """The messages of the errors that the engine told of."""
+        told = [event.diagnostic_event for event in self.events if event.diagnostic_event]
+        return [event.message for event in told if event.severity == "error"]
+
+    @property
     def everything(self) -> str:
         """All text and all events, to check for things that must not appear in them."""
         return self.text + json.dumps([repr(event.__dict__) for event in self.events], default=repr)

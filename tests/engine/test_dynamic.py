@@ -168,20 +168,6 @@ def test_an_error_of_an_output_is_one_line_too(
         assert "Traceback" not in run.text
 
 
-def test_a_failing_refresh_shows_its_line_and_no_frame_of_the_core(
-    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox
-) -> None:
-    stack = make_stack(lambda: InvoicePreview("upcoming"), **settled)
-    assert stack.up().ok
-    sandbox.fault = "http-403"
-    run = stack.refresh()
-    assert not run.ok
-    assert "HTTP 403, code 10000: Authentication error" in run.text
-    assert "During handling" not in run.text
-    frames = re.findall(r'File "[^"]*pulumi_cf_invoice/([^"]*)"', run.text)
-    assert set(frames) == {"resource.py"}
-
-
 def test_exporting_the_model_gives_its_fields(
     make_stack: MakeStack, settled: dict[str, str]
 ) -> None:

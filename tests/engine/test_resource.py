@@ -306,9 +306,45 @@ def test_a_failing_refresh_ends_with_the_message_and_keeps_the_state(
     run = stack.refresh()
     assert not run.ok
     assert "HTTP 403, code 10000: Authentication error" in run.text
-    # Pulumi prints a traceback for every error in a dynamic provider's refresh.
-    assert ("Traceback" in run.text) == (form.type == DYNAMIC_TYPE)
     assert stack.resource("upcoming")["outputs"][form.spelled("amount_due")] == 18846
+
+
+@pytest.mark.parametrize(
+    ("fault", "base_url", "message"),
+    [
+        ("http-403", None, "HTTP 403, code 10000: Authentication error"),
+        ("html", None, "the answer is not a JSON object"),
+        (None, "http://127.0.0.1:9", "127.0.0.1"),
+        (None, "http://example.com", "neither https nor on this machine"),
+    ],
+)
+def test_a_failing_refresh_keeps_to_few_lines(
+    make_stack: MakeStack,
+    settled: dict[str, str],
+    sandbox: Sandbox,
+    form: Form,
+    fault: str | None,
+    base_url: str | None,
+    message: str,
+) -> None:
+    """It is one line; for a dynamic resource Pulumi puts a traceback before it, of three frames."""
+    stack = make_stack(lambda: form.resource("upcoming"), CF_INVOICE_TIMEOUT="2", **settled)
+    assert stack.up().ok
+    sandbox.fault = fault
+    if base_url:
+        stack.environment["CLOUDFLARE_BASE_URL"] = base_url
+    run = stack.refresh()
+    assert not run.ok
+    [said] = [error for error in run.errors if "update failed" not in error]
+    *before, last = said.strip().splitlines()
+    assert message in last
+    frames = re.findall('File ".*/(.*)"', said)
+    if form.type == DYNAMIC_TYPE:
+        assert frames == ["__main__.py", "__main__.py", "resource.py"]
+        # A frame has a line of code, which some versions of Python underline.
+        assert len(before) <= 1 + 3 * len(frames)
+    else:
+        assert before == []
 
 
 def test_destroy_needs_neither_credentials_nor_network(
