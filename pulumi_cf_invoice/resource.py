@@ -174,6 +174,8 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
     @raises_run_errors
     def get(
         resource_name: str,
+        # Pulumi finds the types of outputs among a class's own annotations only.
+        cls.__annotations__ = {**InvoicePreview.__annotations__, **cls.__annotations__}
         id: pulumi.Input[str],
         credentials: Credentials | None = None,
         opts: pulumi.ResourceOptions | None = None,

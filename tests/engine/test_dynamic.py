@@ -104,12 +104,16 @@ def test_a_subclass_keeps_the_type_and_its_outputs(
     make_stack: MakeStack, settled: dict[str, str]
 ) -> None:
     def program() -> None:
-        pulumi.export("due", Company("upcoming").invoice.amount_due_text)
-        pulumi.export("read", Company.get("read", ACCOUNT).amount_due)
+        company, read = Company("upcoming"), Company.get("read", ACCOUNT)
+        pulumi.export("due", company.invoice.amount_due_text)
+        pulumi.export("line", company.invoice_lines[1].pricing.unit_amount_decimal)
+        pulumi.export("read", read.amount_due)
+        pulumi.export("line-read", read.invoice_lines[1].pricing.unit_amount_decimal)
 
     stack = make_stack(program, **settled)
     run = stack.up()
-    assert run.outputs == {"due": "$188.46", "read": 18846}, run.text
+    lines = dict.fromkeys(["line", "line-read"], "0.000125")
+    assert run.outputs == {"due": "$188.46", "read": 18846, **lines}, run.text
     for name in ("upcoming", "read"):
         assert stack.resource(name)["type"] == DYNAMIC_TYPE
 
