@@ -2,7 +2,8 @@
 Reads from within a running Pulumi program: with its stack config, and once for all who ask.
 
 A process can run several programs, or one twice (Automation API). Each run has a monitor of its
-own, on which its answers are kept.
+own, on which its answers are kept. Under `pulumi.runtime.set_mocks` nothing is read, and the
+answers are those of `pulumi_cf_invoice.testing`.
 """
 
 import asyncio
@@ -14,6 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import pulumi
+from pulumi.runtime.config import get_config
+from pulumi.runtime.mocks import MockEngine
+from pulumi.runtime.settings import get_engine, get_monitor
 
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.errors import BillingError, SettingsError
@@ -25,6 +29,7 @@ from pulumi_cf_invoice.program_errors import as_run_error, raises_run_errors
 if TYPE_CHECKING:
     from pulumi_cf_invoice.billing.cache import AnswerCache
     from pulumi_cf_invoice.billing.reads import ModelT, Read
+    from pulumi_cf_invoice.testing import StatedAnswers
 
 R = TypeVar("R")
 
@@ -54,9 +59,18 @@ def resolve(account_id: Any, given: Source) -> Settings:
     Resolve settings from plain arguments, then stack config, then environment. Raises
     `SettingsError`.
     """
-    from pulumi.runtime.config import get_config
+    sources = settings.program_sources(get_config, os.environ)
+    if is_mocked():
+        from pulumi_cf_invoice import testing
 
-    return settings.resolve(account_id, [given, *settings.program_sources(get_config, os.environ)])
+        return testing.settings_of(account_id, sources)
+    return settings.resolve(account_id, [given, *sources])
+
+
+def is_mocked() -> bool:
+    """Return whether the program runs under `pulumi.runtime.set_mocks`, in a unit test."""
+    # A test may bring a monitor of its own; the engine always is Pulumi's.
+    return isinstance(get_engine(), MockEngine)
 
 
 def ask(read: "Read[ModelT]", resolved: Settings) -> "Future[ModelT]":
@@ -75,13 +89,16 @@ def ask_output(
     Ask for *read* when the arguments and *depends_on* are known; the Output is *convert*'s result.
     """
 
+    # A unit test may state another invoice by the time that the arguments are known.
+    answers = _answers_of_this_run()
+
     @raises_run_errors
     def ask_known(known: dict[str, Any]) -> Any:
         # Whoever keeps an error keeps its frames: no local variable of them holds a credential.
         arguments = settings.given(known.pop("values"))
         resolved = resolve(known["account_id"], arguments)
         # An awaitable, so that two accounts are asked side by side.
-        return _converted(ask(read, resolved), resolved, convert)
+        return _converted(answers.ask(read, resolved), resolved, convert)
 
     # A secret token does not make the invoice that it reads a secret.
     values = {
@@ -103,8 +120,11 @@ async def _converted(
     raise raised
 
 
-def _answers_of_this_run() -> "AnswerCache":
-    from pulumi.runtime.settings import get_monitor
+def _answers_of_this_run() -> "AnswerCache | StatedAnswers":
+    if is_mocked():
+        from pulumi_cf_invoice import testing
+
+        return testing.StatedAnswers()
 
     from pulumi_cf_invoice.billing import cache
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any, cast
 
 import pulumi
@@ -10,13 +11,14 @@ import pytest
 from pulumi_cf_invoice import (
     ApiError,
     Credentials,
+    Invoice,
     InvoicePreview,
     get_invoice_preview,
     get_invoice_preview_output,
 )
 from pulumi_cf_invoice.sandbox import Sandbox
 from pulumi_cf_invoice.state import DYNAMIC_TYPE
-from tests.engine.conftest import MakeStack
+from tests.engine.conftest import MakeCommandLine, MakeStack
 from tests.engine.resources import Echo
 from tests.factories import ACCOUNT, TOKEN
 
@@ -145,6 +147,34 @@ def test_get_waits_for_depends_on(make_stack: MakeStack, settled: dict[str, str]
     assert stack.up().outputs == {"due": 18846}
 
 
+PROGRAM = """
+import sys
+
+import pulumi
+
+from pulumi_cf_invoice import Credentials, InvoicePreview
+
+upcoming = InvoicePreview("upcoming", credentials=Credentials(api_token="sandbox-token"))
+names = {"httpx", "pydantic", "tenacity", "babel", "pulumi_cf_invoice.testing"}
+pulumi.export("imported", upcoming.amount_due.apply(lambda due: [due, *names & {*sys.modules}]))
+"""
+
+
+def test_a_program_that_declares_a_resource_imports_neither_client_nor_models(
+    make_command_line: MakeCommandLine, tmp_path: Path
+) -> None:
+    """Even using an output needs neither, because the provider's process does the work."""
+    project = tmp_path / "imports"
+    project.mkdir()
+    (project / "Pulumi.yaml").write_text("name: imports\nruntime: python\n")
+    (project / "__main__.py").write_text(PROGRAM)
+    made = make_command_line(project)
+    assert made.shell("pulumi up --yes --skip-preview"), made.said
+    made.said = ""
+    assert made.shell("pulumi stack output imported --json")
+    assert json.loads(made.said) == [18846]
+
+
 def test_a_program_catches_an_error_of_the_core(
     make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox
 ) -> None:
@@ -183,6 +213,21 @@ def test_exporting_the_model_gives_its_fields(
     assert outputs["resource"] == outputs["function"]
     assert outputs["function"]["amount_due"] == 18846
     assert outputs["function"]["invoice_lines"][0]["description"] == "anthropic/claude-haiku"
+
+
+def test_the_invoice_becomes_json_inside_of_a_program(
+    make_stack: MakeStack, settled: dict[str, str]
+) -> None:
+    def program() -> None:
+        upcoming = InvoicePreview("upcoming")
+        text = pulumi.Output.json_dumps(upcoming.invoice.apply(Invoice.to_outputs))
+        # A text that is JSON is shown as what it holds.
+        pulumi.export("json", text.apply(lambda written: f"invoice={written}"))
+        pulumi.export("model", upcoming.invoice.apply(Invoice.to_outputs))
+
+    outputs = make_stack(program, **settled).up().outputs
+    assert json.loads(outputs["json"].removeprefix("invoice=")) == outputs["model"]
+    assert outputs["model"]["amount_due"] == 18846
 
 
 INEFFECTIVE: dict[str, Any] = {

@@ -37,26 +37,6 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     assert (HEAVY | {"pulumi"}).isdisjoint(imported_by("import pulumi_cf_invoice"))
 
 
-def test_a_program_that_declares_resources_imports_neither_client_nor_models() -> None:
-    """Even using an output needs neither, because the provider's process does the work."""
-    program = """
-import asyncio
-import pulumi
-from pulumi.runtime import Mocks, set_mocks
-
-class Nothing(Mocks):
-    def new_resource(self, args): return [args.name, dict(args.inputs)]
-    def call(self, args): return {}
-
-asyncio.set_event_loop(asyncio.new_event_loop())
-set_mocks(Nothing())
-from pulumi_cf_invoice import Credentials, InvoicePreview
-upcoming = InvoicePreview("upcoming", credentials=Credentials(api_token="t"))
-pulumi.export("due", upcoming.amount_due.apply(lambda due: due))
-"""
-    assert HEAVY.isdisjoint(imported_by(program))
-
-
 def test_a_resource_imports_no_provider_sdk_for_its_model() -> None:
     modules = imported_by("from pulumi_cf_invoice import Invoice, InvoicePreview")
     assert {"pulumi_cloudflare", "babel", "httpx"}.isdisjoint(modules)

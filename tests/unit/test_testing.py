@@ -1,0 +1,407 @@
+"""Programs under `pulumi.runtime.set_mocks`, as their users test them."""
+
+import asyncio
+import gc
+import json
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pulumi
+import pytest
+from pulumi.runtime import mocks, settings
+from pulumi.runtime.config import set_all_config
+
+from pulumi_cf_invoice import (
+    ApiError,
+    Credentials,
+    IncompleteLinesError,
+    InvalidDataError,
+    Invoice,
+    InvoiceLine,
+    InvoicePreview,
+    PretaxCreditAmount,
+    SettingsError,
+    get_invoice_preview,
+    get_invoice_preview_output,
+    testing,
+)
+from pulumi_cf_invoice.sandbox import Sandbox
+from pulumi_cf_invoice.state import DYNAMIC_TYPE
+from tests.factories import ACCOUNT, OTHER_ACCOUNT, SECRET, TOKEN, api_result
+
+USUAL = Invoice.from_api(api_result())
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+class Echoing(pulumi.runtime.Mocks):
+    """Mocks of the usual kind: what goes in comes out."""
+
+    def __init__(self, **outputs: Any) -> None:
+        self.outputs = outputs
+        self.seen: list[mocks.MockResourceArgs] = []
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
+        self.seen.append(args)
+        return f"{args.name}-id", {**args.inputs, **self.outputs}
+
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], None]:
+        raise AssertionError(f"{args.token} was called")
+
+
+class Silent(Echoing):
+    """Mocks that answer nothing."""
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
+        return f"{args.name}-id", {}
+
+
+@pytest.fixture(autouse=True)
+def mocked() -> Iterator[Echoing]:
+    """Mocks that are set, and unset after the test."""
+    # Pulumi takes the current event loop, which newer versions of Python no longer make.
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    echoing = Echoing()
+    pulumi.runtime.set_mocks(echoing)
+    yield echoing
+    settings.reset_options()
+    set_all_config({}, [])
+    asyncio.set_event_loop(None)
+    loop.close()
+    # Its mocks leave loops to the garbage collector, which would tell of them in a later test.
+    gc.collect()
+
+
+def known(output: Any) -> Any:
+    """Return what *output* is, as a test with Pulumi's own decorator finds it."""
+    found: list[Any] = []
+
+    @pulumi.runtime.test  # type: ignore[untyped-decorator]
+    def run() -> Any:
+        return pulumi.Output.from_input(output).apply(found.append)
+
+    run()
+    return found[0]
+
+
+FORMS: dict[str, Callable[..., Any]] = {
+    "resource": lambda account=None: InvoicePreview("upcoming", account).invoice,
+    "get": lambda account=ACCOUNT: InvoicePreview.get("upcoming", account).invoice,
+    "function": lambda account=None: get_invoice_preview(account),
+    "output-function": lambda account=None: get_invoice_preview_output(account),
+}
+RESOURCES: dict[str, Callable[..., InvoicePreview]] = {
+    "resource": lambda account=None: InvoicePreview("upcoming", account),
+    "get": lambda account=ACCOUNT: InvoicePreview.get("upcoming", account),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("of_the_user", [Echoing, Silent])
+def test_every_form_gives_the_stated_invoice(of_the_user: type[Echoing], form: str) -> None:
+    pulumi.runtime.set_mocks(of_the_user())
+    with testing.invoice(USUAL):
+        assert known(FORMS[form]()) == USUAL
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_stated_invoice_is_known_at_a_preview(form: str) -> None:
+    pulumi.runtime.set_mocks(Echoing(), preview=True)
+    with testing.invoice(USUAL):
+        assert known(FORMS[form]()) == USUAL
+
+
+@pytest.mark.parametrize("form", RESOURCES)
+def test_the_outputs_of_a_resource_are_the_stated_figures(form: str) -> None:
+    with testing.invoice(USUAL):
+        upcoming = RESOURCES[form]()
+    assert known(upcoming.amount_due) == 18846
+    assert type(known(upcoming.amount_due)) is type(known(upcoming.period_end)) is int
+    assert known(upcoming.account_id) == ACCOUNT
+    assert known(upcoming.invoice_lines[0].pricing.unit_amount_decimal) == "0.000125"
+    assert known(upcoming.last_update) is None
+    assert known(upcoming.base_url) is None
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_without_a_stated_invoice_every_form_fails_and_asks_nobody(
+    settled: dict[str, str], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    for name, value in settled.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(pulumi.RunError) as raised:
+        known(FORMS[form]())
+    assert isinstance(raised.value, SettingsError)
+    assert str(raised.value) == (
+        f"no invoice is stated for account {ACCOUNT}, and nothing is read under Pulumi's mocks: "
+        "call pulumi_cf_invoice.testing.set_invoice(make_invoice(amount_due=…)) before the "
+        "program runs"
+    )
+    assert sandbox.requests == []
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_stated_invoice_comes_before_an_api_that_would_answer(
+    settled: dict[str, str], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    for name, value in settled.items():
+        monkeypatch.setenv(name, value)
+    with testing.invoice(testing.make_invoice(amount_due=5)):
+        assert known(FORMS[form]()).amount_due == 5
+    assert sandbox.requests == []
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_two_accounts_have_an_invoice_each(form: str) -> None:
+    one, other = testing.make_invoice(100), testing.make_invoice(200, currency="eur")
+    with testing.invoice(one), testing.invoice(other, account_id=OTHER_ACCOUNT.upper()):
+        assert known(FORMS[form](ACCOUNT)) == one
+        assert known(FORMS[form](OTHER_ACCOUNT)) == other
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_account_that_is_not_stated_fails_where_only_another_is(form: str) -> None:
+    with (
+        testing.invoice(USUAL, OTHER_ACCOUNT),
+        pytest.raises(SettingsError, match=f"no invoice is stated for account {ACCOUNT}"),
+    ):
+        known(FORMS[form](ACCOUNT))
+
+
+@pytest.mark.parametrize("form", ["resource", "get", "output-function"])
+def test_an_account_may_be_an_output(form: str) -> None:
+    with testing.invoice(USUAL, OTHER_ACCOUNT):
+        assert known(FORMS[form](pulumi.Output.from_input(OTHER_ACCOUNT))) == USUAL
+
+
+@pytest.mark.parametrize("form", RESOURCES)
+def test_an_account_that_is_an_output_is_the_resources_account(form: str) -> None:
+    with testing.invoice(USUAL):
+        upcoming = RESOURCES[form](pulumi.Output.from_input(OTHER_ACCOUNT.upper()))
+    assert known(upcoming.account_id) == OTHER_ACCOUNT
+
+
+def test_the_account_is_found_as_in_a_deployment(monkeypatch: pytest.MonkeyPatch) -> None:
+    with testing.invoice(USUAL):
+        assert known(InvoicePreview("nowhere").account_id) == testing.ACCOUNT_ID
+        monkeypatch.setenv("CLOUDFLARE_ACCOUNT_ID", "1" * 32)
+        assert known(InvoicePreview("environment").account_id) == "1" * 32
+        set_all_config({"cf-invoice:accountId": "2" * 32})
+        assert known(InvoicePreview("config").account_id) == "2" * 32
+        assert known(InvoicePreview("argument", "3" * 32).account_id) == "3" * 32
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_bad_account_is_refused_as_in_a_deployment(form: str) -> None:
+    with (
+        testing.invoice(USUAL),
+        pytest.raises(pulumi.RunError, match="'nope' is not an account ID"),
+    ):
+        known(FORMS[form]("nope"))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_stated_error_is_raised_in_place_of_an_invoice(form: str) -> None:
+    with (
+        testing.invoice(testing.make_api_error(403, "Authentication error", code=10000)),
+        pytest.raises(ApiError) as raised,
+    ):
+        known(FORMS[form]())
+    assert isinstance(raised.value, pulumi.RunError)
+    assert (raised.value.status, raised.value.code) == (403, 10000)
+    assert str(raised.value) == (
+        f"cannot read the upcoming invoice of account {ACCOUNT}: Cloudflare said HTTP 403, "
+        "code 10000: Authentication error. A test states this error."
+    )
+
+
+@pytest.mark.parametrize(("status", "name"), [(429, "Too Many Requests"), (520, "no message")])
+def test_an_error_is_told_with_the_name_of_its_status(status: int, name: str) -> None:
+    error = testing.make_api_error(status, account_id=OTHER_ACCOUNT)
+    assert f"account {OTHER_ACCOUNT}: Cloudflare said HTTP {status}: {name}." in str(error)
+
+
+def test_what_was_asked_for_in_a_block_is_known_after_it() -> None:
+    account = pulumi.Output.from_input(ACCOUNT)
+    with testing.invoice(testing.make_invoice(1)):
+        first = [form(account) for name, form in FORMS.items() if name != "function"]
+    with testing.invoice(testing.make_invoice(2)):
+        assert [known(invoice).amount_due for invoice in first] == [1, 1, 1]
+        assert known(get_invoice_preview_output(account)).amount_due == 2
+
+
+def test_after_a_block_all_is_as_it_was_before() -> None:
+    with testing.invoice(testing.make_invoice(1)):
+        with testing.invoice(testing.make_invoice(2)):
+            assert get_invoice_preview().amount_due == 2
+        assert get_invoice_preview().amount_due == 1
+    with pytest.raises(SettingsError, match="no invoice is stated"):
+        get_invoice_preview()
+
+
+def test_an_invoice_that_is_set_counts_until_another_is_set() -> None:
+    with testing.invoice(testing.make_invoice(1)):
+        testing.set_invoice(testing.make_invoice(2))
+        assert get_invoice_preview().amount_due == 2
+        testing.set_invoice(testing.make_api_error(500))
+        with pytest.raises(ApiError, match="Internal Server Error"):
+            get_invoice_preview()
+        testing.set_invoice(testing.make_invoice(3), OTHER_ACCOUNT)
+        assert get_invoice_preview(OTHER_ACCOUNT).amount_due == 3
+
+
+@pytest.mark.parametrize("account_id", ["nope", ""])
+def test_an_invoice_of_no_account_is_refused(account_id: str) -> None:
+    with pytest.raises(SettingsError, match="is not an account ID"):
+        testing.set_invoice(USUAL, account_id)
+
+
+def test_what_is_no_invoice_is_refused_with_what_makes_one() -> None:
+    with pytest.raises(SettingsError, match=r"not dict: make_invoice\(amount_due=…\) makes one"):
+        testing.set_invoice(cast(Any, api_result()))
+
+
+def test_the_users_mocks_decide_what_the_outputs_are() -> None:
+    last = {"amount_due": 17000, "currency": "usd", "period_start": 1788220800}
+    pulumi.runtime.set_mocks(Echoing(last_update=last, base_url="https://x.example", amount_due=7))
+    with testing.invoice(USUAL):
+        upcoming = InvoicePreview("upcoming")
+    assert known(upcoming.last_update.amount_due) == 17000
+    assert known(upcoming.base_url) == "https://x.example"
+    assert known(upcoming.invoice).amount_due == 7
+
+
+def test_the_users_mocks_see_the_type_the_account_and_the_figures(mocked: Echoing) -> None:
+    with testing.invoice(USUAL):
+        upcoming = InvoicePreview("upcoming", credentials=Credentials(api_token=SECRET))
+    known(upcoming.amount_due)
+    [args] = [args for args in mocked.seen if args.name == "upcoming"]
+    assert args.typ == DYNAMIC_TYPE
+    assert (args.inputs["account_id"], args.inputs["amount_due"]) == (ACCOUNT, 18846)
+    assert SECRET not in repr(args.inputs)
+
+
+def test_credentials_may_be_outputs_and_are_not_needed() -> None:
+    credentials = Credentials(api_token=pulumi.Output.secret(TOKEN))
+    with testing.invoice(USUAL):
+        read = InvoicePreview.get("read", ACCOUNT, credentials)
+        assert known(InvoicePreview("upcoming", credentials=credentials).invoice) == USUAL
+        assert known(read.invoice) == USUAL
+
+
+def test_fractions_are_exact() -> None:
+    invoice = testing.make_invoice(640.19, amount_paid=100.1, lines={"a": 640, "b": 0.19})
+    with testing.invoice(invoice):
+        upcoming = InvoicePreview("upcoming")
+    assert known(upcoming.amount_due) == 640.19
+    assert known(upcoming.amount_remaining) == 540.09
+    assert known(upcoming.invoice_lines[1].amount) == 0.19
+    assert known(upcoming.invoice.net_decimal) == "6.4019"
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_lines_may_be_incomplete(form: str) -> None:
+    with testing.invoice(testing.make_invoice(100, invoice_lines_complete=False)):
+        invoice = known(FORMS[form]())
+    assert not invoice.invoice_lines_complete
+    with pytest.raises(IncompleteLinesError):
+        _ = invoice.net
+
+
+def test_a_monitor_of_the_users_own_is_under_mocks_too() -> None:
+    class Monitor:
+        """A monitor that is no subclass of Pulumi's."""
+
+        def __init__(self) -> None:
+            self.pulumis = mocks.MockMonitor(Echoing())
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.pulumis, name)
+
+    pulumi.runtime.set_mocks(Echoing(), monitor=cast(Any, Monitor()))
+    with pytest.raises(SettingsError, match="no invoice is stated"):
+        InvoicePreview("upcoming")
+
+
+def test_a_thread_of_the_program_is_under_mocks_too() -> None:
+    found: list[Invoice] = []
+    with testing.invoice(USUAL):
+        thread = threading.Thread(target=lambda: found.append(get_invoice_preview()))
+        thread.start()
+        thread.join()
+    assert found == [USUAL]
+
+
+def test_options_that_have_no_effect_are_refused_under_mocks_too() -> None:
+    with testing.invoice(USUAL), pytest.raises(SettingsError, match=r"opts\.ignore_changes"):
+        InvoicePreview("upcoming", opts=pulumi.ResourceOptions(ignore_changes=["amount_due"]))
+
+
+def test_the_readme_says_how_the_invoice_becomes_json() -> None:
+    with testing.invoice(USUAL):
+        upcoming = InvoicePreview("upcoming")
+    found = re.search(r"`(pulumi\.Output\.json_dumps\(.*)`", README)
+    assert found
+    text = known(eval(found[1], {"pulumi": pulumi, "upcoming": upcoming, "Invoice": Invoice}))
+    assert json.loads(text) == USUAL.to_outputs()
+
+
+def test_the_readmes_test_of_a_program_passes(tmp_path: Path) -> None:
+    [block] = re.findall(r"^```python\n([^`]*set_mocks[^`]*)^```$", README, flags=re.M)
+    shutil.copy(ROOT / "examples" / "quickstart" / "__main__.py", tmp_path / "infrastructure.py")
+    (tmp_path / "test_program.py").write_text(block)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_program.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
+
+
+def test_an_invoice_has_one_line_that_is_all_of_it() -> None:
+    invoice = testing.make_invoice(18846)
+    assert [line.amount for line in invoice.invoice_lines] == [18846]
+    assert (invoice.net, invoice.tax_and_adjustments) == (18846, 0)
+    assert (invoice.amount_remaining, invoice.status) == (18846, "draft")
+    assert invoice.text == "$188.46 for 2026-09-01 to 2026-09-30"
+
+
+def test_an_invoice_has_what_the_test_gives() -> None:
+    credit = PretaxCreditAmount(amount=1808, type="discount")
+    line = InvoiceLine(amount=19287, currency="eur", pretax_credit_amounts=[credit])
+    invoice = testing.make_invoice(
+        20000,
+        currency="EUR",
+        lines=[line],
+        amount_paid=500,
+        status=None,
+        period_start=1790812800,
+        period_end=1793491200,
+    )
+    assert (invoice.net, invoice.tax_and_adjustments) == (17479, 2521)
+    assert (invoice.amount_remaining, invoice.currency, invoice.status) == (19500, "eur", None)
+    assert invoice.period_text == "2026-10-01 to 2026-10-31"
+    assert testing.make_invoice(5, lines=[]).invoice_lines == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"amount_due": 1, "currency": "euro"}, "currency: "),
+        ({"amount_due": 1e300}, "carried exactly"),
+        ({"amount_due": 1, "period_start": 2, "period_end": 1}, "ends before it starts"),
+    ],
+)
+def test_what_could_be_no_invoice_is_not_made(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidDataError, match=message):
+        testing.make_invoice(**fields)
