@@ -69,6 +69,7 @@ class InvoicePreviewPlugin(provider.Provider):
     def __init__(self, engine: str) -> None:
         self._engine = engine
         self._sources: list[Source] = []
+        self._secret_account: str | None = None
         self._figures: dict[int, dict[str, PropertyValue]] = {}
         self._cancelled = asyncio.get_running_loop().create_future()
 
@@ -98,6 +99,9 @@ class InvoicePreviewPlugin(provider.Provider):
             settings.stack_config(config),
             settings.environment(os.environ),
         ]
+        account = request.args.get("accountId", PropertyValue.null())
+        if account.is_secret:
+            self._secret_account = str(_plain(account)).strip().lower()
         # A provider that no program made has the stack config as its arguments.
         if arguments != config:
             remedies = {"apiToken": "give the provider an apiToken"}
@@ -119,7 +123,7 @@ class InvoicePreviewPlugin(provider.Provider):
             return provider.CheckResponse(_encoded(lifecycle.failed()), [failure])
         figures = self._encoded_figures(invoice, resolved)
         inputs = _encoded(lifecycle.checked(resolved.account_id, figures, olds))
-        inputs["accountId"] = inputs["accountId"].with_secret(given.is_secret)
+        inputs["accountId"] = self._account(resolved.account_id, given)
         return provider.CheckResponse(inputs)
 
     async def diff(self, request: provider.DiffRequest) -> provider.DiffResponse:
@@ -158,8 +162,8 @@ class InvoicePreviewPlugin(provider.Provider):
             await self._warn(request.urn, lifecycle.not_refreshed(request.resource_id))
             return provider.ReadResponse(request.resource_id, request.properties, request.inputs)
         given = request.properties.get("accountId", PropertyValue.null())
-        account_id = PropertyValue(resolved.account_id, is_secret=given.is_secret)
-        figures = {**self._encoded_figures(invoice, resolved), "account_id": account_id}
+        account = self._account(resolved.account_id, given)
+        figures = {**self._encoded_figures(invoice, resolved), "account_id": account}
         outputs = lifecycle.refreshed(snake_cased(request.properties), figures)
         return provider.ReadResponse(
             resolved.account_id,
@@ -204,6 +208,11 @@ class InvoicePreviewPlugin(provider.Provider):
             # Shared by all who asked: each would make its traceback longer.
             raise error.with_traceback(None)
         return resolved, asked.result()
+
+    def _account(self, account_id: str, given: PropertyValue) -> PropertyValue:
+        """Return the account, which is a secret where the program or the stack config says so."""
+        is_secret = given.is_secret or account_id == self._secret_account
+        return PropertyValue(account_id, is_secret=is_secret)
 
     def _encoded_figures(self, invoice: "Invoice", resolved: Settings) -> dict[str, PropertyValue]:
         # The cache keeps each invoice for as long as this process lives, and so its identity.

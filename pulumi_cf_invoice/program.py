@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import pulumi
-from pulumi.runtime.config import get_config
+from pulumi.runtime.config import get_config, is_config_secret
 from pulumi.runtime.mocks import MockEngine
 from pulumi.runtime.settings import get_engine, get_monitor
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from pulumi_cf_invoice.testing import StatedAnswers
 
 R = TypeVar("R")
+
+_ACCOUNT_CONFIG = "cf-invoice:accountId"
 
 _of_runs: WeakKeyDictionary[Any, "AnswerCache"] = WeakKeyDictionary()
 _lock = threading.Lock()
@@ -67,6 +69,26 @@ def resolve(account_id: Any, given: Source) -> Settings:
     return settings.resolve(account_id, [given, *sources])
 
 
+def as_configured(account_id: Any) -> Any:
+    """
+    Return *account_id*, or the stack's own for None, as a secret if it is one in stack config.
+
+    Only the program can tell: the provider gets plain config.
+    """
+    configured = (get_config(_ACCOUNT_CONFIG) or "").strip()
+    if not configured or not is_config_secret(_ACCOUNT_CONFIG):
+        return account_id
+    if account_id is None:
+        return pulumi.Output.secret(configured)
+    is_the_same = isinstance(account_id, str) and account_id.lower() == configured.lower()
+    return pulumi.Output.secret(account_id) if is_the_same else account_id
+
+
+def unsecret(value: Any) -> Any:
+    """Return *value* without the mark of a secret, if it is an Output that may have one."""
+    return pulumi.Output.unsecret(value) if isinstance(value, pulumi.Output) else value
+
+
 def is_mocked() -> bool:
     """Return whether the program runs under `pulumi.runtime.set_mocks`, in a unit test."""
     # A test may bring a monitor of its own; the engine always is Pulumi's.
@@ -100,13 +122,10 @@ def ask_output(
         # An awaitable, so that two accounts are asked side by side.
         return _converted(answers.ask(read, resolved), resolved, convert)
 
-    # A secret token does not make the invoice that it reads a secret.
-    values = {
-        name: pulumi.Output.unsecret(value) if isinstance(value, pulumi.Output) else value
-        for name, value in given.values.items()
-    }
+    # A secret account or token does not make the invoice that it reads a secret.
+    values = {name: unsecret(value) for name, value in given.values.items()}
     return pulumi.Output.all(
-        account_id=account_id, values=values, resources=_ids(depends_on)
+        account_id=unsecret(account_id), values=values, resources=_ids(depends_on)
     ).apply(ask_known)
 
 

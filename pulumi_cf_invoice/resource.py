@@ -115,7 +115,7 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
     """
 
     account_id: pulumi.Output[str]
-    """The account, 32 hex digits in lower case. Secret if the program marks it so."""
+    """The account, 32 hex digits in lower case. Secret if the program or stack config says so."""
     invoice_id: pulumi.Output[str | None]
     """The API's ``id`` of the previewed invoice, if it gives one."""
     currency: pulumi.Output[str]
@@ -166,7 +166,7 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
             # No provider checks the inputs: they have the figures already, as a check returns them.
             inputs = _read_by_the_program(account_id, settings.arguments({}), None)
         else:
-            inputs = {"account_id": account_id}
+            inputs = {"account_id": program.as_configured(account_id)}
             if given.values:
                 inputs["credentials"] = pulumi.Output.secret(dict(given.values))
         self._register(InvoicePreviewProvider(), resource_name, inputs, opts)
@@ -253,7 +253,8 @@ class _ReadInvoicePreview(InvoicePreview):
     ) -> None:
         depends_on = None if opts is None else opts.depends_on
         properties = _read_by_the_program(account_id, given, depends_on)
-        read = pulumi.ResourceOptions(id=properties["account_id"])
+        # Pulumi cannot read a resource by a secret ID.
+        read = pulumi.ResourceOptions(id=program.unsecret(properties["account_id"]))
         self._register(
             GivenInvoiceProvider(),
             resource_name,
@@ -276,7 +277,7 @@ def _read_by_the_program(account_id: Any, given: Source, depends_on: Any) -> dic
     resolved = program.resolve(account_id, given)
     answer = program.ask(INVOICE_PREVIEW, resolved).result()
     figures = lifecycle.figures(answer, resolved)
-    return {**figures, "account_id": resolved.account_id}
+    return {**figures, "account_id": program.as_configured(resolved.account_id)}
 
 
 def _figures(resolved: Settings) -> dict[str, Any]:

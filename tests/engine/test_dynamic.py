@@ -20,7 +20,7 @@ from pulumi_cf_invoice.sandbox import Sandbox
 from pulumi_cf_invoice.state import DYNAMIC_TYPE
 from tests.engine.conftest import MakeCommandLine, MakeStack
 from tests.engine.resources import Echo
-from tests.factories import ACCOUNT, TOKEN
+from tests.factories import ACCOUNT, OTHER_ACCOUNT, TOKEN
 
 
 def test_the_config_of_pulumi_cloudflare_is_enough(
@@ -228,6 +228,30 @@ def test_the_invoice_becomes_json_inside_of_a_program(
     outputs = make_stack(program, **settled).up().outputs
     assert json.loads(outputs["json"].removeprefix("invoice=")) == outputs["model"]
     assert outputs["model"]["amount_due"] == 18846
+
+
+@pytest.mark.parametrize("form", ["get", "function"])
+def test_a_secret_account_makes_no_figure_secret(
+    make_stack: MakeStack, settled: dict[str, str], form: str
+) -> None:
+    def program() -> None:
+        account = pulumi.Output.secret(OTHER_ACCOUNT)
+        if form == "get":
+            read = InvoicePreview.get("read", account)
+            pulumi.export("account", read.account_id)
+            pulumi.export("due", read.amount_due)
+            pulumi.export("text", read.invoice.text)
+        else:
+            pulumi.export("due", get_invoice_preview_output(account).amount_due)
+
+    stack = make_stack(program, **settled)
+    run = stack.up()
+    assert run.ok, run.text
+    assert run.outputs["due"] == 18846
+    assert OTHER_ACCOUNT not in run.text
+    assert OTHER_ACCOUNT not in repr(run.outputs)
+    if form == "get":
+        assert stack.resource("read")["id"] == OTHER_ACCOUNT
 
 
 INEFFECTIVE: dict[str, Any] = {

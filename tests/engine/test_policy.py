@@ -291,18 +291,20 @@ def test_a_waiver_and_a_rule_without_a_base_are_told_of(
 
 
 @pytest.mark.parametrize("form", ["dynamic", "plugin"], indirect=True)
+@pytest.mark.parametrize("of", ["program", "stack-config"])
 def test_a_secret_account_is_not_printed(
-    make_stack: MakeStack, form: Form, settled: dict[str, str], pack: MakePack
+    make_stack: MakeStack, form: Form, settled: dict[str, str], pack: MakePack, of: str
 ) -> None:
     del settled["CLOUDFLARE_ACCOUNT_ID"]
     secret = "0" * 31 + "7"
 
     def program() -> None:
-        form.resource("upcoming", pulumi.Output.secret(secret))
+        form.resource("upcoming", pulumi.Output.secret(secret) if of == "program" else None)
 
-    run = make_stack(program, **settled).preview(
-        **pack("[max_amount_due('150 USD'), max_increase('1%')]")
-    )
+    stack = make_stack(program, **settled)
+    if of == "stack-config":
+        stack.set("cf-invoice:accountId", secret, secret=True)
+    run = stack.preview(**pack("[max_amount_due('150 USD'), max_increase('1%')]"))
     assert not run.ok
     assert "The upcoming invoice is $188.46 for" in run.text
     assert secret not in run.text

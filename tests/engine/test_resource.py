@@ -506,6 +506,31 @@ def test_a_secret_account_stays_secret(
     assert OTHER_ACCOUNT not in run.text
 
 
+def test_an_account_that_is_secret_in_stack_config_is_a_secret_output(
+    make_stack: MakeStack, settled: dict[str, str], form: Form
+) -> None:
+    del settled["CLOUDFLARE_ACCOUNT_ID"]
+
+    def program() -> None:
+        upcoming, read = form.resource("upcoming"), form.get("read", OTHER_ACCOUNT)
+        pulumi.export("account", upcoming.account_id)
+        pulumi.export("account-read", read.account_id)
+        pulumi.export("due", [upcoming.amount_due, read.amount_due])
+
+    stack = make_stack(program, **settled)
+    stack.set("cf-invoice:accountId", OTHER_ACCOUNT, secret=True)
+    run = stack.up()
+    assert run.ok, run.text
+    assert run.outputs["due"] == [18846, 18846]
+    assert OTHER_ACCOUNT not in repr(run.outputs)
+    assert stack.refresh().ok
+    for name in ("upcoming", "read"):
+        found = stack.resource(name)
+        assert json.loads(found["outputs"][form.spelled("account_id")]["plaintext"])
+        assert (found["id"], found["outputs"][form.spelled("amount_due")]) == (OTHER_ACCOUNT, 18846)
+    assert stack.preview(expect_no_changes=True).ok
+
+
 def test_credentials_from_arguments_and_environment_are_in_no_event_and_no_state_of_ours(
     make_stack: MakeStack, settled: dict[str, str], form: Form
 ) -> None:

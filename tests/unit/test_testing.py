@@ -176,9 +176,13 @@ def test_an_account_that_is_not_stated_fails_where_only_another_is(form: str) ->
 
 
 @pytest.mark.parametrize("form", ["resource", "get", "output-function"])
-def test_an_account_may_be_an_output(form: str) -> None:
+@pytest.mark.parametrize("secret", [True, False])
+def test_an_account_may_be_an_output(form: str, secret: bool) -> None:
+    account = pulumi.Output.from_input(OTHER_ACCOUNT)
     with testing.invoice(USUAL, OTHER_ACCOUNT):
-        assert known(FORMS[form](pulumi.Output.from_input(OTHER_ACCOUNT))) == USUAL
+        invoice = FORMS[form](pulumi.Output.secret(account) if secret else account)
+    assert known(invoice) == USUAL
+    assert not known(invoice.is_secret())
 
 
 @pytest.mark.parametrize("form", RESOURCES)
@@ -366,6 +370,16 @@ def test_the_readmes_test_of_a_program_passes(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout
     assert "1 passed" in done.stdout
+
+
+def test_a_secret_account_of_stack_config_is_a_secret_output() -> None:
+    set_all_config({"cf-invoice:accountId": ACCOUNT}, ["cf-invoice:accountId"])
+    with testing.invoice(USUAL):
+        found = [InvoicePreview("upcoming"), InvoicePreview.get("read", ACCOUNT)]
+    for upcoming in found:
+        assert known(upcoming.account_id) == ACCOUNT
+        assert known(upcoming.account_id.is_secret())
+        assert not known(upcoming.amount_due.is_secret())
 
 
 def test_an_invoice_has_one_line_that_is_all_of_it() -> None:
