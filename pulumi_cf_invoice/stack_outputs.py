@@ -2,11 +2,13 @@
 The invoice as stack outputs, for CI: one documented set of names, exported and found again here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Union
+from weakref import WeakKeyDictionary
 
+from pulumi_cf_invoice.billing.errors import SettingsError
 from pulumi_cf_invoice.billing.invoice import FIGURES, Invoice
 from pulumi_cf_invoice.state import snake_cased, without_markers
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from pulumi_cf_invoice.resource import InvoicePreview
 
 _FIELDS = tuple(field.name for field in fields(Invoice))
+_exported_in_runs: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
 
 
 def export_invoice(
@@ -30,19 +33,25 @@ def export_invoice(
     and ``invoice_lines_complete``; and ``account_id``, if *invoice* is a resource. With the
     *prefix* ``ai`` each name starts with ``ai_``. No output depends on the clock, so none moves
     unless the invoice does.
+
+    Raises `SettingsError` if the program has exported one of these names already.
     """
     import pulumi
 
     figures: pulumi.Output[Invoice]
+    outputs: dict[str, Any] = {}
     if isinstance(invoice, (Invoice, pulumi.Output)):
         figures = pulumi.Output.from_input(invoice)
     else:
         figures = invoice.invoice
-        pulumi.export(_prefixed("account_id", prefix), invoice.account_id)
-    exported: Any = figures.apply(lambda known: without_markers(known.to_figures()))
-    for name in FIGURES:
-        # What is not known is no output: `figures` has no such name, and Pulumi stores no null.
-        pulumi.export(_prefixed(name, prefix), exported.apply(methodcaller("get", name)))
+        outputs["account_id"] = invoice.account_id
+    plain: Any = figures.apply(lambda known: without_markers(known.to_figures()))
+    # What is not known is no output: `plain` has no such name, and Pulumi stores no null.
+    outputs |= {name: plain.apply(methodcaller("get", name)) for name in FIGURES}
+    prefixed = {_prefixed(name, prefix): output for name, output in outputs.items()}
+    _refuse_to_replace(prefixed)
+    for name, output in prefixed.items():
+        pulumi.export(name, output)
 
 
 def find_invoices(outputs: Mapping[str, Any], prefix: str | None = None) -> list[dict[str, Any]]:
@@ -66,6 +75,31 @@ def find_invoices(outputs: Mapping[str, Any], prefix: str | None = None) -> list
         ):
             found.append(snake_cased(value))
     return found
+
+
+def _refuse_to_replace(names: Collection[str]) -> None:
+    """Raise `SettingsError` if this run of the program has exported one of *names* already."""
+    from pulumi.runtime.settings import get_monitor, get_root_resource
+
+    from pulumi_cf_invoice import program
+    from pulumi_cf_invoice.program_errors import as_run_error
+
+    stack = get_root_resource()
+    if stack is None:
+        return  # Pulumi refuses every export itself.
+    exported = _exported_in_runs.setdefault(get_monitor(), set())
+    # All unit tests of a process share one stack, whose outputs may be another test's.
+    if not program.is_mocked():
+        exported.update(getattr(stack, "outputs", ()))
+    taken = next((name for name in names if name in exported), None)
+    if taken:
+        raise as_run_error(
+            SettingsError(
+                f"the program exports {taken} already: give this export_invoice a prefix of its "
+                'own, such as prefix="ai"'
+            )
+        )
+    exported.update(names)
 
 
 def _prefixed(name: str, prefix: str | None) -> str:

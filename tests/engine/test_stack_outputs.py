@@ -3,6 +3,7 @@ import os
 import subprocess
 from typing import Any
 
+import pulumi
 import pytest
 
 from pulumi_cf_invoice import (
@@ -14,7 +15,7 @@ from pulumi_cf_invoice import (
 from pulumi_cf_invoice.billing.invoice import FIGURES
 from pulumi_cf_invoice.report import input
 from tests.engine.conftest import MakeStack
-from tests.engine.harness import Stack
+from tests.engine.harness import Run, Stack
 from tests.factories import ACCOUNT, OTHER_ACCOUNT
 
 FORMS: dict[str, Any] = {
@@ -65,6 +66,50 @@ def test_a_prefix_keeps_two_invoices_apart(make_stack: MakeStack, settled: dict[
     stack = make_stack(program, **settled)
     assert stack.up().ok
     assert input.read(stack_output_json(stack), prefix="there")[0].state.account_id == OTHER_ACCOUNT
+
+
+@pytest.mark.parametrize("prefix", [None, "ai"])
+def test_names_that_are_exported_already_are_refused_in_one_line(
+    make_stack: MakeStack, settled: dict[str, str], prefix: str | None
+) -> None:
+    def twice() -> None:
+        export_invoice(get_invoice_preview(), prefix)
+        export_invoice(InvoicePreview("other", OTHER_ACCOUNT), prefix)
+
+    run = make_stack(twice, **settled).preview()
+    name = "ai_amount_due" if prefix else "amount_due"
+    assert_refused(run, f"the program exports {name} already: give this export_invoice a prefix")
+
+
+def test_a_name_that_the_program_exported_itself_is_not_replaced(
+    make_stack: MakeStack, settled: dict[str, str]
+) -> None:
+    def program() -> None:
+        pulumi.export("currency", "EUR")
+        export_invoice(get_invoice_preview())
+
+    run = make_stack(program, **settled).preview()
+    assert_refused(run, "the program exports currency already")
+
+
+def test_an_export_beside_it_and_other_runs_in_the_process_are_no_reason_to_refuse(
+    make_stack: MakeStack, settled: dict[str, str]
+) -> None:
+    def program() -> None:
+        pulumi.export("account_id", "of another kind")
+        export_invoice(get_invoice_preview())
+
+    for stack in (make_stack(program, **settled), make_stack(program, "another", **settled)):
+        for run in (stack.preview(), stack.up(), stack.up()):
+            assert run.ok, run.text
+
+
+def assert_refused(run: Run, message: str) -> None:
+    assert not run.ok
+    assert message in run.text
+    # An inline program prints the line a second time behind "an unhandled error".
+    if "unhandled error" not in run.text:
+        assert "Traceback" not in run.text
 
 
 def test_outputs_are_known_at_the_first_preview_and_do_not_move_by_themselves(

@@ -27,6 +27,7 @@ from pulumi_cf_invoice import (
     InvoicePreview,
     PretaxCreditAmount,
     SettingsError,
+    export_invoice,
     get_invoice_preview,
     get_invoice_preview_output,
     testing,
@@ -380,6 +381,17 @@ def test_a_secret_account_of_stack_config_is_a_secret_output() -> None:
         assert known(upcoming.account_id) == ACCOUNT
         assert known(upcoming.account_id.is_secret())
         assert not known(upcoming.amount_due.is_secret())
+
+
+def test_one_name_is_exported_once_in_a_run() -> None:
+    with testing.invoice(USUAL):
+        export_invoice(get_invoice_preview())
+        export_invoice(InvoicePreview("upcoming"), prefix="ai")
+        with pytest.raises(pulumi.RunError, match="exports ai_account_id already") as raised:
+            export_invoice(InvoicePreview("again"), prefix="ai")
+        assert isinstance(raised.value, SettingsError)
+        pulumi.runtime.set_mocks(Echoing())
+        export_invoice(get_invoice_preview())
 
 
 def test_an_invoice_has_one_line_that_is_all_of_it() -> None:
