@@ -92,7 +92,11 @@ def run(operation: Callable[..., Any], may_fail: bool = False, **options: Any) -
 def _pack(directory: str, sandbox: Sandbox, waiver: dict[str, Any] | None = None) -> dict[str, Any]:
     """Copy the example policy pack, point its rule that reads by itself at *sandbox*."""
     pack = Path(directory) / "policy-pack"
-    shutil.copytree(POLICY_PACK, pack, dirs_exist_ok=True)
+    ignore = shutil.ignore_patterns("venv", "wheels")
+    shutil.copytree(POLICY_PACK, pack, dirs_exist_ok=True, ignore=ignore)
+    if not (pack / "venv").exists():
+        # Pulumi waits for good for an environment that is missing, and this one has all it needs.
+        (pack / "venv").symlink_to(sys.prefix)
     file = pack / "rules.json"
     content = json.loads(file.read_text())
     content["rules"]["account-budget"]["baseUrl"] = sandbox.base_url

@@ -1,5 +1,4 @@
 import os
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -7,9 +6,14 @@ from typing import Any
 
 import pytest
 
-from tests.engine import language_host
 from tests.engine.forms import FORMS, Form
-from tests.engine.harness import CommandLine, Stack, apart, problem
+from tests.engine.harness import (
+    CommandLine,
+    Stack,
+    command_line,
+    copy_with_environment,
+    problem,
+)
 
 MakeStack = Callable[..., Stack]
 MakeCommandLine = Callable[[Path], CommandLine]
@@ -38,19 +42,8 @@ def make_command_line(tmp_path: Path, settled: dict[str, str]) -> MakeCommandLin
     """A factory that copies a Pulumi project, with a stack `dev`, for Pulumi's own command line."""
 
     def make(project: Path) -> CommandLine:
-        directory, launchers, backend = (tmp_path / n for n in ("project", "bin", "backend"))
-        shutil.copytree(project, directory)
-        launchers.mkdir()
-        backend.mkdir()
-        if not shutil.which("pulumi-language-python"):
-            language_host.install(launchers)
-        path = [str(launchers), str(Path(sys.executable).parent), os.environ["PATH"]]
-        environment = {
-            **apart(tmp_path),
-            "PATH": os.pathsep.join(path),
-            "PULUMI_BACKEND_URL": f"file://{backend}",
-        }
-        made = CommandLine(directory, {**os.environ, **settled, **environment})
+        made = command_line(tmp_path, copy_with_environment(project, tmp_path / "project"))
+        made.environment |= settled
         assert made.shell("pulumi stack init dev"), made.said
         return made
 

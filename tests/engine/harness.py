@@ -6,6 +6,7 @@ import os
 import runpy
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from pulumi import automation
 # The constructor that `_Stack` below inherits takes it, and no public module has it.
 from pulumi.automation._stack import StackInitMode
 from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
+
+from tests.engine import language_host
 
 # A test process talks to hundreds of engines, and ports get reused. With its default of one shared
 # pool, gRPC would use a failed connection again for the next engine on the same port.
@@ -215,10 +218,39 @@ class CommandLine:
             env={**self.environment, **environment},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
         )
         self.said += done.stdout + done.stderr
         return done.returncode == 0
+
+
+def command_line(directory: Path, project: Path) -> CommandLine:
+    """Return a shell in *project*, whose engine and its backend are confined to *directory*."""
+    launchers, backend = directory / "bin", directory / "backend"
+    launchers.mkdir()
+    backend.mkdir()
+    if not shutil.which("pulumi-language-python"):
+        language_host.install(launchers)
+    path = [str(launchers), str(Path(sys.executable).parent), os.environ["PATH"]]
+    environment = {
+        **apart(directory),
+        "PATH": os.pathsep.join(path),
+        "PULUMI_BACKEND_URL": f"file://{backend}",
+    }
+    return CommandLine(project, {**os.environ, **environment})
+
+
+def copy_example(source: Path, target: Path) -> Path:
+    """Copy an example without what its README's commands may have made in it."""
+    made = shutil.ignore_patterns("venv", "wheels", "sdks", "node_modules", "Pulumi.*.yaml")
+    return Path(shutil.copytree(source, target, ignore=made))
+
+
+def copy_with_environment(source: Path, target: Path) -> Path:
+    """Copy a project or policy pack, and lend it this virtual environment as its own."""
+    copy_example(source, target)
+    (target / "venv").symlink_to(sys.prefix)
+    return target
 
 
 def example(directory: Path) -> tuple[str, Program]:

@@ -2,8 +2,9 @@
 A stand-in for Pulumi's Python language host, for tests that use Pulumi's own command line.
 
 The real host is not in any package registry. This one runs a project's ``__main__.py`` with the
-server that the SDK provides for inline programs. Policy packs and plugins run in processes of their
-own, as they do under the real host. ``install`` writes its launcher.
+server that the SDK provides for inline programs, in the virtual environment that the project names,
+which ``pulumi install`` makes. Policy packs and plugins run in processes of their own, as they do
+under the real host. ``install`` writes its launchers.
 """
 
 import os
@@ -11,6 +12,7 @@ import re
 import runpy
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent import futures
@@ -24,22 +26,28 @@ import grpc
 from pulumi.automation._server import LanguageServer
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 
+# Dynamic providers run where the project does, as with Pulumi's own launcher.
+LAUNCHERS = {
+    "pulumi-language-python": f'exec "{sys.executable}" -u "{__file__}" "$@"',
+    "pulumi-resource-pulumi-python": f"""\
+python="${{PULUMI_RUNTIME_VIRTUALENV:+$PULUMI_RUNTIME_VIRTUALENV/bin/python}}"
+exec "${{python:-{sys.executable}}}" -u -m pulumi.dynamic "$@\"""",
+}
+
 
 def install(directory: Path) -> None:
-    """Write a launcher for the host to *directory*, which belongs on PATH."""
-    launcher = directory / "pulumi-language-python"
-    root = Path(__file__).parents[2]
-    launcher.write_text(
-        f'#!/bin/sh\nPYTHONPATH="{root}" exec "{sys.executable}" -u -m {__name__} "$@"\n'
-    )
-    launcher.chmod(0o755)
+    """Write the launchers of the host to *directory*, which belongs on PATH."""
+    for name, command in LAUNCHERS.items():
+        launcher = directory / name
+        launcher.write_text(f"#!/bin/sh\n{command}\n")
+        launcher.chmod(0o755)
 
 
 class Host(LanguageServer):
     """A language host that runs the program in the directory named by the engine."""
 
     def __init__(self) -> None:
-        super().__init__(lambda: None)
+        super().__init__(_run_program)
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:  # noqa: N802
         return plugin_pb2.PluginInfo(version="1.0.0")
@@ -48,12 +56,28 @@ class Host(LanguageServer):
         return language_pb2.LanguageHandshakeResponse()
 
     def InstallDependencies(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: N802
-        yield from ()
+        directory = Path(request.info.program_directory or request.directory)
+        if not (directory / "requirements.txt").exists():
+            return
+        environment = _environment(request.info)
+        if environment:
+            yield from _installed([sys.executable, "-m", "venv", str(environment)], directory)
+        pip = [_python(request.info), "-m", "pip", "install", "-r", "requirements.txt"]
+        yield from _installed(pip, directory)
 
     def Run(self, request: Any, context: Any) -> Any:  # noqa: N802
-        os.chdir(request.info.program_directory or request.pwd)
-        self.program = _run_program
-        return super().Run(request, context)  # type: ignore[no-untyped-call]
+        directory, python = request.info.program_directory or request.pwd, _python(request.info)
+        if python == sys.executable:
+            os.chdir(directory)
+            return super().Run(request, context)  # type: ignore[no-untyped-call]
+        with tempfile.NamedTemporaryFile() as answer:
+            subprocess.run(
+                [python, "-u", "-I", __file__, "--run", answer.name],
+                input=request.SerializeToString(),
+                cwd=directory,
+                check=True,
+            )
+            return language_pb2.RunResponse.FromString(answer.read())
 
     def RunPlugin(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: N802
         program = request.info.program_directory or request.program
@@ -63,7 +87,7 @@ class Host(LanguageServer):
         else:
             command = ["pulumi.policy", request.args[0], program]
         with subprocess.Popen(
-            [sys.executable, "-u", "-m", *command],
+            [_python(request.info), "-u", "-m", *command],
             cwd=request.pwd,
             env=environment,
             stdout=subprocess.PIPE,
@@ -72,6 +96,33 @@ class Host(LanguageServer):
             assert process.stdout
             for line in process.stdout:
                 yield language_pb2.RunPluginResponse(stdout=line)
+
+
+def _environment(info: Any) -> Path | None:
+    """Return where the virtual environment is that a project, pack or plugin names, if it does."""
+    named = "virtualenv" in info.options and str(info.options["virtualenv"])
+    return Path(info.root_directory, named) if named else None
+
+
+def _python(info: Any) -> str:
+    """Return the interpreter for a project, pack or plugin: its own environment's, or this one."""
+    environment = _environment(info)
+    # In this environment, which tests lend to projects, there is nothing to start anew.
+    if environment is None or environment.resolve() == Path(sys.prefix).resolve():
+        return sys.executable
+    python = environment / "bin" / "python"
+    if not python.exists():
+        raise RuntimeError(f"there is no virtual environment {environment}: run `pulumi install`")
+    return str(python)
+
+
+def _installed(command: list[str], directory: Path) -> Iterator[Any]:
+    done = subprocess.run(
+        command, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
+    yield language_pb2.InstallDependenciesResponse(stdout=done.stdout)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed")
 
 
 def _package(directory: str) -> str:
@@ -84,7 +135,14 @@ def _run_program() -> None:
     runpy.run_path("__main__.py", run_name="__main__")
 
 
-def main() -> None:
+def run(answer: str) -> None:
+    """Run the program that the request on standard input is for, and write the *answer*."""
+    request = language_pb2.RunRequest.FromString(sys.stdin.buffer.read())
+    response = LanguageServer(_run_program).Run(request, None)  # type: ignore[no-untyped-call]
+    Path(answer).write_bytes(response.SerializeToString())
+
+
+def serve() -> None:
     """Serve until the engine stops this process, or is gone itself."""
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=8))
     language_pb2_grpc.add_LanguageRuntimeServicer_to_server(Host(), server)
@@ -97,4 +155,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(sys.argv[2]) if sys.argv[1] == "--run" else serve()

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from pulumi_cf_invoice.sandbox import Sandbox
 from tests.engine import forge
 from tests.engine.conftest import MakeCommandLine
 from tests.engine.forge import BOT, STRANGER, Forge
-from tests.engine.harness import CommandLine
+from tests.engine.harness import CommandLine, copy_with_environment
 from tests.factories import ACCOUNT
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -82,7 +81,7 @@ class Project(CommandLine):
 @pytest.fixture
 def project(tmp_path: Path, make_command_line: MakeCommandLine) -> Iterator[Project]:
     command_line = make_command_line(EXAMPLES / "ci")
-    shutil.copytree(EXAMPLES / "policy-pack", command_line.directory / "policy-pack")
+    copy_with_environment(EXAMPLES / "policy-pack", command_line.directory / "policy-pack")
     (command_line.directory / "requirements.txt").write_text("pulumi-cf-invoice[policy,report]\n")
     command_line.environment |= {
         "PULUMI_ACCESS_TOKEN": "",

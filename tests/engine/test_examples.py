@@ -1,26 +1,136 @@
+import json
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import datetime, timezone
+from importlib.metadata import version
 from pathlib import Path
 
 import pulumi
 import pulumi_cloudflare as cloudflare
 import pytest
+import yaml
 
 from pulumi_cf_invoice import Credentials, InvoicePreview
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.engine.conftest import MakeStack
-from tests.engine.harness import example
+from tests.engine.harness import (
+    CommandLine,
+    command_line,
+    copy_example,
+    copy_with_environment,
+    example,
+)
 from tests.factories import ACCOUNT
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 
 
-@pytest.mark.parametrize("name", ["quickstart", "read-only", "cost-aware-gateway"])
-def test_an_example_is_a_whole_project(name: str) -> None:
-    for file in ("Pulumi.yaml", "__main__.py", "README.md", "requirements.txt"):
-        assert (EXAMPLES / name / file).exists()
+CLONE = "/path/to/pulumi-cf-invoice"
+PROJECTS = sorted(EXAMPLES.rglob("Pulumi.yaml"))
+
+
+def commands(example: str) -> str:
+    """Return the commands of an example's README, in order, as a shell script."""
+    readme = (EXAMPLES / example / "README.md").read_text()
+    return "\n".join(re.findall(r"^ {4}(.*)", readme, flags=re.M))
+
+
+def test_no_two_examples_have_one_name() -> None:
+    names = [yaml.safe_load(file.read_text())["name"] for file in PROJECTS]
+    assert len(names) == 8
+    assert len(set(names)) == len(names)
+
+
+def test_no_example_refers_to_what_is_outside_of_its_folder() -> None:
+    """Copied anywhere, it finds the package in a wheel of its own, and asks no index for it."""
+    wheel = f"./wheels/pulumi_cf_invoice-{version('pulumi-cf-invoice')}-py3-none-any.whl"
+    for file in EXAMPLES.rglob("requirements.txt"):
+        assert [line.partition("[")[0] for line in file.read_text().splitlines()] == [wheel]
+    for file in PROJECTS:
+        assert ".." not in file.read_text()
+
+
+@pytest.fixture
+def copied(tmp_path: Path, sandbox: Sandbox) -> Callable[[str], CommandLine]:
+    """A function that copies an example, and returns a shell there that knows the sandbox."""
+
+    def make(example: str) -> CommandLine:
+        shell = command_line(
+            tmp_path, copy_example(EXAMPLES / example, tmp_path / "copies" / example)
+        )
+        shell.environment |= {"CLOUDFLARE_BASE_URL": sandbox.base_url, "PIP_NO_COMPILE": "1"}
+        return shell
+
+    return make
+
+
+def follow(shell: CommandLine, example: str) -> bool:
+    """Run the commands of an example's README with a token and the path of this clone."""
+    written = commands(example)
+    assert "TOKEN\n" in written
+    script = written.replace(CLONE, str(ROOT)).replace("TOKEN\n", "sandbox-token\n")
+    return shell.shell(script)
+
+
+@pytest.mark.usefixtures("cloudflare_plugin")
+@pytest.mark.parametrize(
+    ("example", "shown"),
+    [
+        ("quickstart", 'amount_due_text: "$188.46"'),
+        ("read-only", "The upcoming invoice is $188.46 for 2026-09-01 to 2026-09-30."),
+        ("cost-aware-gateway", "requests_per_minute: 100"),
+    ],
+)
+def test_a_copy_does_what_its_readme_says(
+    copied: Callable[[str], CommandLine], example: str, shown: str
+) -> None:
+    shell = copied(example)
+    assert follow(shell, example), shell.said
+    assert shown in shell.said
+    assert (shell.directory / "venv" / "bin" / "cf-invoice").exists()
+
+
+def test_a_copy_of_the_yaml_example_does_what_its_readme_says(
+    copied: Callable[[str], CommandLine],
+) -> None:
+    shell = copied("yaml/quickstart")
+    file = shell.directory / "Pulumi.yaml"
+    file.write_text(file.read_text().replace(CLONE, str(ROOT)))
+    assert follow(shell, "yaml/quickstart"), shell.said
+    assert 'amountDueText: "$188.46"' in shell.said
+
+
+@pytest.mark.parametrize("language", ["typescript", "go"])
+def test_the_readme_of_another_language_has_the_steps_that_were_run_for_yaml(language: str) -> None:
+    """What it has besides needs Pulumi's host for that language, which is in no registry."""
+    written = commands(f"{language}/quickstart").splitlines()
+    assert written[0] == f"pulumi package add {CLONE}"
+    assert written[1].startswith("pulumi install ")
+    assert written[2:] == commands("yaml/quickstart").splitlines()
+
+
+def test_a_copy_of_the_policy_pack_is_installed_by_its_readme_and_gates_a_project_beside_it(
+    copied: Callable[[str], CommandLine], sandbox: Sandbox
+) -> None:
+    shell = copied("policy-pack")
+    file = shell.directory / "rules.json"
+    content = json.loads(file.read_text())
+    content["rules"]["account-budget"]["baseUrl"] = sandbox.base_url
+    content["rules"]["max-amount-due"]["limit"] = "200 USD"
+    file.write_text(json.dumps(content))
+    copy_with_environment(EXAMPLES / "quickstart", shell.directory.with_name("quickstart"))
+    set_up = f"pulumi stack init dev\npulumi config set cf-invoice:accountId {ACCOUNT}"
+    assert shell.shell(f"cd ../quickstart\n{set_up}"), shell.said
+    assert follow(shell, "policy-pack"), shell.said
+    assert "is $188.46 for 2026-09-01 to 2026-09-30, over the limit of $120.00" in shell.said
+    sandbox.amount_due = 20001
+    token = "export CLOUDFLARE_API_TOKEN=sandbox-token"
+    last = commands("policy-pack").splitlines()[-1]
+    assert not shell.shell(f"cd ../quickstart\n{token}\n{last}")
+    assert "over the limit of $200.00 by $0.01" in shell.said
 
 
 def test_quickstart_exports_three_figures(make_stack: MakeStack, settled: dict[str, str]) -> None:

@@ -1,5 +1,4 @@
 import json
-import shutil
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,7 +15,7 @@ from pulumi_cf_invoice.rules_file import parse_rules
 from pulumi_cf_invoice.sandbox import SCENARIOS, Sandbox
 from tests.engine.conftest import MakeCommandLine, MakeStack
 from tests.engine.forms import Form
-from tests.engine.harness import Program, Run
+from tests.engine.harness import Program, Run, copy_with_environment
 from tests.engine.resources import Echo, Forged
 from tests.factories import ACCOUNT, OTHER_ACCOUNT, TOKEN
 
@@ -77,7 +76,7 @@ def example_pack(tmp_path: Path, settled: dict[str, str]) -> ExamplePack:
 
     def make(rule: str = "account-budget", **changes: Any) -> dict[str, Any]:
         directory = tmp_path / "example"
-        shutil.copytree(EXAMPLE, directory)
+        copy_with_environment(EXAMPLE, directory)
         file = directory / "rules.json"
         content = json.loads(file.read_text())
         content["rules"]["account-budget"]["baseUrl"] = sandbox_url(settled)

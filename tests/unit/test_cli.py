@@ -521,8 +521,8 @@ def test_a_defect_of_ours_is_exit_code_2_and_one_line() -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        "[" * 200_000,
-        '{"steps":' + "[" * 200_000,
+        pytest.param("[" * 200_000, id="deep"),
+        pytest.param('{"steps":' + "[" * 200_000, id="deep steps"),
         '{"steps": [1, 2.5, "x", null, []]}',
         '{"steps": [{"newState": 7, "oldState": "x", "op": []}]}',
         '{"steps": [], "diagnostics": ["it broke", 7]}',

@@ -15,7 +15,7 @@ def test_the_example_shows_its_figures_and_what_moved(
 ) -> None:
     project = make_command_line(EXAMPLE)
     pulumi_yaml = project.directory / "Pulumi.yaml"
-    pulumi_yaml.write_text(pulumi_yaml.read_text().replace("../../..", str(ROOT)))
+    pulumi_yaml.write_text(pulumi_yaml.read_text().replace("/path/to/pulumi-cf-invoice", str(ROOT)))
     assert project.shell("pulumi preview"), project.said
     assert 'amountDueText: "$188.46"' in project.said
     assert project.shell("pulumi up --yes"), project.said
