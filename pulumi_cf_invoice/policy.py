@@ -20,18 +20,25 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from pulumi_policy import (
-    EnforcementLevel,
-    Policy,
-    PolicyConfigSchema,
-    PolicyPack,
-    PolicyResource,
-    ReportViolation,
-    ResourceValidationArgs,
-    ResourceValidationPolicy,
-    StackValidationArgs,
-    StackValidationPolicy,
-)
+try:
+    from pulumi_policy import (
+        EnforcementLevel,
+        Policy,
+        PolicyConfigSchema,
+        PolicyPack,
+        PolicyResource,
+        ReportViolation,
+        ResourceValidationArgs,
+        ResourceValidationPolicy,
+        StackValidationArgs,
+        StackValidationPolicy,
+    )
+except ModuleNotFoundError as missing:
+    # In a pack, an exception is a traceback.
+    raise SystemExit(
+        f"error: {missing.name} is missing: install pulumi-cf-invoice with its extra 'policy', "
+        "from where you have the package"
+    ) from None
 
 from pulumi_cf_invoice import analyzer, rules, state
 from pulumi_cf_invoice.billing.cleaning import one_line

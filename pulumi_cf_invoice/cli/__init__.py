@@ -14,7 +14,7 @@ from pulumi_cf_invoice.cli.arguments import parser
 
 COULD_NOT_TELL = 2
 INTERRUPTED = 130
-_EXTRA = "pip install 'pulumi-cf-invoice[report]'"
+_EXTRA = "install pulumi-cf-invoice with its extra 'report', from where you have the package"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

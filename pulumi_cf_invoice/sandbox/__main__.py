@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from pulumi_cf_invoice.cli.arguments import instant
 
-_EXTRA = "pip install 'pulumi-cf-invoice[sandbox]'"
+_EXTRA = "install pulumi-cf-invoice with its extra 'sandbox', from where you have the package"
 _EPILOG = """\
 example:
   python -m pulumi_cf_invoice.sandbox --port 8787 --now 2026-09-15T12:00:00Z

@@ -13,8 +13,10 @@ from tests.engine.harness import (
     command_line,
     copy_with_environment,
     problem,
+    run,
 )
 
+ROOT = Path(__file__).parents[2]
 MakeStack = Callable[..., Stack]
 MakeCommandLine = Callable[[Path], CommandLine]
 
@@ -48,6 +50,31 @@ def make_command_line(tmp_path: Path, settled: dict[str, str]) -> MakeCommandLin
         return made
 
     return make
+
+
+@pytest.fixture(scope="session")
+def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with this package's wheel and sdist."""
+    directory = tmp_path_factory.mktemp("dist")
+    run([sys.executable, "-m", "hatchling", "build", "--directory", str(directory)], ROOT)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def offline(archives: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """
+    Variables with which pip installs what this package needs from a folder, and asks no index.
+
+    The folder is filled from the index once, with all that the package and its build need, and
+    without the package itself: a requirement that names it, and not its file, cannot be installed.
+    """
+    directory = tmp_path_factory.mktemp("wheelhouse")
+    [wheel] = archives.glob("*.whl")
+    extras = f"{wheel}[cloudflare,policy,report,sandbox]"
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(directory)]
+    run([*pip, extras, "hatchling>=1.27", "editables"], directory)
+    (directory / wheel.name).unlink()
+    return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(directory), "PIP_NO_COMPILE": "1"}
 
 
 @pytest.fixture(params=FORMS)

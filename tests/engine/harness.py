@@ -259,6 +259,15 @@ def example(directory: Path) -> tuple[str, Program]:
     return name, lambda: runpy.run_path(str(directory / "__main__.py"), run_name="__main__")
 
 
+def run(command: list[str], directory: Path, environment: dict[str, str] | None = None) -> str:
+    """Run *command*, which has to succeed, and return its standard output."""
+    done = subprocess.run(
+        command, cwd=directory, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
 def problem() -> str | None:
     """Return why there is no engine to test on, or None if there is one."""
     if shutil.which("pulumi") and (

@@ -51,17 +51,24 @@ def test_no_example_refers_to_what_is_outside_of_its_folder() -> None:
         assert [line.partition("[")[0] for line in file.read_text().splitlines()] == [wheel]
     for file in PROJECTS:
         assert ".." not in file.read_text()
+    assert f"`{wheel}`" in (ROOT / "README.md").read_text()
+
+
+# Together, so that the packages that they install are downloaded once.
+INSTALLS = pytest.mark.xdist_group("installs")
 
 
 @pytest.fixture
-def copied(tmp_path: Path, sandbox: Sandbox) -> Callable[[str], CommandLine]:
+def copied(
+    tmp_path: Path, sandbox: Sandbox, offline: dict[str, str]
+) -> Callable[[str], CommandLine]:
     """A function that copies an example, and returns a shell there that knows the sandbox."""
 
     def make(example: str) -> CommandLine:
         shell = command_line(
             tmp_path, copy_example(EXAMPLES / example, tmp_path / "copies" / example)
         )
-        shell.environment |= {"CLOUDFLARE_BASE_URL": sandbox.base_url, "PIP_NO_COMPILE": "1"}
+        shell.environment |= {"CLOUDFLARE_BASE_URL": sandbox.base_url, **offline}
         return shell
 
     return make
@@ -75,6 +82,7 @@ def follow(shell: CommandLine, example: str) -> bool:
     return shell.shell(script)
 
 
+@INSTALLS
 @pytest.mark.usefixtures("cloudflare_plugin")
 @pytest.mark.parametrize(
     ("example", "shown"),
@@ -93,6 +101,7 @@ def test_a_copy_does_what_its_readme_says(
     assert (shell.directory / "venv" / "bin" / "cf-invoice").exists()
 
 
+@INSTALLS
 def test_a_copy_of_the_yaml_example_does_what_its_readme_says(
     copied: Callable[[str], CommandLine],
 ) -> None:
@@ -103,15 +112,25 @@ def test_a_copy_of_the_yaml_example_does_what_its_readme_says(
     assert 'amountDueText: "$188.46"' in shell.said
 
 
-@pytest.mark.parametrize("language", ["typescript", "go"])
-def test_the_readme_of_another_language_has_the_steps_that_were_run_for_yaml(language: str) -> None:
-    """What it has besides needs Pulumi's host for that language, which is in no registry."""
-    written = commands(f"{language}/quickstart").splitlines()
-    assert written[0] == f"pulumi package add {CLONE}"
-    assert written[1].startswith("pulumi install ")
-    assert written[2:] == commands("yaml/quickstart").splitlines()
+@INSTALLS
+@pytest.mark.parametrize(
+    "example", ["typescript/quickstart", "typescript/cost-aware-gateway", "go/quickstart"]
+)
+def test_a_readme_of_another_language_is_followed_as_far_as_no_host_of_it_is_needed(
+    copied: Callable[[str], CommandLine], example: str
+) -> None:
+    """Pulumi's hosts for them, which the first and last commands need, are in no registry."""
+    add, install, *settings, preview = commands(example).splitlines()
+    assert add == f"pulumi package add {CLONE}"
+    assert install.startswith("pulumi install ")
+    assert preview == "pulumi preview"
+    shell = copied(example)
+    assert shell.shell("\n".join(settings)), shell.said
+    assert shell.shell("pulumi config --stack dev"), shell.said
+    assert ACCOUNT in shell.said
 
 
+@INSTALLS
 def test_a_copy_of_the_policy_pack_is_installed_by_its_readme_and_gates_a_project_beside_it(
     copied: Callable[[str], CommandLine], sandbox: Sandbox
 ) -> None:
@@ -178,10 +197,19 @@ def test_the_gateway_slows_down_by_steps_seen_at_preview(
     planned = preview.new("assistant")
     assert planned["rateLimitingLimit"] == requests
     assert planned["spendLimits"]["rules"][0]["limit"] == dollars
+
+
+@pytest.mark.usefixtures("cloudflare_plugin")
+def test_the_gateway_is_deployed_with_the_limits_that_the_preview_showed(
+    make_stack: MakeStack, settled: dict[str, str]
+) -> None:
+    project, program = example(EXAMPLES / "cost-aware-gateway")
+    stack = make_stack(program, project, **settled)
+    stack.set("budget", "20000")
     up = stack.up()
     assert up.ok, up.text
-    assert up.outputs["requests_per_minute"] == requests
-    assert up.outputs["dollars_per_day"] == dollars
+    assert up.outputs["requests_per_minute"] == 100
+    assert up.outputs["dollars_per_day"] == 5
     assert stack.destroy().ok
 
 

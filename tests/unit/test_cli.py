@@ -398,7 +398,7 @@ def test_without_its_extra_the_command_says_what_to_install(form: str) -> None:
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert told.returncode == 2
-    assert "pip install 'pulumi-cf-invoice[report]'" in told.stderr
+    assert "install pulumi-cf-invoice with its extra 'report'" in told.stderr
     assert "Traceback" not in told.stderr
 
 

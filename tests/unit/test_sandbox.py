@@ -217,5 +217,5 @@ def test_a_missing_extra_is_one_line_that_says_what_to_install(missing: str) -> 
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    install = "pip install 'pulumi-cf-invoice[sandbox]'"
+    install = "install pulumi-cf-invoice with its extra 'sandbox', from where you have the package"
     assert done.stderr == f"the sandbox needs {missing}: {install}\n"
