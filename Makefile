@@ -21,12 +21,13 @@ languages: setup ## Set up SDKs, npm packages and language hosts for other langu
 	@$(BIN)/python -m tools.languages
 
 $(VENV)/.ready: pyproject.toml
-	@echo "Setting up $(VENV) (once, a minute or two) …"
+	@echo "Setting up $(VENV) (once, usually a minute or two) …"
 	@$(PYTHON) -m venv $(VENV) || (echo "Python cannot make virtual environments: on Debian, apt-get install python3-venv" >&2; exit 1)
 	@$(BIN)/python $(INSTALL) -e '.[dev]'
 	@touch $@
 
 demo: setup ## Run the demo: a stack that knows its upcoming invoice, on a real engine
+	@echo "Running the demo (usually half a minute) …"
 	@$(ENGINE) $(BIN)/python examples/demo.py
 
 test: languages ## Run all tests on a real engine

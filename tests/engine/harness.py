@@ -7,8 +7,9 @@ import runpy
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -97,24 +98,60 @@ class _Stack(automation.Stack):
         return automation.UpdateSummary("", datetime.now(), "", {}, {}, "")
 
 
+class _Workspace(automation.LocalWorkspace):
+    """A workspace whose stack is there already, so that selecting it needs no process."""
+
+    def __init__(self, directory: Path, program: Program, project: str) -> None:
+        super().__init__(
+            work_dir=str(directory / "work"),
+            program=program,
+            project_settings=automation.ProjectSettings(
+                project, "python", backend=automation.ProjectBackend(f"file://{directory}/backend")
+            ),
+            pulumi_command=_pulumi(),
+        )
+
+    def select_stack(self, stack_name: str) -> None:
+        pass
+
+
+@cache
+def _new_stack(project: str) -> "tempfile.TemporaryDirectory[str]":
+    """Return what `pulumi stack init` writes for a project, to copy instead of a process a test."""
+    made = tempfile.TemporaryDirectory()
+    directory = Path(made.name)
+    for folder in ("backend", "work"):
+        (directory / folder).mkdir()
+    with environment(apart(directory)):
+        _Workspace(directory, lambda: None, project).create_stack("dev")
+    shutil.rmtree(directory / "home")
+    return made
+
+
+@contextmanager
+def environment(variables: dict[str, str]) -> Iterator[None]:
+    """Set environment variables of this process, and of those that it starts, for a while."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 class Stack:
     """A stack in its own file backend. A failing operation returns a `Run` instead of raising."""
 
     def __init__(
-        self, directory: Path, program: Program, project: str = "test", **environment: str
+        self, directory: Path, program: Program, project: str = "test", **variables: str
     ) -> None:
-        self.environment = {**apart(directory), **environment}
-        backend = directory / "backend"
-        self._stored = backend / ".pulumi" / "stacks" / project / "dev.json"
-        backend.mkdir(parents=True, exist_ok=True)
-        settings = automation.ProjectSettings(
-            project, "python", backend=automation.ProjectBackend(f"file://{backend}")
-        )
+        self.environment = {**apart(directory), **variables}
+        self._stored = directory / "backend" / ".pulumi" / "stacks" / project / "dev.json"
+        shutil.copytree(_new_stack(project).name, directory, dirs_exist_ok=True)
         with self._environment():
-            workspace = automation.LocalWorkspace(
-                program=program, project_settings=settings, pulumi_command=_pulumi()
-            )
-            self._stack = _Stack("dev", workspace, StackInitMode.CREATE)
+            workspace = _Workspace(directory, program, project)
+            self._stack = _Stack("dev", workspace, StackInitMode.SELECT)
 
     @property
     def directory(self) -> str:
@@ -180,17 +217,10 @@ class Stack:
                 return Run(False, f"{text.getvalue()}\n{error}", events)
         return Run(True, text.getvalue(), events, _stack_outputs(events))
 
-    @contextmanager
-    def _environment(self) -> Iterator[None]:
+    def _environment(self) -> AbstractContextManager[None]:
         # The program runs in this process and its provider under the engine, but both must see
         # the same environment.
-        before = dict(os.environ)
-        os.environ.update(self.environment)
-        try:
-            yield
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
+        return environment(self.environment)
 
 
 def _stack_outputs(events: list[automation.EngineEvent]) -> dict[str, Any]:

@@ -109,7 +109,7 @@ def install(python: str) -> Path | None:
     # Move it into place only once complete: an interrupted install must not pass for an engine.
     with tempfile.TemporaryDirectory(dir=CACHE, ignore_cleanup_errors=True) as directory:
         root = Path(directory) / "pulumi"
-        with ticking("Asking Pulumi's installer for an engine"):
+        with ticking("Asking Pulumi's installer for an engine", "up to a minute"):
             installed = succeeds([python, "-c", program, str(root)], seconds=60)
         if not installed:
             say("Pulumi's installer could not be reached.")
@@ -143,7 +143,8 @@ def build() -> Path:
             HERE,
             "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
             target / "pulumi",
-            f"Building Pulumi engine {VERSION} with Go (once, some minutes)",
+            f"Building Pulumi engine {VERSION} with Go",
+            "three to five minutes",
             f"-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version={VERSION}",
         )
     except Missing as error:

@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tools.toolchain import CACHE, Missing, from_pypi, go_build, go_command, output, say, ticking
@@ -35,27 +36,37 @@ def main() -> int:
         # Clones that start at the same time share the builds.
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            generator = _built("sdks", ENGINE, "./sdks", "Building Pulumi's SDK generators with Go")
+            what = "Building Pulumi's SDK generators with Go"
+            generator = _built("sdks", ENGINE, "./sdks", what, "half a minute")
             _link(go_command(ENGINE))
-            _yaml_host()
-            node = _node()
-            if _changed(SCHEMA, generator):
-                shutil.rmtree(TARGET / "sdks", ignore_errors=True)
-                subprocess.run([generator, SCHEMA, TARGET / "sdks"], check=True)
-                _install_python_sdk()
-                _install_node_packages(node)
-                _done(SCHEMA, generator)
+            # Go has the processors while pip and npm wait for the network.
+            with ThreadPoolExecutor() as pool:
+                yaml_host = pool.submit(_yaml_host)
+                _packages(generator)
+                yaml_host.result()
         except Missing as error:
             say(f"no programs in other languages: {error}")
             return 1
     return 0
 
 
-def _built(name: str, module: Path, package: str, what: str) -> Path:
+def _packages(generator: Path) -> None:
+    """Generate the SDKs, and install the Python and Node packages that use them."""
+    node = _node()
+    if not _changed(SCHEMA, generator):
+        return
+    shutil.rmtree(TARGET / "sdks", ignore_errors=True)
+    subprocess.run([generator, SCHEMA, TARGET / "sdks"], check=True)
+    _install_python_sdk()
+    _install_node_packages(node)
+    _done(SCHEMA, generator)
+
+
+def _built(name: str, module: Path, package: str, what: str, usually: str) -> Path:
     sources = [*sorted(module.rglob("*.go")), module / "go.mod", module / "go.sum"]
     binary = CACHE / f"{name}-{_hash(*sources)}" / name
     if not binary.exists():
-        go_build(module, package, binary, what)
+        go_build(module, package, binary, what, usually)
     return binary
 
 
@@ -67,7 +78,8 @@ def _yaml_host() -> None:
             "pulumi-language-yaml",
             YAML,
             "github.com/pulumi/pulumi-yaml/cmd/pulumi-language-yaml",
-            "Building Pulumi's YAML language host with Go (once, a minute or two)",
+            "Building Pulumi's YAML language host with Go",
+            "a minute or two",
         )
     )
 
@@ -96,7 +108,7 @@ def _link(program: Path) -> None:
 def _install_python_sdk() -> None:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     sdk = TARGET / "sdks" / "python"
-    with ticking("Installing the generated Python SDK"):
+    with ticking("Installing the generated Python SDK", "ten seconds"):
         subprocess.run([*pip, "--force-reinstall", "--no-deps", sdk], check=True)
         subprocess.run([*pip, sdk], check=True)
 
@@ -107,7 +119,7 @@ def _install_node_packages(node: Path) -> None:
     shutil.copytree(TARGET / "sdks" / "nodejs", project / "sdks" / "cf-invoice", dirs_exist_ok=True)
     shutil.copy(NODE_PROJECT, project)
     npm = [str(node / "npm"), "install", "--no-audit", "--no-fund", "--no-package-lock"]
-    with ticking("Installing npm packages, and the generated Node SDK"):
+    with ticking("Installing npm packages, and the generated Node SDK", "half a minute"):
         done = subprocess.run(
             npm,
             cwd=project,
