@@ -3,8 +3,8 @@ Set up `.languages` with the SDKs, npm packages and language hosts for other lan
 
 The SDKs are generated from `pulumi_cf_invoice/schema.json`, and the Python SDK is installed
 alongside this package. `.languages/bin` belongs on PATH: it provides Node and Go if the machine has
-none that are recent enough, and Pulumi's YAML language host, built from its published module, if it
-is missing.
+none that are recent enough, Pulumi's YAML language host, if it is missing, and act and actionlint,
+which run and check GitHub's workflows. The last three are built from their published modules.
 """
 
 import fcntl
@@ -20,7 +20,7 @@ from pathlib import Path
 from tools.toolchain import CACHE, Missing, from_pypi, go_build, go_command, output, say, ticking
 
 ROOT = Path(__file__).resolve().parents[2]
-ENGINE, YAML = ROOT / "tools" / "engine", ROOT / "tools" / "yaml"
+ENGINE, YAML, WORKFLOWS = (ROOT / "tools" / name for name in ("engine", "yaml", "workflows"))
 SCHEMA = ROOT / "pulumi_cf_invoice" / "schema.json"
 NODE_PROJECT = ROOT / "tests" / "engine" / "languages" / "typescript" / "package.json"
 TARGET = ROOT / ".languages"
@@ -41,9 +41,9 @@ def main() -> int:
             _link(go_command(ENGINE))
             # Go has the processors while pip and npm wait for the network.
             with ThreadPoolExecutor() as pool:
-                yaml_host = pool.submit(_yaml_host)
+                programs = pool.submit(_programs)
                 _packages(generator)
-                yaml_host.result()
+                programs.result()
         except Missing as error:
             say(f"no programs in other languages: {error}")
             return 1
@@ -68,6 +68,15 @@ def _built(name: str, module: Path, package: str, what: str, usually: str) -> Pa
     if not binary.exists():
         go_build(module, package, binary, what, usually)
     return binary
+
+
+def _programs() -> None:
+    _yaml_host()
+    for name, package, usually in (
+        ("act", "github.com/nektos/act", "a minute"),
+        ("actionlint", "github.com/rhysd/actionlint/cmd/actionlint", "a few seconds"),
+    ):
+        _link(_built(name, WORKFLOWS, package, f"Building {name} with Go", usually))
 
 
 def _yaml_host() -> None:
