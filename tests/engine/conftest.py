@@ -1,4 +1,6 @@
+import fcntl
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -6,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.engine import workflows
 from tests.engine.forms import FORMS, Form
 from tests.engine.harness import (
     CommandLine,
@@ -75,6 +78,25 @@ def offline(archives: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     run([*pip, extras, "hatchling>=1.27", "editables"], directory)
     (directory / wheel.name).unlink()
     return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(directory), "PIP_NO_COMPILE": "1"}
+
+
+@pytest.fixture(scope="session")
+def runner_temp(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A runner's temporary directory, into which the action has installed itself."""
+    base = tmp_path_factory.getbasetemp()
+    # The workers of one session share it.
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "runner"
+    shared.mkdir(exist_ok=True)
+    install = workflows.load(workflows.ACTION)["runs"]["steps"][0]["run"]
+    given = {"RUNNER_TEMP": str(shared), "GITHUB_ACTION_PATH": str(workflows.ROOT)}
+    with (shared / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        subprocess.run(
+            ["bash", "-eo", "pipefail", "-c", install],
+            env={**os.environ, **given, "PIP_NO_COMPILE": "1"},
+            check=True,
+        )
+    return shared
 
 
 @pytest.fixture(params=FORMS)

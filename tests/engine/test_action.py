@@ -1,0 +1,299 @@
+"""The GitHub Action, which act runs as a step of a workflow, against the sandbox and a forge."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pulumi_cf_invoice.report import markdown
+from pulumi_cf_invoice.sandbox import Sandbox
+from tests import forge
+from tests.engine import workflows
+from tests.engine.workflows import ACTION, GitHub, Run, pull_request
+from tests.factories import ACCOUNT, OTHER_ACCOUNT, TOKEN
+from tests.forge import BOT, REPOSITORY, STRANGER, Forge
+
+PREVIEWS = Path(__file__).parents[1] / "unit" / "data" / "previews"
+WITHIN, OVER = "within.json", "over.ndjson"
+RULES = {"from": WITHIN, "rules": "rules.json"}
+TOO_MUCH = {"from": OVER, "rules": "rules.json"}
+
+
+class Workflow(GitHub):
+    """A repository with one workflow, the job of which uses the action."""
+
+    def use(
+        self, inputs: dict[str, str], event: str = "pull_request", head: str = REPOSITORY
+    ) -> Run:
+        """Run the action with *inputs* for *event*, which may come from the repository *head*."""
+        steps = [
+            {"uses": "actions/checkout@v4"},
+            {"uses": "actions/setup-python@v5", "with": {"python-version": "3.12"}},
+            {"name": "Report", "uses": "./.github/actions/cf-invoice", "with": inputs},
+        ]
+        job = {"runs-on": "ubuntu-latest", "steps": steps}
+        content = {"name": "Invoice", "on": event, "jobs": {"invoice": job}}
+        file = self.directory / ".github" / "workflows" / "invoice.yml"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(yaml.dump(content))
+        return self.run(event, **(pull_request(head) if event == "pull_request" else {}))
+
+    def write(self, name: str, content: str) -> None:
+        """Write a file of the repository."""
+        (self.directory / name).write_text(content)
+
+
+@pytest.fixture
+def host() -> Iterator[Forge]:
+    """A running forge."""
+    with forge.running() as running:
+        yield running
+
+
+@pytest.fixture
+def workflow(tmp_path: Path, host: Forge, settled: dict[str, str], runner_temp: Path) -> Workflow:
+    directory = tmp_path / "repository"
+    directory.mkdir()
+    workflows.copy_action(directory)
+    shutil.copy(PREVIEWS / "preview-first.json", directory / WITHIN)
+    shutil.copy(PREVIEWS / "preview-stream-moved.ndjson", directory / OVER)
+    environment = {
+        **os.environ,
+        **settled,
+        "GITHUB_GRAPHQL_URL": host.github["GITHUB_GRAPHQL_URL"],
+        "SHARED_RUNNER_TEMP": str(runner_temp),
+    }
+    made = Workflow(directory, environment, tmp_path / "apart", {"GITHUB_TOKEN": "job-token"})
+    made.write("rules.json", json.dumps({"rules": {"max-amount-due": {"limit": "200 USD"}}}))
+    return made
+
+
+def test_a_pull_request_within_budget_gets_summary_comment_outputs_and_reports(
+    workflow: Workflow, host: Forge
+) -> None:
+    run = workflow.use({**RULES, "tag": "dev"})
+    assert run.jobs == {"invoice": "success"}, run.said
+    headline = "🟢 Within budget: the upcoming invoice is $188.46"
+    assert headline in run.summary
+    [comment] = host.bodies
+    assert headline in comment
+    assert comment.startswith(markdown.MARKER.replace(" -->", " dev -->"))
+    assert host.tokens == {"Bearer job-token"}
+    reports = {name: Path(run.outputs.pop(name)).read_text() for name in ("markdown", "html")}
+    assert headline in reports["markdown"]
+    assert reports["html"].startswith("<!doctype html>")
+    assert run.outputs.pop("projected-amount-due").isdigit()
+    assert run.outputs == {
+        "verdict": "within",
+        "amount-due": "18846",
+        "amount-due-text": "$188.46",
+        "currency": "usd",
+        "period": "2026-11-01 to 2026-11-30",
+    }
+
+
+def test_the_next_run_updates_its_own_comment_and_nobody_elses(
+    workflow: Workflow, host: Forge
+) -> None:
+    host.add(f"{markdown.MARKER} by a stranger", STRANGER)
+    host.add("a word of the bot's", BOT)
+    assert workflow.use(RULES).jobs == {"invoice": "success"}
+    assert workflow.use(TOO_MUCH).jobs == {"invoice": "failure"}
+    theirs, word, ours = host.bodies
+    assert (theirs, word) == (f"{markdown.MARKER} by a stranger", "a word of the bot's")
+    assert "$999.00" in ours
+
+
+def test_over_budget_fails_after_everything_is_told(workflow: Workflow, host: Forge) -> None:
+    run = workflow.use(TOO_MUCH)
+    assert run.jobs == {"invoice": "failure"}, run.said
+    assert run.steps["Report > Report"] == "success"
+    assert run.steps["Report > Gate"] == "failure"
+    assert "Over budget: the upcoming invoice is $999.00" in run.summary
+    assert "Over budget: the upcoming invoice is $999.00" in host.bodies[0]
+    assert run.outputs["verdict"] == "over"
+    assert Path(run.outputs["html"]).exists()
+
+
+def test_over_budget_passes_where_it_shall_not_fail(workflow: Workflow, host: Forge) -> None:
+    run = workflow.use({**TOO_MUCH, "fail": "false"})
+    assert run.jobs == {"invoice": "success"}, run.said
+    assert run.outputs["verdict"] == "over"
+    assert len(host.bodies) == 1
+
+
+@pytest.mark.parametrize("fail", ["true", "yes", "no", "0", ""])
+def test_over_budget_fails_unless_fail_is_false(workflow: Workflow, fail: str) -> None:
+    run = workflow.use({**TOO_MUCH, "fail": fail, "comment": "false"})
+    assert run.jobs == {"invoice": "failure"}, run.said
+
+
+@pytest.mark.parametrize(
+    ("inputs", "reason"),
+    [
+        ({"from": WITHIN}, "set the input rules, or budget"),
+        ({"from": WITHIN, "rules": "", "budget": ""}, "set the input rules, or budget"),
+        ({"from": WITHIN, "rules": "missing.json"}, "missing.json"),
+        ({"from": WITHIN, "rules": " "}, "cannot be read"),
+        ({"from": WITHIN, "rules": "*.json"}, "*.json"),
+        ({"from": WITHIN, "rules": "empty.json"}, "empty.json"),
+        ({"from": "missing.json", "budget": "1 USD"}, "cannot read missing.json"),
+        ({"from": "*.json", "budget": "500 USD"}, "cannot read *.json"),
+        ({"from": "empty.json", "budget": "500 USD"}, "empty.json"),
+        ({"from": "failed.ndjson", "budget": "500 USD"}, "the preview failed"),
+        ({"from": "-", "budget": "500 USD"}, "standard input"),
+        ({"from": "--budget", "budget": "500 USD"}, "cannot read --budget"),
+        ({"from": WITHIN, "budget": "500"}, "500"),
+        ({"from": WITHIN, "budget": "500 USD", "baseline": "missing.json"}, "missing.json"),
+        ({**RULES, "policy-pack-config": "missing.json"}, "missing.json"),
+        ({"from": WITHIN, "budget": "500 USD", "policy-pack-config": "rules.json"}, "--rules"),
+        ({**RULES, "name": "one\ntwo"}, "name has 2 lines, and from has 1"),
+        ({"name": "one", "budget": "500 USD"}, "name has 1 lines, and from has 0"),
+    ],
+)
+def test_what_cannot_be_told_fails_whatever_fail_is(
+    workflow: Workflow, host: Forge, inputs: dict[str, str], reason: str
+) -> None:
+    workflow.write("empty.json", "")
+    shutil.copy(PREVIEWS / "preview-stream-failed.ndjson", workflow.directory / "failed.ndjson")
+    run = workflow.use({**inputs, "fail": "false"})
+    assert run.jobs == {"invoice": "failure"}, run.said
+    assert run.steps["Report > Report"] == "failure"
+    assert reason in run.said
+    assert run.outputs["verdict"] == "unknown"
+    assert host.bodies == [] or "🔴" in host.bodies[0]
+
+
+def test_a_rule_that_cannot_be_judged_is_told_in_the_comment_and_fails(
+    workflow: Workflow, host: Forge, sandbox: Sandbox
+) -> None:
+    rule = {"accountIds": [ACCOUNT], "limit": "500 USD", "baseUrl": sandbox.base_url}
+    sandbox.fault = "http-403"
+    workflow.write("rules.json", json.dumps({"rules": {"account-budget": rule}}))
+    run = workflow.use({**RULES, "fail": "false"})
+    assert run.jobs == {"invoice": "failure"}, run.said
+    assert run.outputs["verdict"] == "unknown"
+    assert "cannot read the upcoming invoice" in host.bodies[0]
+
+
+def test_an_invoice_that_the_api_refuses_fails(workflow: Workflow, sandbox: Sandbox) -> None:
+    sandbox.fault = "http-403"
+    run = workflow.use({"rules": "rules.json", "fail": "false"}, event="schedule")
+    assert run.jobs == {"invoice": "failure"}, run.said
+    assert "Cloudflare said HTTP 403" in run.said
+
+
+def test_a_refused_comment_fails_and_keeps_the_report(workflow: Workflow, host: Forge) -> None:
+    host.refuse(403, {"message": "Resource not accessible by integration"})
+    run = workflow.use(RULES)
+    assert run.jobs == {"invoice": "failure"}, run.said
+    assert "`pull-requests: write`" in run.said
+    assert Path(run.outputs["html"]).exists()
+    assert "Within budget" in run.summary
+
+
+def test_an_action_that_cannot_be_installed_fails(workflow: Workflow, tmp_path: Path) -> None:
+    (workflow.directory / ".github" / "actions" / "cf-invoice" / "pyproject.toml").unlink()
+    workflow.environment |= {"SHARED_RUNNER_TEMP": ""}
+    run = workflow.use({**RULES, "fail": "false"})
+    assert run.jobs == {"invoice": "failure"}, run.said
+    assert run.steps["Report > Install cf-invoice"] == "failure"
+
+
+def test_paths_may_have_spaces_and_whatever_a_shell_would_read(
+    workflow: Workflow, host: Forge
+) -> None:
+    rules, preview = "the rules' $(touch made); *.json", 'a "preview" `touch made` & $HOME.json'
+    shutil.copy(workflow.directory / "rules.json", workflow.directory / rules)
+    shutil.copy(workflow.directory / OVER, workflow.directory / preview)
+    inputs = {"from": f"\n  {preview}  \n\n", "rules": rules, "comment": "false"}
+    run = workflow.use({**inputs, "fail": "false"})
+    assert run.outputs["verdict"] == "over", run.said
+    assert run.jobs == {"invoice": "success"}
+    assert host.bodies == []
+
+
+def test_several_files_are_one_report_with_a_name_for_each(workflow: Workflow, host: Forge) -> None:
+    other = (workflow.directory / OVER).read_text().replace(ACCOUNT, OTHER_ACCOUNT)
+    workflow.write("other account.ndjson", other)
+    files, names = f"{WITHIN}\nother account.ndjson\n", "the website\n\nthe app\n"
+    run = workflow.use({"from": files, "name": names, "budget": "500 USD"})
+    assert run.jobs == {"invoice": "failure"}, run.said
+    assert run.outputs["verdict"] == "over"
+    assert run.outputs["amount-due"] == "118746"
+    [comment] = host.bodies
+    assert "the website" in comment
+    assert "the app" in comment
+
+
+def test_nothing_of_the_jobs_own_python_counts(workflow: Workflow) -> None:
+    modules = workflow.directory / "modules"
+    modules.mkdir()
+    for module in ("json.py", "pydantic.py", "pulumi_cf_invoice.py"):
+        (modules / module).write_text("raise SystemExit(0)\n")
+    workflow.environment |= {"PYTHONPATH": str(modules)}
+    run = workflow.use({**TOO_MUCH, "comment": "false"})
+    assert run.jobs == {"invoice": "failure"}, run.said
+    assert run.outputs["verdict"] == "over"
+
+
+def test_it_installs_itself_into_an_environment_of_its_own(workflow: Workflow) -> None:
+    workflow.environment |= {"SHARED_RUNNER_TEMP": "", "PIP_NO_COMPILE": "1"}
+    run = workflow.use({**RULES, "comment": "false"})
+    assert run.jobs == {"invoice": "success"}, run.said
+    assert run.outputs["verdict"] == "within"
+    assert str(workflow.apart) in run.outputs["html"]
+
+
+@pytest.mark.parametrize("event", ["push", "schedule", "workflow_dispatch"])
+def test_without_a_pull_request_it_does_not_comment_and_says_so(
+    workflow: Workflow, host: Forge, event: str
+) -> None:
+    run = workflow.use({"rules": "rules.json"}, event=event)
+    assert run.jobs == {"invoice": "success"}, run.said
+    assert f"No comment, as {event} is no pull request" in run.said
+    assert "the upcoming invoice is $188.46" in run.summary
+    assert host.requests == []
+
+
+@pytest.mark.parametrize("head", ["somebody/name", None])
+def test_a_forks_pull_request_gets_no_comment_and_is_told_why(
+    workflow: Workflow, host: Forge, head: Any
+) -> None:
+    run = workflow.use(TOO_MUCH, head=head)
+    assert run.jobs == {"invoice": "failure"}, run.said
+    assert "No comment, as the token of a fork's pull request can only read" in run.said
+    assert "Over budget" in run.summary
+    assert host.requests == []
+
+
+def test_no_token_is_in_the_log(workflow: Workflow) -> None:
+    run = workflow.use(RULES)
+    assert "job-token" not in run.said
+    assert TOKEN not in run.said
+
+
+def test_no_input_reaches_a_shell_as_text() -> None:
+    for step in workflows.load(ACTION)["runs"]["steps"]:
+        assert "${{" not in step["run"]
+
+
+def test_the_readme_of_the_ci_example_names_every_input_and_output() -> None:
+    action = workflows.load(ACTION)
+    readme = workflows.README.read_text()
+    for name in (*action["inputs"], *action["outputs"]):
+        assert f"`{name}`" in readme, name
+
+
+def test_action_yml_keeps_to_the_published_schema() -> None:
+    command = [sys.executable, "-m", "check_jsonschema"]
+    command += ["--builtin-schema", "vendor.github-actions", str(ACTION)]
+    checked = subprocess.run(command, capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout
