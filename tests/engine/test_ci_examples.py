@@ -1,7 +1,10 @@
-"""The workflows in examples/ci: each step's script runs on a real engine and the sandbox."""
+"""
+The workflows in examples/ci: every job runs on a real engine, the sandbox and a forge.
+
+GitHub's are run by act, with the action; the script of a job of GitLab is run as its runner does.
+"""
 
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,201 +16,245 @@ import yaml
 
 from pulumi_cf_invoice.report import input, markdown
 from pulumi_cf_invoice.sandbox import Sandbox
-from tests.engine import forge
+from tests import forge
+from tests.engine import workflows
 from tests.engine.conftest import MakeCommandLine
-from tests.engine.forge import BOT, STRANGER, Forge
-from tests.engine.harness import CommandLine, copy_with_environment
+from tests.engine.harness import CommandLine, copy_example
+from tests.engine.workflows import ROOT, GitHub, Run, pull_request
 from tests.factories import ACCOUNT
+from tests.forge import REPOSITORY, Forge
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = ROOT / "examples"
 GITHUB = EXAMPLES / "ci" / "github" / "upcoming-invoice.yml"
 GITLAB = EXAMPLES / "ci" / "gitlab" / "upcoming-invoice.gitlab-ci.yml"
-WORKFLOW = yaml.safe_load(GITHUB.read_text())
-PIPELINE = yaml.safe_load(GITLAB.read_text())
-STEPS = {
-    "preview": ["Install", "Preview", "Report", "Comment", "Gate"],
-    "update": ["Install", "Update", "Keep the baseline"],
-    "fork": ["Explain"],
-}
-
+WORKFLOW, PIPELINE = workflows.load(GITHUB), workflows.load(GITLAB)
 RULES = EXAMPLES / "policy-pack" / "rules.json"
+FUNCTIONS = (
+    "from pulumi_cf_invoice import export_invoice, get_invoice_preview_output\n"
+    "export_invoice(get_invoice_preview_output())\n"
+)
+RESULTS = {
+    # The step that fails, if one does, of a pull request, a scheduled job, and an update.
+    "first": (None, None, None),
+    "unchanged": (None, None, None),
+    "moved": (None, None, None),
+    "over": ("Report", "Report", "Update"),
+    "failed": ("Preview", "Report", "Update"),
+    "destroyed": (None, None, None),
+    "refresh": ("Report", "Report", "Update"),
+    "functions": (None, None, None),
+    # A rule on resources has nothing to judge here, and the pack lets the update pass.
+    "functions-over": ("Report", "Report", "Report"),
+}
+MOVED, OVER = ("moved", "functions"), ("over", "refresh", "functions-over")
+COMMANDS = {
+    ("preview", "Preview"): "--json > preview.json",
+    ("preview", "Report"): 'exit "$code"',
+    ("watch", "Report"): "cf-invoice report --rules",
+    ("update", "Update"): "pulumi up",
+    ("update", "Report"): "cf-invoice report --from baseline.json",
+}
+"""What tells the commands of a job on GitLab that do what a step on GitHub does."""
 
 
-class Project(CommandLine):
+class Project:
     """The example set up as a user's project, in which its CI jobs can run."""
 
-    def __init__(self, command_line: CommandLine, forge: Forge) -> None:
-        super().__init__(command_line.directory, command_line.environment)
+    def __init__(self, command_line: CommandLine, sandbox: Sandbox, forge: Forge) -> None:
+        self.command_line = command_line
+        self.directory = command_line.directory
+        self.sandbox = sandbox
         self.forge = forge
 
-    def github(self, job: str) -> list[str]:
-        """Run a job's steps until one fails, and return the names of those that passed."""
-        passed = []
-        for step in WORKFLOW["jobs"][job]["steps"]:
-            if "run" not in step:
-                continue
-            given = {**WORKFLOW["env"], **step.get("env", {})}
-            if not self.shell(step["run"], **{n: self._value(v) for n, v in given.items()}):
-                break
-            passed.append(step["name"])
-        return passed
-
-    def gitlab(self, job: str) -> int:
-        """Run a job's commands until one fails, and return how many passed."""
-        commands = [*PIPELINE["default"]["before_script"], *PIPELINE[job]["script"]]
-        for count, command in enumerate(commands):
-            if not self.shell(command, **PIPELINE["variables"]):
-                return count
-        return len(commands)
-
-    def _value(self, written: str) -> str:
-        known = {
-            "github.token": "job-token",
-            "github.event.pull_request.number": "12",
-            **{f"secrets.{name}": value for name, value in self.environment.items()},
-            **{f"vars.{name}": value for name, value in self.environment.items()},
-        }
-        return re.sub(r"\$\{\{ (.*?) \}\}", lambda match: known[match[1]], written)
-
-    def limit(self, amount: str, account: str = "5000 USD") -> None:
+    def limit(self, amount: str) -> None:
         """Set the budget that comment and gate have."""
-        url = self.environment["CLOUDFLARE_BASE_URL"]
         content = json.loads(RULES.read_text())
         content["rules"]["max-amount-due"]["limit"] = amount
-        content["rules"]["account-budget"] |= {"limit": account, "baseUrl": url}
+        content["rules"]["account-budget"] |= {
+            "limit": "5000 USD",
+            "baseUrl": self.sandbox.base_url,
+        }
         (self.directory / "policy-pack" / "rules.json").write_text(json.dumps(content))
 
+    def come_to(self, situation: str) -> None:
+        """Bring stack and API to *situation*."""
+        shell = self.command_line.shell
+        if situation.startswith("functions"):
+            (self.directory / "__main__.py").write_text(FUNCTIONS)
+        if situation not in ("first", "over"):
+            assert shell("pulumi up --yes --skip-preview --stack dev"), self.command_line.said
+        if situation == "destroyed":
+            assert shell("pulumi destroy --yes --skip-preview --stack dev"), self.command_line.said
+        if situation == "refresh":
+            file = self.directory / "Pulumi.yaml"
+            file.write_text(f"{file.read_text()}\noptions:\n  refresh: always\n")
+        if situation == "failed":
+            self.sandbox.fault = "http-403"
+        if situation in MOVED:
+            self.sandbox.amount_due = 20001
+        if situation in OVER:
+            self.sandbox.amount_due = 99900
+
 
 @pytest.fixture
-def project(tmp_path: Path, make_command_line: MakeCommandLine) -> Iterator[Project]:
+def project(make_command_line: MakeCommandLine, sandbox: Sandbox) -> Iterator[Project]:
     command_line = make_command_line(EXAMPLES / "ci")
-    copy_with_environment(EXAMPLES / "policy-pack", command_line.directory / "policy-pack")
-    (command_line.directory / "requirements.txt").write_text("pulumi-cf-invoice[policy,report]\n")
-    command_line.environment |= {
-        "PULUMI_ACCESS_TOKEN": "",
-        "GITHUB_REPOSITORY": "owner/name",
-        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
-        "GITHUB_OUTPUT": str(tmp_path / "outputs"),
-        "CI_PROJECT_ID": "3",
-        "CI_MERGE_REQUEST_IID": "12",
-        "COMMENT_TOKEN": "comment-token",
-    }
+    pack = copy_example(EXAMPLES / "policy-pack", command_line.directory / "policy-pack")
+    # Project and pack share this environment, which has all of it: no job waits for pip.
+    (pack / "PulumiPolicy.yaml").write_text("name: cf-invoice-spend\nruntime: python\n")
+    for directory in (command_line.directory, pack):
+        (directory / "requirements.txt").write_text("# All of it is installed already.\n")
     with forge.running() as running:
-        yield Project(command_line, running)
+        made = Project(command_line, sandbox, running)
+        made.limit("500 USD")
+        yield made
+
+
+class OnGitHub:
+    """The project in a repository of GitHub, with the example's workflow."""
+
+    def __init__(self, project: Project, runner_temp: Path, apart: Path) -> None:
+        self.project = project
+        self._apart, self._runner_temp = apart, runner_temp
+        workflows.copy_action(project.directory)
+        self.use(GITHUB.read_text())
+
+    def use(self, workflow: str) -> None:
+        """Use *workflow* for the runs that follow."""
+        file = self.project.directory / ".github" / "workflows" / GITHUB.name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(workflow)
+
+    def run(self, event: str, **payload: Any) -> Run:
+        """Run the workflow for *event*."""
+        environment = dict(self.project.command_line.environment)
+        environment |= {
+            "GITHUB_GRAPHQL_URL": self.project.forge.github["GITHUB_GRAPHQL_URL"],
+            "SHARED_RUNNER_TEMP": str(self._runner_temp),
+        }
+        token = environment.pop("CLOUDFLARE_API_TOKEN")
+        account = environment.pop("CLOUDFLARE_ACCOUNT_ID")
+        return GitHub(
+            self.project.directory,
+            environment,
+            self._apart,
+            {"GITHUB_TOKEN": "job-token", "CLOUDFLARE_API_TOKEN": token},
+            {"CLOUDFLARE_ACCOUNT_ID": account},
+        ).run(event, **payload)
+
+    def preview(self, head: str = REPOSITORY) -> Run:
+        """Run the workflow for a pull request from a branch of the repository *head*."""
+        return self.run("pull_request", **pull_request(head))
+
+    def artifact(self, name: str) -> str:
+        """Return the only file of an artifact."""
+        [file] = (self._apart / "artifacts" / f"{name}-dev").iterdir()
+        return file.read_text()
 
 
 @pytest.fixture
-def on_github(project: Project) -> Project:
-    project.environment["GITHUB_API_URL"] = project.forge.address
-    return project
+def on_github(project: Project, runner_temp: Path, tmp_path: Path) -> OnGitHub:
+    return OnGitHub(project, runner_temp, tmp_path / "apart")
 
 
-@pytest.fixture
-def on_gitlab(project: Project) -> Project:
-    project.environment.pop("GITHUB_API_URL", None)
-    project.environment["CI_API_V4_URL"] = project.forge.address
-    return project
+def on_gitlab(project: Project, job: str) -> tuple[str | None, str]:
+    """Run a job of the pipeline, and return the command that failed, and the log."""
+    environment = {**project.command_line.environment, **project.forge.gitlab}
+    return workflows.run_on_gitlab(PIPELINE, job, project.directory, environment)
 
 
-def test_the_tests_run_every_step_that_has_a_shell() -> None:
-    for job, names in STEPS.items():
+def headlines(situation: str) -> list[str]:
+    """Return what the comments of a pull request have to say."""
+    if situation == "failed":
+        return []
+    if situation in OVER:
+        return ["Over budget: the upcoming invoice is $999.00"]
+    amount = "$200.01" if situation in MOVED else "$188.46"
+    return [f"Over an advisory limit: the upcoming invoice is {amount}"]
+
+
+@pytest.mark.parametrize("situation", RESULTS)
+def test_every_job_on_github_in_every_situation(on_github: OnGitHub, situation: str) -> None:
+    on_github.project.come_to(situation)
+    events = {"preview": "pull_request", "watch": "schedule", "update": "push"}
+    for (job, event), failing in zip(events.items(), RESULTS[situation], strict=True):
+        run = on_github.run(event, **(pull_request() if job == "preview" else {}))
+        assert run.jobs == {job: "failure" if failing else "success"}, run.said
+        assert run.failed == ([failing] if failing else []), run.said
         steps = WORKFLOW["jobs"][job]["steps"]
-        assert [step["name"] for step in steps if "run" in step] == names
-    assert set(STEPS) == set(WORKFLOW["jobs"])
-    assert {"preview", "update"} <= set(PIPELINE)
+        if not failing:
+            assert [name for name in run.steps if ">" not in name] == [
+                step.get("name", step.get("uses")) for step in steps
+            ]
+    comments = on_github.project.forge.bodies
+    assert len(comments) == len(headlines(situation))
+    assert all(told in body for told, body in zip(headlines(situation), comments, strict=True))
+    if situation != "failed":
+        assert on_github.artifact("upcoming-invoice").startswith("<!doctype html>")
 
 
-def test_a_pull_request_within_budget_passes_with_a_comment(on_github: Project) -> None:
-    on_github.limit("200 USD")
-    assert on_github.github("preview") == STEPS["preview"], on_github.said
-    [comment] = on_github.forge.comments
-    assert comment["body"].startswith(markdown.MARKER)
-    assert "🟡 Over an advisory limit: the upcoming invoice is $188.46" in comment["body"]
-    assert "🟢 `account-budget`" in comment["body"]
-    assert (on_github.directory / "report.html").read_text().startswith("<!doctype html>")
-    outputs = Path(on_github.environment["GITHUB_OUTPUT"]).read_text()
-    assert "verdict=advisory\n" in outputs
-    assert on_github.forge.tokens == {"Bearer job-token"}
+@pytest.mark.parametrize("situation", RESULTS)
+def test_every_job_on_gitlab_in_every_situation(project: Project, situation: str) -> None:
+    project.come_to(situation)
+    for job, failing in zip(("preview", "watch", "update"), RESULTS[situation], strict=True):
+        failed, said = on_gitlab(project, job)
+        assert (failed is None) == (failing is None), said
+        if failing and failed:
+            assert COMMANDS[job, failing] in failed, said
+    comments = project.forge.bodies
+    assert len(comments) == len(headlines(situation))
+    assert all(told in body for told, body in zip(headlines(situation), comments, strict=True))
+    assert (project.directory / "report.html").exists() == (situation != "failed")
 
 
-def test_a_pull_request_over_budget_is_commented_on_and_blocked(
-    on_github: Project, sandbox: Sandbox
-) -> None:
-    on_github.limit("150 USD")
-    sandbox.amount_due = 26000
-    assert on_github.github("preview") == STEPS["preview"][:-1], on_github.said
-    assert "over the limit of $150.00 by $110.00" in on_github.said
-    [comment] = on_github.forge.comments
-    assert "Over budget: the upcoming invoice is $260.00" in comment["body"]
-
-
-def test_the_next_run_updates_its_own_comment_and_nobody_elses(
-    on_github: Project, sandbox: Sandbox
-) -> None:
-    on_github.limit("1000 USD")
-    on_github.forge.add(f"{markdown.MARKER} by a stranger", STRANGER)
-    on_github.forge.add("a word of the bot's", BOT)
-    on_github.github("preview")
-    sandbox.amount_due = 20001
-    on_github.github("preview")
-    theirs, word, ours = on_github.forge.comments
-    assert (theirs["body"], word["body"]) == (
-        f"{markdown.MARKER} by a stranger",
-        "a word of the bot's",
-    )
-    assert "$200.01" in ours["body"]
-
-
-def test_what_cannot_be_told_fails_and_says_why(on_github: Project, sandbox: Sandbox) -> None:
-    sandbox.fault = "http-403"
-    assert on_github.github("preview") == ["Install"]
-    assert on_github.forge.comments == []
-
-
-def test_a_refused_comment_is_one_line(on_github: Project) -> None:
-    on_github.environment["GITHUB_API_URL"] = on_github.environment["CLOUDFLARE_BASE_URL"]
-    assert not on_github.shell("python comment.py README.md", GH_TOKEN="x", PULL_REQUEST="1")
-    assert "cannot comment: GET http" in on_github.said
-    assert "Traceback" not in on_github.said
-
-
-def test_a_fork_is_told_why_nothing_runs(on_github: Project) -> None:
-    assert on_github.github("fork") == STEPS["fork"]
-    assert "gets no secrets" in Path(on_github.environment["GITHUB_STEP_SUMMARY"]).read_text()
+def test_a_fork_is_told_why_nothing_runs(on_github: OnGitHub) -> None:
+    run = on_github.preview(head="somebody/name")
+    assert run.jobs == {"fork": "success"}, run.said
+    assert "A fork's pull request gets no secrets" in run.summary
 
 
 def test_an_update_keeps_the_baseline_that_the_next_preview_is_compared_with(
-    on_github: Project, sandbox: Sandbox
+    on_github: OnGitHub,
 ) -> None:
-    on_github.limit("1000 USD")
-    assert on_github.github("update") == STEPS["update"], on_github.said
-    baseline = on_github.directory / "baseline.json"
-    [found] = input.read(baseline.read_text())
+    run = on_github.run("push")
+    assert run.jobs == {"update": "success"}, run.said
+    baseline = on_github.artifact("baseline")
+    [found] = input.read(baseline)
     assert (found.state.invoice.amount_due, found.state.account_id) == (18846, ACCOUNT)
-    sandbox.amount_due = 20001
-    on_github.github("preview")
-    assert "| Change since the baseline | +$11.55 (+6.1 %) |" in on_github.forge.comments[0]["body"]
-    compared = "cf-invoice report --from preview.json --baseline baseline.json"
-    assert on_github.shell(compared), on_github.said
-    assert "+$11.55 (+6.1 %)" in on_github.said
+    on_github.project.sandbox.amount_due = 20001
+    assert on_github.preview().jobs == {"preview": "success"}
+    assert "| Change since the baseline | +$11.55 (+6.1 %) |" in on_github.project.forge.bodies[0]
 
 
-def test_an_update_over_budget_is_blocked(on_github: Project) -> None:
-    on_github.limit("150 USD")
-    assert on_github.github("update") == ["Install"]
-    assert "over the limit of $150.00 by $38.46" in on_github.said
+def test_a_matrix_of_stacks_gets_a_comment_for_each(on_github: OnGitHub) -> None:
+    shell = on_github.project.command_line.shell
+    assert shell("pulumi stack init production"), on_github.project.command_line.said
+    workflow = workflows.load(GITHUB)
+    preview = workflow["jobs"]["preview"]
+    preview |= {"strategy": {"matrix": {"stack": ["dev", "production"]}}}
+    preview |= {"env": {"STACK": "${{ matrix.stack }}"}}
+    workflow["on"] = workflow.pop(True)  # type: ignore[call-overload]
+    on_github.use(yaml.dump(workflow))
+    assert on_github.preview().jobs == {"preview": "success"}
+    tags = [body.partition("\n")[0] for body in on_github.project.forge.bodies]
+    marked = [markdown.MARKER.replace(" -->", f" {stack} -->") for stack in ("dev", "production")]
+    assert sorted(tags) == marked
 
 
-def test_gitlab_comments_gates_and_keeps_the_baseline(on_gitlab: Project, sandbox: Sandbox) -> None:
-    on_gitlab.limit("200 USD")
-    assert on_gitlab.gitlab("preview") == 5, on_gitlab.said
-    assert on_gitlab.gitlab("update") == 4, on_gitlab.said
-    sandbox.amount_due = 20001
-    assert on_gitlab.gitlab("preview") == 4
-    assert "over the limit of $200.00 by $0.01" in on_gitlab.said
-    [comment] = on_gitlab.forge.comments
-    assert "+$11.55 (+6.1 %)" in comment["body"]
-    assert on_gitlab.forge.tokens == {"comment-token"}
+def test_a_gate_stops_what_only_it_can_judge(on_github: OnGitHub) -> None:
+    rules = on_github.project.directory / "policy-pack" / "rules.json"
+    content = json.loads(rules.read_text())
+    content["rules"]["require-invoice-preview"]["requiredAccountIds"] = ["0" * 32]
+    rules.write_text(json.dumps(content))
+    run = on_github.preview()
+    assert run.failed == ["Gate"], run.said
+
+
+def test_a_comment_that_gitlab_refuses_fails_the_job(project: Project) -> None:
+    project.forge.refuse(403, {"message": "insufficient_scope"})
+    failed, said = on_gitlab(project, "preview")
+    assert failed == 'cf-invoice comment report.md --tag "$STACK"'
+    assert "the scope `api`" in said
 
 
 @pytest.mark.parametrize(
@@ -219,16 +266,29 @@ def test_the_file_keeps_to_the_published_schema(schema: str, file: Path) -> None
     assert checked.returncode == 0, checked.stdout
 
 
+def test_actionlint_finds_nothing_in_workflow_and_action(on_github: OnGitHub) -> None:
+    # It looks for the action from the root of a repository.
+    (on_github.project.directory / ".git").mkdir()
+    checked = subprocess.run(
+        ["actionlint", "-no-color"],
+        cwd=on_github.project.directory,
+        capture_output=True,
+        text=True,
+    )
+    assert checked.returncode == 0, checked.stdout
+
+
 def test_github_jobs_have_the_least_permissions_and_no_secrets_for_forks() -> None:
     assert WORKFLOW["permissions"] == {}
     jobs = WORKFLOW["jobs"]
     assert jobs["preview"]["permissions"] == {"contents": "read", "pull-requests": "write"}
     assert jobs["update"]["permissions"] == {"contents": "read"}
+    assert jobs["watch"]["permissions"] == {"contents": "read"}
     assert "permissions" not in jobs["fork"]
-    triggers: dict[Any, Any] = WORKFLOW[True]  # YAML 1.1 parses the key `on` as a boolean.
-    assert set(triggers) == {"pull_request", "push"}
+    triggers: dict[Any, Any] = WORKFLOW[True]  # type: ignore[index]
+    assert set(triggers) == {"pull_request", "push", "schedule"}
     assert "head.repo.full_name == github.repository" in jobs["preview"]["if"]
-    assert "secrets." not in yaml.dump(jobs["fork"])
+    assert "secrets." not in json.dumps(jobs["fork"])
 
 
 def test_no_text_of_others_reaches_a_shell_and_no_secret_a_step_without_need() -> None:
@@ -236,67 +296,15 @@ def test_no_text_of_others_reaches_a_shell_and_no_secret_a_step_without_need() -
         assert "env" not in job
         for step in job["steps"]:
             assert "${{" not in step.get("run", "")
+            assert "continue-on-error" not in step
             if step.get("uses", "").startswith("actions/checkout"):
                 assert step["with"]["persist-credentials"] is False
+
+
+def test_a_scheduled_run_does_not_take_an_updates_place_in_the_queue() -> None:
+    assert "github.event_name" in WORKFLOW["concurrency"]["group"]
 
 
 def test_gitlab_runs_for_this_projects_own_branches_only() -> None:
     [rule] = PIPELINE["preview"]["rules"]
     assert "$CI_MERGE_REQUEST_SOURCE_PROJECT_ID == $CI_PROJECT_ID" in rule["if"]
-
-
-FUNCTIONS = (
-    "from pulumi_cf_invoice import export_invoice, get_invoice_preview_output\n"
-    "export_invoice(get_invoice_preview_output())\n"
-)
-ALL = STEPS["preview"]
-
-
-@pytest.mark.parametrize(
-    ("situation", "passed", "headline"),
-    [
-        ("first", ALL, "the upcoming invoice is $188.46"),
-        ("unchanged", ALL, "the upcoming invoice is $188.46"),
-        ("moved", ALL, "the upcoming invoice is $200.01"),
-        ("over", ALL[:-1], "Over budget: the upcoming invoice is $999.00"),
-        ("failed", ["Install"], None),
-        ("destroyed", ALL, "the upcoming invoice is $188.46"),
-        ("refresh", ALL, "the upcoming invoice is $200.01"),
-        ("refresh-over", ALL[:-1], "Over budget: the upcoming invoice is $999.00"),
-        ("functions", ALL, "the upcoming invoice is $200.01"),
-        (
-            "functions-over",
-            ["Install", "Preview", "Report", "Comment"],
-            "Over budget: the upcoming",
-        ),
-    ],
-)
-def test_every_step_of_a_pull_request_in_every_situation(
-    on_github: Project,
-    sandbox: Sandbox,
-    situation: str,
-    passed: list[str],
-    headline: str | None,
-) -> None:
-    on_github.limit("500 USD")
-    if situation.startswith("functions"):
-        (on_github.directory / "__main__.py").write_text(FUNCTIONS)
-    if situation not in ("first", "over"):
-        assert on_github.shell("pulumi up --yes --stack dev"), on_github.said
-    if situation == "destroyed":
-        assert on_github.shell("pulumi destroy --yes --stack dev"), on_github.said
-    if situation.startswith("refresh"):
-        file = on_github.directory / "Pulumi.yaml"
-        file.write_text(f"{file.read_text()}\noptions:\n  refresh: always\n")
-    if situation == "failed":
-        sandbox.fault = "http-403"
-    if situation in ("moved", "refresh", "functions"):
-        sandbox.amount_due = 20001
-    if situation.endswith("over"):
-        sandbox.amount_due = 99900
-    # Without a resource there is nothing for a rule on resources to judge: the account's has it.
-    if situation == "functions-over":
-        on_github.limit("500 USD", account="600 USD")
-    assert on_github.github("preview") == passed, on_github.said
-    comments = [comment["body"] for comment in on_github.forge.comments]
-    assert [headline in comment for comment in comments if headline] == [True] * bool(headline)
