@@ -8,9 +8,11 @@ from importlib import import_module
 from pathlib import Path
 
 from pulumi_cf_invoice.billing import money
+from pulumi_cf_invoice.billing.errors import BillingError
 from pulumi_cf_invoice.cli import COULD_NOT_TELL, close_stdout, inputs
 from pulumi_cf_invoice.cli.errors import CommandError
 from pulumi_cf_invoice.gates import AccountReader
+from pulumi_cf_invoice.report import markdown
 from pulumi_cf_invoice.report.found import compared_with
 from pulumi_cf_invoice.report.report import Report, judge, make_report
 from pulumi_cf_invoice.rules_file import (
@@ -27,6 +29,29 @@ _MODULES = {"text": "text", "markdown": "markdown", "html": "html", "json": "jso
 
 def run(options: argparse.Namespace) -> int:
     """Write the report, and return the exit code that says how it judged."""
+    try:
+        report = _made(options)
+    except BillingError as error:
+        failure = markdown.render_failure(str(error))
+        if options.github:
+            _tell_github(failure, {"verdict": "unknown"})
+        if options.format == "markdown":
+            # Posted in its place, it keeps an older comment from standing beside a failed job.
+            _print(failure, options.output)
+        raise
+    over = OVER_BUDGET if report.verdict == "over" else 0
+    code = over if report.is_known else COULD_NOT_TELL
+    if options.github:
+        _tell_github(markdown.render(report), _outputs(report))
+    try:
+        _write(report, options.format, options.output)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        close_stdout()
+    return code
+
+
+def _made(options: argparse.Namespace) -> Report:
     if options.files and options.stack is not None and options.rules is None:
         raise CommandError("--stack does nothing with --from, unless --rules has accounts to read")
     rules, at = _rules(options), options.at or inputs.now()
@@ -35,17 +60,7 @@ def run(options: argparse.Namespace) -> int:
     found = inputs.found(options, before, reader)
     baselines = [one for file in options.baselines for one in inputs.in_file(file, options)]
     results = judge(rules, [one.state for one in found], at, reader)
-    report = make_report(compared_with(found, baselines), at=at, rules=results)
-    over = OVER_BUDGET if report.verdict == "over" else 0
-    code = over if report.is_known else COULD_NOT_TELL
-    if options.github:
-        _tell_github(report, os.environ)
-    try:
-        _write(report, options.format, options.output)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        close_stdout()
-    return code
+    return make_report(compared_with(found, baselines), at=at, rules=results)
 
 
 def _rules(options: argparse.Namespace) -> list[DeclaredRule]:
@@ -71,7 +86,10 @@ def _write(report: Report, form: str, output: str | None) -> None:
 
         text.write(report, sys.stdout)
         return
-    rendered = _render(report, form)
+    _print(_render(report, form), output)
+
+
+def _print(rendered: str, output: str | None) -> None:
     if output is None:
         sys.stdout.write(rendered)
         return
@@ -86,18 +104,18 @@ def _render(report: Report, form: str) -> str:
     return str(module.render(report))
 
 
-def _tell_github(report: Report, environment: Mapping[str, str]) -> None:
+def _tell_github(summary: str, outputs: Mapping[str, object]) -> None:
     for variable, content in (
-        ("GITHUB_STEP_SUMMARY", _render(report, "markdown")),
-        ("GITHUB_OUTPUT", "".join(f"{name}={value}\n" for name, value in _outputs(report).items())),
+        ("GITHUB_STEP_SUMMARY", summary),
+        ("GITHUB_OUTPUT", "".join(f"{name}={value}\n" for name, value in outputs.items())),
     ):
-        if variable not in environment:
+        if variable not in os.environ:
             raise CommandError(f"--github is for a step of GitHub Actions: {variable} is not set")
         try:
-            with Path(environment[variable]).open("a", encoding="utf-8") as file:
+            with Path(os.environ[variable]).open("a", encoding="utf-8") as file:
                 file.write(content)
         except OSError as error:
-            raise CommandError(f"cannot write {environment[variable]}: {error.strerror}") from None
+            raise CommandError(f"cannot write {os.environ[variable]}: {error.strerror}") from None
 
 
 def _outputs(report: Report) -> dict[str, object]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from pulumi_cf_invoice.billing.cleaning import LONGEST as LONGEST_TEXT
 from pulumi_cf_invoice.billing.cleaning import one_line
-from pulumi_cf_invoice.report.report import InvoiceReport, Report, RuleResult, first_within
+from pulumi_cf_invoice.report.report import TITLES, InvoiceReport, Report, RuleResult, first_within
 from pulumi_cf_invoice.rules import Finding
 
 MARKER = "<!-- pulumi-cf-invoice report -->"
@@ -27,6 +27,12 @@ def render(report: Report) -> str:
         rows //= 2
         text = _render(report, rows)
     return text
+
+
+def render_failure(reason: str) -> str:
+    """Return what stands in place of a report that cannot be made, for a *reason* of one line."""
+    said = f"### {_SIGNS['unknown']} {TITLES['unknown']}: there is no report."
+    return "\n\n".join([MARKER, said, escape(reason, _LONGEST)]) + "\n"
 
 
 def escape(text: str, longest: int = LONGEST_TEXT) -> str:

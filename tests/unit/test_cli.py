@@ -1,3 +1,4 @@
+import html
 import json
 import os
 import pty
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from pulumi_cf_invoice import Invoice
+from pulumi_cf_invoice.report import markdown
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.factories import ACCOUNT, OTHER_ACCOUNT, api_result
 
@@ -240,6 +242,32 @@ def test_a_file_gets_what_standard_output_would(tmp_path: Path, form: str) -> No
     written = tmp_path / "report"
     assert run(*arguments, "--output", str(written)).stdout == ""
     assert written.read_text(encoding="utf-8") == printed.stdout != ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--from", "nowhere.json"], "cannot read nowhere.json: No such file or directory"),
+        (["--from", UPDATE, "--rules", "nowhere.json"], "nowhere.json: cannot be read"),
+        ([], "no account ID: give --account-id"),
+    ],
+)
+def test_a_report_that_cannot_be_made_is_markdown_that_says_so(
+    tmp_path: Path, arguments: list[str], reason: str
+) -> None:
+    """Posted as a comment, it replaces one that would still show what was true yesterday."""
+    written = tmp_path / "report.md"
+    written.write_text("yesterday: within budget")
+    files = {"GITHUB_STEP_SUMMARY": f"{tmp_path}/summary", "GITHUB_OUTPUT": f"{tmp_path}/outputs"}
+    to_file = ["--format", "markdown", "--output", str(written), "--github"]
+    failed = run("report", *arguments, *to_file, **files)
+    assert failed.returncode == 2
+    assert reason in failed.stderr
+    report = written.read_text(encoding="utf-8")
+    assert report == (tmp_path / "summary").read_text(encoding="utf-8")
+    assert (tmp_path / "outputs").read_text() == "verdict=unknown\n"
+    assert report.startswith(f"{markdown.MARKER}\n\n### 🔴 Could not tell: there is no report.\n")
+    assert reason in html.unescape(report)
 
 
 def test_github_gets_a_summary_and_step_outputs_also_over_budget(tmp_path: Path) -> None:
