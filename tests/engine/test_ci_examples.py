@@ -48,7 +48,7 @@ RESULTS = {
 }
 MOVED, OVER = ("moved", "functions"), ("over", "refresh", "functions-over")
 COMMANDS = {
-    ("preview", "Preview"): "--json > preview.json",
+    ("preview", "Preview"): 'exit "$code"',
     ("preview", "Report"): 'exit "$code"',
     ("watch", "Report"): "cf-invoice report --rules",
     ("update", "Update"): "pulumi up",
@@ -166,7 +166,7 @@ def on_gitlab(project: Project, job: str) -> tuple[str | None, str]:
 def headlines(situation: str) -> list[str]:
     """Return what the comments of a pull request have to say."""
     if situation == "failed":
-        return []
+        return ["Could not tell: there is no report."]
     if situation in OVER:
         return ["Over budget: the upcoming invoice is $999.00"]
     amount = "$200.01" if situation in MOVED else "$188.46"
@@ -180,7 +180,8 @@ def test_every_job_on_github_in_every_situation(on_github: OnGitHub, situation: 
     for (job, event), failing in zip(events.items(), RESULTS[situation], strict=True):
         run = on_github.run(event, **(pull_request() if job == "preview" else {}))
         assert run.jobs == {job: "failure" if failing else "success"}, run.said
-        assert run.failed == ([failing] if failing else []), run.said
+        # A report on a preview that failed fails as well.
+        assert run.failed[:1] == ([failing] if failing else []), run.said
         steps = WORKFLOW["jobs"][job]["steps"]
         if not failing:
             assert [name for name in run.steps if ">" not in name] == [
