@@ -114,7 +114,7 @@ def _base_url(written: Any) -> str:
 LIMIT = Setting(
     Limit.parse,
     {
-        "description": "The largest amount that is allowed, such as '250 USD', or, where accounts "
+        "description": "The largest amount allowed, such as '250 USD', or, where accounts "
         "differ, {\"limit\": '250 USD', \"accounts\": {ID: '100 USD'}}.",
         **_LIMIT,
     },
@@ -123,7 +123,7 @@ LIMITS = Setting(
     _limits,
     {
         "description": "Limits by glob on the line's description: the longest glob that matches "
-        "counts, and of several as long the lowest limit.",
+        "applies, and the lowest limit of several equally long ones.",
         "type": "object",
         "minProperties": 1,
         "propertyNames": {"minLength": 1},
@@ -131,20 +131,20 @@ LIMITS = Setting(
     },
 )
 DEFAULT_LIMIT = Setting(
-    Limit.parse, {"description": "The limit of each line that no glob matches.", **_LIMIT}
+    Limit.parse, {"description": "The limit of every line that no glob matches.", **_LIMIT}
 )
 INCREASE = Setting(
     IncreaseLimit.parse,
     {
-        "description": "The largest increase that is allowed, '50 USD' or '20%'.",
+        "description": "The largest increase allowed: '50 USD' or '20%'.",
         "anyOf": [_AMOUNT, {"type": "string", "pattern": PERCENTAGE_PATTERN}],
     },
 )
-STATUSES = Setting(_texts, {"description": "The statuses that are allowed.", **_TEXTS})
+STATUSES = Setting(_texts, {"description": "The statuses allowed.", **_TEXTS})
 CURRENCIES = Setting(
     _currencies,
     {
-        "description": "The currencies that are allowed, by their ISO 4217 codes.",
+        "description": "The currencies allowed, by their ISO 4217 codes.",
         "type": "array",
         "minItems": 1,
         "items": {"type": "string", "pattern": r"^\s*[A-Za-z]{3}\s*$"},
@@ -153,7 +153,8 @@ CURRENCIES = Setting(
 RESOURCE_TYPES = Setting(
     _texts,
     {
-        "description": "Globs on the types of resources that make a stack need an InvoicePreview.",
+        "description": "Globs on resource types: a stack with a matching resource needs an "
+        "InvoicePreview.",
         **_TEXTS,
     },
 )
@@ -165,27 +166,30 @@ _ACCOUNT_IDS = {
 REQUIRED_ACCOUNT_IDS = Setting(
     _account_ids,
     {
-        "description": "Accounts that the stack has to look at, whatever else it has.",
+        "description": "Accounts whose invoice the stack has to read, whatever else it contains.",
         **_ACCOUNT_IDS,
     },
 )
 ACCOUNT_IDS = Setting(
     _account_ids,
     {
-        "description": "Accounts that the rule reads by itself before the first resource, instead "
-        "of judging what the program reads.",
+        "description": "Accounts that the rule reads itself, before the first resource, instead "
+        "of checking what the program reads.",
         **_ACCOUNT_IDS,
     },
 )
 FAIL_OPEN = Setting(
     _flag,
     {
-        "description": "Whether an account that cannot be read is told of and passed over, instead "
-        "of being a violation.",
+        "description": "Whether an account that cannot be read is only reported, instead of being "
+        "a violation.",
         "type": "boolean",
     },
 )
 BASE_URL = Setting(
     _base_url,
-    {"description": "Where the rule reads, if not from Cloudflare.", "type": "string"},
+    {
+        "description": "The API's address, if the rule does not read from Cloudflare.",
+        "type": "string",
+    },
 )

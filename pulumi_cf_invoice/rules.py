@@ -125,7 +125,7 @@ class MaxAmountDue(Rule):
 
 @dataclass(frozen=True)
 class AccountBudget(MaxAmountDue):
-    """The amount due of each account that is named is within the limit, whatever is deployed."""
+    """The amount due of every account named is within the limit, whatever is deployed."""
 
     name = "account-budget"
     description = "The account's upcoming AI Gateway invoice stays within its budget."
@@ -188,10 +188,10 @@ class MaxProjectedAmountDue(Rule):
 @dataclass(frozen=True)
 class MaxLineAmount(Rule):
     """
-    The net amount of each line is within its limit, lines of one name together.
+    The net amount of each line is within its limit; lines with the same name are added up.
 
-    That is the limit of the longest glob that matches the line's description, else the default; of
-    globs of the same length it is the lowest.
+    The longest glob that matches the line's description sets the limit, and the lowest limit of
+    several equally long ones applies; without a match it is the default.
     """
 
     name = "max-line-amount"
@@ -255,7 +255,7 @@ class MaxLineAmount(Rule):
 @dataclass(frozen=True)
 class MaxIncrease(Rule):
     """
-    The amount due has not risen by more than the limit since the last update in the same period.
+    The amount due has risen by no more than the limit since the last update in the same period.
     """
 
     name = "max-increase"
@@ -293,7 +293,7 @@ class MaxIncrease(Rule):
 
 @dataclass(frozen=True)
 class AllowedStatuses(Rule):
-    """The status of the invoice is among those that are allowed."""
+    """The status of the invoice is one of those allowed."""
 
     name = "allowed-statuses"
     description = "The upcoming AI Gateway invoice has an allowed status."
@@ -310,7 +310,7 @@ class AllowedStatuses(Rule):
 
 @dataclass(frozen=True)
 class AllowedCurrencies(Rule):
-    """The currency of the invoice is among those that are allowed (ISO 4217, lower case)."""
+    """The currency of the invoice is one of those allowed."""
 
     name = "allowed-currencies"
     description = "The upcoming AI Gateway invoice is in an allowed currency."
@@ -329,9 +329,9 @@ class AllowedCurrencies(Rule):
 @dataclass(frozen=True)
 class RequireInvoicePreview(Rule):
     """
-    A stack with resources of certain types, or any stack, looks at its upcoming invoice.
+    A stack with resources of certain types, or any stack, reads its upcoming invoice.
 
-    It is judged on the resources of a stack, not on an invoice, and so at deployments only.
+    It is checked against the resources of a stack, not an invoice, and so at deployments only.
     """
 
     name = "require-invoice-preview"

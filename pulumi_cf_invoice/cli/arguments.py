@@ -24,7 +24,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of ``cf-invoice``, whose result has the ``command`` to run."""
     made = _Parser(
         prog="cf-invoice",
-        description="What the next Cloudflare AI Gateway invoice will say.",
+        description="Show and check the upcoming Cloudflare AI Gateway invoice.",
         epilog="Credentials come from CLOUDFLARE_API_TOKEN, or CLOUDFLARE_EMAIL and "
         "CLOUDFLARE_API_KEY.\n\nexample:\n  cf-invoice show",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -42,10 +42,10 @@ def parser() -> argparse.ArgumentParser:
     report = _command(
         commands,
         "report",
-        "hold the invoice against budgets, and show what moved",
+        "check the invoice against budgets and show what changed",
         "PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true pulumi preview --json > preview.json\n"
         "  cf-invoice report --from preview.json --budget '250 USD'\n\n"
-        "exit code:\n  0 every mandatory rule is within, 1 one is over, 2 could not tell, "
+        "exit code:\n  0 within every mandatory rule, 1 over one, 2 could not be determined, "
         "130 interrupted",
     )
     _add_live(report)
@@ -57,14 +57,14 @@ def parser() -> argparse.ArgumentParser:
         "post a report on this job's pull or merge request, or update the one already there",
         "cf-invoice report --from preview.json --format markdown --output report.md\n"
         "  cf-invoice comment report.md\n\n"
-        "The token comes from GH_TOKEN or GITHUB_TOKEN, or GITLAB_TOKEN; forge, repository, "
-        "request\nand address come from the variables of GitHub Actions or GitLab CI.",
+        "The token comes from GH_TOKEN or GITHUB_TOKEN, or GITLAB_TOKEN. The forge, repository, "
+        "request\nand address come from the variables that GitHub Actions or GitLab CI set.",
     )
     _add_comment(comment)
     doctor = _command(
         commands,
         "doctor",
-        "show which settings count, and try them once",
+        "show where each setting comes from, and make one request with them",
         "CLOUDFLARE_API_TOKEN=… cf-invoice doctor --account-id ID",
     )
     _add_live(doctor)
@@ -75,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
         "print a shell's completion script",
         'eval "$(cf-invoice completion bash)"',
     )
-    completion.add_argument("shell", choices=["bash", "zsh", "tcsh"])
+    completion.add_argument("shell", choices=["bash", "zsh", "tcsh"], help="the shell")
     return made
 
 
@@ -94,7 +94,7 @@ def _add_live(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--account-id",
         metavar="ID",
-        help="32 hex digits, which also choose one of several in a file "
+        help="the account, 32 hex digits; also selects one of several in a file "
         "(default: CLOUDFLARE_ACCOUNT_ID)",
     )
     parser.add_argument(
@@ -103,7 +103,7 @@ def _add_live(parser: argparse.ArgumentParser) -> None:
         const=True,
         type=_stack,
         metavar="NAME",
-        help="use the stack config of this stack, or of the selected one, before the environment",
+        help="read this stack's config (default: the selected stack's) before the environment",
     )
     parser.add_argument(
         "--verbose", action="store_true", help="log requests and retries to standard error"
@@ -119,45 +119,54 @@ def _add_input(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="read a file (- is standard input) instead of the API: what `pulumi preview --json`, "
         "`pulumi up --json` or `pulumi stack output --json` prints, or the API's JSON; may be "
-        "given several times, for several stacks",
+        "repeated, for several stacks",
     )
-    parser.add_argument("--name", action=_Name, help="what the report calls the --from before it")
-    parser.add_argument("--prefix", help="the prefix of the stack outputs, if there are several")
     parser.add_argument(
-        "--at", type=instant, metavar="TIME", help="the report's time, ISO 8601 (default: now)"
+        "--name", action=_Name, help="the name, in the report, of the --from before it"
+    )
+    parser.add_argument(
+        "--prefix", help="the prefix of the stack outputs to read, if there are several"
+    )
+    parser.add_argument(
+        "--at",
+        type=instant,
+        metavar="TIME",
+        help="the time of the report, in ISO 8601 (default: now)",
     )
 
 
 def _add_report(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--format", choices=FORMATS, default="text", help="(default: text)")
+    parser.add_argument(
+        "--format", choices=FORMATS, default="text", help="the output format (default: text)"
+    )
     parser.add_argument(
         "--baseline",
         dest="baselines",
         action="append",
         default=[],
         metavar="FILE",
-        help="compare with this file, of the same kinds as --from; a preview has its own baseline; "
-        "may be given several times",
+        help="compare with this file, which can be anything that --from can; a preview has a "
+        "baseline of its own; may be repeated",
     )
     parser.add_argument(
-        "--rules", metavar="FILE", help="judge the rules of this file, as the policy pack does"
+        "--rules", metavar="FILE", help="check the rules in this file, as the policy pack does"
     )
     parser.add_argument(
         "--policy-pack-config",
         metavar="FILE",
-        help="Pulumi's policy config over --rules, as `pulumi preview` takes it",
+        help="apply this policy config on top of --rules, as `pulumi preview` does",
     )
     parser.add_argument(
         "--budget",
         type=_amount,
         metavar="AMOUNT",
-        help="the rule max-amount-due with this limit: '250 USD'",
+        help="check the rule max-amount-due with this limit: '250 USD'",
     )
     parser.add_argument(
         "--budget-projected",
         type=_amount,
         metavar="AMOUNT",
-        help="the rule max-projected-amount-due with this limit",
+        help="check the rule max-projected-amount-due with this limit",
     )
     parser.add_argument(
         "--budget-line",
@@ -165,20 +174,20 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="GLOB=AMOUNT",
-        help="the rule max-line-amount with this limit: 'openai/*=100 USD'",
+        help="check the rule max-line-amount with this limit: 'openai/*=100 USD'",
     )
-    parser.add_argument("--output", metavar="FILE", help="write to this file")
+    parser.add_argument("--output", metavar="FILE", help="write the report to this file")
     parser.add_argument(
         "--github",
         action="store_true",
-        help="also append to the job summary and set step outputs, in GitHub Actions",
+        help="in GitHub Actions, also append to the job summary and set step outputs",
     )
 
 
 def _add_comment(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="the report in Markdown (- is standard input)")
-    parser.add_argument("--tag", help="tells several reports on one request apart")
-    parser.add_argument("--forge", choices=["github", "gitlab"])
+    parser.add_argument("--tag", help="a tag that keeps several reports on one request apart")
+    parser.add_argument("--forge", choices=["github", "gitlab"], help="where the request is")
     parser.add_argument(
         "--repository", metavar="OWNER/NAME", help="the repository, or GitLab's project ID"
     )
@@ -189,7 +198,7 @@ def _add_comment(parser: argparse.ArgumentParser) -> None:
         "--api-url", metavar="URL", help="GitHub's GraphQL endpoint, or the root of GitLab's API"
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="only say what would be written, and where"
+        "--dry-run", action="store_true", help="only print what would be written, and where"
     )
 
 
