@@ -8,7 +8,7 @@ INSTALL := -m pip install --quiet --no-compile --disable-pip-version-check
 ENGINE = PATH="$$($(BIN)/python -m tools.engine):$(CURDIR)/.languages/bin:$(CURDIR)/$(BIN):$$PATH" \
 	PULUMI_CF_INVOICE_PYTHON="$(CURDIR)/$(BIN)/python"
 
-.PHONY: help setup languages demo test test-oldest test-newer bench lint schema clean
+.PHONY: help setup languages demo test test-oldest test-newer bench lint docs schema clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -52,9 +52,13 @@ lint: languages ## Check linting, formatting and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy pulumi_cf_invoice tests benchmarks tools
 
+docs: setup ## Write the generated tables of the docs, and build their site into .site
+	@$(BIN)/python -m tools.tables
+	@$(BIN)/python -m tools.site
+
 schema: setup ## Generate the plugin's schema from the models
 	@$(ENGINE) pulumi package get-schema $(CURDIR)/$(BIN)/pulumi-resource-cf-invoice \
 		> pulumi_cf_invoice/schema.json
 
 clean: ## Remove environments, generated SDKs and caches from this checkout
-	@rm -rf .venv .venv-oldest .venv-newer .languages .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-oldest .venv-newer .languages .site .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -34,11 +34,11 @@ from pulumi_cf_invoice import (
 )
 from pulumi_cf_invoice.sandbox import Sandbox
 from pulumi_cf_invoice.state import DYNAMIC_TYPE
+from tests import docs
 from tests.factories import ACCOUNT, OTHER_ACCOUNT, SECRET, TOKEN, api_result
 
 USUAL = Invoice.from_api(api_result())
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
 
 
 class Echoing(pulumi.runtime.Mocks):
@@ -349,19 +349,20 @@ def test_options_that_have_no_effect_are_refused_under_mocks_too() -> None:
         InvoicePreview("upcoming", opts=pulumi.ResourceOptions(ignore_changes=["amount_due"]))
 
 
-def test_the_readme_says_how_the_invoice_becomes_json() -> None:
+def test_the_docs_say_how_the_invoice_becomes_json() -> None:
     with testing.invoice(USUAL):
         upcoming = InvoicePreview("upcoming")
-    found = re.search(r"`(pulumi\.Output\.json_dumps\(.*)`", README)
+    found = re.search(r"`(pulumi\.Output\.json_dumps\(.*)`", docs.page("forms-and-outputs"))
     assert found
     text = known(eval(found[1], {"pulumi": pulumi, "upcoming": upcoming, "Invoice": Invoice}))
     assert json.loads(text) == USUAL.to_outputs()
 
 
-def test_the_readmes_test_of_a_program_passes(tmp_path: Path) -> None:
-    [block] = re.findall(r"^```python\n([^`]*set_mocks[^`]*)^```$", README, flags=re.M)
+def test_the_unit_test_in_the_docs_passes(tmp_path: Path) -> None:
     shutil.copy(ROOT / "examples" / "quickstart" / "__main__.py", tmp_path / "infrastructure.py")
-    (tmp_path / "test_program.py").write_text(block)
+    (tmp_path / "test_program.py").write_text(
+        docs.block("import pulumi\n\nfrom pulumi_cf_invoice import testing")
+    )
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_program.py"],
         cwd=tmp_path,

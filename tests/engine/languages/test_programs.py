@@ -1,7 +1,6 @@
 """TypeScript and Go programs that use the plugin through SDKs generated from its schema."""
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import pytest
 
 from pulumi_cf_invoice.report import input
 from pulumi_cf_invoice.sandbox import Sandbox
+from tests import docs
 from tests.engine.harness import Run
 from tests.engine.languages import harness
 from tests.engine.languages.harness import EXAMPLES, Language
@@ -50,9 +50,7 @@ def test_the_quickstart_knows_its_figures_at_the_first_preview_and_exports_them(
 ) -> None:
     preview = run("quickstart", "preview")
     assert preview.ok, preview.text
-    readme = (harness.ROOT / "README.md").read_text()
-    [shown] = re.findall(r"^```\n(Outputs:\n    amountDue .*?)^```", readme, flags=re.M | re.S)
-    assert shown in preview.text
+    assert docs.block("Outputs:\n    amountDue ") in preview.text
     assert len(sandbox.requests) == 1
     up = run("quickstart", "up")
     assert up.ok, up.text

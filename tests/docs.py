@@ -1,0 +1,37 @@
+"""The README and the pages of the docs, for tests that prove what they say."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+# Pages whose name begins with an underscore, and the one that goes with them, are for Pulumi's
+# registry, which has a Markdown of its own.
+_OF_THE_REGISTRY = ("_index.md", "installation-configuration.md")
+PAGES = {
+    path: path.read_text(encoding="utf-8")
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    if path.name not in _OF_THE_REGISTRY
+}
+"""The texts by path."""
+TEXT = "\n".join(PAGES.values())
+BLOCKS = [
+    (str(language), str(text))
+    for language, text in re.findall(r"^```(\w*)\n(.*?)^```$", TEXT, flags=re.M | re.S)
+]
+"""The language and the text of every fenced block."""
+
+
+def page(name: str) -> str:
+    """Return the text of a page of the docs."""
+    return PAGES[ROOT / "docs" / f"{name}.md"]
+
+
+def blocks(start: str) -> list[str]:
+    """Return the blocks that begin with *start*, each once."""
+    return list(dict.fromkeys(text for _, text in BLOCKS if text.startswith(start)))
+
+
+def block(start: str) -> str:
+    """Return the one block that begins with *start*, which several pages may show."""
+    [only] = blocks(start)
+    return only

@@ -1,0 +1,298 @@
+"""The programs, commands and output in the README and the docs match what actually happens."""
+
+import html
+import json
+import re
+import shlex
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import fields
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+import pulumi_cf_invoice
+from pulumi_cf_invoice import Invoice, InvoiceLine, output_types, policy, schema
+from pulumi_cf_invoice.billing import settings
+from pulumi_cf_invoice.billing.invoice import AMOUNTS, FIGURES
+from pulumi_cf_invoice.gates import Gate
+from pulumi_cf_invoice.rules import KINDS
+from pulumi_cf_invoice.rules_file import parse_rules, settings_of
+from pulumi_cf_invoice.sandbox import Sandbox
+from tests.docs import BLOCKS, PAGES, ROOT, TEXT, block, blocks, page
+from tests.engine.conftest import MakeCommandLine, MakeStack
+from tests.engine.harness import copy_with_environment, example
+from tests.factories import ACCOUNT
+from tools import tables
+from tools.picture import preview
+
+DEFAULT_SANDBOX = "http://127.0.0.1:8787/client/v4"
+USUAL = "$188.46 for 2026-09-01 to 2026-09-30"
+PROGRAM = "import pulumi\n\nfrom pulumi_cf_invoice import InvoicePreview\n"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_the_generated_tables_are_what_the_code_says(path: Path) -> None:
+    """If this fails, `make docs` writes them."""
+    assert tables.updated(PAGES[path]) == PAGES[path]
+
+
+def test_every_generated_table_is_in_a_page() -> None:
+    assert sorted(re.findall("<!-- table: (.*) -->", TEXT)) == sorted(tables.TABLES)
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    navigation = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
+    listed = [ROOT / "docs" / path for entry in navigation for path in entry.values()]
+    assert sorted(listed) == sorted(path for path in PAGES if path.parent.name == "docs")
+
+
+def test_the_program_is_the_quickstart() -> None:
+    program = (ROOT / "examples" / "quickstart" / "__main__.py").read_text()
+    assert program.endswith(block(PROGRAM))
+
+
+def test_the_picture_shows_a_real_preview() -> None:
+    picture = (ROOT / "docs" / "preview.svg").read_text()
+    drawn = html.unescape(re.sub(r"<[^>]+>", "", picture)).replace("\xa0", " ")
+    for line in preview().splitlines():
+        assert line.strip() in drawn
+
+
+def test_the_first_preview_and_a_wrong_token_print_what_the_docs_show(
+    make_stack: MakeStack, settled: dict[str, str]
+) -> None:
+    project, program = example(ROOT / "examples" / "quickstart")
+    stack = make_stack(program, project, **settled)
+    assert block("Outputs:\n    amount_due ") in stack.preview().text
+    assert stack.up().ok
+    stack.environment["CLOUDFLARE_API_TOKEN"] = "wrong"
+    error = block("cannot read the upcoming invoice").strip()
+    assert error in stack.preview().text
+    *_, last = block("    error: Traceback").strip().splitlines()
+    assert last.endswith(error)
+    assert last.strip() in stack.refresh().text
+
+
+def test_the_config_commands_make_the_quickstart_work(
+    make_stack: MakeStack, sandbox: Sandbox
+) -> None:
+    project, program = example(ROOT / "examples" / "quickstart")
+    stack = make_stack(program, project, CLOUDFLARE_BASE_URL=sandbox.base_url)
+    commands = block("pulumi config set cf-invoice:accountId").splitlines()
+    key, value = commands[0].split()[3:]
+    stack.set(key, value)
+    assert commands[1].split()[:4] == ["pulumi", "config", "set", "--secret"]
+    stack.set(commands[1].split()[4], "sandbox-token", secret=True)
+    run = stack.preview()
+    assert run.ok, run.text
+    assert sandbox.requests == [ACCOUNT]
+
+
+def test_the_policy_pack_prints_its_message(
+    make_stack: MakeStack, settled: dict[str, str], tmp_path: Path
+) -> None:
+    flag, folder = block("pulumi preview --policy-pack").split()[2:]
+    assert flag == "--policy-pack"
+    pack = copy_with_environment(ROOT / "examples" / folder, tmp_path / folder)
+    written = re.search("--policy-pack-config ([^`]+json)`", page("rules"))
+    assert written
+    config = tmp_path / "config.json"
+    for_sandbox = (tmp_path / written[1]).read_text()
+    assert DEFAULT_SANDBOX in for_sandbox
+    config.write_text(for_sandbox.replace(DEFAULT_SANDBOX, settled["CLOUDFLARE_BASE_URL"]))
+    project, program = example(ROOT / "examples" / "quickstart")
+    run = make_stack(program, project, **settled).preview(
+        policy_packs=[str(pack)], policy_pack_configs=[str(config)]
+    )
+    assert not run.ok
+    assert "account-budget" not in run.text
+    assert block("The upcoming invoice of account").strip() in run.text
+    for line in block("Policies:").splitlines():
+        assert line.strip().removesuffix("…)") in run.text
+
+
+def test_the_pack_of_a_few_lines_runs(
+    make_stack: MakeStack, settled: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "PulumiPolicy.yaml").write_text("runtime: python\nversion: 0.0.1\n")
+    (tmp_path / "__main__.py").write_text(block("from pulumi_cf_invoice.policy"))
+    program = block("from pulumi_cf_invoice import InvoicePreview, export_invoice")
+    run = make_stack(lambda: exec(program), **settled).preview(policy_packs=[str(tmp_path)])
+    assert run.ok, run.text
+    assert f'text: "{USUAL}"' in re.sub(" +:", ":", run.text)
+
+
+@pytest.mark.parametrize(
+    ("language", "example"),
+    [
+        ("typescript", "typescript/quickstart/index.ts"),
+        ("go", "go/quickstart/main.go"),
+        ("yaml", "yaml/quickstart/Pulumi.yaml"),
+    ],
+)
+def test_a_program_in_another_language_is_the_example_that_the_tests_run(
+    language: str, example: str
+) -> None:
+    program = (ROOT / "examples" / example).read_text()
+    assert (language, program) in BLOCKS
+
+
+def test_every_argument_of_the_provider_is_named() -> None:
+    for name in schema.package()["provider"]["inputProperties"]:
+        assert f"`{name}`" in page("languages")
+
+
+def test_every_rule_has_a_row_with_its_settings_and_a_function() -> None:
+    assert len(KINDS) == 8
+    assert "[eight kinds of rules](docs/rules.md)" in TEXT
+    for kind in KINDS.values():
+        named = ", ".join(f"`{name}`" for name in settings_of(kind))
+        assert f"| `{kind.name}` | {named} |" in page("rules")
+        assert hasattr(policy, kind.name.replace("-", "_"))
+
+
+def test_the_rules_that_are_shown_can_be_used() -> None:
+    short, long = (parse_rules(json.loads(text)) for text in blocks("{"))
+    assert [Gate.of(rule).name for rule in short] == ["max-amount-due", "max-line-amount"]
+    assert [Gate.of(rule).name for rule in long] == [
+        "max-amount-due",
+        "near-budget",
+        "account-budget",
+    ]
+
+
+def test_the_esc_environment_sets_what_is_read() -> None:
+    values = yaml.safe_load(block("values:"))["values"]
+    sources = settings.config_sources(lambda key: key)
+    assert set(values["pulumiConfig"]) <= {key for one in sources for key in one.values.values()}
+    assert set(values["environmentVariables"]) <= set(settings.VARIABLES.values())
+
+
+def test_the_client_needs_only_the_lines_that_are_shown(
+    sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = block("from pulumi_cf_invoice.billing import BillingClient")
+    arguments = 'Credentials(api_token="sandbox-token")'
+    assert arguments in program
+    exec(program.replace(arguments, f'{arguments}, base_url="{sandbox.base_url}"'))
+    assert capsys.readouterr().out == f"{USUAL}\n"
+
+
+def test_the_report_is_what_the_docs_show(make_command_line: MakeCommandLine) -> None:
+    project = make_command_line(ROOT / "examples" / "quickstart")
+    commands = block("PULUMI_ENABLE_STREAMING_JSON_PREVIEW").strip().splitlines()
+    assert block("pip install '.[report]'").strip().splitlines()[1:] == commands
+    script = "\n".join(commands).replace("report --from", "report --at 2026-09-15T12:00Z --from")
+    assert project.shell(f"pulumi stack select dev\n{script}"), project.said
+    at = project.environment["CLOUDFLARE_BASE_URL"]
+    assert block("Within budget:") in project.said.replace(at, DEFAULT_SANDBOX)
+
+
+def test_every_stack_output_has_its_place() -> None:
+    for name in [*AMOUNTS, *(name for name in FIGURES if not name.startswith(AMOUNTS))]:
+        assert f"`{name}`" in page("forms-and-outputs")
+
+
+def sandbox_command() -> list[str]:
+    python, *arguments = block("pip install '.[sandbox]'").splitlines()[1].split()
+    assert python == "python"
+    return [sys.executable, *arguments]
+
+
+def test_the_sandbox_prints_the_two_lines() -> None:
+    with subprocess.Popen(
+        [*sandbox_command(), "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        printed = process.stdout.readline() + process.stdout.readline()
+        process.terminate()
+    shown = block("export CLOUDFLARE_BASE_URL")
+    assert re.sub(r":\d+/", ":PORT/", printed) == shown.replace(":8787/", ":PORT/")
+
+
+def test_the_sandbox_listens_on_the_port_that_the_docs_show() -> None:
+    """Seen by what it says where that port is taken: by this test, or by a sandbox that runs."""
+    with socket.socket() as taken:
+        with suppress(OSError):
+            taken.bind(("127.0.0.1", 8787))
+            taken.listen()
+        told = subprocess.run(sandbox_command(), capture_output=True, text=True, timeout=60)
+    assert told.stderr == "cannot listen on port 8787: Address already in use\n"
+
+
+def test_the_sandbox_can_be_moved_and_broken_as_the_docs_show(sandbox: Sandbox) -> None:
+    moved = []
+    for line in block("curl").splitlines():
+        *curl, url, _, content = shlex.split(line)
+        assert curl == ["curl", "-X", "PUT"]
+        assert DEFAULT_SANDBOX.startswith(url.removesuffix("sandbox"))
+        httpx.put(f"{sandbox.base_url.removesuffix('/client/v4')}/sandbox", content=content)
+        moved.append((sandbox.amount_due, sandbox.fault))
+    assert moved == [(20001, None), (20001, "http-503"), (None, None)]
+
+
+def test_every_option_of_the_sandbox_has_a_row() -> None:
+    told = subprocess.run([*sandbox_command(), "--help"], capture_output=True, text=True).stdout
+    options = set(re.findall("^  (--[a-z]+)", told, flags=re.M))
+    assert len(options) == 5
+    assert all(f"| `{option}" in page("testing") for option in options)
+    assert all(line in told for line in block("curl").splitlines())
+
+
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"`make (\w+)`", TEXT))))
+def test_every_make_command_exists(command: str) -> None:
+    done = subprocess.run(["make", "-n", command], cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == 0
+
+
+def test_every_output_has_a_row() -> None:
+    names = [field.name for model in (Invoice, InvoiceLine) for field in fields(model)]
+    assert all(f"| `{name}` |" in page("forms-and-outputs") for name in names)
+    assert all(hasattr(output_types.InvoiceLine, field.name) for field in fields(InvoiceLine))
+
+
+def test_every_public_error_is_named() -> None:
+    errors = [
+        name
+        for name in pulumi_cf_invoice.__all__
+        if isinstance(getattr(pulumi_cf_invoice, name), type)
+        and issubclass(getattr(pulumi_cf_invoice, name), Exception)
+    ]
+    assert len(errors) == 11
+    assert all(f"`{name}`" in page("errors") for name in errors)
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    for name in pulumi_cf_invoice.__all__:
+        is_error = name.endswith("Error")
+        assert f"::: pulumi_cf_invoice.{'billing.errors' if is_error else name}\n" in page("api")
+
+
+def test_every_file_that_the_docs_name_exists() -> None:
+    named = set(re.findall(r"`((?:examples|benchmarks|pulumi_cf_invoice)/[\w./-]+)`", TEXT))
+    assert len(named) > 8
+    assert all((ROOT / path).exists() for path in named)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(path: Path) -> None:
+    for link in re.findall(r"\]\(([^)]+)\)", PAGES[path]):
+        file, _, anchor = link.partition("#")
+        target = (path.parent / file).resolve() if file else path
+        assert target.exists(), link
+        # The site has no other files than those in docs/.
+        assert path.name == "README.md" or target.parent == path.parent, link
+        assert not anchor or anchor in _anchors(PAGES[target]), link
+
+
+def _anchors(text: str) -> set[str]:
+    headings = re.findall("^#+ (.*)", text, flags=re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}

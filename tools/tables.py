@@ -1,0 +1,227 @@
+"""
+Write the tables in the docs that are generated from the code: ``python -m tools.tables``.
+
+Each stands between two comments in its page, ``<!-- table: NAME -->`` and ``<!-- end -->``.
+"""
+
+import argparse
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pulumi_cf_invoice import schema
+from pulumi_cf_invoice.billing import settings
+from pulumi_cf_invoice.billing.credentials import PARTS
+from pulumi_cf_invoice.billing.invoice import AMOUNTS, FIGURES
+from pulumi_cf_invoice.cli.arguments import parser
+from pulumi_cf_invoice.rules import KINDS
+from pulumi_cf_invoice.rules_file import settings_of
+from pulumi_cf_invoice.sandbox import FAULTS, SCENARIOS
+from pulumi_cf_invoice.state import PLUGIN_TYPE, camel_case, snake_case
+
+DOCS = Path(__file__).parents[1] / "docs"
+_TABLE = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->\n)", flags=re.S)
+
+Spec = Mapping[str, Any]
+
+
+def outputs() -> str:
+    """Return a row for each output of the resource."""
+    return _properties("output", schema.package()["resources"][PLUGIN_TYPE])
+
+
+def nested_outputs() -> str:
+    """Return a section for each type of the objects in outputs, with a row for each property."""
+    return "\n".join(
+        f"### {token.rpartition(':')[2]}\n\n{_properties('property', spec)}"
+        for token, spec in reversed(schema.package()["types"].items())
+    )
+
+
+def amounts() -> str:
+    """Return a row for each amount, in the three forms in which the model has it."""
+    rows = (
+        [*(f"`{name}{form}`" for form in ("", "_decimal", "_text")), _meaning(_figure(name))]
+        for name in AMOUNTS
+    )
+    return _table(["minor units", "major units, exact", "for people", "meaning"], rows)
+
+
+def stack_outputs() -> str:
+    """Return a row for each stack output that is not an amount."""
+    others = [name for name in FIGURES if not name.startswith(AMOUNTS)]
+    rows = ([f"`{name}`", _meaning(_figure(name))] for name in others)
+    return _table(["stack output", "meaning"], rows)
+
+
+def configuration() -> str:
+    """Return a row for each setting, with its name in every source."""
+    arguments = {"accountId": "account_id"} | {
+        name: f"Credentials({part}=…)"
+        for name, part in zip(settings.CREDENTIALS, PARTS, strict=True)
+    }
+    told = schema.package()["provider"]["inputProperties"]
+    keys = [source.values for source in settings.config_sources(lambda key: key)]
+    rows = (
+        [
+            f"`{name}`",
+            _meaning(told[name]),
+            f"`{arguments[name]}`" if name in arguments else "",
+            ", then ".join(f"`{of[name]}`" for of in keys if of.get(name)),
+            f"`{variable}`",
+        ]
+        for name, variable in settings.VARIABLES.items()
+    )
+    return _table(["setting", "meaning", "argument", "stack config", "environment"], rows)
+
+
+def rules() -> str:
+    """Return a row for each kind of rule."""
+    rows = (
+        [
+            f"`{kind.name}`",
+            ", ".join(f"`{name}`" for name in settings_of(kind)),
+            _one_paragraph(kind.__doc__ or ""),
+        ]
+        for kind in KINDS.values()
+    )
+    return _table(["rule", "settings", "what it asks for"], rows)
+
+
+def rule_settings() -> str:
+    """Return a row for each setting of the rules, with the rules that have it."""
+    meanings: dict[tuple[str, str], list[str]] = {}
+    for kind in KINDS.values():
+        for name, setting in settings_of(kind).items():
+            meanings.setdefault((name, setting.description), []).append(kind.name)
+    rows = (
+        [f"`{name}`", meaning, ", ".join(f"`{kind}`" for kind in kinds)]
+        for (name, meaning), kinds in meanings.items()
+    )
+    return _table(["setting", "meaning", "rules"], rows)
+
+
+def commands() -> str:
+    """Return a row for each command of ``cf-invoice``."""
+    rows = ([f"`cf-invoice {name}`", purpose] for name, purpose, _ in _commands())
+    return _table(["command", "what it does"], rows)
+
+
+def options() -> str:
+    """Return a section for each command that has arguments, with its example."""
+    return "\n".join(
+        f"### cf-invoice {name}\n\n"
+        f"{_table(['argument', 'meaning'], map(_argument, command._actions[1:]))}\n"
+        f"```\n{command.epilog}\n```\n"
+        for name, _, command in _commands()
+        if command.epilog
+    )
+
+
+def scenarios() -> str:
+    """Return a row for each scenario of the sandbox."""
+    rows = ([f"`{name}`", scenario.description] for name, scenario in SCENARIOS.items())
+    return _table(["scenario", "what it answers with"], rows)
+
+
+def faults() -> str:
+    """Return a row for each fault of the sandbox."""
+    rows = ([f"`{name}`", fault.description] for name, fault in FAULTS.items())
+    return _table(["fault", "what goes wrong"], rows)
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    made.__name__.replace("_", "-"): made
+    for made in (
+        outputs,
+        nested_outputs,
+        amounts,
+        stack_outputs,
+        configuration,
+        rules,
+        rule_settings,
+        commands,
+        options,
+        scenarios,
+        faults,
+    )
+}
+
+
+def updated(page: str) -> str:
+    """Return the text of a page with its tables as the code has them now."""
+    return _TABLE.sub(lambda found: f"{found[1]}\n{TABLES[found[2]]()}\n{found[3]}", page)
+
+
+def main() -> None:
+    """Write the tables into the pages."""
+    argparse.ArgumentParser(description="Write the tables of the docs.").parse_args()
+    for path in sorted(DOCS.glob("*.md")):
+        page = path.read_text()
+        if updated(page) != page:
+            path.write_text(updated(page))
+            print(f"wrote the tables of {path.name}")
+
+
+def _properties(header: str, spec: Spec) -> str:
+    rows = (
+        [f"`{snake_case(name)}`", _type(one), _meaning(one)]
+        for name, one in spec["properties"].items()
+    )
+    return _table([header, "type", "meaning"], rows)
+
+
+def _type(spec: Spec) -> str:
+    if "items" in spec:
+        return f"list of {_type(spec['items'])}"
+    if "$ref" in spec:
+        name = spec["$ref"].rpartition(":")[2]
+        return f"[{name}](#{name.lower()})"
+    return str(spec["type"])
+
+
+def _figure(name: str) -> Spec:
+    [function] = schema.package()["functions"].values()
+    found: Spec = function["outputs"]["properties"][camel_case(name)]
+    return found
+
+
+def _meaning(spec: Spec) -> str:
+    """Return what a property means, without the places that it comes from."""
+    told = re.split(" (?:Environment|API): ", spec["description"])[0]
+    return re.sub("`([a-z]\\w*)`", lambda name: f"`{snake_case(name[1])}`", told)
+
+
+def _commands() -> Iterator[tuple[str, str, argparse.ArgumentParser]]:
+    """Yield each command with its purpose and its parser."""
+    # argparse has no public way to list what a parser takes.
+    [of_commands] = [
+        action for action in parser()._actions if isinstance(action, argparse._SubParsersAction)
+    ]
+    purposes = {choice.dest: choice.help or "" for choice in of_commands._choices_actions}
+    for name, command in of_commands.choices.items():
+        yield name, purposes[name], command
+
+
+def _argument(action: argparse.Action) -> list[str]:
+    value = action.metavar or (action.dest.upper() if action.nargs != 0 else "")
+    if action.choices:
+        value = "{" + ",".join(action.choices) + "}"
+    if action.nargs == "?":
+        value = f"[{value}]"
+    return [f"`{' '.join([*action.option_strings, str(value)]).strip()}`", action.help or ""]
+
+
+def _one_paragraph(docstring: str) -> str:
+    return " ".join(docstring.split())
+
+
+def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    columns = list(header)
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "".join(f"| {' | '.join(line)} |\n".replace("|  |", "| |") for line in lines)
+
+
+if __name__ == "__main__":
+    main()
