@@ -75,7 +75,7 @@ def offline(archives: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     [wheel] = archives.glob("*.whl")
     extras = f"{wheel}[cloudflare,policy,report,sandbox]"
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(directory)]
-    run([*pip, extras, "hatchling>=1.27", "editables"], directory)
+    run([*pip, extras, "hatch-fancy-pypi-readme>=24", "hatchling>=1.27", "editables"], directory)
     (directory / wheel.name).unlink()
     return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(directory), "PIP_NO_COMPILE": "1"}
 

@@ -127,6 +127,17 @@ def test_an_index_would_take_both_archives(archives: Path) -> None:
     run([sys.executable, "-m", "twine", "check", "--strict", *map(str, archives.iterdir())], ROOT)
 
 
+def test_the_readme_of_an_index_has_no_picture_and_no_link_that_lead_nowhere_there(
+    archives: Path,
+) -> None:
+    with zipfile.ZipFile(wheel(archives)) as archive:
+        [name] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        shown = archive.read(name).decode()
+    assert "# pulumi-cf-invoice\n" in shown
+    assert "](" not in shown
+    assert ":\n\n#" not in shown
+
+
 @pytest.mark.parametrize("form", ["wheel", "sdist", "clone", "editable"])
 def test_pulumi_does_not_take_it_for_the_sdk_of_a_plugin_in_whatever_form_it_is_installed(
     form: str, archives: Path, offline: dict[str, str], tmp_path: Path
