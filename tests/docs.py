@@ -4,8 +4,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-# Pages whose name begins with an underscore, and the one that goes with them, are for Pulumi's
-# registry, which has a Markdown of its own.
+# Pulumi's registry has a Markdown of its own.
 _OF_THE_REGISTRY = ("_index.md", "installation-configuration.md")
 PAGES = {
     path: path.read_text(encoding="utf-8")
@@ -13,6 +12,13 @@ PAGES = {
     if path.name not in _OF_THE_REGISTRY
 }
 """The texts by path."""
+OTHERS = {
+    path: path.read_text(encoding="utf-8")
+    for pattern in ("[A-Z]*.md", "examples/*/README.md", "examples/*/*/README.md")
+    for path in sorted(ROOT.glob(pattern))
+    if path not in PAGES
+}
+"""The texts of the other Markdown files that people read."""
 TEXT = "\n".join(PAGES.values())
 BLOCKS = [
     (str(language), str(text))

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from pulumi_cf_invoice import schema
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.credentials import PARTS
@@ -20,7 +22,8 @@ from pulumi_cf_invoice.rules_file import settings_of
 from pulumi_cf_invoice.sandbox import FAULTS, SCENARIOS
 from pulumi_cf_invoice.state import PLUGIN_TYPE, camel_case, snake_case
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 _TABLE = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->\n)", flags=re.S)
 
 Spec = Mapping[str, Any]
@@ -119,6 +122,16 @@ def options() -> str:
     )
 
 
+def action_inputs() -> str:
+    """Return a row for each input of the GitHub Action."""
+    return _of_action("input", "inputs")
+
+
+def action_outputs() -> str:
+    """Return a row for each output of the GitHub Action."""
+    return _of_action("output", "outputs")
+
+
 def scenarios() -> str:
     """Return a row for each scenario of the sandbox."""
     rows = ([f"`{name}`", scenario.description] for name, scenario in SCENARIOS.items())
@@ -143,6 +156,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
         rule_settings,
         commands,
         options,
+        action_inputs,
+        action_outputs,
         scenarios,
         faults,
     )
@@ -211,6 +226,12 @@ def _argument(action: argparse.Action) -> list[str]:
     if action.nargs == "?":
         value = f"[{value}]"
     return [f"`{' '.join([*action.option_strings, str(value)]).strip()}`", action.help or ""]
+
+
+def _of_action(header: str, part: str) -> str:
+    action = yaml.safe_load((ROOT / "action.yml").read_text())
+    rows = ([f"`{name}`", _one_paragraph(one["description"])] for name, one in action[part].items())
+    return _table([header, "meaning"], rows)
 
 
 def _one_paragraph(docstring: str) -> str:

@@ -23,7 +23,7 @@ from pulumi_cf_invoice.gates import Gate
 from pulumi_cf_invoice.rules import KINDS
 from pulumi_cf_invoice.rules_file import parse_rules, settings_of
 from pulumi_cf_invoice.sandbox import Sandbox
-from tests.docs import BLOCKS, PAGES, ROOT, TEXT, block, blocks, page
+from tests.docs import BLOCKS, OTHERS, PAGES, ROOT, TEXT, block, blocks, page
 from tests.engine.conftest import MakeCommandLine, MakeStack
 from tests.engine.harness import copy_with_environment, example
 from tests.factories import ACCOUNT
@@ -140,6 +140,10 @@ def test_a_program_in_another_language_is_the_example_that_the_tests_run(
 ) -> None:
     program = (ROOT / "examples" / example).read_text()
     assert (language, program) in BLOCKS
+
+
+def test_the_action_is_copied_as_the_ci_example_says() -> None:
+    assert block("mkdir -p .github/actions") in OTHERS[ROOT / "examples" / "ci" / "README.md"]
 
 
 def test_every_argument_of_the_provider_is_named() -> None:
@@ -282,15 +286,15 @@ def test_every_file_that_the_docs_name_exists() -> None:
     assert all((ROOT / path).exists() for path in named)
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", PAGES | OTHERS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_leads_somewhere(path: Path) -> None:
-    for link in re.findall(r"\]\(([^)]+)\)", PAGES[path]):
+    for link in re.findall(r"\]\(([^)]+)\)", (PAGES | OTHERS)[path]):
         file, _, anchor = link.partition("#")
         target = (path.parent / file).resolve() if file else path
         assert target.exists(), link
         # The site has no other files than those in docs/.
-        assert path.name == "README.md" or target.parent == path.parent, link
-        assert not anchor or anchor in _anchors(PAGES[target]), link
+        assert path.parent.name != "docs" or target.parent == path.parent, link
+        assert not anchor or anchor in _anchors((PAGES | OTHERS)[target]), link
 
 
 def _anchors(text: str) -> set[str]:
