@@ -15,10 +15,10 @@ class Credentials:
     """
     An API token, or the older pair of e-mail address and API key.
 
-    Each part is text or a Pulumi Output. Pulumi stores none of it: the provider drops credentials
-    before state is written.
+    Each part is text or a Pulumi Output. Pulumi never stores them, because the provider drops
+    credentials before state is written.
 
-    Raises `SettingsError` when both kinds, half a pair or nothing is given.
+    Raises `SettingsError` if both kinds, half a pair or nothing is given.
     """
 
     @raises_run_errors

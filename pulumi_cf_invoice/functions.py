@@ -22,10 +22,10 @@ def get_invoice_preview(
     opts: pulumi.InvokeOptions | None = None,
 ) -> "Invoice":
     """
-    Return the upcoming invoice, for plain arguments. It is asked for once per account and run.
+    Return the upcoming invoice, for plain arguments. Each account is requested once per run.
 
-    *account_id* (32 hex digits) and *credentials* default to stack config and environment. Of
-    *opts* only ``parent`` is accepted, and changes nothing: no provider plugin is called.
+    *account_id* (32 hex digits) and *credentials* default to stack config, then the environment. Of
+    *opts* only ``parent`` is accepted, and has no effect, since no provider plugin is called.
 
     Raises `SettingsError`, `ApiError`, `TransportError` or `InvalidResponseError`.
     """
@@ -54,8 +54,8 @@ def get_invoice_preview_output(
     """
     Return the upcoming invoice as an Output, for arguments that may be Outputs themselves.
 
-    As `get_invoice_preview`, except that *opts* may be `pulumi.InvokeOutputOptions` with
-    ``depends_on``, which is waited for before the API is asked.
+    It is like `get_invoice_preview`, except that *opts* may be `pulumi.InvokeOutputOptions` with
+    ``depends_on``: the API is not asked before those resources are ready.
     """
     from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 

@@ -1,15 +1,15 @@
 """
 Spend gates for policy packs (extra ``policy``).
 
-Each factory declares a rule in code, with the settings that ``rules.json`` has; `spend_policy_pack`
-runs them, or a file of rules, as Pulumi's policies. `rules` says what each kind of rule finds, and
-`gates` how a declared rule is judged; here that is translated for Pulumi.
+Each function declares a rule in code, with the settings that it has in ``rules.json``.
+`spend_policy_pack` runs such rules, or a file of rules, as Pulumi policies. The module `rules`
+defines what each kind of rule finds, and `gates` how a declared rule is judged.
 
-Pulumi's own policy config is laid over a rule's settings. A rule without a limit, a setting that
-does not exist and one that cannot be read are refused before anything is deployed.
+Pulumi's own policy config is applied on top of a rule's settings. A rule without a limit, a setting
+that does not exist and one that cannot be read are refused before anything is deployed.
 
-At a preview, figures that are absent are told of; at an update they are a violation. A resource
-whose check failed is passed over: the deployment fails anyway, with one error.
+Figures that are absent are reported at a preview and are a violation at an update. A resource whose
+check failed is skipped, because the deployment fails anyway.
 """
 
 import os
@@ -63,8 +63,8 @@ STACK_TYPE = "pulumi:pulumi:Stack"
 
 class RuleOptions(TypedDict, total=False):
     """
-    What every rule takes: a ``name`` of its own, Pulumi's ``enforcement_level``, and a ``waiver``
-    (``until``, ``by``, ``reason``, and the settings that hold meanwhile).
+    Options of every rule: a ``name`` of its own, Pulumi's ``enforcement_level``, and a ``waiver``
+    (``until``, ``by``, ``reason``, and the settings that apply until then).
     """
 
     name: str
@@ -74,11 +74,12 @@ class RuleOptions(TypedDict, total=False):
 
 class ReadingOptions(RuleOptions, total=False):
     """
-    What a rule on the invoice takes as well.
+    Further options of a rule on the invoice.
 
-    With ``account_ids`` it reads these accounts by itself before the first resource, with the
-    credentials of the pack's environment, instead of judging what the program reads. ``base_url``
-    is where, if not at Cloudflare; ``fail_open`` passes over an account that cannot be read.
+    With ``account_ids`` the rule reads these accounts itself, before the first resource and with
+    the credentials in the pack's environment, instead of checking what the program reads.
+    ``base_url`` is the API's address, if it is not Cloudflare's. With ``fail_open`` an account that
+    cannot be read is only reported.
     """
 
     account_ids: Sequence[str]
@@ -99,8 +100,8 @@ def max_projected_amount_due(
     """
     Require the amount due, and its projection to the period's end, to be within *limit*.
 
-    In the first hour of a period, when a projection says nothing, that is told of and the amount
-    due alone is judged.
+    In the first hour of a period, when a projection is meaningless, only the amount due is checked,
+    and a note says so.
     """
     return _declared(rules.MaxProjectedAmountDue, {"limit": limit}, options)
 
@@ -112,9 +113,9 @@ def max_line_amount(
     **options: "Unpack[ReadingOptions]",
 ) -> Policy:
     """
-    Require the net amount of each line to be within its limit, lines of one name together.
+    Require the net amount of each line to be within its limit, adding up lines of the same name.
 
-    *limits* are by glob on the description, of which the longest that matches counts;
+    *limits* are by glob on the description, and the longest glob that matches applies.
     *default_limit* is for all other lines.
     """
     settings = {"limits": limits, "defaultLimit": default_limit}
@@ -150,8 +151,8 @@ def account_budget(
     """
     Require the amount due of each of ``account_ids`` to be within *limit*, whatever is deployed.
 
-    The rule always reads by itself: over budget nothing is created, even in an update without a
-    preview.
+    The rule always reads the accounts itself, so that nothing is created over budget, even by an
+    update without a preview.
     """
     return _declared(rules.AccountBudget, {"limit": limit}, options)
 
@@ -165,9 +166,9 @@ def require_invoice_preview(
     """
     Require a stack with resources of *resource_types* to have an `InvoicePreview` with figures.
 
-    *resource_types* are globs, by default on every type of AI gateway; *required_account_ids* have
-    to be looked at whatever else the stack has. It is a stack policy, which runs after all
-    resources: it protects previews.
+    *resource_types* are globs, by default on every type of AI gateway. The invoices of
+    *required_account_ids* have to be read whatever else the stack contains. As a stack policy it
+    runs after all resources, so it protects previews.
     """
     settings = {"resourceTypes": resource_types, "requiredAccountIds": required_account_ids}
     return _declared(RequireInvoicePreview, settings, options)
@@ -181,10 +182,10 @@ def spend_policy_pack(
     enforcement_level: EnforcementLevel = EnforcementLevel.MANDATORY,
 ) -> None:
     """
-    Run a policy pack of *policies* and of the file of *rules*, whose path is seen from the caller.
+    Run a policy pack with *policies* and the file of *rules*, a path relative to the caller's file.
 
-    Serves the engine and does not return. A pack whose rules cannot be used does not load, and one
-    line says why.
+    The function serves the engine and does not return. A pack with rules that cannot be used does
+    not load, and one line says why.
     """
     try:
         # Some hosts start a pack in the folder of the program that it judges, whose own file of

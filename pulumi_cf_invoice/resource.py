@@ -108,14 +108,14 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
 
     Amounts are in minor units (cents, for US dollars) of ``currency``: an ``int`` if whole, as they
     nearly always are, and otherwise the exact ``float``. Instants are Unix seconds. A figure that
-    moved since the last deployment is an update. ``invoice`` is the same as a model, which knows
-    net amounts, text for people and projections as well.
+    has moved since the last deployment is an update. ``invoice`` is the same data as a model, which
+    also has net amounts, text for people and projections.
 
     API: ``GET /accounts/{account_id}/ai-gateway/billing/invoice-preview``.
     """
 
     account_id: pulumi.Output[str]
-    """The account, 32 hex digits in lower case. Secret if the program or stack config says so."""
+    """The account, 32 hex digits in lower case. A secret if the program or config says so."""
     invoice_id: pulumi.Output[str | None]
     """The API's ``id`` of the previewed invoice, if it gives one."""
     currency: pulumi.Output[str]
@@ -125,20 +125,20 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
     period_end: pulumi.Output[int]
     """End of the billing period, not included, in Unix seconds (UTC)."""
     status: pulumi.Output[str | None]
-    """draft, open, paid, uncollectible, void, or a newer word of the API's, if it gives one."""
+    """draft, open, paid, uncollectible, void, or a word that the API adds later; it may be none."""
     invoice_lines: pulumi.Output[list[output_types.InvoiceLine]]
     """The line items, in a stable order."""
     invoice_lines_complete: pulumi.Output[bool | None]
     """
-    False if the API gave only a part of the lines, otherwise None. It makes no diff by itself.
+    False if the API gave only some of the lines, otherwise None. It causes no diff by itself.
     """
     base_url: pulumi.Output[str | None]
-    """Where the figures came from, if not from Cloudflare. It makes no diff by itself."""
+    """Where the figures came from, if not from Cloudflare. It causes no diff by itself."""
     last_update: pulumi.Output[output_types.LastUpdate | None]
     """
     ``amount_due``, ``currency`` and ``period_start`` at the update before; None on the first one.
 
-    It is for policies on an increase, makes no diff by itself, and is not moved by a refresh.
+    Policies on an increase use it. It causes no diff by itself, and a refresh does not change it.
     """
 
     @raises_run_errors
@@ -153,9 +153,9 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
         Declare the invoice of an account. Raises `SettingsError`.
 
         :param resource_name: The resource's name in the stack.
-        :param account_id: 32 hex digits; by default from stack config or environment.
-        :param credentials: By default from stack config or environment. They are stored nowhere.
-        :param opts: Pulumi's options. Those that could not be honoured are refused.
+        :param account_id: 32 hex digits; by default from stack config or the environment.
+        :param credentials: By default from stack config or the environment. They are never stored.
+        :param opts: Pulumi's options. Those that cannot be honoured are refused.
         """
         _refuse_ineffective(opts)
         if opts is not None and opts.id is not None:
@@ -186,9 +186,9 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
         opts: pulumi.ResourceOptions | None = None,
     ) -> "InvoicePreview":
         """
-        Read the upcoming invoice of account *id* (32 hex digits), in no diff.
+        Read the upcoming invoice of account *id* (32 hex digits) without adding it to the diff.
 
-        With plain arguments it is read at once: raises `SettingsError`, `ApiError`,
+        With plain arguments it is read immediately. Raises `SettingsError`, `ApiError`,
         `TransportError` or `InvalidResponseError`.
         """
         _refuse_ineffective(opts)
@@ -214,7 +214,7 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
 
     @property
     def invoice(self) -> "pulumi.Output[Invoice]":
-        """The invoice as a model, with everything that follows from its fields."""
+        """The invoice as a model, with everything that can be computed from its fields."""
         figures = {name: getattr(self, name) for name in FIELDS}
         # To Pulumi an output that a resource does not have is unknown at preview.
         complete = _known_or_none(self.invoice_lines_complete)

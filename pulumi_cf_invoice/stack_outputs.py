@@ -25,16 +25,16 @@ def export_invoice(
     invoice: Union[Invoice, "pulumi.Output[Invoice]", "InvoicePreview"], prefix: str | None = None
 ) -> None:
     """
-    Export *invoice* as stack outputs, which ``cf-invoice --from`` reads back.
+    Export *invoice* as stack outputs, which ``cf-invoice --from`` can read back.
 
     The outputs are each amount (such as ``amount_due`` and ``net``) in minor units, in major units
     (``amount_due_decimal``) and as text (``amount_due_text``); ``currency``, ``status``,
     ``invoice_id``, ``period_start``, ``period_end``, ``period_text``, ``text``, ``invoice_lines``
     and ``invoice_lines_complete``; and ``account_id``, if *invoice* is a resource. With the
-    *prefix* ``ai`` each name starts with ``ai_``. No output depends on the clock, so none moves
+    *prefix* ``ai`` every name starts with ``ai_``. No output depends on the clock, so none changes
     unless the invoice does.
 
-    Raises `SettingsError` if the program has exported one of these names already.
+    Raises `SettingsError` if the program has already exported one of these names.
     """
     import pulumi
 

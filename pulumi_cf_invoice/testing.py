@@ -1,8 +1,8 @@
 """
 Invoices for unit tests of programs that run under `pulumi.runtime.set_mocks`.
 
-Under mocks no form of the invoice makes a request or needs credentials: each gives what the test
-stated here before the program asked, and fails if the test stated nothing.
+Under mocks no form of the invoice makes a request or needs credentials. Each returns what the test
+has set here before the program asks for it, and fails if the test has set nothing.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ from pulumi_cf_invoice.billing.settings import Settings, Source
 __all__ = ["ACCOUNT_ID", "invoice", "make_api_error", "make_invoice", "set_invoice"]
 
 ACCOUNT_ID = "023e105f4ecef8ad9ca31a8372d0c353"
-"""The account of a program that names none, where stack config and environment name none either."""
+"""The account of a program if neither it, nor stack config, nor the environment names one."""
 
 _SEPTEMBER_2026 = 1788220800, 1790812800
 _stated: dict[str | None, Invoice | BillingError] = {}
@@ -39,18 +39,18 @@ def make_invoice(
     invoice_lines_complete: bool = True,
 ) -> Invoice:
     """
-    Return an invoice for a test; `Invoice.from_api` makes one of what the API gave.
+    Return an invoice for a test. `Invoice.from_api` makes one from an answer of the API.
 
     :param amount_due: In minor units of *currency*; it may have a fraction.
     :param currency: ISO 4217 code.
     :param lines: Amounts before credits, in minor units, by description; or the lines themselves.
-        By default one line that is the whole amount due.
+        By default there is one line for the whole amount due.
     :param amount_paid: In minor units; what remains to be paid is the rest of *amount_due*.
     :param status: draft, open, paid, uncollectible or void.
     :param period_start: In Unix seconds (UTC); by default the period is September 2026.
     :param period_end: In Unix seconds (UTC), not included.
-    :param invoice_lines_complete: False for an invoice of which the API gave a part of the lines.
-    :raises InvalidDataError: If these figures are not an invoice.
+    :param invoice_lines_complete: False for an invoice of which the API gave only some lines.
+    :raises InvalidDataError: If these figures do not make an invoice.
     """
     if lines is None:
         lines = {"usage": amount_due}
@@ -84,7 +84,7 @@ def make_api_error(
     account_id: str = ACCOUNT_ID,
 ) -> ApiError:
     """
-    Return a refusal by Cloudflare, to be stated in place of an invoice.
+    Return a refusal by Cloudflare, to be set instead of an invoice.
 
     :param status: The HTTP status.
     :param message: Cloudflare's message; by default the name of *status*, if it has one.
@@ -103,12 +103,12 @@ def make_api_error(
 
 def set_invoice(stated: Invoice | BillingError, account_id: str | None = None) -> None:
     """
-    State the upcoming invoice for programs under mocks, from now on.
+    Set the upcoming invoice for programs under mocks, from now on.
 
-    :param stated: The invoice, or an error, which is then raised instead.
-    :param account_id: The account of which it is the invoice; by default every account that has
-        none of its own.
-    :raises SettingsError: If *account_id* is no account ID, or *stated* is something else.
+    :param stated: The invoice, or an error to raise instead.
+    :param account_id: The account whose invoice it is; by default every account that has none of
+        its own.
+    :raises SettingsError: If *account_id* is not an account ID, or *stated* is something else.
     """
     if not isinstance(stated, (Invoice, BillingError)):
         raise SettingsError(
@@ -121,9 +121,9 @@ def set_invoice(stated: Invoice | BillingError, account_id: str | None = None) -
 @contextmanager
 def invoice(stated: Invoice | BillingError, account_id: str | None = None) -> Iterator[None]:
     """
-    State the upcoming invoice as `set_invoice` does, until the end of a ``with`` block.
+    Set the upcoming invoice as `set_invoice` does, until the end of a ``with`` block.
 
-    What the program asks for in the block gets it, also if its Outputs are known only afterwards.
+    Whatever the program asks for in the block gets it, even if its Outputs are only known later.
     """
     before = dict(_stated)
     set_invoice(stated, account_id)

@@ -1,20 +1,20 @@
 """
 Errors of the billing core, each of which reads as one line for people.
 
-BillingError
-├── SettingsError                  account, credentials, base URL or an option cannot work as given
-│   └── MissingCredentialsError    no source has a credential
-├── LimitError                     a spend limit cannot be read
-├── RuleError                      a rule, or a file of rules, cannot be used as it is written
-├── InvalidDataError               data does not fit its model
-├── IncompleteLinesError           a sum was asked for of lines that are not complete
-└── FetchError                     a request was made and brought no result
-    ├── ApiError                   Cloudflare refused, or could not answer now
-    ├── TransportError             no complete answer arrived
-    └── InvalidResponseError       an answer arrived that cannot be used
+    BillingError
+    ├── SettingsError                  the account, credentials, base URL or an option cannot work
+    │   └── MissingCredentialsError    no source has a credential
+    ├── LimitError                     a spend limit cannot be read
+    ├── RuleError                      a rule, or a file of rules, cannot be used as it is written
+    ├── InvalidDataError               data does not fit its model
+    ├── IncompleteLinesError           a sum was requested of lines that are not complete
+    └── FetchError                     a request was made and brought no result
+        ├── ApiError                   Cloudflare refused, or could not answer now
+        ├── TransportError             no complete answer arrived
+        └── InvalidResponseError       an answer arrived that cannot be used
 
-None of them needs Pulumi. What the package's resource and functions raise in a Pulumi program is a
-`pulumi.RunError` as well, for which Pulumi prints its line and no traceback. All can be pickled and
+None of them needs Pulumi. What the package's resource and functions raise in a Pulumi program is
+also a `pulumi.RunError`, for which Pulumi prints one line and no traceback. All can be pickled and
 copied: ``args`` are what the constructor takes.
 """
 
@@ -46,14 +46,14 @@ class InvalidDataError(BillingError):
 
 
 class IncompleteLinesError(BillingError):
-    """A figure that is summed from an invoice's lines is not known, as the API gave only a part."""
+    """A sum of the invoice's lines is not known, because the API gave only some of them."""
 
 
 class FetchError(BillingError):
     """
     A request was made and brought no result.
 
-    ``noun`` is what was asked for ("upcoming invoice"), ``account_id`` the account, ``problem``
+    ``noun`` is what was requested ("upcoming invoice"), ``account_id`` the account, ``problem``
     what went wrong and ``remedy`` what to do, each without the rest of the sentence.
     """
 
@@ -77,7 +77,7 @@ class ApiError(FetchError):
 
     ``status`` is the HTTP status, ``code`` the code of the innermost reason, if it has one, and
     ``message`` that reason and all others in one line. ``ray_id`` is the answer's cf-ray, which
-    Cloudflare's support asks for; ``retry_after`` is the wait that Cloudflare asks for, in seconds.
+    Cloudflare's support asks for. ``retry_after`` is how long Cloudflare asks to wait, in seconds.
     """
 
     def __init__(

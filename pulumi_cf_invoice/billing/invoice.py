@@ -337,7 +337,7 @@ class Invoice:
     @classmethod
     def from_api(cls, result: Any, complete: bool = True) -> "Invoice":
         """
-        Read the ``result`` of an answer, whose lines are all there if it is *complete*.
+        Parse the ``result`` of an answer, which has all lines of the invoice if it is *complete*.
 
         Raises `InvalidDataError`, which names the field, if it is not an invoice.
         """
@@ -349,7 +349,7 @@ class Invoice:
     @classmethod
     def from_outputs(cls, outputs: dict[str, Any]) -> "Invoice":
         """
-        Read what `to_outputs` returned, whose numbers may have become floats on the way.
+        Parse what `to_outputs` returned. Its numbers may have become floats on the way.
 
         Raises `InvalidDataError`, which names the field, if it is not an invoice.
         """
@@ -376,10 +376,10 @@ class Invoice:
 
     def to_outputs(self) -> dict[str, Any]:
         """
-        Return the invoice's fields as plain data, the way a stack stores them.
+        Return the invoice's fields as plain data, as a stack stores them.
 
-        What the API left empty (null, or a line without credits) is left out, and so is
-        ``invoice_lines_complete`` where it is true.
+        Whatever the API left empty (null, or the credits of a line that has none) is omitted, and
+        so is ``invoice_lines_complete`` if it is true.
         """
         outputs: dict[str, Any] = _adapter().dump_python(self, exclude_none=True)
         if self.invoice_lines_complete:
@@ -391,9 +391,9 @@ class Invoice:
 
     def to_figures(self) -> dict[str, Any]:
         """
-        Return the fields and all that follows from them, by name, as plain data (see `FIGURES`).
+        Return the fields and everything computed from them, by name, as plain data (see `FIGURES`).
 
-        What is summed from lines is left out if the lines are not complete.
+        Whatever is summed from lines is omitted if the lines are not complete.
         """
         left_out = () if self.invoice_lines_complete else SUMMED
         figures = {name: getattr(self, name) for name in FIGURES if name not in left_out}
@@ -464,10 +464,10 @@ class Invoice:
 
     def projected_net(self, at: datetime) -> float | None:
         """
-        Project `net` to the period's end, as if usage went on as it did until *at*; in minor units.
+        Project `net` to the end of the period in minor units, as if usage continued as until *at*.
 
-        It is a straight line over the period: None in the period's first hour, when it would say
-        nothing, and `net` itself once the period is over. Raises ValueError if *at* has no time
+        It is a straight line over the period: None in the first hour, when it would be
+        meaningless, and `net` itself once the period is over. Raises ValueError if *at* has no time
         zone.
         """
         if at.tzinfo is None:
@@ -484,10 +484,9 @@ class Invoice:
 
     def projected_amount_due(self, at: datetime) -> float | None:
         """
-        Project `amount_due`: `projected_net` plus `tax_and_adjustments` as they stand; in minor
-        units.
+        Project `amount_due` in minor units: `projected_net` plus `tax_and_adjustments` as they are.
 
-        None in the period's first hour. Raises ValueError if *at* has no time zone.
+        It is None in the first hour of the period. Raises ValueError if *at* has no time zone.
         """
         net = self.projected_net(at)
         return None if net is None else money.number(money.total([net, self._tax_and_adjustments]))
