@@ -247,9 +247,7 @@ FAULTS: dict[str, Fault] = {
     ),
     "http-408": Fault("HTTP 408", _status(408, 10004, "Request timed out")),
     "http-500": Fault("HTTP 500", _status(500, 10001, "Internal error")),
-    "http-501": Fault(
-        "HTTP 501, for which no retry is made", _status(501, 10005, "Not implemented")
-    ),
+    "http-501": Fault("HTTP 501, which is not retried", _status(501, 10005, "Not implemented")),
     "http-502": Fault("HTTP 502 with a proxy's page", _page(502, "502 Bad Gateway")),
     "http-503": Fault("HTTP 503", _status(503, 10002, "Service unavailable")),
     "http-504": Fault("HTTP 504 with a proxy's page", _page(504, "504 Gateway Time-out")),
@@ -269,7 +267,7 @@ FAULTS: dict[str, Fault] = {
         _raw_status(400, b'{"success":false,"errors":[{"code":1e400,"message":"Huge"}]}'),
     ),
     "error-9109": Fault(
-        "a token that may not be used from here",
+        "a token that may not be used from this address",
         _status(403, 9109, "Cannot use the access token from location: 192.0.2.1"),
     ),
     "error-7000": Fault("no such route", _status(404, 7000, "No route for that URI")),
@@ -296,9 +294,9 @@ FAULTS: dict[str, Fault] = {
         "result: null", _raw(b'{"success":true,"errors":[],"messages":[],"result":null}')
     ),
     "missing-fields": Fault("no amount_due", _without_amount),
-    "empty-lines": Fault("a million lines with nothing in them", _empty_lines),
+    "empty-lines": Fault("a million empty lines", _empty_lines),
     "http-503-brotli": Fault(
-        "HTTP 503 in an encoding that was not asked for", _unreadable(503, "br", b"x")
+        "HTTP 503 in an encoding that was not requested", _unreadable(503, "br", b"x")
     ),
     "challenge-broken": Fault(
         "a challenge page whose compression is broken",
@@ -308,7 +306,7 @@ FAULTS: dict[str, Fault] = {
         "an error whose code has an exponent of 19 digits",
         _raw_status(400, b'{"success":false,"errors":[{"code":1e9999999999999999999}]}'),
     ),
-    "wrong-types": Fault("lines that are text", _changed(invoice_lines="none")),
+    "wrong-types": Fault("text instead of lines", _changed(invoice_lines="none")),
     "nan": Fault("an amount that is NaN", _changed(amount_due=float("nan"))),
     "numbers-as-text": Fault("an amount as text", _changed(amount_due="18846")),
     "inexact-amount": Fault(
@@ -317,12 +315,12 @@ FAULTS: dict[str, Fault] = {
     "huge-amount": Fault("an amount over 2^53", _changed(amount_due=2**53 + 1)),
     "two-currencies": Fault("a line in another currency", _two_currencies),
     "inverted-period": Fault("a period that ends before it starts", _inverted_period),
-    "invalid-utf8": Fault("bytes that are no UTF-8", _raw(b'{"success": "\xff\xfe"}')),
+    "invalid-utf8": Fault("bytes that are not UTF-8", _raw(b'{"success": "\xff\xfe"}')),
     "huge-quantity": Fault("a quantity of 401 digits", _huge_quantity),
     "wrong-content-type": Fault("the right JSON as text/plain", _wrong_content_type),
     "gzip-bomb": Fault("64 MiB of blanks as gzip", _bomb(1)),
     "gzip-twice": Fault("64 MiB of blanks as gzip in gzip", _bomb(2)),
-    "brotli": Fault("an encoding that was not asked for", _raw(b"x", **{"Content-Encoding": "br"})),
+    "brotli": Fault("an encoding that was not requested", _raw(b"x", **{"Content-Encoding": "br"})),
     "truncated-gzip": Fault(
         "gzip that is cut off",
         _raw(gzip.compress(b'{"success": true}')[:-9], **{"Content-Encoding": "gzip"}),

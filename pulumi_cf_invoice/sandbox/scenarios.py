@@ -242,19 +242,23 @@ SCENARIOS: dict[str, Scenario] = {
     "void": Scenario("a void invoice", _void),
     "nulls": Scenario("null descriptions and prices, a quantity with a fraction", _nulls),
     "future": Scenario(
-        "fields and a status that nobody knows yet, null for credits", _future, in_contract=False
+        "unknown fields, an unknown status, and null for credits", _future, in_contract=False
     ),
     "fractions": Scenario("fractions of a cent: 18846.5 cents due", _fractions),
-    "bare": Scenario("nothing but what has to be there", _bare, in_contract=False),
-    "odd": Scenario("texts that Pulumi takes for another thing, or that are no number", _odd),
+    "bare": Scenario("only the fields that are required", _bare, in_contract=False),
+    "odd": Scenario(
+        "a text that equals a marker of Pulumi's, and a price that is not a number", _odd
+    ),
     "pages": Scenario("7 lines on 4 pages", _many_pages, pages="all"),
     "pages-ignored": Scenario(
-        "the first page, whichever is asked for", _many_pages, pages="ignored"
+        "the first page, whichever is requested", _many_pages, pages="ignored"
     ),
-    "pages-short": Scenario("fewer lines than there are said to be", _many_pages, pages="short"),
+    "pages-short": Scenario("fewer lines than the total count says", _many_pages, pages="short"),
     "pages-moving": Scenario("an amount that differs on each page", _many_pages, pages="moving"),
-    "pages-failing": Scenario("a first page and no other", _many_pages, pages="failing"),
-    "moving": Scenario("the usual month, $0.27 more on each call", _moving),
+    "pages-failing": Scenario(
+        "a first page, and an error for every other", _many_pages, pages="failing"
+    ),
+    "moving": Scenario("the usual month, $0.27 more with each request", _moving),
     "credits-exceed-usage": Scenario(
         "credits larger than usage: $15.00 owed", _credits_exceed_usage
     ),
