@@ -56,9 +56,8 @@ docs: setup ## Write the generated tables of the docs, and build their site into
 	@$(BIN)/python -m tools.tables
 	@$(BIN)/python -m tools.site
 
-schema: setup ## Generate the plugin's schema from the models
-	@$(ENGINE) pulumi package get-schema $(CURDIR)/$(BIN)/pulumi-resource-cf-invoice \
-		> pulumi_cf_invoice/schema.json
+schema: setup ## Write the plugin's schema, and the SDKs' names into examples and docs
+	@$(ENGINE) $(BIN)/python -m tools.schema
 
 clean: ## Remove environments, generated SDKs and caches from this checkout
 	@rm -rf .venv .venv-oldest .venv-newer .languages .site .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis

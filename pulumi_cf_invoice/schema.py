@@ -7,7 +7,7 @@ which is a function.
 
 import re
 from importlib.metadata import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
@@ -15,6 +15,9 @@ from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.invoice import AMOUNTS, FIGURES, SUMMED, Invoice
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW, READS, Model, Read
 from pulumi_cf_invoice.state import LAST_UPDATE, PLUGIN_TYPE, camel_case
+
+if TYPE_CHECKING:
+    from importlib.metadata import PackageMetadata
 
 Spec = dict[str, Any]
 
@@ -54,9 +57,13 @@ _PROVIDER = {
 """For each of `settings.SETTINGS`, what it is and what part of the API."""
 
 
-def package() -> Spec:
-    """Return the schema, in the form of Pulumi's package specification."""
-    told = metadata("pulumi-cf-invoice")
+def package(project: "PackageMetadata | None" = None) -> Spec:
+    """
+    Return the schema, in the form of Pulumi's package specification.
+
+    *project* is what pyproject.toml says, by default that of the installed package.
+    """
+    told = metadata("pulumi-cf-invoice") if project is None else project
     models = _models()
     invoice = models.pop("Invoice")
     variables = {name: _setting(name) for name in settings.SETTINGS}
@@ -67,6 +74,7 @@ def package() -> Spec:
         "description": told["Summary"],
         "keywords": ["category/cloud", "kind/native", *told["Keywords"].split(",")],
         "license": told["License-Expression"],
+        **published(told),
         "meta": {"moduleFormat": "(.*)", "supportPack": True},
         "language": {
             **{name: {"respectSchemaVersion": True} for name in ("csharp", "go", "java", "nodejs")},
@@ -88,6 +96,30 @@ def package() -> Spec:
         },
         "resources": {PLUGIN_TYPE: _resource(invoice)},
         "functions": {token: _function(read, invoice) for token, read in FUNCTIONS.items()},
+    }
+
+
+def published(told: "PackageMetadata") -> Spec:
+    """
+    Return who publishes the package and where, as far as pyproject.toml names it.
+
+    Everything follows from the repository on GitHub and the author. The namespace is part of the
+    SDKs' names, and is the one that Pulumi would choose for a package that is added by its
+    repository: the SDKs have the same names however the package is added.
+    """
+    urls = dict(entry.split(", ", 1) for entry in told.get_all("Project-URL") or [])
+    repository = urls.get("Repository", "")
+    found = re.fullmatch(r"https://github\.com/([\w-]+)/([\w.-]+)(?<!\.git)", repository)
+    if not found:
+        return {}
+    owner, name = found.groups()
+    return {
+        **({"publisher": told["Author"]} if "Author" in told else {}),
+        "namespace": owner.lower(),
+        "homepage": urls.get("Homepage", repository),
+        "repository": repository,
+        "logoUrl": f"https://raw.githubusercontent.com/{owner}/{name}/v{told['Version']}/docs/logo.svg",
+        "pluginDownloadURL": f"github://api.github.com/{owner}/{name}",
     }
 
 

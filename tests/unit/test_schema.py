@@ -1,6 +1,7 @@
 import json
 import re
 from collections.abc import Iterator
+from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
 
@@ -88,3 +89,42 @@ def test_what_may_be_none_is_not_required() -> None:
 
 def test_no_generated_sdk_has_the_name_of_this_package() -> None:
     assert PACKAGE["language"]["python"]["packageName"] == "pulumi_cf_invoice_sdk"
+
+
+def project(*, author: str = "Octo Org", **urls: str) -> Any:
+    """Return the metadata of a project with an author and these URLs."""
+    told = metadata("pulumi-cf-invoice")
+    for name in ("Author", "Project-URL"):
+        del told[name]  # type: ignore[attr-defined]
+    if author:
+        told["Author"] = author  # type: ignore[index]
+    for name, url in urls.items():
+        told["Project-URL"] = f"{name}, {url}"  # type: ignore[index]
+    return told
+
+
+NAMES = {"publisher", "namespace", "homepage", "repository", "logoUrl", "pluginDownloadURL"}
+
+
+@pytest.mark.parametrize("urls", [{}, {"Repository": "https://example.com/octo-org/invoice"}])
+def test_a_project_that_is_not_on_github_names_nobody(urls: dict[str, str]) -> None:
+    package = schema.package(project(**urls))
+    assert NAMES.isdisjoint(package)
+    assert "http" not in json.dumps({**package, "config": {}, "provider": {}})
+
+
+def test_who_publishes_it_and_where_follows_from_author_and_repository() -> None:
+    repository = "https://github.com/Octo-Org/invoice"
+    package = schema.package(project(Repository=repository))
+    assert {name: package[name] for name in NAMES} == {
+        "publisher": "Octo Org",
+        # Like that of a package that is added by its repository.
+        "namespace": "octo-org",
+        "homepage": repository,
+        "repository": repository,
+        "logoUrl": "https://raw.githubusercontent.com/Octo-Org/invoice/"
+        f"v{package['version']}/docs/logo.svg",
+        "pluginDownloadURL": "github://api.github.com/Octo-Org/invoice",
+    }
+    home = "https://invoice.example.com"
+    assert schema.package(project(Repository=repository, Homepage=home))["homepage"] == home

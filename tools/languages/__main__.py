@@ -36,8 +36,7 @@ def main() -> int:
         # Clones that start at the same time share the builds.
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            what = "Building Pulumi's SDK generators with Go"
-            generator = _built("sdks", ENGINE, "./sdks", what, "half a minute")
+            generator = sdk_generator()
             _link(go_command(ENGINE))
             # Go has the processors while pip and npm wait for the network.
             with ThreadPoolExecutor() as pool:
@@ -50,13 +49,20 @@ def main() -> int:
     return 0
 
 
+def sdk_generator() -> Path:
+    """Return the program in `tools/engine/sdks`, which is built on first use."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    what = "Building Pulumi's SDK generators with Go"
+    return _built("sdks", ENGINE, "./sdks", what, "half a minute")
+
+
 def _packages(generator: Path) -> None:
     """Generate the SDKs, and install the Python and Node packages that use them."""
     node = _node()
     if not _changed(SCHEMA, generator):
         return
     shutil.rmtree(TARGET / "sdks", ignore_errors=True)
-    subprocess.run([generator, SCHEMA, TARGET / "sdks"], check=True)
+    subprocess.run([generator, "-local", SCHEMA, TARGET / "sdks"], check=True)
     _install_python_sdk()
     _install_node_packages(node)
     _done(SCHEMA, generator)
@@ -125,7 +131,7 @@ def _install_python_sdk() -> None:
 def _install_node_packages(node: Path) -> None:
     project = TARGET / "typescript"
     # Inside the project, like `pulumi package add`, so that the SDK finds the project's compiler.
-    shutil.copytree(TARGET / "sdks" / "nodejs", project / "sdks" / "cf-invoice", dirs_exist_ok=True)
+    shutil.copytree(TARGET / "sdks" / "nodejs", project / "sdks/cf-invoice", dirs_exist_ok=True)
     shutil.copy(NODE_PROJECT, project)
     npm = [str(node / "npm"), "install", "--no-audit", "--no-fund", "--no-package-lock"]
     with ticking("Installing npm packages, and the generated Node SDK", "half a minute"):

@@ -78,7 +78,7 @@ def go() -> Language:
     """Return the Go runner, vetted together with the example and compiled into its package."""
     project = LANGUAGES / "go"
     _require(LANGUAGES / "sdks" / "go")
-    shutil.copytree(LANGUAGES / "sdks" / "go", project / "sdks" / "cf-invoice", dirs_exist_ok=True)
+    shutil.copytree(LANGUAGES / "sdks" / "go", project / "sdks/cf-invoice", dirs_exist_ok=True)
     for source in ("main.go", "go.mod"):
         shutil.copy(EXAMPLES / "go" / "quickstart" / source, project)
     shutil.copy(HERE / "go" / "run_test.go", project)

@@ -1,12 +1,14 @@
 // Writes the Node, Python and Go SDKs of a Pulumi package schema, with the engine's own generators.
 //
-//	sdks SCHEMA DIRECTORY
+//	sdks [-local] SCHEMA DIRECTORY
 //
-// They are what `pulumi package gen-sdk` writes, which needs a language host for each language.
+// They are what `pulumi package gen-sdk` writes, which needs a language host for each language. With
+// -local they are what `pulumi package add` puts into a project: npm compiles the one for Node there.
 package main
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,6 +21,8 @@ import (
 
 const tool = "pulumi"
 
+var local = flag.Bool("local", false, "write the SDKs for a project's own folder")
+
 type generator func(*schema.Package) (map[string][]byte, error)
 
 // A loader finds the packages that a schema refers to. Ours refers to none.
@@ -27,7 +31,7 @@ var generators = map[string]generator{
 		return golang.GeneratePackage(tool, pkg, nil)
 	},
 	"nodejs": func(pkg *schema.Package) (map[string][]byte, error) {
-		return nodejs.GeneratePackage(tool, pkg, nil, nil, true, nil)
+		return nodejs.GeneratePackage(tool, pkg, nil, nil, *local, nil)
 	},
 	"python": func(pkg *schema.Package) (map[string][]byte, error) {
 		return python.GeneratePackage(tool, pkg, nil, nil)
@@ -35,12 +39,13 @@ var generators = map[string]generator{
 }
 
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: sdks SCHEMA DIRECTORY")
+	flag.Parse()
+	if flag.NArg() != 2 {
+		fmt.Fprintln(os.Stderr, "usage: sdks [-local] SCHEMA DIRECTORY")
 		os.Exit(2)
 	}
 	for language, generate := range generators {
-		if err := write(os.Args[1], filepath.Join(os.Args[2], language), generate); err != nil {
+		if err := write(flag.Arg(0), filepath.Join(flag.Arg(1), language), generate); err != nil {
 			fmt.Fprintf(os.Stderr, "no SDK for %s: %v\n", language, err)
 			os.Exit(1)
 		}

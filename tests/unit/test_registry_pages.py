@@ -1,0 +1,63 @@
+"""The pages for Pulumi's registry, and that no document sends people to a name that is not ours."""
+
+import re
+from importlib.metadata import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pulumi_cf_invoice import schema
+from pulumi_cf_invoice.billing import settings
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = [DOCS / "_index.md", DOCS / "installation-configuration.md"]
+OURS = "pulumi[-_]cf[-_]invoice|@[a-z-]+/cf-invoice"
+
+
+def block(page: Path, language: str) -> str:
+    [found] = re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), flags=re.M | re.S)
+    return str(found)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_has_the_front_matter_that_the_registry_asks_for(page: Path) -> None:
+    _, front, text = page.read_text().split("---\n", 2)
+    told = yaml.safe_load(front)
+    assert set(told) == {"title", "meta_desc", "layout"}
+    assert told["layout"] == "package"
+    assert told["title"].startswith(schema.package()["displayName"])
+    assert 20 < len(told["meta_desc"]) < 160
+    assert text.startswith("\n")
+
+
+def test_the_example_is_the_one_that_the_tests_run() -> None:
+    example = (ROOT / "examples" / "yaml" / "quickstart" / "Pulumi.yaml").read_text()
+    assert example.endswith(block(PAGES[0], "yaml"))
+    assert block(PAGES[0], "") in (ROOT / "README.md").read_text()
+
+
+def test_every_setting_of_the_provider_has_a_row() -> None:
+    rows = re.findall(r"^\| `cf-invoice:(\w+)` \| `(\w+)` \|", PAGES[1].read_text(), flags=re.M)
+    assert sorted(rows) == sorted(settings.VARIABLES.items())
+
+
+def test_the_oldest_python_is_the_packages() -> None:
+    asked = metadata("pulumi-cf-invoice")["Requires-Python"].removeprefix(">=")
+    assert f"Python {asked} or newer" in PAGES[1].read_text()
+
+
+@pytest.mark.parametrize(
+    "page",
+    [ROOT / "README.md", *DOCS.glob("*.md"), *(ROOT / "examples").rglob("*.md")],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
+def test_no_page_installs_a_name_from_an_index_before_the_project_has_published_it(
+    page: Path,
+) -> None:
+    if schema.published(metadata("pulumi-cf-invoice")):
+        return
+    text = page.read_text()
+    assert not re.search(rf"\b(pip|npm|go|uv|yarn) (install|get|add)\b.*\b({OURS})", text)
+    assert not re.search("https?://[^ )]*cf-invoice", text)

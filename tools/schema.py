@@ -1,0 +1,65 @@
+"""
+Write `pulumi_cf_invoice/schema.json`, and the names of the SDKs wherever programs import them.
+
+Run it after a change of a model, of the version, or of who publishes the project and where, which
+is part of the SDKs' names.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from build.util import project_wheel_metadata
+
+from pulumi_cf_invoice import schema
+
+ROOT = Path(__file__).resolve().parents[1]
+SCHEMA = ROOT / "pulumi_cf_invoice" / "schema.json"
+IMPORTING = ["README.md", "docs", "examples", "tests/engine/languages", "tools/languages"]
+
+
+def main() -> int:
+    """Write the files, and return the exit code."""
+    before = json.loads(SCHEMA.read_text())
+    after = schema.package(project_wheel_metadata(ROOT, isolated=False))
+    SCHEMA.write_text(_formatted(after))
+    for old, new in zip(_sdk_names(before), _sdk_names(after), strict=True):
+        if old != new:
+            _rename(old, new)
+    return 0
+
+
+def _formatted(spec: dict[str, Any]) -> str:
+    """Return a schema as the engine prints that of a plugin."""
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "schema.json"
+        file.write_text(json.dumps(spec))
+        command = ["pulumi", "package", "get-schema", str(file)]
+        return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def _sdk_names(spec: dict[str, Any]) -> tuple[str, str, str]:
+    """Return what Pulumi calls the Node SDK, the Go SDK, and the folder of either in a project."""
+    namespace = spec.get("namespace", "")
+    repository = spec.get("repository", "https://example.com/pulumi-cf-invoice")
+    folder = f"{namespace}-cf-invoice" if namespace else "cf-invoice"
+    return (
+        f"@{namespace or 'pulumi'}/cf-invoice",
+        f"{repository.removeprefix('https://')}/sdk/go",
+        f"sdks/{folder}",
+    )
+
+
+def _rename(old: str, new: str) -> None:
+    command = ["git", "grep", "--files-with-matches", "--fixed-strings", old, "--", *IMPORTING]
+    found = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    for name in found.stdout.splitlines():
+        path = ROOT / name
+        path.write_text(path.read_text().replace(old, new))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
