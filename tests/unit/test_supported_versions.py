@@ -1,0 +1,64 @@
+"""docs/supported-versions.md says what the package asks for and what CI tests."""
+
+import re
+from importlib.metadata import metadata, requires
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+from tools.engine.__main__ import VERSION as ENGINE
+from tools.languages.__main__ import OLDEST_NODE
+
+ROOT = Path(__file__).parents[2]
+ROWS = dict(
+    re.findall(
+        r"^\| `?([\w-]+).*? \| (.*?) \| .* \|$",
+        (ROOT / "docs" / "supported-versions.md").read_text(),
+        flags=re.M,
+    )
+)
+CI: dict[str, Any] = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+PYTHONS = CI["jobs"]["test"]["strategy"]["matrix"]["python"]
+
+
+def version_of(job: str, action: str, setting: str) -> str:
+    [found] = [
+        step["with"][setting]
+        for step in CI["jobs"][job]["steps"]
+        if step.get("uses", "").startswith(action)
+    ]
+    return str(found)
+
+
+def test_each_supported_python_is_tested_and_is_a_classifier() -> None:
+    told = metadata("pulumi-cf-invoice")
+    named = re.findall(r"Python :: (3\.\d+)", str(told.get_all("Classifier")))
+    assert ROWS["Python"] == f"{PYTHONS[0]} to {PYTHONS[-1]}"
+    assert named == PYTHONS == [f"3.{minor}" for minor in range(10, 10 + len(PYTHONS))]
+    assert told["Requires-Python"] == f">={PYTHONS[0]}"
+    assert version_of("oldest", "actions/setup-python", "python-version") == PYTHONS[0]
+
+
+@pytest.mark.parametrize("name", ["pulumi", "pulumi-policy", "pulumi-cloudflare"])
+def test_each_part_of_pulumi_has_the_bounds_of_the_requirement(name: str) -> None:
+    requirements = map(Requirement, requires("pulumi-cf-invoice") or [])
+    [asked] = {one.specifier for one in requirements if one.name == name}
+    bounds = {spec.operator: spec.version for spec in asked}
+    assert ROWS[name] == f"{bounds['>=']} or newer, below {bounds['<']}"
+
+
+def test_the_engine_is_the_one_that_the_tests_build() -> None:
+    assert ROWS["Pulumi"] == f"{ENGINE.rpartition('.')[0]} or newer"
+    assert any(step.get("uses", "").startswith("pulumi/") for step in CI["jobs"]["test"]["steps"])
+
+
+def test_node_and_go_are_the_oldest_that_programs_are_tested_with() -> None:
+    assert ROWS["Node"] == f"{OLDEST_NODE} or newer"
+    assert version_of("test", "actions/setup-node", "node-version") == str(OLDEST_NODE)
+    module = (ROOT / "tools" / "engine" / "go.mod").read_text()
+    [go] = re.findall(r"^go (\d+\.\d+)", module, flags=re.M)
+    assert ROWS["Go"] == f"{go} or newer"
+    assert version_of("test", "actions/setup-go", "go-version-file") == "tools/engine/go.mod"
