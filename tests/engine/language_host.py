@@ -26,6 +26,8 @@ import grpc
 from pulumi.automation._server import LanguageServer
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 
+ROOT = Path(__file__).parents[2]
+
 # Dynamic providers run where the project does, as with Pulumi's own launcher.
 LAUNCHERS = {
     "pulumi-language-python": f'exec "{sys.executable}" -u "{__file__}" "$@"',
@@ -57,6 +59,13 @@ class Host(LanguageServer):
 
     def InstallDependencies(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: N802
         directory = Path(request.info.program_directory or request.directory)
+        # This environment has the plugin that is this repository.
+        if request.is_plugin and directory != ROOT:
+            yield from _installed([sys.executable, "-m", "venv", "venv"], directory)
+            yield from _installed(
+                [_plugin_python(directory), "-m", "pip", "install", "."], directory
+            )
+            return
         if not (directory / "requirements.txt").exists():
             return
         environment = _environment(request.info)
@@ -83,11 +92,13 @@ class Host(LanguageServer):
         program = request.info.program_directory or request.program
         environment = dict(pair.split("=", 1) for pair in request.env) or dict(os.environ)
         if request.kind == "resource":
+            python = _plugin_python(Path(program))
             command = ["pulumi.run.plugin", _package(program), *request.args]
         else:
+            python = _python(request.info)
             command = ["pulumi.policy", request.args[0], program]
         with subprocess.Popen(
-            [_python(request.info), "-u", "-m", *command],
+            [python, "-u", "-m", *command],
             cwd=request.pwd,
             env=environment,
             stdout=subprocess.PIPE,
@@ -114,6 +125,12 @@ def _python(info: Any) -> str:
     if not python.exists():
         raise RuntimeError(f"there is no virtual environment {environment}: run `pulumi install`")
     return str(python)
+
+
+def _plugin_python(directory: Path) -> str:
+    """Return the interpreter for a plugin: that of the environment in its folder, or this one."""
+    own = directory / "venv" / "bin" / "python"
+    return str(own) if own.exists() else sys.executable
 
 
 def _installed(command: list[str], directory: Path) -> Iterator[Any]:
