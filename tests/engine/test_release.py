@@ -365,7 +365,7 @@ def test_the_examples_follow_the_names_and_the_folder_of_an_added_package(projec
     for manifest in (project / "examples" / "typescript").glob("*/package.json"):
         told = json.loads(manifest.read_text())["dependencies"]
         assert told[NODE_SDK] == "file:sdks/octo-org-cf-invoice"
-    assert f'from "{NODE_SDK}";' in (project / "README.md").read_text()
+    assert f'from "{NODE_SDK}";' in (project / "docs" / "languages.md").read_text()
 
 
 def test_a_schema_is_written_as_a_plugin_prints_it(project: Path) -> None:

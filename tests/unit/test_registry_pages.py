@@ -9,10 +9,12 @@ import yaml
 
 from pulumi_cf_invoice import schema
 from pulumi_cf_invoice.billing import settings
+from tests import docs
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [DOCS / "_index.md", DOCS / "installation-configuration.md"]
+OUTPUTS = "Outputs:\n    amountDue "
 OURS = "pulumi[-_]cf[-_]invoice|@[a-z-]+/cf-invoice"
 
 
@@ -35,7 +37,7 @@ def test_a_page_has_the_front_matter_that_the_registry_asks_for(page: Path) -> N
 def test_the_example_is_the_one_that_the_tests_run() -> None:
     example = (ROOT / "examples" / "yaml" / "quickstart" / "Pulumi.yaml").read_text()
     assert example.endswith(block(PAGES[0], "yaml"))
-    assert block(PAGES[0], "") in (ROOT / "README.md").read_text()
+    assert f"```\n{docs.block(OUTPUTS)}```\n" in PAGES[0].read_text()
 
 
 def test_every_setting_of_the_provider_has_a_row() -> None:
