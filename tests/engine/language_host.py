@@ -60,7 +60,7 @@ class Host(LanguageServer):
     def InstallDependencies(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: N802
         directory = Path(request.info.program_directory or request.directory)
         # This environment has the plugin that is this repository.
-        if request.is_plugin and directory != ROOT:
+        if (directory / "PulumiPlugin.yaml").exists() and directory != ROOT:
             yield from _installed([sys.executable, "-m", "venv", "venv"], directory)
             yield from _installed(
                 [_plugin_python(directory), "-m", "pip", "install", "."], directory
