@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Spec = dict[str, Any]
 
 _INDEX = "cf-invoice:index:"
+_PLACES = {"invoice_id": "result.id", "invoice_lines_complete": "result_info"}
+"""Where the API has the fields that have another name there."""
 _ACCOUNT_ID: Spec = {
     "type": "string",
     "description": "The account, 32 hex digits in lower case. API: `account_id` of the path.",
@@ -243,7 +245,7 @@ def _models() -> dict[str, Spec]:
         }
 
     def of_field(field: str, spec: Spec, path: str) -> Spec:
-        place = f"{path}.{'id' if field == 'invoice_id' else field}"
+        place = _PLACES.get(field, f"{path}.{field}")
         kind = of_type(spec, place)
         return {**kind, "description": f"{_renamed(spec['description'])} API: `{place}`."}
 
