@@ -221,8 +221,7 @@ class AccountReader:
             return self._tellers.setdefault((account_id, base_url), name)
 
     def _settings(self, account_id: str, base_url: str | None) -> settings.Settings:
-        variables = dict(self._variables)
-        given = variables.pop(settings.VARIABLES["baseUrl"], None)
+        given = self._variables.get(settings.VARIABLES["baseUrl"])
         if base_url is None and given:
             base_url = settings.safe_base_url(given)
             if not is_cloudflare(base_url):
@@ -231,8 +230,9 @@ class AccountReader:
                     "a rule that reads by itself follows its own `baseUrl` alone: set that in the "
                     "rule, or unset the variable"
                 )
-        own = Source("the rule", {"baseUrl": base_url})
-        return settings.resolve(account_id, [own, *self._before, settings.environment(variables)])
+        own = Source("the rule", {"baseUrl": base_url}, is_in_repository=True)
+        environment = settings.environment(self._variables)
+        return settings.resolve(account_id, [own, *self._before, environment])
 
 
 def _without_base_url(source: Source) -> Source:

@@ -1,5 +1,6 @@
 """Text that others wrote, made fit to stand in a line of ours."""
 
+import re
 import unicodedata
 
 LONGEST = 200
@@ -19,8 +20,9 @@ def one_line(text: str, longest: int = LONGEST) -> str:
     kept = "".join(
         " " if _is_control(character) else character for character in text[: 2 * longest]
     )
-    # A runner of GitHub Actions or Azure takes it for a command anywhere in a line.
-    line = " ".join(kept.split()).replace("##[", "## [")
+    # GitHub's, Azure's and TeamCity's runners take `##[…]`, `##vso[…]` and `##teamcity[…]` for a
+    # command anywhere in a line.
+    line = re.sub(r"##(?=\w*\[)", "## ", " ".join(kept.split()))
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 

@@ -76,14 +76,14 @@ class Source:
 
     ``remedies`` say how to set the account, credentials or timeout there, by ``accountId``,
     ``apiToken`` and ``timeout``, and ``labels`` what each setting is called there.
-    ``is_stack_config`` tells what is written in a repository from what the machine has.
+    ``is_in_repository`` tells what comes with a pull request from what the machine has.
     """
 
     name: str
     values: Mapping[str, Any] = field(repr=False)
     remedies: Mapping[str, str] = field(default_factory=dict, repr=False)
     labels: Mapping[str, str] = field(default_factory=dict, repr=False)
-    is_stack_config: bool = False
+    is_in_repository: bool = False
 
     def get(self, setting: str) -> Any:
         """Return the value of *setting*, or None if it is absent or empty."""
@@ -303,16 +303,17 @@ def _credentials(account_id: str | None, base_url: str, sources: Sequence[Source
 
 
 def _refuse_to_send_elsewhere(source: Source, base_url: str, sources: Sequence[Source]) -> None:
-    # Stack config comes with a pull request; the environment holds the credentials of the machine.
+    # What is in the repository comes with a pull request; the environment is the machine's.
     of_url = next((one for one in sources if one.get("baseUrl") is not None), None)
-    if source.name != ENVIRONMENT or of_url is None or not of_url.is_stack_config:
+    if source.name != ENVIRONMENT or of_url is None or not of_url.is_in_repository:
         return
     if is_cloudflare(base_url) or is_loopback(urlsplit(base_url).hostname or ""):
         return
+    if str(source.get("baseUrl") or "").strip().rstrip("/") == base_url:
+        return
     raise SettingsError(
         f"{of_url.name} sets the base URL {base_url}, to which credentials from the environment "
-        "are not sent: put credentials into stack config too, or take that setting out of it and "
-        "set CLOUDFLARE_BASE_URL"
+        "are not sent: set CLOUDFLARE_BASE_URL to it as well, if it is to be trusted"
     )
 
 

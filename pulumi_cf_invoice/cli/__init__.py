@@ -7,6 +7,7 @@ Whatever a command needs is imported when it runs: a command line has to answer 
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
 
@@ -23,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, TextIOWrapper):
             # A report has characters that many a code page lacks.
             stream.reconfigure(encoding="utf-8", errors="replace")
+    code = COULD_NOT_TELL
     try:
         code = _run(sys.argv[1:] if arguments is None else list(arguments))
         sys.stdout.flush()
@@ -30,9 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader has read enough, as `head` does.
+        # Nobody reads on, which changes nothing in what was told.
         close_stdout()
-        return 0
+        return code
     except Exception as error:
         # Whatever is opened by its name has that in the error.
         if isinstance(error, OSError) and error.filename is None:
@@ -83,5 +85,7 @@ def _log_requests() -> None:
 
 
 def _told(message: str) -> int:
-    print(f"cf-invoice: {message}", file=sys.stderr)
+    # The exit code has to say it, whether or not anybody reads on.
+    with suppress(OSError):
+        print(f"cf-invoice: {message}", file=sys.stderr, flush=True)
     return COULD_NOT_TELL

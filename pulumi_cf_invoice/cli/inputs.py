@@ -81,7 +81,7 @@ def read(file: str) -> bytes:
     try:
         return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except OSError as error:
-        raise CommandError(f"cannot read {file}: {error.strerror}") from None
+        raise CommandError(f"cannot read {one_line(file)}: {error.strerror}") from None
 
 
 def now() -> datetime:
@@ -93,12 +93,12 @@ def _named(one: Found, name: str | None, file: str | None) -> Found:
     if name is not None:
         return replace(one, names=(one_line(name, _LONGEST_NAME),))
     if file is not None and not one.names:
-        return replace(one, names=(one_line(_label(file), _LONGEST_NAME),))
+        return replace(one, names=(_label(file),))
     return one
 
 
 def _label(file: str) -> str:
-    return "standard input" if file == "-" else file
+    return "standard input" if file == "-" else one_line(file, _LONGEST_NAME)
 
 
 @contextmanager

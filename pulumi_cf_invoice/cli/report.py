@@ -3,12 +3,13 @@
 import argparse
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 
 from pulumi_cf_invoice.billing import money
-from pulumi_cf_invoice.billing.errors import BillingError
+from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.errors import BillingError, RuleError
 from pulumi_cf_invoice.cli import COULD_NOT_TELL, close_stdout, inputs
 from pulumi_cf_invoice.cli.errors import CommandError
 from pulumi_cf_invoice.gates import AccountReader
@@ -22,6 +23,7 @@ from pulumi_cf_invoice.rules_file import (
     read_config,
     read_rules,
 )
+from pulumi_cf_invoice.suggestions import told_under
 
 OVER_BUDGET = 1
 _MODULES = {"text": "text", "markdown": "markdown", "html": "html", "json": "json_report"}
@@ -31,8 +33,9 @@ def run(options: argparse.Namespace) -> int:
     """Write the report, and return the exit code that says how it judged."""
     try:
         report = _made(options)
-    except BillingError as error:
-        failure = markdown.render_failure(str(error))
+    except Exception as error:
+        told = str(error) if isinstance(error, BillingError) else f"{type(error).__name__}: {error}"
+        failure = markdown.render_failure(told)
         if options.github:
             _tell_github(failure, {"verdict": "unknown"})
         if options.format == "markdown":
@@ -52,32 +55,38 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _made(options: argparse.Namespace) -> Report:
-    if options.files and options.stack is not None and options.rules is None:
-        raise CommandError("--stack does nothing with --from, unless --rules has accounts to read")
     rules, at = _rules(options), options.at or inputs.now()
+    reads = any("accountIds" in rule.settings for rule in rules)
+    if options.files and options.stack is not None and not reads:
+        raise CommandError("--stack does nothing with --from, unless --rules has accounts to read")
     before = inputs.config(options)
     reader = AccountReader(os.environ, before)
     found = inputs.found(options, before, reader)
     baselines = [one for file in options.baselines for one in inputs.in_file(file, options)]
-    results = judge(rules, [one.state for one in found], at, reader)
-    return make_report(compared_with(found, baselines), at=at, rules=results)
+    compared = compared_with(found, baselines)
+    return make_report(compared, at=at, rules=judge(rules, compared, at, reader))
 
 
 def _rules(options: argparse.Namespace) -> list[DeclaredRule]:
-    rules = [] if options.rules is None else read_rules(options.rules)
-    written = options.policy_pack_config
-    if written is not None and options.rules is None:
+    if options.policy_pack_config is not None and options.rules is None:
         raise CommandError("--policy-pack-config does nothing without --rules")
-    config = {} if written is None else read_config(written)
-    if len(dict(options.budget_line)) < len(options.budget_line):
+    rules = [] if options.rules is None else read_rules(options.rules)
+    config = {} if options.policy_pack_config is None else read_config(options.policy_pack_config)
+    return configured([*configured(rules, config), *_of_flags(options)], {})
+
+
+def _of_flags(options: argparse.Namespace) -> Iterator[DeclaredRule]:
+    by_line = dict(options.budget_line)
+    if len(by_line) < len(options.budget_line):
         raise CommandError("--budget-line is given twice for one glob")
-    shorthand = {
-        "max-amount-due": {"limit": options.budget},
-        "max-projected-amount-due": {"limit": options.budget_projected},
-        "max-line-amount": {"limits": dict(options.budget_line)},
-    }
-    given = {name: rule for name, rule in shorthand.items() if any(rule.values())}
-    return configured([*rules, *(parse_rules({"rules": given}) if given else [])], config)
+    for flag, name, settings in (
+        ("--budget", "max-amount-due", {"limit": options.budget}),
+        ("--budget-projected", "max-projected-amount-due", {"limit": options.budget_projected}),
+        ("--budget-line", "max-line-amount", {"limits": by_line or None}),
+    ):
+        if None not in settings.values():
+            with told_under(flag, RuleError):
+                yield from parse_rules({"rules": {name: settings}})
 
 
 def _write(report: Report, form: str, output: str | None) -> None:
@@ -96,7 +105,7 @@ def _print(rendered: str, output: str | None) -> None:
     try:
         Path(output).write_text(rendered, encoding="utf-8")
     except OSError as error:
-        raise CommandError(f"cannot write {output}: {error.strerror}") from None
+        raise CommandError(f"cannot write {one_line(output)}: {error.strerror}") from None
 
 
 def _render(report: Report, form: str) -> str:

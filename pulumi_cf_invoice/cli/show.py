@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 
-from pulumi_cf_invoice.cli import inputs
+from pulumi_cf_invoice.cli import close_stdout, inputs
 from pulumi_cf_invoice.cli.errors import CommandError
 from pulumi_cf_invoice.gates import AccountReader
 from pulumi_cf_invoice.report import text
@@ -17,5 +17,11 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError("--stack does nothing with --from")
     before = inputs.config(options)
     found = inputs.found(options, before, AccountReader(os.environ, before))
-    text.write(make_report(found, at=options.at or inputs.now()), sys.stdout, lines=sys.maxsize)
+    report = make_report(found, at=options.at or inputs.now())
+    try:
+        text.write(report, sys.stdout, lines=sys.maxsize)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has read enough, as `head` does.
+        close_stdout()
     return 0

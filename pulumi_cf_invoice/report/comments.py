@@ -19,7 +19,7 @@ from pulumi_cf_invoice.billing import retries
 from pulumi_cf_invoice.billing.answers import reasons
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.credentials import unsendable
-from pulumi_cf_invoice.billing.errors import BillingError
+from pulumi_cf_invoice.billing.errors import BillingError, SettingsError
 from pulumi_cf_invoice.billing.http import httpx
 from pulumi_cf_invoice.billing.settings import is_loopback, safe_base_url
 from pulumi_cf_invoice.report.markdown import MARKER
@@ -85,8 +85,8 @@ def find_request(
     """
     Return the request that a job of CI runs for, by the *variables* of GitHub Actions or GitLab CI.
 
-    What is given comes before the variables. Raises `CommentError` if something is missing, and
-    `SettingsError` if *api_url* is not an address that a token may be sent to.
+    What is given comes before the variables. Raises `CommentError` if something is missing, or if
+    *api_url* is not an address that a token may be sent to.
     """
     forge = forge or _forge_of(variables)
     if forge == "github":
@@ -113,7 +113,14 @@ def find_request(
     problem = unsendable({"access token": str(token).strip()})
     if problem:
         raise CommentError(f"cannot comment: {token_variable} {problem}")
-    return Request(forge, safe_base_url(api_url), repository, number, str(token).strip())
+    return Request(forge, _safe(api_url), repository, number, str(token).strip())
+
+
+def _safe(api_url: str) -> str:
+    try:
+        return safe_base_url(api_url)
+    except SettingsError as error:
+        raise CommentError(f"cannot comment: --api-url: {error}") from None
 
 
 def tagged(report: str, tag: str | None) -> str:
@@ -280,9 +287,11 @@ class _GitHub(_Forge):
     def find(self, marker: str) -> Comment | None:
         return next(
             (
-                Comment(one["id"], one.get("url"))
+                Comment(str(one["id"]), one.get("url"))
                 for one in self._comments()
-                if one.get("viewerDidAuthor") and str(one.get("body")).startswith(marker)
+                if one.get("viewerDidAuthor")
+                and "id" in one
+                and str(one.get("body")).startswith(marker)
             ),
             None,
         )
@@ -362,6 +371,7 @@ class _GitLab(_Forge):
                 for note in self._notes_there()
                 # Anyone can begin a comment with the marker.
                 if (note.get("author") or {}).get("id") == me
+                and "id" in note
                 and str(note.get("body")).startswith(marker)
             ),
             None,

@@ -24,7 +24,8 @@ class Found:
 
     ``baseline_problem`` says why the two cannot be compared, if that is known already. ``notes``
     are sentences on what a reader has to know of where it was found, and ``names`` what that is
-    called: stacks as ``project/stack``, or what a user says.
+    called: stacks as ``project/stack``, or what a user says. ``also`` are the other states of the
+    same account that were found: no rule may pass over what one of them violates.
     """
 
     state: InvoiceState
@@ -32,6 +33,7 @@ class Found:
     baseline_problem: str | None = None
     notes: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    also: tuple[InvoiceState, ...] = ()
 
 
 def of_outputs(outputs: Mapping[str, Any], baseline: Invoice | None = None) -> Found:
@@ -56,8 +58,9 @@ def one_of_each_account(found: Sequence[Found]) -> list[Found]:
     """
     Return *found* with one invoice of each account, in order.
 
-    Of several the highest amount counts, which is told. One whose account is not known stands by
-    itself. Raises `NoInvoiceError` if two of an account are in different currencies.
+    Of several the highest amount of the latest period counts, which is told, and the others are
+    judged as well. One whose account is not known stands by itself. Raises `NoInvoiceError` if two
+    of an account are in different currencies.
     """
     by_account: dict[str, list[Found]] = {}
     for number, one in enumerate(found):
@@ -81,8 +84,11 @@ def compared_with(found: Sequence[Found], baselines: Sequence[Found]) -> list[Fo
         [one], [before] = found, baselines
         return [_compared(one, before)]
     compared = list(found)
+    accounts = [before.state.account_id for before in baselines]
     for before in baselines:
         account = before.state.account_id
+        if account and accounts.count(account) > 1:
+            raise NoInvoiceError(f"there are two baselines of account {account}: give one")
         number = next((n for n, one in enumerate(found) if one.state.account_id == account), None)
         if account is None or number is None:
             of = f"account {account}" if account else "an account that is not known"
@@ -98,7 +104,9 @@ _MAY_COUNT_TWICE = (
 
 def _merged(same: Sequence[Found]) -> Found:
     invoices = [one.state.invoice for one in same]
-    highest = max(same, key=lambda one: one.state.invoice.amount_due)
+    highest = max(
+        same, key=lambda one: (one.state.invoice.period_start, one.state.invoice.amount_due)
+    )
     if len({invoice.currency for invoice in invoices}) > 1:
         of = f"account {highest.state.account_id}" if highest.state.account_id else "one account"
         raise NoInvoiceError(f"{of} is there twice, in two currencies: choose by --prefix")
@@ -106,21 +114,24 @@ def _merged(same: Sequence[Found]) -> Found:
     updates = [one.state.last_update for one in same if one.state.last_update]
     elsewhere = [one.state.base_url for one in same if one.state.base_url]
     notes = dict.fromkeys(note for one in same for note in one.notes)
-    amounts = {invoice.amount_due_text for invoice in invoices}
-    if len(amounts) > 1:
+    texts = {invoice.text for invoice in invoices}
+    if len(texts) > 1:
+        listed = " and as ".join(sorted(texts))
         notes[
-            f"The invoice is there more than once, with {' and '.join(sorted(amounts))}: "
-            "the highest amount counts."
+            f"The invoice is there more than once, as {listed}: the highest amount of the latest "
+            "period counts."
         ] = None
+    others = [other for one in same for other in (one.state, *one.also) if other != highest.state]
     return Found(
         replace(
             highest.state,
-            last_update=min(updates, key=lambda update: update.amount_due, default=None),
+            last_update=highest.state.last_update or next(iter(updates), None),
             base_url=highest.state.base_url or next(iter(elsewhere), None),
         ),
         highest.baseline or next((one.baseline for one in same if one.baseline), None),
         notes=tuple(notes),
         names=tuple(dict.fromkeys(name for one in same for name in one.names)),
+        also=tuple(others),
     )
 
 

@@ -57,12 +57,8 @@ def _decoded(text: str | bytes) -> str:
 def _found(text: str, prefix: str | None) -> list[Found]:
     whole = parse_json(text)
     objects = [whole] if isinstance(whole, Mapping) else list(find_objects(text))
-    events = [one for one in objects if previews.is_event(one)]
-    if events:
-        return previews.in_events(events, prefix)
-    digests = [one for one in objects if previews.is_digest(one)]
-    if digests:
-        return previews.in_digest(digests[-1])
+    if any(previews.is_event(one) or previews.is_digest(one) for one in objects):
+        return previews.find_invoices(objects, prefix)
     if whole is not None and not objects:
         raise NoInvoiceError("this JSON is not an object, so neither Pulumi nor the API wrote it")
     if not objects:
@@ -76,9 +72,12 @@ def _found(text: str, prefix: str | None) -> list[Found]:
 
 
 def _in_other(content: Mapping[str, Any], prefix: str | None) -> list[Found]:
-    if "success" in content or "result" in content:
-        return [_of_api(content)]
-    if "id" in content and "amount_due" in content:
+    of_api = "success" in content or "result" in content
+    if of_api or ("id" in content and "amount_due" in content):
+        if prefix is not None:
+            raise NoInvoiceError("--prefix chooses among stack outputs, and this is the API's JSON")
+        if of_api:
+            return [_of_api(content)]
         return [Found(InvoiceState(None, Invoice.from_api(dict(content))))]
     return [of_outputs(outputs) for outputs in stack_outputs.find_invoices(content, prefix)]
 
@@ -106,21 +105,20 @@ def _chosen(found: list[Found], account_id: str | None) -> list[Found]:
             f"no invoice{of} in it: the program needs an InvoicePreview (for `pulumi preview "
             "--json`) or export_invoice (for `pulumi stack output --json`)"
         )
-    return one_of_each_account(_with_accounts(found))
+    return one_of_each_account(_without_copies(found))
 
 
-def _with_accounts(found: list[Found]) -> list[Found]:
-    """Return *found* with the account of those that were exported without, where it is certain."""
+def _without_copies(found: list[Found]) -> list[Found]:
+    """Return *found* without those of an unknown account that are certainly here once more."""
     known = [one for one in found if one.state.account_id]
     unknown = [one.state.invoice for one in found if not one.state.account_id]
-    accounts = sorted({str(one.state.account_id) for one in known})
-    if len(accounts) == 1:
-        return [replace(one, state=replace(one.state, account_id=accounts[0])) for one in found]
-    if known and all(any(one.state.invoice == of for one in known) for of in unknown):
-        return known
-    if not known and all(of == unknown[0] for of in unknown):
+    if known:
+        # An exported model has no account: with equal figures it is that of a resource here.
+        figures = [one.state.invoice for one in known]
+        return [one for one in found if one.state.account_id or one.state.invoice not in figures]
+    if all(of == unknown[0] for of in unknown):
         return found[:1]
     raise NoInvoiceError(
-        f"several invoices in it (accounts {', '.join(['(unknown)', *accounts])}), which cannot be "
-        "told apart: choose with --account-id or --prefix"
+        "several invoices in it (accounts (unknown)), which cannot be told apart: choose with "
+        "--account-id or --prefix"
     )

@@ -54,7 +54,7 @@ def _render(report: Report, rows: int) -> str:
     parts = [
         MARKER,
         f"### {_SIGNS[report.verdict]} {report.headline}",
-        *(_overview(report) if several else _figures(report.invoices[0])),
+        *(_overview(report, rows) if several else _figures(report.invoices[0])),
         *_rules(report, rows),
         *(_folded(report, rows) if several else _invoice(report.invoices[0], rows)),
         _footer(report),
@@ -67,18 +67,25 @@ def _figures(one: InvoiceReport) -> list[str]:
     return [*map(escape, one.notes), _table(head, map(list, one.key_figures))]
 
 
-def _overview(report: Report) -> list[str]:
-    rows = [
+def _overview(report: Report, rows: int) -> list[str]:
+    # Whatever needs attention comes first, should the rest have to be left out.
+    ordered = sorted(
+        zip(report.invoices, report.labels, strict=True),
+        key=lambda pair: list(_SIGNS).index(pair[0].verdict),
+    )
+    most = 4 * max(rows, 1)
+    shown = [
         [
             f"{_SIGNS[one.verdict]} {escape(label)}",
             one.invoice.amount_due_text,
             one.short_projected_text,
             one.short_change_text,
         ]
-        for one, label in zip(report.invoices, report.labels, strict=True)
+        for one, label in ordered[:most]
     ]
-    rows += [["Total", text, "", ""] for text in report.total_texts]
-    return [_table(["Upcoming invoices", "Amount due", "Projected", "Change"], rows)]
+    shown += [["Total", text, "", ""] for text in report.total_texts]
+    table = _table(["Upcoming invoices", "Amount due", "Projected", "Change"], shown)
+    return [table, *_rest(len(ordered), most)]
 
 
 def _rules(report: Report, rows: int) -> list[str]:

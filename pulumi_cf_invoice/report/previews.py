@@ -33,7 +33,64 @@ def is_event(document: Any) -> bool:
     return isinstance(document, Mapping) and any(name in document for name in _EVENTS)
 
 
-def in_digest(digest: Mapping[str, Any]) -> list[Found]:
+class _NothingFreshError(NoInvoiceError):
+    """A preview that succeeded has no invoice, or none that is certainly fresh."""
+
+
+def find_invoices(objects: Iterable[Mapping[str, Any]], prefix: str | None) -> list[Found]:
+    """
+    Return every invoice in digests and events, of which a file can have those of several stacks.
+
+    Of events *prefix* chooses among the stack's outputs. Raises `NoInvoiceError` if a preview
+    failed, or if a stack has no invoice in any of its previews.
+    """
+    found: dict[str, list[Found]] = {}
+    refusals: dict[str, NoInvoiceError] = {}
+    for preview in _apart(objects):
+        stack = _stack_of(preview)
+        found.setdefault(stack, [])
+        try:
+            if isinstance(preview, list):
+                found[stack] += _in_events(preview, prefix)
+            else:
+                found[stack] += _in_digest(preview, prefix)
+        except _NothingFreshError as refusal:
+            # `pulumi up --json` prints a preview, which may know less, and then the update.
+            refusals.setdefault(stack, refusal)
+    for stack, of_stack in found.items():
+        if not of_stack:
+            raise refusals[stack]
+    return [one for of_stack in found.values() for one in of_stack]
+
+
+def _apart(
+    objects: Iterable[Mapping[str, Any]],
+) -> list[Mapping[str, Any] | list[Mapping[str, Any]]]:
+    """Return digests, and the events of each operation together."""
+    parts: list[Mapping[str, Any] | list[Mapping[str, Any]]] = []
+    events: list[Mapping[str, Any]] | None = None
+    for one in objects:
+        if is_digest(one):
+            parts.append(one)
+            events = None
+        elif is_event(one):
+            if events is None or "preludeEvent" in one:
+                events = []
+                parts.append(events)
+            events.append(one)
+    return parts
+
+
+def _stack_of(preview: Mapping[str, Any] | list[Mapping[str, Any]]) -> str:
+    if isinstance(preview, list):
+        about = [part.get("metadata") for part in _parts(preview, "resOutputsEvent")]
+    else:
+        about = preview["steps"]
+    names = (name for one in _mappings(about) for name in _names(str(one.get("urn"))))
+    return next(names, "")
+
+
+def _in_digest(digest: Mapping[str, Any], prefix: str | None) -> list[Found]:
     """
     Return every invoice in a *digest*. Raises `NoInvoiceError`.
 
@@ -41,52 +98,74 @@ def in_digest(digest: Mapping[str, Any]) -> list[Found]:
     step are those of before. The stack's outputs are always the last deployment's.
     """
     _refuse_failed(_mappings(digest.get("diagnostics")))
+    if prefix is not None:
+        raise NoInvoiceError(
+            "--prefix chooses among the stack's outputs, which are not fresh in this preview: "
+            f"print the engine's events: `{_STREAM}`"
+        )
     steps = [step for step in _mappings(digest["steps"]) if step.get("op") not in _GONE]
     fresh = {str(step.get("urn")): step for step in steps if step.get("op") != "refresh"}
-    found = [
-        _found(urn, _state(step, "newState"), _state(step, "oldState"))
-        for urn, step in fresh.items()
-    ]
+    states = [(urn, step, _state(step, "newState")) for urn, step in fresh.items()]
+    found = [_found(urn, new, _state(step, "oldState")) for urn, step, new in states]
     known = [one for one in found if one is not None]
     if not known:
         _explain(steps, fresh.values())
+    notes = _unread(new for (_, _, new), one in zip(states, found, strict=True) if one is None)
     left_out = _left_out(digest, steps)
-    if not left_out:
-        return known
-    note = (
-        f"Pulumi left out {left_out} unchanged resource{'s' * (left_out != 1)}, which may be "
-        f"invoices of other accounts: {_SHOW_SAMES}."
-    )
-    return [replace(one, notes=(note,)) for one in known]
+    if left_out:
+        notes += (
+            f"Pulumi left out {left_out} unchanged resource{'s' * (left_out != 1)}, which may be "
+            f"invoices of other accounts: {_SHOW_SAMES}.",
+        )
+    return [replace(one, notes=notes) for one in known]
 
 
-def in_events(events: Iterable[Mapping[str, Any]], prefix: str | None) -> list[Found]:
+def _in_events(events: list[Mapping[str, Any]], prefix: str | None) -> list[Found]:
     """
     Return every invoice in the *events* of a preview or an update. Raises `NoInvoiceError`.
 
     The last outputs of a resource are the fresh ones. Those of the stack are too, except the first
     of a preview.
     """
-    events = list(events)
     _refuse_failed(_parts(events, "diagnosticEvent"))
     summaries = _parts(events, "summaryEvent")
     if not summaries:
         raise NoInvoiceError("the events end before the summary: was the output cut off?")
-    if summaries[-1].get("result", "succeeded") != "succeeded":
+    if any(summary.get("result", "succeeded") != "succeeded" for summary in summaries):
         raise NoInvoiceError("it failed, and no event says why")
+    is_preview = bool(summaries[-1].get("isPreview", True))
     outputs = [part.get("metadata") for part in _parts(events, "resOutputsEvent")]
     made = [one for one in _mappings(outputs) if one.get("op") not in (*_GONE, "refresh")]
     last = {str(one.get("urn")): one for one in made}
-    found = [_found(urn, _state(one, "new"), _state(one, "old")) for urn, one in last.items()]
+    found: list[Found | None] = []
+    unread: list[Any] = []
+    if prefix is None:
+        states = [(urn, _state(one, "new"), _state(one, "old")) for urn, one in last.items()]
+        found = [_found(urn, new, old) for urn, new, old in states]
+        unread = [new for (_, new, _), one in zip(states, found, strict=True) if one is None]
     of_stack = [one for one in made if one.get("type") == _STACK]
-    if len(of_stack) > 1 or (of_stack and not summaries[-1].get("isPreview", True)):
+    if len(of_stack) > 1 or (of_stack and not is_preview):
         found += _of_stack(of_stack[-1], prefix)
     known = [one for one in found if one is not None]
     if not known:
-        raise NoInvoiceError(
+        raise _NothingFreshError(
             "no invoice in it: the program needs an InvoicePreview, or export_invoice"
         )
-    return known
+    notes = _unread(unread)
+    if notes and not is_preview:
+        raise NoInvoiceError("an InvoicePreview has no figures, although it was updated")
+    return [replace(one, notes=(*one.notes, *notes)) for one in known]
+
+
+def _unread(states: Iterable[Mapping[str, Any] | None]) -> tuple[str, ...]:
+    """Return the note on how many of *states* are of an InvoicePreview without figures."""
+    count = sum(one is not None and one.get("type") in state.TYPES for one in states)
+    if not count:
+        return ()
+    return (
+        f"The figures of {count} more InvoicePreview resource{'s' * (count != 1)} are not known "
+        "yet, and were not judged.",
+    )
 
 
 def _of_stack(metadata: Mapping[str, Any], prefix: str | None) -> list[Found]:
@@ -144,16 +223,16 @@ def _explain(steps: list[Mapping[str, Any]], fresh: Iterable[Mapping[str, Any]])
         return isinstance(of, Mapping) and of.get("type") in state.TYPES
 
     if any(of_ours(step) for step in fresh):
-        raise NoInvoiceError(
+        raise _NothingFreshError(
             "this preview does not know the invoice yet: its account or its credentials are "
             "outputs of resources that are still to be made"
         )
     if any(of_ours(step) for step in steps):
-        raise NoInvoiceError(
+        raise _NothingFreshError(
             "this preview has the figures of the last deployment alone, which are not fresh: "
             f"{_SHOW_SAMES}"
         )
-    raise NoInvoiceError(
+    raise _NothingFreshError(
         "no invoice in it: the program needs an InvoicePreview. If it has one whose figures did "
         f"not move, Pulumi left it out: {_SHOW_SAMES}, which functions need as well"
     )

@@ -180,7 +180,8 @@ class InvoiceReport:
             return f"{due[0].upper()}{due[1:]}."
         if self.verdict == "within":
             within = (f for rule in self.rules for f in rule.findings if f.status == "within")
-            limit = next((f.limit for f in within if f.subject == AMOUNT_DUE), None)
+            own = (f for f in within if f.account_id in (None, self.account_id))
+            limit = next((f.limit for f in own if f.subject == AMOUNT_DUE), None)
             return f"{TITLES['within']}: {due}{f', the limit is {limit.text}' if limit else ''}."
         return f"{TITLES[self.verdict]}: {due}{self._first_violation}."
 
@@ -190,14 +191,12 @@ class InvoiceReport:
         if not violated:
             return "; no rule could be judged"
         rule, first = violated[0], violated[0].violations[0]
-        if (
-            first.subject == AMOUNT_DUE
-            and first.excess
-            and first.account_id in (None, self.account_id)
-        ):
-            return f", {first.excess}"
-        if first.subject == PROJECTED_AMOUNT_DUE and first.excess:
-            return f"; the {first.subject} is {first.text}"
+        if first.excess and first.account_id in (None, self.account_id):
+            of_this = first.amount and first.amount.text == self.invoice.amount_due_text
+            if first.subject == AMOUNT_DUE and of_this:
+                return f", {first.excess}"
+            if first.subject == PROJECTED_AMOUNT_DUE:
+                return f"; the {first.subject} is {first.text}"
         return f"; {_said(rule)}"
 
     @property
@@ -303,7 +302,10 @@ class Report:
     def headline(self) -> str:
         """The verdict on all invoices in a sentence without words that others wrote."""
         if len(self.invoices) == 1:
-            return replace(self.invoices[0], rules=self.rules).headline
+            [only] = self.invoices
+            told = replace(only, rules=self.rules).headline
+            elsewhere = not only.rules and any(rule.of_accounts for rule in self.rules)
+            return f"{told[:-1]}; no rule judged this invoice." if elsewhere else told
         count = len(self.invoices)
         due = f"upcoming invoices, {' and '.join(self.total_texts)} in total"
         if self.verdict == "none":
@@ -407,26 +409,22 @@ def _within(label: str, finding: Finding, more: int) -> str:
 
 
 def judge(
-    rules: Sequence[DeclaredRule],
-    states: Sequence[InvoiceState],
-    at: datetime,
-    reader: AccountReader,
+    rules: Sequence[DeclaredRule], found: Sequence[Found], at: datetime, reader: AccountReader
 ) -> list[RuleResult]:
     """
-    Judge *rules* on *states*, or on the accounts that they read by themselves, at the time *at*.
+    Judge *rules* on the invoices that were *found*, or on the accounts that they read by
+    themselves, at the time *at*.
 
     Raises `RuleError` if a rule is not complete, before anything is read.
     """
     gates = [None if rule.level == "disabled" else Gate.of(rule) for rule in rules]
-    return [
-        _result(rule, gate, states, at, reader) for rule, gate in zip(rules, gates, strict=True)
-    ]
+    return [_result(rule, gate, found, at, reader) for rule, gate in zip(rules, gates, strict=True)]
 
 
 def _result(
     rule: DeclaredRule,
     gate: Gate | None,
-    states: Sequence[InvoiceState],
+    found: Sequence[Found],
     at: datetime,
     reader: AccountReader,
 ) -> RuleResult:
@@ -438,7 +436,17 @@ def _result(
     notices = gate.notices(at)
     if gate.reads_accounts:
         return replace(result, of_accounts=gate.judge_accounts(reader, at), notices=notices)
-    return replace(result, of_invoices=[gate.judge(state, at) for state in states], notices=notices)
+    return replace(result, of_invoices=[_on(gate, one, at) for one in found], notices=notices)
+
+
+def _on(gate: Gate, found: Found, at: datetime) -> list[Finding]:
+    """Judge an invoice, and what violates the rule in other states of its account."""
+    findings = gate.judge(found.state, at)
+    messages = {finding.message for finding in findings} if found.also else set()
+    others = (finding for state in found.also for finding in gate.judge(state, at))
+    return findings + [
+        finding for finding in others if finding.violates and finding.message not in messages
+    ]
 
 
 def make_report(

@@ -1,6 +1,7 @@
 """The report for a terminal: tables by Rich, in colour if the terminal has any."""
 
 import io
+import re
 from typing import IO
 
 from rich.console import Console, Group, RenderableType
@@ -52,7 +53,7 @@ def _print(console: Console, report: Report, lines: int) -> None:
 
 def _inert(text: str, style: str = "") -> Text:
     # At the start of a line, where it may be folded to, this is a command to GitHub's runner.
-    return Text(one_line(text, _LONGEST).replace("::", ": :"), style=style)
+    return Text(re.sub(":(?=:)", ": ", one_line(text, _LONGEST)), style=style)
 
 
 def _parts(report: Report, lines: int) -> list[RenderableType]:

@@ -42,7 +42,7 @@ def write(directory: Path, scenario: str = "usual", budget: str = "150 USD", **m
         }
     )
     state = InvoiceState(ACCOUNT, invoice(scenario), base_url="http://127.0.0.1:8787/client/v4")
-    results = judge(rules, [state], NOW, AccountReader({}))
+    results = judge(rules, [Found(state)], NOW, AccountReader({}))
     report = make_report([Found(state, invoice("moving"))], at=NOW, rules=results)
     file = directory / "report.html"
     file.write_text(html.render(report), encoding="utf-8")

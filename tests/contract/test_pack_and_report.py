@@ -4,6 +4,7 @@ import pytest
 
 from pulumi_cf_invoice import policy
 from pulumi_cf_invoice.gates import AccountReader
+from pulumi_cf_invoice.report.found import Found
 from pulumi_cf_invoice.report.report import judge
 from pulumi_cf_invoice.rules_file import parse_rules
 from pulumi_cf_invoice.sandbox import FAULTS, Sandbox
@@ -32,7 +33,7 @@ def test_pack_and_report_read_an_account_to_the_same_verdict(
         }
     )
     nothing = InvoiceState(None, None)  # type: ignore[arg-type]
-    reported = judge(rules, [nothing], NOW, AccountReader(variables))
+    reported = judge(rules, [Found(nothing)], NOW, AccountReader(variables))
     for gate, rule in zip(gates, reported, strict=True):
         said = before_all(gate)
         assert without_ray(said) == without_ray([one.message for one in rule.violations])

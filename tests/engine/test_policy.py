@@ -604,7 +604,7 @@ def test_pack_and_report_say_the_same_of_every_scenario(
     rules = parse_rules({"rules": RULES})
     for account, name in accounts.items():
         [given] = input.read(json.dumps({"steps": steps}), account_id=account)
-        results = judge(rules, [given.state], datetime.now(timezone.utc), AccountReader({}))
+        results = judge(rules, [given], datetime.now(timezone.utc), AccountReader({}))
         for rule in results:
             packs = [
                 event.policy_event.message.split("\n", 1)[1].strip()

@@ -18,6 +18,7 @@ from tests.factories import ACCOUNT, OTHER_ACCOUNT, api_result
 
 DATA = Path(__file__).parent / "data"
 UPDATE = str(DATA / "preview-update.json")
+RULES = str(DATA / "rules.json")
 AT = ["--at", "2026-09-15T12:00:00Z"]
 COMMAND = [str(Path(sys.executable).with_name("cf-invoice"))]
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -101,7 +102,20 @@ def test_the_exit_code_is_the_verdict(budgets: list[str], code: int) -> None:
         (["--from", UPDATE, "--stack"], "--stack does nothing with --from"),
         (["--stack", ""], "the name is empty: leave it out for the selected stack"),
         (["--from", UPDATE, "--at", "99999-01-01"], "is not an ISO 8601 time"),
-        (["--from", UPDATE, "--budget", "250"], "250"),
+        (["--from", UPDATE, "--budget", "250"], "'250' has no currency"),
+        (["--from", UPDATE, "--budget", ""], "--budget: "),
+        (["--from", UPDATE, "--budget-projected", "x USD"], "--budget-projected: "),
+        (["--from", UPDATE, "--budget-line", "a=x"], "--budget-line: "),
+        (
+            ["--from", UPDATE, "--stack", "dev", "--rules", RULES],
+            "--stack does nothing with --from",
+        ),
+        (["--from", UPDATE, "--rules", RULES, "--budget", "1 USD"], "two rules with the name"),
+        (
+            ["--from", UPDATE, "--baseline", UPDATE, "--baseline", UPDATE],
+            "two baselines of account",
+        ),
+        (["--from", "a\n::error::x"], "cannot read a ::error::x: No such file"),
         (["--from", UPDATE, "--rules", "nowhere.json"], "nowhere.json: cannot be read"),
         (["--from", UPDATE, "--policy-pack-config", "x"], "does nothing without --rules"),
         (["--from", UPDATE, "--policy-pack-config", ""], "does nothing without --rules"),
@@ -195,7 +209,9 @@ def test_an_account_of_two_stacks_counts_once_with_its_higher_amount(tmp_path: P
     assert told.returncode == 1
     assert "the upcoming invoice is $300.00" in told.stdout
     assert f"shop/dev, docs/dev, account {ACCOUNT}" in told.stdout
-    assert "more than once, with $200.01 and $300.00: the highest amount counts." in told.stdout
+    said = " ".join(told.stdout.split())
+    assert "more than once, as $200.01 for" in said
+    assert "the highest amount of the latest period counts." in said
 
 
 def test_a_name_stands_for_the_file_before_it_and_a_file_for_itself(tmp_path: Path) -> None:
@@ -250,6 +266,7 @@ def test_a_file_gets_what_standard_output_would(tmp_path: Path, form: str) -> No
         (["--from", "nowhere.json"], "cannot read nowhere.json: No such file or directory"),
         (["--from", UPDATE, "--rules", "nowhere.json"], "nowhere.json: cannot be read"),
         ([], "no account ID: give --account-id"),
+        (["--from", UPDATE, "--budget", "250 dollars"], "--budget: "),
     ],
 )
 def test_a_report_that_cannot_be_made_is_markdown_that_says_so(
@@ -268,6 +285,14 @@ def test_a_report_that_cannot_be_made_is_markdown_that_says_so(
     assert (tmp_path / "outputs").read_text() == "verdict=unknown\n"
     assert report.startswith(f"{markdown.MARKER}\n\n### 🔴 Could not tell: there is no report.\n")
     assert reason in html.unescape(report)
+
+
+def test_a_policy_pack_config_is_for_the_file_of_rules_alone(tmp_path: Path) -> None:
+    rules, config = tmp_path / "rules.json", tmp_path / "config.json"
+    rules.write_text('{"rules": {"allowed-currencies": {"currencies": ["USD"]}}}')
+    config.write_text('{"all": "advisory"}')
+    given = ["--rules", str(rules), "--policy-pack-config", str(config), "--budget", "1 USD"]
+    assert run("report", "--from", UPDATE, *given).returncode == 1
 
 
 def test_github_gets_a_summary_and_step_outputs_also_over_budget(tmp_path: Path) -> None:
@@ -501,6 +526,25 @@ def test_a_full_disk_is_exit_code_2_and_one_line(tmp_path: Path) -> None:
         assert done.stderr == "cf-invoice: cannot write standard output: No space left on device\n"
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "report --from nowhere.json --format markdown --budget '250 USD'",
+        "report --from nowhere.json --budget '250 USD' 2>&1",
+        "doctor 2>&1",
+        "comment nowhere.md 2>&1",
+    ],
+)
+def test_what_cannot_be_told_stays_2_where_nobody_reads(command: str) -> None:
+    script = f'"$0" {command} | true; exit "${{PIPESTATUS[0]}}"'
+    assert subprocess.run(["bash", "-c", script, *COMMAND], capture_output=True).returncode == 2
+
+
+def test_what_cannot_be_told_stays_2_where_errors_cannot_be_written() -> None:
+    script = '"$0" report --from nowhere.json 2> /dev/full'
+    assert subprocess.run(["bash", "-c", script, *COMMAND]).returncode == 2
+
+
 def test_over_budget_into_a_pipe_that_closes_stays_1() -> None:
     read, write = os.pipe()
     os.close(read)
@@ -521,6 +565,8 @@ def test_an_interrupt_is_130_without_a_traceback() -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A test run in the background of a shell ignores interrupts, and hands that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as waiting:
         # It reads standard input once it has started, which an interrupt before would not meet.
         reads = Path(f"/proc/{waiting.pid}/wchan")

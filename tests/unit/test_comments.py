@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from pulumi_cf_invoice.billing import retries
-from pulumi_cf_invoice.billing.errors import SettingsError
 from pulumi_cf_invoice.report.comments import CommentError, find_request, marker, post, tagged
 from pulumi_cf_invoice.report.markdown import MARKER
 from tests import forge
@@ -265,7 +264,7 @@ def test_an_event_of_no_request_names_no_number(event: str, forge_: Forge, tmp_p
 
 
 def test_a_token_is_sent_over_https_alone_and_shown_nowhere(forge_: Forge) -> None:
-    with pytest.raises(SettingsError, match="neither https nor on this machine"):
+    with pytest.raises(CommentError, match=r"--api-url: .* is neither https nor on this machine"):
         find_request(forge_.github, api_url="http://github.example.com/graphql")
     assert "job-token" not in repr(find_request(forge_.github))
     for token in ("job\ntoken", "jöb-token"):

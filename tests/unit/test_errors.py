@@ -11,7 +11,9 @@ import pulumi_cf_invoice
 from pulumi_cf_invoice import billing
 from pulumi_cf_invoice.billing import errors
 from pulumi_cf_invoice.billing.errors import BillingError
+from pulumi_cf_invoice.cli.errors import CommandError
 from pulumi_cf_invoice.program_errors import as_run_error, raises_run_errors
+from pulumi_cf_invoice.report.comments import CommentError
 from pulumi_cf_invoice.report.found import NoInvoiceError
 from tests.factories import ACCOUNT
 
@@ -28,12 +30,14 @@ EXAMPLES = [
     errors.TransportError("upcoming invoice", ACCOUNT, "no answer", "Check the network."),
     errors.InvalidResponseError("upcoming invoice", ACCOUNT, "the answer is empty", "ray"),
     NoInvoiceError("this is not JSON"),
+    CommandError("cannot read report.md"),
+    CommentError("cannot comment"),
 ]
 
 
 def kinds(kind: type[BillingError] = BillingError) -> Iterator[type[BillingError]]:
-    """Yield every error class in the package, except those generated for programs."""
-    if not issubclass(kind, pulumi.RunError):
+    """Yield every public error class, except those generated for programs."""
+    if not issubclass(kind, pulumi.RunError) and not kind.__name__.startswith("_"):
         yield kind
     for below in kind.__subclasses__():
         yield from kinds(below)

@@ -151,6 +151,25 @@ def test_each_account_that_is_named_is_read_whatever_the_environment_says(
     assert sorted(sandbox.requests) == sorted([ACCOUNT, OTHER_ACCOUNT])
 
 
+@pytest.mark.parametrize(
+    ("trusted", "said"),
+    [
+        (None, "the rule sets the base URL https://gateway.invalid, to which credentials from the"),
+        ("https://other.invalid", "to which credentials from the environment are not sent"),
+        ("https://gateway.invalid/", "no answer from gateway.invalid"),
+    ],
+)
+def test_a_rules_base_url_gets_the_environments_credentials_only_if_that_names_it_too(
+    trusted: str | None, said: str
+) -> None:
+    """The file of rules comes with a pull request, and the environment belongs to the machine."""
+    variables = {"CLOUDFLARE_BASE_URL": trusted} if trusted else {}
+    written = {**BUDGET, "baseUrl": "https://gateway.invalid"}
+    one = reader(CF_INVOICE_TIMEOUT="3", **variables)
+    [message] = messages(gate(written, "account-budget").judge_accounts(one, NOW))
+    assert said in message
+
+
 def test_one_read_serves_every_rule(sandbox: Sandbox) -> None:
     one = reader()
     for name in KINDS:

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.report import input
 from pulumi_cf_invoice.report.found import Found, NoInvoiceError
-from tests.factories import ACCOUNT, OTHER_ACCOUNT
+from pulumi_cf_invoice.state import UNKNOWN
+from tests.factories import ACCOUNT, OTHER_ACCOUNT, api_result
 from tests.unit.test_report import only
 
 PREVIEWS = Path(__file__).with_name("data") / "previews"
@@ -160,8 +162,8 @@ def test_one_account_that_is_there_twice_is_one_invoice_and_the_higher_amount_co
         found = only(twice(other))
         assert found.state.invoice.amount_due == amount
         [note] = found.notes
-        assert note.startswith("The invoice is there more than once, with $")
-        assert note.endswith(": the highest amount counts.")
+        assert note.startswith("The invoice is there more than once, as $")
+        assert note.endswith(": the highest amount of the latest period counts.")
 
 
 def test_an_account_that_is_there_twice_is_compared_with_its_last_update() -> None:
@@ -189,6 +191,67 @@ def test_two_accounts_are_two_invoices_whatever_their_figures(amount: int) -> No
     found = input.read(both)
     assert [one.state.account_id for one in found] == [ACCOUNT, OTHER_ACCOUNT]
     assert [one.state.invoice.amount_due for one in found] == [99900, amount]
+
+
+def of_stack(text: str, project: str, account: str, amount: int) -> str:
+    """Return a sample as if it were of another stack, account and amount."""
+    other = text.replace("::ours::", f"::{project}::").replace(ACCOUNT, account)
+    return other.replace("99900", str(amount))
+
+
+@pytest.mark.parametrize("name", ["preview-moved.json", "preview-stream-moved.ndjson"])
+def test_several_previews_in_one_file_are_all_read(name: str) -> None:
+    """A file that each stack's preview was appended to has every stack's invoice."""
+    both = f"{sample(name)}\n{of_stack(sample(name), 'theirs', OTHER_ACCOUNT, 100)}"
+    found = input.read(both)
+    assert [one.names for one in found] == [("ours/dev",), ("theirs/dev",)]
+    assert [one.state.invoice.amount_due for one in found] == [99900, 100]
+
+
+def test_a_digest_and_the_events_of_another_stack_are_both_read() -> None:
+    other = of_stack(sample("preview-stream-moved.ndjson"), "theirs", OTHER_ACCOUNT, 100)
+    found = input.read(f"{sample('preview-moved.json')}\n{other}")
+    assert [one.state.invoice.amount_due for one in found] == [99900, 100]
+
+
+@pytest.mark.parametrize("broken", ["preview-failed-refresh.json", "preview-stream-failed.ndjson"])
+@pytest.mark.parametrize("first", [True, False])
+def test_one_of_several_previews_that_failed_is_told(broken: str, first: bool) -> None:
+    good = of_stack(sample("preview-moved.json"), "theirs", OTHER_ACCOUNT, 100)
+    parts = [sample(broken), good] if first else [good, sample(broken)]
+    assert "the preview failed" in refusal("\n".join(parts))
+
+
+def test_one_of_several_stacks_without_an_invoice_is_told() -> None:
+    without = digest()
+    without["steps"] = without["steps"][:1]
+    without["steps"][0]["urn"] = without["steps"][0]["urn"].replace("::ours::", "::theirs::")
+    assert "no invoice in it" in refusal(f"{sample('preview-moved.json')}\n{json.dumps(without)}")
+
+
+def test_an_invoice_preview_without_figures_beside_another_is_told() -> None:
+    preview = json.loads(twice(1, OTHER_ACCOUNT))
+    preview["steps"][-1]["newState"]["inputs"]["amount_due"] = UNKNOWN
+    [note] = only(json.dumps(preview)).notes
+    assert note == (
+        "The figures of 1 more InvoicePreview resource are not known yet, and were not judged."
+    )
+
+
+def test_a_prefix_that_chooses_nothing_is_refused() -> None:
+    assert "--prefix chooses among" in refusal(sample("preview-moved.json"), prefix="ai")
+    assert "--prefix chooses among" in refusal('{"success": true, "result": {}}', prefix="ai")
+    assert "no invoice in it" in refusal(sample("preview-stream-moved.ndjson"), prefix="none")
+
+
+def test_an_output_of_no_known_account_is_given_none() -> None:
+    """Its figures differ from the resource's, so that nothing says whose they are."""
+    figures = Invoice.from_api(api_result(amount_due=5)).to_figures()
+    known = {f"a_{name}": value for name, value in figures.items()} | {"a_account_id": ACCOUNT}
+    unknown = {f"b_{name}": value for name, value in figures.items()} | {"b_amount_due": 30000}
+    found = input.read(json.dumps(known | unknown))
+    assert [one.state.account_id for one in found] == [ACCOUNT, None]
+    assert "Its account is not known" in found[1].notes[0]
 
 
 def test_the_stack_is_named_from_the_urns() -> None:

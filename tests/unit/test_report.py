@@ -15,15 +15,16 @@ from markdown_it import MarkdownIt
 
 from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.gates import AccountReader
 from pulumi_cf_invoice.report import html, input, json_report, markdown, text
 from pulumi_cf_invoice.report.found import Found, NoInvoiceError, one_of_each_account
-from pulumi_cf_invoice.report.report import Report, judge, make_report
-from pulumi_cf_invoice.rules import INCOMPLETE
+from pulumi_cf_invoice.report.report import Report, RuleResult, judge, make_report
+from pulumi_cf_invoice.rules import INCOMPLETE, Finding
 from pulumi_cf_invoice.rules_file import parse_rules
 from pulumi_cf_invoice.sandbox import SCENARIOS
 from pulumi_cf_invoice.sandbox.scenarios import Month
-from pulumi_cf_invoice.state import InvoiceState
+from pulumi_cf_invoice.state import InvoiceState, LastUpdate
 from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, camel_cased
 
 HERE = Path(__file__).parent
@@ -69,7 +70,7 @@ def report(
 
 def reported(*found: Found, rules: dict[str, Any] | None = None, at: datetime = NOW) -> Report:
     declared = parse_rules({"rules": rules}) if rules else []
-    results = judge(declared, [one.state for one in found], at, AccountReader({}))
+    results = judge(declared, found, at, AccountReader({}))
     return make_report(found, at=at, rules=results)
 
 
@@ -314,7 +315,7 @@ def test_what_differs_by_account_cannot_be_judged_where_the_account_is_not_known
     of = InvoiceState(None, invoice())
     limit = {"limit": "1000 USD", "accounts": {OTHER_ACCOUNT: "1 USD"}}
     rules = parse_rules({"rules": {"max-amount-due": {"limit": limit}}})
-    made = make_report([Found(of)], at=NOW, rules=judge(rules, [of], NOW, AccountReader({})))
+    made = make_report([Found(of)], at=NOW, rules=judge(rules, [Found(of)], NOW, AccountReader({})))
     assert made.verdict == "unknown"
     assert "--account-id names it" in " ".join(text.render(made).split())
 
@@ -474,6 +475,69 @@ def test_a_headline_names_the_rule_that_no_invoice_here_broke() -> None:
     assert [one.verdict for one in made.invoices] == ["within", "within"]
 
 
+def test_no_rule_passes_that_one_file_of_an_account_violates() -> None:
+    state = InvoiceState(PREVIEW_ACCOUNT, named(("openai/x", 30000), amount_due=10000))
+    less = Found(state, names=("shop/dev",))
+    more = dataclasses.replace(A, state=InvoiceState(PREVIEW_ACCOUNT, invoice()))
+    rules = {"max-line-amount": {"limits": {"openai/x": "100 USD"}}}
+    august = invoice(amount_due=90000, period_start=1785542400, period_end=1788220800)
+    base = LastUpdate(10000, "usd", 1788220800)
+    cases: list[tuple[list[Found], dict[str, Any]]] = [
+        ([less, more], rules),
+        (
+            [Found(InvoiceState(PREVIEW_ACCOUNT, august)), more],
+            {"max-projected-amount-due": {"limit": "300 USD"}},
+        ),
+        (
+            [more, Found(InvoiceState(PREVIEW_ACCOUNT, invoice(), base))],
+            {"max-increase": {"limit": "50%"}},
+        ),
+        (
+            [more, Found(InvoiceState(PREVIEW_ACCOUNT, PART))],
+            {"max-line-amount": {"defaultLimit": "500 USD"}},
+        ),
+    ]
+    for found, by in cases:
+        for order in (found, found[::-1]):
+            made = reported(*one_of_each_account(order), rules=by)
+            assert made.verdict in ("over", "unknown"), (made.headline, by)
+            assert len(made.invoices) == 1
+
+
+def test_a_headline_has_no_limit_of_another_account() -> None:
+    finding = Finding(
+        "within",
+        "amount due",
+        lambda: "within",
+        limit=Money(10000, "usd"),
+        amount=Money(5000, "usd"),
+        account_id=OTHER_ACCOUNT,
+    )
+    rule = RuleResult("account-budget", "account-budget", "mandatory", of_accounts=[finding])
+    made = make_report([A], at=NOW, rules=[rule])
+    assert made.headline == (
+        "Within budget: the upcoming invoice is $188.46 for 2026-09-01 to 2026-09-30; "
+        "no rule judged this invoice."
+    )
+
+
+@pytest.mark.parametrize("colons", [2, 3, 5])
+def test_no_line_of_a_terminal_begins_a_command(colons: int) -> None:
+    for length in range(40, 120):
+        name = f"{'x' * length} {':' * colons}stop-commands{':' * colons}tok ##vso[task.x]y"
+        rendered = text.render(report(named((name, 100))))
+        assert not any(line.lstrip().startswith("::") for line in rendered.splitlines())
+        assert "##vso[" not in rendered
+
+
+def test_the_json_holds_no_command_to_a_runner() -> None:
+    odd = "a ##[error]x ###vso[y]"
+    rendered = json_report.render(report(named((odd, 100), status="##[x]")))
+    assert "##" not in rendered
+    [one] = json.loads(rendered)["invoices"]
+    assert one["lines"][0]["description"] == odd
+
+
 def test_an_invoice_of_a_stack_that_has_two_is_told_apart_by_its_account() -> None:
     other = dataclasses.replace(A, state=InvoiceState(OTHER_ACCOUNT, invoice()))
     assert reported(A, other).labels == [
@@ -489,7 +553,8 @@ def test_of_one_account_the_highest_amount_counts_and_that_is_told() -> None:
     assert found.names == ("shop/dev", "docs/prod", "docs/dev")
     assert found.baseline == invoice("moving")
     assert found.notes == (
-        "The invoice is there more than once, with $188.46 and $260.00: the highest amount counts.",
+        "The invoice is there more than once, as $188.46 for 2026-09-01 to 2026-09-30 and as "
+        "$260.00 for 2026-09-01 to 2026-09-30: the highest amount of the latest period counts.",
     )
 
 
@@ -529,11 +594,13 @@ def test_a_name_does_nothing_but_show(name: str) -> None:
 def test_hundreds_of_stacks_fit_into_a_comment() -> None:
     many = [
         dataclasses.replace(A, state=InvoiceState(f"{n:032x}", invoice()), names=(f"shop/{n}",))
-        for n in range(200)
+        for n in range(1200)
     ]
-    rendered = markdown.render(reported(*many, rules=BUDGETS))
-    assert len(rendered) <= 65_536
-    assert rendered.count("| 🔴 <code>shop") == 200
+    for count in (200, 1200):
+        rendered = markdown.render(reported(*many[:count], rules=BUDGETS))
+        assert len(rendered) <= markdown.LARGEST
+        assert "more, left out here." in rendered
+        assert f"{count} upcoming invoices" in rendered
 
 
 # Rendering.

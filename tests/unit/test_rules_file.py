@@ -267,7 +267,7 @@ def verdict(content: Any) -> Report | RuleError:
     """Judge any *content* on an invoice that is over budget, without a network."""
     try:
         rules = configured(parse_rules(content), {})
-        results = judge(rules, [OVER], NOW, AccountReader({}))
+        results = judge(rules, [Found(OVER)], NOW, AccountReader({}))
     except RuleError as error:
         return error
     return make_report([Found(OVER)], at=NOW, rules=results)
