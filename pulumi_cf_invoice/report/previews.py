@@ -74,11 +74,16 @@ def _apart(
             parts.append(one)
             events = None
         elif is_event(one):
-            if events is None or "preludeEvent" in one:
+            # A diagnostic can come before the prelude of its own operation.
+            if events is None or ("preludeEvent" in one and _has_begun(events)):
                 events = []
                 parts.append(events)
             events.append(one)
     return parts
+
+
+def _has_begun(events: list[Mapping[str, Any]]) -> bool:
+    return any("preludeEvent" in one or "summaryEvent" in one for one in events)
 
 
 def _stack_of(preview: Mapping[str, Any] | list[Mapping[str, Any]]) -> str:

@@ -208,6 +208,23 @@ def test_several_previews_in_one_file_are_all_read(name: str) -> None:
     assert [one.state.invoice.amount_due for one in found] == [99900, 100]
 
 
+def test_diagnostics_before_the_prelude_are_of_the_same_preview() -> None:
+    diagnostic = json.dumps(
+        {"diagnosticEvent": {"severity": "warning", "message": "an old plugin"}}
+    )
+    stream = f"{diagnostic}\n{sample('preview-stream-moved.ndjson')}"
+    assert only(stream).state.invoice.amount_due == 99900
+    both = f"{stream}\n{of_stack(stream, 'theirs', OTHER_ACCOUNT, 100)}"
+    assert [one.state.invoice.amount_due for one in input.read(both)] == [99900, 100]
+
+
+def test_one_of_several_previews_that_was_cut_off_is_told() -> None:
+    cut = "\n".join(sample("preview-stream-moved.ndjson").splitlines()[:-2])
+    other = of_stack(sample("preview-stream-moved.ndjson"), "theirs", OTHER_ACCOUNT, 100)
+    for parts in ([cut, other], [other, cut]):
+        assert "was the output cut off?" in refusal("\n".join(parts))
+
+
 def test_a_digest_and_the_events_of_another_stack_are_both_read() -> None:
     other = of_stack(sample("preview-stream-moved.ndjson"), "theirs", OTHER_ACCOUNT, 100)
     found = input.read(f"{sample('preview-moved.json')}\n{other}")
