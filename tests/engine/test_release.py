@@ -246,13 +246,13 @@ def test_the_plugin_is_installed_from_its_archive_and_serves_a_program(
     program.pop("packages", None)
     (project / "Pulumi.yaml").write_text(yaml.dump(program))
     shell = command_line(tmp_path, project)
-    # Without this environment, whose plugin would come first.
+    # Without this environment, and any other whose plugin would come first.
     path = shell.environment["PATH"].split(os.pathsep)
     shell.environment |= {
         **settled,
         **offline,
         "PATH": os.pathsep.join(
-            entry for entry in path if entry != str(Path(sys.executable).parent)
+            entry for entry in path if not Path(entry, "pulumi-resource-cf-invoice").exists()
         ),
     }
     archive = only(dist / "plugin", "*-linux-amd64.tar.gz")
