@@ -15,7 +15,8 @@ def lowest() -> list[str]:
     pins = set()
     for requirement in map(Requirement, requires("pulumi-cf-invoice") or []):
         marker = str(requirement.marker or "")
-        if requirement.name == "pulumi-cf-invoice" or '"dev"' in marker or '"test"' in marker:
+        tooling = any(f'"{extra}"' in marker for extra in ("dev", "docs", "test"))
+        if requirement.name == "pulumi-cf-invoice" or tooling:
             continue
         floors = [spec.version for spec in requirement.specifier if spec.operator == ">="]
         if not floors:
