@@ -46,7 +46,7 @@ def found(
             raise CommandError("--prefix does nothing without --from")
         return [Found(live(options, before, reader))]
     several = len(options.files) > 1
-    if several and sum(file == "-" for file, _ in options.files) > 1:
+    if sum(file == "-" for file, _ in options.files) > 1:
         raise CommandError("standard input can be read only once")
     return one_of_each_account(
         [

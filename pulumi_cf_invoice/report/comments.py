@@ -25,7 +25,6 @@ from pulumi_cf_invoice.billing.settings import is_loopback, safe_base_url
 from pulumi_cf_invoice.report.markdown import MARKER
 
 ForgeName = Literal["github", "gitlab"]
-FORGES: tuple[ForgeName, ...] = ("github", "gitlab")
 _SECONDS = 30.0
 _LONGEST_WAIT = 60.0
 _LONGEST_MESSAGE = 300

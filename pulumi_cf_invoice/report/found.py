@@ -68,8 +68,11 @@ def one_of_each_account(found: Sequence[Found]) -> list[Found]:
     merged = [_merged(same) for same in by_account.values()]
     if len(merged) == 1:
         return merged
+    # What is in one file was told so already.
     return [
-        one if one.state.account_id else replace(one, notes=(*one.notes, _MAY_COUNT_TWICE))
+        one
+        if one.state.account_id or _MAY_COUNT_TWICE in one.notes
+        else replace(one, notes=(*one.notes, _MAY_COUNT_TWICE))
         for one in merged
     ]
 

@@ -159,9 +159,10 @@ class InvoiceReport:
     @property
     def title(self) -> str:
         """Where the invoice was found, and its account, as far as known."""
+        if not self.names:
+            return f"Account {self.account_id}" if self.account_id else ""
         account = [f"account {self.account_id}"] if self.account_id else []
-        title = ", ".join([*self.names, *account])
-        return f"{title[:1].upper()}{title[1:]}" if not self.names else title
+        return ", ".join([*self.names, *account])
 
     @property
     def verdict(self) -> Verdict:

@@ -568,6 +568,8 @@ def test_an_unknown_account_stands_by_itself_and_that_is_told() -> None:
     found = one_of_each_account([A, UNKNOWN, UNKNOWN])
     assert [one.state.account_id for one in found] == [PREVIEW_ACCOUNT, None, None]
     assert "counts twice in the total" in found[1].notes[0]
+    # Once, although it is said of a file's invoices and again of all files'.
+    assert one_of_each_account(found) == found
     assert one_of_each_account([UNKNOWN]) == [UNKNOWN]
 
 
