@@ -402,12 +402,19 @@ class _GitLab(_Forge):
 def _connection(request: Request) -> "httpx.Client":
     name = "Authorization" if request.forge == "github" else "PRIVATE-TOKEN"
     token = f"Bearer {request.token}" if request.forge == "github" else request.token
-    return httpx.Client(
-        headers={name: token, "Accept": "application/json"},
-        timeout=_SECONDS,
-        # A proxy of the environment is for the network, not for this machine's own addresses.
-        trust_env=not is_loopback(urlsplit(request.api_url).hostname or ""),
-    )
+    try:
+        return httpx.Client(
+            headers={name: token, "Accept": "application/json"},
+            timeout=_SECONDS,
+            # A proxy of the environment is for the network, not for this machine's own addresses.
+            trust_env=not is_loopback(urlsplit(request.api_url).hostname or ""),
+        )
+    except (ImportError, OSError, ValueError, httpx.InvalidURL):
+        # What httpx says of an address can quote a part of the proxy's password.
+        raise CommentError(
+            f"cannot comment on {request.text}: no connection can be set up. Check HTTPS_PROXY, "
+            "ALL_PROXY and NO_PROXY, and SSL_CERT_FILE."
+        ) from None
 
 
 def _helps_to_retry(error: BaseException) -> bool:

@@ -182,6 +182,17 @@ def test_an_unreachable_forge_is_one_line(job: dict[str, str]) -> None:
         post(find_request(job, api_url=address), tagged(REPORT, None))
 
 
+@pytest.mark.parametrize("proxy", ["http://user:s3cret@:bad", "s3cret://proxy"])
+def test_a_proxy_that_cannot_be_used_is_one_line_without_its_password(
+    proxy: str, forge_: Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    request = find_request(forge_.github, api_url="https://forge.invalid/graphql")
+    with pytest.raises(CommentError, match="no connection can be set up") as no:
+        post(request, tagged(REPORT, None))
+    assert "s3cret" not in str(no.value)
+
+
 def test_a_report_that_is_too_long_for_a_comment_is_refused(forge_: Forge) -> None:
     with pytest.raises(CommentError, match="has 65,568 characters, and a comment at most 65,536"):
         post(find_request(forge_.github), tagged("x" * 65_532, None))
