@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pulumi_cf_invoice._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from pulumi_cf_invoice.billing.credit_balance import CreditBalance, TopupConfig
     from pulumi_cf_invoice.billing.errors import (
         ApiError,
         BillingError,
@@ -32,8 +33,19 @@ if TYPE_CHECKING:
         PretaxCreditAmount,
         Pricing,
     )
+    from pulumi_cf_invoice.billing.invoice_history import InvoiceHistory, PastInvoice
+    from pulumi_cf_invoice.billing.usage_history import UsageEntry, UsageHistory
     from pulumi_cf_invoice.credentials import Credentials
-    from pulumi_cf_invoice.functions import get_invoice_preview, get_invoice_preview_output
+    from pulumi_cf_invoice.functions import (
+        get_credit_balance,
+        get_credit_balance_output,
+        get_invoice_history,
+        get_invoice_history_output,
+        get_invoice_preview,
+        get_invoice_preview_output,
+        get_usage_history,
+        get_usage_history_output,
+    )
     from pulumi_cf_invoice.resource import InvoicePreview
     from pulumi_cf_invoice.stack_outputs import export_invoice
 
@@ -41,24 +53,36 @@ __all__ = [
     "ApiError",
     "BillingError",
     "Credentials",
+    "CreditBalance",
     "FetchError",
     "IncompleteLinesError",
     "InvalidDataError",
     "InvalidResponseError",
     "Invoice",
+    "InvoiceHistory",
     "InvoiceLine",
     "InvoicePreview",
     "LimitError",
     "MissingCredentialsError",
+    "PastInvoice",
     "Period",
     "PretaxCreditAmount",
     "Pricing",
     "RuleError",
     "SettingsError",
+    "TopupConfig",
     "TransportError",
+    "UsageEntry",
+    "UsageHistory",
     "export_invoice",
+    "get_credit_balance",
+    "get_credit_balance_output",
+    "get_invoice_history",
+    "get_invoice_history_output",
     "get_invoice_preview",
     "get_invoice_preview_output",
+    "get_usage_history",
+    "get_usage_history_output",
 ]
 
 _import_name = lazy_names(
@@ -77,9 +101,21 @@ _import_name = lazy_names(
             "SettingsError",
             "TransportError",
         ],
+        "billing.credit_balance": ["CreditBalance", "TopupConfig"],
+        "billing.invoice_history": ["InvoiceHistory", "PastInvoice"],
+        "billing.usage_history": ["UsageEntry", "UsageHistory"],
         "billing.invoice": ["Invoice", "InvoiceLine", "Period", "PretaxCreditAmount", "Pricing"],
         "credentials": ["Credentials"],
-        "functions": ["get_invoice_preview", "get_invoice_preview_output"],
+        "functions": [
+            "get_credit_balance",
+            "get_credit_balance_output",
+            "get_invoice_history",
+            "get_invoice_history_output",
+            "get_invoice_preview",
+            "get_invoice_preview_output",
+            "get_usage_history",
+            "get_usage_history_output",
+        ],
         "resource": ["InvoicePreview"],
         "stack_outputs": ["export_invoice"],
     },

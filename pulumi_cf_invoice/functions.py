@@ -1,8 +1,11 @@
 """
-The upcoming invoice as the result of a function, which is in no diff and has no state of its own.
+What an account owes, has and used, as the results of functions.
+
+They are in no diff and have no state of their own: all but the upcoming invoice move with every
+request. Each function asks once per account and query in a run of the program.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 
@@ -12,7 +15,11 @@ from pulumi_cf_invoice.credentials import Credentials
 from pulumi_cf_invoice.program_errors import raises_run_errors
 
 if TYPE_CHECKING:
+    from pulumi_cf_invoice.billing.credit_balance import CreditBalance
     from pulumi_cf_invoice.billing.invoice import Invoice
+    from pulumi_cf_invoice.billing.invoice_history import InvoiceHistory, Type
+    from pulumi_cf_invoice.billing.reads import ModelT, Read
+    from pulumi_cf_invoice.billing.usage_history import Instant, UsageHistory, Window
 
 
 @raises_run_errors
@@ -22,7 +29,7 @@ def get_invoice_preview(
     opts: pulumi.InvokeOptions | None = None,
 ) -> "Invoice":
     """
-    Return the upcoming invoice, for plain arguments. Each account is requested once per run.
+    Return the upcoming invoice, for plain arguments.
 
     *account_id* (32 hex digits) and *credentials* default to stack config, then the environment. Of
     *opts* only ``parent`` is accepted, and has no effect, since no provider plugin is called.
@@ -31,18 +38,7 @@ def get_invoice_preview(
     """
     from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 
-    given = program.arguments(credentials)
-    if program.has_output(account_id, given):
-        raise SettingsError(
-            "get_invoice_preview takes plain values only: "
-            "use get_invoice_preview_output for Outputs"
-        )
-    _refuse_ineffective(opts)
-    if getattr(opts, "depends_on", None) is not None:
-        raise SettingsError(
-            "get_invoice_preview cannot wait for depends_on: use get_invoice_preview_output"
-        )
-    return program.ask(INVOICE_PREVIEW, program.resolve(account_id, given)).result()
+    return _get("get_invoice_preview", INVOICE_PREVIEW, account_id, credentials, opts)
 
 
 @raises_run_errors
@@ -59,11 +55,150 @@ def get_invoice_preview_output(
     """
     from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 
+    return _get_output(INVOICE_PREVIEW, account_id, credentials, opts)
+
+
+@raises_run_errors
+def get_credit_balance(
+    account_id: str | None = None,
+    credentials: Credentials | None = None,
+    opts: pulumi.InvokeOptions | None = None,
+) -> "CreditBalance":
+    """
+    Return the credits that are left and the automatic top-up, for plain arguments.
+
+    The balance is in minor units of the account's currency, which the API does not name: the
+    upcoming invoice's is the same. The arguments are those of `get_invoice_preview`.
+    """
+    from pulumi_cf_invoice.billing.reads import CREDIT_BALANCE
+
+    return _get("get_credit_balance", CREDIT_BALANCE, account_id, credentials, opts)
+
+
+@raises_run_errors
+def get_credit_balance_output(
+    account_id: pulumi.Input[str] | None = None,
+    credentials: Credentials | None = None,
+    opts: pulumi.InvokeOptions | None = None,
+) -> "pulumi.Output[CreditBalance]":
+    """
+    Return what `get_credit_balance` does as an Output, for arguments that may be Outputs
+    themselves.
+    """
+    from pulumi_cf_invoice.billing.reads import CREDIT_BALANCE
+
+    return _get_output(CREDIT_BALANCE, account_id, credentials, opts)
+
+
+@raises_run_errors
+def get_usage_history(
+    account_id: str | None = None,
+    since: "Instant | None" = None,
+    until: "Instant | None" = None,
+    window: "Window" = "day",
+    credentials: Credentials | None = None,
+    opts: pulumi.InvokeOptions | None = None,
+) -> "UsageHistory":
+    """
+    Return the usage of each hour or day, for plain arguments: in units of usage, never money.
+
+    *since* and *until* (not included) are instants with a time zone, as ``datetime`` or ISO 8601,
+    or UTC days. They are aligned to whole windows of UTC, and the result says what was asked for;
+    by default it is the last 31 days, today included. *window* is ``"day"`` or ``"hour"``. The
+    other arguments are those of `get_invoice_preview`.
+    """
+    from pulumi_cf_invoice.billing.reads import USAGE_HISTORY
+
+    arguments = {"since": since, "until": until, "window": window}
+    return _get("get_usage_history", USAGE_HISTORY, account_id, credentials, opts, arguments)
+
+
+@raises_run_errors
+def get_usage_history_output(
+    account_id: pulumi.Input[str] | None = None,
+    since: "pulumi.Input[Instant] | None" = None,
+    until: "pulumi.Input[Instant] | None" = None,
+    window: "pulumi.Input[Window]" = "day",
+    credentials: Credentials | None = None,
+    opts: pulumi.InvokeOptions | None = None,
+) -> "pulumi.Output[UsageHistory]":
+    """
+    Return what `get_usage_history` does as an Output, for arguments that may be Outputs themselves.
+    """
+    from pulumi_cf_invoice.billing.reads import USAGE_HISTORY
+
+    arguments = {"since": since, "until": until, "window": window}
+    return _get_output(USAGE_HISTORY, account_id, credentials, opts, arguments)
+
+
+@raises_run_errors
+def get_invoice_history(
+    account_id: str | None = None,
+    type: "Type" = "all",
+    credentials: Credentials | None = None,
+    opts: pulumi.InvokeOptions | None = None,
+) -> "InvoiceHistory":
+    """
+    Return the earlier invoices, the newest first, for plain arguments.
+
+    *type* is ``"all"``, ``"auto"`` or ``"manual"``, as the API calls them. The other arguments are
+    those of `get_invoice_preview`.
+    """
+    from pulumi_cf_invoice.billing.reads import INVOICE_HISTORY
+
+    arguments = {"type": type}
+    return _get("get_invoice_history", INVOICE_HISTORY, account_id, credentials, opts, arguments)
+
+
+@raises_run_errors
+def get_invoice_history_output(
+    account_id: pulumi.Input[str] | None = None,
+    type: "pulumi.Input[Type]" = "all",
+    credentials: Credentials | None = None,
+    opts: pulumi.InvokeOptions | None = None,
+) -> "pulumi.Output[InvoiceHistory]":
+    """
+    Return what `get_invoice_history` does as an Output, for arguments that may be Outputs
+    themselves.
+    """
+    from pulumi_cf_invoice.billing.reads import INVOICE_HISTORY
+
+    return _get_output(INVOICE_HISTORY, account_id, credentials, opts, {"type": type})
+
+
+def _get(
+    function: str,
+    read: "Read[ModelT]",
+    account_id: str | None,
+    credentials: Credentials | None,
+    opts: pulumi.InvokeOptions | None,
+    arguments: dict[str, Any] | None = None,
+) -> "ModelT":
+    arguments = arguments or {}
+    given = program.arguments(credentials)
+    if program.has_output((account_id, *arguments.values()), given):
+        raise SettingsError(
+            f"{function} takes plain values only: use {function}_output for Outputs"
+        )
+    _refuse_ineffective(opts)
+    if getattr(opts, "depends_on", None) is not None:
+        raise SettingsError(f"{function} cannot wait for depends_on: use {function}_output")
+    asked = read.asked(program.now(), **arguments)
+    return program.ask(asked, program.resolve(account_id, given)).result()
+
+
+def _get_output(
+    read: "Read[ModelT]",
+    account_id: pulumi.Input[str] | None,
+    credentials: Credentials | None,
+    opts: pulumi.InvokeOptions | None,
+    arguments: dict[str, Any] | None = None,
+) -> "pulumi.Output[ModelT]":
     given = program.arguments(credentials)
     _refuse_ineffective(opts)
     depends_on = getattr(opts, "depends_on", None)
     return program.ask_output(
-        INVOICE_PREVIEW, account_id, given, depends_on, lambda invoice, _: invoice
+        read, account_id, given, depends_on, lambda answer, _: answer, arguments or {}
     )
 
 

@@ -12,6 +12,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime, timezone
 from functools import cached_property
 from importlib.metadata import version
 from itertools import zip_longest
@@ -39,6 +40,7 @@ from pulumi_cf_invoice.state import (
     PLUGIN_TYPE,
     UNKNOWN,
     camel_case,
+    snake_case,
     snake_cased,
     without_markers,
 )
@@ -180,8 +182,11 @@ class InvoicePreviewPlugin(provider.Provider):
         read = schema.FUNCTIONS.get(request.tok)
         if read is None:
             raise SettingsError(f"cf-invoice has no function {request.tok}")
-        given = request.args.get("accountId", PropertyValue.null())
-        resolved, answer = await self._ask(read, _plain(given))
+        given = _plain(PropertyValue(request.args))
+        account_id = given.pop("accountId", None)
+        arguments = {snake_case(name): value for name, value in given.items()}
+        asked = read.asked(datetime.now(timezone.utc), **arguments)
+        resolved, answer = await self._ask(asked, account_id)
         figures = {"account_id": resolved.account_id, **without_markers(answer.to_figures())}
         return provider.InvokeResponse(_encoded(figures))
 

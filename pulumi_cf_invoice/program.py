@@ -9,8 +9,9 @@ answers are those of `pulumi_cf_invoice.testing`.
 import asyncio
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -51,9 +52,9 @@ def arguments(credentials: Credentials | None) -> Source:
     return settings.arguments(credentials.inputs)
 
 
-def has_output(account_id: Any, given: Source) -> bool:
+def has_output(values: Iterable[Any], given: Source) -> bool:
     """Return whether an argument is an Output, which has no value before the program runs on."""
-    return any(isinstance(value, pulumi.Output) for value in (account_id, *given.values.values()))
+    return any(isinstance(value, pulumi.Output) for value in (*values, *given.values.values()))
 
 
 def resolve(account_id: Any, given: Source) -> Settings:
@@ -95,6 +96,11 @@ def is_mocked() -> bool:
     return isinstance(get_engine(), MockEngine)
 
 
+def now() -> datetime:
+    """Return the time, in UTC."""
+    return datetime.now(timezone.utc)
+
+
 def ask(read: "Read[ModelT]", resolved: Settings) -> "Future[ModelT]":
     """Ask for *read*, once in a run of the program."""
     return _answers_of_this_run().ask(read, resolved)
@@ -106,9 +112,13 @@ def ask_output(
     given: Source,
     depends_on: Any,
     convert: "Callable[[ModelT, Settings], R]",
+    arguments: Mapping[str, Any] | None = None,
 ) -> "pulumi.Output[R]":
     """
-    Ask for *read* when the arguments and *depends_on* are known; the Output is *convert*'s result.
+    Ask for *read* when everything given and *depends_on* are known; the Output is *convert*'s
+    result.
+
+    *arguments* are those of the read itself.
     """
 
     # A unit test may state another invoice by the time that the arguments are known.
@@ -117,15 +127,18 @@ def ask_output(
     @raises_run_errors
     def ask_known(known: dict[str, Any]) -> Any:
         # Whoever keeps an error keeps its frames: no local variable of them holds a credential.
-        arguments = settings.given(known.pop("values"))
-        resolved = resolve(known["account_id"], arguments)
-        # An awaitable, so that two accounts are asked side by side.
-        return _converted(answers.ask(read, resolved), resolved, convert)
+        resolved = resolve(known["account_id"], settings.given(known.pop("values")))
+        asked = read.asked(now(), **known["arguments"])
+        # An awaitable, so that an invoice and its usage, or two accounts, are asked side by side.
+        return _converted(answers.ask(asked, resolved), resolved, convert)
 
     # A secret account or token does not make the invoice that it reads a secret.
     values = {name: unsecret(value) for name, value in given.values.items()}
     return pulumi.Output.all(
-        account_id=unsecret(account_id), values=values, resources=_ids(depends_on)
+        account_id=unsecret(account_id),
+        values=values,
+        arguments={name: unsecret(value) for name, value in (arguments or {}).items()},
+        resources=_ids(depends_on),
     ).apply(ask_known)
 
 

@@ -267,7 +267,7 @@ def _read_by_the_program(account_id: Any, given: Source, depends_on: Any) -> dic
     """Return the properties of a resource whose figures the program reads itself."""
     from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 
-    if depends_on or program.has_output(account_id, given):
+    if depends_on or program.has_output([account_id], given):
         read = program.ask_output(INVOICE_PREVIEW, account_id, given, depends_on, lifecycle.figures)
         figures = {name: read.apply(methodcaller("get", name)) for name in READ_PROPERTIES}
         canonical = pulumi.Output.from_input(account_id).apply(

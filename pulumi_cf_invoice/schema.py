@@ -7,13 +7,12 @@ which is a function.
 
 import re
 from importlib.metadata import metadata
-from typing import TYPE_CHECKING, Any
-
-from pydantic import TypeAdapter
+from inspect import getattr_static
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from pulumi_cf_invoice.billing import settings
-from pulumi_cf_invoice.billing.invoice import AMOUNTS, FIGURES, SUMMED, Invoice
-from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW, READS, Model, Read
+from pulumi_cf_invoice.billing.models import MajorUnits, Model, MoneyText, adapter
+from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW, READS, Read
 from pulumi_cf_invoice.state import LAST_UPDATE, PLUGIN_TYPE, camel_case
 
 if TYPE_CHECKING:
@@ -22,8 +21,24 @@ if TYPE_CHECKING:
 Spec = dict[str, Any]
 
 _INDEX = "cf-invoice:index:"
-_PLACES = {"invoice_id": "result.id", "invoice_lines_complete": "result_info"}
-"""Where the API has the fields that have another name there."""
+_PLACES = {
+    "result.invoice_id": "result.id",
+    "result.invoice_lines_complete": "result_info",
+    "result.topup_config.disabled_reason": "result.topup_config.disabledReason",
+    "result.topup_config.last_failed_at": "result.topup_config.lastFailedAt",
+    "result.window": "`value_grouping_window` of the query",
+    "result.since": "`start_time` of the query",
+    "result.until": "`end_time` of the query",
+    "result.entries": "result.history",
+    "result.entries[].start": "result.history[].start_time",
+    "result.entries[].end": "result.history[].end_time",
+    "result.entries[].aggregated_value": "result.history[].aggregated_value",
+    "result.entries[].is_partial": "none, it is the time of the request",
+    "result.type": "`type` of the query",
+    "result.invoices[].invoice_id": "result.invoices[].id",
+    "result.invoices_complete": "result.pagination",
+}
+"""Where the API has the fields that it has under another name."""
 _ACCOUNT_ID: Spec = {
     "type": "string",
     "description": "The account, 32 hex digits in lower case. API: `account_id` of the path.",
@@ -66,8 +81,9 @@ def package(project: "PackageMetadata | None" = None) -> Spec:
     *project* is what pyproject.toml says, by default that of the installed package.
     """
     told = metadata("pulumi-cf-invoice") if project is None else project
-    models = _models()
-    invoice = models.pop("Invoice")
+    models = {read.model.__name__: _model(read.model) for read in READS}
+    invoice = models["Invoice"][0]
+    types = {name: spec for _, of_model in models.values() for name, spec in of_model.items()}
     variables = {name: _setting(name) for name in settings.SETTINGS}
     return {
         "name": "cf-invoice",
@@ -94,10 +110,13 @@ def package(project: "PackageMetadata | None" = None) -> Spec:
             "inputProperties": variables,
         },
         "types": {
-            f"{_INDEX}{name}": spec for name, spec in {**models, **_last_update(invoice)}.items()
+            f"{_INDEX}{name}": spec for name, spec in {**types, **_last_update(invoice)}.items()
         },
         "resources": {PLUGIN_TYPE: _resource(invoice)},
-        "functions": {token: _function(read, invoice) for token, read in FUNCTIONS.items()},
+        "functions": {
+            token: _function(read, models[read.model.__name__][0])
+            for token, read in FUNCTIONS.items()
+        },
     }
 
 
@@ -152,20 +171,22 @@ def _resource(invoice: Spec) -> Spec:
     }
 
 
-def _function(read: Read[Model], invoice: Spec) -> Spec:
-    derived = {camel_case(name): _derived(name) for name in FIGURES}
-    outputs = {"accountId": _ACCOUNT_ID, **derived, **invoice["properties"]}
+def _function(read: Read[Model], model: Spec) -> Spec:
+    derived = {camel_case(name): _derived(read.model, name) for name in read.figures}
+    outputs = {"accountId": _ACCOUNT_ID, **derived, **model["properties"]}
     # A field may be missing in the answer, and a sum of lines that are not complete is not known.
-    always = {"accountId", *invoice["required"]} | {
-        camel_case(name)
-        for name in FIGURES
-        if name not in SUMMED and camel_case(name) not in invoice["properties"]
+    known = {camel_case(name) for name in read.figures if name not in read.not_always_known}
+    always = {"accountId", *model["required"], *known}
+    arguments = {
+        camel_case(name): {"type": "string", "description": description}
+        for name, description in read.arguments.items()
     }
     return {
-        "description": f"The {read.noun} of an account's AI Gateway, in no diff and no state, "
-        "with what follows from it: net of credits, in major units, and as text for people.\n\n"
-        f"API: `{_request(read)}`.",
-        "inputs": {"type": "object", "properties": {"accountId": _account_argument()}},
+        "description": f"{read.summary}\n\nAPI: `{_request(read)}`.",
+        "inputs": {
+            "type": "object",
+            "properties": {"accountId": _account_argument(), **arguments},
+        },
         "outputs": {
             "type": "object",
             "properties": outputs,
@@ -209,61 +230,66 @@ def _setting(name: str) -> Spec:
     }
 
 
-def _derived(name: str) -> Spec:
-    of, _, form = name.rpartition("_")
-    if of in AMOUNTS and form == "decimal":
-        description = f"`{camel_case(of)}` in major units of `currency`, an exact decimal."
-    elif of in AMOUNTS and form == "text":
-        description = f"`{camel_case(of)}` as text for people."
+def _derived(model: type[Model], name: str) -> Spec:
+    """Return the type of a figure that follows from the fields."""
+    found = getattr_static(model, name)
+    if isinstance(found, (MajorUnits, MoneyText)):
+        kind, description = str, found.description
     else:
-        description = " ".join((getattr(Invoice, name).__doc__ or "").split())
+        kind, description = get_type_hints(found.fget)["return"], found.__doc__ or ""
+    [kind] = [one for one in get_args(kind) or [kind] if one is not type(None)]
+    description = _renamed(" ".join(description.split()))
     return {
-        "type": "number" if name in AMOUNTS else "string",
-        "description": f"{_renamed(description)} API: none, it follows from `result`.",
+        "type": _TYPES[kind],
+        "description": f"{description} API: none, it follows from `result`.",
     }
 
 
-def _models() -> dict[str, Spec]:
+_TYPES = {float: "number", str: "string", bool: "boolean"}
+
+
+def _model(model: type[Model]) -> tuple[Spec, dict[str, Spec]]:
     """
-    Return the invoice's models as object types, by name, each field with its place in the API.
+    Return *model* as an object type, and by name those inside it, each field with its place in the
+    API.
     """
-    invoice = TypeAdapter(Invoice).json_schema(mode="serialization")
-    definitions = invoice["$defs"]
+    whole = adapter(model).json_schema(mode="serialization")
+    definitions = whole.get("$defs", {})
     found: dict[str, Spec] = {}
 
-    def add(name: str, model: Spec, path: str) -> None:
+    def of_model(spec: Spec, path: str) -> Spec:
         properties = {
-            camel_case(field): of_field(field, spec, path)
-            for field, spec in model["properties"].items()
+            camel_case(field): of_field(field_spec, f"{path}.{field}")
+            for field, field_spec in spec["properties"].items()
         }
-        required = [camel_case(field) for field in model.get("required", [])]
-        found[name] = {
+        required = [camel_case(field) for field in spec.get("required", [])]
+        return {
             "type": "object",
-            "description": model["description"],
+            "description": spec["description"],
             "properties": properties,
             **({"required": required} if required else {}),
         }
 
-    def of_field(field: str, spec: Spec, path: str) -> Spec:
-        place = _PLACES.get(field, f"{path}.{field}")
-        kind = of_type(spec, place)
-        return {**kind, "description": f"{_renamed(spec['description'])} API: `{place}`."}
+    def of_field(spec: Spec, path: str) -> Spec:
+        place = _PLACES.get(path, path)
+        where = f"`{place}`" if " " not in place else place
+        description = f"{_renamed(spec['description'])} API: {where}."
+        return {**of_type(spec, path), "description": description}
 
-    def of_type(spec: Spec, place: str) -> Spec:
+    def of_type(spec: Spec, path: str) -> Spec:
         if "$ref" in spec:
             name = spec["$ref"].rpartition("/")[2]
-            add(name, definitions[name], place)
+            found[name] = of_model(definitions[name], path)
             return {"$ref": f"#/types/{_INDEX}{name}"}
         if spec.get("type") == "array":
-            return {"type": "array", "items": of_type(spec["items"], f"{place}[]")}
+            return {"type": "array", "items": of_type(spec["items"], f"{path}[]")}
         # A field that may be none is absent then, which Pulumi spells as not required.
         if "anyOf" in spec:
             [only] = [one for one in spec["anyOf"] if one.get("type") != "null"]
-            return of_type(only, place)
+            return of_type(only, path)
         return {"type": spec["type"]}
 
-    add("Invoice", invoice, "result")
-    return found
+    return of_model(whole, "result"), found
 
 
 def _renamed(description: str) -> str:

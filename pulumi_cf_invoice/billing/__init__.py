@@ -12,6 +12,7 @@ from pulumi_cf_invoice._lazy import lazy_names
 if TYPE_CHECKING:
     from pulumi_cf_invoice.billing.client import BillingClient
     from pulumi_cf_invoice.billing.credentials import Credentials
+    from pulumi_cf_invoice.billing.credit_balance import CreditBalance, TopupConfig
     from pulumi_cf_invoice.billing.errors import (
         ApiError,
         BillingError,
@@ -32,26 +33,34 @@ if TYPE_CHECKING:
         PretaxCreditAmount,
         Pricing,
     )
+    from pulumi_cf_invoice.billing.invoice_history import InvoiceHistory, PastInvoice
+    from pulumi_cf_invoice.billing.usage_history import UsageEntry, UsageHistory
 
 __all__ = [
     "ApiError",
     "BillingClient",
     "BillingError",
     "Credentials",
+    "CreditBalance",
     "FetchError",
     "IncompleteLinesError",
     "InvalidDataError",
     "InvalidResponseError",
     "Invoice",
+    "InvoiceHistory",
     "InvoiceLine",
     "LimitError",
     "MissingCredentialsError",
+    "PastInvoice",
     "Period",
     "PretaxCreditAmount",
     "Pricing",
     "RuleError",
     "SettingsError",
+    "TopupConfig",
     "TransportError",
+    "UsageEntry",
+    "UsageHistory",
 ]
 
 _import_name = lazy_names(
@@ -72,6 +81,9 @@ _import_name = lazy_names(
             "SettingsError",
             "TransportError",
         ],
+        "credit_balance": ["CreditBalance", "TopupConfig"],
+        "invoice_history": ["InvoiceHistory", "PastInvoice"],
+        "usage_history": ["UsageEntry", "UsageHistory"],
         "invoice": ["Invoice", "InvoiceLine", "Period", "PretaxCreditAmount", "Pricing"],
     },
 )

@@ -12,6 +12,7 @@ import threading
 import time
 import zlib
 from concurrent.futures import Future, InvalidStateError
+from datetime import datetime, timezone
 from typing import Any, Generic, cast
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ import tenacity
 from pulumi_cf_invoice.billing import retries
 from pulumi_cf_invoice.billing.answers import Reader
 from pulumi_cf_invoice.billing.credentials import Credentials
+from pulumi_cf_invoice.billing.credit_balance import CreditBalance
 from pulumi_cf_invoice.billing.errors import (
     ApiError,
     BillingError,
@@ -30,8 +32,17 @@ from pulumi_cf_invoice.billing.errors import (
 )
 from pulumi_cf_invoice.billing.http import httpx
 from pulumi_cf_invoice.billing.invoice import Invoice
+from pulumi_cf_invoice.billing.invoice_history import InvoiceHistory, Type
+from pulumi_cf_invoice.billing.models import Answered
 from pulumi_cf_invoice.billing.pages import Collected, PageError, collect
-from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW, ModelT, Read
+from pulumi_cf_invoice.billing.reads import (
+    CREDIT_BALANCE,
+    INVOICE_HISTORY,
+    INVOICE_PREVIEW,
+    USAGE_HISTORY,
+    ModelT,
+    Read,
+)
 from pulumi_cf_invoice.billing.settings import (
     CLOUDFLARE_API,
     DEFAULT_TIMEOUT,
@@ -40,6 +51,7 @@ from pulumi_cf_invoice.billing.settings import (
     is_loopback,
     safe_base_url,
 )
+from pulumi_cf_invoice.billing.usage_history import Instant, UsageHistory, Window
 
 LARGEST_ANSWER = 4 * 2**20
 """The most bytes of all pages of an answer, decompressed: some 20,000 lines."""
@@ -90,9 +102,39 @@ class BillingClient:
         """
         return self.submit(INVOICE_PREVIEW, account_id).result()
 
+    def get_credit_balance(self, account_id: str) -> CreditBalance:
+        """Read the credit balance of *account_id*. Raises what `get_invoice_preview` raises."""
+        return self.submit(CREDIT_BALANCE, account_id).result()
+
+    def get_usage_history(
+        self,
+        account_id: str,
+        since: Instant | None = None,
+        until: Instant | None = None,
+        window: Window = "day",
+    ) -> UsageHistory:
+        """
+        Read the usage of *account_id* by *window*, in units of usage, which are not money.
+
+        *since* and *until* are instants with a time zone, or UTC days, and are aligned to whole
+        windows; by default it is the last 31 days. Raises what `get_invoice_preview` raises.
+        """
+        now = datetime.now(timezone.utc)
+        read = USAGE_HISTORY.asked(now, since=since, until=until, window=window)
+        return self.submit(read, account_id).result()
+
+    def get_invoice_history(self, account_id: str, type: Type = "all") -> InvoiceHistory:
+        """
+        Read the earlier invoices of *account_id*, of one *type* or of all.
+
+        Raises what `get_invoice_preview` raises.
+        """
+        read = INVOICE_HISTORY.asked(datetime.now(timezone.utc), type=type)
+        return self.submit(read, account_id).result()
+
     def submit(self, read: Read[ModelT], account_id: str) -> "Future[ModelT]":
         """
-        Start *read* of *account_id* in the background.
+        Start *read* of *account_id* in the background, with its default query if it has none.
 
         The future is done within the timeout, and carries whatever goes wrong: nothing is raised
         here.
@@ -100,6 +142,7 @@ class BillingClient:
         future: Future[ModelT] = Future()
         try:
             account_id = canonical_account_id(account_id)
+            read = read if read.query else read.asked(datetime.now(timezone.utc))
         except BillingError as error:
             future.set_exception(error.with_traceback(None))
             return future
@@ -226,7 +269,10 @@ class _Fetch(Generic[ModelT]):
 
     def _parsed(self, collected: Collected) -> ModelT:
         try:
-            model = self._read.model.from_api(collected.result, collected.complete)
+            answered = Answered(
+                collected.complete, dict(self._read.query), datetime.now(timezone.utc)
+            )
+            model = self._read.model.from_api(collected.result, answered)
         except InvalidDataError as error:
             problem = f"the answer has an invalid result: {error}"
             raise self._reader.invalid(problem, self._response) from None

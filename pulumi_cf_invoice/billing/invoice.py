@@ -9,33 +9,38 @@ cannot be carried exactly is refused. What only names or explains may be missing
 form, and is none then.
 """
 
-from collections.abc import Iterable
 from dataclasses import fields
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
-from pydantic import (
-    BeforeValidator,
-    ConfigDict,
-    FailFast,
-    Field,
-    PlainValidator,
-    Strict,
-    StringConstraints,
-    TypeAdapter,
-    ValidationError,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import BeforeValidator, FailFast, Field, model_validator
 from pydantic.dataclasses import dataclass
-from pydantic_core import core_schema
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import IncompleteLinesError, InvalidDataError
+from pulumi_cf_invoice.billing.models import (
+    CONFIG,
+    LAST_SECOND,
+    WHOLE,
+    Amount,
+    Answered,
+    Currency,
+    ListOrNull,
+    MajorUnits,
+    MoneyText,
+    Quantity,
+    Text,
+    UnixSeconds,
+    adapter,
+    days,
+    finite,
+    instant,
+    iso,
+    parsed,
+)
 
 AMOUNTS = (
     "amount_due",
@@ -50,50 +55,8 @@ AMOUNTS = (
 The invoice's amounts by name: each is there in minor units, as an exact decimal in major units
 (``net_decimal``: "188.46") and as text for people (``net_text``: "$188.46").
 """
-_LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z, the last that datetime can express
 _EARLIEST_PROJECTION = timedelta(hours=1)
 _MICROSECOND = timedelta(microseconds=1)
-
-
-def _carried(value: Any) -> float:
-    # Pulumi hands whole numbers over as floats: by far the most frequent case.
-    if isinstance(value, float) and value.is_integer() and abs(value) <= money.LARGEST_AMOUNT:
-        return int(value)
-    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
-        raise ValueError("not a number")
-    exact = value if isinstance(value, Decimal) else money.exact(value)
-    try:
-        return money.carried(exact)
-    except ValueError as error:
-        raise ValueError(f"not an amount that can be carried exactly: {error}") from None
-
-
-def _seconds(value: Any) -> int:
-    number = _finite(value)
-    if number is None or not 0 <= number <= _LAST_SECOND:
-        raise ValueError("not an instant in Unix seconds")
-    return int(number)
-
-
-def _finite(value: Any) -> float | None:
-    """Return a number as 64-bit floats have it, or None if it is none, or beyond them."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    if abs(number) == float("inf") or number != number:
-        return None
-    return int(number) if number.is_integer() else number
-
-
-def _text_or_none(value: Any) -> str | None:
-    # A text names or explains: whatever else stands there is no reason to fail. A lone surrogate
-    # would be one to protobuf.
-    if not isinstance(value, str):
-        return None
-    return value if value.isascii() else value.encode("utf-8", "replace").decode()
 
 
 def _object_or_none(value: Any) -> Any:
@@ -106,78 +69,12 @@ def _period_or_none(value: Any) -> Any:
         return value
     if not isinstance(value, dict):
         return None
-    ends = [_finite(value.get(name)) for name in ("start", "end")]
-    told = all(end is not None and 0 <= end <= _LAST_SECOND for end in ends)
+    ends = [finite(value.get(name)) for name in ("start", "end")]
+    told = all(end is not None and 0 <= end <= LAST_SECOND for end in ends)
     return value if told else None
 
 
-class _ListOrNull:
-    """Annotates a list that may be null, and that is refused at its first wrong item."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
-        # pydantic's own FailFast goes with no other validator in some of its versions.
-        fail_fast = {**handler(source), "fail_fast": True}
-        return core_schema.no_info_before_validator_function(_list_if_null, fail_fast)
-
-
-def _list_if_null(value: Any) -> Any:
-    return [] if value is None else value
-
-
-# To a type checker these are plain numbers. A union tries the usual case, a JSON integer, without a
-# call into Python, before 18846.0 and fractions; text and booleans are never numbers.
-if TYPE_CHECKING:
-    Amount = float
-    UnixSeconds = int
-    Quantity = float
-else:
-    _Whole = Annotated[int, Strict(), Field(ge=-money.LARGEST_AMOUNT, le=money.LARGEST_AMOUNT)]
-    Amount = Annotated[
-        _Whole | Annotated[Any, PlainValidator(_carried)],
-        Field(union_mode="left_to_right"),
-        WithJsonSchema({"type": "number"}),
-    ]
-    UnixSeconds = Annotated[
-        Annotated[int, Strict(), Field(ge=0, le=_LAST_SECOND)]
-        | Annotated[Any, PlainValidator(_seconds)],
-        Field(union_mode="left_to_right"),
-        WithJsonSchema({"type": "integer"}),
-    ]
-    Quantity = Annotated[
-        _Whole | Annotated[Any, PlainValidator(_finite)],
-        Field(union_mode="left_to_right"),
-        WithJsonSchema({"type": "number"}),
-    ]
-Text = Annotated[str | None, BeforeValidator(_text_or_none)]
-Currency = Annotated[str, StringConstraints(strict=True, to_lower=True, pattern="^[A-Za-z]{3}$")]
-
-
-class _Decimal:
-    """A figure of the model in major units, as an exact decimal ("188.46")."""
-
-    def __init__(self, figure: str) -> None:
-        self.figure = figure
-
-    def __get__(self, model: Any, owner: type) -> str:
-        return format(money.to_major(getattr(model, self.figure), model.currency), "f")
-
-
-class _Text:
-    """A figure of the model as text for people ("$188.46")."""
-
-    def __init__(self, figure: str) -> None:
-        self.figure = figure
-
-    def __get__(self, model: Any, owner: type) -> str:
-        return money.to_text(getattr(model, self.figure), model.currency)
-
-
-# Dataclasses, not BaseModels: they parse four times as fast, and Pulumi exports them as a mapping
-# of their fields, whereas a BaseModel would silently become a list of pairs.
-_config = ConfigDict(extra="ignore")
-
-
-@dataclass(frozen=True, kw_only=True, config=_config)
+@dataclass(frozen=True, kw_only=True, config=CONFIG)
 class Period:
     """The time that a line covers."""
 
@@ -187,20 +84,20 @@ class Period:
     @property
     def start_iso(self) -> str:
         """Start of the period, as ISO 8601 in UTC."""
-        return _iso(self.start)
+        return iso(self.start)
 
     @property
     def end_iso(self) -> str:
         """End of the period, not included, as ISO 8601 in UTC."""
-        return _iso(self.end)
+        return iso(self.end)
 
     @property
     def text(self) -> str:
         """The period for people, in UTC days, the last one included."""
-        return _days(self.start, self.end)
+        return days(self.start, self.end)
 
 
-@dataclass(frozen=True, kw_only=True, config=_config)
+@dataclass(frozen=True, kw_only=True, config=CONFIG)
 class Pricing:
     """What one unit of a line costs."""
 
@@ -211,7 +108,7 @@ class Pricing:
     )
 
 
-@dataclass(frozen=True, kw_only=True, config=_config)
+@dataclass(frozen=True, kw_only=True, config=CONFIG)
 class PretaxCreditAmount:
     """A credit that reduces a line before tax."""
 
@@ -223,7 +120,7 @@ class PretaxCreditAmount:
     discount: Text = Field(default=None, description="ID of the discount, if that is the type.")
 
 
-@dataclass(frozen=True, kw_only=True, config=_config)
+@dataclass(frozen=True, kw_only=True, config=CONFIG)
 class InvoiceLine:
     """One line item of the invoice, such as the usage of one model."""
 
@@ -244,16 +141,16 @@ class InvoiceLine:
     pricing: Annotated[Pricing | None, BeforeValidator(_object_or_none)] = Field(
         default=None, description="What one unit costs; none if the API gives none."
     )
-    pretax_credit_amounts: Annotated[list[PretaxCreditAmount], _ListOrNull()] = Field(
+    pretax_credit_amounts: Annotated[list[PretaxCreditAmount], ListOrNull()] = Field(
         default_factory=list, description="The credits that reduce the line before tax."
     )
 
-    amount_decimal = _Decimal("amount")
-    amount_text = _Text("amount")
-    credits_decimal = _Decimal("_credits")
-    credits_text = _Text("_credits")
-    net_decimal = _Decimal("_net")
-    net_text = _Text("_net")
+    amount_decimal = MajorUnits("amount")
+    amount_text = MoneyText("amount")
+    credits_decimal = MajorUnits("_credits")
+    credits_text = MoneyText("_credits")
+    net_decimal = MajorUnits("_net")
+    net_text = MoneyText("_net")
 
     @property
     def name(self) -> str:
@@ -279,7 +176,7 @@ class InvoiceLine:
         return money.total([self.amount], less=[self._credits])
 
 
-@dataclass(frozen=True, kw_only=True, config=_config)
+@dataclass(frozen=True, kw_only=True, config=CONFIG)
 class Invoice:
     """
     The upcoming invoice of an account's AI Gateway, as the billing API previews it.
@@ -319,31 +216,31 @@ class Invoice:
         default=True, description="Whether `invoice_lines` are all that the invoice has."
     )
 
-    amount_due_decimal = _Decimal("amount_due")
-    amount_due_text = _Text("amount_due")
-    amount_paid_decimal = _Decimal("amount_paid")
-    amount_paid_text = _Text("amount_paid")
-    amount_remaining_decimal = _Decimal("amount_remaining")
-    amount_remaining_text = _Text("amount_remaining")
-    gross_decimal = _Decimal("_gross")
-    gross_text = _Text("_gross")
-    credits_decimal = _Decimal("_credits")
-    credits_text = _Text("_credits")
-    net_decimal = _Decimal("_net")
-    net_text = _Text("_net")
-    tax_and_adjustments_decimal = _Decimal("_tax_and_adjustments")
-    tax_and_adjustments_text = _Text("_tax_and_adjustments")
+    amount_due_decimal = MajorUnits("amount_due")
+    amount_due_text = MoneyText("amount_due")
+    amount_paid_decimal = MajorUnits("amount_paid")
+    amount_paid_text = MoneyText("amount_paid")
+    amount_remaining_decimal = MajorUnits("amount_remaining")
+    amount_remaining_text = MoneyText("amount_remaining")
+    gross_decimal = MajorUnits("_gross")
+    gross_text = MoneyText("_gross")
+    credits_decimal = MajorUnits("_credits")
+    credits_text = MoneyText("_credits")
+    net_decimal = MajorUnits("_net")
+    net_text = MoneyText("_net")
+    tax_and_adjustments_decimal = MajorUnits("_tax_and_adjustments")
+    tax_and_adjustments_text = MoneyText("_tax_and_adjustments")
 
     @classmethod
-    def from_api(cls, result: Any, complete: bool = True) -> "Invoice":
+    def from_api(cls, result: Any, answered: Answered = WHOLE) -> "Invoice":
         """
-        Parse the ``result`` of an answer, which has all lines of the invoice if it is *complete*.
+        Parse the ``result`` of an answer.
 
         Raises `InvalidDataError`, which names the field, if it is not an invoice.
         """
         if not isinstance(result, dict):
             raise InvalidDataError("result is not an object")
-        fields = {"invoice_id": result.get("id"), "invoice_lines_complete": complete}
+        fields = {"invoice_id": result.get("id"), "invoice_lines_complete": answered.complete}
         return cls.from_outputs({**result, **fields})
 
     @classmethod
@@ -353,10 +250,7 @@ class Invoice:
 
         Raises `InvalidDataError`, which names the field, if it is not an invoice.
         """
-        try:
-            invoice = _adapter().validate_python(outputs)
-        except ValidationError as error:
-            raise InvalidDataError(_first_problem(error)) from None
+        invoice = parsed(cls, outputs, {"invoice_id": "id"})
         # The API promises no order; without one of ours a reordered answer would be a diff.
         for line in invoice.invoice_lines:
             line.pretax_credit_amounts.sort(key=_credit_order)
@@ -381,7 +275,7 @@ class Invoice:
         Whatever the API left empty (null, or the credits of a line that has none) is omitted, and
         so is ``invoice_lines_complete`` if it is true.
         """
-        outputs: dict[str, Any] = _adapter().dump_python(self, exclude_none=True)
+        outputs: dict[str, Any] = adapter(Invoice).dump_python(self, exclude_none=True)
         if self.invoice_lines_complete:
             del outputs["invoice_lines_complete"]
         for line in outputs["invoice_lines"]:
@@ -432,17 +326,17 @@ class Invoice:
     @property
     def period_start_iso(self) -> str:
         """Start of the period, as ISO 8601 in UTC."""
-        return _iso(self.period_start)
+        return iso(self.period_start)
 
     @property
     def period_end_iso(self) -> str:
         """End of the period, not included, as ISO 8601 in UTC."""
-        return _iso(self.period_end)
+        return iso(self.period_end)
 
     @property
     def period_text(self) -> str:
         """The period for people, in UTC days, the last one included."""
-        return _days(self.period_start, self.period_end)
+        return days(self.period_start, self.period_end)
 
     @property
     def text(self) -> str:
@@ -472,7 +366,7 @@ class Invoice:
         """
         if at.tzinfo is None:
             raise ValueError("the time of a projection needs a time zone")
-        elapsed = at - _datetime(self.period_start)
+        elapsed = at - instant(self.period_start)
         length = timedelta(seconds=self.period_end - self.period_start)
         if elapsed >= length:
             return self.net
@@ -528,6 +422,8 @@ FIGURES = tuple(
     )
 )
 """The names of `Invoice.to_figures`. None of these figures depends on the clock."""
+DERIVED = tuple(name for name in FIGURES if name not in {field.name for field in fields(Invoice)})
+"""Those of `FIGURES` that follow from the fields."""
 SUMMED = tuple(
     f"{name}{form}"
     for name in ("gross", "credits", "net", "tax_and_adjustments")
@@ -536,30 +432,12 @@ SUMMED = tuple(
 """Those of `FIGURES` that are summed from the lines, unknown if these are not complete."""
 
 
-@cache
-def _adapter() -> TypeAdapter[Invoice]:
-    return TypeAdapter(Invoice)
-
-
-def _datetime(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, tz=timezone.utc)
-
-
-def _iso(seconds: int) -> str:
-    return _datetime(seconds).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _days(start: int, end: int) -> str:
-    last = max(start, end - 1)
-    return f"{_datetime(start):%Y-%m-%d} to {_datetime(last):%Y-%m-%d}"
-
-
 def _line_order(line: InvoiceLine) -> tuple[Any, ...]:
     unit = line.pricing.unit_amount_decimal if line.pricing else None
     return (
         line.description is None,
         line.description or "",
-        (line.period.start, line.period.end) if line.period else (_LAST_SECOND + 1,),
+        (line.period.start, line.period.end) if line.period else (LAST_SECOND + 1,),
         unit is None,
         unit or "",
         line.amount,
@@ -576,23 +454,3 @@ def _credit_order(credit: PretaxCreditAmount) -> tuple[Any, ...]:
         credit.credit_balance_transaction or "",
         credit.discount or "",
     )
-
-
-def _first_problem(error: ValidationError) -> str:
-    problems = error.errors(include_url=False, include_input=False)
-    # The last steps of a union's path name its alternatives, which are not fields of the API.
-    path = _without_alternatives(problems[0]["loc"])
-    # The last alternative says why a number was refused, the first one only that it is not whole.
-    of_field = [problem for problem in problems if problem["loc"][: len(path)] == path]
-    problem = of_field[-1]["msg"].removeprefix("Value error, ")
-    where = ".".join(map(str, path)).replace("invoice_id", "id")
-    return f"{where}: {problem}" if where else problem
-
-
-def _without_alternatives(path: Iterable[int | str]) -> tuple[int | str, ...]:
-    steps = tuple(path)
-    models = (Invoice, InvoiceLine, Period, Pricing, PretaxCreditAmount)
-    names = {field.name for model in models for field in fields(model)}
-    while steps and isinstance(steps[-1], str) and steps[-1] not in names:
-        steps = steps[:-1]
-    return steps

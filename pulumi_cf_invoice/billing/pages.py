@@ -1,8 +1,9 @@
 """
 Collects all pages of an answer, and determines whether they are complete.
 
-Where ``result_info`` says that there is more, the following pages are asked for. Entries have no
-ID, so whole pages are compared, and equal entries are never dropped. Pages are complete if they
+Where ``result_info``, or ``pagination`` inside the result, says that there is more, the following
+pages are asked for. Entries need not have an ID, so whole pages are compared, and equal entries are
+never dropped. Pages are complete if they
 have as many entries as ``total_count`` says; without one, if the last page says that nothing
 follows. An answer without further pages is complete by itself.
 """
@@ -13,6 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 MOST_PAGES = 100
+_INSIDE = "pagination"
 
 
 class PageError(Exception):
@@ -93,7 +95,9 @@ def _together(result: Any, entries: str, pages: list[list[Any]], complete: bool)
 
 
 def _info(envelope: dict[str, Any]) -> dict[str, Any]:
-    info = envelope.get("result_info")
+    result = envelope.get("result")
+    inside = result.get(_INSIDE) if isinstance(result, dict) else None
+    info = envelope.get("result_info", inside)
     return info if isinstance(info, dict) else {}
 
 
@@ -109,4 +113,4 @@ def _is_page(result: Any, entries: str) -> bool:
 
 
 def _beside(result: dict[str, Any], entries: str) -> dict[str, Any]:
-    return {name: value for name, value in result.items() if name != entries}
+    return {name: value for name, value in result.items() if name not in (entries, _INSIDE)}

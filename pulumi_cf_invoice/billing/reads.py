@@ -2,29 +2,21 @@
 The reads of the billing API, each declared once.
 
 The client's request, the cache's key, the sentence of an error, the sandbox's route, the plugin's
-function and its schema follow from a declaration here.
+function, its schema and the tables of the docs follow from a declaration here.
 """
 
-from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Generic, TypeVar
 
+from pulumi_cf_invoice.billing import credit_balance, invoice, invoice_history, usage_history
+from pulumi_cf_invoice.billing.credit_balance import CreditBalance
+from pulumi_cf_invoice.billing.errors import SettingsError
 from pulumi_cf_invoice.billing.invoice import Invoice
-
-
-class Model(Protocol):
-    """What a read returns: figures that are parsed from the API's ``result``."""
-
-    @classmethod
-    def from_api(cls, result: Any, complete: bool = True) -> Any:
-        """
-        Parse the ``result`` of an answer, whose entries are all there if it is *complete*.
-
-        Raises `InvalidDataError`.
-        """
-
-    def to_figures(self) -> dict[str, Any]:
-        """Return all figures, by name, as plain data."""
-
+from pulumi_cf_invoice.billing.invoice_history import InvoiceHistory
+from pulumi_cf_invoice.billing.models import Model
+from pulumi_cf_invoice.billing.usage_history import UsageHistory
 
 ModelT = TypeVar("ModelT", bound=Model)
 ModelT_co = TypeVar("ModelT_co", bound=Model, covariant=True)
@@ -36,22 +28,94 @@ class Read(Generic[ModelT_co]):
     One read of the billing API.
 
     ``name`` is the last segment of its path, ``noun`` what error messages call its result, and
-    ``model`` the class that parses the result. ``entries`` is the field of the result that can come
-    in pages. ``query`` are the parameters of the request.
+    ``summary`` what docs do. ``model`` is the class that parses the result, whose ``figures``
+    follow from its fields, some of which are ``not_always_known``. ``entries`` is the field of the
+    result that can come in pages. ``arguments`` are what callers can choose, by name with a
+    description, of which ``to_query`` makes the parameters of the request: ``query``.
     """
 
     name: str
     noun: str
+    summary: str
     model: type[ModelT_co]
+    figures: tuple[str, ...] = ()
+    not_always_known: tuple[str, ...] = ()
     entries: str | None = None
+    arguments: Mapping[str, str] = field(default_factory=dict, compare=False)
+    to_query: Callable[..., Mapping[str, str]] = field(default=lambda at: {}, compare=False)
     query: tuple[tuple[str, str], ...] = ()
 
     def path(self, account_id: str) -> str:
         """Return the path below the base URL."""
         return f"/accounts/{account_id}/ai-gateway/billing/{self.name}"
 
+    def asked(self, at: datetime, **arguments: Any) -> "Read[ModelT_co]":
+        """
+        Return the read with the query of its *arguments* at the time *at*; None is a default.
 
-INVOICE_PREVIEW = Read("invoice-preview", "upcoming invoice", Invoice, entries="invoice_lines")
+        Raises `SettingsError`.
+        """
+        given = {name: value for name, value in arguments.items() if value is not None}
+        for name in given:
+            if name not in self.arguments:
+                from pulumi_cf_invoice.suggestions import unknown_name
 
-READS: tuple[Read[Model], ...] = (INVOICE_PREVIEW,)
+                problem = unknown_name("argument", name, self.arguments)
+                raise SettingsError(f"{self.noun}: {problem}")
+        return replace(self, query=tuple(self.to_query(at, **given).items()))
+
+
+INVOICE_PREVIEW = Read(
+    "invoice-preview",
+    "upcoming invoice",
+    "The upcoming invoice of an account's AI Gateway, in no diff and no state, with what follows "
+    "from it: net of credits, in major units, and as text for people.",
+    Invoice,
+    figures=invoice.DERIVED,
+    not_always_known=invoice.SUMMED,
+    entries="invoice_lines",
+)
+CREDIT_BALANCE = Read(
+    "credit-balance",
+    "credit balance",
+    "The credits of an account's AI Gateway, and the automatic top-up that refills them. Amounts "
+    "are in minor units of the account's currency, which the API does not name: it is that of the "
+    "upcoming invoice.",
+    CreditBalance,
+    figures=credit_balance.FIGURES,
+    not_always_known=("topup_problem",),
+)
+USAGE_HISTORY = Read(
+    "usage-history",
+    "usage history",
+    "The usage of an account's AI Gateway by hour or day, in units of usage, which are not money: "
+    "the API documents no unit. An hour or day without usage is there with 0.",
+    UsageHistory,
+    figures=usage_history.FIGURES,
+    arguments={
+        "since": "The start, in ISO 8601 with a time zone, or a UTC day; moved back to the start "
+        "of its hour or day. By default 31 days before the end. API: `start_time`.",
+        "until": "The end, not included, in ISO 8601 with a time zone, or a UTC day; moved on to "
+        "the end of its hour or day. By default, and at most, the end of the current one. API: "
+        "`end_time`.",
+        "window": "What an entry covers: `day` (the default) or `hour`, in UTC. API: "
+        "`value_grouping_window`.",
+    },
+    to_query=usage_history.query,
+)
+INVOICE_HISTORY = Read(
+    "invoice-history",
+    "invoice history",
+    "The earlier invoices of an account's AI Gateway, the newest first. Amounts are in minor units "
+    "of each invoice's own `currency`.",
+    InvoiceHistory,
+    entries="invoices",
+    arguments={
+        "type": "Which invoices: `all` (the default), `auto` or `manual`, as the API calls them. "
+        "API: `type`.",
+    },
+    to_query=invoice_history.query,
+)
+
+READS: tuple[Read[Model], ...] = (INVOICE_PREVIEW, CREDIT_BALANCE, USAGE_HISTORY, INVOICE_HISTORY)
 """Every read that there is."""

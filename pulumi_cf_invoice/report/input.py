@@ -15,6 +15,7 @@ from pulumi_cf_invoice.billing.answers import find_objects, parse_json, reasons
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import InvalidDataError
 from pulumi_cf_invoice.billing.invoice import Invoice
+from pulumi_cf_invoice.billing.models import Answered
 from pulumi_cf_invoice.billing.pages import has_more
 from pulumi_cf_invoice.billing.settings import canonical_account_id
 from pulumi_cf_invoice.report import previews
@@ -88,7 +89,7 @@ def _of_api(answer: Mapping[str, Any]) -> Found:
         raise NoInvoiceError(f"this answer of the API is an error: {one_line(said)}")
     # One page of several is a part: the others are not in the file.
     complete = not has_more(dict(answer))
-    return Found(InvoiceState(None, Invoice.from_api(answer.get("result"), complete=complete)))
+    return Found(InvoiceState(None, Invoice.from_api(answer.get("result"), Answered(complete))))
 
 
 def _chosen(found: list[Found], account_id: str | None) -> list[Found]:

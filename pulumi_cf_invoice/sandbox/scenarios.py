@@ -5,7 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Literal
 
-from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
+from pulumi_cf_invoice.billing.reads import (
+    CREDIT_BALANCE,
+    INVOICE_HISTORY,
+    INVOICE_PREVIEW,
+    USAGE_HISTORY,
+)
 
 Result = dict[str, Any]
 
@@ -52,7 +57,14 @@ class Scenario:
 
     def result(self, read: str, month: Month, call: int) -> Result:
         """Return the ``result`` of the read of that name."""
-        return {INVOICE_PREVIEW.name: self.build}[read](month, call)
+        if read == INVOICE_PREVIEW.name:
+            return self.build(month, call)
+        others: dict[str, Result] = {
+            CREDIT_BALANCE.name: {"balance": 2500, "topup_config": {}},
+            USAGE_HISTORY.name: {"history": []},
+            INVOICE_HISTORY.name: {"invoices": []},
+        }
+        return others[read]
 
     def page(self, result: Result, number: int) -> tuple[Result, Result]:
         """Return the page of that number of *result*, and the ``result_info`` beside it."""

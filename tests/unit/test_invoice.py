@@ -15,6 +15,7 @@ from pulumi_cf_invoice import output_types
 from pulumi_cf_invoice.billing import IncompleteLinesError, InvalidDataError, Invoice, money
 from pulumi_cf_invoice.billing import invoice as models
 from pulumi_cf_invoice.billing.invoice import FIGURES, SUMMED
+from pulumi_cf_invoice.billing.models import Answered
 from tests.factories import START, api_line, api_result, with_floats
 
 
@@ -150,7 +151,7 @@ def test_a_whole_amount_is_an_int_however_it_is_written() -> None:
 
 
 def test_sums_of_lines_that_are_not_complete_are_not_known() -> None:
-    part = Invoice.from_api(api_result(), complete=False)
+    part = Invoice.from_api(api_result(), Answered(complete=False))
     middle = datetime.fromtimestamp(START, tz=timezone.utc) + timedelta(days=15)
     for figure in (
         lambda: part.gross,

@@ -15,6 +15,7 @@ from markdown_it import MarkdownIt
 
 from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.models import Answered
 from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.gates import AccountReader
 from pulumi_cf_invoice.report import html, input, json_report, markdown, text
@@ -80,7 +81,7 @@ def only(text: str | bytes, **choice: Any) -> Found:
     return found
 
 
-PART = Invoice.from_api(result(), complete=False)
+PART = Invoice.from_api(result(), Answered(complete=False))
 BUDGETS = {
     "max-amount-due": {"limit": "150 USD"},
     "near-budget": {

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from pulumi_cf_invoice import Invoice
+from pulumi_cf_invoice.billing.models import Answered
 from pulumi_cf_invoice.gates import Gate
 from pulumi_cf_invoice.rules import KINDS, Finding, RequireInvoicePreview, StackResource
 from pulumi_cf_invoice.rules_file import DeclaredRule
@@ -22,7 +23,9 @@ def state(account_id: str | None = ACCOUNT, **changes: Any) -> InvoiceState:
         if name in changes
     }
     complete = changes.pop("complete", True)
-    return InvoiceState(account_id, Invoice.from_api(api_result(**changes), complete), **more)
+    return InvoiceState(
+        account_id, Invoice.from_api(api_result(**changes), Answered(complete)), **more
+    )
 
 
 def judge(

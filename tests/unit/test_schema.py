@@ -22,7 +22,8 @@ def described() -> Iterator[tuple[str, dict[str, Any]]]:
     for group in ("inputProperties", "properties"):
         yield from INVOICE[group].items()
     for group in ("inputs", "outputs"):
-        yield from FUNCTION[group]["properties"].items()
+        for function in PACKAGE["functions"].values():
+            yield from function[group]["properties"].items()
     yield from PACKAGE["provider"]["inputProperties"].items()
 
 
@@ -35,7 +36,13 @@ def test_every_property_has_a_description_its_unit_and_its_place_in_the_api(
     text = spec["description"]
     assert " API: " in text
     if spec.get("type") in ("integer", "number"):
-        units = ("minor units of ", "Unix seconds", "Number of units", "in seconds")
+        units = (
+            "minor units of ",
+            "Unix seconds",
+            "Number of ",
+            "in seconds",
+            "units of usage",
+        )
         assert any(unit in text for unit in units)
     if path.endswith("Decimal"):
         assert "major units" in text or "minor units" in text

@@ -42,7 +42,7 @@ except ApiError as error:
 variables = {{"CLOUDFLARE_API_TOKEN": "sandbox-token", "CLOUDFLARE_BASE_URL": "{sandbox.base_url}"}}
 resolved = settings.resolve("{ACCOUNT}", [settings.environment(variables)])
 for read in READS:
-    print(cache.AnswerCache().get(read, resolved).to_figures()["text"])
+    assert cache.AnswerCache().get(read, resolved).to_figures()
 
 rule = rules.MaxAmountDue(limits.Limit.parse("150 USD"))
 found = rule.evaluate(state.InvoiceState("{ACCOUNT}", invoice), datetime.now(timezone.utc))

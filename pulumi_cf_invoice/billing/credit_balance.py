@@ -1,0 +1,151 @@
+"""
+The credit balance: what is left to spend, and the automatic top-up that refills it.
+
+AI Gateway refuses inference (HTTP 402) once the credits are used up, whatever the upcoming invoice
+says. Amounts are in minor units (cents, for US dollars) and may have fractions. The API names no
+currency: it is the account's, which the invoice tells.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+from pydantic.dataclasses import dataclass
+
+from pulumi_cf_invoice.billing import money
+from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.errors import InvalidDataError
+from pulumi_cf_invoice.billing.models import (
+    CONFIG,
+    WHOLE,
+    Amount,
+    Answered,
+    Flag,
+    Text,
+    WholeOrNone,
+    adapter,
+    derived,
+    finite,
+    iso,
+    parsed,
+)
+
+FIGURES = ("topup_is_on", "topup_is_healthy", "topup_problem")
+"""The figures of a `CreditBalance` that follow from its fields."""
+_NAMES = {"disabled_reason": "disabledReason", "last_failed_at": "lastFailedAt"}
+# No Unix second of this millennium is as large, and every millisecond since 1973 is larger.
+_MILLISECONDS_FROM = 100_000_000_000
+
+
+def _seconds_of_either(value: Any) -> Any:
+    # The contract names no unit.
+    number = finite(value)
+    return number / 1000 if number is not None and number >= _MILLISECONDS_FROM else value
+
+
+@dataclass(frozen=True, kw_only=True, config=CONFIG)
+class TopupConfig:
+    """The automatic top-up: how much is bought, below which balance, and what went wrong last."""
+
+    amount: Amount | None = Field(
+        default=None,
+        description="What a top-up adds, in minor units of the account's currency; none or 0 if "
+        "none is set.",
+    )
+    threshold: Amount | None = Field(
+        default=None,
+        description="The balance below which a top-up is made, in minor units of the account's "
+        "currency; none or 0 if none is set.",
+    )
+    error: Text = Field(
+        default=None, description="Why the last top-up failed; none if the API tells no failure."
+    )
+    disabled_reason: Text = Field(
+        default=None, description="Why automatic top-ups were disabled; none if they were not."
+    )
+    last_failed_at: Annotated[WholeOrNone, BeforeValidator(_seconds_of_either)] = Field(
+        default=None,
+        description="When a top-up last failed, in Unix seconds (UTC); none if none ever did.",
+    )
+
+
+def _config_or_none(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value if isinstance(value, TopupConfig) else None
+    return {**value, **{ours: value.get(theirs) for ours, theirs in _NAMES.items()}}
+
+
+@dataclass(frozen=True, kw_only=True, config=CONFIG)
+class CreditBalance:
+    """
+    The credits of an account's AI Gateway, in minor units of the account's currency.
+
+    API: ``result`` of ``GET /accounts/{account_id}/ai-gateway/billing/credit-balance``. Its payment
+    method (brand and last digits of a card) is left out.
+    """
+
+    balance: Amount = Field(
+        description="Credit that is left, in minor units of the account's currency; negative if "
+        "usage ran ahead of it."
+    )
+    topup_config: Annotated[TopupConfig | None, BeforeValidator(_config_or_none)] = Field(
+        default=None, description="The automatic top-up; none if the API tells nothing of it."
+    )
+    has_default_payment_method: Flag = Field(
+        default=None, description="Whether there is something to pay a top-up with."
+    )
+    first_topup_success: Flag = Field(
+        default=None, description="Whether credits were ever bought; none if the API does not say."
+    )
+
+    @classmethod
+    def from_api(cls, result: Any, answered: Answered = WHOLE) -> "CreditBalance":
+        """
+        Parse the ``result`` of an answer.
+
+        Raises `InvalidDataError`, which names the field, if it is not a credit balance.
+        """
+        if not isinstance(result, dict):
+            raise InvalidDataError("result is not an object")
+        return parsed(cls, result, _NAMES)
+
+    def to_figures(self) -> dict[str, Any]:
+        """Return the fields and what follows from them (`FIGURES`), by name, as plain data."""
+        fields: dict[str, Any] = adapter(CreditBalance).dump_python(self, exclude_none=True)
+        return fields | derived(FIGURES, self)
+
+    @property
+    def topup_is_on(self) -> bool:
+        """Whether an automatic top-up is set: an amount and a threshold, and not disabled."""
+        config = self.topup_config
+        if config is None or config.disabled_reason:
+            return False
+        return (config.amount or 0) > 0 and (config.threshold or 0) > 0
+
+    @property
+    def topup_is_healthy(self) -> bool:
+        """Whether an automatic top-up is set and nothing is known to be wrong with it."""
+        return self.topup_is_on and self.topup_problem is None
+
+    @property
+    def topup_problem(self) -> str | None:
+        """Why the automatic top-up failed or is disabled, in the API's words; none if it works."""
+        config = self.topup_config
+        if config is None:
+            return None
+        told = (config.disabled_reason, config.error)
+        said = list(dict.fromkeys(one_line(text).rstrip(".") for text in told if text))
+        if not said:
+            return None
+        when = f" ({iso(config.last_failed_at)})" if config.last_failed_at else ""
+        return f"{'; '.join(said)}{when}"
+
+    def balance_text(self, currency: str | None) -> str:
+        """Return the balance for people, in *currency* where that is known: ``$6.40``."""
+        return amount_text(self.balance, currency)
+
+
+def amount_text(amount: float, currency: str | None) -> str:
+    """Return an *amount* of credit for people, in minor units where no *currency* is known."""
+    if currency is None:
+        return f"{money.exact(amount):,f} minor units"
+    return money.to_text(amount, currency)

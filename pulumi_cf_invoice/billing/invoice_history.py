@@ -1,0 +1,168 @@
+"""
+The invoice history: earlier invoices, as the API lists them.
+
+Amounts are in minor units (cents, for US dollars) of each invoice's own currency. What the API
+calls ``auto`` and ``manual`` invoices is documented nowhere, and nothing is concluded from it.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import FailFast, Field
+from pydantic.dataclasses import dataclass
+
+from pulumi_cf_invoice.billing.errors import InvalidDataError, SettingsError
+from pulumi_cf_invoice.billing.models import (
+    CONFIG,
+    WHOLE,
+    Amount,
+    Answered,
+    Currency,
+    Flag,
+    MajorUnits,
+    MoneyText,
+    Text,
+    WholeOrNone,
+    adapter,
+    iso,
+    parsed,
+)
+
+Type = Literal["all", "auto", "manual"]
+TYPES: tuple[Type, ...] = get_args(Type)
+UNPAID = ("open", "uncollectible")
+"""The statuses of an invoice that somebody has to pay."""
+
+
+@dataclass(frozen=True, kw_only=True, config=CONFIG)
+class PastInvoice:
+    """An earlier invoice."""
+
+    invoice_id: Text = Field(
+        default=None, description="The API's `id` of the invoice; none if it gives none."
+    )
+    amount_due: Amount = Field(
+        description="What the invoice asks for, in minor units of `currency`."
+    )
+    amount_paid: Amount = Field(
+        description="What has been paid of it, in minor units of `currency`."
+    )
+    amount_remaining: Amount = Field(
+        description="What remains to be paid, in minor units of `currency`."
+    )
+    currency: Currency = Field(description="ISO 4217 code in lower case.")
+    status: Text = Field(
+        default=None,
+        description="draft, open, paid, uncollectible or void, as the API says it; none if it "
+        "gives none.",
+    )
+    created: WholeOrNone = Field(
+        default=None, description="When it was made, in Unix seconds (UTC); none if not told."
+    )
+    description: Text = Field(default=None, description="What it is for; none if not told.")
+    invoice_origin: Text = Field(
+        default=None, description="What made the invoice, in the API's word; none if not told."
+    )
+    invoice_pdf: Text = Field(
+        default=None,
+        repr=False,
+        description="A link to the invoice, which opens for everyone who has it; none if there is "
+        "none.",
+    )
+    created_by: Text = Field(default=None, description="Who made it; none if not told.")
+    attempt_count: WholeOrNone = Field(
+        default=None, description="Number of attempts at payment; none if not told."
+    )
+    attempted: Flag = Field(
+        default=None, description="Whether payment was attempted; none if not told."
+    )
+    auto_advance: Flag = Field(
+        default=None, description="Whether it is collected automatically; none if not told."
+    )
+
+    amount_due_decimal = MajorUnits("amount_due")
+    amount_due_text = MoneyText("amount_due")
+    amount_paid_decimal = MajorUnits("amount_paid")
+    amount_paid_text = MoneyText("amount_paid")
+    amount_remaining_decimal = MajorUnits("amount_remaining")
+    amount_remaining_text = MoneyText("amount_remaining")
+
+    @property
+    def is_unpaid(self) -> bool:
+        """Whether the invoice is open or uncollectible: somebody has to pay it."""
+        return self.status in UNPAID
+
+    @property
+    def created_iso(self) -> str | None:
+        """When it was made, as ISO 8601 in UTC; none if not told."""
+        return None if self.created is None else iso(self.created)
+
+
+@dataclass(frozen=True, kw_only=True, config=CONFIG)
+class InvoiceHistory:
+    """
+    The earlier invoices of an account's AI Gateway, the newest first.
+
+    API: ``result`` of ``GET /accounts/{account_id}/ai-gateway/billing/invoice-history``.
+    """
+
+    type: Type = Field(description="Which invoices were asked for: all, auto or manual.")
+    invoices: Annotated[list[PastInvoice], FailFast()] = Field(
+        description="The invoices, in the API's order: the newest first."
+    )
+    invoices_complete: bool = Field(
+        default=True, description="Whether `invoices` are all that there are."
+    )
+
+    @classmethod
+    def from_api(cls, result: Any, answered: Answered = WHOLE) -> "InvoiceHistory":
+        """
+        Parse the ``result`` of an answer.
+
+        Raises `InvalidDataError`, which names the field, if it is not an invoice history.
+        """
+        if not isinstance(result, dict):
+            raise InvalidDataError("result is not an object")
+        rows = result.get("invoices")
+        if isinstance(rows, list):
+            rows = [
+                {**row, "invoice_id": row.get("id")} if isinstance(row, Mapping) else row
+                for row in rows
+            ]
+        values = {"type": answered.query.get("type", "all"), "invoices": rows}
+        found = parsed(cls, values, {"invoice_id": "id"})
+        once = _without_repeats(found.invoices)
+        return cls(
+            type=found.type,
+            invoices=once,
+            # An invoice that comes twice has moved to another page meanwhile, and hid another one.
+            invoices_complete=answered.complete and len(once) == len(found.invoices),
+        )
+
+    def to_figures(self) -> dict[str, Any]:
+        """Return the fields, by name, as plain data."""
+        figures: dict[str, Any] = adapter(InvoiceHistory).dump_python(self, exclude_none=True)
+        return figures
+
+    @property
+    def unpaid(self) -> list[PastInvoice]:
+        """The invoices that are open or uncollectible."""
+        return [invoice for invoice in self.invoices if invoice.is_unpaid]
+
+
+def _without_repeats(invoices: list[PastInvoice]) -> list[PastInvoice]:
+    seen: set[str] = set()
+    once = []
+    for invoice in invoices:
+        if invoice.invoice_id is None or invoice.invoice_id not in seen:
+            once.append(invoice)
+        if invoice.invoice_id is not None:
+            seen.add(invoice.invoice_id)
+    return once
+
+
+def query(at: Any = None, type: str = "all") -> dict[str, str]:
+    """Return the parameters of a request. Raises `SettingsError`."""
+    if type not in TYPES:
+        raise SettingsError(f"type is {type!r}: it is 'all', 'auto' or 'manual'")
+    return {"type": type}

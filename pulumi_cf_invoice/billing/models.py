@@ -1,0 +1,249 @@
+"""
+What the models of the API's reads have in common: the types of their fields, and how they parse.
+
+Parsing is strict about money: an amount has to be there, and one that cannot be carried exactly is
+refused. What only names or explains may be missing, or of another form, and is none then.
+"""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import datetime, timezone
+from decimal import Decimal
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar, cast
+
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    Strict,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic_core import core_schema
+
+from pulumi_cf_invoice.billing import money
+from pulumi_cf_invoice.billing.errors import InvalidDataError
+
+LAST_SECOND = 253_402_300_799
+"""9999-12-31T23:59:59Z, the last second that datetime can express."""
+
+# Dataclasses, not BaseModels: they parse four times as fast, and Pulumi exports them as a mapping
+# of their fields, whereas a BaseModel would silently become a list of pairs.
+CONFIG = ConfigDict(extra="ignore")
+"""The configuration of every model's pydantic dataclass."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """
+    How a ``result`` was answered: whether its entries are all there, to which query, and when.
+
+    ``query`` are the parameters of the request by name.
+    """
+
+    complete: bool = True
+    query: Mapping[str, str] = field(default_factory=dict)
+    at: datetime | None = None
+
+
+WHOLE = Answered()
+"""A result that is complete, and of which nothing else is known."""
+
+
+class Model(Protocol):
+    """What a read returns: figures that are parsed from the API's ``result``."""
+
+    @classmethod
+    def from_api(cls, result: Any, answered: Answered = WHOLE) -> Any:
+        """Parse the ``result`` of an answer. Raises `InvalidDataError`."""
+
+    def to_figures(self) -> dict[str, Any]:
+        """Return all figures, by name, as plain data."""
+
+
+T = TypeVar("T")
+
+
+def _carried(value: Any) -> float:
+    # Pulumi hands whole numbers over as floats: by far the most frequent case.
+    if isinstance(value, float) and value.is_integer() and abs(value) <= money.LARGEST_AMOUNT:
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
+        raise ValueError("not a number")
+    exact = value if isinstance(value, Decimal) else money.exact(value)
+    try:
+        return money.carried(exact)
+    except ValueError as error:
+        raise ValueError(f"not an amount that can be carried exactly: {error}") from None
+
+
+def _seconds(value: Any) -> int:
+    number = finite(value)
+    if number is None or not 0 <= number <= LAST_SECOND:
+        raise ValueError("not an instant in Unix seconds")
+    return int(number)
+
+
+def finite(value: Any) -> float | None:
+    """Return a number as 64-bit floats have it, or None if it is none, or beyond them."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    if abs(number) == float("inf") or number != number:
+        return None
+    return int(number) if number.is_integer() else number
+
+
+def _text_or_none(value: Any) -> str | None:
+    # A text names or explains: whatever else stands there is no reason to fail. A lone surrogate
+    # would be one to protobuf.
+    if not isinstance(value, str):
+        return None
+    return value if value.isascii() else value.encode("utf-8", "replace").decode()
+
+
+def _flag_or_none(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _whole_or_none(value: Any) -> int | None:
+    number = finite(value)
+    return None if number is None or not 0 <= number <= LAST_SECOND else int(number)
+
+
+class ListOrNull:
+    """Annotates a list that may be null, and that is refused at its first wrong item."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        # pydantic's own FailFast goes with no other validator in some of its versions.
+        fail_fast = {**handler(source), "fail_fast": True}
+        return core_schema.no_info_before_validator_function(_list_if_null, fail_fast)
+
+
+def _list_if_null(value: Any) -> Any:
+    return [] if value is None else value
+
+
+# To a type checker these are plain numbers. A union tries the usual case, a JSON integer, without a
+# call into Python, before 18846.0 and fractions; text and booleans are never numbers.
+if TYPE_CHECKING:
+    Amount = float
+    UnixSeconds = int
+    Quantity = float
+else:
+    _Whole = Annotated[int, Strict(), Field(ge=-money.LARGEST_AMOUNT, le=money.LARGEST_AMOUNT)]
+    Amount = Annotated[
+        _Whole | Annotated[Any, PlainValidator(_carried)],
+        Field(union_mode="left_to_right"),
+        WithJsonSchema({"type": "number"}),
+    ]
+    UnixSeconds = Annotated[
+        Annotated[int, Strict(), Field(ge=0, le=LAST_SECOND)]
+        | Annotated[Any, PlainValidator(_seconds)],
+        Field(union_mode="left_to_right"),
+        WithJsonSchema({"type": "integer"}),
+    ]
+    Quantity = Annotated[
+        _Whole | Annotated[Any, PlainValidator(finite)],
+        Field(union_mode="left_to_right"),
+        WithJsonSchema({"type": "number"}),
+    ]
+Text = Annotated[str | None, BeforeValidator(_text_or_none)]
+Flag = Annotated[bool | None, BeforeValidator(_flag_or_none)]
+WholeOrNone = Annotated[int | None, BeforeValidator(_whole_or_none)]
+Currency = Annotated[str, StringConstraints(strict=True, to_lower=True, pattern="^[A-Za-z]{3}$")]
+
+
+class MajorUnits:
+    """A figure of a model in major units of its currency, as an exact decimal ("188.46")."""
+
+    def __init__(self, figure: str) -> None:
+        self.figure = figure
+        self.description = f"`{figure.lstrip('_')}` in major units of `currency`, an exact decimal."
+
+    def __get__(self, model: Any, owner: type) -> str:
+        return format(money.to_major(getattr(model, self.figure), model.currency), "f")
+
+
+class MoneyText:
+    """A figure of a model as text for people ("$188.46")."""
+
+    def __init__(self, figure: str) -> None:
+        self.figure = figure
+        self.description = f"`{figure.lstrip('_')}` as text for people."
+
+    def __get__(self, model: Any, owner: type) -> str:
+        return money.to_text(getattr(model, self.figure), model.currency)
+
+
+def parsed(model: type[T], values: Any, names: Mapping[str, str] | None = None) -> T:
+    """
+    Return the *model* of *values*.
+
+    *names* are the API's names of fields that have another one here. Raises `InvalidDataError`,
+    which names the field as the API does.
+    """
+    try:
+        return cast(T, adapter(cast(Any, model)).validate_python(values))
+    except ValidationError as error:
+        raise InvalidDataError(_first_problem(error, model, names or {})) from None
+
+
+@cache
+def adapter(model: Any) -> TypeAdapter[Any]:
+    """Return pydantic's adapter of *model*, which is made once."""
+    return TypeAdapter(model)
+
+
+def _first_problem(error: ValidationError, model: type, names: Mapping[str, str]) -> str:
+    problems = error.errors(include_url=False, include_input=False)
+    # The last steps of a union's path name its alternatives, which are not fields of the API.
+    path = problems[0]["loc"]
+    known = _field_names(model)
+    while path and isinstance(path[-1], str) and path[-1] not in known:
+        path = path[:-1]
+    # The last alternative says why a number was refused, the first one only that it is not whole.
+    of_field = [problem for problem in problems if problem["loc"][: len(path)] == path]
+    problem = of_field[-1]["msg"].removeprefix("Value error, ")
+    where = ".".join(names.get(step, step) if isinstance(step, str) else str(step) for step in path)
+    return f"{where}: {problem}" if where else problem
+
+
+@cache
+def _field_names(model: type) -> frozenset[str]:
+    """Return the names of the fields of *model* and of the models of its module."""
+    siblings = [
+        one
+        for one in vars(sys.modules[model.__module__]).values()
+        if isinstance(one, type) and is_dataclass(one)
+    ]
+    return frozenset(field.name for one in siblings for field in fields(one))
+
+
+def instant(seconds: float) -> datetime:
+    """Return the instant of Unix *seconds*, in UTC."""
+    return datetime.fromtimestamp(seconds, tz=timezone.utc)
+
+
+def iso(seconds: float) -> str:
+    """Return the instant of Unix *seconds* as ISO 8601 in UTC."""
+    return instant(seconds).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def days(start: int, end: int) -> str:
+    """Return a period in Unix seconds for people, in UTC days, the last one included."""
+    return f"{instant(start):%Y-%m-%d} to {instant(max(start, end - 1)):%Y-%m-%d}"
+
+
+def derived(names: tuple[str, ...], model: Any) -> dict[str, Any]:
+    """Return the figures *names* of *model* that are known."""
+    figures = {name: getattr(model, name) for name in names}
+    return {name: value for name, value in figures.items() if value is not None}

@@ -1,0 +1,239 @@
+"""
+The usage history: how much was used in each hour or day.
+
+Its values are **units of usage, and never money**: the API documents no unit, and those who use it
+disagree whether it is cents or dollars. They tell the shape of usage over time; the invoice tells
+what it costs.
+"""
+
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta, timezone
+from typing import Any, Literal, cast, get_args
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from pulumi_cf_invoice.billing import money
+from pulumi_cf_invoice.billing.errors import InvalidDataError, SettingsError
+from pulumi_cf_invoice.billing.models import (
+    CONFIG,
+    WHOLE,
+    Answered,
+    Quantity,
+    UnixSeconds,
+    adapter,
+    derived,
+    finite,
+    instant,
+    iso,
+)
+
+Window = Literal["day", "hour"]
+WINDOWS: tuple[Window, ...] = get_args(Window)
+FIGURES = ("total",)
+"""The figures of a `UsageHistory` that follow from its fields."""
+MOST_WINDOWS = 20_000
+"""The most hours or days of one request: some 27 months of hours."""
+DEFAULT_DAYS = 31
+"""The days that are asked for if nobody says since when, today included."""
+_SECONDS = {"day": 86_400, "hour": 3_600}
+
+
+@dataclass(frozen=True, kw_only=True, config=CONFIG)
+class UsageEntry:
+    """The usage of one hour or day."""
+
+    start: UnixSeconds = Field(description="Start of the hour or day, in Unix seconds (UTC).")
+    end: UnixSeconds = Field(
+        description="End of the hour or day, in Unix seconds (UTC), not included."
+    )
+    aggregated_value: Quantity = Field(description="Usage, in units of usage, which are not money.")
+    is_partial: bool = Field(
+        default=False, description="Whether the hour or day was not over when it was read."
+    )
+
+    @property
+    def start_iso(self) -> str:
+        """Start of the hour or day, as ISO 8601 in UTC."""
+        return iso(self.start)
+
+
+@dataclass(frozen=True, kw_only=True, config=CONFIG)
+class UsageHistory:
+    """
+    The usage of an account's AI Gateway by hour or day. Its values are never money.
+
+    An hour or day that the API leaves out is there with a usage of 0.
+
+    API: ``result`` of ``GET /accounts/{account_id}/ai-gateway/billing/usage-history``.
+    """
+
+    window: Window = Field(description="What an entry covers: day or hour.")
+    since: UnixSeconds = Field(
+        description="Start of what was asked for, in Unix seconds: the start of a UTC day or hour."
+    )
+    until: UnixSeconds = Field(
+        description="End of what was asked for, in Unix seconds, not included: the end of a UTC "
+        "day or hour."
+    )
+    entries: list[UsageEntry] = Field(description="Every hour or day in between, in order.")
+
+    @classmethod
+    def from_api(cls, result: Any, answered: Answered = WHOLE) -> "UsageHistory":
+        """
+        Parse the ``result`` of an answer to a query that `query` made.
+
+        Raises `InvalidDataError`, which names the field, if it is not a usage history.
+        """
+        if not isinstance(result, dict):
+            raise InvalidDataError("result is not an object")
+        try:
+            asked = answered.query
+            since, until = (int(asked[name]) // 1000 for name in ("start_time", "end_time"))
+            window = cast(Window, asked["value_grouping_window"])
+        except (KeyError, ValueError):
+            raise InvalidDataError("the bounds of the request are not known") from None
+        values = dict(_values(result.get("history"), _SECONDS[window]))
+        return cls.of_values(values, window=window, since=since, until=until, at=answered.at)
+
+    @classmethod
+    def of_values(
+        cls,
+        values: dict[int, float],
+        *,
+        window: Window,
+        since: int,
+        until: int,
+        at: datetime | None = None,
+    ) -> "UsageHistory":
+        """Return the history of the usage *values* by start, in Unix seconds, as read at *at*."""
+        length = _SECONDS[window]
+        return cls(
+            window=window,
+            since=since,
+            until=until,
+            entries=[
+                UsageEntry(
+                    start=start,
+                    end=start + length,
+                    aggregated_value=values.get(start, 0),
+                    is_partial=at is not None and start + length > at.timestamp(),
+                )
+                for start in range(since, until, length)
+            ],
+        )
+
+    def to_figures(self) -> dict[str, Any]:
+        """Return the fields and what follows from them (`FIGURES`), by name, as plain data."""
+        fields: dict[str, Any] = adapter(UsageHistory).dump_python(self)
+        return fields | derived(FIGURES, self)
+
+    @property
+    def total(self) -> float:
+        """Sum of the entries, in units of usage."""
+        return money.number(money.total(entry.aggregated_value for entry in self.entries))
+
+    @property
+    def since_iso(self) -> str:
+        """Start of what was asked for, as ISO 8601 in UTC."""
+        return iso(self.since)
+
+    @property
+    def until_iso(self) -> str:
+        """End of what was asked for, not included, as ISO 8601 in UTC."""
+        return iso(self.until)
+
+
+Instant = datetime | date | str
+"""A ``datetime`` with a time zone, a UTC day, or either as ISO 8601."""
+
+
+def query(
+    at: datetime,
+    since: Instant | None = None,
+    until: Instant | None = None,
+    window: str = "day",
+) -> dict[str, str]:
+    """
+    Return the parameters of a request at the time *at*.
+
+    *since* is moved back to the start of its hour or day and *until* on to the end, because the API
+    fails on bounds in between. By default it is 31 days, today included. What is still to come is
+    not asked for. Raises `SettingsError`.
+    """
+    if window not in WINDOWS:
+        raise SettingsError(f"window is {window!r}: it is 'day' or 'hour'")
+    length = _SECONDS[window]
+    now_ends = _floor(at, length) + length
+    end = now_ends if until is None else min(_ceiling(_instant(until, "until"), length), now_ends)
+    if since is None:
+        start = _floor(instant(end) - timedelta(days=DEFAULT_DAYS), length)
+    else:
+        start = _floor(_instant(since, "since"), length)
+    if start >= end:
+        raise SettingsError(
+            f"there is no usage to ask for: since is {iso(start)}, and until is {iso(end)}"
+        )
+    if (end - start) // length > MOST_WINDOWS:
+        raise SettingsError(
+            f"since {iso(start)} is too long ago: at most {MOST_WINDOWS:,} {window}s are read"
+        )
+    bounds = {"start_time": str(start * 1000), "end_time": str(end * 1000)}
+    return {"value_grouping_window": window, **bounds}
+
+
+def _instant(given: Any, name: str) -> datetime:
+    if isinstance(given, str):
+        try:
+            is_day = len(given) == len("2026-09-01")
+            given = date.fromisoformat(given) if is_day else _from_iso(given)
+        except ValueError:
+            raise SettingsError(
+                f"{name} is {given!r}, which is not ISO 8601 such as 2026-09-01T00:00:00Z"
+            ) from None
+    if isinstance(given, date) and not isinstance(given, datetime):
+        return datetime(given.year, given.month, given.day, tzinfo=timezone.utc)
+    if not isinstance(given, datetime):
+        raise SettingsError(
+            f"{name} must be a datetime or ISO 8601 text, not {type(given).__name__}"
+        )
+    if given.tzinfo is None:
+        raise SettingsError(f"{name} is {given.isoformat()}, which needs a time zone, such as Z")
+    return given
+
+
+def _from_iso(text: str) -> datetime:
+    # Python 3.10 does not know Z.
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def _floor(moment: datetime, length: int) -> int:
+    return int(moment.timestamp() // length) * length
+
+
+def _ceiling(moment: datetime, length: int) -> int:
+    return -int(-moment.timestamp() // length) * length
+
+
+def _values(history: Any, length: int) -> Iterator[tuple[int, float]]:
+    if history is None:
+        return
+    if not isinstance(history, list):
+        raise InvalidDataError("history: not a list")
+    seen: set[str] = set()
+    sums: dict[int, float] = {}
+    for number, entry in enumerate(history):
+        if not isinstance(entry, dict):
+            raise InvalidDataError(f"history.{number}: not an object")
+        if isinstance(entry.get("id"), str):
+            if entry["id"] in seen:
+                continue
+            seen.add(entry["id"])
+        began, value = finite(entry.get("start_time")), finite(entry.get("aggregated_value"))
+        if began is None:
+            raise InvalidDataError(f"history.{number}.start_time: not an instant in milliseconds")
+        if value is None:
+            raise InvalidDataError(f"history.{number}.aggregated_value: not a number")
+        start = int(began // 1000) // length * length
+        sums[start] = money.number(money.total([sums.get(start, 0), value]))
+    yield from sums.items()
