@@ -8,6 +8,7 @@ Errors of the billing core, each of which reads as one line for people.
     ├── RuleError                      a rule, or a file of rules, cannot be used as it is written
     ├── InvalidDataError               data does not fit its model
     ├── IncompleteLinesError           a sum was requested of lines that are not complete
+    ├── NotAvailableError              a snapshot does not have it, or is too old
     └── FetchError                     a request was made and brought no result
         ├── ApiError                   Cloudflare refused, or could not answer now
         ├── TransportError             no complete answer arrived
@@ -47,6 +48,10 @@ class InvalidDataError(BillingError):
 
 class IncompleteLinesError(BillingError):
     """A sum of the invoice's lines is not known, because the API gave only some of them."""
+
+
+class NotAvailableError(BillingError):
+    """A snapshot does not have what was asked for, or is too old. The text says why."""
 
 
 class FetchError(BillingError):
