@@ -5,21 +5,18 @@ Policy packs and reports judge through `Gate`, so that neither passes what the o
 both say it in the same words.
 """
 
-import threading
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from pulumi_cf_invoice.billing import settings
+from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.billing.cleaning import one_line
-from pulumi_cf_invoice.billing.errors import BillingError, LimitError, RuleError, SettingsError
-from pulumi_cf_invoice.billing.invoice import Invoice
-from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
-from pulumi_cf_invoice.billing.settings import Source, is_cloudflare
+from pulumi_cf_invoice.billing.errors import BillingError, LimitError, RuleError
+from pulumi_cf_invoice.billing.models import Model
+from pulumi_cf_invoice.billing.reads import Read
 from pulumi_cf_invoice.limits import Limit
-from pulumi_cf_invoice.rules import Finding, Rule, Status
+from pulumi_cf_invoice.rules import Finding, Rule
 from pulumi_cf_invoice.rules_file import READING, DeclaredRule, Level, Waiver, merged
 from pulumi_cf_invoice.state import InvoiceState
 from pulumi_cf_invoice.suggestions import told_under
@@ -103,39 +100,51 @@ class Gate:
     def judge(self, state: InvoiceState, at: datetime) -> list[Finding]:
         """Judge *state* at the time *at*, which has a time zone."""
         rule = self.in_force(at)
+        return [] if rule is None else self._told(rule.evaluate(state, at), state.origin, at)
+
+    def judge_accounts(self, reader: AccountReader, at: datetime) -> list[Finding]:
+        """Judge each of the gate's accounts as *reader* reads it, at the time *at*."""
+        rule = self.in_force(at)
         if rule is None:
             return []
-        found = list(rule.evaluate(state, at))
-        if self.waiver is None and state.base_url is None:
-            return found
-        more = "".join(f" {said}" for said in (state.origin, self._of_waiver(at)) if said)
-        return [finding.followed_by(more) if finding.violates else finding for finding in found]
+        self.ask(reader, at)
+        found = (
+            (account, self._account(rule, reader, account, at)) for account in self.account_ids
+        )
+        return [replace(one, account_id=account) for account, ones in found for one in ones]
 
-    def judge_accounts(self, reader: "AccountReader", at: datetime) -> list[Finding]:
-        """Judge each of the gate's accounts as *reader* reads it, at the time *at*."""
-        if self.in_force(at) is None:
-            return []
-        # All are asked before the first is waited for.
+    def ask(self, reader: AccountReader, at: datetime) -> None:
+        """Have *reader* ask for what the gate reads by itself, without waiting for it."""
+        rule = self.in_force(at)
+        if rule is None:
+            return
         for account in self.account_ids:
-            reader.ask(account, self.base_url)
-        return [
-            finding
-            for account in self.account_ids
-            for finding in self._account(reader, account, at)
-        ]
+            for read in _asked((*rule.reads, *rule.also_reads), at):
+                reader.ask(read, account, self.base_url)
 
-    def _account(self, reader: "AccountReader", account_id: str, at: datetime) -> list[Finding]:
+    def _account(
+        self, rule: Rule, reader: AccountReader, account_id: str, at: datetime
+    ) -> list[Finding]:
+        needed, also = (
+            [read.asked(at) for read in reads] for reads in (rule.reads, rule.also_reads)
+        )
         try:
-            found = self.judge(reader.read(account_id, self.base_url), at)
-            return [replace(finding, account_id=account_id) for finding in found]
+            state = reader.read(account_id, self.base_url, needed, also)
+            return self._told(rule.evaluate_account(state, at), state.origin, at)
         except BillingError as error:
-            teller = reader.teller(account_id, self.base_url, self.name)
+            teller = reader.teller(account_id, self.base_url, str(error), self.name)
             why = str(error) if teller == self.name else f"{teller} says why."
         judged = "was not judged, which failOpen allows" if self.fail_open else "is not known"
         message = f"Whether account {account_id} is within this rule {judged}: {why}"
-        status: Status = "told" if self.fail_open else "unknown"
-        unread = Finding(status, "account", lambda: message, account_id=account_id)
+        unread = Finding("told" if self.fail_open else "unknown", "account", lambda: message)
         return [unread.followed_by(f" {said}" if (said := self._of_waiver(at)) else "")]
+
+    def _told(self, found: Iterable[Finding], origin: str, at: datetime) -> list[Finding]:
+        """Return what was *found*; what violates says what has to be known as well."""
+        if self.waiver is None and not origin:
+            return list(found)
+        more = "".join(f" {said}" for said in (origin, self._of_waiver(at)) if said)
+        return [finding.followed_by(more) if finding.violates else finding for finding in found]
 
     def _of_waiver(self, at: datetime) -> str:
         if self.waiver is None:
@@ -158,6 +167,10 @@ def _rule(kind: type[Rule], written: Mapping[str, Any]) -> Rule:
     return kind.from_settings({n: kind.settings[n].read(value) for n, value in written.items()})
 
 
+def _asked(reads: Iterable[Read[Model]], at: datetime) -> list[Read[Model]]:
+    return [read.asked(at) for read in reads]
+
+
 def _refuse_unused_limits(rule: Rule | None, accounts: tuple[str, ...]) -> None:
     if rule is None or not accounts:
         return
@@ -169,72 +182,3 @@ def _refuse_unused_limits(rule: Rule | None, accounts: tuple[str, ...]) -> None:
                 raise LimitError(
                     f"there is a limit for account {account}, which is not among accountIds"
                 )
-
-
-class AccountReader:
-    """
-    Reads the upcoming invoices of accounts for gates, each once, whether it fails or not.
-
-    Credentials and timeout come from the sources *before* the environment *variables* and from
-    these, and the base URL from the gate: one that stands elsewhere would redirect a gate that
-    nobody told so.
-    """
-
-    def __init__(self, variables: Mapping[str, str], before: Sequence[Source] = ()) -> None:
-        self._variables = variables
-        self._before = [_without_base_url(source) for source in before]
-        self._answers: dict[tuple[str, str], Future[Invoice]] = {}
-        self._tellers: dict[tuple[str, str | None], str] = {}
-        self._lock = threading.Lock()
-
-    def ask(self, account_id: str, base_url: str | None) -> "Future[Invoice]":
-        """
-        Ask for the invoice of an account, if nobody has, at *base_url* or else at Cloudflare.
-
-        What goes wrong is in the future.
-        """
-        try:
-            resolved = self._settings(account_id, base_url)
-        except BillingError as error:
-            failed: Future[Invoice] = Future()
-            failed.set_exception(error.with_traceback(None))
-            return failed
-        # Most packs and reports read nothing by themselves.
-        from pulumi_cf_invoice.billing.client import BillingClient
-
-        key = (account_id, resolved.base_url)
-        with self._lock:
-            if key not in self._answers:
-                client = BillingClient.from_settings(resolved)
-                self._answers[key] = client.submit(INVOICE_PREVIEW, account_id)
-            return self._answers[key]
-
-    def read(self, account_id: str, base_url: str | None) -> InvoiceState:
-        """Return the invoice of an account. Raises `SettingsError` or `FetchError`."""
-        invoice = self.ask(account_id, base_url).result()
-        foreign = base_url is not None and not is_cloudflare(base_url)
-        return InvoiceState(account_id, invoice, base_url=base_url if foreign else None)
-
-    def teller(self, account_id: str, base_url: str | None, name: str) -> str:
-        """Return the first gate that told why an account cannot be read, which may be *name*."""
-        with self._lock:
-            return self._tellers.setdefault((account_id, base_url), name)
-
-    def _settings(self, account_id: str, base_url: str | None) -> settings.Settings:
-        given = self._variables.get(settings.VARIABLES["baseUrl"])
-        if base_url is None and given:
-            base_url = settings.safe_base_url(given)
-            if not is_cloudflare(base_url):
-                raise SettingsError(
-                    f"CLOUDFLARE_BASE_URL is {one_line(base_url)}, which is not Cloudflare's, and "
-                    "a rule that reads by itself follows its own `baseUrl` alone: set that in the "
-                    "rule, or unset the variable"
-                )
-        own = Source("the rule", {"baseUrl": base_url}, is_in_repository=True)
-        environment = settings.environment(self._variables)
-        return settings.resolve(account_id, [own, *self._before, environment])
-
-
-def _without_base_url(source: Source) -> Source:
-    values = {name: value for name, value in source.values.items() if name != "baseUrl"}
-    return replace(source, values=values)

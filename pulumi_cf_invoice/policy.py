@@ -41,11 +41,12 @@ except ModuleNotFoundError as missing:
     ) from None
 
 from pulumi_cf_invoice import analyzer, rules, state
+from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import BillingError, RuleError
-from pulumi_cf_invoice.gates import DISABLED, AccountReader, Gate
+from pulumi_cf_invoice.gates import DISABLED, Gate
 from pulumi_cf_invoice.limits import WrittenLimit
-from pulumi_cf_invoice.rules import Finding, RequireInvoicePreview, Rule, StackResource
+from pulumi_cf_invoice.rules import Finding, Rule, StackResource, StackRule
 from pulumi_cf_invoice.rules_file import (
     Config,
     DeclaredRule,
@@ -171,7 +172,7 @@ def require_invoice_preview(
     runs after all resources, so it protects previews.
     """
     settings = {"resourceTypes": resource_types, "requiredAccountIds": required_account_ids}
-    return _declared(RequireInvoicePreview, settings, options)
+    return _declared(rules.RequireInvoicePreview, settings, options)
 
 
 def spend_policy_pack(
@@ -203,11 +204,15 @@ def spend_policy_pack(
         raise SystemExit(f"error: policy pack '{name}': {error}") from None
 
     def configure(config: Mapping[str, Config]) -> None:
+        gates: list[Gate] = []
         for declared in configured([rule.declared() for rule in ours], config, others):
             if declared.level == "disabled":
                 _tell(f"{declared.name}: {DISABLED}")
             else:
-                Gate.of(declared)
+                gates.append(Gate.of(declared))
+        # All is asked for before the first answer is waited for.
+        for gate in gates:
+            gate.ask(_reader, _now())
 
     analyzer.install(configure, only_rules=not others)
     PolicyPack(name=name, policies=every, enforcement_level=enforcement_level)
@@ -295,7 +300,7 @@ class _OnStack(_RulePolicy, StackValidationPolicy):
             return
         _tell_of(gate)
         rule = gate.in_force(_now())
-        if not isinstance(rule, RequireInvoicePreview):
+        if not isinstance(rule, StackRule):
             return
         try:
             resources = [_stack_resource(resource) for resource in args.resources]
@@ -330,7 +335,7 @@ def _policy(declared: DeclaredRule) -> Policy:
 
 
 def _made(kind: type[Rule], rule: _PackRule, level: EnforcementLevel | None) -> Policy:
-    on = _OnStack if issubclass(kind, RequireInvoicePreview) else _OnInvoices
+    on = _OnStack if issubclass(kind, StackRule) else _OnInvoices
     # Only descriptions: Pulumi would answer with a regular expression before a rule can in words.
     schema = {name: {"description": one.description} for name, one in settings_of(kind).items()}
     return on(

@@ -91,9 +91,14 @@ class InvoiceState:
     @property
     def origin(self) -> str:
         """Where the figures came from, as a sentence; empty if from Cloudflare."""
-        if self.base_url is None:
-            return ""
-        return f"The figures come from {one_line(self.base_url)}, not from Cloudflare."
+        return origin(self.base_url)
+
+
+def origin(base_url: str | None) -> str:
+    """Say that figures came from *base_url*; nothing if that is None, which is Cloudflare."""
+    if base_url is None:
+        return ""
+    return f"The figures come from {one_line(base_url)}, not from Cloudflare."
 
 
 def read(resource_type: str, properties: Mapping[str, Any]) -> InvoiceState | None:

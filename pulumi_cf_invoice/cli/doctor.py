@@ -3,10 +3,10 @@
 import argparse
 import os
 
+from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.cli import inputs
 from pulumi_cf_invoice.cli.errors import CommandError
-from pulumi_cf_invoice.gates import AccountReader
 
 
 def run(options: argparse.Namespace) -> int:

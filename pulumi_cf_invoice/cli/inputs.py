@@ -9,11 +9,11 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
+from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.settings import Source
 from pulumi_cf_invoice.cli.errors import CommandError
-from pulumi_cf_invoice.gates import AccountReader
 from pulumi_cf_invoice.report import input
 from pulumi_cf_invoice.report.found import Found, NoInvoiceError, one_of_each_account
 from pulumi_cf_invoice.state import InvoiceState
@@ -64,7 +64,7 @@ def live(
     sources = [*before, settings.environment(os.environ)]
     resolved = settings.resolve(options.account_id, sources)
     with _progress(f"Asking for the invoice of account {resolved.account_id} …"):
-        return reader.read(resolved.account_id, resolved.base_url)
+        return reader.read(resolved.account_id, resolved.base_url).of_invoice
 
 
 def in_file(file: str, options: argparse.Namespace) -> list[Found]:

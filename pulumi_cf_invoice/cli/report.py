@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 
+from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import BillingError, RuleError
 from pulumi_cf_invoice.cli import COULD_NOT_TELL, close_stdout, inputs
 from pulumi_cf_invoice.cli.errors import CommandError
-from pulumi_cf_invoice.gates import AccountReader
 from pulumi_cf_invoice.report import markdown
 from pulumi_cf_invoice.report.found import compared_with
 from pulumi_cf_invoice.report.report import Report, judge, make_report

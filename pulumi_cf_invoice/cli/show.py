@@ -4,9 +4,9 @@ import argparse
 import os
 import sys
 
+from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.cli import close_stdout, inputs
 from pulumi_cf_invoice.cli.errors import CommandError
-from pulumi_cf_invoice.gates import AccountReader
 from pulumi_cf_invoice.report import text
 from pulumi_cf_invoice.report.report import make_report
 

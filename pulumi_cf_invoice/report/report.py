@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Literal
 
+from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.invoice import Invoice
-from pulumi_cf_invoice.gates import DISABLED, AccountReader, Gate
+from pulumi_cf_invoice.gates import DISABLED, Gate
 from pulumi_cf_invoice.report.found import Found
 from pulumi_cf_invoice.rules import (
     AMOUNT_DUE,
@@ -15,7 +16,7 @@ from pulumi_cf_invoice.rules import (
     PROJECTED_AMOUNT_DUE,
     TOO_EARLY,
     Finding,
-    RequireInvoicePreview,
+    StackRule,
 )
 from pulumi_cf_invoice.rules_file import DeclaredRule, Level
 from pulumi_cf_invoice.state import InvoiceState
@@ -419,6 +420,10 @@ def judge(
     Raises `RuleError` if a rule is not complete, before anything is read.
     """
     gates = [None if rule.level == "disabled" else Gate.of(rule) for rule in rules]
+    # All is asked for before the first answer is waited for.
+    for gate in gates:
+        if gate is not None:
+            gate.ask(reader, at)
     return [_result(rule, gate, found, at, reader) for rule, gate in zip(rules, gates, strict=True)]
 
 
@@ -432,7 +437,7 @@ def _result(
     result = RuleResult(rule.name, rule.kind.name, rule.level or "mandatory")
     if gate is None:
         return replace(result, notices=[DISABLED])
-    if isinstance(gate.rule, RequireInvoicePreview):
+    if isinstance(gate.rule, StackRule):
         return replace(result, notices=["It is judged at deployments only."])
     notices = gate.notices(at)
     if gate.reads_accounts:

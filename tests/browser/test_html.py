@@ -7,7 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from pulumi_cf_invoice import Invoice
-from pulumi_cf_invoice.gates import AccountReader
+from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.report import html
 from pulumi_cf_invoice.report.found import Found
 from pulumi_cf_invoice.report.report import judge, make_report

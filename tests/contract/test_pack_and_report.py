@@ -3,7 +3,7 @@
 import pytest
 
 from pulumi_cf_invoice import policy
-from pulumi_cf_invoice.gates import AccountReader
+from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.report.found import Found
 from pulumi_cf_invoice.report.report import judge
 from pulumi_cf_invoice.rules_file import parse_rules

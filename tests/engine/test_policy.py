@@ -8,7 +8,7 @@ import pulumi
 import pytest
 
 from pulumi_cf_invoice import Credentials, InvoicePreview
-from pulumi_cf_invoice.gates import AccountReader
+from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.report import input
 from pulumi_cf_invoice.report.report import judge
 from pulumi_cf_invoice.rules_file import parse_rules

@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 
 from pulumi_cf_invoice import Invoice, RuleError
-from pulumi_cf_invoice.gates import AccountReader, Gate
+from pulumi_cf_invoice.accounts import AccountReader
+from pulumi_cf_invoice.gates import Gate
 from pulumi_cf_invoice.rules import KINDS, Finding
 from pulumi_cf_invoice.rules_file import Config, DeclaredRule
 from pulumi_cf_invoice.sandbox import Sandbox

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from pulumi_cf_invoice import Invoice
+from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.models import Answered
 from pulumi_cf_invoice.billing.money import Money
-from pulumi_cf_invoice.gates import AccountReader
 from pulumi_cf_invoice.report import html, input, json_report, markdown, text
 from pulumi_cf_invoice.report.found import Found, NoInvoiceError, one_of_each_account
 from pulumi_cf_invoice.report.report import Report, RuleResult, judge, make_report

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pulumi_cf_invoice import Invoice, RuleError
-from pulumi_cf_invoice.gates import AccountReader
+from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.report.found import Found
 from pulumi_cf_invoice.report.report import Report, judge, make_report
 from pulumi_cf_invoice.rules import KINDS

@@ -1,16 +1,9 @@
-"""
-The kinds of rules, and what they find in an upcoming invoice.
+"""Kinds of rules on the upcoming invoice, which a program or they themselves read."""
 
-A rule is pure: it is evaluated against what was read (`InvoiceState`) at a time that the caller
-gives. `gates` applies rules as they are declared; policy packs and reports are adapters around
-that.
-"""
-
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from fnmatch import fnmatchcase
-from typing import Any, ClassVar, Literal
+from typing import ClassVar
 
 from pulumi_cf_invoice import rule_settings
 from pulumi_cf_invoice.billing import money
@@ -18,93 +11,14 @@ from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.invoice import Invoice, InvoiceLine
 from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.limits import IncreaseLimit, Limit, comparable, excess, longest_matches
-from pulumi_cf_invoice.rule_settings import Setting
-from pulumi_cf_invoice.state import InvoiceState, snake_case
-
-Status = Literal["within", "over", "unknown", "told"]
-"""
-What a finding says: ``within`` the rule, ``over`` it, ``unknown``, which violates it as well, or
-``told``, which is no violation but has to be known.
-"""
+from pulumi_cf_invoice.rules.rule import Finding, Rule, Status
+from pulumi_cf_invoice.state import InvoiceState
 
 AMOUNT_DUE = "amount due"
 PROJECTED_AMOUNT_DUE = "projected amount due"
 TOO_EARLY = "too early to tell"
 INCOMPLETE = "not known, since the API gave only a part of the invoice's lines"
-GATEWAYS = ("cloudflare:index/aiGateway*:*",)
-"""Globs on every type of AI gateway that pulumi-cloudflare has."""
 _LARGEST = 3
-
-
-@dataclass(frozen=True)
-class Finding:
-    """
-    What a rule says of one figure.
-
-    ``subject`` is what was judged, such as `AMOUNT_DUE` or the name of a line (``of_line``).
-    ``amount`` and ``limit`` are None where there is none, and ``excess`` says by how much the one
-    is over the other. ``account_id`` is the account that a rule read by itself.
-    """
-
-    status: Status
-    subject: str
-    tell: Callable[[], str] = field(repr=False, compare=False)
-    amount: Money | None = None
-    limit: Money | None = None
-    excess: str | None = None
-    of_line: bool = False
-    account_id: str | None = None
-
-    @property
-    def violates(self) -> bool:
-        """Whether the finding is a violation of its rule."""
-        return self.status in ("over", "unknown")
-
-    @property
-    def message(self) -> str:
-        """The finding in one clean line that needs no other, with account and period."""
-        # Made when it is asked for: words take longer than the evaluation.
-        return self.tell()
-
-    @property
-    def text(self) -> str:
-        """The finding for people who see account and period beside it."""
-        if self.amount is None or self.limit is None:
-            return self.message
-        return f"{self.amount.text}, {self.excess or f'within the limit of {self.limit.text}'}"
-
-    def followed_by(self, more: str) -> "Finding":
-        """Return the finding with *more* sentences in its message."""
-        tell = self.tell
-        return replace(self, tell=lambda: f"{tell()}{more}") if more else self
-
-
-class Rule:
-    """
-    A kind of rule, with its settings.
-
-    ``name`` is what files and configs call the kind, and ``description`` what it asks for.
-    ``settings`` are its own settings by name, of which it needs at least one of ``needs``, and of
-    which a waiver replaces ``waivable``. A kind that ``reads_accounts`` can be given the accounts
-    to read, and has to be if it ``must_read``.
-    """
-
-    name: ClassVar[str]
-    description: ClassVar[str]
-    settings: ClassVar[Mapping[str, Setting]]
-    needs: ClassVar[tuple[str, ...]]
-    waivable: ClassVar[tuple[str, ...]] = ()
-    reads_accounts: ClassVar[bool] = True
-    must_read: ClassVar[bool] = False
-
-    @classmethod
-    def from_settings(cls, values: Mapping[str, Any]) -> "Rule":
-        """Return the rule with *values* that the readers of its settings returned."""
-        return cls(**{snake_case(name): value for name, value in values.items()})
-
-    def evaluate(self, state: InvoiceState, at: datetime) -> Iterator[Finding]:
-        """Return what the rule finds in *state* at the time *at*, which has a time zone."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -324,80 +238,6 @@ class AllowedCurrencies(Rule):
         allowed = tuple(code.upper() for code in self.currencies)
         is_allowed = currency in self.currencies
         yield _named("currency", state, f"is in {currency.upper()}", is_allowed, allowed)
-
-
-@dataclass(frozen=True)
-class RequireInvoicePreview(Rule):
-    """
-    A stack with resources of certain types, or any stack, reads its upcoming invoice.
-
-    It is checked against the resources of a stack, not an invoice, and so at deployments only.
-    """
-
-    name = "require-invoice-preview"
-    description = "A stack that makes AI traffic looks at its upcoming invoice."
-    settings: ClassVar = {
-        "resourceTypes": rule_settings.RESOURCE_TYPES,
-        "requiredAccountIds": rule_settings.REQUIRED_ACCOUNT_IDS,
-    }
-    needs = ()
-    reads_accounts = False
-
-    resource_types: tuple[str, ...] = GATEWAYS
-    required_account_ids: tuple[str, ...] = ()
-
-    def evaluate_stack(self, resources: Sequence["StackResource"]) -> Iterator[tuple[str, str]]:
-        """Return what is wrong with a stack's *resources*: each message with a URN, or none."""
-        previews = [resource for resource in resources if resource.is_preview]
-        read = {resource.account_id for resource in previews if resource.account_id}
-        for account in self.required_account_ids:
-            if account not in read:
-                yield (
-                    f"The stack has to look at the invoice of account {account}, and has no "
-                    "InvoicePreview of it with figures.",
-                    "",
-                )
-        if read:
-            return
-        lacking = "an InvoicePreview without figures" if previews else "no InvoicePreview"
-        for resource in resources:
-            if any(fnmatchcase(resource.type, glob) for glob in self.resource_types):
-                yield (
-                    f"The stack has {one_line(resource.name)} ({resource.type}) and {lacking}: "
-                    "with one that has figures the other policies see what it costs.",
-                    resource.urn,
-                )
-
-
-@dataclass(frozen=True)
-class StackResource:
-    """
-    A resource of a stack, for rules on stacks.
-
-    ``account_id`` is the account of an `InvoicePreview` with figures (``is_preview``), else None.
-    """
-
-    type: str
-    name: str
-    urn: str
-    is_preview: bool = False
-    account_id: str | None = None
-
-
-KINDS: Mapping[str, type[Rule]] = {
-    kind.name: kind
-    for kind in (
-        AccountBudget,
-        MaxAmountDue,
-        MaxProjectedAmountDue,
-        MaxLineAmount,
-        MaxIncrease,
-        AllowedStatuses,
-        AllowedCurrencies,
-        RequireInvoicePreview,
-    )
-}
-"""Every kind of rule by name."""
 
 
 def _amount_due(state: InvoiceState, limit: Money) -> Finding:

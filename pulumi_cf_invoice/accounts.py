@@ -1,0 +1,163 @@
+"""
+What is read of accounts: by rules that read by themselves, and by the command line.
+
+A read that is refused takes nothing from the others: what could be read is in `AccountState`, and
+so is why the rest could not.
+"""
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+from pulumi_cf_invoice.billing import settings
+from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.errors import BillingError, SettingsError
+from pulumi_cf_invoice.billing.models import Model
+from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW, ModelT, Read
+from pulumi_cf_invoice.billing.settings import Source, is_cloudflare
+from pulumi_cf_invoice.billing.snapshot import Snapshot
+from pulumi_cf_invoice.state import InvoiceState, origin
+
+
+@dataclass(frozen=True)
+class AccountState:
+    """
+    What was read of an account: ``answers`` by name of read, and ``errors`` of those refused.
+
+    ``base_url`` is where it came from, if not from Cloudflare.
+    """
+
+    account_id: str
+    answers: Mapping[str, Model]
+    errors: Mapping[str, BillingError] = field(default_factory=dict)
+    base_url: str | None = None
+
+    def get(self, read: Read[ModelT]) -> ModelT:
+        """Return the answer of a *read* that was needed, whatever its query was."""
+        return cast(ModelT, self.answers[read.name])
+
+    def find(self, read: Read[ModelT]) -> ModelT | None:
+        """Return the answer of *read*, or None if it was refused, for which there is an error."""
+        return cast("ModelT | None", self.answers.get(read.name))
+
+    @property
+    def of_invoice(self) -> InvoiceState:
+        """The upcoming invoice, which was needed, as rules on invoices take it."""
+        return InvoiceState(self.account_id, self.get(INVOICE_PREVIEW), base_url=self.base_url)
+
+    @property
+    def origin(self) -> str:
+        """Where the figures came from, as a sentence; empty if from Cloudflare."""
+        return origin(self.base_url)
+
+
+class AccountReader:
+    """
+    Reads what is asked of accounts, each read once, whether it fails or not.
+
+    Credentials and timeout come from the sources *before* the environment *variables* and from
+    these, and the base URL from the gate: one that stands elsewhere would redirect a gate that
+    nobody told so. An account of *snapshots* is not asked for: its own is all that is known of it.
+    """
+
+    def __init__(
+        self,
+        variables: Mapping[str, str],
+        before: Sequence[Source] = (),
+        snapshots: Iterable[Snapshot] = (),
+    ) -> None:
+        self._variables = variables
+        self._before = [_without_base_url(source) for source in before]
+        self._snapshots = {snapshot.account_id: snapshot for snapshot in snapshots}
+        self._asked: dict[Any, Future[Any]] = {}
+        self._tellers: dict[tuple[str, str | None, str], str] = {}
+        self._lock = threading.Lock()
+
+    def ask(self, read: Read[ModelT], account_id: str, base_url: str | None) -> "Future[ModelT]":
+        """
+        Ask for a *read* of an account, if nobody has, at *base_url* or else at Cloudflare.
+
+        What goes wrong is in the future.
+        """
+        try:
+            if account_id in self._snapshots:
+                return _done(self._snapshots[account_id].get(read))
+            resolved = self._settings(account_id, base_url)
+        except BillingError as error:
+            return _failed(error)
+        # Most packs and reports read nothing by themselves.
+        from pulumi_cf_invoice.billing.client import BillingClient
+
+        key = (read, account_id, resolved.base_url)
+        with self._lock:
+            if key not in self._asked:
+                client = BillingClient.from_settings(resolved)
+                self._asked[key] = client.submit(read, account_id)
+            return self._asked[key]
+
+    def read(
+        self,
+        account_id: str,
+        base_url: str | None,
+        reads: Sequence[Read[Model]] = (INVOICE_PREVIEW,),
+        also: Sequence[Read[Model]] = (),
+    ) -> AccountState:
+        """
+        Return the answers of *reads*, and of those in *also* that are not refused.
+
+        Raises the `BillingError` of the first of *reads* that is refused.
+        """
+        asked = [(read, self.ask(read, account_id, base_url)) for read in (*reads, *also)]
+        answers: dict[str, Model] = {}
+        errors: dict[str, BillingError] = {}
+        for read, future in asked:
+            try:
+                answers[read.name] = future.result()
+            except BillingError as error:
+                if read in reads:
+                    raise
+                errors[read.name] = error
+        return AccountState(account_id, answers, errors, self._origin(account_id, base_url))
+
+    def teller(self, account_id: str, base_url: str | None, error: str, name: str) -> str:
+        """Return the first gate that told an *error* of an account, which may be *name*."""
+        with self._lock:
+            return self._tellers.setdefault((account_id, base_url, error), name)
+
+    def _origin(self, account_id: str, base_url: str | None) -> str | None:
+        if account_id in self._snapshots:
+            base_url = self._snapshots[account_id].base_url
+        return base_url if base_url is not None and not is_cloudflare(base_url) else None
+
+    def _settings(self, account_id: str, base_url: str | None) -> settings.Settings:
+        given = self._variables.get(settings.VARIABLES["baseUrl"])
+        if base_url is None and given:
+            base_url = settings.safe_base_url(given)
+            if not is_cloudflare(base_url):
+                raise SettingsError(
+                    f"CLOUDFLARE_BASE_URL is {one_line(base_url)}, which is not Cloudflare's, and "
+                    "a rule that reads by itself follows its own `baseUrl` alone: set that in the "
+                    "rule, or unset the variable"
+                )
+        own = Source("the rule", {"baseUrl": base_url}, is_in_repository=True)
+        environment = settings.environment(self._variables)
+        return settings.resolve(account_id, [own, *self._before, environment])
+
+
+def _done(answer: ModelT) -> "Future[ModelT]":
+    future: Future[ModelT] = Future()
+    future.set_result(answer)
+    return future
+
+
+def _failed(error: BillingError) -> "Future[Any]":
+    future: Future[Any] = Future()
+    future.set_exception(error.with_traceback(None))
+    return future
+
+
+def _without_base_url(source: Source) -> Source:
+    values = {name: value for name, value in source.values.items() if name != "baseUrl"}
+    return replace(source, values=values)

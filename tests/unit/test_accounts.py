@@ -1,0 +1,71 @@
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from pulumi_cf_invoice import ApiError, BillingError
+from pulumi_cf_invoice.accounts import AccountReader
+from pulumi_cf_invoice.billing.models import Answered
+from pulumi_cf_invoice.billing.reads import (
+    CREDIT_BALANCE,
+    INVOICE_HISTORY,
+    INVOICE_PREVIEW,
+    READS,
+    USAGE_HISTORY,
+)
+from pulumi_cf_invoice.billing.settings import CLOUDFLARE_API
+from pulumi_cf_invoice.billing.snapshot import Given, Snapshot
+from pulumi_cf_invoice.sandbox import Sandbox
+from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, TOKEN, api_result
+
+REFUSED = ApiError("credit balance", ACCOUNT, 403, 10000, "Authentication error", "Use another.")
+
+
+def snapshot(base_url: str = CLOUDFLARE_API, **answers: Any) -> Snapshot:
+    given = {name.replace("_", "-"): answer for name, answer in answers.items()}
+    invoice = Given(api_result(), Answered(at=NOW))
+    return Snapshot(ACCOUNT, NOW, base_url, {INVOICE_PREVIEW.name: invoice, **given})
+
+
+def reader(*snapshots: Snapshot, **variables: str) -> AccountReader:
+    return AccountReader({"CLOUDFLARE_API_TOKEN": TOKEN, **variables}, snapshots=snapshots)
+
+
+def test_every_read_of_an_account_is_asked_once_however_many_want_it(sandbox: Sandbox) -> None:
+    one = reader()
+    for _ in range(2):
+        state = one.read(ACCOUNT, sandbox.base_url, [read.asked(NOW) for read in READS])
+    assert len(sandbox.requests) == len(READS)
+    assert state.of_invoice.invoice.amount_due == 18846
+    assert state.get(CREDIT_BALANCE) is state.find(CREDIT_BALANCE)
+    assert state.origin == f"The figures come from {sandbox.base_url}, not from Cloudflare."
+
+
+def test_another_query_and_another_account_are_reads_of_their_own(sandbox: Sandbox) -> None:
+    one, week = reader(), USAGE_HISTORY.asked(NOW, since=NOW - timedelta(days=7))
+    for account in (ACCOUNT, OTHER_ACCOUNT):
+        one.read(account, sandbox.base_url, [USAGE_HISTORY.asked(NOW)])
+        assert len(one.read(account, sandbox.base_url, [week]).get(USAGE_HISTORY).entries) == 8
+    assert sandbox.requests == [ACCOUNT, ACCOUNT, OTHER_ACCOUNT, OTHER_ACCOUNT]
+
+
+def test_a_read_that_is_refused_takes_nothing_from_the_others() -> None:
+    known = snapshot(credit_balance=REFUSED)
+    state = reader(known).read(ACCOUNT, None, [INVOICE_PREVIEW], also=[CREDIT_BALANCE])
+    assert state.get(INVOICE_PREVIEW).amount_due == 18846
+    assert state.find(CREDIT_BALANCE) is None
+    assert state.errors == {CREDIT_BALANCE.name: REFUSED}
+    with pytest.raises(ApiError, match="credit balance"):
+        reader(known).read(ACCOUNT, None, [INVOICE_PREVIEW, CREDIT_BALANCE])
+
+
+def test_an_account_of_a_snapshot_is_not_asked_for(sandbox: Sandbox) -> None:
+    known = reader(snapshot("http://127.0.0.1:7", credit_balance=Given({"balance": 640.19})))
+    state = known.read(ACCOUNT, sandbox.base_url, [INVOICE_PREVIEW, CREDIT_BALANCE])
+    assert state.get(CREDIT_BALANCE).balance == 640.19
+    assert state.base_url == "http://127.0.0.1:7"
+    with pytest.raises(BillingError, match="the invoice history is not in the snapshot"):
+        known.read(ACCOUNT, sandbox.base_url, [INVOICE_HISTORY])
+    assert sandbox.requests == []
+    assert known.read(OTHER_ACCOUNT, sandbox.base_url).of_invoice.account_id == OTHER_ACCOUNT
+    assert reader(snapshot()).read(ACCOUNT, None).origin == ""
