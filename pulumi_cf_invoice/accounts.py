@@ -59,7 +59,8 @@ class AccountReader:
 
     Credentials and timeout come from the sources *before* the environment *variables* and from
     these, and the base URL from the gate: one that stands elsewhere would redirect a gate that
-    nobody told so. An account of *snapshots* is not asked for: its own is all that is known of it.
+    nobody told so. An account of *snapshots* is not asked for where that came from the same
+    address.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class AccountReader:
     ) -> None:
         self._variables = variables
         self._before = [_without_base_url(source) for source in before]
-        self._snapshots = {snapshot.account_id: snapshot for snapshot in snapshots}
+        self._snapshots = {(one.account_id, _address(one.base_url)): one for one in snapshots}
         self._asked: dict[Any, Future[Any]] = {}
         self._tellers: dict[tuple[str, str | None, str], str] = {}
         self._lock = threading.Lock()
@@ -82,8 +83,9 @@ class AccountReader:
         What goes wrong is in the future.
         """
         try:
-            if account_id in self._snapshots:
-                return _done(self._snapshots[account_id].get(read))
+            snapshot = self._snapshot(account_id, base_url)
+            if snapshot is not None:
+                return _done(snapshot.get(read))
             resolved = self._settings(account_id, base_url)
         except BillingError as error:
             return _failed(error)
@@ -127,9 +129,10 @@ class AccountReader:
             return self._tellers.setdefault((account_id, base_url, error), name)
 
     def _origin(self, account_id: str, base_url: str | None) -> str | None:
-        if account_id in self._snapshots:
-            base_url = self._snapshots[account_id].base_url
         return base_url if base_url is not None and not is_cloudflare(base_url) else None
+
+    def _snapshot(self, account_id: str, base_url: str | None) -> Snapshot | None:
+        return self._snapshots.get((account_id, _address(base_url)))
 
     def _settings(self, account_id: str, base_url: str | None) -> settings.Settings:
         given = self._variables.get(settings.VARIABLES["baseUrl"])
@@ -144,6 +147,11 @@ class AccountReader:
         own = Source("the rule", {"baseUrl": base_url}, is_in_repository=True)
         environment = settings.environment(self._variables)
         return settings.resolve(account_id, [own, *self._before, environment])
+
+
+def _address(base_url: str | None) -> str:
+    is_cloudflares = base_url is None or is_cloudflare(base_url)
+    return settings.CLOUDFLARE_API if is_cloudflares else str(base_url)
 
 
 def _done(answer: ModelT) -> "Future[ModelT]":

@@ -1,30 +1,53 @@
 """
-Invoices for unit tests of programs that run under `pulumi.runtime.set_mocks`.
+Answers for unit tests of programs that run under `pulumi.runtime.set_mocks`.
 
-Under mocks no form of the invoice makes a request or needs credentials. Each returns what the test
-has set here before the program asks for it, and fails if the test has set nothing.
+Under mocks no resource and no function makes a request or needs credentials. Each returns what the
+test has set here before the program asks for it, and fails if the test has set nothing.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from datetime import datetime
 from http.client import responses
 from typing import Any
 
 from pulumi_cf_invoice.billing import money, settings
 from pulumi_cf_invoice.billing.credentials import Credentials
+from pulumi_cf_invoice.billing.credit_balance import CreditBalance
 from pulumi_cf_invoice.billing.errors import ApiError, BillingError, SettingsError
 from pulumi_cf_invoice.billing.invoice import Invoice, InvoiceLine
-from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW, Read
+from pulumi_cf_invoice.billing.invoice_history import InvoiceHistory, PastInvoice
+from pulumi_cf_invoice.billing.models import Model
+from pulumi_cf_invoice.billing.reads import (
+    CREDIT_BALANCE,
+    INVOICE_HISTORY,
+    INVOICE_PREVIEW,
+    USAGE_HISTORY,
+    Read,
+)
 from pulumi_cf_invoice.billing.settings import Settings, Source
+from pulumi_cf_invoice.billing.usage_history import SECONDS, Instant, UsageHistory, Window, start_of
 
-__all__ = ["ACCOUNT_ID", "invoice", "make_api_error", "make_invoice", "set_invoice"]
+__all__ = [
+    "ACCOUNT_ID",
+    "answers",
+    "invoice",
+    "make_api_error",
+    "make_credit_balance",
+    "make_invoice",
+    "make_invoice_history",
+    "make_past_invoice",
+    "make_usage_history",
+    "set_answers",
+    "set_invoice",
+]
 
 ACCOUNT_ID = "023e105f4ecef8ad9ca31a8372d0c353"
 """The account of a program if neither it, nor stack config, nor the environment names one."""
 
 _SEPTEMBER_2026 = 1788220800, 1790812800
-_stated: dict[str | None, Invoice | BillingError] = {}
+_stated: dict[tuple[str, str | None], Model | BillingError] = {}
 
 
 def make_invoice(
@@ -76,23 +99,121 @@ def make_invoice(
     )
 
 
+def make_credit_balance(
+    balance: float,
+    *,
+    topup_amount: float | None = None,
+    topup_threshold: float | None = None,
+    topup_error: str | None = None,
+    topup_disabled_reason: str | None = None,
+) -> CreditBalance:
+    """
+    Return a credit balance for a test, without an automatic top-up unless one is described.
+
+    :param balance: In minor units of the account's currency; it may have a fraction or be negative.
+    :param topup_amount: What a top-up adds, in minor units.
+    :param topup_threshold: The balance below which it is made, in minor units.
+    :param topup_error: Why the last top-up failed, in the API's words.
+    :param topup_disabled_reason: Why top-ups were disabled, in the API's words.
+    :raises InvalidDataError: If these figures do not make a credit balance.
+    """
+    config = {
+        "amount": topup_amount,
+        "threshold": topup_threshold,
+        "error": topup_error,
+        "disabledReason": topup_disabled_reason,
+    }
+    return CreditBalance.from_api({"balance": balance, "topup_config": config})
+
+
+def make_usage_history(
+    values: Sequence[float],
+    *,
+    since: Instant = "2026-09-01",
+    window: Window = "day",
+    at: datetime | None = None,
+) -> UsageHistory:
+    """
+    Return a usage history for a test: one value for each hour or day from *since* on.
+
+    :param values: In units of usage, which are not money.
+    :param since: The start, as for `get_usage_history`.
+    :param window: What a value covers: day or hour.
+    :param at: When it was read: an hour or day that was not over by then is partial.
+    :raises SettingsError: If *since* is not an instant.
+    """
+    start, length = start_of(since, window), SECONDS[window]
+    return UsageHistory.of_values(
+        {start + number * length: value for number, value in enumerate(values)},
+        window=window,
+        since=start,
+        until=start + len(values) * length,
+        at=at,
+    )
+
+
+def make_invoice_history(
+    invoices: Iterable[PastInvoice] = (), *, invoices_complete: bool = True
+) -> InvoiceHistory:
+    """
+    Return an invoice history for a test: no invoices, or those of `make_past_invoice`.
+
+    :param invoices: The newest first.
+    :param invoices_complete: False for a history of which the API gave only some invoices.
+    """
+    return InvoiceHistory(type="all", invoices=list(invoices), invoices_complete=invoices_complete)
+
+
+def make_past_invoice(
+    amount_due: float,
+    *,
+    currency: str = "usd",
+    amount_paid: float | None = None,
+    status: str | None = "paid",
+    created: int | None = _SEPTEMBER_2026[0],
+) -> PastInvoice:
+    """
+    Return an earlier invoice for a test.
+
+    :param amount_due: In minor units of *currency*.
+    :param currency: ISO 4217 code.
+    :param amount_paid: In minor units; by default all of *amount_due* if it is paid, and else
+        nothing.
+    :param status: draft, open, paid, uncollectible or void.
+    :param created: When it was made, in Unix seconds (UTC).
+    """
+    paid = amount_paid
+    if paid is None:
+        paid = amount_due if status == "paid" else 0
+    return PastInvoice(
+        amount_due=amount_due,
+        amount_paid=paid,
+        amount_remaining=money.number(money.total([amount_due], less=[paid])),
+        currency=currency,
+        status=status,
+        created=created,
+    )
+
+
 def make_api_error(
     status: int,
     message: str | None = None,
     *,
     code: int | None = None,
     account_id: str = ACCOUNT_ID,
+    noun: str = INVOICE_PREVIEW.noun,
 ) -> ApiError:
     """
-    Return a refusal by Cloudflare, to be set instead of an invoice.
+    Return a refusal by Cloudflare, to be set instead of an answer.
 
     :param status: The HTTP status.
     :param message: Cloudflare's message; by default the name of *status*, if it has one.
     :param code: Cloudflare's code of the reason.
     :param account_id: The account that the error names.
+    :param noun: What the error says could not be read.
     """
     return ApiError(
-        INVOICE_PREVIEW.noun,
+        noun,
         account_id,
         status,
         code,
@@ -110,12 +231,40 @@ def set_invoice(stated: Invoice | BillingError, account_id: str | None = None) -
         its own.
     :raises SettingsError: If *account_id* is not an account ID, or *stated* is something else.
     """
-    if not isinstance(stated, (Invoice, BillingError)):
-        raise SettingsError(
-            f"an invoice for a test must be an Invoice or an error, not {type(stated).__name__}: "
-            "make_invoice(amount_due=…) makes one, and Invoice.from_api reads the API's result"
-        )
-    _stated[None if account_id is None else settings.canonical_account_id(account_id)] = stated
+    set_answers(invoice=stated, account_id=account_id)
+
+
+def set_answers(
+    *,
+    invoice: Invoice | BillingError | None = None,
+    credit_balance: CreditBalance | BillingError | None = None,
+    usage_history: UsageHistory | BillingError | None = None,
+    invoice_history: InvoiceHistory | BillingError | None = None,
+    account_id: str | None = None,
+) -> None:
+    """
+    Set what the API answers to programs under mocks, from now on: a model, or an error to raise.
+
+    Whatever is left out stays as it is. A usage history is the answer whatever the program asks
+    for. *account_id* and errors are those of `set_invoice`.
+    """
+    account = None if account_id is None else settings.canonical_account_id(account_id)
+    for read, stated in (
+        (INVOICE_PREVIEW, invoice),
+        (CREDIT_BALANCE, credit_balance),
+        (USAGE_HISTORY, usage_history),
+        (INVOICE_HISTORY, invoice_history),
+    ):
+        if stated is None:
+            continue
+        if not isinstance(stated, (read.model, BillingError)):
+            model = read.model.__name__
+            raise SettingsError(
+                f"the {read.noun} for a test must be {_an(model)} or an error, not "
+                f"{type(stated).__name__}: {_MAKERS[read.name]} makes one, and {model}.from_api "
+                "reads the API's result"
+            )
+        _stated[read.name, account] = stated
 
 
 @contextmanager
@@ -125,8 +274,17 @@ def invoice(stated: Invoice | BillingError, account_id: str | None = None) -> It
 
     Whatever the program asks for in the block gets it, even if its Outputs are only known later.
     """
+    with answers(invoice=stated, account_id=account_id):
+        yield
+
+
+@contextmanager
+def answers(**stated: Any) -> Iterator[None]:
+    """
+    Set answers as `set_answers` does, with the same arguments, until the end of a ``with`` block.
+    """
     before = dict(_stated)
-    set_invoice(stated, account_id)
+    set_answers(**stated)
     try:
         yield
     finally:
@@ -140,14 +298,15 @@ class StatedAnswers:
     def __init__(self) -> None:
         self._stated = dict(_stated)
 
-    def ask(self, _read: Read[Any], resolved: Settings) -> "Future[Any]":
+    def ask(self, read: Read[Any], resolved: Settings) -> "Future[Any]":
         """Return the future of an answer, which is there already."""
-        stated = self._stated.get(resolved.account_id) or self._stated.get(None)
+        account = resolved.account_id
+        stated = self._stated.get((read.name, account)) or self._stated.get((read.name, None))
         answer: Future[Any] = Future()
-        if isinstance(stated, Invoice):
-            answer.set_result(stated)
+        if stated is None or isinstance(stated, BillingError):
+            answer.set_exception(stated or _nothing_stated(read, account))
         else:
-            answer.set_exception(stated or _nothing_stated(resolved.account_id))
+            answer.set_result(stated)
         return answer
 
 
@@ -166,9 +325,27 @@ def settings_of(account_id: Any, sources: Sequence[Source]) -> Settings:
     )
 
 
-def _nothing_stated(account_id: str) -> SettingsError:
+def _nothing_stated(read: Read[Any], account_id: str) -> SettingsError:
+    setter = "set_invoice(" if read.name == INVOICE_PREVIEW.name else f"set_answers({_snake(read)}="
     return SettingsError(
-        f"no invoice is stated for account {account_id}, and nothing is read under Pulumi's mocks: "
-        "call pulumi_cf_invoice.testing.set_invoice(make_invoice(amount_due=…)) before the program "
+        f"no {read.noun} is stated for account {account_id}, and nothing is read under Pulumi's "
+        f"mocks: call pulumi_cf_invoice.testing.{setter}{_MAKERS[read.name]}) before the program "
         "runs"
     )
+
+
+def _an(noun: str) -> str:
+    return f"{'an' if noun[0] in 'AEIO' else 'a'} {noun}"
+
+
+def _snake(read: Read[Any]) -> str:
+    return read.name.replace("-", "_")
+
+
+_MAKERS = {
+    INVOICE_PREVIEW.name: "make_invoice(amount_due=…)",
+    CREDIT_BALANCE.name: "make_credit_balance(balance=…)",
+    USAGE_HISTORY.name: "make_usage_history([…])",
+    INVOICE_HISTORY.name: "make_invoice_history([…])",
+}
+"""How a test makes the answer to a read."""

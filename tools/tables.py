@@ -16,6 +16,7 @@ from pulumi_cf_invoice import schema
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.credentials import PARTS
 from pulumi_cf_invoice.billing.invoice import AMOUNTS, FIGURES
+from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 from pulumi_cf_invoice.cli.arguments import parser
 from pulumi_cf_invoice.rules import KINDS
 from pulumi_cf_invoice.rules_file import settings_of
@@ -36,10 +37,28 @@ def outputs() -> str:
 
 def nested_outputs() -> str:
     """Return a section for each type of the objects in outputs, with a row for each property."""
-    return "\n".join(
-        f"### {token.rpartition(':')[2]}\n\n{_properties('property', spec)}"
-        for token, spec in reversed(schema.package()["types"].items())
-    )
+    package = schema.package()
+    return _types(package, package["resources"][PLUGIN_TYPE])
+
+
+def functions() -> str:
+    """Return a section for each function besides the invoice's, with its arguments and result."""
+    package = schema.package()
+    sections = []
+    for token, read in schema.FUNCTIONS.items():
+        if read.name == INVOICE_PREVIEW.name:
+            continue
+        spec = package["functions"][token]
+        arguments = {
+            name: one for name, one in spec["inputs"]["properties"].items() if name != "accountId"
+        }
+        sections += [
+            f"### {snake_case(token.rpartition(':')[2])}\n\n{read.summary}\n",
+            *([_properties("argument", {"properties": arguments})] if arguments else []),
+            _properties("result", spec["outputs"]),
+            _types(package, spec["outputs"]),
+        ]
+    return "\n".join(section for section in sections if section)
 
 
 def amounts() -> str:
@@ -149,6 +168,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     for made in (
         outputs,
         nested_outputs,
+        functions,
         amounts,
         stack_outputs,
         configuration,
@@ -179,6 +199,23 @@ def main() -> None:
             print(f"wrote the tables of {path.name}")
 
 
+def _types(package: Spec, of: Spec) -> str:
+    """Return a section for each type of the objects in the properties *of* something."""
+    return "\n".join(
+        f"### {token.rpartition(':')[2]}\n\n{_properties('property', package['types'][token])}"
+        for token in dict.fromkeys(_tokens(package, of))
+    )
+
+
+def _tokens(package: Spec, of: Spec) -> Iterator[str]:
+    for spec in of["properties"].values():
+        reference = spec.get("items", spec).get("$ref")
+        if reference:
+            token = reference.removeprefix("#/types/")
+            yield token
+            yield from _tokens(package, package["types"][token])
+
+
 def _properties(header: str, spec: Spec) -> str:
     rows = (
         [f"`{snake_case(name)}`", _type(one), _meaning(one)]
@@ -197,7 +234,7 @@ def _type(spec: Spec) -> str:
 
 
 def _figure(name: str) -> Spec:
-    [function] = schema.package()["functions"].values()
+    function = schema.package()["functions"]["cf-invoice:index:getInvoicePreview"]
     found: Spec = function["outputs"]["properties"][camel_case(name)]
     return found
 

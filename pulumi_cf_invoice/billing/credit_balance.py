@@ -139,6 +139,20 @@ class CreditBalance:
         when = f" ({iso(config.last_failed_at)})" if config.last_failed_at else ""
         return f"{'; '.join(said)}{when}"
 
+    def topup_text(self, currency: str | None) -> str:
+        """Return what the automatic top-up does, for people, without the API's own words."""
+        config = self.topup_config
+        if config is None:
+            return "not known"
+        if config.disabled_reason:
+            return "disabled"
+        if not self.topup_is_on:
+            return "none"
+        adds = f"adds {amount_text(config.amount or 0, currency)}"
+        below = f"when the balance falls below {amount_text(config.threshold or 0, currency)}"
+        failed = "; the last one failed" if self.topup_problem else ""
+        return f"{adds} {below}{failed}"
+
     def balance_text(self, currency: str | None) -> str:
         """Return the balance for people, in *currency* where that is known: ``$6.40``."""
         return amount_text(self.balance, currency)

@@ -24,6 +24,7 @@ from pulumi_cf_invoice.billing.models import (
     Text,
     WholeOrNone,
     adapter,
+    instant,
     iso,
     parsed,
 )
@@ -91,6 +92,11 @@ class PastInvoice:
     def is_unpaid(self) -> bool:
         """Whether the invoice is open or uncollectible: somebody has to pay it."""
         return self.status in UNPAID
+
+    @property
+    def created_text(self) -> str:
+        """The UTC day on which it was made, for people."""
+        return "date not told" if self.created is None else f"{instant(self.created):%Y-%m-%d}"
 
     @property
     def created_iso(self) -> str | None:

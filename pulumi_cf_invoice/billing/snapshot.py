@@ -134,12 +134,14 @@ class Snapshot:
             read_at = datetime.fromisoformat(str(content.get("read_at")).replace("Z", "+00:00"))
         except (BillingError, ValueError) as error:
             raise InvalidDataError(f"it is not a snapshot: {error}") from None
-        reads = content.get("reads")
-        if read_at.tzinfo is None or not isinstance(reads, Mapping):
-            raise InvalidDataError("it is not a snapshot: it needs reads, and a time with its zone")
+        reads, base_url = content.get("reads"), content.get("base_url")
+        if not isinstance(reads, Mapping) or not isinstance(base_url, str) or not read_at.tzinfo:
+            raise InvalidDataError(
+                "it is not a snapshot: it needs reads, a base_url, and a time with its zone"
+            )
         known = {read.name for read in READS}
         answers = {name: _read(answer, read_at) for name, answer in reads.items() if name in known}
-        return cls(account_id, read_at, str(content.get("base_url") or ""), answers)
+        return cls(account_id, read_at, base_url, answers)
 
 
 def take(settings: Settings, at: datetime) -> Snapshot:

@@ -36,7 +36,8 @@ MOST_WINDOWS = 20_000
 """The most hours or days of one request: some 27 months of hours."""
 DEFAULT_DAYS = 31
 """The days that are asked for if nobody says since when, today included."""
-_SECONDS = {"day": 86_400, "hour": 3_600}
+SECONDS: dict[str, int] = {"day": 86_400, "hour": 3_600}
+"""The length of each window."""
 
 
 @dataclass(frozen=True, kw_only=True, config=CONFIG)
@@ -93,7 +94,7 @@ class UsageHistory:
             window = cast(Window, asked["value_grouping_window"])
         except (KeyError, ValueError):
             raise InvalidDataError("the bounds of the request are not known") from None
-        values = dict(_values(result.get("history"), _SECONDS[window]))
+        values = dict(_values(result.get("history"), SECONDS[window]))
         return cls.of_values(values, window=window, since=since, until=until, at=answered.at)
 
     @classmethod
@@ -107,7 +108,7 @@ class UsageHistory:
         at: datetime | None = None,
     ) -> "UsageHistory":
         """Return the history of the usage *values* by start, in Unix seconds, as read at *at*."""
-        length = _SECONDS[window]
+        length = SECONDS[window]
         return cls(
             window=window,
             since=since,
@@ -163,13 +164,13 @@ def query(
     """
     if window not in WINDOWS:
         raise SettingsError(f"window is {window!r}: it is 'day' or 'hour'")
-    length = _SECONDS[window]
+    length = SECONDS[window]
     now_ends = _floor(at, length) + length
     end = now_ends if until is None else min(_ceiling(_instant(until, "until"), length), now_ends)
     if since is None:
         start = _floor(instant(end) - timedelta(days=DEFAULT_DAYS), length)
     else:
-        start = _floor(_instant(since, "since"), length)
+        start = start_of(since, window)
     if start >= end:
         raise SettingsError(
             f"there is no usage to ask for: since is {iso(start)}, and until is {iso(end)}"
@@ -180,6 +181,15 @@ def query(
         )
     bounds = {"start_time": str(start * 1000), "end_time": str(end * 1000)}
     return {"value_grouping_window": window, **bounds}
+
+
+def start_of(given: Instant, window: str, name: str = "since") -> int:
+    """
+    Return the start of the hour or day that *given* is in, in Unix seconds.
+
+    Raises `SettingsError`, which calls the instant by its *name*.
+    """
+    return _floor(_instant(given, name), SECONDS[window])
 
 
 def _instant(given: Any, name: str) -> datetime:

@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
 FORMATS = ("text", "markdown", "html", "json")
 
@@ -64,10 +64,21 @@ def parser() -> argparse.ArgumentParser:
     doctor = _command(
         commands,
         "doctor",
-        "show where each setting comes from, and make one request with them",
+        "show where each setting comes from, and try every read of the API with them",
         "CLOUDFLARE_API_TOKEN=… cf-invoice doctor --account-id ID",
     )
     _add_live(doctor)
+    snapshot = _command(
+        commands,
+        "snapshot",
+        "read the invoice, credits, usage and earlier invoices into one file",
+        "cf-invoice snapshot --output snapshot.json\n"
+        "  cf-invoice report --from snapshot.json --max-age 2 --rules rules.json",
+    )
+    _add_live(snapshot)
+    snapshot.add_argument(
+        "--output", metavar="FILE", help="write it to this file (default: standard output)"
+    )
     commands.add_parser("sandbox", help="start a local stand-in for the billing API")
     completion = _command(
         commands,
@@ -118,8 +129,14 @@ def _add_input(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="FILE",
         help="read a file (- is standard input) instead of the API: what `pulumi preview --json`, "
-        "`pulumi up --json` or `pulumi stack output --json` prints, or the API's JSON; may be "
-        "repeated, for several stacks",
+        "`pulumi up --json` or `pulumi stack output --json` prints, a snapshot, or the API's JSON; "
+        "may be repeated, for several stacks",
+    )
+    parser.add_argument(
+        "--max-age",
+        type=_hours,
+        metavar="HOURS",
+        help="refuse a snapshot that was read longer ago",
     )
     parser.add_argument(
         "--name", action=_Name, help="the name, in the report, of the --from before it"
@@ -231,6 +248,18 @@ def _number(written: str) -> int:
     if not (written.isascii() and written.isdigit() and int(written[:18]) > 0):
         raise argparse.ArgumentTypeError(f"{written!r} is not the number of a request")
     return int(written[:18])
+
+
+def _hours(written: str) -> "timedelta":
+    from datetime import timedelta
+
+    try:
+        hours = timedelta(hours=float(written))
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(f"{written!r} is not a number of hours") from None
+    if hours <= timedelta(0):
+        raise argparse.ArgumentTypeError(f"{written!r} is not above zero")
+    return hours
 
 
 def _line_budget(written: str) -> tuple[str, str]:

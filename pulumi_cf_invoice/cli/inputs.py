@@ -6,17 +6,16 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.settings import Source
+from pulumi_cf_invoice.billing.snapshot import Snapshot, take
 from pulumi_cf_invoice.cli.errors import CommandError
 from pulumi_cf_invoice.report import input
 from pulumi_cf_invoice.report.found import Found, NoInvoiceError, one_of_each_account
-from pulumi_cf_invoice.state import InvoiceState
 
 _LONGEST_NAME = 100
 
@@ -32,39 +31,46 @@ def config(options: argparse.Namespace) -> list[Source]:
     return [command_line, *settings.config_sources(read_config(stack))]
 
 
-def found(
-    options: argparse.Namespace, before: Sequence[Source], reader: AccountReader
-) -> list[Found]:
+def found(options: argparse.Namespace, before: Sequence[Source], at: datetime) -> list[Found]:
     """
     Return the invoices in the files of *options*, or else the one that the API tells.
 
-    Each account is there once. Raises `CommandError`, `NoInvoiceError`, `SettingsError` or
-    `FetchError`.
+    Each account is there once. Raises `CommandError`, `NoInvoiceError`, `NotAvailableError` for a
+    snapshot that is too old at the time *at*, `SettingsError` or `FetchError`.
     """
     if not options.files:
-        if options.prefix is not None:
-            raise CommandError("--prefix does nothing without --from")
-        return [Found(live(options, before, reader))]
+        for name in ("prefix", "max_age"):
+            if getattr(options, name) is not None:
+                raise CommandError(f"--{name.replace('_', '-')} does nothing without --from")
+        return [Found.of_snapshot(live(options, before))]
     several = len(options.files) > 1
     if sum(file == "-" for file, _ in options.files) > 1:
         raise CommandError("standard input can be read only once")
-    return one_of_each_account(
-        [
-            _named(one, name, file if several else None)
-            for file, name in options.files
-            for one in in_file(file, options)
-        ]
-    )
+    every = [
+        _named(one, name, file if several else None)
+        for file, name in options.files
+        for one in in_file(file, options)
+    ]
+    _refuse_older(every, options.max_age, at)
+    return one_of_each_account(every)
 
 
-def live(
-    options: argparse.Namespace, before: Sequence[Source], reader: AccountReader
-) -> InvoiceState:
-    """Ask the API for the invoice. Raises `SettingsError` or `FetchError`."""
+def _refuse_older(found: Sequence[Found], than: timedelta | None, at: datetime) -> None:
+    if than is None:
+        return
+    snapshots = [one.snapshot for one in found if one.snapshot]
+    if not snapshots:
+        raise CommandError("--max-age is for snapshots, and no --from is one")
+    for snapshot in snapshots:
+        snapshot.refuse_older(than, at)
+
+
+def live(options: argparse.Namespace, before: Sequence[Source]) -> Snapshot:
+    """Ask the API for every read of the account. Raises `SettingsError`."""
     sources = [*before, settings.environment(os.environ)]
     resolved = settings.resolve(options.account_id, sources)
-    with _progress(f"Asking for the invoice of account {resolved.account_id} …"):
-        return reader.read(resolved.account_id, resolved.base_url).of_invoice
+    with _progress(f"Asking for account {resolved.account_id} …"):
+        return take(resolved, now())
 
 
 def in_file(file: str, options: argparse.Namespace) -> list[Found]:
@@ -82,6 +88,17 @@ def read(file: str) -> bytes:
         return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except OSError as error:
         raise CommandError(f"cannot read {one_line(file)}: {error.strerror}") from None
+
+
+def write(text: str, output: str | None) -> None:
+    """Write *text* to the file *output*, or to standard output. Raises `CommandError`."""
+    if output is None:
+        sys.stdout.write(text)
+        return
+    try:
+        Path(output).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"cannot write {one_line(output)}: {error.strerror}") from None
 
 
 def now() -> datetime:

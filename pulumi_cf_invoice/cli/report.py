@@ -9,7 +9,6 @@ from pathlib import Path
 
 from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.billing import money
-from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import BillingError, RuleError
 from pulumi_cf_invoice.cli import COULD_NOT_TELL, close_stdout, inputs
 from pulumi_cf_invoice.cli.errors import CommandError
@@ -40,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
             _tell_github(failure, {"verdict": "unknown"})
         if options.format == "markdown":
             # Posted in its place, it keeps an older comment from standing beside a failed job.
-            _print(failure, options.output)
+            inputs.write(failure, options.output)
         raise
     over = OVER_BUDGET if report.verdict == "over" else 0
     code = over if report.is_known else COULD_NOT_TELL
@@ -60,8 +59,9 @@ def _made(options: argparse.Namespace) -> Report:
     if options.files and options.stack is not None and not reads:
         raise CommandError("--stack does nothing with --from, unless --rules has accounts to read")
     before = inputs.config(options)
-    reader = AccountReader(os.environ, before)
-    found = inputs.found(options, before, reader)
+    found = inputs.found(options, before, at)
+    snapshots = [one.snapshot for one in found if one.snapshot]
+    reader = AccountReader(os.environ, before, snapshots)
     baselines = [one for file in options.baselines for one in inputs.in_file(file, options)]
     compared = compared_with(found, baselines)
     return make_report(compared, at=at, rules=judge(rules, compared, at, reader))
@@ -95,17 +95,7 @@ def _write(report: Report, form: str, output: str | None) -> None:
 
         text.write(report, sys.stdout)
         return
-    _print(_render(report, form), output)
-
-
-def _print(rendered: str, output: str | None) -> None:
-    if output is None:
-        sys.stdout.write(rendered)
-        return
-    try:
-        Path(output).write_text(rendered, encoding="utf-8")
-    except OSError as error:
-        raise CommandError(f"cannot write {one_line(output)}: {error.strerror}") from None
+    inputs.write(_render(report, form), output)
 
 
 def _render(report: Report, form: str) -> str:

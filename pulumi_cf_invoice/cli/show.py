@@ -1,10 +1,8 @@
 """``cf-invoice show``: the invoice as tables, with every line."""
 
 import argparse
-import os
 import sys
 
-from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.cli import close_stdout, inputs
 from pulumi_cf_invoice.cli.errors import CommandError
 from pulumi_cf_invoice.report import text
@@ -16,8 +14,8 @@ def run(options: argparse.Namespace) -> int:
     if options.files and options.stack is not None:
         raise CommandError("--stack does nothing with --from")
     before = inputs.config(options)
-    found = inputs.found(options, before, AccountReader(os.environ, before))
-    report = make_report(found, at=options.at or inputs.now())
+    at = options.at or inputs.now()
+    report = make_report(inputs.found(options, before, at), at=at)
     try:
         text.write(report, sys.stdout, lines=sys.maxsize)
         sys.stdout.flush()

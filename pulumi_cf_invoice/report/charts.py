@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 
 from pulumi_cf_invoice.billing import money
+from pulumi_cf_invoice.billing.usage_history import UsageEntry
+from pulumi_cf_invoice.report.account import AccountReport
 from pulumi_cf_invoice.report.report import InvoiceReport
 from pulumi_cf_invoice.rules import AMOUNT_DUE, PROJECTED_AMOUNT_DUE
 
 WIDTH, HEIGHT = 480, 170
 _LEFT, _RIGHT, _TOP, _BOTTOM = 8, 472, 8, 162
 _BARS = 8
+_DAYS, _EARLIER = 31, 12
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,79 @@ def spend(one: InvoiceReport) -> SpendChart | None:
         first_day=invoice.period_text.split(" to ")[0],
         last_day=invoice.period_text.split(" to ")[1],
     )
+
+
+@dataclass(frozen=True)
+class Column:
+    """A day of usage as a column. Lengths are in SVG units."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    is_partial: bool
+
+
+@dataclass(frozen=True)
+class UsageChart:
+    """Usage by day over the last weeks, as far as there is any."""
+
+    description: str
+    columns: list[Column]
+    first_day: str
+    last_day: str
+
+
+def usage(account: AccountReport | None) -> UsageChart | None:
+    """Return the chart of usage by day; None where there is none to draw."""
+    history = account.usage_history if account else None
+    entries = history.entries[-_DAYS:] if history else []
+    highest = max((entry.aggregated_value for entry in entries), default=0)
+    if highest <= 0:
+        return None
+    step = (_RIGHT - _LEFT) / len(entries)
+    columns = []
+    for number, entry in enumerate(entries):
+        height = max(entry.aggregated_value, 0) / highest * (_BOTTOM - _TOP)
+        x, y = _LEFT + number * step, _BOTTOM - height
+        columns.append(
+            Column(
+                round(x + step * 0.1, 1),
+                round(y, 1),
+                round(step * 0.8, 1),
+                round(height, 1),
+                entry.is_partial,
+            )
+        )
+    most = max(entries, key=lambda entry: entry.aggregated_value)
+    used = sum(entry.aggregated_value != 0 for entry in entries)
+    return UsageChart(
+        description=f"Usage on {used} of {len(entries)} days, most of it on {_day(most)}. "
+        "The API names no unit of usage, so the columns have no scale.",
+        columns=columns,
+        first_day=_day(entries[0]),
+        last_day=_day(entries[-1]),
+    )
+
+
+def earlier(account: AccountReport | None) -> list[Bar]:
+    """Return the latest earlier invoices, each as a share of the largest one in its currency."""
+    invoices = account.earlier_invoices[:_EARLIER] if account else []
+    largest: dict[str, float] = {}
+    for invoice in invoices:
+        largest[invoice.currency] = max(largest.get(invoice.currency, 0), invoice.amount_due)
+    return [
+        Bar(
+            f"{invoice.created_text}, {invoice.status or 'no status'}",
+            invoice.amount_due_text,
+            round(max(100 * invoice.amount_due / (largest[invoice.currency] or 1), 0), 1),
+        )
+        for invoice in invoices
+    ]
+
+
+def _day(entry: UsageEntry) -> str:
+    return entry.start_iso[:10]
 
 
 def bars(one: InvoiceReport) -> list[Bar]:

@@ -7,6 +7,9 @@ from typing import Any
 
 from pulumi_cf_invoice.billing.errors import BillingError
 from pulumi_cf_invoice.billing.invoice import Invoice
+from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
+from pulumi_cf_invoice.billing.settings import is_cloudflare
+from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.state import InvoiceState
 
 SECRET = "[secret]"
@@ -25,7 +28,8 @@ class Found:
     ``baseline_problem`` says why the two cannot be compared, if that is known already. ``notes``
     are sentences on what a reader has to know of where it was found, and ``names`` what that is
     called: stacks as ``project/stack``, or what a user says. ``also`` are the other states of the
-    same account that were found: no rule may pass over what one of them violates.
+    same account that were found: no rule may pass over what one of them violates. ``snapshot`` has
+    the other reads of the account, if they were read.
     """
 
     state: InvoiceState
@@ -34,6 +38,14 @@ class Found:
     notes: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     also: tuple[InvoiceState, ...] = ()
+    snapshot: Snapshot | None = None
+
+    @classmethod
+    def of_snapshot(cls, snapshot: Snapshot) -> "Found":
+        """Return the invoice in a *snapshot*. Raises the error of a read that failed."""
+        base_url = None if is_cloudflare(snapshot.base_url) else snapshot.base_url
+        invoice = snapshot.get(INVOICE_PREVIEW)
+        return cls(InvoiceState(snapshot.account_id, invoice, base_url=base_url), snapshot=snapshot)
 
 
 def of_outputs(outputs: Mapping[str, Any], baseline: Invoice | None = None) -> Found:
@@ -135,7 +147,12 @@ def _merged(same: Sequence[Found]) -> Found:
         notes=tuple(notes),
         names=tuple(dict.fromkeys(name for one in same for name in one.names)),
         also=tuple(others),
+        snapshot=_latest([one.snapshot for one in same if one.snapshot]),
     )
+
+
+def _latest(snapshots: Sequence[Snapshot]) -> Snapshot | None:
+    return max(snapshots, key=lambda one: one.read_at, default=None)
 
 
 def _compared(found: Found, before: Found) -> Found:

@@ -38,6 +38,8 @@ def _invoice(one: InvoiceReport, label: str) -> dict[str, Any]:
         "label": label,
         "spend": charts.spend(one),
         "bars": charts.bars(one),
+        "usage": charts.usage(one.account),
+        "earlier": charts.earlier(one.account),
         "lines": lines[:LINES],
         "lines_left_out": max(0, len(lines) - LINES),
         "changes": changes[:LINES],

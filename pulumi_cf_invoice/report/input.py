@@ -13,11 +13,12 @@ from typing import Any
 from pulumi_cf_invoice import stack_outputs
 from pulumi_cf_invoice.billing.answers import find_objects, parse_json, reasons
 from pulumi_cf_invoice.billing.cleaning import one_line
-from pulumi_cf_invoice.billing.errors import InvalidDataError
+from pulumi_cf_invoice.billing.errors import BillingError, InvalidDataError
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.models import Answered
 from pulumi_cf_invoice.billing.pages import has_more
 from pulumi_cf_invoice.billing.settings import canonical_account_id
+from pulumi_cf_invoice.billing.snapshot import Snapshot, is_snapshot
 from pulumi_cf_invoice.report import previews
 from pulumi_cf_invoice.report.found import (
     Found,
@@ -73,6 +74,8 @@ def _found(text: str, prefix: str | None) -> list[Found]:
 
 
 def _in_other(content: Mapping[str, Any], prefix: str | None) -> list[Found]:
+    if is_snapshot(content):
+        return [_of_snapshot(Snapshot.from_json(content), prefix)]
     of_api = "success" in content or "result" in content
     if of_api or ("id" in content and "amount_due" in content):
         if prefix is not None:
@@ -81,6 +84,16 @@ def _in_other(content: Mapping[str, Any], prefix: str | None) -> list[Found]:
             return [_of_api(content)]
         return [Found(InvoiceState(None, Invoice.from_api(dict(content))))]
     return [of_outputs(outputs) for outputs in stack_outputs.find_invoices(content, prefix)]
+
+
+def _of_snapshot(snapshot: Snapshot, prefix: str | None) -> Found:
+    if prefix is not None:
+        raise NoInvoiceError("--prefix chooses among stack outputs, and this is a snapshot")
+    try:
+        found = Found.of_snapshot(snapshot)
+    except BillingError as error:
+        raise NoInvoiceError(f"the snapshot has no upcoming invoice: {error}") from None
+    return replace(found, notes=(f"A snapshot of {snapshot.read_at:%Y-%m-%d %H:%M} UTC.",))
 
 
 def _of_api(answer: Mapping[str, Any]) -> Found:

@@ -9,6 +9,9 @@ from pydantic import Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from pulumi_cf_invoice.billing import money
+from pulumi_cf_invoice.billing.credit_balance import CreditBalance
+from pulumi_cf_invoice.billing.invoice_history import PastInvoice
+from pulumi_cf_invoice.report.account import AccountReport
 from pulumi_cf_invoice.report.report import Comparison, InvoiceReport, Report, RuleResult
 from pulumi_cf_invoice.rules import Finding
 
@@ -104,6 +107,51 @@ class Baseline:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Topup:
+    """The automatic top-up."""
+
+    is_on: bool = Field(description="Whether one is set, and not disabled.")
+    is_healthy: bool = Field(description="Whether one is set and nothing is known to be wrong.")
+    problem: str | None = Field(description="Why it failed or is disabled, in the API's words.")
+    amount: Figure | None = Field(description="What it adds; null if none is set.")
+    threshold: Figure | None = Field(description="Below which balance; null if none is set.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlierInvoice:
+    """An earlier invoice, as the API lists it."""
+
+    created: str | None = Field(description="ISO 8601 in UTC; null if the API gives none.")
+    status: str | None = Field(description="Null if the API gives none.")
+    description: str | None = Field(description="Null if the API gives none.")
+    amount_due: Figure
+    amount_paid: Figure
+    amount_remaining: Figure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """The usage of a day."""
+
+    start: str = Field(description="Start of the day, ISO 8601 in UTC.")
+    aggregated_value: int | float = Field(description="In units of usage, which are not money.")
+    is_partial: bool = Field(description="Whether the day was not over when it was read.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """What was read of an account besides its invoice. What is null was not available."""
+
+    read_at: str = Field(description="ISO 8601 in UTC.")
+    credit_balance: Figure | None = Field(description="Credit that is left.")
+    topup: Topup | None
+    earlier_invoices: list[EarlierInvoice] | None = Field(description="The newest first.")
+    earlier_invoices_complete: bool | None = Field(description="Whether the API gave them all.")
+    usage: list[Usage] | None = Field(description="By day, in order.")
+    not_available: list[str] = Field(description="Why a read is not here, a sentence each.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReportedInvoice:
     """One of the invoices, of one account each."""
 
@@ -140,6 +188,9 @@ class ReportedInvoice:
         description="Null in the first hour of the period, or if lines are missing."
     )
     baseline: Baseline | None = Field(description="Null if there is no baseline.")
+    account: Account | None = Field(
+        description="What else was read of the account; null if nothing was."
+    )
     lines: list[Line] = Field(description="Every line, the largest net amount first.")
 
 
@@ -221,6 +272,7 @@ def _invoice(one: InvoiceReport) -> ReportedInvoice:
         ),
         projected_amount_due=figure(one.projected_amount_due),
         baseline=_baseline(one.comparison),
+        account=_account(one.account) if one.account else None,
         lines=[
             Line(
                 description=line.description,
@@ -233,6 +285,54 @@ def _invoice(one: InvoiceReport) -> ReportedInvoice:
             )
             for line in invoice.largest_lines
         ],
+    )
+
+
+def _account(account: AccountReport) -> Account:
+    balance, history = account.credit_balance, account.invoice_history
+    usage = account.usage_history
+    return Account(
+        read_at=_iso(account.snapshot.read_at),
+        credit_balance=_figure(balance.balance, account.currency) if balance else None,
+        topup=_topup(balance, account.currency) if balance else None,
+        earlier_invoices=[_earlier(one) for one in history.invoices] if history else None,
+        earlier_invoices_complete=history.invoices_complete if history else None,
+        usage=[
+            Usage(
+                start=entry.start_iso,
+                aggregated_value=entry.aggregated_value,
+                is_partial=entry.is_partial,
+            )
+            for entry in usage.entries
+        ]
+        if usage
+        else None,
+        not_available=account.not_available,
+    )
+
+
+def _topup(balance: CreditBalance, currency: str) -> Topup:
+    def figure(amount: float | None) -> Figure | None:
+        return _figure(amount, currency) if amount else None
+
+    config = balance.topup_config
+    return Topup(
+        is_on=balance.topup_is_on,
+        is_healthy=balance.topup_is_healthy,
+        problem=balance.topup_problem,
+        amount=figure(config.amount) if config else None,
+        threshold=figure(config.threshold) if config else None,
+    )
+
+
+def _earlier(one: PastInvoice) -> EarlierInvoice:
+    return EarlierInvoice(
+        created=one.created_iso,
+        status=one.status,
+        description=one.description,
+        amount_due=_figure(one.amount_due, one.currency),
+        amount_paid=_figure(one.amount_paid, one.currency),
+        amount_remaining=_figure(one.amount_remaining, one.currency),
     )
 
 

@@ -167,9 +167,9 @@ def _changes(one: InvoiceReport, rows: int) -> list[str]:
 def _lines(one: InvoiceReport, rows: int, folded: bool) -> list[str]:
     lines = one.invoice.largest_lines
     further = [[name, escape(value)] for name, value in one.further_figures]
-    more = _table(["Further figures", ""], further)
+    more = [_table(["Further figures", ""], further), *_earlier(one, rows)]
     if not lines:
-        return ["The invoice has no lines: nothing was used yet.", more]
+        return ["The invoice has no lines: nothing was used yet.", *more]
     table = _table(
         ["Line", "Amount", "Credits", "Net"],
         [
@@ -177,11 +177,30 @@ def _lines(one: InvoiceReport, rows: int, folded: bool) -> list[str]:
             for line in lines[:rows]
         ],
     )
-    parts = [table, *_rest(len(lines), rows), more]
+    parts = [table, *_rest(len(lines), rows), *more]
     if folded:
         return parts
     summary = f"<summary>Details: {len(lines):,} line{'s' * (len(lines) != 1)}</summary>"
     return ["\n\n".join([f"<details>{summary}", *parts, "</details>"])]
+
+
+def _earlier(one: InvoiceReport, rows: int) -> list[str]:
+    invoices = one.account.earlier_invoices if one.account else []
+    if not invoices:
+        return []
+    table = _table(
+        ["Earlier invoice", "Amount due", "Remaining", "Status"],
+        [
+            [
+                invoice.created_text,
+                invoice.amount_due_text,
+                invoice.amount_remaining_text,
+                escape(invoice.status or "none"),
+            ]
+            for invoice in invoices[:rows]
+        ],
+    )
+    return [table, *_rest(len(invoices), rows)]
 
 
 def _footer(report: Report) -> str:

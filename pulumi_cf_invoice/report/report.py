@@ -9,6 +9,7 @@ from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.gates import DISABLED, Gate
+from pulumi_cf_invoice.report.account import AccountReport
 from pulumi_cf_invoice.report.found import Found
 from pulumi_cf_invoice.rules import (
     AMOUNT_DUE,
@@ -137,7 +138,8 @@ class InvoiceReport:
     One invoice of a report, and how the rules judged it. ``at`` is the report's time, in UTC.
 
     ``names`` say where it was found, as ``project/stack`` or as a user calls it, and ``notes`` what
-    a reader has to know of the figures, a sentence each.
+    a reader has to know of the figures, a sentence each. ``account`` is what else was read of the
+    account, if anything was.
     """
 
     state: InvoiceState
@@ -146,6 +148,7 @@ class InvoiceReport:
     comparison: Comparison | None
     notes: Sequence[str] = ()
     names: Sequence[str] = ()
+    account: AccountReport | None = None
 
     @property
     def invoice(self) -> Invoice:
@@ -257,7 +260,7 @@ class InvoiceReport:
         ]
         if self.change_text is not None:
             rows.append(("Change since the baseline", self.change_text))
-        return rows
+        return [*rows, *(self.account.figures if self.account else [])]
 
     @property
     def further_figures(self) -> list[tuple[str, str]]:
@@ -475,6 +478,9 @@ def _invoice_report(
     number: int, found: Found, at: datetime, rules: Sequence[RuleResult]
 ) -> InvoiceReport:
     state = found.state
+    account = None
+    if found.snapshot is not None:
+        account = AccountReport(found.snapshot, state.invoice.currency)
     on_it = [rule.on(number, state.account_id) for rule in rules]
     return InvoiceReport(
         state=state,
@@ -483,8 +489,13 @@ def _invoice_report(
         comparison=None
         if found.baseline is None
         else compare(found.baseline, state.invoice, found.baseline_problem),
-        notes=[*found.notes, *([state.origin] if state.origin else [])],
+        notes=[
+            *found.notes,
+            *([state.origin] if state.origin else []),
+            *(account.notes if account else []),
+        ],
         names=found.names,
+        account=account,
     )
 
 

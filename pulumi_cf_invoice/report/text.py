@@ -78,7 +78,7 @@ def _invoice(
     if one.title and not told_above:
         parts.append(_inert(one.title))
     parts += [*(_inert(note) for note in one.notes), Text(), _figures(one)]
-    for table in (rules, _changes(one, lines), _lines(one, lines)):
+    for table in (rules, _changes(one, lines), _lines(one, lines), _earlier(one, lines)):
         if table is not None:
             parts += [Text(), table]
     return parts
@@ -161,6 +161,21 @@ def _lines(one: InvoiceReport, lines: int) -> Table | None:
     for line in one.invoice.largest_lines[:lines]:
         table.add_row(_inert(f"- {line.name}"), line.amount_text, line.credits_text, line.net_text)
     return _with_rest(table, len(one.invoice.invoice_lines), lines)
+
+
+def _earlier(one: InvoiceReport, lines: int) -> Table | None:
+    invoices = one.account.earlier_invoices if one.account else []
+    if not invoices:
+        return None
+    table = _table("Earlier invoices", "Made", "Amount due", "Remaining", "Status")
+    for invoice in invoices[:lines]:
+        table.add_row(
+            f"- {invoice.created_text}",
+            invoice.amount_due_text,
+            invoice.amount_remaining_text,
+            _inert(invoice.status or "none"),
+        )
+    return _with_rest(table, len(invoices), lines)
 
 
 def _with_rest(table: Table, count: int, shown: int) -> Table:

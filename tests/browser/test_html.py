@@ -17,6 +17,7 @@ from pulumi_cf_invoice.sandbox.scenarios import Month
 from pulumi_cf_invoice.state import InvoiceState
 from tests.factories import ACCOUNT, NOW
 from tests.unit.test_report import A, B, reported
+from tests.unit.test_report_account import reported as of_account
 
 # One worker: on a new machine the browser is installed first, which two cannot do at once.
 pytestmark = pytest.mark.xdist_group("browser")
@@ -82,6 +83,24 @@ def test_several_invoices_are_accessible_and_no_wider_than_a_phone(
     assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
     page.click("text=shop/dev")
     assert page.evaluate("document.querySelector(location.hash).textContent").startswith("shop/dev")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_credits_usage_and_earlier_invoices_are_accessible_and_no_wider_than_a_phone(
+    browser: Browser, tmp_path: Path, scheme: str, size: Any
+) -> None:
+    file = tmp_path / "account.html"
+    file.write_text(html.render(of_account()), encoding="utf-8")
+    page = view(browser, file.as_uri(), scheme, size)
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+    chart = page.get_by_role("img", name="Usage by day")
+    assert chart.locator("desc").text_content() == (
+        "Usage on 12 of 15 days, most of it on 2026-09-15. The API names no unit of usage, so the "
+        "columns have no scale."
+    )
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

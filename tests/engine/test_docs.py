@@ -270,7 +270,7 @@ def test_every_public_error_is_named() -> None:
         if isinstance(getattr(pulumi_cf_invoice, name), type)
         and issubclass(getattr(pulumi_cf_invoice, name), Exception)
     ]
-    assert len(errors) == 11
+    assert len(errors) == 12
     assert all(f"`{name}`" in page("errors") for name in errors)
 
 

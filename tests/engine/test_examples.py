@@ -40,7 +40,7 @@ def commands(example: str) -> str:
 
 def test_no_two_examples_have_one_name() -> None:
     names = [yaml.safe_load(file.read_text())["name"] for file in PROJECTS]
-    assert len(names) == 8
+    assert len(names) == 9
     assert len(set(names)) == len(names)
 
 

@@ -60,12 +60,22 @@ def test_a_read_that_is_refused_takes_nothing_from_the_others() -> None:
 
 
 def test_an_account_of_a_snapshot_is_not_asked_for(sandbox: Sandbox) -> None:
-    known = reader(snapshot("http://127.0.0.1:7", credit_balance=Given({"balance": 640.19})))
+    known = reader(snapshot(sandbox.base_url, credit_balance=Given({"balance": 640.19})))
     state = known.read(ACCOUNT, sandbox.base_url, [INVOICE_PREVIEW, CREDIT_BALANCE])
     assert state.get(CREDIT_BALANCE).balance == 640.19
-    assert state.base_url == "http://127.0.0.1:7"
+    assert state.base_url == sandbox.base_url
     with pytest.raises(BillingError, match="the invoice history is not in the snapshot"):
         known.read(ACCOUNT, sandbox.base_url, [INVOICE_HISTORY])
     assert sandbox.requests == []
     assert known.read(OTHER_ACCOUNT, sandbox.base_url).of_invoice.account_id == OTHER_ACCOUNT
     assert reader(snapshot()).read(ACCOUNT, None).origin == ""
+
+
+def test_a_snapshot_from_elsewhere_does_not_stand_for_the_address_of_a_rule(
+    sandbox: Sandbox,
+) -> None:
+    """Otherwise the figures of a stand-in could pass for Cloudflare's."""
+    elsewhere = snapshot("http://127.0.0.1:7", credit_balance=Given({"balance": 640.19}))
+    state = reader(elsewhere).read(ACCOUNT, sandbox.base_url, [CREDIT_BALANCE])
+    assert state.get(CREDIT_BALANCE).balance != 640.19
+    assert sandbox.requests == [ACCOUNT]

@@ -2,6 +2,7 @@ import html
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from pulumi_cf_invoice import Invoice
+from pulumi_cf_invoice.billing.reads import READS
 from pulumi_cf_invoice.report import markdown
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.factories import ACCOUNT, OTHER_ACCOUNT, api_result
@@ -317,25 +319,28 @@ def test_github_gets_a_summary_and_step_outputs_also_over_budget(tmp_path: Path)
 def test_doctor_names_the_sources_and_never_the_values(live: dict[str, str]) -> None:
     told = run("doctor", **live)
     assert told.returncode == 0
-    assert f"account      {ACCOUNT} (CLOUDFLARE_ACCOUNT_ID)" in told.stdout
-    assert "credentials  API token (CLOUDFLARE_API_TOKEN)" in told.stdout
+    assert f"account          {ACCOUNT} (CLOUDFLARE_ACCOUNT_ID)" in told.stdout
+    assert "credentials      API token (CLOUDFLARE_API_TOKEN)" in told.stdout
     address = f"{live['CLOUDFLARE_BASE_URL']}, not Cloudflare's (CLOUDFLARE_BASE_URL)"
-    assert f"base URL     {address}" in told.stdout
-    assert "timeout      30 s (default)" in told.stdout
+    assert f"base URL         {address}" in told.stdout
+    assert "timeout          30 s (default)" in told.stdout
     assert "AI Gateway Read" in told.stdout
-    assert "answered: $188.46" in told.stdout
+    assert "invoice-preview  answered: $188.46" in told.stdout
     assert "sandbox-token" not in told.stdout + told.stderr
 
 
-def test_doctor_makes_one_request(sandbox: Sandbox, live: dict[str, str]) -> None:
-    run("doctor", **live)
-    assert len(sandbox.requests) == 1
+def test_doctor_tries_every_read_once(sandbox: Sandbox, live: dict[str, str]) -> None:
+    told = run("doctor", **live)
+    assert len(sandbox.requests) == len(READS)
+    for read in READS:
+        assert re.search(rf"^{read.name} +answered: ", told.stdout, flags=re.M)
 
 
 def test_doctor_explains_what_fails(live: dict[str, str]) -> None:
     told = run("doctor", **{**live, "CLOUDFLARE_API_TOKEN": "wrong"})
     assert told.returncode == 2
-    assert "Give the token the permission AI Gateway Read" in told.stderr
+    assert "Give the token the permission AI Gateway Read" in told.stdout
+    assert told.stderr == "cf-invoice: 4 of 4 requests failed, as told above\n"
 
 
 def test_doctor_without_credentials_says_which_to_set(live: dict[str, str]) -> None:
@@ -356,10 +361,10 @@ def test_doctor_tells_all_problems_at_once(sandbox: Sandbox) -> None:
         CF_INVOICE_TIMEOUT="soon",
     )
     assert told.returncode == 2
-    assert "account      'short' is not an account ID" in told.stdout
-    assert "credentials  the environment has an api_key and no email" in told.stdout
-    assert "base URL     the base URL http://example.com is neither https nor" in told.stdout
-    assert "timeout      the timeout 'soon' is not a number of seconds" in told.stdout
+    assert "account          'short' is not an account ID" in told.stdout
+    assert "credentials      the environment has an api_key and no email" in told.stdout
+    assert "base URL         the base URL http://example.com is neither https nor" in told.stdout
+    assert "timeout          the timeout 'soon' is not a number of seconds" in told.stdout
     assert "4 settings above are missing or wrong" in told.stderr
     assert sandbox.requests == []
 
@@ -486,7 +491,7 @@ def test_a_rule_that_reads_by_itself_asks_once_for_what_is_shown_as_well(
     rules.write_text(json.dumps({"rules": {"account-budget": rule}}))
     judged = run("report", "--rules", str(rules), **live)
     assert judged.returncode == 1
-    assert sandbox.requests == [ACCOUNT]
+    assert sandbox.requests == [ACCOUNT] * len(READS)
     del live["CLOUDFLARE_API_TOKEN"]
     unread = run("report", "--from", CREATE, "--rules", str(rules), **live)
     assert unread.returncode == 2
@@ -632,3 +637,62 @@ def test_no_word_of_others_is_a_command_to_a_runner(tmp_path: Path) -> None:
         assert "##[" not in told
         assert not [line for line in told.splitlines() if line.strip().startswith("::")]
         assert "::error" not in told
+
+
+def test_a_snapshot_is_a_file_to_report_and_judge_on(
+    sandbox: Sandbox, live: dict[str, str], tmp_path: Path
+) -> None:
+    file, rules = tmp_path / "snapshot.json", tmp_path / "rules.json"
+    taken = run("snapshot", "--output", str(file), **live)
+    assert (taken.returncode, taken.stdout, taken.stderr) == (0, "", "")
+    assert run("snapshot", **live).stdout.startswith('{\n "version": 1')
+    rule = {"accountIds": [ACCOUNT], "limit": "150 USD", "baseUrl": sandbox.base_url}
+    rules.write_text(json.dumps({"rules": {"account-budget": rule}}))
+    asked = len(sandbox.requests)
+    judged = run("report", "--from", str(file), "--rules", str(rules), "--max-age", "0.5")
+    assert judged.returncode == 1
+    assert "over the limit of $150.00 by $38.46" in judged.stdout
+    assert "A snapshot of 20" in judged.stdout
+    assert "Credit balance" in judged.stdout
+    assert len(sandbox.requests) == asked
+
+
+def test_a_snapshot_that_is_too_old_is_exit_code_2(live: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "snapshot.json"
+    run("snapshot", "--output", str(file), **live)
+    at = ["--at", "2100-01-01T00:00:00Z"]
+    for command in ("report", "show"):
+        old = run(command, "--from", str(file), "--max-age", "24", *at)
+        assert old.returncode == 2
+        assert "hours old" in old.stderr
+        assert run(command, "--from", str(file), *at).returncode == 0
+
+
+def test_a_snapshot_of_an_account_that_answers_nothing_is_none(
+    live: dict[str, str], tmp_path: Path
+) -> None:
+    file = tmp_path / "snapshot.json"
+    refused = run("snapshot", "--output", str(file), **{**live, "CLOUDFLARE_API_TOKEN": "wrong"})
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("cf-invoice: cannot read the upcoming invoice of account ")
+    assert refused.stderr.count("\n") == 1
+    assert not file.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["report", "--max-age", "2"], "--max-age does nothing without --from"),
+        (["report", "--from", CREATE, "--max-age", "2"], "no --from is one"),
+        (["show", "--from", CREATE, "--max-age", "soon"], "'soon' is not a number of hours"),
+        (["show", "--from", CREATE, "--max-age", "0"], "'0' is not above zero"),
+        (["show", "--from", CREATE, "--max-age", "nan"], "'nan' is not a number of hours"),
+    ],
+)
+def test_a_largest_age_is_for_snapshots_alone(
+    arguments: list[str], said: str, live: dict[str, str]
+) -> None:
+    told = run(*arguments, **live)
+    assert told.returncode == 2
+    assert said in told.stderr
+    assert told.stderr.count("\n") == 1

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,8 +29,14 @@ from pulumi_cf_invoice import (
     PretaxCreditAmount,
     SettingsError,
     export_invoice,
+    get_credit_balance,
+    get_credit_balance_output,
+    get_invoice_history,
+    get_invoice_history_output,
     get_invoice_preview,
     get_invoice_preview_output,
+    get_usage_history,
+    get_usage_history_output,
     testing,
 )
 from pulumi_cf_invoice.sandbox import Sandbox
@@ -141,8 +148,8 @@ def test_without_a_stated_invoice_every_form_fails_and_asks_nobody(
         known(FORMS[form]())
     assert isinstance(raised.value, SettingsError)
     assert str(raised.value) == (
-        f"no invoice is stated for account {ACCOUNT}, and nothing is read under Pulumi's mocks: "
-        "call pulumi_cf_invoice.testing.set_invoice(make_invoice(amount_due=…)) before the "
+        f"no upcoming invoice is stated for account {ACCOUNT}, and nothing is read under Pulumi's "
+        "mocks: call pulumi_cf_invoice.testing.set_invoice(make_invoice(amount_due=…)) before the "
         "program runs"
     )
     assert sandbox.requests == []
@@ -171,7 +178,7 @@ def test_two_accounts_have_an_invoice_each(form: str) -> None:
 def test_an_account_that_is_not_stated_fails_where_only_another_is(form: str) -> None:
     with (
         testing.invoice(USUAL, OTHER_ACCOUNT),
-        pytest.raises(SettingsError, match=f"no invoice is stated for account {ACCOUNT}"),
+        pytest.raises(SettingsError, match=f"no upcoming invoice is stated for account {ACCOUNT}"),
     ):
         known(FORMS[form](ACCOUNT))
 
@@ -247,7 +254,7 @@ def test_after_a_block_all_is_as_it_was_before() -> None:
         with testing.invoice(testing.make_invoice(2)):
             assert get_invoice_preview().amount_due == 2
         assert get_invoice_preview().amount_due == 1
-    with pytest.raises(SettingsError, match="no invoice is stated"):
+    with pytest.raises(SettingsError, match="no upcoming invoice is stated"):
         get_invoice_preview()
 
 
@@ -331,7 +338,7 @@ def test_a_monitor_of_the_users_own_is_under_mocks_too() -> None:
             return getattr(self.pulumis, name)
 
     pulumi.runtime.set_mocks(Echoing(), monitor=cast(Any, Monitor()))
-    with pytest.raises(SettingsError, match="no invoice is stated"):
+    with pytest.raises(SettingsError, match="no upcoming invoice is stated"):
         InvoicePreview("upcoming")
 
 
@@ -432,3 +439,72 @@ def test_an_invoice_has_what_the_test_gives() -> None:
 def test_what_could_be_no_invoice_is_not_made(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidDataError, match=message):
         testing.make_invoice(**fields)
+
+
+OTHERS: dict[str, tuple[Any, Callable[[], Any], Callable[[], Any]]] = {
+    "credit_balance": (
+        testing.make_credit_balance(640.19, topup_amount=1000, topup_threshold=500),
+        get_credit_balance,
+        get_credit_balance_output,
+    ),
+    "usage_history": (
+        testing.make_usage_history([1, 2.5, 0], at=datetime(2026, 9, 3, 12, tzinfo=timezone.utc)),
+        get_usage_history,
+        get_usage_history_output,
+    ),
+    "invoice_history": (
+        testing.make_invoice_history([testing.make_past_invoice(1200, status="open")]),
+        get_invoice_history,
+        get_invoice_history_output,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_every_function_gives_what_is_stated(name: str) -> None:
+    stated, get, get_output = OTHERS[name]
+    with testing.answers(**{name: stated}):
+        assert get() == stated
+        assert known(get_output()) == stated
+    with pytest.raises(SettingsError, match=r"testing\.set_answers\(" + name):
+        get()
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_every_function_raises_what_is_stated(name: str) -> None:
+    _, get, get_output = OTHERS[name]
+    refused = testing.make_api_error(403, noun=name.replace("_", " "))
+    with testing.answers(**{name: refused}):
+        with pytest.raises(ApiError, match=f"cannot read the {refused.noun}"):
+            get()
+        with pytest.raises(ApiError, match="HTTP 403"):
+            known(get_output())
+
+
+def test_an_answer_of_another_read_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"must be an? CreditBalance or an error, not Invoice"):
+        testing.set_answers(credit_balance=USUAL)  # type: ignore[arg-type]
+
+
+def test_arguments_may_be_outputs_of_what_is_made_in_the_program() -> None:
+    stated = OTHERS["usage_history"][0]
+    since = pulumi.Output.from_input("2026-09-01")
+    with testing.answers(usage_history=stated):
+        assert known(get_usage_history_output(since=since, window="hour")) == stated
+        with pytest.raises(SettingsError, match="get_usage_history takes plain values only"):
+            get_usage_history(since=since)  # type: ignore[arg-type]
+        with pytest.raises(SettingsError, match="window is 'week': it is 'day' or 'hour'"):
+            get_usage_history(window="week")  # type: ignore[arg-type]
+
+
+def test_a_usage_history_for_a_test_marks_what_was_not_over() -> None:
+    entries = OTHERS["usage_history"][0].entries
+    assert [entry.aggregated_value for entry in entries] == [1, 2.5, 0]
+    assert [entry.is_partial for entry in entries] == [False, False, True]
+    assert entries[0].start_iso == "2026-09-01T00:00:00Z"
+
+
+def test_an_earlier_invoice_for_a_test_is_paid_unless_it_says_otherwise() -> None:
+    paid, unpaid = testing.make_past_invoice(5), testing.make_past_invoice(5, status="open")
+    assert (paid.amount_paid, paid.amount_remaining, paid.is_unpaid) == (5, 0, False)
+    assert (unpaid.amount_paid, unpaid.amount_remaining, unpaid.is_unpaid) == (0, 5, True)

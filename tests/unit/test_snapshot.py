@@ -1,0 +1,153 @@
+import dataclasses
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from pulumi_cf_invoice import ApiError, InvalidDataError
+from pulumi_cf_invoice.billing import settings, snapshot
+from pulumi_cf_invoice.billing.answers import parse_json
+from pulumi_cf_invoice.billing.errors import NotAvailableError
+from pulumi_cf_invoice.billing.reads import (
+    CREDIT_BALANCE,
+    INVOICE_HISTORY,
+    INVOICE_PREVIEW,
+    READS,
+    USAGE_HISTORY,
+)
+from pulumi_cf_invoice.billing.snapshot import Given, Snapshot
+from pulumi_cf_invoice.sandbox import Sandbox
+from tests.factories import ACCOUNT, NOW, api_result
+
+
+def taken(settled: dict[str, str], at: datetime = NOW) -> Snapshot:
+    return snapshot.take(settings.resolve(None, [settings.environment(settled)]), at)
+
+
+def snapshot_of(**results: Any) -> Snapshot:
+    """Return a snapshot with these results, by the name of their read."""
+    named = {name.replace("_", "-"): Given.from_api(result) for name, result in results.items()}
+    return Snapshot(ACCOUNT, NOW, "https://api.cloudflare.com/client/v4", named)
+
+
+def written(one: Snapshot) -> dict[str, Any]:
+    content: dict[str, Any] = parse_json(one.to_json())
+    return content
+
+
+def test_a_file_has_every_read_with_the_time_of_reading(
+    sandbox: Sandbox, settled: dict[str, str]
+) -> None:
+    one = taken(settled)
+    content = written(one)
+    assert content["read_at"] == "2026-09-15T12:00:00Z"
+    assert content["account_id"] == ACCOUNT
+    assert set(content["reads"]) == {read.name for read in READS}
+    invoice = sandbox.answer(ACCOUNT)["result"]
+    assert content["reads"]["invoice-preview"]["result"] == invoice
+    again = Snapshot.from_json(content)
+    assert again == one
+    for read in READS:
+        assert again.get(read) == one.get(read)
+
+
+def test_the_usage_of_a_snapshot_reaches_back_for_a_forecast(settled: dict[str, str]) -> None:
+    usage = taken(settled).get(USAGE_HISTORY)
+    assert len(usage.entries) == snapshot.USAGE_DAYS
+    assert usage.entries[-1].start_iso == "2026-09-15T00:00:00Z"
+    assert usage.entries[-1].is_partial
+    assert not usage.entries[-2].is_partial
+
+
+def test_no_credential_card_or_link_is_in_a_file(settled: dict[str, str]) -> None:
+    row = {
+        "amount_due": 1,
+        "amount_paid": 1,
+        "amount_remaining": 0,
+        "currency": "usd",
+        "invoice_pdf": "https://pay.stripe.com/invoice/acct_1/live_secret/pdf",
+        "hosted": {"url": "https://invoice.stripe.com/i/acct_1/live_secret"},
+        "description": "September",
+    }
+    one = snapshot_of(
+        credit_balance={
+            "balance": 5,
+            "payment_method": {"brand": "visa", "last4": "4242"},
+            "topup_config": {},
+        },
+        invoice_history={"invoices": [row]},
+    )
+    text = one.to_json() + taken(settled).to_json()
+    for private in ("visa", "4242", "secret", "sandbox-token", "payment_method"):
+        assert private not in text
+    assert one.get(CREDIT_BALANCE).balance == 5
+    assert one.get(INVOICE_HISTORY).invoices[0].description == "September"
+
+
+def test_amounts_survive_the_file_exactly() -> None:
+    body = json.dumps({"balance": 0, "topup_config": {}}).replace(": 0,", ": 640.19,")
+    one = snapshot_of(credit_balance=parse_json(body), invoice_preview=api_result(amount_due=0.5))
+    again = Snapshot.from_json(written(one))
+    assert again.get(CREDIT_BALANCE).balance == 640.19
+    assert again.get(INVOICE_PREVIEW).amount_due == 0.5
+
+
+def test_an_amount_that_cannot_be_carried_is_refused_from_a_file_too() -> None:
+    one = snapshot_of(credit_balance=parse_json('{"balance": 1.00000000000000000001}'))
+    for each in (one, Snapshot.from_json(written(one))):
+        with pytest.raises(InvalidDataError, match="credit balance cannot be read: balance: "):
+            each.get(CREDIT_BALANCE)
+
+
+def test_a_read_that_is_refused_takes_nothing_from_the_rest(settled: dict[str, str]) -> None:
+    one = taken(settled)
+    refusal = ApiError("credit balance", ACCOUNT, 403, 10000, "Authentication error", "Ask.", "r")
+    part = dataclasses.replace(one, answers={**one.answers, "credit-balance": refusal}, _models={})
+    for each in (part, Snapshot.from_json(written(part))):
+        assert each.get(INVOICE_PREVIEW) == one.get(INVOICE_PREVIEW)
+        assert each.find(CREDIT_BALANCE) is None
+        assert str(each.problem(CREDIT_BALANCE)) == str(refusal)
+        assert each.problem(INVOICE_PREVIEW) is None
+
+
+def test_what_is_not_in_a_file_is_not_available() -> None:
+    with pytest.raises(NotAvailableError, match="the credit balance is not in the snapshot"):
+        snapshot_of().get(CREDIT_BALANCE)
+
+
+@pytest.mark.parametrize(
+    ("hours", "said"),
+    [
+        (2.0, None),
+        (-0.05, None),
+        (2.5, "the snapshot is 2.5 hours old, of 2026-09-15T12:00:00Z, and at most 2 are allowed"),
+        (-1.0, "which is still to come"),
+    ],
+)
+def test_a_snapshot_older_than_allowed_is_refused(hours: float, said: str | None) -> None:
+    at = NOW + timedelta(hours=hours)
+    if said is None:
+        snapshot_of().refuse_older(timedelta(hours=2), at)
+        return
+    with pytest.raises(NotAvailableError, match=said):
+        snapshot_of().refuse_older(timedelta(hours=2), at)
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        ({"version": 2}, "version: 2 is not 1"),
+        ({"account_id": "short"}, "not an account ID"),
+        ({"account_id": None}, "not an account ID"),
+        ({"read_at": "yesterday"}, "not a snapshot"),
+        ({"read_at": "2026-09-15T12:00:00"}, "a time with its zone"),
+        ({"reads": []}, "needs reads"),
+        ({"base_url": None}, "a base_url"),
+        ({"reads": {"credit-balance": 5}}, "an answer in it is no object"),
+    ],
+)
+def test_a_file_that_is_no_snapshot_says_what_is_wrong(broken: dict[str, Any], said: str) -> None:
+    content = written(snapshot_of(credit_balance={"balance": 5}))
+    with pytest.raises(InvalidDataError, match=said):
+        Snapshot.from_json({**content, **broken})
