@@ -27,6 +27,7 @@ from datetime import datetime, timezone
 from pulumi_cf_invoice import ApiError, Invoice, limits, rules, state
 from pulumi_cf_invoice.billing import BillingClient, Credentials, LimitError, cache, money, settings
 from pulumi_cf_invoice.billing.reads import READS
+from pulumi_cf_invoice.forecast import forecast_invoice
 
 client = BillingClient(Credentials("sandbox-token"), base_url="{sandbox.base_url}")
 invoice = client.get_invoice_preview("{ACCOUNT}")
@@ -44,6 +45,7 @@ resolved = settings.resolve("{ACCOUNT}", [settings.environment(variables)])
 for read in READS:
     assert cache.AnswerCache().get(read, resolved).to_figures()
 
+print(forecast_invoice(invoice, at=datetime.now(timezone.utc)).method_text)
 rule = rules.MaxAmountDue(limits.Limit.parse("150 USD"))
 found = rule.evaluate(state.InvoiceState("{ACCOUNT}", invoice), datetime.now(timezone.utc))
 print(*(finding.message for finding in found))
@@ -53,6 +55,7 @@ except LimitError as error:
     print(error)
 """)
     assert "$188.46 for 2026-09-01 to 2026-09-30 $188.46" in told
+    assert "straight line" in told or "period is over" in told or "too early" in told
     assert "HTTP 403, code 10000: Authentication error" in told
     assert "over the limit of $150.00 by $38.46" in told
     assert "'250' has no currency" in told

@@ -1,0 +1,23 @@
+"""
+What is coming: the invoice at its period's end, how sure that is, and how long the credits last.
+
+`forecast_invoice` takes what was read (invoice, usage history, credit balance) and the time, and
+asks nobody else: the same inputs give the same figures, everywhere. The invoice is the money, and
+the history tells how it is spread over days.
+"""
+
+from pulumi_cf_invoice.forecast.forecast import ComingDay, Forecast, forecast_invoice
+from pulumi_cf_invoice.forecast.levels import TrackRecord
+from pulumi_cf_invoice.forecast.outlook import Method
+from pulumi_cf_invoice.forecast.priced import SpentDay
+from pulumi_cf_invoice.forecast.runway import Runway
+
+__all__ = [
+    "ComingDay",
+    "Forecast",
+    "Method",
+    "Runway",
+    "SpentDay",
+    "TrackRecord",
+    "forecast_invoice",
+]

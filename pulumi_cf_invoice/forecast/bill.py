@@ -1,0 +1,84 @@
+"""The invoice as a forecast sees it: what grows with usage, and what credits take off."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from fractions import Fraction
+
+from pulumi_cf_invoice.billing import money
+from pulumi_cf_invoice.billing.invoice import Invoice, InvoiceLine, PretaxCreditAmount
+
+
+@dataclass(frozen=True)
+class Bill:
+    """The lines that grow with usage, in minor units before tax."""
+
+    gross: Fraction
+    """Their sum before credits."""
+    net: Fraction
+    """Their sum after credits."""
+    discounted: Fraction
+    """The share of `gross` that discounts take off, for good."""
+    credited: Fraction
+    """The share of `gross` that the credit balance takes off, as long as it lasts."""
+    fixed: tuple[InvoiceLine, ...]
+    """The lines of a fixed fee, which do not grow."""
+    unmatched: tuple[str, ...]
+    """The globs of fixed lines that no line matches."""
+
+    def net_of(self, spend: Fraction, credit: Fraction | None) -> Fraction:
+        """
+        Return what is left to pay of further *spend*, given the *credit* that is left.
+
+        Without a limit to it (None) credits take as large a share as they have now.
+        """
+        credited = spend * self.credited
+        if credit is not None:
+            credited = min(credited, max(credit, Fraction(0)))
+        return spend - spend * self.discounted - credited
+
+
+def bill_of(invoice: Invoice, fixed_lines: Sequence[str]) -> Bill:
+    """
+    Return the *invoice* without the lines whose description matches a glob of *fixed_lines*.
+
+    Raises `IncompleteLinesError` if the API gave only a part of its lines.
+    """
+    # Asked for what is summed from them, the invoice refuses to sum a part of its lines.
+    _ = invoice.gross
+    fixed = [line for line in invoice.invoice_lines if _matching(line, fixed_lines)]
+    others = [line for line in invoice.invoice_lines if not _matching(line, fixed_lines)]
+    matched = {glob for line in fixed for glob in _matching(line, fixed_lines)}
+    gross = _sum(line.amount for line in others)
+    discounted = _share(_credits(others, of_balance=False), gross, Fraction(1))
+    return Bill(
+        gross=gross,
+        net=_sum(line.net for line in others),
+        discounted=discounted,
+        credited=_share(_credits(others, of_balance=True), gross, 1 - discounted),
+        fixed=tuple(fixed),
+        unmatched=tuple(glob for glob in fixed_lines if glob not in matched),
+    )
+
+
+def _matching(line: InvoiceLine, globs: Sequence[str]) -> list[str]:
+    return [glob for glob in globs if fnmatchcase(line.description or "", glob)]
+
+
+def _credits(lines: Iterable[InvoiceLine], of_balance: bool) -> Fraction:
+    credits = (credit for line in lines for credit in line.pretax_credit_amounts)
+    return _sum(one.amount for one in credits if _is_discount(one) != of_balance)
+
+
+def _is_discount(credit: PretaxCreditAmount) -> bool:
+    return credit.type == "discount" or credit.discount is not None
+
+
+def _share(part: Fraction, gross: Fraction, most: Fraction) -> Fraction:
+    if gross <= 0:
+        return Fraction(0)
+    return min(max(part / gross, Fraction(0)), most)
+
+
+def _sum(amounts: Iterable[float]) -> Fraction:
+    return Fraction(money.total(amounts))

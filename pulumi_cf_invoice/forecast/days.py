@@ -1,0 +1,94 @@
+"""The usage history by UTC day, and how much of each day is in the invoice's period."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timezone
+from fractions import Fraction
+from math import ceil
+
+from pulumi_cf_invoice.billing import money
+from pulumi_cf_invoice.billing.usage_history import UsageEntry, UsageHistory
+
+DAY = 86_400
+"""Seconds of a day."""
+
+
+@dataclass(frozen=True)
+class UsageDay:
+    """The usage of one UTC day, in units of usage."""
+
+    start: int
+    """Start of the day, in Unix seconds."""
+    usage: Fraction
+    """The usage of the whole day; negative where something was corrected."""
+    in_period: Fraction
+    """The part of it that is in the invoice's period."""
+    is_over: bool
+    """Whether the history has all of the day."""
+
+
+def usage_days(
+    history: UsageHistory, period_start: int, period_end: int, now: Fraction
+) -> list[UsageDay]:
+    """
+    Return the days of *history* from the first one with usage on, up to the one of *now*.
+
+    A period that starts or ends within a day has the hours of that day that it covers, and of a
+    whole day's usage the part that is as long.
+    """
+    by_day: dict[int, list[UsageEntry]] = {}
+    for entry in history.entries:
+        if entry.start < now:
+            by_day.setdefault(day_of(entry.start), []).append(entry)
+    days = [
+        UsageDay(
+            start=start,
+            usage=_total(entries),
+            in_period=_in_period(entries, period_start, period_end),
+            is_over=_is_whole(start, entries) and start + DAY <= now,
+        )
+        for start, entries in sorted(by_day.items())
+    ]
+    used = (number for number, day in enumerate(days) if day.usage)
+    return days[next(used, len(days)) :]
+
+
+def day_of(moment: int | Fraction) -> int:
+    """Return the start of the UTC day of *moment*, both in Unix seconds."""
+    return int(moment // DAY) * DAY
+
+
+def date_of(start: int) -> date:
+    """Return the UTC day that *start* (Unix seconds) is in."""
+    return datetime.fromtimestamp(start, tz=timezone.utc).date()
+
+
+def sum_over(daily: Callable[[int], Fraction], start: Fraction, until: Fraction) -> Fraction:
+    """Return the sum of what is *daily* (by start of the day) from *start* on *until* then."""
+    days = range(day_of(start), ceil(until), DAY)
+    parts = (
+        daily(day) * (min(until, Fraction(day + DAY)) - max(start, Fraction(day))) / DAY
+        for day in days
+    )
+    return sum(parts, Fraction(0))
+
+
+def _total(entries: Iterable[UsageEntry]) -> Fraction:
+    return Fraction(money.total(entry.aggregated_value for entry in entries))
+
+
+def _in_period(entries: list[UsageEntry], start: int, end: int) -> Fraction:
+    if start <= entries[0].start and entries[-1].end <= end:
+        return _total(entries)
+    return sum((_share(entry, start, end) * _total([entry]) for entry in entries), Fraction(0))
+
+
+def _share(entry: UsageEntry, start: int, end: int) -> Fraction:
+    covered = min(entry.end, end) - max(entry.start, start)
+    return Fraction(max(covered, 0), entry.end - entry.start)
+
+
+def _is_whole(start: int, entries: list[UsageEntry]) -> bool:
+    if any(entry.is_partial for entry in entries):
+        return False
+    return entries[0].start == start and entries[-1].end == start + DAY

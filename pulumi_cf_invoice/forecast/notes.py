@@ -1,0 +1,81 @@
+"""What a reader of a forecast has to know of it, in sentences."""
+
+from collections.abc import Iterator
+
+from pulumi_cf_invoice.billing import money
+from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.invoice import Invoice
+from pulumi_cf_invoice.forecast.bill import Bill
+from pulumi_cf_invoice.forecast.days import date_of
+from pulumi_cf_invoice.forecast.outlook import Outlook
+from pulumi_cf_invoice.forecast.priced import PricedDays
+from pulumi_cf_invoice.forecast.unit import UnknownUnit
+
+
+def notes_of(
+    priced: PricedDays | UnknownUnit, outlook: Outlook | None, invoice: Invoice, bill: Bill
+) -> Iterator[str]:
+    """Return what is assumed, what does not fit, and what is left out."""
+    if isinstance(priced, UnknownUnit):
+        yield priced.reason
+    else:
+        yield _unit(priced, invoice.currency)
+        yield from _lag(priced, invoice.currency)
+        yield from _days(priced, outlook)
+    if bill.gross < 0:
+        yield "The invoice's lines are negative in sum, which is not taken to go on."
+    yield from _fixed(bill, invoice.currency)
+
+
+def _unit(priced: PricedDays, currency: str) -> str:
+    code = currency.upper()
+    if priced.unit.name == "ratio":
+        return (
+            "Usage is counted in a unit of its own, which the period's usage and the invoice price;"
+            " a day that one of them lacks would not be noticed, and the band allows for it."
+        )
+    return f"Usage adds up to the invoice as counted in {priced.unit.name} units of {code}."
+
+
+def _lag(priced: PricedDays, currency: str) -> Iterator[str]:
+    if not priced.is_behind:
+        return
+    lag = money.number(money.exact(round(abs(priced.unit.lag))))
+    amount = money.to_text(lag, currency)
+    if priced.unit.lag > 0:
+        yield (
+            f"The usage history is {amount} behind the invoice: its last days may still grow, are "
+            "no trend, and the band is wider."
+        )
+    else:
+        yield (
+            f"The invoice is {amount} behind the usage history: that is counted as spent, and the "
+            "band is wider."
+        )
+
+
+def _days(priced: PricedDays, outlook: Outlook | None) -> Iterator[str]:
+    if outlook is not None and outlook.method == "straight-line":
+        yield "There are under three whole days of usage, too few for a trend."
+    if priced.fell_silent is not None:
+        yield (
+            f"The usage history has nothing since {date_of(priced.fell_silent.start)}, which is "
+            "taken for lag and not for a pause."
+        )
+    if priced.corrections:
+        days = "1 day has" if priced.corrections == 1 else f"{priced.corrections} days have"
+        yield f"{days} negative usage, a correction: in the sum it counts, and as a trend it is 0."
+
+
+def _fixed(bill: Bill, currency: str) -> Iterator[str]:
+    if bill.fixed:
+        total = money.number(money.total(line.amount for line in bill.fixed))
+        fee = f"of a fixed fee, {money.to_text(total, currency)} before credits,"
+        one = len(bill.fixed) == 1
+        yield (
+            f"1 line {fee} stays as it is."
+            if one
+            else f"{len(bill.fixed)} lines {fee} stay as they are."
+        )
+    for glob in bill.unmatched:
+        yield f'No line of the invoice matches "{one_line(glob)}" of the fixed lines.'

@@ -1,0 +1,103 @@
+"""What is spent from now on, by the methods that there are: cumulative, before credits."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from math import exp
+from typing import Literal, Protocol
+
+from pulumi_cf_invoice.forecast.days import DAY, day_of, sum_over
+from pulumi_cf_invoice.forecast.levels import TrackRecord
+
+Method = Literal["daily-usage", "recent-mean", "straight-line", "too-early", "period-over"]
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """What is spent from now to the end of a day, in minor units before credits."""
+
+    start: int
+    """Start of the day, in Unix seconds."""
+    median: Fraction
+    p10: Fraction | None
+    p90: Fraction | None
+
+
+class Outlook(Protocol):
+    """What is expected to be spent, and how sure that is."""
+
+    @property
+    def method(self) -> Method:
+        """How the spend to come is found."""
+
+    def daily(self, day: int) -> Fraction:
+        """Return what is spent on the whole day that starts at *day*."""
+
+    def band(self, day: int) -> tuple[Fraction, Fraction] | None:
+        """Return what to multiply the spend until the end of *day* by, for its 10th and 90th
+        percentile; None if nothing is known of it.
+        """
+
+
+@dataclass(frozen=True)
+class StraightLine:
+    """Spend goes on as it was from the start of the period until now."""
+
+    rate: Fraction
+    """Minor units a second."""
+    method: Method = "straight-line"
+
+    def daily(self, day: int) -> Fraction:
+        return self.rate * DAY
+
+    def band(self, day: int) -> tuple[Fraction, Fraction] | None:
+        return None
+
+
+@dataclass(frozen=True)
+class DailyUsage:
+    """Spend goes on as the daily usage of the past says."""
+
+    first: int
+    """The first day that is foreseen, which is the one after the last day that counts."""
+    spend: list[float]
+    """Minor units on each day from `first` on."""
+    record: TrackRecord | None
+    """How wrong the method was; none where history is too short for a band."""
+    doubt: float
+    """The log of the factor by which a history that does not fit the invoice widens the band."""
+
+    @property
+    def method(self) -> Method:
+        return "recent-mean" if self.record is None else "daily-usage"
+
+    def daily(self, day: int) -> Fraction:
+        return Fraction(self.spend[(day - self.first) // DAY])
+
+    def band(self, day: int) -> tuple[Fraction, Fraction] | None:
+        if self.record is None:
+            return None
+        low, high = self.record.band((day - self.first) // DAY + 1)
+        return Fraction(exp(low - self.doubt)), Fraction(exp(high + self.doubt))
+
+
+def ahead(
+    outlook: Outlook, now: Fraction, until: int, before: Fraction = Fraction(0)
+) -> Iterator[Ahead]:
+    """
+    Return what is spent from *now* to the end of each day, the last of them ending at *until*.
+
+    What is estimated for the time *before* is added. Spend does not fall, nor do its percentiles.
+    """
+    if now >= until:
+        return
+    median, low, high = before, Fraction(0), Fraction(0)
+    for day in range(day_of(now), until, DAY):
+        begin, end = max(now, Fraction(day)), Fraction(min(until, day + DAY))
+        median += sum_over(outlook.daily, begin, end)
+        band = outlook.band(day)
+        if band is None:
+            yield Ahead(day, median, None, None)
+            continue
+        low, high = max(low, median * band[0]), max(high, median * band[1])
+        yield Ahead(day, median, low, high)

@@ -1,0 +1,225 @@
+"""The days of the usage history in money: what was spent on each, and which of them count."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from fractions import Fraction
+from functools import cached_property
+from math import ceil, log
+
+from pulumi_cf_invoice.billing.invoice import Invoice
+from pulumi_cf_invoice.billing.usage_history import UsageHistory
+from pulumi_cf_invoice.forecast.bill import Bill
+from pulumi_cf_invoice.forecast.days import DAY, UsageDay, date_of, day_of, sum_over, usage_days
+from pulumi_cf_invoice.forecast.levels import predict
+from pulumi_cf_invoice.forecast.unit import MOST_DAYS_BEHIND, Unit, UnknownUnit, infer_unit
+
+_WEEK = 7
+_ENOUGH = Fraction(5, 8)
+# Beyond this, an amount is no amount; a float could not even hold all that Fraction can.
+_LARGEST = Fraction(10**18)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpentDay:
+    """What was spent on a day of the period, by its share of usage, in minor units."""
+
+    date: date
+    gross: int
+    """Spend before credits. The days add up to the invoice's lines, fixed fees and lag apart."""
+    net: int
+    """Spend after the share that credits have of the invoice."""
+    is_settled: bool
+    """Whether the day is over and the history is thought to have all of it."""
+
+
+@dataclass(frozen=True)
+class PricedDays:
+    """The days of a usage history, priced by the invoice of a period."""
+
+    bill: Bill
+    unit: Unit
+    days: tuple[UsageDay, ...]
+    """The days from the first one with usage on, today included."""
+    fell_silent: UsageDay | None
+    """The last day with usage, where the history has fallen silent on an account in use."""
+    period: tuple[int, int]
+    now: Fraction
+
+    @cached_property
+    def mean_day(self) -> Fraction:
+        """The mean spend of a day of the period so far, in minor units."""
+        start, end = self.period
+        elapsed = min(self.now, Fraction(end)) - start
+        return max(self.bill.gross, self._used) * DAY / elapsed
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether invoice and usage differ by more than a tenth of a day."""
+        return abs(self.unit.lag) * 10 > self.mean_day
+
+    @property
+    def not_invoiced(self) -> Fraction:
+        """What usage has and the invoice has not yet, in minor units."""
+        return max(-self.unit.lag, Fraction(0))
+
+    def not_seen(self, expected: Fraction) -> Fraction:
+        """
+        Return what was spent since the history fell silent, and is not in the invoice either.
+
+        *expected* is the spend of that time. Where the invoice has half of it or more, it is only
+        the history that is behind. A ratio cannot tell, because lag is in it.
+        """
+        lag = self.unit.lag
+        if self.fell_silent is None or self.unit.name == "ratio" or lag * 2 >= expected:
+            return Fraction(0)
+        return expected - max(lag, Fraction(0))
+
+    @cached_property
+    def settled(self) -> tuple[UsageDay, ...]:
+        """
+        The days that a trend can be made of.
+
+        They are over, and where the history is behind, it is not the last ones that it lacks.
+        """
+        behind = 0
+        if self.is_behind and self.unit.lag > 0:
+            behind = min(ceil(self.unit.lag / self.mean_day), MOST_DAYS_BEHIND)
+        until = self.now - behind * DAY
+        if self.fell_silent is not None:
+            until = min(until, Fraction(self.fell_silent.start))
+        return tuple(day for day in self.days if day.is_over and day.start + DAY <= until)
+
+    @property
+    def spend(self) -> list[float]:
+        """The spend of each settled day, in minor units. A correction counts as nothing spent."""
+        return [
+            float(min(max(day.usage * self.unit.price, Fraction(0)), _LARGEST))
+            for day in self.settled
+        ]
+
+    @property
+    def doubt(self) -> float:
+        """The log of the factor by which the price of usage may be wrong."""
+        if self.unit.name != "ratio":
+            return abs(log(self.bill.gross / self._used))
+        # A history that is a day behind would have shifted the ratio by as much.
+        days = sum(day.start >= self.period[0] for day in self.settled)
+        return log((days + 1) / days)
+
+    @property
+    def corrections(self) -> int:
+        """The number of days with negative usage."""
+        return sum(day.usage < 0 for day in self.days)
+
+    def spent(self) -> list[SpentDay]:
+        """Return the days of the period until now. Where the invoice has more, the last days do."""
+        start, end = self.period
+        days = [day for day in self.days if start < day.start + DAY and day.start < end]
+        settled = {day.start for day in self.settled}
+        grosses = self._gross_of(days, settled)
+        after_credits = self.bill.net / self.bill.gross
+        nets = _rounded([gross * after_credits for gross in grosses])
+        return [
+            SpentDay(date=date_of(day.start), gross=gross, net=net, is_settled=day.start in settled)
+            for day, gross, net in zip(days, _rounded(grosses), nets, strict=True)
+        ]
+
+    def _gross_of(self, days: list[UsageDay], settled: set[int]) -> list[Fraction]:
+        if not self.is_behind:
+            price = self.bill.gross / self._usage
+            return [day.in_period * price for day in days]
+        late = [day.start for day in days if day.start not in settled]
+        missing = max(self.unit.lag, Fraction(0)) / max(len(late), 1)
+        return [
+            day.in_period * self.unit.price + (missing if day.start in late else 0) for day in days
+        ]
+
+    @cached_property
+    def _usage(self) -> Fraction:
+        return sum((day.in_period for day in self.days), Fraction(0))
+
+    @property
+    def _used(self) -> Fraction:
+        return self._usage * self.unit.price
+
+
+def price_days(
+    history: UsageHistory, invoice: Invoice, bill: Bill, now: Fraction
+) -> PricedDays | UnknownUnit:
+    """Price the days of *history* as of *now* by what the *invoice*'s period cost until then."""
+    start, end = invoice.period_start, invoice.period_end
+    if not history.since <= start:
+        return UnknownUnit(
+            "The usage history begins after the invoice's period does, so that its days cannot be "
+            "priced."
+        )
+    behind = (now - min(history.until, day_of(now))) // DAY
+    if behind > MOST_DAYS_BEHIND:
+        return UnknownUnit(f"The usage history ends {behind} days before the forecast is made.")
+    days = tuple(usage_days(history, start, end, now))
+    silent = fallen_silent(days, now)
+    until = min(now, Fraction(end))
+    usage = sum((day.in_period for day in days), Fraction(0))
+    unit = infer_unit(
+        bill.gross,
+        usage,
+        lacking=_lacking(days, silent, Fraction(start), until) if silent and usage > 0 else 0,
+        currency=invoice.currency,
+        days=(until - start) / DAY,
+        days_over=sum(day.is_over and start <= day.start < end for day in days),
+    )
+    if isinstance(unit, UnknownUnit):
+        return unit
+    priced = PricedDays(bill, unit, days, silent, (start, end), now)
+    # What happens to be near a price, with most of the usage not there yet, is chance.
+    if silent and priced.is_behind and (silent.start + DAY - start) / (until - start) < _ENOUGH:
+        return UnknownUnit(f"The usage history has nothing since {date_of(silent.start)}.")
+    return priced
+
+
+def _lacking(
+    days: Sequence[UsageDay], silent: UsageDay, start: Fraction, until: Fraction
+) -> Fraction:
+    """Return the usage to expect of the time for which the history is silent."""
+    known = [day for day in days if day.is_over and day.start < silent.start]
+    most = max(day.usage for day in known)
+    expected = predict(
+        [float(max(day.usage, Fraction(0)) / most) for day in known],
+        MOST_DAYS_BEHIND + 2,
+    )
+    in_silence = sum_over(
+        lambda day: Fraction(expected[(day - silent.start) // DAY]),
+        max(Fraction(silent.start), start),
+        until,
+    )
+    # Rounded, so that it does not depend on the scale of usage.
+    return max(round(in_silence, 9) * most - silent.in_period, Fraction(0))
+
+
+def fallen_silent(days: Sequence[UsageDay], now: Fraction) -> UsageDay | None:
+    """
+    Return the last day with usage if there is none since, and this is lag rather than a pause.
+
+    It is for an account that had usage every day for up to four weeks, one at least, and none for a
+    quarter of a day to three days.
+    """
+    used = [number for number, day in enumerate(days) if day.usage]
+    last = days[used[-1]] if used else None
+    if last is None or used[-1] < _WEEK:
+        return None
+    silent = now - (last.start + DAY)
+    before = days[max(0, used[-1] - 4 * _WEEK) : used[-1]]
+    if not DAY / 4 <= silent <= MOST_DAYS_BEHIND * DAY or not all(day.usage > 0 for day in before):
+        return None
+    return last
+
+
+def _rounded(amounts: list[Fraction]) -> list[int]:
+    """Round *amounts* so that they add up to their rounded sum."""
+    rounded, total = [], Fraction(0)
+    for amount in amounts:
+        before = round(total)
+        total += amount
+        rounded.append(round(total) - before)
+    return rounded

@@ -1,0 +1,646 @@
+"""The forecast: what it says of every kind of account, and of every gap in what was read."""
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pulumi_cf_invoice.billing import (
+    CreditBalance,
+    IncompleteLinesError,
+    Invoice,
+    UsageHistory,
+)
+from pulumi_cf_invoice.billing.models import Answered
+from pulumi_cf_invoice.forecast import Forecast, forecast_invoice
+from tests.factories import END, NOW, START, api_line, api_result
+
+DAY, HOUR = 86_400, 3_600
+NOON = 14
+"""The whole days of the period that are over at `NOW`, which is at noon of the next one."""
+CENTS = 1000.0
+"""The usage of a steady day, in cents."""
+
+
+def invoice_of(gross: float, **changes: Any) -> Invoice:
+    """Return an invoice of one line of usage, without tax."""
+    line = api_line(amount=gross, pretax_credit_amounts=changes.pop("credits", []))
+    due = gross - sum(credit["amount"] for credit in line["pretax_credit_amounts"])
+    lines = {"invoice_lines": [line, *changes.pop("lines", [])]}
+    return Invoice.from_api(api_result(**{"amount_due": due, **lines, **changes}))
+
+
+def history_of(
+    before: Sequence[float], during: Sequence[float], *, at: datetime = NOW, factor: float = 1
+) -> UsageHistory:
+    """Return a daily history of the days before the period, and of those of it."""
+    since = START - len(before) * DAY
+    values = {since + n * DAY: one * factor for n, one in enumerate([*before, *during])}
+    until = int(at.timestamp()) // DAY * DAY + DAY
+    return UsageHistory.of_values(values, window="day", since=since, until=until, at=at)
+
+
+def steady(days_before: int = 60, *, today: float = CENTS / 2, factor: float = 1) -> UsageHistory:
+    """Return a history of equal days, half of today among them."""
+    return history_of([CENTS] * days_before, [*[CENTS] * NOON, today], factor=factor)
+
+
+def balance_of(balance: float, **topup: Any) -> CreditBalance:
+    """Return a credit balance in cents, with an automatic top-up as given."""
+    return CreditBalance.from_api({"balance": balance, "topup_config": topup or None})
+
+
+GROSS = CENTS * (NOON + 0.5)
+MONTH = CENTS * 30
+
+
+def test_a_steady_account_goes_on_as_it_was() -> None:
+    """The median is what a steady account comes to, and there is next to no band."""
+    found = forecast_invoice(invoice_of(GROSS), steady(), at=NOW)
+    assert (found.method, found.method_text) == ("daily-usage", "daily usage")
+    assert (found.amount_due, found.amount_due_p10, found.amount_due_p90) == (MONTH,) * 3
+    assert (found.currency, found.period_start, found.period_end) == ("usd", START, END)
+    assert found.days_of_history == 60 + NOON
+    assert found.runway is None
+
+
+def test_the_track_record_tells_how_wrong_the_method_was() -> None:
+    """Error, horizon and origins are told: none on a steady account, much on one that jumps."""
+    jumping = [CENTS * (1 + 3 * (n % 5 == 0)) for n in range(60 + NOON)]
+    during = [*jumping[60:], 0]
+    found = forecast_invoice(
+        invoice_of(sum(during)), history_of(jumping[:60], during), at=NOW
+    ).track_record
+    none = forecast_invoice(invoice_of(GROSS), steady(), at=NOW).track_record
+    assert none is not None
+    assert (none.error, none.horizon, none.origins) == (0, 14, 49)
+    assert found is not None
+    assert 0.05 < found.error < 0.5
+
+
+def test_the_days_of_the_period_add_up_to_the_invoice() -> None:
+    """What was spent on each day is the invoice by share of usage, to the cent."""
+    usage = [333.3, 1, 17.7, *[CENTS] * 11, 250]
+    found = forecast_invoice(
+        invoice_of(11_604, credits=[{"amount": 3_001, "type": "discount"}]),
+        history_of([CENTS] * 30, usage),
+        at=NOW,
+    )
+    assert len(found.spent) == NOON + 1
+    assert sum(day.gross for day in found.spent) == 11_604
+    assert sum(day.net for day in found.spent) == 11_604 - 3_001
+    assert [day.gross for day in found.spent[:4]] == [333, 1, 18, 1000]
+    assert [found.spent[0].date, found.spent[-1].date] == [date(2026, 9, 1), date(2026, 9, 15)]
+    assert [day.is_settled for day in found.spent] == [True] * NOON + [False]
+
+
+def test_the_days_to_come_lead_from_now_to_the_forecast() -> None:
+    """Each day's end has the amount due by then, today's first and the period's last."""
+    found = forecast_invoice(invoice_of(GROSS), steady(), at=NOW)
+    assert [day.date for day in found.coming] == [date(2026, 9, n) for n in range(15, 31)]
+    assert [day.median for day in found.coming[:2]] == [CENTS * 15, CENTS * 16]
+    assert found.coming[-1].median == found.amount_due
+
+
+def test_weekends_are_foreseen() -> None:
+    """An account that rests on weekends is not taken to work on them, nor to rest on others."""
+    start = datetime.fromtimestamp(START, tz=timezone.utc)
+    days = [0.2 * CENTS if (start + timedelta(n)).weekday() >= 5 else CENTS for n in range(-84, 30)]
+    at = datetime(2026, 9, 5, tzinfo=timezone.utc)
+    gross = sum(days[84:88])
+    found = forecast_invoice(
+        invoice_of(gross), history_of(days[:84], days[84:88], at=at), at=at
+    ).amount_due
+    assert found == pytest.approx(sum(days[84:]), rel=0.04)
+    assert invoice_of(gross).projected_amount_due(at) > 1.2 * sum(days[84:])  # type: ignore[operator]
+
+
+def test_growth_that_lasts_for_weeks_is_carried_on() -> None:
+    """An account that grew week by week comes to more than its last days say."""
+    days = [CENTS * math.exp(0.02 * n) for n in range(-84, 30)]
+    during = [*days[84 : 84 + NOON], days[84 + NOON] / 2]
+    gross = round(sum(during))
+    found = forecast_invoice(invoice_of(gross), history_of(days[:84], during), at=NOW).amount_due
+    assert found == pytest.approx(sum(days[84:]), rel=0.05)
+    assert invoice_of(gross).projected_amount_due(NOW) < 0.92 * sum(days[84:])  # type: ignore[operator]
+
+
+def test_a_step_is_followed_once_it_lasted_for_days() -> None:
+    """A level that doubled a week ago is the level."""
+    found = forecast_invoice(
+        invoice_of(CENTS * 22),
+        history_of([CENTS] * 60, [*[CENTS] * 7, *[2 * CENTS] * 7, CENTS]),
+        at=NOW,
+    )
+    assert found.amount_due == pytest.approx(CENTS * (22 + 31), rel=0.04)
+
+
+def test_a_partial_day_is_no_trend() -> None:
+    """Little usage early today changes what is spent, and not what is to come."""
+    found = forecast_invoice(invoice_of(CENTS * NOON + 7), steady(today=7), at=NOW)
+    assert found.amount_due == CENTS * NOON + 7 + CENTS * 15.5
+
+
+@pytest.mark.parametrize("factor", [1, 0.01, 0.0037, 12_345])
+def test_the_unit_of_usage_does_not_matter(factor: float) -> None:
+    """Usage in cents, in dollars and in a unit of its own gives the same median."""
+    found = forecast_invoice(invoice_of(GROSS), steady(factor=factor), at=NOW)
+    assert found.amount_due == MONTH
+    assert found.unit == {1: "minor", 0.01: "major"}.get(factor, "ratio")
+    said = {"minor": "minor units of USD", "major": "major units of USD", "ratio": "of its own"}
+    assert said[found.unit or ""] in found.notes[0]
+
+
+def test_an_inferred_ratio_widens_the_band() -> None:
+    """Where lag would not be noticed, the band has room for a day of it."""
+    found = forecast_invoice(invoice_of(GROSS), steady(factor=0.0037), at=NOW)
+    assert found.amount_due_p90 == round(GROSS + CENTS * 15.5 * 15 / 14)
+    assert found.amount_due_p10 == round(GROSS + CENTS * 15.5 * 14 / 15)
+
+
+def test_a_yen_has_one_unit() -> None:
+    """A currency without decimals has minor units that are its major ones."""
+    lines = [api_line(amount=GROSS, currency="jpy", pretax_credit_amounts=[])]
+    invoice = Invoice.from_api(api_result(amount_due=GROSS, currency="jpy", invoice_lines=lines))
+    assert forecast_invoice(invoice, steady(), at=NOW).unit == "minor"
+
+
+def test_another_ratio_needs_seven_days_of_the_period() -> None:
+    """Before, it is the straight line, which says why; from the seventh day on it counts."""
+    for day, method in ((7, "straight-line"), (8, "daily-usage")):
+        at = datetime(2026, 9, day, 12, tzinfo=timezone.utc)
+        usage = [*[CENTS] * (day - 1), CENTS / 2]
+        history = history_of([CENTS] * 60, usage, at=at, factor=0.0037)
+        found = forecast_invoice(invoice_of(sum(usage)), history, at=at)
+        assert found.method == method
+        assert any("cannot be told yet" in note for note in found.notes) == (day == 7)
+
+
+def test_a_history_that_is_behind_is_told_and_widens_the_band() -> None:
+    """The invoice says what was spent; days that may still move are no trend."""
+    history = history_of([CENTS] * 60, [*[CENTS] * (NOON - 1), CENTS / 2, 0])
+    found = forecast_invoice(invoice_of(GROSS), history, at=NOW)
+    assert found.amount_due == MONTH
+    assert found.amount_due_p10 is not None
+    assert found.amount_due_p10 < MONTH < (found.amount_due_p90 or 0)
+    assert any("usage history is $10.00 behind the invoice" in note for note in found.notes)
+    assert [day.is_settled for day in found.spent[-3:]] == [True, False, False]
+    assert sum(day.gross for day in found.spent) == GROSS
+
+
+def test_an_invoice_that_is_behind_is_told_and_widens_the_band() -> None:
+    """Usage that the invoice does not have yet counts as spent."""
+    found = forecast_invoice(invoice_of(GROSS - CENTS), steady(), at=NOW)
+    assert found.amount_due == MONTH
+    assert found.amount_due_p10 is not None
+    assert found.amount_due_p10 < MONTH < (found.amount_due_p90 or 0)
+    assert any("invoice is $10.00 behind the usage history" in note for note in found.notes)
+    assert sum(day.gross for day in found.spent) == GROSS
+
+
+def test_where_both_are_behind_silence_is_no_pause() -> None:
+    """Days without usage on an account that had none are lag: they are still to come."""
+    history = history_of([CENTS] * 60, [*[CENTS] * (NOON - 2), 0, 0, 0])
+    found = forecast_invoice(invoice_of(CENTS * (NOON - 2)), history, at=NOW)
+    assert found.amount_due == MONTH
+    assert any("nothing since 2026-09-12" in note for note in found.notes)
+
+
+def test_a_pause_of_many_days_is_one() -> None:
+    """What stopped a week ago does not go on."""
+    history = history_of([CENTS] * 60, [*[CENTS] * (NOON - 7), *[0] * 8])
+    found = forecast_invoice(invoice_of(CENTS * (NOON - 7)), history, at=NOW)
+    assert found.amount_due is not None
+    assert found.amount_due < CENTS * (NOON - 7 + 8)
+
+
+def test_spend_that_usage_does_not_have_is_no_lag() -> None:
+    """An invoice that is half as large again all month is priced by its ratio."""
+    found = forecast_invoice(invoice_of(GROSS * 1.5), steady(), at=NOW)
+    assert (found.unit, found.amount_due) == ("ratio", MONTH * 1.5)
+
+
+def test_chance_is_not_taken_for_a_unit() -> None:
+    """A ratio that is near one early in a period, with most usage missing, is not believed."""
+    at = datetime(2026, 9, 3, 12, tzinfo=timezone.utc)
+    history = history_of([CENTS] * 60, [CENTS / 2, 0, 0], at=at, factor=4)
+    found = forecast_invoice(invoice_of(CENTS * 2.5), history, at=at)
+    assert (found.method, found.unit) == ("straight-line", None)
+    assert "nothing since 2026-09-01" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("days", "method"),
+    [(2, "straight-line"), (3, "recent-mean"), (13, "recent-mean"), (14, "daily-usage")],
+)
+def test_short_histories_say_what_they_are(days: int, method: str) -> None:
+    """Under 3 days it is a straight line, under 14 a mean without a band, then a band."""
+    at = datetime.fromtimestamp(START + days * DAY + DAY / 2, tz=timezone.utc)
+    usage = [*[CENTS] * days, CENTS / 2]
+    found = forecast_invoice(invoice_of(sum(usage)), history_of([0] * 60, usage, at=at), at=at)
+    assert (found.method, found.days_of_history) == (method, days)
+    assert found.amount_due == MONTH
+    assert (found.amount_due_p10 is None) == (method != "daily-usage")
+    assert (found.track_record is None) == (method != "daily-usage")
+    assert any("too few for a trend" in note for note in found.notes) == (days == 2)
+
+
+def test_without_history_it_is_the_straight_line_and_named_so() -> None:
+    """It is the invoice's own projection, and no day is drawn from it."""
+    invoice = Invoice.from_api(api_result())
+    found = forecast_invoice(invoice, at=NOW)
+    assert (found.method, found.method_text) == ("straight-line", "straight line")
+    assert found.amount_due == invoice.projected_amount_due(NOW)
+    assert (found.spent, found.days_of_history, found.unit) == ((), 0, None)
+    assert found.notes == ("No usage history was read.",)
+
+
+def test_the_first_hour_is_too_early() -> None:
+    """There is no forecast, and no straight line, in the first hour of a period."""
+    at = datetime.fromtimestamp(START + HOUR - 1, tz=timezone.utc)
+    found = forecast_invoice(
+        invoice_of(40), history_of([CENTS] * 60, [40], at=at), balance_of(500), at=at
+    )
+    assert (found.method, found.amount_due, found.coming) == ("too-early", None, ())
+    assert found.runway is not None
+    assert "cannot be told yet" in found.runway.text
+
+
+def test_a_period_that_is_over_comes_to_what_is_due() -> None:
+    """Nothing is to come, whatever was used since; the credits go on being used."""
+    at = datetime.fromtimestamp(END + 2 * DAY, tz=timezone.utc)
+    history = history_of([CENTS] * 60, [CENTS] * 32, at=at)
+    found = forecast_invoice(invoice_of(MONTH, amount_due=640.5), history, balance_of(2_500), at=at)
+    assert (found.method, found.amount_due, found.coming) == ("period-over", 640.5, ())
+    assert (found.amount_due_p10, found.amount_due_p90) == (None, None)
+    assert len(found.spent) == 30
+    assert found.runway is not None
+    assert found.runway.runs_out == date(2026, 10, 5)
+
+
+def test_a_period_of_no_length_comes_to_what_is_due() -> None:
+    """There is nothing to divide by, and nothing to come."""
+    invoice = invoice_of(GROSS, period_end=START)
+    found = forecast_invoice(invoice, steady(), balance_of(100), at=NOW)
+    assert (found.method, found.amount_due) == ("period-over", GROSS)
+
+
+def test_a_period_that_starts_within_a_day_has_that_days_later_hours() -> None:
+    """Hours before the period are history, and not in the invoice."""
+    start = START + 18 * HOUR
+    hours = range(START - 60 * DAY, START + NOON * DAY + 12 * HOUR, HOUR)
+    values = dict.fromkeys(hours, 10.0)
+    history = UsageHistory.of_values(
+        values, window="hour", since=hours[0], until=hours[-1] + HOUR, at=NOW
+    )
+    gross = 10 * (6 + 24 * (NOON - 1) + 12)
+    found = forecast_invoice(invoice_of(gross, period_start=start), history, at=NOW)
+    assert (found.unit, found.amount_due) == ("minor", 10 * (24 * 30 - 18))
+    assert [day.gross for day in found.spent[:2]] == [60, 240]
+    assert sum(day.gross for day in found.spent) == gross
+
+
+def test_a_whole_day_is_split_by_time() -> None:
+    """A daily history has of the period's first day the part that is as long."""
+    found = forecast_invoice(
+        invoice_of(GROSS - CENTS / 4, period_start=START + 6 * HOUR), steady(), at=NOW
+    )
+    assert found.spent[0].gross == CENTS * 3 / 4
+    assert found.amount_due == MONTH - CENTS / 4
+
+
+def test_a_period_that_ends_within_a_day_ends_there() -> None:
+    """Of the last day only the part until the period's end is to come."""
+    found = forecast_invoice(invoice_of(GROSS, period_end=END - 6 * HOUR), steady(), at=NOW)
+    assert found.amount_due == MONTH - CENTS / 4
+
+
+def test_a_history_that_begins_after_the_period_prices_nothing() -> None:
+    """Days that are not read cannot be told from days without usage."""
+    since = START + 5 * DAY
+    history = UsageHistory.of_values(
+        {since: CENTS}, window="day", since=since, until=START + 15 * DAY, at=NOW
+    )
+    found = forecast_invoice(invoice_of(GROSS), history, at=NOW)
+    assert found.method == "straight-line"
+    assert "begins after" in found.notes[0]
+
+
+def test_a_history_that_ended_days_ago_prices_nothing() -> None:
+    """What was read long before the invoice says nothing of today."""
+    history = history_of([CENTS] * 60, [CENTS] * 5, at=NOW - timedelta(days=10))
+    found = forecast_invoice(invoice_of(GROSS), history, at=NOW)
+    assert (found.method, found.notes[0]) == (
+        "straight-line",
+        "The usage history ends 9 days before the forecast is made.",
+    )
+
+
+def test_an_invoice_of_zero_without_usage_stays_at_zero() -> None:
+    """Nothing used and nothing to pay is a straight line along zero."""
+    found = forecast_invoice(invoice_of(0), history_of([0] * 60, [0] * 15), at=NOW)
+    assert (found.method, found.amount_due) == ("straight-line", 0)
+    assert "no usage and nothing to pay" in found.notes[0]
+
+
+def test_an_invoice_without_lines_stays_at_zero() -> None:
+    """An account that never used AI Gateway has a forecast too."""
+    found = forecast_invoice(
+        Invoice.from_api(api_result(amount_due=0, invoice_lines=[])),
+        balance=balance_of(100),
+        at=NOW,
+    )
+    assert found.amount_due == 0
+    assert found.runway is not None
+    assert found.runway.text == "Credits of $1.00 have no end in sight."
+
+
+def test_included_usage_prices_nothing() -> None:
+    """Usage that costs nothing yet does not say what more of it will cost."""
+    found = forecast_invoice(invoice_of(0), steady(), at=NOW)
+    assert (found.method, found.amount_due) == ("straight-line", 0)
+    assert "may be included" in found.notes[0]
+
+
+def test_an_invoice_without_usage_is_a_straight_line() -> None:
+    """Spend that the history knows nothing of cannot be spread over days."""
+    found = forecast_invoice(invoice_of(GROSS), history_of([0] * 60, [0] * 15), at=NOW)
+    assert (found.method, found.amount_due) == ("straight-line", MONTH)
+
+
+def test_credits_that_hide_all_of_it_do_so_while_they_last() -> None:
+    """Nothing is due now, and what the balance does not cover is."""
+    covered = [{"amount": GROSS, "type": "credit_balance_transaction"}]
+    invoice = invoice_of(GROSS, credits=covered)
+    assert forecast_invoice(invoice, steady(), at=NOW).amount_due == 0
+    found = forecast_invoice(invoice, steady(), balance_of(CENTS * 10), at=NOW)
+    assert found.amount_due == CENTS * (15.5 - 10)
+    assert [day.median for day in found.coming[9:12]] == [0, 500, 1500]
+    assert found.runway is not None
+    assert found.runway.runs_out == date(2026, 9, 25)
+    topped_up = balance_of(CENTS * 10, amount=5000, threshold=1000)
+    assert forecast_invoice(invoice, steady(), topped_up, at=NOW).amount_due == 0
+    gone = balance_of(-1)
+    assert forecast_invoice(invoice, steady(), gone, at=NOW).amount_due == CENTS * 15.5
+
+
+def test_discounts_go_on_and_tax_stays() -> None:
+    """A discount of a tenth is one to come as well; tax and adjustments stay as they stand."""
+    tenth = [{"amount": GROSS / 10, "type": "discount"}]
+    invoice = invoice_of(GROSS, credits=tenth, amount_due=GROSS * 0.9 + 123)
+    found = forecast_invoice(invoice, steady(), balance_of(0), at=NOW)
+    assert found.amount_due == MONTH * 0.9 + 123
+
+
+def test_fixed_fees_are_not_carried_on() -> None:
+    """A line that a glob names stays as it is, and a glob that names none is told."""
+    fee = api_line(description="Platform fee", amount=2_000, pretax_credit_amounts=[])
+    invoice = invoice_of(GROSS, lines=[fee], amount_due=GROSS + 2_000)
+    found = forecast_invoice(invoice, steady(), at=NOW, fixed_lines=["Platform*", "Seat*"])
+    assert found.amount_due == MONTH + 2_000
+    assert sum(day.gross for day in found.spent) == GROSS
+    assert found.notes[-2:] == (
+        "1 line of a fixed fee, $20.00 before credits, stays as it is.",
+        'No line of the invoice matches "Seat*" of the fixed lines.',
+    )
+    straight = forecast_invoice(invoice, at=NOW, fixed_lines=["Platform*"])
+    assert straight.amount_due == MONTH + 2_000
+
+
+def test_negative_usage_is_a_correction() -> None:
+    """It counts in the sum of the period, and in the trend as a day without usage."""
+    usage = [*[CENTS] * 13, -CENTS, CENTS / 2]
+    found = forecast_invoice(invoice_of(sum(usage)), history_of([CENTS] * 60, usage), at=NOW)
+    assert found.method == "daily-usage"
+    assert sum(day.gross for day in found.spent) == sum(usage)
+    assert found.spent[13].gross == -CENTS
+    assert found.amount_due is not None
+    assert sum(usage) + 0.8 * 15.5 * CENTS < found.amount_due < sum(usage) + 15.5 * CENTS
+    assert any("1 day has negative usage" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("usage", [-CENTS, CENTS])
+def test_a_refund_does_not_go_on(usage: float) -> None:
+    """Lines that are negative in sum are no trend, whatever the usage is."""
+    history = history_of([CENTS] * 60, [*[usage] * NOON, 0])
+    found = forecast_invoice(invoice_of(-5000), history, at=NOW)
+    assert (found.method, found.amount_due) == ("straight-line", -5000)
+    assert any("not taken to go on" in note for note in found.notes)
+
+
+def test_usage_that_is_negative_in_sum_prices_nothing() -> None:
+    """Corrections larger than all usage leave the straight line."""
+    history = history_of([CENTS] * 60, [*[-CENTS] * NOON, 0])
+    found = forecast_invoice(invoice_of(GROSS), history, at=NOW)
+    assert (found.method, found.amount_due) == ("straight-line", MONTH)
+    assert "period's usage is negative" in found.notes[0]
+
+
+def test_incomplete_lines_have_no_forecast() -> None:
+    """What a part of the lines adds up to is not what is spent."""
+    invoice = Invoice.from_api(api_result(), Answered(complete=False))
+    with pytest.raises(IncompleteLinesError, match="only a part of the invoice's lines"):
+        forecast_invoice(invoice, steady(), at=NOW)
+
+
+def test_a_time_without_a_zone_is_refused() -> None:
+    """A forecast an hour off would be wrong without a word."""
+    with pytest.raises(ValueError, match="time zone"):
+        forecast_invoice(invoice_of(GROSS), at=NOW.replace(tzinfo=None))
+
+
+def test_hours_and_days_say_the_same() -> None:
+    """A history of hours, with gaps, gives what the same days give."""
+    days = [CENTS * (1 + n % 3) for n in range(60 + NOON)]
+    hourly: dict[int, float] = {START + NOON * DAY + 8 * HOUR: 100}
+    for number, one in enumerate(days):
+        start = START + (number - 60) * DAY
+        hourly |= {start + 9 * HOUR: one / 2, start + 20 * HOUR: one / 2}
+    by_hour = UsageHistory.of_values(
+        hourly, window="hour", since=START - 60 * DAY, until=START + 15 * DAY - 12 * HOUR, at=NOW
+    )
+    invoice = invoice_of(sum(days[60:]) + 100)
+    by_day = history_of(days[:60], [*days[60:], 100])
+    assert forecast_invoice(invoice, by_hour, at=NOW) == forecast_invoice(invoice, by_day, at=NOW)
+
+
+def test_a_history_that_begins_within_a_day_leaves_that_day_out() -> None:
+    """Half a first day is no low day."""
+    hours = range(START - 20 * DAY + 13 * HOUR, START + NOON * DAY + 12 * HOUR, HOUR)
+    history = UsageHistory.of_values(
+        dict.fromkeys(hours, CENTS / 24),
+        window="hour",
+        since=hours[0],
+        until=hours[-1] + HOUR,
+        at=NOW,
+    )
+    found = forecast_invoice(invoice_of(GROSS), history, at=NOW)
+    assert (found.days_of_history, found.amount_due) == (19 + NOON, MONTH)
+    assert found.amount_due_p10 == found.amount_due_p90
+
+
+def test_days_without_usage_are_days() -> None:
+    """An account that works every other day is half of one that works on all."""
+    days = [CENTS * (n % 2) for n in range(60 + NOON)]
+    gross = sum(days[60:])
+    found = forecast_invoice(invoice_of(gross), history_of(days[:60], [*days[60:], 0]), at=NOW)
+    assert found.amount_due == pytest.approx(gross + 15.5 * CENTS / 2, rel=0.1)
+
+
+def test_credits_last_until_the_first_day_below_zero() -> None:
+    """The median and the early date are told; a balance of exactly a day's spend lasts that day."""
+    found = forecast_invoice(invoice_of(GROSS), steady(), balance_of(CENTS * 2.5), at=NOW).runway
+    assert found is not None
+    assert (found.runs_out, found.is_topped_up) == (date(2026, 9, 18), False)
+    assert found.text == ("Credits of $25.00 last until 2026-09-18.")
+
+
+def test_credits_can_end_after_the_period() -> None:
+    """The runway goes on where the invoice ends."""
+    found = forecast_invoice(invoice_of(GROSS), steady(), balance_of(CENTS * 45.6), at=NOW).runway
+    assert found is not None
+    assert found.runs_out == date(2026, 10, 31)
+
+
+def test_an_early_date_is_before_the_median() -> None:
+    """An account that jumps may run out of credits before its median says so."""
+    jumping = [CENTS * (1 + 3 * (n % 5 == 0)) for n in range(60 + NOON)]
+    during = [*jumping[60:], 0]
+    found = forecast_invoice(
+        invoice_of(sum(during)), history_of(jumping[:60], during), balance_of(CENTS * 40), at=NOW
+    ).runway
+    assert found is not None
+    assert found.runs_out is not None
+    assert found.runs_out_early is not None
+    assert found.runs_out_early < found.runs_out
+    assert f"last until {found.runs_out} ({found.runs_out_early} at the earliest)" in found.text
+
+
+@pytest.mark.parametrize("balance", [0, -123.45])
+def test_credits_that_are_gone_are_gone_today(balance: float) -> None:
+    """A balance of zero, or below it, runs out on the day of the forecast, even without one."""
+    found = forecast_invoice(invoice_of(GROSS), None, balance_of(balance), at=NOW).runway
+    assert found is not None
+    assert (found.runs_out, found.text) == (date(2026, 9, 15), "No credits are left.")
+
+
+def test_credits_that_outlast_a_year_have_no_end_in_sight() -> None:
+    """A date beyond a year is none."""
+    found = forecast_invoice(invoice_of(GROSS), steady(), balance_of(CENTS * 1000), at=NOW).runway
+    assert found is not None
+    assert found.runs_out is None
+    assert found.text == "Credits of $10,000.00 have no end in sight."
+
+
+def test_a_top_up_is_said_with_what_would_be_without_it() -> None:
+    """A healthy automatic top-up is named with its threshold."""
+    balance = balance_of(2_500, amount=5_000, threshold=1_000)
+    found = forecast_invoice(invoice_of(GROSS), steady(), balance, at=NOW).runway
+    assert found is not None
+    assert (found.is_topped_up, found.topup_amount, found.topup_threshold) == (True, 5000, 1000)
+    assert found.text == (
+        "Credits are topped up automatically at $10.00; without that, credits of $25.00 last "
+        "until 2026-09-18."
+    )
+
+
+def test_a_top_up_that_failed_is_said_first() -> None:
+    """Nobody who reads on for a date overlooks why no credits will come."""
+    balance = balance_of(2_500, amount=5_000, threshold=1_000, error="Your card was declined.")
+    found = forecast_invoice(invoice_of(GROSS), steady(), balance, at=NOW).runway
+    assert found is not None
+    assert not found.is_topped_up
+    assert found.text.startswith("The automatic top-up failed: Your card was declined. Credits of")
+
+
+def test_discounted_spend_takes_less_of_the_credits() -> None:
+    """What a discount takes off is not taken from the balance."""
+    half = [{"amount": GROSS / 2, "type": "discount"}]
+    invoice = invoice_of(GROSS, credits=half)
+    found = forecast_invoice(invoice, steady(), balance_of(CENTS * 2.5), at=NOW).runway
+    assert found is not None
+    assert found.runs_out == date(2026, 9, 20)
+
+
+usages = st.lists(
+    st.one_of(st.just(0.0), st.floats(0.01, 1e6).map(lambda one: round(one, 2))),
+    min_size=1,
+    max_size=90,
+)
+
+
+def _forecast(usage: Sequence[float], **changes: Any) -> Forecast:
+    at = changes.pop("at", NOW)
+    before, during = usage[: -NOON - 1], usage[-NOON - 1 :]
+    history = history_of(before or [0.0], during, factor=changes.pop("factor", 1))
+    gross = changes.pop("gross", round(sum(during)))
+    return forecast_invoice(invoice_of(gross), history, changes.pop("balance", None), at=at)
+
+
+@settings(max_examples=60, deadline=None)
+@given(usages, st.integers(0, 10**7))
+def test_the_median_lies_in_its_band_above_what_is_known(usage: list[float], gross: int) -> None:
+    """Whatever the usage and the invoice are, percentiles are in order and spend does not fall."""
+    found = _forecast(usage, gross=gross, balance=balance_of(1000))
+    assert found.amount_due is not None
+    last = float(gross)
+    for day in found.coming:
+        assert day.median >= last
+        last = day.median
+        if day.p10 is not None and day.p90 is not None:
+            assert gross <= day.p10 <= day.median <= day.p90
+    assert found.amount_due == last
+    runway = found.runway
+    assert runway is not None
+    if runway.runs_out and runway.runs_out_early:
+        assert NOW.date() <= runway.runs_out_early <= runway.runs_out
+
+
+@settings(max_examples=30, deadline=None)
+@given(usages, st.sampled_from([2, 10, 360]))
+def test_the_scale_of_usage_does_not_matter(usage: list[float], factor: int) -> None:
+    """Usage in a unit of its own gives the same figures, however large the unit is."""
+    whole = [float(round(one)) for one in usage]
+    assert _forecast(whole, factor=12_345) == _forecast(whole, factor=12_345 * factor)
+
+
+@settings(max_examples=30, deadline=None)
+@given(usages)
+def test_cents_and_dollars_give_the_same_figures(usage: list[float]) -> None:
+    """The two units that are recognized differ in their name alone."""
+    cents = _forecast([float(round(one)) for one in usage])
+    dollars = _forecast(
+        [round(one) / 100 for one in usage], gross=round(sum(map(round, usage[-NOON - 1 :])))
+    )
+    assert _without_unit(cents) == _without_unit(dollars)
+
+
+def _without_unit(found: Forecast) -> Mapping[str, Any]:
+    return {k: v for k, v in vars(found).items() if k not in ("unit", "notes")}
+
+
+@settings(max_examples=20, deadline=None)
+@given(usages)
+def test_the_same_inputs_give_the_same_figures(usage: list[float]) -> None:
+    """Nothing is random, and nothing depends on the clock."""
+    assert _forecast(usage) == _forecast(usage)
+
+
+@settings(max_examples=30, deadline=None)
+@given(usages, st.integers(1, 10**6))
+def test_the_spent_days_are_the_invoice_whatever_the_usage(usage: list[float], gross: int) -> None:
+    """Where the usage prices a period by its ratio, its days add up to the cent."""
+    found = _forecast(usage, gross=gross, factor=7.0**9)
+    if found.unit == "ratio":
+        assert sum(day.gross for day in found.spent) == gross
+
+
+def test_days_that_a_ratio_lacks_are_in_it() -> None:
+    """Usage in a unit of its own is not priced too high by days that the history lacks."""
+    history = history_of([CENTS] * 60, [*[CENTS] * (NOON - 2), 0, 0, 0], factor=0.0037)
+    found = forecast_invoice(invoice_of(GROSS), history, at=NOW)
+    assert (found.unit, found.amount_due) == ("ratio", MONTH)
