@@ -178,21 +178,30 @@ def comparable(currency: str, limit: Money) -> bool:
     return currency == limit.currency
 
 
-def excess(amount: float, currency: str, limit: Money) -> str | None:
+def excess(amount: float | Decimal, currency: str, limit: Money) -> str | None:
     """
     Say by how much *amount*, in minor units of *currency*, exceeds *limit*; None if it does not.
 
     An amount that equals its limit is within it. One in another currency never is.
     """
+    return _compared(total([amount], less=[limit.amount]), currency, limit, "over the limit")
+
+
+def shortfall(amount: float | Decimal, currency: str, minimum: Money) -> str | None:
+    """Say by how much *amount* falls short of *minimum*, as `excess` does; None if it does not."""
+    short = total([minimum.amount], less=[amount])
+    return _compared(short, currency, minimum, "below the minimum")
+
+
+def _compared(by: Decimal, currency: str, limit: Money, of: str) -> str | None:
     if not comparable(currency, limit):
         return (
-            f"in {currency.upper()}, which cannot be compared with the limit of {limit.text}: "
-            f"set a limit in {currency.upper()}"
+            f"in {currency.upper()}, which cannot be compared with the {of.split()[-1]} of "
+            f"{limit.text}: set a limit in {currency.upper()}"
         )
-    over = total([amount], less=[limit.amount])
-    if over <= 0:
+    if by <= 0:
         return None
     # Rounded half to even, half a unit would be none.
-    if over * 2 <= 1:
-        return f"over the limit of {limit.text} by less than {to_text(1, currency)}"
-    return f"over the limit of {limit.text} by {to_text(over, currency)}"
+    if by * 2 <= 1:
+        return f"{of} of {limit.text} by less than {to_text(1, currency)}"
+    return f"{of} of {limit.text} by {to_text(by, currency)}"

@@ -158,6 +158,33 @@ def account_budget(
     return _declared(rules.AccountBudget, {"limit": limit}, options)
 
 
+def min_credit_balance(
+    limit: WrittenLimit | None = None, **options: "Unpack[ReadingOptions]"
+) -> Policy:
+    """
+    Require the credit balance of each of ``account_ids`` not to be below *limit*.
+
+    AI Gateway refuses inference (HTTP 402) at a balance of zero, whatever the upcoming invoice
+    says. The currency is that of the invoice; where that cannot be read, it is taken for the
+    limit's, and the message says so.
+    """
+    return _declared(rules.MinCreditBalance, {"limit": limit}, options)
+
+
+def require_healthy_top_up(**options: "Unpack[ReadingOptions]") -> Policy:
+    """
+    Require the credits of each of ``account_ids`` to be topped up automatically.
+
+    A top-up that failed, was disabled, is not set, or has nothing to be paid with is a violation.
+    """
+    return _declared(rules.RequireHealthyTopUp, {}, options)
+
+
+def no_unpaid_invoices(**options: "Unpack[ReadingOptions]") -> Policy:
+    """Require that no earlier invoice of ``account_ids`` is open or uncollectible."""
+    return _declared(rules.NoUnpaidInvoices, {}, options)
+
+
 def require_invoice_preview(
     resource_types: Sequence[str] | None = None,
     *,
@@ -173,6 +200,19 @@ def require_invoice_preview(
     """
     settings = {"resourceTypes": resource_types, "requiredAccountIds": required_account_ids}
     return _declared(rules.RequireInvoicePreview, settings, options)
+
+
+def require_gateway_spend_limit(
+    limit: WrittenLimit | None = None, **options: "Unpack[RuleOptions]"
+) -> Policy:
+    """
+    Require every AI gateway of a stack to have a spend limit on all of its traffic, and the
+    gateways of an account together to allow no more than *limit* in a month of 31 days.
+
+    *limit* is in US dollars, as a gateway's `spend_limits` are. It is a stack policy as
+    `require_invoice_preview` is.
+    """
+    return _declared(rules.RequireGatewaySpendLimit, {"limit": limit}, options)
 
 
 def spend_policy_pack(
@@ -360,7 +400,7 @@ def _check_failed(args: ResourceValidationArgs) -> bool:
 def _stack_resource(resource: PolicyResource) -> StackResource:
     kind, name, urn = resource.resource_type, resource.name, resource.urn
     if kind not in state.TYPES:
-        return StackResource(kind, name, urn)
+        return StackResource(kind, name, urn, properties=resource.props)
     found = state.read(kind, resource.props)
     return StackResource(kind, name, urn, True, found.account_id if found else None)
 

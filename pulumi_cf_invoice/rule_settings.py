@@ -57,6 +57,17 @@ class Setting:
         return str(self.schema["description"])
 
 
+def _dollars(written: Any) -> Limit:
+    limit = Limit.parse(written)
+    for amount in (limit.default, *limit.accounts.values()):
+        if amount is not None and amount.currency != "usd":
+            raise LimitError(
+                f"{amount.text} is not in US dollars, in which a gateway's spend limits are: write "
+                "it as '250 USD'"
+            )
+    return limit
+
+
 def _limits(written: Any) -> dict[str, Limit]:
     if not isinstance(written, Mapping) or not written:
         raise LimitError(f"{shown(written)} has no glob: write it as {{'openai/*': '100 USD'}}")
@@ -116,6 +127,23 @@ LIMIT = Setting(
     {
         "description": "The largest amount allowed, such as '250 USD', or, where accounts "
         "differ, {\"limit\": '250 USD', \"accounts\": {ID: '100 USD'}}.",
+        **_LIMIT,
+    },
+)
+MINIMUM = Setting(
+    Limit.parse,
+    {
+        "description": "The smallest balance allowed, such as '20 USD', or, where accounts differ, "
+        "{\"limit\": '20 USD', \"accounts\": {ID: '50 USD'}}.",
+        **_LIMIT,
+    },
+)
+SPEND_LIMIT = Setting(
+    _dollars,
+    {
+        "description": "The most that the gateways of an account may allow to be spent in a month, "
+        "in US dollars, such as '250 USD', or, where accounts differ, {\"limit\": '250 USD', "
+        "\"accounts\": {ID: '100 USD'}}.",
         **_LIMIT,
     },
 )

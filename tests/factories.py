@@ -4,8 +4,9 @@ import re
 from datetime import datetime, timezone
 from typing import Any
 
-from pulumi_cf_invoice.billing import Credentials
-from pulumi_cf_invoice.billing.settings import DEFAULT_TIMEOUT, Settings
+from pulumi_cf_invoice.billing import BillingError, Credentials
+from pulumi_cf_invoice.billing.settings import CLOUDFLARE_API, DEFAULT_TIMEOUT, Settings
+from pulumi_cf_invoice.billing.snapshot import Given, Snapshot
 
 ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
 OTHER_ACCOUNT = "0" * 31 + "1"
@@ -77,3 +78,21 @@ def camel_cased(value: Any) -> Any:
             for key, item in value.items()
         }
     return [camel_cased(item) for item in value] if isinstance(value, list) else value
+
+
+def snapshot(base_url: str = CLOUDFLARE_API, **answers: Any) -> Snapshot:
+    """
+    Return a snapshot of `ACCOUNT` with the invoice of `api_result`.
+
+    Other *answers* are by read (``credit_balance=``): a ``result``, or the error of one refused.
+    """
+    results = {"invoice_preview": api_result(), **answers}
+    return Snapshot(
+        ACCOUNT,
+        NOW,
+        base_url,
+        {
+            name.replace("_", "-"): one if isinstance(one, (Given, BillingError)) else Given(one)
+            for name, one in results.items()
+        },
+    )

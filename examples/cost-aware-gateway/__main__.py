@@ -35,7 +35,14 @@ gateway = cloudflare.AiGateway(
                 "limit_type": "cost",
                 "limit": upcoming.amount_due.apply(lambda due: step(due)[2]),
                 "window": DAY,
-            }
+            },
+            # Whatever the steps allow: a month of 31 days lies within five sliding weeks.
+            {
+                "limit_type": "cost",
+                "limit": budget / 100 / 5,
+                "window": 7 * DAY,
+                "technique": "sliding",
+            },
         ],
     },
 )

@@ -123,8 +123,13 @@ class CreditBalance:
 
     @property
     def topup_is_healthy(self) -> bool:
-        """Whether an automatic top-up is set and nothing is known to be wrong with it."""
-        return self.topup_is_on and self.topup_problem is None
+        """
+        Whether an automatic top-up is set and nothing is known to be wrong with it.
+
+        One without anything to pay with is not healthy.
+        """
+        pays = self.has_default_payment_method is not False
+        return self.topup_is_on and self.topup_problem is None and pays
 
     @property
     def topup_problem(self) -> str | None:

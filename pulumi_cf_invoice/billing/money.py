@@ -87,6 +87,11 @@ def percentage(amount: float, percent: Decimal) -> Decimal:
     return _exact.multiply(exact(amount), percent).scaleb(-2, _exact)
 
 
+def product(amount: float | Decimal, factor: int) -> Decimal:
+    """Return *amount* times *factor*, exactly."""
+    return _exact.multiply(exact(amount), Decimal(factor))
+
+
 def to_major(amount: float | Decimal, currency: str) -> Decimal:
     """
     Convert *amount* from minor to major units, exactly: 18846 usd is ``188.46``.

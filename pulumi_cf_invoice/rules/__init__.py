@@ -8,6 +8,11 @@ policy packs and reports are adapters around that.
 
 from collections.abc import Mapping
 
+from pulumi_cf_invoice.rules.on_accounts import (
+    MinCreditBalance,
+    NoUnpaidInvoices,
+    RequireHealthyTopUp,
+)
 from pulumi_cf_invoice.rules.on_invoices import (
     AMOUNT_DUE,
     INCOMPLETE,
@@ -21,7 +26,7 @@ from pulumi_cf_invoice.rules.on_invoices import (
     MaxLineAmount,
     MaxProjectedAmountDue,
 )
-from pulumi_cf_invoice.rules.on_stacks import RequireInvoicePreview
+from pulumi_cf_invoice.rules.on_stacks import RequireGatewaySpendLimit, RequireInvoicePreview
 from pulumi_cf_invoice.rules.rule import Finding, Rule, StackResource, StackRule, Status
 
 __all__ = [
@@ -38,6 +43,10 @@ __all__ = [
     "MaxIncrease",
     "MaxLineAmount",
     "MaxProjectedAmountDue",
+    "MinCreditBalance",
+    "NoUnpaidInvoices",
+    "RequireGatewaySpendLimit",
+    "RequireHealthyTopUp",
     "RequireInvoicePreview",
     "Rule",
     "StackResource",
@@ -55,7 +64,11 @@ KINDS: Mapping[str, type[Rule]] = {
         MaxIncrease,
         AllowedStatuses,
         AllowedCurrencies,
+        MinCreditBalance,
+        RequireHealthyTopUp,
+        NoUnpaidInvoices,
         RequireInvoicePreview,
+        RequireGatewaySpendLimit,
     )
 }
 """Every kind of rule by name."""

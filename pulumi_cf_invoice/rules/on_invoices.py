@@ -1,6 +1,6 @@
 """Kinds of rules on the upcoming invoice, which a program or they themselves read."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import ClassVar
@@ -10,8 +10,8 @@ from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.invoice import Invoice, InvoiceLine
 from pulumi_cf_invoice.billing.money import Money
-from pulumi_cf_invoice.limits import IncreaseLimit, Limit, comparable, excess, longest_matches
-from pulumi_cf_invoice.rules.rule import Finding, Rule, Status
+from pulumi_cf_invoice.limits import IncreaseLimit, Limit, comparable, longest_matches
+from pulumi_cf_invoice.rules.rule import Finding, Rule, held, no_limit
 from pulumi_cf_invoice.state import InvoiceState
 
 AMOUNT_DUE = "amount due"
@@ -85,7 +85,7 @@ class MaxProjectedAmountDue(Rule):
                 ),
             )
             return
-        yield _held(
+        yield held(
             PROJECTED_AMOUNT_DUE,
             projected,
             invoice.currency,
@@ -153,7 +153,7 @@ class MaxLineAmount(Rule):
         # One that cannot be compared comes before any that can.
         lowest = min(known, key=lambda limit: (comparable(currency, limit), limit.amount))
         net = money.number(money.total(line.net for line in lines))
-        found_line = _held(
+        found_line = held(
             name,
             net,
             currency,
@@ -202,7 +202,7 @@ class MaxIncrease(Rule):
                 f"{_largest_lines(invoice)}"
             )
 
-        yield _held("increase", max(increase, 0), invoice.currency, largest, tell)
+        yield held("increase", max(increase, 0), invoice.currency, largest, tell)
 
 
 @dataclass(frozen=True)
@@ -242,29 +242,13 @@ class AllowedCurrencies(Rule):
 
 def _amount_due(state: InvoiceState, limit: Money) -> Finding:
     invoice = state.invoice
-    return _held(
+    return held(
         AMOUNT_DUE,
         invoice.amount_due,
         invoice.currency,
         limit,
         lambda amount, over: _told(state, f"is {amount}", over),
     )
-
-
-def _held(
-    subject: str, amount: float, currency: str, limit: Money, tell: Callable[[str, str], str]
-) -> Finding:
-    """Hold *amount* against *limit*; *tell* makes the message of its text and the excess."""
-    over = excess(amount, currency, limit)
-    held = Money(amount, currency)
-    status: Status = "within"
-    if over is not None:
-        status = "over" if comparable(currency, limit) else "unknown"
-
-    def message() -> str:
-        return tell(held.text, over or f"within the limit of {limit.text}")
-
-    return Finding(status, subject, message, held, limit, over)
 
 
 def _named(
@@ -284,10 +268,9 @@ def _unmatched(state: InvoiceState, globs: list[str]) -> str:
 
 
 def _no_limit(state: InvoiceState, of: str = "") -> Finding:
-    account = f"account {state.account_id}" if state.account_is_shown else "this account"
-    unknown = "the account is not known (--account-id names it)"
-    has_none = f"{account} has none" if state.account_id else unknown
-    return Finding("unknown", "limit", lambda: f"The limits{of} differ by account: {has_none}.")
+    if state.account_id is None:
+        return no_limit(None, of)
+    return no_limit(f"account {state.account_id}" if state.account_is_shown else "this account", of)
 
 
 def _no_base(state: InvoiceState, why: str) -> Finding:

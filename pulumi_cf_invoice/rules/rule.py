@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
 from pulumi_cf_invoice.accounts import AccountState
 from pulumi_cf_invoice.billing.models import Model
 from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW, Read
+from pulumi_cf_invoice.limits import comparable, excess, shortfall
 from pulumi_cf_invoice.rule_settings import Setting
 from pulumi_cf_invoice.state import InvoiceState, snake_case
 
@@ -26,7 +28,8 @@ class Finding:
 
     ``subject`` is what was judged, such as `AMOUNT_DUE` or the name of a line (``of_line``).
     ``amount`` and ``limit`` are None where there is none, and ``excess`` says by how much the one
-    is over the other. ``account_id`` is the account that a rule read by itself.
+    is over the other, or below a limit that ``is_minimum``. ``account_id`` is the account that a
+    rule read by itself.
     """
 
     status: Status
@@ -35,6 +38,7 @@ class Finding:
     amount: Money | None = None
     limit: Money | None = None
     excess: str | None = None
+    is_minimum: bool = False
     of_line: bool = False
     account_id: str | None = None
 
@@ -54,7 +58,7 @@ class Finding:
         """The finding for people who see account and period beside it."""
         if self.amount is None or self.limit is None:
             return self.message
-        return f"{self.amount.text}, {self.excess or f'within the limit of {self.limit.text}'}"
+        return f"{self.amount.text}, {self.excess or within(self.limit, self.is_minimum)}"
 
     def followed_by(self, more: str) -> "Finding":
         """Return the finding with *more* sentences in its message."""
@@ -114,6 +118,7 @@ class StackResource:
     A resource of a stack, for rules on stacks.
 
     ``account_id`` is the account of an `InvoicePreview` with figures (``is_preview``), else None.
+    ``properties`` are those of any other resource; one that is not known raises when it is touched.
     """
 
     type: str
@@ -121,3 +126,45 @@ class StackResource:
     urn: str
     is_preview: bool = False
     account_id: str | None = None
+    properties: Mapping[str, Any] = field(default_factory=dict)
+
+
+def held(
+    subject: str,
+    amount: float | Decimal,
+    currency: str,
+    limit: Money,
+    tell: Callable[[str, str], str],
+    is_minimum: bool = False,
+) -> Finding:
+    """
+    Hold *amount* against *limit*, which is the largest allowed or the minimum.
+
+    *tell* makes the message of the amount's text and of how it compares with the limit.
+    """
+    over = (shortfall if is_minimum else excess)(amount, currency, limit)
+    judged = Money(amount, currency)
+    status: Status = "within"
+    if over is not None:
+        status = "over" if comparable(currency, limit) else "unknown"
+
+    def message() -> str:
+        return tell(judged.text, over or within(limit, is_minimum))
+
+    return Finding(status, subject, message, judged, limit, over, is_minimum)
+
+
+def within(limit: Money, is_minimum: bool) -> str:
+    """Say that an amount is within its *limit*."""
+    return f"{'not below the minimum' if is_minimum else 'within the limit'} of {limit.text}"
+
+
+def no_limit(account: str | None, of: str = "") -> Finding:
+    """
+    Return the finding on an *account* that has no limit, as sentences call it.
+
+    *of* says what limits they are, if there are several.
+    """
+    unknown = "the account is not known (--account-id names it)"
+    has_none = f"{account} has none" if account else unknown
+    return Finding("unknown", "limit", lambda: f"The limits{of} differ by account: {has_none}.")

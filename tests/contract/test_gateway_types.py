@@ -1,6 +1,8 @@
 import pulumi_cloudflare
 
-from pulumi_cf_invoice.rules import RequireInvoicePreview, StackResource
+from pulumi_cf_invoice.limits import Limit
+from pulumi_cf_invoice.rules import RequireGatewaySpendLimit, RequireInvoicePreview, StackResource
+from pulumi_cf_invoice.state import camel_case
 
 
 def test_every_type_of_ai_gateway_that_pulumi_cloudflare_has_is_covered() -> None:
@@ -13,3 +15,24 @@ def test_every_type_of_ai_gateway_that_pulumi_cloudflare_has_is_covered() -> Non
     assert "cloudflare:index/aiGatewayDynamicRouting:AiGatewayDynamicRouting" in gateways
     for token in gateways:
         assert list(RequireInvoicePreview().evaluate_stack([StackResource(token, "x", "urn")]))
+
+
+def test_every_resource_that_has_spend_limits_is_held_to_them() -> None:
+    rule = RequireGatewaySpendLimit(Limit.parse("250 USD"))
+    limited = {
+        found.pulumi_type
+        for found in vars(pulumi_cloudflare).values()
+        if hasattr(found, "pulumi_type") and "spend_limits" in vars(found)
+    }
+    assert limited
+    for token in limited:
+        assert list(rule.evaluate_stack([StackResource(token, "x", "urn")])), token
+
+
+def test_what_scopes_a_rule_is_what_pulumi_cloudflare_lets_one_write() -> None:
+    """Another property of a cost rule could scope it as well, and has to be looked at."""
+    known = {"id", "limit", "limitType", "window", "enabled", "technique"}
+    scopes = {"aiGatewayProvider", "model", "metadata"}
+    rule = vars(pulumi_cloudflare.AiGatewaySpendLimitsRuleArgs)
+    names = {camel_case(name) for name, found in rule.items() if isinstance(found, property)}
+    assert names == known | scopes

@@ -152,8 +152,8 @@ def test_every_argument_of_the_provider_is_named() -> None:
 
 
 def test_every_rule_has_a_row_with_its_settings_and_a_function() -> None:
-    assert len(KINDS) == 8
-    assert "[eight kinds of rules](docs/rules.md)" in TEXT
+    assert len(KINDS) == 12
+    assert "[twelve kinds of rules](docs/rules.md)" in TEXT
     for kind in KINDS.values():
         named = ", ".join(f"`{name}`" for name in settings_of(kind))
         assert f"| `{kind.name}` | {named} |" in page("rules")
@@ -161,12 +161,17 @@ def test_every_rule_has_a_row_with_its_settings_and_a_function() -> None:
 
 
 def test_the_rules_that_are_shown_can_be_used() -> None:
-    short, long = (parse_rules(json.loads(text)) for text in blocks("{"))
+    short, long, of_accounts = (parse_rules(json.loads(text)) for text in blocks("{"))
     assert [Gate.of(rule).name for rule in short] == ["max-amount-due", "max-line-amount"]
     assert [Gate.of(rule).name for rule in long] == [
         "max-amount-due",
         "near-budget",
         "account-budget",
+    ]
+    assert [Gate.of(rule).name for rule in of_accounts] == [
+        "min-credit-balance",
+        "require-healthy-top-up",
+        "no-unpaid-invoices",
     ]
 
 

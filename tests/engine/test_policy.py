@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
+import pulumi_cloudflare as cloudflare
 import pytest
 
 from pulumi_cf_invoice import Credentials, InvoicePreview
@@ -15,7 +16,7 @@ from pulumi_cf_invoice.rules_file import parse_rules
 from pulumi_cf_invoice.sandbox import SCENARIOS, Sandbox
 from tests.engine.conftest import MakeCommandLine, MakeStack
 from tests.engine.forms import Form
-from tests.engine.harness import Program, Run, copy_with_environment
+from tests.engine.harness import Program, Run, copy_with_environment, example
 from tests.engine.resources import Echo, Forged
 from tests.factories import ACCOUNT, OTHER_ACCOUNT, TOKEN
 
@@ -616,3 +617,93 @@ def test_pack_and_report_say_the_same_of_every_scenario(
             assert packs == [finding.message for finding in rule.violations], (name, rule.name)
             for said in rule.told:
                 assert f"{rule.name}: {said}" in run.text, (name, rule.name)
+
+
+# What no resource has, and what a program sets.
+
+
+def of_account(settled: dict[str, str], **limits: str) -> dict[str, Any]:
+    rule = {"accountIds": [ACCOUNT], "baseUrl": sandbox_url(settled)}
+    return {
+        "min-credit-balance": {"limit": limits.get("balance", "1000000 USD"), **rule},
+        "account-budget": {"limit": limits.get("budget", "1000 USD"), **rule},
+    }
+
+
+def test_with_too_few_credits_an_update_creates_nothing_at_all(
+    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox, pack: MakePack
+) -> None:
+    stack = make_stack(lambda: Echo("independent", "x"), **settled)
+    run = stack.up(**pack(rules=of_account(settled)))
+    assert not run.ok
+    assert f"The credit balance of account {ACCOUNT} is " in told(run)
+    assert "below the minimum of $1,000,000.00 by" in told(run)
+    assert created(stack) == []
+    # The invoice, for the currency and for the budget, and the balance.
+    assert sandbox.requests == [ACCOUNT, ACCOUNT]
+    healthy = stack.up(**pack(rules=of_account(settled, balance="0 USD")))
+    assert healthy.ok, healthy.text
+    assert "independent" in created(stack)
+
+
+def test_credits_that_cannot_be_read_block_and_every_reason_is_told_once(
+    make_stack: MakeStack, settled: dict[str, str], pack: MakePack
+) -> None:
+    settled["CLOUDFLARE_API_TOKEN"] = "wrong"
+    rules = of_account(settled)
+    rules["near"] = {"rule": "min-credit-balance", **rules["min-credit-balance"]}
+    stack = make_stack(lambda: Echo("independent", "x"), **settled)
+    run = stack.preview(**pack(rules=rules))
+    assert not run.ok
+    assert count_of(run, f"cannot read the credit balance of account {ACCOUNT}") == 1
+    assert count_of(run, f"cannot read the upcoming invoice of account {ACCOUNT}") == 1
+    assert count_of(run, "is not known: min-credit-balance says why.") == 1
+
+
+@pytest.mark.usefixtures("cloudflare_plugin")
+def test_the_example_gateway_allows_no_more_than_its_budget_at_preview_and_update(
+    make_stack: MakeStack, settled: dict[str, str], pack: MakePack
+) -> None:
+    project, program = example(EXAMPLE.parent / "cost-aware-gateway")
+    stack = make_stack(program, project, **settled)
+    stack.set("budget", "20000")
+    # Under way to the budget it may spend $5 a day, which is $160.00.
+    assert stack.up(**pack("[require_gateway_spend_limit('160 USD')]")).ok
+    less = pack("[require_gateway_spend_limit('159 USD')]")
+    for run in (stack.preview(**less), stack.up(**less)):
+        assert not run.ok
+        assert (
+            "The spend limits of the stack's AI gateways allow $160.00 in a month of 31 days, over "
+            "the limit of $159.00 by $1.00: assistant $160.00 (32 windows of 1 day with $5.00 each)"
+        ) in told(run)
+
+
+@pytest.mark.usefixtures("cloudflare_plugin")
+def test_a_spend_limit_that_depends_on_a_resource_to_come_is_an_advisory_and_then_a_verdict(
+    make_stack: MakeStack, settled: dict[str, str], pack: MakePack
+) -> None:
+    def program() -> None:
+        limit = Echo("limit", "9").value.apply(float)
+        cloudflare.AiGateway(
+            "assistant",
+            account_id=ACCOUNT,
+            ai_gateway_id="assistant",
+            cache_invalidate_on_update=True,
+            cache_ttl=0,
+            collect_logs=True,
+            rate_limiting_interval=0,
+            rate_limiting_limit=0,
+            spend_limits={
+                "enabled": True,
+                "rules": [{"limit_type": "cost", "limit": limit, "window": 86400}],
+            },
+        )
+
+    stack = make_stack(program, **settled)
+    options = pack("[require_gateway_spend_limit('200 USD')]")
+    preview = stack.preview(**options)
+    assert preview.ok, preview.text
+    assert "can't run policy 'require-gateway-spend-limit'" in preview.text
+    update = stack.up(**options)
+    assert not update.ok
+    assert "allow $288.00 in a month of 31 days, over the limit of $200.00" in told(update)

@@ -1,11 +1,9 @@
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
 from pulumi_cf_invoice import ApiError, BillingError
 from pulumi_cf_invoice.accounts import AccountReader
-from pulumi_cf_invoice.billing.models import Answered
 from pulumi_cf_invoice.billing.reads import (
     CREDIT_BALANCE,
     INVOICE_HISTORY,
@@ -13,18 +11,11 @@ from pulumi_cf_invoice.billing.reads import (
     READS,
     USAGE_HISTORY,
 )
-from pulumi_cf_invoice.billing.settings import CLOUDFLARE_API
-from pulumi_cf_invoice.billing.snapshot import Given, Snapshot
+from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.sandbox import Sandbox
-from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, TOKEN, api_result
+from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, TOKEN, snapshot
 
 REFUSED = ApiError("credit balance", ACCOUNT, 403, 10000, "Authentication error", "Use another.")
-
-
-def snapshot(base_url: str = CLOUDFLARE_API, **answers: Any) -> Snapshot:
-    given = {name.replace("_", "-"): answer for name, answer in answers.items()}
-    invoice = Given(api_result(), Answered(at=NOW))
-    return Snapshot(ACCOUNT, NOW, base_url, {INVOICE_PREVIEW.name: invoice, **given})
 
 
 def reader(*snapshots: Snapshot, **variables: str) -> AccountReader:
@@ -60,7 +51,7 @@ def test_a_read_that_is_refused_takes_nothing_from_the_others() -> None:
 
 
 def test_an_account_of_a_snapshot_is_not_asked_for(sandbox: Sandbox) -> None:
-    known = reader(snapshot(sandbox.base_url, credit_balance=Given({"balance": 640.19})))
+    known = reader(snapshot(sandbox.base_url, credit_balance={"balance": 640.19}))
     state = known.read(ACCOUNT, sandbox.base_url, [INVOICE_PREVIEW, CREDIT_BALANCE])
     assert state.get(CREDIT_BALANCE).balance == 640.19
     assert state.base_url == sandbox.base_url
@@ -75,7 +66,7 @@ def test_a_snapshot_from_elsewhere_does_not_stand_for_the_address_of_a_rule(
     sandbox: Sandbox,
 ) -> None:
     """Otherwise the figures of a stand-in could pass for Cloudflare's."""
-    elsewhere = snapshot("http://127.0.0.1:7", credit_balance=Given({"balance": 640.19}))
+    elsewhere = snapshot("http://127.0.0.1:7", credit_balance={"balance": 640.19})
     state = reader(elsewhere).read(ACCOUNT, sandbox.base_url, [CREDIT_BALANCE])
     assert state.get(CREDIT_BALANCE).balance != 640.19
     assert sandbox.requests == [ACCOUNT]

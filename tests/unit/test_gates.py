@@ -6,7 +6,7 @@ from pulumi_cf_invoice import Invoice, RuleError
 from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.gates import Gate
 from pulumi_cf_invoice.rules import KINDS, Finding
-from pulumi_cf_invoice.rules_file import Config, DeclaredRule
+from pulumi_cf_invoice.rules_file import Config, DeclaredRule, settings_of
 from pulumi_cf_invoice.sandbox import Sandbox
 from pulumi_cf_invoice.state import InvoiceState
 from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, TOKEN, api_result
@@ -37,6 +37,11 @@ def messages(found: list[Finding]) -> list[str]:
         ("allowed-currencies", {}, "it has no currencies"),
         ("account-budget", {"limit": "1 USD"}, "it has no accountIds: name the accounts"),
         ("account-budget", {"accountIds": [ACCOUNT]}, "it has no limit"),
+        ("min-credit-balance", {"limit": "1 USD"}, "it has no accountIds: name the accounts"),
+        ("min-credit-balance", {"accountIds": [ACCOUNT]}, "it has no limit"),
+        ("require-healthy-top-up", {}, "it has no accountIds: name the accounts"),
+        ("no-unpaid-invoices", {}, "it has no accountIds: name the accounts"),
+        ("require-gateway-spend-limit", {}, "it has no limit"),
         ("max-amount-due", {"limit": "1 USD", "failOpen": True}, "failOpen does nothing without"),
         (
             "max-amount-due",
@@ -173,10 +178,15 @@ def test_a_rules_base_url_gets_the_environments_credentials_only_if_that_names_i
 
 def test_one_read_serves_every_rule(sandbox: Sandbox) -> None:
     one = reader()
-    for name in KINDS:
-        if KINDS[name].reads_accounts:
-            budget(sandbox).judge_accounts(one, NOW)
+    for rule in ("account-budget", "max-amount-due", "max-projected-amount-due"):
+        gate({**BUDGET, "baseUrl": sandbox.base_url}, rule).judge_accounts(one, NOW)
     assert sandbox.requests == [ACCOUNT]
+    for rule in ("min-credit-balance", "require-healthy-top-up", "no-unpaid-invoices"):
+        written = {**BUDGET, "baseUrl": sandbox.base_url}
+        needs = {name: value for name, value in written.items() if name in settings_of(KINDS[rule])}
+        gate(needs, rule).judge_accounts(one, NOW)
+    # The balance and the history besides: the balance's currency is that of the same invoice.
+    assert sandbox.requests == [ACCOUNT] * 3
 
 
 def test_a_failure_is_read_once_and_told_once_and_violates_every_rule(sandbox: Sandbox) -> None:

@@ -228,3 +228,34 @@ def test_a_stack_has_to_look_at_its_invoice() -> None:
     required = policy.require_invoice_preview(required_account_ids=[OTHER_ACCOUNT])
     assert len(on_stack(required, (DYNAMIC_TYPE, state()))) == 1
     assert on_stack(required, (DYNAMIC_TYPE, state(account_id=OTHER_ACCOUNT))) == []
+
+
+def test_gateways_have_to_have_a_spend_limit_within_the_limit() -> None:
+    gate = policy.require_gateway_spend_limit("100 USD")
+    rule = {"limitType": "cost", "limit": 5.0, "window": 86400.0}
+    capped = {"accountId": ACCOUNT, "spendLimits": {"enabled": True, "rules": [rule]}}
+    [message] = on_stack(gate, (GATEWAY, capped))
+    assert "allow $160.00 in a month of 31 days, over the limit of $100.00 by $60.00" in message
+    [message] = on_stack(gate, (GATEWAY, {"accountId": ACCOUNT}))
+    assert "has no spend limit on all of its traffic: it has no `spend_limits`." in message
+    waiver = {"until": "2999-01-01", "by": "x", "reason": "y", "limit": "160 USD"}
+    assert (
+        on_stack(policy.require_gateway_spend_limit("1 USD", waiver=waiver), (GATEWAY, capped))
+        == []
+    )
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"spendLimits": UNKNOWN_STRING_VALUE},
+        {"spendLimits": {"enabled": True, "rules": [{"limitType": UNKNOWN_STRING_VALUE}]}},
+    ],
+)
+def test_a_spend_limit_that_is_not_known_yet_is_left_to_pulumis_own_advisory(
+    properties: dict[str, Any],
+) -> None:
+    with pytest.raises(UnknownValueError):
+        on_stack(policy.require_gateway_spend_limit("1 USD"), (GATEWAY, properties))
+    unread = {"authentication": UNKNOWN_STRING_VALUE}
+    assert len(on_stack(policy.require_gateway_spend_limit("1 USD"), (GATEWAY, unread))) == 1

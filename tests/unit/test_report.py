@@ -298,6 +298,7 @@ ADVISORY = {"rule": "max-amount-due", "limit": "150 USD", "enforcementLevel": "a
         ({"max-amount-due": {**OVER, "enforcementLevel": "disabled"}}, "unknown", False),
         ({"require-invoice-preview": {}}, "unknown", False),
         ({"require-invoice-preview": {}, "max-amount-due": {"limit": "200 USD"}}, "within", True),
+        ({"require-gateway-spend-limit": {"limit": "1 USD"}}, "unknown", False),
         (
             {"allowed-statuses": {"statuses": ["open"], "waiver": SUSPENDED}},
             "unknown",

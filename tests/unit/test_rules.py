@@ -7,7 +7,7 @@ import pytest
 from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.billing.models import Answered
 from pulumi_cf_invoice.gates import Gate
-from pulumi_cf_invoice.rules import KINDS, Finding, RequireInvoicePreview, StackResource
+from pulumi_cf_invoice.rules import KINDS, Finding
 from pulumi_cf_invoice.rules_file import DeclaredRule
 from pulumi_cf_invoice.state import InvoiceState, LastUpdate
 from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, START, api_line, api_result
@@ -275,43 +275,6 @@ def test_every_message_is_one_clean_line_that_begins_with_our_own_words(words: s
             assert not finding.violates or finding.message.endswith(
                 "The figures come from http://127.0.0.1/, not from Cloudflare."
             )
-
-
-# Stacks.
-
-GATEWAY = "cloudflare:index/aiGateway:AiGateway"
-
-
-def found_in(stack: list[StackResource], **settings: Any) -> list[str]:
-    rule = RequireInvoicePreview(**settings)
-    return [message for message, _ in rule.evaluate_stack(stack)]
-
-
-def resource(kind: str, account_id: str | None = None, is_preview: bool = False) -> StackResource:
-    return StackResource(kind, "assistant", "urn", is_preview or bool(account_id), account_id)
-
-
-def test_a_stack_with_a_gateway_has_to_look_at_an_invoice() -> None:
-    gateway, looked_at = resource(GATEWAY), resource("preview", ACCOUNT)
-    assert found_in([gateway]) == [
-        f"The stack has assistant ({GATEWAY}) and no InvoicePreview: with one that has figures the "
-        "other policies see what it costs."
-    ]
-    assert found_in([gateway, looked_at]) == []
-    assert found_in([resource("cloudflare:index/zone:Zone")]) == []
-    assert found_in([]) == []
-    without = found_in([gateway, resource("preview", is_preview=True)])
-    assert "and an InvoicePreview without figures" in without[0]
-    assert found_in([resource("aws:s3:Bucket")], resource_types=("aws:*",))
-
-
-def test_accounts_that_are_required_have_to_be_looked_at_whatever_the_stack_has() -> None:
-    required = {"required_account_ids": (ACCOUNT, OTHER_ACCOUNT)}
-    assert len(found_in([], **required)) == 2
-    [message] = found_in([resource("preview", ACCOUNT)], **required)
-    assert OTHER_ACCOUNT in message
-    both = [resource("preview", ACCOUNT), resource("preview", OTHER_ACCOUNT)]
-    assert found_in(both, **required) == []
 
 
 def test_every_kind_says_what_it_asks_for() -> None:

@@ -23,7 +23,7 @@ from pulumi_cf_invoice.rules_file import (
     schema,
 )
 from pulumi_cf_invoice.state import InvoiceState, LastUpdate
-from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, START, api_result
+from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, START, api_result, snapshot
 
 WAIVER = {"until": "2026-12-01", "by": "the CFO", "reason": "launch"}
 EVERY: dict[str, Any] = {
@@ -43,6 +43,10 @@ EVERY: dict[str, Any] = {
         "allowed-statuses": {"statuses": ["draft", "open"], "waiver": WAIVER},
         "allowed-currencies": {"currencies": ["usd"], "enforcementLevel": "disabled"},
         "require-invoice-preview": {"requiredAccountIds": [ACCOUNT]},
+        "require-gateway-spend-limit": {"limit": "250 USD", "waiver": {**WAIVER, "limit": "1 USD"}},
+        "min-credit-balance": {"accountIds": [ACCOUNT], "limit": "20 USD"},
+        "require-healthy-top-up": {"accountIds": [ACCOUNT], "waiver": WAIVER},
+        "no-unpaid-invoices": {"accountIds": [ACCOUNT], "failOpen": True},
         "account-budget": {
             "accountIds": [ACCOUNT, OTHER_ACCOUNT],
             "limit": "1000 USD",
@@ -120,6 +124,11 @@ def test_the_published_schema_is_the_one_of_the_settings() -> None:
         ("allowed-currencies", {"currencies": ["dollar"]}, "is not an ISO 4217 code"),
         ("allowed-currencies", {"currencies": ["usd", "USD"]}, "a text in it twice"),
         ("require-invoice-preview", {"requiredAccountIds": ["x"]}, "is not an account ID"),
+        ("require-gateway-spend-limit", {"limit": "250 EUR"}, "is not in US dollars"),
+        ("require-gateway-spend-limit", {"accountIds": [ACCOUNT]}, "reads no account by itself"),
+        ("min-credit-balance", {"minimum": "20 USD"}, "there is no setting 'minimum'"),
+        ("require-healthy-top-up", {"limit": "20 USD"}, "there is no setting 'limit'"),
+        ("no-unpaid-invoice", {}, "no rule 'no-unpaid-invoice'; did you mean 'no-unpaid-invoices'"),
         ("max-amount-due", {"waiver": None}, "waiver: null is no object"),
         ("max-amount-due", {"waiver": WAIVER}, "waiver: it has no limit to hold"),
     ],
@@ -260,6 +269,18 @@ RULES = st.dictionaries(
     max_size=3,
 )
 LAST = LastUpdate(10000, "usd", START)
+UNHEALTHY = snapshot(
+    credit_balance={"balance": 640.19, "topup_config": {"error": "card declined"}},
+    invoice_history={
+        "invoices": [
+            {
+                **dict.fromkeys(("amount_due", "amount_paid", "amount_remaining"), 1),
+                "currency": "usd",
+                "status": "open",
+            }
+        ]
+    },
+)
 OVER = InvoiceState(ACCOUNT, Invoice.from_api(api_result()), LAST)
 
 
@@ -267,7 +288,7 @@ def verdict(content: Any) -> Report | RuleError:
     """Judge any *content* on an invoice that is over budget, without a network."""
     try:
         rules = configured(parse_rules(content), {})
-        results = judge(rules, [Found(OVER)], NOW, AccountReader({}))
+        results = judge(rules, [Found(OVER)], NOW, AccountReader({}, snapshots=[UNHEALTHY]))
     except RuleError as error:
         return error
     return make_report([Found(OVER)], at=NOW, rules=results)
@@ -294,6 +315,9 @@ MANDATORY: dict[str, Any] = {
     "allowed-statuses": {"statuses": ["open"]},
     "allowed-currencies": {"currencies": ["eur"]},
     "account-budget": {"limit": "150 USD", "accountIds": [ACCOUNT]},
+    "min-credit-balance": {"limit": "20 USD", "accountIds": [ACCOUNT]},
+    "require-healthy-top-up": {"accountIds": [ACCOUNT]},
+    "no-unpaid-invoices": {"accountIds": [ACCOUNT]},
 }
 
 

@@ -38,7 +38,11 @@ const gateway = new cloudflare.AiGateway("assistant", {
     rateLimitingTechnique: "sliding",
     spendLimits: {
         enabled: true,
-        rules: [{ limitType: "cost", limit: step.dollarsPerDay, window: DAY }],
+        rules: [
+            { limitType: "cost", limit: step.dollarsPerDay, window: DAY },
+            // Whatever the steps allow: a month of 31 days lies within five sliding weeks.
+            { limitType: "cost", limit: budget / 100 / 5, window: 7 * DAY, technique: "sliding" },
+        ],
     },
 });
 

@@ -1,0 +1,213 @@
+"""
+Kinds of rules on what no resource has: the credit balance, and earlier invoices.
+
+They always read their accounts by themselves.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+
+from pulumi_cf_invoice import rule_settings
+from pulumi_cf_invoice.accounts import AccountState
+from pulumi_cf_invoice.billing import money
+from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.credit_balance import CreditBalance
+from pulumi_cf_invoice.billing.invoice_history import InvoiceHistory, PastInvoice
+from pulumi_cf_invoice.billing.models import iso
+from pulumi_cf_invoice.billing.reads import CREDIT_BALANCE, INVOICE_HISTORY, INVOICE_PREVIEW
+from pulumi_cf_invoice.limits import Limit
+from pulumi_cf_invoice.rules.rule import Finding, Rule, held, no_limit
+
+_SETTLED = ("draft", "paid", "void")
+_MOST = 3
+_DAY = 24 * 60 * 60
+
+
+@dataclass(frozen=True)
+class MinCreditBalance(Rule):
+    """
+    The credit balance of every account named is not below the limit.
+
+    At a balance of zero AI Gateway refuses inference (HTTP 402), whatever the invoice says.
+    """
+
+    name = "min-credit-balance"
+    description = "The account's AI Gateway credits do not run low."
+    settings: ClassVar = {"limit": rule_settings.MINIMUM}
+    needs = waivable = ("limit",)
+    must_read = True
+    reads = (CREDIT_BALANCE,)
+    also_reads = (INVOICE_PREVIEW,)
+
+    limit: Limit
+
+    def evaluate_account(self, state: AccountState, at: datetime) -> Iterator[Finding]:
+        minimum = self.limit.of(state.account_id)
+        if minimum is None:
+            yield no_limit(f"account {state.account_id}")
+            return
+        balance, invoice = state.get(CREDIT_BALANCE), state.find(INVOICE_PREVIEW)
+        currency = minimum.currency if invoice is None else invoice.currency
+        found = held(
+            "credit balance",
+            balance.balance,
+            currency,
+            minimum,
+            lambda amount, below: (
+                f"The credit balance of account {state.account_id} is {amount}, {below}. "
+                f"{_refills(balance, currency)} {_refused(balance)}"
+            ),
+            is_minimum=True,
+        )
+        if invoice is not None:
+            yield found
+            return
+        assumed = (
+            f"It is taken for {currency.upper()}, because its currency is not known: "
+            f"{state.errors[INVOICE_PREVIEW.name]}"
+        )
+        yield found.followed_by(f" {assumed}") if found.violates else found
+        if not found.violates:
+            of = f"The credit balance of account {state.account_id} has no currency of its own."
+            yield Finding("told", "currency", lambda: f"{of} {assumed}")
+
+
+@dataclass(frozen=True)
+class RequireHealthyTopUp(Rule):
+    """
+    The credits of every account named are topped up automatically, and nothing is wrong with that.
+
+    A top-up that failed or was disabled is a violation, in the API's own words, and so is one that
+    is not set, or that has nothing to be paid with.
+    """
+
+    name = "require-healthy-top-up"
+    description = "The account's AI Gateway credits are topped up automatically."
+    settings: ClassVar = {}
+    needs = ()
+    must_read = True
+    reads = (CREDIT_BALANCE,)
+    also_reads = (INVOICE_PREVIEW,)
+
+    def evaluate_account(self, state: AccountState, at: datetime) -> Iterator[Finding]:
+        balance = state.get(CREDIT_BALANCE)
+        topup = f"The automatic top-up of account {state.account_id}"
+        config, subject = balance.topup_config, "automatic top-up"
+        if config is None:
+            yield Finding("unknown", subject, lambda: _ill(balance, topup))
+            return
+        if balance.topup_is_healthy:
+            invoice = state.find(INVOICE_PREVIEW)
+            text = balance.topup_text(invoice.currency if invoice else None)
+            yield Finding("within", subject, lambda: f"{topup} {text}.")
+            if config.last_failed_at:
+                failed = iso(config.last_failed_at)
+                yield Finding(
+                    "told",
+                    subject,
+                    lambda: f"{topup} last failed at {failed}, and the API gives no reason.",
+                )
+            return
+        yield Finding("over", subject, lambda: f"{_ill(balance, topup)} {_refused(balance)}")
+
+
+@dataclass(frozen=True)
+class NoUnpaidInvoices(Rule):
+    """
+    No earlier invoice of the accounts named is open or uncollectible.
+
+    A part of the history that shows none is not enough to tell, and violates the rule as well.
+    """
+
+    name = "no-unpaid-invoices"
+    description = "The account's earlier AI Gateway invoices are paid."
+    settings: ClassVar = {}
+    needs = ()
+    must_read = True
+    reads = (INVOICE_HISTORY,)
+
+    def evaluate_account(self, state: AccountState, at: datetime) -> Iterator[Finding]:
+        history, account = state.get(INVOICE_HISTORY), f"account {state.account_id}"
+        subject, part = "earlier invoices", "the API gave only a part of the invoice history"
+        if history.unpaid:
+            more = "" if history.invoices_complete else f" There may be more: {part}."
+            yield Finding(
+                "over",
+                subject,
+                lambda: f"There are unpaid invoices of {account}: {_unpaid(history, at)}{more}",
+            )
+        elif not history.invoices_complete:
+            message = f"Whether {account} has unpaid invoices is not known, since {part}."
+            yield Finding("unknown", subject, lambda: message)
+        else:
+            count = len(history.invoices)
+            of = f"None of {_count(count, 'earlier invoice')}" if count else "No earlier invoice"
+            yield Finding("within", subject, lambda: f"{of} of {account} is unpaid.")
+        other = Counter(one.status for one in history.invoices if not _is_known(one))
+        if other:
+            yield Finding("told", subject, lambda: _of_other_status(other, account))
+
+
+def _refills(balance: CreditBalance, currency: str) -> str:
+    if balance.topup_is_healthy:
+        return f"Its automatic top-up {balance.topup_text(currency)}, and so caps nothing."
+    return _ill(balance, "Its automatic top-up")
+
+
+def _refused(balance: CreditBalance) -> str:
+    if balance.balance <= 0:
+        return "AI Gateway refuses inference at zero and below (HTTP 402)."
+    return "AI Gateway refuses inference once it is used up (HTTP 402)."
+
+
+def _ill(balance: CreditBalance, topup: str) -> str:
+    """Say what is wrong with the automatic *topup*, which is not healthy."""
+    config, problem = balance.topup_config, balance.topup_problem
+    if config is None:
+        return f"{topup} is not known: the API tells nothing of it."
+    if problem:
+        return f"{topup} {'is disabled' if config.disabled_reason else 'failed'}: {problem}."
+    return f"{topup} {'has no payment method' if balance.topup_is_on else 'is not set'}."
+
+
+def _is_known(invoice: PastInvoice) -> bool:
+    return invoice.is_unpaid or invoice.status in _SETTLED
+
+
+def _unpaid(history: InvoiceHistory, at: datetime) -> str:
+    oldest = sorted(history.unpaid, key=lambda one: one.created or 0)
+    remaining: dict[str, list[float]] = {}
+    for one in oldest:
+        remaining.setdefault(one.currency, []).append(one.amount_remaining)
+    total = " and ".join(
+        money.to_text(money.total(amounts), currency)
+        for currency, amounts in sorted(remaining.items())
+    )
+    named = "; ".join(_row(one, at) for one in oldest[:_MOST])
+    more = f"; and {len(oldest) - _MOST:,} more" if len(oldest) > _MOST else ""
+    return f"{len(oldest):,}, {total} in total: {named}{more}."
+
+
+def _row(invoice: PastInvoice, at: datetime) -> str:
+    """Say what remains to be paid of an invoice, and for how long."""
+    named = f" ({one_line(invoice.invoice_id)})" if invoice.invoice_id else ""
+    since = "for an unknown time"
+    if invoice.created is not None:
+        days = max(int(at.timestamp()) - invoice.created, 0) // _DAY
+        since = f"for {_count(days, 'day')}"
+    return f"{invoice.amount_remaining_text} {invoice.status} {since}{named}"
+
+
+def _of_other_status(statuses: "Counter[str | None]", account: str) -> str:
+    told = ", ".join(
+        f"{count:,} with {'no status' if status is None else f'the status {one_line(status)}'}"
+        for status, count in statuses.items()
+    )
+    return f"Whether all earlier invoices of {account} are paid is not known: there are {told}."
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,269 @@
+from typing import Any
+
+import pytest
+
+from pulumi_cf_invoice import ApiError
+from pulumi_cf_invoice.accounts import AccountReader
+from pulumi_cf_invoice.billing.models import Answered
+from pulumi_cf_invoice.billing.snapshot import Given
+from pulumi_cf_invoice.gates import Gate
+from pulumi_cf_invoice.rules import Finding
+from pulumi_cf_invoice.rules_file import DeclaredRule
+from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, api_result, snapshot
+
+REFUSED = ApiError("upcoming invoice", ACCOUNT, 403, 10000, "Authentication error", "Use another.")
+TOPUP = {"amount": 1000, "threshold": 500}
+DAY = 86400
+TODAY = int(NOW.timestamp())
+
+
+def judge(kind: str, settings: Any = None, **answers: Any) -> list[Finding]:
+    """Return what a rule of *kind* finds in an account with these *answers*."""
+    given = {"limit": settings} if isinstance(settings, str) else settings or {}
+    written = {"rule": kind, "accountIds": [ACCOUNT], **given}
+    reader = AccountReader({}, snapshots=[snapshot(**answers)])
+    return Gate.of(DeclaredRule.parse("x", written)).judge_accounts(reader, NOW)
+
+
+def messages(status: str, found: list[Finding]) -> list[str]:
+    assert {finding.account_id for finding in found} == {ACCOUNT}
+    return [finding.message for finding in found if finding.status == status]
+
+
+# The credit balance.
+
+
+def balance(amount: float, **more: Any) -> dict[str, Any]:
+    return {"balance": amount, "topup_config": {}, **more}
+
+
+def test_below_the_minimum_the_message_says_by_how_much_and_what_refills_it() -> None:
+    found = judge("min-credit-balance", "20 USD", credit_balance=balance(640.19))
+    assert messages("over", found) == [
+        f"The credit balance of account {ACCOUNT} is $6.40, below the minimum of $20.00 by $13.60. "
+        "Its automatic top-up is not set. AI Gateway refuses inference once it is used up (HTTP "
+        "402)."
+    ]
+    assert found[0].text == "$6.40, below the minimum of $20.00 by $13.60"
+    topped = balance(640.19, topup_config=TOPUP)
+    [message] = messages("over", judge("min-credit-balance", "20 USD", credit_balance=topped))
+    adds = (
+        "Its automatic top-up adds $10.00 when the balance falls below $5.00, and so caps nothing."
+    )
+    assert adds in message
+    failing = balance(640.19, topup_config={**TOPUP, "error": "card declined."})
+    [message] = messages("over", judge("min-credit-balance", "20 USD", credit_balance=failing))
+    assert "Its automatic top-up failed: card declined. AI Gateway refuses" in message
+
+
+@pytest.mark.parametrize(
+    ("amount", "status", "text"),
+    [
+        (2000, "within", "$20.00, not below the minimum of $20.00"),
+        (1999.99, "over", "$20.00, below the minimum of $20.00 by less than $0.01"),
+        (1999, "over", "$19.99, below the minimum of $20.00 by $0.01"),
+        (-300, "over", "-$3.00, below the minimum of $20.00 by $23.00"),
+    ],
+)
+def test_a_balance_is_judged_exactly(amount: float, status: str, text: str) -> None:
+    [found] = judge("min-credit-balance", "20 USD", credit_balance=balance(amount))
+    assert (found.status, found.text) == (status, text)
+    assert ("refuses inference at zero and below" in found.message) == (amount < 0)
+
+
+def test_a_minimum_in_another_currency_than_the_invoice_is_a_violation() -> None:
+    yen = api_result(currency="jpy", invoice_lines=[])
+    answers = {"credit_balance": balance(2500), "invoice_preview": yen}
+    [message] = messages("unknown", judge("min-credit-balance", "20 USD", **answers))
+    assert "is ¥2,500, in JPY, which cannot be compared with the minimum of $20.00" in message
+    assert messages("over", judge("min-credit-balance", "2501 JPY", **answers))
+
+
+def test_where_the_invoice_cannot_be_read_the_currency_is_taken_for_the_limits_and_told() -> None:
+    refused = {"invoice_preview": REFUSED}
+    why = f"It is taken for USD, because its currency is not known: {REFUSED}"
+    found = judge("min-credit-balance", "20 USD", credit_balance=balance(2500), **refused)
+    assert [finding.status for finding in found] == ["within", "told"]
+    assert messages("told", found)[0].endswith(why)
+    below = judge("min-credit-balance", "26 USD", credit_balance=balance(2500), **refused)
+    assert [finding.status for finding in below] == ["over"]
+    assert below[0].message.endswith(why)
+
+
+def test_accounts_have_minimums_of_their_own() -> None:
+    limit = {"limit": "20 USD", "accounts": {ACCOUNT: "30 USD"}}
+    [message] = messages(
+        "over", judge("min-credit-balance", {"limit": limit}, credit_balance=balance(2500))
+    )
+    assert "below the minimum of $30.00" in message
+    other = {
+        "limit": {"accounts": {OTHER_ACCOUNT: "1 USD"}},
+        "accountIds": [ACCOUNT, OTHER_ACCOUNT],
+    }
+    found = judge("min-credit-balance", other, credit_balance=balance(2500))
+    assert found[0].message == f"The limits differ by account: account {ACCOUNT} has none."
+
+
+def test_a_waiver_lowers_the_minimum_and_says_so() -> None:
+    waiver = {"until": "2026-09-20", "by": "the CFO", "reason": "launch", "limit": "7 USD"}
+    settings = {"limit": "20 USD", "waiver": waiver}
+    [message] = messages(
+        "over", judge("min-credit-balance", settings, credit_balance=balance(640.19))
+    )
+    assert "below the minimum of $7.00 by $0.60" in message
+    assert message.endswith(
+        "A waiver with the limit 7 USD is in force until 2026-09-20, by the CFO: launch."
+    )
+
+
+# The automatic top-up.
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({**TOPUP, "error": "card\ndeclined"}, "failed: card declined."),
+        (
+            {**TOPUP, "disabledReason": "payment_failed", "lastFailedAt": TODAY},
+            "is disabled: payment_failed (2026-09-15T12:00:00Z).",
+        ),
+        (
+            {**TOPUP, "disabledReason": "payment_failed", "error": "no funds"},
+            "is disabled: payment_failed; no funds.",
+        ),
+    ],
+)
+def test_a_top_up_that_does_not_work_is_a_violation_in_the_apis_words(
+    config: Any, said: str
+) -> None:
+    answer = balance(2500, topup_config=config)
+    [message] = messages("over", judge("require-healthy-top-up", credit_balance=answer))
+    assert message.startswith(f"The automatic top-up of account {ACCOUNT} {said} AI Gateway ref")
+
+
+def test_no_top_up_and_one_that_nothing_pays_are_violations() -> None:
+    for config in ({}, {"amount": 1000}, {"amount": 0, "threshold": 0}):
+        answer = balance(2500, topup_config=config)
+        [message] = messages("over", judge("require-healthy-top-up", credit_balance=answer))
+        assert message.startswith(
+            f"The automatic top-up of account {ACCOUNT} is not set. AI Gateway"
+        )
+    answer = balance(2500, topup_config=TOPUP, has_default_payment_method=False)
+    [message] = messages("over", judge("require-healthy-top-up", credit_balance=answer))
+    assert message.startswith(f"The automatic top-up of account {ACCOUNT} has no payment method.")
+
+
+def test_a_top_up_that_the_api_tells_nothing_of_is_not_known() -> None:
+    [message] = messages("unknown", judge("require-healthy-top-up", credit_balance={"balance": 1}))
+    assert message == (
+        f"The automatic top-up of account {ACCOUNT} is not known: the API tells nothing of it."
+    )
+
+
+def test_a_healthy_top_up_is_within_and_an_unexplained_failure_is_told() -> None:
+    answer = balance(2500, topup_config=TOPUP, has_default_payment_method=True)
+    [found] = judge("require-healthy-top-up", credit_balance=answer)
+    assert found.status == "within"
+    assert found.text == (
+        f"The automatic top-up of account {ACCOUNT} adds $10.00 when the balance falls below $5.00."
+    )
+    failed = balance(2500, topup_config={**TOPUP, "lastFailedAt": TODAY})
+    found = judge("require-healthy-top-up", credit_balance=failed, invoice_preview=REFUSED)[0]
+    assert "adds 1,000 minor units when the balance falls below 500 minor units" in found.text
+    [told] = messages("told", judge("require-healthy-top-up", credit_balance=failed))
+    assert "last failed at 2026-09-15T12:00:00Z, and the API gives no reason" in told
+
+
+# Earlier invoices.
+
+
+def row(status: str | None, **changes: Any) -> dict[str, Any]:
+    return {
+        "id": "in_1",
+        "amount_due": 1200,
+        "amount_paid": 0,
+        "amount_remaining": 1200,
+        "currency": "usd",
+        "status": status,
+        "created": TODAY - 12 * DAY,
+        **changes,
+    }
+
+
+def history(*rows: Any, complete: bool = True) -> Given:
+    return Given({"invoices": list(rows)}, Answered(complete))
+
+
+def test_unpaid_invoices_are_told_with_amount_age_and_number() -> None:
+    rows = history(
+        row("paid", id="in_2"),
+        row("open"),
+        row("uncollectible", id=None, created=TODAY - 40 * DAY, amount_remaining=500.5),
+    )
+    assert messages("over", judge("no-unpaid-invoices", invoice_history=rows)) == [
+        f"There are unpaid invoices of account {ACCOUNT}: 2, $17.00 in total: $5.00 uncollectible "
+        "for 40 days; $12.00 open for 12 days (in_1)."
+    ]
+
+
+def test_many_and_odd_rows_are_one_line() -> None:
+    rows = history(
+        *(row("open", created=TODAY - n * DAY + 5, id=f"in_{n}") for n in range(1, 5)),
+        row("open", created=None, id="two\nlines", currency="eur"),
+        complete=False,
+    )
+    [message] = messages("over", judge("no-unpaid-invoices", invoice_history=rows))
+    assert "5, €12.00 and $48.00 in total: €12.00 open for an unknown time (two lines); " in message
+    assert "$12.00 open for 3 days (in_4); $12.00 open for 2 days" in message
+    assert message.endswith(
+        "; and 2 more. There may be more: the API gave only a part of the invoice history."
+    )
+
+
+def test_a_history_without_unpaid_invoices_is_within_only_if_it_is_complete() -> None:
+    found = judge("no-unpaid-invoices", invoice_history=history(row("paid"), row("void", id="2")))
+    assert messages("within", found) == [
+        f"None of 2 earlier invoices of account {ACCOUNT} is unpaid."
+    ]
+    [none] = judge("no-unpaid-invoices", invoice_history=history())
+    assert none.text == f"No earlier invoice of account {ACCOUNT} is unpaid."
+    part = history(row("paid"), complete=False)
+    assert messages("unknown", judge("no-unpaid-invoices", invoice_history=part)) == [
+        f"Whether account {ACCOUNT} has unpaid invoices is not known, since the API gave only a "
+        "part of the invoice history."
+    ]
+
+
+def test_a_status_that_is_null_or_unheard_of_is_told() -> None:
+    rows = history(row(None), row("overdue", id="2"), row(None, id="3"))
+    found = judge("no-unpaid-invoices", invoice_history=rows)
+    assert [finding.status for finding in found] == ["within", "told"]
+    assert messages("told", found) == [
+        f"Whether all earlier invoices of account {ACCOUNT} are paid is not known: there are 2 "
+        "with no status, 1 with the status overdue."
+    ]
+
+
+# What cannot be read.
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "refused"),
+    [
+        ("min-credit-balance", "1 USD", "credit-balance"),
+        ("require-healthy-top-up", None, "credit-balance"),
+        ("no-unpaid-invoices", None, "invoice-history"),
+    ],
+)
+def test_only_a_read_that_a_rule_needs_makes_it_unknown(
+    kind: str, settings: Any, refused: str
+) -> None:
+    healthy = {
+        "credit_balance": balance(2500, topup_config=TOPUP),
+        "invoice_history": history(),
+        "invoice_preview": api_result(),
+    }
+    for read in healthy:
+        answers = {**healthy, read: REFUSED}
+        found = {finding.status for finding in judge(kind, settings, **answers)}
+        assert ("unknown" in found) == (read == refused.replace("-", "_")), read

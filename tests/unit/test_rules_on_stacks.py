@@ -1,0 +1,171 @@
+from typing import Any
+
+import pytest
+
+from pulumi_cf_invoice import RuleError
+from pulumi_cf_invoice.gates import Gate
+from pulumi_cf_invoice.rules import RequireInvoicePreview, StackResource, StackRule
+from pulumi_cf_invoice.rules_file import DeclaredRule
+from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT
+
+GATEWAY = "cloudflare:index/aiGateway:AiGateway"
+
+
+def found_in(stack: list[StackResource], **settings: Any) -> list[str]:
+    rule = RequireInvoicePreview(**settings)
+    return [message for message, _ in rule.evaluate_stack(stack)]
+
+
+def resource(kind: str, account_id: str | None = None, is_preview: bool = False) -> StackResource:
+    return StackResource(kind, "assistant", "urn", is_preview or bool(account_id), account_id)
+
+
+def test_a_stack_with_a_gateway_has_to_look_at_an_invoice() -> None:
+    gateway, looked_at = resource(GATEWAY), resource("preview", ACCOUNT)
+    assert found_in([gateway]) == [
+        f"The stack has assistant ({GATEWAY}) and no InvoicePreview: with one that has figures the "
+        "other policies see what it costs."
+    ]
+    assert found_in([gateway, looked_at]) == []
+    assert found_in([resource("cloudflare:index/zone:Zone")]) == []
+    assert found_in([]) == []
+    without = found_in([gateway, resource("preview", is_preview=True)])
+    assert "and an InvoicePreview without figures" in without[0]
+    assert found_in([resource("aws:s3:Bucket")], resource_types=("aws:*",))
+
+
+def test_accounts_that_are_required_have_to_be_looked_at_whatever_the_stack_has() -> None:
+    required = {"required_account_ids": (ACCOUNT, OTHER_ACCOUNT)}
+    assert len(found_in([], **required)) == 2
+    [message] = found_in([resource("preview", ACCOUNT)], **required)
+    assert OTHER_ACCOUNT in message
+    both = [resource("preview", ACCOUNT), resource("preview", OTHER_ACCOUNT)]
+    assert found_in(both, **required) == []
+
+
+# Spend limits of gateways.
+
+DAY = 86400
+COST = {"limitType": "cost", "limit": 5.0, "window": float(DAY)}
+SCOPE = {"mode": "filter", "values": ["x"]}
+
+
+def capped(*rules: Any, name: str = "assistant", account_id: str | None = ACCOUNT) -> StackResource:
+    limits = {"enabled": True, "rules": list(rules)}
+    properties = {"accountId": account_id, "spendLimits": limits}
+    return StackResource(GATEWAY, name, f"urn of {name}", properties=properties)
+
+
+def violations(limit: Any, *gateways: StackResource) -> list[str]:
+    gate = Gate.of(DeclaredRule.parse("require-gateway-spend-limit", {"limit": limit}))
+    rule = gate.in_force(NOW)
+    assert isinstance(rule, StackRule)
+    return [message for message, urn in rule.evaluate_stack(gateways) if urn]
+
+
+def test_what_a_gateway_allows_in_a_month_is_held_against_the_limit_exactly() -> None:
+    """31 days, and one more, because a day of the gateway may begin before the month does."""
+    assert violations("160 USD", capped(COST)) == []
+    assert violations("159.99 USD", capped(COST)) == [
+        "The spend limits of the stack's AI gateways allow $160.00 in a month of 31 days, over the "
+        "limit of $159.99 by $0.01: assistant $160.00 (32 windows of 1 day with $5.00 each)."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "allowed"),
+    [
+        ({"window": 31 * DAY}, "$10.00"),
+        ({"window": 30 * DAY}, "$15.00"),
+        ({"window": 7 * DAY}, "$30.00"),
+        ({"window": 400 * DAY}, "$10.00"),
+        ({"window": 3600}, "$3,725.00"),
+        ({"window": 61, "limit": 0.01}, "$439.10"),
+        ({"technique": "fixed"}, "$160.00"),
+        ({"technique": "sliding"}, "$155.00"),
+        ({"technique": "sliding", "window": 30 * DAY}, "$10.00"),
+        ({"limit": 0.1}, "$3.20"),
+        ({"limit": 0.005}, "$0.16"),
+        ({"enabled": True, "metadata": {}, "model": None}, "$160.00"),
+    ],
+)
+def test_a_rule_allows_its_limit_in_every_window_that_touches_the_month(
+    rule: dict[str, Any], allowed: str
+) -> None:
+    [message] = violations("0 USD", capped({**COST, **rule}))
+    assert f"allow {allowed} in a month" in message
+
+
+def test_of_several_rules_of_a_gateway_the_lowest_counts_and_gateways_add_up() -> None:
+    weekly = {**COST, "limit": 10, "window": 7 * DAY}
+    two = [capped(COST, weekly), capped(COST, name="other")]
+    assert violations("220 USD", *two) == []
+    [message] = violations("100 USD", *two)
+    assert message.endswith(
+        "allow $220.00 in a month of 31 days, over the limit of $100.00 by $120.00: other $160.00 "
+        "(32 windows of 1 day with $5.00 each); assistant $60.00 (6 windows of 7 days with $10.00 "
+        "each)."
+    )
+    [message] = violations("1 USD", *(capped(COST, name=f"gateway-{n}") for n in range(9)))
+    assert message.endswith("; and 6 more.")
+
+
+def test_each_account_has_gateways_and_a_limit_of_its_own() -> None:
+    two = [capped(COST), capped(COST, name="other", account_id=OTHER_ACCOUNT)]
+    assert violations("160 USD", *two) == []
+    limit = {"limit": "160 USD", "accounts": {OTHER_ACCOUNT: "100 USD"}}
+    [message] = violations(limit, *two)
+    assert "over the limit of $100.00 by $60.00: other" in message
+    [message] = violations({"accounts": {OTHER_ACCOUNT: "999 USD"}}, *two)
+    assert message == "The limits differ by account: that of assistant has none."
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"model": SCOPE},
+        {"aiGatewayProvider": SCOPE},
+        {"metadata": {"team": SCOPE}},
+        {"metadata": {"user": {"mode": "partition"}}},
+        {"enabled": False},
+        {"limitType": "requests"},
+        {"limit": None},
+        {"limit": -1},
+        {"limit": float("nan")},
+        {"limit": True},
+        {"window": 0},
+        {"window": None},
+    ],
+)
+def test_a_rule_that_caps_only_a_part_or_nothing_is_none(rule: dict[str, Any]) -> None:
+    assert violations("999 USD", capped({**COST, **rule})) == [
+        "The AI gateway assistant has no spend limit on all of its traffic: it has none of its "
+        "rules enabled on all models, providers and metadata. Credits that are topped up "
+        "automatically cap nothing either."
+    ]
+    assert violations("999 USD", capped({**COST, **rule}, COST)) == []
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        (None, "it has no `spend_limits`."),
+        ({}, "its `spend_limits` are not enabled."),
+        ({"enabled": False, "rules": [COST]}, "its `spend_limits` are not enabled."),
+        ({"rules": [COST]}, "its `spend_limits` are not enabled."),
+        ({"enabled": True}, "its `spend_limits` have no rules."),
+        ({"enabled": True, "rules": []}, "its `spend_limits` have no rules."),
+        ({"enabled": True, "rules": [None, "x"]}, "none of its rules enabled"),
+    ],
+)
+def test_a_gateway_without_a_spend_limit_is_told_why_at_its_own_urn(limits: Any, said: str) -> None:
+    gateway = StackResource(GATEWAY, "assistant", "urn", properties={"spendLimits": limits})
+    [message] = violations("999 USD", gateway)
+    assert said in message
+    assert violations("0 USD", StackResource("aws:s3:Bucket", "x", "urn")) == []
+
+
+def test_a_limit_that_is_not_in_dollars_is_refused() -> None:
+    for limit in ("250 EUR", {"limit": "250 USD", "accounts": {ACCOUNT: "1 EUR"}}):
+        with pytest.raises(RuleError, match="is not in US dollars, in which a gateway's spend"):
+            violations(limit)
