@@ -37,9 +37,12 @@ if TYPE_CHECKING:
     from pulumi_cf_invoice.billing.invoice_history import InvoiceHistory, PastInvoice
     from pulumi_cf_invoice.billing.usage_history import UsageEntry, UsageHistory
     from pulumi_cf_invoice.credentials import Credentials
+    from pulumi_cf_invoice.forecast import Forecast, Runway
     from pulumi_cf_invoice.functions import (
         get_credit_balance,
         get_credit_balance_output,
+        get_forecast,
+        get_forecast_output,
         get_invoice_history,
         get_invoice_history_output,
         get_invoice_preview,
@@ -56,6 +59,7 @@ __all__ = [
     "Credentials",
     "CreditBalance",
     "FetchError",
+    "Forecast",
     "IncompleteLinesError",
     "InvalidDataError",
     "InvalidResponseError",
@@ -71,6 +75,7 @@ __all__ = [
     "PretaxCreditAmount",
     "Pricing",
     "RuleError",
+    "Runway",
     "SettingsError",
     "TopupConfig",
     "TransportError",
@@ -79,6 +84,8 @@ __all__ = [
     "export_invoice",
     "get_credit_balance",
     "get_credit_balance_output",
+    "get_forecast",
+    "get_forecast_output",
     "get_invoice_history",
     "get_invoice_history_output",
     "get_invoice_preview",
@@ -109,9 +116,12 @@ _import_name = lazy_names(
         "billing.usage_history": ["UsageEntry", "UsageHistory"],
         "billing.invoice": ["Invoice", "InvoiceLine", "Period", "PretaxCreditAmount", "Pricing"],
         "credentials": ["Credentials"],
+        "forecast": ["Forecast", "Runway"],
         "functions": [
             "get_credit_balance",
             "get_credit_balance_output",
+            "get_forecast",
+            "get_forecast_output",
             "get_invoice_history",
             "get_invoice_history_output",
             "get_invoice_preview",

@@ -5,6 +5,8 @@ They are in no diff and have no state of their own: all but the upcoming invoice
 request. Each function asks once per account and query in a run of the program.
 """
 
+import asyncio
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pulumi
@@ -19,7 +21,10 @@ if TYPE_CHECKING:
     from pulumi_cf_invoice.billing.invoice import Invoice
     from pulumi_cf_invoice.billing.invoice_history import InvoiceHistory, Type
     from pulumi_cf_invoice.billing.reads import ModelT, Read
+    from pulumi_cf_invoice.billing.settings import Settings, Source
     from pulumi_cf_invoice.billing.usage_history import Instant, UsageHistory, Window
+    from pulumi_cf_invoice.forecast import Forecast
+    from pulumi_cf_invoice.program import Answers
 
 
 @raises_run_errors
@@ -104,7 +109,7 @@ def get_usage_history(
 
     *since* and *until* (not included) are instants with a time zone, as ``datetime`` or ISO 8601,
     or UTC days. They are aligned to whole windows of UTC, and the result says what was asked for;
-    by default it is the last 31 days, today included. *window* is ``"day"`` or ``"hour"``. The
+    by default it is the last 100 days, today included. *window* is ``"day"`` or ``"hour"``. The
     other arguments are those of `get_invoice_preview`.
     """
     from pulumi_cf_invoice.billing.reads import USAGE_HISTORY
@@ -166,6 +171,62 @@ def get_invoice_history_output(
     return _get_output(INVOICE_HISTORY, account_id, credentials, opts, {"type": type})
 
 
+@raises_run_errors
+def get_forecast(
+    account_id: str | None = None,
+    fixed_lines: Sequence[str] = (),
+    credentials: Credentials | None = None,
+    opts: pulumi.InvokeOptions | None = None,
+) -> "Forecast":
+    """
+    Return a forecast of the upcoming invoice and of how long the credits last, for plain arguments.
+
+    It is made from the invoice, the usage of the last 100 days and the credit balance, which are
+    requested side by side. If usage or balance are refused it is made without them, and its notes
+    say so. *fixed_lines* are globs of the descriptions of lines that do not grow with usage. The
+    other arguments are those of `get_invoice_preview`.
+
+    Raises `IncompleteLinesError` if the API gave only a part of the invoice's lines, besides what
+    `get_invoice_preview` raises.
+    """
+    from pulumi_cf_invoice.forecast.read import READS, forecast_answers
+
+    given, at = program.arguments(credentials), program.now()
+    _refuse_outputs("get_forecast", (account_id, fixed_lines), given)
+    _refuse_waiting("get_forecast", opts)
+    resolved = program.resolve(account_id, given)
+    asked = {read.name: program.ask(read.asked(at), resolved) for read in READS}
+    return forecast_answers(program.outcomes(asked), at=at, fixed_lines=fixed_lines)
+
+
+@raises_run_errors
+def get_forecast_output(
+    account_id: pulumi.Input[str] | None = None,
+    fixed_lines: "pulumi.Input[Sequence[pulumi.Input[str]]]" = (),
+    credentials: Credentials | None = None,
+    opts: pulumi.InvokeOptions | None = None,
+) -> "pulumi.Output[Forecast]":
+    """
+    Return what `get_forecast` does as an Output, for arguments that may be Outputs themselves.
+    """
+
+    async def respond(
+        answers: "Answers", resolved: "Settings", known: dict[str, Any]
+    ) -> "Forecast":
+        from pulumi_cf_invoice.forecast.read import READS, forecast_answers
+
+        at = program.now()
+        asked = {read.name: answers.ask(read.asked(at), resolved) for read in READS}
+        await asyncio.gather(*map(asyncio.wrap_future, asked.values()), return_exceptions=True)
+        return forecast_answers(program.outcomes(asked), at=at, **known)
+
+    given = program.arguments(credentials)
+    _refuse_ineffective(opts)
+    depends_on = getattr(opts, "depends_on", None)
+    arguments = {"fixed_lines": fixed_lines}
+    return program.when_known(account_id, given, depends_on, arguments, respond)
+
+
 def _get(
     function: str,
     read: "Read[ModelT]",
@@ -176,13 +237,8 @@ def _get(
 ) -> "ModelT":
     arguments = arguments or {}
     given = program.arguments(credentials)
-    if program.has_output((account_id, *arguments.values()), given):
-        raise SettingsError(
-            f"{function} takes plain values only: use {function}_output for Outputs"
-        )
-    _refuse_ineffective(opts)
-    if getattr(opts, "depends_on", None) is not None:
-        raise SettingsError(f"{function} cannot wait for depends_on: use {function}_output")
+    _refuse_outputs(function, (account_id, *arguments.values()), given)
+    _refuse_waiting(function, opts)
     asked = read.asked(program.now(), **arguments)
     return program.ask(asked, program.resolve(account_id, given)).result()
 
@@ -200,6 +256,19 @@ def _get_output(
     return program.ask_output(
         read, account_id, given, depends_on, lambda answer, _: answer, arguments or {}
     )
+
+
+def _refuse_outputs(function: str, values: Iterable[Any], given: "Source") -> None:
+    if program.has_output(values, given):
+        raise SettingsError(
+            f"{function} takes plain values only: use {function}_output for Outputs"
+        )
+
+
+def _refuse_waiting(function: str, opts: pulumi.InvokeOptions | None) -> None:
+    _refuse_ineffective(opts)
+    if getattr(opts, "depends_on", None) is not None:
+        raise SettingsError(f"{function} cannot wait for depends_on: use {function}_output")
 
 
 def _refuse_ineffective(opts: pulumi.InvokeOptions | None) -> None:

@@ -179,16 +179,39 @@ class InvoicePreviewPlugin(provider.Provider):
     async def invoke(self, request: provider.InvokeRequest) -> provider.InvokeResponse:
         from pulumi_cf_invoice import schema
 
-        read = schema.FUNCTIONS.get(request.tok)
-        if read is None:
-            raise SettingsError(f"cf-invoice has no function {request.tok}")
         given = _plain(PropertyValue(request.args))
         account_id = given.pop("accountId", None)
         arguments = {snake_case(name): value for name, value in given.items()}
-        asked = read.asked(datetime.now(timezone.utc), **arguments)
-        resolved, answer = await self._ask(asked, account_id)
-        figures = {"account_id": resolved.account_id, **without_markers(answer.to_figures())}
+        now = datetime.now(timezone.utc)
+        if request.tok == schema.FORECAST:
+            resolved, figures = await self._forecast(account_id, now, **arguments)
+        else:
+            read = schema.FUNCTIONS.get(request.tok)
+            if read is None:
+                raise SettingsError(f"cf-invoice has no function {request.tok}")
+            resolved, answer = await self._ask(read.asked(now, **arguments), account_id)
+            figures = answer.to_figures()
+        figures = {"account_id": resolved.account_id, **without_markers(figures)}
         return provider.InvokeResponse(_encoded(figures))
+
+    async def _forecast(
+        self, account_id: Any, at: datetime, fixed_lines: Sequence[str] = ()
+    ) -> "tuple[Settings, dict[str, Any]]":
+        from pulumi_cf_invoice.forecast.figures import to_figures
+        from pulumi_cf_invoice.forecast.read import READS, forecast_answers
+
+        resolved = settings.resolve(account_id, self._sources)
+        outcomes = await asyncio.gather(
+            *(self._outcome(read.asked(at), account_id) for read in READS)
+        )
+        answers = {read.name: outcome for read, outcome in zip(READS, outcomes, strict=True)}
+        return resolved, to_figures(forecast_answers(answers, at=at, fixed_lines=fixed_lines))
+
+    async def _outcome(self, read: "Read[ModelT]", account_id: Any) -> "ModelT | BillingError":
+        try:
+            return (await self._ask(read, account_id))[1]
+        except BillingError as error:
+            return error
 
     async def cancel(self) -> None:
         if not self._cancelled.done():

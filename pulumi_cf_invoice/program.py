@@ -9,7 +9,7 @@ answers are those of `pulumi_cf_invoice.testing`.
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import Future
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from pulumi_cf_invoice.billing.cache import AnswerCache
     from pulumi_cf_invoice.billing.reads import ModelT, Read
     from pulumi_cf_invoice.testing import StatedAnswers
+
+    Answers = AnswerCache | StatedAnswers
 
 R = TypeVar("R")
 
@@ -106,6 +108,18 @@ def ask(read: "Read[ModelT]", resolved: Settings) -> "Future[ModelT]":
     return _answers_of_this_run().ask(read, resolved)
 
 
+def outcomes(asked: "Mapping[str, Future[Any]]") -> dict[str, Any]:
+    """Return what was answered, or the error in its place, by the same names."""
+    return {name: _outcome(answer) for name, answer in asked.items()}
+
+
+def _outcome(answer: "Future[Any]") -> Any:
+    try:
+        return answer.result()
+    except BillingError as error:
+        return error
+
+
 def ask_output(
     read: "Read[ModelT]",
     account_id: pulumi.Input[str] | None,
@@ -121,38 +135,54 @@ def ask_output(
     *arguments* are those of the read itself.
     """
 
+    async def respond(answers: "Answers", resolved: Settings, known: dict[str, Any]) -> R:
+        answer = answers.ask(read.asked(now(), **known), resolved)
+        return convert(await asyncio.wrap_future(answer), resolved)
+
+    return when_known(account_id, given, depends_on, arguments or {}, respond)
+
+
+def when_known(
+    account_id: pulumi.Input[str] | None,
+    given: Source,
+    depends_on: Any,
+    arguments: Mapping[str, Any],
+    respond: "Callable[[Answers, Settings, dict[str, Any]], Awaitable[R]]",
+) -> "pulumi.Output[R]":
+    """
+    Return what *respond* does with the run's answers, the settings and the *arguments*, as soon as
+    everything given and *depends_on* are known.
+    """
+
     # A unit test may state another invoice by the time that the arguments are known.
     answers = _answers_of_this_run()
 
     @raises_run_errors
-    def ask_known(known: dict[str, Any]) -> Any:
+    def go_on(known: dict[str, Any]) -> Any:
         # Whoever keeps an error keeps its frames: no local variable of them holds a credential.
         resolved = resolve(known["account_id"], settings.given(known.pop("values")))
-        asked = read.asked(now(), **known["arguments"])
         # An awaitable, so that an invoice and its usage, or two accounts, are asked side by side.
-        return _converted(answers.ask(asked, resolved), resolved, convert)
+        return _awaited(respond(answers, resolved, known["arguments"]))
 
     # A secret account or token does not make the invoice that it reads a secret.
     values = {name: unsecret(value) for name, value in given.values.items()}
     return pulumi.Output.all(
         account_id=unsecret(account_id),
         values=values,
-        arguments={name: unsecret(value) for name, value in (arguments or {}).items()},
+        arguments={name: unsecret(value) for name, value in arguments.items()},
         resources=_ids(depends_on),
-    ).apply(ask_known)
+    ).apply(go_on)
 
 
-async def _converted(
-    answer: "Future[ModelT]", resolved: Settings, convert: "Callable[[ModelT, Settings], R]"
-) -> R:
+async def _awaited(response: "Awaitable[R]") -> R:
     try:
-        return convert(await asyncio.wrap_future(answer), resolved)
+        return await response
     except BillingError as error:
         raised = as_run_error(error)
     raise raised
 
 
-def _answers_of_this_run() -> "AnswerCache | StatedAnswers":
+def _answers_of_this_run() -> "Answers":
     if is_mocked():
         from pulumi_cf_invoice import testing
 

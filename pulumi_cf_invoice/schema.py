@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.models import MajorUnits, Model, MoneyText, adapter
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW, READS, Read
+from pulumi_cf_invoice.forecast.figures import json_schema
+from pulumi_cf_invoice.forecast.read import READS as READS_OF_FORECAST
 from pulumi_cf_invoice.state import LAST_UPDATE, PLUGIN_TYPE, camel_case
 
 if TYPE_CHECKING:
@@ -46,7 +48,9 @@ _ACCOUNT_ID: Spec = {
 FUNCTIONS: dict[str, Read[Model]] = {
     f"{_INDEX}{camel_case(f'get_{read.name}'.replace('-', '_'))}": read for read in READS
 }
-"""The plugin's functions by token: ``cf-invoice:index:getInvoicePreview``."""
+"""The plugin's functions that are a read, by token: ``cf-invoice:index:getInvoicePreview``."""
+FORECAST = f"{_INDEX}getForecast"
+"""The plugin's function that is a forecast."""
 _PROVIDER = {
     "accountId": (
         "The account of resources and functions that name none, 32 hex digits.",
@@ -83,7 +87,12 @@ def package(project: "PackageMetadata | None" = None) -> Spec:
     told = metadata("pulumi-cf-invoice") if project is None else project
     models = {read.model.__name__: _model(read.model) for read in READS}
     invoice = models["Invoice"][0]
-    types = {name: spec for _, of_model in models.values() for name, spec in of_model.items()}
+    forecast, of_forecast = _converted(json_schema(), "none, it is a forecast")
+    types = {
+        name: spec
+        for of_model in (*(inside for _, inside in models.values()), of_forecast)
+        for name, spec in of_model.items()
+    }
     variables = {name: _setting(name) for name in settings.SETTINGS}
     return {
         "name": "cf-invoice",
@@ -114,8 +123,11 @@ def package(project: "PackageMetadata | None" = None) -> Spec:
         },
         "resources": {PLUGIN_TYPE: _resource(invoice)},
         "functions": {
-            token: _function(read, models[read.model.__name__][0])
-            for token, read in FUNCTIONS.items()
+            **{
+                token: _function(read, models[read.model.__name__][0])
+                for token, read in FUNCTIONS.items()
+            },
+            FORECAST: _forecast(forecast),
         },
     }
 
@@ -195,6 +207,29 @@ def _function(read: Read[Model], model: Spec) -> Spec:
     }
 
 
+def _forecast(model: Spec) -> Spec:
+    reads = ", ".join(f"`{_request(read)}`" for read in READS_OF_FORECAST)
+    fixed_lines = {
+        "type": "array",
+        "items": {"type": "string"},
+        "description": "Globs of the descriptions of lines that do not grow with usage. API: none.",
+    }
+    return {
+        "description": "A forecast of the upcoming invoice of an account's AI Gateway, with a band "
+        "and with the error that its method has made so far, and of how long the credits last. "
+        f"Amounts are in minor units of `currency`.\n\nAPI: {reads}.",
+        "inputs": {
+            "type": "object",
+            "properties": {"accountId": _account_argument(), "fixedLines": fixed_lines},
+        },
+        "outputs": {
+            "type": "object",
+            "properties": {"accountId": _ACCOUNT_ID, **model["properties"]},
+            "required": ["accountId", *model["required"]],
+        },
+    }
+
+
 def _request(read: Read[Model]) -> str:
     return f"GET {read.path('{account_id}')}"
 
@@ -253,7 +288,15 @@ def _model(model: type[Model]) -> tuple[Spec, dict[str, Spec]]:
     Return *model* as an object type, and by name those inside it, each field with its place in the
     API.
     """
-    whole = adapter(model).json_schema(mode="serialization")
+    return _converted(adapter(model).json_schema(mode="serialization"))
+
+
+def _converted(whole: Spec, everywhere: str | None = None) -> tuple[Spec, dict[str, Spec]]:
+    """
+    Return a JSON Schema as an object type, and by name those inside it.
+
+    Each field has its place in the API, which may be the same *everywhere*.
+    """
     definitions = whole.get("$defs", {})
     found: dict[str, Spec] = {}
 
@@ -271,9 +314,9 @@ def _model(model: type[Model]) -> tuple[Spec, dict[str, Spec]]:
         }
 
     def of_field(spec: Spec, path: str) -> Spec:
-        place = _PLACES.get(path, path)
+        place = everywhere or _PLACES.get(path, path)
         where = f"`{place}`" if " " not in place else place
-        description = f"{_renamed(spec['description'])} API: {where}."
+        description = f"{_renamed(' '.join(spec['description'].split()))} API: {where}."
         return {**of_type(spec, path), "description": description}
 
     def of_type(spec: Spec, path: str) -> Spec:

@@ -117,7 +117,7 @@ class BillingClient:
         Read the usage of *account_id* by *window*, in units of usage, which are not money.
 
         *since* and *until* are instants with a time zone, or UTC days, and are aligned to whole
-        windows; by default it is the last 31 days. Raises what `get_invoice_preview` raises.
+        windows; by default it is the last 100 days. Raises what `get_invoice_preview` raises.
         """
         now = datetime.now(timezone.utc)
         read = USAGE_HISTORY.asked(now, since=since, until=until, window=window)

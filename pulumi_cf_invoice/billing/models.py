@@ -38,6 +38,10 @@ CONFIG = ConfigDict(extra="ignore")
 """The configuration of every model's pydantic dataclass."""
 
 
+DESCRIBED = ConfigDict(use_attribute_docstrings=True)
+"""The configuration of a dataclass whose fields are described by docstrings below them."""
+
+
 @dataclass(frozen=True)
 class Answered:
     """

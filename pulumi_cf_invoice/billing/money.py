@@ -20,6 +20,7 @@ _DIGITS = {
     **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
     **dict.fromkeys("CLF UYW".split(), 4),
 }
+_ROUGH_FROM = 10
 # More digits than any sum of 64-bit floats has: the caller's context would round.
 _exact = Context(prec=2000)
 
@@ -109,15 +110,32 @@ def to_text(amount: float | Decimal, currency: str) -> str:
 
     A fraction of a minor unit is rounded half to even.
     """
+    return _formatted(round(exact(amount)), currency, digits(currency))
+
+
+def to_rough_text(amount: float | Decimal, currency: str) -> str:
+    """
+    Format an estimate of *amount*, in minor units, for people: ``$392``.
+
+    It is rounded half to even to a whole major unit, from ten of them on.
+    """
+    with localcontext(_exact):
+        whole = round(to_major(amount, currency))
+    if abs(whole) < _ROUGH_FROM:
+        return to_text(amount, currency)
+    return _formatted(whole * 10 ** digits(currency), currency, 0)
+
+
+def _formatted(amount: int, currency: str, shown_digits: int) -> str:
     from babel.numbers import format_currency, get_currency_symbol
 
     code = currency.upper()
-    fraction = "." + "0" * digits(code) if digits(code) else ""
+    fraction = "." + "0" * shown_digits if shown_digits else ""
     space = " " if get_currency_symbol(code, locale="en_US")[-1:].isalpha() else ""
     # Babel computes in the caller's decimal context, which could round or refuse.
     with localcontext(_exact):
         return format_currency(
-            to_major(round(exact(amount)), code),
+            to_major(amount, code),
             code,
             # Babel's own precision is for display and differs from ISO 4217 (IQD has none there).
             format=f"¤{space}#,##0{fraction}",

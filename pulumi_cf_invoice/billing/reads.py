@@ -94,7 +94,7 @@ USAGE_HISTORY = Read(
     figures=usage_history.FIGURES,
     arguments={
         "since": "The start, in ISO 8601 with a time zone, or a UTC day; moved back to the start "
-        "of its hour or day. By default 31 days before the end. API: `start_time`.",
+        "of its hour or day. By default 100 days before the end. API: `start_time`.",
         "until": "The end, not included, in ISO 8601 with a time zone, or a UTC day; moved on to "
         "the end of its hour or day. By default, and at most, the end of the current one. API: "
         "`end_time`.",

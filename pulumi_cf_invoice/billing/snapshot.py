@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, cast
 
@@ -17,12 +17,10 @@ from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import BillingError, InvalidDataError, NotAvailableError
 from pulumi_cf_invoice.billing.models import WHOLE, Answered, Model, iso
-from pulumi_cf_invoice.billing.reads import READS, USAGE_HISTORY, ModelT, Read
+from pulumi_cf_invoice.billing.reads import READS, ModelT, Read
 from pulumi_cf_invoice.billing.settings import Settings, canonical_account_id
 
 VERSION = 1
-USAGE_DAYS = 100
-"""The days of usage in a snapshot, today included: what a forecast and its track record need."""
 _PRIVATE = frozenset(["payment_method"])
 _LONGEST_ERROR = 1000
 
@@ -155,22 +153,13 @@ def take(settings: Settings, at: datetime) -> Snapshot:
     client = BillingClient.from_settings(settings)
     asked = {
         read.name: client.submit(replace(read, model=Given), settings.account_id)
-        for read in reads(at)
+        for read in (read.asked(at) for read in READS)
     }
     answers = {name: _outcome(answer, at) for name, answer in asked.items()}
     return Snapshot(settings.account_id, at, settings.base_url, answers)
 
 
 _CLOCKS_DIFFER_BY = timedelta(minutes=5)
-
-
-def reads(at: datetime) -> list[Read[Model]]:
-    """Return every read with the query that a snapshot at the time *at* makes."""
-    since = at.astimezone(timezone.utc).date() - timedelta(days=USAGE_DAYS - 1)
-    return [
-        read.asked(at, since=since) if read.name == USAGE_HISTORY.name else read.asked(at)
-        for read in READS
-    ]
 
 
 def _outcome(answer: "Future[Any]", at: datetime) -> Given | BillingError:

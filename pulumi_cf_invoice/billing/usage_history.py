@@ -34,8 +34,11 @@ FIGURES = ("total",)
 """The figures of a `UsageHistory` that follow from its fields."""
 MOST_WINDOWS = 20_000
 """The most hours or days of one request: some 27 months of hours."""
-DEFAULT_DAYS = 31
-"""The days that are asked for if nobody says since when, today included."""
+DEFAULT_DAYS = 100
+"""
+The days that are asked for if nobody says since when, today included: as many as a forecast and its
+track record need.
+"""
 SECONDS: dict[str, int] = {"day": 86_400, "hour": 3_600}
 """The length of each window."""
 
@@ -159,7 +162,7 @@ def query(
     Return the parameters of a request at the time *at*.
 
     *since* is moved back to the start of its hour or day and *until* on to the end, because the API
-    fails on bounds in between. By default it is 31 days, today included. What is still to come is
+    fails on bounds in between. By default it is 100 days, today included. What is still to come is
     not asked for. Raises `SettingsError`.
     """
     if window not in WINDOWS:

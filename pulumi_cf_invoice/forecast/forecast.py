@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from fractions import Fraction
 
+from pydantic import with_config
+
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.credit_balance import CreditBalance
 from pulumi_cf_invoice.billing.invoice import Invoice
+from pulumi_cf_invoice.billing.models import DESCRIBED, days, instant
 from pulumi_cf_invoice.billing.usage_history import UsageHistory
 from pulumi_cf_invoice.forecast.bill import Bill, bill_of
 from pulumi_cf_invoice.forecast.days import DAY, date_of, sum_over
@@ -26,6 +29,10 @@ from pulumi_cf_invoice.forecast.unit import UnitName, UnknownUnit
 _EARLIEST = 3_600
 _FEWEST_DAYS = 3
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+# Not strftime's, which follow the locale.
+_MONTHS = (
+    "January February March April May June July August September October November December".split()
+)
 _WORDS: dict[Method, str] = {
     "daily-usage": "daily usage",
     "recent-mean": f"mean of the last days, without a band (under {BAND_FROM} days of history)",
@@ -35,16 +42,22 @@ _WORDS: dict[Method, str] = {
 }
 
 
+@with_config(DESCRIBED)
 @dataclass(frozen=True, kw_only=True)
 class ComingDay:
     """The amount due at the end of a day that is still to come, in minor units."""
 
     date: date
+    """The UTC day."""
     median: float
+    """The median of the amount due by then, in minor units of the invoice's currency."""
     p10: float | None
+    """The 10th percentile, in minor units of the invoice's currency; none without a band."""
     p90: float | None
+    """The 90th percentile, in minor units of the invoice's currency; none without a band."""
 
 
+@with_config(DESCRIBED)
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
     """What an invoice will come to. Amounts are in minor units of `currency`."""
@@ -58,13 +71,16 @@ class Forecast:
     period_end: int
     """End of the invoice's period, in Unix seconds (UTC), not included."""
     amount_due: float | None
-    """The median of the amount due at the end of the period; none if it is too early."""
+    """The median of the amount due at the end of the period, in minor units of `currency`; none if
+    it is too early."""
     amount_due_p10: float | None
-    """The amount due that is exceeded nine times out of ten; none without a band."""
+    """The amount due that is exceeded nine times out of ten, in minor units of `currency`; none
+    without a band."""
     amount_due_p90: float | None
-    """The amount due that is exceeded once out of ten times; none without a band."""
+    """The amount due that is exceeded once out of ten times, in minor units of `currency`; none
+    without a band."""
     days_of_history: int
-    """The days of usage that it is made from; today is not among them."""
+    """Number of days of usage that it is made from; today is not among them."""
     track_record: TrackRecord | None
     """How wrong the method was on this account; none without a band."""
     unit: UnitName | None
@@ -82,6 +98,59 @@ class Forecast:
     def method_text(self) -> str:
         """The method for people."""
         return _WORDS[self.method]
+
+    @property
+    def text(self) -> str:
+        """The forecast in a line, in rough amounts: ``Forecast $392 to $447 for September``."""
+        period = period_name(self.period_start, self.period_end)
+        if self.amount_due is None:
+            return f"Too early for a forecast for {period}"
+        median = self._rough(self.amount_due)
+        if self.method == "period-over":
+            return f"{money.to_text(self.amount_due, self.currency)} for {period}, which is over"
+        if self.method == "straight-line":
+            return f"A straight line to {median} for {period}"
+        if self.amount_due_p10 is None or self.amount_due_p90 is None:
+            return f"Forecast {median} for {period}, without a band"
+        band = f"{self._rough(self.amount_due_p10)} to {self._rough(self.amount_due_p90)}"
+        return f"Forecast {band} for {period} (median {median})"
+
+    @property
+    def amount_due_text(self) -> str | None:
+        """The median for people; none if it is too early."""
+        return self._text(self.amount_due)
+
+    @property
+    def amount_due_p10_text(self) -> str | None:
+        """The 10th percentile for people; none without a band."""
+        return self._text(self.amount_due_p10)
+
+    @property
+    def amount_due_p90_text(self) -> str | None:
+        """The 90th percentile for people; none without a band."""
+        return self._text(self.amount_due_p90)
+
+    def percentile(self, percent: int) -> float | None:
+        """Return the amount due at the 10th, 50th or 90th percentile; None if it has none."""
+        of = {10: self.amount_due_p10, 50: self.amount_due, 90: self.amount_due_p90}
+        return of[percent]
+
+    def _rough(self, amount: float) -> str:
+        return money.to_rough_text(amount, self.currency)
+
+    def _text(self, amount: float | None) -> str | None:
+        return None if amount is None else money.to_text(amount, self.currency)
+
+
+def period_name(start: int, end: int) -> str:
+    """Return a period in Unix seconds for people: a month by its name, another by its UTC days."""
+    first, following = instant(start), instant(end)
+    months = 12 * (following.year - first.year) + following.month - first.month
+    begin = datetime(first.year, first.month, 1, tzinfo=timezone.utc)
+    is_month = months == 1 and first == begin and following.day == 1
+    if is_month and following.time() == begin.time():
+        return _MONTHS[first.month - 1]
+    return days(start, end)
 
 
 def forecast_invoice(

@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from math import exp, fsum, log, sqrt
 from statistics import fmean, median
 
+from pydantic import with_config
+
+from pulumi_cf_invoice.billing.models import DESCRIBED
+
 BAND_FROM = 14
 """The days of history from which on weekdays are told apart and there is a band."""
 _WEEK = 7
@@ -23,16 +27,17 @@ _QUANTILES = (0.1, 0.9)
 _WIDEST = log(100)
 
 
+@with_config(DESCRIBED)
 @dataclass(frozen=True)
 class TrackRecord:
     """How wrong the method was on this account, had it been asked on each day of the past weeks."""
 
     error: float
-    """Mean error of the spend in `horizon` days, as a share of what was spent."""
+    """Mean error of the spend in `horizon` days, as a share of what was spent (0.12 is 12 %)."""
     horizon: int
-    """The days over which `error` is measured."""
+    """Number of days over which `error` is measured."""
     origins: int
-    """The days on which the method was tried for it."""
+    """Number of days on which the method was tried for it."""
     bands: tuple[tuple[float, float], ...]
     """The band of the log error after 1, 2, … days: never above and never below 0."""
 

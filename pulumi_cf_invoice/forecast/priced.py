@@ -7,7 +7,10 @@ from fractions import Fraction
 from functools import cached_property
 from math import ceil, log
 
+from pydantic import with_config
+
 from pulumi_cf_invoice.billing.invoice import Invoice
+from pulumi_cf_invoice.billing.models import DESCRIBED
 from pulumi_cf_invoice.billing.usage_history import UsageHistory
 from pulumi_cf_invoice.forecast.bill import Bill
 from pulumi_cf_invoice.forecast.days import DAY, UsageDay, date_of, day_of, sum_over, usage_days
@@ -20,15 +23,18 @@ _ENOUGH = Fraction(5, 8)
 _LARGEST = Fraction(10**18)
 
 
+@with_config(DESCRIBED)
 @dataclass(frozen=True, kw_only=True)
 class SpentDay:
     """What was spent on a day of the period, by its share of usage, in minor units."""
 
     date: date
+    """The UTC day."""
     gross: int
-    """Spend before credits. The days add up to the invoice's lines, fixed fees and lag apart."""
+    """Spend before credits, in minor units of the invoice's currency. The days add up to the
+    invoice's lines, fixed fees and lag apart."""
     net: int
-    """Spend after the share that credits have of the invoice."""
+    """Spend after the share that credits have of the invoice, in minor units of its currency."""
     is_settled: bool
     """Whether the day is over and the history is thought to have all of it."""
 

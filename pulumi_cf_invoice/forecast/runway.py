@@ -4,8 +4,11 @@ from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 
+from pydantic import with_config
+
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.credit_balance import CreditBalance
+from pulumi_cf_invoice.billing.models import DESCRIBED
 from pulumi_cf_invoice.forecast.days import DAY, date_of, day_of
 from pulumi_cf_invoice.forecast.outlook import Outlook, ahead
 
@@ -13,12 +16,13 @@ FORESEEN = 366
 """The days that are looked ahead: credits that last longer have no end in sight."""
 
 
+@with_config(DESCRIBED)
 @dataclass(frozen=True, kw_only=True)
 class Runway:
     """How long the credits last. Amounts are in minor units of `currency`."""
 
     balance: float
-    """Credit that is left; negative if usage ran ahead of it."""
+    """Credit that is left, in minor units of `currency`; negative if usage ran ahead of it."""
     currency: str
     """ISO 4217 code in lower case, the invoice's: the balance names none."""
     is_known: bool
@@ -31,9 +35,10 @@ class Runway:
     is_topped_up: bool
     """Whether an automatic top-up is set, and nothing is known to be wrong with it."""
     topup_amount: float | None
-    """What a top-up adds; none if none is set."""
+    """What a top-up adds, in minor units of `currency`; none if none is set."""
     topup_threshold: float | None
-    """The balance below which a top-up is made; none if none is set."""
+    """The balance below which a top-up is made, in minor units of `currency`; none if none is
+    set."""
     topup_problem: str | None
     """Why the automatic top-up failed or is disabled, in the API's words."""
 
@@ -48,6 +53,20 @@ class Runway:
             f"The automatic top-up failed: {self.topup_problem}. " if self.topup_problem else ""
         )
         return f"{failed}{lasting[0].upper()}{lasting[1:]}"
+
+    @property
+    def short_text(self) -> str:
+        """The runway in a few words, without amounts and without the API's own words."""
+        failed = "the automatic top-up failed, and " if self.topup_problem else ""
+        if self.is_topped_up:
+            return "credits are topped up automatically"
+        if self.balance <= 0:
+            return f"{failed}no credits are left"
+        if not self.is_known:
+            return f"{failed}how long credits last cannot be told yet"
+        if self.runs_out is None:
+            return f"{failed}credits have no end in sight"
+        return f"{failed}credits last until {self.runs_out}"
 
     def _lasting(self) -> str:
         if self.balance <= 0:

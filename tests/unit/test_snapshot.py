@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pulumi_cf_invoice import ApiError, InvalidDataError
-from pulumi_cf_invoice.billing import settings, snapshot
+from pulumi_cf_invoice.billing import settings, snapshot, usage_history
 from pulumi_cf_invoice.billing.answers import parse_json
 from pulumi_cf_invoice.billing.errors import NotAvailableError
 from pulumi_cf_invoice.billing.reads import (
@@ -54,7 +54,7 @@ def test_a_file_has_every_read_with_the_time_of_reading(
 
 def test_the_usage_of_a_snapshot_reaches_back_for_a_forecast(settled: dict[str, str]) -> None:
     usage = taken(settled).get(USAGE_HISTORY)
-    assert len(usage.entries) == snapshot.USAGE_DAYS
+    assert len(usage.entries) == usage_history.DEFAULT_DAYS
     assert usage.entries[-1].start_iso == "2026-09-15T00:00:00Z"
     assert usage.entries[-1].is_partial
     assert not usage.entries[-2].is_partial

@@ -31,6 +31,8 @@ from pulumi_cf_invoice import (
     export_invoice,
     get_credit_balance,
     get_credit_balance_output,
+    get_forecast,
+    get_forecast_output,
     get_invoice_history,
     get_invoice_history_output,
     get_invoice_preview,
@@ -508,3 +510,46 @@ def test_an_earlier_invoice_for_a_test_is_paid_unless_it_says_otherwise() -> Non
     paid, unpaid = testing.make_past_invoice(5), testing.make_past_invoice(5, status="open")
     assert (paid.amount_paid, paid.amount_remaining, paid.is_unpaid) == (5, 0, False)
     assert (unpaid.amount_paid, unpaid.amount_remaining, unpaid.is_unpaid) == (0, 5, True)
+
+
+def test_a_forecast_is_made_from_what_is_stated() -> None:
+    history = testing.make_usage_history([600] * 40, since="2026-08-01")
+    credits = testing.make_credit_balance(20000)
+    stated = {"invoice": USUAL, "usage_history": history, "credit_balance": credits}
+    with testing.answers(**stated):
+        made = get_forecast()
+        assert made.currency == "usd"
+        assert made.runway is not None
+        assert made.runway.balance == 20000
+        later = known(get_forecast_output(fixed_lines=[pulumi.Output.from_input("nothing/*")]))
+        assert 'No line of the invoice matches "nothing/*"' in " ".join(later.notes)
+
+
+@pytest.mark.parametrize("name", ["invoice", "usage_history", "credit_balance"])
+def test_a_forecast_without_what_it_is_made_from_says_what_to_state(name: str) -> None:
+    stated = {
+        "invoice": USUAL,
+        "usage_history": OTHERS["usage_history"][0],
+        "credit_balance": OTHERS["credit_balance"][0],
+    }
+    del stated[name]
+    with testing.answers(**stated):
+        for fail in (get_forecast, lambda: known(get_forecast_output())):
+            with pytest.raises(
+                SettingsError, match="is stated for account"
+            ):
+                fail()
+
+
+def test_a_forecast_does_without_usage_and_balance_that_are_refused() -> None:
+    refused = testing.make_api_error(403)
+    with testing.answers(invoice=USUAL, usage_history=refused, credit_balance=refused):
+        made = get_forecast()
+        assert made.runway is None
+        assert sum("Not available: " in note for note in made.notes) == 2
+        assert known(get_forecast_output()).notes == made.notes
+    with (
+        testing.answers(invoice=refused, usage_history=refused, credit_balance=refused),
+        pytest.raises(ApiError, match="HTTP 403"),
+    ):
+        get_forecast()
