@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def preview() -> str:
-    """Return what Pulumi prints, from the changed resource on, without the invoice lines."""
+    """Return what Pulumi prints, from the changed resource on, and of the lines what moves."""
     with tempfile.TemporaryDirectory() as directory, september() as sandbox:
         project, program = example(ROOT / "examples" / "quickstart")
         stack = Stack(
@@ -31,12 +31,14 @@ def preview() -> str:
     # Stored for the sandbox only: it says that the figures are not Cloudflare's.
     text = re.sub(r"        base_url +: .*\n", "", text)
     text = re.sub(
-        r"        invoice_lines   : \[.*?\n        \]",
-        "        invoice_lines   : […]",
-        text,
-        flags=re.S,
+        r"(?<=      ~ invoice_lines   : \[\n).*?(?=        \]\n)", _moving, text, flags=re.S
     )
     return text[text.index("    ~ pulumi-python") :].rstrip()
+
+
+def _moving(lines: re.Match[str]) -> str:
+    moving = [line for line in lines[0].splitlines() if line.lstrip().startswith("~")]
+    return "\n".join([*moving, f"{' ' * 20}…", f"{' ' * 16}}}", ""])
 
 
 def main() -> None:

@@ -11,7 +11,6 @@ from markdown_it import MarkdownIt
 from playwright.sync_api import sync_playwright
 
 from pulumi_cf_invoice.sandbox import SCENARIOS
-from pulumi_cf_invoice.sandbox.scenarios import Month
 from tests.browser.conftest import executable
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -31,8 +30,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory, sync_playwright() as playwright:
         where = Path(directory)
         for name, call in (("baseline", 0), ("now", 42)):
-            answer = {"success": True, "result": SCENARIOS["moving"].build(Month.of(NOW), call)}
-            (where / name).write_text(json.dumps(answer))
+            result = SCENARIOS["moving"].at(NOW, call).result("invoice-preview")
+            (where / name).write_text(json.dumps({"success": True, "result": result}))
         comment = MarkdownIt("commonmark", {"html": True}).enable("table")
         page = (
             f"<meta charset=utf-8><style>{STYLE}</style>{comment.render(report(where, 'markdown'))}"

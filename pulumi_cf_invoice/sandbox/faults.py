@@ -20,12 +20,25 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
+from pulumi_cf_invoice.billing.reads import (
+    CREDIT_BALANCE,
+    INVOICE_HISTORY,
+    INVOICE_PREVIEW,
+    USAGE_HISTORY,
+)
+
 Answer = dict[str, Any]
 Respond = Callable[[Request, Answer], Response]
 Wire = Callable[[asyncio.Transport], None]
 
 RAY_ID = "8f1a2b3c4d5e6f70-AMS"
 _SECONDS_OF_SLOWNESS = 60
+_ENTRIES = {
+    INVOICE_PREVIEW.name: "invoice_lines",
+    USAGE_HISTORY.name: "history",
+    INVOICE_HISTORY.name: "invoices",
+}
+_PREVIEW = (INVOICE_PREVIEW.name,)
 
 
 @dataclass(frozen=True)
@@ -35,6 +48,12 @@ class Fault:
     description: str
     respond: Respond | None = None
     wire: Wire | None = None
+    reads: tuple[str, ...] = ()
+    """The reads that it can happen to; by default all."""
+
+    def concerns(self, read: str) -> bool:
+        """Return whether it can happen to the read of that name."""
+        return not self.reads or read in self.reads
 
 
 def refusal(status: int, code: int, message: str, **headers: str) -> Response:
@@ -65,15 +84,42 @@ def _raw_status(status: int, body: bytes) -> Respond:
     return lambda request, answer: Response(body, status, media_type="application/json")
 
 
-def _with(answer: Answer, **changes: Any) -> Answer:
-    return {**answer, "result": {**answer["result"], **changes}}
+def _json(answer: Answer, result: Any) -> Response:
+    return Response(json.dumps({**answer, "result": result}), media_type="application/json")
 
 
-def _changed(**changes: Any) -> Respond:
-    def respond(request: Request, answer: Answer) -> Response:
-        return Response(json.dumps(_with(answer, **changes)), media_type="application/json")
+def _read(request: Request) -> str:
+    return request.url.path.rpartition("/")[2]
 
-    return respond
+
+def _entries(request: Request, answer: Answer) -> list[Any]:
+    found: list[Any] = answer["result"][_ENTRIES[_read(request)]]
+    return found
+
+
+def _with_entries(request: Request, answer: Answer, entries: Any) -> Response:
+    return _json(answer, {**answer["result"], _ENTRIES[_read(request)]: entries})
+
+
+def _with_amount(request: Request, answer: Answer, *amount: Any) -> Answer:
+    """Return the result with *amount* for its first amount, or without that."""
+    read, result = _read(request), answer["result"]
+    if read == INVOICE_PREVIEW.name:
+        return _replaced(result, "amount_due", *amount)
+    if read == CREDIT_BALANCE.name:
+        return _replaced(result, "balance", *amount)
+    name = "aggregated_value" if read == USAGE_HISTORY.name else "amount_due"
+    first, *others = _entries(request, answer) or [{}]
+    return {**result, _ENTRIES[read]: [_replaced(first, name, *amount), *others]}
+
+
+def _replaced(fields: Answer, name: str, *value: Any) -> Answer:
+    others = {field: kept for field, kept in fields.items() if field != name}
+    return {**others, **dict.fromkeys([name] if value else [], *value)}
+
+
+def _amount(value: Any) -> Respond:
+    return lambda request, answer: _json(answer, _with_amount(request, answer, value))
 
 
 def _soon(request: Request, answer: Answer) -> Response:
@@ -109,23 +155,37 @@ def _unreadable(status: int, encoding: str, body: bytes, **headers: str) -> Resp
     return lambda request, answer: Response(body, status, headers, "text/html")
 
 
-def _empty_lines(request: Request, answer: Answer) -> Response:
-    text = json.dumps(_with(answer, invoice_lines=[]))
+def _empty_entries(request: Request, answer: Answer) -> Response:
     many = ",".join(["{}"] * 1_000_000)
-    body = text.replace('"invoice_lines": []', f'"invoice_lines": [{many}]')
-    return Response(body, media_type="application/json")
+    body = bytes(_with_entries(request, answer, ["many"]).body)
+    return Response(body.replace(b'"many"', many.encode()), media_type="application/json")
+
+
+def _text_for_entries(request: Request, answer: Answer) -> Response:
+    return _with_entries(request, answer, "none")
+
+
+def _repeated_entries(request: Request, answer: Answer) -> Response:
+    entries = [entry for entry in _entries(request, answer) for _ in range(2)]
+    return _with_entries(request, answer, entries)
 
 
 def _without_amount(request: Request, answer: Answer) -> Response:
-    result = {name: value for name, value in answer["result"].items() if name != "amount_due"}
-    return Response(json.dumps({**answer, "result": result}), media_type="application/json")
+    return _json(answer, _with_amount(request, answer))
 
 
 def _inexact_amount(request: Request, answer: Answer) -> Response:
-    text = json.dumps(_with(answer, amount_due=18846)).replace(
-        '"amount_due": 18846', '"amount_due": 18846.00000000000000000001'
-    )
-    return Response(text, media_type="application/json")
+    body = bytes(_json(answer, _with_amount(request, answer, "inexact")).body)
+    exact = b"18846.00000000000000000001"
+    return Response(body.replace(b'"inexact"', exact), media_type="application/json")
+
+
+def _text_for_top_up(request: Request, answer: Answer) -> Response:
+    return _json(answer, {**answer["result"], "topup_config": "none"})
+
+
+def _without_pagination(request: Request, answer: Answer) -> Response:
+    return _json(answer, {"invoices": answer["result"]["invoices"]})
 
 
 def _two_currencies(request: Request, answer: Answer) -> Response:
@@ -138,19 +198,18 @@ def _two_currencies(request: Request, answer: Answer) -> Response:
         "period": {"start": result["period_start"], "end": result["period_end"]},
         "pricing": {"unit_amount_decimal": None},
     }
-    return _changed(invoice_lines=[*result["invoice_lines"], line])(request, answer)
+    return _with_entries(request, answer, [*result["invoice_lines"], line])
 
 
 def _huge_quantity(request: Request, answer: Answer) -> Response:
-    lines = [{**line, "quantity": 10**400} for line in answer["result"]["invoice_lines"]]
-    return _changed(invoice_lines=lines)(request, answer)
+    lines = [{**line, "quantity": 10**400} for line in _entries(request, answer)]
+    return _with_entries(request, answer, lines)
 
 
 def _inverted_period(request: Request, answer: Answer) -> Response:
     result = answer["result"]
-    return _changed(period_start=result["period_end"], period_end=result["period_start"])(
-        request, answer
-    )
+    inverted = {"period_start": result["period_end"], "period_end": result["period_start"]}
+    return _json(answer, {**result, **inverted})
 
 
 def _oversized(request: Request, answer: Answer) -> Response:
@@ -293,8 +352,10 @@ FAULTS: dict[str, Fault] = {
     "result-null": Fault(
         "result: null", _raw(b'{"success":true,"errors":[],"messages":[],"result":null}')
     ),
-    "missing-fields": Fault("no amount_due", _without_amount),
-    "empty-lines": Fault("a million empty lines", _empty_lines),
+    "missing-fields": Fault("no amount due, no balance, or no usage", _without_amount),
+    "empty-lines": Fault(
+        "a million empty lines, rows or entries", _empty_entries, reads=tuple(_ENTRIES)
+    ),
     "http-503-brotli": Fault(
         "HTTP 503 in an encoding that was not requested", _unreadable(503, "br", b"x")
     ),
@@ -306,17 +367,34 @@ FAULTS: dict[str, Fault] = {
         "an error whose code has an exponent of 19 digits",
         _raw_status(400, b'{"success":false,"errors":[{"code":1e9999999999999999999}]}'),
     ),
-    "wrong-types": Fault("text instead of lines", _changed(invoice_lines="none")),
-    "nan": Fault("an amount that is NaN", _changed(amount_due=float("nan"))),
-    "numbers-as-text": Fault("an amount as text", _changed(amount_due="18846")),
+    "wrong-types": Fault(
+        "text instead of lines, rows or entries", _text_for_entries, reads=tuple(_ENTRIES)
+    ),
+    "nan": Fault("an amount that is NaN", _amount(float("nan"))),
+    "numbers-as-text": Fault("an amount as text", _amount("18846")),
     "inexact-amount": Fault(
         "an amount with more digits than a 64-bit float carries", _inexact_amount
     ),
-    "huge-amount": Fault("an amount over 2^53", _changed(amount_due=2**53 + 1)),
-    "two-currencies": Fault("a line in another currency", _two_currencies),
-    "inverted-period": Fault("a period that ends before it starts", _inverted_period),
+    "huge-amount": Fault("an amount over 2^53", _amount(2**53 + 1)),
+    "two-currencies": Fault("a line in another currency", _two_currencies, reads=_PREVIEW),
+    "inverted-period": Fault(
+        "a period that ends before it starts", _inverted_period, reads=_PREVIEW
+    ),
     "invalid-utf8": Fault("bytes that are not UTF-8", _raw(b'{"success": "\xff\xfe"}')),
-    "huge-quantity": Fault("a quantity of 401 digits", _huge_quantity),
+    "huge-quantity": Fault("a quantity of 401 digits", _huge_quantity, reads=_PREVIEW),
+    "repeated-entries": Fault(
+        "each row or entry twice",
+        _repeated_entries,
+        reads=(USAGE_HISTORY.name, INVOICE_HISTORY.name),
+    ),
+    "top-up-as-text": Fault(
+        "text instead of the automatic top-up", _text_for_top_up, reads=(CREDIT_BALANCE.name,)
+    ),
+    "no-pagination": Fault(
+        "earlier invoices without a word of pages",
+        _without_pagination,
+        reads=(INVOICE_HISTORY.name,),
+    ),
     "wrong-content-type": Fault("the right JSON as text/plain", _wrong_content_type),
     "gzip-bomb": Fault("64 MiB of blanks as gzip", _bomb(1)),
     "gzip-twice": Fault("64 MiB of blanks as gzip in gzip", _bomb(2)),

@@ -6,9 +6,10 @@ import re
 import socket
 import ssl
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
 
 import uvicorn
 from starlette.applications import Starlette
@@ -18,12 +19,23 @@ from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW, READS
+from pulumi_cf_invoice.sandbox.accounts import QueryError, whole_number
 from pulumi_cf_invoice.sandbox.faults import FAULTS, RAY_ID, refusal
-from pulumi_cf_invoice.sandbox.scenarios import SCENARIOS, Month, Result
+from pulumi_cf_invoice.sandbox.pages import PAGE_SIZE, page_of
+from pulumi_cf_invoice.sandbox.scenarios import SCENARIOS
 
 TOKEN = "sandbox-token"
 EMAIL, KEY = "sandbox@example.com", "sandbox-key"
 _PREFIX = "/client/v4"
+_NAMES = {read.name: read for read in READS}
+
+
+class Asked(NamedTuple):
+    """A request: the account, the name of the read, and the parameters of the query."""
+
+    account_id: str
+    read: str
+    query: Mapping[str, str]
 
 
 class Sandbox:
@@ -31,10 +43,12 @@ class Sandbox:
     A running sandbox; use it as a context manager.
 
     ``base_url`` is what programs are pointed at. The answers can be changed while it runs:
-    ``scenario``, ``fault``, ``accounts`` (account IDs with scenarios of their own), ``amount_due``
-    (moves the figure, in minor units), ``fail_times`` (limits a fault to that many requests) and
-    ``shuffle`` (puts the lines into another order each time). ``requests`` are the account IDs that
-    were asked for, in order, one for each page. ``now`` fixes the clock that decides the month.
+    ``scenario``, ``fault``, ``faults`` (of single reads, by their names), ``accounts`` (account IDs
+    with scenarios of their own), ``amount_due`` (moves the figure, in minor units, and the largest
+    line with it), ``fail_times`` (limits faults to that many requests), ``shuffle`` (puts the lines
+    into another order each time) and ``together`` (names of reads of which none is answered before
+    all are asked for). ``asked`` are the requests, in order, one for each page, and ``requests``
+    their account IDs. ``now`` fixes the clock that decides the month.
 
     It takes the API token ``sandbox-token``, or the e-mail ``sandbox@example.com`` with the key
     ``sandbox-key``.
@@ -50,10 +64,12 @@ class Sandbox:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.accounts: dict[str, str] = _Scenarios()
+        self.faults: dict[str, str] = _Faults()
         self.amount_due: int | None = None
         self.fail_times: int | None = None
         self.shuffle = False
-        self.requests: list[str] = []
+        self.together: frozenset[str] = frozenset()
+        self.asked: list[Asked] = []
         self._now = now
         self.scenario = scenario
         self.fault = fault
@@ -61,6 +77,11 @@ class Sandbox:
         scheme = "https" if tls else "http"
         self.base_url = f"{scheme}://127.0.0.1:{self._socket.getsockname()[1]}{_PREFIX}"
         self._server = uvicorn.Server(_config(self, tls))
+
+    @property
+    def requests(self) -> list[str]:
+        """The account IDs that were asked for, in order."""
+        return [asked.account_id for asked in self.asked]
 
     @property
     def scenario(self) -> str:
@@ -101,44 +122,70 @@ class Sandbox:
         self._thread.join()
         self._socket.close()
 
-    def take_fault(self) -> str | None:
-        """Return the fault that the next request meets, and count it."""
-        if self.fault is None or self.fail_times == 0:
+    def fault_of(self, read: str) -> str | None:
+        """Return the fault that the next request for *read* meets, if any."""
+        fault = self.faults.get(read, self.fault)
+        if fault is None or self.fail_times == 0 or not FAULTS[fault].concerns(read):
             return None
-        if self.fail_times is not None:
+        return fault
+
+    def take_fault(self, read: str) -> str | None:
+        """Return the fault that this request for *read* meets, and count it."""
+        fault = self.fault_of(read)
+        if fault is not None and self.fail_times is not None:
             self.fail_times -= 1
-        return self.fault
+        return fault
 
     def answer(
-        self, account_id: str, read: str = INVOICE_PREVIEW.name, page: int = 1
+        self,
+        account_id: str,
+        read: str = INVOICE_PREVIEW.name,
+        query: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
-        """Return a healthy answer to *read* of *account_id*, in the API's envelope."""
+        """
+        Return a healthy answer to *read* of *account_id*, in the API's envelope.
+
+        Raises `QueryError` for a *query* that the API refuses.
+        """
+        query = query or {}
         scenario = SCENARIOS[self.accounts.get(account_id, self.scenario)]
+        number = whole_number(query, "page", 1)
+        if scenario.pages == "failing" and number > 1:
+            raise QueryError(503, 10002, "Service unavailable")
         now = self._now or datetime.now(timezone.utc)
-        call = max(self.requests.count(account_id) - 1, 0)
-        result: Result = scenario.result(read, Month.of(now), call)
-        if read != INVOICE_PREVIEW.name:
-            return {"success": True, "errors": [], "messages": [], "result": result}
-        if self.amount_due is not None:
-            result |= {"amount_due": self.amount_due, "amount_remaining": self.amount_due}
-        if self.shuffle:
-            turn = call % max(len(result["invoice_lines"]), 1)
-            result["invoice_lines"] = (
-                result["invoice_lines"][turn:] + result["invoice_lines"][:turn]
-            )
+        call = max(self._previews(account_id) - 1, 0)
+        result = scenario.at(now, call, self.amount_due).result(read, query)
         envelope = {"success": True, "errors": [], "messages": []}
-        if scenario.pages is None:
+        if read != INVOICE_PREVIEW.name:
             return {**envelope, "result": result}
-        result, info = scenario.page(result, page)
+        lines = result["invoice_lines"]
+        if self.shuffle:
+            turn = call % max(len(lines), 1)
+            lines = lines[turn:] + lines[:turn]
+        if scenario.pages is None:
+            return {**envelope, "result": {**result, "invoice_lines": lines}}
+        part, info = page_of(lines, number, PAGE_SIZE, scenario.pages)
+        moved = {"amount_due": result["amount_due"] + number} if scenario.pages == "moving" else {}
+        result = {**result, "invoice_lines": part, **moved}
         return {**envelope, "result": result, "result_info": info}
+
+    def _previews(self, account_id: str) -> int:
+        wanted = account_id, INVOICE_PREVIEW.name
+        return sum(asked[:2] == wanted for asked in self.asked)
+
+    async def all_asked(self) -> None:
+        """Wait until all reads of ``together`` have been asked for."""
+        while not self.together <= {asked.read for asked in self.asked}:
+            await asyncio.sleep(0.01)
 
     def state(self) -> dict[str, Any]:
         """Return what the control path shows."""
         return {
             "scenario": self.scenario,
             "fault": self.fault,
+            "faults": dict(self.faults),
             "amount_due": self.amount_due,
-            "requests": len(self.requests),
+            "requests": len(self.asked),
         }
 
 
@@ -146,6 +193,15 @@ class _Scenarios(dict[str, str]):
     def __setitem__(self, account_id: str, scenario: str) -> None:
         _require(scenario, SCENARIOS, "scenario")
         super().__setitem__(account_id, scenario)
+
+
+class _Faults(dict[str, str]):
+    def __setitem__(self, read: str, fault: str) -> None:
+        _require(read, _NAMES, "read")
+        _require(fault, FAULTS, "fault")
+        if not FAULTS[fault].concerns(read):
+            raise ValueError(f"the fault {fault!r} is none of {read}")
+        super().__setitem__(read, fault)
 
 
 def _require(name: str, known: dict[str, Any], kind: str) -> None:
@@ -176,22 +232,35 @@ def _protocol(sandbox: Sandbox) -> type[asyncio.Protocol]:
             self.transport.abort()
 
         def data_received(self, data: bytes) -> None:
-            fault = sandbox.fault
+            asked = _asked(data)
+            fault = sandbox.fault_of(asked.read) if asked else None
             wire = FAULTS[fault].wire if fault else None
-            if wire is None or b"/accounts/" not in data or sandbox.fail_times == 0:
+            if asked is None or wire is None:
                 super().data_received(data)
                 return
-            sandbox.take_fault()
-            sandbox.requests.append(data.split(b"/accounts/")[1].split(b"/")[0].decode())
+            sandbox.take_fault(asked.read)
+            sandbox.asked.append(asked)
             wire(self.transport)
 
     return Protocol
 
 
+def _asked(data: bytes) -> Asked | None:
+    """Return what the first bytes of a request ask for, if that is a read of an account."""
+    found = re.match(rb"GET \S*/accounts/([^/\s]*)/(?:ai-gateway/billing/)?([^/?\s]*)(\S*)", data)
+    if found is None:
+        return None
+    account_id, read, query = (part.decode("ascii", "replace") for part in found.groups())
+    return Asked(account_id, read, dict(parse_qsl(query.lstrip("?"))))
+
+
 def _app(sandbox: Sandbox) -> Starlette:
     def answering(read: str) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
-            sandbox.requests.append(request.path_params["account_id"])
+            account_id = request.path_params["account_id"]
+            sandbox.asked.append(Asked(account_id, read, dict(request.query_params)))
+            if read in sandbox.together:
+                await sandbox.all_asked()
             return _respond(sandbox, request, read)
 
         return answer
@@ -220,21 +289,18 @@ def _app(sandbox: Sandbox) -> Starlette:
 
 def _respond(sandbox: Sandbox, request: Request, read: str) -> Response:
     account_id = request.path_params["account_id"]
-    fault = sandbox.take_fault()
+    fault = sandbox.take_fault(read)
     respond = FAULTS[fault].respond if fault else None
-    if respond is not None:
-        return respond(request, sandbox.answer(account_id, read))
-    if not re.fullmatch("[0-9a-fA-F]{32}", account_id):
-        return refusal(400, 7003, f"Could not route to {request.url.path}")
-    if not _is_authentic(request):
-        return refusal(403, 10000, "Authentication error")
-    page = int(request.query_params.get("page", 1))
-    if (
-        page > 1
-        and SCENARIOS[sandbox.accounts.get(account_id, sandbox.scenario)].pages == "failing"
-    ):
-        return refusal(503, 10002, "Service unavailable")
-    answer = sandbox.answer(account_id, read, page)
+    try:
+        if respond is not None:
+            return respond(request, sandbox.answer(account_id, read, request.query_params))
+        if not re.fullmatch("[0-9a-fA-F]{32}", account_id):
+            return refusal(400, 7003, f"Could not route to {request.url.path}")
+        if not _is_authentic(request):
+            return refusal(403, 10000, "Authentication error")
+        answer = sandbox.answer(account_id, read, request.query_params)
+    except QueryError as error:
+        return refusal(*error.refusal)
     return Response(json.dumps(answer), media_type="application/json")
 
 
@@ -245,9 +311,10 @@ def _is_authentic(request: Request) -> bool:
 
 
 def _set(sandbox: Sandbox, changes: Any) -> None:
+    known = ("scenario", "fault", "faults", "amount_due")
     if not isinstance(changes, dict):
-        raise ValueError("send an object with scenario, fault or amount_due")
-    unknown = set(changes) - {"scenario", "fault", "amount_due"}
+        raise ValueError(f"send an object with any of {', '.join(known)}")
+    unknown = set(changes) - set(known)
     if unknown:
         raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
     settings = {**changes}
@@ -256,8 +323,19 @@ def _set(sandbox: Sandbox, changes: Any) -> None:
         _require(settings["scenario"], SCENARIOS, "scenario")
     if settings.get("fault") is not None:
         _require(settings["fault"], FAULTS, "fault")
+    if "faults" in settings:
+        settings["faults"] = _faults(settings["faults"])
     due = settings.get("amount_due")
     if due is not None and type(due) is not int:
         raise ValueError("amount_due is a whole number of minor units, or null")
     for name, value in settings.items():
         setattr(sandbox, name, value)
+
+
+def _faults(given: Any) -> _Faults:
+    if not isinstance(given, dict | None):
+        raise ValueError("faults is an object of reads and their faults, or null")
+    faults = _Faults()
+    for read, fault in (given or {}).items():
+        faults[read] = fault
+    return faults

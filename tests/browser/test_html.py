@@ -13,7 +13,6 @@ from pulumi_cf_invoice.report.found import Found
 from pulumi_cf_invoice.report.report import judge, make_report
 from pulumi_cf_invoice.rules_file import parse_rules
 from pulumi_cf_invoice.sandbox import SCENARIOS
-from pulumi_cf_invoice.sandbox.scenarios import Month
 from pulumi_cf_invoice.state import InvoiceState
 from tests.factories import ACCOUNT, NOW
 from tests.unit.test_report import A, B, reported
@@ -26,7 +25,7 @@ PHONE, DESK = {"width": 360, "height": 740}, {"width": 1100, "height": 800}
 
 def write(directory: Path, scenario: str = "usual", budget: str = "150 USD", **more: Any) -> str:
     def invoice(of: str) -> Invoice:
-        return Invoice.from_api({**SCENARIOS[of].build(Month.of(NOW), 0), **more})
+        return Invoice.from_api({**SCENARIOS[of].at(NOW).result("invoice-preview"), **more})
 
     rules = parse_rules(
         {
@@ -110,7 +109,7 @@ def test_nothing_is_wider_than_a_phone(browser: Browser, tmp_path: Path, scenari
 
 
 def test_a_long_name_is_no_wider_than_a_phone(browser: Browser, tmp_path: Path) -> None:
-    line = {**SCENARIOS["usual"].build(Month.of(NOW), 0)["invoice_lines"][0]}
+    line = {**SCENARIOS["usual"].at(NOW).result("invoice-preview")["invoice_lines"][0]}
     page = view(
         browser, write(tmp_path, invoice_lines=[{**line, "description": "x" * 300}]), size=PHONE
     )
@@ -162,7 +161,7 @@ def test_the_verdict_comes_right_after_the_amount(browser: Browser, tmp_path: Pa
 
 
 def test_what_a_description_contains_is_never_run(browser: Browser, tmp_path: Path) -> None:
-    line = {**SCENARIOS["usual"].build(Month.of(NOW), 0)["invoice_lines"][0]}
+    line = {**SCENARIOS["usual"].at(NOW).result("invoice-preview")["invoice_lines"][0]}
     hostile = "<img src=x onerror='document.title=1'><script>document.title=1</script>"
     page = view(browser, write(tmp_path, invoice_lines=[{**line, "description": hostile}]))
     assert page.title().startswith("Over budget: the upcoming invoice is $188.46 for 2026-09-01")

@@ -1,12 +1,13 @@
 """The sandbox's answers, read with Cloudflare's own SDK so that the two cannot drift apart."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 import cloudflare
 import pytest
 
 from pulumi_cf_invoice.sandbox import SCENARIOS, Sandbox
-from tests.factories import ACCOUNT
+from tests.factories import ACCOUNT, START
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def sdk(sandbox: Sandbox) -> Iterator[cloudflare.Cloudflare]:
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_the_sdk_reads_every_healthy_scenario(
+def test_the_sdk_reads_every_healthy_invoice(
     sandbox: Sandbox, sdk: cloudflare.Cloudflare, name: str
 ) -> None:
     sandbox.scenario = name
@@ -26,4 +27,46 @@ def test_the_sdk_reads_every_healthy_scenario(
     assert read.period_end == expected["period_end"]
     assert [(line.description, line.amount) for line in read.invoice_lines] == [
         (line.get("description"), line["amount"]) for line in expected["invoice_lines"]
+    ]
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_sdk_reads_every_healthy_balance(
+    sandbox: Sandbox, sdk: cloudflare.Cloudflare, name: str
+) -> None:
+    sandbox.scenario = name
+    read = sdk.ai_gateway.billing.credit_balance(account_id=ACCOUNT)
+    expected = sandbox.answer(ACCOUNT, "credit-balance")["result"]
+    assert read.balance == expected["balance"]
+    for field, alias in (("amount", "amount"), ("last_failed_at", "lastFailedAt")):
+        config = expected.get("topup_config")
+        assert config is None or getattr(read.topup_config, field) == config[alias]
+
+
+@pytest.mark.parametrize("window", ["day", "hour"])
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_sdk_reads_every_healthy_usage(
+    sandbox: Sandbox, sdk: cloudflare.Cloudflare, name: str, window: Literal["day", "hour"]
+) -> None:
+    sandbox.scenario = name
+    since = START * 1000
+    read = sdk.ai_gateway.billing.usage_history(
+        account_id=ACCOUNT, value_grouping_window=window, start_time=since
+    )
+    query = {"value_grouping_window": window, "start_time": str(since)}
+    expected = sandbox.answer(ACCOUNT, "usage-history", query)["result"]["history"]
+    assert [(entry.start_time, entry.aggregated_value) for entry in read.history] == [
+        (entry["start_time"], entry["aggregated_value"]) for entry in expected
+    ]
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_sdk_reads_every_healthy_history_of_invoices(
+    sandbox: Sandbox, sdk: cloudflare.Cloudflare, name: str
+) -> None:
+    sandbox.scenario = name
+    read = sdk.ai_gateway.billing.invoice_history(account_id=ACCOUNT, type="all")
+    expected = sandbox.answer(ACCOUNT, "invoice-history")["result"]["invoices"]
+    assert [(row.amount_due, row.status) for row in read.invoices] == [
+        (row["amount_due"], row.get("status")) for row in expected
     ]

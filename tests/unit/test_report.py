@@ -24,7 +24,6 @@ from pulumi_cf_invoice.report.report import Report, RuleResult, judge, make_repo
 from pulumi_cf_invoice.rules import INCOMPLETE, Finding
 from pulumi_cf_invoice.rules_file import parse_rules
 from pulumi_cf_invoice.sandbox import SCENARIOS
-from pulumi_cf_invoice.sandbox.scenarios import Month
 from pulumi_cf_invoice.state import InvoiceState, LastUpdate
 from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, camel_cased
 
@@ -42,7 +41,7 @@ FORMATS = {
 
 
 def result(scenario: str = "usual") -> dict[str, Any]:
-    return SCENARIOS[scenario].build(Month.of(NOW), 0)
+    return SCENARIOS[scenario].at(NOW).result("invoice-preview")
 
 
 def invoice(scenario: str = "usual", **changes: Any) -> Invoice:

@@ -4,6 +4,7 @@ import socket
 import subprocess
 import sys
 import threading
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,49 @@ import pytest
 import yaml
 
 from pulumi_cf_invoice.sandbox import FAULTS, SCENARIOS, Sandbox
-from tests.factories import ACCOUNT
+from tests.factories import ACCOUNT, START
 
 CONTRACT = Path(__file__).parents[1] / "contract" / "billing.openapi.yaml"
 TOKEN = {"Authorization": "Bearer sandbox-token"}
 COMMAND = [sys.executable, "-m", "pulumi_cf_invoice.sandbox"]
 
 
-def ask(sandbox: Sandbox, headers: dict[str, str] = TOKEN) -> httpx.Response:
-    url = f"{sandbox.base_url}/accounts/{ACCOUNT}/ai-gateway/billing/invoice-preview"
-    return httpx.get(url, headers=headers, trust_env=False)
+ANSWERS = {
+    "invoice-preview": "InvoicePreviewAnswer",
+    "credit-balance": "CreditBalanceAnswer",
+    "usage-history": "UsageHistoryAnswer",
+    "invoice-history": "InvoiceHistoryAnswer",
+}
+NEEDED = {"usage-history": {"value_grouping_window": "day"}}
+"""The parameters without which a read is refused."""
+
+
+def ask(
+    sandbox: Sandbox,
+    headers: dict[str, str] = TOKEN,
+    read: str = "invoice-preview",
+    **query: Any,
+) -> httpx.Response:
+    url = f"{sandbox.base_url}/accounts/{ACCOUNT}/ai-gateway/billing/{read}"
+    query = {**NEEDED.get(read, {}), **query}
+    return httpx.get(url, params=query, headers=headers, trust_env=False)
+
+
+def results(sandbox: Sandbox) -> dict[str, Any]:
+    """Return the result of each read."""
+    return {read: ask(sandbox, read=read).json()["result"] for read in ANSWERS}
+
+
+def usage(history: Any, since: int = START) -> Decimal:
+    """Return the sum of the entries of *history* from *since* on, in Unix seconds."""
+    return sum(
+        (
+            Decimal(repr(entry["aggregated_value"]))
+            for entry in history["history"]
+            if entry["start_time"] >= since * 1000
+        ),
+        Decimal(0),
+    )
 
 
 def validate(answer: Any, schema: str) -> None:
@@ -43,10 +77,83 @@ def nullable(schema: Any) -> Any:
     return changed
 
 
+@pytest.mark.parametrize("read", ANSWERS)
 @pytest.mark.parametrize("name", [n for n, s in SCENARIOS.items() if s.in_contract])
-def test_a_healthy_answer_keeps_to_the_contract(sandbox: Sandbox, name: str) -> None:
+def test_a_healthy_answer_keeps_to_the_contract(sandbox: Sandbox, name: str, read: str) -> None:
     sandbox.scenario = name
-    validate(ask(sandbox).json(), "InvoicePreviewAnswer")
+    validate(ask(sandbox, read=read).json(), ANSWERS[read])
+
+
+@pytest.mark.parametrize("name", ["usual", "steady", "fractions", "yen", "moving", "void"])
+def test_the_usage_of_the_month_comes_to_the_gross_of_the_invoice(
+    sandbox: Sandbox, name: str
+) -> None:
+    sandbox.scenario = name
+    found = results(sandbox)
+    gross = sum(Decimal(repr(line["amount"])) for line in found["invoice-preview"]["invoice_lines"])
+    assert usage(found["usage-history"]) == gross > 0
+    hours = ask(sandbox, read="usage-history", value_grouping_window="hour").json()["result"]
+    assert usage(hours) == gross
+    assert usage(hours, since=0) == usage(found["usage-history"], since=0)
+
+
+def test_earlier_invoices_and_the_balance_come_from_one_ledger(sandbox: Sandbox) -> None:
+    found = results(sandbox)
+    rows = found["invoice-history"]["invoices"]
+    august = [row for row in rows if row["description"] == "AI Gateway usage, 2026-08"]
+    bought = sum(row["amount_due"] for row in rows if "credits" in row["description"])
+    invoiced = sum(row["amount_due"] for row in rows if "usage" in row["description"])
+    earlier = usage(found["usage-history"], since=0) - usage(found["usage-history"])
+    on_this_invoice = 1800
+    assert august[0]["created"] == START
+    assert bought - (earlier - invoiced) - on_this_invoice == found["credit-balance"]["balance"]
+
+
+def test_a_figure_that_is_moved_moves_a_line_and_the_usage(sandbox: Sandbox) -> None:
+    before = results(sandbox)
+    sandbox.amount_due = 20001
+    after = results(sandbox)
+    lines = [found["invoice-preview"]["invoice_lines"] for found in (before, after)]
+    assert [line["amount"] for line in lines[1]] == [1367, lines[0][1]["amount"] + 20001 - 18846]
+    moved = usage(after["usage-history"]) - usage(before["usage-history"])
+    assert moved == 20001 - 18846
+    assert after["invoice-history"] == before["invoice-history"]
+
+
+def test_one_read_can_fail_alone(sandbox: Sandbox) -> None:
+    sandbox.faults["credit-balance"] = "http-403"
+    statuses = {read: ask(sandbox, read=read).status_code for read in ANSWERS}
+    assert statuses == {**dict.fromkeys(ANSWERS, 200), "credit-balance": 403}
+
+
+@pytest.mark.parametrize(
+    ("read", "query", "status"),
+    [
+        ("usage-history", {"value_grouping_window": ""}, 400),
+        ("usage-history", {"value_grouping_window": "week"}, 400),
+        ("usage-history", {"start_time": "yesterday"}, 400),
+        ("usage-history", {"start_time": START * 1000 + 1}, 500),
+        ("usage-history", {"end_time": (START + 3600) * 1000}, 500),
+        ("usage-history", {"start_time": (START + 3600) * 1000, **NEEDED["usage-history"]}, 500),
+        ("invoice-history", {"type": "some"}, 400),
+        ("invoice-history", {"page": "abc"}, 400),
+        ("invoice-history", {"per_page": "0"}, 400),
+        ("invoice-preview", {"page": "abc"}, 400),
+        ("invoice-preview", {"page": "1" * 5000}, 400),
+    ],
+)
+def test_a_query_that_cannot_be_answered_is_refused_in_the_envelope(
+    sandbox: Sandbox, read: str, query: dict[str, Any], status: int
+) -> None:
+    answer = ask(sandbox, read=read, **query)
+    assert answer.status_code == status
+    validate(answer.json(), "Refusal")
+
+
+def test_usage_is_answered_within_its_bounds(sandbox: Sandbox) -> None:
+    bounds: dict[str, Any] = {"start_time": START * 1000, "end_time": (START + 2 * 86400) * 1000}
+    found = ask(sandbox, read="usage-history", **bounds).json()["result"]["history"]
+    assert [entry["start_time"] // 1000 - START for entry in found] == [0, 86400]
 
 
 @pytest.mark.parametrize("fault", ["http-400", "http-403", "http-404"])
@@ -86,7 +193,18 @@ def test_the_control_path_moves_the_figure_and_clears_it(sandbox: Sandbox) -> No
 
 
 @pytest.mark.parametrize(
-    "change", [{"scenario": "nope"}, {"fault": "nope"}, {"amount_due": "1"}, {"x": 1}, []]
+    "change",
+    [
+        {"scenario": "nope"},
+        {"fault": "nope"},
+        {"amount_due": "1"},
+        {"x": 1},
+        [],
+        {"faults": "http-503"},
+        {"faults": {"nope": "http-503"}},
+        {"faults": {"credit-balance": "nope"}},
+        {"faults": {"credit-balance": "two-currencies"}},
+    ],
 )
 def test_the_control_path_refuses_what_it_does_not_know(sandbox: Sandbox, change: Any) -> None:
     control = sandbox.base_url.replace("/client/v4", "/sandbox")
@@ -103,6 +221,17 @@ def test_a_refused_change_changes_nothing_and_a_null_clears(sandbox: Sandbox) ->
     sandbox.scenario = "yen"
     assert httpx.put(control, json={"scenario": None}, trust_env=False).status_code == 200
     assert sandbox.scenario == "usual"
+
+
+def test_the_control_path_breaks_one_read_and_mends_it(sandbox: Sandbox) -> None:
+    control = sandbox.base_url.replace("/client/v4", "/sandbox")
+    state = httpx.put(control, json={"faults": {"usage-history": "reset"}}, trust_env=False).json()
+    assert state["faults"] == {"usage-history": "reset"}
+    with pytest.raises(httpx.TransportError):
+        ask(sandbox, read="usage-history")
+    assert ask(sandbox).status_code == 200
+    assert httpx.put(control, json={"faults": None}, trust_env=False).json()["faults"] == {}
+    assert ask(sandbox, read="usage-history").status_code == 200
 
 
 def test_shuffled_lines_come_in_another_order_each_time(sandbox: Sandbox) -> None:
@@ -138,16 +267,19 @@ def test_an_unknown_scenario_of_an_account_is_refused(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("fault", [name for name, fault in FAULTS.items() if fault.respond])
-def test_a_fault_answers_in_every_scenario(sandbox: Sandbox, fault: str) -> None:
+def test_a_fault_answers_every_read_whether_or_not_there_is_anything(
+    sandbox: Sandbox, fault: str
+) -> None:
     sandbox.fault = fault
-    url = f"{sandbox.base_url}/accounts/{ACCOUNT}/ai-gateway/billing/invoice-preview"
     expected = (
         {int(fault.split("-")[1])} if fault.startswith("http-") else {200, 302, 400, 403, 404}
     )
-    for scenario in SCENARIOS:
-        sandbox.scenario = scenario
-        with httpx.stream("GET", url, headers=TOKEN, trust_env=False) as answer:
-            assert answer.status_code in expected
+    base = f"{sandbox.base_url}/accounts/{ACCOUNT}/ai-gateway/billing"
+    with httpx.Client(headers=TOKEN, trust_env=False) as client:
+        for scenario, read in itertools.product(("usual", "no-usage", "bare", "pages"), ANSWERS):
+            sandbox.scenario = scenario
+            with client.stream("GET", f"{base}/{read}", params=NEEDED.get(read)) as answer:
+                assert answer.status_code in (expected if FAULTS[fault].concerns(read) else {200})
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:

@@ -1,0 +1,148 @@
+"""
+How a made-up account's usage is spread over time.
+
+Usage follows from the date alone, by hour, so that days are the sums of their hours and a month is
+the sum of its days. The unit is the minor unit of the account's currency, in ten-thousandths.
+"""
+
+import zlib
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from decimal import Decimal
+from functools import cache
+from itertools import accumulate
+
+HOUR, DAY = 3_600, 86_400
+WINDOWS = {"hour": HOUR, "day": DAY}
+_QUANTA = 10_000
+# The share of each hour of a UTC day, in percent of the average.
+_HOURS = (
+    *(40, 35, 30, 30, 35, 50, 75, 105, 135, 155, 160, 155),
+    *(150, 160, 165, 160, 150, 135, 115, 100, 85, 70, 60, 45),
+)
+
+
+@dataclass(frozen=True)
+class Month:
+    """A billing period, which is a calendar month in UTC, in Unix seconds."""
+
+    start: int
+    end: int
+
+    @classmethod
+    def of(cls, moment: datetime) -> "Month":
+        """Return the month that *moment* is in."""
+        first = moment.astimezone(timezone.utc).replace(
+            day=1, hour=0, minute=0, second=0, microsecond=0
+        )
+        following = first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
+        return cls(int(first.timestamp()), int(following.timestamp()))
+
+    @property
+    def previous(self) -> "Month":
+        """The month before."""
+        return Month.of(datetime.fromtimestamp(self.start - 1, timezone.utc))
+
+    @property
+    def name(self) -> str:
+        """The month as ``2026-09``."""
+        return f"{datetime.fromtimestamp(self.start, timezone.utc):%Y-%m}"
+
+
+@dataclass(frozen=True)
+class Usage:
+    """
+    The usage of an account.
+
+    ``a_day`` is that of an average day, in minor units; by default it is what the lines of half a
+    month come to. ``weekdays`` are the shares of Monday to Sunday in percent, ``growth`` how much
+    more each day has than the one before, and ``launched`` how many days ago usage quadrupled. The
+    API counts in units of ``unit`` minor units. Its history is ``history_behind`` days late, and
+    the invoice ``invoice_behind``.
+    """
+
+    a_day: int | None = None
+    weekdays: tuple[int, ...] = (115, 120, 125, 120, 110, 60, 50)
+    growth: float = 0
+    launched: int | None = None
+    unit: int = 1
+    history_behind: int = 0
+    invoice_behind: int = 0
+
+
+USUAL_USAGE = Usage()
+
+
+class Series:
+    """
+    The usage of an account until *now* (Unix seconds).
+
+    A month has *a_day* for an average day, in minor units, except the current one where *so_far*
+    says what it has.
+    """
+
+    def __init__(
+        self,
+        usage: Usage,
+        now: int,
+        month: Month,
+        a_day: Decimal,
+        so_far: Decimal | None = None,
+    ) -> None:
+        self._usage = usage
+        self._now = now
+        self._month = month
+        self._a_day = a_day
+        self._so_far = so_far
+
+    def total(self, month: Month) -> Decimal:
+        """Return the usage of *month*, in whole minor units unless it was stated."""
+        if month == self._month and self._so_far is not None:
+            return max(self._so_far, Decimal(0))
+        average = Decimal(sum(self._usage.weekdays) * sum(_HOURS) * 100 * HOUR) / 7
+        return Decimal(round(self._a_day * self._weight(month, month.end) / average))
+
+    def moved(self, by: Decimal) -> "Series":
+        """Return a series whose current month has *by* more."""
+        so_far = self.total(self._month) + by
+        return Series(self._usage, self._now, self._month, self._a_day, so_far)
+
+    def between(self, start: int, end: int) -> Decimal:
+        """Return the usage from *start* to *end*, both in the same month."""
+        month = Month.of(datetime.fromtimestamp(start, timezone.utc))
+        whole = self._weight(month, month.end)
+        quanta = int(self.total(month) * _QUANTA)
+        of_end, of_start = (
+            quanta * self._weight(month, moment) // whole if whole else 0 for moment in (end, start)
+        )
+        return Decimal(of_end - of_start) / _QUANTA
+
+    def _weight(self, month: Month, moment: int) -> int:
+        """Return the weight of *month* until *moment*, or now if that is earlier."""
+        seconds = max(min(moment, self._now, month.end) - month.start, 0)
+        hours, rest = divmod(seconds, HOUR)
+        today = self._now // DAY
+        launch = None if self._usage.launched is None else today - self._usage.launched
+        until, weights = _weights(self._usage, month, self._month.start // DAY, launch)
+        return until[hours] * HOUR + (weights[hours] * rest if rest else 0)
+
+
+@cache
+def _weights(
+    usage: Usage, month: Month, base: int, launch: int | None
+) -> tuple[list[int], list[int]]:
+    """Return the weight of all hours of *month* before each, and of each."""
+    weights = []
+    for hour in range(month.start // HOUR, month.end // HOUR):
+        day = hour // 24
+        # The epoch was a Thursday.
+        weight = usage.weekdays[(day + 3) % 7] * _HOURS[hour % 24] * _scatter(day)
+        if launch is not None and day >= launch:
+            weight *= 4
+        weights.append(round(weight * (1 + usage.growth) ** (day - base)))
+    return list(accumulate(weights, initial=0)), weights
+
+
+def _scatter(day: int) -> int:
+    """Return what chance makes of *day*, in percent."""
+    return 88 + zlib.crc32(str(day).encode()) % 25
