@@ -5,6 +5,7 @@ GitHub's are run by act, with the action; the script of a job of GitLab is run a
 """
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -34,18 +35,24 @@ FUNCTIONS = (
     "export_invoice(get_invoice_preview_output())\n"
 )
 RESULTS = {
-    # The step that fails, if one does, of a pull request, a scheduled job, and an update.
-    "first": (None, None, None),
-    "unchanged": (None, None, None),
-    "moved": (None, None, None),
-    "over": ("Report", "Report", "Update"),
-    "failed": ("Preview", "Report", "Update"),
-    "destroyed": (None, None, None),
-    "refresh": ("Report", "Report", "Update"),
-    "functions": (None, None, None),
+    # The step that fails, if one does, of a pull request and of an update.
+    "first": (None, None),
+    "unchanged": (None, None),
+    "moved": (None, None),
+    "over": ("Report", "Update"),
+    "failed": ("Preview", "Update"),
+    "destroyed": (None, None),
+    "refresh": ("Report", "Update"),
+    "functions": (None, None),
     # A rule on resources has nothing to judge here, and the pack lets the update pass.
-    "functions-over": ("Report", "Report", "Report"),
+    "functions-over": ("Report", "Report"),
 }
+ON_GITLAB = ("first", "over", "failed", "functions-over")
+"""Each way through a job. In the other situations, the same commands do what they do on GitHub."""
+
+SCHEDULED = {"first": None, "over": "Report", "failed": "Report"}
+"""The step that fails in a scheduled job, for which only the API's answer counts."""
+
 MOVED, OVER = ("moved", "functions"), ("over", "refresh", "functions-over")
 COMMANDS = {
     ("preview", "Preview"): 'exit "$code"',
@@ -88,6 +95,10 @@ class Project:
         if situation == "refresh":
             file = self.directory / "Pulumi.yaml"
             file.write_text(f"{file.read_text()}\noptions:\n  refresh: always\n")
+        self.answer_as(situation)
+
+    def answer_as(self, situation: str) -> None:
+        """Let the API answer as it does in *situation*."""
         if situation == "failed":
             self.sandbox.fault = "http-403"
         if situation in MOVED:
@@ -102,8 +113,8 @@ def project(make_command_line: MakeCommandLine, sandbox: Sandbox) -> Iterator[Pr
     pack = copy_example(EXAMPLES / "policy-pack", command_line.directory / "policy-pack")
     # Project and pack share this environment, which has all of it: no job waits for pip.
     (pack / "PulumiPolicy.yaml").write_text("name: cf-invoice-spend\nruntime: python\n")
-    for directory in (command_line.directory, pack):
-        (directory / "requirements.txt").write_text("# All of it is installed already.\n")
+    (pack / "requirements.txt").unlink()
+    (command_line.directory / "requirements.txt").write_text("# It is installed already.\n")
     with forge.running() as running:
         made = Project(command_line, sandbox, running)
         made.limit("500 USD")
@@ -173,39 +184,72 @@ def headlines(situation: str) -> list[str]:
     return [f"Over an advisory limit: the upcoming invoice is {amount}"]
 
 
-@pytest.mark.parametrize("situation", RESULTS)
-def test_every_job_on_github_in_every_situation(on_github: OnGitHub, situation: str) -> None:
-    on_github.project.come_to(situation)
+def check_on_github(on_github: OnGitHub, job: str, failing: str | None) -> None:
+    """Run a job, in which the step *failing* has to fail, or every step to pass."""
     events = {"preview": "pull_request", "watch": "schedule", "update": "push"}
-    for (job, event), failing in zip(events.items(), RESULTS[situation], strict=True):
-        run = on_github.run(event, **(pull_request() if job == "preview" else {}))
-        assert run.jobs == {job: "failure" if failing else "success"}, run.said
-        # A report on a preview that failed fails as well.
-        assert run.failed[:1] == ([failing] if failing else []), run.said
-        steps = WORKFLOW["jobs"][job]["steps"]
-        if not failing:
-            assert [name for name in run.steps if ">" not in name] == [
-                step.get("name", step.get("uses")) for step in steps
-            ]
-    comments = on_github.project.forge.bodies
+    run = on_github.run(events[job], **(pull_request() if job == "preview" else {}))
+    assert run.jobs == {job: "failure" if failing else "success"}, run.said
+    # A report on a preview that failed fails as well.
+    assert run.failed[:1] == ([failing] if failing else []), run.said
+    steps = WORKFLOW["jobs"][job]["steps"]
+    if not failing:
+        assert [name for name in run.steps if ">" not in name] == [
+            step.get("name", step.get("uses")) for step in steps
+        ]
+
+
+def check_on_gitlab(project: Project, job: str, failing: str | None) -> None:
+    """Run a job, in which the command that does what the step *failing* does has to fail."""
+    failed, said = on_gitlab(project, job)
+    assert (failed is None) == (failing is None), said
+    if failing and failed:
+        assert COMMANDS[job, failing] in failed, said
+
+
+def check_comments(project: Project, situation: str) -> None:
+    comments = project.forge.bodies
     assert len(comments) == len(headlines(situation))
     assert all(told in body for told, body in zip(headlines(situation), comments, strict=True))
+
+
+@pytest.mark.parametrize("situation", RESULTS)
+def test_a_pull_request_and_an_update_on_github_in_every_situation(
+    on_github: OnGitHub, situation: str
+) -> None:
+    on_github.project.come_to(situation)
+    for job, failing in zip(("preview", "update"), RESULTS[situation], strict=True):
+        check_on_github(on_github, job, failing)
+    check_comments(on_github.project, situation)
     if situation != "failed":
         assert on_github.artifact("upcoming-invoice").startswith("<!doctype html>")
 
 
-@pytest.mark.parametrize("situation", RESULTS)
-def test_every_job_on_gitlab_in_every_situation(project: Project, situation: str) -> None:
+@pytest.mark.parametrize("situation", ON_GITLAB)
+def test_a_merge_request_and_an_update_on_gitlab(project: Project, situation: str) -> None:
     project.come_to(situation)
-    for job, failing in zip(("preview", "watch", "update"), RESULTS[situation], strict=True):
-        failed, said = on_gitlab(project, job)
-        assert (failed is None) == (failing is None), said
-        if failing and failed:
-            assert COMMANDS[job, failing] in failed, said
-    comments = project.forge.bodies
-    assert len(comments) == len(headlines(situation))
-    assert all(told in body for told, body in zip(headlines(situation), comments, strict=True))
+    for job, failing in zip(("preview", "update"), RESULTS[situation], strict=True):
+        check_on_gitlab(project, job, failing)
+    check_comments(project, situation)
     assert (project.directory / "report.html").exists() == (situation != "failed")
+
+
+def commands_of_pulumi(script: str) -> list[str]:
+    return re.findall(r"(?:\w+=\w+\s+)?pulumi .*?(?= \|\||\n|$)", script)
+
+
+@pytest.mark.parametrize("job", ["preview", "update"])
+def test_github_and_gitlab_run_the_same_commands_of_pulumi(job: str) -> None:
+    on_github = [step["run"] for step in WORKFLOW["jobs"][job]["steps"] if "run" in step]
+    commands = commands_of_pulumi("\n".join(on_github))
+    assert commands == commands_of_pulumi("\n".join(PIPELINE[job]["script"]))
+    assert len(commands) == 3
+
+
+@pytest.mark.parametrize("situation", SCHEDULED)
+def test_a_scheduled_job_watches_the_budget(on_github: OnGitHub, situation: str) -> None:
+    on_github.project.answer_as(situation)
+    check_on_github(on_github, "watch", SCHEDULED[situation])
+    check_on_gitlab(on_github.project, "watch", SCHEDULED[situation])
 
 
 def test_a_fork_is_told_why_nothing_runs(on_github: OnGitHub) -> None:
