@@ -127,7 +127,7 @@ def test_an_index_would_take_both_archives(archives: Path) -> None:
     run([sys.executable, "-m", "twine", "check", "--strict", *map(str, archives.iterdir())], ROOT)
 
 
-def test_the_readme_of_an_index_has_no_picture_and_no_link_that_lead_nowhere_there(
+def test_without_a_repository_the_readme_of_an_index_has_no_picture_and_no_relative_link(
     archives: Path,
 ) -> None:
     with zipfile.ZipFile(wheel(archives)) as archive:

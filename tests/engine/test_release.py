@@ -32,7 +32,8 @@ NODE_SDK = "@octo-org/cf-invoice"
 GO_SDK = f"github.com/{REPOSITORY}/sdk/go"
 SYSTEMS = [f"{name}-{cpu}" for name in ("darwin", "linux", "windows") for cpu in ("amd64", "arm64")]
 
-pytestmark = pytest.mark.xdist_group("installs")
+# Together, so that the release is built once.
+pytestmark = pytest.mark.xdist_group("release")
 
 
 def step(job: str, name: str) -> str:
@@ -148,7 +149,7 @@ def test_a_fork_does_not_release_under_the_names_of_the_project(project: Path) -
     )
 
 
-@pytest.mark.parametrize("tag", ["v9.9.9", VERSION, f"{TAG}-rc.1", "vX.Y.Z"])
+@pytest.mark.parametrize("tag", ["v9.9.9", VERSION])
 def test_a_tag_that_is_not_the_version_is_refused(unbuilt: Path, tag: str) -> None:
     assert refusal(unbuilt, tag) == f"the tag is {tag}, and the version in pyproject.toml {VERSION}"
 
@@ -227,6 +228,24 @@ def test_an_index_takes_the_packages_which_have_the_licence_and_the_repository(d
         assert licence == (ROOT / "LICENSE").read_text()
     with tarfile.open(only(dist / "pypi", "*.tar.gz")) as sdist:
         assert f"pulumi_cf_invoice-{VERSION}/LICENSE" in sdist.getnames()
+
+
+def test_on_an_index_the_readme_shows_its_picture_and_its_links_lead_to_the_tag(
+    dist: Path,
+) -> None:
+    with zipfile.ZipFile(only(dist / "pypi", "*.whl")) as archive:
+        [name] = [name for name in archive.namelist() if name.endswith("/METADATA")]
+        shown = archive.read(name).decode().partition("\n\n")[2]
+    pictures, links = (re.findall(rf"{kind}\[[^]]*\]\((.*?)\)", shown) for kind in ("!", "(?<!!)"))
+    files = f"https://raw.githubusercontent.com/{REPOSITORY}/{TAG}/"
+    assert pictures == [f"{files}docs/preview.svg"]
+    assert f"{URL}/blob/{TAG}/docs/quickstart.md#without-a-token" in links
+    for link in links:
+        assert link.startswith(f"{URL}/blob/{TAG}/")
+    for path in (link.partition(f"/{TAG}/")[2].partition("#")[0] for link in pictures + links):
+        assert (ROOT / path).exists()
+        shown = shown.replace(f"]({URL}/blob/{TAG}/{path}", f"]({path}")
+    assert shown.replace(files, "").strip() == (ROOT / "README.md").read_text().strip()
 
 
 def test_every_archive_of_the_plugin_has_the_same_content(dist: Path) -> None:
