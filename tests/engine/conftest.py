@@ -1,6 +1,5 @@
 import fcntl
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -55,12 +54,28 @@ def make_command_line(tmp_path: Path, settled: dict[str, str]) -> MakeCommandLin
     return make
 
 
+def shared(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """Return a directory that *make* fills once, and that all workers of a session share."""
+    base = factory.getbasetemp()
+    directory = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with directory.with_suffix(".lock").open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.seek(0)
+        if not lock.read():
+            directory.mkdir(exist_ok=True)
+            make(directory)
+            lock.write("made")
+    return directory
+
+
 @pytest.fixture(scope="session")
 def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with this package's wheel and sdist."""
-    directory = tmp_path_factory.mktemp("dist")
-    run([sys.executable, "-m", "hatchling", "build", "--directory", str(directory)], ROOT)
-    return directory
+
+    def build(directory: Path) -> None:
+        run([sys.executable, "-m", "hatchling", "build", "--directory", str(directory)], ROOT)
+
+    return shared(tmp_path_factory, "archives", build)
 
 
 @pytest.fixture(scope="session")
@@ -71,32 +86,26 @@ def offline(archives: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     The folder is filled from the index once, with all that the package and its build need, and
     without the package itself: a requirement that names it, and not its file, cannot be installed.
     """
-    directory = tmp_path_factory.mktemp("wheelhouse")
     [wheel] = archives.glob("*.whl")
-    extras = f"{wheel}[cloudflare,policy,report,sandbox]"
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(directory)]
-    run([*pip, extras, "hatch-fancy-pypi-readme>=24", "hatchling>=1.27", "editables"], directory)
-    (directory / wheel.name).unlink()
+
+    def download(directory: Path) -> None:
+        extras = f"{wheel}[cloudflare,policy,report,sandbox]"
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(directory)]
+        run([*pip, extras, "hatchling>=1.27", "editables"], directory)
+        (directory / wheel.name).unlink()
+
+    directory = shared(tmp_path_factory, "wheelhouse", download)
     return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(directory), "PIP_NO_COMPILE": "1"}
 
 
 @pytest.fixture(scope="session")
 def runner_temp(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A runner's temporary directory, into which the action has installed itself."""
-    base = tmp_path_factory.getbasetemp()
-    # The workers of one session share it.
-    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "runner"
-    shared.mkdir(exist_ok=True)
-    install = workflows.load(workflows.ACTION)["runs"]["steps"][0]["run"]
-    given = {"RUNNER_TEMP": str(shared), "GITHUB_ACTION_PATH": str(workflows.ROOT)}
-    with (shared / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        subprocess.run(
-            ["bash", "-eo", "pipefail", "-c", install],
-            env={**os.environ, **given, "PIP_NO_COMPILE": "1"},
-            check=True,
-        )
-    return shared
+
+    def install(directory: Path) -> None:
+        workflows.install_action(directory, tmp_path_factory.mktemp("install"))
+
+    return shared(tmp_path_factory, "runner", install)
 
 
 @pytest.fixture(params=FORMS)

@@ -61,17 +61,15 @@ class Host(LanguageServer):
         directory = Path(request.info.program_directory or request.directory)
         # This environment has the plugin that is this repository.
         if (directory / "PulumiPlugin.yaml").exists() and directory != ROOT:
-            yield from _installed([sys.executable, "-m", "venv", "venv"], directory)
-            yield from _installed(
-                [_plugin_python(directory), "-m", "pip", "install", "."], directory
-            )
+            yield from _made(directory / "venv", directory)
+            yield from _installed(_pip(_plugin_python(directory), "."), directory)
             return
         if not (directory / "requirements.txt").exists():
             return
         environment = _environment(request.info)
         if environment:
-            yield from _installed([sys.executable, "-m", "venv", str(environment)], directory)
-        pip = [_python(request.info), "-m", "pip", "install", "-r", "requirements.txt"]
+            yield from _made(environment, directory)
+        pip = _pip(_python(request.info), "-r", "requirements.txt")
         yield from _installed(pip, directory)
 
     def Run(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -131,6 +129,16 @@ def _plugin_python(directory: Path) -> str:
     """Return the interpreter for a plugin: that of the environment in its folder, or this one."""
     own = directory / "venv" / "bin" / "python"
     return str(own) if own.exists() else sys.executable
+
+
+def _made(environment: Path, directory: Path) -> Iterator[Any]:
+    # Installing pip into it would take longer than using the one that is here.
+    command = [sys.executable, "-m", "venv", "--without-pip", str(environment)]
+    yield from _installed(command, directory)
+
+
+def _pip(python: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "pip", "--python", python, "install", *arguments]
 
 
 def _installed(command: list[str], directory: Path) -> Iterator[Any]:

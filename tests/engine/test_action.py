@@ -244,14 +244,6 @@ def test_nothing_of_the_jobs_own_python_counts(workflow: Workflow) -> None:
     assert run.outputs["verdict"] == "over"
 
 
-def test_it_installs_itself_into_an_environment_of_its_own(workflow: Workflow) -> None:
-    workflow.environment |= {"SHARED_RUNNER_TEMP": "", "PIP_NO_COMPILE": "1"}
-    run = workflow.use({**RULES, "comment": "false"})
-    assert run.jobs == {"invoice": "success"}, run.said
-    assert run.outputs["verdict"] == "within"
-    assert str(workflow.apart) in run.outputs["html"]
-
-
 @pytest.mark.parametrize("event", ["push", "schedule", "workflow_dispatch"])
 def test_without_a_pull_request_it_does_not_comment_and_says_so(
     workflow: Workflow, host: Forge, event: str

@@ -1,6 +1,7 @@
 """GitHub's workflows, run by act on this machine, and GitLab's jobs, run as by GitLab's runner."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -144,6 +145,30 @@ def _read(log: Iterator[Mapping[str, Any]]) -> Run:
         elif entry.get("command") == "set-output" and len(step) == 1:
             run.outputs[entry["name"]] = entry["arg"]
     return run
+
+
+def install_action(runner_temp: Path, directory: Path) -> None:
+    """Run a workflow in *directory* with the action, which installs itself into *runner_temp*."""
+    repository = directory / "repository"
+    repository.mkdir()
+    copy_action(repository)
+    use = {"name": "Report", "uses": "./.github/actions/cf-invoice"}
+    python = {"uses": "actions/setup-python@v5", "with": {"python-version": "3.12"}}
+    steps = [{"uses": "actions/checkout@v4"}, python, use]
+    jobs = {"invoice": {"runs-on": "ubuntu-latest", "steps": steps}}
+    file = repository / ".github" / "workflows" / "invoice.yml"
+    file.parent.mkdir()
+    file.write_text(yaml.dump({"name": "Invoice", "on": "push", "jobs": jobs}))
+    environment = {
+        **os.environ,
+        "GITHUB_GRAPHQL_URL": "",
+        "PIP_NO_COMPILE": "1",
+        "SHARED_RUNNER_TEMP": str(runner_temp),
+    }
+    run = GitHub(repository, environment, directory / "apart").run("push")
+    assert run.steps["Report > Install cf-invoice"] == "success", run.said
+    # It is given nothing to judge.
+    assert run.failed == ["Report"], run.said
 
 
 def run_on_gitlab(
