@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 OLDEST := python3.10
 NEWER := python3.13
+WITHOUT_HOST := $(patsubst %,tests/engine/test_%.py,engine resource dynamic plugin faults stack_outputs upgrade)
 INSTALL := -m pip install --quiet --no-compile --disable-pip-version-check
-ENGINE = PATH="$$($(BIN)/python -m tools.engine):$(CURDIR)/.languages/bin:$(CURDIR)/$(BIN):$$PATH" \
+ENGINE = PATH="$$($(BIN)/python -m tools.engine $(BUILD)):$(CURDIR)/.languages/bin:$(CURDIR)/$(BIN):$$PATH" \
 	PULUMI_CF_INVOICE_PYTHON="$(CURDIR)/$(BIN)/python"
 
-.PHONY: help setup languages demo test test-oldest test-newer bench lint docs schema clean
+.PHONY: help setup languages demo test test-newest-engine test-oldest test-newer bench lint docs schema clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -33,6 +34,11 @@ demo: setup ## Run the demo: a stack that knows its upcoming invoice, on a real 
 test: languages ## Run all tests on a real engine
 	@$(ENGINE) $(BIN)/python -m pytest -n 3 --dist loadgroup $(ARGS)
 
+test-newest-engine: BUILD := --build latest
+test-newest-engine: languages ## Run the tests that need no language host on the newest engine
+	@$(BIN)/python -m tools.engine $(BUILD) > /dev/null
+	@$(ENGINE) $(BIN)/python -m pytest -n 3 --dist loadgroup $(WITHOUT_HOST) $(ARGS)
+
 test-oldest: setup ## Run the tests that need no engine on the oldest Python and the lowest versions
 	@$(OLDEST) -m venv .venv-oldest
 	@$(BIN)/python -m tools.lowest > .venv-oldest/lowest.txt
@@ -50,7 +56,7 @@ bench: languages ## Run the benchmarks and write benchmarks/RESULTS.md
 lint: languages ## Check linting, formatting and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy pulumi_cf_invoice tests benchmarks tools
+	@$(BIN)/mypy pulumi_cf_invoice tests benchmarks tools hatch_build.py
 
 docs: setup ## Write the generated tables of the docs, and build their site into .site
 	@$(BIN)/python -m tools.tables

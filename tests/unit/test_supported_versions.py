@@ -1,6 +1,9 @@
 """docs/supported-versions.md says what the package asks for and what CI tests."""
 
+import os
 import re
+import subprocess
+import sys
 from importlib.metadata import metadata, requires
 from pathlib import Path
 from typing import Any
@@ -53,6 +56,30 @@ def test_each_part_of_pulumi_has_the_bounds_of_the_requirement(name: str) -> Non
 def test_the_engine_is_the_one_that_the_tests_build() -> None:
     assert ROWS["Pulumi"] == f"{ENGINE.rpartition('.')[0]} or newer"
     assert any(step.get("uses", "").startswith("pulumi/") for step in CI["jobs"]["test"]["steps"])
+    *_, newest = CI["jobs"]["newest-engine"]["steps"]
+    assert newest["run"].startswith("make test-newest-engine ")
+
+
+@pytest.mark.parametrize(
+    ("version", "is_taken"), [("3.254.1", False), (ENGINE, True), ("3.1000.0", True)]
+)
+def test_a_pulumi_on_path_is_taken_if_it_is_of_a_supported_version(
+    tmp_path: Path, version: str, is_taken: bool
+) -> None:
+    found, cached = tmp_path / "bin", tmp_path / "pulumi-cf-invoice" / f"engine-{ENGINE}"
+    for program in (found / "pulumi", found / "pulumi-language-python", cached / "pulumi"):
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text(f"#!/bin/sh\necho v{version}\n")
+        program.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.engine"],
+        cwd=ROOT,
+        env={"PATH": f"{found}:{os.defpath}", "XDG_CACHE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"{found if is_taken else cached}\n"
 
 
 def test_node_and_go_are_the_oldest_that_programs_are_tested_with() -> None:

@@ -3,7 +3,7 @@ Find a Pulumi engine on this machine, or install one.
 
 Print nothing to standard output but the directory to put first on PATH. Try, in this order, a
 `pulumi` on PATH that can run Python, the cache, Pulumi's own installer, and a build of the engine
-with Go from its published modules.
+with Go from its published modules. With ``--build``, only the build counts.
 """
 
 import argparse
@@ -18,11 +18,14 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from tools.toolchain import CACHE, Missing, go_build, output, say, ticking
+from tools.toolchain import CACHE, Missing, go_build, go_command, output, say, ticking
 
 VERSION = "3.255.0"
-OLDEST = (3, 200, 0)
+"""The version that is built, and the oldest that is taken from PATH."""
+
 HERE = Path(__file__).resolve().parent
+PROGRAM = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
+SDK = "github.com/pulumi/pulumi/sdk/v3"
 
 # An engine built from source has no Python language host. Inline programs do not need one, and
 # these two launchers replace what it does for dynamic providers and policy packs.
@@ -43,9 +46,12 @@ def main() -> int:
     parser.add_argument(
         "--python", default=sys.executable, help="an interpreter that has the pulumi package"
     )
+    parser.add_argument(
+        "--build", metavar="VERSION", help="build this version, or `latest`, whatever PATH has"
+    )
     arguments = parser.parse_args()
     try:
-        print(find(arguments.python))
+        print(build_other(arguments.build) if arguments.build else find(arguments.python))
     except Missing as error:
         say(f"no Pulumi engine: {error}")
         return 1
@@ -71,12 +77,11 @@ def on_path() -> Path | None:
     beside = Path(pulumi).resolve().parent / "pulumi-language-python"
     if not beside.exists() and shutil.which("pulumi-language-python") is None:
         return None
-    return Path(pulumi).parent if version(Path(pulumi)) >= OLDEST else None
+    return Path(pulumi).parent if version(output(pulumi, "version")) >= version(VERSION) else None
 
 
-def version(pulumi: Path) -> tuple[int, ...]:
-    told = subprocess.run([pulumi, "version"], capture_output=True, text=True, check=False)
-    match = re.match(r"v?(\d+)\.(\d+)\.(\d+)", told.stdout)
+def version(text: str) -> tuple[int, ...]:
+    match = re.match(r"v?(\d+)\.(\d+)\.(\d+)", text)
     return tuple(map(int, match.groups())) if match else (0, 0, 0)
 
 
@@ -137,18 +142,43 @@ def succeeds(command: list[str], seconds: float) -> bool:
 
 
 def build() -> Path:
-    target = CACHE / f"engine-{VERSION}"
     try:
-        go_build(
-            HERE,
-            "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
-            target / "pulumi",
-            f"Building Pulumi engine {VERSION} with Go",
-            "three to five minutes",
-            f"-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version={VERSION}",
-        )
+        return build_module(HERE, VERSION)
     except Missing as error:
-        raise Missing(f"{error}, or Pulumi 3.200 or newer with its Python support") from None
+        needed = VERSION.rpartition(".")[0]
+        raise Missing(f"{error}, or Pulumi {needed} or newer with its Python support") from None
+
+
+def build_other(wanted: str) -> Path:
+    """Build the version *wanted* of the engine, or ``latest``, from the module that is here."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as directory:
+        module = Path(directory)
+        for name in ("engine.go", "go.mod", "go.sum"):
+            shutil.copy(HERE / name, module)
+        go = [str(go_command(module)), "-C", str(module)]
+        query = "latest" if wanted == "latest" else f"v{wanted}"
+        found = output(*go, "list", "-m", "-f", "{{.Version}}", f"{SDK}@{query}").strip()
+        if not found:
+            raise Missing(f"Go finds no version {wanted} of {SDK}")
+        built = CACHE / f"engine-{found.removeprefix('v')}"
+        if not (built / "pulumi").exists():
+            # The engine and its SDK are published together, as modules of the same version.
+            output(*go, "get", f"{PROGRAM}@{found}", f"{SDK}@{found}")
+            return build_module(module, found.removeprefix("v"))
+    return with_launchers(built)
+
+
+def build_module(module: Path, number: str) -> Path:
+    target = CACHE / f"engine-{number}"
+    go_build(
+        module,
+        PROGRAM,
+        target / "pulumi",
+        f"Building Pulumi engine {number} with Go",
+        "three to five minutes",
+        f"-X {SDK}/go/common/version.Version={number}",
+    )
     return with_launchers(target)
 
 
