@@ -133,6 +133,6 @@ def _without_copies(found: list[Found]) -> list[Found]:
     if all(of == unknown[0] for of in unknown):
         return found[:1]
     raise NoInvoiceError(
-        "several invoices in it (accounts (unknown)), which cannot be told apart: choose with "
+        "it has several invoices without an account ID, which cannot be told apart: choose with "
         "--account-id or --prefix"
     )
