@@ -90,12 +90,12 @@ def run(operation: Callable[..., Any], may_fail: bool = False, **options: Any) -
 
 
 def _pack(directory: str, sandbox: Sandbox, waiver: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Copy the example policy pack, point its rule that reads by itself at *sandbox*."""
+    """Copy the example policy pack, and point the rule that reads its own account at *sandbox*."""
     pack = Path(directory) / "policy-pack"
     ignore = shutil.ignore_patterns("venv", "wheels")
     shutil.copytree(POLICY_PACK, pack, dirs_exist_ok=True, ignore=ignore)
     if not (pack / "venv").exists():
-        # Pulumi waits for good for an environment that is missing, and this one has all it needs.
+        # Pulumi would wait forever for a missing environment, and this one has all that it needs.
         (pack / "venv").symlink_to(sys.prefix)
     file = pack / "rules.json"
     content = json.loads(file.read_text())

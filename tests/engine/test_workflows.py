@@ -34,6 +34,7 @@ def steps(file: Path) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("schema", "file"),
     [
+        ("vendor.dependabot", GITHUB / "dependabot.yml"),
         *(("vendor.github-workflows", file) for file in WORKFLOWS),
         *(
             (f"vendor.github-issue-{'config' if file.stem == 'config' else 'forms'}", file)
@@ -88,5 +89,5 @@ def test_every_make_target_of_ci_exists() -> None:
     targets = re.findall("^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.M)
     scripts = [step["run"] for step in steps(GITHUB / "workflows" / "ci.yml") if "run" in step]
     asked = [target for script in scripts for target in re.findall("make ([a-z-]+)", script)]
-    assert {"test", "lint", "test-oldest"} == set(asked)
+    assert {"test", "lint", "test-newest-engine", "test-oldest"} == set(asked)
     assert set(asked) <= set(targets)

@@ -535,9 +535,7 @@ def test_a_forecast_without_what_it_is_made_from_says_what_to_state(name: str) -
     del stated[name]
     with testing.answers(**stated):
         for fail in (get_forecast, lambda: known(get_forecast_output())):
-            with pytest.raises(
-                SettingsError, match="is stated for account"
-            ):
+            with pytest.raises(SettingsError, match="is stated for account"):
                 fail()
 
 

@@ -1,6 +1,6 @@
 //go:build tools
 
-// Package yaml names the program that the module's requirements are for: Pulumi's YAML language host.
+// Package yaml imports Pulumi's YAML language host, so that go.mod lists what building it requires.
 package yaml
 
 import _ "github.com/pulumi/pulumi-yaml/cmd/pulumi-language-yaml"

@@ -1,10 +1,10 @@
-// An AI Gateway whose limits tighten by steps as the upcoming invoice nears a budget.
+// An AI Gateway whose limits tighten in steps as the upcoming invoice approaches a budget.
 import * as cfInvoice from "@pulumi/cf-invoice";
 import * as cloudflare from "@pulumi/cloudflare";
 import * as pulumi from "@pulumi/pulumi";
 
 interface Step {
-    /** The share of the budget from which on the step counts, in percent. */
+    /** The percentage of the budget at which this step begins. */
     from: number;
     requestsPerMinute: number;
     dollarsPerDay: number;
@@ -18,11 +18,11 @@ const STEPS: Step[] = [
 ];
 const DAY = 24 * 60 * 60;
 
-// In cents, as the invoice's amounts are.
+// In cents, like the invoice's amounts.
 const budget = new pulumi.Config().requireNumber("budget");
 const upcoming = new cfInvoice.InvoicePreview("upcoming");
 
-// The last step where credits exceed usage, and the amount due is below zero.
+// No step matches if credits exceed usage, because the amount due is negative: use the last one.
 const step = upcoming.amountDue.apply(
     (due) => STEPS.find(({ from }) => due * 100 >= budget * from) ?? STEPS[STEPS.length - 1],
 );

@@ -2,8 +2,8 @@
 //
 //	sdks [-local] SCHEMA DIRECTORY
 //
-// They are what `pulumi package gen-sdk` writes, which needs a language host for each language. With
-// -local they are what `pulumi package add` puts into a project: npm compiles the one for Node there.
+// The result is what `pulumi package gen-sdk` writes, but no language hosts are needed. With -local it
+// is what `pulumi package add` puts into a project, where npm compiles the SDK for Node.
 package main
 
 import (
@@ -25,7 +25,7 @@ var local = flag.Bool("local", false, "write the SDKs for a project's own folder
 
 type generator func(*schema.Package) (map[string][]byte, error)
 
-// A loader finds the packages that a schema refers to. Ours refers to none.
+// No generator gets a loader, which would find the packages that a schema refers to: ours refers to none.
 var generators = map[string]generator{
 	"go": func(pkg *schema.Package) (map[string][]byte, error) {
 		return golang.GeneratePackage(tool, pkg, nil)
@@ -61,7 +61,7 @@ func write(file, directory string, generate generator) error {
 	if err := json.Unmarshal(text, &spec); err != nil {
 		return err
 	}
-	// Each generator changes the package that it is given: each gets its own.
+	// Generators modify the package, so each gets its own.
 	pkg, diagnostics, err := schema.BindSpec(spec, schema.NewNullLoader(), schema.ValidationOptions{})
 	if err != nil {
 		return err
