@@ -80,6 +80,8 @@ def _total(entries: Iterable[UsageEntry]) -> Fraction:
 def _in_period(entries: list[UsageEntry], start: int, end: int) -> Fraction:
     if start <= entries[0].start and entries[-1].end <= end:
         return _total(entries)
+    if entries[-1].end <= start or end <= entries[0].start:
+        return Fraction(0)
     return sum((_share(entry, start, end) * _total([entry]) for entry in entries), Fraction(0))
 
 

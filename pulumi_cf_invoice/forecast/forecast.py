@@ -27,7 +27,6 @@ from pulumi_cf_invoice.forecast.runway import FORESEEN, Runway, runway
 from pulumi_cf_invoice.forecast.unit import UnitName, UnknownUnit
 
 _EARLIEST = 3_600
-_FEWEST_DAYS = 3
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 # Not strftime's, which follow the locale.
 _MONTHS = (
@@ -210,7 +209,7 @@ def _outlook(
     elapsed = _elapsed(invoice, now)
     if elapsed < _EARLIEST:
         return None
-    if isinstance(priced, PricedDays) and len(priced.settled) >= _FEWEST_DAYS:
+    if isinstance(priced, PricedDays) and priced.has_trend:
         return _daily(priced, invoice, now)
     # What was refunded does not go on being refunded.
     return StraightLine(max(bill.gross, Fraction(0)) / elapsed)

@@ -7,6 +7,7 @@ matter, so that the unit does not. There are no random numbers in it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import exp, fsum, log, sqrt
 from statistics import fmean, median
 
@@ -159,10 +160,10 @@ def _since_it_moved(spend: Sequence[float]) -> Sequence[float]:
     least = 0.02 * fmean(recent)
     if least <= 0:
         return recent
-    logs = [log(one + least) for one in recent]
+    logs = _Sums([log(one / least + 1) for one in recent])
     found, most = 0, 3.5
-    for split in range(len(logs) - 4, 3, -1):
-        moved = _distance(logs[max(0, split - 14) : split], logs[split:])
+    for split in range(len(recent) - 4, 3, -1):
+        moved = logs.distance(max(0, split - 14), split, len(recent))
         if moved > most:
             found, most = split, moved
         elif found and moved < 0.7 * most:
@@ -170,15 +171,23 @@ def _since_it_moved(spend: Sequence[float]) -> Sequence[float]:
     return recent[found:]
 
 
-def _distance(before: Sequence[float], after: Sequence[float]) -> float:
-    """Return how far apart two means are, in standard errors."""
-    means = fmean(before), fmean(after)
-    squares = fsum(
-        (one - mean) ** 2 for part, mean in zip((before, after), means, strict=True) for one in part
-    )
-    # Days of an API's usage differ by some percent at least: less is luck.
-    variance = max(squares / (len(before) + len(after) - 2), 0.01)
-    return abs(means[0] - means[1]) / sqrt(variance * (1 / len(before) + 1 / len(after)))
+class _Sums:
+    """Sums of values and of their squares, which tell any part's mean and variance at once."""
+
+    def __init__(self, values: Sequence[float]) -> None:
+        self.sums = [0.0, *accumulate(values)]
+        self.squares = [0.0, *accumulate(value * value for value in values)]
+
+    def distance(self, start: int, split: int, end: int) -> float:
+        """Return how far apart the means before and after *split* are, in standard errors."""
+        before, after = split - start, end - split
+        of_before = (self.sums[split] - self.sums[start]) / before
+        of_after = (self.sums[end] - self.sums[split]) / after
+        squares = self.squares[end] - self.squares[start]
+        squares -= before * of_before**2 + after * of_after**2
+        # Days of an API's usage differ by some percent at least: less is luck.
+        variance = max(squares / (before + after - 2), 0.01)
+        return abs(of_before - of_after) / sqrt(variance * (1 / before + 1 / after))
 
 
 def _daily_growth(spend: Sequence[float]) -> float:

@@ -42,7 +42,7 @@ def _lag(priced: PricedDays, currency: str) -> Iterator[str]:
         return
     lag = money.number(money.exact(round(abs(priced.unit.lag))))
     amount = money.to_text(lag, currency)
-    if priced.unit.lag > 0:
+    if priced.history_is_behind:
         yield (
             f"The usage history is {amount} behind the invoice: its last days may still grow, are "
             "no trend, and the band is wider."
@@ -56,7 +56,8 @@ def _lag(priced: PricedDays, currency: str) -> Iterator[str]:
 
 def _days(priced: PricedDays, outlook: Outlook | None) -> Iterator[str]:
     if outlook is not None and outlook.method == "straight-line":
-        yield "There are under three whole days of usage, too few for a trend."
+        least = "seven" if priced.history_is_behind else "three"
+        yield f"There are under {least} whole days of usage, too few for a trend."
     if priced.fell_silent is not None:
         yield (
             f"The usage history has nothing since {date_of(priced.fell_silent.start)}, which is "

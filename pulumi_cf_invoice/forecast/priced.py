@@ -17,6 +17,7 @@ from pulumi_cf_invoice.forecast.days import DAY, UsageDay, date_of, day_of, sum_
 from pulumi_cf_invoice.forecast.levels import predict
 from pulumi_cf_invoice.forecast.unit import MOST_DAYS_BEHIND, Unit, UnknownUnit, infer_unit
 
+_FEWEST_DAYS = 3
 _WEEK = 7
 _ENOUGH = Fraction(5, 8)
 # Beyond this, an amount is no amount; a float could not even hold all that Fraction can.
@@ -65,6 +66,11 @@ class PricedDays:
         return abs(self.unit.lag) * 10 > self.mean_day
 
     @property
+    def history_is_behind(self) -> bool:
+        """Whether the invoice has more than usage, by more than a tenth of a day."""
+        return self.is_behind and self.unit.lag > 0
+
+    @property
     def not_invoiced(self) -> Fraction:
         """What usage has and the invoice has not yet, in minor units."""
         return max(-self.unit.lag, Fraction(0))
@@ -89,12 +95,17 @@ class PricedDays:
         They are over, and where the history is behind, it is not the last ones that it lacks.
         """
         behind = 0
-        if self.is_behind and self.unit.lag > 0:
+        if self.history_is_behind:
             behind = min(ceil(self.unit.lag / self.mean_day), MOST_DAYS_BEHIND)
         until = self.now - behind * DAY
         if self.fell_silent is not None:
             until = min(until, Fraction(self.fell_silent.start))
         return tuple(day for day in self.days if day.is_over and day.start + DAY <= until)
+
+    @property
+    def has_trend(self) -> bool:
+        """Whether the settled days are enough: a history that is behind has to make up for it."""
+        return len(self.settled) >= (_WEEK if self.history_is_behind else _FEWEST_DAYS)
 
     @property
     def spend(self) -> list[float]:
