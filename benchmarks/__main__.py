@@ -1,4 +1,8 @@
-"""Run the benchmarks, and write their results to ``RESULTS.md`` beside this file."""
+"""
+Run the benchmarks, and write their results to ``RESULTS.md`` beside this file.
+
+``python -m benchmarks`` runs all of them, ``python -m benchmarks forecast`` those of one section.
+"""
 
 import gc
 import json
@@ -9,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import grpc
@@ -18,7 +22,9 @@ from google.protobuf.empty_pb2 import Empty
 from pulumi.runtime.proto import provider_pb2
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderStub
 
+from benchmarks import forecast, results
 from benchmarks.no_op import NoOp
+from benchmarks.results import say
 from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.sandbox import FAULTS, Sandbox
 from tests.engine import language_host
@@ -30,26 +36,38 @@ URN = "urn:pulumi:dev::bench::cf-invoice:index:InvoicePreview::upcoming"
 Row = tuple[str, str, str, str]
 
 
-def main() -> None:
-    """Run every benchmark and write the table."""
+def main(arguments: Sequence[str]) -> None:
+    """Run the benchmarks of the sections that *arguments* name, by default of all."""
+    unknown = [name for name in arguments if name not in SECTIONS]
+    if unknown:
+        raise SystemExit(f"there is no section {unknown[0]}: they are {', '.join(SECTIONS)}")
+    found = {name: SECTIONS[name]() for name in arguments or SECTIONS}
+    results.write(found, TITLES)
+    print("\n\n".join(found.values()))
+
+
+def performance() -> str:
+    """Measure times, requests, memory and state, and return them as a section of the results."""
     rows = [
         *(*imports(), *parsing(), *peaks(), *requests(), *previews(), *policies(), *state()),
         *(*reports(), *plugin_starts(), *plugin_programs()),
     ]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     lines = [
-        "# Results",
+        f"## {TITLES['performance']}",
         "",
-        f"`make bench`, on {os.cpu_count()} cores and {memory:.0f} GiB of memory, "
+        f"On {os.cpu_count()} cores and {memory:.0f} GiB of memory, "
         f"Python {platform.python_version()}. Times are the best of all runs, which take turns.",
         "",
         "| what | measured | against | ratio or count, and target |",
         "|---|---|---|---|",
         *(f"| {' | '.join(row)} |" for row in rows),
     ]
-    text = "\n".join(lines) + "\n"
-    Path(__file__).with_name("RESULTS.md").write_text(text)
-    print(text)
+    return "\n".join(lines)
+
+
+SECTIONS = {"performance": performance, "forecast": forecast.section}
+TITLES = {"performance": "Performance", "forecast": "Forecast"}
 
 
 def alternating(measures: dict[str, Callable[[], float]], runs: int) -> dict[str, float]:
@@ -518,11 +536,6 @@ def _ok(run: Run) -> None:
         raise RuntimeError(run.text)
 
 
-def say(what: str) -> None:
-    """Print what is being measured to standard error."""
-    print(f"… {what}", file=sys.stderr, flush=True)
-
-
 def _many(count: int, form: Form = FORMS["dynamic"]) -> Callable[[], None]:
     def program() -> None:
         for number in range(count):
@@ -567,4 +580,4 @@ def _size(data: object) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
