@@ -37,8 +37,6 @@ FUNCTIONS = (
 RESULTS = {
     # The step that fails, if one does, of a pull request and of an update.
     "first": (None, None),
-    "unchanged": (None, None),
-    "moved": (None, None),
     "over": ("Report", "Update"),
     "failed": ("Preview", "Update"),
     "destroyed": (None, None),
@@ -48,7 +46,7 @@ RESULTS = {
     "functions-over": ("Report", "Report"),
 }
 ON_GITLAB = ("first", "over", "failed", "functions-over")
-"""Each way through a job. In the other situations, the same commands do what they do on GitHub."""
+"""Each way through a job. In other situations, the same commands do what they do on GitHub."""
 
 SCHEDULED = {"first": None, "over": "Report", "failed": "Report"}
 """The step that fails in a scheduled job, for which only the API's answer counts."""
@@ -212,10 +210,33 @@ def check_comments(project: Project, situation: str) -> None:
     assert all(told in body for told, body in zip(headlines(situation), comments, strict=True))
 
 
-@pytest.mark.parametrize("situation", RESULTS)
-def test_a_pull_request_and_an_update_on_github_in_every_situation(
-    on_github: OnGitHub, situation: str
+def test_a_stack_on_github_from_its_first_preview_until_it_is_over_budget(
+    on_github: OnGitHub,
 ) -> None:
+    project = on_github.project
+    check_on_github(on_github, "preview", None)
+    check_comments(project, "first")
+    check_on_github(on_github, "update", None)
+    [found] = input.read(on_github.artifact("baseline"))
+    assert (found.state.invoice.amount_due, found.state.account_id) == (18846, ACCOUNT)
+    check_on_github(on_github, "preview", None)
+    [comment] = project.forge.bodies
+    assert "| Change since the baseline | $0.00 (+0.0 %) |" in comment
+    project.answer_as("moved")
+    check_on_github(on_github, "preview", None)
+    check_comments(project, "moved")
+    assert "| Change since the baseline | +$11.55 (+6.1 %) |" in project.forge.bodies[0]
+    project.answer_as("over")
+    check_on_github(on_github, "preview", "Report")
+    check_comments(project, "over")
+    check_on_github(on_github, "update", "Update")
+    assert on_github.artifact("upcoming-invoice").startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize(
+    "situation", ["failed", "destroyed", "refresh", "functions", "functions-over"]
+)
+def test_a_pull_request_and_an_update_on_github(on_github: OnGitHub, situation: str) -> None:
     on_github.project.come_to(situation)
     for job, failing in zip(("preview", "update"), RESULTS[situation], strict=True):
         check_on_github(on_github, job, failing)
@@ -256,19 +277,6 @@ def test_a_fork_is_told_why_nothing_runs(on_github: OnGitHub) -> None:
     run = on_github.preview(head="somebody/name")
     assert run.jobs == {"fork": "success"}, run.said
     assert "A fork's pull request gets no secrets" in run.summary
-
-
-def test_an_update_keeps_the_baseline_that_the_next_preview_is_compared_with(
-    on_github: OnGitHub,
-) -> None:
-    run = on_github.run("push")
-    assert run.jobs == {"update": "success"}, run.said
-    baseline = on_github.artifact("baseline")
-    [found] = input.read(baseline)
-    assert (found.state.invoice.amount_due, found.state.account_id) == (18846, ACCOUNT)
-    on_github.project.sandbox.amount_due = 20001
-    assert on_github.preview().jobs == {"preview": "success"}
-    assert "| Change since the baseline | +$11.55 (+6.1 %) |" in on_github.project.forge.bodies[0]
 
 
 def test_a_matrix_of_stacks_gets_a_comment_for_each(on_github: OnGitHub) -> None:
