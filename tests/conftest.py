@@ -2,9 +2,14 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.factories import ACCOUNT, NOW, TOKEN
+
+# On a busy machine a first example takes longer than any deadline.
+settings.register_profile("any-machine", deadline=None)
+settings.load_profile("any-machine")
 
 
 @pytest.fixture(autouse=True)
