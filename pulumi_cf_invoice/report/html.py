@@ -8,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.report import charts
-from pulumi_cf_invoice.report.report import TITLES, InvoiceReport, Report, sentences
+from pulumi_cf_invoice.report.report import InvoiceReport, Report, sentences
 
 LINES = 200
 
@@ -21,7 +21,6 @@ def render(report: Report) -> str:
     labels = zip(report.invoices, report.labels, strict=True)
     return _template().render(
         report=report,
-        titles=TITLES,
         width=charts.WIDTH,
         height=charts.HEIGHT,
         rules=[(rule, sentences(report, rule, LINES)) for rule in report.rules],

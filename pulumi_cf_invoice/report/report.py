@@ -1,6 +1,6 @@
 """The report before any format: what is due, whether it is within budget, and what moved."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Literal
@@ -32,6 +32,10 @@ TITLES: dict[Verdict, str] = {
     "none": "Upcoming invoice",
 }
 """The verdicts for people."""
+_NO_BUDGET: Mapping[Verdict, str] = {
+    "over": "Against a rule",
+    "advisory": "Against an advisory rule",
+}
 _TAX = "(tax and adjustments)"
 
 
@@ -174,6 +178,11 @@ class InvoiceReport:
         return _verdict(self.rules)
 
     @property
+    def verdict_text(self) -> str:
+        """The verdict for people, in few words."""
+        return _verdict_text(self.verdict, self.rules)
+
+    @property
     def headline(self) -> str:
         """
         The verdict in a sentence, for a reviewer who reads nothing else.
@@ -188,7 +197,7 @@ class InvoiceReport:
             own = (f for f in within if f.account_id in (None, self.account_id))
             limit = next((f.limit for f in own if f.subject == AMOUNT_DUE), None)
             return f"{TITLES['within']}: {due}{f', the limit is {limit.text}' if limit else ''}."
-        return f"{TITLES[self.verdict]}: {due}{self._first_violation}."
+        return f"{self.verdict_text}: {due}{self._first_violation}."
 
     @property
     def _first_violation(self) -> str:
@@ -317,12 +326,13 @@ class Report:
             return f"{count} {due}."
         if self.verdict == "within":
             return f"{TITLES['within']}: {count} {due}."
+        title = _verdict_text(self.verdict, self.rules)
         alike = sum(one.verdict == self.verdict for one in self.invoices)
         if alike:
-            return f"{TITLES[self.verdict]}: {alike} of {count} {due}."
+            return f"{title}: {alike} of {count} {due}."
         violated = _violated(self.rules, self.verdict)
         why = _said(violated[0]) if violated else "no rule could be judged"
-        return f"{TITLES[self.verdict]}: {count} {due}; {why}."
+        return f"{title}: {count} {due}; {why}."
 
     @property
     def totals(self) -> list[tuple[float, str]]:
@@ -408,7 +418,9 @@ def first_within(labelled: Sequence[tuple[str, Finding]]) -> list[tuple[str, Fin
 
 
 def _within(label: str, finding: Finding, more: int) -> str:
-    of = f"{label}: " if label else ""
+    # What is no amount is told in a sentence, which names the account that a rule read by itself.
+    is_named = finding.amount is None and finding.account_id is not None
+    of = f"{label}: " if label and not is_named else ""
     line = f"{finding.subject}: " if finding.of_line else ""
     return f"{of}{line}{finding.text}{f'; {more:,} more within' if more else ''}"
 
@@ -510,6 +522,14 @@ def _verdict(rules: Sequence[RuleResult]) -> Verdict:
     if any(rule.verdict == "within" for rule in rules):
         return "within"
     return "unknown" if rules else "none"
+
+
+def _verdict_text(verdict: Verdict, rules: Sequence[RuleResult]) -> str:
+    violated = (one for rule in _violated(rules, verdict) for one in rule.violations)
+    # Too little credit, an unpaid invoice or a status is no matter of a budget.
+    if verdict not in _NO_BUDGET or any(one.excess and not one.is_minimum for one in violated):
+        return TITLES[verdict]
+    return _NO_BUDGET[verdict]
 
 
 def _violated(rules: Sequence[RuleResult], verdict: Verdict) -> list[RuleResult]:

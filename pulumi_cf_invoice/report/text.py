@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pulumi_cf_invoice.billing.cleaning import one_line
-from pulumi_cf_invoice.report.report import TITLES, InvoiceReport, Report, sentences
+from pulumi_cf_invoice.report.report import InvoiceReport, Report, sentences
 
 LINES = 50
 _WIDTH = 100
@@ -93,7 +93,7 @@ def _overview(report: Report) -> Table:
             one.invoice.amount_due_text,
             one.short_projected_text,
             one.short_change_text,
-            *[TITLES[one.verdict] if one.rules else "" for _ in verdict],
+            *[one.verdict_text if one.rules else "" for _ in verdict],
         )
     for text in report.total_texts:
         table.add_row("- Total", text)

@@ -25,7 +25,7 @@ from pulumi_cf_invoice.rules import INCOMPLETE, Finding
 from pulumi_cf_invoice.rules_file import parse_rules
 from pulumi_cf_invoice.sandbox import SCENARIOS
 from pulumi_cf_invoice.state import InvoiceState, LastUpdate
-from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, camel_cased
+from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, camel_cased, snapshot
 
 HERE = Path(__file__).parent
 PREVIEW_ACCOUNT = "0123456789abcdef0123456789ab0001"
@@ -310,6 +310,36 @@ def test_the_verdict_is_the_worst_of_the_mandatory_rules(
 ) -> None:
     made = report(invoice(), rules)
     assert (made.verdict, made.is_known) == (verdict, known)
+
+
+def test_the_verdict_speaks_of_a_budget_only_where_one_is_exceeded() -> None:
+    rule = {"statuses": ["open"]}
+    statuses = {"allowed-statuses": rule}
+    assert report(invoice(), statuses).headline.startswith("Against a rule: the upcoming invoice")
+    advisory = {
+        "allowed-statuses": {**statuses["allowed-statuses"], "enforcementLevel": "advisory"}
+    }
+    assert report(invoice(), advisory).headline.startswith("Against an advisory rule: the upc")
+    both = {**statuses, "max-amount-due": OVER}
+    assert report(invoice(), both).headline.startswith("Over budget: the upcoming invoice is")
+
+
+def test_rules_on_an_account_are_told_without_naming_it_twice() -> None:
+    known = snapshot(credit_balance={"balance": 1999}, invoice_history={"invoices": []})
+    of = {"accountIds": [ACCOUNT]}
+    rules = {"min-credit-balance": {"limit": "20 USD", **of}, "no-unpaid-invoices": of}
+    declared = parse_rules({"rules": rules})
+    found = [Found.of_snapshot(known)]
+    results = judge(declared, found, NOW, AccountReader({}, snapshots=[known]))
+    made = make_report(found, at=NOW, rules=results)
+    assert made.headline == (
+        "Against a rule: the upcoming invoice is $188.46 for 2026-09-01 to 2026-09-30; the rule "
+        "min-credit-balance is violated."
+    )
+    for form in (text.render, markdown.render, html.render):
+        plain = " ".join(html_entities.unescape(form(made)).split())
+        assert f"No earlier invoice of account {ACCOUNT} is unpaid." in plain
+        assert f"{ACCOUNT}: No earlier" not in plain
 
 
 def test_what_differs_by_account_cannot_be_judged_where_the_account_is_not_known() -> None:
