@@ -3,9 +3,8 @@ Collects all pages of an answer, and determines whether they are complete.
 
 Where ``result_info``, or ``pagination`` inside the result, says that there is more, the following
 pages are asked for. Entries need not have an ID, so whole pages are compared, and equal entries are
-never dropped. Pages are complete if they
-have as many entries as ``total_count`` says; without one, if the last page says that nothing
-follows. An answer without further pages is complete by itself.
+never dropped. Pages are complete if they have as many entries as ``total_count`` says; without one,
+if the last page says that nothing follows. An answer without further pages is complete by itself.
 """
 
 from collections.abc import Callable
@@ -97,8 +96,10 @@ def _together(result: Any, entries: str, pages: list[list[Any]], complete: bool)
 def _info(envelope: dict[str, Any]) -> dict[str, Any]:
     result = envelope.get("result")
     inside = result.get(_INSIDE) if isinstance(result, dict) else None
-    info = envelope.get("result_info", inside)
-    return info if isinstance(info, dict) else {}
+    for info in (inside, envelope.get("result_info")):
+        if isinstance(info, dict):
+            return info
+    return {}
 
 
 def _number(envelope: dict[str, Any]) -> int:

@@ -7,7 +7,7 @@ what it costs.
 """
 
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, timezone
 from typing import Any, Literal, cast, get_args
 
 from pydantic import Field
@@ -24,7 +24,6 @@ from pulumi_cf_invoice.billing.models import (
     adapter,
     derived,
     finite,
-    instant,
     iso,
 )
 
@@ -170,10 +169,8 @@ def query(
     length = SECONDS[window]
     now_ends = _floor(at, length) + length
     end = now_ends if until is None else min(_ceiling(_instant(until, "until"), length), now_ends)
-    if since is None:
-        start = _floor(instant(end) - timedelta(days=DEFAULT_DAYS), length)
-    else:
-        start = start_of(since, window)
+    earliest = max(0, end - DEFAULT_DAYS * SECONDS["day"])
+    start = earliest if since is None else start_of(since, window)
     if start >= end:
         raise SettingsError(
             f"there is no usage to ask for: since is {iso(start)}, and until is {iso(end)}"
@@ -205,13 +202,15 @@ def _instant(given: Any, name: str) -> datetime:
                 f"{name} is {given!r}, which is not ISO 8601 such as 2026-09-01T00:00:00Z"
             ) from None
     if isinstance(given, date) and not isinstance(given, datetime):
-        return datetime(given.year, given.month, given.day, tzinfo=timezone.utc)
+        given = datetime(given.year, given.month, given.day, tzinfo=timezone.utc)
     if not isinstance(given, datetime):
         raise SettingsError(
             f"{name} must be a datetime or ISO 8601 text, not {type(given).__name__}"
         )
     if given.tzinfo is None:
         raise SettingsError(f"{name} is {given.isoformat()}, which needs a time zone, such as Z")
+    if given.timestamp() < 0:
+        raise SettingsError(f"{name} is {given.isoformat()}, which is before 1970")
     return given
 
 
@@ -233,20 +232,21 @@ def _values(history: Any, length: int) -> Iterator[tuple[int, float]]:
         return
     if not isinstance(history, list):
         raise InvalidDataError("history: not a list")
-    seen: set[str] = set()
+    seen: set[tuple[str, float]] = set()
     sums: dict[int, float] = {}
     for number, entry in enumerate(history):
         if not isinstance(entry, dict):
             raise InvalidDataError(f"history.{number}: not an object")
-        if isinstance(entry.get("id"), str):
-            if entry["id"] in seen:
-                continue
-            seen.add(entry["id"])
         began, value = finite(entry.get("start_time")), finite(entry.get("aggregated_value"))
         if began is None:
             raise InvalidDataError(f"history.{number}.start_time: not an instant in milliseconds")
         if value is None:
             raise InvalidDataError(f"history.{number}.aggregated_value: not a number")
+        if isinstance(entry.get("id"), str):
+            # What an ID names is not documented: it may be that of more than one entry.
+            if (entry["id"], began) in seen:
+                continue
+            seen.add((entry["id"], began))
         start = int(began // 1000) // length * length
         sums[start] = money.number(money.total([sums.get(start, 0), value]))
     yield from sums.items()

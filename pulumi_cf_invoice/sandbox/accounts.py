@@ -185,12 +185,15 @@ class Account:
         )
         return Ledger(
             self.scenario.credits,
-            [(month, self._series.total(month)) for month in self._past],
+            [(month, self._cost(month)) for month in self._past],
             money.total(of_balance),
             self.now,
             currency=self.scenario.currency,
             unpaid=self.scenario.unpaid,
         )
+
+    def _cost(self, month: Month) -> Decimal:
+        return Decimal(0) if self.scenario.usage.is_included else self._series.total(month)
 
     def _usage_history(self, query: Mapping[str, str]) -> Result:
         window = query.get("value_grouping_window")

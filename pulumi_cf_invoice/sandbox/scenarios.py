@@ -138,6 +138,11 @@ def _workers_ai(used: int, call: int) -> list[Result]:
     return [*_usual(used, call), _line("@cf/meta/llama-4-scout", 6214, unit="0.011")]
 
 
+def _ahead_of_credits(used: int, call: int) -> list[Result]:
+    *others, last = _by_clock(used, call) or [_line("openai/gpt-5.5", 0)]
+    return [*others, {**last, "pretax_credit_amounts": [_balance(1275)]}]
+
+
 def _included(used: int, call: int) -> list[Result]:
     return [_line("openai/gpt-5.5 (included)", 0, quantity=used, unit="0")]
 
@@ -186,8 +191,10 @@ def _with_unknown_words(read: str, result: Result) -> Result:
     return {**result, "automatic_tax": {"enabled": True}}
 
 
+_A_DAY = Usage(a_day=1_400)
 _NO_TOP_UP = Credits(top_up=None, threshold=None)
-_STEADY = Scenario("", _by_clock, usage=Usage(a_day=1_400))
+_NEVER_BOUGHT = replace(_NO_TOP_UP, bought=0)
+_STEADY = Scenario("usage of $14.00 a day, which the invoice follows", _by_clock, usage=_A_DAY)
 
 SCENARIOS: dict[str, Scenario] = {
     "usual": Scenario("a usual month: two models, credits, $188.46 due", _usual),
@@ -246,6 +253,99 @@ SCENARIOS: dict[str, Scenario] = {
     "credits-exceed-usage": Scenario(
         "credits larger than usage: $15.00 owed", _credits_exceed_usage
     ),
-    "steady": replace(_STEADY, description="usage of $14.00 a day, which the invoice follows"),
+    "steady": _STEADY,
+    "growing": replace(
+        _STEADY,
+        description="usage that grows by 1.5% a day, and credits without a top-up",
+        usage=replace(_A_DAY, growth=0.015),
+        credits=_NO_TOP_UP,
+    ),
+    "launch": replace(
+        _STEADY,
+        description="a launch six days ago, since when usage is four times what it was",
+        usage=replace(_A_DAY, launched=6),
+    ),
+    "quiet-weekend": replace(
+        _STEADY,
+        description="no usage on Saturdays and Sundays, which the history leaves out",
+        usage=replace(_A_DAY, weekdays=(140, 140, 140, 140, 140, 0, 0)),
+    ),
+    "new": replace(_STEADY, description="an account that began this month", months=0),
+    "history-a-day-behind": replace(
+        _STEADY,
+        description="a history that is one day behind the invoice",
+        usage=replace(_A_DAY, history_behind=1),
+    ),
+    "history-two-days-behind": replace(
+        _STEADY,
+        description="a history that is two days behind the invoice",
+        usage=replace(_A_DAY, history_behind=2),
+    ),
+    "invoice-a-day-behind": replace(
+        _STEADY,
+        description="an invoice that is one day behind the history",
+        usage=replace(_A_DAY, invoice_behind=1),
+    ),
+    "invoice-two-days-behind": replace(
+        _STEADY,
+        description="an invoice that is two days behind the history",
+        usage=replace(_A_DAY, invoice_behind=2),
+    ),
+    "usage-in-dollars": replace(
+        _STEADY,
+        description="usage that is counted in dollars, where others have cents",
+        usage=replace(_A_DAY, unit=100),
+    ),
+    "workers-ai": Scenario(
+        "lines of Workers AI, whose usage the history does not have", _workers_ai
+    ),
+    "included-usage": replace(
+        _STEADY,
+        description="usage that is included, and costs nothing",
+        lines=_included,
+        usage=replace(_A_DAY, is_included=True),
+    ),
+    "never-paid": Scenario(
+        "an account that never bought credits: inference is refused with HTTP 402",
+        _none,
+        credits=_NEVER_BOUGHT,
+    ),
+    "negative-balance": replace(
+        _STEADY,
+        description="a balance of -$12.75: usage ran ahead of the credits",
+        credits=replace(_NO_TOP_UP, bought=9_000, a_month=1_500),
+        lines=_ahead_of_credits,
+    ),
+    "topped-up": replace(
+        _STEADY,
+        description="an automatic top-up that works, and has refilled the balance each month",
+        credits=Credits(bought=2_500, a_month=2_400),
+    ),
+    "top-up-failed": replace(
+        _STEADY,
+        description="an automatic top-up that failed eight hours ago, and $4.20 left",
+        credits=Credits(bought=9_420, error="Your card has insufficient funds.", failed=8),
+    ),
+    "top-up-disabled": replace(
+        _STEADY,
+        description="an automatic top-up that Cloudflare disabled, and $4.20 left",
+        credits=Credits(
+            bought=9_420,
+            error="Your card was declined.",
+            disabled_reason="too_many_failed_attempts",
+            failed=50,
+        ),
+    ),
+    "unpaid": replace(
+        _STEADY,
+        description="an earlier invoice that is open, and one that is uncollectible",
+        unpaid=((1, "open"), (4, "uncollectible")),
+    ),
+    "three-years": replace(
+        _STEADY,
+        description="36 earlier invoices, on two pages",
+        credits=replace(_NO_TOP_UP, bought=60_000),
+        months=36,
+    ),
 }
 """The scenarios by name."""

@@ -58,7 +58,7 @@ class Usage:
     month come to. ``weekdays`` are the shares of Monday to Sunday in percent, ``growth`` how much
     more each day has than the one before, and ``launched`` how many days ago usage quadrupled. The
     API counts in units of ``unit`` minor units. Its history is ``history_behind`` days late, and
-    the invoice ``invoice_behind``.
+    the invoice ``invoice_behind``. Usage that ``is_included`` costs nothing.
     """
 
     a_day: int | None = None
@@ -68,6 +68,7 @@ class Usage:
     unit: int = 1
     history_behind: int = 0
     invoice_behind: int = 0
+    is_included: bool = False
 
 
 USUAL_USAGE = Usage()
@@ -109,7 +110,7 @@ class Series:
 
     def between(self, start: int, end: int) -> Decimal:
         """Return the usage from *start* to *end*, both in the same month."""
-        month = Month.of(datetime.fromtimestamp(start, timezone.utc))
+        month = _month_of(start // DAY)
         whole = self._weight(month, month.end)
         quanta = int(self.total(month) * _QUANTA)
         of_end, of_start = (
@@ -125,6 +126,11 @@ class Series:
         launch = None if self._usage.launched is None else today - self._usage.launched
         until, weights = _weights(self._usage, month, self._month.start // DAY, launch)
         return until[hours] * HOUR + (weights[hours] * rest if rest else 0)
+
+
+@cache
+def _month_of(day: int) -> Month:
+    return Month.of(datetime.fromtimestamp(day * DAY, timezone.utc))
 
 
 @cache

@@ -244,8 +244,13 @@ def test_the_sandbox_can_be_moved_and_broken_as_the_docs_show(sandbox: Sandbox) 
         assert curl == ["curl", "-X", "PUT"]
         assert DEFAULT_SANDBOX.startswith(url.removesuffix("sandbox"))
         httpx.put(f"{sandbox.base_url.removesuffix('/client/v4')}/sandbox", content=content)
-        moved.append((sandbox.amount_due, sandbox.fault))
-    assert moved == [(20001, None), (20001, "http-503"), (None, None)]
+        moved.append((sandbox.amount_due, sandbox.fault, dict(sandbox.faults)))
+    assert moved == [
+        (20001, None, {}),
+        (20001, "http-503", {}),
+        (20001, "http-503", {"credit-balance": "http-403"}),
+        (None, None, {}),
+    ]
 
 
 def test_every_option_of_the_sandbox_has_a_row() -> None:

@@ -44,6 +44,17 @@ def test_an_answer_that_does_not_say_there_is_more_is_complete(envelope: Any) ->
     assert numbers == []
 
 
+@pytest.mark.parametrize("beside", [None, {}, {"has_more": False}, "none"])
+def test_what_the_result_says_of_its_pages_counts_more_than_what_is_beside_it(beside: Any) -> None:
+    def inside(line: str, more: bool) -> Any:
+        pagination = {"has_more": more, "page": 1, "total_count": 2}
+        return {"result": {"lines": [line], "pagination": pagination}, "result_info": beside}
+
+    next_page, numbers = asked(inside("a", True), inside("b", False))
+    collected = collect(inside("a", True), "lines", next_page)
+    assert (lines(collected), collected.complete, numbers) == (["a", "b"], True, [2])
+
+
 def test_equal_entries_are_kept_and_equal_pages_end_it() -> None:
     pages = [
         page("a", "a", more=True, total=4),

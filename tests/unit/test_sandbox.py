@@ -1,9 +1,11 @@
 import itertools
+import json
 import signal
 import socket
 import subprocess
 import sys
 import threading
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import pytest
 import yaml
 
 from pulumi_cf_invoice.sandbox import FAULTS, SCENARIOS, Sandbox
-from tests.factories import ACCOUNT, START
+from tests.factories import ACCOUNT, NOW, START
 
 CONTRACT = Path(__file__).parents[1] / "contract" / "billing.openapi.yaml"
 TOKEN = {"Authorization": "Bearer sandbox-token"}
@@ -84,17 +86,117 @@ def test_a_healthy_answer_keeps_to_the_contract(sandbox: Sandbox, name: str, rea
     validate(ask(sandbox, read=read).json(), ANSWERS[read])
 
 
-@pytest.mark.parametrize("name", ["usual", "steady", "fractions", "yen", "moving", "void"])
-def test_the_usage_of_the_month_comes_to_the_gross_of_the_invoice(
-    sandbox: Sandbox, name: str
+def gross(found: Any) -> Decimal:
+    """Return the sum of the lines of the invoice among the results of all reads."""
+    lines = found["invoice-preview"]["invoice_lines"]
+    return sum((Decimal(repr(line["amount"])) for line in lines), Decimal(0))
+
+
+BEHIND = [
+    *("history-a-day-behind", "history-two-days-behind"),
+    *("invoice-a-day-behind", "invoice-two-days-behind"),
+]
+APART = (*BEHIND, "workers-ai", "usage-in-dollars", "included-usage")
+
+
+@pytest.mark.parametrize("name", [name for name in SCENARIOS if name not in APART])
+def test_the_usage_of_the_month_comes_to_the_gross_of_the_invoice(name: str) -> None:
+    account = SCENARIOS[name].at(NOW)
+    found = {read: account.result(read, NEEDED.get(read)) for read in ANSWERS}
+    hours = account.result("usage-history", {"value_grouping_window": "hour"})
+    assert usage(found["usage-history"]) == usage(hours) == gross(found)
+    assert usage(hours, since=0) == usage(found["usage-history"], since=0)
+
+
+@pytest.mark.parametrize(("name", "per_unit"), [("usage-in-dollars", 100), ("included-usage", 0)])
+def test_usage_can_be_counted_in_dollars_and_cost_nothing(
+    sandbox: Sandbox, name: str, per_unit: int
 ) -> None:
     sandbox.scenario = name
     found = results(sandbox)
-    gross = sum(Decimal(repr(line["amount"])) for line in found["invoice-preview"]["invoice_lines"])
-    assert usage(found["usage-history"]) == gross > 0
-    hours = ask(sandbox, read="usage-history", value_grouping_window="hour").json()["result"]
-    assert usage(hours) == gross
-    assert usage(hours, since=0) == usage(found["usage-history"], since=0)
+    assert gross(found) == usage(found["usage-history"]) * per_unit
+    assert usage(found["usage-history"]) > 0
+
+
+@pytest.mark.parametrize("name", BEHIND)
+def test_one_of_invoice_and_history_can_be_behind_the_other(sandbox: Sandbox, name: str) -> None:
+    sandbox.scenario = name
+    found = results(sandbox)
+    ratio = gross(found) / usage(found["usage-history"])
+    assert 1 < (ratio if name.startswith("history") else 1 / ratio) < Decimal("1.3")
+
+
+def test_the_history_does_not_have_the_usage_of_workers_ai(sandbox: Sandbox) -> None:
+    sandbox.scenario = "workers-ai"
+    found = results(sandbox)
+    [workers_ai] = [
+        line["amount"]
+        for line in found["invoice-preview"]["invoice_lines"]
+        if line["description"].startswith("@cf/")
+    ]
+    assert gross(found) - usage(found["usage-history"]) == workers_ai > 0
+
+
+def days_of(name: str) -> list[float]:
+    """Return the usage of the days before today in September, by the clock of the tests."""
+    query = {"value_grouping_window": "day", "start_time": str(START * 1000)}
+    history = SCENARIOS[name].at(NOW).result("usage-history", query)["history"]
+    values = {entry["start_time"] // 1000: entry["aggregated_value"] for entry in history}
+    return [values.get(START + day * 86400, 0) for day in range(14)]
+
+
+def test_usage_grows_leaps_and_rests() -> None:
+    growing, launch, quiet = map(days_of, ("growing", "launch", "quiet-weekend"))
+    # The first day is a Tuesday.
+    assert sum(growing[7:]) > sum(growing[:7])
+    assert min(launch[8:11]) > 2 * max(launch[:8])
+    assert [day for day, value in enumerate(quiet) if value == 0] == [4, 5, 11, 12]
+
+
+@pytest.mark.parametrize(
+    ("name", "balance", "has_paid", "said"),
+    [
+        ("fractions", 640.19, True, None),
+        ("negative-balance", -1275, True, None),
+        ("never-paid", 0, False, None),
+        ("top-up-failed", 420, True, "insufficient funds"),
+        ("top-up-disabled", 420, True, "declined"),
+        ("topped-up", 3100, True, None),
+    ],
+)
+def test_a_balance_can_be_anything(
+    sandbox: Sandbox, name: str, balance: float, has_paid: bool, said: str | None
+) -> None:
+    sandbox.scenario = name
+    found = ask(sandbox, read="credit-balance").json()["result"]
+    assert (found["balance"], found["first_topup_success"]) == (balance, has_paid)
+    error = found["topup_config"]["error"]
+    assert error is None if said is None else said in error
+
+
+def test_what_is_topped_up_automatically_is_among_the_invoices(sandbox: Sandbox) -> None:
+    sandbox.scenario = "topped-up"
+    rows = results(sandbox)["invoice-history"]["invoices"]
+    bought = [row["amount_due"] for row in rows if row["description"] == "AI Gateway credits"]
+    assert bought == [2500] * 7
+
+
+def test_some_invoices_are_not_paid(sandbox: Sandbox) -> None:
+    sandbox.scenario = "unpaid"
+    rows = results(sandbox)["invoice-history"]["invoices"]
+    unpaid = [(row["status"], row["description"]) for row in rows if row["amount_remaining"]]
+    assert unpaid == [
+        ("open", "AI Gateway usage, 2026-08"),
+        ("uncollectible", "AI Gateway usage, 2026-05"),
+    ]
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("at", ["2026-12-01T00:00:00+00:00", "2027-01-01T00:30:00+00:00"])
+def test_every_scenario_answers_at_the_start_of_a_month(name: str, at: str) -> None:
+    account = SCENARIOS[name].at(datetime.fromisoformat(at))
+    for read in ANSWERS:
+        assert json.dumps(account.result(read, NEEDED.get(read)))
 
 
 def test_earlier_invoices_and_the_balance_come_from_one_ledger(sandbox: Sandbox) -> None:

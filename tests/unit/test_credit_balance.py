@@ -1,0 +1,99 @@
+"""The credit balance, parsed from what the API says and from what it leaves out."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from pulumi_cf_invoice.billing import CreditBalance, InvalidDataError
+
+
+def balance(left: Any, **config: Any) -> CreditBalance:
+    return CreditBalance.from_api({"balance": left, "topup_config": config})
+
+
+@pytest.mark.parametrize(
+    ("amount", "kept", "text"),
+    [
+        (2500, 2500, "$25.00"),
+        (Decimal("640.19"), 640.19, "$6.40"),
+        (Decimal("-1275.5"), -1275.5, "-$12.76"),
+        (Decimal("2500.0"), 2500, "$25.00"),
+        (0, 0, "$0.00"),
+    ],
+)
+def test_an_amount_is_kept_exactly(amount: Any, kept: float, text: str) -> None:
+    found = balance(amount)
+    assert found.balance == kept
+    assert type(found.balance) is type(kept)
+    assert found.balance_text("usd") == text
+    assert found.to_figures()["balance"] == kept
+
+
+def test_a_balance_whose_currency_is_not_known_is_told_in_minor_units() -> None:
+    assert balance(Decimal("123456.5")).balance_text(None) == "123,456.5 minor units"
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        ({}, "balance: Field required"),
+        ({"balance": None}, "balance: "),
+        ({"balance": "640.19"}, "balance: not a number"),
+        ({"balance": True}, "balance: not a number"),
+        ({"balance": 2**53}, "balance: not an amount that can be carried exactly: beyond"),
+        (
+            {"balance": Decimal("640.19000000000000000001")},
+            "balance: not an amount that can be carried exactly: more digits",
+        ),
+        ({"balance": 1, "topup_config": {"amount": "10"}}, "topup_config.amount: not a number"),
+        ({"balance": 1, "topup_config": {"threshold": []}}, "topup_config.threshold: "),
+        ([], "result is not an object"),
+    ],
+)
+def test_malformed_money_is_refused_by_its_name(result: Any, said: str) -> None:
+    with pytest.raises(InvalidDataError) as failed:
+        CreditBalance.from_api(result)
+    assert str(failed.value).startswith(said)
+
+
+@pytest.mark.parametrize("odd", [None, "none", 7, [], {"a": 1}])
+def test_what_only_explains_may_be_anything(odd: Any) -> None:
+    explains = ("payment_method", "has_default_payment_method", "first_topup_success", "more")
+    found = CreditBalance.from_api({"balance": 5, **dict.fromkeys(explains, odd)})
+    assert found == CreditBalance.from_api({"balance": 5})
+    names = ("disabledReason", "lastFailedAt", "error")
+    config = {name: odd for name in names if not isinstance(odd, (str, int))}
+    assert balance(5, **config).topup_problem is None
+
+
+@pytest.mark.parametrize("odd", [None, "none", 7, []])
+def test_a_top_up_that_is_not_an_object_is_none(odd: Any) -> None:
+    found = CreditBalance.from_api({"balance": 5, "topup_config": odd})
+    assert found.topup_config is None
+    assert not found.topup_is_on
+
+
+@pytest.mark.parametrize(
+    ("config", "is_on", "is_healthy"),
+    [
+        ({"amount": 2500, "threshold": 1000}, True, True),
+        ({"amount": 0, "threshold": 1000}, False, False),
+        ({"amount": 2500, "threshold": None}, False, False),
+        ({"amount": 2500, "threshold": 1000, "error": "Declined"}, True, False),
+        ({"amount": 2500, "threshold": 1000, "disabledReason": "failures"}, False, False),
+    ],
+)
+def test_a_top_up_is_on_with_an_amount_and_a_threshold(
+    config: dict[str, Any], is_on: bool, is_healthy: bool
+) -> None:
+    found = balance(5, **config)
+    assert (found.topup_is_on, found.topup_is_healthy) == (is_on, is_healthy)
+    figures = found.to_figures()
+    assert (figures["topup_is_on"], figures["topup_is_healthy"]) == (is_on, is_healthy)
+
+
+@pytest.mark.parametrize("failed_at", [1789444800, 1789444800000, Decimal("1789444800000.0")])
+def test_a_failure_is_told_in_the_apis_words_with_its_time(failed_at: Any) -> None:
+    found = balance(5, error="Card\ndeclined.", disabledReason="failures", lastFailedAt=failed_at)
+    assert found.topup_problem == "failures; Card declined (2026-09-15T04:00:00Z)"
