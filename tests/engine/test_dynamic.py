@@ -12,10 +12,16 @@ from pulumi_cf_invoice import (
     ApiError,
     Credentials,
     Invoice,
+    InvoiceHistory,
     InvoicePreview,
+    get_credit_balance,
+    get_credit_balance_output,
+    get_invoice_history_output,
     get_invoice_preview,
     get_invoice_preview_output,
+    get_usage_history_output,
 )
+from pulumi_cf_invoice.billing.reads import READS
 from pulumi_cf_invoice.sandbox import Sandbox
 from pulumi_cf_invoice.state import DYNAMIC_TYPE
 from tests.engine.conftest import MakeCommandLine, MakeStack
@@ -228,6 +234,44 @@ def test_the_invoice_becomes_json_inside_of_a_program(
     outputs = make_stack(program, **settled).up().outputs
     assert json.loads(outputs["json"].removeprefix("invoice=")) == outputs["model"]
     assert outputs["model"]["amount_due"] == 18846
+
+
+def test_a_program_asks_for_each_read_and_query_once_and_side_by_side(
+    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox
+) -> None:
+    """The sandbox answers none of the reads before all are asked for."""
+    sandbox.together = frozenset(read.name for read in READS)
+
+    def program() -> None:
+        for time in ("first", "second"):
+            pulumi.export(f"{time}_due", get_invoice_preview_output().amount_due)
+            pulumi.export(f"{time}_balance", get_credit_balance_output().balance)
+            pulumi.export(f"{time}_window", get_usage_history_output(window="hour").window)
+            pulumi.export(f"{time}_rows", get_invoice_history_output().apply(rows_of))
+
+    def rows_of(history: InvoiceHistory) -> int:
+        return len(history.invoices)
+
+    run = make_stack(program, **settled).preview()
+    assert run.ok, run.text
+    assert sorted(asked.read for asked in sandbox.asked) == sorted(sandbox.together)
+
+
+def test_a_read_that_is_refused_is_one_line_and_the_others_are_there(
+    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox
+) -> None:
+    sandbox.faults["credit-balance"] = "http-403"
+
+    def program() -> None:
+        pulumi.export("due", get_invoice_preview().amount_due)
+        try:
+            get_credit_balance()
+        except ApiError as error:
+            pulumi.export("said", str(error))
+
+    outputs = make_stack(program, **settled).up().outputs
+    assert outputs["due"] == 18846
+    assert outputs["said"].startswith(f"cannot read the credit balance of account {ACCOUNT}: ")
 
 
 @pytest.mark.parametrize("form", ["get", "function"])
