@@ -68,7 +68,7 @@ def test_a_figure_that_moves_is_an_update_and_a_refresh_reads_it(
     assert 'amountDueText: "$188.46" => "$200.01"' in preview.text
     refresh = run("quickstart", "refresh")
     assert refresh.ok, refresh.text
-    assert "[diff: ~amountDue,amountRemaining]" in refresh.text
+    assert "[diff: ~amountDue,amountRemaining,invoiceLines]" in refresh.text
     assert run("quickstart", "destroy").ok
 
 
