@@ -39,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_live(show)
     _add_input(show)
+    _add_at(show)
     report = _command(
         commands,
         "report",
@@ -50,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_live(report)
     _add_input(report)
+    _add_at(report)
     _add_report(report)
     comment = _command(
         commands,
@@ -78,6 +80,28 @@ def parser() -> argparse.ArgumentParser:
     _add_live(snapshot)
     snapshot.add_argument(
         "--output", metavar="FILE", help="write it to this file (default: standard output)"
+    )
+    forecast = _command(
+        commands,
+        "forecast",
+        "forecast the invoice, and how long the credits last",
+        "cf-invoice forecast --from snapshot.json",
+    )
+    _add_live(forecast)
+    _add_input(forecast)
+    forecast.add_argument(
+        "--format",
+        choices=["text", "json"],
+        default="text",
+        help="the output format (default: text)",
+    )
+    forecast.add_argument(
+        "--fixed-line",
+        dest="fixed_lines",
+        metavar="GLOB",
+        action="append",
+        default=[],
+        help="do not extrapolate lines whose description matches this; may be repeated",
     )
     commands.add_parser("sandbox", help="start a local stand-in for the billing API")
     completion = _command(
@@ -144,6 +168,9 @@ def _add_input(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prefix", help="the prefix of the stack outputs to read, if there are several"
     )
+
+
+def _add_at(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--at",
         type=instant,

@@ -1,6 +1,7 @@
 """A forecast as plain data, as the plugin's function and JSON have it."""
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 from pulumi_cf_invoice.billing.models import adapter
@@ -14,9 +15,7 @@ _INTERNAL = "bands"
 
 def to_figures(forecast: Forecast) -> dict[str, Any]:
     """Return the fields and what follows from them (`DERIVED`), by name, without what is none."""
-    figures: dict[str, Any] = adapter(Forecast).dump_python(
-        forecast, mode="json", exclude_none=True
-    )
+    figures: dict[str, Any] = _plain(adapter(Forecast).dump_python(forecast, exclude_none=True))
     figures.get("track_record", {}).pop(_INTERNAL, None)
     if forecast.runway is not None:
         figures["runway"]["text"] = forecast.runway.text
@@ -40,6 +39,15 @@ def json_schema() -> dict[str, Any]:
     for name in ("amount_due_text", "amount_due_p10_text", "amount_due_p90_text"):
         made["required"].remove(name)
     return made
+
+
+def _plain(value: Any) -> Any:
+    # pydantic's own way to JSON would make floats of whole amounts.
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def _add(model: dict[str, Any], name: str, description: str) -> None:

@@ -42,6 +42,13 @@ class TrackRecord:
     bands: tuple[tuple[float, float], ...]
     """The band of the log error after 1, 2, … days: never above and never below 0."""
 
+    @property
+    def text(self) -> str:
+        """The error for people: ``off by 12 % over 14 days, in a mean of 49 tries``."""
+        return (
+            f"off by {self.error:.0%} over {self.horizon} days, in a mean of {self.origins} tries"
+        ).replace("%", " %")
+
     def band(self, horizon: int) -> tuple[float, float]:
         """Return the lower and upper log error of what is spent in *horizon* days."""
         known = min(horizon, len(self.bands))

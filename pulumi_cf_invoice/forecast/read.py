@@ -8,6 +8,7 @@ from typing import Any
 from pulumi_cf_invoice.billing.errors import BillingError, SettingsError
 from pulumi_cf_invoice.billing.models import Model
 from pulumi_cf_invoice.billing.reads import CREDIT_BALANCE, INVOICE_PREVIEW, USAGE_HISTORY, Read
+from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.forecast.forecast import Forecast, forecast_invoice
 
 READS: tuple[Read[Model], ...] = (INVOICE_PREVIEW, USAGE_HISTORY, CREDIT_BALANCE)
@@ -35,3 +36,9 @@ def forecast_answers(
     ]
     made = forecast_invoice(*given, at=at, fixed_lines=fixed_lines)
     return replace(made, notes=(*made.notes, *(f"Not available: {error}" for error in refused)))
+
+
+def forecast_snapshot(snapshot: Snapshot, fixed_lines: Sequence[str] = ()) -> Forecast:
+    """Forecast from a *snapshot* as of its time. Raises what `forecast_answers` raises."""
+    answers = {read.name: snapshot.problem(read) or snapshot.get(read) for read in READS}
+    return forecast_answers(answers, at=snapshot.read_at, fixed_lines=fixed_lines)

@@ -1,14 +1,18 @@
 """What a report shows of an account besides its invoice: credits, earlier invoices and usage."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.credit_balance import CreditBalance
+from pulumi_cf_invoice.billing.errors import IncompleteLinesError
 from pulumi_cf_invoice.billing.invoice_history import InvoiceHistory, PastInvoice
 from pulumi_cf_invoice.billing.models import Model
 from pulumi_cf_invoice.billing.reads import CREDIT_BALANCE, INVOICE_HISTORY, USAGE_HISTORY, Read
 from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.billing.usage_history import UsageHistory
+from pulumi_cf_invoice.forecast import Forecast
+from pulumi_cf_invoice.forecast.read import forecast_snapshot
 
 _READS: tuple[Read[Model], ...] = (CREDIT_BALANCE, USAGE_HISTORY, INVOICE_HISTORY)
 
@@ -70,6 +74,20 @@ class AccountReport:
             rows.append(("Unpaid earlier invoices", self._unpaid_text(self.invoice_history)))
         return rows
 
+    @cached_property
+    def forecast(self) -> Forecast | None:
+        """The forecast as of the time of reading; None if the invoice's lines are a part."""
+        try:
+            return forecast_snapshot(self.snapshot)
+        except IncompleteLinesError:
+            # The report says so of everything that is summed from lines.
+            return None
+
+    @property
+    def forecast_figures(self) -> list[tuple[str, str]]:
+        """How the forecast is made and how wrong it has been, as name and text."""
+        return [] if self.forecast is None else forecast_figures(self.forecast)
+
     @staticmethod
     def _unpaid_text(history: InvoiceHistory) -> str:
         remaining: dict[str, list[float]] = {}
@@ -80,3 +98,47 @@ class AccountReport:
             return f"none{part}"
         sums = [money.to_text(money.total(of), code) for code, of in sorted(remaining.items())]
         return f"{len(history.unpaid):,}, {' and '.join(sums)} in total{part}"
+
+
+def forecast_figures(forecast: Forecast) -> list[tuple[str, str]]:
+    """Return how a *forecast* is made and how wrong it has been, as name and text."""
+    rows = [
+        ("Method", forecast.method_text),
+        ("Days of history", f"{forecast.days_of_history:,}"),
+    ]
+    if forecast.amount_due_text is not None:
+        rows.append(("Median of the amount due", forecast.amount_due_text))
+    if forecast.amount_due_p10_text is not None and forecast.amount_due_p90_text is not None:
+        band = f"{forecast.amount_due_p10_text} to {forecast.amount_due_p90_text}"
+        rows.append(("10th to 90th percentile", band))
+    if forecast.track_record is not None:
+        rows.append(("Error so far", forecast.track_record.text))
+    return rows
+
+
+@dataclass(frozen=True)
+class ForecastDay:
+    """
+    A day of a period for people: what was spent on it after credits, and what will be due by its
+    end. Each is empty where it is not known.
+    """
+
+    date: str
+    spent: str = ""
+    due: str = ""
+    p10: str = ""
+    p90: str = ""
+
+
+def days_of(forecast: Forecast) -> list[ForecastDay]:
+    """Return the days of a *forecast*, in order; today has what was spent and what will be due."""
+
+    def text(amount: float | None) -> str:
+        return "" if amount is None else money.to_text(amount, forecast.currency)
+
+    spent = {day.date: text(day.net) for day in forecast.spent}
+    coming = {day.date: (text(day.median), text(day.p10), text(day.p90)) for day in forecast.coming}
+    return [
+        ForecastDay(day.isoformat(), spent.get(day, ""), *coming.get(day, ()))
+        for day in sorted({*spent, *coming})
+    ]

@@ -1,34 +1,78 @@
 """The geometry of the report's charts; the template draws them as inline SVG."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime, timezone
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.usage_history import UsageEntry
-from pulumi_cf_invoice.report.account import AccountReport
-from pulumi_cf_invoice.report.report import InvoiceReport
-from pulumi_cf_invoice.rules import AMOUNT_DUE, PROJECTED_AMOUNT_DUE
+from pulumi_cf_invoice.forecast import ComingDay, SpentDay
+from pulumi_cf_invoice.report.account import AccountReport, ForecastDay, days_of
+from pulumi_cf_invoice.report.report import Budget, InvoiceReport
 
-WIDTH, HEIGHT = 480, 170
-_LEFT, _RIGHT, _TOP, _BOTTOM = 8, 472, 8, 162
+WIDTH, HEIGHT = 480, 230
+_LEFT, _RIGHT = 8, 472
+# Above, the amount due over the period; below, spend by day.
+_TOP, _BOTTOM, _BARS_TOP, _BARS_BOTTOM = 26, 156, 172, 222
+_USAGE_TOP, _USAGE_BOTTOM = 8, 162
 _BARS = 8
 _DAYS, _EARLIER = 31, 12
+# A limit further away would leave nothing to see of the rest.
+_FARTHEST = 3
+# The least distance of two labels, as a share of the chart's height.
+_LABEL = 0.12
+_DAY = 86_400
+
+
+@dataclass(frozen=True)
+class Column:
+    """A day as a column. Lengths are in SVG units."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    is_partial: bool
+
+
+@dataclass(frozen=True)
+class BudgetLine:
+    """
+    A limit as a line across, at ``y``, with its label at ``top`` in percent of the height; None if
+    there is no room for the label.
+    """
+
+    text: str
+    is_mandatory: bool
+    y: float
+    top: float | None
 
 
 @dataclass(frozen=True)
 class SpendChart:
-    """Spend over the period, so far and projected, and the budget. Lengths are in SVG units."""
+    """
+    Spend in the period: what happened by day, what is forecast, and the budgets.
+
+    Lengths are in SVG units. Paths are ``d`` attributes, empty where there is nothing to draw.
+    """
 
     description: str
     now_x: float
     now_y: float
     zero_y: float
-    end_y: float | None
-    budget_y: float | None
-    budget_text: str
-    now_text: str
-    end_text: str
+    happened: str
+    area: str
+    forecast: str
+    band: str
+    straight: str
+    columns: list[Column]
+    budgets: list[BudgetLine]
+    unlabelled: list[str]
+    beyond: list[str]
+    caption: str
     first_day: str
     last_day: str
+    days: list[ForecastDay]
 
 
 @dataclass(frozen=True)
@@ -41,47 +85,138 @@ class Bar:
 
 
 def spend(one: InvoiceReport) -> SpendChart | None:
-    """Return the chart of the amount due; None for a period without length."""
-    invoice = one.invoice
+    """Return the chart of spend in the period; None for a period without length."""
+    invoice, forecast = one.invoice, one.forecast
     length = invoice.period_end - invoice.period_start
     if length <= 0:
         return None
-    elapsed = (one.at.timestamp() - invoice.period_start) / length
-    now_x = _LEFT + min(max(elapsed, 0.0), 1.0) * (_RIGHT - _LEFT)
-    projected = one.projected_amount_due
-    budget = _budget(one)
-    amounts = [0, invoice.amount_due, *(a for a in (projected, budget) if a is not None)]
-    low, high = min(amounts), max(max(amounts), min(amounts) + 1)
+
+    def x(moment: float) -> float:
+        elapsed = (moment - invoice.period_start) / length
+        return round(_LEFT + min(max(elapsed, 0.0), 1.0) * (_RIGHT - _LEFT), 1)
+
+    spent = forecast.spent if forecast else ()
+    coming = forecast.coming if forecast and forecast.method != "straight-line" else ()
+    straight = _straight(one, coming)
+    foreseen = [amount for day in coming for amount in (day.p90, day.median) if amount is not None]
+    figures = [0, invoice.amount_due, *foreseen, *([] if straight is None else [straight])]
+    near, beyond = _near(one.budgets, max(figures))
+    limits = [money.number(money.exact(budget.limit.amount)) for budget in near]
+    low, high = min(figures), max(*figures, *limits, min(figures) + 1)
 
     def y(amount: float) -> float:
         share = (money.exact(amount) - money.exact(low)) / (money.exact(high) - money.exact(low))
         return round(_BOTTOM - float(share) * (_BOTTOM - _TOP), 1)
 
-    budget_text = "" if budget is None else f"Budget {_text(one, budget)}"
+    now = x(one.at.timestamp()), y(invoice.amount_due)
+    happened = _happened(spent, invoice.amount_due, x, y, now)
+    ends = [(x(_end_of(day.date)), day) for day in coming]
+    lows = [(at, y(day.p10)) for at, day in ends if day.p10 is not None]
+    highs = [(at, y(day.p90)) for at, day in ends if day.p90 is not None]
     return SpendChart(
-        description=_describe(one, projected, budget_text),
-        now_x=round(now_x, 1),
-        now_y=y(invoice.amount_due),
+        description=_describe(one, straight, near + beyond),
+        now_x=now[0],
+        now_y=now[1],
         zero_y=y(0),
-        end_y=None if projected is None or elapsed >= 1 else y(projected),
-        budget_y=None if budget is None else y(budget),
-        budget_text=budget_text,
-        now_text=invoice.amount_due_text,
-        end_text="" if projected is None else f"projected {_text(one, projected)}",
+        happened=_path(happened),
+        area=_path([*happened, (now[0], y(0)), (happened[0][0], y(0))] if happened else []),
+        forecast=_path([now, *((at, y(day.median)) for at, day in ends)] if ends else []),
+        band=_path([now, *highs, *reversed(lows), now] if lows else []),
+        straight=_path([] if straight is None else [now, (_RIGHT, y(straight))]),
+        columns=_columns(spent, x),
+        budgets=(lines := _labelled(near, y)),
+        unlabelled=[line.text for line in lines if line.top is None],
+        beyond=[budget.text for budget in beyond],
+        caption=_caption(one, bool(happened), straight, bool(ends)),
         first_day=invoice.period_text.split(" to ")[0],
         last_day=invoice.period_text.split(" to ")[1],
+        days=days_of(forecast) if forecast and (spent or coming) else [],
     )
 
 
-@dataclass(frozen=True)
-class Column:
-    """A day of usage as a column. Lengths are in SVG units."""
+def _straight(one: InvoiceReport, coming: Sequence[ComingDay]) -> float | None:
+    """Return the end of the straight line, where nothing better is known and there is time left."""
+    if coming or one.at.timestamp() >= one.invoice.period_end:
+        return None
+    return one.projected_amount_due
 
-    x: float
-    y: float
-    width: float
-    height: float
-    is_partial: bool
+
+def _near(budgets: list[Budget], highest: float) -> tuple[list[Budget], list[Budget]]:
+    """Return the budgets that the chart has room for, and those beyond it."""
+    most = max(highest, 0) * _FARTHEST
+    near = [one for one in budgets if one.limit.amount <= most or not highest]
+    return near, [one for one in budgets if one not in near]
+
+
+def _happened(
+    spent: Sequence[SpentDay],
+    due: float,
+    x: Callable[[float], float],
+    y: Callable[[float], float],
+    now: tuple[float, float],
+) -> list[tuple[float, float]]:
+    """Return the amount due at the end of each day until now, by what was spent on each."""
+    if not spent:
+        return []
+    level = due - sum(day.net for day in spent)
+    points = [(x(_end_of(spent[0].date) - _DAY), y(level))]
+    for day in spent[:-1]:
+        level += day.net
+        points.append((x(_end_of(day.date)), y(level)))
+    return [*points, now]
+
+
+def _columns(spent: Sequence[SpentDay], x: Callable[[float], float]) -> list[Column]:
+    highest = max((day.net for day in spent), default=0)
+    if highest <= 0:
+        return []
+    columns = []
+    for day in spent:
+        start, end = x(_end_of(day.date) - _DAY), x(_end_of(day.date))
+        height = max(day.net, 0) / highest * (_BARS_BOTTOM - _BARS_TOP)
+        width = max(end - start - 1.5, 0.5)
+        columns.append(
+            Column(
+                start + 0.75,
+                round(_BARS_BOTTOM - height, 1),
+                round(width, 1),
+                round(height, 1),
+                not day.is_settled,
+            )
+        )
+    return columns
+
+
+def _labelled(budgets: list[Budget], y: Callable[[float], float]) -> list[BudgetLine]:
+    """Return the budgets as lines, each with a label above it as far as there is room for one."""
+    lines: list[BudgetLine] = []
+    free = 1.0
+    for budget in budgets:
+        line = y(money.number(money.exact(budget.limit.amount)))
+        top = min(max(line / HEIGHT - _LABEL, 0.0), free - _LABEL)
+        has_room = top >= 0
+        free = top if has_room else free
+        label = round(100 * top, 1) if has_room else None
+        lines.append(BudgetLine(budget.text, budget.is_mandatory, line, label))
+    return lines
+
+
+def _caption(one: InvoiceReport, has_days: bool, straight: float | None, is_forecast: bool) -> str:
+    told = "so far (solid), with the spend of each day below" if has_days else "so far"
+    if straight is not None:
+        end = f"{_text(one, straight)} at the end of the period (dotted, a straight line)"
+        return f"{told}; projected {end}."
+    if is_forecast and one.forecast is not None and one.forecast.amount_due_p10 is not None:
+        return f"{told}; the forecast is dashed, in the band of its 10th to 90th percentile."
+    return f"{told}; the forecast is dashed." if is_forecast else f"{told}."
+
+
+def _end_of(day: date) -> float:
+    return datetime(day.year, day.month, day.day, tzinfo=timezone.utc).timestamp() + _DAY
+
+
+def _path(points: Sequence[tuple[float, float]]) -> str:
+    return "" if not points else "M" + " L".join(f"{x:g} {y:g}" for x, y in points)
 
 
 @dataclass(frozen=True)
@@ -104,8 +239,8 @@ def usage(account: AccountReport | None) -> UsageChart | None:
     step = (_RIGHT - _LEFT) / len(entries)
     columns = []
     for number, entry in enumerate(entries):
-        height = max(entry.aggregated_value, 0) / highest * (_BOTTOM - _TOP)
-        x, y = _LEFT + number * step, _BOTTOM - height
+        height = max(entry.aggregated_value, 0) / highest * (_USAGE_BOTTOM - _USAGE_TOP)
+        x, y = _LEFT + number * step, _USAGE_BOTTOM - height
         columns.append(
             Column(
                 round(x + step * 0.1, 1),
@@ -155,29 +290,16 @@ def bars(one: InvoiceReport) -> list[Bar]:
     ]
 
 
-def _budget(one: InvoiceReport) -> float | None:
-    return next(
-        (
-            money.number(money.exact(finding.limit.amount))
-            for rule in one.rules
-            for finding in rule.findings
-            if finding.subject in (AMOUNT_DUE, PROJECTED_AMOUNT_DUE)
-            and not finding.of_line
-            and finding.account_id in (None, one.account_id)
-            and finding.limit
-            and finding.limit.currency == one.invoice.currency
-        ),
-        None,
-    )
-
-
-def _describe(one: InvoiceReport, projected: float | None, budget_text: str) -> str:
+def _describe(one: InvoiceReport, straight: float | None, budgets: list[Budget]) -> str:
     invoice = one.invoice
-    days = max(0, round((one.at.timestamp() - invoice.period_start) / 86400))
+    days = max(0, round((one.at.timestamp() - invoice.period_start) / _DAY))
     told = f"{invoice.amount_due_text} due after {days} day{'s' * (days != 1)} of the period"
-    if projected is not None:
-        told += f", projected to reach {_text(one, projected)} at its end"
-    return f"{told}. {budget_text or 'No budget'}."
+    if straight is not None:
+        told += f", projected by a straight line to reach {_text(one, straight)} at its end"
+    elif one.forecast is not None:
+        told += f". {one.forecast.text}"
+    listed = ", ".join(budget.text for budget in budgets)
+    return f"{told}. {f'Budgets: {listed}' if listed else 'No budget'}."
 
 
 def _text(one: InvoiceReport, amount: float) -> str:

@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.credit_balance import CreditBalance
 from pulumi_cf_invoice.billing.invoice_history import PastInvoice
+from pulumi_cf_invoice.forecast.figures import to_figures
 from pulumi_cf_invoice.report.account import AccountReport
 from pulumi_cf_invoice.report.report import Comparison, InvoiceReport, Report, RuleResult
 from pulumi_cf_invoice.rules import Finding
@@ -191,6 +192,10 @@ class ReportedInvoice:
     account: Account | None = Field(
         description="What else was read of the account; null if nothing was."
     )
+    forecast_text: str | None = Field(description="The forecast in a line; null if there is none.")
+    forecast: dict[str, Any] | None = Field(
+        description="What `cf-invoice forecast --format json` has of the account; null without it."
+    )
     lines: list[Line] = Field(description="Every line, the largest net amount first.")
 
 
@@ -273,6 +278,8 @@ def _invoice(one: InvoiceReport) -> ReportedInvoice:
         projected_amount_due=figure(one.projected_amount_due),
         baseline=_baseline(one.comparison),
         account=_account(one.account) if one.account else None,
+        forecast_text=one.forecast_text,
+        forecast=to_figures(one.forecast) if one.forecast else None,
         lines=[
             Line(
                 description=line.description,

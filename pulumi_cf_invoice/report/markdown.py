@@ -64,7 +64,8 @@ def _render(report: Report, rows: int) -> str:
 
 def _figures(one: InvoiceReport) -> list[str]:
     head = ["Upcoming invoice", one.invoice.currency.upper()]
-    return [*map(escape, one.notes), _table(head, map(list, one.key_figures))]
+    forecast = [one.forecast_text] if one.forecast_text else []
+    return [*forecast, *map(escape, one.notes), _table(head, map(list, one.key_figures))]
 
 
 def _overview(report: Report, rows: int) -> list[str]:
@@ -167,7 +168,7 @@ def _changes(one: InvoiceReport, rows: int) -> list[str]:
 def _lines(one: InvoiceReport, rows: int, folded: bool) -> list[str]:
     lines = one.invoice.largest_lines
     further = [[name, escape(value)] for name, value in one.further_figures]
-    more = [_table(["Further figures", ""], further), *_earlier(one, rows)]
+    more = [_table(["Further figures", ""], further), *_forecast(one), *_earlier(one, rows)]
     if not lines:
         return ["The invoice has no lines: nothing was used yet.", *more]
     table = _table(
@@ -182,6 +183,16 @@ def _lines(one: InvoiceReport, rows: int, folded: bool) -> list[str]:
         return parts
     summary = f"<summary>Details: {len(lines):,} line{'s' * (len(lines) != 1)}</summary>"
     return ["\n\n".join([f"<details>{summary}", *parts, "</details>"])]
+
+
+def _forecast(one: InvoiceReport) -> list[str]:
+    account = one.account
+    if account is None or account.forecast is None:
+        return []
+    runway = account.forecast.runway
+    told = [*account.forecast.notes, *([runway.text] if runway else [])]
+    table = _table(["Forecast", ""], map(list, account.forecast_figures))
+    return [table, "\n".join(f"- {escape(note, _LONGEST)}" for note in told)] if told else [table]
 
 
 def _earlier(one: InvoiceReport, rows: int) -> list[str]:

@@ -8,6 +8,8 @@ from typing import Literal
 from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.invoice import Invoice
+from pulumi_cf_invoice.billing.money import Money
+from pulumi_cf_invoice.forecast import Forecast
 from pulumi_cf_invoice.gates import DISABLED, Gate
 from pulumi_cf_invoice.report.account import AccountReport
 from pulumi_cf_invoice.report.found import Found
@@ -36,6 +38,7 @@ _NO_BUDGET: Mapping[Verdict, str] = {
     "over": "Against a rule",
     "advisory": "Against an advisory rule",
 }
+_OF_WHOLE = (AMOUNT_DUE, PROJECTED_AMOUNT_DUE, "forecast")
 _TAX = "(tax and adjustments)"
 
 
@@ -84,6 +87,20 @@ class Comparison:
     """The change of the amount due, in minor units."""
     changes: Sequence[Change]
     """The lines that moved, the largest change first."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A limit on the whole invoice, by the name of its rule."""
+
+    name: str
+    is_mandatory: bool
+    limit: Money
+
+    @property
+    def text(self) -> str:
+        """The rule and its limit, for people."""
+        return f"{self.name} {self.limit.text}{'' if self.is_mandatory else ' (advisory)'}"
 
 
 @dataclass(frozen=True)
@@ -223,6 +240,41 @@ class InvoiceReport:
         return self.invoice.projected_amount_due(self.at)
 
     @property
+    def budgets(self) -> list["Budget"]:
+        """The limits on the whole invoice that were judged, the lowest first."""
+        found: dict[str, Budget] = {}
+        for rule in self.rules:
+            for finding in rule.findings:
+                of_this = finding.account_id in (None, self.account_id) and not finding.of_line
+                if of_this and finding.subject in _OF_WHOLE and finding.limit is not None:
+                    budget = Budget(rule.name, rule.level == "mandatory", finding.limit)
+                    if finding.limit.currency == self.invoice.currency:
+                        found.setdefault(rule.name, budget)
+        return sorted(found.values(), key=lambda one: one.limit.amount)
+
+    @property
+    def forecast(self) -> Forecast | None:
+        """The forecast, if there is usage or a balance to make it from."""
+        return self.account.forecast if self.account else None
+
+    @property
+    def forecast_text(self) -> str | None:
+        """
+        The forecast, the lowest mandatory limit and the runway in a line for a reader who has no
+        time; None if there is no forecast. It has no words that others wrote.
+        """
+        forecast = self.forecast
+        if forecast is None:
+            return None
+        told = forecast.text
+        limit = next((one.limit for one in self.budgets if one.is_mandatory), None)
+        if limit is not None and forecast.amount_due is not None:
+            which = "over" if money.exact(forecast.amount_due) > limit.amount else "within"
+            told += f", {which} the limit of {money.to_rough_text(*limit)}"
+        runway = f"; {forecast.runway.short_text}" if forecast.runway else ""
+        return f"{told}{runway}."
+
+    @property
     def projected_text(self) -> str:
         """The projected amount due for people."""
         if not self.invoice.invoice_lines_complete:
@@ -265,7 +317,7 @@ class InvoiceReport:
         rows = [
             ("Amount due", self.invoice.amount_due_text),
             ("Net, before tax", self.sum_text("net")),
-            ("Projected amount due", self.projected_text),
+            ("Straight-line projection", self.projected_text),
         ]
         if self.change_text is not None:
             rows.append(("Change since the baseline", self.change_text))

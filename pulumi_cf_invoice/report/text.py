@@ -1,21 +1,16 @@
 """The report for a terminal: tables by Rich, in colour if the terminal has any."""
 
-import io
-import re
 from typing import IO
 
-from rich.console import Console, Group, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.report import terminal
 from pulumi_cf_invoice.report.report import InvoiceReport, Report, sentences
+from pulumi_cf_invoice.report.terminal import NARROWEST, inert, titled_table
 
 LINES = 50
-_WIDTH = 100
-_LONGEST = 1000
-_UNBOUNDED = 10_000
-_NARROWEST = 12
 _COLOURS = {
     "over": "bold red",
     "unknown": "bold red",
@@ -29,31 +24,12 @@ def render(report: Report, lines: int = LINES) -> str:
     """
     Return the report as plain text, 100 columns wide, with at most *lines* lines in each table.
     """
-    buffer = io.StringIO()
-    _print(Console(file=buffer, width=_WIDTH, highlight=False, emoji=False), report, lines)
-    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+    return terminal.render(_parts(report, lines))
 
 
 def write(report: Report, file: IO[str], lines: int = LINES) -> None:
     """Write the report to *file*; on a terminal in its width and colours."""
-    if file.isatty():
-        _print(Console(file=file, highlight=False, emoji=False), report, lines)
-    else:
-        file.write(render(report, lines))
-
-
-def _print(console: Console, report: Report, lines: int) -> None:
-    parts = _parts(report, lines)
-    # Amounts do not wrap, and Rich would cut their digits where a terminal is too narrow.
-    unbounded = console.options.update(width=_UNBOUNDED)
-    needed = max(console.measure(part, options=unbounded).minimum for part in parts)
-    console.width = max(console.width, needed)
-    console.print(Group(*parts))
-
-
-def _inert(text: str, style: str = "") -> Text:
-    # At the start of a line, where it may be folded to, this is a command to GitHub's runner.
-    return Text(re.sub(":(?=:)", ": ", one_line(text, _LONGEST)), style=style)
+    terminal.write(_parts(report, lines), file)
 
 
 def _parts(report: Report, lines: int) -> list[RenderableType]:
@@ -63,7 +39,7 @@ def _parts(report: Report, lines: int) -> list[RenderableType]:
         rules = _rules(report, lines)
         parts += [Text(), rules] if rules else []
         for one, label in zip(report.invoices, report.labels, strict=True):
-            parts += [Text(), _inert(one.title or label, "bold")]
+            parts += [Text(), inert(one.title or label, "bold")]
             parts += _invoice(one, lines, told_above=True)
         return parts
     [only] = report.invoices
@@ -75,10 +51,18 @@ def _invoice(
     one: InvoiceReport, lines: int, rules: Table | None = None, told_above: bool = False
 ) -> list[RenderableType]:
     parts: list[RenderableType] = []
+    if one.forecast_text:
+        parts.append(Text(one.forecast_text))
     if one.title and not told_above:
-        parts.append(_inert(one.title))
-    parts += [*(_inert(note) for note in one.notes), Text(), _figures(one)]
-    for table in (rules, _changes(one, lines), _lines(one, lines), _earlier(one, lines)):
+        parts.append(inert(one.title))
+    parts += [*(inert(note) for note in one.notes), Text(), _figures(one)]
+    for table in (
+        rules,
+        _forecast(one),
+        _changes(one, lines),
+        _lines(one, lines),
+        _earlier(one, lines),
+    ):
         if table is not None:
             parts += [Text(), table]
     return parts
@@ -86,10 +70,10 @@ def _invoice(
 
 def _overview(report: Report) -> Table:
     verdict = ["Verdict"] if report.rules else []
-    table = _table("Invoices", "Invoice", "Amount due", "Projected", "Change", *verdict)
+    table = titled_table("Invoices", "Invoice", "Amount due", "Projected", "Change", *verdict)
     for one, label in zip(report.invoices, report.labels, strict=True):
         table.add_row(
-            _inert(f"- {label}"),
+            inert(f"- {label}"),
             one.invoice.amount_due_text,
             one.short_projected_text,
             one.short_change_text,
@@ -100,42 +84,45 @@ def _overview(report: Report) -> Table:
     return table
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for number, column in enumerate(columns):
-        table.add_column(
-            column,
-            justify="right" if number else "left",
-            overflow="fold",
-            no_wrap=bool(number),
-            min_width=None if number else _NARROWEST,
-        )
-    return table
-
-
 def _figures(one: InvoiceReport) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(overflow="fold", min_width=_NARROWEST)
-    table.add_column(overflow="fold", min_width=_NARROWEST)
+    table.add_column(overflow="fold", min_width=NARROWEST)
+    table.add_column(overflow="fold", min_width=NARROWEST)
     for name, value in [*one.key_figures, *one.further_figures]:
-        table.add_row(Text(name), _inert(value))
+        table.add_row(Text(name), inert(value))
     return table
 
 
 def _rules(report: Report, lines: int) -> Table | None:
     if not report.rules:
         return None
-    table = _table("Rules")
+    table = titled_table("Rules")
     table.show_header = False
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
-    table.add_column(overflow="fold", min_width=2 * _NARROWEST)
+    table.add_column(overflow="fold", min_width=2 * NARROWEST)
     for rule in report.rules:
         name = rule.name if rule.level == "mandatory" else f"{rule.name} ({rule.level})"
         verdict: str = rule.verdict
         for text in sentences(report, rule, lines):
-            table.add_row(verdict, name, _inert(text))
+            table.add_row(verdict, name, inert(text))
             verdict = name = ""
+    return table
+
+
+def _forecast(one: InvoiceReport) -> Table | None:
+    if one.account is None or one.account.forecast is None:
+        return None
+    table = titled_table("Forecast")
+    table.show_header = False
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold", min_width=2 * NARROWEST)
+    for name, value in one.account.forecast_figures:
+        table.add_row(name, value)
+    runway = one.account.forecast.runway
+    told = [*one.account.forecast.notes, *([runway.text] if runway else [])]
+    for number, note in enumerate(told):
+        table.add_row("" if number else "To know", inert(note))
     return table
 
 
@@ -143,10 +130,10 @@ def _changes(one: InvoiceReport, lines: int) -> Table | None:
     comparison = one.comparison
     if comparison is None or not comparison.changes:
         return None
-    table = _table("What moved", "Line", "Before", "Now", "Change")
+    table = titled_table("What moved", "Line", "Before", "Now", "Change")
     for change in comparison.changes[:lines]:
         table.add_row(
-            _inert(f"- {change.name}"),
+            inert(f"- {change.name}"),
             change.before_text,
             change.after_text,
             change.text,
@@ -157,9 +144,9 @@ def _changes(one: InvoiceReport, lines: int) -> Table | None:
 def _lines(one: InvoiceReport, lines: int) -> Table | None:
     if not one.invoice.invoice_lines:
         return None
-    table = _table("Lines", "Line", "Amount", "Credits", "Net")
+    table = titled_table("Lines", "Line", "Amount", "Credits", "Net")
     for line in one.invoice.largest_lines[:lines]:
-        table.add_row(_inert(f"- {line.name}"), line.amount_text, line.credits_text, line.net_text)
+        table.add_row(inert(f"- {line.name}"), line.amount_text, line.credits_text, line.net_text)
     return _with_rest(table, len(one.invoice.invoice_lines), lines)
 
 
@@ -167,13 +154,13 @@ def _earlier(one: InvoiceReport, lines: int) -> Table | None:
     invoices = one.account.earlier_invoices if one.account else []
     if not invoices:
         return None
-    table = _table("Earlier invoices", "Made", "Amount due", "Remaining", "Status")
+    table = titled_table("Earlier invoices", "Made", "Amount due", "Remaining", "Status")
     for invoice in invoices[:lines]:
         table.add_row(
             f"- {invoice.created_text}",
             invoice.amount_due_text,
             invoice.amount_remaining_text,
-            _inert(invoice.status or "none"),
+            inert(invoice.status or "none"),
         )
     return _with_rest(table, len(invoices), lines)
 

@@ -16,6 +16,7 @@ from pulumi_cf_invoice.sandbox import SCENARIOS
 from pulumi_cf_invoice.state import InvoiceState
 from tests.factories import ACCOUNT, NOW
 from tests.unit.test_report import A, B, reported
+from tests.unit.test_report_account import forecasting
 from tests.unit.test_report_account import reported as of_account
 
 # One worker: on a new machine the browser is installed first, which two cannot do at once.
@@ -102,6 +103,33 @@ def test_credits_usage_and_earlier_invoices_are_accessible_and_no_wider_than_a_p
     )
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_a_forecast_is_accessible_and_no_wider_than_a_phone(
+    browser: Browser, tmp_path: Path, scheme: str, size: Any
+) -> None:
+    file = tmp_path / "forecast.html"
+    rules = {
+        "max-amount-due": {"limit": "450 USD"},
+        "near": {"rule": "max-amount-due", "limit": "300 USD", "enforcementLevel": "advisory"},
+    }
+    file.write_text(html.render(forecasting(rules=rules)), encoding="utf-8")
+    page = view(browser, file.as_uri(), scheme, size)
+    page.get_by_text("Day by day").click()
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+    assert page.locator("path.happened, path.forecast, path.band").count() == 3
+    assert page.locator("path.projection").count() == 0
+    assert page.locator(".mark").all_inner_texts() == [
+        "near $300.00 (advisory)",
+        "max-amount-due $450.00",
+    ]
+    assert page.get_by_role("rowheader", name="2026-09-30", exact=True).is_visible()
+    chart = page.get_by_role("img", name="Amount due over the billing period")
+    assert "Forecast $" in str(chart.locator("desc").text_content())
+
+
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_nothing_is_wider_than_a_phone(browser: Browser, tmp_path: Path, scenario: str) -> None:
     page = view(browser, write(tmp_path, scenario), size=PHONE)
@@ -143,8 +171,8 @@ def test_the_chart_tells_in_words_what_it_draws(browser: Browser, tmp_path: Path
     chart = view(browser, write(tmp_path)).get_by_role("img").first
     assert chart.locator("title").text_content() == "Amount due over the billing period"
     assert chart.locator("desc").text_content() == (
-        "$188.46 due after 14 days of the period, projected to reach $389.92 at its end. "
-        "Budget $150.00."
+        "$188.46 due after 14 days of the period, projected by a straight line to reach $389.92 at "
+        "its end. Budgets: near-budget $100.00 (advisory), max-amount-due $150.00."
     )
 
 

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.billing.reads import READS
-from pulumi_cf_invoice.report import markdown
+from pulumi_cf_invoice.report import forecasts, markdown
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.factories import ACCOUNT, OTHER_ACCOUNT, api_result
 
@@ -696,3 +697,45 @@ def test_a_largest_age_is_for_snapshots_alone(
     assert told.returncode == 2
     assert said in told.stderr
     assert told.stderr.count("\n") == 1
+
+
+def test_a_forecast_is_a_table_or_json_from_a_snapshot_or_live(
+    sandbox: Sandbox, live: dict[str, str], tmp_path: Path
+) -> None:
+    sandbox.scenario = "steady"
+    file = tmp_path / "snapshot.json"
+    run("snapshot", "--output", str(file), **live)
+    for arguments in (["--from", str(file)], []):
+        told = run("forecast", *arguments, **live)
+        assert told.returncode == 0
+        assert f"Account {ACCOUNT}, as of 20" in told.stdout
+        made = run("forecast", *arguments, "--format", "json", **live)
+        content = json.loads(made.stdout)
+        jsonschema.validate(content, json.loads(forecasts.schema()))
+        assert content["forecasts"][0]["account_id"] == ACCOUNT
+        assert content["forecasts"][0]["text"] in told.stdout
+    schema = Path(forecasts.__file__).with_name("forecast.schema.json")
+    assert schema.read_text() == forecasts.schema()
+
+
+def test_fixed_lines_are_not_extrapolated(live: dict[str, str]) -> None:
+    told = run("forecast", "--fixed-line", "openai/*", "--fixed-line", "nothing/*", **live)
+    assert told.returncode == 0
+    assert "of a fixed fee, $192.87 before credits, stays as it is" in told.stdout
+    assert 'No line of the invoice matches "nothing/*"' in told.stdout
+
+
+def test_a_forecast_needs_more_than_an_invoice() -> None:
+    told = run("forecast", "--from", CREATE)
+    assert told.returncode == 2
+    assert "a forecast needs the usage of an account" in told.stderr
+    assert run("forecast", "--from", CREATE, "--at", "2026-09-15").returncode == 2
+
+
+def test_a_forecast_of_a_part_of_the_lines_is_exit_code_2(
+    sandbox: Sandbox, live: dict[str, str]
+) -> None:
+    sandbox.scenario = "pages-failing"
+    told = run("forecast", **live)
+    assert told.returncode == 2
+    assert "the API gave only a part of the invoice's lines" in told.stderr

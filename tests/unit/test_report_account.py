@@ -5,19 +5,22 @@ import json
 import os
 import re
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
+from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.billing.errors import ApiError, BillingError
 from pulumi_cf_invoice.billing.models import Answered
 from pulumi_cf_invoice.billing.snapshot import Given, Snapshot
-from pulumi_cf_invoice.report import html, json_report, markdown, text
+from pulumi_cf_invoice.report import charts, html, json_report, markdown, text
 from pulumi_cf_invoice.report.found import Found
-from pulumi_cf_invoice.report.report import Report, make_report
-from tests.factories import ACCOUNT, NOW, api_result
+from pulumi_cf_invoice.report.report import Report, judge, make_report
+from pulumi_cf_invoice.rules_file import parse_rules
+from tests.factories import ACCOUNT, NOW, api_line, api_result
 
 FORMATS = {
     "txt": text.render,
@@ -80,6 +83,10 @@ def given(result: Any, query: dict[str, str] | None = None, complete: bool = Tru
 
 
 def reported(**answers: Given | BillingError) -> Report:
+    return make_report([found(**answers)], at=NOW + timedelta(hours=1))
+
+
+def found(**answers: Given | BillingError) -> Found:
     every: dict[str, Given | BillingError] = {
         "invoice-preview": given(api_result()),
         "credit-balance": given(CREDITS),
@@ -88,7 +95,7 @@ def reported(**answers: Given | BillingError) -> Report:
         **{name.replace("_", "-"): answer for name, answer in answers.items()},
     }
     snapshot = Snapshot(ACCOUNT, NOW, "https://api.cloudflare.com/client/v4", every)
-    return make_report([Found.of_snapshot(snapshot)], at=NOW + timedelta(hours=1))
+    return Found.of_snapshot(snapshot)
 
 
 def plain(rendered: str) -> str:
@@ -179,3 +186,150 @@ def test_the_json_has_all_that_was_read() -> None:
         18100,
         300,
     ]
+
+
+# Forecasts.
+
+WEEK = [1500, 1400, 1600, 1500, 1300, 500, 400]
+
+
+def forecasting(days: int = 60, rules: dict[str, Any] | None = None) -> Report:
+    """Return a report on an account with so many days of usage in cents, half of September."""
+    first = SEPTEMBER // 1000 + 15 * 86_400 - days * 86_400
+    values = [WEEK[(first // 86_400 + day) % 7] for day in range(days)]
+    history = {
+        "history": [
+            {
+                "id": f"u{day}",
+                "start_time": (first + day * 86_400) * 1000,
+                "end_time": (first + (day + 1) * 86_400) * 1000,
+                "aggregated_value": value,
+            }
+            for day, value in enumerate(values)
+        ]
+    }
+    query = {**QUERY, "start_time": str(first * 1000)}
+    gross = sum(values[-15:])
+    line = {**api_line(), "amount": gross, "pretax_credit_amounts": []}
+    invoice = api_result(amount_due=gross, invoice_lines=[line])
+    made = found(
+        invoice_preview=given(invoice),
+        usage_history=given(history, query),
+        credit_balance=given({"balance": 10_000, "topup_config": {}}),
+    )
+    declared = parse_rules({"rules": rules}) if rules else []
+    results = judge(declared, [made], NOW, AccountReader({}))
+    return make_report([made], at=NOW, rules=results)
+
+
+def test_one_line_says_forecast_limit_and_runway() -> None:
+    rules = {
+        "max-amount-due": {"limit": "300 USD"},
+        "near": {"rule": "max-amount-due", "limit": "200 USD", "enforcementLevel": "advisory"},
+    }
+    told = forecasting(rules=rules).invoices[0].forecast_text
+    assert told is not None
+    assert re.fullmatch(
+        r"Forecast \$\d{3} to \$\d{3} for September \(median \$\d{3}\), over the limit of \$300; "
+        r"credits last until 2026-09-\d\d\.",
+        told,
+    )
+    within = forecasting(rules={"max-amount-due": {"limit": "900 USD"}}).invoices[0].forecast_text
+    assert ", within the limit of $900; " in str(within)
+    for suffix in ("txt", "md", "html"):
+        assert told in plain(FORMATS[suffix](forecasting(rules=rules)))
+
+
+@pytest.mark.parametrize(
+    ("days", "told"),
+    [
+        (60, r"Forecast \$\d+ to \$\d+ for September \(median \$\d+\); "),
+        (10, r"A straight line to \$\d+ for September; "),
+        (0, r"A straight line to \$\d+ for September; "),
+    ],
+)
+def test_a_forecast_is_named_after_how_it_is_made(days: int, told: str) -> None:
+    made = forecasting(days) if days else forecasting_without_usage()
+    assert re.match(told, str(made.invoices[0].forecast_text))
+
+
+def forecasting_without_usage() -> Report:
+    made = found(usage_history=BillingError("no usage"))
+    return make_report([made], at=NOW)
+
+
+@pytest.mark.parametrize("suffix", ["txt", "md", "html"])
+def test_a_reader_finds_how_wrong_the_forecast_has_been(suffix: str) -> None:
+    told = plain(FORMATS[suffix](forecasting()))
+    assert re.search(r"off by \d+ % over 14 days, in a mean of \d+ tries", told)
+    assert re.search(r"Days of history\W+59", told)
+
+
+@pytest.mark.parametrize("suffix", ["txt", "md", "html"])
+def test_without_usage_the_report_says_why_there_is_a_straight_line(suffix: str) -> None:
+    told = plain(FORMATS[suffix](forecasting_without_usage()))
+    assert "A straight line to $" in told
+    assert "Not available: no usage" in told
+
+
+def test_incomplete_lines_make_no_forecast() -> None:
+    made = make_report([found(invoice_preview=given(api_result(), complete=False))], at=NOW)
+    assert made.invoices[0].forecast_text is None
+    for render in FORMATS.values():
+        assert "Forecast" not in render(made).replace('"forecast"', "")
+
+
+def test_every_budget_is_in_the_chart_the_lowest_first_and_one_far_away_is_named() -> None:
+    rules = {
+        "max-amount-due": {"limit": "450 USD"},
+        "near": {"rule": "max-amount-due", "limit": "300 USD", "enforcementLevel": "advisory"},
+        "projected": {"rule": "max-projected-amount-due", "limit": "500 USD"},
+        "far": {"rule": "max-amount-due", "limit": "9000 USD"},
+        "max-line-amount": {"defaultLimit": "100 USD"},
+    }
+    chart = charts.spend(forecasting(rules=rules).invoices[0])
+    assert chart is not None
+    assert [line.text for line in chart.budgets] == [
+        "near $300.00 (advisory)",
+        "max-amount-due $450.00",
+        "projected $500.00",
+    ]
+    assert chart.beyond == ["far $9,000.00"]
+    heights = [line.y for line in chart.budgets]
+    assert heights == sorted(heights, reverse=True)
+    labels = [line.top for line in chart.budgets if line.top is not None]
+    assert all(lower - upper > 10 for lower, upper in pairwise(labels))
+
+
+def test_many_budgets_leave_some_without_a_label_and_say_so() -> None:
+    rules = {
+        f"rule-{number}": {"rule": "max-amount-due", "limit": f"{400 + number} USD"}
+        for number in range(20)
+    }
+    chart = charts.spend(forecasting(rules=rules).invoices[0])
+    assert chart is not None
+    assert len(chart.budgets) == 20
+    assert chart.unlabelled == [line.text for line in chart.budgets if line.top is None]
+    assert chart.unlabelled
+    assert chart.unlabelled[0] in html.render(forecasting(rules=rules))
+
+
+def test_what_happened_is_drawn_by_day_and_never_as_a_straight_line() -> None:
+    with_days = charts.spend(forecasting().invoices[0])
+    without = charts.spend(forecasting_without_usage().invoices[0])
+    assert with_days is not None
+    assert without is not None
+    assert with_days.happened.count("L") == len(with_days.columns) == 15
+    assert (with_days.straight, without.happened, without.forecast) == ("", "", "")
+    assert without.straight.count("L") == 1
+    assert without.columns == []
+
+
+def test_the_days_of_the_chart_are_a_table_too() -> None:
+    days = charts.spend(forecasting().invoices[0]).days  # type: ignore[union-attr]
+    assert [day.date for day in days] == [f"2026-09-{day:02}" for day in range(1, 31)]
+    assert days[0].spent == "$5.00"
+    assert days[14].spent
+    assert days[14].due
+    assert not days[13].due
+    assert days[-1].p10 < days[-1].due < days[-1].p90

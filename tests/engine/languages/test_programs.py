@@ -7,6 +7,13 @@ from typing import Any
 
 import pytest
 
+from pulumi_cf_invoice.billing.models import Answered
+from pulumi_cf_invoice.billing.reads import (
+    CREDIT_BALANCE,
+    INVOICE_HISTORY,
+    USAGE_HISTORY,
+    Read,
+)
 from pulumi_cf_invoice.report import input
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests import docs
@@ -135,6 +142,32 @@ def test_an_error_is_the_line_that_the_package_has(run: MakeRun, sandbox: Sandbo
         preview.text
     )
     assert "HTTP 403, code 10000: Authentication error" in preview.text
+
+
+def test_the_rest_of_the_bill_is_there(run: MakeRun, sandbox: Sandbox) -> None:
+    sandbox.scenario = "topped-up"
+    up = run("bill", "up")
+    assert up.ok, up.text
+    week = {"start_time": "1767225600000", "end_time": "1767830400000"}
+    assert up.outputs == bill(sandbox, {"value_grouping_window": "day", **week})
+    assert up.outputs["days"] == 7
+
+
+def bill(sandbox: Sandbox, query: dict[str, str]) -> dict[str, Any]:
+    """Return what a program that reads the rest of the bill exports."""
+
+    def answer(read: Read[Any], query: dict[str, str] | None = None) -> Any:
+        result = sandbox.answer(ACCOUNT, read.name, query)["result"]
+        return read.model.from_api(result, Answered(query=query or {}))
+
+    credits, usage = answer(CREDIT_BALANCE), answer(USAGE_HISTORY, query)
+    return {
+        "balance": credits.balance,
+        "topupIsOn": credits.topup_is_on,
+        "usage": usage.total,
+        "days": len(usage.entries),
+        "latest": answer(INVOICE_HISTORY).invoices[0].amount_due,
+    }
 
 
 @pytest.mark.parametrize("language", ["typescript"], indirect=True)

@@ -45,6 +45,27 @@ var programs = map[string]pulumi.RunFunc{
 		ctx.Export("lineAmount", upcoming.InvoiceLines.Index(pulumi.Int(0)).Amount())
 		return nil
 	},
+	"bill": func(ctx *pulumi.Context) error {
+		credits, err := cfinvoice.GetCreditBalance(ctx, &cfinvoice.GetCreditBalanceArgs{})
+		if err != nil {
+			return err
+		}
+		usage := cfinvoice.GetUsageHistoryOutput(ctx, cfinvoice.GetUsageHistoryOutputArgs{
+			Since: pulumi.String("2026-01-01"),
+			Until: pulumi.String("2026-01-08T00:00:00Z"),
+		})
+		all := "all"
+		history, err := cfinvoice.GetInvoiceHistory(ctx, &cfinvoice.GetInvoiceHistoryArgs{Type: &all})
+		if err != nil {
+			return err
+		}
+		ctx.Export("balance", pulumi.Float64(credits.Balance))
+		ctx.Export("topupIsOn", pulumi.Bool(credits.TopupIsOn))
+		ctx.Export("usage", usage.Total())
+		ctx.Export("days", usage.Entries().ApplyT(func(entries []cfinvoice.UsageEntry) int { return len(entries) }))
+		ctx.Export("latest", pulumi.Float64(history.Invoices[0].AmountDue))
+		return nil
+	},
 	"get": func(ctx *pulumi.Context) error {
 		account := pulumi.ID(os.Getenv("CLOUDFLARE_ACCOUNT_ID"))
 		read, err := cfinvoice.GetInvoicePreview(ctx, "read", account, nil)

@@ -26,6 +26,18 @@ const programs: Record<string, automation.PulumiFn> = {
         const read = cfInvoice.InvoicePreview.get("read", env.CLOUDFLARE_ACCOUNT_ID);
         return { amountDue: read.amountDue };
     },
+    bill: async () => {
+        const credits = await cfInvoice.getCreditBalance();
+        const usage = cfInvoice.getUsageHistoryOutput({ since: "2026-01-01", until: "2026-01-08T00:00:00Z" });
+        const history = await cfInvoice.getInvoiceHistory({ type: "all" });
+        return {
+            balance: credits.balance,
+            topupIsOn: credits.topupIsOn,
+            usage: usage.total,
+            days: usage.entries.apply((entries) => entries.length),
+            latest: history.invoices[0].amountDue,
+        };
+    },
     exported: async () => ({ invoice: cfInvoice.getInvoicePreviewOutput() }),
     function: async () => {
         const invoice = await cfInvoice.getInvoicePreview();

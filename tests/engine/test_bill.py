@@ -1,0 +1,169 @@
+"""Credits, usage and earlier invoices in Python programs, by the functions and by the plugin."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pulumi
+import pulumi_cf_invoice_sdk as sdk
+import pytest
+
+import pulumi_cf_invoice
+from pulumi_cf_invoice.billing.models import Answered
+from pulumi_cf_invoice.billing.reads import CREDIT_BALANCE, INVOICE_HISTORY, USAGE_HISTORY, Read
+from pulumi_cf_invoice.sandbox import Sandbox
+from tests.engine.conftest import MakeCommandLine, MakeStack
+from tests.engine.languages.harness import EXAMPLES, ROOT
+from tests.engine.resources import Echo
+from tests.factories import ACCOUNT
+
+WEEK = {"since": "2026-01-01", "until": "2026-01-08T00:00:00Z"}
+QUERY = {
+    "value_grouping_window": "day",
+    "start_time": "1767225600000",
+    "end_time": "1767830400000",
+}
+# A form is the functions of the package, or of the SDK that is generated from the plugin's schema.
+FORMS = pytest.mark.parametrize("functions", [pulumi_cf_invoice, sdk], ids=["functions", "plugin"])
+
+
+def expected(sandbox: Sandbox) -> dict[str, Any]:
+    """Return what a program that reads the rest of the bill exports."""
+
+    def answer(read: Read[Any], query: dict[str, str] | None = None) -> Any:
+        result = sandbox.answer(ACCOUNT, read.name, query)["result"]
+        return read.model.from_api(result, Answered(query=query or {}))
+
+    credits, usage = answer(CREDIT_BALANCE), answer(USAGE_HISTORY, QUERY)
+    return {
+        "balance": credits.balance,
+        "topup": credits.topup_is_on,
+        "usage": usage.total,
+        "days": 7,
+        "latest": answer(INVOICE_HISTORY).invoices[0].amount_due,
+    }
+
+
+def bill(functions: Any) -> Callable[[], None]:
+    def program() -> None:
+        credits = functions.get_credit_balance()
+        usage = functions.get_usage_history_output(**WEEK)
+        history = functions.get_invoice_history(type="all")
+        pulumi.export("balance", credits.balance)
+        pulumi.export("topup", credits.topup_is_on)
+        pulumi.export("usage", usage.total)
+        pulumi.export("days", usage.entries.apply(len))
+        pulumi.export("latest", history.invoices[0].amount_due)
+        # Again, in the other form: what was read is not asked for once more.
+        pulumi.export("again", functions.get_credit_balance_output().balance)
+
+    return program
+
+
+@FORMS
+def test_a_program_has_the_rest_of_the_bill_at_preview_and_update(
+    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox, functions: Any
+) -> None:
+    sandbox.scenario = "topped-up"
+    stack = make_stack(bill(functions), **settled)
+    preview = stack.preview()
+    assert preview.ok, preview.text
+    figures = expected(sandbox)
+    assert f"balance: {figures['balance']}" in preview.text
+    assert len(sandbox.requests) == 3
+    up = stack.up()
+    assert up.ok, up.text
+    assert up.outputs == {**figures, "again": figures["balance"]}
+    assert len(sandbox.requests) == 6
+
+
+@FORMS
+def test_a_limit_comes_from_the_credits_that_are_left(
+    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox, functions: Any
+) -> None:
+    def program() -> None:
+        credits = functions.get_credit_balance_output()
+        Echo("gateway", credits.apply(lambda one: str(one.balance // 100)))
+
+    sandbox.scenario = "topped-up"
+    preview = make_stack(program, **settled).preview()
+    assert preview.ok, preview.text
+    assert preview.new("gateway")["given"] == str(expected(sandbox)["balance"] // 100)
+
+
+@FORMS
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"window": "week"}, "window is 'week': it is 'day' or 'hour'"),
+        ({"since": "yesterday"}, "since is 'yesterday', which is not ISO 8601"),
+        ({"since": "2026-01-02", "until": "2026-01-01"}, "there is no usage to ask for"),
+    ],
+)
+def test_an_argument_that_cannot_work_is_one_line(
+    make_stack: MakeStack,
+    settled: dict[str, str],
+    functions: Any,
+    arguments: dict[str, str],
+    said: str,
+) -> None:
+    preview = make_stack(lambda: functions.get_usage_history(**arguments), **settled).preview()
+    assert not preview.ok
+    assert said in preview.text
+
+
+@FORMS
+def test_a_refused_read_is_one_line_that_names_it(
+    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox, functions: Any
+) -> None:
+    sandbox.fault = "http-403"
+    preview = make_stack(lambda: functions.get_credit_balance(), **settled).preview()
+    assert not preview.ok
+    assert f"cannot read the credit balance of account {ACCOUNT}: Cloudflare said" in preview.text
+
+
+@FORMS
+def test_a_program_has_a_forecast(
+    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox, functions: Any
+) -> None:
+    def program() -> None:
+        forecast = functions.get_forecast(fixed_lines=["nothing/*"])
+        pulumi.export("text", forecast.text)
+        pulumi.export("runway", forecast.runway.text)
+        pulumi.export("again", functions.get_forecast_output().text)
+        pulumi.export("notes", forecast.notes)
+
+    sandbox.scenario = "usual"
+    up = make_stack(program, **settled).preview()
+    assert up.ok, up.text
+    # An invoice, its usage and the balance, however often a forecast is made from them.
+    assert len(sandbox.requests) == 3
+    # The sandbox's period is over by now, whatever now is.
+    assert 'text  : "$188.46 for September, which is over"' in up.text
+    assert 'No line of the invoice matches \\"nothing/*\\"' in up.text
+
+
+def test_a_yaml_program_has_the_rest_of_the_bill(
+    make_command_line: MakeCommandLine, sandbox: Sandbox
+) -> None:
+    sandbox.scenario = "topped-up"
+    project = make_command_line(EXAMPLES / "yaml" / "quickstart")
+    calls = {
+        "credits": "getCreditBalance: {}",
+        "usage": 'getUsageHistory: {since: "2026-01-01", until: "2026-01-08T00:00:00Z"}',
+        "history": "getInvoiceHistory: {type: all}",
+    }
+    variables = "".join(
+        f"  {name}:\n    fn::invoke:\n      function: cf-invoice:{call.partition(': ')[0]}\n"
+        f"      arguments: {call.partition(': ')[2]}\n"
+        for name, call in calls.items()
+    )
+    (project.directory / "Pulumi.yaml").write_text(
+        f"name: quickstart-yaml\nruntime: yaml\npackages:\n  cf-invoice: {ROOT}\n"
+        f"variables:\n{variables}"
+        "outputs:\n  balance: ${credits.balance}\n  usage: ${usage.total}\n"
+        "  latest: ${history.invoices[0].amountDue}\n"
+    )
+    assert project.shell("pulumi preview"), project.said
+    figures = expected(sandbox)
+    for name in ("balance", "usage", "latest"):
+        assert f"{name}: {figures[name]}" in " ".join(project.said.split())
