@@ -148,7 +148,7 @@ def test_the_rest_of_the_bill_is_there(run: MakeRun, sandbox: Sandbox) -> None:
     sandbox.scenario = "topped-up"
     up = run("bill", "up")
     assert up.ok, up.text
-    week = {"start_time": "1767225600000", "end_time": "1767830400000"}
+    week = {"start_time": "1777852800000", "end_time": "1778457600000"}
     assert up.outputs == bill(sandbox, {"value_grouping_window": "day", **week})
     assert up.outputs["days"] == 7
 

@@ -51,8 +51,8 @@ var programs = map[string]pulumi.RunFunc{
 			return err
 		}
 		usage := cfinvoice.GetUsageHistoryOutput(ctx, cfinvoice.GetUsageHistoryOutputArgs{
-			Since: pulumi.String("2026-01-01"),
-			Until: pulumi.String("2026-01-08T00:00:00Z"),
+			Since: pulumi.String("2026-05-04"),
+			Until: pulumi.String("2026-05-11T00:00:00Z"),
 		})
 		all := "all"
 		history, err := cfinvoice.GetInvoiceHistory(ctx, &cfinvoice.GetInvoiceHistoryArgs{Type: &all})

@@ -28,7 +28,7 @@ const programs: Record<string, automation.PulumiFn> = {
     },
     bill: async () => {
         const credits = await cfInvoice.getCreditBalance();
-        const usage = cfInvoice.getUsageHistoryOutput({ since: "2026-01-01", until: "2026-01-08T00:00:00Z" });
+        const usage = cfInvoice.getUsageHistoryOutput({ since: "2026-05-04", until: "2026-05-11T00:00:00Z" });
         const history = await cfInvoice.getInvoiceHistory({ type: "all" });
         return {
             balance: credits.balance,
