@@ -213,6 +213,27 @@ def test_the_gateway_is_deployed_with_the_limits_that_the_preview_showed(
 
 
 @pytest.mark.usefixtures("cloudflare_plugin")
+@pytest.mark.parametrize(
+    ("scenario", "balance", "dollars"),
+    [("usual", "$92.00", 13), ("negative-balance", "-$12.75", 1)],
+)
+def test_a_gateway_spends_a_share_of_the_credits_that_are_left(
+    make_stack: MakeStack,
+    settled: dict[str, str],
+    sandbox: Sandbox,
+    scenario: str,
+    balance: str,
+    dollars: int,
+) -> None:
+    project, program = example(EXAMPLES / "credit-aware-gateway")
+    sandbox.scenario = scenario
+    preview = make_stack(program, project, **settled).preview()
+    assert preview.ok, preview.text
+    assert preview.new("assistant")["spendLimits"]["rules"][0]["limit"] == dollars
+    assert f'credit_balance : "{balance}"' in preview.text
+
+
+@pytest.mark.usefixtures("cloudflare_plugin")
 def test_an_explicit_cloudflare_provider_lends_its_credentials(
     make_stack: MakeStack, settled: dict[str, str]
 ) -> None:
