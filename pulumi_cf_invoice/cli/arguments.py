@@ -208,7 +208,7 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--budget-projected",
         metavar="AMOUNT",
-        help="check the rule max-projected-amount-due with this limit",
+        help="check the rule max-projected-amount-due, a straight line, with this limit",
     )
     parser.add_argument(
         "--budget-line",
