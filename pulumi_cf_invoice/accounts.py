@@ -9,16 +9,26 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, cast
 
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import BillingError, SettingsError
 from pulumi_cf_invoice.billing.models import Model
-from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW, ModelT, Read
+from pulumi_cf_invoice.billing.reads import (
+    CREDIT_BALANCE,
+    INVOICE_PREVIEW,
+    USAGE_HISTORY,
+    ModelT,
+    Read,
+)
 from pulumi_cf_invoice.billing.settings import Source, is_cloudflare
 from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.state import InvoiceState, origin
+
+if TYPE_CHECKING:
+    from pulumi_cf_invoice.forecast import Forecast
 
 
 @dataclass(frozen=True)
@@ -26,16 +36,25 @@ class AccountState:
     """
     What was read of an account: ``answers`` by name of read, and ``errors`` of those refused.
 
-    ``base_url`` is where it came from, if not from Cloudflare.
+    ``read_at`` is when, and ``base_url`` is where it came from, if not from Cloudflare.
+    ``forecasts`` are those that were made of the account already.
     """
 
     account_id: str
+    read_at: datetime
     answers: Mapping[str, Model]
     errors: Mapping[str, BillingError] = field(default_factory=dict)
     base_url: str | None = None
+    forecasts: dict[Any, "Forecast"] = field(default_factory=dict, compare=False, repr=False)
 
     def get(self, read: Read[ModelT]) -> ModelT:
-        """Return the answer of a *read* that was needed, whatever its query was."""
+        """
+        Return the answer of a *read* that is needed, whatever its query was.
+
+        Raises its error if it was refused.
+        """
+        if read.name in self.errors:
+            raise self.errors[read.name].with_traceback(None)
         return cast(ModelT, self.answers[read.name])
 
     def find(self, read: Read[ModelT]) -> ModelT | None:
@@ -46,6 +65,24 @@ class AccountState:
     def of_invoice(self) -> InvoiceState:
         """The upcoming invoice, which was needed, as rules on invoices take it."""
         return InvoiceState(self.account_id, self.get(INVOICE_PREVIEW), base_url=self.base_url)
+
+    def forecast(self, fixed_lines: tuple[str, ...] = ()) -> "Forecast":
+        """
+        Return the forecast as of the time of reading, which several rules share.
+
+        It needs the invoice and the usage history, raises the error of one that was refused, and
+        what `forecast_invoice` raises. Without the balance, credits are taken to last.
+        """
+        from pulumi_cf_invoice.forecast import forecast_invoice
+
+        invoice, usage = self.get(INVOICE_PREVIEW), self.get(USAGE_HISTORY)
+        balance = self.find(CREDIT_BALANCE)
+        key = fixed_lines, balance is None
+        if key not in self.forecasts:
+            self.forecasts[key] = forecast_invoice(
+                invoice, usage, balance, at=self.read_at, fixed_lines=fixed_lines
+            )
+        return self.forecasts[key]
 
     @property
     def origin(self) -> str:
@@ -73,8 +110,20 @@ class AccountReader:
         self._before = [_without_base_url(source) for source in before]
         self._snapshots = {(one.account_id, _address(one.base_url)): one for one in snapshots}
         self._asked: dict[Any, Future[Any]] = {}
+        self._times: dict[Any, datetime] = {}
+        self._forecasts: dict[Any, dict[Any, Forecast]] = {}
         self._tellers: dict[tuple[str, str | None, str], str] = {}
         self._lock = threading.Lock()
+
+    def read_at(self, account_id: str, base_url: str | None, at: datetime) -> datetime:
+        """
+        Return when an account is read: at its snapshot's time, or at the first *at* in this run.
+        """
+        snapshot = self._snapshot(account_id, base_url)
+        if snapshot is not None:
+            return snapshot.read_at
+        with self._lock:
+            return self._times.setdefault((account_id, base_url), at)
 
     def ask(self, read: Read[ModelT], account_id: str, base_url: str | None) -> "Future[ModelT]":
         """
@@ -105,9 +154,13 @@ class AccountReader:
         base_url: str | None,
         reads: Sequence[Read[Model]] = (INVOICE_PREVIEW,),
         also: Sequence[Read[Model]] = (),
+        *,
+        at: datetime,
     ) -> AccountState:
         """
         Return the answers of *reads*, and of those in *also* that are not refused.
+
+        They count as read at the time that `read_at` has for *at*.
 
         Raises the `BillingError` of the first of *reads* that is refused.
         """
@@ -121,7 +174,16 @@ class AccountReader:
                 if read in reads:
                     raise
                 errors[read.name] = error
-        return AccountState(account_id, answers, errors, self._origin(account_id, base_url))
+        with self._lock:
+            forecasts = self._forecasts.setdefault((account_id, base_url), {})
+        return AccountState(
+            account_id,
+            self.read_at(account_id, base_url, at),
+            answers,
+            errors,
+            self._origin(account_id, base_url),
+            forecasts,
+        )
 
     def teller(self, account_id: str, base_url: str | None, error: str, name: str) -> str:
         """Return the first gate that told an *error* of an account, which may be *name*."""

@@ -13,8 +13,6 @@ from typing import Any
 from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import BillingError, LimitError, RuleError
-from pulumi_cf_invoice.billing.models import Model
-from pulumi_cf_invoice.billing.reads import Read
 from pulumi_cf_invoice.limits import Limit
 from pulumi_cf_invoice.rules import Finding, Rule
 from pulumi_cf_invoice.rules_file import READING, DeclaredRule, Level, Waiver, merged
@@ -119,17 +117,20 @@ class Gate:
         if rule is None:
             return
         for account in self.account_ids:
-            for read in _asked((*rule.reads, *rule.also_reads), at):
-                reader.ask(read, account, self.base_url)
+            read_at = reader.read_at(account, self.base_url, at)
+            for read in (*rule.reads, *rule.also_reads):
+                reader.ask(read.asked(read_at), account, self.base_url)
 
     def _account(
         self, rule: Rule, reader: AccountReader, account_id: str, at: datetime
     ) -> list[Finding]:
+        # A run that goes past midnight asks for no second day.
+        read_at = reader.read_at(account_id, self.base_url, at)
         needed, also = (
-            [read.asked(at) for read in reads] for reads in (rule.reads, rule.also_reads)
+            [read.asked(read_at) for read in reads] for reads in (rule.reads, rule.also_reads)
         )
         try:
-            state = reader.read(account_id, self.base_url, needed, also)
+            state = reader.read(account_id, self.base_url, needed, also, at=read_at)
             return self._told(rule.evaluate_account(state, at), state.origin, at)
         except BillingError as error:
             teller = reader.teller(account_id, self.base_url, str(error), self.name)
@@ -165,10 +166,6 @@ def _rule(kind: type[Rule], written: Mapping[str, Any]) -> Rule:
             f"{'it' if len(kind.needs) == 1 else 'one of them'} in the rule or in Pulumi's config"
         )
     return kind.from_settings({n: kind.settings[n].read(value) for n, value in written.items()})
-
-
-def _asked(reads: Iterable[Read[Model]], at: datetime) -> list[Read[Model]]:
-    return [read.asked(at) for read in reads]
 
 
 def _refuse_unused_limits(rule: Rule | None, accounts: tuple[str, ...]) -> None:

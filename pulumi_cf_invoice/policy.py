@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 try:
     from pulumi_policy import (
@@ -99,12 +99,32 @@ def max_projected_amount_due(
     limit: WrittenLimit | None = None, **options: "Unpack[ReadingOptions]"
 ) -> Policy:
     """
-    Require the amount due, and its projection to the period's end, to be within *limit*.
+    Require the amount due, and its projection to the period's end by a straight line, to be within
+    *limit*.
 
     In the first hour of a period, when a projection is meaningless, only the amount due is checked,
     and a note says so.
     """
     return _declared(rules.MaxProjectedAmountDue, {"limit": limit}, options)
+
+
+def max_forecast(
+    limit: WrittenLimit | None = None,
+    *,
+    percentile: Literal[50, 90] | None = None,
+    fixed_lines: Sequence[str] | None = None,
+    **options: "Unpack[ReadingOptions]",
+) -> Policy:
+    """
+    Require the amount due of each of ``account_ids``, and its forecast, to be within *limit*.
+
+    The forecast is made from daily usage. *percentile* is 50 (the median, and the default) or 90,
+    which is exceeded once in ten times. *fixed_lines* are globs on the description of lines of a
+    fixed fee, which are not extrapolated. Where history is too short for a forecast, or for a 90th
+    percentile, only the amount due is checked, and a note says so.
+    """
+    settings = {"limit": limit, "percentile": percentile, "fixedLines": fixed_lines}
+    return _declared(rules.MaxForecast, settings, options)
 
 
 def max_line_amount(
@@ -169,6 +189,32 @@ def min_credit_balance(
     limit's, and the message says so.
     """
     return _declared(rules.MinCreditBalance, {"limit": limit}, options)
+
+
+def min_runway(
+    days: int | Literal["period"] | None = None,
+    *,
+    percentile: Literal[50, 90] | None = None,
+    top_up_suffices: bool | None = None,
+    fixed_lines: Sequence[str] | None = None,
+    **options: "Unpack[ReadingOptions]",
+) -> Policy:
+    """
+    Require the credits of each of ``account_ids`` to last for *days*, today included.
+
+    ``"period"`` is until the end of the billing period. How long they last is forecast from daily
+    usage: with *percentile* 50 (the default) by the median, with 90 so that they run out earlier
+    once in ten times. With *top_up_suffices* an automatic top-up that works is enough. Where
+    history is too short, only a balance of zero or below is a violation, and a note says so.
+    *fixed_lines* are globs on the description of lines of a fixed fee.
+    """
+    settings = {
+        "days": days,
+        "percentile": percentile,
+        "topUpSuffices": top_up_suffices,
+        "fixedLines": fixed_lines,
+    }
+    return _declared(rules.MinRunway, settings, options)
 
 
 def require_healthy_top_up(**options: "Unpack[ReadingOptions]") -> Policy:

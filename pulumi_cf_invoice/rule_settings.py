@@ -41,6 +41,10 @@ _LIMIT = {
         },
     ]
 }
+_PERCENTILES = (50, 90)
+# The forecast of credits looks no farther ahead.
+_MOST_DAYS = 366
+_PERIOD = "period"
 _TEXTS = {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1}}
 
 
@@ -115,6 +119,24 @@ def _flag(written: Any) -> bool:
     return written
 
 
+def _percentile(written: Any) -> int:
+    if isinstance(written, bool) or written not in _PERCENTILES:
+        raise LimitError(f"{shown(written)} is neither 50, the median, nor 90")
+    return int(written)
+
+
+def _runway(written: Any) -> int | str:
+    if written == _PERIOD:
+        return _PERIOD
+    is_number = isinstance(written, (int, float)) and not isinstance(written, bool)
+    if not is_number or not 1 <= written <= _MOST_DAYS or written % 1:
+        raise LimitError(
+            f"{shown(written)} is neither a whole number of days from 1 to {_MOST_DAYS} nor "
+            "'period', for the end of the billing period"
+        )
+    return int(written)
+
+
 def _base_url(written: Any) -> str:
     try:
         return safe_base_url(written)
@@ -184,6 +206,41 @@ RESOURCE_TYPES = Setting(
         "description": "Globs on resource types: a stack with a matching resource needs an "
         "InvoicePreview.",
         **_TEXTS,
+    },
+)
+PERCENTILE = Setting(
+    _percentile,
+    {
+        "description": "The percentile of the forecast that is judged: 50 (the median, and the "
+        "default), or 90, which is exceeded once in ten times.",
+        "enum": list(_PERCENTILES),
+    },
+)
+FIXED_LINES = Setting(
+    _texts,
+    {
+        "description": "Globs on the description of lines of a fixed fee, which do not grow with "
+        "usage and are not extrapolated.",
+        **_TEXTS,
+    },
+)
+RUNWAY = Setting(
+    _runway,
+    {
+        "description": "How long the credits have to last: a number of days, today included, or "
+        "'period' for until the end of the billing period.",
+        "anyOf": [
+            {"type": "integer", "minimum": 1, "maximum": _MOST_DAYS},
+            {"const": _PERIOD},
+        ],
+    },
+)
+TOP_UP_SUFFICES = Setting(
+    _flag,
+    {
+        "description": "Whether an automatic top-up that works is enough, however long the credits "
+        "last without it.",
+        "type": "boolean",
     },
 )
 _ACCOUNT_IDS = {

@@ -15,13 +15,20 @@ from pulumi_cf_invoice.forecast.unit import UnknownUnit
 def notes_of(
     priced: PricedDays | UnknownUnit, outlook: Outlook | None, invoice: Invoice, bill: Bill
 ) -> Iterator[str]:
-    """Return what is assumed, what does not fit, and what is left out."""
+    """
+    Return what is assumed, what does not fit, and what is left out.
+
+    The first of them says why it is a straight line, if it is one.
+    """
     if isinstance(priced, UnknownUnit):
         yield priced.reason
     else:
+        if outlook is not None and outlook.method == "straight-line":
+            least = "seven" if priced.history_is_behind else "three"
+            yield f"There are under {least} whole days of usage, too few for a trend."
         yield _unit(priced, invoice.currency)
         yield from _lag(priced, invoice.currency)
-        yield from _days(priced, outlook)
+        yield from _days(priced)
     if bill.gross < 0:
         yield "The invoice's lines are negative in sum, which is not taken to go on."
     yield from _fixed(bill, invoice.currency)
@@ -54,10 +61,7 @@ def _lag(priced: PricedDays, currency: str) -> Iterator[str]:
         )
 
 
-def _days(priced: PricedDays, outlook: Outlook | None) -> Iterator[str]:
-    if outlook is not None and outlook.method == "straight-line":
-        least = "seven" if priced.history_is_behind else "three"
-        yield f"There are under {least} whole days of usage, too few for a trend."
+def _days(priced: PricedDays) -> Iterator[str]:
     if priced.fell_silent is not None:
         yield (
             f"The usage history has nothing since {date_of(priced.fell_silent.start)}, which is "

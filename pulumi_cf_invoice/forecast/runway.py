@@ -45,7 +45,7 @@ class Runway:
     @property
     def text(self) -> str:
         """The runway for people. A top-up that failed comes first."""
-        lasting = f"{self._lasting()}."
+        lasting = f"{self.lasting}."
         if self.is_topped_up and self.topup_threshold is not None:
             at = money.to_text(self.topup_threshold, self.currency)
             return f"Credits are topped up automatically at {at}; without that, {lasting}"
@@ -68,7 +68,9 @@ class Runway:
             return f"{failed}credits have no end in sight"
         return f"{failed}credits last until {self.runs_out}"
 
-    def _lasting(self) -> str:
+    @property
+    def lasting(self) -> str:
+        """How long the credits last without a top-up, as the beginning of a sentence's middle."""
         if self.balance <= 0:
             return "no credits are left"
         text = f"credits of {money.to_text(self.balance, self.currency)}"

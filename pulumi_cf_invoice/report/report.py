@@ -15,6 +15,7 @@ from pulumi_cf_invoice.report.account import AccountReport
 from pulumi_cf_invoice.report.found import Found
 from pulumi_cf_invoice.rules import (
     AMOUNT_DUE,
+    FORECAST,
     INCOMPLETE,
     PROJECTED_AMOUNT_DUE,
     TOO_EARLY,
@@ -226,7 +227,7 @@ class InvoiceReport:
             of_this = first.amount and first.amount.text == self.invoice.amount_due_text
             if first.subject == AMOUNT_DUE and of_this:
                 return f", {first.excess}"
-            if first.subject == PROJECTED_AMOUNT_DUE:
+            if first.subject in (PROJECTED_AMOUNT_DUE, FORECAST):
                 return f"; the {first.subject} is {first.text}"
         return f"; {_said(rule)}"
 

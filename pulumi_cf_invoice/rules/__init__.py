@@ -13,6 +13,7 @@ from pulumi_cf_invoice.rules.on_accounts import (
     NoUnpaidInvoices,
     RequireHealthyTopUp,
 )
+from pulumi_cf_invoice.rules.on_forecasts import FORECAST, RUNWAY, MaxForecast, MinRunway
 from pulumi_cf_invoice.rules.on_invoices import (
     AMOUNT_DUE,
     INCOMPLETE,
@@ -31,19 +32,23 @@ from pulumi_cf_invoice.rules.rule import Finding, Rule, StackResource, StackRule
 
 __all__ = [
     "AMOUNT_DUE",
+    "FORECAST",
     "INCOMPLETE",
     "KINDS",
     "PROJECTED_AMOUNT_DUE",
+    "RUNWAY",
     "TOO_EARLY",
     "AccountBudget",
     "AllowedCurrencies",
     "AllowedStatuses",
     "Finding",
     "MaxAmountDue",
+    "MaxForecast",
     "MaxIncrease",
     "MaxLineAmount",
     "MaxProjectedAmountDue",
     "MinCreditBalance",
+    "MinRunway",
     "NoUnpaidInvoices",
     "RequireGatewaySpendLimit",
     "RequireHealthyTopUp",
@@ -59,12 +64,14 @@ KINDS: Mapping[str, type[Rule]] = {
     for kind in (
         AccountBudget,
         MaxAmountDue,
+        MaxForecast,
         MaxProjectedAmountDue,
         MaxLineAmount,
         MaxIncrease,
         AllowedStatuses,
         AllowedCurrencies,
         MinCreditBalance,
+        MinRunway,
         RequireHealthyTopUp,
         NoUnpaidInvoices,
         RequireInvoicePreview,

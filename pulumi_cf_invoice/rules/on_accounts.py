@@ -19,8 +19,9 @@ from pulumi_cf_invoice.billing.invoice_history import InvoiceHistory, PastInvoic
 from pulumi_cf_invoice.billing.models import iso
 from pulumi_cf_invoice.billing.reads import CREDIT_BALANCE, INVOICE_HISTORY, INVOICE_PREVIEW
 from pulumi_cf_invoice.limits import Limit
-from pulumi_cf_invoice.rules.rule import Finding, Rule, held, no_limit
+from pulumi_cf_invoice.rules.rule import Finding, Rule, counted, held, no_limit
 
+TOPUP = "automatic top-up"
 _SETTLED = ("draft", "paid", "void")
 _MOST = 3
 _DAY = 24 * 60 * 60
@@ -58,7 +59,7 @@ class MinCreditBalance(Rule):
             minimum,
             lambda amount, below: (
                 f"The credit balance of account {state.account_id} is {amount}, {below}. "
-                f"{_refills(balance, currency)} {_refused(balance)}"
+                f"{_refills(balance, currency)} {refusal(balance)}"
             ),
             is_minimum=True,
         )
@@ -95,23 +96,16 @@ class RequireHealthyTopUp(Rule):
     def evaluate_account(self, state: AccountState, at: datetime) -> Iterator[Finding]:
         balance = state.get(CREDIT_BALANCE)
         topup = f"The automatic top-up of account {state.account_id}"
-        config, subject = balance.topup_config, "automatic top-up"
-        if config is None:
-            yield Finding("unknown", subject, lambda: _ill(balance, topup))
+        if balance.topup_config is None:
+            yield Finding("unknown", TOPUP, lambda: topup_trouble(balance, topup))
             return
         if balance.topup_is_healthy:
             invoice = state.find(INVOICE_PREVIEW)
             text = balance.topup_text(invoice.currency if invoice else None)
-            yield Finding("within", subject, lambda: f"{topup} {text}.")
-            if config.last_failed_at:
-                failed = iso(config.last_failed_at)
-                yield Finding(
-                    "told",
-                    subject,
-                    lambda: f"{topup} last failed at {failed}, and the API gives no reason.",
-                )
+            yield Finding("within", TOPUP, lambda: f"{topup} {text}.")
+            yield from unexplained_failure(balance, topup)
             return
-        yield Finding("over", subject, lambda: f"{_ill(balance, topup)} {_refused(balance)}")
+        yield Finding("over", TOPUP, lambda: f"{topup_trouble(balance, topup)} {refusal(balance)}")
 
 
 @dataclass(frozen=True)
@@ -144,7 +138,7 @@ class NoUnpaidInvoices(Rule):
             yield Finding("unknown", subject, lambda: message)
         else:
             count = len(history.invoices)
-            of = f"None of {_count(count, 'earlier invoice')}" if count else "No earlier invoice"
+            of = f"None of {counted(count, 'earlier invoice')}" if count else "No earlier invoice"
             yield Finding("within", subject, lambda: f"{of} of {account} is unpaid.")
         other = Counter(one.status for one in history.invoices if not _is_known(one))
         if other:
@@ -154,16 +148,25 @@ class NoUnpaidInvoices(Rule):
 def _refills(balance: CreditBalance, currency: str) -> str:
     if balance.topup_is_healthy:
         return f"Its automatic top-up {balance.topup_text(currency)}, and so caps nothing."
-    return _ill(balance, "Its automatic top-up")
+    return topup_trouble(balance, "Its automatic top-up")
 
 
-def _refused(balance: CreditBalance) -> str:
+def refusal(balance: CreditBalance) -> str:
+    """Say when AI Gateway refuses inference."""
     if balance.balance <= 0:
         return "AI Gateway refuses inference at zero and below (HTTP 402)."
     return "AI Gateway refuses inference once it is used up (HTTP 402)."
 
 
-def _ill(balance: CreditBalance, topup: str) -> str:
+def unexplained_failure(balance: CreditBalance, topup: str) -> Iterator[Finding]:
+    """Tell of a failure of the automatic *topup*, which is healthy as far as the API says."""
+    if balance.topup_config is not None and balance.topup_config.last_failed_at:
+        failed = iso(balance.topup_config.last_failed_at)
+        message = f"{topup} last failed at {failed}, and the API gives no reason."
+        yield Finding("told", TOPUP, lambda: message)
+
+
+def topup_trouble(balance: CreditBalance, topup: str) -> str:
     """Say what is wrong with the automatic *topup*, which is not healthy."""
     config, problem = balance.topup_config, balance.topup_problem
     if config is None:
@@ -197,7 +200,7 @@ def _row(invoice: PastInvoice, at: datetime) -> str:
     since = "for an unknown time"
     if invoice.created is not None:
         days = max(int(at.timestamp()) - invoice.created, 0) // _DAY
-        since = f"for {_count(days, 'day')}"
+        since = f"for {counted(days, 'day')}"
     return f"{invoice.amount_remaining_text} {invoice.status} {since}{named}"
 
 
@@ -207,7 +210,3 @@ def _of_other_status(statuses: "Counter[str | None]", account: str) -> str:
         for status, count in statuses.items()
     )
     return f"Whether all earlier invoices of {account} are paid is not known: there are {told}."
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,6 +1,6 @@
 """Kinds of rules on the upcoming invoice, which a program or they themselves read."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import ClassVar
@@ -34,7 +34,7 @@ class MaxAmountDue(Rule):
 
     def evaluate(self, state: InvoiceState, at: datetime) -> Iterator[Finding]:
         limit = self.limit.of(state.account_id)
-        yield _no_limit(state) if limit is None else _amount_due(state, limit)
+        yield _no_limit(state) if limit is None else judged_amount_due(state, limit)
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,14 @@ class AccountBudget(MaxAmountDue):
 
 @dataclass(frozen=True)
 class MaxProjectedAmountDue(Rule):
-    """The amount due, and its projection to the period's end, are within the limit."""
+    """
+    The amount due, and what a straight line to the period's end makes of it, are within the limit.
+    """
 
     name = "max-projected-amount-due"
     description = (
-        "The upcoming AI Gateway invoice, projected to its period's end, stays within its limit."
+        "The upcoming AI Gateway invoice, projected to its period's end by a straight line, stays "
+        "within its limit."
     )
     settings: ClassVar = {"limit": rule_settings.LIMIT}
     needs = waivable = ("limit",)
@@ -65,34 +68,27 @@ class MaxProjectedAmountDue(Rule):
             yield _no_limit(state)
             return
         # What is due already needs no projection to be over.
-        due = _amount_due(state, limit)
+        due = judged_amount_due(state, limit)
         if due.violates:
             yield due
             return
         if not invoice.invoice_lines_complete:
-            yield _incomplete(PROJECTED_AMOUNT_DUE, state)
+            yield incomplete(PROJECTED_AMOUNT_DUE, state)
             return
         projected = invoice.projected_amount_due(at)
         if projected is None:
             yield due
-            yield Finding(
-                "told",
-                PROJECTED_AMOUNT_DUE,
-                lambda: (
-                    f"The {_invoice_of(state)} is not yet an hour into its period "
-                    f"({invoice.period_text}), too early for a projection: "
-                    "the amount due was judged."
-                ),
-            )
+            early = too_early("a projection", state, "amount due")
+            yield Finding("told", PROJECTED_AMOUNT_DUE, lambda: early)
             return
         yield held(
             PROJECTED_AMOUNT_DUE,
             projected,
             invoice.currency,
             limit,
-            lambda amount, over: _told(
+            lambda amount, over: told(
                 state,
-                f"is projected to be {amount}",
+                f"is projected to be {amount} by a straight line",
                 over,
                 f" It is {invoice.amount_due_text} so far.",
             ),
@@ -121,11 +117,11 @@ class MaxLineAmount(Rule):
 
     def evaluate(self, state: InvoiceState, at: datetime) -> Iterator[Finding]:
         if not state.invoice.invoice_lines_complete:
-            yield _incomplete("largest line", state)
+            yield incomplete("largest line", state)
             return
         lines = state.invoice.lines_by_name
         if not lines:
-            yield Finding("within", "lines", lambda: f"The {_invoice_of(state)} has no lines.")
+            yield Finding("within", "lines", lambda: f"The {invoice_of(state)} has no lines.")
             return
         used: set[str] = set()
         for name, same in lines.items():
@@ -135,9 +131,9 @@ class MaxLineAmount(Rule):
             if not globs and self.default_limit is not None:
                 by_account = [self.default_limit]
             yield from self._judged(state, name, same, by_account)
-        unused = [one_line(glob) for glob in self.limits if glob not in used]
+        unused = [glob for glob in self.limits if glob not in used]
         if unused:
-            yield Finding("told", "globs", lambda: _unmatched(state, unused))
+            yield unmatched(state, unused)
 
     def _judged(
         self, state: InvoiceState, name: str, lines: list[InvoiceLine], limits: list[Limit]
@@ -159,7 +155,7 @@ class MaxLineAmount(Rule):
             currency,
             lowest,
             lambda amount, over: (
-                f"The line {name} of the {_invoice_of(state)} comes to {amount} after credits "
+                f"The line {name} of the {invoice_of(state)} comes to {amount} after credits "
                 f"for {_period_of(lines, state.invoice)}, {over}."
             ),
         )
@@ -197,7 +193,7 @@ class MaxIncrease(Rule):
         def tell(amount: str, over: str) -> str:
             of = f" ({self.limit.text} of {money.to_text(last.amount_due, last.currency)})"
             return (
-                f"The {_invoice_of(state)} rose by {amount} to {invoice.amount_due_text} since "
+                f"The {invoice_of(state)} rose by {amount} to {invoice.amount_due_text} since "
                 f"the last update, {over}{of if self.limit.percent is not None else ''}."
                 f"{_largest_lines(invoice)}"
             )
@@ -240,14 +236,15 @@ class AllowedCurrencies(Rule):
         yield _named("currency", state, f"is in {currency.upper()}", is_allowed, allowed)
 
 
-def _amount_due(state: InvoiceState, limit: Money) -> Finding:
+def judged_amount_due(state: InvoiceState, limit: Money) -> Finding:
+    """Hold the amount due against *limit*."""
     invoice = state.invoice
     return held(
         AMOUNT_DUE,
         invoice.amount_due,
         invoice.currency,
         limit,
-        lambda amount, over: _told(state, f"is {amount}", over),
+        lambda amount, over: told(state, f"is {amount}", over),
     )
 
 
@@ -258,13 +255,16 @@ def _named(
     return Finding(
         "within" if is_allowed else "over",
         subject,
-        lambda: f"The {_invoice_of(state)} {has}, {which}",
+        lambda: f"The {invoice_of(state)} {has}, {which}",
     )
 
 
-def _unmatched(state: InvoiceState, globs: list[str]) -> str:
+def unmatched(state: InvoiceState, globs: Sequence[str]) -> Finding:
+    """Tell of the *globs* that match no line."""
     more = f" and {len(globs) - _LARGEST:,} more" if len(globs) > _LARGEST else ""
-    return f"No line of the {_invoice_of(state)} matches {', '.join(globs[:_LARGEST])}{more}."
+    named = ", ".join(one_line(glob) for glob in globs[:_LARGEST])
+    message = f"No line of the {invoice_of(state)} matches {named}{more}."
+    return Finding("told", "globs", lambda: message)
 
 
 def _no_limit(state: InvoiceState, of: str = "") -> Finding:
@@ -277,25 +277,35 @@ def _no_base(state: InvoiceState, why: str) -> Finding:
     return Finding(
         "told",
         "increase",
-        lambda: f"The {_invoice_of(state)} has nothing to be compared with: {why}.",
+        lambda: f"The {invoice_of(state)} has nothing to be compared with: {why}.",
     )
 
 
-def _incomplete(subject: str, state: InvoiceState) -> Finding:
+def incomplete(subject: str, state: InvoiceState) -> Finding:
+    """Return the finding on a figure that is summed from lines of which some are missing."""
     message = (
-        f"The {subject} of the {_invoice_of(state)} for {state.invoice.period_text} is "
-        f"{INCOMPLETE}."
+        f"The {subject} of the {invoice_of(state)} for {state.invoice.period_text} is {INCOMPLETE}."
     )
     return Finding("unknown", subject, lambda: message)
 
 
-def _invoice_of(state: InvoiceState) -> str:
+def too_early(what: str, state: InvoiceState, judged: str) -> str:
+    """Say that the first hour of a period is too early for *what*, and what was *judged*."""
+    return (
+        f"The {invoice_of(state)} is not yet an hour into its period "
+        f"({state.invoice.period_text}), too early for {what}: the {judged} was judged."
+    )
+
+
+def invoice_of(state: InvoiceState) -> str:
+    """Return what sentences call an invoice."""
     return f"upcoming invoice{f' of account {state.account_id}' if state.account_is_shown else ''}"
 
 
-def _told(state: InvoiceState, what: str, over: str, more: str = "") -> str:
+def told(state: InvoiceState, what: str, over: str, more: str = "") -> str:
+    """Say *what* an amount of the invoice is, and how it compares with its limit."""
     return (
-        f"The {_invoice_of(state)} {what} for {state.invoice.period_text}, {over}.{more}"
+        f"The {invoice_of(state)} {what} for {state.invoice.period_text}, {over}.{more}"
         f"{_largest_lines(state.invoice)}"
     )
 

@@ -74,7 +74,8 @@ class Rule:
     ``settings`` are its own settings by name, of which it needs at least one of ``needs``, and of
     which a waiver replaces ``waivable``. A kind that ``reads_accounts`` can be given the accounts
     to read, and has to be if it ``must_read``. Of an account it needs ``reads``, without any of
-    which it cannot be judged, and uses what it ``also_reads`` where that can be had.
+    which it cannot be judged, and uses what it ``also_reads`` where that can be had. Among these is
+    what it needs only at times: `AccountState.get` raises if that was refused.
     """
 
     name: ClassVar[str]
@@ -157,6 +158,11 @@ def held(
 def within(limit: Money, is_minimum: bool) -> str:
     """Say that an amount is within its *limit*."""
     return f"{'not below the minimum' if is_minimum else 'within the limit'} of {limit.text}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a *number* of something for people: ``1 day``, ``1,000 days``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def no_limit(account: str | None, of: str = "") -> Finding:

@@ -1,18 +1,19 @@
 """A policy pack and a report reach the same verdict in the same words."""
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Any
 
 import pytest
 
 from pulumi_cf_invoice import policy
 from pulumi_cf_invoice.accounts import AccountReader
+from pulumi_cf_invoice.billing.snapshot import take
 from pulumi_cf_invoice.report.found import Found
 from pulumi_cf_invoice.report.report import judge
 from pulumi_cf_invoice.rules_file import parse_rules
 from pulumi_cf_invoice.sandbox import FAULTS, SCENARIOS, Sandbox
-from pulumi_cf_invoice.state import InvoiceState
-from tests.factories import ACCOUNT, NOW, TOKEN
+from pulumi_cf_invoice.state import InvoiceState, snake_case
+from tests.factories import ACCOUNT, NOW, TOKEN, settings_for
 from tests.unit.test_policy import before_all
 
 
@@ -45,7 +46,9 @@ def test_pack_and_report_read_an_account_to_the_same_verdict(
 
 RULES: dict[str, dict[str, Any]] = {
     "account-budget": {"limit": "150 USD"},
+    "max-forecast": {"limit": "1000000 USD", "percentile": 90},
     "min-credit-balance": {"limit": "30 USD"},
+    "min-runway": {"days": "period"},
     "require-healthy-top-up": {},
     "no-unpaid-invoices": {},
 }
@@ -63,18 +66,72 @@ def test_pack_and_report_say_the_same_of_every_account(
     monkeypatch.setenv("CLOUDFLARE_API_TOKEN", TOKEN)
     written = {"accountIds": [account], "baseUrl": sandbox.base_url}
     rules = parse_rules({"rules": {name: {**rule, **written} for name, rule in RULES.items()}})
-    # The pack has the time from its clock.
-    reader = AccountReader({"CLOUDFLARE_API_TOKEN": TOKEN})
-    reported = judge(rules, [], datetime.now(timezone.utc), reader)
+    set_clock(monkeypatch, NOW)
+    reported = judge(rules, [], NOW, AccountReader({"CLOUDFLARE_API_TOKEN": TOKEN}))
     capsys.readouterr()
     for rule in reported:
-        settings = {"limit": RULES[rule.name]["limit"]} if "limit" in RULES[rule.name] else {}
+        settings = {snake_case(name): value for name, value in RULES[rule.name].items()}
         declare = getattr(policy, rule.name.replace("-", "_"))
         gate = declare(account_ids=[account], base_url=sandbox.base_url, **settings)
         assert before_all(gate) == [one.message for one in rule.violations]
         told = [f"{rule.name}: {said}" for said in rule.told]
         assert capsys.readouterr().err.splitlines() == told
     assert sandbox.requests.count(account) >= 2 * 3
+
+
+MOMENTS = {
+    "the first hour": (datetime(2026, 9, 1, 0, 30, tzinfo=timezone.utc), ("50", "90")),
+    "a straight line": (datetime(2026, 9, 2, 12, tzinfo=timezone.utc), ("50", "90")),
+    "no band": (datetime(2026, 9, 10, 12, tzinfo=timezone.utc), ("90",)),
+    "a band": (datetime(2026, 9, 20, 12, tzinfo=timezone.utc), ()),
+}
+"""What is known of an account that began with the month, when, and what cannot be judged then."""
+
+
+@pytest.mark.parametrize(("moment", "unjudged"), MOMENTS.values(), ids=MOMENTS)
+def test_pack_and_report_forecast_alike_live_and_from_a_snapshot(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    moment: datetime,
+    unjudged: tuple[str, ...],
+) -> None:
+    set_clock(monkeypatch, moment)
+    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", TOKEN)
+    with Sandbox("new", now=moment) as sandbox:
+        known = take(settings_for(sandbox.base_url), moment)
+        shared = {"accountIds": [ACCOUNT], "baseUrl": sandbox.base_url}
+        declared: dict[str, Any] = {
+            f"{kind}-{percentile}": {"rule": kind, **first, "percentile": percentile, **shared}
+            for kind, first in (
+                ("max-forecast", {"limit": "300 USD"}),
+                ("min-runway", {"days": "period"}),
+            )
+            for percentile in (50, 90)
+        }
+        reader = AccountReader({}, snapshots=[known])
+        reported = judge(parse_rules({"rules": declared}), [], moment + timedelta(hours=5), reader)
+        for rule in reported:
+            settings = {snake_case(name): value for name, value in declared[rule.name].items()}
+            declare = getattr(policy, settings.pop("rule").replace("-", "_"))
+            gate = declare(name=rule.name, **settings)
+            assert before_all(gate) == [one.message for one in rule.violations]
+            told = [f"{rule.name}: {one}" for one in rule.told]
+            assert capsys.readouterr().err.splitlines() == told
+    told_of = {rule.name for rule in reported if rule.told}
+    assert told_of == {name for name in declared if name.endswith(unjudged)}
+    judged = [rule for rule in reported if rule.name not in told_of]
+    assert {rule.verdict for rule in judged if rule.kind == "max-forecast"} <= {"over"}
+
+
+def set_clock(monkeypatch: pytest.MonkeyPatch, moment: datetime) -> None:
+    """Let it be *moment* for a pack, which has the time from its clock."""
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return moment
+
+    monkeypatch.setattr(policy, "datetime", Clock)
 
 
 def without_ray(messages: list[str]) -> list[str]:

@@ -17,16 +17,18 @@ import yaml
 
 import pulumi_cf_invoice
 from pulumi_cf_invoice import Invoice, InvoiceLine, output_types, policy, schema
+from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.invoice import AMOUNTS, FIGURES
 from pulumi_cf_invoice.gates import Gate
+from pulumi_cf_invoice.report.report import judge
 from pulumi_cf_invoice.rules import KINDS
 from pulumi_cf_invoice.rules_file import parse_rules, settings_of
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.docs import BLOCKS, OTHERS, PAGES, ROOT, TEXT, block, blocks, page
 from tests.engine.conftest import MakeCommandLine, MakeStack
 from tests.engine.harness import copy_with_environment, example
-from tests.factories import ACCOUNT
+from tests.factories import ACCOUNT, NOW
 from tools import tables
 from tools.picture import preview
 
@@ -111,7 +113,7 @@ def test_the_policy_pack_prints_its_message(
     )
     assert not run.ok
     assert "account-budget" not in run.text
-    assert block("The upcoming invoice of account").strip() in run.text
+    assert block(f"The upcoming invoice of account {ACCOUNT} is $").strip() in run.text
     for line in block("Policies:").splitlines():
         assert line.strip().removesuffix("…)") in run.text
 
@@ -152,8 +154,8 @@ def test_every_argument_of_the_provider_is_named() -> None:
 
 
 def test_every_rule_has_a_row_with_its_settings_and_a_function() -> None:
-    assert len(KINDS) == 12
-    assert "[twelve kinds of rules](docs/rules.md)" in TEXT
+    assert len(KINDS) == 14
+    assert "[fourteen kinds of rules](docs/rules.md)" in TEXT
     for kind in KINDS.values():
         named = ", ".join(f"`{name}`" for name in settings_of(kind))
         assert f"| `{kind.name}` | {named} |" in page("rules")
@@ -161,7 +163,7 @@ def test_every_rule_has_a_row_with_its_settings_and_a_function() -> None:
 
 
 def test_the_rules_that_are_shown_can_be_used() -> None:
-    short, long, of_accounts = (parse_rules(json.loads(text)) for text in blocks("{"))
+    short, long, of_accounts, coming = (parse_rules(json.loads(text)) for text in blocks("{"))
     assert [Gate.of(rule).name for rule in short] == ["max-amount-due", "max-line-amount"]
     assert [Gate.of(rule).name for rule in long] == [
         "max-amount-due",
@@ -173,6 +175,24 @@ def test_the_rules_that_are_shown_can_be_used() -> None:
         "require-healthy-top-up",
         "no-unpaid-invoices",
     ]
+    assert [Gate.of(rule).name for rule in coming] == [
+        "max-forecast",
+        "forecast-warning",
+        "min-runway",
+    ]
+
+
+def test_a_forecast_over_its_limit_says_what_the_docs_show(sandbox: Sandbox) -> None:
+    rules = json.loads(next(text for text in blocks("{") if "max-forecast" in text))
+    for rule in rules["rules"].values():
+        rule["baseUrl"] = sandbox.base_url
+    reader = AccountReader({"CLOUDFLARE_API_TOKEN": "sandbox-token"})
+    blocking, warning, _ = judge(parse_rules(rules), [], NOW, reader)
+    assert (blocking.verdict, blocking.level) == ("within", "mandatory")
+    assert (warning.verdict, warning.level) == ("over", "advisory")
+    shown = block(f"The upcoming invoice of account {ACCOUNT} is forecast").strip()
+    came_from = f" The figures come from {sandbox.base_url}, not from Cloudflare."
+    assert [one.message for one in warning.violations] == [shown + came_from]
 
 
 def test_the_esc_environment_sets_what_is_read() -> None:

@@ -14,6 +14,7 @@ from pulumi_cf_invoice.report import input
 from pulumi_cf_invoice.report.report import judge
 from pulumi_cf_invoice.rules_file import parse_rules
 from pulumi_cf_invoice.sandbox import SCENARIOS, Sandbox
+from tests.conftest import pointed_at
 from tests.engine.conftest import MakeCommandLine, MakeStack
 from tests.engine.forms import Form
 from tests.engine.harness import Program, Run, copy_with_environment, example
@@ -658,6 +659,48 @@ def test_credits_that_cannot_be_read_block_and_every_reason_is_told_once(
     assert count_of(run, f"cannot read the credit balance of account {ACCOUNT}") == 1
     assert count_of(run, f"cannot read the upcoming invoice of account {ACCOUNT}") == 1
     assert count_of(run, "is not known: min-credit-balance says why.") == 1
+
+
+def coming(base_url: str, **more: Any) -> dict[str, Any]:
+    rule = {"accountIds": [ACCOUNT], "baseUrl": base_url, **more}
+    return {
+        "max-forecast": {"limit": "1000 USD", "percentile": 90, **rule},
+        "min-runway": {"days": 366, **rule},
+    }
+
+
+def test_no_update_passes_on_a_usage_history_that_cannot_be_read(
+    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox, pack: MakePack
+) -> None:
+    sandbox.faults["usage-history"] = "http-403"
+    stack = make_stack(lambda: Echo("independent", "x"), **settled)
+    run = stack.up(**pack(rules=coming(sandbox_url(settled))))
+    assert not run.ok
+    assert count_of(run, f"cannot read the usage history of account {ACCOUNT}") == 1
+    assert count_of(run, "is not known: max-forecast says why.") == 1
+    assert created(stack) == []
+    # Invoice, usage and balance, each once.
+    assert sandbox.requests == [ACCOUNT] * 3
+    opened = stack.up(**pack(rules=coming(sandbox_url(settled), failOpen=True)))
+    assert opened.ok, opened.text
+    assert "was not judged, which failOpen allows: cannot read the usage history" in opened.text
+
+
+def test_a_pack_forecasts_as_a_report_does_by_the_real_clock(
+    make_stack: MakeStack, pack: MakePack
+) -> None:
+    with Sandbox("steady") as sandbox:
+        rules = coming(sandbox.base_url)
+        stack = make_stack(lambda: Echo("independent", "x"), **pointed_at(sandbox))
+        run = stack.preview(**pack(rules=rules))
+        reader = AccountReader({"CLOUDFLARE_API_TOKEN": TOKEN})
+        reported = judge(parse_rules({"rules": rules}), [], datetime.now(timezone.utc), reader)
+    # In the first hour of a month it is too early, and the account passes.
+    assert run.ok == (not any(rule.violations for rule in reported))
+    for rule in reported:
+        for finding in rule.violations:
+            # The figures move with the clock.
+            assert count_of(run, finding.message.split("$")[0]) == 1
 
 
 @pytest.mark.usefixtures("cloudflare_plugin")

@@ -179,6 +179,25 @@ def test_a_waiver_is_told_before_the_first_resource(capsys: pytest.CaptureFixtur
         (policy.max_amount_due("1 USD"), {"limit": None}, "null is not an amount of money"),
         (policy.max_amount_due({"limt": "1 USD"}), {}, "did you mean 'limit'?"),
         (policy.account_budget("1 USD"), {}, "it has no accountIds"),
+        (policy.max_forecast("1 USD"), {}, "it has no accountIds"),
+        (policy.max_forecast(account_ids=[ACCOUNT]), {}, "it has no limit"),
+        (
+            policy.max_forecast("1 USD", percentile=90, fixed_lines=[], account_ids=[ACCOUNT]),
+            {},
+            "fixedLines: [] is not a list with at least one text",
+        ),
+        (
+            policy.max_forecast("1 USD", account_ids=[ACCOUNT]),
+            {"percentile": 95.0},
+            "percentile: 95 is neither 50, the median, nor 90",
+        ),
+        (policy.min_runway("period"), {}, "it has no accountIds"),
+        (policy.min_runway(account_ids=[ACCOUNT]), {}, "it has no days"),
+        (
+            policy.min_runway(14, top_up_suffices=True, account_ids=[ACCOUNT]),
+            {"days": 400.0},
+            "days: 400 is neither a whole number of days from 1 to 366",
+        ),
         (policy.max_line_amount(), {}, "it has no limits or defaultLimit"),
     ],
 )

@@ -18,14 +18,15 @@ from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.models import Answered
 from pulumi_cf_invoice.billing.money import Money
+from pulumi_cf_invoice.billing.snapshot import take
 from pulumi_cf_invoice.report import html, input, json_report, markdown, text
 from pulumi_cf_invoice.report.found import Found, NoInvoiceError, one_of_each_account
 from pulumi_cf_invoice.report.report import Report, RuleResult, judge, make_report
 from pulumi_cf_invoice.rules import INCOMPLETE, Finding
 from pulumi_cf_invoice.rules_file import parse_rules
-from pulumi_cf_invoice.sandbox import SCENARIOS
+from pulumi_cf_invoice.sandbox import SCENARIOS, Sandbox
 from pulumi_cf_invoice.state import InvoiceState, LastUpdate
-from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, camel_cased, snapshot
+from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, camel_cased, settings_for, snapshot
 
 HERE = Path(__file__).parent
 PREVIEW_ACCOUNT = "0123456789abcdef0123456789ab0001"
@@ -267,6 +268,18 @@ def test_a_projection_is_judged_by_its_own_budget() -> None:
     made = report(invoice(), {"max-projected-amount-due": {"limit": "200 USD"}})
     assert made.verdict == "over"
     assert "projected amount due is $389.92, over the limit of $200.00 by $189.92" in made.headline
+
+
+def test_a_headline_has_a_forecast_that_is_over() -> None:
+    shares = {"accountIds": [ACCOUNT], "limit": "250 USD"}
+    with Sandbox(now=NOW) as sandbox:
+        known = take(settings_for(sandbox.base_url), NOW)
+        declared = {"rules": {"max-forecast": {**shares, "baseUrl": sandbox.base_url}}}
+        rules = judge(parse_rules(declared), [], NOW, AccountReader({}, snapshots=[known]))
+    made = make_report([Found.of_snapshot(known)], at=NOW, rules=rules)
+    assert made.headline.startswith("Over budget: the upcoming invoice is $188.46 for 2026-09-01")
+    assert "; the forecast is $" in made.headline
+    assert ", over the limit of $250.00 by $" in made.headline
 
 
 def test_in_the_first_hour_the_amount_due_is_judged_instead_of_a_projection() -> None:

@@ -108,7 +108,8 @@ def test_a_projection_is_judged_with_what_it_is_so_far() -> None:
     middle = START_OF_PERIOD + timedelta(days=15)
     [message] = violations("max-projected-amount-due", "300 USD", at=middle)
     # Twice the net of $174.79, plus the $13.67 of tax and adjustments, which is not projected.
-    assert "is projected to be $363.25 for 2026-09-01 to 2026-09-30, over the limit" in message
+    projected = "is projected to be $363.25 by a straight line for 2026-09-01 to 2026-09-30, over"
+    assert projected in message
     assert "It is $188.46 so far." in message
     after = middle + timedelta(days=99)
     assert statuses("max-projected-amount-due", "188.46 USD", at=after) == ["within"]

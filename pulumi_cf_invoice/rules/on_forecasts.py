@@ -1,0 +1,282 @@
+"""
+Kinds of rules on what is coming: the forecast of the invoice, and how long the credits last.
+
+They always read their accounts by themselves, because no resource has the usage history.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pulumi_cf_invoice import rule_settings
+from pulumi_cf_invoice.accounts import AccountState
+from pulumi_cf_invoice.billing.credit_balance import CreditBalance
+from pulumi_cf_invoice.billing.models import instant
+from pulumi_cf_invoice.billing.reads import CREDIT_BALANCE, INVOICE_PREVIEW, USAGE_HISTORY
+from pulumi_cf_invoice.limits import Limit
+from pulumi_cf_invoice.rules.on_accounts import (
+    TOPUP,
+    refusal,
+    topup_trouble,
+    unexplained_failure,
+)
+from pulumi_cf_invoice.rules.on_invoices import (
+    INCOMPLETE,
+    incomplete,
+    invoice_of,
+    judged_amount_due,
+    told,
+    too_early,
+    unmatched,
+)
+from pulumi_cf_invoice.rules.rule import Finding, Rule, counted, held, no_limit
+from pulumi_cf_invoice.state import InvoiceState
+
+if TYPE_CHECKING:
+    from pulumi_cf_invoice.forecast import Forecast, Runway
+
+FORECAST = "forecast"
+RUNWAY = "runway"
+_PERCENTILES = {50: "the median", 90: "the 90th percentile"}
+
+
+@dataclass(frozen=True)
+class MaxForecast(Rule):
+    """
+    The amount due of every account named, and its forecast from daily usage, are within the limit.
+
+    Where history is too short for a forecast, or for the percentile, that is told and the amount
+    due alone is judged. A usage history that cannot be read is a violation.
+    """
+
+    name = "max-forecast"
+    description = "The upcoming AI Gateway invoice is forecast to stay within its limit."
+    settings: ClassVar = {
+        "limit": rule_settings.LIMIT,
+        "percentile": rule_settings.PERCENTILE,
+        "fixedLines": rule_settings.FIXED_LINES,
+    }
+    needs = waivable = ("limit",)
+    must_read = True
+    also_reads = (USAGE_HISTORY, CREDIT_BALANCE)
+
+    limit: Limit
+    percentile: int = 50
+    fixed_lines: tuple[str, ...] = ()
+
+    def evaluate_account(self, state: AccountState, at: datetime) -> Iterator[Finding]:
+        of, limit = state.of_invoice, self.limit.of(state.account_id)
+        if limit is None:
+            yield no_limit(f"account {state.account_id}")
+            return
+        # What is due already needs no forecast to be over.
+        due = judged_amount_due(of, limit)
+        if due.violates:
+            yield due
+            return
+        if not of.invoice.invoice_lines_complete:
+            yield incomplete(FORECAST, of)
+            return
+        forecast = state.forecast(self.fixed_lines)
+        yield from _of_globs(of, self.fixed_lines)
+        if forecast.method == "period-over":
+            # Nothing is to come.
+            yield due
+            return
+        amount = forecast.percentile(self.percentile)
+        unjudged = _unjudged(of, forecast, self.percentile, "amount due")
+        if unjudged or amount is None:
+            yield due
+            yield Finding("told", FORECAST, lambda: unjudged)
+            return
+        yield held(
+            FORECAST,
+            amount,
+            forecast.currency,
+            limit,
+            lambda text, over: told(
+                of,
+                f"is forecast to be {text} ({_PERCENTILES[self.percentile]})",
+                over,
+                f" It is {of.invoice.amount_due_text} so far. {_basis(forecast)}",
+            ),
+        )
+        refused = state.errors.get(CREDIT_BALANCE.name)
+        if refused is not None:
+            message = (
+                f"How long the credits of account {state.account_id} last is not known, and the "
+                f"forecast takes them to last: {refused}"
+            )
+            yield Finding("told", FORECAST, lambda: message)
+
+
+@dataclass(frozen=True)
+class MinRunway(Rule):
+    """
+    The credits of every account named last long enough, by the forecast from daily usage.
+
+    Credits that are used up always violate it. Where history is too short for a forecast, or for
+    the percentile, that is told and nothing else is judged. An automatic top-up counts only where
+    the rule says so, and one that failed is told first.
+    """
+
+    name = "min-runway"
+    description = "The account's AI Gateway credits are forecast to last long enough."
+    settings: ClassVar = {
+        "days": rule_settings.RUNWAY,
+        "percentile": rule_settings.PERCENTILE,
+        "topUpSuffices": rule_settings.TOP_UP_SUFFICES,
+        "fixedLines": rule_settings.FIXED_LINES,
+    }
+    needs = waivable = ("days",)
+    must_read = True
+    reads = (CREDIT_BALANCE,)
+    also_reads = (INVOICE_PREVIEW, USAGE_HISTORY)
+
+    days: int | Literal["period"]
+    percentile: int = 50
+    top_up_suffices: bool = False
+    fixed_lines: tuple[str, ...] = ()
+
+    def evaluate_account(self, state: AccountState, at: datetime) -> Iterator[Finding]:
+        balance = state.get(CREDIT_BALANCE)
+        if balance.balance <= 0:
+            yield _used_up(state, balance)
+            return
+        topup = _topup_of(state)
+        if balance.topup_is_healthy and self.top_up_suffices:
+            invoice = state.find(INVOICE_PREVIEW)
+            text = balance.topup_text(invoice.currency if invoice else None)
+            yield Finding("within", TOPUP, lambda: f"{topup} {text}, which suffices.")
+            yield from unexplained_failure(balance, topup)
+            return
+        found = list(self._of_forecast(state, balance))
+        if balance.topup_problem and not any(one.violates for one in found):
+            yield Finding("told", TOPUP, lambda: topup_trouble(balance, topup))
+        yield from found
+
+    def _of_forecast(self, state: AccountState, balance: CreditBalance) -> Iterator[Finding]:
+        of = state.of_invoice
+        if not of.invoice.invoice_lines_complete:
+            message = f"How long the credits of account {state.account_id} last is {INCOMPLETE}."
+            yield Finding("unknown", RUNWAY, lambda: message)
+            return
+        forecast = state.forecast(self.fixed_lines)
+        yield from _of_globs(of, self.fixed_lines)
+        unjudged = self._unjudged(of, forecast)
+        if unjudged or forecast.runway is None:
+            left = balance.balance_text(of.invoice.currency)
+            yield Finding(
+                "within", RUNWAY, lambda: f"Account {state.account_id} has {left} of credits left."
+            )
+            yield Finding("told", RUNWAY, lambda: unjudged)
+            return
+        yield self._judged(state, balance, forecast, forecast.runway)
+
+    def _unjudged(self, of: InvoiceState, forecast: "Forecast") -> str:
+        is_over = forecast.method == "period-over"
+        if is_over and (self.days == "period" or forecast.track_record is None):
+            return (
+                f"The period of the {invoice_of(of)} ({of.invoice.period_text}) is over: the "
+                "balance was judged."
+            )
+        return _unjudged(of, forecast, self.percentile, "balance")
+
+    def _judged(
+        self, state: AccountState, balance: CreditBalance, forecast: "Forecast", runway: "Runway"
+    ) -> Finding:
+        needed = self._needed(state.read_at, forecast)
+        out = runway.runs_out if self.percentile == 50 else runway.runs_out_early
+        is_over = out is not None and out < needed
+
+        def tell() -> str:
+            last = (
+                f"On account {state.account_id}, {runway.lasting}; they have to last until "
+                f"{needed} ({self._text}), judged by {_PERCENTILES[self.percentile]}. "
+                f"{_basis(forecast)}"
+            )
+            if not is_over:
+                return last
+            before, after = _topup(state, balance, forecast.currency)
+            hint = " That counts only with topUpSuffices." if balance.topup_is_healthy else ""
+            return f"{before}{last}{after}{hint} {refusal(balance)}"
+
+        return Finding("over" if is_over else "within", RUNWAY, tell)
+
+    def _needed(self, now: datetime, forecast: "Forecast") -> date:
+        """Return the first day on which the credits may run out."""
+        if self.days == "period":
+            return instant(forecast.period_end - 1).date() + timedelta(days=1)
+        return now.astimezone(timezone.utc).date() + timedelta(days=self.days)
+
+    @property
+    def _text(self) -> str:
+        if self.days == "period":
+            return "the end of the period"
+        return counted(self.days, "day")
+
+
+def _unjudged(of: InvoiceState, forecast: "Forecast", percentile: int, judged: str) -> str:
+    """Say why there is nothing to judge but what is *judged* instead; empty if there is."""
+    if forecast.method == "too-early":
+        return too_early("a forecast", of, judged)
+    if forecast.method == "straight-line":
+        return (
+            f"There is only a straight line for the {invoice_of(of)}, which is no forecast: the "
+            f"{judged} was judged. {forecast.notes[0]}"
+        )
+    if percentile != 50 and forecast.track_record is None:
+        return (
+            f"The forecast of the {invoice_of(of)} has no band with "
+            f"{counted(forecast.days_of_history, 'day')} of history, and so no 90th percentile: "
+            f"the {judged} was judged."
+        )
+    return ""
+
+
+def _basis(forecast: "Forecast") -> str:
+    """Say what a forecast is made from, and how wrong that has been."""
+    record = forecast.track_record
+    was_off = ""
+    if record is not None:
+        was_off = (
+            f", and was off by {100 * record.error:,.0f} % over "
+            f"{counted(record.horizon, 'day')}, tried on {counted(record.origins, 'day')}"
+        )
+    of_history = f"{counted(forecast.days_of_history, 'day')} of history"
+    return f"The forecast is by {forecast.method_text}, with {of_history}{was_off}."
+
+
+def _of_globs(of: InvoiceState, fixed_lines: tuple[str, ...]) -> Iterator[Finding]:
+    if not fixed_lines:
+        return
+    from pulumi_cf_invoice.forecast.bill import bill_of
+
+    missing = bill_of(of.invoice, fixed_lines).unmatched
+    if missing:
+        yield unmatched(of, missing)
+
+
+def _used_up(state: AccountState, balance: CreditBalance) -> Finding:
+    invoice = state.find(INVOICE_PREVIEW)
+    currency = invoice.currency if invoice else None
+    before, after = _topup(state, balance, currency)
+    message = (
+        f"{before}Account {state.account_id} has no credits left: the balance is "
+        f"{balance.balance_text(currency)}.{after} {refusal(balance)}"
+    )
+    return Finding("over", RUNWAY, lambda: message)
+
+
+def _topup_of(state: AccountState) -> str:
+    return f"The automatic top-up of account {state.account_id}"
+
+
+def _topup(state: AccountState, balance: CreditBalance, currency: str | None) -> tuple[str, str]:
+    """Say how credits are refilled, before what is wrong with them if that failed, else after."""
+    if balance.topup_problem:
+        return f"{topup_trouble(balance, _topup_of(state))} ", ""
+    if balance.topup_is_healthy:
+        return "", f" Its automatic top-up {balance.topup_text(currency)}."
+    return "", f" {topup_trouble(balance, 'Its automatic top-up')}"

@@ -1,0 +1,472 @@
+"""What the rules on the forecast and on the runway find."""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from pulumi_cf_invoice import ApiError, forecast
+from pulumi_cf_invoice.accounts import AccountReader
+from pulumi_cf_invoice.billing.models import Answered
+from pulumi_cf_invoice.billing.snapshot import Given, Snapshot
+from pulumi_cf_invoice.gates import Gate
+from pulumi_cf_invoice.rules import FORECAST, RUNWAY, Finding
+from pulumi_cf_invoice.rules_file import DeclaredRule
+from tests.factories import ACCOUNT, END, NOW, OTHER_ACCOUNT, START, api_line, api_result
+
+DAY = 86_400
+NOON = 14
+"""The whole days of the period that are over at `NOW`, which is at noon of the next one."""
+REFUSED = ApiError("usage history", ACCOUNT, 403, 10000, "Authentication error", "Use another.")
+TOPUP = {"amount": 1000, "threshold": 500}
+LATER = NOW + timedelta(hours=3)
+"""When a snapshot of `NOW` is judged."""
+
+
+def usage(days: Sequence[float], at: datetime = NOW) -> Given:
+    """Return a usage history of *days* in cents, of which today is the last one."""
+    today = int(at.timestamp()) // DAY * DAY
+    since = today - 99 * DAY
+    entries = [
+        {
+            "id": str(ago),
+            "start_time": (today - ago * DAY) * 1000,
+            "end_time": (today - ago * DAY + DAY) * 1000,
+            "aggregated_value": value,
+        }
+        for ago, value in enumerate(reversed(days))
+    ]
+    query = {
+        "value_grouping_window": "day",
+        "start_time": str(since * 1000),
+        "end_time": str((today + DAY) * 1000),
+    }
+    return Given({"history": entries}, Answered(True, query, at))
+
+
+def bill(gross: float, **changes: Any) -> Given:
+    """Return an invoice of one line of usage, without tax; *whole* says whether it is all of it."""
+    whole = changes.pop("whole", True)
+    line = api_line(amount=gross, pretax_credit_amounts=[])
+    lines = [line, *changes.pop("lines", [])]
+    result = api_result(**{"amount_due": gross, "invoice_lines": lines, **changes})
+    return Given(result, Answered(whole))
+
+
+STEADY: dict[str, Any] = {
+    # $10.00 a day, as long as the history goes back.
+    "invoice_preview": bill(1000 * NOON + 500),
+    "usage_history": usage([1000.0] * 80 + [500]),
+    "credit_balance": {"balance": 12_000, "topup_config": {}},
+}
+SPIKES = [4000 if n % 5 == 0 else 1000 for n in range(80)]
+JUMPING: dict[str, Any] = {
+    **STEADY,
+    "invoice_preview": bill(sum(SPIKES[-NOON:]) + 500),
+    "usage_history": usage([*SPIKES, 500]),
+}
+SHORT: dict[str, Any] = {
+    **STEADY,
+    "invoice_preview": bill(9500),
+    "usage_history": usage([1000.0] * 9 + [500]),
+}
+NEW: dict[str, Any] = {
+    **STEADY,
+    "invoice_preview": bill(2500),
+    "usage_history": usage([1000.0, 1000, 500]),
+}
+
+
+def judge(
+    kind: str,
+    given: Any,
+    answers: dict[str, Any] = STEADY,
+    *,
+    read_at: Any = NOW,
+    at: Any = LATER,
+    **changes: Any,
+) -> list[Finding]:
+    """Return what a rule of *kind* finds at the time *at* in *answers* of `NOW`."""
+    settings = given if isinstance(given, dict) else {_FIRST[kind]: given}
+    results = {name.replace("_", "-"): one for name, one in {**answers, **changes}.items()}
+    snapshot = Snapshot(
+        ACCOUNT,
+        read_at,
+        "https://api.cloudflare.com/client/v4",
+        {name: Given(one) if isinstance(one, dict) else one for name, one in results.items()},
+    )
+    reader = AccountReader({}, snapshots=[snapshot])
+    written = {"rule": kind, "accountIds": [ACCOUNT], **settings}
+    found = Gate.of(DeclaredRule.parse("x", written)).judge_accounts(reader, at)
+    assert all("\n" not in one.message for one in found)
+    return found
+
+
+_FIRST = {"max-forecast": "limit", "min-runway": "days"}
+
+
+def statuses(found: list[Finding]) -> list[str]:
+    return [one.status for one in found]
+
+
+def messages(status: str, found: list[Finding]) -> list[str]:
+    return [one.message for one in found if one.status == status]
+
+
+# The forecast.
+
+
+def test_a_forecast_over_the_limit_tells_percentile_method_and_error() -> None:
+    [found] = judge("max-forecast", "250 USD")
+    assert (found.status, found.subject) == ("over", FORECAST)
+    assert found.message == (
+        f"The upcoming invoice of account {ACCOUNT} is forecast to be $300.00 (the median) for "
+        "2026-09-01 to 2026-09-30, over the limit of $250.00 by $50.00. It is $145.00 so far. The "
+        "forecast is by daily usage, with 80 days of history, and was off by 0 % over 14 days, "
+        "tried on 49 days. Largest lines: openai/gpt-5.5 $145.00."
+    )
+    assert found.text == "$300.00, over the limit of $250.00 by $50.00"
+
+
+def test_a_forecast_at_the_limit_is_within_it() -> None:
+    assert statuses(judge("max-forecast", "300 USD")) == ["within"]
+    assert statuses(judge("max-forecast", "299.99 USD")) == ["over"]
+
+
+def test_the_careful_percentile_is_over_where_the_median_is_not() -> None:
+    [median] = judge("max-forecast", "100000 USD", JUMPING)
+    [careful] = judge("max-forecast", {"limit": "100000 USD", "percentile": 90}, JUMPING)
+    assert median.amount is not None
+    assert careful.amount is not None
+    assert median.amount.amount < careful.amount.amount
+    limit = f"{median.amount.amount / 100} USD"
+    assert statuses(judge("max-forecast", limit, JUMPING)) == ["within"]
+    [message] = messages("over", judge("max-forecast", {"limit": limit, "percentile": 90}, JUMPING))
+    assert "(the 90th percentile)" in message
+    assert "and was off by 0 %" not in message
+
+
+def test_what_is_due_already_needs_no_forecast_to_be_over() -> None:
+    whatever: Any = {"usage_history": REFUSED, "credit_balance": REFUSED}
+    for changes in ({}, whatever, {"invoice_preview": bill(14_500, whole=False)}):
+        [found] = judge("max-forecast", "100 USD", **changes)
+        assert found.status == "over"
+        assert found.message.startswith(
+            f"The upcoming invoice of account {ACCOUNT} is $145.00 for 2026-09-01 to 2026-09-30, "
+            "over the limit of $100.00 by $45.00."
+        )
+    assert statuses(judge("max-forecast", {"limit": "100 USD", "failOpen": True}, **whatever)) == [
+        "over"
+    ]
+
+
+def test_a_usage_history_that_is_refused_lets_nothing_pass() -> None:
+    [found] = judge("max-forecast", "10000 USD", usage_history=REFUSED)
+    assert found.status == "unknown"
+    assert found.message == f"Whether account {ACCOUNT} is within this rule is not known: {REFUSED}"
+    settings = {"limit": "10000 USD", "failOpen": True}
+    assert statuses(judge("max-forecast", settings, usage_history=REFUSED)) == ["told"]
+
+
+def test_a_balance_that_is_refused_is_told_and_the_forecast_judged() -> None:
+    for limit, status in (("300 USD", "within"), ("250 USD", "over")):
+        found = judge("max-forecast", limit, credit_balance=REFUSED)
+        assert statuses(found) == [status, "told"]
+        assert found[1].message == (
+            f"How long the credits of account {ACCOUNT} last is not known, and the forecast takes "
+            f"them to last: {REFUSED}"
+        )
+
+
+def test_incomplete_lines_are_not_known() -> None:
+    [found] = judge("max-forecast", "1000 USD", invoice_preview=bill(14_500, whole=False))
+    assert (found.status, found.subject) == ("unknown", FORECAST)
+    assert "The forecast of the upcoming invoice" in found.message
+    assert "the API gave only a part of the invoice's lines" in found.message
+
+
+def test_in_the_first_hour_the_amount_due_is_judged_and_that_is_told() -> None:
+    early = datetime.fromtimestamp(START, tz=timezone.utc) + timedelta(minutes=30)
+    answers = {
+        **STEADY,
+        "invoice_preview": bill(20),
+        "usage_history": usage([1000.0] * 80 + [20], early),
+    }
+    found = judge("max-forecast", "1000 USD", answers, read_at=early)
+    assert statuses(found) == ["within", "told"]
+    assert found[1].message == (
+        f"The upcoming invoice of account {ACCOUNT} is not yet an hour into its period (2026-09-01 "
+        "to 2026-09-30), too early for a forecast: the amount due was judged."
+    )
+
+
+def test_where_there_is_only_a_straight_line_the_amount_due_is_judged_and_why_is_told() -> None:
+    found = judge("max-forecast", "26 USD", NEW)
+    assert statuses(found) == ["within", "told"]
+    assert found[0].text == "$25.00, within the limit of $26.00"
+    assert found[1].message == (
+        f"There is only a straight line for the upcoming invoice of account {ACCOUNT}, which is no "
+        "forecast: the amount due was judged. There are under three whole days of usage, too few "
+        "for a trend."
+    )
+    none = judge("max-forecast", "200 USD", usage_history=usage([]))
+    assert statuses(none) == ["within", "told"]
+    assert none[1].message.endswith(
+        "The usage history has no usage in this period, though the invoice has."
+    )
+
+
+def test_without_a_band_the_median_can_be_judged_and_the_careful_percentile_cannot() -> None:
+    [median] = judge("max-forecast", "200 USD", SHORT)
+    assert median.status == "over"
+    assert "is forecast to be $250.00 (the median)" in median.message
+    assert (
+        "The forecast is by mean of the last days, without a band (under 14 days of history), with "
+        "9 days of history. Largest"
+    ) in median.message
+    careful = judge("max-forecast", {"limit": "200 USD", "percentile": 90}, SHORT)
+    assert statuses(careful) == ["within", "told"]
+    assert careful[1].message == (
+        f"The forecast of the upcoming invoice of account {ACCOUNT} has no band with 9 days of "
+        "history, and so no 90th percentile: the amount due was judged."
+    )
+
+
+@pytest.mark.parametrize("percentile", [50, 90])
+def test_after_the_end_of_the_period_the_amount_due_is_all_there_is_to_come(
+    percentile: int,
+) -> None:
+    over = datetime.fromtimestamp(END, tz=timezone.utc) + timedelta(hours=1)
+    answers = {"invoice_preview": bill(30_000), "usage_history": usage([1000.0] * 80 + [1], over)}
+    settings = {"limit": "300 USD", "percentile": percentile}
+    [found] = judge("max-forecast", settings, {**STEADY, **answers}, read_at=over)
+    assert (found.status, found.subject) == ("within", "amount due")
+
+
+def test_a_limit_in_another_currency_is_not_known() -> None:
+    [found] = judge("max-forecast", "10000 EUR")
+    assert found.status == "unknown"
+    assert "in USD, which cannot be compared with the limit of €10,000.00" in found.message
+
+
+def test_accounts_have_limits_of_their_own() -> None:
+    limit = {"limit": "1000 USD", "accounts": {ACCOUNT: "200 USD"}}
+    [found] = judge("max-forecast", {"limit": limit})
+    assert "over the limit of $200.00" in found.message
+    settings = {
+        "limit": {"accounts": {OTHER_ACCOUNT: "1 USD"}},
+        "accountIds": [ACCOUNT, OTHER_ACCOUNT],
+    }
+    found = judge("max-forecast", settings)[0]
+    assert found.message == f"The limits differ by account: account {ACCOUNT} has none."
+
+
+def test_a_waiver_raises_the_limit_and_says_so() -> None:
+    waiver = {"until": "2026-09-20", "by": "the CFO", "reason": "launch", "limit": "280 USD"}
+    [found] = judge("max-forecast", {"limit": "200 USD", "waiver": waiver})
+    assert "over the limit of $280.00 by $20.00" in found.message
+    assert found.message.endswith("is in force until 2026-09-20, by the CFO: launch.")
+
+
+def test_lines_of_a_fixed_fee_are_not_extrapolated_and_globs_that_match_none_are_told() -> None:
+    fee = api_line(description="support plan", amount=10_000, pretax_credit_amounts=[])
+    answers = {
+        **STEADY,
+        "invoice_preview": bill(14_500, lines=[fee], amount_due=24_500),
+    }
+    settings = {"limit": "400 USD", "fixedLines": ["support*", "seats\n*"]}
+    found = judge("max-forecast", settings, answers)
+    assert statuses(found) == ["told", "within"]
+    assert found[0].message == (
+        f"No line of the upcoming invoice of account {ACCOUNT} matches seats *."
+    )
+    assert found[1].text == "$400.00, within the limit of $400.00"
+
+
+def test_a_snapshot_is_forecast_as_of_its_time_and_not_as_of_now() -> None:
+    for kind, setting in (("max-forecast", "299 USD"), ("min-runway", 13)):
+        soon, late = (judge(kind, setting, at=NOW + timedelta(days=n)) for n in (0, 9))
+        assert [one.message for one in soon] == [one.message for one in late]
+        assert statuses(soon) == ["over"]
+
+
+def test_an_account_is_forecast_once_in_a_run_whatever_rules_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[Sequence[str]] = []
+    forecast_invoice = forecast.forecast_invoice
+
+    def counted(*given: Any, **named: Any) -> Any:
+        made.append(named["fixed_lines"])
+        return forecast_invoice(*given, **named)
+
+    monkeypatch.setattr(forecast, "forecast_invoice", counted)
+    answers = {name.replace("_", "-"): one for name, one in STEADY.items()}
+    answers["credit-balance"] = Given(STEADY["credit_balance"])
+    known = Snapshot(ACCOUNT, NOW, "https://api.cloudflare.com/client/v4", answers)
+    reader = AccountReader({}, snapshots=[known])
+    rules: list[dict[str, Any]] = [
+        {"rule": "max-forecast", "limit": "250 USD"},
+        {"rule": "max-forecast", "limit": "250 USD", "percentile": 90},
+        {"rule": "min-runway", "days": 14},
+        {"rule": "max-forecast", "limit": "250 USD", "fixedLines": ["openai/*"]},
+    ]
+    for number, rule in enumerate(rules):
+        written = {**rule, "accountIds": [ACCOUNT]}
+        gate = Gate.of(DeclaredRule.parse("x", written))
+        assert gate.judge_accounts(reader, LATER + timedelta(seconds=number))
+    assert made == [(), ("openai/*",)]
+
+
+# The runway.
+
+
+def test_credits_that_run_out_too_early_are_told_with_their_date() -> None:
+    # $120.00 at $10.00 a day, half of today's still to come.
+    [found] = judge("min-runway", 14)
+    assert (found.status, found.subject) == ("over", RUNWAY)
+    assert found.message == (
+        f"On account {ACCOUNT}, credits of $120.00 last until 2026-09-27; they have to last until "
+        "2026-09-29 (14 days), judged by the median. The forecast is by daily usage, with 80 days "
+        "of history, and was off by 0 % over 14 days, tried on 49 days. Its automatic top-up is "
+        "not set. AI Gateway refuses inference once it is used up (HTTP 402)."
+    )
+    assert found.text == found.message
+
+
+def test_credits_may_run_out_on_the_day_after_those_that_were_asked_for() -> None:
+    assert statuses(judge("min-runway", 12)) == ["within"]
+    assert statuses(judge("min-runway", 13)) == ["over"]
+    assert statuses(judge("min-runway", 366)) == ["over"]
+    assert statuses(judge("min-runway", 1)) == ["within"]
+
+
+def test_a_period_ends_with_its_last_day() -> None:
+    for balance, status in ((15_499, "over"), (15_500, "within")):
+        [found] = judge("min-runway", "period", credit_balance={"balance": balance})
+        assert found.status == status
+        assert "have to last until 2026-10-01 (the end of the period)" in found.message
+
+
+def test_credits_without_an_end_in_sight_are_within() -> None:
+    [found] = judge("min-runway", 366, credit_balance={"balance": 10**9})
+    assert found.status == "within"
+    assert "credits of $10,000,000.00 have no end in sight; they have to last until" in found.text
+
+
+def test_the_early_date_is_told_and_judged_if_the_rule_is_careful() -> None:
+    [median] = judge("min-runway", 1, JUMPING)
+    early = median.message.partition("(")[2][: len("2026-09-20")]
+    days = (date.fromisoformat(early) - NOW.date()).days
+    assert f"({early} at the earliest)" in median.message
+    assert statuses(judge("min-runway", days + 1, JUMPING)) == ["within"]
+    assert statuses(judge("min-runway", {"days": days, "percentile": 90}, JUMPING)) == ["within"]
+    [careful] = judge("min-runway", {"days": days + 1, "percentile": 90}, JUMPING)
+    assert careful.status == "over"
+    assert f"({days + 1} days), judged by the 90th percentile." in careful.message
+
+
+@pytest.mark.parametrize("balance", [0, -300])
+def test_credits_that_are_used_up_violate_whatever_else_can_be_read(balance: int) -> None:
+    credits = {"balance": balance, "topup_config": TOPUP}
+    settings = {"days": 1, "topUpSuffices": True, "failOpen": True}
+    refused: Any = {"invoice_preview": REFUSED, "usage_history": REFUSED}
+    [found] = judge("min-runway", settings, credit_balance=credits, **refused)
+    assert found.status == "over"
+    assert found.message.startswith(f"Account {ACCOUNT} has no credits left: the balance is ")
+    assert found.message.endswith(
+        " minor units. Its automatic top-up adds 1,000 minor units when the balance falls below "
+        "500 minor units. AI Gateway refuses inference at zero and below (HTTP 402)."
+    )
+    [found] = judge("min-runway", 1, NEW, credit_balance=credits)
+    assert f"the balance is {'$0.00' if balance == 0 else '-$3.00'}." in found.message
+
+
+def test_a_top_up_that_works_is_enough_only_where_the_rule_says_so() -> None:
+    credits = {"balance": 12_000, "topup_config": {**TOPUP, "lastFailedAt": START}}
+    [without] = judge("min-runway", 30, credit_balance=credits)
+    assert without.status == "over"
+    assert (
+        "Its automatic top-up adds $10.00 when the balance falls below $5.00. That counts only "
+        "with topUpSuffices. AI Gateway"
+    ) in without.message
+    settings = {"days": 30, "topUpSuffices": True}
+    found = judge("min-runway", settings, credit_balance=credits, usage_history=REFUSED)
+    assert statuses(found) == ["within", "told"]
+    assert found[0].message == (
+        f"The automatic top-up of account {ACCOUNT} adds $10.00 when the balance falls below "
+        "$5.00, which suffices."
+    )
+    assert "last failed at 2026-09-01T00:00:00Z" in found[1].message
+
+
+def test_a_top_up_that_failed_is_told_first_and_suffices_for_nothing() -> None:
+    credits = {"balance": 12_000, "topup_config": {**TOPUP, "error": "card declined"}}
+    failed = f"The automatic top-up of account {ACCOUNT} failed: card declined."
+    settings = {"days": 30, "topUpSuffices": True}
+    [over] = judge("min-runway", settings, credit_balance=credits)
+    assert over.status == "over"
+    assert over.message.startswith(f"{failed} On account {ACCOUNT}, credits of $120.00 last until")
+    within = judge("min-runway", {**settings, "days": 7}, credit_balance=credits)
+    assert statuses(within) == ["told", "within"]
+    assert within[0].message == failed
+
+
+@pytest.mark.parametrize(
+    ("settings", "answers", "why"),
+    [
+        ({"days": 366}, NEW, "There is only a straight line for the upcoming invoice of"),
+        ({"days": 366, "percentile": 90}, SHORT, "has no band with 9 days of history"),
+    ],
+)
+def test_where_history_is_too_short_the_balance_is_judged_and_that_is_told(
+    settings: Any, answers: dict[str, Any], why: str
+) -> None:
+    found = judge("min-runway", settings, answers)
+    assert statuses(found) == ["within", "told"]
+    assert found[0].message == f"Account {ACCOUNT} has $120.00 of credits left."
+    assert why in found[1].message
+    assert ": the balance was judged." in found[1].message
+
+
+def test_the_period_of_an_invoice_that_is_over_asks_for_nothing_more() -> None:
+    over = datetime.fromtimestamp(END, tz=timezone.utc) + timedelta(hours=1)
+    answers = {
+        **STEADY,
+        "invoice_preview": bill(30_000),
+        "usage_history": usage([1000.0] * 80 + [1], over),
+    }
+    found = judge("min-runway", "period", answers, read_at=over)
+    assert statuses(found) == ["within", "told"]
+    assert found[1].message == (
+        f"The period of the upcoming invoice of account {ACCOUNT} (2026-09-01 to 2026-09-30) is "
+        "over: the balance was judged."
+    )
+    assert statuses(judge("min-runway", 60, answers, read_at=over)) == ["over"]
+
+
+def test_a_runway_needs_all_lines_and_every_read() -> None:
+    [part] = judge("min-runway", 1, invoice_preview=bill(14_500, whole=False))
+    assert (part.status, part.message) == (
+        "unknown",
+        f"How long the credits of account {ACCOUNT} last is not known, since the API gave only a "
+        "part of the invoice's lines.",
+    )
+    for read in STEADY:
+        answers = {**STEADY, read: REFUSED}
+        assert statuses(judge("min-runway", 1, answers)) == ["unknown"], read
+        allowed = {"days": 1, "failOpen": True}
+        assert statuses(judge("min-runway", allowed, answers)) == ["told"], read
+
+
+def test_the_fixed_lines_of_a_runway_that_match_none_are_told() -> None:
+    found = judge("min-runway", {"days": 1, "fixedLines": ["seats*"]})
+    assert statuses(found) == ["told", "within"]
+    assert "matches seats*." in found[0].message
+
+
+def test_a_waiver_shortens_the_runway() -> None:
+    waiver = {"until": "2026-09-20", "by": "the CFO", "reason": "card renewal", "days": 7}
+    assert statuses(judge("min-runway", {"days": 30, "waiver": waiver})) == ["within"]
+    assert statuses(judge("min-runway", {"days": 30, "waiver": {**waiver, "days": 20}})) == ["over"]
