@@ -6,6 +6,7 @@ which is a function.
 """
 
 import re
+from collections.abc import Callable
 from importlib.metadata import metadata
 from inspect import getattr_static
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
@@ -23,24 +24,6 @@ if TYPE_CHECKING:
 Spec = dict[str, Any]
 
 _INDEX = "cf-invoice:index:"
-_PLACES = {
-    "result.invoice_id": "result.id",
-    "result.invoice_lines_complete": "result_info",
-    "result.topup_config.disabled_reason": "result.topup_config.disabledReason",
-    "result.topup_config.last_failed_at": "result.topup_config.lastFailedAt",
-    "result.window": "`value_grouping_window` of the query",
-    "result.since": "`start_time` of the query",
-    "result.until": "`end_time` of the query",
-    "result.entries": "result.history",
-    "result.entries[].start": "result.history[].start_time",
-    "result.entries[].end": "result.history[].end_time",
-    "result.entries[].aggregated_value": "result.history[].aggregated_value",
-    "result.entries[].is_partial": "none, it is the time of the request",
-    "result.type": "`type` of the query",
-    "result.invoices[].invoice_id": "result.invoices[].id",
-    "result.invoices_complete": "result.pagination",
-}
-"""Where the API has the fields that it has under another name."""
 _ACCOUNT_ID: Spec = {
     "type": "string",
     "description": "The account, 32 hex digits in lower case. API: `account_id` of the path.",
@@ -85,9 +68,9 @@ def package(project: "PackageMetadata | None" = None) -> Spec:
     *project* is what pyproject.toml says, by default that of the installed package.
     """
     told = metadata("pulumi-cf-invoice") if project is None else project
-    models = {read.model.__name__: _model(read.model) for read in READS}
+    models = {read.model.__name__: _model(read) for read in READS}
     invoice = models["Invoice"][0]
-    forecast, of_forecast = _converted(json_schema(), "none, it is a forecast")
+    forecast, of_forecast = _converted(json_schema(), lambda path: "none, it is a forecast")
     types = {
         name: spec
         for of_model in (*(inside for _, inside in models.values()), of_forecast)
@@ -283,26 +266,30 @@ def _derived(model: type[Model], name: str) -> Spec:
 _TYPES = {float: "number", str: "string", bool: "boolean"}
 
 
-def _model(model: type[Model]) -> tuple[Spec, dict[str, Spec]]:
+def _model(read: Read[Model]) -> tuple[Spec, dict[str, Spec]]:
     """
-    Return *model* as an object type, and by name those inside it, each field with its place in the
-    API.
+    Return the model of *read* as an object type, and by name those inside it, each field with its
+    place in the API.
     """
-    return _converted(adapter(model).json_schema(mode="serialization"))
+
+    def place(path: str) -> str:
+        return read.places.get(path, f"`result.{path}`")
+
+    return _converted(adapter(read.model).json_schema(mode="serialization"), place)
 
 
-def _converted(whole: Spec, everywhere: str | None = None) -> tuple[Spec, dict[str, Spec]]:
+def _converted(whole: Spec, place: Callable[[str], str]) -> tuple[Spec, dict[str, Spec]]:
     """
     Return a JSON Schema as an object type, and by name those inside it.
 
-    Each field has its place in the API, which may be the same *everywhere*.
+    *place* tells of a field's path where it is in the API.
     """
     definitions = whole.get("$defs", {})
     found: dict[str, Spec] = {}
 
     def of_model(spec: Spec, path: str) -> Spec:
         properties = {
-            camel_case(field): of_field(field_spec, f"{path}.{field}")
+            camel_case(field): of_field(field_spec, f"{path}.{field}" if path else field)
             for field, field_spec in spec["properties"].items()
         }
         required = [camel_case(field) for field in spec.get("required", [])]
@@ -314,9 +301,7 @@ def _converted(whole: Spec, everywhere: str | None = None) -> tuple[Spec, dict[s
         }
 
     def of_field(spec: Spec, path: str) -> Spec:
-        place = everywhere or _PLACES.get(path, path)
-        where = f"`{place}`" if " " not in place else place
-        description = f"{_renamed(' '.join(spec['description'].split()))} API: {where}."
+        description = f"{_renamed(' '.join(spec['description'].split()))} API: {place(path)}."
         return {**of_type(spec, path), "description": description}
 
     def of_type(spec: Spec, path: str) -> Spec:
@@ -332,7 +317,7 @@ def _converted(whole: Spec, everywhere: str | None = None) -> tuple[Spec, dict[s
             return of_type(only, path)
         return {"type": spec["type"]}
 
-    return of_model(whole, "result"), found
+    return of_model(whole, ""), found
 
 
 def _renamed(description: str) -> str:

@@ -144,6 +144,11 @@ class CreditBalance:
         when = f" ({iso(config.last_failed_at)})" if config.last_failed_at else ""
         return f"{'; '.join(said)}{when}"
 
+    @property
+    def text(self) -> str:
+        """The balance in minor units, since no currency is known, and the automatic top-up."""
+        return f"{self.balance_text(None)}, automatic top-up: {self.topup_text(None)}"
+
     def topup_text(self, currency: str | None) -> str:
         """Return what the automatic top-up does, for people, without the API's own words."""
         config = self.topup_config

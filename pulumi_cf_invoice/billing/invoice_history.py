@@ -151,6 +151,11 @@ class InvoiceHistory:
         return figures
 
     @property
+    def text(self) -> str:
+        """How many invoices there are, and how many of them are unpaid."""
+        return f"earlier invoices: {len(self.invoices):,}, unpaid: {len(self.unpaid):,}"
+
+    @property
     def unpaid(self) -> list[PastInvoice]:
         """The invoices that are open or uncollectible."""
         return [invoice for invoice in self.invoices if invoice.is_unpaid]

@@ -69,6 +69,10 @@ class Model(Protocol):
     def to_figures(self) -> dict[str, Any]:
         """Return all figures, by name, as plain data."""
 
+    @property
+    def text(self) -> str:
+        """What it says, in a few words for people."""
+
 
 T = TypeVar("T")
 

@@ -31,7 +31,8 @@ class Read(Generic[ModelT_co]):
     ``summary`` what docs do. ``model`` is the class that parses the result, whose ``figures``
     follow from its fields, some of which are ``not_always_known``. ``entries`` is the field of the
     result that can come in pages. ``arguments`` are what callers can choose, by name with a
-    description, of which ``to_query`` makes the parameters of the request: ``query``.
+    description, of which ``to_query`` makes the parameters of the request: ``query``. ``places``
+    tell where the API has the fields that it calls something else.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Read(Generic[ModelT_co]):
     figures: tuple[str, ...] = ()
     not_always_known: tuple[str, ...] = ()
     entries: str | None = None
+    places: Mapping[str, str] = field(default_factory=dict, compare=False)
     arguments: Mapping[str, str] = field(default_factory=dict, compare=False)
     to_query: Callable[..., Mapping[str, str]] = field(default=lambda at: {}, compare=False)
     query: tuple[tuple[str, str], ...] = ()
@@ -74,6 +76,7 @@ INVOICE_PREVIEW = Read(
     figures=invoice.DERIVED,
     not_always_known=invoice.SUMMED,
     entries="invoice_lines",
+    places={"invoice_id": "`result.id`", "invoice_lines_complete": "`result_info`"},
 )
 CREDIT_BALANCE = Read(
     "credit-balance",
@@ -84,6 +87,10 @@ CREDIT_BALANCE = Read(
     CreditBalance,
     figures=credit_balance.FIGURES,
     not_always_known=("topup_problem",),
+    places={
+        "topup_config.disabled_reason": "`result.topup_config.disabledReason`",
+        "topup_config.last_failed_at": "`result.topup_config.lastFailedAt`",
+    },
 )
 USAGE_HISTORY = Read(
     "usage-history",
@@ -92,6 +99,16 @@ USAGE_HISTORY = Read(
     "the API documents no unit. An hour or day without usage is there with 0.",
     UsageHistory,
     figures=usage_history.FIGURES,
+    places={
+        "window": "`value_grouping_window` of the query",
+        "since": "`start_time` of the query",
+        "until": "`end_time` of the query",
+        "entries": "`result.history`",
+        "entries[].start": "`result.history[].start_time`",
+        "entries[].end": "`result.history[].end_time`",
+        "entries[].aggregated_value": "`result.history[].aggregated_value`",
+        "entries[].is_partial": "none, it is the time of the request",
+    },
     arguments={
         "since": "The start, in ISO 8601 with a time zone, or a UTC day; moved back to the start "
         "of its hour or day. By default 100 days before the end. API: `start_time`.",
@@ -110,6 +127,11 @@ INVOICE_HISTORY = Read(
     "of each invoice's own `currency`.",
     InvoiceHistory,
     entries="invoices",
+    places={
+        "type": "`type` of the query",
+        "invoices[].invoice_id": "`result.invoices[].id`",
+        "invoices_complete": "`result.pagination`",
+    },
     arguments={
         "type": "Which invoices: `all` (the default), `auto` or `manual`, as the API calls them. "
         "API: `type`.",

@@ -41,6 +41,11 @@ class Given:
         """Return the result."""
         return dict(self.result)
 
+    @property
+    def text(self) -> str:
+        """That it is as the API gave it."""
+        return "as the API gave it"
+
 
 @dataclass(frozen=True)
 class Snapshot:

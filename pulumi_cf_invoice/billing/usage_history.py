@@ -137,6 +137,12 @@ class UsageHistory:
         return money.number(money.total(entry.aggregated_value for entry in self.entries))
 
     @property
+    def text(self) -> str:
+        """How many of the hours or days have usage."""
+        used = sum(entry.aggregated_value != 0 for entry in self.entries)
+        return f"usage in {used:,} of {len(self.entries):,} {self.window}s"
+
+    @property
     def since_iso(self) -> str:
         """Start of what was asked for, as ISO 8601 in UTC."""
         return iso(self.since)

@@ -2,18 +2,10 @@
 
 import argparse
 import os
-from collections.abc import Sequence
 
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.models import Model
-from pulumi_cf_invoice.billing.reads import (
-    CREDIT_BALANCE,
-    INVOICE_HISTORY,
-    INVOICE_PREVIEW,
-    READS,
-    USAGE_HISTORY,
-    Read,
-)
+from pulumi_cf_invoice.billing.reads import READS, Read
 from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.cli import inputs
 from pulumi_cf_invoice.cli.errors import CommandError
@@ -42,29 +34,5 @@ def run(options: argparse.Namespace) -> int:
 def _tried(snapshot: Snapshot, read: Read[Model]) -> bool:
     """Print how *read* was answered, and return whether it failed."""
     error = snapshot.problem(read)
-    print(f"{read.name:<16} {error or f'answered: {_summary(snapshot)[read.name]}'}")
+    print(f"{read.name:<16} {error or f'answered: {snapshot.get(read).text}'}")
     return error is not None
-
-
-def _summary(snapshot: Snapshot) -> dict[str, str]:
-    """Return what each of the answers says, in a few words, by the name of its read."""
-    invoice, credits = snapshot.find(INVOICE_PREVIEW), snapshot.find(CREDIT_BALANCE)
-    usage, history = snapshot.find(USAGE_HISTORY), snapshot.find(INVOICE_HISTORY)
-    told = {}
-    if invoice:
-        told[INVOICE_PREVIEW.name] = f"{invoice.text}, {_count(invoice.invoice_lines, 'line')}"
-    if credits:
-        currency = invoice.currency if invoice else None
-        told[CREDIT_BALANCE.name] = (
-            f"{credits.balance_text(currency)}, automatic top-up: {credits.topup_text(currency)}"
-        )
-    if usage:
-        used = [entry for entry in usage.entries if entry.aggregated_value]
-        told[USAGE_HISTORY.name] = f"usage on {len(used):,} of {_count(usage.entries, 'day')}"
-    if history:
-        told[INVOICE_HISTORY.name] = _count(history.invoices, "earlier invoice")
-    return told
-
-
-def _count(items: Sequence[object], noun: str) -> str:
-    return f"{len(items):,} {noun}{'s' * (len(items) != 1)}"

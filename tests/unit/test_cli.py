@@ -335,6 +335,8 @@ def test_doctor_tries_every_read_once(sandbox: Sandbox, live: dict[str, str]) ->
     assert len(sandbox.requests) == len(READS)
     for read in READS:
         assert re.search(rf"^{read.name} +answered: ", told.stdout, flags=re.M)
+    for said in ("9,200 minor units", "usage in ", "earlier invoices: "):
+        assert said in told.stdout
 
 
 def test_doctor_explains_what_fails(live: dict[str, str]) -> None:
