@@ -39,7 +39,7 @@ _NO_BUDGET: Mapping[Verdict, str] = {
     "over": "Against a rule",
     "advisory": "Against an advisory rule",
 }
-_OF_WHOLE = (AMOUNT_DUE, PROJECTED_AMOUNT_DUE, "forecast")
+_OF_WHOLE = (AMOUNT_DUE, PROJECTED_AMOUNT_DUE, FORECAST)
 _TAX = "(tax and adjustments)"
 
 
