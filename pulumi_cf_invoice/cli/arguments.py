@@ -88,7 +88,8 @@ def parser() -> argparse.ArgumentParser:
         "cf-invoice forecast --from snapshot.json",
     )
     _add_live(forecast)
-    _add_input(forecast)
+    _add_files(forecast, "a snapshot; may be repeated")
+    forecast.set_defaults(prefix=None)
     forecast.add_argument(
         "--format",
         choices=["text", "json"],
@@ -146,15 +147,24 @@ def _add_live(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_input(parser: argparse.ArgumentParser) -> None:
+    _add_files(
+        parser,
+        "what `pulumi preview --json`, `pulumi up --json` or `pulumi stack output --json` prints, "
+        "a snapshot, or the API's JSON; may be repeated, for several stacks",
+    )
+    parser.add_argument(
+        "--prefix", help="the prefix of the stack outputs to read, if there are several"
+    )
+
+
+def _add_files(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument(
         "--from",
         dest="files",
         action=_From,
         default=[],
         metavar="FILE",
-        help="read a file (- is standard input) instead of the API: what `pulumi preview --json`, "
-        "`pulumi up --json` or `pulumi stack output --json` prints, a snapshot, or the API's JSON; "
-        "may be repeated, for several stacks",
+        help=f"read a file (- is standard input) instead of the API: {what}",
     )
     parser.add_argument(
         "--max-age",
@@ -164,9 +174,6 @@ def _add_input(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--name", action=_Name, help="the name, in the report, of the --from before it"
-    )
-    parser.add_argument(
-        "--prefix", help="the prefix of the stack outputs to read, if there are several"
     )
 
 
