@@ -64,7 +64,8 @@ class AccountState:
     @property
     def of_invoice(self) -> InvoiceState:
         """The upcoming invoice, which was needed, as rules on invoices take it."""
-        return InvoiceState(self.account_id, self.get(INVOICE_PREVIEW), base_url=self.base_url)
+        invoice = self.get(INVOICE_PREVIEW)
+        return InvoiceState(self.account_id, invoice, base_url=self.base_url, read_at=self.read_at)
 
     def forecast(self, fixed_lines: tuple[str, ...] = ()) -> "Forecast":
         """

@@ -8,6 +8,7 @@ fields of the model as properties (`FIELDS`), and what a later deployment needs 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +75,8 @@ class InvoiceState:
     An invoice, the account it is of, and the figures of the update before, as far as known.
 
     ``base_url`` is where it came from, if not from Cloudflare. An account that the program marked
-    secret is not to be shown.
+    secret is not to be shown. ``read_at`` is when the invoice was read, if that is known: an old
+    one is not projected as if it were of now.
     """
 
     account_id: str | None
@@ -82,6 +84,11 @@ class InvoiceState:
     last_update: LastUpdate | None = None
     base_url: str | None = None
     account_is_secret: bool = False
+    read_at: datetime | None = None
+
+    def as_of(self, at: datetime) -> datetime:
+        """Return the time of the figures: when they were read, or *at* where that is not known."""
+        return self.read_at or at
 
     @property
     def account_is_shown(self) -> bool:

@@ -108,7 +108,7 @@ def spend(one: InvoiceReport) -> SpendChart | None:
         share = (money.exact(amount) - money.exact(low)) / (money.exact(high) - money.exact(low))
         return round(_BOTTOM - float(share) * (_BOTTOM - _TOP), 1)
 
-    now = x(one.at.timestamp()), y(invoice.amount_due)
+    now = x(one.as_of.timestamp()), y(invoice.amount_due)
     happened = _happened(spent, invoice.amount_due, x, y, now)
     ends = [(x(_end_of(day.date)), day) for day in coming]
     lows = [(at, y(day.p10)) for at, day in ends if day.p10 is not None]
@@ -136,7 +136,7 @@ def spend(one: InvoiceReport) -> SpendChart | None:
 
 def _straight(one: InvoiceReport, coming: Sequence[ComingDay]) -> float | None:
     """Return the end of the straight line, where nothing better is known and there is time left."""
-    if coming or one.at.timestamp() >= one.invoice.period_end:
+    if coming or one.as_of.timestamp() >= one.invoice.period_end:
         return None
     return one.projected_amount_due
 
@@ -292,7 +292,7 @@ def bars(one: InvoiceReport) -> list[Bar]:
 
 def _describe(one: InvoiceReport, straight: float | None, budgets: list[Budget]) -> str:
     invoice = one.invoice
-    days = max(0, round((one.at.timestamp() - invoice.period_start) / _DAY))
+    days = max(0, round((one.as_of.timestamp() - invoice.period_start) / _DAY))
     told = f"{invoice.amount_due_text} due after {days} day{'s' * (days != 1)} of the period"
     if straight is not None:
         told += f", projected by a straight line to reach {_text(one, straight)} at its end"

@@ -45,7 +45,10 @@ class Found:
         """Return the invoice in a *snapshot*. Raises the error of a read that failed."""
         base_url = None if is_cloudflare(snapshot.base_url) else snapshot.base_url
         invoice = snapshot.get(INVOICE_PREVIEW)
-        return cls(InvoiceState(snapshot.account_id, invoice, base_url=base_url), snapshot=snapshot)
+        state = InvoiceState(
+            snapshot.account_id, invoice, base_url=base_url, read_at=snapshot.read_at
+        )
+        return cls(state, snapshot=snapshot)
 
 
 def of_outputs(outputs: Mapping[str, Any], baseline: Invoice | None = None) -> Found:

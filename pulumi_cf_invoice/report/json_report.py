@@ -273,7 +273,7 @@ def _invoice(one: InvoiceReport) -> ReportedInvoice:
         net=summed("net"),
         tax_and_adjustments=summed("tax_and_adjustments"),
         projected_net=figure(
-            invoice.projected_net(one.at) if invoice.invoice_lines_complete else None
+            invoice.projected_net(one.as_of) if invoice.invoice_lines_complete else None
         ),
         projected_amount_due=figure(one.projected_amount_due),
         baseline=_baseline(one.comparison),

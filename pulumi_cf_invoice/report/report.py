@@ -178,6 +178,11 @@ class InvoiceReport:
         return self.state.invoice
 
     @property
+    def as_of(self) -> datetime:
+        """The time of the figures: when they were read, as far as that is known."""
+        return self.state.as_of(self.at)
+
+    @property
     def account_id(self) -> str | None:
         """The account of the invoice, if it is known."""
         return self.state.account_id
@@ -238,7 +243,7 @@ class InvoiceReport:
         """
         if not self.invoice.invoice_lines_complete:
             return None
-        return self.invoice.projected_amount_due(self.at)
+        return self.invoice.projected_amount_due(self.as_of)
 
     @property
     def budgets(self) -> list["Budget"]:

@@ -75,7 +75,7 @@ class MaxProjectedAmountDue(Rule):
         if not invoice.invoice_lines_complete:
             yield incomplete(PROJECTED_AMOUNT_DUE, state)
             return
-        projected = invoice.projected_amount_due(at)
+        projected = invoice.projected_amount_due(state.as_of(at))
         if projected is None:
             yield due
             early = too_early("a projection", state, "amount due")

@@ -333,3 +333,14 @@ def test_the_days_of_the_chart_are_a_table_too() -> None:
     assert days[14].due
     assert not days[13].due
     assert days[-1].p10 < days[-1].due < days[-1].p90
+
+
+def test_an_old_snapshot_is_not_projected_as_if_it_were_of_now() -> None:
+    """Spread over more days than it has had, the same spend would project to less."""
+    rules = parse_rules({"rules": {"max-projected-amount-due": {"limit": "370 USD"}}})
+    at, made = NOW + timedelta(days=10), found()
+    results = judge(rules, [made], at, AccountReader({}))
+    late = make_report([made], at=at, rules=results)
+    [one] = late.invoices
+    assert one.projected_text == reported().invoices[0].projected_text == "$375.30"
+    assert late.verdict == "over"
