@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, Page
 
 from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.accounts import AccountReader
+from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 from pulumi_cf_invoice.report import html
 from pulumi_cf_invoice.report.found import Found
 from pulumi_cf_invoice.report.report import judge, make_report
@@ -21,6 +22,11 @@ from tests.unit.test_report_account import reported as of_account
 
 # One worker: on a new machine the browser is installed first, which two cannot do at once.
 pytestmark = pytest.mark.xdist_group("browser")
+# Many accounts of the sandbox have the same invoice, and differ in what this report does not show.
+DISTINCT = {
+    repr(scenario.at(NOW, 0).result(INVOICE_PREVIEW.name, {})): name
+    for name, scenario in reversed(SCENARIOS.items())
+}.values()
 PHONE, DESK = {"width": 360, "height": 740}, {"width": 1100, "height": 800}
 
 
@@ -130,7 +136,7 @@ def test_a_forecast_is_accessible_and_no_wider_than_a_phone(
     assert "Forecast $" in str(chart.locator("desc").text_content())
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("scenario", DISTINCT)
 def test_nothing_is_wider_than_a_phone(browser: Browser, tmp_path: Path, scenario: str) -> None:
     page = view(browser, write(tmp_path, scenario), size=PHONE)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
