@@ -10,17 +10,19 @@ from pulumi_cf_invoice.forecast import ComingDay, SpentDay
 from pulumi_cf_invoice.report.account import AccountReport, ForecastDay, days_of
 from pulumi_cf_invoice.report.report import Budget, InvoiceReport
 
-WIDTH, HEIGHT = 480, 230
+WIDTH, HEIGHT = 480, 300
 _LEFT, _RIGHT = 8, 472
 # Above, the amount due over the period; below, spend by day.
-_TOP, _BOTTOM, _BARS_TOP, _BARS_BOTTOM = 26, 156, 172, 222
+_BOTTOM, _BARS_TOP, _BARS_BOTTOM = 218, 236, 292
 _USAGE_TOP, _USAGE_BOTTOM = 8, 162
 _BARS = 8
 _DAYS, _EARLIER = 31, 12
 # A limit further away would leave nothing to see of the rest.
 _FARTHEST = 3
-# The least distance of two labels, as a share of the chart's height.
-_LABEL = 0.12
+# What a label needs of the chart's height on a phone, where the chart is smallest.
+_LABEL = 28
+# The most labels above the chart's highest line.
+_STACKED = 3
 _DAY = 86_400
 
 
@@ -37,15 +39,47 @@ class Column:
 
 @dataclass(frozen=True)
 class BudgetLine:
-    """
-    A limit as a line across, at ``y``, with its label at ``top`` in percent of the height; None if
-    there is no room for the label.
-    """
+    """A limit as a line across, at ``y`` in SVG units."""
 
     text: str
     is_mandatory: bool
     y: float
-    top: float | None
+
+
+@dataclass(frozen=True)
+class Labels:
+    """
+    The labels of lines that are close to one another, the highest limit first.
+
+    They stand on the highest of the lines, ``bottom`` percent of the height above the chart's end.
+    """
+
+    bottom: float
+    lines: list[BudgetLine]
+
+
+@dataclass(frozen=True)
+class End:
+    """The amount at the period's end, ``bottom`` percent of the height above the chart's end."""
+
+    text: str
+    bottom: float
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """Where an amount between the lowest and the highest one is, in SVG units."""
+
+    low: float
+    high: float
+    top: float
+    bottom: float
+
+    def __call__(self, amount: float) -> float:
+        """Return the height of *amount*."""
+        of, low, high = map(money.exact, (amount, self.low, self.high))
+        share = float((of - low) / (high - low))
+        return round(self.bottom - share * (self.bottom - self.top), 1)
 
 
 @dataclass(frozen=True)
@@ -67,8 +101,10 @@ class SpendChart:
     straight: str
     columns: list[Column]
     budgets: list[BudgetLine]
+    labels: list[Labels]
     unlabelled: list[str]
     beyond: list[str]
+    end: End | None
     caption: str
     first_day: str
     last_day: str
@@ -85,7 +121,7 @@ class Bar:
 
 
 def spend(one: InvoiceReport) -> SpendChart | None:
-    """Return the chart of spend in the period; None for a period without length."""
+    """Return the chart of spend in the period; None where there is nothing to compare it with."""
     invoice, forecast = one.invoice, one.forecast
     length = invoice.period_end - invoice.period_start
     if length <= 0:
@@ -100,19 +136,20 @@ def spend(one: InvoiceReport) -> SpendChart | None:
     straight = _straight(one, coming)
     foreseen = [amount for day in coming for amount in (day.p90, day.median) if amount is not None]
     figures = [0, invoice.amount_due, *foreseen, *([] if straight is None else [straight])]
-    near, beyond = _near(one.budgets, max(figures))
-    limits = [money.number(money.exact(budget.limit.amount)) for budget in near]
-    low, high = min(figures), max(*figures, *limits, min(figures) + 1)
-
-    def y(amount: float) -> float:
-        share = (money.exact(amount) - money.exact(low)) / (money.exact(high) - money.exact(low))
-        return round(_BOTTOM - float(share) * (_BOTTOM - _TOP), 1)
-
+    is_over = one.as_of.timestamp() >= invoice.period_end
+    is_early = straight is None and not coming and not is_over
+    if is_early and not one.budgets:
+        return None
+    near, beyond = _near(one.budgets, max(figures), is_early)
+    bottom = _BOTTOM if spent else _BARS_BOTTOM
+    y, lines, labels = _fitted(near, figures, bottom)
     now = x(one.as_of.timestamp()), y(invoice.amount_due)
     happened = _happened(spent, invoice.amount_due, x, y, now)
     ends = [(x(_end_of(day.date)), day) for day in coming]
     lows = [(at, y(day.p10)) for at, day in ends if day.p10 is not None]
     highs = [(at, y(day.p90)) for at, day in ends if day.p90 is not None]
+    last = coming[-1].median if coming else straight
+    labelled = [line for group in labels for line in group.lines]
     return SpendChart(
         description=_describe(one, straight, near + beyond),
         now_x=now[0],
@@ -124,10 +161,12 @@ def spend(one: InvoiceReport) -> SpendChart | None:
         band=_path([now, *highs, *reversed(lows), now] if lows else []),
         straight=_path([] if straight is None else [now, (_RIGHT, y(straight))]),
         columns=_columns(spent, x),
-        budgets=(lines := _labelled(near, y)),
-        unlabelled=[line.text for line in lines if line.top is None],
+        budgets=lines,
+        labels=labels,
+        unlabelled=[line.text for line in lines if line not in labelled],
         beyond=[budget.text for budget in beyond],
-        caption=_caption(one, bool(happened), straight, bool(ends)),
+        end=None if last is None else End(_text(one, last), _percent(y(last))),
+        caption=_caption(one, spent, straight, bool(ends)),
         first_day=invoice.period_text.split(" to ")[0],
         last_day=invoice.period_text.split(" to ")[1],
         days=days_of(forecast) if forecast and (spent or coming) else [],
@@ -141,10 +180,20 @@ def _straight(one: InvoiceReport, coming: Sequence[ComingDay]) -> float | None:
     return one.projected_amount_due
 
 
-def _near(budgets: list[Budget], highest: float) -> tuple[list[Budget], list[Budget]]:
-    """Return the budgets that the chart has room for, and those beyond it."""
-    most = max(highest, 0) * _FARTHEST
-    near = [one for one in budgets if one.limit.amount <= most or not highest]
+def _near(
+    budgets: list[Budget], highest: float, is_early: bool
+) -> tuple[list[Budget], list[Budget]]:
+    """
+    Return the budgets that the chart has room for, and those beyond it.
+
+    Where nothing was spent, or nothing can be said of the rest of the period, the lowest budget is
+    what there is to measure with.
+    """
+    limits = [money.exact(one.limit.amount) for one in budgets]
+    largest = money.exact(highest)
+    if limits and (is_early or not highest):
+        largest = max(largest, min(limits))
+    near = [one for one, of in zip(budgets, limits, strict=True) if of <= largest * _FARTHEST]
     return near, [one for one in budgets if one not in near]
 
 
@@ -152,7 +201,7 @@ def _happened(
     spent: Sequence[SpentDay],
     due: float,
     x: Callable[[float], float],
-    y: Callable[[float], float],
+    y: _Scale,
     now: tuple[float, float],
 ) -> list[tuple[float, float]]:
     """Return the amount due at the end of each day until now, by what was spent on each."""
@@ -187,22 +236,51 @@ def _columns(spent: Sequence[SpentDay], x: Callable[[float], float]) -> list[Col
     return columns
 
 
-def _labelled(budgets: list[Budget], y: Callable[[float], float]) -> list[BudgetLine]:
-    """Return the budgets as lines, each with a label above it as far as there is room for one."""
-    lines: list[BudgetLine] = []
-    free = 1.0
-    for budget in budgets:
-        line = y(money.number(money.exact(budget.limit.amount)))
-        top = min(max(line / HEIGHT - _LABEL, 0.0), free - _LABEL)
-        has_room = top >= 0
-        free = top if has_room else free
-        label = round(100 * top, 1) if has_room else None
-        lines.append(BudgetLine(budget.text, budget.is_mandatory, line, label))
-    return lines
+def _fitted(
+    budgets: list[Budget], figures: list[float], bottom: float
+) -> tuple[_Scale, list[BudgetLine], list[Labels]]:
+    """Return a scale that leaves room for the labels of *budgets*, their lines, and the labels."""
+    limits = [money.number(money.exact(budget.limit.amount)) for budget in budgets]
+    low, high = min(figures), max(*figures, *limits, min(figures) + 1)
+    for room in range(1, _STACKED + 1):
+        y = _Scale(low, high, room * _LABEL + 4, bottom)
+        lines = [
+            BudgetLine(budget.text, budget.is_mandatory, y(limit))
+            for budget, limit in zip(budgets, limits, strict=True)
+        ]
+        labels = _labels(lines)
+        if sum(len(group.lines) for group in labels) == len(lines):
+            break
+    return y, lines, labels
 
 
-def _caption(one: InvoiceReport, has_days: bool, straight: float | None, is_forecast: bool) -> str:
-    told = "so far (solid), with the spend of each day below" if has_days else "so far"
+def _labels(lines: list[BudgetLine]) -> list[Labels]:
+    """Return the labels of *lines*, the lowest first, as far as there is room above them."""
+    groups: list[list[BudgetLine]] = []
+    for line in lines:
+        if groups and groups[-1][-1].y - _LABEL * len(groups[-1]) < line.y:
+            groups[-1].append(line)
+        else:
+            groups.append([line])
+    labels = []
+    for group in groups:
+        room = int(group[-1].y / _LABEL)
+        if room:
+            labels.append(Labels(_percent(group[-1].y), group[-room:][::-1]))
+    return labels
+
+
+def _percent(y: float) -> float:
+    return round(100 * (1 - y / HEIGHT), 1)
+
+
+def _caption(
+    one: InvoiceReport, spent: Sequence[SpentDay], straight: float | None, is_forecast: bool
+) -> str:
+    told = "so far"
+    if spent:
+        most = _text(one, max(day.net for day in spent))
+        told = f"so far (solid), with the spend of each day below ({most} at most)"
     if straight is not None:
         end = f"{_text(one, straight)} at the end of the period (dotted, a straight line)"
         return f"{told}; projected {end}."

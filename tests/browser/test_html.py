@@ -1,4 +1,5 @@
 import dataclasses
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -131,9 +132,34 @@ def test_a_forecast_is_accessible_and_no_wider_than_a_phone(
         "near $300.00 (advisory)",
         "max-amount-due $450.00",
     ]
+    end = page.locator(".end").inner_text()
+    assert page.get_by_role("cell", name=end, exact=True).count() == 2
     assert page.get_by_role("rowheader", name="2026-09-30", exact=True).is_visible()
     chart = page.get_by_role("img", name="Amount due over the billing period")
     assert "Forecast $" in str(chart.locator("desc").text_content())
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_labels_of_budgets_are_above_their_lines_and_on_no_other_label(
+    browser: Browser, tmp_path: Path, size: Any
+) -> None:
+    rules = {
+        f"limit-{limit}": {"rule": "max-amount-due", "limit": f"{limit} USD"}
+        for limit in (150, 290, 300, 310)
+    }
+    file = tmp_path / "labels.html"
+    file.write_text(html.render(forecasting(rules=rules)), encoding="utf-8")
+    page = view(browser, file.as_uri(), size=size)
+    marks = [one.bounding_box() for one in page.locator(".mark").all()]
+    lines = [one.bounding_box() for one in page.locator("line.budget").all()]
+    texts = page.locator(".mark").all_inner_texts()
+    assert texts == [f"limit-{limit} ${limit}.00" for limit in (150, 310, 300, 290)]
+    low, *high = [box for box in marks if box]
+    under, *others = [box for box in lines if box]
+    assert low["y"] + low["height"] <= under["y"] + 1
+    assert high[-1]["y"] + high[-1]["height"] <= min(box["y"] for box in others) + 1
+    assert all(a["y"] + a["height"] <= b["y"] + 1 for a, b in pairwise(high))
+    assert high[-1]["y"] + high[-1]["height"] <= low["y"]
 
 
 @pytest.mark.parametrize("scenario", DISTINCT)

@@ -4,14 +4,14 @@ import html as entities
 import json
 import os
 import re
-from datetime import timedelta
-from itertools import pairwise
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
+from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.billing.errors import ApiError, BillingError
 from pulumi_cf_invoice.billing.models import Answered
@@ -20,6 +20,7 @@ from pulumi_cf_invoice.report import charts, html, json_report, markdown, text
 from pulumi_cf_invoice.report.found import Found
 from pulumi_cf_invoice.report.report import Report, judge, make_report
 from pulumi_cf_invoice.rules_file import parse_rules
+from pulumi_cf_invoice.state import InvoiceState
 from tests.factories import ACCOUNT, NOW, api_line, api_result
 
 FORMATS = {
@@ -297,8 +298,23 @@ def test_every_budget_is_in_the_chart_the_lowest_first_and_one_far_away_is_named
     assert chart.beyond == ["far $9,000.00"]
     heights = [line.y for line in chart.budgets]
     assert heights == sorted(heights, reverse=True)
-    labels = [line.top for line in chart.budgets if line.top is not None]
-    assert all(lower - upper > 10 for lower, upper in pairwise(labels))
+    labels = [line.text for group in chart.labels for line in group.lines]
+    assert sorted(labels) == sorted(line.text for line in chart.budgets)
+    assert chart.unlabelled == []
+
+
+def test_budgets_close_to_one_another_are_labelled_above_the_highest_in_its_order() -> None:
+    rules = {
+        "max-amount-due": {"limit": "400 USD"},
+        "careful": {"rule": "max-amount-due", "limit": "395 USD"},
+        "half": {"rule": "max-amount-due", "limit": "200 USD"},
+    }
+    chart = charts.spend(forecasting(rules=rules).invoices[0])
+    assert chart is not None
+    lower, upper = chart.labels
+    assert [line.text for line in lower.lines] == ["half $200.00"]
+    assert [line.text for line in upper.lines] == ["max-amount-due $400.00", "careful $395.00"]
+    assert upper.bottom == round(100 * (1 - chart.budgets[-1].y / charts.HEIGHT), 1)
 
 
 def test_many_budgets_leave_some_without_a_label_and_say_so() -> None:
@@ -309,7 +325,11 @@ def test_many_budgets_leave_some_without_a_label_and_say_so() -> None:
     chart = charts.spend(forecasting(rules=rules).invoices[0])
     assert chart is not None
     assert len(chart.budgets) == 20
-    assert chart.unlabelled == [line.text for line in chart.budgets if line.top is None]
+    [group] = chart.labels
+    assert [line.text for line in group.lines] == [
+        line.text for line in reversed(chart.budgets) if line.text not in chart.unlabelled
+    ]
+    assert group.lines
     assert chart.unlabelled
     assert chart.unlabelled[0] in html.render(forecasting(rules=rules))
 
@@ -323,6 +343,29 @@ def test_what_happened_is_drawn_by_day_and_never_as_a_straight_line() -> None:
     assert (with_days.straight, without.happened, without.forecast) == ("", "", "")
     assert without.straight.count("L") == 1
     assert without.columns == []
+
+
+def test_the_chart_tells_what_is_forecast_and_the_most_of_a_day() -> None:
+    report = forecasting().invoices[0]
+    chart = charts.spend(report)
+    assert chart is not None
+    assert chart.end is not None
+    assert chart.end.text == report.forecast.amount_due_text  # type: ignore[union-attr]
+    assert "the spend of each day below ($16.00 at most)" in chart.caption
+
+
+def test_the_first_hour_is_measured_by_the_lowest_budget_and_not_by_itself() -> None:
+    minutes = datetime(2026, 9, 1, 0, 30, tzinfo=timezone.utc)
+    rules = parse_rules({"rules": {"max-amount-due": {"limit": "250 USD"}}})
+    state = InvoiceState(ACCOUNT, Invoice.from_api(api_result(amount_due=14)))
+    results = judge(rules, [Found(state)], minutes, AccountReader({}))
+    early = make_report([Found(state)], at=minutes, rules=results)
+    chart = charts.spend(early.invoices[0])
+    assert chart is not None
+    assert [line.text for line in chart.budgets] == ["max-amount-due $250.00"]
+    assert chart.now_y - chart.budgets[0].y > charts.HEIGHT / 2
+    assert chart.end is None
+    assert charts.spend(make_report([Found(state)], at=minutes).invoices[0]) is None
 
 
 def test_the_days_of_the_chart_are_a_table_too() -> None:
