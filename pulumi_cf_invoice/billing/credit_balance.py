@@ -6,6 +6,7 @@ says. Amounts are in minor units (cents, for US dollars) and may have fractions.
 currency: it is the account's, which the invoice tells.
 """
 
+import json
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -42,6 +43,14 @@ def _seconds_of_either(value: Any) -> Any:
     return number / 1000 if number is not None and number >= _MILLISECONDS_FROM else value
 
 
+def _reason(value: Any) -> Any:
+    # In another form than a text it tells of a failure all the same.
+    return value if isinstance(value, str) or not value else json.dumps(value, default=str)
+
+
+_Reason = Annotated[Text, BeforeValidator(_reason)]
+
+
 @dataclass(frozen=True, kw_only=True, config=CONFIG)
 class TopupConfig:
     """The automatic top-up: how much is bought, below which balance, and what went wrong last."""
@@ -56,10 +65,10 @@ class TopupConfig:
         description="The balance below which a top-up is made, in minor units of the account's "
         "currency; none or 0 if none is set.",
     )
-    error: Text = Field(
+    error: _Reason = Field(
         default=None, description="Why the last top-up failed; none if the API tells no failure."
     )
-    disabled_reason: Text = Field(
+    disabled_reason: _Reason = Field(
         default=None, description="Why automatic top-ups were disabled; none if they were not."
     )
     last_failed_at: Annotated[WholeOrNone, BeforeValidator(_seconds_of_either)] = Field(
@@ -138,7 +147,8 @@ class CreditBalance:
         if config is None:
             return None
         told = (config.disabled_reason, config.error)
-        said = list(dict.fromkeys(one_line(text).rstrip(".") for text in told if text))
+        texts = (one_line(text).rstrip(".") for text in told if text)
+        said = list(dict.fromkeys(text for text in texts if text))
         if not said:
             return None
         when = f" ({iso(config.last_failed_at)})" if config.last_failed_at else ""

@@ -70,7 +70,11 @@ class PastInvoice:
         description="A link to the invoice, which opens for everyone who has it; none if there is "
         "none.",
     )
-    created_by: Text = Field(default=None, description="Who made it; none if not told.")
+    created_by: Text = Field(
+        default=None,
+        repr=False,
+        description="Who made it, which may be an e-mail address; none if not told.",
+    )
     attempt_count: WholeOrNone = Field(
         default=None, description="Number of attempts at payment; none if not told."
     )

@@ -2,10 +2,13 @@
 A snapshot: every read of an account as the API gave it, and the time of reading.
 
 It is made for CI and for attaching to a question. It holds no credentials, and what is nobody
-else's business is taken out: the payment method, and links, which open an invoice for everyone.
+else's business is taken out: the payment method, people and their addresses, and links, which open
+an invoice for everyone. A text that only mentions one of these stays, without it: the reason why a
+top-up failed has to be known.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
@@ -15,13 +18,29 @@ from typing import Any, cast
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import one_line
-from pulumi_cf_invoice.billing.errors import BillingError, InvalidDataError, NotAvailableError
+from pulumi_cf_invoice.billing.errors import (
+    BillingError,
+    InvalidDataError,
+    NotAvailableError,
+    SettingsError,
+)
 from pulumi_cf_invoice.billing.models import WHOLE, Answered, Model, iso
 from pulumi_cf_invoice.billing.reads import READS, ModelT, Read
-from pulumi_cf_invoice.billing.settings import Settings, canonical_account_id
+from pulumi_cf_invoice.billing.settings import Settings, canonical_account_id, safe_base_url
 
 VERSION = 1
-_PRIVATE = frozenset(["payment_method"])
+# Fields of the API, and those that Stripe, whose invoices these are, has besides. A flag, such as
+# whether there is a payment method, tells nothing of it.
+_PRIVATE = re.compile(
+    "payment_method|card|brand|last4|customer|created_by|billing_details|mail|phone|address|_pdf|"
+    "url",
+    re.IGNORECASE,
+)
+_IN_TEXTS = (
+    (re.compile(r"[\w+.-]*://\S+"), "[link]"),
+    (re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)*\.[a-zA-Z]{2,}\b"), "[e-mail address]"),
+    (re.compile(r"(?i)(ending (?:in|with) |[*\u2022]{2,} ?)\d{4}\b"), r"\1[digits]"),
+)
 _LONGEST_ERROR = 1000
 
 
@@ -142,6 +161,10 @@ class Snapshot:
             raise InvalidDataError(
                 "it is not a snapshot: it needs reads, a base_url, and a time with its zone"
             )
+        try:
+            base_url = safe_base_url(base_url)
+        except SettingsError as error:
+            raise InvalidDataError(f"it is not a snapshot: {error}") from None
         known = {read.name for read in READS}
         answers = {name: _read(answer, read_at) for name, answer in reads.items() if name in known}
         return cls(account_id, read_at, base_url, answers)
@@ -183,7 +206,7 @@ def is_snapshot(content: Mapping[str, Any]) -> bool:
 
 def _written(given: Given | BillingError) -> dict[str, Any]:
     if isinstance(given, BillingError):
-        return {"error": str(given)}
+        return {"error": _without_private(str(given))}
     answered = given.answered
     return {"query": answered.query, "complete": answered.complete, "result": given.result}
 
@@ -194,10 +217,11 @@ def _read(answer: Any, read_at: datetime) -> Given | BillingError:
     if "result" not in answer:
         said = one_line(str(answer.get("error") or "it has no result"), _LONGEST_ERROR)
         return NotAvailableError(said)
-    query = answer.get("query")
-    texts = {str(k): str(v) for k, v in query.items()} if isinstance(query, Mapping) else {}
-    answered = Answered(answer.get("complete") is True, texts, read_at)
-    return Given(answer["result"], answered)
+    query, complete = answer.get("query"), answer.get("complete")
+    if not isinstance(query, Mapping) or not isinstance(complete, bool):
+        raise InvalidDataError("it is not a snapshot: an answer in it lacks query or complete")
+    texts = {name: str(value) for name, value in query.items()}
+    return Given(answer["result"], Answered(complete, texts, read_at))
 
 
 def _without_private(value: Any) -> Any:
@@ -205,10 +229,13 @@ def _without_private(value: Any) -> Any:
         return {
             name: _without_private(item)
             for name, item in value.items()
-            if name not in _PRIVATE and not (isinstance(item, str) and "://" in item)
+            if isinstance(item, bool) or not _PRIVATE.search(name)
         }
     if isinstance(value, list):
         return [_without_private(item) for item in value]
+    if isinstance(value, str):
+        for private, instead in _IN_TEXTS:
+            value = private.sub(instead, value)
     return value
 
 

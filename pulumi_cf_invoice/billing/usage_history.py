@@ -6,9 +6,9 @@ disagree whether it is cents or dollars. They tell the shape of usage over time;
 what it costs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timezone
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -17,6 +17,7 @@ from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.errors import InvalidDataError, SettingsError
 from pulumi_cf_invoice.billing.models import (
     CONFIG,
+    LAST_SECOND,
     WHOLE,
     Answered,
     Quantity,
@@ -90,12 +91,7 @@ class UsageHistory:
         """
         if not isinstance(result, dict):
             raise InvalidDataError("result is not an object")
-        try:
-            asked = answered.query
-            since, until = (int(asked[name]) // 1000 for name in ("start_time", "end_time"))
-            window = cast(Window, asked["value_grouping_window"])
-        except (KeyError, ValueError):
-            raise InvalidDataError("the bounds of the request are not known") from None
+        since, until, window = _asked(answered.query)
         values = dict(_values(result.get("history"), SECONDS[window]))
         return cls.of_values(values, window=window, since=since, until=until, at=answered.at)
 
@@ -231,6 +227,23 @@ def _floor(moment: datetime, length: int) -> int:
 
 def _ceiling(moment: datetime, length: int) -> int:
     return -int(-moment.timestamp() // length) * length
+
+
+def _asked(query: Mapping[str, str]) -> tuple[int, int, Window]:
+    """Return the bounds and the window of a *query*, which a file may hold in any form."""
+    window = next((one for one in WINDOWS if one == query.get("value_grouping_window")), None)
+    if window is None:
+        raise InvalidDataError("the window of the request is not known")
+    length = SECONDS[window]
+    try:
+        since, until = (int(query[name]) // 1000 for name in ("start_time", "end_time"))
+    except (KeyError, ValueError):
+        raise InvalidDataError("the bounds of the request are not known") from None
+    is_aligned = since % length == 0 and until % length == 0
+    latest = min(since + MOST_WINDOWS * length, LAST_SECOND)
+    if not (is_aligned and 0 <= since < until <= latest):
+        raise InvalidDataError(f"the bounds of the request are no {window}s that can be asked for")
+    return since, until, window
 
 
 def _values(history: Any, length: int) -> Iterator[tuple[int, float]]:

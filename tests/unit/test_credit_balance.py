@@ -62,9 +62,18 @@ def test_what_only_explains_may_be_anything(odd: Any) -> None:
     explains = ("payment_method", "has_default_payment_method", "first_topup_success", "more")
     found = CreditBalance.from_api({"balance": 5, **dict.fromkeys(explains, odd)})
     assert found == CreditBalance.from_api({"balance": 5})
-    names = ("disabledReason", "lastFailedAt", "error")
-    config = {name: odd for name in names if not isinstance(odd, (str, int))}
-    assert balance(5, **config).topup_problem is None
+    assert balance(5, lastFailedAt=odd).topup_problem is None
+
+
+@pytest.mark.parametrize("name", ["error", "disabledReason"])
+def test_a_reason_why_a_top_up_failed_counts_in_every_form(name: str) -> None:
+    nothings: list[Any] = [None, "", " ", [], {}, False]
+    for nothing in nothings:
+        assert balance(5, **{name: nothing}).topup_problem is None
+    assert balance(5, **{name: {"code": "card_declined"}}).topup_problem == (
+        '{"code": "card_declined"}'
+    )
+    assert balance(5, **{name: True}).topup_problem == "true"
 
 
 @pytest.mark.parametrize("odd", [None, "none", 7, []])

@@ -18,7 +18,7 @@ from pulumi_cf_invoice.billing.reads import (
 )
 from pulumi_cf_invoice.billing.snapshot import Given, Snapshot
 from pulumi_cf_invoice.sandbox import Sandbox
-from tests.factories import ACCOUNT, NOW, api_result
+from tests.factories import ACCOUNT, NOW, TOKEN, api_result
 
 
 def taken(settled: dict[str, str], at: datetime = NOW) -> Snapshot:
@@ -66,6 +66,8 @@ def test_no_credential_card_or_link_is_in_a_file(settled: dict[str, str]) -> Non
         "amount_paid": 1,
         "amount_remaining": 0,
         "currency": "usd",
+        "created_by": "jo@example.com",
+        "customer_name": "Jo Doe",
         "invoice_pdf": "https://pay.stripe.com/invoice/acct_1/live_secret/pdf",
         "hosted": {"url": "https://invoice.stripe.com/i/acct_1/live_secret"},
         "description": "September",
@@ -79,10 +81,33 @@ def test_no_credential_card_or_link_is_in_a_file(settled: dict[str, str]) -> Non
         invoice_history={"invoices": [row]},
     )
     text = one.to_json() + taken(settled).to_json()
-    for private in ("visa", "4242", "secret", "sandbox-token", '"payment_method"'):
+    for private in ("visa", "4242", "secret", "example.com", "Doe", TOKEN, '"payment_method"'):
         assert private not in text
     assert one.get(CREDIT_BALANCE).balance == 5
     assert one.get(INVOICE_HISTORY).invoices[0].description == "September"
+
+
+@pytest.mark.parametrize(
+    ("reason", "kept"),
+    [
+        ("declined, see https://pay.stripe.com/acct_1/live_9.", "declined, see [link]"),
+        ("https://pay.stripe.com/acct_1/live_9", "[link]"),
+        ("jo.doe+x@mail.example.com has no funds", "[e-mail address] has no funds"),
+        ("card ending in 4242 declined, code 4000", "card ending in [digits] declined, code 4000"),
+    ],
+)
+def test_a_reason_that_mentions_what_is_private_stays_a_reason(reason: str, kept: str) -> None:
+    """A top-up that failed would else be healthy in the file."""
+    topup = {"amount": 1000, "threshold": 500, "error": reason}
+    one = snapshot_of(credit_balance={"balance": 5, "topup_config": topup})
+    credits = Snapshot.from_json(written(one)).get(CREDIT_BALANCE)
+    assert credits.topup_problem == kept
+    assert not credits.topup_is_healthy
+
+
+def test_whether_there_is_a_payment_method_is_not_private() -> None:
+    one = snapshot_of(credit_balance={"balance": 5, "has_default_payment_method": False})
+    assert one.get(CREDIT_BALANCE).has_default_payment_method is False
 
 
 def test_amounts_survive_the_file_exactly() -> None:
@@ -144,7 +169,13 @@ def test_a_snapshot_older_than_allowed_is_refused(hours: float, said: str | None
         ({"read_at": "2026-09-15T12:00:00"}, "a time with its zone"),
         ({"reads": []}, "needs reads"),
         ({"base_url": None}, "a base_url"),
+        ({"base_url": "https://user:password@example.com"}, "without a user"),
         ({"reads": {"credit-balance": 5}}, "an answer in it is no object"),
+        ({"reads": {"credit-balance": {"result": {}, "query": {}}}}, "lacks query or complete"),
+        (
+            {"reads": {"credit-balance": {"result": {}, "complete": True}}},
+            "lacks query or complete",
+        ),
     ],
 )
 def test_a_file_that_is_no_snapshot_says_what_is_wrong(broken: dict[str, Any], said: str) -> None:

@@ -28,6 +28,29 @@ def history(*entries: Any, days: int = 3, window: str = "day", at: Any = NOW) ->
     return UsageHistory.from_api({"history": list(entries)}, Answered(query=asked, at=at))
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"value_grouping_window": "month"},
+        {"start_time": "soon"},
+        {"start_time": str(START * 1000 + 3_600_000)},
+        {"end_time": str(START * 1000)},
+        {"end_time": "9" * 30},
+        {"start_time": "-86400000"},
+        {"start_time": str(10**30 * DAY), "end_time": str((10**30 + 1) * DAY)},
+    ],
+)
+def test_a_query_that_nobody_can_have_asked_is_refused(changed: dict[str, str]) -> None:
+    """A snapshot can be edited: usage must neither vanish between its days nor fill the memory."""
+    asked = {
+        "value_grouping_window": "day",
+        "start_time": str(START * 1000),
+        "end_time": str((START + DAY) * 1000),
+    }
+    with pytest.raises(InvalidDataError, match="of the request"):
+        UsageHistory.from_api({"history": []}, Answered(query={**asked, **changed}))
+
+
 def bounds(window: str = "day", **given: Any) -> tuple[str, str]:
     asked = query(NOW, window=window, **given)
     assert asked["value_grouping_window"] == window
