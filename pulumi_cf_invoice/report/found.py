@@ -7,6 +7,7 @@ from typing import Any
 
 from pulumi_cf_invoice.billing.errors import BillingError
 from pulumi_cf_invoice.billing.invoice import Invoice
+from pulumi_cf_invoice.billing.models import iso
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 from pulumi_cf_invoice.billing.settings import is_cloudflare
 from pulumi_cf_invoice.billing.snapshot import Snapshot
@@ -75,7 +76,7 @@ def one_of_each_account(found: Sequence[Found]) -> list[Found]:
 
     Of several the highest amount of the latest period counts, which is told, and the others are
     judged as well. One whose account is not known stands by itself. Raises `NoInvoiceError` if two
-    of an account are in different currencies.
+    of an account are in different currencies, or come with different snapshots.
     """
     by_account: dict[str, list[Found]] = {}
     for number, one in enumerate(found):
@@ -150,12 +151,19 @@ def _merged(same: Sequence[Found]) -> Found:
         notes=tuple(notes),
         names=tuple(dict.fromkeys(name for one in same for name in one.names)),
         also=tuple(others),
-        snapshot=_latest([one.snapshot for one in same if one.snapshot]),
+        snapshot=_only([one.snapshot for one in same if one.snapshot]),
     )
 
 
-def _latest(snapshots: Sequence[Snapshot]) -> Snapshot | None:
-    return max(snapshots, key=lambda one: one.read_at, default=None)
+def _only(snapshots: Sequence[Snapshot]) -> Snapshot | None:
+    """Return the one snapshot. A second one could say what a rule on the first never sees."""
+    if len({one.to_json() for one in snapshots}) > 1:
+        times = " and ".join(iso(one.read_at.timestamp()) for one in snapshots)
+        raise NoInvoiceError(
+            f"account {snapshots[0].account_id} is in several snapshots, of {times}: give the "
+            "latest alone"
+        )
+    return snapshots[0] if snapshots else None
 
 
 def _compared(found: Found, before: Found) -> Found:

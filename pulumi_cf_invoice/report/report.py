@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Literal
 
 from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.money import Money
+from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 from pulumi_cf_invoice.forecast import Forecast
 from pulumi_cf_invoice.gates import DISABLED, Gate
 from pulumi_cf_invoice.report.account import AccountReport
@@ -40,6 +41,7 @@ _NO_BUDGET: Mapping[Verdict, str] = {
     "advisory": "Against an advisory rule",
 }
 _OF_WHOLE = (AMOUNT_DUE, PROJECTED_AMOUNT_DUE, FORECAST)
+_JUST_NOW = timedelta(minutes=1)
 _TAX = "(tax and adjustments)"
 
 
@@ -514,18 +516,65 @@ def _result(
         return replace(result, notices=["It is judged at deployments only."])
     notices = gate.notices(at)
     if gate.reads_accounts:
-        return replace(result, of_accounts=gate.judge_accounts(reader, at), notices=notices)
+        return replace(result, of_accounts=_of_accounts(gate, found, at, reader), notices=notices)
     return replace(result, of_invoices=[_on(gate, one, at) for one in found], notices=notices)
+
+
+def _of_accounts(
+    gate: Gate, found: Sequence[Found], at: datetime, reader: AccountReader
+) -> list[Finding]:
+    """Judge the accounts of *gate*, and what violates it in states of theirs that were found."""
+    read = gate.judge_accounts(reader, at)
+    findings = []
+    for account in gate.account_ids if read else ():
+        of_account = [one for one in read if one.account_id == account]
+        states = [
+            state
+            for one in found
+            for state in (one.state, *one.also)
+            if state.account_id == account and gate.rule.reads == (INVOICE_PREVIEW,)
+        ]
+        others = _violated_elsewhere(gate, of_account, gate.base_url, states, at)
+        read_at = _time_of_reading(account, reader.read_at(account, gate.base_url, at), at)
+        more = (replace(one, account_id=account) for one in (*others, *read_at))
+        findings += [*of_account, *more]
+    return findings
+
+
+def _time_of_reading(account_id: str, read_at: datetime, at: datetime) -> list[Finding]:
+    """Tell when what was judged at the time *at* was read, if not just now."""
+    if abs(at - read_at) < _JUST_NOW:
+        return []
+    when = f"{read_at.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
+    message = f"What was judged of account {account_id} was read on {when}."
+    return [Finding("told", "time of reading", lambda: message)]
 
 
 def _on(gate: Gate, found: Found, at: datetime) -> list[Finding]:
     """Judge an invoice, and what violates the rule in other states of its account."""
     findings = gate.judge(found.state, at)
-    messages = {finding.message for finding in findings} if found.also else set()
-    others = (finding for state in found.also for finding in gate.judge(state, at))
-    return findings + [
-        finding for finding in others if finding.violates and finding.message not in messages
-    ]
+    others = _violated_elsewhere(gate, findings, found.state.base_url, found.also, at)
+    return findings + others
+
+
+def _violated_elsewhere(
+    gate: Gate,
+    told: Sequence[Finding],
+    base_url: str | None,
+    states: Sequence[InvoiceState],
+    at: datetime,
+) -> list[Finding]:
+    """Return what violates *gate* in *states*, unless that was *told* of *base_url* already."""
+    messages = {finding.message for finding in told} if states else set()
+    violated = []
+    for state in states:
+        # Exported outputs do not say where they came from: it is the same violation all the same.
+        alike = gate.judge(replace(state, base_url=base_url), at)
+        for finding, same in zip(gate.judge(state, at), alike, strict=True):
+            if finding.violates and not {finding.message, same.message} & messages:
+                violated.append(finding)
+                messages.add(same.message)
+    return violated
 
 
 def make_report(

@@ -113,7 +113,8 @@ class NoUnpaidInvoices(Rule):
     """
     No earlier invoice of the accounts named is open or uncollectible.
 
-    A part of the history that shows none is not enough to tell, and violates the rule as well.
+    A part of the history that shows none is not enough to tell, and violates the rule as well. So
+    does an amount that remains of an invoice whose status says neither.
     """
 
     name = "no-unpaid-invoices"
@@ -125,24 +126,24 @@ class NoUnpaidInvoices(Rule):
 
     def evaluate_account(self, state: AccountState, at: datetime) -> Iterator[Finding]:
         history, account = state.get(INVOICE_HISTORY), f"account {state.account_id}"
-        subject, part = "earlier invoices", "the API gave only a part of the invoice history"
+        subject, part = "earlier invoices", _part(history)
+        other = Counter(one.status for one in history.invoices if not _is_known(one))
         if history.unpaid:
-            more = "" if history.invoices_complete else f" There may be more: {part}."
+            more = f" There may be more: {part}." if part else ""
             yield Finding(
                 "over",
                 subject,
                 lambda: f"There are unpaid invoices of {account}: {_unpaid(history, at)}{more}",
             )
-        elif not history.invoices_complete:
+        elif part:
             message = f"Whether {account} has unpaid invoices is not known, since {part}."
             yield Finding("unknown", subject, lambda: message)
-        else:
+        elif not other:
             count = len(history.invoices)
             of = f"None of {counted(count, 'earlier invoice')}" if count else "No earlier invoice"
             yield Finding("within", subject, lambda: f"{of} of {account} is unpaid.")
-        other = Counter(one.status for one in history.invoices if not _is_known(one))
         if other:
-            yield Finding("told", subject, lambda: _of_other_status(other, account))
+            yield Finding("unknown", subject, lambda: _of_other_status(other, account))
 
 
 def _refills(balance: CreditBalance, currency: str) -> str:
@@ -176,8 +177,16 @@ def topup_trouble(balance: CreditBalance, topup: str) -> str:
     return f"{topup} {'has no payment method' if balance.topup_is_on else 'is not set'}."
 
 
+def _part(history: InvoiceHistory) -> str:
+    """Say why *history* may lack invoices; empty if it has them all."""
+    if not history.invoices_complete:
+        return "the API gave only a part of the invoice history"
+    return "" if history.type == "all" else f"what was read is of {history.type} invoices alone"
+
+
 def _is_known(invoice: PastInvoice) -> bool:
-    return invoice.is_unpaid or invoice.status in _SETTLED
+    has_status = invoice.is_unpaid or invoice.status in _SETTLED
+    return has_status or invoice.amount_remaining <= 0
 
 
 def _unpaid(history: InvoiceHistory, at: datetime) -> str:

@@ -65,14 +65,18 @@ class MaxForecast(Rule):
     percentile: int = 50
     fixed_lines: tuple[str, ...] = ()
 
-    def evaluate_account(self, state: AccountState, at: datetime) -> Iterator[Finding]:
-        of, limit = state.of_invoice, self.limit.of(state.account_id)
+    def evaluate(self, state: InvoiceState, at: datetime) -> Iterator[Finding]:
+        """Return how the amount due is judged, which needs no forecast to be over."""
+        limit = self.limit.of(state.account_id)
         if limit is None:
             yield no_limit(f"account {state.account_id}")
-            return
-        # What is due already needs no forecast to be over.
-        due = judged_amount_due(of, limit)
-        if due.violates:
+        else:
+            yield judged_amount_due(state, limit)
+
+    def evaluate_account(self, state: AccountState, at: datetime) -> Iterator[Finding]:
+        of, limit = state.of_invoice, self.limit.of(state.account_id)
+        [due] = self.evaluate(of, at)
+        if limit is None or due.violates:
             yield due
             return
         if not of.invoice.invoice_lines_complete:

@@ -18,7 +18,7 @@ from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.models import Answered
 from pulumi_cf_invoice.billing.money import Money
-from pulumi_cf_invoice.billing.snapshot import take
+from pulumi_cf_invoice.billing.snapshot import Given, take
 from pulumi_cf_invoice.report import html, input, json_report, markdown, text
 from pulumi_cf_invoice.report.found import Found, NoInvoiceError, one_of_each_account
 from pulumi_cf_invoice.report.report import Report, RuleResult, judge, make_report
@@ -26,7 +26,7 @@ from pulumi_cf_invoice.rules import INCOMPLETE, Finding
 from pulumi_cf_invoice.rules_file import parse_rules
 from pulumi_cf_invoice.sandbox import SCENARIOS, Sandbox
 from pulumi_cf_invoice.state import InvoiceState, LastUpdate
-from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, camel_cased, settings_for, snapshot
+from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, START, camel_cased, settings_for, snapshot
 
 HERE = Path(__file__).parent
 PREVIEW_ACCOUNT = "0123456789abcdef0123456789ab0001"
@@ -622,6 +622,62 @@ def test_where_figures_came_from_is_kept_of_two_files_of_one_account() -> None:
     for found in ([A, foreign], [foreign, A]):
         [one] = one_of_each_account(found)
         assert one.state.base_url == "http://127.0.0.1:1"
+
+
+@pytest.mark.parametrize("accounts", [None, [ACCOUNT]])
+def test_a_violation_is_told_once_wherever_its_figures_came_from(accounts: Any) -> None:
+    """A stack's outputs do not say that its resource reads from another address."""
+    resource = Found(InvoiceState(ACCOUNT, invoice(), base_url="http://127.0.0.1:1"))
+    exported = Found(InvoiceState(ACCOUNT, invoice()))
+    higher = Found(InvoiceState(ACCOUNT, invoice(amount_due=18847)))
+    for found, count in (([resource, exported], 1), ([exported, resource, higher, higher], 2)):
+        [merged] = one_of_each_account(found)
+        [rule] = reported(merged, rules={"max-amount-due": {"limit": "150 USD"}}).rules
+        assert len(rule.violations) == count
+        assert "http://127.0.0.1:1" in rule.violations[0].message
+
+
+@pytest.mark.parametrize("kind", ["account-budget", "max-forecast"])
+def test_a_rule_that_reads_a_snapshot_does_not_pass_over_a_preview_of_its_account(
+    kind: str,
+) -> None:
+    today = (NOW - timedelta(hours=12)).timestamp()
+    bounds = {"start_time": str(START * 1000), "end_time": f"{today + 86_400:.0f}000"}
+    usage = Answered(query={"value_grouping_window": "day", **bounds}, at=NOW)
+    read = snapshot(usage_history=Given({"history": []}, usage), credit_balance={"balance": 5})
+    taken = Found.of_snapshot(read)
+    higher = Found(InvoiceState(ACCOUNT, invoice(amount_due=20001)))
+    rules = {kind: {"accountIds": [ACCOUNT], "limit": "190 USD"}}
+    reader = AccountReader({}, snapshots=[read])
+    for found, verdict in (([taken], "within"), ([taken, higher], "over")):
+        merged = one_of_each_account(found)
+        declared = parse_rules({"rules": rules})
+        made = make_report(merged, at=NOW, rules=judge(declared, merged, NOW, reader))
+        assert made.verdict == verdict
+    [rule] = made.rules
+    [violation] = rule.violations
+    assert violation.account_id == ACCOUNT
+    assert "$200.01" in violation.message
+
+
+def test_a_rule_tells_when_the_snapshot_that_it_judged_was_read() -> None:
+    one, later = snapshot(), NOW + timedelta(hours=3)
+    declared = parse_rules(
+        {"rules": {"account-budget": {"accountIds": [ACCOUNT], "limit": "190 USD"}}}
+    )
+    reader = AccountReader({}, snapshots=[one])
+    [rule] = judge(declared, [Found.of_snapshot(one)], later, reader)
+    assert rule.verdict == "within"
+    assert rule.told == [f"What was judged of account {ACCOUNT} was read on 2026-09-15 12:00 UTC."]
+
+
+def test_two_snapshots_of_an_account_are_refused() -> None:
+    """Rules that read by themselves would pass over what the older one says."""
+    empty, full = (snapshot(credit_balance={"balance": n}) for n in (0, 5000))
+    with pytest.raises(NoInvoiceError, match=f"account {ACCOUNT} is in several snapshots, of 2026"):
+        one_of_each_account([Found.of_snapshot(empty), Found.of_snapshot(full)])
+    [one] = one_of_each_account([Found.of_snapshot(full), Found.of_snapshot(full)])
+    assert one.snapshot == full
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)

@@ -234,13 +234,21 @@ def test_a_history_without_unpaid_invoices_is_within_only_if_it_is_complete() ->
     ]
 
 
-def test_a_status_that_is_null_or_unheard_of_is_told() -> None:
+def test_what_remains_of_an_invoice_with_no_known_status_is_not_taken_for_paid() -> None:
     rows = history(row(None), row("overdue", id="2"), row(None, id="3"))
-    found = judge("no-unpaid-invoices", invoice_history=rows)
-    assert [finding.status for finding in found] == ["within", "told"]
-    assert messages("told", found) == [
+    assert messages("unknown", judge("no-unpaid-invoices", invoice_history=rows)) == [
         f"Whether all earlier invoices of account {ACCOUNT} are paid is not known: there are 2 "
         "with no status, 1 with the status overdue."
+    ]
+    nothing_remains = history(row(None, amount_remaining=0))
+    assert messages("within", judge("no-unpaid-invoices", invoice_history=nothing_remains))
+
+
+def test_a_history_of_some_kinds_of_invoices_is_not_enough() -> None:
+    answer = Given({"invoices": []}, Answered(query={"type": "auto"}))
+    assert messages("unknown", judge("no-unpaid-invoices", invoice_history=answer)) == [
+        f"Whether account {ACCOUNT} has unpaid invoices is not known, since what was read is "
+        "of auto invoices alone."
     ]
 
 
