@@ -1,5 +1,6 @@
 """`make demo`: a stack that knows its upcoming invoice, on a real engine, start to finish."""
 
+import inspect
 import json
 import os
 import runpy
@@ -11,8 +12,10 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import pulumi
 from pulumi import automation
 
+from pulumi_cf_invoice import get_forecast
 from pulumi_cf_invoice.sandbox import Sandbox
 
 QUICKSTART = Path(__file__).parent / "quickstart" / "__main__.py"
@@ -55,16 +58,30 @@ def main() -> int:
         if "A waiver with the limit 250 USD is in force" not in waived:
             return 1
 
-        say("6. The token is wrong: one line says what failed and what to do.")
+        say("6. What is coming, and how long the credits last, by the usage of each day:")
+        print(inspect.getsource(with_forecast))
+        told = run(stack.preview, program=with_forecast)
+        if " for " not in told or "credits" not in told.lower():
+            return 1
+
+        say("7. The token is wrong: one line says what failed and what to do.")
         os.environ["CLOUDFLARE_API_TOKEN"] = "expired"
         refused = run(stack.preview, may_fail=True)
         if "HTTP 403, code 10000" not in refused:
             return 1
 
-        say("7. Cleaning up needs neither a token nor the API.")
+        say("8. Cleaning up needs neither a token nor the API.")
         run(stack.destroy)
     say("Done: the sandbox is down and nothing is left behind.")
     return 0
+
+
+def with_forecast() -> None:
+    """Run the program above, and export a forecast and how long the credits last."""
+    runpy.run_path(str(QUICKSTART))
+    forecast = get_forecast()
+    pulumi.export("forecast", forecast.text)
+    pulumi.export("runway", forecast.runway.text if forecast.runway else "unknown")
 
 
 def say(text: str) -> None:
