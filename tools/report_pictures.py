@@ -1,20 +1,34 @@
-"""Draw docs/comment.png and docs/report.png: a pull request comment and the HTML report."""
+"""Draw docs/report.png, docs/forecast.png and docs/comment.png: the report as people see it."""
 
 import json
 import subprocess
 import sys
 import tempfile
-from datetime import datetime, timezone
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from markdown_it import MarkdownIt
 from playwright.sync_api import sync_playwright
 
-from pulumi_cf_invoice.sandbox import SCENARIOS
+from pulumi_cf_invoice.billing import settings
+from pulumi_cf_invoice.billing.snapshot import Snapshot, take
+from pulumi_cf_invoice.sandbox import Sandbox
 from tests.browser.conftest import executable
+from tests.conftest import pointed_at
+from tests.factories import ACCOUNT
 
 DOCS = Path(__file__).parents[1] / "docs"
 NOW = datetime(2026, 9, 15, 12, tzinfo=timezone.utc)
+SCENARIO = "growing"
+# The sandbox's usual address, at which nothing has to listen: a snapshot is asked instead.
+BASE_URL = "http://127.0.0.1:8787/client/v4"
+OWN = {"accountIds": [ACCOUNT], "baseUrl": BASE_URL}
+RULES = {
+    "near-budget": {"rule": "max-amount-due", "limit": "300 USD", "enforcementLevel": "advisory"},
+    "max-forecast": {"limit": "500 USD", **OWN},
+    "min-runway": {"days": 3, **OWN},
+}
 # Just enough of a forge's styling for the picture of the comment.
 STYLE = """
 body { font: 14px/1.5 system-ui, sans-serif; margin: 24px; color: #1f2328; width: 720px; }
@@ -26,12 +40,10 @@ code { font: 12px ui-monospace, monospace; background: #818b981f; padding: 2px 5
 
 
 def main() -> None:
-    """Draw both pictures from the output of `cf-invoice report`."""
+    """Draw the pictures from the output of `cf-invoice report`."""
     with tempfile.TemporaryDirectory() as directory, sync_playwright() as playwright:
         where = Path(directory)
-        for name, call in (("baseline", 0), ("now", 42)):
-            result = SCENARIOS["moving"].at(NOW, call).result("invoice-preview")
-            (where / name).write_text(json.dumps({"success": True, "result": result}))
+        write_inputs(where)
         comment = MarkdownIt("commonmark", {"html": True}).enable("table")
         page = (
             f"<meta charset=utf-8><style>{STYLE}</style>{comment.render(report(where, 'markdown'))}"
@@ -39,18 +51,42 @@ def main() -> None:
         (where / "comment.html").write_text(page, encoding="utf-8")
         (where / "report.html").write_text(report(where, "html"), encoding="utf-8")
         browser = playwright.chromium.launch(executable_path=executable(playwright))
-        for name in ("comment", "report"):
-            view = browser.new_page(viewport={"width": 768, "height": 400})
-            view.goto((where / f"{name}.html").as_uri())
-            view.screenshot(path=DOCS / f"{name}.png", full_page=True)
+        view = browser.new_page(viewport={"width": 768, "height": 400})
+        view.goto((where / "comment.html").as_uri())
+        view.screenshot(path=DOCS / "comment.png", full_page=True)
+        view.goto((where / "report.html").as_uri())
+        # Figures, lines, usage and earlier invoices would make a picture of five screens.
+        end = view.locator("section", has=view.locator("#forecast")).bounding_box()
+        if end is None:
+            raise RuntimeError("the report has no forecast")
+        shown = {"x": 0, "y": 0, "width": 768, "height": end["y"] + end["height"] + 10}
+        view.screenshot(path=DOCS / "report.png", full_page=True, clip=shown)  # type: ignore[arg-type]
+        view.locator("section", has=view.locator("#spend")).screenshot(path=DOCS / "forecast.png")
+
+
+def write_inputs(where: Path) -> None:
+    """Write what a report reads into the folder *where*."""
+    (where / "rules.json").write_text(json.dumps({"rules": RULES}))
+    for name, at in (("baseline", NOW - timedelta(days=1)), ("now", NOW)):
+        (where / name).write_text(snapshot(at).to_json())
+
+
+def snapshot(at: datetime) -> Snapshot:
+    """Take a snapshot of the scenario at a time."""
+    with Sandbox(SCENARIO, now=at) as sandbox:
+        resolved = settings.resolve(None, [settings.environment(pointed_at(sandbox))])
+        return replace(take(resolved, at), base_url=BASE_URL)
 
 
 def report(where: Path, form: str) -> str:
     """Return what `cf-invoice report` prints in the format *form*."""
     command = [str(Path(sys.executable).with_name("cf-invoice")), "report", "--format", form]
     command += ["--from", str(where / "now"), "--baseline", str(where / "baseline")]
-    command += ["--at", NOW.isoformat(), "--budget", "250 USD", "--budget-projected", "400 USD"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    command += ["--at", NOW.isoformat(), "--rules", str(where / "rules.json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode == 2:
+        raise RuntimeError(done.stderr)
+    return done.stdout
 
 
 if __name__ == "__main__":

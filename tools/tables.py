@@ -48,17 +48,22 @@ def functions() -> str:
     for token, read in schema.FUNCTIONS.items():
         if read.name == INVOICE_PREVIEW.name:
             continue
-        spec = package["functions"][token]
-        arguments = {
-            name: one for name, one in spec["inputs"]["properties"].items() if name != "accountId"
-        }
         sections += [
             f"### {snake_case(token.rpartition(':')[2])}\n\n{read.summary}\n",
-            *([_properties("argument", {"properties": arguments})] if arguments else []),
-            _properties("result", spec["outputs"]),
-            _types(package, spec["outputs"]),
+            _function(package, token),
         ]
-    return "\n".join(section for section in sections if section)
+    return "\n".join(sections)
+
+
+def forecast() -> str:
+    """Return the arguments and the result of the forecast's function."""
+    return _function(schema.package(), schema.FORECAST)
+
+
+def forecast_benchmark() -> str:
+    """Return what the benchmark measured of forecasts."""
+    _, _, section = (ROOT / "benchmarks" / "RESULTS.md").read_text().partition("## Forecast\n\n")
+    return section.partition("\n## ")[0]
 
 
 def amounts() -> str:
@@ -169,6 +174,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
         outputs,
         nested_outputs,
         functions,
+        forecast,
+        forecast_benchmark,
         amounts,
         stack_outputs,
         configuration,
@@ -214,6 +221,20 @@ def _tokens(package: Spec, of: Spec) -> Iterator[str]:
             token = reference.removeprefix("#/types/")
             yield token
             yield from _tokens(package, package["types"][token])
+
+
+def _function(package: Spec, token: str) -> str:
+    """Return the arguments of a function besides the account, and its result with its types."""
+    spec = package["functions"][token]
+    arguments = {
+        name: one for name, one in spec["inputs"]["properties"].items() if name != "accountId"
+    }
+    tables = [
+        *([_properties("argument", {"properties": arguments})] if arguments else []),
+        _properties("result", spec["outputs"]),
+        _types(package, spec["outputs"]),
+    ]
+    return "\n".join(table for table in tables if table)
 
 
 def _properties(header: str, spec: Spec) -> str:

@@ -25,13 +25,15 @@ from pulumi_cf_invoice.report.report import judge
 from pulumi_cf_invoice.rules import KINDS
 from pulumi_cf_invoice.rules_file import parse_rules, settings_of
 from pulumi_cf_invoice.sandbox import Sandbox
+from tests.conftest import pointed_at
 from tests.docs import BLOCKS, OTHERS, PAGES, ROOT, TEXT, block, blocks, page
 from tests.engine.conftest import MakeCommandLine, MakeStack
 from tests.engine.harness import copy_with_environment, example
 from tests.factories import ACCOUNT, NOW
-from tools import tables
+from tools import report_pictures, tables
 from tools.picture import preview
 
+DOCS = ROOT / "docs"
 DEFAULT_SANDBOX = "http://127.0.0.1:8787/client/v4"
 USUAL = "$188.46 for 2026-09-01 to 2026-09-30"
 PROGRAM = "import pulumi\n\nfrom pulumi_cf_invoice import InvoicePreview\n"
@@ -50,7 +52,7 @@ def test_every_generated_table_is_in_a_page() -> None:
 def test_every_page_is_in_the_navigation() -> None:
     navigation = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
     listed = [ROOT / "docs" / path for entry in navigation for path in entry.values()]
-    assert sorted(listed) == sorted(path for path in PAGES if path.parent.name == "docs")
+    assert sorted(listed) == sorted(path for path in PAGES if path.parent == DOCS)
 
 
 def test_the_program_is_the_quickstart() -> None:
@@ -222,6 +224,37 @@ def test_the_report_is_what_the_docs_show(make_command_line: MakeCommandLine) ->
     assert block("Within budget:") in project.said.replace(at, DEFAULT_SANDBOX)
 
 
+def test_the_forecast_is_what_the_docs_show(tmp_path: Path) -> None:
+    report_pictures.write_inputs(tmp_path)
+    (tmp_path / "now").rename(tmp_path / "snapshot.json")
+    *_, command = block(
+        "cf-invoice snapshot --output snapshot.json\ncf-invoice forecast"
+    ).splitlines()
+    shown = subprocess.run(
+        [Path(sys.executable).with_name("cf-invoice"), *shlex.split(command)[1:]],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert shown.startswith(block("Forecast $520 to $586 for September (median $520).\n"))
+
+
+def test_the_line_on_what_is_coming_is_a_report_s(tmp_path: Path) -> None:
+    report_pictures.write_inputs(tmp_path)
+    line = block("Forecast $520 to $586 for September (median $520), ").strip()
+    assert f">{line}<" in report_pictures.report(tmp_path, "html")
+
+
+def test_the_program_that_forecasts_runs(make_stack: MakeStack) -> None:
+    program = block("import pulumi\n\nfrom pulumi_cf_invoice import get_forecast\n")
+    with Sandbox("growing") as sandbox:
+        run = make_stack(lambda: exec(program), **pointed_at(sandbox)).preview()
+    assert run.ok, run.text
+    assert re.search('forecast: "[^"]+ for [A-Z][a-z]+', run.text)
+    assert re.search('runway *: "[^"]*[Cc]redits', run.text)
+
+
 def test_every_stack_output_has_its_place() -> None:
     for name in [*AMOUNTS, *(name for name in FIGURES if not name.startswith(AMOUNTS))]:
         assert f"`{name}`" in page("forms-and-outputs")
@@ -323,7 +356,7 @@ def test_every_link_leads_somewhere(path: Path) -> None:
         target = (path.parent / file).resolve() if file else path
         assert target.exists(), link
         # The site has no other files than those in docs/.
-        assert path.parent.name != "docs" or target.parent == path.parent, link
+        assert path.parent != DOCS or target.parent == path.parent, link
         assert not anchor or anchor in _anchors((PAGES | OTHERS)[target]), link
 
 
