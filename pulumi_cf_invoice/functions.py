@@ -184,7 +184,8 @@ def get_forecast(
     It is made from the invoice, the usage of the last 100 days and the credit balance, which are
     requested side by side. If usage or balance are refused it is made without them, and its notes
     say so. *fixed_lines* are globs of the descriptions of lines that do not grow with usage. The
-    other arguments are those of `get_invoice_preview`.
+    other arguments are those of `get_invoice_preview`. To export all of it, export its
+    ``to_figures()``, which is plain data.
 
     Raises `IncompleteLinesError` if the API gave only a part of the invoice's lines, besides what
     `get_invoice_preview` raises.
@@ -192,7 +193,8 @@ def get_forecast(
     from pulumi_cf_invoice.forecast.read import READS, forecast_answers
 
     given, at = program.arguments(credentials), program.now()
-    _refuse_outputs("get_forecast", (account_id, fixed_lines), given)
+    globs = fixed_lines if isinstance(fixed_lines, (list, tuple)) else (fixed_lines,)
+    _refuse_outputs("get_forecast", (account_id, *globs), given)
     _refuse_waiting("get_forecast", opts)
     resolved = program.resolve(account_id, given)
     asked = {read.name: program.ask(read.asked(at), resolved) for read in READS}

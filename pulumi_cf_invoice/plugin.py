@@ -44,6 +44,7 @@ from pulumi_cf_invoice.state import (
     snake_cased,
     without_markers,
 )
+from pulumi_cf_invoice.suggestions import unknown_name
 
 # The client and the models are imported for the first request: the engine starts several processes
 # for a stack, one of which receives none.
@@ -184,7 +185,11 @@ class InvoicePreviewPlugin(provider.Provider):
         arguments = {snake_case(name): value for name, value in given.items()}
         now = datetime.now(timezone.utc)
         if request.tok == schema.FORECAST:
-            resolved, figures = await self._forecast(account_id, now, **arguments)
+            fixed_lines = arguments.pop("fixed_lines", None)
+            for name in arguments:
+                problem = unknown_name("argument", camel_case(name), ["fixedLines"])
+                raise SettingsError(f"forecast: {problem}")
+            resolved, figures = await self._forecast(account_id, now, fixed_lines or ())
         else:
             read = schema.FUNCTIONS.get(request.tok)
             if read is None:

@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from fractions import Fraction
 
 from pulumi_cf_invoice.billing import money
+from pulumi_cf_invoice.billing.errors import SettingsError
 from pulumi_cf_invoice.billing.invoice import Invoice, InvoiceLine, PretaxCreditAmount
 
 
@@ -42,8 +43,13 @@ def bill_of(invoice: Invoice, fixed_lines: Sequence[str]) -> Bill:
     """
     Return the *invoice* without the lines whose description matches a glob of *fixed_lines*.
 
-    Raises `IncompleteLinesError` if the API gave only a part of its lines.
+    Raises `IncompleteLinesError` if the API gave only a part of its lines, and `SettingsError` if
+    *fixed_lines* is no list of texts.
     """
+    # A text is a sequence as well, of globs of a character each: "*" would match every line.
+    is_list = isinstance(fixed_lines, (list, tuple))
+    if not is_list or not all(isinstance(glob, str) and glob for glob in fixed_lines):
+        raise SettingsError("the fixed lines must be a list of globs such as ['openai/*']")
     # Asked for what is summed from them, the invoice refuses to sum a part of its lines.
     _ = invoice.gross
     fixed = [line for line in invoice.invoice_lines if _matching(line, fixed_lines)]

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from fractions import Fraction
+from typing import Any
 
 from pydantic import with_config
 
@@ -111,7 +112,10 @@ class Forecast:
             return f"A straight line to {median} for {period}"
         if self.amount_due_p10 is None or self.amount_due_p90 is None:
             return f"Forecast {median} for {period}, without a band"
-        band = f"{self._rough(self.amount_due_p10)} to {self._rough(self.amount_due_p90)}"
+        low, high = self._rough(self.amount_due_p10), self._rough(self.amount_due_p90)
+        if low == median == high:
+            return f"Forecast {median} for {period}"
+        band = f"{low} to {high}"
         return f"Forecast {band} for {period} (median {median})"
 
     @property
@@ -133,6 +137,14 @@ class Forecast:
         """Return the amount due at the 10th, 50th or 90th percentile; None if it has none."""
         of = {10: self.amount_due_p10, 50: self.amount_due, 90: self.amount_due_p90}
         return of[percent]
+
+    def to_figures(self) -> dict[str, Any]:
+        """
+        Return all figures, by name, as plain data, which a program can export: days as ISO 8601.
+        """
+        from pulumi_cf_invoice.forecast.figures import to_figures
+
+        return to_figures(self)
 
     def _rough(self, amount: float) -> str:
         return money.to_rough_text(amount, self.currency)
@@ -164,8 +176,8 @@ def forecast_invoice(
     Forecast *invoice* as of *at*, the time at which everything was read.
 
     *fixed_lines* are globs of the descriptions of lines that do not grow with usage. Raises
-    `IncompleteLinesError` if the API gave only a part of the invoice's lines, and ValueError if
-    *at* has no time zone.
+    `IncompleteLinesError` if the API gave only a part of the invoice's lines, `SettingsError` if
+    *fixed_lines* is no list of texts, and ValueError if *at* has no time zone.
     """
     if at.tzinfo is None:
         raise ValueError("the time of a forecast needs a time zone")

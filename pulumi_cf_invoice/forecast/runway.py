@@ -50,14 +50,16 @@ class Runway:
             at = money.to_text(self.topup_threshold, self.currency)
             return f"Credits are topped up automatically at {at}; without that, {lasting}"
         failed = (
-            f"The automatic top-up failed: {self.topup_problem}. " if self.topup_problem else ""
+            f"The automatic top-up does not work: {self.topup_problem}. "
+            if self.topup_problem
+            else ""
         )
         return f"{failed}{lasting[0].upper()}{lasting[1:]}"
 
     @property
     def short_text(self) -> str:
         """The runway in a few words, without amounts and without the API's own words."""
-        failed = "the automatic top-up failed, and " if self.topup_problem else ""
+        failed = "the automatic top-up does not work, and " if self.topup_problem else ""
         if self.is_topped_up:
             return "credits are topped up automatically"
         if self.balance <= 0:

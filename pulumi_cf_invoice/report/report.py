@@ -262,8 +262,12 @@ class InvoiceReport:
 
     @property
     def forecast(self) -> Forecast | None:
-        """The forecast, if there is usage or a balance to make it from."""
-        return self.account.forecast if self.account else None
+        """The forecast of the invoice's period, if there is usage or a balance to make it from."""
+        forecast = self.account.forecast if self.account else None
+        if forecast is None or forecast.period_start != self.invoice.period_start:
+            # A preview can be of a later period than the snapshot beside it.
+            return None
+        return forecast
 
     @property
     def forecast_text(self) -> str | None:
@@ -277,10 +281,18 @@ class InvoiceReport:
         told = forecast.text
         limit = next((one.limit for one in self.budgets if one.is_mandatory), None)
         if limit is not None and forecast.amount_due is not None:
-            which = "over" if money.exact(forecast.amount_due) > limit.amount else "within"
-            told += f", {which} the limit of {money.to_rough_text(*limit)}"
+            told += f", {self._against(limit, forecast)} the limit of {money.to_rough_text(*limit)}"
         runway = f"; {forecast.runway.short_text}" if forecast.runway else ""
         return f"{told}{runway}."
+
+    def _against(self, limit: Money, forecast: Forecast) -> str:
+        # What is due already may be more than what the forecast of a snapshot knew of.
+        median = max(forecast.amount_due or 0, self.invoice.amount_due)
+        if money.exact(median) > limit.amount:
+            return "over"
+        highest = forecast.amount_due_p90
+        may_be_over = highest is not None and money.exact(highest) > limit.amount
+        return "perhaps over" if may_be_over else "within"
 
     @property
     def projected_text(self) -> str:

@@ -1,5 +1,6 @@
 """The forecast: what it says of every kind of account, and of every gap in what was read."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta, timezone
@@ -13,6 +14,7 @@ from pulumi_cf_invoice.billing import (
     CreditBalance,
     IncompleteLinesError,
     Invoice,
+    SettingsError,
     UsageHistory,
 )
 from pulumi_cf_invoice.billing.models import Answered
@@ -56,6 +58,26 @@ def balance_of(balance: float, **topup: Any) -> CreditBalance:
 
 GROSS = CENTS * (NOON + 0.5)
 MONTH = CENTS * 30
+
+
+@pytest.mark.parametrize("wrong", ["openai/*", [3], [""], None, {"openai/*": 1}])
+def test_fixed_lines_that_are_no_list_of_globs_are_refused(wrong: Any) -> None:
+    """A text would be the globs of its characters, and its "*" would fix every line."""
+    with pytest.raises(SettingsError, match=r"must be a list of globs such as \['openai/\*'\]"):
+        forecast_invoice(invoice_of(GROSS), steady(), at=NOW, fixed_lines=wrong)
+
+
+def test_a_band_without_width_is_not_told_as_one() -> None:
+    found = forecast_invoice(invoice_of(GROSS), steady(), at=NOW)
+    assert found.text == "Forecast $300 for September"
+
+
+def test_all_of_a_forecast_is_plain_data() -> None:
+    found = forecast_invoice(invoice_of(GROSS), steady(), balance_of(2_500), at=NOW)
+    figures = found.to_figures()
+    assert json.loads(json.dumps(figures)) == figures
+    assert figures["coming"][0]["date"] == "2026-09-15"
+    assert figures["runway"]["text"].startswith("Credits of $25.00 last until 2026-09-18")
 
 
 def test_a_steady_account_goes_on_as_it_was() -> None:
@@ -563,7 +585,9 @@ def test_a_top_up_that_failed_is_said_first() -> None:
     found = forecast_invoice(invoice_of(GROSS), steady(), balance, at=NOW).runway
     assert found is not None
     assert not found.is_topped_up
-    assert found.text.startswith("The automatic top-up failed: Your card was declined. Credits of")
+    assert found.text.startswith(
+        "The automatic top-up does not work: Your card was declined. Credits of"
+    )
 
 
 def test_discounted_spend_takes_less_of_the_credits() -> None:

@@ -79,6 +79,25 @@ def test_check_read_and_invoke_answer_from_one_request(
     assert sandbox.requests == [ACCOUNT]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"fixedLine": ["a"]}, "there is no argument 'fixedLine'; did you mean 'fixedLines'?"),
+        ({"fixedLines": "openai/*"}, "the fixed lines must be a list of globs"),
+    ],
+)
+def test_a_wrong_argument_of_a_forecast_is_one_line(
+    settled: dict[str, str], arguments: dict[str, Any], said: str
+) -> None:
+    request = proto.InvokeRequest(tok="cf-invoice:index:getForecast")
+    request.args.update(arguments)
+    with running(COMMANDS["module"], **settled) as plugin:
+        plugin.Configure(proto.ConfigureRequest())
+        with pytest.raises(grpc.RpcError) as failed:
+            plugin.Invoke(request)
+    assert said in failed.value.details()
+
+
 def test_many_resources_that_fail_at_once_say_so_and_nothing_else(
     sandbox: Sandbox, settled: dict[str, str]
 ) -> None:

@@ -17,7 +17,7 @@ from pulumi_cf_invoice.billing.errors import ApiError, BillingError
 from pulumi_cf_invoice.billing.models import Answered
 from pulumi_cf_invoice.billing.snapshot import Given, Snapshot
 from pulumi_cf_invoice.report import charts, html, json_report, markdown, text
-from pulumi_cf_invoice.report.found import Found
+from pulumi_cf_invoice.report.found import Found, one_of_each_account
 from pulumi_cf_invoice.report.report import Report, judge, make_report
 from pulumi_cf_invoice.rules_file import parse_rules
 from pulumi_cf_invoice.state import InvoiceState
@@ -237,8 +237,31 @@ def test_one_line_says_forecast_limit_and_runway() -> None:
     )
     within = forecasting(rules={"max-amount-due": {"limit": "900 USD"}}).invoices[0].forecast_text
     assert ", within the limit of $900; " in str(within)
+    one = forecasting().invoices[0].forecast
+    assert one is not None
+    assert one.amount_due is not None
+    between = f"{(one.amount_due + 1) / 100:.2f} USD"
+    perhaps = forecasting(rules={"max-amount-due": {"limit": between}}).invoices[0].forecast_text
+    assert ", perhaps over the limit of $" in str(perhaps)
     for suffix in ("txt", "md", "html"):
         assert told in plain(FORMATS[suffix](forecasting(rules=rules)))
+
+
+def test_a_forecast_does_not_hide_what_a_preview_beside_its_snapshot_has() -> None:
+    rules = {"max-amount-due": {"limit": "900 USD"}}
+    [known] = forecasting().invoices
+    declared = parse_rules({"rules": rules})
+    month = {"period_start": known.invoice.period_end, "period_end": 1_793_491_200}
+    for changes, told in (
+        ({"amount_due": 90_001}, ", over the limit of $900; "),
+        ({"amount_due": 5, "invoice_lines": [], **month}, None),
+    ):
+        preview = Found(InvoiceState(ACCOUNT, Invoice.from_api(api_result(**changes))))
+        snapshot = known.account.snapshot if known.account else None
+        merged = one_of_each_account([preview, Found(known.state, snapshot=snapshot)])
+        results = judge(declared, merged, NOW, AccountReader({}))
+        text_of = make_report(merged, at=NOW, rules=results).invoices[0].forecast_text
+        assert text_of is None if told is None else told in str(text_of)
 
 
 @pytest.mark.parametrize(
