@@ -2,6 +2,7 @@
 
 import html
 import json
+import os
 import re
 import shlex
 import socket
@@ -238,6 +239,25 @@ def test_the_forecast_is_what_the_docs_show(tmp_path: Path) -> None:
         check=True,
     ).stdout
     assert shown.startswith(block("Forecast $520 to $586 for September (median $520).\n"))
+
+
+def test_a_snapshot_is_taken_and_reported_on_as_the_docs_show(
+    tmp_path: Path, settled: dict[str, str]
+) -> None:
+    (tmp_path / "rules.json").write_text('{"rules": {"max-amount-due": {"limit": "250 USD"}}}')
+    commands = block("cf-invoice snapshot --output snapshot.json\ncf-invoice report").splitlines()
+    assert len(commands) == 2
+    for command in commands:
+        done = subprocess.run(
+            [Path(sys.executable).with_name("cf-invoice"), *shlex.split(command)[1:]],
+            cwd=tmp_path,
+            env={**os.environ, **settled},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Within budget: ")
 
 
 def test_the_line_on_what_is_coming_is_a_report_s(tmp_path: Path) -> None:

@@ -383,6 +383,10 @@ def test_the_unit_test_in_the_docs_passes(tmp_path: Path) -> None:
     assert "1 passed" in done.stdout
 
 
+def test_the_docs_set_the_other_reads() -> None:
+    exec(docs.block("from pulumi_cf_invoice import get_credit_balance, get_forecast, testing"))
+
+
 def test_a_secret_account_of_stack_config_is_a_secret_output() -> None:
     set_all_config({"cf-invoice:accountId": ACCOUNT}, ["cf-invoice:accountId"])
     with testing.invoice(USUAL):
