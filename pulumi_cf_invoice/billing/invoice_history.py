@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import FailFast, Field
 from pydantic.dataclasses import dataclass
 
+from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.errors import InvalidDataError, SettingsError
 from pulumi_cf_invoice.billing.models import (
     CONFIG,
@@ -163,6 +164,12 @@ class InvoiceHistory:
     def unpaid(self) -> list[PastInvoice]:
         """The invoices that are open or uncollectible."""
         return [invoice for invoice in self.invoices if invoice.is_unpaid]
+
+    @property
+    def unpaid_text(self) -> str:
+        """How many invoices are unpaid, and what remains of them, for people."""
+        remaining = money.totals((one.amount_remaining, one.currency) for one in self.unpaid)
+        return f"{len(self.unpaid):,}, {' and '.join(one.text for one in remaining)} in total"
 
 
 def _without_repeats(invoices: list[PastInvoice]) -> list[PastInvoice]:

@@ -83,6 +83,14 @@ def total(amounts: Iterable[float | Decimal], less: Iterable[float | Decimal] = 
     return result
 
 
+def totals(amounts: Iterable[tuple[float, str]]) -> list[Money]:
+    """Return the exact sum of *amounts* in each of their currencies, by currency."""
+    by_currency: dict[str, list[float]] = {}
+    for amount, currency in amounts:
+        by_currency.setdefault(currency, []).append(amount)
+    return [Money(total(of), currency) for currency, of in sorted(by_currency.items())]
+
+
 def percentage(amount: float, percent: Decimal) -> Decimal:
     """Return *percent* of *amount*, exactly."""
     return _exact.multiply(exact(amount), percent).scaleb(-2, _exact)

@@ -42,6 +42,8 @@ _IN_TEXTS = (
     (re.compile(r"(?i)(ending (?:in|with) |[*\u2022]{2,} ?)\d{4}\b"), r"\1[digits]"),
 )
 _LONGEST_ERROR = 1000
+# Both ends of a forecast from it are dates.
+_YEARS = range(2000, 9000)
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,8 @@ class Snapshot:
             raise InvalidDataError(
                 "it is not a snapshot: it needs reads, a base_url, and a time with its zone"
             )
+        if read_at.year not in _YEARS:
+            raise InvalidDataError(f"it is not a snapshot: {read_at.year} is no year to read in")
         try:
             base_url = safe_base_url(base_url)
         except SettingsError as error:

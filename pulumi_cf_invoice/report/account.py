@@ -90,14 +90,8 @@ class AccountReport:
 
     @staticmethod
     def _unpaid_text(history: InvoiceHistory) -> str:
-        remaining: dict[str, list[float]] = {}
-        for invoice in history.unpaid:
-            remaining.setdefault(invoice.currency, []).append(invoice.amount_remaining)
         part = "" if history.invoices_complete else " (the API gave only a part of them)"
-        if not remaining:
-            return f"none{part}"
-        sums = [money.to_text(money.total(of), code) for code, of in sorted(remaining.items())]
-        return f"{len(history.unpaid):,}, {' and '.join(sums)} in total{part}"
+        return f"{history.unpaid_text if history.unpaid else 'none'}{part}"
 
 
 def forecast_figures(forecast: Forecast) -> list[tuple[str, str]]:

@@ -409,13 +409,8 @@ class Report:
     @property
     def totals(self) -> list[tuple[float, str]]:
         """The sum of the amounts due in each currency, in its minor units, by currency."""
-        by_currency: dict[str, list[float]] = {}
-        for one in self.invoices:
-            by_currency.setdefault(one.invoice.currency, []).append(one.invoice.amount_due)
-        return [
-            (money.number(money.total(amounts)), currency)
-            for currency, amounts in sorted(by_currency.items())
-        ]
+        due = ((one.invoice.amount_due, one.invoice.currency) for one in self.invoices)
+        return [(money.number(money.exact(amount)), code) for amount, code in money.totals(due)]
 
     @property
     def total_texts(self) -> list[str]:

@@ -12,7 +12,6 @@ from typing import ClassVar
 
 from pulumi_cf_invoice import rule_settings
 from pulumi_cf_invoice.accounts import AccountState
-from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.credit_balance import CreditBalance
 from pulumi_cf_invoice.billing.invoice_history import InvoiceHistory, PastInvoice
@@ -191,16 +190,9 @@ def _is_known(invoice: PastInvoice) -> bool:
 
 def _unpaid(history: InvoiceHistory, at: datetime) -> str:
     oldest = sorted(history.unpaid, key=lambda one: one.created or 0)
-    remaining: dict[str, list[float]] = {}
-    for one in oldest:
-        remaining.setdefault(one.currency, []).append(one.amount_remaining)
-    total = " and ".join(
-        money.to_text(money.total(amounts), currency)
-        for currency, amounts in sorted(remaining.items())
-    )
     named = "; ".join(_row(one, at) for one in oldest[:_MOST])
     more = f"; and {len(oldest) - _MOST:,} more" if len(oldest) > _MOST else ""
-    return f"{len(oldest):,}, {total} in total: {named}{more}."
+    return f"{history.unpaid_text}: {named}{more}."
 
 
 def _row(invoice: PastInvoice, at: datetime) -> str:

@@ -95,6 +95,9 @@ class RequireGatewaySpendLimit(StackRule):
                 yield _uncapped(gateway), gateway.urn
                 continue
             account = gateway.properties.get("accountId")
+            if isinstance(account, str):
+                # Both cases of its hex digits are the same account.
+                account = account.lower()
             # All rules hold at once.
             lowest = min(caps, key=lambda one: one.amount)
             by_account.setdefault(account, []).append(_Capped(gateway, lowest))
@@ -136,7 +139,8 @@ class _Allowance:
     @classmethod
     def of(cls, rule: Any) -> "_Allowance | None":
         """Return the allowance of an enabled *rule* on all traffic, None for any other."""
-        if not isinstance(rule, Mapping) or rule.get("enabled") is False:
+        # A rule is enabled unless it says otherwise, in whatever form.
+        if not isinstance(rule, Mapping) or rule.get("enabled") not in (None, True):
             return None
         if rule.get("limitType") != "cost" or any(rule.get(scope) for scope in _SCOPES):
             return None

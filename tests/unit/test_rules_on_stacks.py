@@ -96,6 +96,14 @@ def test_a_rule_allows_its_limit_in_every_window_that_touches_the_month(
     assert f"allow {allowed} in a month" in message
 
 
+def test_the_gateways_of_an_account_add_up_however_its_id_is_written() -> None:
+    two = [capped(COST), capped(COST, name="other", account_id=ACCOUNT.upper())]
+    [message] = violations("300 USD", *two)
+    assert "allow $320.00 in a month" in message
+    by_account = {"limit": "999 USD", "accounts": {ACCOUNT: "1 USD"}}
+    assert violations(by_account, two[1])
+
+
 def test_of_several_rules_of_a_gateway_the_lowest_counts_and_gateways_add_up() -> None:
     weekly = {**COST, "limit": 10, "window": 7 * DAY}
     two = [capped(COST, weekly), capped(COST, name="other")]
@@ -128,6 +136,7 @@ def test_each_account_has_gateways_and_a_limit_of_its_own() -> None:
         {"metadata": {"team": SCOPE}},
         {"metadata": {"user": {"mode": "partition"}}},
         {"enabled": False},
+        {"enabled": "false"},
         {"limitType": "requests"},
         {"limit": None},
         {"limit": -1},

@@ -167,6 +167,8 @@ def test_a_snapshot_older_than_allowed_is_refused(hours: float, said: str | None
         ({"account_id": None}, "not an account ID"),
         ({"read_at": "yesterday"}, "not a snapshot"),
         ({"read_at": "2026-09-15T12:00:00"}, "a time with its zone"),
+        ({"read_at": "9999-12-31T23:59:59Z"}, "9999 is no year to read in"),
+        ({"read_at": "0001-01-01T00:00:00+14:00"}, "1 is no year to read in"),
         ({"reads": []}, "needs reads"),
         ({"base_url": None}, "a base_url"),
         ({"base_url": "https://user:password@example.com"}, "without a user"),
