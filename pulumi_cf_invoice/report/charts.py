@@ -141,7 +141,8 @@ def spend(one: InvoiceReport) -> SpendChart | None:
     if is_early and not one.budgets:
         return None
     near, beyond = _near(one.budgets, max(figures), is_early)
-    bottom = _BOTTOM if spent else _BARS_BOTTOM
+    columns = _columns(spent, x)
+    bottom = _BOTTOM if columns else _BARS_BOTTOM
     y, lines, labels = _fitted(near, figures, bottom)
     now = x(one.as_of.timestamp()), y(invoice.amount_due)
     happened = _happened(spent, invoice.amount_due, x, y, now)
@@ -160,13 +161,13 @@ def spend(one: InvoiceReport) -> SpendChart | None:
         forecast=_path([now, *((at, y(day.median)) for at, day in ends)] if ends else []),
         band=_path([now, *highs, *reversed(lows), now] if lows else []),
         straight=_path([] if straight is None else [now, (_RIGHT, y(straight))]),
-        columns=_columns(spent, x),
+        columns=columns,
         budgets=lines,
         labels=labels,
         unlabelled=[line.text for line in lines if line not in labelled],
         beyond=[budget.text for budget in beyond],
         end=None if last is None else End(_text(one, last), _percent(y(last))),
-        caption=_caption(one, spent, straight, bool(ends)),
+        caption=_caption(one, spent if columns else (), straight, bool(ends)),
         first_day=invoice.period_text.split(" to ")[0],
         last_day=invoice.period_text.split(" to ")[1],
         days=days_of(forecast) if forecast and (spent or coming) else [],

@@ -377,6 +377,19 @@ def test_the_chart_tells_what_is_forecast_and_the_most_of_a_day() -> None:
     assert "the spend of each day below ($16.00 at most)" in chart.caption
 
 
+def test_days_without_spend_are_no_columns_and_have_no_most() -> None:
+    credits = [{"amount": 2500, "discount": None, "type": "credit_balance_transaction"}]
+    line = {**api_line(amount=1000), "pretax_credit_amounts": credits}
+    invoice = api_result(amount_due=-1500, invoice_lines=[line])
+    [report] = reported(invoice_preview=given(invoice)).invoices
+    chart = charts.spend(report)
+    assert chart is not None
+    assert report.forecast is not None
+    assert report.forecast.spent
+    assert chart.columns == []
+    assert chart.caption.startswith("so far;")
+
+
 def test_the_first_hour_is_measured_by_the_lowest_budget_and_not_by_itself() -> None:
     minutes = datetime(2026, 9, 1, 0, 30, tzinfo=timezone.utc)
     rules = parse_rules({"rules": {"max-amount-due": {"limit": "250 USD"}}})
