@@ -18,6 +18,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainValidator,
+    SkipValidation,
     Strict,
     StringConstraints,
     TypeAdapter,
@@ -143,10 +144,13 @@ def _list_if_null(value: Any) -> Any:
 # To a type checker these are plain numbers. A union tries the usual case, a JSON integer, without a
 # call into Python, before 18846.0 and fractions; text and booleans are never numbers.
 if TYPE_CHECKING:
+    Estimate = float
     Amount = float
     UnixSeconds = int
     Quantity = float
 else:
+    # Ours, and right as it is: pydantic would make a float of a whole amount.
+    Estimate = SkipValidation[float]
     _Whole = Annotated[int, Strict(), Field(ge=-money.LARGEST_AMOUNT, le=money.LARGEST_AMOUNT)]
     Amount = Annotated[
         _Whole | Annotated[Any, PlainValidator(_carried)],

@@ -6,17 +6,16 @@ is an estimate, and rounded once, half to even, to a whole minor unit.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from fractions import Fraction
 from typing import Any
 
-from pydantic import with_config
+from pydantic.dataclasses import dataclass as described
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.credit_balance import CreditBalance
 from pulumi_cf_invoice.billing.invoice import Invoice
-from pulumi_cf_invoice.billing.models import DESCRIBED, days, instant
+from pulumi_cf_invoice.billing.models import DESCRIBED, Estimate, days, instant
 from pulumi_cf_invoice.billing.usage_history import UsageHistory
 from pulumi_cf_invoice.forecast.bill import Bill, bill_of
 from pulumi_cf_invoice.forecast.days import DAY, date_of, sum_over
@@ -42,23 +41,21 @@ _WORDS: dict[Method, str] = {
 }
 
 
-@with_config(DESCRIBED)
-@dataclass(frozen=True, kw_only=True)
+@described(frozen=True, kw_only=True, config=DESCRIBED)
 class ComingDay:
     """The amount due at the end of a day that is still to come, in minor units."""
 
     date: date
     """The UTC day."""
-    median: float
+    median: Estimate
     """The median of the amount due by then, in minor units of the invoice's currency."""
-    p10: float | None
+    p10: Estimate | None
     """The 10th percentile, in minor units of the invoice's currency; none without a band."""
-    p90: float | None
+    p90: Estimate | None
     """The 90th percentile, in minor units of the invoice's currency; none without a band."""
 
 
-@with_config(DESCRIBED)
-@dataclass(frozen=True, kw_only=True)
+@described(frozen=True, kw_only=True, config=DESCRIBED)
 class Forecast:
     """What an invoice will come to. Amounts are in minor units of `currency`."""
 
@@ -70,13 +67,13 @@ class Forecast:
     """Start of the invoice's period, in Unix seconds (UTC)."""
     period_end: int
     """End of the invoice's period, in Unix seconds (UTC), not included."""
-    amount_due: float | None
+    amount_due: Estimate | None
     """The median of the amount due at the end of the period, in minor units of `currency`; none if
     it is too early."""
-    amount_due_p10: float | None
+    amount_due_p10: Estimate | None
     """The amount due that is exceeded nine times out of ten, in minor units of `currency`; none
     without a band."""
-    amount_due_p90: float | None
+    amount_due_p90: Estimate | None
     """The amount due that is exceeded once out of ten times, in minor units of `currency`; none
     without a band."""
     days_of_history: int

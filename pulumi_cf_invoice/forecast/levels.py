@@ -6,12 +6,11 @@ matter, so that the unit does not. There are no random numbers in it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from math import exp, fsum, log, sqrt
 from statistics import fmean, median
 
-from pydantic import with_config
+from pydantic.dataclasses import dataclass as described
 
 from pulumi_cf_invoice.billing.models import DESCRIBED
 
@@ -28,8 +27,7 @@ _QUANTILES = (0.1, 0.9)
 _WIDEST = log(100)
 
 
-@with_config(DESCRIBED)
-@dataclass(frozen=True)
+@described(frozen=True, config=DESCRIBED)
 class TrackRecord:
     """How wrong the method was on this account, had it been asked on each day of the past weeks."""
 

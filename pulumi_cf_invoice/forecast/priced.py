@@ -7,7 +7,7 @@ from fractions import Fraction
 from functools import cached_property
 from math import ceil, log
 
-from pydantic import with_config
+from pydantic.dataclasses import dataclass as described
 
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.models import DESCRIBED
@@ -24,8 +24,7 @@ _ENOUGH = Fraction(5, 8)
 _LARGEST = Fraction(10**18)
 
 
-@with_config(DESCRIBED)
-@dataclass(frozen=True, kw_only=True)
+@described(frozen=True, kw_only=True, config=DESCRIBED)
 class SpentDay:
     """What was spent on a day of the period, by its share of usage, in minor units."""
 

@@ -1,14 +1,13 @@
 """How long the credits last: the first day on which they fall below zero."""
 
-from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 
-from pydantic import with_config
+from pydantic.dataclasses import dataclass as described
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.credit_balance import CreditBalance
-from pulumi_cf_invoice.billing.models import DESCRIBED
+from pulumi_cf_invoice.billing.models import DESCRIBED, Estimate
 from pulumi_cf_invoice.forecast.days import DAY, date_of, day_of
 from pulumi_cf_invoice.forecast.outlook import Outlook, ahead
 
@@ -16,12 +15,11 @@ FORESEEN = 366
 """The days that are looked ahead: credits that last longer have no end in sight."""
 
 
-@with_config(DESCRIBED)
-@dataclass(frozen=True, kw_only=True)
+@described(frozen=True, kw_only=True, config=DESCRIBED)
 class Runway:
     """How long the credits last. Amounts are in minor units of `currency`."""
 
-    balance: float
+    balance: Estimate
     """Credit that is left, in minor units of `currency`; negative if usage ran ahead of it."""
     currency: str
     """ISO 4217 code in lower case, the invoice's: the balance names none."""
@@ -34,9 +32,9 @@ class Runway:
     """The same by the 90th percentile of spend; none without a band as well."""
     is_topped_up: bool
     """Whether an automatic top-up is set, and nothing is known to be wrong with it."""
-    topup_amount: float | None
+    topup_amount: Estimate | None
     """What a top-up adds, in minor units of `currency`; none if none is set."""
-    topup_threshold: float | None
+    topup_threshold: Estimate | None
     """The balance below which a top-up is made, in minor units of `currency`; none if none is
     set."""
     topup_problem: str | None
