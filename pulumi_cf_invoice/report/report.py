@@ -39,6 +39,7 @@ TITLES: dict[Verdict, str] = {
 _NO_BUDGET: Mapping[Verdict, str] = {
     "over": "Against a rule",
     "advisory": "Against an advisory rule",
+    "within": "Within the rules",
 }
 _OF_WHOLE = (AMOUNT_DUE, PROJECTED_AMOUNT_DUE, FORECAST)
 _JUST_NOW = timedelta(minutes=1)
@@ -221,7 +222,7 @@ class InvoiceReport:
             within = (f for rule in self.rules for f in rule.findings if f.status == "within")
             own = (f for f in within if f.account_id in (None, self.account_id))
             limit = next((f.limit for f in own if f.subject == AMOUNT_DUE), None)
-            return f"{TITLES['within']}: {due}{f', the limit is {limit.text}' if limit else ''}."
+            return f"{self.verdict_text}: {due}{f', the limit is {limit.text}' if limit else ''}."
         return f"{self.verdict_text}: {due}{self._first_violation}."
 
     @property
@@ -397,7 +398,7 @@ class Report:
         if self.verdict == "none":
             return f"{count} {due}."
         if self.verdict == "within":
-            return f"{TITLES['within']}: {count} {due}."
+            return f"{_verdict_text(self.verdict, self.rules)}: {count} {due}."
         title = _verdict_text(self.verdict, self.rules)
         alike = sum(one.verdict == self.verdict for one in self.invoices)
         if alike:
@@ -639,11 +640,17 @@ def _verdict(rules: Sequence[RuleResult]) -> Verdict:
 
 
 def _verdict_text(verdict: Verdict, rules: Sequence[RuleResult]) -> str:
-    violated = (one for rule in _violated(rules, verdict) for one in rule.violations)
-    # Too little credit, an unpaid invoice or a status is no matter of a budget.
-    if verdict not in _NO_BUDGET or any(one.excess and not one.is_minimum for one in violated):
+    if verdict not in _NO_BUDGET:
         return TITLES[verdict]
-    return _NO_BUDGET[verdict]
+    if verdict == "within":
+        within = (one for rule in rules for one in rule.findings if one.status == "within")
+        on_amounts = (one for one in within if one.limit)
+    else:
+        violated = (one for rule in _violated(rules, verdict) for one in rule.violations)
+        on_amounts = (one for one in violated if one.excess)
+    # Credit, an unpaid invoice or a status is no matter of a budget.
+    is_budget = any(not one.is_minimum for one in on_amounts)
+    return TITLES[verdict] if is_budget else _NO_BUDGET[verdict]
 
 
 def _violated(rules: Sequence[RuleResult], verdict: Verdict) -> list[RuleResult]:

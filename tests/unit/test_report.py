@@ -329,6 +329,10 @@ def test_the_verdict_speaks_of_a_budget_only_where_one_is_exceeded() -> None:
     rule = {"statuses": ["open"]}
     statuses = {"allowed-statuses": rule}
     assert report(invoice(), statuses).headline.startswith("Against a rule: the upcoming invoice")
+    kept = {"allowed-statuses": {"statuses": ["draft"]}}
+    assert report(invoice(), kept).headline.startswith("Within the rules: the upcoming invoice")
+    both = {**kept, "max-amount-due": {"limit": "999 USD"}}
+    assert report(invoice(), both).headline.startswith("Within budget: the upcoming invoice")
     advisory = {
         "allowed-statuses": {**statuses["allowed-statuses"], "enforcementLevel": "advisory"}
     }
