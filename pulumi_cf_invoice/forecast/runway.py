@@ -46,6 +46,8 @@ class Runway:
         lasting = f"{self.lasting}."
         if self.is_topped_up and self.topup_threshold is not None:
             at = money.to_text(self.topup_threshold, self.currency)
+            if self.balance <= 0:
+                return f"No credits are left, though they are topped up automatically at {at}."
             return f"Credits are topped up automatically at {at}; without that, {lasting}"
         failed = (
             f"The automatic top-up does not work: {self.topup_problem}. "
@@ -58,10 +60,11 @@ class Runway:
     def short_text(self) -> str:
         """The runway in a few words, without amounts and without the API's own words."""
         failed = "the automatic top-up does not work, and " if self.topup_problem else ""
+        if self.balance <= 0:
+            topped_up = ", though they are topped up automatically" if self.is_topped_up else ""
+            return f"{failed}no credits are left{topped_up}"
         if self.is_topped_up:
             return "credits are topped up automatically"
-        if self.balance <= 0:
-            return f"{failed}no credits are left"
         if not self.is_known:
             return f"{failed}how long credits last cannot be told yet"
         if self.runs_out is None:

@@ -579,6 +579,16 @@ def test_a_top_up_is_said_with_what_would_be_without_it() -> None:
     )
 
 
+@pytest.mark.parametrize("balance", [0, -300])
+def test_a_top_up_that_works_does_not_hide_that_no_credits_are_left(balance: float) -> None:
+    """AI Gateway refuses inference until it is made."""
+    topped = balance_of(balance, amount=5_000, threshold=1_000)
+    found = forecast_invoice(invoice_of(GROSS), steady(), topped, at=NOW).runway
+    assert found is not None
+    assert found.text == "No credits are left, though they are topped up automatically at $10.00."
+    assert found.short_text == "no credits are left, though they are topped up automatically"
+
+
 def test_a_top_up_that_failed_is_said_first() -> None:
     """Nobody who reads on for a date overlooks why no credits will come."""
     balance = balance_of(2_500, amount=5_000, threshold=1_000, error="Your card was declined.")
