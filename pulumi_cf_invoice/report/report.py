@@ -647,7 +647,8 @@ def _verdict_text(verdict: Verdict, rules: Sequence[RuleResult]) -> str:
         on_amounts = (one for one in within if one.limit)
     else:
         violated = (one for rule in _violated(rules, verdict) for one in rule.violations)
-        on_amounts = (one for one in violated if one.excess)
+        # One in another currency than its limit may be within it.
+        on_amounts = (one for one in violated if one.excess and one.status == "over")
     # Credit, an unpaid invoice or a status is no matter of a budget.
     is_budget = any(not one.is_minimum for one in on_amounts)
     return TITLES[verdict] if is_budget else _NO_BUDGET[verdict]

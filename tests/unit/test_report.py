@@ -329,6 +329,8 @@ def test_the_verdict_speaks_of_a_budget_only_where_one_is_exceeded() -> None:
     rule = {"statuses": ["open"]}
     statuses = {"allowed-statuses": rule}
     assert report(invoice(), statuses).headline.startswith("Against a rule: the upcoming invoice")
+    in_euros = {**statuses, "max-amount-due": {"limit": "1 EUR"}}
+    assert report(invoice(), in_euros).headline.startswith("Against a rule: the upcoming invoice")
     kept = {"allowed-statuses": {"statuses": ["draft"]}}
     assert report(invoice(), kept).headline.startswith("Within the rules: the upcoming invoice")
     both = {**kept, "max-amount-due": {"limit": "999 USD"}}
