@@ -44,6 +44,7 @@ _IN_TEXTS = (
 _LONGEST_ERROR = 1000
 # Both ends of a forecast from it are dates.
 _YEARS = range(2000, 9000)
+_CLOCKS_DIFFER_BY = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -189,9 +190,6 @@ def take(settings: Settings, at: datetime) -> Snapshot:
     }
     answers = {name: _outcome(answer, at) for name, answer in asked.items()}
     return Snapshot(settings.account_id, at, settings.base_url, answers)
-
-
-_CLOCKS_DIFFER_BY = timedelta(minutes=5)
 
 
 def _outcome(answer: "Future[Any]", at: datetime) -> Given | BillingError:
