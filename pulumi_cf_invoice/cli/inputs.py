@@ -15,7 +15,12 @@ from pulumi_cf_invoice.billing.settings import Source
 from pulumi_cf_invoice.billing.snapshot import Snapshot, take
 from pulumi_cf_invoice.cli.errors import CommandError
 from pulumi_cf_invoice.report import input
-from pulumi_cf_invoice.report.found import Found, NoInvoiceError, one_of_each_account
+from pulumi_cf_invoice.report.found import (
+    Found,
+    MissingInvoice,
+    NoInvoiceError,
+    one_of_each_account,
+)
 
 _LONGEST_NAME = 100
 
@@ -38,30 +43,66 @@ def found(options: argparse.Namespace, before: Sequence[Source], at: datetime) -
     Each account is there once. Raises `CommandError`, `NoInvoiceError`, `NotAvailableError` for a
     snapshot that is too old at the time *at*, `SettingsError` or `FetchError`.
     """
+    every, missing = accounts(options, before, at)
+    if missing:
+        raise missing[0].error
+    return every
+
+
+def accounts(
+    options: argparse.Namespace, before: Sequence[Source], at: datetime
+) -> tuple[list[Found], list[MissingInvoice]]:
+    """
+    Return what `found` does, and the accounts of which everything but the invoice may be known.
+
+    Raises what `found` raises.
+    """
     if not options.files:
         for name in ("prefix", "max_age"):
             if getattr(options, name) is not None:
                 raise CommandError(f"--{name.replace('_', '-')} does nothing without --from")
-        return [Found.of_snapshot(live(options, before))]
+        snapshot = live(options, before)
+        lacking = MissingInvoice.of_snapshot(snapshot)
+        return ([], [lacking]) if lacking else ([Found.of_snapshot(snapshot)], [])
     several = len(options.files) > 1
     if sum(file == "-" for file, _ in options.files) > 1:
         raise CommandError("standard input can be read only once")
-    every = [
-        _named(one, name, file if several else None)
-        for file, name in options.files
-        for one in in_file(file, options)
+    every: list[Found] = []
+    missing: list[MissingInvoice] = []
+    for file, name in options.files:
+        for one in _in_file(file, options):
+            named = _named(one, name, file if several else None)
+            if isinstance(named, MissingInvoice):
+                missing.append(named)
+            else:
+                every.append(named)
+    snapshots = [*(one.snapshot for one in every), *(one.snapshot for one in missing)]
+    _refuse_older(snapshots, options.max_age, at)
+    return _joined(one_of_each_account(every), missing)
+
+
+def _joined(
+    every: list[Found], missing: list[MissingInvoice]
+) -> tuple[list[Found], list[MissingInvoice]]:
+    """Give an account whose invoice another file has the reads of a snapshot without one."""
+    snapshots = {one.account_id: one.snapshot for one in missing}
+    joined = [
+        replace(one, snapshot=one.snapshot or snapshots.get(one.state.account_id or ""))
+        for one in every
     ]
-    _refuse_older(every, options.max_age, at)
-    return one_of_each_account(every)
+    known = {one.state.account_id for one in every}
+    return joined, [one for one in missing if one.account_id not in known]
 
 
-def _refuse_older(found: Sequence[Found], than: timedelta | None, at: datetime) -> None:
+def _refuse_older(
+    snapshots: Sequence[Snapshot | None], than: timedelta | None, at: datetime
+) -> None:
     if than is None:
         return
-    snapshots = [one.snapshot for one in found if one.snapshot]
-    if not snapshots:
+    given = [one for one in snapshots if one]
+    if not given:
         raise CommandError("--max-age is for snapshots, and no --from is one")
-    for snapshot in snapshots:
+    for snapshot in given:
         snapshot.refuse_older(than, at)
 
 
@@ -75,7 +116,22 @@ def live(options: argparse.Namespace, before: Sequence[Source]) -> Snapshot:
 
 def in_file(file: str, options: argparse.Namespace) -> list[Found]:
     """Return the invoices in a *file*. Raises `CommandError` or `NoInvoiceError`."""
+    return _read(read(file), file, options)
+
+
+def _in_file(file: str, options: argparse.Namespace) -> Sequence[Found | MissingInvoice]:
     content = read(file)
+    try:
+        return _read(content, file, options)
+    except NoInvoiceError:
+        snapshot = input.snapshot_in(content)
+        lacking = MissingInvoice.of_snapshot(snapshot) if snapshot else None
+        if lacking is None or options.account_id not in (None, lacking.account_id):
+            raise
+        return [lacking]
+
+
+def _read(content: bytes, file: str, options: argparse.Namespace) -> list[Found]:
     try:
         return input.read(content, account_id=options.account_id, prefix=options.prefix)
     except NoInvoiceError as error:
@@ -106,7 +162,9 @@ def now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-def _named(one: Found, name: str | None, file: str | None) -> Found:
+def _named(
+    one: Found | MissingInvoice, name: str | None, file: str | None
+) -> Found | MissingInvoice:
     if name is not None:
         return replace(one, names=(one_line(name, _LONGEST_NAME),))
     if file is not None and not one.names:

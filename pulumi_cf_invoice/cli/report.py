@@ -59,12 +59,17 @@ def _made(options: argparse.Namespace) -> Report:
     if options.files and options.stack is not None and not reads:
         raise CommandError("--stack does nothing with --from, unless --rules has accounts to read")
     before = inputs.config(options)
-    found = inputs.found(options, before, at)
+    found, missing = inputs.accounts(options, before, at)
+    if missing and not reads:
+        # No rule is left that could be judged.
+        raise missing[0].error
     snapshots = [one.snapshot for one in found if one.snapshot]
+    snapshots += [one.snapshot for one in missing]
     reader = AccountReader(os.environ, before, snapshots)
     baselines = [one for file in options.baselines for one in inputs.in_file(file, options)]
     compared = compared_with(found, baselines)
-    return make_report(compared, at=at, rules=judge(rules, compared, at, reader))
+    judged = judge(rules, compared, at, reader, missing)
+    return make_report(compared, at=at, rules=judged, missing=missing)
 
 
 def _rules(options: argparse.Namespace) -> list[DeclaredRule]:

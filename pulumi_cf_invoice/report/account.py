@@ -5,7 +5,7 @@ from functools import cached_property
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.credit_balance import CreditBalance
-from pulumi_cf_invoice.billing.errors import IncompleteLinesError
+from pulumi_cf_invoice.billing.errors import BillingError
 from pulumi_cf_invoice.billing.invoice_history import InvoiceHistory, PastInvoice
 from pulumi_cf_invoice.billing.models import Model
 from pulumi_cf_invoice.billing.reads import CREDIT_BALANCE, INVOICE_HISTORY, USAGE_HISTORY, Read
@@ -20,11 +20,12 @@ _READS: tuple[Read[Model], ...] = (CREDIT_BALANCE, USAGE_HISTORY, INVOICE_HISTOR
 @dataclass(frozen=True)
 class AccountReport:
     """
-    What a *snapshot* has of an account besides its invoice, whose *currency* the credits are in.
+    What a *snapshot* has of an account besides its invoice, whose *currency* the credits are in,
+    as far as that is known.
     """
 
     snapshot: Snapshot
-    currency: str
+    currency: str | None
 
     @property
     def credit_balance(self) -> CreditBalance | None:
@@ -76,11 +77,14 @@ class AccountReport:
 
     @cached_property
     def forecast(self) -> Forecast | None:
-        """The forecast as of the time of reading; None if the invoice's lines are a part."""
+        """
+        The forecast as of the time of reading; None if the invoice's lines are a part, or if it is
+        not in the snapshot.
+        """
         try:
             return forecast_snapshot(self.snapshot)
-        except IncompleteLinesError:
-            # The report says so of everything that is summed from lines.
+        except BillingError:
+            # The report says so of everything that is summed from lines, and of every read.
             return None
 
     @property

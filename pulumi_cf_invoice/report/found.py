@@ -8,7 +8,7 @@ from typing import Any
 from pulumi_cf_invoice.billing.errors import BillingError
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.models import iso
-from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
+from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW, READS
 from pulumi_cf_invoice.billing.settings import is_cloudflare
 from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.state import InvoiceState
@@ -50,6 +50,29 @@ class Found:
             snapshot.account_id, invoice, base_url=base_url, read_at=snapshot.read_at
         )
         return cls(state, snapshot=snapshot)
+
+
+@dataclass(frozen=True)
+class MissingInvoice:
+    """An account whose upcoming invoice could not be read, though something else of it could."""
+
+    snapshot: Snapshot
+    error: BillingError
+    names: tuple[str, ...] = ()
+
+    @classmethod
+    def of_snapshot(cls, snapshot: Snapshot) -> "MissingInvoice | None":
+        """Return what is missing in a *snapshot*; None if it has its invoice, or nothing at all."""
+        error = snapshot.problem(INVOICE_PREVIEW)
+        others = (read for read in READS if read.name != INVOICE_PREVIEW.name)
+        if error is None or all(snapshot.problem(read) for read in others):
+            return None
+        return cls(snapshot, error)
+
+    @property
+    def account_id(self) -> str:
+        """The account, 32 hex digits."""
+        return self.snapshot.account_id
 
 
 def of_outputs(outputs: Mapping[str, Any], baseline: Invoice | None = None) -> Found:

@@ -49,6 +49,13 @@ def read(
     return _chosen(named, account_id)
 
 
+def snapshot_in(text: str | bytes) -> Snapshot | None:
+    """Return the snapshot in *text*, if it is one. Raises `InvalidDataError`."""
+    content = parse_json(_decoded(text))
+    is_one = isinstance(content, Mapping) and is_snapshot(content)
+    return Snapshot.from_json(content) if is_one else None
+
+
 def _decoded(text: str | bytes) -> str:
     # PowerShell writes UTF-16, and many an editor a byte order mark.
     if isinstance(text, bytes):

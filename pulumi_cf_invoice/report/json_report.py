@@ -212,7 +212,13 @@ class JsonReport:
     headline: str = Field(description="The verdict in a sentence.")
     totals: list[Figure] = Field(description="The sum of the amounts due in each currency.")
     rules: list[JudgedRule]
-    invoices: list[ReportedInvoice] = Field(description="One of each account, at least one.")
+    notes: list[str] = Field(
+        description="What is known of accounts whose invoice could not be read, a sentence each."
+    )
+    invoices: list[ReportedInvoice] = Field(
+        description="One of each account; none if no invoice could be read, and rules were judged "
+        "on what else was."
+    )
 
 
 def render(report: Report) -> str:
@@ -240,6 +246,7 @@ def _data(report: Report) -> JsonReport:
         headline=report.headline,
         totals=[_figure(amount, currency) for amount, currency in report.totals],
         rules=[_rule(rule) for rule in report.rules],
+        notes=report.notes,
         invoices=[_invoice(one) for one in report.invoices],
     )
 
@@ -277,7 +284,7 @@ def _invoice(one: InvoiceReport) -> ReportedInvoice:
         ),
         projected_amount_due=figure(one.projected_amount_due),
         baseline=_baseline(one.comparison),
-        account=_account(one.account) if one.account else None,
+        account=_account(one.account, invoice.currency) if one.account else None,
         forecast_text=one.forecast_text,
         forecast=to_figures(one.forecast) if one.forecast else None,
         lines=[
@@ -295,13 +302,13 @@ def _invoice(one: InvoiceReport) -> ReportedInvoice:
     )
 
 
-def _account(account: AccountReport) -> Account:
+def _account(account: AccountReport, currency: str) -> Account:
     balance, history = account.credit_balance, account.invoice_history
     usage = account.usage_history
     return Account(
         read_at=_iso(account.snapshot.read_at),
-        credit_balance=_figure(balance.balance, account.currency) if balance else None,
-        topup=_topup(balance, account.currency) if balance else None,
+        credit_balance=_figure(balance.balance, currency) if balance else None,
+        topup=_topup(balance, currency) if balance else None,
         earlier_invoices=[_earlier(one) for one in history.invoices] if history else None,
         earlier_invoices_complete=history.invoices_complete if history else None,
         usage=[

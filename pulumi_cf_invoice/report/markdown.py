@@ -51,12 +51,16 @@ def escape(text: str, longest: int = LONGEST_TEXT) -> str:
 
 def _render(report: Report, rows: int) -> str:
     several = len(report.invoices) > 1
+    only = None if several else next(iter(report.invoices), None)
     parts = [
         MARKER,
         f"### {_SIGNS[report.verdict]} {report.headline}",
-        *(_overview(report, rows) if several else _figures(report.invoices[0])),
+        *(escape(note, _LONGEST) for note in report.notes),
+        *(_overview(report, rows) if several else []),
+        *(_figures(only) if only else []),
         *_rules(report, rows),
-        *(_folded(report, rows) if several else _invoice(report.invoices[0], rows)),
+        *(_folded(report, rows) if several else []),
+        *(_invoice(only, rows) if only else []),
         _footer(report),
     ]
     return "\n\n".join(parts) + "\n"

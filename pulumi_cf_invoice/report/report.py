@@ -13,7 +13,7 @@ from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 from pulumi_cf_invoice.forecast import Forecast
 from pulumi_cf_invoice.gates import DISABLED, Gate
 from pulumi_cf_invoice.report.account import AccountReport
-from pulumi_cf_invoice.report.found import Found
+from pulumi_cf_invoice.report.found import Found, MissingInvoice
 from pulumi_cf_invoice.rules import (
     AMOUNT_DUE,
     FORECAST,
@@ -363,6 +363,21 @@ class Report:
     at: datetime
     invoices: Sequence[InvoiceReport]
     rules: Sequence[RuleResult]
+    missing: Sequence[MissingInvoice] = ()
+    """The accounts whose invoice could not be read; there may be no other."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader has to know of accounts without an invoice, a sentence each."""
+        told = []
+        for one in self.missing:
+            account = AccountReport(one.snapshot, None)
+            figures = "; ".join(f"{name}: {text}" for name, text in account.figures)
+            of = ", ".join([*one.names, f"account {one.account_id}"])
+            told.append(f"{of[0].upper()}{of[1:]} has no upcoming invoice here: {one.error}")
+            told += [f"{figures}."] if figures else []
+            told += account.notes
+        return told
 
     @property
     def verdict(self) -> Verdict:
@@ -393,6 +408,11 @@ class Report:
             told = replace(only, rules=self.rules).headline
             elsewhere = not only.rules and any(rule.of_accounts for rule in self.rules)
             return f"{told[:-1]}; no rule judged this invoice." if elsewhere else told
+        if not self.invoices:
+            violated = _violated(self.rules, self.verdict)
+            why = f"; {_said(violated[0])}" if violated else ""
+            title = _verdict_text(self.verdict, self.rules)
+            return f"{title}: no upcoming invoice could be read{why}."
         count = len(self.invoices)
         due = f"upcoming invoices, {' and '.join(self.total_texts)} in total"
         if self.verdict == "none":
@@ -433,7 +453,7 @@ class Report:
 
         The label is empty for the invoice of a report that has only one.
         """
-        labels = self.labels if len(self.invoices) > 1 else [""]
+        labels = self.labels if len(self.invoices) != 1 else [""]
         of_accounts = {
             one.account_id: label for one, label in zip(self.invoices, labels, strict=True) if label
         }
@@ -494,20 +514,28 @@ def _within(label: str, finding: Finding, more: int) -> str:
 
 
 def judge(
-    rules: Sequence[DeclaredRule], found: Sequence[Found], at: datetime, reader: AccountReader
+    rules: Sequence[DeclaredRule],
+    found: Sequence[Found],
+    at: datetime,
+    reader: AccountReader,
+    missing: Sequence[MissingInvoice] = (),
 ) -> list[RuleResult]:
     """
     Judge *rules* on the invoices that were *found*, or on the accounts that they read by
     themselves, at the time *at*.
 
-    Raises `RuleError` if a rule is not complete, before anything is read.
+    A rule on invoices cannot be judged on one that is *missing*, which violates it. Raises
+    `RuleError` if a rule is not complete, before anything is read.
     """
     gates = [None if rule.level == "disabled" else Gate.of(rule) for rule in rules]
     # All is asked for before the first answer is waited for.
     for gate in gates:
         if gate is not None:
             gate.ask(reader, at)
-    return [_result(rule, gate, found, at, reader) for rule, gate in zip(rules, gates, strict=True)]
+    return [
+        _result(rule, gate, found, at, reader, missing)
+        for rule, gate in zip(rules, gates, strict=True)
+    ]
 
 
 def _result(
@@ -516,6 +544,7 @@ def _result(
     found: Sequence[Found],
     at: datetime,
     reader: AccountReader,
+    missing: Sequence[MissingInvoice],
 ) -> RuleResult:
     result = RuleResult(rule.name, rule.kind.name, rule.level or "mandatory")
     if gate is None:
@@ -525,7 +554,18 @@ def _result(
     notices = gate.notices(at)
     if gate.reads_accounts:
         return replace(result, of_accounts=_of_accounts(gate, found, at, reader), notices=notices)
-    return replace(result, of_invoices=[_on(gate, one, at) for one in found], notices=notices)
+    return replace(
+        result,
+        of_invoices=[_on(gate, one, at) for one in found],
+        of_accounts=[] if gate.in_force(at) is None else [_unknown(one) for one in missing],
+        notices=notices,
+    )
+
+
+def _unknown(missing: MissingInvoice) -> Finding:
+    account = missing.account_id
+    message = f"Whether account {account} is within this rule is not known: {missing.error}"
+    return Finding("unknown", "account", lambda: message, account_id=account)
 
 
 def _of_accounts(
@@ -586,7 +626,11 @@ def _violated_elsewhere(
 
 
 def make_report(
-    found: Sequence[Found], *, at: datetime, rules: Sequence[RuleResult] = ()
+    found: Sequence[Found],
+    *,
+    at: datetime,
+    rules: Sequence[RuleResult] = (),
+    missing: Sequence[MissingInvoice] = (),
 ) -> Report:
     """
     Make the report on the invoices that were *found* as of *at*, with the results of *rules*.
@@ -597,7 +641,10 @@ def make_report(
         raise ValueError("the time of a report needs a time zone")
     at = at.astimezone(timezone.utc)
     return Report(
-        at, [_invoice_report(number, one, at, rules) for number, one in enumerate(found)], rules
+        at,
+        [_invoice_report(number, one, at, rules) for number, one in enumerate(found)],
+        rules,
+        missing,
     )
 
 

@@ -33,7 +33,10 @@ def write(report: Report, file: IO[str], lines: int = LINES) -> None:
 
 
 def _parts(report: Report, lines: int) -> list[RenderableType]:
-    parts: list[RenderableType] = [Text(report.headline, style=_COLOURS[report.verdict])]
+    parts: list[RenderableType] = [
+        Text(report.headline, style=_COLOURS[report.verdict]),
+        *(inert(note) for note in report.notes),
+    ]
     if len(report.invoices) > 1:
         parts += [Text(), _overview(report)]
         rules = _rules(report, lines)
@@ -42,9 +45,11 @@ def _parts(report: Report, lines: int) -> list[RenderableType]:
             parts += [Text(), inert(one.title or label, "bold")]
             parts += _invoice(one, lines, told_above=True)
         return parts
+    rules = _rules(report, lines)
+    if not report.invoices:
+        return [*parts, Text(), rules] if rules else parts
     [only] = report.invoices
-    parts += _invoice(only, lines, rules=_rules(report, lines))
-    return parts
+    return [*parts, *_invoice(only, lines, rules=rules)]
 
 
 def _invoice(

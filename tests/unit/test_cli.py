@@ -741,3 +741,40 @@ def test_a_forecast_of_a_part_of_the_lines_is_exit_code_2(
     told = run("forecast", **live)
     assert told.returncode == 2
     assert "the API gave only a part of the invoice's lines" in told.stderr
+
+
+def test_credits_are_judged_where_the_invoice_is_refused(
+    sandbox: Sandbox, live: dict[str, str], tmp_path: Path
+) -> None:
+    sandbox.faults["invoice-preview"] = "http-404"
+    file, rules = tmp_path / "snapshot.json", tmp_path / "rules.json"
+    taken = run("snapshot", "--output", str(file), **live)
+    assert taken.returncode == 0
+    assert "not available: cannot read the upcoming invoice of account" in taken.stderr
+    for limit, code in (("5 USD", 0), ("500 USD", 1)):
+        rule = {"accountIds": [ACCOUNT], "limit": limit, "baseUrl": sandbox.base_url}
+        rules.write_text(json.dumps({"rules": {"min-credit-balance": rule}}))
+        for source in (["--from", str(file)], []):
+            judged = run("report", *source, "--rules", str(rules), **live)
+            assert judged.returncode == code, judged.stderr
+            assert "no upcoming invoice could be read" in judged.stdout
+    # What nothing is left to judge of, and what shows an invoice, fails as before.
+    for command in ("report", "show", "forecast"):
+        failed = run(command, "--from", str(file), **live)
+        assert failed.returncode == 2
+        assert "cannot read the upcoming invoice of account" in failed.stderr
+    on_invoice = run("report", "--from", str(file), "--budget", "1 USD", **live)
+    assert on_invoice.returncode == 2
+
+
+def test_a_snapshot_without_the_invoice_adds_to_a_preview_of_the_account(
+    sandbox: Sandbox, live: dict[str, str], tmp_path: Path
+) -> None:
+    sandbox.faults["invoice-preview"] = "http-404"
+    file = tmp_path / "snapshot.json"
+    account = json.loads(Path(UPDATE).read_text())["steps"][-1]["newState"]["inputs"]["account_id"]
+    run("snapshot", "--output", str(file), **{**live, "CLOUDFLARE_ACCOUNT_ID": account})
+    shown = run("show", "--from", UPDATE, "--from", str(file), *AT)
+    assert shown.returncode == 0, shown.stderr
+    assert "$200.01" in shown.stdout
+    assert "Credit balance" in shown.stdout

@@ -17,7 +17,7 @@ from pulumi_cf_invoice.billing.errors import ApiError, BillingError
 from pulumi_cf_invoice.billing.models import Answered
 from pulumi_cf_invoice.billing.snapshot import Given, Snapshot
 from pulumi_cf_invoice.report import charts, html, json_report, markdown, text
-from pulumi_cf_invoice.report.found import Found, one_of_each_account
+from pulumi_cf_invoice.report.found import Found, MissingInvoice, one_of_each_account
 from pulumi_cf_invoice.report.report import Report, judge, make_report
 from pulumi_cf_invoice.rules_file import parse_rules
 from pulumi_cf_invoice.state import InvoiceState
@@ -423,3 +423,74 @@ def test_an_old_snapshot_is_not_projected_as_if_it_were_of_now() -> None:
     [one] = late.invoices
     assert one.projected_text == reported().invoices[0].projected_text == "$375.30"
     assert late.verdict == "over"
+
+
+# Without the invoice.
+
+REFUSED = ApiError("upcoming invoice", ACCOUNT, 404, 7404, "No billing for this account", "Wait.")
+BALANCE = {"accountIds": [ACCOUNT], "limit": "5 USD"}
+
+
+def without_invoice(**rules: Any) -> Report:
+    """Return a report on an account whose credits could be read, and its invoice could not."""
+    snapshot = Snapshot(
+        ACCOUNT,
+        NOW,
+        "https://api.cloudflare.com/client/v4",
+        {"invoice-preview": REFUSED, "credit-balance": given({"balance": 640.19})},
+    )
+    missing = MissingInvoice.of_snapshot(snapshot)
+    assert missing is not None
+    results = judge(
+        parse_rules({"rules": rules}), [], NOW, AccountReader({}, snapshots=[snapshot]), [missing]
+    )
+    return make_report([], at=NOW, rules=results, missing=[missing])
+
+
+def test_a_rule_on_credits_is_judged_without_the_invoice() -> None:
+    within = without_invoice(**{"min-credit-balance": BALANCE})
+    assert (within.verdict, within.is_known) == ("within", True)
+    over = without_invoice(**{"min-credit-balance": {**BALANCE, "limit": "7 USD"}})
+    assert over.verdict == "over"
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"max-amount-due": {"limit": "9000 USD"}},
+        {"account-budget": {"limit": "9000 USD", "accountIds": [ACCOUNT]}},
+        {"max-forecast": {"limit": "9000 USD", "accountIds": [ACCOUNT]}},
+        {"allowed-statuses": {"statuses": ["draft"]}},
+    ],
+    ids=lambda rule: next(iter(rule)),
+)
+def test_a_rule_that_needs_the_invoice_is_not_known_without_it(rule: dict[str, Any]) -> None:
+    made = without_invoice(**{"min-credit-balance": BALANCE, **rule})
+    assert (made.verdict, made.is_known) == ("unknown", False)
+    assert "No billing for this account" in made.rules[-1].violations[0].message
+
+
+def test_a_waiver_that_suspends_a_rule_holds_without_the_invoice_too() -> None:
+    waiver = {"until": "2026-12-01", "by": "the CFO", "reason": "a move"}
+    rules = {"allowed-statuses": {"statuses": ["draft"], "waiver": waiver}}
+    assert without_invoice(**{"min-credit-balance": BALANCE, **rules}).verdict == "within"
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_every_format_says_that_there_is_no_invoice_and_what_else_is_known(suffix: str) -> None:
+    told = plain(FORMATS[suffix](without_invoice(**{"min-credit-balance": BALANCE})))
+    assert "no upcoming invoice could be read" in told
+    assert f"Account {ACCOUNT} has no upcoming invoice here: cannot read the upcoming" in told
+    assert "Credit balance: 640.19 minor units" in told
+    assert "min-credit-balance" in told
+
+
+def test_the_json_without_an_invoice_keeps_to_its_schema() -> None:
+    made = json.loads(json_report.render(without_invoice(**{"min-credit-balance": BALANCE})))
+    jsonschema.validate(made, json.loads(json_report.schema()))
+    assert (made["invoices"], made["totals"], made["verdict"]) == ([], [], "within")
+
+
+def test_an_account_without_any_answer_is_not_missing_an_invoice_alone() -> None:
+    nothing = Snapshot(ACCOUNT, NOW, "https://api.cloudflare.com/client/v4", {})
+    assert MissingInvoice.of_snapshot(nothing) is None
