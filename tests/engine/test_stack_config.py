@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pulumi_cf_invoice.billing.reads import READS
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.engine.conftest import MakeCommandLine
 from tests.engine.harness import CommandLine
@@ -29,12 +30,12 @@ def project(make_command_line: MakeCommandLine, sandbox: Sandbox) -> CommandLine
 
 def test_doctor_names_the_keys_of_stack_config(project: CommandLine, sandbox: Sandbox) -> None:
     assert project.shell("cf-invoice doctor --stack"), project.said
-    assert f"account      {ACCOUNT} (stack config cf-invoice:accountId)" in project.said
-    assert "credentials  API token (stack config cloudflare:apiToken)" in project.said
+    assert f"account          {ACCOUNT} (stack config cf-invoice:accountId)" in project.said
+    assert "credentials      API token (stack config cloudflare:apiToken)" in project.said
     assert "not Cloudflare's (stack config cf-invoice:baseUrl)" in project.said
-    assert "request      answered: $188.46" in project.said
+    assert "invoice-preview  answered: $188.46" in project.said
     assert TOKEN not in project.said
-    assert sandbox.requests == [ACCOUNT]
+    assert sandbox.requests == [ACCOUNT] * len(READS)
 
 
 def test_show_and_report_read_the_stacks_account(project: CommandLine, sandbox: Sandbox) -> None:
@@ -46,7 +47,7 @@ def test_show_and_report_read_the_stacks_account(project: CommandLine, sandbox: 
     assert "account-budget" in project.said
     assert f"The upcoming invoice of account {ACCOUNT} is $188.46" in project.said
     # Once for each command: the rule shares the answer.
-    assert sandbox.requests == [ACCOUNT, ACCOUNT]
+    assert sandbox.requests == [ACCOUNT, ACCOUNT] * len(READS)
 
 
 def test_stack_config_is_never_read_unasked(project: CommandLine, sandbox: Sandbox) -> None:
@@ -59,8 +60,8 @@ def test_the_account_of_the_command_line_comes_first(
     project: CommandLine, sandbox: Sandbox
 ) -> None:
     assert project.shell(f"cf-invoice doctor --stack --account-id {OTHER_ACCOUNT}"), project.said
-    assert f"account      {OTHER_ACCOUNT} (--account-id)" in project.said
-    assert sandbox.requests == [OTHER_ACCOUNT]
+    assert f"account          {OTHER_ACCOUNT} (--account-id)" in project.said
+    assert sandbox.requests == [OTHER_ACCOUNT] * len(READS)
 
 
 def test_a_secret_is_decrypted_only_where_it_counts(project: CommandLine) -> None:
@@ -72,7 +73,7 @@ def test_a_secret_is_decrypted_only_where_it_counts(project: CommandLine) -> Non
     with_own = {"PULUMI_CONFIG_PASSPHRASE": "tests"}
     assert project.shell(f"pulumi config set cf-invoice:apiToken {TOKEN} --plaintext", **with_own)
     assert project.shell("cf-invoice doctor --stack"), project.said
-    assert "credentials  API token (stack config cf-invoice:apiToken)" in project.said
+    assert "credentials      API token (stack config cf-invoice:apiToken)" in project.said
 
 
 @pytest.mark.parametrize(
