@@ -141,3 +141,5 @@ INVOICE_HISTORY = Read(
 
 READS: tuple[Read[Model], ...] = (INVOICE_PREVIEW, CREDIT_BALANCE, USAGE_HISTORY, INVOICE_HISTORY)
 """Every read that there is."""
+BESIDE_INVOICE = tuple(read for read in READS if read is not INVOICE_PREVIEW)
+"""Every read but the upcoming invoice."""

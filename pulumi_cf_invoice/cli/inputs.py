@@ -20,6 +20,7 @@ from pulumi_cf_invoice.report.found import (
     MissingInvoice,
     NoInvoiceError,
     one_of_each_account,
+    only_snapshot,
 )
 
 _LONGEST_NAME = 100
@@ -84,14 +85,22 @@ def accounts(
 def _joined(
     every: list[Found], missing: list[MissingInvoice]
 ) -> tuple[list[Found], list[MissingInvoice]]:
-    """Give an account whose invoice another file has the reads of a snapshot without one."""
-    snapshots = {one.account_id: one.snapshot for one in missing}
-    joined = [
-        replace(one, snapshot=one.snapshot or snapshots.get(one.state.account_id or ""))
-        for one in every
-    ]
+    """
+    Give an account whose invoice another file has the reads of a snapshot without one.
+
+    Raises `NoInvoiceError` if an account is in two different snapshots.
+    """
+    of_found = ((one.state.account_id, one.snapshot) for one in every)
+    of_missing = ((one.account_id, one.snapshot) for one in missing)
+    snapshots: dict[str | None, list[Snapshot]] = {}
+    for account_id, snapshot in (*of_found, *of_missing):
+        if snapshot is not None:
+            snapshots.setdefault(account_id, []).append(snapshot)
+    only = {account_id: only_snapshot(of) for account_id, of in snapshots.items()}
+    joined = [replace(one, snapshot=only.get(one.state.account_id)) for one in every]
     known = {one.state.account_id for one in every}
-    return joined, [one for one in missing if one.account_id not in known]
+    without = {one.account_id: one for one in missing if one.account_id not in known}
+    return joined, list(without.values())
 
 
 def _refuse_older(
@@ -124,11 +133,12 @@ def _in_file(file: str, options: argparse.Namespace) -> Sequence[Found | Missing
     try:
         return _read(content, file, options)
     except NoInvoiceError:
-        snapshot = input.snapshot_in(content)
-        lacking = MissingInvoice.of_snapshot(snapshot) if snapshot else None
-        if lacking is None or options.account_id not in (None, lacking.account_id):
+        if options.prefix is not None:
             raise
-        return [lacking]
+        missing = input.missing_in(content, account_id=options.account_id)
+        if missing is None:
+            raise
+        return [missing]
 
 
 def _read(content: bytes, file: str, options: argparse.Namespace) -> list[Found]:

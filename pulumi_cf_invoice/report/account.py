@@ -7,14 +7,16 @@ from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.credit_balance import CreditBalance
 from pulumi_cf_invoice.billing.errors import BillingError
 from pulumi_cf_invoice.billing.invoice_history import InvoiceHistory, PastInvoice
-from pulumi_cf_invoice.billing.models import Model
-from pulumi_cf_invoice.billing.reads import CREDIT_BALANCE, INVOICE_HISTORY, USAGE_HISTORY, Read
+from pulumi_cf_invoice.billing.reads import (
+    BESIDE_INVOICE,
+    CREDIT_BALANCE,
+    INVOICE_HISTORY,
+    USAGE_HISTORY,
+)
 from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.billing.usage_history import UsageHistory
 from pulumi_cf_invoice.forecast import Forecast
 from pulumi_cf_invoice.forecast.read import forecast_snapshot
-
-_READS: tuple[Read[Model], ...] = (CREDIT_BALANCE, USAGE_HISTORY, INVOICE_HISTORY)
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class AccountReport:
     @property
     def not_available(self) -> list[str]:
         """Why a read is not here, a sentence each."""
-        problems = (self.snapshot.problem(read) for read in _READS)
+        problems = (self.snapshot.problem(read) for read in BESIDE_INVOICE)
         return [f"Not available: {problem}" for problem in problems if problem]
 
     @property

@@ -8,7 +8,7 @@ from typing import Any
 from pulumi_cf_invoice.billing.errors import BillingError
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.models import iso
-from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW, READS
+from pulumi_cf_invoice.billing.reads import BESIDE_INVOICE, INVOICE_PREVIEW
 from pulumi_cf_invoice.billing.settings import is_cloudflare
 from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.state import InvoiceState
@@ -64,8 +64,7 @@ class MissingInvoice:
     def of_snapshot(cls, snapshot: Snapshot) -> "MissingInvoice | None":
         """Return what is missing in a *snapshot*; None if it has its invoice, or nothing at all."""
         error = snapshot.problem(INVOICE_PREVIEW)
-        others = (read for read in READS if read.name != INVOICE_PREVIEW.name)
-        if error is None or all(snapshot.problem(read) for read in others):
+        if error is None or all(snapshot.problem(read) for read in BESIDE_INVOICE):
             return None
         return cls(snapshot, error)
 
@@ -174,12 +173,16 @@ def _merged(same: Sequence[Found]) -> Found:
         notes=tuple(notes),
         names=tuple(dict.fromkeys(name for one in same for name in one.names)),
         also=tuple(others),
-        snapshot=_only([one.snapshot for one in same if one.snapshot]),
+        snapshot=only_snapshot([one.snapshot for one in same if one.snapshot]),
     )
 
 
-def _only(snapshots: Sequence[Snapshot]) -> Snapshot | None:
-    """Return the one snapshot. A second one could say what a rule on the first never sees."""
+def only_snapshot(snapshots: Sequence[Snapshot]) -> Snapshot | None:
+    """
+    Return the one snapshot that there is of an account, if there is one.
+
+    Raises `NoInvoiceError` for a second one: it could say what a rule on the first never sees.
+    """
     if len({one.to_json() for one in snapshots}) > 1:
         times = " and ".join(iso(one.read_at.timestamp()) for one in snapshots)
         raise NoInvoiceError(

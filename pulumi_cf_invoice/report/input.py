@@ -22,6 +22,7 @@ from pulumi_cf_invoice.billing.snapshot import Snapshot, is_snapshot
 from pulumi_cf_invoice.report import previews
 from pulumi_cf_invoice.report.found import (
     Found,
+    MissingInvoice,
     NoInvoiceError,
     known_account,
     of_outputs,
@@ -49,11 +50,23 @@ def read(
     return _chosen(named, account_id)
 
 
-def snapshot_in(text: str | bytes) -> Snapshot | None:
-    """Return the snapshot in *text*, if it is one. Raises `InvalidDataError`."""
+def missing_in(text: str | bytes, *, account_id: str | None = None) -> MissingInvoice | None:
+    """
+    Return the account in *text*, if that is a snapshot that `read` refuses for want of its invoice.
+
+    It is None for another account than *account_id*, and for anything else that `read` refuses.
+    """
     content = parse_json(_decoded(text))
-    is_one = isinstance(content, Mapping) and is_snapshot(content)
-    return Snapshot.from_json(content) if is_one else None
+    if not isinstance(content, Mapping) or not is_snapshot(content):
+        return None
+    try:
+        missing = MissingInvoice.of_snapshot(Snapshot.from_json(content))
+    except InvalidDataError:
+        # What is wrong with it is in the error of `read`.
+        return None
+    if missing is None or account_id is None:
+        return missing
+    return missing if missing.account_id == canonical_account_id(account_id) else None
 
 
 def _decoded(text: str | bytes) -> str:

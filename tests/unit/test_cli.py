@@ -778,3 +778,48 @@ def test_a_snapshot_without_the_invoice_adds_to_a_preview_of_the_account(
     assert shown.returncode == 0, shown.stderr
     assert "$200.01" in shown.stdout
     assert "Credit balance" in shown.stdout
+
+
+def test_two_snapshots_of_an_account_without_its_invoice_are_refused_too(
+    sandbox: Sandbox, live: dict[str, str], tmp_path: Path
+) -> None:
+    """The one that is passed over could say what a rule on the other never sees."""
+    whole, low, rich = (str(tmp_path / f"{name}.json") for name in ("whole", "low", "rich"))
+    run("snapshot", "--output", whole, **live)
+    sandbox.faults["invoice-preview"] = "http-404"
+    run("snapshot", "--output", rich, **live)
+    sandbox.scenario = "never-paid"
+    run("snapshot", "--output", low, **live)
+    rule = {"accountIds": [ACCOUNT], "limit": "5 USD", "baseUrl": sandbox.base_url}
+    rules = tmp_path / "rules.json"
+    rules.write_text(json.dumps({"rules": {"min-credit-balance": rule}}))
+    for files in ((low, rich), (rich, low), (whole, low), (low, whole)):
+        several = [argument for file in files for argument in ("--from", file)]
+        judged = run("report", *several, "--rules", str(rules), **live)
+        assert judged.returncode == 2
+        assert f"account {ACCOUNT} is in several snapshots" in judged.stderr
+    same = run("report", "--from", low, "--from", low, "--rules", str(rules), **live)
+    assert same.returncode == 1
+
+
+def test_a_snapshot_without_its_invoice_is_told_apart_from_one_that_cannot_be_used(
+    sandbox: Sandbox, live: dict[str, str], tmp_path: Path
+) -> None:
+    sandbox.faults["invoice-preview"] = "http-404"
+    file, rules = tmp_path / "snapshot.json", tmp_path / "rules.json"
+    run("snapshot", "--output", str(file), **live)
+    rule = {"accountIds": [ACCOUNT], "limit": "5 USD", "baseUrl": sandbox.base_url}
+    rules.write_text(json.dumps({"rules": {"min-credit-balance": rule}}))
+    arguments = ["report", "--from", str(file), "--rules", str(rules)]
+    assert run(*arguments, "--account-id", ACCOUNT.upper(), **live).returncode == 0
+    for more, said in (
+        (["--prefix", "ai"], "--prefix chooses among stack outputs"),
+        (["--account-id", OTHER_ACCOUNT], "the snapshot has no upcoming invoice"),
+    ):
+        refused = run(*arguments, *more, **live)
+        assert refused.returncode == 2
+        assert f"{file}: {said}" in refused.stderr
+    file.write_text(file.read_text().replace('"version": 1', '"version": 2'))
+    broken = run(*arguments, **live)
+    assert broken.returncode == 2
+    assert f"{file}: this is not an invoice: version: 2 is not 1" in broken.stderr
