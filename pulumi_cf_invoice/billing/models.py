@@ -255,6 +255,11 @@ def days(start: int, end: int) -> str:
     return f"{instant(start):%Y-%m-%d} to {instant(max(start, end - 1)):%Y-%m-%d}"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a *number* of something for people: ``1 day``, ``1,000 days``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def derived(names: tuple[str, ...], model: Any) -> dict[str, Any]:
     """Return the figures *names* of *model* that are known."""
     figures = {name: getattr(model, name) for name in names}

@@ -12,7 +12,7 @@ from statistics import fmean, median
 
 from pydantic.dataclasses import dataclass as described
 
-from pulumi_cf_invoice.billing.models import DESCRIBED
+from pulumi_cf_invoice.billing.models import DESCRIBED, counted
 
 BAND_FROM = 14
 """The days of history from which on weekdays are told apart and there is a band."""
@@ -42,10 +42,9 @@ class TrackRecord:
 
     @property
     def text(self) -> str:
-        """The error for people: ``off by 12 % over 14 days, in a mean of 49 tries``."""
-        return (
-            f"off by {self.error:.0%} over {self.horizon} days, in a mean of {self.origins} tries"
-        ).replace("%", " %")
+        """The error for people: ``off by 12 % over 14 days, tried on 49 days``."""
+        tried = f"tried on {counted(self.origins, 'day')}"
+        return f"off by {100 * self.error:,.0f} % over {counted(self.horizon, 'day')}, {tried}"
 
     def band(self, horizon: int) -> tuple[float, float]:
         """Return the lower and upper log error of what is spent in *horizon* days."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pulumi_cf_invoice import rule_settings
 from pulumi_cf_invoice.accounts import AccountState
 from pulumi_cf_invoice.billing.credit_balance import CreditBalance
-from pulumi_cf_invoice.billing.models import instant
+from pulumi_cf_invoice.billing.models import counted, instant
 from pulumi_cf_invoice.billing.reads import CREDIT_BALANCE, INVOICE_PREVIEW, USAGE_HISTORY
 from pulumi_cf_invoice.limits import Limit
 from pulumi_cf_invoice.rules.on_accounts import (
@@ -30,7 +30,7 @@ from pulumi_cf_invoice.rules.on_invoices import (
     too_early,
     unmatched,
 )
-from pulumi_cf_invoice.rules.rule import Finding, Rule, counted, held, no_limit
+from pulumi_cf_invoice.rules.rule import Finding, Rule, held, no_limit
 from pulumi_cf_invoice.state import InvoiceState
 
 if TYPE_CHECKING:
@@ -242,12 +242,7 @@ def _unjudged(of: InvoiceState, forecast: "Forecast", percentile: int, judged: s
 def _basis(forecast: "Forecast") -> str:
     """Say what a forecast is made from, and how wrong that has been."""
     record = forecast.track_record
-    was_off = ""
-    if record is not None:
-        was_off = (
-            f", and was off by {100 * record.error:,.0f} % over "
-            f"{counted(record.horizon, 'day')}, tried on {counted(record.origins, 'day')}"
-        )
+    was_off = f", and was {record.text}" if record is not None else ""
     of_history = f"{counted(forecast.days_of_history, 'day')} of history"
     return f"The forecast is by {forecast.method_text}, with {of_history}{was_off}."
 

@@ -160,11 +160,6 @@ def within(limit: Money, is_minimum: bool) -> str:
     return f"{'not below the minimum' if is_minimum else 'within the limit'} of {limit.text}"
 
 
-def counted(number: int, noun: str) -> str:
-    """Return a *number* of something for people: ``1 day``, ``1,000 days``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def no_limit(account: str | None, of: str = "") -> Finding:
     """
     Return the finding on an *account* that has no limit, as sentences call it.

@@ -18,7 +18,7 @@ from pulumi_cf_invoice.billing import (
     UsageHistory,
 )
 from pulumi_cf_invoice.billing.models import Answered
-from pulumi_cf_invoice.forecast import Forecast, forecast_invoice
+from pulumi_cf_invoice.forecast import Forecast, TrackRecord, forecast_invoice
 from tests.factories import END, NOW, START, api_line, api_result
 
 DAY, HOUR = 86_400, 3_600
@@ -687,3 +687,10 @@ def test_days_that_a_ratio_lacks_are_in_it() -> None:
     history = history_of([CENTS] * 60, [*[CENTS] * (NOON - 2), 0, 0, 0], factor=0.0037)
     found = forecast_invoice(invoice_of(GROSS), history, at=NOW)
     assert (found.unit, found.amount_due) == ("ratio", MONTH)
+
+
+def test_a_track_record_of_one_day_is_told_in_the_singular() -> None:
+    many = TrackRecord(error=0.0719, horizon=14, origins=49, bands=((0.0, 0.1),))
+    one = TrackRecord(error=0.125, horizon=1, origins=1, bands=((0.0, 0.1),))
+    assert many.text == "off by 7 % over 14 days, tried on 49 days"
+    assert one.text == "off by 12 % over 1 day, tried on 1 day"

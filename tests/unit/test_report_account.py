@@ -285,7 +285,7 @@ def forecasting_without_usage() -> Report:
 @pytest.mark.parametrize("suffix", ["txt", "md", "html"])
 def test_a_reader_finds_how_wrong_the_forecast_has_been(suffix: str) -> None:
     told = plain(FORMATS[suffix](forecasting()))
-    assert re.search(r"off by \d+ % over 14 days, in a mean of \d+ tries", told)
+    assert re.search(r"off by \d+ % over 14 days, tried on \d+ days", told)
     assert re.search(r"Days of history\W+59", told)
 
 
