@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("Pulumi starts this plugin by itself, and passes it the engine's address")
 
     with suppress(KeyboardInterrupt):
-        from pulumi_cf_invoice.plugin import serve
+        from pulumi_cf_invoice.plugin.provider import serve
 
         asyncio.run(serve(options.engine))
     return 0

@@ -1,24 +1,44 @@
 """Public names that are imported from their modules when they are first asked for."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from typing import Any
 
 
-def lazy_names(package: str, modules: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
+def lazy_names(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """
-    Return the ``__getattr__`` of *package*, whose *modules* (by relative name) hold its names.
+    Return the ``__getattr__`` and ``__dir__`` of *package*, whose public names its stub imports.
 
-    A name that was imported once becomes an attribute of the package.
+    The stub ``__init__.pyi`` is the only place where they are written: type checkers read it as it
+    is. A name that was imported once becomes an attribute of the package.
     """
-    module_of = {name: module for module, names in modules.items() for name in names}
+
+    @cache
+    def modules() -> dict[str, str]:
+        import ast
+        from pathlib import Path
+
+        stub = Path(sys.modules[package].__file__ or "").with_suffix(".pyi")
+        imports = ast.parse(stub.read_text("utf-8")).body
+        return {
+            alias.name: node.module or ""
+            for node in imports
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        }
 
     def import_name(name: str) -> Any:
-        if name not in module_of:
+        if name == "__all__":
+            return sorted(modules())
+        if name.startswith("__") or name not in modules():
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(import_module(f"{package}.{module_of[name]}"), name)
+        value = getattr(import_module(modules()[name]), name)
         setattr(sys.modules[package], name, value)
         return value
 
-    return import_name
+    def names() -> list[str]:
+        return sorted({*vars(sys.modules[package]), *modules()})
+
+    return import_name, names

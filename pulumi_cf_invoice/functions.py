@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
-from pulumi_cf_invoice import program
 from pulumi_cf_invoice.billing.errors import SettingsError
-from pulumi_cf_invoice.credentials import Credentials
-from pulumi_cf_invoice.program_errors import raises_run_errors
+from pulumi_cf_invoice.program import answers, settings as program_settings
+from pulumi_cf_invoice.program.credentials import Credentials
+from pulumi_cf_invoice.program.errors import raises_run_errors
 
 if TYPE_CHECKING:
     from pulumi_cf_invoice.billing.credit_balance import CreditBalance
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pulumi_cf_invoice.billing.settings import Settings, Source
     from pulumi_cf_invoice.billing.usage_history import Instant, UsageHistory, Window
     from pulumi_cf_invoice.forecast import Forecast
-    from pulumi_cf_invoice.program import Answers
+    from pulumi_cf_invoice.program.answers import Answers
 
 
 @raises_run_errors
@@ -192,13 +192,13 @@ def get_forecast(
     """
     from pulumi_cf_invoice.forecast.read import READS, forecast_answers
 
-    given, at = program.arguments(credentials), program.now()
+    given, at = program_settings.arguments(credentials), answers.now()
     globs = fixed_lines if isinstance(fixed_lines, (list, tuple)) else (fixed_lines,)
     _refuse_outputs("get_forecast", (account_id, *globs), given)
     _refuse_waiting("get_forecast", opts)
-    resolved = program.resolve(account_id, given)
-    asked = {read.name: program.ask(read.asked(at), resolved) for read in READS}
-    return forecast_answers(program.outcomes(asked), at=at, fixed_lines=fixed_lines)
+    resolved = program_settings.resolve(account_id, given)
+    asked = {read.name: answers.ask(read.asked(at), resolved) for read in READS}
+    return forecast_answers(answers.outcomes(asked), at=at, fixed_lines=fixed_lines)
 
 
 @raises_run_errors
@@ -212,21 +212,19 @@ def get_forecast_output(
     Return what `get_forecast` does as an Output, for arguments that may be Outputs themselves.
     """
 
-    async def respond(
-        answers: "Answers", resolved: "Settings", known: dict[str, Any]
-    ) -> "Forecast":
+    async def respond(of_run: "Answers", resolved: "Settings", known: dict[str, Any]) -> "Forecast":
         from pulumi_cf_invoice.forecast.read import READS, forecast_answers
 
-        at = program.now()
-        asked = {read.name: answers.ask(read.asked(at), resolved) for read in READS}
+        at = answers.now()
+        asked = {read.name: of_run.ask(read.asked(at), resolved) for read in READS}
         await asyncio.gather(*map(asyncio.wrap_future, asked.values()), return_exceptions=True)
-        return forecast_answers(program.outcomes(asked), at=at, **known)
+        return forecast_answers(answers.outcomes(asked), at=at, **known)
 
-    given = program.arguments(credentials)
+    given = program_settings.arguments(credentials)
     _refuse_ineffective(opts)
     depends_on = getattr(opts, "depends_on", None)
     arguments = {"fixed_lines": fixed_lines}
-    return program.when_known(account_id, given, depends_on, arguments, respond)
+    return answers.when_known(account_id, given, depends_on, arguments, respond)
 
 
 def _get(
@@ -238,11 +236,11 @@ def _get(
     arguments: dict[str, Any] | None = None,
 ) -> "ModelT":
     arguments = arguments or {}
-    given = program.arguments(credentials)
+    given = program_settings.arguments(credentials)
     _refuse_outputs(function, (account_id, *arguments.values()), given)
     _refuse_waiting(function, opts)
-    asked = read.asked(program.now(), **arguments)
-    return program.ask(asked, program.resolve(account_id, given)).result()
+    asked = read.asked(answers.now(), **arguments)
+    return answers.ask(asked, program_settings.resolve(account_id, given)).result()
 
 
 def _get_output(
@@ -252,16 +250,16 @@ def _get_output(
     opts: pulumi.InvokeOptions | None,
     arguments: dict[str, Any] | None = None,
 ) -> "pulumi.Output[ModelT]":
-    given = program.arguments(credentials)
+    given = program_settings.arguments(credentials)
     _refuse_ineffective(opts)
     depends_on = getattr(opts, "depends_on", None)
-    return program.ask_output(
+    return answers.ask_output(
         read, account_id, given, depends_on, lambda answer, _: answer, arguments or {}
     )
 
 
 def _refuse_outputs(function: str, values: Iterable[Any], given: "Source") -> None:
-    if program.has_output(values, given):
+    if program_settings.has_output(values, given):
         raise SettingsError(
             f"{function} takes plain values only: use {function}_output for Outputs"
         )

@@ -22,7 +22,7 @@ from pulumi.dynamic import (
 )
 from pulumi.runtime import rpc
 
-from pulumi_cf_invoice import lifecycle, output_types, program
+from pulumi_cf_invoice import lifecycle
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.errors import (
     BillingError,
@@ -30,8 +30,9 @@ from pulumi_cf_invoice.billing.errors import (
     SettingsError,
 )
 from pulumi_cf_invoice.billing.settings import Settings, Source
-from pulumi_cf_invoice.credentials import Credentials
-from pulumi_cf_invoice.program_errors import raises_run_errors
+from pulumi_cf_invoice.program import answers, output_types, settings as program_settings
+from pulumi_cf_invoice.program.credentials import Credentials
+from pulumi_cf_invoice.program.errors import raises_run_errors
 from pulumi_cf_invoice.state import FIELDS, READ_PROPERTIES, UNKNOWN
 
 # The client and the model are imported where they are needed: a program that declares a resource
@@ -160,13 +161,13 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
         _refuse_ineffective(opts)
         if opts is not None and opts.id is not None:
             raise SettingsError("opts.id reads a resource: call InvoicePreview.get instead")
-        given = program.arguments(credentials)
+        given = program_settings.arguments(credentials)
         inputs: dict[str, Any]
-        if program.is_mocked():
+        if program_settings.is_mocked():
             # No provider checks the inputs: they have the figures already, as a check returns them.
             inputs = _read_by_the_program(account_id, settings.arguments({}), None)
         else:
-            inputs = {"account_id": program.as_configured(account_id)}
+            inputs = {"account_id": program_settings.as_configured(account_id)}
             if given.values:
                 inputs["credentials"] = pulumi.Output.secret(dict(given.values))
         self._register(InvoicePreviewProvider(), resource_name, inputs, opts)
@@ -192,7 +193,7 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
         `TransportError` or `InvalidResponseError`.
         """
         _refuse_ineffective(opts)
-        return _ReadInvoicePreview(resource_name, id, program.arguments(credentials), opts)
+        return _ReadInvoicePreview(resource_name, id, program_settings.arguments(credentials), opts)
 
     @property
     @pulumi.getter
@@ -254,7 +255,7 @@ class _ReadInvoicePreview(InvoicePreview):
         depends_on = None if opts is None else opts.depends_on
         properties = _read_by_the_program(account_id, given, depends_on)
         # Pulumi cannot read a resource by a secret ID.
-        read = pulumi.ResourceOptions(id=program.unsecret(properties["account_id"]))
+        read = pulumi.ResourceOptions(id=program_settings.unsecret(properties["account_id"]))
         self._register(
             GivenInvoiceProvider(),
             resource_name,
@@ -267,17 +268,17 @@ def _read_by_the_program(account_id: Any, given: Source, depends_on: Any) -> dic
     """Return the properties of a resource whose figures the program reads itself."""
     from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 
-    if depends_on or program.has_output([account_id], given):
-        read = program.ask_output(INVOICE_PREVIEW, account_id, given, depends_on, lifecycle.figures)
+    if depends_on or program_settings.has_output([account_id], given):
+        read = answers.ask_output(INVOICE_PREVIEW, account_id, given, depends_on, lifecycle.figures)
         figures = {name: read.apply(methodcaller("get", name)) for name in READ_PROPERTIES}
         canonical = pulumi.Output.from_input(account_id).apply(
             raises_run_errors(settings.canonical_account_id)
         )
         return {**figures, "account_id": canonical}
-    resolved = program.resolve(account_id, given)
-    answer = program.ask(INVOICE_PREVIEW, resolved).result()
+    resolved = program_settings.resolve(account_id, given)
+    answer = answers.ask(INVOICE_PREVIEW, resolved).result()
     figures = lifecycle.figures(answer, resolved)
-    return {**figures, "account_id": program.as_configured(resolved.account_id)}
+    return {**figures, "account_id": program_settings.as_configured(resolved.account_id)}
 
 
 def _figures(resolved: Settings) -> dict[str, Any]:

@@ -1,23 +1,21 @@
 """
-The invoice as stack outputs, for CI: one documented set of names, exported and found again here.
+The invoice as stack outputs, for CI: one documented set of names, which a report finds again.
 """
 
-from collections.abc import Collection, Mapping
-from dataclasses import fields
+from collections.abc import Collection
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Union
 from weakref import WeakKeyDictionary
 
 from pulumi_cf_invoice.billing.errors import SettingsError
 from pulumi_cf_invoice.billing.invoice import FIGURES, Invoice
-from pulumi_cf_invoice.state import snake_cased, without_markers
+from pulumi_cf_invoice.state import without_markers
 
 if TYPE_CHECKING:
     import pulumi
 
     from pulumi_cf_invoice.resource import InvoicePreview
 
-_FIELDS = tuple(field.name for field in fields(Invoice))
 _exported_in_runs: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
 
 
@@ -54,42 +52,19 @@ def export_invoice(
         pulumi.export(name, output)
 
 
-def find_invoices(outputs: Mapping[str, Any], prefix: str | None = None) -> list[dict[str, Any]]:
-    """
-    Return every invoice among a stack's *outputs*, or the one with *prefix*, by unprefixed names.
-
-    An exported `Invoice` (a mapping of its fields), and what the plugin's function returned, are
-    found by the output's name as the prefix.
-    """
-    found = []
-    for name, value in outputs.items():
-        if name == "invoice_lines" or name.endswith("_invoice_lines"):
-            start = name.removesuffix("invoice_lines")
-            if prefix is None or start == f"{prefix}_":
-                named = {n: outputs.get(start + n) for n in ("account_id", *_FIELDS)}
-                found.append({n: figure for n, figure in named.items() if figure is not None})
-        elif (
-            isinstance(value, Mapping)
-            and ("invoice_lines" in value or "invoiceLines" in value)
-            and prefix in (None, name)
-        ):
-            found.append(snake_cased(value))
-    return found
-
-
 def _refuse_to_replace(names: Collection[str]) -> None:
     """Raise `SettingsError` if this run of the program has exported one of *names* already."""
     from pulumi.runtime.settings import get_monitor, get_root_resource
 
-    from pulumi_cf_invoice import program
-    from pulumi_cf_invoice.program_errors import as_run_error
+    from pulumi_cf_invoice.program import settings as program_settings
+    from pulumi_cf_invoice.program.errors import as_run_error
 
     stack = get_root_resource()
     if stack is None:
         return  # Pulumi refuses every export itself.
     exported = _exported_in_runs.setdefault(get_monitor(), set())
     # All unit tests of a process share one stack, whose outputs may be another test's.
-    if not program.is_mocked():
+    if not program_settings.is_mocked():
         exported.update(getattr(stack, "outputs", ()))
     taken = next((name for name in names if name in exported), None)
     if taken:

@@ -6,28 +6,24 @@ test has set here before the program asks for it, and fails if the test has set 
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import datetime
 from http.client import responses
 from typing import Any
 
 from pulumi_cf_invoice.billing import money, settings
-from pulumi_cf_invoice.billing.credentials import Credentials
 from pulumi_cf_invoice.billing.credit_balance import CreditBalance
 from pulumi_cf_invoice.billing.errors import ApiError, BillingError, SettingsError
 from pulumi_cf_invoice.billing.invoice import Invoice, InvoiceLine
 from pulumi_cf_invoice.billing.invoice_history import InvoiceHistory, PastInvoice
-from pulumi_cf_invoice.billing.models import Model
 from pulumi_cf_invoice.billing.reads import (
     CREDIT_BALANCE,
     INVOICE_HISTORY,
     INVOICE_PREVIEW,
     USAGE_HISTORY,
-    Read,
 )
-from pulumi_cf_invoice.billing.settings import Settings, Source
 from pulumi_cf_invoice.billing.usage_history import SECONDS, Instant, UsageHistory, Window, start_of
+from pulumi_cf_invoice.program.stated import ACCOUNT_ID, MAKERS, STATED
 
 __all__ = [
     "ACCOUNT_ID",
@@ -43,11 +39,7 @@ __all__ = [
     "set_invoice",
 ]
 
-ACCOUNT_ID = "023e105f4ecef8ad9ca31a8372d0c353"
-"""The account of a program if neither it, nor stack config, nor the environment names one."""
-
 _SEPTEMBER_2026 = 1788220800, 1790812800
-_stated: dict[tuple[str, str | None], Model | BillingError] = {}
 
 
 def make_invoice(
@@ -261,10 +253,10 @@ def set_answers(
             model = read.model.__name__
             raise SettingsError(
                 f"the {read.noun} for a test must be {_an(model)} or an error, not "
-                f"{type(stated).__name__}: {_MAKERS[read.name]} makes one, and {model}.from_api "
+                f"{type(stated).__name__}: {MAKERS[read.name]} makes one, and {model}.from_api "
                 "reads the API's result"
             )
-        _stated[read.name, account] = stated
+        STATED[read.name, account] = stated
 
 
 @contextmanager
@@ -283,69 +275,14 @@ def answers(**stated: Any) -> Iterator[None]:
     """
     Set answers as `set_answers` does, with the same arguments, until the end of a ``with`` block.
     """
-    before = dict(_stated)
+    before = dict(STATED)
     set_answers(**stated)
     try:
         yield
     finally:
-        _stated.clear()
-        _stated.update(before)
-
-
-class StatedAnswers:
-    """The answers of a program under mocks, as stated by now. For the package's own use."""
-
-    def __init__(self) -> None:
-        self._stated = dict(_stated)
-
-    def ask(self, read: Read[Any], resolved: Settings) -> "Future[Any]":
-        """Return the future of an answer, which is there already."""
-        account = resolved.account_id
-        stated = self._stated.get((read.name, account)) or self._stated.get((read.name, None))
-        answer: Future[Any] = Future()
-        if stated is None or isinstance(stated, BillingError):
-            answer.set_exception(stated or _nothing_stated(read, account))
-        else:
-            answer.set_result(stated)
-        return answer
-
-
-def settings_of(account_id: Any, sources: Sequence[Source]) -> Settings:
-    """
-    Resolve the account as outside of a test; nothing else is needed, as no request is made.
-
-    For the package's own use. Raises `SettingsError`.
-    """
-    any_account = Source("a test", {"accountId": ACCOUNT_ID})
-    return Settings(
-        settings.resolve_account(account_id, [*sources, any_account]),
-        Credentials(api_token="mocked"),
-        settings.CLOUDFLARE_API,
-        settings.DEFAULT_TIMEOUT,
-    )
-
-
-def _nothing_stated(read: Read[Any], account_id: str) -> SettingsError:
-    setter = "set_invoice(" if read.name == INVOICE_PREVIEW.name else f"set_answers({_snake(read)}="
-    return SettingsError(
-        f"no {read.noun} is stated for account {account_id}, and nothing is read under Pulumi's "
-        f"mocks: call pulumi_cf_invoice.testing.{setter}{_MAKERS[read.name]}) before the program "
-        "runs"
-    )
+        STATED.clear()
+        STATED.update(before)
 
 
 def _an(noun: str) -> str:
     return f"{'an' if noun[0] in 'AEIO' else 'a'} {noun}"
-
-
-def _snake(read: Read[Any]) -> str:
-    return read.name.replace("-", "_")
-
-
-_MAKERS = {
-    INVOICE_PREVIEW.name: "make_invoice(amount_due=…)",
-    CREDIT_BALANCE.name: "make_credit_balance(balance=…)",
-    USAGE_HISTORY.name: "make_usage_history([…])",
-    INVOICE_HISTORY.name: "make_invoice_history([…])",
-}
-"""How a test makes the answer to a read."""

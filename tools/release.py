@@ -34,7 +34,7 @@ from pathlib import Path
 from build import BuildBackendException, BuildException
 from build.util import project_wheel_metadata
 
-from pulumi_cf_invoice import schema
+from pulumi_cf_invoice.plugin import schema
 from tools.engine.__main__ import VERSION as ENGINE
 from tools.languages.__main__ import sdk_generator
 from tools.toolchain import Missing, say

@@ -14,7 +14,7 @@ from typing import Any
 
 from build.util import project_wheel_metadata
 
-from pulumi_cf_invoice import schema
+from pulumi_cf_invoice.plugin import schema
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = ROOT / "pulumi_cf_invoice" / "schema.json"

@@ -12,14 +12,14 @@ from typing import Any
 
 import yaml
 
-from pulumi_cf_invoice import schema
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.credentials import PARTS
 from pulumi_cf_invoice.billing.invoice import AMOUNTS, FIGURES
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 from pulumi_cf_invoice.cli.arguments import parser
-from pulumi_cf_invoice.rules import KINDS
-from pulumi_cf_invoice.rules_file import settings_of
+from pulumi_cf_invoice.plugin import schema
+from pulumi_cf_invoice.rules.file import settings_of
+from pulumi_cf_invoice.rules.kinds import KINDS
 from pulumi_cf_invoice.sandbox import FAULTS, SCENARIOS
 from pulumi_cf_invoice.state import PLUGIN_TYPE, camel_case, snake_case
 

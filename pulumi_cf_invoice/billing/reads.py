@@ -60,7 +60,7 @@ class Read(Generic[ModelT_co]):
         given = {name: value for name, value in arguments.items() if value is not None}
         for name in given:
             if name not in self.arguments:
-                from pulumi_cf_invoice.suggestions import unknown_name
+                from pulumi_cf_invoice.billing.suggestions import unknown_name
 
                 problem = unknown_name("argument", name, self.arguments)
                 raise SettingsError(f"{self.noun}: {problem}")

@@ -3,8 +3,8 @@
 import argparse
 import os
 
+from pulumi_cf_invoice import comments
 from pulumi_cf_invoice.cli import inputs
-from pulumi_cf_invoice.report import comments
 
 
 def run(options: argparse.Namespace) -> int:

@@ -7,22 +7,22 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 
-from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.errors import BillingError, RuleError
+from pulumi_cf_invoice.billing.suggestions import told_under
 from pulumi_cf_invoice.cli import COULD_NOT_TELL, close_stdout, inputs
 from pulumi_cf_invoice.cli.errors import CommandError
 from pulumi_cf_invoice.report import markdown
 from pulumi_cf_invoice.report.found import compared_with
 from pulumi_cf_invoice.report.report import Report, judge, make_report
-from pulumi_cf_invoice.rules_file import (
+from pulumi_cf_invoice.rules.accounts import AccountReader
+from pulumi_cf_invoice.rules.file import (
     DeclaredRule,
     configured,
     parse_rules,
     read_config,
     read_rules,
 )
-from pulumi_cf_invoice.suggestions import told_under
 
 OVER_BUDGET = 1
 _MODULES = {"text": "text", "markdown": "markdown", "html": "html", "json": "json_report"}

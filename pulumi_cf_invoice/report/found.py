@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from pulumi_cf_invoice.billing.errors import BillingError
@@ -11,10 +11,13 @@ from pulumi_cf_invoice.billing.models import iso
 from pulumi_cf_invoice.billing.reads import BESIDE_INVOICE, INVOICE_PREVIEW
 from pulumi_cf_invoice.billing.settings import is_cloudflare
 from pulumi_cf_invoice.billing.snapshot import Snapshot
-from pulumi_cf_invoice.state import InvoiceState
+from pulumi_cf_invoice.state import InvoiceState, snake_cased
 
 SECRET = "[secret]"
 """What Pulumi prints for a secret output."""
+
+
+_FIELDS = tuple(field.name for field in fields(Invoice))
 
 
 class NoInvoiceError(BillingError):
@@ -84,6 +87,31 @@ def of_outputs(outputs: Mapping[str, Any], baseline: Invoice | None = None) -> F
         raise NoInvoiceError("the figures are secret: add --show-secrets to `pulumi stack output`")
     account_id = known_account(outputs.get("account_id"))
     return Found(InvoiceState(account_id, Invoice.from_outputs(dict(outputs))), baseline)
+
+
+def invoices_in_outputs(
+    outputs: Mapping[str, Any], prefix: str | None = None
+) -> list[dict[str, Any]]:
+    """
+    Return every invoice among a stack's *outputs*, or the one with *prefix*, by unprefixed names.
+
+    An exported `Invoice` (a mapping of its fields), and what the plugin's function returned, are
+    found by the output's name as the prefix.
+    """
+    found = []
+    for name, value in outputs.items():
+        if name == "invoice_lines" or name.endswith("_invoice_lines"):
+            start = name.removesuffix("invoice_lines")
+            if prefix is None or start == f"{prefix}_":
+                named = {n: outputs.get(start + n) for n in ("account_id", *_FIELDS)}
+                found.append({n: figure for n, figure in named.items() if figure is not None})
+        elif (
+            isinstance(value, Mapping)
+            and ("invoice_lines" in value or "invoiceLines" in value)
+            and prefix in (None, name)
+        ):
+            found.append(snake_cased(value))
+    return found
 
 
 def known_account(account_id: Any) -> str | None:

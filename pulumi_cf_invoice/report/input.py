@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pulumi_cf_invoice import stack_outputs
 from pulumi_cf_invoice.billing.answers import find_objects, parse_json, reasons
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import BillingError, InvalidDataError
@@ -24,6 +23,7 @@ from pulumi_cf_invoice.report.found import (
     Found,
     MissingInvoice,
     NoInvoiceError,
+    invoices_in_outputs,
     known_account,
     of_outputs,
     one_of_each_account,
@@ -103,7 +103,7 @@ def _in_other(content: Mapping[str, Any], prefix: str | None) -> list[Found]:
         if of_api:
             return [_of_api(content)]
         return [Found(InvoiceState(None, Invoice.from_api(dict(content))))]
-    return [of_outputs(outputs) for outputs in stack_outputs.find_invoices(content, prefix)]
+    return [of_outputs(outputs) for outputs in invoices_in_outputs(content, prefix)]
 
 
 def _of_snapshot(snapshot: Snapshot, prefix: str | None) -> Found:

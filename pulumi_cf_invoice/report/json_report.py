@@ -14,7 +14,7 @@ from pulumi_cf_invoice.billing.invoice_history import PastInvoice
 from pulumi_cf_invoice.forecast.figures import to_figures
 from pulumi_cf_invoice.report.account import AccountReport
 from pulumi_cf_invoice.report.report import Comparison, InvoiceReport, Report, RuleResult
-from pulumi_cf_invoice.rules import Finding
+from pulumi_cf_invoice.rules.rule import Finding
 
 VERSION: Literal[1] = 1
 

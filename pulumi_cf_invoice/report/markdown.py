@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable
 
-from pulumi_cf_invoice.billing.cleaning import LONGEST as LONGEST_TEXT
-from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.cleaning import LONGEST as LONGEST_TEXT, one_line
 from pulumi_cf_invoice.report.report import TITLES, InvoiceReport, Report, RuleResult, first_within
-from pulumi_cf_invoice.rules import Finding
+from pulumi_cf_invoice.rules.rule import Finding
 
 MARKER = "<!-- pulumi-cf-invoice report -->"
 """The first line, which readers do not see: `comments` finds the comment to update by it."""

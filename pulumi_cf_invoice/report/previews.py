@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NoReturn
 
-from pulumi_cf_invoice import stack_outputs, state
+from pulumi_cf_invoice import state
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.invoice import Invoice
-from pulumi_cf_invoice.report.found import Found, NoInvoiceError, of_outputs
+from pulumi_cf_invoice.report.found import Found, NoInvoiceError, invoices_in_outputs, of_outputs
 
 _EVENTS = ("resourcePreEvent", "resOutputsEvent", "diagnosticEvent", "summaryEvent", "preludeEvent")
 _LONGEST = 1000
@@ -178,9 +178,9 @@ def _of_stack(metadata: Mapping[str, Any], prefix: str | None) -> list[Found]:
         found = (_state(metadata, name) or {}).get("outputs")
         return found if isinstance(found, Mapping) else {}
 
-    olds = stack_outputs.find_invoices(outputs("old"), prefix)
+    olds = invoices_in_outputs(outputs("old"), prefix)
     before = [of_outputs(old).state.invoice for old in olds]
-    now = stack_outputs.find_invoices(outputs("new"), prefix)
+    now = invoices_in_outputs(outputs("new"), prefix)
     # Outputs that were renamed cannot be told from one another.
     baselines: list[Invoice | None] = [*before] if len(before) == len(now) else [None] * len(now)
     names = _names(str(metadata.get("urn")))

@@ -5,25 +5,24 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import Literal
 
-from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 from pulumi_cf_invoice.forecast import Forecast
-from pulumi_cf_invoice.gates import DISABLED, Gate
 from pulumi_cf_invoice.report.account import AccountReport
 from pulumi_cf_invoice.report.found import Found, MissingInvoice
-from pulumi_cf_invoice.rules import (
+from pulumi_cf_invoice.rules.accounts import AccountReader
+from pulumi_cf_invoice.rules.file import DeclaredRule, Level
+from pulumi_cf_invoice.rules.gates import DISABLED, Gate
+from pulumi_cf_invoice.rules.on_forecasts import FORECAST
+from pulumi_cf_invoice.rules.on_invoices import (
     AMOUNT_DUE,
-    FORECAST,
     INCOMPLETE,
     PROJECTED_AMOUNT_DUE,
     TOO_EARLY,
-    Finding,
-    StackRule,
 )
-from pulumi_cf_invoice.rules_file import DeclaredRule, Level
+from pulumi_cf_invoice.rules.rule import Finding, StackRule
 from pulumi_cf_invoice.state import InvoiceState
 
 Verdict = Literal["over", "unknown", "advisory", "within", "none"]

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
-from pulumi_cf_invoice import rule_settings
-from pulumi_cf_invoice.accounts import AccountState
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.credit_balance import CreditBalance
 from pulumi_cf_invoice.billing.invoice_history import InvoiceHistory, PastInvoice
 from pulumi_cf_invoice.billing.models import counted, iso
 from pulumi_cf_invoice.billing.reads import CREDIT_BALANCE, INVOICE_HISTORY, INVOICE_PREVIEW
-from pulumi_cf_invoice.limits import Limit
+from pulumi_cf_invoice.rules import settings as rule_settings
+from pulumi_cf_invoice.rules.accounts import AccountState
+from pulumi_cf_invoice.rules.limits import Limit
 from pulumi_cf_invoice.rules.rule import Finding, Rule, held, no_limit
 
 TOPUP = "automatic top-up"

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pulumi_cf_invoice import rule_settings
-from pulumi_cf_invoice.accounts import AccountState
 from pulumi_cf_invoice.billing.credit_balance import CreditBalance
 from pulumi_cf_invoice.billing.models import counted, instant
 from pulumi_cf_invoice.billing.reads import CREDIT_BALANCE, INVOICE_PREVIEW, USAGE_HISTORY
-from pulumi_cf_invoice.limits import Limit
+from pulumi_cf_invoice.rules import settings as rule_settings
+from pulumi_cf_invoice.rules.accounts import AccountState
+from pulumi_cf_invoice.rules.limits import Limit
 from pulumi_cf_invoice.rules.on_accounts import (
     TOPUP,
     refusal,

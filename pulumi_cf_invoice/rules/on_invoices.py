@@ -5,12 +5,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import ClassVar
 
-from pulumi_cf_invoice import rule_settings
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.invoice import Invoice, InvoiceLine
 from pulumi_cf_invoice.billing.money import Money
-from pulumi_cf_invoice.limits import IncreaseLimit, Limit, comparable, longest_matches
+from pulumi_cf_invoice.rules import settings as rule_settings
+from pulumi_cf_invoice.rules.limits import IncreaseLimit, Limit, comparable, longest_matches
 from pulumi_cf_invoice.rules.rule import Finding, Rule, held, no_limit
 from pulumi_cf_invoice.state import InvoiceState
 

@@ -6,11 +6,11 @@ from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
-from pulumi_cf_invoice import rule_settings
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.models import finite
-from pulumi_cf_invoice.limits import Limit
+from pulumi_cf_invoice.rules import settings as rule_settings
+from pulumi_cf_invoice.rules.limits import Limit
 from pulumi_cf_invoice.rules.rule import StackResource, StackRule, held, no_limit
 
 GATEWAYS = ("cloudflare:index/aiGateway*:*",)

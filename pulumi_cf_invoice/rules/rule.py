@@ -6,12 +6,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
-from pulumi_cf_invoice.accounts import AccountState
 from pulumi_cf_invoice.billing.models import Model
 from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW, Read
-from pulumi_cf_invoice.limits import comparable, excess, shortfall
-from pulumi_cf_invoice.rule_settings import Setting
+from pulumi_cf_invoice.rules.accounts import AccountState
+from pulumi_cf_invoice.rules.limits import comparable, excess, shortfall
+from pulumi_cf_invoice.rules.settings import Setting
 from pulumi_cf_invoice.state import InvoiceState, snake_case
 
 Status = Literal["within", "over", "unknown", "told"]

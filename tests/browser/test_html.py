@@ -8,18 +8,17 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from pulumi_cf_invoice import Invoice
-from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 from pulumi_cf_invoice.report import html
 from pulumi_cf_invoice.report.found import Found
 from pulumi_cf_invoice.report.report import judge, make_report
-from pulumi_cf_invoice.rules_file import parse_rules
+from pulumi_cf_invoice.rules.accounts import AccountReader
+from pulumi_cf_invoice.rules.file import parse_rules
 from pulumi_cf_invoice.sandbox import SCENARIOS
 from pulumi_cf_invoice.state import InvoiceState
 from tests.factories import ACCOUNT, NOW
 from tests.unit.test_report import A, B, reported
-from tests.unit.test_report_account import forecasting
-from tests.unit.test_report_account import reported as of_account
+from tests.unit.test_report_account import forecasting, reported as of_account
 
 # One worker: on a new machine the browser is installed first, which two cannot do at once.
 pytestmark = pytest.mark.xdist_group("browser")

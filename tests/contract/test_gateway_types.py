@@ -1,7 +1,8 @@
 import pulumi_cloudflare
 
-from pulumi_cf_invoice.limits import Limit
-from pulumi_cf_invoice.rules import RequireGatewaySpendLimit, RequireInvoicePreview, StackResource
+from pulumi_cf_invoice.rules.limits import Limit
+from pulumi_cf_invoice.rules.on_stacks import RequireGatewaySpendLimit, RequireInvoicePreview
+from pulumi_cf_invoice.rules.rule import StackResource
 from pulumi_cf_invoice.state import camel_case
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from pulumi_cf_invoice import policy
-from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.billing.snapshot import take
 from pulumi_cf_invoice.report.found import Found
 from pulumi_cf_invoice.report.report import judge
-from pulumi_cf_invoice.rules_file import parse_rules
+from pulumi_cf_invoice.rules.accounts import AccountReader
+from pulumi_cf_invoice.rules.file import parse_rules
 from pulumi_cf_invoice.sandbox import FAULTS, SCENARIOS, Sandbox
 from pulumi_cf_invoice.state import InvoiceState, snake_case
 from tests.factories import NOW, TOKEN, settings_for

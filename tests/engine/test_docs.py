@@ -17,14 +17,16 @@ import pytest
 import yaml
 
 import pulumi_cf_invoice
-from pulumi_cf_invoice import Invoice, InvoiceLine, output_types, policy, schema
-from pulumi_cf_invoice.accounts import AccountReader
+from pulumi_cf_invoice import Invoice, InvoiceLine, policy
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.invoice import AMOUNTS, FIGURES
-from pulumi_cf_invoice.gates import Gate
+from pulumi_cf_invoice.plugin import schema
+from pulumi_cf_invoice.program import output_types
 from pulumi_cf_invoice.report.report import judge
-from pulumi_cf_invoice.rules import KINDS
-from pulumi_cf_invoice.rules_file import parse_rules, settings_of
+from pulumi_cf_invoice.rules.accounts import AccountReader
+from pulumi_cf_invoice.rules.file import parse_rules, settings_of
+from pulumi_cf_invoice.rules.gates import Gate
+from pulumi_cf_invoice.rules.kinds import KINDS
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.conftest import pointed_at
 from tests.docs import BLOCKS, OTHERS, PAGES, ROOT, TEXT, block, blocks, page

@@ -15,7 +15,8 @@ import pulumi
 import pulumi_cf_invoice_sdk as sdk
 import pytest
 
-from pulumi_cf_invoice import schema, state
+from pulumi_cf_invoice import state
+from pulumi_cf_invoice.plugin import schema
 from pulumi_cf_invoice.sandbox import Sandbox
 from pulumi_cf_invoice.state import PLUGIN_TYPE
 from tests.engine.conftest import MakeCommandLine, MakeStack

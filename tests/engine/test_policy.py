@@ -9,10 +9,10 @@ import pulumi_cloudflare as cloudflare
 import pytest
 
 from pulumi_cf_invoice import Credentials, InvoicePreview
-from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.report import input
 from pulumi_cf_invoice.report.report import judge
-from pulumi_cf_invoice.rules_file import parse_rules
+from pulumi_cf_invoice.rules.accounts import AccountReader
+from pulumi_cf_invoice.rules.file import parse_rules
 from pulumi_cf_invoice.sandbox import SCENARIOS, Sandbox
 from tests.conftest import pointed_at
 from tests.engine.conftest import MakeCommandLine, MakeStack

@@ -9,8 +9,7 @@ import pulumi
 import pytest
 
 from pulumi_cf_invoice import state
-from pulumi_cf_invoice.billing import BillingClient
-from pulumi_cf_invoice.billing import Credentials as BillingCredentials
+from pulumi_cf_invoice.billing import BillingClient, Credentials as BillingCredentials
 from pulumi_cf_invoice.report import input
 from pulumi_cf_invoice.sandbox import Sandbox
 from pulumi_cf_invoice.state import DYNAMIC_TYPE

@@ -3,7 +3,6 @@ from datetime import timedelta
 import pytest
 
 from pulumi_cf_invoice import ApiError, BillingError
-from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.billing.reads import (
     CREDIT_BALANCE,
     INVOICE_HISTORY,
@@ -12,6 +11,7 @@ from pulumi_cf_invoice.billing.reads import (
     USAGE_HISTORY,
 )
 from pulumi_cf_invoice.billing.snapshot import Snapshot
+from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, TOKEN, snapshot
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pulumi_cf_invoice.billing import retries
-from pulumi_cf_invoice.report.comments import CommentError, find_request, marker, post, tagged
+from pulumi_cf_invoice.comments import CommentError, find_request, marker, post, tagged
 from pulumi_cf_invoice.report.markdown import MARKER
 from tests import forge
 from tests.forge import BOT, STRANGER, Forge

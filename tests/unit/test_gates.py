@@ -3,10 +3,11 @@ from typing import Any
 import pytest
 
 from pulumi_cf_invoice import Invoice, RuleError
-from pulumi_cf_invoice.accounts import AccountReader
-from pulumi_cf_invoice.gates import Gate
-from pulumi_cf_invoice.rules import KINDS, Finding
-from pulumi_cf_invoice.rules_file import Config, DeclaredRule, settings_of
+from pulumi_cf_invoice.rules.accounts import AccountReader
+from pulumi_cf_invoice.rules.file import Config, DeclaredRule, settings_of
+from pulumi_cf_invoice.rules.gates import Gate
+from pulumi_cf_invoice.rules.kinds import KINDS
+from pulumi_cf_invoice.rules.rule import Finding
 from pulumi_cf_invoice.sandbox import Sandbox
 from pulumi_cf_invoice.state import InvoiceState
 from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, TOKEN, api_result

@@ -5,17 +5,21 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 # Pulumi has no public API for the properties of an output type.
 from pulumi._types import output_type_types
 
-from pulumi_cf_invoice import output_types
-from pulumi_cf_invoice.billing import IncompleteLinesError, InvalidDataError, Invoice, money
-from pulumi_cf_invoice.billing import invoice as models
+from pulumi_cf_invoice.billing import (
+    IncompleteLinesError,
+    InvalidDataError,
+    Invoice,
+    invoice as models,
+    money,
+)
 from pulumi_cf_invoice.billing.invoice import FIGURES, SUMMED
 from pulumi_cf_invoice.billing.models import Answered
+from pulumi_cf_invoice.program import output_types
 from tests.factories import START, api_line, api_result, with_floats
 
 

@@ -3,12 +3,11 @@ from decimal import Decimal, localcontext
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from pulumi_cf_invoice.billing import LimitError, money
 from pulumi_cf_invoice.billing.money import Money
-from pulumi_cf_invoice.limits import (
+from pulumi_cf_invoice.rules.limits import (
     IncreaseLimit,
     Limit,
     excess,

@@ -21,6 +21,7 @@ from pulumi_policy.proxy import (
 )
 
 from pulumi_cf_invoice import lifecycle, policy
+from pulumi_cf_invoice.policy.pack import STACK_TYPE
 from pulumi_cf_invoice.state import DYNAMIC_TYPE, PLUGIN_TYPE
 from tests.factories import (
     ACCOUNT,
@@ -71,7 +72,7 @@ def judge(
 
 def before_all(gate: Policy, config: Mapping[str, Any] | None = None) -> list[str]:
     """Return the violations that *gate* reports before the first resource."""
-    return judge(gate, {}, config, policy.STACK_TYPE)
+    return judge(gate, {}, config, STACK_TYPE)
 
 
 def test_a_rule_is_judged_on_what_the_engine_passes() -> None:

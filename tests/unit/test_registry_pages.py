@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pulumi_cf_invoice import schema
 from pulumi_cf_invoice.billing import settings
+from pulumi_cf_invoice.plugin import schema
 from tests import docs
 
 ROOT = Path(__file__).parents[2]

@@ -9,12 +9,10 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from markdown_it import MarkdownIt
 
 from pulumi_cf_invoice import Invoice
-from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.models import Answered
 from pulumi_cf_invoice.billing.money import Money
@@ -22,8 +20,10 @@ from pulumi_cf_invoice.billing.snapshot import Given, take
 from pulumi_cf_invoice.report import html, input, json_report, markdown, text
 from pulumi_cf_invoice.report.found import Found, NoInvoiceError, one_of_each_account
 from pulumi_cf_invoice.report.report import Report, RuleResult, judge, make_report
-from pulumi_cf_invoice.rules import INCOMPLETE, Finding
-from pulumi_cf_invoice.rules_file import parse_rules
+from pulumi_cf_invoice.rules.accounts import AccountReader
+from pulumi_cf_invoice.rules.file import parse_rules
+from pulumi_cf_invoice.rules.on_invoices import INCOMPLETE
+from pulumi_cf_invoice.rules.rule import Finding
 from pulumi_cf_invoice.sandbox import SCENARIOS, Sandbox
 from pulumi_cf_invoice.state import InvoiceState, LastUpdate
 from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, START, camel_cased, settings_for, snapshot

@@ -12,14 +12,14 @@ import jsonschema
 import pytest
 
 from pulumi_cf_invoice import Invoice
-from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.billing.errors import ApiError, BillingError
 from pulumi_cf_invoice.billing.models import Answered
 from pulumi_cf_invoice.billing.snapshot import Given, Snapshot
 from pulumi_cf_invoice.report import charts, html, json_report, markdown, text
 from pulumi_cf_invoice.report.found import Found, MissingInvoice, one_of_each_account
 from pulumi_cf_invoice.report.report import Report, judge, make_report
-from pulumi_cf_invoice.rules_file import parse_rules
+from pulumi_cf_invoice.rules.accounts import AccountReader
+from pulumi_cf_invoice.rules.file import parse_rules
 from pulumi_cf_invoice.state import InvoiceState
 from tests.factories import ACCOUNT, NOW, api_line, api_result
 

@@ -6,9 +6,10 @@ import pytest
 
 from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.billing.models import Answered
-from pulumi_cf_invoice.gates import Gate
-from pulumi_cf_invoice.rules import KINDS, Finding
-from pulumi_cf_invoice.rules_file import DeclaredRule
+from pulumi_cf_invoice.rules.file import DeclaredRule
+from pulumi_cf_invoice.rules.gates import Gate
+from pulumi_cf_invoice.rules.kinds import KINDS
+from pulumi_cf_invoice.rules.rule import Finding
 from pulumi_cf_invoice.state import InvoiceState, LastUpdate
 from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, START, api_line, api_result
 

@@ -5,15 +5,13 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from pulumi_cf_invoice import Invoice, RuleError
-from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.report.found import Found
 from pulumi_cf_invoice.report.report import Report, judge, make_report
-from pulumi_cf_invoice.rules import KINDS
-from pulumi_cf_invoice.rules_file import (
+from pulumi_cf_invoice.rules.accounts import AccountReader
+from pulumi_cf_invoice.rules.file import (
     SCHEMA_FILE,
     Config,
     configured,
@@ -22,6 +20,7 @@ from pulumi_cf_invoice.rules_file import (
     read_rules,
     schema,
 )
+from pulumi_cf_invoice.rules.kinds import KINDS
 from pulumi_cf_invoice.state import InvoiceState, LastUpdate
 from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, START, api_result, snapshot
 

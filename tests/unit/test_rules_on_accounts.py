@@ -3,12 +3,12 @@ from typing import Any
 import pytest
 
 from pulumi_cf_invoice import ApiError
-from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.billing.models import Answered
 from pulumi_cf_invoice.billing.snapshot import Given
-from pulumi_cf_invoice.gates import Gate
-from pulumi_cf_invoice.rules import Finding
-from pulumi_cf_invoice.rules_file import DeclaredRule
+from pulumi_cf_invoice.rules.accounts import AccountReader
+from pulumi_cf_invoice.rules.file import DeclaredRule
+from pulumi_cf_invoice.rules.gates import Gate
+from pulumi_cf_invoice.rules.rule import Finding
 from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, api_result, snapshot
 
 REFUSED = ApiError("upcoming invoice", ACCOUNT, 403, 10000, "Authentication error", "Use another.")

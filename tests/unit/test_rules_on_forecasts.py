@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from pulumi_cf_invoice import ApiError, forecast
-from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.billing.models import Answered
 from pulumi_cf_invoice.billing.snapshot import Given, Snapshot
-from pulumi_cf_invoice.gates import Gate
-from pulumi_cf_invoice.rules import FORECAST, RUNWAY, Finding
-from pulumi_cf_invoice.rules_file import DeclaredRule
+from pulumi_cf_invoice.rules.accounts import AccountReader
+from pulumi_cf_invoice.rules.file import DeclaredRule
+from pulumi_cf_invoice.rules.gates import Gate
+from pulumi_cf_invoice.rules.on_forecasts import FORECAST, RUNWAY
+from pulumi_cf_invoice.rules.rule import Finding
 from tests.factories import ACCOUNT, END, NOW, OTHER_ACCOUNT, START, api_line, api_result
 
 DAY = 86_400

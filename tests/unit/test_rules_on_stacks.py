@@ -3,9 +3,10 @@ from typing import Any
 import pytest
 
 from pulumi_cf_invoice import RuleError
-from pulumi_cf_invoice.gates import Gate
-from pulumi_cf_invoice.rules import RequireInvoicePreview, StackResource, StackRule
-from pulumi_cf_invoice.rules_file import DeclaredRule
+from pulumi_cf_invoice.rules.file import DeclaredRule
+from pulumi_cf_invoice.rules.gates import Gate
+from pulumi_cf_invoice.rules.on_stacks import RequireInvoicePreview
+from pulumi_cf_invoice.rules.rule import StackResource, StackRule
 from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT
 
 GATEWAY = "cloudflare:index/aiGateway:AiGateway"

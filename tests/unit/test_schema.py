@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pulumi_cf_invoice import schema
 from pulumi_cf_invoice.billing import settings
+from pulumi_cf_invoice.plugin import schema
 
 PACKAGE = schema.package()
 INVOICE = PACKAGE["resources"]["cf-invoice:index:InvoicePreview"]

@@ -24,7 +24,8 @@ def test_the_whole_core_can_be_used(sandbox: Sandbox) -> None:
     told = run(f"""
 import os, pickle
 from datetime import datetime, timezone
-from pulumi_cf_invoice import ApiError, Invoice, limits, rules, state
+from pulumi_cf_invoice import ApiError, Invoice, rules, state
+from pulumi_cf_invoice.rules import limits
 from pulumi_cf_invoice.billing import BillingClient, Credentials, LimitError, cache, money, settings
 from pulumi_cf_invoice.billing.reads import READS
 from pulumi_cf_invoice.forecast import forecast_invoice

@@ -2,7 +2,7 @@
 
 import yaml
 
-from pulumi_cf_invoice import schema
+from pulumi_cf_invoice.plugin import schema
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.engine.conftest import MakeCommandLine
 from tests.engine.languages.harness import EXAMPLES, ROOT

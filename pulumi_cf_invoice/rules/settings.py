@@ -10,7 +10,8 @@ from typing import Any
 
 from pulumi_cf_invoice.billing.errors import LimitError, SettingsError
 from pulumi_cf_invoice.billing.settings import safe_base_url
-from pulumi_cf_invoice.limits import (
+from pulumi_cf_invoice.billing.suggestions import told_under
+from pulumi_cf_invoice.rules.limits import (
     ACCOUNT_ID_PATTERN,
     AMOUNT_PATTERN,
     PERCENTAGE_PATTERN,
@@ -19,7 +20,6 @@ from pulumi_cf_invoice.limits import (
     parse_account_id,
     shown,
 )
-from pulumi_cf_invoice.suggestions import told_under
 
 _AMOUNT = {"type": "string", "pattern": AMOUNT_PATTERN}
 _LIMIT = {

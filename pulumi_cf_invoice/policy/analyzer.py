@@ -26,7 +26,7 @@ from pulumi_policy.proxy import unknown_checking_proxy
 
 from pulumi_cf_invoice import state
 from pulumi_cf_invoice.billing.errors import RuleError
-from pulumi_cf_invoice.rules_file import Config, Level
+from pulumi_cf_invoice.rules.file import Config, Level
 from pulumi_cf_invoice.state import InvoiceState
 
 Configure = Callable[[Mapping[str, Config]], None]

@@ -8,7 +8,7 @@ import pulumi
 
 from pulumi_cf_invoice.billing.credentials import PARTS, given_parts, problem_with
 from pulumi_cf_invoice.billing.errors import SettingsError
-from pulumi_cf_invoice.program_errors import raises_run_errors
+from pulumi_cf_invoice.program.errors import raises_run_errors
 
 
 class Credentials:

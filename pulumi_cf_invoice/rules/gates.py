@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from pulumi_cf_invoice.accounts import AccountReader
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import BillingError, LimitError, RuleError
-from pulumi_cf_invoice.limits import Limit
-from pulumi_cf_invoice.rules import Finding, Rule
-from pulumi_cf_invoice.rules_file import READING, DeclaredRule, Level, Waiver, merged
+from pulumi_cf_invoice.billing.suggestions import told_under
+from pulumi_cf_invoice.rules.accounts import AccountReader
+from pulumi_cf_invoice.rules.file import READING, DeclaredRule, Level, Waiver, merged
+from pulumi_cf_invoice.rules.limits import Limit
+from pulumi_cf_invoice.rules.rule import Finding, Rule
 from pulumi_cf_invoice.state import InvoiceState
-from pulumi_cf_invoice.suggestions import told_under
 
 DISABLED = "It is disabled, and judges nothing."
 """What has to be known of a rule whose level is ``disabled``."""

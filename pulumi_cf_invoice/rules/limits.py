@@ -18,7 +18,7 @@ from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import LimitError, SettingsError
 from pulumi_cf_invoice.billing.money import Money, digits, percentage, to_text, total
 from pulumi_cf_invoice.billing.settings import canonical_account_id
-from pulumi_cf_invoice.suggestions import unknown_name
+from pulumi_cf_invoice.billing.suggestions import unknown_name
 
 WrittenLimit = str | Mapping[str, str | Mapping[str, str]]
 """``"250 USD"``, or ``{"limit": "250 USD", "accounts": {"<account ID>": "100 USD"}}``."""

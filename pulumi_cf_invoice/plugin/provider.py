@@ -35,6 +35,7 @@ from pulumi_cf_invoice.billing.errors import (
     TransportError,
 )
 from pulumi_cf_invoice.billing.settings import Settings, Source
+from pulumi_cf_invoice.billing.suggestions import unknown_name
 from pulumi_cf_invoice.state import (
     FIELDS,
     PLUGIN_TYPE,
@@ -44,7 +45,6 @@ from pulumi_cf_invoice.state import (
     snake_cased,
     without_markers,
 )
-from pulumi_cf_invoice.suggestions import unknown_name
 
 # The client and the models are imported for the first request: the engine starts several processes
 # for a stack, one of which receives none.
@@ -77,7 +77,7 @@ class InvoicePreviewPlugin(provider.Provider):
         self._cancelled = asyncio.get_running_loop().create_future()
 
     async def get_schema(self, request: provider.GetSchemaRequest) -> provider.GetSchemaResponse:
-        from pulumi_cf_invoice import schema
+        from pulumi_cf_invoice.plugin import schema
 
         return provider.GetSchemaResponse(json.dumps(schema.package()))
 
@@ -178,7 +178,7 @@ class InvoicePreviewPlugin(provider.Provider):
         """Do nothing: nothing was made. It needs neither credentials nor the network."""
 
     async def invoke(self, request: provider.InvokeRequest) -> provider.InvokeResponse:
-        from pulumi_cf_invoice import schema
+        from pulumi_cf_invoice.plugin import schema
 
         given = _plain(PropertyValue(request.args))
         account_id = given.pop("accountId", None)

@@ -7,95 +7,34 @@ answers are those of `pulumi_cf_invoice.testing`.
 """
 
 import asyncio
-import os
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import pulumi
-from pulumi.runtime.config import get_config, is_config_secret
-from pulumi.runtime.mocks import MockEngine
-from pulumi.runtime.settings import get_engine, get_monitor
+from pulumi.runtime.settings import get_monitor
 
 from pulumi_cf_invoice.billing import settings
-from pulumi_cf_invoice.billing.errors import BillingError, SettingsError
+from pulumi_cf_invoice.billing.errors import BillingError
 from pulumi_cf_invoice.billing.settings import Settings, Source
-from pulumi_cf_invoice.credentials import Credentials
-from pulumi_cf_invoice.program_errors import as_run_error, raises_run_errors
+from pulumi_cf_invoice.program.errors import as_run_error, raises_run_errors
+from pulumi_cf_invoice.program.settings import is_mocked, resolve, unsecret
 
 # The client and the models are imported for the first request: most programs make none themselves.
 if TYPE_CHECKING:
     from pulumi_cf_invoice.billing.cache import AnswerCache
     from pulumi_cf_invoice.billing.reads import ModelT, Read
-    from pulumi_cf_invoice.testing import StatedAnswers
+    from pulumi_cf_invoice.program.stated import StatedAnswers
 
     Answers = AnswerCache | StatedAnswers
 
 R = TypeVar("R")
 
-_ACCOUNT_CONFIG = "cf-invoice:accountId"
-
 _of_runs: WeakKeyDictionary[Any, "AnswerCache"] = WeakKeyDictionary()
 _lock = threading.Lock()
-
-
-def arguments(credentials: Credentials | None) -> Source:
-    """Return *credentials* as a source of settings. Raises `SettingsError` for another type."""
-    if credentials is None:
-        return settings.arguments({})
-    if not isinstance(credentials, Credentials):
-        raise SettingsError(
-            "credentials must be Credentials(api_token=…) or Credentials(email=…, api_key=…), "
-            f"not {type(credentials).__name__}"
-        )
-    return settings.arguments(credentials.inputs)
-
-
-def has_output(values: Iterable[Any], given: Source) -> bool:
-    """Return whether an argument is an Output, which has no value before the program runs on."""
-    return any(isinstance(value, pulumi.Output) for value in (*values, *given.values.values()))
-
-
-def resolve(account_id: Any, given: Source) -> Settings:
-    """
-    Resolve settings from plain arguments, then stack config, then environment. Raises
-    `SettingsError`.
-    """
-    sources = settings.program_sources(get_config, os.environ)
-    if is_mocked():
-        from pulumi_cf_invoice import testing
-
-        return testing.settings_of(account_id, sources)
-    return settings.resolve(account_id, [given, *sources])
-
-
-def as_configured(account_id: Any) -> Any:
-    """
-    Return *account_id*, or the stack's own for None, as a secret if it is one in stack config.
-
-    Only the program can tell: the provider gets plain config.
-    """
-    configured = (get_config(_ACCOUNT_CONFIG) or "").strip()
-    if not configured or not is_config_secret(_ACCOUNT_CONFIG):
-        return account_id
-    if account_id is None:
-        return pulumi.Output.secret(configured)
-    is_the_same = isinstance(account_id, str) and account_id.lower() == configured.lower()
-    return pulumi.Output.secret(account_id) if is_the_same else account_id
-
-
-def unsecret(value: Any) -> Any:
-    """Return *value* without the mark of a secret, if it is an Output that may have one."""
-    return pulumi.Output.unsecret(value) if isinstance(value, pulumi.Output) else value
-
-
-def is_mocked() -> bool:
-    """Return whether the program runs under `pulumi.runtime.set_mocks`, in a unit test."""
-    # A test may bring a monitor of its own; the engine always is Pulumi's.
-    return isinstance(get_engine(), MockEngine)
 
 
 def now() -> datetime:
@@ -184,9 +123,9 @@ async def _awaited(response: "Awaitable[R]") -> R:
 
 def _answers_of_this_run() -> "Answers":
     if is_mocked():
-        from pulumi_cf_invoice import testing
+        from pulumi_cf_invoice.program import stated
 
-        return testing.StatedAnswers()
+        return stated.StatedAnswers()
 
     from pulumi_cf_invoice.billing import cache
 

@@ -13,13 +13,14 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from pulumi_cf_invoice import rule_settings
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import LimitError, RuleError
-from pulumi_cf_invoice.limits import parse_account_id, shown
-from pulumi_cf_invoice.rule_settings import Setting
-from pulumi_cf_invoice.rules import KINDS, Rule
-from pulumi_cf_invoice.suggestions import told_under, unknown_name
+from pulumi_cf_invoice.billing.suggestions import told_under, unknown_name
+from pulumi_cf_invoice.rules import settings as rule_settings
+from pulumi_cf_invoice.rules.kinds import KINDS
+from pulumi_cf_invoice.rules.limits import parse_account_id, shown
+from pulumi_cf_invoice.rules.rule import Rule
+from pulumi_cf_invoice.rules.settings import Setting
 
 Level = Literal["mandatory", "advisory", "disabled"]
 LEVELS: tuple[Level, ...] = ("mandatory", "advisory", "disabled")
@@ -29,7 +30,7 @@ READING: Mapping[str, Setting] = {
     "baseUrl": rule_settings.BASE_URL,
 }
 """The settings of a rule that reads accounts by itself."""
-SCHEMA_FILE = Path(__file__).with_name("rules.schema.json")
+SCHEMA_FILE = Path(__file__).parents[1] / "rules.schema.json"
 """The JSON Schema of ``rules.json``, for editors."""
 _ALL = "all"
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"

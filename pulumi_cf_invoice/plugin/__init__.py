@@ -1,0 +1,1 @@
+"""The provider plugin, for programs in every Pulumi language."""

@@ -1,0 +1,257 @@
+"""
+A policy pack of Pulumi's that judges declared rules: what it asks for, reports and notes.
+
+`pulumi_cf_invoice.policy` has the functions that people declare rules with.
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from pulumi_policy import (
+    EnforcementLevel,
+    Policy,
+    PolicyConfigSchema,
+    PolicyPack,
+    PolicyResource,
+    ReportViolation,
+    ResourceValidationArgs,
+    ResourceValidationPolicy,
+    StackValidationArgs,
+    StackValidationPolicy,
+)
+
+from pulumi_cf_invoice import state
+from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.errors import BillingError, RuleError
+from pulumi_cf_invoice.policy import analyzer
+from pulumi_cf_invoice.rules.accounts import AccountReader
+from pulumi_cf_invoice.rules.file import Config, DeclaredRule, configured, read_rules, settings_of
+from pulumi_cf_invoice.rules.gates import DISABLED, Gate
+from pulumi_cf_invoice.rules.kinds import KINDS
+from pulumi_cf_invoice.rules.rule import Finding, Rule, StackResource, StackRule
+from pulumi_cf_invoice.state import InvoiceState
+
+STACK_TYPE = "pulumi:pulumi:Stack"
+
+
+def serve(
+    name: str, policies: Sequence[Policy], rules: Path | None, level: EnforcementLevel
+) -> None:
+    """Serve the engine a pack with *policies* and the file of *rules*, as `spend_policy_pack`."""
+    try:
+        every = [*policies, *map(_policy, read_rules(rules) if rules else [])]
+        if not every:
+            raise RuleError("it has no rules: give policies, or the path of a file of rules")
+        ours = [policy.rule for policy in every if isinstance(policy, _RulePolicy)]
+        others = [policy.name for policy in every if not isinstance(policy, _RulePolicy)]
+        # What is missing may come with Pulumi's config, which is not known yet.
+        configured([rule.declared() for rule in ours], {}, others)
+    except RuleError as error:
+        # Pulumi prints this as it is, and an exception with its traceback.
+        raise SystemExit(f"error: policy pack '{name}': {error}") from None
+
+    def configure(config: Mapping[str, Config]) -> None:
+        gates: list[Gate] = []
+        for declared in configured([rule.declared() for rule in ours], config, others):
+            if declared.level == "disabled":
+                _tell(f"{declared.name}: {DISABLED}")
+            else:
+                gates.append(Gate.of(declared))
+        # All is asked for before the first answer is waited for.
+        for gate in gates:
+            gate.ask(_reader, _now())
+
+    analyzer.install(configure, only_rules=not others)
+    PolicyPack(name=name, policies=every, enforcement_level=level)
+
+
+class _PackRule:
+    """A rule of a pack: what is wrong with it is told when the pack loads or is configured."""
+
+    def __init__(self, name: str, declare: Callable[[], DeclaredRule]) -> None:
+        self.name = name
+        self.declared = declare
+        """Returns the rule as it is declared. Raises `RuleError`."""
+        self._config: Mapping[str, Any] | None = None
+        self._gate: Gate | None = None
+
+    def gate(self, config: Mapping[str, Any]) -> Gate:
+        """Return the gate with Pulumi's *config* of the rule. Raises `RuleError`."""
+        if self._gate is None or config != self._config:
+            self._gate = Gate.of(self.declared().configured(Config(dict(config))))
+            self._config = config
+        return self._gate
+
+
+class _RulePolicy:
+    rule: _PackRule
+
+
+class _OnInvoices(_RulePolicy, ResourceValidationPolicy):
+    """A rule that is judged on each `InvoicePreview`, or on accounts before the first resource."""
+
+    def __init__(self, rule: _PackRule, **arguments: Any) -> None:
+        super().__init__(name=rule.name, validate=self._validate, **arguments)
+        self.rule = rule
+
+    def _validate(self, args: ResourceValidationArgs, report: ReportViolation) -> None:
+        if args.resource_type == STACK_TYPE:
+            self._before_all(args, report)
+        elif args.resource_type in state.TYPES:
+            self._on_resource(args, report)
+
+    def _before_all(self, args: ResourceValidationArgs, report: ReportViolation) -> None:
+        gate = self._gate(args, report)
+        if gate is not None:
+            _tell_of(gate)
+            _report(gate, gate.judge_accounts(_reader, _now()), report)
+
+    def _on_resource(self, args: ResourceValidationArgs, report: ReportViolation) -> None:
+        gate = self._gate(args, report)
+        if gate is None or gate.reads_accounts or gate.in_force(_now()) is None:
+            return
+        try:
+            invoice = _read(args)
+        except BillingError as error:
+            report(f"{self.name} cannot judge {one_line(args.name)}: {error}", None)
+            return
+        if invoice is not None:
+            _report(gate, gate.judge(invoice, _now()), report)
+            if invoice.origin:
+                _tell(invoice.origin)
+        elif not _check_failed(args):
+            _tell_absence(self.name, one_line(args.name), report)
+
+    def _gate(self, args: ResourceValidationArgs, report: ReportViolation) -> Gate | None:
+        try:
+            return self.rule.gate(args.get_config())
+        except RuleError as error:
+            # Where Pulumi let it pass until here, it would be told for every resource.
+            if args.resource_type == STACK_TYPE:
+                report(str(error), None)
+            return None
+
+
+class _OnStack(_RulePolicy, StackValidationPolicy):
+    """A rule that is judged on the resources of a stack."""
+
+    def __init__(self, rule: _PackRule, **arguments: Any) -> None:
+        super().__init__(name=rule.name, validate=self._validate, **arguments)
+        self.rule = rule
+
+    def _validate(self, args: StackValidationArgs, report: ReportViolation) -> None:
+        try:
+            gate = self.rule.gate(args.get_config())
+        except RuleError as error:
+            report(str(error), None)
+            return
+        _tell_of(gate)
+        rule = gate.in_force(_now())
+        if not isinstance(rule, StackRule):
+            return
+        try:
+            resources = [_stack_resource(resource) for resource in args.resources]
+        except BillingError as error:
+            report(f"{self.name} cannot judge the stack: {error}", None)
+            return
+        for message, urn in rule.evaluate_stack(resources):
+            report(message, urn or None)
+
+
+_reader = AccountReader(os.environ)
+_told: set[str] = set()
+_lock = threading.Lock()
+
+
+def declared(kind_name: str, settings: Mapping[str, Any], options: Mapping[str, Any]) -> Policy:
+    """Return the policy of a rule that is declared in code, with what it is called there."""
+    kind = KINDS[kind_name]
+    given: dict[str, Any] = dict(options)
+    name = given.pop("name", kind.name)
+    level = given.pop("enforcement_level", None)
+    named = {state.camel_case(key): value for key, value in {**settings, **given}.items()}
+    written = {key: value for key, value in named.items() if value is not None}
+
+    def declare() -> DeclaredRule:
+        return DeclaredRule.parse(name, {"rule": kind.name, **written})
+
+    return _made(kind, _PackRule(name, declare), level)
+
+
+def _policy(declared: DeclaredRule) -> Policy:
+    level = EnforcementLevel(declared.level) if declared.level else None
+    return _made(declared.kind, _PackRule(declared.name, lambda: declared), level)
+
+
+def _made(kind: type[Rule], rule: _PackRule, level: EnforcementLevel | None) -> Policy:
+    on = _OnStack if issubclass(kind, StackRule) else _OnInvoices
+    # Only descriptions: Pulumi would answer with a regular expression before a rule can in words.
+    schema = {name: {"description": one.description} for name, one in settings_of(kind).items()}
+    return on(
+        rule,
+        description=kind.description,
+        enforcement_level=level,
+        config_schema=PolicyConfigSchema(properties=schema),
+    )
+
+
+def _read(args: ResourceValidationArgs) -> InvoiceState | None:
+    """Return the invoice of a resource, which is read once for all rules."""
+    call = analyzer.current_call()
+    return call.state if call else state.read(args.resource_type, args.props)
+
+
+def _check_failed(args: ResourceValidationArgs) -> bool:
+    call = analyzer.current_call()
+    return state.check_failed(args.resource_type, call.properties if call else args.props)
+
+
+def _stack_resource(resource: PolicyResource) -> StackResource:
+    kind, name, urn = resource.resource_type, resource.name, resource.urn
+    if kind not in state.TYPES:
+        return StackResource(kind, name, urn, properties=resource.props)
+    found = state.read(kind, resource.props)
+    return StackResource(kind, name, urn, True, found.account_id if found else None)
+
+
+def _report(gate: Gate, findings: Sequence[Finding], report: ReportViolation) -> None:
+    for finding in findings:
+        if finding.violates:
+            report(finding.message, None)
+        elif finding.status == "told":
+            _tell(f"{gate.name}: {finding.message}")
+
+
+def _tell_of(gate: Gate) -> None:
+    for notice in gate.notices(_now()):
+        _tell(f"{gate.name}: {notice}")
+
+
+def _tell_absence(policy: str, resource: str, report: ReportViolation) -> None:
+    message = (
+        f"{policy} cannot judge {resource}: its figures are not known, because it was not checked. "
+        "Is it left out by --target or --exclude?"
+    )
+    # A preview says so and passes; an update has to know.
+    if analyzer.is_preview():
+        _tell(message)
+    else:
+        report(message, None)
+
+
+def _tell(message: str) -> None:
+    """Print what is no violation, once in a run: Pulumi shows a pack's standard error."""
+    with _lock:
+        if message in _told:
+            return
+        _told.add(message)
+    print(message, file=sys.stderr, flush=True)
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)

@@ -1,0 +1,1 @@
+"""A running Pulumi program: its settings, credentials, answers, errors and output types."""

@@ -1,0 +1,75 @@
+"""
+Settings of a running Pulumi program: plain arguments, then stack config, then the environment.
+"""
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import pulumi
+from pulumi.runtime.config import get_config, is_config_secret
+from pulumi.runtime.mocks import MockEngine
+from pulumi.runtime.settings import get_engine
+
+from pulumi_cf_invoice.billing import settings
+from pulumi_cf_invoice.billing.errors import SettingsError
+from pulumi_cf_invoice.billing.settings import Settings, Source
+from pulumi_cf_invoice.program.credentials import Credentials
+
+_ACCOUNT_CONFIG = "cf-invoice:accountId"
+
+
+def arguments(credentials: Credentials | None) -> Source:
+    """Return *credentials* as a source of settings. Raises `SettingsError` for another type."""
+    if credentials is None:
+        return settings.arguments({})
+    if not isinstance(credentials, Credentials):
+        raise SettingsError(
+            "credentials must be Credentials(api_token=…) or Credentials(email=…, api_key=…), "
+            f"not {type(credentials).__name__}"
+        )
+    return settings.arguments(credentials.inputs)
+
+
+def has_output(values: Iterable[Any], given: Source) -> bool:
+    """Return whether an argument is an Output, which has no value before the program runs on."""
+    return any(isinstance(value, pulumi.Output) for value in (*values, *given.values.values()))
+
+
+def resolve(account_id: Any, given: Source) -> Settings:
+    """
+    Resolve settings from plain arguments, then stack config, then environment. Raises
+    `SettingsError`.
+    """
+    sources = settings.program_sources(get_config, os.environ)
+    if is_mocked():
+        from pulumi_cf_invoice.program import stated
+
+        return stated.settings_of(account_id, sources)
+    return settings.resolve(account_id, [given, *sources])
+
+
+def as_configured(account_id: Any) -> Any:
+    """
+    Return *account_id*, or the stack's own for None, as a secret if it is one in stack config.
+
+    Only the program can tell: the provider gets plain config.
+    """
+    configured = (get_config(_ACCOUNT_CONFIG) or "").strip()
+    if not configured or not is_config_secret(_ACCOUNT_CONFIG):
+        return account_id
+    if account_id is None:
+        return pulumi.Output.secret(configured)
+    is_the_same = isinstance(account_id, str) and account_id.lower() == configured.lower()
+    return pulumi.Output.secret(account_id) if is_the_same else account_id
+
+
+def unsecret(value: Any) -> Any:
+    """Return *value* without the mark of a secret, if it is an Output that may have one."""
+    return pulumi.Output.unsecret(value) if isinstance(value, pulumi.Output) else value
+
+
+def is_mocked() -> bool:
+    """Return whether the program runs under `pulumi.runtime.set_mocks`, in a unit test."""
+    # A test may bring a monitor of its own; the engine always is Pulumi's.
+    return isinstance(get_engine(), MockEngine)
