@@ -245,6 +245,23 @@ def instant(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, tz=timezone.utc)
 
 
+def parse_instant(text: str) -> datetime:
+    """
+    Return the instant of ISO 8601 *text* in UTC, which it is taken for where it names no zone.
+
+    Raises `ValueError`, whose message is for people.
+    """
+    try:
+        written = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        raise ValueError(f"{text!r} is not an ISO 8601 time such as 2026-09-15T12:00:00Z") from None
+    try:
+        zoned = written if written.tzinfo else written.replace(tzinfo=timezone.utc)
+        return zoned.astimezone(timezone.utc)
+    except OverflowError:
+        raise ValueError(f"{text!r} is out of range") from None
+
+
 def iso(seconds: float) -> str:
     """Return the instant of Unix *seconds* as ISO 8601 in UTC."""
     return instant(seconds).strftime("%Y-%m-%dT%H:%M:%SZ")

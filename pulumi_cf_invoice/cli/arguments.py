@@ -305,16 +305,9 @@ def _line_budget(written: str) -> tuple[str, str]:
 
 def instant(written: str) -> "datetime":
     """Return an ISO 8601 time in UTC, which it is taken for where it names no zone."""
-    from datetime import datetime, timezone
+    from pulumi_cf_invoice.billing.models import parse_instant
 
     try:
-        instant = datetime.fromisoformat(written.replace("Z", "+00:00"))
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{written!r} is not an ISO 8601 time such as 2026-09-15T12:00:00Z"
-        ) from None
-    try:
-        zoned = instant if instant.tzinfo else instant.replace(tzinfo=timezone.utc)
-        return zoned.astimezone(timezone.utc)
-    except OverflowError:
-        raise argparse.ArgumentTypeError(f"{written!r} is out of range") from None
+        return parse_instant(written)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -5,8 +5,11 @@ import os
 import signal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from pulumi_cf_invoice.cli.arguments import instant
+if TYPE_CHECKING:
+    from datetime import datetime
+
 
 _EXTRA = "install pulumi-cf-invoice with its extra 'sandbox', from where you have the package"
 _EPILOG = """\
@@ -75,9 +78,18 @@ def _parser(
     )
     parser.add_argument("--fault", choices=faults, metavar="NAME", help="what goes wrong")
     parser.add_argument("--port", type=_port, default=8787, help="0 for a free one (default: 8787)")
-    parser.add_argument("--now", type=instant, help="fix the clock, in ISO 8601")
+    parser.add_argument("--now", type=_instant, help="fix the clock, in ISO 8601")
     parser.add_argument("--list", action="store_true", help="list scenarios and faults, and stop")
     return parser
+
+
+def _instant(text: str) -> "datetime":
+    from pulumi_cf_invoice.billing.models import parse_instant
+
+    try:
+        return parse_instant(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _port(text: str) -> int:
