@@ -9,7 +9,8 @@ from pulumi_cf_invoice.billing.errors import BillingError, SettingsError
 from pulumi_cf_invoice.billing.models import Model
 from pulumi_cf_invoice.billing.reads import CREDIT_BALANCE, INVOICE_PREVIEW, USAGE_HISTORY, Read
 from pulumi_cf_invoice.billing.snapshot import Snapshot
-from pulumi_cf_invoice.forecast.forecast import Forecast, forecast_invoice
+from pulumi_cf_invoice.forecast.forecast import forecast_invoice
+from pulumi_cf_invoice.forecast.result import Forecast
 
 READS: tuple[Read[Model], ...] = (INVOICE_PREVIEW, USAGE_HISTORY, CREDIT_BALANCE)
 """The reads, with their default queries. Only the first is needed."""

@@ -202,8 +202,8 @@ class InvoicePreviewPlugin(provider.Provider):
     async def _forecast(
         self, account_id: Any, at: datetime, fixed_lines: Sequence[str] = ()
     ) -> "tuple[Settings, dict[str, Any]]":
-        from pulumi_cf_invoice.forecast.figures import to_figures
         from pulumi_cf_invoice.forecast.read import READS, forecast_answers
+        from pulumi_cf_invoice.forecast.result import to_figures
 
         resolved = settings.resolve(account_id, self._sources)
         outcomes = await asyncio.gather(

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.models import MajorUnits, Model, MoneyText, adapter
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW, READS, Read
-from pulumi_cf_invoice.forecast.figures import json_schema
 from pulumi_cf_invoice.forecast.read import READS as READS_OF_FORECAST
+from pulumi_cf_invoice.forecast.result import json_schema
 from pulumi_cf_invoice.state import LAST_UPDATE, PLUGIN_TYPE, camel_case
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from rich.text import Text
 from pulumi_cf_invoice.billing.models import iso
 from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.forecast import Forecast
-from pulumi_cf_invoice.forecast.figures import json_schema, to_figures
+from pulumi_cf_invoice.forecast.result import json_schema, to_figures
 from pulumi_cf_invoice.report import terminal
 from pulumi_cf_invoice.report.account import days_of, forecast_figures
 from pulumi_cf_invoice.report.terminal import inert, titled_table

@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.credit_balance import CreditBalance
 from pulumi_cf_invoice.billing.invoice_history import PastInvoice
-from pulumi_cf_invoice.forecast.figures import to_figures
+from pulumi_cf_invoice.forecast.result import to_figures
 from pulumi_cf_invoice.report.account import AccountReport
 from pulumi_cf_invoice.report.report import Comparison, InvoiceReport, Report, RuleResult
 from pulumi_cf_invoice.rules.rule import Finding

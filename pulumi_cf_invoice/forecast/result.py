@@ -1,0 +1,198 @@
+"""
+The result: what an invoice will come to, for programs and for people, and as plain data.
+
+Plain data is what the plugin's function and JSON have.
+"""
+
+from collections.abc import Mapping
+from datetime import date, datetime, timezone
+from typing import Any
+
+from pydantic.dataclasses import dataclass as described
+
+from pulumi_cf_invoice.billing import money
+from pulumi_cf_invoice.billing.models import DESCRIBED, Estimate, adapter, days, instant
+from pulumi_cf_invoice.forecast.levels import BAND_FROM, TrackRecord
+from pulumi_cf_invoice.forecast.outlook import Method
+from pulumi_cf_invoice.forecast.priced import SpentDay
+from pulumi_cf_invoice.forecast.runway import Runway
+from pulumi_cf_invoice.forecast.unit import UnitName
+
+DERIVED = ("method_text", "text", "amount_due_text", "amount_due_p10_text", "amount_due_p90_text")
+"""The figures of a `Forecast` that follow from its fields."""
+# The band itself is drawn; what it is made of is nobody's business but the method's.
+_INTERNAL = "bands"
+# Not strftime's, which follow the locale.
+_MONTHS = (
+    "January February March April May June July August September October November December".split()
+)
+_WORDS: dict[Method, str] = {
+    "daily-usage": "daily usage",
+    "recent-mean": f"mean of the last days, without a band (under {BAND_FROM} days of history)",
+    "straight-line": "straight line",
+    "too-early": "too early for a forecast",
+    "period-over": "the period is over",
+}
+
+
+@described(frozen=True, kw_only=True, config=DESCRIBED)
+class ComingDay:
+    """The amount due at the end of a day that is still to come, in minor units."""
+
+    date: date
+    """The UTC day."""
+    median: Estimate
+    """The median of the amount due by then, in minor units of the invoice's currency."""
+    p10: Estimate | None
+    """The 10th percentile, in minor units of the invoice's currency; none without a band."""
+    p90: Estimate | None
+    """The 90th percentile, in minor units of the invoice's currency; none without a band."""
+
+
+@described(frozen=True, kw_only=True, config=DESCRIBED)
+class Forecast:
+    """What an invoice will come to. Amounts are in minor units of `currency`."""
+
+    method: Method
+    """How the spend to come is found."""
+    currency: str
+    """ISO 4217 code in lower case."""
+    period_start: int
+    """Start of the invoice's period, in Unix seconds (UTC)."""
+    period_end: int
+    """End of the invoice's period, in Unix seconds (UTC), not included."""
+    amount_due: Estimate | None
+    """The median of the amount due at the end of the period, in minor units of `currency`; none if
+    it is too early."""
+    amount_due_p10: Estimate | None
+    """The amount due that is exceeded nine times out of ten, in minor units of `currency`; none
+    without a band."""
+    amount_due_p90: Estimate | None
+    """The amount due that is exceeded once out of ten times, in minor units of `currency`; none
+    without a band."""
+    days_of_history: int
+    """Number of days of usage that it is made from; today is not among them."""
+    track_record: TrackRecord | None
+    """How wrong the method was on this account; none without a band."""
+    unit: UnitName | None
+    """What usage is counted in; none if that cannot be inferred."""
+    spent: tuple[SpentDay, ...]
+    """The days of the period until now; none where the history does not tell them."""
+    coming: tuple[ComingDay, ...]
+    """The days from now to the end of the period, today first; none if it is too early."""
+    runway: Runway | None
+    """How long the credits last; none if no balance was given."""
+    notes: tuple[str, ...]
+    """What a reader has to know: the unit that was inferred, lag, what was left out and why."""
+
+    @property
+    def method_text(self) -> str:
+        """The method for people."""
+        return _WORDS[self.method]
+
+    @property
+    def text(self) -> str:
+        """The forecast in a line, in rough amounts: ``Forecast $392 to $447 for September``."""
+        period = period_name(self.period_start, self.period_end)
+        if self.amount_due is None:
+            return f"Too early for a forecast for {period}"
+        median = self._rough(self.amount_due)
+        if self.method == "period-over":
+            return f"{money.to_text(self.amount_due, self.currency)} for {period}, which is over"
+        if self.method == "straight-line":
+            return f"A straight line to {median} for {period}"
+        if self.amount_due_p10 is None or self.amount_due_p90 is None:
+            return f"Forecast {median} for {period}, without a band"
+        low, high = self._rough(self.amount_due_p10), self._rough(self.amount_due_p90)
+        if low == median == high:
+            return f"Forecast {median} for {period}"
+        band = f"{low} to {high}"
+        return f"Forecast {band} for {period} (median {median})"
+
+    @property
+    def amount_due_text(self) -> str | None:
+        """The median for people; none if it is too early."""
+        return self._text(self.amount_due)
+
+    @property
+    def amount_due_p10_text(self) -> str | None:
+        """The 10th percentile for people; none without a band."""
+        return self._text(self.amount_due_p10)
+
+    @property
+    def amount_due_p90_text(self) -> str | None:
+        """The 90th percentile for people; none without a band."""
+        return self._text(self.amount_due_p90)
+
+    def percentile(self, percent: int) -> float | None:
+        """Return the amount due at the 10th, 50th or 90th percentile; None if it has none."""
+        percentiles = {10: self.amount_due_p10, 50: self.amount_due, 90: self.amount_due_p90}
+        return percentiles[percent]
+
+    def to_figures(self) -> dict[str, Any]:
+        """
+        Return all figures, by name, as plain data, which a program can export: days as ISO 8601.
+        """
+        return to_figures(self)
+
+    def _rough(self, amount: float) -> str:
+        return money.to_rough_text(amount, self.currency)
+
+    def _text(self, amount: float | None) -> str | None:
+        return None if amount is None else money.to_text(amount, self.currency)
+
+
+def period_name(start: int, end: int) -> str:
+    """Return a period in Unix seconds for people: a month by its name, another by its UTC days."""
+    first, following = instant(start), instant(end)
+    months = 12 * (following.year - first.year) + following.month - first.month
+    begin = datetime(first.year, first.month, 1, tzinfo=timezone.utc)
+    is_month = months == 1 and first == begin and following.day == 1
+    if is_month and following.time() == begin.time():
+        return _MONTHS[first.month - 1]
+    return days(start, end)
+
+
+def to_figures(forecast: Forecast) -> dict[str, Any]:
+    """Return the fields and what follows from them (`DERIVED`), by name, without what is none."""
+    figures: dict[str, Any] = _plain(adapter(Forecast).dump_python(forecast, exclude_none=True))
+    figures.get("track_record", {}).pop(_INTERNAL, None)
+    if forecast.runway is not None:
+        figures["runway"]["text"] = forecast.runway.text
+    derived = {name: getattr(forecast, name) for name in DERIVED}
+    return figures | {name: text for name, text in derived.items() if text is not None}
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of `to_figures`, with a description of each figure and its unit."""
+    made: dict[str, Any] = adapter(Forecast).json_schema(mode="serialization")
+    definitions = made["$defs"]
+    definitions["TrackRecord"]["properties"].pop(_INTERNAL)
+    _add(definitions["Runway"], "text", "The runway for people. A top-up that failed comes first.")
+    for name in DERIVED:
+        _add(made, name, " ".join((getattr(Forecast, name).__doc__ or "").split()))
+    for model in (made, *definitions.values()):
+        # What is none is left out.
+        model["required"] = [
+            name for name, spec in model["properties"].items() if not _may_be_none(spec)
+        ]
+    for name in ("amount_due_text", "amount_due_p10_text", "amount_due_p90_text"):
+        made["required"].remove(name)
+    return made
+
+
+def _plain(value: Any) -> Any:
+    # pydantic's own way to JSON would make floats of whole amounts.
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _add(model: dict[str, Any], name: str, description: str) -> None:
+    model["properties"][name] = {"type": "string", "description": description}
+
+
+def _may_be_none(spec: Mapping[str, Any]) -> bool:
+    return any(option.get("type") == "null" for option in spec.get("anyOf", ()))
