@@ -223,7 +223,7 @@ def _report(gate: Gate, findings: Sequence[Finding], report: ReportViolation) ->
     for finding in findings:
         if finding.violates:
             report(finding.message, None)
-        elif finding.status == "told":
+        elif finding.status == "noted":
             _tell(f"{gate.name}: {finding.message}")
 
 

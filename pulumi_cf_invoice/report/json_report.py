@@ -52,8 +52,8 @@ class Line:
 class FindingResult:
     """One figure that a rule judged."""
 
-    status: Literal["within", "over", "unknown", "told"] = Field(
-        description="over and unknown violate the rule; told is no violation, but has to be known."
+    status: Literal["within", "over", "unknown", "noted"] = Field(
+        description="over and unknown violate the rule; noted is no violation, but has to be known."
     )
     of: str = Field(description="What was judged: amount due, or the name of a line, and so on.")
     is_line: bool = Field(description="Whether it is a figure of a line.")
@@ -75,8 +75,8 @@ class JudgedRule:
     name: str
     rule: str = Field(description="The kind of rule.")
     enforcement_level: Literal["mandatory", "advisory", "disabled"]
-    verdict: Literal["over", "unknown", "within", "told"] = Field(
-        description="told: nothing was judged."
+    verdict: Literal["over", "unknown", "within", "noted"] = Field(
+        description="noted: nothing was judged."
     )
     notices: list[str] = Field(description="What has to be known of the rule, such as a waiver.")
     findings: list[FindingResult]

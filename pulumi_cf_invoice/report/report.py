@@ -26,7 +26,7 @@ from pulumi_cf_invoice.rules.rule import Finding, StackRule
 from pulumi_cf_invoice.state import InvoiceState
 
 Verdict = Literal["over", "unknown", "advisory", "within", "none"]
-RuleVerdict = Literal["over", "unknown", "within", "told"]
+RuleVerdict = Literal["over", "unknown", "within", "noted"]
 TITLES: dict[Verdict, str] = {
     "over": "Over budget",
     "unknown": "Could not tell",
@@ -135,7 +135,7 @@ class RuleResult:
         """
         statuses = {finding.status for finding in self.findings}
         order: tuple[RuleVerdict, ...] = ("over", "unknown", "within")
-        return next((status for status in order if status in statuses), "told")
+        return next((status for status in order if status in statuses), "noted")
 
     @property
     def violations(self) -> list[Finding]:
@@ -145,7 +145,7 @@ class RuleResult:
     @property
     def told(self) -> list[str]:
         """What is no violation but has to be known, a sentence each."""
-        return [*self.notices, *(one.message for one in self.findings if one.status == "told")]
+        return [*self.notices, *(one.message for one in self.findings if one.status == "noted")]
 
     def on(self, number: int, account_id: str | None) -> "RuleResult":
         """Return what was found on the invoice with this *number* and of this account."""
@@ -594,7 +594,7 @@ def _time_of_reading(account_id: str, read_at: datetime, at: datetime) -> list[F
         return []
     when = f"{read_at.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
     message = f"What was judged of account {account_id} was read on {when}."
-    return [Finding("told", "time of reading", lambda: message)]
+    return [Finding("noted", "time of reading", lambda: message)]
 
 
 def _on(gate: Gate, found: Found, at: datetime) -> list[Finding]:

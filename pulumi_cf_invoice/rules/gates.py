@@ -137,7 +137,7 @@ class Gate:
             why = str(error) if teller == self.name else f"{teller} says why."
         judged = "was not judged, which failOpen allows" if self.fail_open else "is not known"
         message = f"Whether account {account_id} is within this rule {judged}: {why}"
-        unread = Finding("told" if self.fail_open else "unknown", "account", lambda: message)
+        unread = Finding("noted" if self.fail_open else "unknown", "account", lambda: message)
         return [unread.followed_by(f" {said}" if (said := self._of_waiver(at)) else "")]
 
     def _told(self, found: Iterable[Finding], origin: str, at: datetime) -> list[Finding]:

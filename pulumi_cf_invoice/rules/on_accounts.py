@@ -72,7 +72,7 @@ class MinCreditBalance(Rule):
         yield found.followed_by(f" {assumed}") if found.violates else found
         if not found.violates:
             of = f"The credit balance of account {state.account_id} has no currency of its own."
-            yield Finding("told", "currency", lambda: f"{of} {assumed}")
+            yield Finding("noted", "currency", lambda: f"{of} {assumed}")
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def unexplained_failure(balance: CreditBalance, topup: str) -> Iterator[Finding]
     if balance.topup_config is not None and balance.topup_config.last_failed_at:
         failed = iso(balance.topup_config.last_failed_at)
         message = f"{topup} last failed at {failed}, and the API gives no reason."
-        yield Finding("told", TOPUP, lambda: message)
+        yield Finding("noted", TOPUP, lambda: message)
 
 
 def topup_trouble(balance: CreditBalance, topup: str) -> str:

@@ -92,7 +92,7 @@ class MaxForecast(Rule):
         unjudged = _unjudged(of, forecast, self.percentile, "amount due")
         if unjudged or amount is None:
             yield due
-            yield Finding("told", FORECAST, lambda: unjudged)
+            yield Finding("noted", FORECAST, lambda: unjudged)
             return
         yield held(
             FORECAST,
@@ -112,7 +112,7 @@ class MaxForecast(Rule):
                 f"How long the credits of account {state.account_id} last is not known, and the "
                 f"forecast takes them to last: {refused}"
             )
-            yield Finding("told", FORECAST, lambda: message)
+            yield Finding("noted", FORECAST, lambda: message)
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class MinRunway(Rule):
             return
         found = list(self._of_forecast(state, balance))
         if balance.topup_problem and not any(one.violates for one in found):
-            yield Finding("told", TOPUP, lambda: topup_trouble(balance, topup))
+            yield Finding("noted", TOPUP, lambda: topup_trouble(balance, topup))
         yield from found
 
     def _of_forecast(self, state: AccountState, balance: CreditBalance) -> Iterator[Finding]:
@@ -174,7 +174,7 @@ class MinRunway(Rule):
             yield Finding(
                 "within", RUNWAY, lambda: f"Account {state.account_id} has {left} of credits left."
             )
-            yield Finding("told", RUNWAY, lambda: unjudged)
+            yield Finding("noted", RUNWAY, lambda: unjudged)
             return
         yield self._judged(state, balance, forecast, forecast.runway)
 

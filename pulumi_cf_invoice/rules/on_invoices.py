@@ -79,7 +79,7 @@ class MaxProjectedAmountDue(Rule):
         if projected is None:
             yield due
             early = too_early("a projection", state, "amount due")
-            yield Finding("told", PROJECTED_AMOUNT_DUE, lambda: early)
+            yield Finding("noted", PROJECTED_AMOUNT_DUE, lambda: early)
             return
         yield held(
             PROJECTED_AMOUNT_DUE,
@@ -264,7 +264,7 @@ def unmatched(state: InvoiceState, globs: Sequence[str]) -> Finding:
     more = f" and {len(globs) - _LARGEST:,} more" if len(globs) > _LARGEST else ""
     named = ", ".join(one_line(glob) for glob in globs[:_LARGEST])
     message = f"No line of the {invoice_of(state)} matches {named}{more}."
-    return Finding("told", "globs", lambda: message)
+    return Finding("noted", "globs", lambda: message)
 
 
 def _no_limit(state: InvoiceState, of: str = "") -> Finding:
@@ -275,7 +275,7 @@ def _no_limit(state: InvoiceState, of: str = "") -> Finding:
 
 def _no_base(state: InvoiceState, why: str) -> Finding:
     return Finding(
-        "told",
+        "noted",
         "increase",
         lambda: f"The {invoice_of(state)} has nothing to be compared with: {why}.",
     )

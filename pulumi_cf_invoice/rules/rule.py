@@ -14,10 +14,10 @@ from pulumi_cf_invoice.rules.limits import comparable, excess, shortfall
 from pulumi_cf_invoice.rules.settings import Setting
 from pulumi_cf_invoice.state import InvoiceState, snake_case
 
-Status = Literal["within", "over", "unknown", "told"]
+Status = Literal["within", "over", "unknown", "noted"]
 """
 What a finding says: ``within`` the rule, ``over`` it, ``unknown``, which violates it as well, or
-``told``, which is no violation but has to be known.
+``noted``, which is no violation but has to be known.
 """
 
 

@@ -212,7 +212,7 @@ def test_an_account_that_cannot_be_read_is_passed_over_only_if_the_rule_says_so(
     wrong = {"CLOUDFLARE_API_TOKEN": "wrong"}
     assert messages(budget(sandbox).judge_accounts(reader(**wrong), NOW))
     [told] = budget(sandbox, failOpen=True).judge_accounts(reader(**wrong), NOW)
-    assert told.status == "told"
+    assert told.status == "noted"
     assert "was not judged, which failOpen allows: cannot read the upcoming" in told.message
     assert "HTTP 403" in told.message
 

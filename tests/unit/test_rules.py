@@ -43,7 +43,7 @@ def violations(*arguments: Any, **more: Any) -> list[str]:
 
 
 def told(*arguments: Any, **more: Any) -> list[str]:
-    return [f.message for f in judge(*arguments, **more) if f.status == "told"]
+    return [f.message for f in judge(*arguments, **more) if f.status == "noted"]
 
 
 def statuses(*arguments: Any, **more: Any) -> list[str]:
@@ -129,7 +129,7 @@ def test_what_is_due_already_is_judged_before_any_projection() -> None:
 def test_the_first_hour_of_a_period_is_told_and_the_amount_due_judged() -> None:
     early = START_OF_PERIOD + timedelta(minutes=30)
     found = judge("max-projected-amount-due", "1000 USD", at=early)
-    assert [finding.status for finding in found] == ["within", "told"]
+    assert [finding.status for finding in found] == ["within", "noted"]
     assert "too early for a projection: the amount due was judged" in found[1].message
 
 

@@ -83,8 +83,8 @@ def test_where_the_invoice_cannot_be_read_the_currency_is_taken_for_the_limits_a
     refused = {"invoice_preview": REFUSED}
     why = f"It is taken for USD, because its currency is not known: {REFUSED}"
     found = judge("min-credit-balance", "20 USD", credit_balance=balance(2500), **refused)
-    assert [finding.status for finding in found] == ["within", "told"]
-    assert messages("told", found)[0].endswith(why)
+    assert [finding.status for finding in found] == ["within", "noted"]
+    assert messages("noted", found)[0].endswith(why)
     below = judge("min-credit-balance", "26 USD", credit_balance=balance(2500), **refused)
     assert [finding.status for finding in below] == ["over"]
     assert below[0].message.endswith(why)
@@ -170,7 +170,7 @@ def test_a_healthy_top_up_is_within_and_an_unexplained_failure_is_told() -> None
     failed = balance(2500, topup_config={**TOPUP, "lastFailedAt": TODAY})
     found = judge("require-healthy-top-up", credit_balance=failed, invoice_preview=REFUSED)[0]
     assert "adds 1,000 minor units when the balance falls below 500 minor units" in found.text
-    [told] = messages("told", judge("require-healthy-top-up", credit_balance=failed))
+    [told] = messages("noted", judge("require-healthy-top-up", credit_balance=failed))
     assert "last failed at 2026-09-15T12:00:00Z, and the API gives no reason" in told
 
 

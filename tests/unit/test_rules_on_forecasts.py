@@ -167,13 +167,13 @@ def test_a_usage_history_that_is_refused_lets_nothing_pass() -> None:
     assert found.status == "unknown"
     assert found.message == f"Whether account {ACCOUNT} is within this rule is not known: {REFUSED}"
     settings = {"limit": "10000 USD", "failOpen": True}
-    assert statuses(judge("max-forecast", settings, usage_history=REFUSED)) == ["told"]
+    assert statuses(judge("max-forecast", settings, usage_history=REFUSED)) == ["noted"]
 
 
 def test_a_balance_that_is_refused_is_told_and_the_forecast_judged() -> None:
     for limit, status in (("300 USD", "within"), ("250 USD", "over")):
         found = judge("max-forecast", limit, credit_balance=REFUSED)
-        assert statuses(found) == [status, "told"]
+        assert statuses(found) == [status, "noted"]
         assert found[1].message == (
             f"How long the credits of account {ACCOUNT} last is not known, and the forecast takes "
             f"them to last: {REFUSED}"
@@ -195,7 +195,7 @@ def test_in_the_first_hour_the_amount_due_is_judged_and_that_is_told() -> None:
         "usage_history": usage([1000.0] * 80 + [20], early),
     }
     found = judge("max-forecast", "1000 USD", answers, read_at=early)
-    assert statuses(found) == ["within", "told"]
+    assert statuses(found) == ["within", "noted"]
     assert found[1].message == (
         f"The upcoming invoice of account {ACCOUNT} is not yet an hour into its period (2026-09-01 "
         "to 2026-09-30), too early for a forecast: the amount due was judged."
@@ -204,7 +204,7 @@ def test_in_the_first_hour_the_amount_due_is_judged_and_that_is_told() -> None:
 
 def test_where_there_is_only_a_straight_line_the_amount_due_is_judged_and_why_is_told() -> None:
     found = judge("max-forecast", "26 USD", NEW)
-    assert statuses(found) == ["within", "told"]
+    assert statuses(found) == ["within", "noted"]
     assert found[0].text == "$25.00, within the limit of $26.00"
     assert found[1].message == (
         f"There is only a straight line for the upcoming invoice of account {ACCOUNT}, which is no "
@@ -212,7 +212,7 @@ def test_where_there_is_only_a_straight_line_the_amount_due_is_judged_and_why_is
         "for a trend."
     )
     none = judge("max-forecast", "200 USD", usage_history=usage([]))
-    assert statuses(none) == ["within", "told"]
+    assert statuses(none) == ["within", "noted"]
     assert none[1].message.endswith(
         "The usage history has no usage in this period, though the invoice has."
     )
@@ -227,7 +227,7 @@ def test_without_a_band_the_median_can_be_judged_and_the_careful_percentile_cann
         "9 days of history. Largest"
     ) in median.message
     careful = judge("max-forecast", {"limit": "200 USD", "percentile": 90}, SHORT)
-    assert statuses(careful) == ["within", "told"]
+    assert statuses(careful) == ["within", "noted"]
     assert careful[1].message == (
         f"The forecast of the upcoming invoice of account {ACCOUNT} has no band with 9 days of "
         "history, and so no 90th percentile: the amount due was judged."
@@ -278,7 +278,7 @@ def test_lines_of_a_fixed_fee_are_not_extrapolated_and_globs_that_match_none_are
     }
     settings = {"limit": "400 USD", "fixedLines": ["support*", "seats\n*"]}
     found = judge("max-forecast", settings, answers)
-    assert statuses(found) == ["told", "within"]
+    assert statuses(found) == ["noted", "within"]
     assert found[0].message == (
         f"No line of the upcoming invoice of account {ACCOUNT} matches seats *."
     )
@@ -394,7 +394,7 @@ def test_a_top_up_that_works_is_enough_only_where_the_rule_says_so() -> None:
     ) in without.message
     settings = {"days": 30, "topUpSuffices": True}
     found = judge("min-runway", settings, credit_balance=credits, usage_history=REFUSED)
-    assert statuses(found) == ["within", "told"]
+    assert statuses(found) == ["within", "noted"]
     assert found[0].message == (
         f"The automatic top-up of account {ACCOUNT} adds $10.00 when the balance falls below "
         "$5.00, which suffices."
@@ -410,7 +410,7 @@ def test_a_top_up_that_failed_is_told_first_and_suffices_for_nothing() -> None:
     assert over.status == "over"
     assert over.message.startswith(f"{failed} On account {ACCOUNT}, credits of $120.00 last until")
     within = judge("min-runway", {**settings, "days": 7}, credit_balance=credits)
-    assert statuses(within) == ["told", "within"]
+    assert statuses(within) == ["noted", "within"]
     assert within[0].message == failed
 
 
@@ -425,7 +425,7 @@ def test_where_history_is_too_short_the_balance_is_judged_and_that_is_told(
     settings: Any, answers: dict[str, Any], why: str
 ) -> None:
     found = judge("min-runway", settings, answers)
-    assert statuses(found) == ["within", "told"]
+    assert statuses(found) == ["within", "noted"]
     assert found[0].message == f"Account {ACCOUNT} has $120.00 of credits left."
     assert why in found[1].message
     assert ": the balance was judged." in found[1].message
@@ -439,7 +439,7 @@ def test_the_period_of_an_invoice_that_is_over_asks_for_nothing_more() -> None:
         "usage_history": usage([1000.0] * 80 + [1], over),
     }
     found = judge("min-runway", "period", answers, read_at=over)
-    assert statuses(found) == ["within", "told"]
+    assert statuses(found) == ["within", "noted"]
     assert found[1].message == (
         f"The period of the upcoming invoice of account {ACCOUNT} (2026-09-01 to 2026-09-30) is "
         "over: the balance was judged."
@@ -458,12 +458,12 @@ def test_a_runway_needs_all_lines_and_every_read() -> None:
         answers = {**STEADY, read: REFUSED}
         assert statuses(judge("min-runway", 1, answers)) == ["unknown"], read
         allowed = {"days": 1, "failOpen": True}
-        assert statuses(judge("min-runway", allowed, answers)) == ["told"], read
+        assert statuses(judge("min-runway", allowed, answers)) == ["noted"], read
 
 
 def test_the_fixed_lines_of_a_runway_that_match_none_are_told() -> None:
     found = judge("min-runway", {"days": 1, "fixedLines": ["seats*"]})
-    assert statuses(found) == ["told", "within"]
+    assert statuses(found) == ["noted", "within"]
     assert "matches seats*." in found[0].message
 
 
