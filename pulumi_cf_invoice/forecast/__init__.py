@@ -7,6 +7,7 @@ the history tells how it is spread over days.
 """
 
 from pulumi_cf_invoice.forecast.forecast import forecast_invoice
+from pulumi_cf_invoice.forecast.last_period import LastPeriod
 from pulumi_cf_invoice.forecast.levels import TrackRecord
 from pulumi_cf_invoice.forecast.outlook import Method
 from pulumi_cf_invoice.forecast.priced import SpentDay
@@ -16,6 +17,7 @@ from pulumi_cf_invoice.forecast.runway import Runway
 __all__ = [
     "ComingDay",
     "Forecast",
+    "LastPeriod",
     "Method",
     "Runway",
     "SpentDay",

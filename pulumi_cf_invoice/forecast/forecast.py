@@ -15,6 +15,7 @@ from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.usage_history import UsageHistory
 from pulumi_cf_invoice.forecast.bill import Bill, bill_of
 from pulumi_cf_invoice.forecast.days import DAY, date_of, sum_over
+from pulumi_cf_invoice.forecast.last_period import last_period
 from pulumi_cf_invoice.forecast.levels import predict, track_record
 from pulumi_cf_invoice.forecast.notes import notes_of
 from pulumi_cf_invoice.forecast.outlook import DailyUsage, Method, Outlook, StraightLine, ahead
@@ -64,6 +65,9 @@ def forecast_invoice(
         spent=tuple(priced.spent()) if isinstance(priced, PricedDays) else (),
         coming=coming,
         runway=_runway(balance, invoice, bill, outlook, now),
+        last_period=last_period(priced, bill, invoice.currency)
+        if isinstance(priced, PricedDays)
+        else None,
         notes=tuple(notes_of(priced, outlook, invoice, bill)),
     )
 

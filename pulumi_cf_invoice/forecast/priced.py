@@ -50,6 +50,8 @@ class PricedDays:
     fell_silent: UsageDay | None
     """The last day with usage, where the history has fallen silent on an account in use."""
     period: tuple[int, int]
+    since: int
+    """The start of the usage history, in Unix seconds."""
     now: Fraction
 
     @cached_property
@@ -109,10 +111,20 @@ class PricedDays:
     @property
     def spend(self) -> list[float]:
         """The spend of each settled day, in minor units. A correction counts as nothing spent."""
+        return self.spend_until(self.now)
+
+    def spend_until(self, then: Fraction) -> list[float]:
+        """Return the spend of each settled day that ended by *then*, as `spend` does."""
         return [
             float(min(max(day.usage * self.unit.price, Fraction(0)), _LARGEST))
             for day in self.settled
+            if day.start + DAY <= then
         ]
+
+    def gross_between(self, start: Fraction, end: Fraction) -> Fraction:
+        """Return what usage from *start* to *end* (Unix seconds) cost, in minor units."""
+        usages = {day.start: day.usage for day in self.days}
+        return sum_over(lambda day: usages.get(day, Fraction(0)), start, end) * self.unit.price
 
     @property
     def doubt(self) -> float:
@@ -187,7 +199,7 @@ def price_days(
     )
     if isinstance(unit, UnknownUnit):
         return unit
-    priced = PricedDays(bill, unit, days, silent, (start, end), now)
+    priced = PricedDays(bill, unit, days, silent, (start, end), history.since, now)
     # What happens to be near a price, with most of the usage not there yet, is chance.
     if silent and priced.is_behind and (silent.start + DAY - start) / (until - start) < _ENOUGH:
         return UnknownUnit(f"The usage history has nothing since {date_of(silent.start)}.")

@@ -5,15 +5,17 @@ Plain data is what the plugin's function and JSON have.
 """
 
 from collections.abc import Mapping
-from datetime import date, datetime, timezone
+from datetime import date
 from typing import Any
 
 from pydantic.dataclasses import dataclass as described
 
 from pulumi_cf_invoice.billing import money
-from pulumi_cf_invoice.billing.models import DESCRIBED, Estimate, adapter, days, instant
+from pulumi_cf_invoice.billing.models import DESCRIBED, Estimate, adapter
+from pulumi_cf_invoice.forecast.last_period import LastPeriod
 from pulumi_cf_invoice.forecast.levels import BAND_FROM, TrackRecord
 from pulumi_cf_invoice.forecast.outlook import Method
+from pulumi_cf_invoice.forecast.periods import period_name
 from pulumi_cf_invoice.forecast.priced import SpentDay
 from pulumi_cf_invoice.forecast.runway import Runway
 from pulumi_cf_invoice.forecast.unit import UnitName
@@ -22,10 +24,6 @@ DERIVED = ("method_text", "text", "amount_due_text", "amount_due_p10_text", "amo
 """The figures of a `Forecast` that follow from its fields."""
 # The band itself is drawn; what it is made of is nobody's business but the method's.
 _INTERNAL = "bands"
-# Not strftime's, which follow the locale.
-_MONTHS = (
-    "January February March April May June July August September October November December".split()
-)
 _WORDS: dict[Method, str] = {
     "daily-usage": "daily usage",
     "recent-mean": f"mean of the last days, without a band (under {BAND_FROM} days of history)",
@@ -82,6 +80,9 @@ class Forecast:
     """The days from now to the end of the period, today first; none if it is too early."""
     runway: Runway | None
     """How long the credits last; none if no balance was given."""
+    last_period: LastPeriod | None
+    """The period before, and what would have been said of it; none where the usage history does not
+    have all of it, or prices no days."""
     notes: tuple[str, ...]
     """What a reader has to know: the unit that was inferred, lag, what was left out and why."""
 
@@ -98,7 +99,7 @@ class Forecast:
             return f"Too early for a forecast for {period}"
         median = self._rough(self.amount_due)
         if self.method == "period-over":
-            return f"{money.to_text(self.amount_due, self.currency)} for {period}, which is over"
+            return f"{money.to_text(self.amount_due, self.currency)} for {period}, which has ended"
         if self.method == "straight-line":
             return f"A straight line to {median} for {period}"
         if self.amount_due_p10 is None or self.amount_due_p90 is None:
@@ -142,23 +143,14 @@ class Forecast:
         return None if amount is None else money.to_text(amount, self.currency)
 
 
-def period_name(start: int, end: int) -> str:
-    """Return a period in Unix seconds for people: a month by its name, another by its UTC days."""
-    first, following = instant(start), instant(end)
-    months = 12 * (following.year - first.year) + following.month - first.month
-    begin = datetime(first.year, first.month, 1, tzinfo=timezone.utc)
-    is_month = months == 1 and first == begin and following.day == 1
-    if is_month and following.time() == begin.time():
-        return _MONTHS[first.month - 1]
-    return days(start, end)
-
-
 def to_figures(forecast: Forecast) -> dict[str, Any]:
     """Return the fields and what follows from them (`DERIVED`), by name, without what is none."""
     figures: dict[str, Any] = _plain(adapter(Forecast).dump_python(forecast, exclude_none=True))
     figures.get("track_record", {}).pop(_INTERNAL, None)
     if forecast.runway is not None:
         figures["runway"]["text"] = forecast.runway.text
+    if forecast.last_period is not None:
+        figures["last_period"]["text"] = forecast.last_period.text
     derived = {name: getattr(forecast, name) for name in DERIVED}
     return figures | {name: text for name, text in derived.items() if text is not None}
 
@@ -169,6 +161,11 @@ def json_schema() -> dict[str, Any]:
     definitions = made["$defs"]
     definitions["TrackRecord"]["properties"].pop(_INTERNAL)
     _add(definitions["Runway"], "text", "The runway for people. A top-up that failed comes first.")
+    _add(
+        definitions["LastPeriod"],
+        "text",
+        "What would have been said, and what the period came to by usage, for people.",
+    )
     for name in DERIVED:
         _add(made, name, " ".join((getattr(Forecast, name).__doc__ or "").split()))
     for model in (made, *definitions.values()):

@@ -88,6 +88,7 @@ def write(forecasts: Sequence[AccountForecast], file: IO[str]) -> None:
 def _parts(one: AccountForecast) -> list[Any]:
     forecast = one.forecast
     runway = [forecast.runway.text] if forecast.runway else []
+    before = [f"{forecast.last_period.text}."] if forecast.last_period else []
     title = ", ".join([*one.names, f"account {one.snapshot.account_id}"])
     figures = titled_table("Forecast")
     figures.show_header = False
@@ -101,7 +102,7 @@ def _parts(one: AccountForecast) -> list[Any]:
     read = f"as of {one.snapshot.read_at:%Y-%m-%d %H:%M} UTC"
     return [
         Text(f"{forecast.text}."),
-        *(inert(text) for text in (*runway, f"{title[0].upper()}{title[1:]}, {read}.")),
+        *(inert(text) for text in (*runway, *before, f"{title[0].upper()}{title[1:]}, {read}.")),
         *(inert(note) for note in forecast.notes),
         Text(),
         figures,

@@ -693,3 +693,64 @@ def test_a_track_record_of_one_day_is_told_in_the_singular() -> None:
     one = TrackRecord(error=0.125, horizon=1, origins=1, bands=((0.0, 0.1),))
     assert many.text == "off by 7 % over 14 days, tried on 49 days"
     assert one.text == "off by 12 % over 1 day, tried on 1 day"
+
+
+def test_the_last_period_tells_what_a_forecast_would_have_said() -> None:
+    """On the same day of August it is made from what was known then, and held against August."""
+    days = [CENTS] * 92  # June 1st to August 31st
+    found = forecast_invoice(
+        invoice_of(GROSS), history_of(days, [*[CENTS] * NOON, CENTS / 2]), at=NOW
+    )
+    last = found.last_period
+    assert last is not None
+    assert (last.as_of, last.by_usage, last.median) == (date(2026, 8, 15), CENTS * 31, CENTS * 31)
+    assert last.text == (
+        "On 2026-08-15 the forecast would have said $310 for August; August came to $310 by usage"
+    )
+    assert last.text_against(32_000) == (
+        "On 2026-08-15 the forecast would have said $310 for August; August came to $320"
+    )
+    assert found.to_figures()["last_period"]["text"] == last.text
+
+
+def test_what_would_have_been_said_does_not_know_what_came() -> None:
+    """A step after the same day of August is in what August came to alone."""
+    days = [*[CENTS] * 76, *[3 * CENTS] * 16]
+    found = forecast_invoice(
+        invoice_of(3 * GROSS), history_of(days, [*[3 * CENTS] * NOON, 1.5 * CENTS]), at=NOW
+    ).last_period
+    assert found is not None
+    assert (found.median, found.p90, found.by_usage) == (CENTS * 31, CENTS * 31, CENTS * 63)
+
+
+def test_the_last_period_is_priced_after_the_share_of_credits() -> None:
+    half = [{"amount": GROSS / 2, "type": "discount"}]
+    found = forecast_invoice(invoice_of(GROSS, credits=half), steady(40), at=NOW).last_period
+    assert found is not None
+    assert (found.by_usage, found.median) == (CENTS * 31 / 2, CENTS * 31 / 2)
+
+
+def test_a_last_period_that_the_history_has_a_part_of_is_not_told() -> None:
+    found = forecast_invoice(invoice_of(GROSS), steady(30), at=NOW)
+    assert found.last_period is None
+    assert "last_period" not in found.to_figures()
+
+
+def test_a_last_period_without_enough_history_before_has_no_forecast() -> None:
+    """Its sum is told, and nothing that would have been said."""
+    history = history_of([*[0] * 40, *[CENTS] * 20], [*[CENTS] * NOON, CENTS / 2])
+    last = forecast_invoice(invoice_of(GROSS), history, at=NOW).last_period
+    assert last is not None
+    assert (last.as_of, last.median, last.by_usage) == (None, None, CENTS * 20)
+    assert last.text == "August came to $200 by usage"
+
+
+def test_a_period_that_is_no_month_follows_one_that_is_as_long() -> None:
+    start = START + 3 * DAY
+    gross = CENTS * (NOON - 3 + 0.5)
+    invoice = invoice_of(gross, period_start=start, period_end=start + 20 * DAY)
+    last = forecast_invoice(invoice, steady(), at=NOW).last_period
+    assert last is not None
+    assert (last.period_start, last.period_end) == (start - 20 * DAY, start)
+    assert last.by_usage == CENTS * 20
+    assert last.name == "2026-08-15 to 2026-09-03"

@@ -1,0 +1,118 @@
+"""The period before: what it came to, and what a forecast on the same day would have said of it."""
+
+from datetime import date
+from fractions import Fraction
+
+from pydantic.dataclasses import dataclass as described
+
+from pulumi_cf_invoice.billing import money
+from pulumi_cf_invoice.billing.models import DESCRIBED, Estimate
+from pulumi_cf_invoice.forecast.bill import Bill
+from pulumi_cf_invoice.forecast.days import DAY, date_of, day_of
+from pulumi_cf_invoice.forecast.levels import BAND_FROM, predict, track_record
+from pulumi_cf_invoice.forecast.outlook import DailyUsage, ahead
+from pulumi_cf_invoice.forecast.periods import period_before, period_name
+from pulumi_cf_invoice.forecast.priced import PricedDays
+
+
+@described(frozen=True, kw_only=True, config=DESCRIBED)
+class LastPeriod:
+    """
+    The period before by its usage, and what a forecast on the same day would have said of it.
+
+    Amounts are in minor units of `currency`, after the share that credits have of the invoice now,
+    and without tax, adjustments and fixed fees.
+    """
+
+    currency: str
+    """ISO 4217 code in lower case, the invoice's."""
+    period_start: int
+    """Start of the period before, in Unix seconds (UTC)."""
+    period_end: int
+    """End of the period before, in Unix seconds (UTC), not included."""
+    by_usage: Estimate
+    """What the period came to by its usage, priced as this period's is, in minor units of
+    `currency`."""
+    as_of: date | None
+    """The UTC day of the period before that is as far into it as today is into this one; none where
+    a forecast would have had under 14 days of history then, or the period was over."""
+    median: Estimate | None
+    """The median of what a forecast at that time would have said, in minor units of `currency`;
+    none without `as_of`."""
+    p10: Estimate | None
+    """Its 10th percentile, in minor units of `currency`; none without `as_of`."""
+    p90: Estimate | None
+    """Its 90th percentile, in minor units of `currency`; none without `as_of`."""
+
+    @property
+    def name(self) -> str:
+        """The period for people: ``August``."""
+        return period_name(self.period_start, self.period_end)
+
+    @property
+    def text(self) -> str:
+        """What would have been said, and what the period came to by usage, for people."""
+        return self.text_against(self.by_usage, " by usage")
+
+    def text_against(self, amount: float, how: str = "") -> str:
+        """
+        Return what would have been said, and that the period came to *amount*, for people.
+
+        The amount is in minor units of `currency`; *how* it is known follows it.
+        """
+        came_to = f"{self.name} came to {self._rough(amount)}{how}"
+        if self.as_of is None or self.p10 is None or self.p90 is None:
+            return came_to
+        low, high = self._rough(self.p10), self._rough(self.p90)
+        band = low if low == high else f"{low} to {high}"
+        return f"On {self.as_of} the forecast would have said {band} for {self.name}; {came_to}"
+
+    def _rough(self, amount: float) -> str:
+        return money.to_rough_text(amount, self.currency)
+
+
+def last_period(priced: PricedDays, bill: Bill, currency: str) -> LastPeriod | None:
+    """
+    Return what the period before came to, by the days that are *priced* as the *bill* is.
+
+    Returns None where the usage history does not have all of it.
+    """
+    start, end = period_before(*priced.period)
+    if priced.since > start or end > priced.now:
+        return None
+    total = priced.gross_between(Fraction(start), Fraction(end))
+
+    def net(gross: Fraction) -> int:
+        return round(bill.net_of(gross, None))
+
+    then = priced.now - priced.period[0] + start
+    foreseen = _foreseen(priced, then, end)
+    if foreseen is not None:
+        spent = priced.gross_between(Fraction(start), then)
+        median, p10, p90 = (net(spent + more) for more in foreseen)
+    return LastPeriod(
+        currency=currency,
+        period_start=start,
+        period_end=end,
+        by_usage=net(total),
+        as_of=date_of(int(then)) if foreseen else None,
+        median=median if foreseen else None,
+        p10=p10 if foreseen else None,
+        p90=p90 if foreseen else None,
+    )
+
+
+def _foreseen(
+    priced: PricedDays, then: Fraction, end: int
+) -> tuple[Fraction, Fraction, Fraction] | None:
+    """Return the median and the percentiles of the spend from *then* to *end*, as of then."""
+    spend = priced.spend_until(then)
+    if then >= end or len(spend) < BAND_FROM:
+        return None
+    first = day_of(then)
+    days = -(-(end - first) // DAY)
+    outlook = DailyUsage(first, predict(spend, days), track_record(spend, days), 0)
+    *_, last = ahead(outlook, then, end)
+    if last.p10 is None or last.p90 is None:
+        return None
+    return last.median, last.p10, last.p90

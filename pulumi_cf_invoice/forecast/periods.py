@@ -1,0 +1,34 @@
+"""The periods of invoices: what they are called, and which one was before."""
+
+from datetime import datetime, timezone
+
+from pulumi_cf_invoice.billing.models import days, instant
+
+# Not strftime's, which follow the locale.
+_MONTHS = (
+    "January February March April May June July August September October November December".split()
+)
+
+
+def period_name(start: int, end: int) -> str:
+    """Return a period in Unix seconds for people: a month by its name, another by its UTC days."""
+    if _is_month(start, end):
+        return _MONTHS[instant(start).month - 1]
+    return days(start, end)
+
+
+def period_before(start: int, end: int) -> tuple[int, int]:
+    """Return the period before, in Unix seconds: the month before a month, else one as long."""
+    if not _is_month(start, end):
+        return start - (end - start), start
+    first = instant(start)
+    year, month = (first.year, first.month - 1) if first.month > 1 else (first.year - 1, 12)
+    return int(datetime(year, month, 1, tzinfo=timezone.utc).timestamp()), start
+
+
+def _is_month(start: int, end: int) -> bool:
+    first, following = instant(start), instant(end)
+    months = 12 * (following.year - first.year) + following.month - first.month
+    begin = datetime(first.year, first.month, 1, tzinfo=timezone.utc)
+    is_whole = first == begin and following.day == 1 and following.time() == begin.time()
+    return months == 1 and is_whole
