@@ -10,7 +10,6 @@ import logging
 import ssl
 import threading
 import time
-import zlib
 from concurrent.futures import Future, InvalidStateError
 from datetime import datetime, timezone
 from typing import Any, Generic, cast
@@ -30,7 +29,13 @@ from pulumi_cf_invoice.billing.errors import (
     InvalidResponseError,
     TransportError,
 )
-from pulumi_cf_invoice.billing.http import httpx
+from pulumi_cf_invoice.billing.http import (
+    BodyError,
+    BodyTooLargeError,
+    httpx,
+    proxy_for,
+    read_body,
+)
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.invoice_history import InvoiceHistory, Type
 from pulumi_cf_invoice.billing.models import Answered
@@ -48,7 +53,6 @@ from pulumi_cf_invoice.billing.settings import (
     DEFAULT_TIMEOUT,
     Settings,
     canonical_account_id,
-    is_loopback,
     safe_base_url,
 )
 from pulumi_cf_invoice.billing.usage_history import Instant, UsageHistory, Window
@@ -58,7 +62,6 @@ LARGEST_ANSWER = 4 * 2**20
 _LARGEST_ERROR = 64 * 2**10
 _REDIRECTS = 3
 _CONNECT_TIMEOUT = 10.0
-_GZIP = 16 + zlib.MAX_WBITS
 _log = logging.getLogger(__name__)
 
 
@@ -302,9 +305,9 @@ class _Fetch(Generic[ModelT]):
         try:
             return httpx.Client(
                 headers=headers,
-                # A proxy of the environment is for the network, not for this machine's own
-                # addresses.
-                trust_env=not is_loopback(parsed.hostname or ""),
+                # httpx's own reading of NO_PROXY fails on what other programs understand.
+                trust_env=False,
+                proxy=proxy_for(self._base_url),
                 # Reading the certificates takes as long as all of a request on this machine.
                 # Without TLS they are never needed: a redirect to another scheme is refused.
                 verify=httpx.create_ssl_context() if parsed.scheme == "https" else False,
@@ -400,44 +403,14 @@ class _Fetch(Generic[ModelT]):
             return b""
 
     def _decoded(self, response: httpx.Response, limit: int) -> bytes:
-        """
-        Return the decompressed body, bounded in size while it comes out.
-
-        httpx would decompress each chunk as a whole: two kilobytes can become gigabytes.
-        """
-        encoding = response.headers.get("content-encoding", "").strip().lower() or "identity"
-        if encoding not in ("identity", "gzip", "x-gzip"):
-            shown = self._reader.cleaned(encoding)[:60]
-            problem = f"the response has an unexpected content encoding ({shown})"
-            raise self._reader.invalid(problem, response)
-        gzip = None if encoding == "identity" else zlib.decompressobj(_GZIP)
-        body = bytearray()
-        for chunk in response.iter_raw():
-            while chunk:
-                if gzip is None:
-                    body += chunk
-                    chunk = b""
-                else:
-                    body += self._decompressed(gzip, chunk, limit + 1 - len(body), response)
-                    chunk = gzip.unconsumed_tail or gzip.unused_data
-                    if gzip.eof and chunk:
-                        gzip = zlib.decompressobj(_GZIP)
-                if len(body) > limit:
-                    raise self._too_large(response)
-            if time.monotonic() > self._deadline:
-                raise self.timed_out()
-        if gzip is not None and body and not gzip.eof:
-            raise self._broken_compression(response)
-        return bytes(body)
-
-    def _decompressed(self, gzip: Any, chunk: bytes, most: int, response: httpx.Response) -> bytes:
         try:
-            return bytes(gzip.decompress(chunk, most))
-        except zlib.error:
-            raise self._broken_compression(response) from None
-
-    def _broken_compression(self, response: httpx.Response) -> InvalidResponseError:
-        return self._reader.invalid("the answer's compression is broken", response)
+            return read_body(response, limit, self._deadline)
+        except TimeoutError:
+            raise self.timed_out() from None
+        except BodyTooLargeError:
+            raise self._too_large(response) from None
+        except BodyError as error:
+            raise self._reader.invalid(str(error), response) from None
 
     def _too_large(self, response: httpx.Response) -> InvalidResponseError:
         return self._reader.invalid(

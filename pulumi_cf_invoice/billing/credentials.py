@@ -30,7 +30,6 @@ class Credentials:
         problem = problem_with(self._parts) or unsendable(self._parts)
         if problem:
             raise SettingsError(f"Credentials {problem}")
-        self._parts = {name: part.strip() for name, part in self._parts.items()}
 
     @property
     def headers(self) -> dict[str, str]:
@@ -71,12 +70,11 @@ class Credentials:
 
 
 def given_parts(parts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of *parts* that are given: an empty text is absent."""
-    return {
-        name: part
-        for name, part in parts.items()
-        if part is not None and not (isinstance(part, str) and not part.strip())
+    """Return the *parts* that are given, without blanks around them: an empty one is absent."""
+    stripped = {
+        name: part.strip() if isinstance(part, str) else part for name, part in parts.items()
     }
+    return {name: part for name, part in stripped.items() if part is not None and part != ""}
 
 
 def problem_with(parts: Mapping[str, Any]) -> str | None:

@@ -1,11 +1,20 @@
 """
-httpx, imported without its own command line.
+httpx, imported without its own command line, and what every connection of ours shares.
 
 Where click, rich and pygments are installed, httpx imports them for a command that is not called
 here, which takes longer than all the rest of it. Where they are missing it does without.
 """
 
+import ipaddress
+import re
 import sys
+import time
+import zlib
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+from pulumi_cf_invoice.billing.settings import is_loopback
 
 _COMMAND_LINE = "httpx._main"
 
@@ -16,4 +25,93 @@ import httpx  # noqa: E402
 if sys.modules[_COMMAND_LINE] is None:
     del sys.modules[_COMMAND_LINE]
 
-__all__ = ["httpx"]
+__all__ = ["BodyError", "BodyTooLargeError", "httpx", "proxy_for", "read_body"]
+
+_GZIP = 16 + zlib.MAX_WBITS
+
+
+class BodyError(Exception):
+    """The body of an answer cannot be used. The text says why, in words of ours alone."""
+
+
+class BodyTooLargeError(BodyError):
+    """The body of an answer is larger than allowed."""
+
+
+def proxy_for(url: str) -> str | None:
+    """
+    Return the address of the environment's proxy for *url*, or None where there is none.
+
+    A proxy is for the network, never for this machine's own addresses. Entries of NO_PROXY may be
+    names, addresses and networks; httpx itself refuses to connect at all where it cannot parse one.
+    """
+    parsed = urlsplit(url)
+    if is_loopback(parsed.hostname or ""):
+        return None
+    proxies = getproxies()
+    proxy = proxies.get(parsed.scheme) or proxies.get("all")
+    exempt = re.split(r"[\s,]+", proxies.get("no", ""))
+    if not proxy or any(_is_exempt(url, entry) for entry in exempt):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _is_exempt(url: str, entry: str) -> bool:
+    """Return whether an *entry* of NO_PROXY exempts *url*. One that cannot be parsed does not."""
+    parsed = urlsplit(url)
+    host, port = parsed.hostname or "", parsed.port or {"http": 80, "https": 443}.get(parsed.scheme)
+    scheme, separator, rest = entry.lower().rpartition("://")
+    if entry == "*":
+        return True
+    if separator and scheme not in ("all", parsed.scheme):
+        return False
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(rest.strip("[]"), strict=False)
+    except ValueError:
+        pass  # Either is a name.
+    name, colon, of_port = rest.partition(":")
+    if colon and of_port != str(port):
+        return False
+    if name.startswith((".", "*.")):
+        return host.endswith(name.removeprefix("*"))
+    return bool(name) and (host == name or host.endswith(f".{name}"))
+
+
+def read_body(response: httpx.Response, limit: int, deadline: float) -> bytes:
+    """
+    Return the decompressed body of a streamed *response*, bounded in size while it comes out.
+
+    httpx would decompress each chunk as a whole: two kilobytes can become gigabytes. *limit* is in
+    bytes, *deadline* a time of the monotonic clock. Raises `BodyError`, and `TimeoutError` for what
+    takes longer.
+    """
+    encoding = response.headers.get("content-encoding", "").strip().lower() or "identity"
+    if encoding not in ("identity", "gzip", "x-gzip"):
+        shown = re.sub("[^a-z0-9, -]", "", encoding)[:60]
+        raise BodyError(f"the response has an unexpected content encoding ({shown})")
+    gzip = None if encoding == "identity" else zlib.decompressobj(_GZIP)
+    body = bytearray()
+    for chunk in response.iter_raw():
+        while chunk:
+            if gzip is None:
+                body += chunk
+                chunk = b""
+            else:
+                body += _decompressed(gzip, chunk, limit + 1 - len(body))
+                chunk = gzip.unconsumed_tail or gzip.unused_data
+                if gzip.eof and chunk:
+                    gzip = zlib.decompressobj(_GZIP)
+            if len(body) > limit:
+                raise BodyTooLargeError("the answer is too large")
+        if time.monotonic() > deadline:
+            raise TimeoutError
+    if gzip is not None and body and not gzip.eof:
+        raise BodyError("the answer's compression is broken")
+    return bytes(body)
+
+
+def _decompressed(gzip: Any, chunk: bytes, most: int) -> bytes:
+    try:
+        return bytes(gzip.decompress(chunk, most))
+    except zlib.error:
+        raise BodyError("the answer's compression is broken") from None
