@@ -22,7 +22,7 @@ DYNAMIC_TYPE = "pulumi-python:dynamic/cf_invoice:InvoicePreview"
 PLUGIN_TYPE = "cf-invoice:index:InvoicePreview"
 TYPES = (DYNAMIC_TYPE, PLUGIN_TYPE)
 
-# Said here again, and compared by a test: importing the model would double a program's start.
+# The model's fields too; a test compares them. Importing the model would double a program's start.
 FIELDS = (
     "invoice_id",
     "amount_due",

@@ -290,9 +290,9 @@ def _credentials(account_id: str | None, base_url: str, sources: Sequence[Source
     # Whoever keeps an error keeps its frames: no local variable here holds a credential.
     source = _source_of_credentials(sources)
     if source is None:
-        of = f" for account {account_id}" if account_id else ""
+        whose = f" for account {account_id}" if account_id else ""
         raise MissingCredentialsError(
-            f"no credentials{of}: {_remedy('apiToken', sources)}; "
+            f"no credentials{whose}: {_remedy('apiToken', sources)}; "
             "the token needs the permission AI Gateway Read"
         )
     problem = problem_with(_parts(source)) or unsendable(_parts(source))
@@ -304,7 +304,7 @@ def _credentials(account_id: str | None, base_url: str, sources: Sequence[Source
 
 def _refuse_to_send_elsewhere(source: Source, base_url: str, sources: Sequence[Source]) -> None:
     # What is in the repository comes with a pull request; the environment is the machine's.
-    of_url = next((one for one in sources if one.get("baseUrl") is not None), None)
+    of_url = next((source for source in sources if source.get("baseUrl") is not None), None)
     if source.name != ENVIRONMENT or of_url is None or not of_url.is_in_repository:
         return
     if is_cloudflare(base_url) or is_loopback(urlsplit(base_url).hostname or ""):

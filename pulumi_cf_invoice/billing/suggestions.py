@@ -13,14 +13,20 @@ _LONGEST = 60
 def unknown_name(noun: str, name: object, names: Iterable[str]) -> str:
     """Say that there is no *noun* called *name*, and which of *names* is the nearest."""
     known, name = sorted(names), str(name)
-    near = get_close_matches(name.lower(), [one.lower() for one in known], n=1, cutoff=0.6)
-    meant = next((one for one in known if near and one.lower() == near[0]), None)
-    hint = f"did you mean '{meant}'?" if meant else f"known are {', '.join(known)}."
+    near = get_close_matches(
+        name.lower(), [candidate.lower() for candidate in known], n=1, cutoff=0.6
+    )
+    meant = next(
+        (known_name for known_name in known if near and known_name.lower() == near[0]), None
+    )
+    hint = f"did you mean '{meant}'?" if meant else f"known: {', '.join(known)}"
     return f"there is no {noun} '{one_line(name, _LONGEST)}'; {hint}"
 
 
 @contextmanager
-def told_under(place: str, kind: type[LimitError] | type[RuleError] = LimitError) -> Iterator[None]:
+def errors_under(
+    place: str, kind: type[LimitError] | type[RuleError] = LimitError
+) -> Iterator[None]:
     """Raise a `LimitError` or `RuleError` again as *kind*, with the *place* where it stands."""
     try:
         yield

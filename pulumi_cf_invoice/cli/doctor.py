@@ -15,10 +15,11 @@ def run(options: argparse.Namespace) -> int:
     """Print the settings and all that is wrong with them, and return the exit code."""
     before = inputs.config(options)
     examined = settings.examine(options.account_id, [*before, settings.environment(os.environ)])
-    for one in examined:
-        print(f"{one.name:<16} {one.problem or f'{one.value} ({one.where})'}")
+    for setting in examined:
+        text = setting.problem or f"{setting.value} ({setting.where})"
+        print(f"{setting.name:<16} {text}")
     print("permission       AI Gateway Read (or AI Gateway Write) on the account")
-    problems = sum(one.problem is not None for one in examined)
+    problems = sum(setting.problem is not None for setting in examined)
     if problems:
         raise CommandError(
             f"no request was tried: {problems} setting{'s' * (problems != 1)} above "

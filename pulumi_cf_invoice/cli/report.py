@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.errors import BillingError, RuleError
-from pulumi_cf_invoice.billing.suggestions import told_under
+from pulumi_cf_invoice.billing.suggestions import errors_under
 from pulumi_cf_invoice.cli import COULD_NOT_TELL, close_stdout, inputs
 from pulumi_cf_invoice.cli.errors import CommandError
 from pulumi_cf_invoice.report import markdown
@@ -90,7 +90,7 @@ def _of_flags(options: argparse.Namespace) -> Iterator[DeclaredRule]:
         ("--budget-line", "max-line-amount", {"limits": by_line or None}),
     ):
         if None not in settings.values():
-            with told_under(flag, RuleError):
+            with errors_under(flag, RuleError):
                 yield from parse_rules({"rules": {name: settings}})
 
 

@@ -69,12 +69,14 @@ def _run(stack: str | None, *more: str) -> dict[str, Any]:
         config = json.loads(done.stdout)
     except ValueError:
         config = None
-    if not isinstance(config, dict) or not all(isinstance(one, dict) for one in config.values()):
+    if not isinstance(config, dict) or not all(
+        isinstance(entry, dict) for entry in config.values()
+    ):
         raise SettingsError("cannot read stack config: `pulumi config --json` printed no object")
     return config
 
 
-def _error_in(said: str) -> str:
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+def _error_in(stderr: str) -> str:
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     return one_line((errors or lines or ["`pulumi config` failed and did not say why"])[0], 300)

@@ -300,9 +300,9 @@ async def _answered(
         return await method(request, context)
     except Exception as error:
         # Newer versions of the server raise another one while they handle ours.
-        for told in (error, error.__context__):
-            if isinstance(told, BillingError):
-                await context.abort(grpc.StatusCode.UNKNOWN, str(told))
+        for cause in (error, error.__context__):
+            if isinstance(cause, BillingError):
+                await context.abort(grpc.StatusCode.UNKNOWN, str(cause))
         raise
 
 

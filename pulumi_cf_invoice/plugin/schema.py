@@ -67,7 +67,7 @@ def package(project: "PackageMetadata | None" = None) -> Spec:
 
     *project* is what pyproject.toml says, by default that of the installed package.
     """
-    told = metadata("pulumi-cf-invoice") if project is None else project
+    project_metadata = metadata("pulumi-cf-invoice") if project is None else project
     models = {read.model.__name__: _model(read) for read in READS}
     invoice = models["Invoice"][0]
     forecast, of_forecast = _converted(json_schema(), lambda path: "none, it is a forecast")
@@ -80,11 +80,11 @@ def package(project: "PackageMetadata | None" = None) -> Spec:
     return {
         "name": "cf-invoice",
         "displayName": "Cloudflare invoice preview",
-        "version": told["Version"],
-        "description": told["Summary"],
-        "keywords": ["category/cloud", "kind/native", *told["Keywords"].split(",")],
-        "license": told["License-Expression"],
-        **published(told),
+        "version": project_metadata["Version"],
+        "description": project_metadata["Summary"],
+        "keywords": ["category/cloud", "kind/native", *project_metadata["Keywords"].split(",")],
+        "license": project_metadata["License-Expression"],
+        **published(project_metadata),
         "meta": {"moduleFormat": "(.*)", "supportPack": True},
         "language": {
             **{name: {"respectSchemaVersion": True} for name in ("csharp", "go", "java", "nodejs")},
@@ -115,7 +115,7 @@ def package(project: "PackageMetadata | None" = None) -> Spec:
     }
 
 
-def published(told: "PackageMetadata") -> Spec:
+def published(project_metadata: "PackageMetadata") -> Spec:
     """
     Return who publishes the package and where, as far as pyproject.toml names it.
 
@@ -123,18 +123,18 @@ def published(told: "PackageMetadata") -> Spec:
     SDKs' names, and is the one that Pulumi would choose for a package that is added by its
     repository: the SDKs have the same names however the package is added.
     """
-    urls = dict(entry.split(", ", 1) for entry in told.get_all("Project-URL") or [])
+    urls = dict(entry.split(", ", 1) for entry in project_metadata.get_all("Project-URL") or [])
     repository = urls.get("Repository", "")
     found = re.fullmatch(r"https://github\.com/([\w-]+)/([\w.-]+)(?<!\.git)", repository)
     if not found:
         return {}
     owner, name = found.groups()
     return {
-        **({"publisher": told["Author"]} if "Author" in told else {}),
+        **({"publisher": project_metadata["Author"]} if "Author" in project_metadata else {}),
         "namespace": owner.lower(),
         "homepage": urls.get("Homepage", repository),
         "repository": repository,
-        "logoUrl": f"https://raw.githubusercontent.com/{owner}/{name}/v{told['Version']}/docs/logo.svg",
+        "logoUrl": f"https://raw.githubusercontent.com/{owner}/{name}/v{project_metadata['Version']}/docs/logo.svg",
         "pluginDownloadURL": f"github://api.github.com/{owner}/{name}",
     }
 
@@ -255,7 +255,7 @@ def _derived(model: type[Model], name: str) -> Spec:
         kind, description = str, found.description
     else:
         kind, description = get_type_hints(found.fget)["return"], found.__doc__ or ""
-    [kind] = [one for one in get_args(kind) or [kind] if one is not type(None)]
+    [kind] = [member for member in get_args(kind) or [kind] if member is not type(None)]
     description = _renamed(" ".join(description.split()))
     return {
         "type": _TYPES[kind],
@@ -313,7 +313,7 @@ def _converted(whole: Spec, place: Callable[[str], str]) -> tuple[Spec, dict[str
             return {"type": "array", "items": of_type(spec["items"], f"{path}[]")}
         # A field that may be none is absent then, which Pulumi spells as not required.
         if "anyOf" in spec:
-            [only] = [one for one in spec["anyOf"] if one.get("type") != "null"]
+            [only] = [option for option in spec["anyOf"] if option.get("type") != "null"]
             return of_type(only, path)
         return {"type": spec["type"]}
 

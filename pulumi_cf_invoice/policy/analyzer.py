@@ -90,7 +90,7 @@ def install(configure: Configure, only_rules: bool) -> None:
     class Server(server):  # type: ignore[misc, valid-type]
         def Configure(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
             try:
-                configure({name: _config(one) for name, one in request.policyConfig.items()})
+                configure({n: _config(written) for n, written in request.policyConfig.items()})
             except RuleError as error:
                 context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
             return super().Configure(request, context)

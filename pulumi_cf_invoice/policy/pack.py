@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -50,18 +51,19 @@ def serve(
         ours = [policy.rule for policy in every if isinstance(policy, _RulePolicy)]
         others = [policy.name for policy in every if not isinstance(policy, _RulePolicy)]
         # What is missing may come with Pulumi's config, which is not known yet.
-        configured([rule.declared() for rule in ours], {}, others)
+        as_declared = configured([rule.declared for rule in ours], {}, others)
     except RuleError as error:
         # Pulumi prints this as it is, and an exception with its traceback.
         raise SystemExit(f"error: policy pack '{name}': {error}") from None
 
     def configure(config: Mapping[str, Config]) -> None:
         gates: list[Gate] = []
-        for declared in configured([rule.declared() for rule in ours], config, others):
+        for rule, declared in zip(ours, configured(as_declared, config, others), strict=True):
             if declared.level == "disabled":
-                _tell(f"{declared.name}: {DISABLED}")
+                _note(f"{declared.name}: {DISABLED}")
             else:
-                gates.append(Gate.of(declared))
+                of_rule = config.get(declared.name, Config()).settings
+                gates.append(rule.configure(Gate.of(declared), of_rule))
         # All is asked for before the first answer is waited for.
         for gate in gates:
             gate.ask(_reader, _now())
@@ -71,20 +73,35 @@ def serve(
 
 
 class _PackRule:
-    """A rule of a pack: what is wrong with it is told when the pack loads or is configured."""
+    """
+    A rule of a pack, and the gate that it becomes once Pulumi has configured the pack.
+
+    What is wrong with a rule is an error when the pack is served or configured, not when the rule
+    is declared: *declare* raises `RuleError`.
+    """
 
     def __init__(self, name: str, declare: Callable[[], DeclaredRule]) -> None:
         self.name = name
-        self.declared = declare
-        """Returns the rule as it is declared. Raises `RuleError`."""
+        self._declare = declare
         self._config: Mapping[str, Any] | None = None
         self._gate: Gate | None = None
+
+    @cached_property
+    def declared(self) -> DeclaredRule:
+        """The rule as it is declared. Raises `RuleError`."""
+        return self._declare()
+
+    def configure(self, gate: Gate, config: Mapping[str, Any]) -> Gate:
+        """Keep the *gate* that Pulumi's *config* of the rule makes, and return it."""
+        self._gate, self._config = gate, config
+        return gate
 
     def gate(self, config: Mapping[str, Any]) -> Gate:
         """Return the gate with Pulumi's *config* of the rule. Raises `RuleError`."""
         if self._gate is None or config != self._config:
-            self._gate = Gate.of(self.declared().configured(Config(dict(config))))
-            self._config = config
+            # The SDK's server could not be extended, and nobody has configured the rule yet.
+            gate = Gate.of(self.declared.configured(Config(dict(config))))
+            return self.configure(gate, dict(config))
         return self._gate
 
 
@@ -108,7 +125,7 @@ class _OnInvoices(_RulePolicy, ResourceValidationPolicy):
     def _before_all(self, args: ResourceValidationArgs, report: ReportViolation) -> None:
         gate = self._gate(args, report)
         if gate is not None:
-            _tell_of(gate)
+            _note_notices(gate)
             _report(gate, gate.judge_accounts(_reader, _now()), report)
 
     def _on_resource(self, args: ResourceValidationArgs, report: ReportViolation) -> None:
@@ -123,9 +140,9 @@ class _OnInvoices(_RulePolicy, ResourceValidationPolicy):
         if invoice is not None:
             _report(gate, gate.judge(invoice, _now()), report)
             if invoice.origin:
-                _tell(invoice.origin)
+                _note(invoice.origin)
         elif not _check_failed(args):
-            _tell_absence(self.name, one_line(args.name), report)
+            _report_absence(self.name, one_line(args.name), report)
 
     def _gate(self, args: ResourceValidationArgs, report: ReportViolation) -> Gate | None:
         try:
@@ -150,7 +167,7 @@ class _OnStack(_RulePolicy, StackValidationPolicy):
         except RuleError as error:
             report(str(error), None)
             return
-        _tell_of(gate)
+        _note_notices(gate)
         rule = gate.in_force(_now())
         if not isinstance(rule, StackRule):
             return
@@ -164,7 +181,7 @@ class _OnStack(_RulePolicy, StackValidationPolicy):
 
 
 _reader = AccountReader(os.environ)
-_told: set[str] = set()
+_noted: set[str] = set()
 _lock = threading.Lock()
 
 
@@ -191,7 +208,9 @@ def _policy(declared: DeclaredRule) -> Policy:
 def _made(kind: type[Rule], rule: _PackRule, level: EnforcementLevel | None) -> Policy:
     on = _OnStack if issubclass(kind, StackRule) else _OnInvoices
     # Only descriptions: Pulumi would answer with a regular expression before a rule can in words.
-    schema = {name: {"description": one.description} for name, one in settings_of(kind).items()}
+    schema = {
+        name: {"description": setting.description} for name, setting in settings_of(kind).items()
+    }
     return on(
         rule,
         description=kind.description,
@@ -224,32 +243,32 @@ def _report(gate: Gate, findings: Sequence[Finding], report: ReportViolation) ->
         if finding.violates:
             report(finding.message, None)
         elif finding.status == "noted":
-            _tell(f"{gate.name}: {finding.message}")
+            _note(f"{gate.name}: {finding.message}")
 
 
-def _tell_of(gate: Gate) -> None:
+def _note_notices(gate: Gate) -> None:
     for notice in gate.notices(_now()):
-        _tell(f"{gate.name}: {notice}")
+        _note(f"{gate.name}: {notice}")
 
 
-def _tell_absence(policy: str, resource: str, report: ReportViolation) -> None:
+def _report_absence(policy: str, resource: str, report: ReportViolation) -> None:
     message = (
         f"{policy} cannot judge {resource}: its figures are not known, because it was not checked. "
-        "Is it left out by --target or --exclude?"
+        "Was it left out by --target or --exclude?"
     )
     # A preview says so and passes; an update has to know.
     if analyzer.is_preview():
-        _tell(message)
+        _note(message)
     else:
         report(message, None)
 
 
-def _tell(message: str) -> None:
+def _note(message: str) -> None:
     """Print what is no violation, once in a run: Pulumi shows a pack's standard error."""
     with _lock:
-        if message in _told:
+        if message in _noted:
             return
-        _told.add(message)
+        _noted.add(message)
     print(message, file=sys.stderr, flush=True)
 
 

@@ -1,8 +1,8 @@
 """
 What is read of accounts: by rules that read by themselves, and by the command line.
 
-A read that is refused takes nothing from the others: what could be read is in `AccountState`, and
-so is why the rest could not.
+A read that is refused does not affect the others: `AccountState` holds what could be read, and why
+the rest could not.
 """
 
 import threading
@@ -109,7 +109,9 @@ class AccountReader:
     ) -> None:
         self._variables = variables
         self._before = [_without_base_url(source) for source in before]
-        self._snapshots = {(one.account_id, _address(one.base_url)): one for one in snapshots}
+        self._snapshots = {
+            (snapshot.account_id, _address(snapshot.base_url)): snapshot for snapshot in snapshots
+        }
         self._asked: dict[Any, Future[Any]] = {}
         self._times: dict[Any, datetime] = {}
         self._forecasts: dict[Any, dict[Any, Forecast]] = {}

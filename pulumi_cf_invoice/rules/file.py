@@ -7,7 +7,7 @@ Pulumi's config may set it. Each mistake is a `RuleError` in one line.
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -15,10 +15,11 @@ from typing import Any, Literal, cast
 
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import LimitError, RuleError
-from pulumi_cf_invoice.billing.suggestions import told_under, unknown_name
+from pulumi_cf_invoice.billing.models import counted
+from pulumi_cf_invoice.billing.suggestions import errors_under, unknown_name
 from pulumi_cf_invoice.rules import settings as rule_settings
 from pulumi_cf_invoice.rules.kinds import KINDS
-from pulumi_cf_invoice.rules.limits import parse_account_id, shown
+from pulumi_cf_invoice.rules.limits import Limit, parse_account_id, shown
 from pulumi_cf_invoice.rules.rule import Rule
 from pulumi_cf_invoice.rules.settings import Setting
 
@@ -45,7 +46,8 @@ class Waiver:
     """
     Settings that replace a rule's own before the instant ``until``; none suspend the rule.
 
-    ``end`` is that instant as it is written: a date includes that day, in UTC.
+    ``end`` is that instant as it is written: a date includes that day, in UTC. ``settings`` are the
+    values that their readers returned, and ``terms`` says what was written.
     """
 
     until: datetime
@@ -53,19 +55,19 @@ class Waiver:
     by: str
     reason: str
     settings: Mapping[str, Any]
+    terms: str
 
     @classmethod
     def parse(cls, written: Any, kind: type[Rule]) -> "Waiver":
         """Read the waiver of a rule of *kind*. Raises `LimitError`."""
         if not isinstance(written, Mapping):
             raise LimitError(f"{shown(written)} is no object with until, by and reason")
-        for name, value in written.items():
-            if name in kind.waivable:
-                _read(name, kind.settings[name], value)
-            elif name not in ("until", "by", "reason"):
-                names = ("until", "by", "reason", *kind.waivable)
+        for name in written:
+            if name not in (*_OF_WAIVER, *kind.waivable):
+                names = (*_OF_WAIVER, *kind.waivable)
                 raise LimitError(unknown_name("setting of a waiver", name, names))
-        settings = {name: written[name] for name in kind.waivable if name in written}
+        replacing = {name: written[name] for name in kind.waivable if name in written}
+        settings = {n: _read(n, kind.settings[n], value) for n, value in replacing.items()}
         if kind.waivable and not settings:
             raise LimitError(f"it has no {_or(kind.waivable)} to hold while it is in force")
         end = written.get("until")
@@ -75,6 +77,7 @@ class Waiver:
             by=_text(written, "by"),
             reason=_text(written, "reason"),
             settings=settings,
+            terms=" and ".join(_term(name, value) for name, value in replacing.items()),
         )
 
     def in_force(self, at: datetime) -> bool:
@@ -92,7 +95,7 @@ class DeclaredRule:
     """
     A rule as it is declared, under a name of its own.
 
-    ``settings`` are as written, and all of them can be read. ``level`` is None where it is the
+    ``settings`` are the values that their readers returned. ``level`` is None where it is the
     policy pack's own; a report takes that for mandatory.
     """
 
@@ -105,7 +108,7 @@ class DeclaredRule:
     @classmethod
     def parse(cls, name: str, written: Any) -> "DeclaredRule":
         """Read what is *written* under *name*. Raises `RuleError`."""
-        with told_under(f"rule '{one_line(name)}'", RuleError):
+        with errors_under(f"rule '{one_line(name)}'", RuleError):
             return cls._parsed(name, written)
 
     @classmethod
@@ -116,13 +119,13 @@ class DeclaredRule:
             raise LimitError(f"{shown(written)} is no object with settings")
         kind = _kind(name, written)
         rest = {key: value for key, value in written.items() if key not in _OF_EVERY_RULE}
-        _check(kind, rest)
+        settings = _settings(kind, rest)
         level = _level(written["enforcementLevel"]) if "enforcementLevel" in written else None
         waiver = None
         if "waiver" in written:
-            with told_under("waiver"):
+            with errors_under("waiver"):
                 waiver = Waiver.parse(written["waiver"], kind)
-        return cls(name, kind, rest, level, waiver)
+        return cls(name, kind, settings, level, waiver)
 
     def configured(self, config: "Config") -> "DeclaredRule":
         """
@@ -131,23 +134,30 @@ class DeclaredRule:
         A setting there replaces the one here, as Pulumi merges it; a limit by account that has no
         amount for all others keeps those that are here.
         """
-        with told_under(f"rule '{self.name}'", RuleError):
+        with errors_under(f"rule '{self.name}'", RuleError):
             if "waiver" in config.settings:
                 raise LimitError("a waiver is written in the file of rules only")
-            _check(self.kind, config.settings)
-        settings = merged(self.settings, config.settings)
+            given = _settings(self.kind, config.settings)
+        settings = merged(self.settings, given)
         return replace(self, settings=settings, level=config.level or self.level)
 
 
 @dataclass(frozen=True)
 class Config:
-    """What Pulumi's policy config says of a rule; ``level`` is None where it says nothing of it."""
+    """
+    What Pulumi's policy config says of a rule: its settings as written, and its level.
+
+    ``level`` is None where the config says nothing of it.
+    """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     level: Level | None = None
 
 
 _OF_EVERY_RULE = ("rule", "enforcementLevel", "waiver")
+_OF_WAIVER = ("until", "by", "reason")
+_WORDS = {"limit": "the limit", "limits": "the limits", "defaultLimit": "the default limit"}
+_MOST = 5
 
 
 def settings_of(kind: type[Rule]) -> dict[str, Setting]:
@@ -156,20 +166,13 @@ def settings_of(kind: type[Rule]) -> dict[str, Setting]:
 
 
 def merged(settings: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return *settings* with those in *over* in their place; both can be read."""
-    result = dict(settings)
-    for name, value in over.items():
-        # Limits by glob are a mapping as well, of which a glob may be called anything.
-        is_limit = name in ("limit", "defaultLimit") and isinstance(value, Mapping)
-        for_some = is_limit and "accounts" in value and "limit" not in value
-        keeps = for_some and name in result
-        result[name] = _with_accounts(result[name], value) if keeps else value
-    return result
+    """Return *settings* with those in *over* in their place; all of them have been read."""
+    return {**settings, **{name: _over(settings.get(name), value) for name, value in over.items()}}
 
 
 def read_rules(path: str | Path) -> list[DeclaredRule]:
     """Read a file of rules. Raises `RuleError`, which names the file."""
-    with told_under(one_line(str(path), _LONGEST_PATH), RuleError):
+    with errors_under(one_line(str(path), _LONGEST_PATH), RuleError):
         return parse_rules(_content(path, "utf-8-sig"))
 
 
@@ -192,7 +195,7 @@ def read_config(path: str | Path) -> dict[str, Config]:
 
     Raises `RuleError`, which names the file.
     """
-    with told_under(one_line(str(path), _LONGEST_PATH), RuleError):
+    with errors_under(one_line(str(path), _LONGEST_PATH), RuleError):
         # Pulumi takes no byte order mark here.
         return _parsed_config(_content(path, "utf-8", if_empty={}))
 
@@ -303,30 +306,60 @@ def _kind(name: str, written: Mapping[str, Any]) -> type[Rule]:
         add = "" if "rule" in written else " A name of your own needs a `rule` beside its settings."
         raise LimitError(f"{unknown_name('rule', rule, KINDS)}{add}")
     if name in KINDS and rule != name:
-        raise LimitError(f"the name is another rule's own, and it is '{rule}': choose another name")
+        raise LimitError(
+            f"'{name}' is the name of another kind of rule than '{rule}': choose another name"
+        )
     return KINDS[rule]
 
 
-def _check(kind: type[Rule], settings: Mapping[str, Any]) -> None:
+def _settings(kind: type[Rule], written: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of the settings of a rule of *kind*. Raises `LimitError`."""
     known = settings_of(kind)
-    for name, value in settings.items():
+    values = {}
+    for name, value in written.items():
         if name in READING and name not in known:
             raise LimitError(f"{name}: {kind.name} reads no account by itself")
         if name not in known:
             raise LimitError(unknown_name("setting", name, known))
-        _read(name, known[name], value)
+        values[name] = _read(name, known[name], value)
+    return values
 
 
 def _read(name: str, setting: Setting, value: Any) -> Any:
-    with told_under(name):
+    with errors_under(name):
         return setting.read(value)
 
 
-def _with_accounts(before: Any, over: Mapping[str, Any]) -> dict[str, Any]:
-    base = dict(before) if isinstance(before, Mapping) else {"limit": before}
-    by_account = [*base.get("accounts", {}).items(), *over["accounts"].items()]
-    accounts = {parse_account_id(key): amount for key, amount in by_account}
-    return {**base, "accounts": accounts}
+def _over(before: Any, value: Any) -> Any:
+    """Return *value*, with what is kept of a limit *before* where it has no amount for the rest."""
+    if isinstance(value, Limit) and isinstance(before, Limit) and value.default is None:
+        return Limit(before.default, {**before.accounts, **value.accounts})
+    return value
+
+
+def _term(name: str, written: Any) -> str:
+    """Say what a waiver replaces the setting *name* with, as it is *written*."""
+    if name == "days":
+        # Pulumi hands whole numbers over as floats.
+        return "the end of the period" if isinstance(written, str) else counted(int(written), "day")
+    if name == "limits":
+        texts = [text for glob, limit in written.items() for text in _amounts(limit, glob)]
+    else:
+        texts = list(_amounts(written))
+    more = [f"{len(texts) - _MOST:,} more"] if len(texts) > _MOST else []
+    return f"{_WORDS[name]} {', '.join([*texts[:_MOST], *more])}"
+
+
+def _amounts(written: Any, glob: str | None = None) -> Iterator[str]:
+    """Return each amount of a limit as it is *written*, with what it is for."""
+    of = "" if glob is None else f" for {one_line(glob)}"
+    if not isinstance(written, Mapping):
+        yield f"{one_line(written)}{of}"
+        return
+    if "limit" in written:
+        yield f"{one_line(written['limit'])}{of}"
+    for account, amount in written.get("accounts", {}).items():
+        yield f"{one_line(amount)}{of} for account {parse_account_id(account)}"
 
 
 def _text(written: Mapping[str, Any], name: str) -> str:
@@ -360,7 +393,7 @@ def _parsed_config(content: Any) -> dict[str, Config]:
         raise RuleError(f"{shown(content)} is no object with config by name of rule")
     configs = {}
     for name, written in content.items():
-        with told_under(f"rule '{one_line(name)}'", RuleError):
+        with errors_under(f"rule '{one_line(name)}'", RuleError):
             configs[name] = _config(written)
     return configs
 
@@ -400,15 +433,15 @@ def _content(path: str | Path, encoding: str, if_empty: Any = None) -> Any:
     except json.JSONDecodeError as error:
         raise RuleError(f"is not JSON: line {error.lineno}, {error.msg}") from None
     except (ValueError, RecursionError) as error:
-        said = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise RuleError(f"cannot be used: {one_line(said)}") from None
+        problem = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise RuleError(f"cannot be used: {one_line(problem)}") from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for name, value in pairs:
         if name in result:
-            raise ValueError(f"'{one_line(name)}' is there twice in one object")
+            raise ValueError(f"'{one_line(name)}' appears twice in one object")
         result[name] = value
     return result
 

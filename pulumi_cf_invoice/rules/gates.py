@@ -1,5 +1,6 @@
 """
-Gates: declared rules that are complete, and judged over what a program or they themselves read.
+Gates: declared rules that are complete, judged on what a program reads, or on accounts that they
+read themselves.
 
 Policy packs and reports judge through `Gate`, so that neither passes what the other blocks, and
 both say it in the same words.
@@ -10,9 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import BillingError, LimitError, RuleError
-from pulumi_cf_invoice.billing.suggestions import told_under
+from pulumi_cf_invoice.billing.suggestions import errors_under
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import READING, DeclaredRule, Level, Waiver, merged
 from pulumi_cf_invoice.rules.limits import Limit
@@ -45,30 +45,28 @@ class Gate:
     @classmethod
     def of(cls, declared: DeclaredRule) -> "Gate":
         """Return the gate of a rule whose settings are merged. Raises `RuleError`."""
-        with told_under(f"rule '{declared.name}'", RuleError):
+        with errors_under(f"rule '{declared.name}'", RuleError):
             return cls._of(declared)
 
     @classmethod
     def _of(cls, declared: DeclaredRule) -> "Gate":
-        kind, waiver = declared.kind, declared.waiver
-        own = {name: declared.settings[name] for name in kind.settings if name in declared.settings}
-        reading = {
-            name: setting.read(declared.settings[name])
-            for name, setting in READING.items()
-            if name in declared.settings
-        }
+        kind, waiver, settings = declared.kind, declared.waiver, declared.settings
+        own = {name: value for name, value in settings.items() if name in kind.settings}
+        reading = {name: settings[name] for name in READING if name in settings}
         accounts = reading.get("accountIds", ())
         if kind.must_read and not accounts:
             raise LimitError("it has no accountIds: name the accounts that it is to read")
         if reading and not accounts:
-            raise LimitError(f"{' and '.join(reading)} does nothing without accountIds")
+            raise LimitError(
+                f"{' and '.join(reading)} {'do' if len(reading) > 1 else 'does'} nothing without "
+                "accountIds"
+            )
         rule = _rule(kind, own)
-        if waiver is None or not kind.waivable:
-            waived = None
-        else:
+        waived = None
+        if waiver is not None and kind.waivable:
             waived = _rule(kind, merged(own, waiver.settings))
-        for one in (rule, waived):
-            _refuse_unused_limits(one, accounts)
+        for complete in (rule, waived):
+            _refuse_unused_limits(complete, accounts)
         return cls(
             declared.name,
             declared.level,
@@ -93,12 +91,13 @@ class Gate:
 
     def notices(self, at: datetime) -> list[str]:
         """Return what has to be known of the gate itself at the time *at*, a sentence each."""
-        return [said] if (said := self._of_waiver(at)) else []
+        sentence = self._of_waiver(at)
+        return [sentence] if sentence else []
 
     def judge(self, state: InvoiceState, at: datetime) -> list[Finding]:
         """Judge *state* at the time *at*, which has a time zone."""
         rule = self.in_force(at)
-        return [] if rule is None else self._told(rule.evaluate(state, at), state.origin, at)
+        return [] if rule is None else self._explained(rule.evaluate(state, at), state.origin, at)
 
     def judge_accounts(self, reader: AccountReader, at: datetime) -> list[Finding]:
         """Judge each of the gate's accounts as *reader* reads it, at the time *at*."""
@@ -106,10 +105,11 @@ class Gate:
         if rule is None:
             return []
         self.ask(reader, at)
-        found = (
-            (account, self._account(rule, reader, account, at)) for account in self.account_ids
-        )
-        return [replace(one, account_id=account) for account, ones in found for one in ones]
+        return [
+            replace(finding, account_id=account)
+            for account in self.account_ids
+            for finding in self._account(rule, reader, account, at)
+        ]
 
     def ask(self, reader: AccountReader, at: datetime) -> None:
         """Have *reader* ask for what the gate reads by itself, without waiting for it."""
@@ -131,41 +131,40 @@ class Gate:
         )
         try:
             state = reader.read(account_id, self.base_url, needed, also, at=read_at)
-            return self._told(rule.evaluate_account(state, at), state.origin, at)
+            return self._explained(rule.evaluate_account(state, at), state.origin, at)
         except BillingError as error:
             teller = reader.teller(account_id, self.base_url, str(error), self.name)
             why = str(error) if teller == self.name else f"{teller} says why."
         judged = "was not judged, which failOpen allows" if self.fail_open else "is not known"
         message = f"Whether account {account_id} is within this rule {judged}: {why}"
         unread = Finding("noted" if self.fail_open else "unknown", "account", lambda: message)
-        return [unread.followed_by(f" {said}" if (said := self._of_waiver(at)) else "")]
+        sentence = self._of_waiver(at)
+        return [unread.followed_by(f" {sentence}" if sentence else "")]
 
-    def _told(self, found: Iterable[Finding], origin: str, at: datetime) -> list[Finding]:
+    def _explained(self, found: Iterable[Finding], origin: str, at: datetime) -> list[Finding]:
         """Return what was *found*; what violates says what has to be known as well."""
         if self.waiver is None and not origin:
             return list(found)
-        more = "".join(f" {said}" for said in (origin, self._of_waiver(at)) if said)
+        more = "".join(f" {sentence}" for sentence in (origin, self._of_waiver(at)) if sentence)
         return [finding.followed_by(more) if finding.violates else finding for finding in found]
 
     def _of_waiver(self, at: datetime) -> str:
         if self.waiver is None:
             return ""
         if not self.waiver.in_force(at):
-            return f"Its waiver has ended, which was {self.waiver.text}."
+            return f"Its waiver ({self.waiver.text}) has ended."
         if self.waived is None:
             return f"A waiver suspends it {self.waiver.text}."
-        limit = self.waiver.settings.get("limit")
-        of = f" with the limit {one_line(limit)}" if isinstance(limit, str) else ""
-        return f"A waiver{of} is in force {self.waiver.text}."
+        return f"A waiver with {self.waiver.terms} is in force {self.waiver.text}."
 
 
-def _rule(kind: type[Rule], written: Mapping[str, Any]) -> Rule:
-    if kind.needs and not any(name in written for name in kind.needs):
+def _rule(kind: type[Rule], values: Mapping[str, Any]) -> Rule:
+    if kind.needs and not any(name in values for name in kind.needs):
         raise LimitError(
             f"it has no {' or '.join(kind.needs)}, and would let everything pass: set "
             f"{'it' if len(kind.needs) == 1 else 'one of them'} in the rule or in Pulumi's config"
         )
-    return kind.from_settings({n: kind.settings[n].read(value) for n, value in written.items()})
+    return kind.from_settings(values)
 
 
 def _refuse_unused_limits(rule: Rule | None, accounts: tuple[str, ...]) -> None:
@@ -173,7 +172,7 @@ def _refuse_unused_limits(rule: Rule | None, accounts: tuple[str, ...]) -> None:
         return
     limits = [value for value in vars(rule).values() if isinstance(value, Limit)]
     by_glob = [value for value in vars(rule).values() if isinstance(value, Mapping)]
-    for limit in [*limits, *(one for globs in by_glob for one in globs.values())]:
+    for limit in [*limits, *(limit for globs in by_glob for limit in globs.values())]:
         for account in limit.accounts:
             if account not in accounts:
                 raise LimitError(

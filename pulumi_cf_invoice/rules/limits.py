@@ -125,7 +125,7 @@ def _parsed_accounts(written: Any) -> dict[str, Money]:
     for key, amount in written.items():
         account = parse_account_id(key)
         if account in accounts:
-            raise LimitError(f"the account {account} is there twice, in upper and in lower case")
+            raise LimitError(f"the account {account} appears twice, in upper and in lower case")
         accounts[account] = parse_amount(amount)
     return accounts
 
@@ -163,12 +163,12 @@ class IncreaseLimit:
     @property
     def text(self) -> str:
         """The limit for people."""
-        return self.amount.text if self.amount is not None else f"{self.percent} %"
+        return self.amount.text if self.amount is not None else f"{self.percent}%"
 
 
 def longest_matches(descriptions: Sequence[str], globs: Iterable[str]) -> list[str]:
     """Return the longest of the globs that match any of *descriptions*."""
-    matching = [glob for glob in globs if any(fnmatchcase(one, glob) for one in descriptions)]
+    matching = [glob for glob in globs if any(fnmatchcase(text, glob) for text in descriptions)]
     longest = max(map(len, matching), default=0)
     return [glob for glob in matching if len(glob) == longest]
 
@@ -193,15 +193,15 @@ def shortfall(amount: float | Decimal, currency: str, minimum: Money) -> str | N
     return _compared(short, currency, minimum, "below the minimum")
 
 
-def _compared(by: Decimal, currency: str, limit: Money, of: str) -> str | None:
+def _compared(by: Decimal, currency: str, limit: Money, relation: str) -> str | None:
     if not comparable(currency, limit):
         return (
-            f"in {currency.upper()}, which cannot be compared with the {of.split()[-1]} of "
+            f"in {currency.upper()}, which cannot be compared with the {relation.split()[-1]} of "
             f"{limit.text}: set a limit in {currency.upper()}"
         )
     if by <= 0:
         return None
     # Rounded half to even, half a unit would be none.
     if by * 2 <= 1:
-        return f"{of} of {limit.text} by less than {to_text(1, currency)}"
-    return f"{of} of {limit.text} by {to_text(by, currency)}"
+        return f"{relation} of {limit.text} by less than {to_text(1, currency)}"
+    return f"{relation} of {limit.text} by {to_text(by, currency)}"

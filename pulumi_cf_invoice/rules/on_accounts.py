@@ -71,8 +71,10 @@ class MinCreditBalance(Rule):
         )
         yield found.followed_by(f" {assumed}") if found.violates else found
         if not found.violates:
-            of = f"The credit balance of account {state.account_id} has no currency of its own."
-            yield Finding("noted", "currency", lambda: f"{of} {assumed}")
+            lacking = (
+                f"The credit balance of account {state.account_id} has no currency of its own."
+            )
+            yield Finding("noted", "currency", lambda: f"{lacking} {assumed}")
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ class NoUnpaidInvoices(Rule):
     def evaluate_account(self, state: AccountState, at: datetime) -> Iterator[Finding]:
         history, account = state.get(INVOICE_HISTORY), f"account {state.account_id}"
         subject, part = "earlier invoices", _part(history)
-        other = Counter(one.status for one in history.invoices if not _is_known(one))
+        other = Counter(row.status for row in history.invoices if not _is_known(row))
         if history.unpaid:
             more = f" There may be more: {part}." if part else ""
             yield Finding(
@@ -139,8 +141,10 @@ class NoUnpaidInvoices(Rule):
             yield Finding("unknown", subject, lambda: message)
         elif not other:
             count = len(history.invoices)
-            of = f"None of {counted(count, 'earlier invoice')}" if count else "No earlier invoice"
-            yield Finding("within", subject, lambda: f"{of} of {account} is unpaid.")
+            which = (
+                f"None of {counted(count, 'earlier invoice')}" if count else "No earlier invoice"
+            )
+            yield Finding("within", subject, lambda: f"{which} of {account} is unpaid.")
         if other:
             yield Finding("unknown", subject, lambda: _of_other_status(other, account))
 
@@ -155,7 +159,7 @@ def refusal(balance: CreditBalance) -> str:
     """Say when AI Gateway refuses inference."""
     if balance.balance <= 0:
         return "AI Gateway refuses inference at zero and below (HTTP 402)."
-    return "AI Gateway refuses inference once it is used up (HTTP 402)."
+    return "AI Gateway refuses inference once the credits are used up (HTTP 402)."
 
 
 def unexplained_failure(balance: CreditBalance, topup: str) -> Iterator[Finding]:
@@ -189,8 +193,8 @@ def _is_known(invoice: PastInvoice) -> bool:
 
 
 def _unpaid(history: InvoiceHistory, at: datetime) -> str:
-    oldest = sorted(history.unpaid, key=lambda one: one.created or 0)
-    named = "; ".join(_row(one, at) for one in oldest[:_MOST])
+    oldest = sorted(history.unpaid, key=lambda invoice: invoice.created or 0)
+    named = "; ".join(_row(invoice, at) for invoice in oldest[:_MOST])
     more = f"; and {len(oldest) - _MOST:,} more" if len(oldest) > _MOST else ""
     return f"{history.unpaid_text}: {named}{more}."
 
@@ -206,8 +210,8 @@ def _row(invoice: PastInvoice, at: datetime) -> str:
 
 
 def _of_other_status(statuses: "Counter[str | None]", account: str) -> str:
-    told = ", ".join(
+    counts = ", ".join(
         f"{count:,} with {'no status' if status is None else f'the status {one_line(status)}'}"
         for status, count in statuses.items()
     )
-    return f"Whether all earlier invoices of {account} are paid is not known: there are {told}."
+    return f"Whether all earlier invoices of {account} are paid is not known: there are {counts}."

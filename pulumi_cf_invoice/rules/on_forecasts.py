@@ -23,10 +23,10 @@ from pulumi_cf_invoice.rules.on_accounts import (
 )
 from pulumi_cf_invoice.rules.on_invoices import (
     INCOMPLETE,
+    compared,
     incomplete,
     invoice_of,
     judged_amount_due,
-    told,
     too_early,
     unmatched,
 )
@@ -74,22 +74,22 @@ class MaxForecast(Rule):
             yield judged_amount_due(state, limit)
 
     def evaluate_account(self, state: AccountState, at: datetime) -> Iterator[Finding]:
-        of, limit = state.of_invoice, self.limit.of(state.account_id)
-        [due] = self.evaluate(of, at)
+        invoice_state, limit = state.of_invoice, self.limit.of(state.account_id)
+        [due] = self.evaluate(invoice_state, at)
         if limit is None or due.violates:
             yield due
             return
-        if not of.invoice.invoice_lines_complete:
-            yield incomplete(FORECAST, of)
+        if not invoice_state.invoice.invoice_lines_complete:
+            yield incomplete(FORECAST, invoice_state)
             return
         forecast = state.forecast(self.fixed_lines)
-        yield from _of_globs(of, self.fixed_lines)
+        yield from _of_globs(invoice_state, self.fixed_lines)
         if forecast.method == "period-over":
             # Nothing is to come.
             yield due
             return
         amount = forecast.percentile(self.percentile)
-        unjudged = _unjudged(of, forecast, self.percentile, "amount due")
+        unjudged = _unjudged(invoice_state, forecast, self.percentile, "amount due")
         if unjudged or amount is None:
             yield due
             yield Finding("noted", FORECAST, lambda: unjudged)
@@ -99,11 +99,11 @@ class MaxForecast(Rule):
             amount,
             forecast.currency,
             limit,
-            lambda text, over: told(
-                of,
+            lambda text, over: compared(
+                invoice_state,
                 f"is forecast to be {text} ({_PERCENTILES[self.percentile]})",
                 over,
-                f" It is {of.invoice.amount_due_text} so far. {_basis(forecast)}",
+                f" It is {invoice_state.invoice.amount_due_text} so far. {_basis(forecast)}",
             ),
         )
         refused = state.errors.get(CREDIT_BALANCE.name)
@@ -156,21 +156,21 @@ class MinRunway(Rule):
             yield from unexplained_failure(balance, topup)
             return
         found = list(self._of_forecast(state, balance))
-        if balance.topup_problem and not any(one.violates for one in found):
+        if balance.topup_problem and not any(finding.violates for finding in found):
             yield Finding("noted", TOPUP, lambda: topup_trouble(balance, topup))
         yield from found
 
     def _of_forecast(self, state: AccountState, balance: CreditBalance) -> Iterator[Finding]:
-        of = state.of_invoice
-        if not of.invoice.invoice_lines_complete:
+        invoice_state = state.of_invoice
+        if not invoice_state.invoice.invoice_lines_complete:
             message = f"How long the credits of account {state.account_id} last is {INCOMPLETE}."
             yield Finding("unknown", RUNWAY, lambda: message)
             return
         forecast = state.forecast(self.fixed_lines)
-        yield from _of_globs(of, self.fixed_lines)
-        unjudged = self._unjudged(of, forecast)
+        yield from _of_globs(invoice_state, self.fixed_lines)
+        unjudged = self._unjudged(invoice_state, forecast)
         if unjudged or forecast.runway is None:
-            left = balance.balance_text(of.invoice.currency)
+            left = balance.balance_text(invoice_state.invoice.currency)
             yield Finding(
                 "within", RUNWAY, lambda: f"Account {state.account_id} has {left} of credits left."
             )
@@ -178,14 +178,14 @@ class MinRunway(Rule):
             return
         yield self._judged(state, balance, forecast, forecast.runway)
 
-    def _unjudged(self, of: InvoiceState, forecast: "Forecast") -> str:
+    def _unjudged(self, state: InvoiceState, forecast: "Forecast") -> str:
         is_over = forecast.method == "period-over"
         if is_over and (self.days == "period" or forecast.track_record is None):
             return (
-                f"The period of the {invoice_of(of)} ({of.invoice.period_text}) is over: the "
-                "balance was judged."
+                f"The period of the {invoice_of(state)} ({state.invoice.period_text}) has ended: "
+                "the balance was judged."
             )
-        return _unjudged(of, forecast, self.percentile, "balance")
+        return _unjudged(state, forecast, self.percentile, "balance")
 
     def _judged(
         self, state: AccountState, balance: CreditBalance, forecast: "Forecast", runway: "Runway"
@@ -221,18 +221,18 @@ class MinRunway(Rule):
         return counted(self.days, "day")
 
 
-def _unjudged(of: InvoiceState, forecast: "Forecast", percentile: int, judged: str) -> str:
+def _unjudged(state: InvoiceState, forecast: "Forecast", percentile: int, judged: str) -> str:
     """Say why there is nothing to judge but what is *judged* instead; empty if there is."""
     if forecast.method == "too-early":
-        return too_early("a forecast", of, judged)
+        return too_early("a forecast", state, judged)
     if forecast.method == "straight-line":
         return (
-            f"There is only a straight line for the {invoice_of(of)}, which is no forecast: the "
+            f"There is only a straight line for the {invoice_of(state)}, which is no forecast: the "
             f"{judged} was judged. {forecast.notes[0]}"
         )
     if percentile != 50 and forecast.track_record is None:
         return (
-            f"The forecast of the {invoice_of(of)} has no band with "
+            f"The forecast of the {invoice_of(state)} has no band with "
             f"{counted(forecast.days_of_history, 'day')} of history, and so no 90th percentile: "
             f"the {judged} was judged."
         )
@@ -247,14 +247,14 @@ def _basis(forecast: "Forecast") -> str:
     return f"The forecast is by {forecast.method_text}, with {of_history}{was_off}."
 
 
-def _of_globs(of: InvoiceState, fixed_lines: tuple[str, ...]) -> Iterator[Finding]:
+def _of_globs(state: InvoiceState, fixed_lines: tuple[str, ...]) -> Iterator[Finding]:
     if not fixed_lines:
         return
     from pulumi_cf_invoice.forecast.bill import bill_of
 
-    missing = bill_of(of.invoice, fixed_lines).unmatched
+    missing = bill_of(state.invoice, fixed_lines).unmatched
     if missing:
-        yield unmatched(of, missing)
+        yield unmatched(state, missing)
 
 
 def _used_up(state: AccountState, balance: CreditBalance) -> Finding:

@@ -1,4 +1,4 @@
-"""Kinds of rules on the upcoming invoice, which a program or they themselves read."""
+"""Kinds of rules on the upcoming invoice, whether the program reads it or the rule itself."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -86,7 +86,7 @@ class MaxProjectedAmountDue(Rule):
             projected,
             invoice.currency,
             limit,
-            lambda amount, over: told(
+            lambda amount, over: compared(
                 state,
                 f"is projected to be {amount} by a straight line",
                 over,
@@ -191,10 +191,10 @@ class MaxIncrease(Rule):
         largest = self.limit.from_amount(last.amount_due, last.currency)
 
         def tell(amount: str, over: str) -> str:
-            of = f" ({self.limit.text} of {money.to_text(last.amount_due, last.currency)})"
+            share = f" ({self.limit.text} of {money.to_text(last.amount_due, last.currency)})"
             return (
                 f"The {invoice_of(state)} rose by {amount} to {invoice.amount_due_text} since "
-                f"the last update, {over}{of if self.limit.percent is not None else ''}."
+                f"the last update, {over}{share if self.limit.percent is not None else ''}."
                 f"{_largest_lines(invoice)}"
             )
 
@@ -244,7 +244,7 @@ def judged_amount_due(state: InvoiceState, limit: Money) -> Finding:
         invoice.amount_due,
         invoice.currency,
         limit,
-        lambda amount, over: told(state, f"is {amount}", over),
+        lambda amount, over: compared(state, f"is {amount}", over),
     )
 
 
@@ -267,10 +267,12 @@ def unmatched(state: InvoiceState, globs: Sequence[str]) -> Finding:
     return Finding("noted", "globs", lambda: message)
 
 
-def _no_limit(state: InvoiceState, of: str = "") -> Finding:
+def _no_limit(state: InvoiceState, which: str = "") -> Finding:
     if state.account_id is None:
-        return no_limit(None, of)
-    return no_limit(f"account {state.account_id}" if state.account_is_shown else "this account", of)
+        return no_limit(None, which)
+    return no_limit(
+        f"account {state.account_id}" if state.account_is_shown else "this account", which
+    )
 
 
 def _no_base(state: InvoiceState, why: str) -> Finding:
@@ -302,7 +304,7 @@ def invoice_of(state: InvoiceState) -> str:
     return f"upcoming invoice{f' of account {state.account_id}' if state.account_is_shown else ''}"
 
 
-def told(state: InvoiceState, what: str, over: str, more: str = "") -> str:
+def compared(state: InvoiceState, what: str, over: str, more: str = "") -> str:
     """Say *what* an amount of the invoice is, and how it compares with its limit."""
     return (
         f"The {invoice_of(state)} {what} for {state.invoice.period_text}, {over}.{more}"

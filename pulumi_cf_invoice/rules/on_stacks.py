@@ -90,7 +90,7 @@ class RequireGatewaySpendLimit(StackRule):
             if gateway.type != GATEWAY:
                 continue
             allowed = [_Allowance.of(rule) for rule in _rules(gateway)]
-            caps = [one for one in allowed if one is not None]
+            caps = [allowance for allowance in allowed if allowance is not None]
             if not caps:
                 yield _uncapped(gateway), gateway.urn
                 continue
@@ -99,20 +99,20 @@ class RequireGatewaySpendLimit(StackRule):
                 # Both cases of its hex digits are the same account.
                 account = account.lower()
             # All rules hold at once.
-            lowest = min(caps, key=lambda one: one.amount)
+            lowest = min(caps, key=lambda allowance: allowance.amount)
             by_account.setdefault(account, []).append(_Capped(gateway, lowest))
         for account, capped in by_account.items():
             yield from self._judged(account, capped)
 
     def _judged(self, account: str | None, capped: "list[_Capped]") -> Iterator[tuple[str, str]]:
-        largest = sorted(capped, key=lambda one: -one.allowance.amount)
+        largest = sorted(capped, key=lambda gateway: -gateway.allowance.amount)
         urn, limit = largest[0].gateway.urn, self.limit.of(account)
         if limit is None:
             # The account may be a secret.
             yield no_limit(f"that of {one_line(largest[0].gateway.name)}").message, urn
             return
-        total = money.total(one.allowance.amount for one in capped)
-        named = "; ".join(one.text for one in largest[:_MOST])
+        total = money.total(gateway.allowance.amount for gateway in capped)
+        named = "; ".join(gateway.text for gateway in largest[:_MOST])
         more = f"; and {len(capped) - _MOST:,} more" if len(capped) > _MOST else ""
         found = held(
             "spend limits",
@@ -165,10 +165,12 @@ class _Capped:
 
     @property
     def text(self) -> str:
-        one = self.allowance
+        allowance = self.allowance
         return (
-            f"{one_line(self.gateway.name)} {money.to_text(one.amount, 'usd')} ({one.windows:,} "
-            f"windows of {_duration(one.window)} with {money.to_text(one.limit, 'usd')} each)"
+            f"{one_line(self.gateway.name)} {money.to_text(allowance.amount, 'usd')} "
+            f"({allowance.windows:,} "
+            f"windows of {_duration(allowance.window)} with "
+            f"{money.to_text(allowance.limit, 'usd')} each)"
         )
 
 

@@ -27,8 +27,8 @@ class Finding:
     What a rule says of one figure.
 
     ``subject`` is what was judged, such as `AMOUNT_DUE` or the name of a line (``of_line``).
-    ``amount`` and ``limit`` are None where there is none, and ``excess`` says by how much the one
-    is over the other, or below a limit that ``is_minimum``. ``account_id`` is the account that a
+    ``amount`` and ``limit`` are None where there is none. ``excess`` says by how much the amount is
+    over the limit, or below it if the limit ``is_minimum``. ``account_id`` is the account that a
     rule read by itself.
     """
 
@@ -160,12 +160,12 @@ def within(limit: Money, is_minimum: bool) -> str:
     return f"{'not below the minimum' if is_minimum else 'within the limit'} of {limit.text}"
 
 
-def no_limit(account: str | None, of: str = "") -> Finding:
+def no_limit(account: str | None, which: str = "") -> Finding:
     """
     Return the finding on an *account* that has no limit, as sentences call it.
 
-    *of* says what limits they are, if there are several.
+    *which* says what limits they are, if there are several.
     """
     unknown = "the account is not known (--account-id names it)"
     has_none = f"{account} has none" if account else unknown
-    return Finding("unknown", "limit", lambda: f"The limits{of} differ by account: {has_none}.")
+    return Finding("unknown", "limit", lambda: f"The limits{which} differ by account: {has_none}.")

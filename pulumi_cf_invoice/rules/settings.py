@@ -10,7 +10,7 @@ from typing import Any
 
 from pulumi_cf_invoice.billing.errors import LimitError, SettingsError
 from pulumi_cf_invoice.billing.settings import safe_base_url
-from pulumi_cf_invoice.billing.suggestions import told_under
+from pulumi_cf_invoice.billing.suggestions import errors_under
 from pulumi_cf_invoice.rules.limits import (
     ACCOUNT_ID_PATTERN,
     AMOUNT_PATTERN,
@@ -78,8 +78,8 @@ def _limits(written: Any) -> dict[str, Limit]:
     limits = {}
     for glob, limit in written.items():
         if not isinstance(glob, str) or not glob:
-            raise LimitError(f"{shown(glob)} is no glob: write '*' for every line")
-        with told_under(shown(glob)):
+            raise LimitError(f"{shown(glob)} is not a glob: write '*' for every line")
+        with errors_under(shown(glob)):
             limits[glob] = Limit.parse(limit)
     return limits
 
@@ -92,7 +92,7 @@ def _texts(written: Any) -> tuple[str, ...]:
         if not isinstance(item, str) or not item.strip():
             raise LimitError(f"{shown(item)} is not a text")
     if len(set(written)) < len(written):
-        raise LimitError("there is a text in it twice")
+        raise LimitError("a text appears in it twice")
     return tuple(written)
 
 
@@ -109,7 +109,7 @@ def _account_ids(written: Any) -> tuple[str, ...]:
         raise LimitError(f"{shown(written)} is not a list with at least one account ID")
     accounts = tuple(parse_account_id(account) for account in written)
     if len(set(accounts)) < len(accounts):
-        raise LimitError("there is an account in it twice")
+        raise LimitError("an account appears in it twice")
     return accounts
 
 

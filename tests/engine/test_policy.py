@@ -283,7 +283,7 @@ def test_a_waiver_and_a_rule_without_a_base_are_told_of(
     of = "by the CFO: launch week."
     for said in (
         f"max-amount-due: A waiver with the limit 500 USD is in force until 2999-01-01, {of}",
-        f"ended: Its waiver has ended, which was until 2020-01-01, {of}",
+        "ended: Its waiver (until 2020-01-01, by the CFO: launch week) has ended.",
         f"allowed-statuses: A waiver suspends it until 2999-01-01, {of}",
         "it is new, has another name, or is replaced",
         f"The figures come from {sandbox_url(settled)}, not from Cloudflare.",

@@ -4,10 +4,12 @@ import pytest
 
 from pulumi_cf_invoice import Invoice, RuleError
 from pulumi_cf_invoice.rules.accounts import AccountReader
-from pulumi_cf_invoice.rules.file import Config, DeclaredRule, settings_of
+from pulumi_cf_invoice.rules.file import Config, DeclaredRule, configured, settings_of
 from pulumi_cf_invoice.rules.gates import Gate
 from pulumi_cf_invoice.rules.kinds import KINDS
+from pulumi_cf_invoice.rules.limits import Limit
 from pulumi_cf_invoice.rules.rule import Finding
+from pulumi_cf_invoice.rules.settings import Setting
 from pulumi_cf_invoice.sandbox import Sandbox
 from pulumi_cf_invoice.state import InvoiceState
 from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, TOKEN, api_result
@@ -47,7 +49,7 @@ def messages(found: list[Finding]) -> list[str]:
         (
             "max-amount-due",
             {"limit": "1 USD", "baseUrl": "https://a.b", "failOpen": False},
-            "failOpen and baseUrl does nothing without accountIds",
+            "failOpen and baseUrl do nothing without accountIds",
         ),
         (
             "account-budget",
@@ -107,8 +109,8 @@ def test_after_its_end_the_rule_is_as_it_was_and_says_so() -> None:
     after = NOW.replace(day=21, hour=0)
     [message] = messages(waived.judge(STATE, after))
     assert "over the limit of $150.00" in message
-    assert "Its waiver has ended, which was until 2026-09-20, by the CFO: launch week." in message
-    assert waived.notices(after)[0].startswith("Its waiver has ended")
+    assert "Its waiver (until 2026-09-20, by the CFO: launch week) has ended." in message
+    assert waived.notices(after)[0].startswith("Its waiver (until")
 
 
 def test_a_waiver_ends_at_an_instant_in_its_own_time_zone() -> None:
@@ -271,3 +273,63 @@ def test_while_a_waiver_suspends_a_rule_nothing_is_read(sandbox: Sandbox) -> Non
     }
     assert gate(written, "allowed-statuses").judge_accounts(reader(), NOW) == []
     assert sandbox.requests == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "written", "waived", "said"),
+    [
+        (
+            "max-amount-due",
+            {"limit": "1 USD"},
+            {"limit": {"limit": "400 USD", "accounts": {ACCOUNT.upper(): "5 USD"}}},
+            f"with the limit 400 USD, 5 USD for account {ACCOUNT} is in force",
+        ),
+        (
+            "max-line-amount",
+            {"limits": {"*": "1 USD"}},
+            {"limits": {"openai/*": "9 USD", "limit": "8 USD"}, "defaultLimit": "7 USD"},
+            "with the limits 9 USD for openai/*, 8 USD for limit and the default limit 7 USD is",
+        ),
+        (
+            "max-line-amount",
+            {"limits": {"*": "1 USD"}},
+            {"limits": {"accounts": {"accounts": {ACCOUNT: "5 USD"}}}},
+            f"with the limits 5 USD for accounts for account {ACCOUNT} is in force",
+        ),
+        (
+            "max-line-amount",
+            {"limits": {"*": "1 USD"}},
+            {"limits": {f"model-{number}": "9 USD" for number in range(7)}},
+            "9 USD for model-4, 2 more is in force",
+        ),
+        ("min-runway", {"days": 14, "accountIds": [ACCOUNT]}, {"days": 5.0}, "with 5 days is in"),
+        (
+            "min-runway",
+            {"days": 14, "accountIds": [ACCOUNT]},
+            {"days": "period"},
+            "with the end of the period is in force",
+        ),
+    ],
+)
+def test_a_waiver_says_all_that_it_replaces(
+    kind: str, written: dict[str, Any], waived: dict[str, Any], said: str
+) -> None:
+    [notice] = gate({**written, "waiver": {**WAIVER, **waived}}, kind).notices(NOW)
+    assert said in notice
+
+
+def test_a_setting_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[Any] = []
+
+    def read(written: Any) -> Limit:
+        reads.append(written)
+        return Limit.parse(written)
+
+    kind = KINDS["max-amount-due"]
+    monkeypatch.setitem(kind.settings, "limit", Setting(read, kind.settings["limit"].schema))
+    [rule] = configured([DeclaredRule.parse("max-amount-due", {"limit": "1 USD"})], {})
+    Gate.of(rule)
+    assert reads == ["1 USD"]
+    [rule] = configured([rule], {"max-amount-due": Config({"limit": "2 USD"})})
+    Gate.of(rule)
+    assert reads == ["1 USD", "2 USD"]

@@ -118,7 +118,7 @@ def test_the_longest_globs_count_and_a_line_without_a_name_matches_a_star() -> N
         ({"accounts": {ACCOUNT: {"limit": "1 USD"}}}, "is not an amount of money"),
         (
             {"accounts": {ACCOUNT: "1 USD", ACCOUNT.upper(): "2 USD"}},
-            f"the account {ACCOUNT} is there twice",
+            f"the account {ACCOUNT} appears twice",
         ),
     ],
 )

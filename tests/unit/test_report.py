@@ -401,7 +401,7 @@ def test_every_format_tells_of_a_waiver_and_of_its_end(form: str) -> None:
     }
     for at, said in [
         (NOW, "A waiver with the limit 1000 USD is in force until 2026-09-20, by me: launch."),
-        (NOW.replace(day=21), "Its waiver has ended, which was until 2026-09-20, by me: launch."),
+        (NOW.replace(day=21), "Its waiver (until 2026-09-20, by me: launch) has ended."),
     ]:
         rendered = html_entities.unescape(FORMATS[form](report(invoice(), waived, at=at)))
         assert said in " ".join(rendered.split()), rendered

@@ -181,7 +181,7 @@ def test_a_glob_that_matches_no_line_is_told() -> None:
     ("limit", "said"),
     [
         ("38 USD", "rose by $38.46 to $188.46 since the last update, over the limit of $38.00 by"),
-        ("25%", "over the limit of $37.50 by $0.96 (25 % of $150.00)."),
+        ("25%", "over the limit of $37.50 by $0.96 (25% of $150.00)."),
         ("1 EUR", "in USD, which cannot be compared with the limit of €1.00"),
     ],
 )

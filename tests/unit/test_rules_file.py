@@ -21,6 +21,7 @@ from pulumi_cf_invoice.rules.file import (
     schema,
 )
 from pulumi_cf_invoice.rules.kinds import KINDS
+from pulumi_cf_invoice.rules.limits import Limit
 from pulumi_cf_invoice.state import InvoiceState, LastUpdate
 from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, START, api_result, snapshot
 
@@ -98,7 +99,7 @@ def test_the_published_schema_is_the_one_of_the_settings() -> None:
         ("", {"rule": "max-amount-due"}, "a name is letters"),
         ("two\nlines", {"rule": "max-amount-due"}, "a name is letters"),
         ("trailing\n", {"rule": "max-amount-due"}, "a name is letters"),
-        ("max-amount-due", {"rule": "max-increase"}, "the name is another rule's own"),
+        ("max-amount-due", {"rule": "max-increase"}, "is the name of another kind of rule"),
         ("max-amount-due", "250 USD", "'250 USD' is no object with settings"),
         ("max-amount-due", None, "null is no object"),
         ("max-amount-due", {"limits": "1 USD"}, "no setting 'limits'; did you mean 'limit'?"),
@@ -117,7 +118,11 @@ def test_the_published_schema_is_the_one_of_the_settings() -> None:
         ("max-amount-due", {"accountId": ACCOUNT}, "no setting 'accountId'; did you mean 'acc"),
         ("max-amount-due", {"accountIds": []}, "[] is not a list with at least one account ID"),
         ("max-amount-due", {"accountIds": ACCOUNT}, "is not a list"),
-        ("max-amount-due", {"accountIds": [ACCOUNT, ACCOUNT.upper()]}, "an account in it twice"),
+        (
+            "max-amount-due",
+            {"accountIds": [ACCOUNT, ACCOUNT.upper()]},
+            "an account appears in it twice",
+        ),
         ("max-amount-due", {"accountIds": [7]}, "must be text of 32 hex digits, not int"),
         ("max-amount-due", {"failOpen": "true"}, "failOpen: 'true' is neither true nor false"),
         ("max-amount-due", {"baseUrl": "http://example.com"}, "neither https nor on this machine"),
@@ -127,7 +132,7 @@ def test_the_published_schema_is_the_one_of_the_settings() -> None:
         ("max-increase", {"limit": "-5%"}, "is below zero"),
         ("max-line-amount", {"limits": {}}, "limits: {} has no glob"),
         ("max-line-amount", {"limits": "1 USD"}, "limits: '1 USD' has no glob"),
-        ("max-line-amount", {"limits": {7: "1 USD"}}, "7 is no glob"),
+        ("max-line-amount", {"limits": {7: "1 USD"}}, "7 is not a glob"),
         ("max-amount-due", {"limit": {7: "1 USD"}}, "there is no setting '7'"),
         ("max-amount-due", {"waiver": {7: "1 USD"}}, "there is no setting of a waiver '7'"),
         ("max-line-amount", {"limits": {"": "1 USD"}}, "write '*' for every line"),
@@ -136,7 +141,7 @@ def test_the_published_schema_is_the_one_of_the_settings() -> None:
         ("allowed-statuses", {"statuses": "draft"}, "is not a list"),
         ("allowed-statuses", {"statuses": ["draft", 7]}, "7 is not a text"),
         ("allowed-currencies", {"currencies": ["dollar"]}, "is not an ISO 4217 code"),
-        ("allowed-currencies", {"currencies": ["usd", "USD"]}, "a text in it twice"),
+        ("allowed-currencies", {"currencies": ["usd", "USD"]}, "a text appears in it twice"),
         ("require-invoice-preview", {"requiredAccountIds": ["x"]}, "is not an account ID"),
         ("require-gateway-spend-limit", {"limit": "250 EUR"}, "is not in US dollars"),
         ("require-gateway-spend-limit", {"accountIds": [ACCOUNT]}, "reads no account by itself"),
@@ -203,7 +208,7 @@ def test_a_waiver_has_an_end_a_name_and_a_reason(changes: dict[str, Any], said: 
         ('{"rules": {}}', "it has no rules"),
         ('{"rules": []}', "it has no rules"),
         ('{"rule": {"max-amount-due": {}}}', "there is no setting 'rule'; did you mean 'rules'?"),
-        ('{"rules": {"a": {}, "a": {}}}', "'a' is there twice in one object"),
+        ('{"rules": {"a": {}, "a": {}}}', "'a' appears twice in one object"),
         ('{"rules": {"max-amount-due": {"limit": NaN}}}', "NaN is not JSON"),
         ('{"a":' * 100_000, "nested too deeply"),
         ('{"rules": {"max-amount-due": {"limit": ' + "9" * 5000 + "}}}", "cannot be used"),
@@ -250,7 +255,7 @@ def test_a_config_sets_levels_and_settings_as_pulumi_merges_them(tmp_path: Path)
     assert levels.pop("max-increase") == "mandatory"
     assert set(levels.values()) == {"advisory"}
     rules = config({"max-amount-due": {"limit": "1 USD"}}, tmp_path)
-    assert (rules[0].settings, rules[0].level) == ({"limit": "1 USD"}, None)
+    assert (rules[0].settings, rules[0].level) == ({"limit": Limit.parse("1 USD")}, None)
     assert config("", tmp_path) == parse_rules(EVERY)
 
 
@@ -403,7 +408,7 @@ def test_a_glob_may_be_called_anything_when_a_config_is_laid_over_it() -> None:
     rules = parse_rules({"rules": {"max-line-amount": {"limits": {"openai/*": "100 USD"}}}})
     limits = {"accounts": "5 USD"}
     [merged] = configured(rules, {"max-line-amount": Config({"limits": limits})})
-    assert merged.settings == {"limits": limits}
+    assert merged.settings == {"limits": {"accounts": Limit.parse("5 USD")}}
 
 
 def test_many_names_take_no_time_and_little_room() -> None:

@@ -41,8 +41,8 @@ def test_below_the_minimum_the_message_says_by_how_much_and_what_refills_it() ->
     found = judge("min-credit-balance", "20 USD", credit_balance=balance(640.19))
     assert messages("over", found) == [
         f"The credit balance of account {ACCOUNT} is $6.40, below the minimum of $20.00 by $13.60. "
-        "Its automatic top-up is not set. AI Gateway refuses inference once it is used up (HTTP "
-        "402)."
+        "Its automatic top-up is not set. AI Gateway refuses inference once the credits are "
+        "used up (HTTP 402)."
     ]
     assert found[0].text == "$6.40, below the minimum of $20.00 by $13.60"
     topped = balance(640.19, topup_config=TOPUP)

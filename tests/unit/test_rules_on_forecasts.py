@@ -331,7 +331,7 @@ def test_credits_that_run_out_too_early_are_told_with_their_date() -> None:
         f"On account {ACCOUNT}, credits of $120.00 last until 2026-09-27; they have to last until "
         "2026-09-29 (14 days), judged by the median. The forecast is by daily usage, with 80 days "
         "of history, and was off by 0 % over 14 days, tried on 49 days. Its automatic top-up is "
-        "not set. AI Gateway refuses inference once it is used up (HTTP 402)."
+        "not set. AI Gateway refuses inference once the credits are used up (HTTP 402)."
     )
     assert found.text == found.message
 
@@ -441,8 +441,8 @@ def test_the_period_of_an_invoice_that_is_over_asks_for_nothing_more() -> None:
     found = judge("min-runway", "period", answers, read_at=over)
     assert statuses(found) == ["within", "noted"]
     assert found[1].message == (
-        f"The period of the upcoming invoice of account {ACCOUNT} (2026-09-01 to 2026-09-30) is "
-        "over: the balance was judged."
+        f"The period of the upcoming invoice of account {ACCOUNT} (2026-09-01 to 2026-09-30) "
+        "has ended: the balance was judged."
     )
     assert statuses(judge("min-runway", 60, answers, read_at=over)) == ["over"]
 
