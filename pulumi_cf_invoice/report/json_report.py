@@ -52,8 +52,9 @@ class Line:
 class FindingResult:
     """One figure that a rule judged."""
 
-    status: Literal["within", "over", "unknown", "noted"] = Field(
-        description="over and unknown violate the rule; noted is no violation, but has to be known."
+    status: Literal["within", "over", "failed", "unknown", "noted"] = Field(
+        description="over, failed (a rule that is no limit) and unknown violate the rule; "
+        "noted is no violation, but has to be known."
     )
     of: str = Field(description="What was judged: amount due, or the name of a line, and so on.")
     is_line: bool = Field(description="Whether it is a figure of a line.")
@@ -75,8 +76,8 @@ class JudgedRule:
     name: str
     rule: str = Field(description="The kind of rule.")
     enforcement_level: Literal["mandatory", "advisory", "disabled"]
-    verdict: Literal["over", "unknown", "within", "noted"] = Field(
-        description="noted: nothing was judged."
+    verdict: Literal["over", "failed", "unknown", "within", "noted"] = Field(
+        description="failed: over, where the rule is no limit; noted: nothing was judged."
     )
     notices: list[str] = Field(description="What has to be known of the rule, such as a waiver.")
     findings: list[FindingResult]

@@ -26,7 +26,7 @@ from pulumi_cf_invoice.rules.rule import Finding, StackRule
 from pulumi_cf_invoice.state import InvoiceState
 
 Verdict = Literal["over", "unknown", "advisory", "within", "none"]
-RuleVerdict = Literal["over", "unknown", "within", "noted"]
+RuleVerdict = Literal["over", "failed", "unknown", "within", "noted"]
 TITLES: dict[Verdict, str] = {
     "over": "Over budget",
     "unknown": "Could not tell",
@@ -130,11 +130,11 @@ class RuleResult:
     @property
     def verdict(self) -> RuleVerdict:
         """
-        ``over`` or ``unknown``, which both violate the rule, ``within`` it, or ``told`` if nothing
-        was judged.
+        ``over``, ``failed`` or ``unknown``, which all violate the rule, ``within`` it, or ``noted``
+        if nothing was judged.
         """
         statuses = {finding.status for finding in self.findings}
-        order: tuple[RuleVerdict, ...] = ("over", "unknown", "within")
+        order: tuple[RuleVerdict, ...] = ("over", "failed", "unknown", "within")
         return next((status for status in order if status in statuses), "noted")
 
     @property
@@ -674,7 +674,7 @@ def _invoice_report(
 
 def _verdict(rules: Sequence[RuleResult]) -> Verdict:
     mandatory = {rule.verdict for rule in rules if rule.level == "mandatory"}
-    if "over" in mandatory:
+    if mandatory & {"over", "failed"}:
         return "over"
     if "unknown" in mandatory:
         return "unknown"
@@ -694,7 +694,7 @@ def _verdict_text(verdict: Verdict, rules: Sequence[RuleResult]) -> str:
     else:
         violated = (one for rule in _violated(rules, verdict) for one in rule.violations)
         # One in another currency than its limit may be within it.
-        on_amounts = (one for one in violated if one.excess and one.status == "over")
+        on_amounts = (one for one in violated if one.excess and one.status in ("over", "failed"))
     # Credit, an unpaid invoice or a status is no matter of a budget.
     is_budget = any(not one.is_minimum for one in on_amounts)
     return TITLES[verdict] if is_budget else _NO_BUDGET[verdict]
@@ -704,11 +704,11 @@ def _violated(rules: Sequence[RuleResult], verdict: Verdict) -> list[RuleResult]
     """Return the rules that are violated and make up *verdict*, what is over first."""
     level = "advisory" if verdict == "advisory" else "mandatory"
     violated = [rule for rule in rules if rule.level == level and rule.violations]
-    return sorted(violated, key=lambda rule: rule.verdict != "over")
+    return sorted(violated, key=lambda rule: rule.verdict not in ("over", "failed"))
 
 
 def _said(rule: RuleResult) -> str:
-    said = "is violated" if rule.verdict == "over" else "could not be judged"
+    said = "is violated" if rule.verdict in ("over", "failed") else "could not be judged"
     return f"the rule {rule.name} {said}"
 
 

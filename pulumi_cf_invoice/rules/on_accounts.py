@@ -106,7 +106,9 @@ class RequireHealthyTopUp(Rule):
             yield Finding("within", TOPUP, lambda: f"{topup} {text}.")
             yield from unexplained_failure(balance, topup)
             return
-        yield Finding("over", TOPUP, lambda: f"{topup_trouble(balance, topup)} {refusal(balance)}")
+        yield Finding(
+            "failed", TOPUP, lambda: f"{topup_trouble(balance, topup)} {refusal(balance)}"
+        )
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ class NoUnpaidInvoices(Rule):
         if history.unpaid:
             more = f" There may be more: {part}." if part else ""
             yield Finding(
-                "over",
+                "failed",
                 subject,
                 lambda: f"There are unpaid invoices of {account}: {_unpaid(history, at)}{more}",
             )

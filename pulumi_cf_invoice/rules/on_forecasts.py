@@ -206,7 +206,7 @@ class MinRunway(Rule):
             hint = " That counts only with topUpSuffices." if balance.topup_is_healthy else ""
             return f"{before}{last}{after}{hint} {refusal(balance)}"
 
-        return Finding("over" if is_over else "within", RUNWAY, tell)
+        return Finding("failed" if is_over else "within", RUNWAY, tell)
 
     def _needed(self, now: datetime, forecast: "Forecast") -> date:
         """Return the first day on which the credits may run out."""
@@ -265,7 +265,7 @@ def _used_up(state: AccountState, balance: CreditBalance) -> Finding:
         f"{before}Account {state.account_id} has no credits left: the balance is "
         f"{balance.balance_text(currency)}.{after} {refusal(balance)}"
     )
-    return Finding("over", RUNWAY, lambda: message)
+    return Finding("failed", RUNWAY, lambda: message)
 
 
 def _topup_of(state: AccountState) -> str:

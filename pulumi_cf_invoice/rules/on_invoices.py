@@ -253,7 +253,7 @@ def _named(
 ) -> Finding:
     which = f"which is {'' if is_allowed else 'not '}among: {one_line(', '.join(allowed))}."
     return Finding(
-        "within" if is_allowed else "over",
+        "within" if is_allowed else "failed",
         subject,
         lambda: f"The {invoice_of(state)} {has}, {which}",
     )

@@ -14,10 +14,10 @@ from pulumi_cf_invoice.rules.limits import comparable, excess, shortfall
 from pulumi_cf_invoice.rules.settings import Setting
 from pulumi_cf_invoice.state import InvoiceState, snake_case
 
-Status = Literal["within", "over", "unknown", "noted"]
+Status = Literal["within", "over", "failed", "unknown", "noted"]
 """
-What a finding says: ``within`` the rule, ``over`` it, ``unknown``, which violates it as well, or
-``noted``, which is no violation but has to be known.
+What a finding says: ``within`` the rule, ``over`` its limit, ``failed`` where the rule is no limit,
+``unknown``, which violates it as well, or ``noted``, which is no violation but has to be known.
 """
 
 
@@ -45,7 +45,7 @@ class Finding:
     @property
     def violates(self) -> bool:
         """Whether the finding is a violation of its rule."""
-        return self.status in ("over", "unknown")
+        return self.status in ("over", "failed", "unknown")
 
     @property
     def message(self) -> str:
@@ -147,12 +147,16 @@ def held(
     judged = Money(amount, currency)
     status: Status = "within"
     if over is not None:
-        status = "over" if comparable(currency, limit) else "unknown"
+        status = _violated(is_minimum) if comparable(currency, limit) else "unknown"
 
     def message() -> str:
         return tell(judged.text, over or within(limit, is_minimum))
 
     return Finding(status, subject, message, judged, limit, over, is_minimum)
+
+
+def _violated(is_minimum: bool) -> Status:
+    return "failed" if is_minimum else "over"
 
 
 def within(limit: Money, is_minimum: bool) -> str:

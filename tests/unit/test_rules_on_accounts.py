@@ -39,20 +39,20 @@ def balance(amount: float, **more: Any) -> dict[str, Any]:
 
 def test_below_the_minimum_the_message_says_by_how_much_and_what_refills_it() -> None:
     found = judge("min-credit-balance", "20 USD", credit_balance=balance(640.19))
-    assert messages("over", found) == [
+    assert messages("failed", found) == [
         f"The credit balance of account {ACCOUNT} is $6.40, below the minimum of $20.00 by $13.60. "
         "Its automatic top-up is not set. AI Gateway refuses inference once the credits are "
         "used up (HTTP 402)."
     ]
     assert found[0].text == "$6.40, below the minimum of $20.00 by $13.60"
     topped = balance(640.19, topup_config=TOPUP)
-    [message] = messages("over", judge("min-credit-balance", "20 USD", credit_balance=topped))
+    [message] = messages("failed", judge("min-credit-balance", "20 USD", credit_balance=topped))
     adds = (
         "Its automatic top-up adds $10.00 when the balance falls below $5.00, and so caps nothing."
     )
     assert adds in message
     failing = balance(640.19, topup_config={**TOPUP, "error": "card declined."})
-    [message] = messages("over", judge("min-credit-balance", "20 USD", credit_balance=failing))
+    [message] = messages("failed", judge("min-credit-balance", "20 USD", credit_balance=failing))
     assert "Its automatic top-up failed: card declined. AI Gateway refuses" in message
 
 
@@ -60,9 +60,9 @@ def test_below_the_minimum_the_message_says_by_how_much_and_what_refills_it() ->
     ("amount", "status", "text"),
     [
         (2000, "within", "$20.00, not below the minimum of $20.00"),
-        (1999.99, "over", "$20.00, below the minimum of $20.00 by less than $0.01"),
-        (1999, "over", "$19.99, below the minimum of $20.00 by $0.01"),
-        (-300, "over", "-$3.00, below the minimum of $20.00 by $23.00"),
+        (1999.99, "failed", "$20.00, below the minimum of $20.00 by less than $0.01"),
+        (1999, "failed", "$19.99, below the minimum of $20.00 by $0.01"),
+        (-300, "failed", "-$3.00, below the minimum of $20.00 by $23.00"),
     ],
 )
 def test_a_balance_is_judged_exactly(amount: float, status: str, text: str) -> None:
@@ -76,7 +76,7 @@ def test_a_minimum_in_another_currency_than_the_invoice_is_a_violation() -> None
     answers = {"credit_balance": balance(2500), "invoice_preview": yen}
     [message] = messages("unknown", judge("min-credit-balance", "20 USD", **answers))
     assert "is ¥2,500, in JPY, which cannot be compared with the minimum of $20.00" in message
-    assert messages("over", judge("min-credit-balance", "2501 JPY", **answers))
+    assert messages("failed", judge("min-credit-balance", "2501 JPY", **answers))
 
 
 def test_where_the_invoice_cannot_be_read_the_currency_is_taken_for_the_limits_and_told() -> None:
@@ -137,19 +137,19 @@ def test_a_top_up_that_does_not_work_is_a_violation_in_the_apis_words(
     config: Any, said: str
 ) -> None:
     answer = balance(2500, topup_config=config)
-    [message] = messages("over", judge("require-healthy-top-up", credit_balance=answer))
+    [message] = messages("failed", judge("require-healthy-top-up", credit_balance=answer))
     assert message.startswith(f"The automatic top-up of account {ACCOUNT} {said} AI Gateway ref")
 
 
 def test_no_top_up_and_one_that_nothing_pays_are_violations() -> None:
     for config in ({}, {"amount": 1000}, {"amount": 0, "threshold": 0}):
         answer = balance(2500, topup_config=config)
-        [message] = messages("over", judge("require-healthy-top-up", credit_balance=answer))
+        [message] = messages("failed", judge("require-healthy-top-up", credit_balance=answer))
         assert message.startswith(
             f"The automatic top-up of account {ACCOUNT} is not set. AI Gateway"
         )
     answer = balance(2500, topup_config=TOPUP, has_default_payment_method=False)
-    [message] = messages("over", judge("require-healthy-top-up", credit_balance=answer))
+    [message] = messages("failed", judge("require-healthy-top-up", credit_balance=answer))
     assert message.startswith(f"The automatic top-up of account {ACCOUNT} has no payment method.")
 
 
@@ -200,7 +200,7 @@ def test_unpaid_invoices_are_told_with_amount_age_and_number() -> None:
         row("open"),
         row("uncollectible", id=None, created=TODAY - 40 * DAY, amount_remaining=500.5),
     )
-    assert messages("over", judge("no-unpaid-invoices", invoice_history=rows)) == [
+    assert messages("failed", judge("no-unpaid-invoices", invoice_history=rows)) == [
         f"There are unpaid invoices of account {ACCOUNT}: 2, $17.00 in total: $5.00 uncollectible "
         "for 40 days; $12.00 open for 12 days (in_1)."
     ]
@@ -212,7 +212,7 @@ def test_many_and_odd_rows_are_one_line() -> None:
         row("open", created=None, id="two\nlines", currency="eur"),
         complete=False,
     )
-    [message] = messages("over", judge("no-unpaid-invoices", invoice_history=rows))
+    [message] = messages("failed", judge("no-unpaid-invoices", invoice_history=rows))
     assert "5, €12.00 and $48.00 in total: €12.00 open for an unknown time (two lines); " in message
     assert "$12.00 open for 3 days (in_4); $12.00 open for 2 days" in message
     assert message.endswith(
