@@ -289,7 +289,7 @@ def test_a_snapshot_is_forecast_as_of_its_time_and_not_as_of_now() -> None:
     for kind, setting in (("max-forecast", "299 USD"), ("min-runway", 13)):
         soon, late = (judge(kind, setting, at=NOW + timedelta(days=n)) for n in (0, 9))
         assert [one.message for one in soon] == [one.message for one in late]
-        assert statuses(soon) == ["over"]
+        assert statuses(soon) == ["failed"]
 
 
 def test_an_account_is_forecast_once_in_a_run_whatever_rules_there_are(
@@ -326,7 +326,7 @@ def test_an_account_is_forecast_once_in_a_run_whatever_rules_there_are(
 def test_credits_that_run_out_too_early_are_told_with_their_date() -> None:
     # $120.00 at $10.00 a day, half of today's still to come.
     [found] = judge("min-runway", 14)
-    assert (found.status, found.subject) == ("over", RUNWAY)
+    assert (found.status, found.subject) == ("failed", RUNWAY)
     assert found.message == (
         f"On account {ACCOUNT}, credits of $120.00 last until 2026-09-27; they have to last until "
         "2026-09-29 (14 days), judged by the median. The forecast is by daily usage, with 80 days "
@@ -338,13 +338,13 @@ def test_credits_that_run_out_too_early_are_told_with_their_date() -> None:
 
 def test_credits_may_run_out_on_the_day_after_those_that_were_asked_for() -> None:
     assert statuses(judge("min-runway", 12)) == ["within"]
-    assert statuses(judge("min-runway", 13)) == ["over"]
-    assert statuses(judge("min-runway", 366)) == ["over"]
+    assert statuses(judge("min-runway", 13)) == ["failed"]
+    assert statuses(judge("min-runway", 366)) == ["failed"]
     assert statuses(judge("min-runway", 1)) == ["within"]
 
 
 def test_a_period_ends_with_its_last_day() -> None:
-    for balance, status in ((15_499, "over"), (15_500, "within")):
+    for balance, status in ((15_499, "failed"), (15_500, "within")):
         [found] = judge("min-runway", "period", credit_balance={"balance": balance})
         assert found.status == status
         assert "have to last until 2026-10-01 (the end of the period)" in found.message
@@ -364,7 +364,7 @@ def test_the_early_date_is_told_and_judged_if_the_rule_is_careful() -> None:
     assert statuses(judge("min-runway", days + 1, JUMPING)) == ["within"]
     assert statuses(judge("min-runway", {"days": days, "percentile": 90}, JUMPING)) == ["within"]
     [careful] = judge("min-runway", {"days": days + 1, "percentile": 90}, JUMPING)
-    assert careful.status == "over"
+    assert careful.status == "failed"
     assert f"({days + 1} days), judged by the 90th percentile." in careful.message
 
 
@@ -374,7 +374,7 @@ def test_credits_that_are_used_up_violate_whatever_else_can_be_read(balance: int
     settings = {"days": 1, "topUpSuffices": True, "failOpen": True}
     refused: Any = {"invoice_preview": REFUSED, "usage_history": REFUSED}
     [found] = judge("min-runway", settings, credit_balance=credits, **refused)
-    assert found.status == "over"
+    assert found.status == "failed"
     assert found.message.startswith(f"Account {ACCOUNT} has no credits left: the balance is ")
     assert found.message.endswith(
         " minor units. Its automatic top-up adds 1,000 minor units when the balance falls below "
@@ -387,7 +387,7 @@ def test_credits_that_are_used_up_violate_whatever_else_can_be_read(balance: int
 def test_a_top_up_that_works_is_enough_only_where_the_rule_says_so() -> None:
     credits = {"balance": 12_000, "topup_config": {**TOPUP, "lastFailedAt": START}}
     [without] = judge("min-runway", 30, credit_balance=credits)
-    assert without.status == "over"
+    assert without.status == "failed"
     assert (
         "Its automatic top-up adds $10.00 when the balance falls below $5.00. That counts only "
         "with topUpSuffices. AI Gateway"
@@ -407,7 +407,7 @@ def test_a_top_up_that_failed_is_told_first_and_suffices_for_nothing() -> None:
     failed = f"The automatic top-up of account {ACCOUNT} failed: card declined."
     settings = {"days": 30, "topUpSuffices": True}
     [over] = judge("min-runway", settings, credit_balance=credits)
-    assert over.status == "over"
+    assert over.status == "failed"
     assert over.message.startswith(f"{failed} On account {ACCOUNT}, credits of $120.00 last until")
     within = judge("min-runway", {**settings, "days": 7}, credit_balance=credits)
     assert statuses(within) == ["noted", "within"]
@@ -444,7 +444,7 @@ def test_the_period_of_an_invoice_that_is_over_asks_for_nothing_more() -> None:
         f"The period of the upcoming invoice of account {ACCOUNT} (2026-09-01 to 2026-09-30) "
         "has ended: the balance was judged."
     )
-    assert statuses(judge("min-runway", 60, answers, read_at=over)) == ["over"]
+    assert statuses(judge("min-runway", 60, answers, read_at=over)) == ["failed"]
 
 
 def test_a_runway_needs_all_lines_and_every_read() -> None:
@@ -470,4 +470,6 @@ def test_the_fixed_lines_of_a_runway_that_match_none_are_told() -> None:
 def test_a_waiver_shortens_the_runway() -> None:
     waiver = {"until": "2026-09-20", "by": "the CFO", "reason": "card renewal", "days": 7}
     assert statuses(judge("min-runway", {"days": 30, "waiver": waiver})) == ["within"]
-    assert statuses(judge("min-runway", {"days": 30, "waiver": {**waiver, "days": 20}})) == ["over"]
+    assert statuses(judge("min-runway", {"days": 30, "waiver": {**waiver, "days": 20}})) == [
+        "failed"
+    ]
