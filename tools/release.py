@@ -11,8 +11,8 @@ Nothing is uploaded here: `.github/workflows/release.yml` does that. The folder 
     schema.json  the schema that the SDKs were generated from
     notes.md     the changelog of this version
 
-What cannot be released is refused in one line before anything is built: a tag that is not the
-version in pyproject.toml, a schema of other models or of another version, a version without a
+What cannot be released is refused in one line before anything is built: a tag that is not that of
+the commit, files that are not those of the commit, a schema of other models, a version without a
 section in the changelog, and a project that does not say who publishes it and where, or that is
 published elsewhere.
 """
@@ -35,6 +35,7 @@ from build import BuildBackendException, BuildException
 from build.util import project_wheel_metadata
 
 from pulumi_cf_invoice.plugin import schema
+from pulumi_cf_invoice.plugin.version import PLACEHOLDER
 from tools.engine.__main__ import VERSION as ENGINE
 from tools.languages.__main__ import sdk_generator
 from tools.toolchain import Missing, say
@@ -73,9 +74,9 @@ def release(tag: str, output: Path) -> None:
     version = project["Version"]
     _check_names(project)
     if tag != f"v{version}":
-        raise Refused(f"the tag is {tag}, and the version in pyproject.toml {version}")
-    if json.loads(SCHEMA.read_text()) != schema.package(project):
-        raise Refused(f"{SCHEMA.name} is not the schema of this version: run `make schema`")
+        raise Refused(f"the tag is {tag}, and the version of these files {version}")
+    if json.loads(SCHEMA.read_text()) != schema.package(project, PLACEHOLDER):
+        raise Refused(f"{SCHEMA.name} is not the schema of these models: run `make schema`")
     notes = _notes(version)
     for program in ("git", "go", "npm"):
         if not shutil.which(program):
@@ -86,16 +87,17 @@ def release(tag: str, output: Path) -> None:
     environment = {**os.environ, "SOURCE_DATE_EPOCH": _commit_time()}
     _run([*BUILD, "--outdir", output / "pypi", ROOT], environment)
     _write_plugin(output, version)
+    released = output / SCHEMA.name
+    released.write_text(SCHEMA.read_text().replace(PLACEHOLDER, version))
     with tempfile.TemporaryDirectory() as directory:
         sdks = Path(directory)
-        _run([sdk_generator(), SCHEMA, sdks])
+        _run([sdk_generator(), released, sdks])
         for language in ("go", "nodejs", "python"):
             shutil.copy(ROOT / "LICENSE", sdks / language)
         _write_python_sdk(sdks / "python", output, environment)
         _write_node_sdk(sdks / "nodejs", output)
         _write_go_sdk(sdks / "go", output)
     _check_versions(output, version)
-    shutil.copy(SCHEMA, output)
     (output / "notes.md").write_text(notes)
 
 

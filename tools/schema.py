@@ -1,8 +1,8 @@
 """
 Write `pulumi_cf_invoice/schema.json`, and the names of the SDKs wherever programs import them.
 
-Run it after a change of a model, of the version, or of who publishes the project and where, which
-is part of the SDKs' names.
+Run it after a change of a model, or of who publishes the project and where, which is part of the
+SDKs' names. The version is a placeholder, which the build and the plugin fill in.
 """
 
 import json
@@ -15,6 +15,7 @@ from typing import Any
 from build.util import project_wheel_metadata
 
 from pulumi_cf_invoice.plugin import schema
+from pulumi_cf_invoice.plugin.version import PLACEHOLDER
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = ROOT / "pulumi_cf_invoice" / "schema.json"
@@ -24,7 +25,7 @@ IMPORTING = ["README.md", "docs", "examples", "tests/engine/languages", "tools/l
 def main() -> int:
     """Write the files, and return the exit code."""
     before = json.loads(SCHEMA.read_text())
-    after = schema.package(project_wheel_metadata(ROOT, isolated=False))
+    after = schema.package(project_wheel_metadata(ROOT, isolated=False), PLACEHOLDER)
     SCHEMA.write_text(_formatted(after))
     for old, new in zip(_sdk_names(before), _sdk_names(after), strict=True):
         if old != new:

@@ -36,6 +36,7 @@ from pulumi_cf_invoice.billing.errors import (
 )
 from pulumi_cf_invoice.billing.settings import Settings, Source
 from pulumi_cf_invoice.billing.suggestions import unknown_name
+from pulumi_cf_invoice.plugin.version import semver
 from pulumi_cf_invoice.state import (
     FIELDS,
     PLUGIN_TYPE,
@@ -315,7 +316,7 @@ async def serve(engine: str) -> None:
     signal.signal(signal.SIGINT, lambda *_: loop.call_soon_threadsafe(interrupted.set))
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1)])
     plugin = InvoicePreviewPlugin(engine)
-    servicer = _Servicer([], version("pulumi-cf-invoice"), plugin, engine)
+    servicer = _Servicer([], semver(version("pulumi-cf-invoice")), plugin, engine)
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

@@ -16,6 +16,7 @@ from pulumi_cf_invoice.billing.models import MajorUnits, Model, MoneyText, adapt
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW, READS, Read
 from pulumi_cf_invoice.forecast.read import READS as READS_OF_FORECAST
 from pulumi_cf_invoice.forecast.result import json_schema
+from pulumi_cf_invoice.plugin.version import semver
 from pulumi_cf_invoice.state import LAST_UPDATE, PLUGIN_TYPE, camel_case
 
 if TYPE_CHECKING:
@@ -61,11 +62,12 @@ _PROVIDER = {
 """For each of `settings.SETTINGS`, what it is and what part of the API."""
 
 
-def package(project: "PackageMetadata | None" = None) -> Spec:
+def package(project: "PackageMetadata | None" = None, version: str | None = None) -> Spec:
     """
     Return the schema, in the form of Pulumi's package specification.
 
-    *project* is what pyproject.toml says, by default that of the installed package.
+    *project* is what pyproject.toml says, by default that of the installed package. *version* is a
+    semantic version, by default that of *project*.
     """
     project_metadata = metadata("pulumi-cf-invoice") if project is None else project
     models = {read.model.__name__: _model(read) for read in READS}
@@ -80,7 +82,7 @@ def package(project: "PackageMetadata | None" = None) -> Spec:
     return {
         "name": "cf-invoice",
         "displayName": "Cloudflare invoice preview",
-        "version": project_metadata["Version"],
+        "version": version or semver(project_metadata["Version"]),
         "description": project_metadata["Summary"],
         "keywords": ["category/cloud", "kind/native", *project_metadata["Keywords"].split(",")],
         "license": project_metadata["License-Expression"],
@@ -134,7 +136,7 @@ def published(project_metadata: "PackageMetadata") -> Spec:
         "namespace": owner.lower(),
         "homepage": urls.get("Homepage", repository),
         "repository": repository,
-        "logoUrl": f"https://raw.githubusercontent.com/{owner}/{name}/v{project_metadata['Version']}/docs/logo.svg",
+        "logoUrl": f"https://raw.githubusercontent.com/{owner}/{name}/HEAD/docs/logo.svg",
         "pluginDownloadURL": f"github://api.github.com/{owner}/{name}",
     }
 

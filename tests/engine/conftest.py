@@ -91,7 +91,7 @@ def offline(archives: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     def download(directory: Path) -> None:
         extras = f"{wheel}[cloudflare,policy,report,sandbox]"
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(directory)]
-        run([*pip, extras, "hatchling>=1.27", "editables"], directory)
+        run([*pip, extras, "hatchling>=1.27", "hatch-vcs>=0.5", "editables"], directory)
         (directory / wheel.name).unlink()
 
     directory = shared(tmp_path_factory, "wheelhouse", download)

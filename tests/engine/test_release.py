@@ -10,7 +10,6 @@ import sys
 import tarfile
 import zipfile
 from email.parser import Parser
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from tools.languages.__main__ import sdk_generator
 ROOT = Path(__file__).parents[2]
 LANGUAGES = ROOT / ".languages"
 WORKFLOW = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yml").read_text())
-VERSION = version("pulumi-cf-invoice")
+VERSION = "0.1.0"
 TAG = f"v{VERSION}"
 REPOSITORY = "Octo-Org/pulumi-cf-invoice"
 URL = f"https://github.com/{REPOSITORY}"
@@ -64,6 +63,14 @@ def say(project: Path, *, author: str = "Octo Org", repository: str = URL) -> No
     file.write_text(text.replace("[project]\n", f"[project]\n{said}"))
 
 
+def commit(project: Path) -> None:
+    """Commit all files, and tag the commit for a release."""
+    author = ["-c", "user.name=Octocat", "-c", "user.email=octocat@example.com"]
+    run(["git", "add", "."], project)
+    run(["git", *author, "commit", "--quiet", "--message", "Release"], project)
+    run(["git", "tag", "--force", TAG], project)
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository of this project as it is committed for a release, with an `origin`."""
@@ -80,9 +87,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(["git", "init", "--quiet"], made)
     run(["git", "add", "."], made)
     run([sys.executable, "-m", "tools.schema"], made)
-    run(["git", "add", "."], made)
-    author = ["-c", "user.name=Octocat", "-c", "user.email=octocat@example.com"]
-    run(["git", *author, "commit", "--quiet", "--message", "Release"], made)
+    commit(made)
+    # Tags that say nothing of the version: the action's, another commit's, and another form.
+    for other in ("v1", "v0.1.0-rc.1", "v9", "sdk/go/v9.9.9"):
+        run(["git", "tag", other], made)
     run(["git", "remote", "add", "origin", str(origin)], made)
     return made
 
@@ -137,6 +145,7 @@ def test_a_project_that_does_not_say_who_publishes_it_and_where_is_not_released(
     unbuilt: Path, said: dict[str, str], message: str
 ) -> None:
     say(unbuilt, **said)
+    commit(unbuilt)
     assert refusal(unbuilt) == message
 
 
@@ -149,20 +158,30 @@ def test_a_fork_does_not_release_under_the_names_of_the_project(project: Path) -
     )
 
 
-@pytest.mark.parametrize("tag", ["v9.9.9", VERSION])
+@pytest.mark.parametrize("tag", ["v9.9.9", VERSION, "v1"])
 def test_a_tag_that_is_not_the_version_is_refused(unbuilt: Path, tag: str) -> None:
-    assert refusal(unbuilt, tag) == f"the tag is {tag}, and the version in pyproject.toml {VERSION}"
+    assert refusal(unbuilt, tag) == f"the tag is {tag}, and the version of these files {VERSION}"
 
 
-def test_a_schema_of_another_version_is_refused(unbuilt: Path) -> None:
-    file = unbuilt / "pyproject.toml"
-    file.write_text(file.read_text().replace(f'version = "{VERSION}"', 'version = "9.9.9"'))
-    expected = "schema.json is not the schema of this version: run `make schema`"
-    assert refusal(unbuilt, "v9.9.9") == expected
+def test_files_that_are_not_those_of_the_tag_are_refused(unbuilt: Path) -> None:
+    (unbuilt / "LICENSE").write_text("Another one.\n")
+    told = refusal(unbuilt)
+    assert re.fullmatch(
+        rf"the tag is {TAG}, and the version of these files 0\.2\.0\.dev0\+g\w{{7}}\.d\d{{8}}", told
+    )
+
+
+def test_a_schema_of_other_models_is_refused(unbuilt: Path) -> None:
+    file = unbuilt / "pulumi_cf_invoice" / "schema.json"
+    file.write_text(file.read_text().replace('"cf-invoice"', '"cf-invoices"'))
+    commit(unbuilt)
+    expected = "schema.json is not the schema of these models: run `make schema`"
+    assert refusal(unbuilt) == expected
 
 
 def test_a_version_that_the_changelog_does_not_have_is_refused(unbuilt: Path) -> None:
     (unbuilt / "CHANGELOG.md").write_text("# Changelog\n\n## Unreleased\n\n- A change.\n")
+    commit(unbuilt)
     assert refusal(unbuilt) == f"CHANGELOG.md has no section `## {VERSION}`"
 
 
@@ -292,7 +311,7 @@ def test_the_schema_says_what_a_registry_and_pulumi_want_to_know(dist: Path) -> 
     assert schema["namespace"] == "octo-org"
     assert schema["homepage"] == schema["repository"] == URL
     assert schema["pluginDownloadURL"] == SERVER
-    raw = f"https://raw.githubusercontent.com/{REPOSITORY}/{TAG}/"
+    raw = f"https://raw.githubusercontent.com/{REPOSITORY}/HEAD/"
     assert schema["logoUrl"].startswith(raw)
     assert (ROOT / schema["logoUrl"].removeprefix(raw)).is_file()
 

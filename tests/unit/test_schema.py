@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+import pulumi_cf_invoice
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.plugin import schema
+from pulumi_cf_invoice.plugin.version import PLACEHOLDER, semver
 
 PACKAGE = schema.package()
 INVOICE = PACKAGE["resources"]["cf-invoice:index:InvoicePreview"]
@@ -51,8 +53,32 @@ def test_every_property_has_a_description_its_unit_and_its_place_in_the_api(
 
 
 def test_the_committed_schema_is_what_the_models_make() -> None:
-    committed = Path(schema.__file__).with_name("schema.json").read_text()
-    assert json.loads(committed) == PACKAGE, "run `make schema`"
+    committed = Path(pulumi_cf_invoice.__file__).with_name("schema.json").read_text()
+    expected = schema.package(version=PLACEHOLDER)
+    assert json.loads(committed) == expected, "run `make schema`"
+
+
+@pytest.mark.parametrize(
+    ("version", "semantic"),
+    [
+        ("0.1.0", "0.1.0"),
+        ("10.20.30", "10.20.30"),
+        ("0.1.0.dev57+g1a2b3c4", "0.1.0-dev.57+g1a2b3c4"),
+        ("0.1.0.dev57+g1a2b3c4.d20260915", "0.1.0-dev.57+g1a2b3c4.d20260915"),
+        ("0.0.0+copy", "0.0.0+copy"),
+    ],
+)
+def test_the_schemas_version_is_the_packages_as_a_semantic_one(version: str, semantic: str) -> None:
+    told = project()
+    del told["Version"]
+    told["Version"] = version
+    assert schema.package(told)["version"] == semantic
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.2.3rc1", "v1.2.3", "1.2.3.4"])
+def test_a_version_that_no_tag_leads_to_is_refused(version: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(repr(version))):
+        semver(version)
 
 
 def test_the_provider_takes_every_setting() -> None:
@@ -130,8 +156,7 @@ def test_who_publishes_it_and_where_follows_from_author_and_repository() -> None
         "namespace": "octo-org",
         "homepage": repository,
         "repository": repository,
-        "logoUrl": "https://raw.githubusercontent.com/Octo-Org/invoice/"
-        f"v{package['version']}/docs/logo.svg",
+        "logoUrl": "https://raw.githubusercontent.com/Octo-Org/invoice/HEAD/docs/logo.svg",
         "pluginDownloadURL": "github://api.github.com/Octo-Org/invoice",
     }
     home = "https://invoice.example.com"
