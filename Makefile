@@ -6,6 +6,8 @@ OLDEST := python3.10
 NEWER := python3.13
 WITHOUT_HOST := $(patsubst %,tests/engine/test_%.py,engine resource dynamic plugin faults stack_outputs upgrade)
 INSTALL := -m pip install --quiet --no-compile --disable-pip-version-check
+# Nothing of the caller's environment that could make a test pass.
+ISOLATED = $(BIN)/python -m tools.environment
 ENGINE = PATH="$$($(BIN)/python -m tools.engine $(BUILD)):$(CURDIR)/.languages/bin:$(CURDIR)/$(BIN):$$PATH" \
 	PULUMI_CF_INVOICE_PYTHON="$(CURDIR)/$(BIN)/python"
 
@@ -32,23 +34,23 @@ demo: setup ## Run the demo: a stack that knows its upcoming invoice, on a real 
 	@$(ENGINE) $(BIN)/python examples/demo.py
 
 test: languages ## Run all tests on a real engine
-	@$(ENGINE) $(BIN)/python -m pytest -n 3 --dist loadgroup $(ARGS)
+	@$(ENGINE) $(ISOLATED) $(BIN)/python -m pytest -n 3 --dist loadgroup $(ARGS)
 
 test-newest-engine: BUILD := --build latest
 test-newest-engine: languages ## Run the tests that need no language host on the newest engine
 	@$(BIN)/python -m tools.engine $(BUILD) > /dev/null
-	@$(ENGINE) $(BIN)/python -m pytest -n 3 --dist loadgroup $(WITHOUT_HOST) $(ARGS)
+	@$(ENGINE) $(ISOLATED) $(BIN)/python -m pytest -n 3 --dist loadgroup $(WITHOUT_HOST) $(ARGS)
 
 test-oldest: setup ## Run the tests that need no engine on the oldest Python and the lowest versions
 	@$(OLDEST) -m venv .venv-oldest
 	@$(BIN)/python -m tools.lowest > .venv-oldest/lowest.txt
 	@.venv-oldest/bin/python $(INSTALL) -c .venv-oldest/lowest.txt -e '.[test]'
-	@.venv-oldest/bin/python -m pytest -n 3 tests/unit $(ARGS)
+	@$(ISOLATED) .venv-oldest/bin/python -m pytest -n 3 tests/unit $(ARGS)
 
 test-newer: ## Run the tests that need no engine on another Python: make test-newer NEWER=python3.13
 	@$(NEWER) -m venv --clear .venv-newer
 	@.venv-newer/bin/python $(INSTALL) -e '.[test]'
-	@.venv-newer/bin/python -m pytest -n 3 tests/unit $(ARGS)
+	@.venv-newer/bin/python -m tools.environment .venv-newer/bin/python -m pytest -n 3 tests/unit $(ARGS)
 
 bench: languages ## Run the benchmarks and write benchmarks/RESULTS.md
 	@$(ENGINE) $(BIN)/python -m benchmarks

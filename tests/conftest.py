@@ -1,4 +1,5 @@
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -6,17 +7,17 @@ from hypothesis import settings
 
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.factories import ACCOUNT, NOW, TOKEN
+from tools.environment import set_aside
+
+set_aside(os.environ)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A run in the background of a shell ignores interrupts, and would hand that on to the processes
+    # that tests interrupt. What is handled here is not ignored there.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # On a busy machine a first example takes longer than any deadline.
 settings.register_profile("any-machine", deadline=None)
 settings.load_profile("any-machine")
-
-
-@pytest.fixture(autouse=True)
-def _no_cloudflare_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in os.environ:
-        if name.startswith(("CLOUDFLARE_", "CF_INVOICE_")):
-            monkeypatch.delenv(name)
 
 
 def september() -> Sandbox:

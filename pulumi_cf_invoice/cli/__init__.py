@@ -4,14 +4,12 @@
 Whatever a command needs is imported when it runs: a command line has to answer at once.
 """
 
-import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from importlib import import_module
-from io import TextIOWrapper
 
 from pulumi_cf_invoice.cli.arguments import parser
+from pulumi_cf_invoice.cli.streams import standard_streams
 
 COULD_NOT_TELL = 2
 INTERRUPTED = 130
@@ -20,32 +18,43 @@ _EXTRA = "install pulumi-cf-invoice with its extra 'report', from where you have
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit code. Whatever goes wrong is one line."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            # A report has characters that many a code page lacks.
-            stream.reconfigure(encoding="utf-8", errors="replace")
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    # A sandbox whose address nobody reads would serve for good, for nobody.
+    with standard_streams(strict=given[:1] == ["sandbox"]) as output:
+        code = _guarded(given)
+        if output.failure is None:
+            return code
+        return _fail(f"cannot write standard output: {output.failure.strerror}")
+
+
+def _guarded(given: list[str]) -> int:
     code = COULD_NOT_TELL
     try:
-        code = _run(sys.argv[1:] if arguments is None else list(arguments))
+        code = _run(given)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Nobody reads on, which changes nothing in what was told.
-        close_stdout()
         return code
     except Exception as error:
         # Whatever is opened by its name has that in the error.
         if isinstance(error, OSError) and error.filename is None:
-            close_stdout()
-            return _told(f"cannot write standard output: {error.strerror or error}")
-        return _told(
+            return _fail(f"cannot write standard output: {error.strerror or error}")
+        return _fail(
             f"it failed: {_one_line(f'{type(error).__name__}: {error}')}. Please report it"
         )
 
 
 def _run(given: list[str]) -> int:
+    try:
+        return _dispatch(given)
+    except SystemExit as ended:
+        # How argparse ends after it has shown help or a usage error.
+        return int(ended.code or 0)
+
+
+def _dispatch(given: list[str]) -> int:
     if given[:1] == ["sandbox"]:
         from pulumi_cf_invoice.sandbox.__main__ import main as serve
 
@@ -58,15 +67,9 @@ def _run(given: list[str]) -> int:
     try:
         return int(import_module(f"pulumi_cf_invoice.cli.{options.command}").run(options))
     except BillingError as error:
-        return _told(str(error))
+        return _fail(str(error))
     except ModuleNotFoundError as error:
-        return _told(f"{error.name} is missing: {_EXTRA}")
-
-
-def close_stdout() -> None:
-    """Let what is still to be written go nowhere."""
-    # Python would write what is left at exit, and complain.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _fail(f"{error.name} is missing: {_EXTRA}")
 
 
 def _one_line(text: str) -> str:
@@ -84,8 +87,6 @@ def _log_requests() -> None:
         logging.getLogger(name).setLevel(logging.INFO)
 
 
-def _told(message: str) -> int:
-    # The exit code has to say it, whether or not anybody reads on.
-    with suppress(OSError):
-        print(f"cf-invoice: {message}", file=sys.stderr, flush=True)
+def _fail(message: str) -> int:
+    print(f"cf-invoice: {message}", file=sys.stderr)
     return COULD_NOT_TELL

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from pulumi_cf_invoice.cli import close_stdout, inputs
+from pulumi_cf_invoice.cli import inputs
 from pulumi_cf_invoice.cli.errors import CommandError
 from pulumi_cf_invoice.forecast.read import forecast_snapshot
 from pulumi_cf_invoice.report import forecasts
@@ -24,13 +24,8 @@ def run(options: argparse.Namespace) -> int:
             )
         forecast = forecast_snapshot(one.snapshot, options.fixed_lines)
         made.append(AccountForecast(one.snapshot, forecast, one.names))
-    try:
-        if options.format == "json":
-            sys.stdout.write(forecasts.to_json(made))
-        else:
-            forecasts.write(made, sys.stdout)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader has read enough, as `head` does.
-        close_stdout()
+    if options.format == "json":
+        sys.stdout.write(forecasts.to_json(made))
+    else:
+        forecasts.write(made, sys.stdout)
     return 0

@@ -150,6 +150,8 @@ def _read(content: bytes, file: str, options: argparse.Namespace) -> list[Found]
 
 def read(file: str) -> bytes:
     """Return what is in *file*, which may be ``-``. Raises `CommandError`."""
+    if file == "-" and sys.stdin is None:
+        raise CommandError("cannot read standard input: it is closed")
     try:
         return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except OSError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.errors import BillingError, RuleError
 from pulumi_cf_invoice.billing.suggestions import errors_under
-from pulumi_cf_invoice.cli import COULD_NOT_TELL, close_stdout, inputs
+from pulumi_cf_invoice.cli import COULD_NOT_TELL, inputs
 from pulumi_cf_invoice.cli.errors import CommandError
 from pulumi_cf_invoice.report import markdown
 from pulumi_cf_invoice.report.found import compared_with
@@ -45,11 +45,7 @@ def run(options: argparse.Namespace) -> int:
     code = over if report.is_known else COULD_NOT_TELL
     if options.github:
         _tell_github(markdown.render(report), _outputs(report))
-    try:
-        _write(report, options.format, options.output)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        close_stdout()
+    _write(report, options.format, options.output)
     return code
 
 

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from pulumi_cf_invoice.cli import close_stdout, inputs
+from pulumi_cf_invoice.cli import inputs
 from pulumi_cf_invoice.cli.errors import CommandError
 from pulumi_cf_invoice.report import text
 from pulumi_cf_invoice.report.report import make_report
@@ -16,10 +16,5 @@ def run(options: argparse.Namespace) -> int:
     before = inputs.config(options)
     at = options.at or inputs.now()
     report = make_report(inputs.found(options, before, at), at=at)
-    try:
-        text.write(report, sys.stdout, lines=sys.maxsize)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader has read enough, as `head` does.
-        close_stdout()
+    text.write(report, sys.stdout, lines=sys.maxsize)
     return 0

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Playwright, sync_playwright
 
+from tools.environment import installing
+
 _ON_PATH = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _NONE = (
     "no browser for the report's tests: put Chromium or Chrome on PATH, "
@@ -45,7 +47,7 @@ def _installed() -> str | None:
     # Install it only where a test run may: as root, as in CI, with Debian's package manager.
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         return None
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    environment = {**installing(), "DEBIAN_FRONTEND": "noninteractive"}
     # A new machine may be installing its own updates.
     apt = ["apt-get", "-qq", "-y", "-o", "DPkg::Lock::Timeout=300"]
     install = [*apt, "install", "--no-install-recommends", "chromium", "fonts-dejavu"]

@@ -17,6 +17,7 @@ from tests.engine.harness import (
     problem,
     run,
 )
+from tools.environment import installing
 
 ROOT = Path(__file__).parents[2]
 MakeStack = Callable[..., Stack]
@@ -91,7 +92,8 @@ def offline(archives: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     def download(directory: Path) -> None:
         extras = f"{wheel}[cloudflare,policy,report,sandbox]"
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(directory)]
-        run([*pip, extras, "hatchling>=1.27", "hatch-vcs>=0.5", "editables"], directory)
+        build = ["hatchling>=1.27", "hatch-vcs>=0.5", "editables"]
+        run([*pip, extras, *build], directory, installing())
         (directory / wheel.name).unlink()
 
     directory = shared(tmp_path_factory, "wheelhouse", download)

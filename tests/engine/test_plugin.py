@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from pulumi_cf_invoice.sandbox import Sandbox
 from pulumi_cf_invoice.state import PLUGIN_TYPE
 from tests.engine.conftest import MakeCommandLine, MakeStack
 from tests.factories import ACCOUNT, OTHER_ACCOUNT, TOKEN
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 EXPORTED_SECRET = "1b47061264138c4ac30d75fd1eb44270"
@@ -243,8 +243,7 @@ def test_an_interrupted_deployment_does_not_wait_for_an_answer(
         stderr=subprocess.STDOUT,
         text=True,
     ) as process:
-        while not sandbox.requests and process.poll() is None:
-            time.sleep(0.05)
+        wait_until(lambda: sandbox.requests, "the plugin asked the API", process)
         process.send_signal(signal.SIGINT)
         said = process.communicate(timeout=60)[0]
     assert process.returncode != 0

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from tests.engine.harness import command_line, run
+from tools.environment import installing
 from tools.languages.__main__ import sdk_generator
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +48,7 @@ def shell(script: str, directory: Path, **environment: str) -> "subprocess.Compl
     return subprocess.run(
         ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
         cwd=directory,
-        env={**os.environ, "npm_config_prefer_offline": "true", **given, **environment},
+        env={**installing(), "npm_config_prefer_offline": "true", **given, **environment},
         capture_output=True,
         text=True,
         check=False,
@@ -370,7 +371,7 @@ def test_go_takes_the_sdk_from_the_tag_that_the_release_pushes(
     program = tmp_path / "program"
     program.mkdir()
     shutil.copy(project / "examples" / "go" / "quickstart" / "main.go", program)
-    go = {**os.environ, "GOFLAGS": "-modcacherw -mod=mod"}
+    go = {**installing(), "GOFLAGS": "-modcacherw -mod=mod"}
     # GitHub is the bare repository here.
     github = {
         "GIT_CONFIG_COUNT": "1",

@@ -1,7 +1,6 @@
 """GitHub's workflows, run by act on this machine, and GitLab's jobs, run as by GitLab's runner."""
 
 import json
-import os
 import re
 import shlex
 import subprocess
@@ -13,6 +12,7 @@ from typing import Any
 import yaml
 
 from tests.forge import NUMBER, REPOSITORY
+from tools.environment import installing
 
 ROOT = Path(__file__).parents[2]
 ACTION = ROOT / "action.yml"
@@ -160,7 +160,7 @@ def install_action(runner_temp: Path, directory: Path) -> None:
     file.parent.mkdir()
     file.write_text(yaml.dump({"name": "Invoice", "on": "push", "jobs": jobs}))
     environment = {
-        **os.environ,
+        **installing(),
         "GITHUB_GRAPHQL_URL": "",
         "PIP_NO_COMPILE": "1",
         "SHARED_RUNNER_TEMP": str(runner_temp),

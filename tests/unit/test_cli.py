@@ -18,6 +18,7 @@ from pulumi_cf_invoice.billing.reads import READS
 from pulumi_cf_invoice.report import forecasts, markdown
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.factories import ACCOUNT, OTHER_ACCOUNT, api_result
+from tests.waiting import wait_until
 
 DATA = Path(__file__).parent / "data"
 UPDATE = str(DATA / "preview-update.json")
@@ -436,7 +437,7 @@ def _on_a_terminal(**environment: str) -> str:
     except OSError:
         pass  # The read fails once the command has exited and closed its end.
     os.close(ours)
-    process.wait()
+    process.wait(60)
     return told.decode()
 
 
@@ -534,23 +535,66 @@ def test_a_full_disk_is_exit_code_2_and_one_line(tmp_path: Path) -> None:
         assert done.stderr == "cf-invoice: cannot write standard output: No space left on device\n"
 
 
+BUFFERED, UNBUFFERED = {"PYTHONUNBUFFERED": ""}, {"PYTHONUNBUFFERED": "1"}
+
+
+def code_of(command: str, redirected: str, **environment: str) -> int:
+    """Return the exit code of a *command* whose streams are *redirected* by a shell."""
+    script = f'"$0" {command} {redirected}; exit "${{PIPESTATUS[0]}}"'
+    return subprocess.run(
+        ["bash", "-c", script, *COMMAND],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        timeout=60,
+        env={**os.environ, **environment},
+    ).returncode
+
+
+@pytest.mark.parametrize("environment", [BUFFERED, UNBUFFERED], ids=["buffered", "unbuffered"])
 @pytest.mark.parametrize(
-    "command",
+    ("command", "code"),
     [
-        "report --from nowhere.json --format markdown --budget '250 USD'",
-        "report --from nowhere.json --budget '250 USD' 2>&1",
-        "doctor 2>&1",
-        "comment nowhere.md 2>&1",
+        ("report --from nowhere.json --format markdown --budget '250 USD'", 2),
+        ("report --from nowhere.json --budget '250 USD' 2>&1", 2),
+        ("show --from nowhere.json 2>&1", 2),
+        ("forecast --from nowhere.json 2>&1", 2),
+        ("snapshot 2>&1", 2),
+        ("doctor 2>&1", 2),
+        ("comment nowhere.md 2>&1", 2),
+        ("no-command 2>&1", 2),
+        ("sandbox --port 0", 2),
+        ("completion bash", 0),
+        ("report --help", 0),
+        ("sandbox --list", 0),
     ],
 )
-def test_what_cannot_be_told_stays_2_where_nobody_reads(command: str) -> None:
-    script = f'"$0" {command} | true; exit "${{PIPESTATUS[0]}}"'
-    assert subprocess.run(["bash", "-c", script, *COMMAND], capture_output=True).returncode == 2
+def test_the_exit_code_stays_where_nobody_reads(
+    command: str, code: int, environment: dict[str, str]
+) -> None:
+    assert code_of(command, "| true", **environment) == code
 
 
-def test_what_cannot_be_told_stays_2_where_errors_cannot_be_written() -> None:
-    script = '"$0" report --from nowhere.json 2> /dev/full'
-    assert subprocess.run(["bash", "-c", script, *COMMAND]).returncode == 2
+@pytest.mark.parametrize(
+    ("redirected", "code"), [("2> /dev/full", 2), ("> /dev/full 2>&1", 2), (">&- 2>&-", 2)]
+)
+def test_what_cannot_be_told_stays_2_where_errors_cannot_be_written(
+    redirected: str, code: int
+) -> None:
+    for command in ("report --from nowhere.json", "doctor", "no-command"):
+        assert code_of(command, redirected, **BUFFERED) == code
+
+
+def test_a_report_over_budget_that_cannot_be_written_is_2_and_one_that_is_discarded_1() -> None:
+    over = f"report --from '{UPDATE}' --budget '1 USD'"
+    assert code_of(over, "> /dev/full") == 2
+    assert code_of(over, ">&-") == 1
+
+
+def test_closed_standard_input_is_one_line() -> None:
+    script = '"$0" report --from - <&-'
+    failed = subprocess.run(["bash", "-c", script, *COMMAND], capture_output=True, text=True)
+    assert failed.returncode == 2
+    assert failed.stderr == "cf-invoice: cannot read standard input: it is closed\n"
 
 
 def test_over_budget_into_a_pipe_that_closes_stays_1() -> None:
@@ -573,16 +617,18 @@ def test_an_interrupt_is_130_without_a_traceback() -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # A test run in the background of a shell ignores interrupts, and hands that on.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    ) as waiting:
-        # It reads standard input once it has started, which an interrupt before would not meet.
-        reads = Path(f"/proc/{waiting.pid}/wchan")
-        while "pipe" not in reads.read_text():
-            pass
-        waiting.send_signal(signal.SIGINT)
-        _, told = waiting.communicate()
-    assert (waiting.returncode, told) == (130, "")
+    ) as process:
+        assert process.stdin
+        assert process.stderr
+        # More than a pipe holds is taken only by a command that has started and reads. It sleeps
+        # once it has taken everything, and waits for more.
+        process.stdin.write(" " * 1_000_000)
+        process.stdin.flush()
+        state = Path(f"/proc/{process.pid}/stat")
+        wait_until(lambda: state.read_text().split(")")[1].split()[0] == "S", "it waits", process)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+        assert process.stderr.read() == ""
 
 
 def test_a_defect_of_ours_is_exit_code_2_and_one_line() -> None:

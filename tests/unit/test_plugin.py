@@ -6,7 +6,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -23,6 +22,7 @@ from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderStub
 
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.factories import ACCOUNT
+from tests.waiting import wait_until
 
 URN = "urn:pulumi:dev::test::cf-invoice:index:InvoicePreview::upcoming"
 COMMANDS = {
@@ -118,8 +118,7 @@ def test_an_interrupt_ends_it_in_the_middle_of_a_request(
     with running(COMMANDS["module"], **settled) as plugin:
         plugin.Configure(proto.ConfigureRequest())
         asked = plugin.Check.future(proto.CheckRequest(urn=URN))
-        while not sandbox.requests:
-            time.sleep(0.05)
+        wait_until(lambda: sandbox.requests, "the plugin asked the API")
     assert "cancelled before an answer came. Run it again." in asked.result().failures[0].reason
 
 
@@ -176,7 +175,7 @@ def test_it_ends_when_the_engine_that_started_it_has_gone() -> None:
         assert int(engine.stdout.readline()) > 0
         engine.kill()
         # The plugin holds its end of the pipe open for as long as it lives.
-        assert select.select([engine.stdout], [], [], 30)[0], "it is still there"
+        assert select.select([engine.stdout], [], [], 60)[0], "it is still there"
         assert engine.stdout.read() == b""
 
 

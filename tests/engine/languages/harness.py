@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.engine.harness import Run, apart
+from tools.environment import installing
 
 ROOT = Path(__file__).parents[3]
 LANGUAGES = ROOT / ".languages"
@@ -93,5 +94,7 @@ def _require(directory: Path) -> None:
 
 
 def _must(command: list[str], directory: Path) -> None:
-    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(
+        command, cwd=directory, env=installing(), capture_output=True, text=True, timeout=600
+    )
     assert done.returncode == 0, done.stdout + done.stderr
