@@ -86,14 +86,14 @@ def test_where_the_invoice_cannot_be_read_the_currency_is_taken_for_the_limits_a
     assert [finding.status for finding in found] == ["within", "noted"]
     assert messages("noted", found)[0].endswith(why)
     below = judge("min-credit-balance", "26 USD", credit_balance=balance(2500), **refused)
-    assert [finding.status for finding in below] == ["over"]
+    assert [finding.status for finding in below] == ["failed"]
     assert below[0].message.endswith(why)
 
 
 def test_accounts_have_minimums_of_their_own() -> None:
     limit = {"limit": "20 USD", "accounts": {ACCOUNT: "30 USD"}}
     [message] = messages(
-        "over", judge("min-credit-balance", {"limit": limit}, credit_balance=balance(2500))
+        "failed", judge("min-credit-balance", {"limit": limit}, credit_balance=balance(2500))
     )
     assert "below the minimum of $30.00" in message
     other = {
@@ -108,7 +108,7 @@ def test_a_waiver_lowers_the_minimum_and_says_so() -> None:
     waiver = {"until": "2026-09-20", "by": "the CFO", "reason": "launch", "limit": "7 USD"}
     settings = {"limit": "20 USD", "waiver": waiver}
     [message] = messages(
-        "over", judge("min-credit-balance", settings, credit_balance=balance(640.19))
+        "failed", judge("min-credit-balance", settings, credit_balance=balance(640.19))
     )
     assert "below the minimum of $7.00 by $0.60" in message
     assert message.endswith(

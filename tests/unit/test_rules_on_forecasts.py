@@ -286,10 +286,13 @@ def test_lines_of_a_fixed_fee_are_not_extrapolated_and_globs_that_match_none_are
 
 
 def test_a_snapshot_is_forecast_as_of_its_time_and_not_as_of_now() -> None:
-    for kind, setting in (("max-forecast", "299 USD"), ("min-runway", 13)):
+    for kind, setting, status in (
+        ("max-forecast", "299 USD", "over"),
+        ("min-runway", 13, "failed"),
+    ):
         soon, late = (judge(kind, setting, at=NOW + timedelta(days=n)) for n in (0, 9))
         assert [one.message for one in soon] == [one.message for one in late]
-        assert statuses(soon) == ["failed"]
+        assert statuses(soon) == [status]
 
 
 def test_an_account_is_forecast_once_in_a_run_whatever_rules_there_are(
