@@ -11,7 +11,7 @@ ISOLATED = $(BIN)/python -m tools.environment
 ENGINE = PATH="$$($(BIN)/python -m tools.engine $(BUILD)):$(CURDIR)/.languages/bin:$(CURDIR)/$(BIN):$$PATH" \
 	PULUMI_CF_INVOICE_PYTHON="$(CURDIR)/$(BIN)/python"
 
-.PHONY: help setup languages demo test test-newest-engine test-oldest test-newer bench lint docs schema clean
+.PHONY: help setup languages demo test test-newest-engine test-oldest test-newer bench lint docs golden schema clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -55,16 +55,23 @@ test-newer: ## Run the tests that need no engine on another Python: make test-ne
 bench: languages ## Run the benchmarks and write benchmarks/RESULTS.md
 	@$(ENGINE) $(BIN)/python -m benchmarks
 
-lint: languages ## Check linting, formatting and types
+lint: languages ## Check linting, formatting, types, imports, and that no generated file is stale
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy pulumi_cf_invoice tests benchmarks tools hatch_build.py
+	@$(BIN)/lint-imports
+	@$(ENGINE) $(BIN)/python -m tools.schema --check
+	@$(BIN)/python -m tools.tables --check
+	@$(ISOLATED) $(BIN)/python -m pytest --quiet --golden=check tests/unit
 
 docs: setup ## Write the generated tables of the docs, and build their site into .site
 	@$(BIN)/python -m tools.tables
 	@$(BIN)/python -m tools.site
 
-schema: setup ## Write the plugin's schema, and the SDKs' names into examples and docs
+golden: setup ## Write the golden files, which tests compare with what is printed: review them
+	@$(ISOLATED) $(BIN)/python -m pytest --quiet --golden=write tests/unit
+
+schema: setup ## Write the four schemas, and the SDKs' names into examples and docs
 	@$(ENGINE) $(BIN)/python -m tools.schema
 
 clean: ## Remove environments, generated SDKs and caches from this checkout

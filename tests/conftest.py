@@ -10,6 +10,7 @@ from tests.factories import ACCOUNT, NOW, TOKEN
 from tools.environment import set_aside
 
 set_aside(os.environ)
+pytest_plugins = ["tests.golden"]
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A run in the background of a shell ignores interrupts, and would hand that on to the processes
     # that tests interrupt. What is handled here is not ignored there.

@@ -1,5 +1,8 @@
 """
-Write `pulumi_cf_invoice/schema.json`, and the names of the SDKs wherever programs import them.
+Write the four schemas, and the names of the SDKs wherever programs import them.
+
+``python -m tools.schema`` writes the plugin's schema, and those of a file of rules, of the report
+and of the forecasts; with ``--check`` it writes nothing, and fails where one is stale.
 
 Run it after a change of a model, or of who publishes the project and where, which is part of the
 SDKs' names. The version is a placeholder, which the build and the plugin fill in.
@@ -16,6 +19,9 @@ from build.util import project_wheel_metadata
 
 from pulumi_cf_invoice.plugin import schema
 from pulumi_cf_invoice.plugin.version import PLACEHOLDER
+from pulumi_cf_invoice.report import forecasts, json_report
+from pulumi_cf_invoice.rules import file as rules_file
+from tools import generated
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = ROOT / "pulumi_cf_invoice" / "schema.json"
@@ -24,13 +30,21 @@ IMPORTING = ["README.md", "docs", "examples", "tests/engine/languages", "tools/l
 
 def main() -> int:
     """Write the files, and return the exit code."""
+    check = generated.is_check(sys.argv[1:])
     before = json.loads(SCHEMA.read_text())
     after = schema.package(project_wheel_metadata(ROOT, isolated=False), PLACEHOLDER)
-    SCHEMA.write_text(_formatted(after))
-    for old, new in zip(_sdk_names(before), _sdk_names(after), strict=True):
-        if old != new:
-            _rename(old, new)
-    return 0
+    files = {
+        SCHEMA: _formatted(after),
+        rules_file.SCHEMA_FILE: rules_file.schema_text(),
+        Path(json_report.__file__).with_name("report.schema.json"): json_report.schema(),
+        Path(forecasts.__file__).with_name("forecast.schema.json"): forecasts.schema(),
+    }
+    code = generated.write(files, "make schema", check)
+    if not check:
+        for old, new in zip(_sdk_names(before), _sdk_names(after), strict=True):
+            if old != new:
+                _rename(old, new)
+    return code
 
 
 def _formatted(spec: dict[str, Any]) -> str:

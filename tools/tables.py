@@ -1,11 +1,14 @@
 """
 Write the tables in the docs that are generated from the code: ``python -m tools.tables``.
 
+With ``--check`` it writes nothing, and fails where one is stale.
+
 Each stands between two comments in its page, ``<!-- table: NAME -->`` and ``<!-- end -->``.
 """
 
 import argparse
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,7 @@ from pulumi_cf_invoice.rules.file import settings_of
 from pulumi_cf_invoice.rules.kinds import KINDS
 from pulumi_cf_invoice.sandbox import FAULTS, SCENARIOS
 from pulumi_cf_invoice.state import PLUGIN_TYPE, camel_case, snake_case
+from tools import generated
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -196,14 +200,10 @@ def updated(page: str) -> str:
     return _TABLE.sub(lambda found: f"{found[1]}\n{TABLES[found[2]]()}\n{found[3]}", page)
 
 
-def main() -> None:
-    """Write the tables into the pages."""
-    argparse.ArgumentParser(description="Write the tables of the docs.").parse_args()
-    for path in sorted(DOCS.glob("*.md")):
-        page = path.read_text()
-        if updated(page) != page:
-            path.write_text(updated(page))
-            print(f"wrote the tables of {path.name}")
+def main() -> int:
+    """Write the tables into the pages, and return the exit code."""
+    pages = {path: updated(path.read_text(encoding="utf-8")) for path in sorted(DOCS.glob("*.md"))}
+    return generated.write(pages, "make docs", generated.is_check(sys.argv[1:]))
 
 
 def _types(package: Spec, of: Spec) -> str:
@@ -303,4 +303,4 @@ def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -224,6 +224,11 @@ def configured(
     return [rule.configured(config.get(rule.name, Config())) for rule in levelled]
 
 
+def schema_text() -> str:
+    """Return `schema` as it is published."""
+    return json.dumps(schema(), indent=2) + "\n"
+
+
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of a file of rules, made from the settings of each kind."""
     kinds = {name: {"$ref": f"#/$defs/{name}"} for name in KINDS}

@@ -44,8 +44,7 @@ PROGRAM = "import pulumi\n\nfrom pulumi_cf_invoice import InvoicePreview\n"
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_the_generated_tables_are_what_the_code_says(path: Path) -> None:
-    """If this fails, `make docs` writes them."""
-    assert tables.updated(PAGES[path]) == PAGES[path]
+    assert tables.updated(PAGES[path]) == PAGES[path], "run `make docs`"
 
 
 def test_every_generated_table_is_in_a_page() -> None:

@@ -255,7 +255,8 @@ def test_the_committed_schema_is_the_plugins_but_for_the_version() -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     committed = Path(pulumi_cf_invoice.__file__).with_name("schema.json").read_text()
-    assert done.stdout == committed.replace(PLACEHOLDER, semver(version("pulumi-cf-invoice")))
+    expected = committed.replace(PLACEHOLDER, semver(version("pulumi-cf-invoice")))
+    assert done.stdout == expected, "run `make schema`"
 
 
 def test_this_repository_is_a_plugin_by_its_path(make_command_line: MakeCommandLine) -> None:

@@ -763,7 +763,7 @@ def test_a_forecast_is_a_table_or_json_from_a_snapshot_or_live(
         assert content["forecasts"][0]["account_id"] == ACCOUNT
         assert content["forecasts"][0]["text"] in told.stdout
     schema = Path(forecasts.__file__).with_name("forecast.schema.json")
-    assert schema.read_text() == forecasts.schema()
+    assert schema.read_text() == forecasts.schema(), "run `make schema`"
 
 
 def test_fixed_lines_are_not_extrapolated(live: dict[str, str]) -> None:

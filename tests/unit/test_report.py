@@ -1,7 +1,6 @@
 import dataclasses
 import html as html_entities
 import json
-import os
 import re
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -27,6 +26,7 @@ from pulumi_cf_invoice.rules.rule import Finding
 from pulumi_cf_invoice.sandbox import SCENARIOS, Sandbox
 from pulumi_cf_invoice.state import InvoiceState, LastUpdate
 from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, START, camel_cased, settings_for, snapshot
+from tests.golden import Golden
 
 HERE = Path(__file__).parent
 PREVIEW_ACCOUNT = "0123456789abcdef0123456789ab0001"
@@ -105,19 +105,15 @@ BUDGETS = {
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_every_format_says_what_its_golden_file_says(suffix: str) -> None:
-    """Each format matches its golden file; review the files that `UPDATE_GOLDEN=1` rewrites."""
+def test_every_format_says_what_its_golden_file_says(suffix: str, golden: Golden) -> None:
     before = named(("anthropic/claude-haiku", 1367), ("gone/model", 250), amount_due=1700)
     rendered = FORMATS[suffix](report(invoice(), rules=BUDGETS, baseline=before))
-    golden = HERE / "golden" / f"report.{suffix}"
-    if os.environ.get("UPDATE_GOLDEN"):
-        golden.write_text(rendered, encoding="utf-8")
-    assert rendered == golden.read_text(encoding="utf-8")
+    golden(f"report.{suffix}", rendered)
 
 
 def test_the_json_keeps_to_its_published_schema() -> None:
     schema = Path(json_report.__file__).with_name("report.schema.json").read_text()
-    assert schema == json_report.schema()
+    assert schema == json_report.schema(), "run `make schema`"
     for scenario in SCENARIOS:
         for baseline in (None, invoice(), invoice("yen")):
             made = report(invoice(scenario), rules=BUDGETS, baseline=baseline)
@@ -480,12 +476,11 @@ UNKNOWN = Found(InvoiceState(None, invoice(amount_due=100)), names=("plain.json"
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_every_format_says_of_several_what_its_golden_file_says(suffix: str) -> None:
+def test_every_format_says_of_several_what_its_golden_file_says(
+    suffix: str, golden: Golden
+) -> None:
     rendered = FORMATS[suffix](reported(A, B, YEN, UNKNOWN, rules=BUDGETS))
-    golden = HERE / "golden" / f"several.{suffix}"
-    if os.environ.get("UPDATE_GOLDEN"):
-        golden.write_text(rendered, encoding="utf-8")
-    assert rendered == golden.read_text(encoding="utf-8")
+    golden(f"several.{suffix}", rendered)
     if suffix == "json":
         jsonschema.validate(json.loads(rendered), json.loads(json_report.schema()))
 

@@ -2,7 +2,6 @@
 
 import html as entities
 import json
-import os
 import re
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -22,6 +21,7 @@ from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import parse_rules
 from pulumi_cf_invoice.state import InvoiceState
 from tests.factories import ACCOUNT, NOW, api_line, api_result
+from tests.golden import Golden
 
 FORMATS = {
     "txt": text.render,
@@ -104,13 +104,9 @@ def plain(rendered: str) -> str:
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_every_format_says_what_its_golden_file_says(suffix: str) -> None:
-    """Each format matches its golden file; review the files that `UPDATE_GOLDEN=1` rewrites."""
+def test_every_format_says_what_its_golden_file_says(suffix: str, golden: Golden) -> None:
     rendered = FORMATS[suffix](reported())
-    golden = GOLDEN / f"account.{suffix}"
-    if os.environ.get("UPDATE_GOLDEN"):
-        golden.write_text(rendered, encoding="utf-8")
-    assert rendered == golden.read_text(encoding="utf-8")
+    golden(f"account.{suffix}", rendered)
 
 
 @pytest.mark.parametrize("suffix", ["txt", "md", "html"])
