@@ -14,7 +14,8 @@ from pulumi_cf_invoice.cli import COULD_NOT_TELL, inputs
 from pulumi_cf_invoice.cli.errors import CommandError
 from pulumi_cf_invoice.report import markdown
 from pulumi_cf_invoice.report.found import compared_with
-from pulumi_cf_invoice.report.report import Report, judge, make_report
+from pulumi_cf_invoice.report.judging import judge
+from pulumi_cf_invoice.report.report import Report, make_report
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import (
     DeclaredRule,

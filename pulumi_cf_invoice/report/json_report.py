@@ -13,7 +13,9 @@ from pulumi_cf_invoice.billing.credit_balance import CreditBalance
 from pulumi_cf_invoice.billing.invoice_history import PastInvoice
 from pulumi_cf_invoice.forecast.result import to_figures
 from pulumi_cf_invoice.report.account import AccountReport
-from pulumi_cf_invoice.report.report import Comparison, InvoiceReport, Report, RuleResult
+from pulumi_cf_invoice.report.changes import Comparison
+from pulumi_cf_invoice.report.judging import RuleResult
+from pulumi_cf_invoice.report.report import InvoiceReport, Report
 from pulumi_cf_invoice.rules.rule import Finding
 
 VERSION: Literal[1] = 1

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from pulumi_cf_invoice.billing.cleaning import LONGEST as LONGEST_TEXT, one_line
-from pulumi_cf_invoice.report.report import TITLES, InvoiceReport, Report, RuleResult, first_within
+from pulumi_cf_invoice.report.judging import TITLES, RuleResult
+from pulumi_cf_invoice.report.report import InvoiceReport, Report, first_within
 from pulumi_cf_invoice.rules.rule import Finding
 
 MARKER = "<!-- pulumi-cf-invoice report -->"

@@ -1,20 +1,24 @@
 """The report before any format: what is due, whether it is within budget, and what moved."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
-from typing import Literal
+from datetime import datetime, timezone
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.money import Money
-from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 from pulumi_cf_invoice.forecast import Forecast
 from pulumi_cf_invoice.report.account import AccountReport
+from pulumi_cf_invoice.report.changes import Comparison, compare, signed
 from pulumi_cf_invoice.report.found import Found, MissingInvoice
-from pulumi_cf_invoice.rules.accounts import AccountReader
-from pulumi_cf_invoice.rules.file import DeclaredRule, Level
-from pulumi_cf_invoice.rules.gates import DISABLED, Gate
+from pulumi_cf_invoice.report.judging import (
+    RuleResult,
+    Verdict,
+    said,
+    verdict_of,
+    verdict_text,
+    violated_rules,
+)
 from pulumi_cf_invoice.rules.on_forecasts import FORECAST
 from pulumi_cf_invoice.rules.on_invoices import (
     AMOUNT_DUE,
@@ -22,74 +26,10 @@ from pulumi_cf_invoice.rules.on_invoices import (
     PROJECTED_AMOUNT_DUE,
     TOO_EARLY,
 )
-from pulumi_cf_invoice.rules.rule import Finding, StackRule
+from pulumi_cf_invoice.rules.rule import Finding
 from pulumi_cf_invoice.state import InvoiceState
 
-Verdict = Literal["over", "unknown", "advisory", "within", "none"]
-RuleVerdict = Literal["over", "failed", "unknown", "within", "noted"]
-TITLES: dict[Verdict, str] = {
-    "over": "Over budget",
-    "unknown": "Could not tell",
-    "advisory": "Over an advisory limit",
-    "within": "Within budget",
-    "none": "Upcoming invoice",
-}
-"""The verdicts for people."""
-_NO_BUDGET: Mapping[Verdict, str] = {
-    "over": "Against a rule",
-    "advisory": "Against an advisory rule",
-    "within": "Within the rules",
-}
 _OF_WHOLE = (AMOUNT_DUE, PROJECTED_AMOUNT_DUE, FORECAST)
-_JUST_NOW = timedelta(minutes=1)
-_TAX = "(tax and adjustments)"
-
-
-@dataclass(frozen=True)
-class Change:
-    """
-    The net amount of a line before and now, in minor units; None where there was or is no such
-    line.
-
-    Lines of one name count together, and tax and adjustments count as a line.
-    """
-
-    name: str
-    before: float | None
-    after: float | None
-    currency: str
-
-    @property
-    def amount(self) -> float:
-        """The difference, in minor units."""
-        return money.number(money.total([self.after or 0], less=[self.before or 0]))
-
-    @property
-    def before_text(self) -> str:
-        """The amount before, for people."""
-        return "new" if self.before is None else money.to_text(self.before, self.currency)
-
-    @property
-    def after_text(self) -> str:
-        """The amount now, for people."""
-        return "gone" if self.after is None else money.to_text(self.after, self.currency)
-
-    @property
-    def text(self) -> str:
-        """The difference for people, with its sign."""
-        return _signed(self.amount, self.currency)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What moved since a baseline; ``problem`` says why they cannot be compared, if so."""
-
-    baseline: Invoice
-    problem: str | None
-    amount_due: float
-    """The change of the amount due, in minor units."""
-    changes: Sequence[Change]
-    """The lines that moved, the largest change first."""
 
 
 @dataclass(frozen=True)
@@ -104,56 +44,6 @@ class Budget:
     def text(self) -> str:
         """The rule and its limit, for people."""
         return f"{self.name} {self.limit.text}{'' if self.is_mandatory else ' (advisory)'}"
-
-
-@dataclass(frozen=True)
-class RuleResult:
-    """
-    A rule by its name and kind, how it was judged, and what has to be known of the rule.
-
-    ``of_invoices`` are the findings on each invoice of a report, and ``of_accounts`` those on the
-    accounts that the rule read by itself.
-    """
-
-    name: str
-    kind: str
-    level: Level
-    of_invoices: Sequence[Sequence[Finding]] = ()
-    of_accounts: Sequence[Finding] = ()
-    notices: Sequence[str] = ()
-
-    @property
-    def findings(self) -> list[Finding]:
-        """All findings."""
-        return [*(one for found in self.of_invoices for one in found), *self.of_accounts]
-
-    @property
-    def verdict(self) -> RuleVerdict:
-        """
-        ``over``, ``failed`` or ``unknown``, which all violate the rule, ``within`` it, or ``noted``
-        if nothing was judged.
-        """
-        statuses = {finding.status for finding in self.findings}
-        order: tuple[RuleVerdict, ...] = ("over", "failed", "unknown", "within")
-        return next((status for status in order if status in statuses), "noted")
-
-    @property
-    def violations(self) -> list[Finding]:
-        """The findings that violate the rule."""
-        return [finding for finding in self.findings if finding.violates]
-
-    @property
-    def told(self) -> list[str]:
-        """What is no violation but has to be known, a sentence each."""
-        return [*self.notices, *(one.message for one in self.findings if one.status == "noted")]
-
-    def on(self, number: int, account_id: str | None) -> "RuleResult":
-        """Return what was found on the invoice with this *number* and of this account."""
-        return replace(
-            self,
-            of_invoices=self.of_invoices[number : number + 1],
-            of_accounts=[one for one in self.of_accounts if one.account_id == account_id],
-        )
 
 
 @dataclass(frozen=True)
@@ -200,12 +90,12 @@ class InvoiceReport:
     @property
     def verdict(self) -> Verdict:
         """The verdict of the rules on this invoice."""
-        return _verdict(self.rules)
+        return verdict_of(self.rules)
 
     @property
     def verdict_text(self) -> str:
         """The verdict for people, in few words."""
-        return _verdict_text(self.verdict, self.rules)
+        return verdict_text(self.verdict, self.rules)
 
     @property
     def headline(self) -> str:
@@ -226,7 +116,7 @@ class InvoiceReport:
 
     @property
     def _first_violation(self) -> str:
-        violated = _violated(self.rules, self.verdict)
+        violated = violated_rules(self.rules, self.verdict)
         if not violated:
             return "; no rule could be judged"
         rule, first = violated[0], violated[0].violations[0]
@@ -236,7 +126,7 @@ class InvoiceReport:
                 return f", {first.excess}"
             if first.subject in (PROJECTED_AMOUNT_DUE, FORECAST):
                 return f"; the {first.subject} is {first.text}"
-        return f"; {_said(rule)}"
+        return f"; {said(rule)}"
 
     @property
     def projected_amount_due(self) -> float | None:
@@ -317,7 +207,7 @@ class InvoiceReport:
             return f"not comparable: {self.comparison.problem}"
         before = self.comparison.baseline.amount_due
         percent = f" ({100 * self.comparison.amount_due / before:+.1f} %)" if before > 0 else ""
-        return _signed(self.comparison.amount_due, self.invoice.currency) + percent
+        return signed(self.comparison.amount_due, self.invoice.currency) + percent
 
     @property
     def short_projected_text(self) -> str:
@@ -329,7 +219,7 @@ class InvoiceReport:
         """The change since the baseline where there is one to compare with, else empty."""
         if self.comparison is None or self.comparison.problem:
             return ""
-        return _signed(self.comparison.amount_due, self.invoice.currency)
+        return signed(self.comparison.amount_due, self.invoice.currency)
 
     @property
     def key_figures(self) -> list[tuple[str, str]]:
@@ -386,7 +276,7 @@ class Report:
         ``over`` if a mandatory rule is exceeded, ``unknown`` if one cannot be judged or none was,
         ``advisory`` if only advisory ones are violated, ``within``, or ``none`` without rules.
         """
-        return _verdict(self.rules)
+        return verdict_of(self.rules)
 
     @property
     def is_known(self) -> bool:
@@ -408,22 +298,22 @@ class Report:
             elsewhere = not only.rules and any(rule.of_accounts for rule in self.rules)
             return f"{told[:-1]}; no rule judged this invoice." if elsewhere else told
         if not self.invoices:
-            violated = _violated(self.rules, self.verdict)
-            why = f"; {_said(violated[0])}" if violated else ""
-            title = _verdict_text(self.verdict, self.rules)
+            violated = violated_rules(self.rules, self.verdict)
+            why = f"; {said(violated[0])}" if violated else ""
+            title = verdict_text(self.verdict, self.rules)
             return f"{title}: no upcoming invoice could be read{why}."
         count = len(self.invoices)
         due = f"upcoming invoices, {' and '.join(self.total_texts)} in total"
         if self.verdict == "none":
             return f"{count} {due}."
         if self.verdict == "within":
-            return f"{_verdict_text(self.verdict, self.rules)}: {count} {due}."
-        title = _verdict_text(self.verdict, self.rules)
+            return f"{verdict_text(self.verdict, self.rules)}: {count} {due}."
+        title = verdict_text(self.verdict, self.rules)
         alike = sum(one.verdict == self.verdict for one in self.invoices)
         if alike:
             return f"{title}: {alike} of {count} {due}."
-        violated = _violated(self.rules, self.verdict)
-        why = _said(violated[0]) if violated else "no rule could be judged"
+        violated = violated_rules(self.rules, self.verdict)
+        why = said(violated[0]) if violated else "no rule could be judged"
         return f"{title}: {count} {due}; {why}."
 
     @property
@@ -512,118 +402,6 @@ def _within(label: str, finding: Finding, more: int) -> str:
     return f"{of}{line}{finding.text}{f'; {more:,} more within' if more else ''}"
 
 
-def judge(
-    rules: Sequence[DeclaredRule],
-    found: Sequence[Found],
-    at: datetime,
-    reader: AccountReader,
-    missing: Sequence[MissingInvoice] = (),
-) -> list[RuleResult]:
-    """
-    Judge *rules* on the invoices that were *found*, or on the accounts that they read by
-    themselves, at the time *at*.
-
-    A rule on invoices cannot be judged on one that is *missing*, which violates it. Raises
-    `RuleError` if a rule is not complete, before anything is read.
-    """
-    gates = [None if rule.level == "disabled" else Gate.of(rule) for rule in rules]
-    # All is asked for before the first answer is waited for.
-    for gate in gates:
-        if gate is not None:
-            gate.ask(reader, at)
-    return [
-        _result(rule, gate, found, at, reader, missing)
-        for rule, gate in zip(rules, gates, strict=True)
-    ]
-
-
-def _result(
-    rule: DeclaredRule,
-    gate: Gate | None,
-    found: Sequence[Found],
-    at: datetime,
-    reader: AccountReader,
-    missing: Sequence[MissingInvoice],
-) -> RuleResult:
-    result = RuleResult(rule.name, rule.kind.name, rule.level or "mandatory")
-    if gate is None:
-        return replace(result, notices=[DISABLED])
-    if isinstance(gate.rule, StackRule):
-        return replace(result, notices=["It is judged at deployments only."])
-    notices = gate.notices(at)
-    if gate.reads_accounts:
-        return replace(result, of_accounts=_of_accounts(gate, found, at, reader), notices=notices)
-    return replace(
-        result,
-        of_invoices=[_on(gate, one, at) for one in found],
-        of_accounts=[] if gate.in_force(at) is None else [_unknown(one) for one in missing],
-        notices=notices,
-    )
-
-
-def _unknown(missing: MissingInvoice) -> Finding:
-    account = missing.account_id
-    message = f"Whether account {account} is within this rule is not known: {missing.error}"
-    return Finding("unknown", "account", lambda: message, account_id=account)
-
-
-def _of_accounts(
-    gate: Gate, found: Sequence[Found], at: datetime, reader: AccountReader
-) -> list[Finding]:
-    """Judge the accounts of *gate*, and what violates it in states of theirs that were found."""
-    read = gate.judge_accounts(reader, at)
-    findings = []
-    for account in gate.account_ids if read else ():
-        of_account = [one for one in read if one.account_id == account]
-        states = [
-            state
-            for one in found
-            for state in (one.state, *one.also)
-            if state.account_id == account and gate.rule.reads == (INVOICE_PREVIEW,)
-        ]
-        others = _violated_elsewhere(gate, of_account, gate.base_url, states, at)
-        read_at = _time_of_reading(account, reader.read_at(account, gate.base_url, at), at)
-        more = (replace(one, account_id=account) for one in (*others, *read_at))
-        findings += [*of_account, *more]
-    return findings
-
-
-def _time_of_reading(account_id: str, read_at: datetime, at: datetime) -> list[Finding]:
-    """Tell when what was judged at the time *at* was read, if not just now."""
-    if abs(at - read_at) < _JUST_NOW:
-        return []
-    when = f"{read_at.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
-    message = f"What was judged of account {account_id} was read on {when}."
-    return [Finding("noted", "time of reading", lambda: message)]
-
-
-def _on(gate: Gate, found: Found, at: datetime) -> list[Finding]:
-    """Judge an invoice, and what violates the rule in other states of its account."""
-    findings = gate.judge(found.state, at)
-    others = _violated_elsewhere(gate, findings, found.state.base_url, found.also, at)
-    return findings + others
-
-
-def _violated_elsewhere(
-    gate: Gate,
-    told: Sequence[Finding],
-    base_url: str | None,
-    states: Sequence[InvoiceState],
-    at: datetime,
-) -> list[Finding]:
-    """Return what violates *gate* in *states*, unless that was *told* of *base_url* already."""
-    messages = {finding.message for finding in told} if states else set()
-    violated = []
-    for state in states:
-        # Exported outputs do not say where they came from: it is the same violation all the same.
-        alike = gate.judge(replace(state, base_url=base_url), at)
-        for finding, same in zip(gate.judge(state, at), alike, strict=True):
-            if finding.violates and not {finding.message, same.message} & messages:
-                violated.append(finding)
-                messages.add(same.message)
-    return violated
-
-
 def make_report(
     found: Sequence[Found],
     *,
@@ -670,86 +448,3 @@ def _invoice_report(
         names=found.names,
         account=account,
     )
-
-
-def _verdict(rules: Sequence[RuleResult]) -> Verdict:
-    mandatory = {rule.verdict for rule in rules if rule.level == "mandatory"}
-    if mandatory & {"over", "failed"}:
-        return "over"
-    if "unknown" in mandatory:
-        return "unknown"
-    if any(rule.violations for rule in rules):
-        return "advisory"
-    if any(rule.verdict == "within" for rule in rules):
-        return "within"
-    return "unknown" if rules else "none"
-
-
-def _verdict_text(verdict: Verdict, rules: Sequence[RuleResult]) -> str:
-    if verdict not in _NO_BUDGET:
-        return TITLES[verdict]
-    if verdict == "within":
-        within = (one for rule in rules for one in rule.findings if one.status == "within")
-        on_amounts = (one for one in within if one.limit)
-    else:
-        violated = (one for rule in _violated(rules, verdict) for one in rule.violations)
-        # One in another currency than its limit may be within it.
-        on_amounts = (one for one in violated if one.excess and one.status in ("over", "failed"))
-    # Credit, an unpaid invoice or a status is no matter of a budget.
-    is_budget = any(not one.is_minimum for one in on_amounts)
-    return TITLES[verdict] if is_budget else _NO_BUDGET[verdict]
-
-
-def _violated(rules: Sequence[RuleResult], verdict: Verdict) -> list[RuleResult]:
-    """Return the rules that are violated and make up *verdict*, what is over first."""
-    level = "advisory" if verdict == "advisory" else "mandatory"
-    violated = [rule for rule in rules if rule.level == level and rule.violations]
-    return sorted(violated, key=lambda rule: rule.verdict not in ("over", "failed"))
-
-
-def _said(rule: RuleResult) -> str:
-    said = "is violated" if rule.verdict in ("over", "failed") else "could not be judged"
-    return f"the rule {rule.name} {said}"
-
-
-def compare(baseline: Invoice, invoice: Invoice, problem: str | None = None) -> Comparison:
-    """Return what moved from *baseline* to *invoice*, unless a *problem* forbids comparing them."""
-    problem = problem or _incomparable(baseline, invoice)
-    if problem:
-        return Comparison(baseline, problem, 0, [])
-    before, after = _amounts_by_name(baseline), _amounts_by_name(invoice)
-    changes = [
-        Change(name, before.get(name), after.get(name), invoice.currency)
-        for name in {**before, **after}
-        if before.get(name) != after.get(name)
-    ]
-    changes.sort(key=lambda change: (-abs(change.amount), change.name))
-    change = money.total([invoice.amount_due], less=[baseline.amount_due])
-    return Comparison(baseline, None, money.number(change), changes)
-
-
-def _signed(amount: float, currency: str) -> str:
-    return f"{'+' if amount > 0 else ''}{money.to_text(amount, currency)}"
-
-
-def _incomparable(baseline: Invoice, invoice: Invoice) -> str | None:
-    if baseline.currency != invoice.currency:
-        return f"the baseline is in {baseline.currency.upper()}"
-    if not (baseline.invoice_lines_complete and invoice.invoice_lines_complete):
-        return "the API gave only a part of the lines"
-    if baseline.period_start != invoice.period_start:
-        return f"the baseline is of another billing period, {baseline.period_text}"
-    return None
-
-
-def _amounts_by_name(invoice: Invoice) -> dict[str, float]:
-    amounts = {
-        name: money.number(money.total(line.net for line in lines))
-        for name, lines in invoice.lines_by_name.items()
-    }
-    # So that the changes add up to the change of the amount due.
-    if invoice.tax_and_adjustments:
-        amounts[_TAX] = money.number(
-            money.total([invoice.tax_and_adjustments, amounts.get(_TAX, 0)])
-        )
-    return amounts

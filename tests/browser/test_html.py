@@ -11,7 +11,8 @@ from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 from pulumi_cf_invoice.report import html
 from pulumi_cf_invoice.report.found import Found
-from pulumi_cf_invoice.report.report import judge, make_report
+from pulumi_cf_invoice.report.judging import judge
+from pulumi_cf_invoice.report.report import make_report
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import parse_rules
 from pulumi_cf_invoice.sandbox import SCENARIOS

@@ -9,7 +9,7 @@ import pytest
 from pulumi_cf_invoice import policy
 from pulumi_cf_invoice.billing.snapshot import take
 from pulumi_cf_invoice.report.found import Found
-from pulumi_cf_invoice.report.report import judge
+from pulumi_cf_invoice.report.judging import judge
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import parse_rules
 from pulumi_cf_invoice.sandbox import FAULTS, SCENARIOS, Sandbox

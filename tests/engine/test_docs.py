@@ -22,7 +22,7 @@ from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.invoice import AMOUNTS, FIGURES
 from pulumi_cf_invoice.plugin import schema
 from pulumi_cf_invoice.program import output_types
-from pulumi_cf_invoice.report.report import judge
+from pulumi_cf_invoice.report.judging import judge
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import parse_rules, settings_of
 from pulumi_cf_invoice.rules.gates import Gate

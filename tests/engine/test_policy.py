@@ -10,7 +10,7 @@ import pytest
 
 from pulumi_cf_invoice import Credentials, InvoicePreview
 from pulumi_cf_invoice.report import input
-from pulumi_cf_invoice.report.report import judge
+from pulumi_cf_invoice.report.judging import judge
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import parse_rules
 from pulumi_cf_invoice.sandbox import SCENARIOS, Sandbox

@@ -18,7 +18,8 @@ from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.billing.snapshot import Given, take
 from pulumi_cf_invoice.report import html, input, json_report, markdown, text
 from pulumi_cf_invoice.report.found import Found, NoInvoiceError, one_of_each_account
-from pulumi_cf_invoice.report.report import Report, RuleResult, judge, make_report
+from pulumi_cf_invoice.report.judging import RuleResult, judge
+from pulumi_cf_invoice.report.report import Report, make_report
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import parse_rules
 from pulumi_cf_invoice.rules.on_invoices import INCOMPLETE

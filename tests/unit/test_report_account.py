@@ -16,7 +16,8 @@ from pulumi_cf_invoice.billing.models import Answered
 from pulumi_cf_invoice.billing.snapshot import Given, Snapshot
 from pulumi_cf_invoice.report import charts, html, json_report, markdown, text
 from pulumi_cf_invoice.report.found import Found, MissingInvoice, one_of_each_account
-from pulumi_cf_invoice.report.report import Report, judge, make_report
+from pulumi_cf_invoice.report.judging import judge
+from pulumi_cf_invoice.report.report import Report, make_report
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import parse_rules
 from pulumi_cf_invoice.state import InvoiceState

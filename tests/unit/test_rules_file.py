@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from pulumi_cf_invoice import Invoice, RuleError
 from pulumi_cf_invoice.report.found import Found
-from pulumi_cf_invoice.report.report import Report, judge, make_report
+from pulumi_cf_invoice.report.judging import judge
+from pulumi_cf_invoice.report.report import Report, make_report
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import (
     SCHEMA_FILE,
