@@ -98,6 +98,7 @@ def make_credit_balance(
     topup_threshold: float | None = None,
     topup_error: str | None = None,
     topup_disabled_reason: str | None = None,
+    has_default_payment_method: bool | None = True,
 ) -> CreditBalance:
     """
     Return a credit balance for a test, without an automatic top-up unless one is described.
@@ -107,6 +108,8 @@ def make_credit_balance(
     :param topup_threshold: The balance below which it is made, in minor units.
     :param topup_error: Why the last top-up failed, in the API's words.
     :param topup_disabled_reason: Why top-ups were disabled, in the API's words.
+    :param has_default_payment_method: Whether there is something to pay a top-up with; None if the
+        API does not say, and then no top-up is healthy.
     :raises InvalidDataError: If these figures do not make a credit balance.
     """
     config = {
@@ -115,7 +118,13 @@ def make_credit_balance(
         "error": topup_error,
         "disabledReason": topup_disabled_reason,
     }
-    return CreditBalance.from_api({"balance": balance, "topup_config": config})
+    return CreditBalance.from_api(
+        {
+            "balance": balance,
+            "topup_config": config,
+            "has_default_payment_method": has_default_payment_method,
+        }
+    )
 
 
 def make_usage_history(

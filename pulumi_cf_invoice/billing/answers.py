@@ -57,7 +57,7 @@ class Reader(Generic[ModelT]):
         Raises `ApiError` for a refusal, which came at the attempt of that number, and
         `InvalidResponseError` for anything else.
         """
-        answer = parse_json(body)
+        answer = self._without_credentials(parse_json(body), body)
         if response.status_code != 200:
             raise self._refusal(response, answer, attempts)
         if not isinstance(answer, dict):
@@ -69,6 +69,14 @@ class Reader(Generic[ModelT]):
             raise self._refusal(response, answer, attempts)
         if answer.get("result") is None:
             raise self.invalid("the answer has no result", response)
+        return answer
+
+    def _without_credentials(self, answer: Any, body: bytes) -> Any:
+        """Return *answer*, which is JSON's *body*, without credentials that it may repeat."""
+        # An escape, or an encoding with zero bytes, could hide one from a search of the bytes.
+        may_hide = b"\\" in body or b"\0" in body
+        if may_hide or self.credentials.is_in(body):
+            return self.credentials.redact_all(answer)
         return answer
 
     def invalid(

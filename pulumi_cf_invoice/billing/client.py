@@ -35,6 +35,7 @@ from pulumi_cf_invoice.billing.http import (
     httpx,
     proxy_for,
     read_body,
+    user_agent,
 )
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.invoice_history import InvoiceHistory, Type
@@ -122,7 +123,7 @@ class BillingClient:
         *since* and *until* are instants with a time zone, or UTC days, and are aligned to whole
         windows; by default it is the last 100 days. Raises what `get_invoice_preview` raises.
         """
-        now = datetime.now(timezone.utc)
+        now = _now()
         read = USAGE_HISTORY.asked(now, since=since, until=until, window=window)
         return self.submit(read, account_id).result()
 
@@ -132,7 +133,7 @@ class BillingClient:
 
         Raises what `get_invoice_preview` raises.
         """
-        read = INVOICE_HISTORY.asked(datetime.now(timezone.utc), type=type)
+        read = INVOICE_HISTORY.asked(_now(), type=type)
         return self.submit(read, account_id).result()
 
     def submit(self, read: Read[ModelT], account_id: str) -> "Future[ModelT]":
@@ -145,7 +146,7 @@ class BillingClient:
         future: Future[ModelT] = Future()
         try:
             account_id = canonical_account_id(account_id)
-            read = read if read.query else read.asked(datetime.now(timezone.utc))
+            read = read if read.query else read.asked(_now())
         except BillingError as error:
             future.set_exception(error.with_traceback(None))
             return future
@@ -244,10 +245,8 @@ class _Fetch(Generic[ModelT]):
                 _log.info("page %d: %s", number, error.problem)
                 raise PageError from None
 
-        return self._parsed(collect(first, self._read.entries, next_page, self._keep))
-
-    def _keep(self, part: Collected) -> None:
-        self._part = part
+        self._part = Collected(first["result"], complete=False)
+        return self._parsed(collect(first, self._read.entries, next_page))
 
     def at_deadline(self) -> ModelT | FetchError:
         """Return what there is when the time is up: a part of the pages, or the error."""
@@ -272,9 +271,7 @@ class _Fetch(Generic[ModelT]):
 
     def _parsed(self, collected: Collected) -> ModelT:
         try:
-            answered = Answered(
-                collected.complete, dict(self._read.query), datetime.now(timezone.utc)
-            )
+            answered = Answered(collected.complete, dict(self._read.query), self._read.at or _now())
             model = self._read.model.from_api(collected.result, answered)
         except InvalidDataError as error:
             problem = f"the answer has an invalid result: {error}"
@@ -299,6 +296,7 @@ class _Fetch(Generic[ModelT]):
         parsed = urlsplit(self._base_url)
         headers = {
             **self._credentials.headers,
+            "User-Agent": user_agent(),
             "Accept": "application/json",
             "Accept-Encoding": "gzip",
         }
@@ -435,6 +433,10 @@ class _Fetch(Generic[ModelT]):
 
     def _transport_error(self, problem: str, remedy: str) -> TransportError:
         return TransportError(self._read.noun, self._account_id, problem, remedy)
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
 
 
 def _log_retry(state: tenacity.RetryCallState) -> None:

@@ -59,6 +59,18 @@ class Credentials:
             text = text.replace(part, "[redacted]")
         return text
 
+    def redact_all(self, value: Any) -> Any:
+        """Return *value*, plain data, with every text of it as `redact` returns it."""
+        if isinstance(value, dict):
+            return {name: self.redact_all(item) for name, item in value.items()}
+        if isinstance(value, list):
+            return [self.redact_all(item) for item in value]
+        return self.redact(value) if isinstance(value, str) else value
+
+    def is_in(self, body: bytes) -> bool:
+        """Return whether *body* repeats any part as it is."""
+        return any(part.encode() in body for part in self._parts.values())
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Credentials) and self._parts == other._parts
 

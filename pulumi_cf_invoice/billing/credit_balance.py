@@ -7,6 +7,8 @@ currency: it is the account's, which the invoice tells.
 """
 
 import json
+from datetime import datetime, timezone
+from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -35,17 +37,44 @@ FIGURES = ("topup_is_on", "topup_is_healthy", "topup_problem")
 _NAMES = {"disabled_reason": "disabledReason", "last_failed_at": "lastFailedAt"}
 # No Unix second of this millennium is as large, and every millisecond since 1973 is larger.
 _MILLISECONDS_FROM = 100_000_000_000
+# What an error that is an object may have besides is nobody's business: a client's secret, a card.
+_EXPLAINING = ("code", "decline_code", "type", "reason", "message")
+_UNREADABLE = "a reason that cannot be read"
 
 
-def _seconds_of_either(value: Any) -> Any:
+def _seconds_of_any(value: Any) -> Any:
     # The contract names no unit.
+    if isinstance(value, str):
+        return _seconds_of_text(value.strip())
     number = finite(value)
     return number / 1000 if number is not None and number >= _MILLISECONDS_FROM else value
 
 
-def _reason(value: Any) -> Any:
+def _seconds_of_text(text: str) -> Any:
+    if text.isascii() and text.isdigit():
+        return _seconds_of_any(int(text[:20]))
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+
+
+def _reason(value: Any) -> str | None:
     # In another form than a text it tells of a failure all the same.
-    return value if isinstance(value, str) or not value else json.dumps(value, default=str)
+    if isinstance(value, str):
+        return value if value.strip(" ") else None
+    if not value:
+        return None
+    if isinstance(value, dict):
+        value = {name: value[name] for name in _EXPLAINING if _is_plain(value.get(name))}
+    elif isinstance(value, list):
+        value = [item for item in value if _is_plain(item)]
+    return json.dumps(value, default=str) if value else _UNREADABLE
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, (str, int, Decimal))
 
 
 _Reason = Annotated[Text, BeforeValidator(_reason)]
@@ -71,7 +100,7 @@ class TopupConfig:
     disabled_reason: _Reason = Field(
         default=None, description="Why automatic top-ups were disabled; none if they were not."
     )
-    last_failed_at: Annotated[WholeOrNone, BeforeValidator(_seconds_of_either)] = Field(
+    last_failed_at: Annotated[WholeOrNone, BeforeValidator(_seconds_of_any)] = Field(
         default=None,
         description="When a top-up last failed, in Unix seconds (UTC); none if none ever did.",
     )
@@ -119,8 +148,29 @@ class CreditBalance:
 
     def to_figures(self) -> dict[str, Any]:
         """Return the fields and what follows from them (`FIGURES`), by name, as plain data."""
+        return self._fields() | derived(FIGURES, self)
+
+    def to_api(self) -> dict[str, Any]:
+        """Return the fields in the shape of the ``result`` that `from_api` parses."""
+        result = self._fields()
+        if "topup_config" in result:
+            config = result["topup_config"]
+            result["topup_config"] = {_NAMES.get(name, name): config[name] for name in config}
+        return result
+
+    def _fields(self) -> dict[str, Any]:
         fields: dict[str, Any] = adapter(CreditBalance).dump_python(self, exclude_none=True)
-        return fields | derived(FIGURES, self)
+        return fields
+
+    @property
+    def query(self) -> dict[str, str]:
+        """None: there is nothing to choose."""
+        return {}
+
+    @property
+    def is_complete(self) -> bool:
+        """True: the answer comes in one piece."""
+        return True
 
     @property
     def topup_is_on(self) -> bool:
@@ -135,9 +185,9 @@ class CreditBalance:
         """
         Whether an automatic top-up is set and nothing is known to be wrong with it.
 
-        One without anything to pay with is not healthy.
+        One without anything to pay with is not, and neither is one of which that is not known.
         """
-        pays = self.has_default_payment_method is not False
+        pays = self.has_default_payment_method is True
         return self.topup_is_on and self.topup_problem is None and pays
 
     @property
@@ -146,13 +196,13 @@ class CreditBalance:
         config = self.topup_config
         if config is None:
             return None
-        told = (config.disabled_reason, config.error)
-        texts = (one_line(text).rstrip(".") for text in told if text)
-        said = list(dict.fromkeys(text for text in texts if text))
-        if not said:
+        reasons = (config.disabled_reason, config.error)
+        texts = (one_line(reason).rstrip(".") or _UNREADABLE for reason in reasons if reason)
+        problem = "; ".join(dict.fromkeys(texts))
+        if not problem:
             return None
         when = f" ({iso(config.last_failed_at)})" if config.last_failed_at else ""
-        return f"{'; '.join(said)}{when}"
+        return f"{problem}{when}"
 
     @property
     def text(self) -> str:

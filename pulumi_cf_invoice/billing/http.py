@@ -10,6 +10,8 @@ import re
 import sys
 import time
 import zlib
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
@@ -25,7 +27,7 @@ import httpx  # noqa: E402
 if sys.modules[_COMMAND_LINE] is None:
     del sys.modules[_COMMAND_LINE]
 
-__all__ = ["BodyError", "BodyTooLargeError", "httpx", "proxy_for", "read_body"]
+__all__ = ["BodyError", "BodyTooLargeError", "httpx", "proxy_for", "read_body", "user_agent"]
 
 _GZIP = 16 + zlib.MAX_WBITS
 
@@ -36,6 +38,15 @@ class BodyError(Exception):
 
 class BodyTooLargeError(BodyError):
     """The body of an answer is larger than allowed."""
+
+
+@cache
+def user_agent() -> str:
+    """Return the ``User-Agent`` of every request, which says what is asking in which version."""
+    try:
+        return f"pulumi-cf-invoice/{version('pulumi-cf-invoice')}"
+    except PackageNotFoundError:
+        return "pulumi-cf-invoice"  # It is imported from its sources, without being installed.
 
 
 def proxy_for(url: str) -> str | None:

@@ -15,7 +15,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, FailFast, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from pulumi_cf_invoice.billing import money
@@ -113,7 +113,10 @@ class PretaxCreditAmount:
     """A credit that reduces a line before tax."""
 
     amount: Amount = Field(description="The credit, in minor units of the line's `currency`.")
-    type: str = Field(description="What grants the credit: a credit balance or a discount.")
+    type: Text = Field(
+        default=None,
+        description="What grants the credit: a credit balance or a discount; none if not told.",
+    )
     credit_balance_transaction: Text = Field(
         default=None, description="ID of the credit balance transaction, if that is the type."
     )
@@ -209,7 +212,7 @@ class Invoice:
         description="draft, open, paid, uncollectible or void; a status that this package does not "
         "know is kept as it is, and none if the API gives none.",
     )
-    invoice_lines: Annotated[list[InvoiceLine], FailFast()] = Field(
+    invoice_lines: Annotated[list[InvoiceLine], ListOrNull()] = Field(
         description="The line items, in a stable order."
     )
     invoice_lines_complete: bool = Field(
@@ -282,6 +285,24 @@ class Invoice:
             if not line["pretax_credit_amounts"]:
                 del line["pretax_credit_amounts"]
         return outputs
+
+    def to_api(self) -> dict[str, Any]:
+        """Return the fields in the shape of the ``result`` that `from_api` parses."""
+        result = self.to_outputs()
+        result.pop("invoice_lines_complete", None)
+        if "invoice_id" in result:
+            result = {"id": result.pop("invoice_id"), **result}
+        return result
+
+    @property
+    def query(self) -> dict[str, str]:
+        """None: there is nothing to choose."""
+        return {}
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether `invoice_lines` are all that the invoice has."""
+        return self.invoice_lines_complete
 
     def to_figures(self) -> dict[str, Any]:
         """
@@ -449,7 +470,7 @@ def _line_order(line: InvoiceLine) -> tuple[Any, ...]:
 
 def _credit_order(credit: PretaxCreditAmount) -> tuple[Any, ...]:
     return (
-        credit.type,
+        credit.type or "",
         credit.amount,
         credit.credit_balance_transaction or "",
         credit.discount or "",

@@ -8,7 +8,7 @@ calls ``auto`` and ``manual`` invoices is documented nowhere, and nothing is con
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import FailFast, Field
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from pulumi_cf_invoice.billing import money
@@ -20,6 +20,7 @@ from pulumi_cf_invoice.billing.models import (
     Answered,
     Currency,
     Flag,
+    ListOrNull,
     MajorUnits,
     MoneyText,
     Text,
@@ -34,6 +35,8 @@ Type = Literal["all", "auto", "manual"]
 TYPES: tuple[Type, ...] = get_args(Type)
 UNPAID = ("open", "uncollectible")
 """The statuses of an invoice that somebody has to pay."""
+_PRIVATE = ("invoice_pdf", "created_by")
+_NAMES = {"invoice_id": "id"}
 
 
 @dataclass(frozen=True, kw_only=True, config=CONFIG)
@@ -118,7 +121,7 @@ class InvoiceHistory:
     """
 
     type: Type = Field(description="Which invoices were asked for: all, auto or manual.")
-    invoices: Annotated[list[PastInvoice], FailFast()] = Field(
+    invoices: Annotated[list[PastInvoice], ListOrNull()] = Field(
         description="The invoices, in the API's order: the newest first."
     )
     invoices_complete: bool = Field(
@@ -141,14 +144,37 @@ class InvoiceHistory:
                 for row in rows
             ]
         values = {"type": answered.query.get("type", "all"), "invoices": rows}
-        found = parsed(cls, values, {"invoice_id": "id"})
-        once = _without_repeats(found.invoices)
+        found = parsed(cls, values, _NAMES)
+        invoices = _without_repeats(found.invoices)
         return cls(
             type=found.type,
-            invoices=once,
+            invoices=invoices,
             # An invoice that comes twice has moved to another page meanwhile, and hid another one.
-            invoices_complete=answered.complete and len(once) == len(found.invoices),
+            invoices_complete=answered.complete and len(invoices) == len(found.invoices),
         )
+
+    def to_api(self) -> dict[str, Any]:
+        """
+        Return the invoices in the shape of the ``result`` that `from_api` parses.
+
+        Their links and makers are left out: a link opens an invoice for everyone who has it.
+        """
+        return {
+            "invoices": [
+                {_NAMES.get(name, name): row[name] for name in row if name not in _PRIVATE}
+                for row in self.to_figures()["invoices"]
+            ]
+        }
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The parameters of a request that it answers."""
+        return {"type": self.type}
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether `invoices` are all that there are."""
+        return self.invoices_complete
 
     def to_figures(self) -> dict[str, Any]:
         """Return the fields, by name, as plain data."""
@@ -168,19 +194,20 @@ class InvoiceHistory:
     @property
     def unpaid_text(self) -> str:
         """How many invoices are unpaid, and what remains of them, for people."""
-        remaining = money.totals((one.amount_remaining, one.currency) for one in self.unpaid)
-        return f"{len(self.unpaid):,}, {' and '.join(one.text for one in remaining)} in total"
+        unpaid = self.unpaid
+        sums = money.totals((invoice.amount_remaining, invoice.currency) for invoice in unpaid)
+        return f"{len(unpaid):,}, {' and '.join(remaining.text for remaining in sums)} in total"
 
 
 def _without_repeats(invoices: list[PastInvoice]) -> list[PastInvoice]:
     seen: set[str] = set()
-    once = []
+    kept = []
     for invoice in invoices:
         if invoice.invoice_id is None or invoice.invoice_id not in seen:
-            once.append(invoice)
+            kept.append(invoice)
         if invoice.invoice_id is not None:
             seen.add(invoice.invoice_id)
-    return once
+    return kept
 
 
 def query(at: Any = None, type: str = "all") -> dict[str, str]:

@@ -70,6 +70,17 @@ class Model(Protocol):
     def to_figures(self) -> dict[str, Any]:
         """Return all figures, by name, as plain data."""
 
+    def to_api(self) -> Any:
+        """Return the fields that others may see, in the shape of the API's ``result``."""
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The parameters of a request that it answers."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all entries of the answer are there."""
+
     @property
     def text(self) -> str:
         """What it says, in a few words for people."""

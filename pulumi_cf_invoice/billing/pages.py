@@ -2,18 +2,23 @@
 Collects all pages of an answer, and determines whether they are complete.
 
 Where ``result_info``, or ``pagination`` inside the result, says that there is more, the following
-pages are asked for. Entries need not have an ID, so whole pages are compared, and equal entries are
-never dropped. Pages are complete if they have as many entries as ``total_count`` says; without one,
-if the last page says that nothing follows. An answer without further pages is complete by itself.
+pages are requested. Entries need not have an ID, so whole pages are compared, and equal entries are
+never dropped. Complete is what has been shown to be complete: no fewer entries than any
+``total_count`` says, no fewer pages than any ``total_pages``, and, where neither is given, a last
+page that says that nothing follows. An answer that says nothing of pages is complete by itself.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from math import inf
 from typing import Any
 
 MOST_PAGES = 100
+RESULT = ""
+"""Names the entries of a read whose result is their list."""
 _INSIDE = "pagination"
+_NO = ("", "0", "false", "no", "none", "null")
 
 
 class PageError(Exception):
@@ -28,90 +33,158 @@ class Collected:
     complete: bool
 
 
+@dataclass(frozen=True)
+class _Stated:
+    """
+    What an answer says of its pages.
+
+    ``more`` is whether anything says that further pages follow, and ``uncounted`` whether that is
+    said without a count. ``entries`` and ``pages`` are the least that there are in all, infinite
+    where what is said cannot be read, and None where nothing is said. ``number`` is that of this
+    page.
+    """
+
+    more: bool
+    uncounted: bool
+    entries: float | None
+    pages: float | None
+    number: int
+
+    def shows(self, entries: int, pages: int) -> bool:
+        """Return whether that many *entries* on that many *pages* are all that there are."""
+        has_all = entries >= (self.entries or 0) and pages >= (self.pages or 0)
+        return has_all and not self.uncounted
+
+    def after(self, earlier: "_Stated") -> "_Stated":
+        """Return what this page says, and no less than the *earlier* ones said there is."""
+        return replace(
+            self,
+            entries=_larger(self.entries, earlier.entries),
+            pages=_larger(self.pages, earlier.pages),
+        )
+
+
 def collect(
-    first: dict[str, Any],
-    entries: str,
-    next_page: Callable[[int], dict[str, Any]],
-    progress: Callable[[Collected], None] = lambda _: None,
+    first: dict[str, Any], entries: str, next_page: Callable[[int], dict[str, Any]]
 ) -> Collected:
     """
     Return the answer *first*, an envelope, with the *entries* of the pages that follow it.
 
-    *next_page* returns the envelope of the page of that number, or raises `PageError`. *progress*
-    is called with what there is after each page. If the fields beside the entries move from one
-    page to the next, all is asked for once more, from the start.
+    *entries* is the field of the result that has them, or `RESULT`. *next_page* returns the
+    envelope of the page of that number, or raises `PageError`. If the fields beside the entries
+    move from one page to the next, all is requested once more, from the start.
     """
-    collected = _collect(first, entries, next_page, progress)
+    collected = _collect(first, entries, next_page)
     if collected is not None:
         return collected
     try:
-        first = next_page(_number(first))
+        first = next_page(_stated(first).number)
     except PageError:
         return Collected(first["result"], complete=False)
-    collected = _collect(first, entries, next_page, progress)
+    collected = _collect(first, entries, next_page)
     return collected or Collected(first["result"], complete=False)
 
 
-def has_more(envelope: dict[str, Any]) -> bool:
-    """Return whether *envelope* says that further pages follow it."""
-    return _info(envelope).get("has_more") is True
+def is_complete(envelope: Mapping[str, Any], entries: str) -> bool:
+    """Return whether *envelope* alone has all *entries*, as far as it says."""
+    listed = _entries(envelope.get("result"), entries)
+    return _stated(envelope).shows(len(listed or ()), 1)
 
 
 def _collect(
-    first: dict[str, Any],
-    entries: str,
-    next_page: Callable[[int], dict[str, Any]],
-    progress: Callable[[Collected], None],
+    first: dict[str, Any], entries: str, next_page: Callable[[int], dict[str, Any]]
 ) -> Collected | None:
     """Return what was collected, or None if the fields beside the entries moved."""
-    result = first["result"]
-    if not has_more(first) or not _is_page(result, entries):
-        return Collected(result, complete=True)
-    pages, number, page, ended = [result[entries]], _number(first), first, False
-    while len(pages) < MOST_PAGES and not ended:
-        progress(_together(result, entries, pages, complete=False))
+    result, stated = first["result"], _stated(first)
+    listed = _entries(result, entries)
+    if listed is None:
+        # Its model refuses it, and says what is wrong with it.
+        return Collected(result, complete=not stated.more)
+    pages, number, count = [listed], stated.number, len(listed)
+    while (stated.more or not stated.shows(count, len(pages))) and len(pages) < MOST_PAGES:
         number += 1
         try:
             page = next_page(number)
         except PageError:
             break
-        following = page["result"]
-        if not _is_page(following, entries) or following[entries] in pages:
+        listed = _entries(page["result"], entries)
+        if not listed or listed in pages:
             break
-        if _beside(following, entries) != _beside(result, entries):
+        if _beside(page["result"], entries) != _beside(result, entries):
             return None
-        pages.append(following[entries])
-        ended = not has_more(page)
-    count = sum(map(len, pages))
-    stated = _info(page).get("total_count")
-    complete = count == stated or (ended and stated is None)
-    return _together(result, entries, pages, complete)
+        pages.append(listed)
+        count += len(listed)
+        stated = _stated(page).after(stated)
+    if len(pages) == 1:
+        return Collected(result, stated.shows(count, 1))
+    together = [entry for listed in pages for entry in listed]
+    # An entry too many has moved from one page to the next, and hides another one.
+    complete = stated.shows(count, len(pages)) and stated.entries in (None, count)
+    return Collected({**result, entries: together} if entries else together, complete)
 
 
-def _together(result: Any, entries: str, pages: list[list[Any]], complete: bool) -> Collected:
-    together = [entry for of_page in pages for entry in of_page]
-    return Collected({**result, entries: together}, complete)
-
-
-def _info(envelope: dict[str, Any]) -> dict[str, Any]:
+def _stated(envelope: Mapping[str, Any]) -> _Stated:
     result = envelope.get("result")
-    inside = result.get(_INSIDE) if isinstance(result, dict) else None
-    for info in (inside, envelope.get("result_info")):
-        if isinstance(info, dict):
-            return info
-    return {}
+    inside = result.get(_INSIDE) if isinstance(result, Mapping) else None
+    infos = [info for info in (inside, envelope.get("result_info")) if isinstance(info, Mapping)]
+    saying_more = [info for info in infos if any(map(_is_yes, _named(info, "has_more")))]
+    return _Stated(
+        more=bool(saying_more),
+        uncounted=any(
+            _largest([info], "total_count") is None and _largest([info], "total_pages") is None
+            for info in saying_more
+        ),
+        entries=_largest(infos, "total_count"),
+        pages=_largest(infos, "total_pages"),
+        number=next((_number(info) for info in infos if "page" in info), 1),
+    )
 
 
-def _number(envelope: dict[str, Any]) -> int:
-    number = _info(envelope).get("page")
+def _larger(*values: float | None) -> float | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+def _named(info: Mapping[str, Any], name: str) -> list[Any]:
+    """Return the values that *info* has by that *name*, whether ``has_more`` or ``hasMore``."""
+    spelt = name.replace("_", "")
+    return [value for key, value in info.items() if key.replace("_", "").lower() == spelt]
+
+
+def _is_yes(value: Any) -> bool:
+    return value.strip().lower() not in _NO if isinstance(value, str) else bool(value)
+
+
+def _largest(infos: list[Mapping[str, Any]], name: str) -> float | None:
+    values = [value for info in infos for value in _named(info, name)]
+    return _larger(*(None if value is None else _count(value) for value in values))
+
+
+def _count(value: Any) -> float:
+    if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
+        value = int(value.strip()[:9])
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)) or not value >= 0:
+        return inf
+    return float(min(value, 10**9))
+
+
+def _number(info: Mapping[str, Any]) -> int:
+    number = info.get("page")
     if isinstance(number, bool) or not isinstance(number, (int, Decimal)):
         return 1
     return int(number) if 0 < number < 10**6 else 1
 
 
-def _is_page(result: Any, entries: str) -> bool:
-    return isinstance(result, dict) and isinstance(result.get(entries), list)
+def _entries(result: Any, name: str) -> list[Any] | None:
+    """Return the entries of a *result*, of which null are none; None if it has no such list."""
+    if name:
+        if not isinstance(result, Mapping):
+            return None
+        result = result.get(name)
+    listed = [] if result is None else result
+    return listed if isinstance(listed, list) else None
 
 
-def _beside(result: dict[str, Any], entries: str) -> dict[str, Any]:
+def _beside(result: Any, entries: str) -> dict[str, Any]:
+    if not entries:
+        return {}
     return {name: value for name, value in result.items() if name not in (entries, _INSIDE)}

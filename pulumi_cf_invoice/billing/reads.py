@@ -10,7 +10,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from pulumi_cf_invoice.billing import credit_balance, invoice, invoice_history, usage_history
+from pulumi_cf_invoice.billing import (
+    credit_balance,
+    invoice,
+    invoice_history,
+    pages,
+    usage_history,
+)
 from pulumi_cf_invoice.billing.credit_balance import CreditBalance
 from pulumi_cf_invoice.billing.errors import SettingsError
 from pulumi_cf_invoice.billing.invoice import Invoice
@@ -31,8 +37,8 @@ class Read(Generic[ModelT_co]):
     ``summary`` what docs do. ``model`` is the class that parses the result, whose ``figures``
     follow from its fields, some of which are ``not_always_known``. ``entries`` is the field of the
     result that can come in pages. ``arguments`` are what callers can choose, by name with a
-    description, of which ``to_query`` makes the parameters of the request: ``query``. ``places``
-    tell where the API has the fields that it calls something else.
+    description, of which ``to_query`` makes the parameters of the request ``at`` a time: ``query``.
+    ``places`` tell where the API has the fields that it calls something else.
     """
 
     name: str
@@ -46,10 +52,15 @@ class Read(Generic[ModelT_co]):
     arguments: Mapping[str, str] = field(default_factory=dict, compare=False)
     to_query: Callable[..., Mapping[str, str]] = field(default=lambda at: {}, compare=False)
     query: tuple[tuple[str, str], ...] = ()
+    at: datetime | None = field(default=None, compare=False)
 
     def path(self, account_id: str) -> str:
         """Return the path below the base URL."""
         return f"/accounts/{account_id}/ai-gateway/billing/{self.name}"
+
+    def is_complete(self, envelope: Mapping[str, Any]) -> bool:
+        """Return whether *envelope*, an answer to it, has all entries, as far as it says."""
+        return self.entries is None or pages.is_complete(envelope, self.entries)
 
     def asked(self, at: datetime, **arguments: Any) -> "Read[ModelT_co]":
         """
@@ -64,7 +75,7 @@ class Read(Generic[ModelT_co]):
 
                 problem = unknown_name("argument", name, self.arguments)
                 raise SettingsError(f"{self.noun}: {problem}")
-        return replace(self, query=tuple(self.to_query(at, **given).items()))
+        return replace(self, query=tuple(self.to_query(at, **given).items()), at=at)
 
 
 INVOICE_PREVIEW = Read(

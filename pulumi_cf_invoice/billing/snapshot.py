@@ -1,9 +1,9 @@
 """
-A snapshot: every read of an account as the API gave it, and the time of reading.
+A snapshot: every read of an account in the API's shape, and the time of reading.
 
-It is made for CI and for attaching to a question. It holds no credentials, and what is nobody
-else's business is taken out: the payment method, people and their addresses, and links, which open
-an invoice for everyone. A text that only mentions one of these stays, without it: the reason why a
+It is made for CI and for attaching to a question. It is written from the models' own fields, and
+holds nothing else of an answer: no credentials, payment method, people, or links, which open an
+invoice for everyone. A text that only mentions one of these stays, without it: the reason why a
 top-up failed has to be known.
 """
 
@@ -11,12 +11,10 @@ import json
 import re
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any, cast
 
-from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import (
     BillingError,
@@ -29,18 +27,9 @@ from pulumi_cf_invoice.billing.reads import READS, ModelT, Read
 from pulumi_cf_invoice.billing.settings import Settings, canonical_account_id, safe_base_url
 
 VERSION = 1
-# Fields of the API, and those that Stripe, whose invoices these are, has besides. A flag, such as
-# whether there is a payment method, tells nothing of it.
-_PRIVATE = re.compile(
-    "payment_method|card|brand|last4|customer|created_by|billing_details|mail|phone|address|_pdf|"
-    "url",
-    re.IGNORECASE,
-)
-_IN_TEXTS = (
-    (re.compile(r"[\w+.-]*://\S+"), "[link]"),
-    (re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)*\.[a-zA-Z]{2,}\b"), "[e-mail address]"),
-    (re.compile(r"(?i)(ending (?:in|with) |[*\u2022]{2,} ?)\d{4}\b"), r"\1[digits]"),
-)
+_LINK = re.compile(r"(?<![\w+.-])[\w+.-]*+://\S++")
+_ADDRESS = re.compile(r"(?<![\w.+-])[\w.+-]++@([\w.-]++)")
+_DIGITS = re.compile(r"(?i)((?:ending (?:in|with) |(?<![*\u2022])[*\u2022]{2,}+ ?))\d{4}\b")
 _LONGEST_ERROR = 1000
 # Both ends of a forecast from it are dates.
 _YEARS = range(2000, 9000)
@@ -49,24 +38,10 @@ _CLOCKS_DIFFER_BY = timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class Given:
-    """The ``result`` of an answer as it is, with how it was answered. It is a model of any read."""
+    """The ``result`` of an answer as it is, with how it was answered."""
 
     result: Any
     answered: Answered = WHOLE
-
-    @classmethod
-    def from_api(cls, result: Any, answered: Answered = WHOLE) -> "Given":
-        """Keep *result* without what is private."""
-        return cls(_without_private(result), answered)
-
-    def to_figures(self) -> dict[str, Any]:
-        """Return the result."""
-        return dict(self.result)
-
-    @property
-    def text(self) -> str:
-        """That it is as the API gave it."""
-        return "as the API gave it"
 
 
 @dataclass(frozen=True)
@@ -74,13 +49,14 @@ class Snapshot:
     """
     What was read of an account at a time, or why it could not be.
 
-    ``answers`` are by the name of the read. ``base_url`` is where they came from.
+    ``answers`` are by the name of the read: its model, or a result of a file, which becomes one
+    when it is asked for. ``base_url`` is where they came from.
     """
 
     account_id: str
     read_at: datetime
     base_url: str
-    answers: Mapping[str, Given | BillingError]
+    answers: Mapping[str, Model | Given | BillingError]
     _models: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def get(self, read: Read[ModelT]) -> ModelT:
@@ -115,6 +91,8 @@ class Snapshot:
             raise NotAvailableError(f"the {read.noun} is not in the snapshot")
         if isinstance(given, BillingError):
             raise given.with_traceback(None)
+        if not isinstance(given, Given):
+            return given
         try:
             return read.model.from_api(given.result, given.answered)
         except InvalidDataError as error:
@@ -142,9 +120,22 @@ class Snapshot:
             "account_id": self.account_id,
             "read_at": iso(self.read_at.timestamp()),
             "base_url": self.base_url,
-            "reads": {name: _written(given) for name, given in self.answers.items()},
+            "reads": {
+                read.name: self._written(read) for read in READS if read.name in self.answers
+            },
         }
-        return json.dumps(content, indent=1, default=_number, allow_nan=False) + "\n"
+        return json.dumps(content, indent=1, allow_nan=False) + "\n"
+
+    def _written(self, read: Read[Model]) -> dict[str, Any]:
+        try:
+            model = self.get(read)
+        except BillingError as error:
+            return {"error": _without_private(str(error))}
+        return {
+            "query": model.query,
+            "complete": model.is_complete,
+            "result": _scrubbed(model.to_api()),
+        }
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Snapshot":
@@ -156,7 +147,7 @@ class Snapshot:
             )
         try:
             account_id = canonical_account_id(str(content.get("account_id")))
-            read_at = datetime.fromisoformat(str(content.get("read_at")).replace("Z", "+00:00"))
+            read_at = datetime.fromisoformat(str(content.get("read_at")))
         except (BillingError, ValueError) as error:
             raise InvalidDataError(f"it is not a snapshot: {error}") from None
         reads, base_url = content.get("reads"), content.get("base_url")
@@ -184,33 +175,21 @@ def take(settings: Settings, at: datetime) -> Snapshot:
     from pulumi_cf_invoice.billing.client import BillingClient
 
     client = BillingClient.from_settings(settings)
-    asked = {
-        read.name: client.submit(replace(read, model=Given), settings.account_id)
-        for read in (read.asked(at) for read in READS)
-    }
-    answers = {name: _outcome(answer, at) for name, answer in asked.items()}
+    asked = {read.name: client.submit(read.asked(at), settings.account_id) for read in READS}
+    answers = {name: _outcome(answer) for name, answer in asked.items()}
     return Snapshot(settings.account_id, at, settings.base_url, answers)
 
 
-def _outcome(answer: "Future[Any]", at: datetime) -> Given | BillingError:
+def _outcome(answer: "Future[Model]") -> Model | BillingError:
     try:
-        given: Given = answer.result()
+        return answer.result()
     except BillingError as error:
         return error
-    # One time for all of it, as the file has it.
-    return replace(given, answered=replace(given.answered, at=at))
 
 
 def is_snapshot(content: Mapping[str, Any]) -> bool:
     """Return whether *content* looks like a snapshot, of any version."""
     return {"version", "read_at", "reads"} <= content.keys()
-
-
-def _written(given: Given | BillingError) -> dict[str, Any]:
-    if isinstance(given, BillingError):
-        return {"error": _without_private(str(given))}
-    answered = given.answered
-    return {"query": answered.query, "complete": answered.complete, "result": given.result}
 
 
 def _read(answer: Any, read_at: datetime) -> Given | BillingError:
@@ -226,26 +205,25 @@ def _read(answer: Any, read_at: datetime) -> Given | BillingError:
     return Given(answer["result"], Answered(complete, texts, read_at))
 
 
-def _without_private(value: Any) -> Any:
+def _scrubbed(value: Any) -> Any:
+    """Return *value*, plain data, with every text `_without_private`."""
     if isinstance(value, dict):
-        return {
-            name: _without_private(item)
-            for name, item in value.items()
-            if isinstance(item, bool) or not _PRIVATE.search(name)
-        }
+        return {name: _scrubbed(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [_without_private(item) for item in value]
-    if isinstance(value, str):
-        for private, instead in _IN_TEXTS:
-            value = private.sub(instead, value)
-    return value
+        return [_scrubbed(item) for item in value]
+    return _without_private(value) if isinstance(value, str) else value
 
 
-def _number(value: Any) -> Any:
-    if not isinstance(value, Decimal):
-        raise TypeError(type(value).__name__)
-    try:
-        return money.carried(value)
-    except ValueError:
-        # What no float carries is no amount, and is refused as a text as well.
-        return str(value)
+def _without_private(text: str) -> str:
+    """Return *text* without links, e-mail addresses and a card's digits, in one pass of each."""
+    text = _ADDRESS.sub(_without_address, _LINK.sub("[link]", text))
+    return _DIGITS.sub(r"\1[digits]", text)
+
+
+def _without_address(found: re.Match[str]) -> str:
+    # `claude@20250929` is a version, and a sentence may end behind an address.
+    host = found[1].rstrip(".-")
+    last = host.rpartition(".")[2]
+    if last == host or len(last) < 2 or not last.isalpha():
+        return found[0]
+    return f"[e-mail address]{found[1][len(host) :]}"

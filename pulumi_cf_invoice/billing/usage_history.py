@@ -6,7 +6,7 @@ disagree whether it is cents or dollars. They tell the shape of usage over time;
 what it costs.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timezone
 from typing import Any, Literal, get_args
 
@@ -23,6 +23,7 @@ from pulumi_cf_invoice.billing.models import (
     Quantity,
     UnixSeconds,
     adapter,
+    counted,
     derived,
     finite,
     iso,
@@ -81,6 +82,11 @@ class UsageHistory:
         "day or hour."
     )
     entries: list[UsageEntry] = Field(description="Every hour or day in between, in order.")
+    entries_without_value: list[UnixSeconds] = Field(
+        default_factory=list,
+        description="Starts of the hours or days that the API gave without a value, in Unix "
+        "seconds (UTC). Their usage is not known, and is 0 in `entries`.",
+    )
 
     @classmethod
     def from_api(cls, result: Any, answered: Answered = WHOLE) -> "UsageHistory":
@@ -91,9 +97,16 @@ class UsageHistory:
         """
         if not isinstance(result, dict):
             raise InvalidDataError("result is not an object")
-        since, until, window = _asked(answered.query)
-        values = dict(_values(result.get("history"), SECONDS[window]))
-        return cls.of_values(values, window=window, since=since, until=until, at=answered.at)
+        since, until, window = _bounds(answered.query)
+        values, without_value = _values(result.get("history"), SECONDS[window])
+        return cls.of_values(
+            values,
+            window=window,
+            since=since,
+            until=until,
+            at=answered.at,
+            without_value=(start for start in without_value if since <= start < until),
+        )
 
     @classmethod
     def of_values(
@@ -104,8 +117,13 @@ class UsageHistory:
         since: int,
         until: int,
         at: datetime | None = None,
+        without_value: Iterable[int] = (),
     ) -> "UsageHistory":
-        """Return the history of the usage *values* by start, in Unix seconds, as read at *at*."""
+        """
+        Return the history of the usage *values* by start, in Unix seconds, as read at *at*.
+
+        *without_value* are the starts of what the API gave without a value.
+        """
         length = SECONDS[window]
         return cls(
             window=window,
@@ -120,7 +138,38 @@ class UsageHistory:
                 )
                 for start in range(since, until, length)
             ],
+            entries_without_value=sorted(without_value),
         )
+
+    def to_api(self) -> dict[str, Any]:
+        """Return the entries in the shape of the ``result`` that `from_api` parses."""
+        values: list[tuple[int, float | None]] = [
+            *((entry.start, entry.aggregated_value) for entry in self.entries),
+            *((start, None) for start in self.entries_without_value),
+        ]
+        length = SECONDS[self.window]
+        return {
+            "history": [
+                {
+                    "start_time": start * 1000,
+                    "end_time": (start + length) * 1000,
+                    "aggregated_value": value,
+                }
+                for start, value in values
+                # An hour or day that is missing is one without usage.
+                if value != 0
+            ]
+        }
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The parameters of a request that it answers."""
+        return _to_query(self.window, self.since, self.until)
+
+    @property
+    def is_complete(self) -> bool:
+        """True: the answer comes in one piece."""
+        return True
 
     def to_figures(self) -> dict[str, Any]:
         """Return the fields and what follows from them (`FIGURES`), by name, as plain data."""
@@ -136,7 +185,13 @@ class UsageHistory:
     def text(self) -> str:
         """How many of the hours or days have usage."""
         used = sum(entry.aggregated_value != 0 for entry in self.entries)
-        return f"usage in {used:,} of {len(self.entries):,} {self.window}s"
+        text = f"usage in {used:,} of {len(self.entries):,} {self.window}s"
+        return f"{text}, {self.left_out_text}" if self.entries_without_value else text
+
+    @property
+    def left_out_text(self) -> str:
+        """How many hours or days the API gave without a value, for people."""
+        return f"{counted(len(self.entries_without_value), self.window)} without a value left out"
 
     @property
     def since_iso(self) -> str:
@@ -181,7 +236,11 @@ def query(
         raise SettingsError(
             f"since {iso(start)} is too long ago: at most {MOST_WINDOWS:,} {window}s are read"
         )
-    bounds = {"start_time": str(start * 1000), "end_time": str(end * 1000)}
+    return _to_query(window, start, end)
+
+
+def _to_query(window: str, since: int, until: int) -> dict[str, str]:
+    bounds = {"start_time": str(since * 1000), "end_time": str(until * 1000)}
     return {"value_grouping_window": window, **bounds}
 
 
@@ -198,7 +257,7 @@ def _instant(given: Any, name: str) -> datetime:
     if isinstance(given, str):
         try:
             is_day = len(given) == len("2026-09-01")
-            given = date.fromisoformat(given) if is_day else _from_iso(given)
+            given = date.fromisoformat(given) if is_day else datetime.fromisoformat(given)
         except ValueError:
             raise SettingsError(
                 f"{name} is {given!r}, which is not ISO 8601 such as 2026-09-01T00:00:00Z"
@@ -216,11 +275,6 @@ def _instant(given: Any, name: str) -> datetime:
     return given
 
 
-def _from_iso(text: str) -> datetime:
-    # Python 3.10 does not know Z.
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
-
-
 def _floor(moment: datetime, length: int) -> int:
     return int(moment.timestamp() // length) * length
 
@@ -229,9 +283,10 @@ def _ceiling(moment: datetime, length: int) -> int:
     return -int(-moment.timestamp() // length) * length
 
 
-def _asked(query: Mapping[str, str]) -> tuple[int, int, Window]:
+def _bounds(query: Mapping[str, str]) -> tuple[int, int, Window]:
     """Return the bounds and the window of a *query*, which a file may hold in any form."""
-    window = next((one for one in WINDOWS if one == query.get("value_grouping_window")), None)
+    asked_for = query.get("value_grouping_window")
+    window = next((window for window in WINDOWS if window == asked_for), None)
     if window is None:
         raise InvalidDataError("the window of the request is not known")
     length = SECONDS[window]
@@ -246,19 +301,26 @@ def _asked(query: Mapping[str, str]) -> tuple[int, int, Window]:
     return since, until, window
 
 
-def _values(history: Any, length: int) -> Iterator[tuple[int, float]]:
+def _values(history: Any, length: int) -> tuple[dict[int, float], list[int]]:
+    """Return the usage by start, in Unix seconds, and the starts of what has no value."""
     if history is None:
-        return
+        return {}, []
     if not isinstance(history, list):
         raise InvalidDataError("history: not a list")
     seen: set[tuple[str, float]] = set()
     sums: dict[int, float] = {}
+    without_value: dict[int, None] = {}
     for number, entry in enumerate(history):
         if not isinstance(entry, dict):
             raise InvalidDataError(f"history.{number}: not an object")
-        began, value = finite(entry.get("start_time")), finite(entry.get("aggregated_value"))
+        began, given = finite(entry.get("start_time")), entry.get("aggregated_value")
         if began is None:
             raise InvalidDataError(f"history.{number}.start_time: not an instant in milliseconds")
+        start = int(began // 1000) // length * length
+        if given is None:
+            without_value[start] = None
+            continue
+        value = finite(given)
         if value is None:
             raise InvalidDataError(f"history.{number}.aggregated_value: not a number")
         if isinstance(entry.get("id"), str):
@@ -266,6 +328,5 @@ def _values(history: Any, length: int) -> Iterator[tuple[int, float]]:
             if (entry["id"], began) in seen:
                 continue
             seen.add((entry["id"], began))
-        start = int(began // 1000) // length * length
         sums[start] = money.number(money.total([sums.get(start, 0), value]))
-    yield from sums.items()
+    return sums, list(without_value)

@@ -17,7 +17,7 @@ from pulumi_cf_invoice.forecast.bill import Bill, bill_of
 from pulumi_cf_invoice.forecast.days import DAY, date_of, sum_over
 from pulumi_cf_invoice.forecast.last_period import last_period
 from pulumi_cf_invoice.forecast.levels import predict, track_record
-from pulumi_cf_invoice.forecast.notes import notes_of
+from pulumi_cf_invoice.forecast.notes import left_out, notes_of
 from pulumi_cf_invoice.forecast.outlook import DailyUsage, Method, Outlook, StraightLine, ahead
 from pulumi_cf_invoice.forecast.priced import PricedDays, price_days
 from pulumi_cf_invoice.forecast.result import ComingDay, Forecast
@@ -68,7 +68,7 @@ def forecast_invoice(
         last_period=last_period(priced, bill, invoice.currency)
         if isinstance(priced, PricedDays)
         else None,
-        notes=tuple(notes_of(priced, outlook, invoice, bill)),
+        notes=(*notes_of(priced, outlook, invoice, bill), *left_out(history)),
     )
 
 

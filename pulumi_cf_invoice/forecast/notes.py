@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.invoice import Invoice
+from pulumi_cf_invoice.billing.usage_history import UsageHistory
 from pulumi_cf_invoice.forecast.bill import Bill
 from pulumi_cf_invoice.forecast.days import date_of
 from pulumi_cf_invoice.forecast.outlook import Outlook
@@ -32,6 +33,12 @@ def notes_of(
     if bill.gross < 0:
         yield "The invoice's lines are negative in sum, which is not taken to go on."
     yield from _fixed(bill, invoice.currency)
+
+
+def left_out(history: UsageHistory | None) -> Iterator[str]:
+    """Return what the API gave without a value, of which the forecast takes the usage for 0."""
+    if history is not None and history.entries_without_value:
+        yield f"The usage history has {history.left_out_text}: it counts as without usage."
 
 
 def _unit(priced: PricedDays, currency: str) -> str:

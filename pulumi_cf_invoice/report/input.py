@@ -15,7 +15,7 @@ from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import BillingError, InvalidDataError
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.models import Answered
-from pulumi_cf_invoice.billing.pages import has_more
+from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 from pulumi_cf_invoice.billing.settings import canonical_account_id
 from pulumi_cf_invoice.billing.snapshot import Snapshot, is_snapshot
 from pulumi_cf_invoice.report import previews
@@ -121,7 +121,7 @@ def _of_api(answer: Mapping[str, Any]) -> Found:
         said = "; ".join(reason.text for reason in reasons(answer)) or "without a reason"
         raise NoInvoiceError(f"this answer of the API is an error: {one_line(said)}")
     # One page of several is a part: the others are not in the file.
-    complete = not has_more(dict(answer))
+    complete = INVOICE_PREVIEW.is_complete(answer)
     return Found(InvoiceState(None, Invoice.from_api(answer.get("result"), Answered(complete))))
 
 

@@ -83,7 +83,7 @@ class RequireHealthyTopUp(Rule):
     The credits of every account named are topped up automatically, and nothing is wrong with that.
 
     A top-up that failed or was disabled is a violation, in the API's own words, and so is one that
-    is not set, or that has nothing to be paid with.
+    is not set, that has nothing to be paid with, or of which that is not known.
     """
 
     name = "require-healthy-top-up"
@@ -97,7 +97,7 @@ class RequireHealthyTopUp(Rule):
     def evaluate_account(self, state: AccountState, at: datetime) -> Iterator[Finding]:
         balance = state.get(CREDIT_BALANCE)
         topup = f"The automatic top-up of account {state.account_id}"
-        if balance.topup_config is None:
+        if balance.topup_config is None or _payment_is_unknown(balance):
             yield Finding("unknown", TOPUP, lambda: topup_trouble(balance, topup))
             return
         if balance.topup_is_healthy:
@@ -179,7 +179,15 @@ def topup_trouble(balance: CreditBalance, topup: str) -> str:
         return f"{topup} is not known: the API tells nothing of it."
     if problem:
         return f"{topup} {'is disabled' if config.disabled_reason else 'failed'}: {problem}."
+    if _payment_is_unknown(balance):
+        return f"{topup} may have no payment method: the API does not say that it has one."
     return f"{topup} {'has no payment method' if balance.topup_is_on else 'is not set'}."
+
+
+def _payment_is_unknown(balance: CreditBalance) -> bool:
+    """Return whether a payment method is all that is not known of an automatic top-up."""
+    is_unknown = balance.has_default_payment_method is None
+    return is_unknown and balance.topup_is_on and not balance.topup_problem
 
 
 def _part(history: InvoiceHistory) -> str:

@@ -169,6 +169,28 @@ def _only_what_is_required(read: str, result: Result) -> Result:
     }
 
 
+def _with_nulls_for_lists(read: str, result: Result) -> Result:
+    lists = {name: None for name, value in result.items() if isinstance(value, list)}
+    return {**result, **lists}
+
+
+def _without_explanations(read: str, result: Result) -> Result:
+    if read == CREDIT_BALANCE.name:
+        config = {name: result["topup_config"][name] for name in ("amount", "threshold")}
+        return {**result, "topup_config": config}
+    if read == USAGE_HISTORY.name:
+        first, *others = result["history"] or [{}]
+        return {"history": [{**first, "aggregated_value": None}, *others]}
+    if read == INVOICE_PREVIEW.name:
+        return {**result, "invoice_lines": [_of_no_type(line) for line in result["invoice_lines"]]}
+    return result
+
+
+def _of_no_type(line: Result) -> Result:
+    credits = [{**credit, "type": None} for credit in line.get("pretax_credit_amounts") or []]
+    return {**line, "pretax_credit_amounts": credits or None}
+
+
 def _with_nulls(read: str, result: Result) -> Result:
     if read == CREDIT_BALANCE.name:
         config = dict.fromkeys(result["topup_config"])
@@ -228,6 +250,18 @@ SCENARIOS: dict[str, Scenario] = {
         "only the fields that are required",
         _bare,
         written=_only_what_is_required,
+        in_contract=False,
+    ),
+    "nulls-for-lists": Scenario(
+        "null for every empty list: no lines, no history, no earlier invoices",
+        _none,
+        written=_with_nulls_for_lists,
+        in_contract=False,
+    ),
+    "unexplained": Scenario(
+        "credits without a type, a day without a value, a top-up without a word of failures",
+        _usual,
+        written=_without_explanations,
         in_contract=False,
     ),
     "odd": Scenario(

@@ -9,7 +9,8 @@ from pulumi_cf_invoice.billing import CreditBalance, InvalidDataError
 
 
 def balance(left: Any, **config: Any) -> CreditBalance:
-    return CreditBalance.from_api({"balance": left, "topup_config": config})
+    pays = {"has_default_payment_method": True}
+    return CreditBalance.from_api({"balance": left, "topup_config": config, **pays})
 
 
 @pytest.mark.parametrize(
@@ -70,10 +71,29 @@ def test_a_reason_why_a_top_up_failed_counts_in_every_form(name: str) -> None:
     nothings: list[Any] = [None, "", " ", [], {}, False]
     for nothing in nothings:
         assert balance(5, **{name: nothing}).topup_problem is None
+    unreadable: list[Any] = ["\x00\x1b", "\n", "\u202e", {"client_secret": "x"}, [[]], "..."]
+    for reason in unreadable:
+        assert balance(5, **{name: reason}).topup_problem == "a reason that cannot be read"
     assert balance(5, **{name: {"code": "card_declined"}}).topup_problem == (
         '{"code": "card_declined"}'
     )
     assert balance(5, **{name: True}).topup_problem == "true"
+
+
+def test_a_reason_that_is_an_object_keeps_only_what_explains_it() -> None:
+    error = {"message": "Declined", "client_secret": "pi_secret", "payment_method": {"last4": 4242}}
+    assert balance(5, error=error).topup_problem == '{"message": "Declined"}'
+    assert balance(5, error=["Declined", {"client_secret": "x"}]).topup_problem == '["Declined"]'
+
+
+@pytest.mark.parametrize("pays", [None, False, 0, 1, "true", "yes", []])
+def test_only_a_payment_method_that_is_known_makes_a_top_up_healthy(pays: Any) -> None:
+    topup = {"balance": 5, "topup_config": {"amount": 2500, "threshold": 1000}}
+    assert CreditBalance.from_api({**topup, "has_default_payment_method": True}).topup_is_healthy
+    found = CreditBalance.from_api({**topup, "has_default_payment_method": pays})
+    assert found.topup_is_on
+    assert not found.topup_is_healthy
+    assert not CreditBalance.from_api(topup).topup_is_healthy
 
 
 @pytest.mark.parametrize("odd", [None, "none", 7, []])
@@ -102,7 +122,13 @@ def test_a_top_up_is_on_with_an_amount_and_a_threshold(
     assert (figures["topup_is_on"], figures["topup_is_healthy"]) == (is_on, is_healthy)
 
 
-@pytest.mark.parametrize("failed_at", [1789444800, 1789444800000, Decimal("1789444800000.0")])
+@pytest.mark.parametrize(
+    "failed_at",
+    [
+        *(1789444800, 1789444800000, Decimal("1789444800000.0"), "1789444800", "1789444800000"),
+        *("2026-09-15T04:00:00Z", "2026-09-15T06:00:00.000+02:00", "2026-09-15T04:00:00"),
+    ],
+)
 def test_a_failure_is_told_in_the_apis_words_with_its_time(failed_at: Any) -> None:
     found = balance(5, error="Card\ndeclined.", disabledReason="failures", lastFailedAt=failed_at)
     assert found.topup_problem == "failures; Card declined (2026-09-15T04:00:00Z)"

@@ -52,7 +52,8 @@ def steady(days_before: int = 60, *, today: float = CENTS / 2, factor: float = 1
 
 def balance_of(balance: float, **topup: Any) -> CreditBalance:
     """Return a credit balance in cents, with an automatic top-up as given."""
-    return CreditBalance.from_api({"balance": balance, "topup_config": topup or None})
+    pays = {"has_default_payment_method": True}
+    return CreditBalance.from_api({"balance": balance, "topup_config": topup or None, **pays})
 
 
 GROSS = CENTS * (NOON + 0.5)

@@ -3,7 +3,14 @@ from typing import Any
 
 import pytest
 
-from pulumi_cf_invoice.billing.pages import MOST_PAGES, Collected, PageError, collect
+from pulumi_cf_invoice.billing.pages import (
+    MOST_PAGES,
+    RESULT,
+    Collected,
+    PageError,
+    collect,
+    is_complete,
+)
 
 
 def page(*lines: str, more: bool = False, total: Any = None, number: Any = 1, due: int = 1) -> Any:
@@ -34,14 +41,62 @@ def lines(collected: Collected) -> list[str]:
     [
         {"result": {"lines": ["a"]}},
         {"result": {"lines": ["a"]}, "result_info": None},
-        page("a", total=99),
-        {"result": {"lines": ["a"]}, "result_info": {"has_more": "yes"}},
+        {"result": {"lines": ["a"]}, "result_info": {"has_more": "false"}},
+        page("a", total=1),
+        page("a", "b", total=1),
+        {"result": {"lines": None}, "result_info": {"total_count": 0, "total_pages": 0}},
     ],
 )
 def test_an_answer_that_does_not_say_there_is_more_is_complete(envelope: Any) -> None:
     next_page, numbers = asked()
     assert collect(envelope, "lines", next_page) == Collected(envelope["result"], True)
     assert numbers == []
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        {"has_more": False, "total_count": 9},
+        {"total_count": "9"},
+        {"totalCount": 9},
+        {"total_count": "many"},
+        {"total_pages": 2},
+        {"total_pages": 2, "total_count": 1},
+        {"has_more": "true"},
+        {"has_more": 1},
+        {"hasMore": True},
+        {"has_more": "yes"},
+    ],
+)
+@pytest.mark.parametrize("inside", [False, True])
+def test_less_than_there_is_said_to_be_is_incomplete_however_it_is_said(
+    info: Any, inside: bool
+) -> None:
+    """An inner pagination that is content does not hide an outer one that is not."""
+    content, other = {"has_more": False, "total_count": 1}, info
+    pagination, beside = (other, content) if inside else (content, other)
+    envelope = {"result": {"lines": ["a"], "pagination": pagination}, "result_info": beside}
+    next_page, numbers = asked(None, envelope)
+    collected = collect(envelope, "lines", next_page)
+    assert (lines(collected), collected.complete, numbers) == (["a"], False, [2])
+    assert not is_complete(envelope, "lines")
+
+
+def test_null_for_the_entries_is_none_of_them() -> None:
+    envelope = {"result": {"lines": None}, "result_info": {"total_count": 2}}
+    next_page, _ = asked(None, envelope)
+    assert not collect(envelope, "lines", next_page).complete
+    assert is_complete({"result": {"lines": None}}, "lines")
+
+
+def test_a_result_can_be_the_list_itself() -> None:
+    first, second = (
+        {"result": [name], "result_info": {"page": number, "total_count": 2}}
+        for number, name in ((1, "a"), (2, "b"))
+    )
+    next_page, numbers = asked(first, second)
+    assert collect(first, RESULT, next_page) == Collected(["a", "b"], True)
+    assert numbers == [2]
 
 
 @pytest.mark.parametrize("beside", [None, {}, {"has_more": False}, "none"])
@@ -74,15 +129,6 @@ def test_without_a_count_the_last_page_says_that_it_is_complete() -> None:
     assert (lines(collected), collected.complete) == (["a", "b", "c"], True)
 
 
-def test_what_there_is_is_told_after_each_page() -> None:
-    pages = [page("a", more=True), page("b", number=2, more=True), page("c", number=3)]
-    next_page, _ = asked(*pages)
-    told: list[Collected] = []
-    collect(pages[0], "lines", next_page, told.append)
-    assert [lines(part) for part in told] == [["a"], ["a", "b"]]
-    assert not any(part.complete for part in told)
-
-
 @pytest.mark.parametrize(
     ("number", "asked_for"), [(Decimal("3.0"), 4), (10**25, 2), ("3", 2), (True, 2), (0, 2)]
 )
@@ -92,7 +138,7 @@ def test_a_page_has_a_number_in_any_form_or_is_the_first(number: Any, asked_for:
     assert numbers == [asked_for]
 
 
-@pytest.mark.parametrize("total", [3, 5, "4"])
+@pytest.mark.parametrize("total", [3, 5, "5"])
 def test_only_as_many_entries_as_are_said_to_be_are_complete(total: Any) -> None:
     pages = [page("a", "b", more=True, total=total), page("c", "d", number=2, total=total)]
     next_page, _ = asked(*pages)

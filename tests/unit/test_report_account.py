@@ -81,7 +81,7 @@ HISTORY = {"invoices": [past(1200, "open"), past(18100), past(300, None, created
 
 
 def given(result: Any, query: dict[str, str] | None = None, complete: bool = True) -> Given:
-    return Given.from_api(result, Answered(complete, query or {}, NOW))
+    return Given(result, Answered(complete, query or {}, NOW))
 
 
 def reported(**answers: Given | BillingError) -> Report:

@@ -34,7 +34,7 @@ def messages(status: str, found: list[Finding]) -> list[str]:
 
 
 def balance(amount: float, **more: Any) -> dict[str, Any]:
-    return {"balance": amount, "topup_config": {}, **more}
+    return {"balance": amount, "has_default_payment_method": True, "topup_config": {}, **more}
 
 
 def test_below_the_minimum_the_message_says_by_how_much_and_what_refills_it() -> None:

@@ -373,7 +373,7 @@ def test_the_early_date_is_told_and_judged_if_the_rule_is_careful() -> None:
 
 @pytest.mark.parametrize("balance", [0, -300])
 def test_credits_that_are_used_up_violate_whatever_else_can_be_read(balance: int) -> None:
-    credits = {"balance": balance, "topup_config": TOPUP}
+    credits = {"balance": balance, "topup_config": TOPUP, "has_default_payment_method": True}
     settings = {"days": 1, "topUpSuffices": True, "failOpen": True}
     refused: Any = {"invoice_preview": REFUSED, "usage_history": REFUSED}
     [found] = judge("min-runway", settings, credit_balance=credits, **refused)
@@ -388,7 +388,8 @@ def test_credits_that_are_used_up_violate_whatever_else_can_be_read(balance: int
 
 
 def test_a_top_up_that_works_is_enough_only_where_the_rule_says_so() -> None:
-    credits = {"balance": 12_000, "topup_config": {**TOPUP, "lastFailedAt": START}}
+    topup = {**TOPUP, "lastFailedAt": START}
+    credits = {"balance": 12_000, "topup_config": topup, "has_default_payment_method": True}
     [without] = judge("min-runway", 30, credit_balance=credits)
     assert without.status == "failed"
     assert (

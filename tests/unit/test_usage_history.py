@@ -171,7 +171,6 @@ def test_no_history_is_no_usage(nothing: dict[str, Any]) -> None:
     ("entries", "said"),
     [
         (["none"], "history.0: not an object"),
-        ([entry(START, None)], "history.0.aggregated_value: not a number"),
         ([entry(START, "5")], "history.0.aggregated_value: not a number"),
         ([entry(START, True)], "history.0.aggregated_value: not a number"),
         ([entry(START, 1), {"aggregated_value": 1}], "history.1.start_time: not an instant"),
@@ -180,6 +179,17 @@ def test_no_history_is_no_usage(nothing: dict[str, Any]) -> None:
 def test_a_malformed_entry_is_refused_by_its_name(entries: list[Any], said: str) -> None:
     with pytest.raises(InvalidDataError, match=said):
         history(*entries)
+
+
+def test_a_day_without_a_value_is_left_out_and_told() -> None:
+    """Its usage is not known: it counts as 0, and the text and the figures say so."""
+    found = history(entry(START, 2), entry(START + DAY, None))
+    assert found.total == 2
+    assert found.entries_without_value == [START + DAY]
+    assert found.text.endswith("days, 1 day without a value left out")
+    assert found.to_figures()["entries_without_value"] == [START + DAY]
+    again = UsageHistory.from_api(found.to_api(), Answered(query=found.query))
+    assert again == found
 
 
 @pytest.mark.parametrize("odd", [None, "x", 7, []])
