@@ -8,7 +8,6 @@ told, the innermost reason first.
 """
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     import httpx
 
 _LONGEST_MESSAGE = 300
-_MOST_FAILURES = 1000
 _DEEPEST_CHAIN = 10
 
 
@@ -182,25 +180,6 @@ def parse_json(text: str | bytes) -> Any:
         return None
 
 
-def find_objects(text: str) -> Iterator[dict[str, Any]]:
-    """Return every JSON object that begins with a line of *text*, whatever stands around them."""
-    decoder = json.JSONDecoder(
-        parse_float=_decimal, parse_int=_integer, parse_constant=_refuse_constant
-    )
-    end = failures = 0
-    for start in re.finditer(r"^\{", text, flags=re.M):
-        if start.start() < end:
-            continue
-        try:
-            found, end = decoder.raw_decode(text, start.start())
-        except (ValueError, RecursionError):
-            failures += 1
-            if failures > _MOST_FAILURES:
-                return
-            continue
-        yield found
-
-
 def _decimal(digits: str) -> Decimal:
     try:
         return Decimal(digits)
@@ -215,6 +194,12 @@ def _integer(digits: str) -> int | Decimal:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+JSON_DECODER = json.JSONDecoder(
+    parse_float=_decimal, parse_int=_integer, parse_constant=_refuse_constant
+)
+"""Decodes JSON with exact numbers: a number beyond all that a decimal can be is infinite."""
 
 
 def reasons(answer: Any, depth: int = 0) -> Iterator[Reason]:

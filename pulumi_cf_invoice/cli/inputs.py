@@ -71,13 +71,16 @@ def accounts(
     every: list[Found] = []
     missing: list[MissingInvoice] = []
     for file, name in options.files:
-        for one in _in_file(file, options):
-            named = _named(one, name, file if several else None)
+        for content in _in_file(file, options):
+            named = _named(content, name, file if several else None)
             if isinstance(named, MissingInvoice):
                 missing.append(named)
             else:
                 every.append(named)
-    snapshots = [*(one.snapshot for one in every), *(one.snapshot for one in missing)]
+    snapshots = [
+        *(invoice.snapshot for invoice in every),
+        *(lacking.snapshot for lacking in missing),
+    ]
     _refuse_older(snapshots, options.max_age, at)
     return _joined(one_of_each_account(every), missing)
 
@@ -90,16 +93,18 @@ def _joined(
 
     Raises `NoInvoiceError` if an account is in two different snapshots.
     """
-    of_found = ((one.state.account_id, one.snapshot) for one in every)
-    of_missing = ((one.account_id, one.snapshot) for one in missing)
+    of_found = ((found.state.account_id, found.snapshot) for found in every)
+    of_missing = ((lacking.account_id, lacking.snapshot) for lacking in missing)
     snapshots: dict[str | None, list[Snapshot]] = {}
     for account_id, snapshot in (*of_found, *of_missing):
         if snapshot is not None:
             snapshots.setdefault(account_id, []).append(snapshot)
-    only = {account_id: only_snapshot(of) for account_id, of in snapshots.items()}
-    joined = [replace(one, snapshot=only.get(one.state.account_id)) for one in every]
-    known = {one.state.account_id for one in every}
-    without = {one.account_id: one for one in missing if one.account_id not in known}
+    only = {account_id: only_snapshot(same) for account_id, same in snapshots.items()}
+    joined = [replace(found, snapshot=only.get(found.state.account_id)) for found in every]
+    known = {found.state.account_id for found in every}
+    without = {
+        lacking.account_id: lacking for lacking in missing if lacking.account_id not in known
+    }
     return joined, list(without.values())
 
 
@@ -108,7 +113,7 @@ def _refuse_older(
 ) -> None:
     if than is None:
         return
-    given = [one for one in snapshots if one]
+    given = [snapshot for snapshot in snapshots if snapshot]
     if not given:
         raise CommandError("--max-age is for snapshots, and no --from is one")
     for snapshot in given:
@@ -125,25 +130,20 @@ def live(options: argparse.Namespace, before: Sequence[Source]) -> Snapshot:
 
 def in_file(file: str, options: argparse.Namespace) -> list[Found]:
     """Return the invoices in a *file*. Raises `CommandError` or `NoInvoiceError`."""
-    return _read(read(file), file, options)
+    with _named_in_errors(file):
+        return input.read(read(file), account_id=options.account_id, prefix=options.prefix)
 
 
 def _in_file(file: str, options: argparse.Namespace) -> Sequence[Found | MissingInvoice]:
-    content = read(file)
-    try:
-        return _read(content, file, options)
-    except NoInvoiceError:
-        if options.prefix is not None:
-            raise
-        missing = input.missing_in(content, account_id=options.account_id)
-        if missing is None:
-            raise
-        return [missing]
+    with _named_in_errors(file):
+        content = input.read_any(read(file), account_id=options.account_id, prefix=options.prefix)
+    return [content] if isinstance(content, MissingInvoice) else content
 
 
-def _read(content: bytes, file: str, options: argparse.Namespace) -> list[Found]:
+@contextmanager
+def _named_in_errors(file: str) -> Iterator[None]:
     try:
-        return input.read(content, account_id=options.account_id, prefix=options.prefix)
+        yield
     except NoInvoiceError as error:
         raise NoInvoiceError(f"{_label(file)}: {error}") from None
 
@@ -175,13 +175,13 @@ def now() -> datetime:
 
 
 def _named(
-    one: Found | MissingInvoice, name: str | None, file: str | None
+    found: Found | MissingInvoice, name: str | None, file: str | None
 ) -> Found | MissingInvoice:
     if name is not None:
-        return replace(one, names=(one_line(name, _LONGEST_NAME),))
-    if file is not None and not one.names:
-        return replace(one, names=(_label(file),))
-    return one
+        return replace(found, names=(one_line(name, _LONGEST_NAME),))
+    if file is not None and not found.names:
+        return replace(found, names=(_label(file),))
+    return found
 
 
 def _label(file: str) -> str:

@@ -15,6 +15,7 @@ from pulumi_cf_invoice.cli.errors import CommandError
 from pulumi_cf_invoice.report import markdown
 from pulumi_cf_invoice.report.found import compared_with
 from pulumi_cf_invoice.report.judging import judge
+from pulumi_cf_invoice.report.packs import policy_results
 from pulumi_cf_invoice.report.report import Report, make_report
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import (
@@ -65,7 +66,7 @@ def _made(options: argparse.Namespace) -> Report:
     reader = AccountReader(os.environ, before, snapshots)
     baselines = [one for file in options.baselines for one in inputs.in_file(file, options)]
     compared = compared_with(found, baselines)
-    judged = judge(rules, compared, at, reader, missing)
+    judged = [*judge(rules, compared, at, reader, missing), *policy_results(compared)]
     return make_report(compared, at=at, rules=judged, missing=missing)
 
 

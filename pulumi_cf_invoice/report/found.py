@@ -11,17 +11,37 @@ from pulumi_cf_invoice.billing.models import iso
 from pulumi_cf_invoice.billing.reads import BESIDE_INVOICE, INVOICE_PREVIEW
 from pulumi_cf_invoice.billing.settings import is_cloudflare
 from pulumi_cf_invoice.billing.snapshot import Snapshot
-from pulumi_cf_invoice.state import InvoiceState, snake_cased
+from pulumi_cf_invoice.state import InvoiceState, snake_case, snake_cased
 
-SECRET = "[secret]"
-"""What Pulumi prints for a secret output."""
-
-
+SECRET_IN_PREVIEW = (
+    "the figures are secret: leave them out of additional_secret_outputs, or report from a "
+    "snapshot (`cf-invoice snapshot`)"
+)
+SECRET_IN_OUTPUTS = "the figures are secret: add --show-secrets to `pulumi stack output`"
+_SECRET = "[secret]"
+# The engine's events mark what is secret by this name and value instead.
+_SIGNATURE = ("4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270")
 _FIELDS = tuple(field.name for field in fields(Invoice))
+_FIGURES = frozenset(_FIELDS) - {"invoice_id", "status"}
 
 
 class NoInvoiceError(BillingError):
     """A file holds no invoice, or none that can be told from others."""
+
+
+@dataclass(frozen=True)
+class PackViolation:
+    """
+    What a policy pack, ours or another, said of the resource *urn* at a preview or an update.
+
+    Its texts are others' words, each one clean line. One that is mandatory blocked the operation.
+    """
+
+    pack: str
+    policy: str
+    message: str
+    urn: str
+    is_mandatory: bool
 
 
 @dataclass(frozen=True)
@@ -33,7 +53,8 @@ class Found:
     are sentences on what a reader has to know of where it was found, and ``names`` what that is
     called: stacks as ``project/stack``, or what a user says. ``also`` are the other states of the
     same account that were found: no rule may pass over what one of them violates. ``snapshot`` has
-    the other reads of the account, if they were read.
+    the other reads of the account, if they were read. ``violations`` are what policy packs said
+    at the preview that it was found in.
     """
 
     state: InvoiceState
@@ -43,6 +64,7 @@ class Found:
     names: tuple[str, ...] = ()
     also: tuple[InvoiceState, ...] = ()
     snapshot: Snapshot | None = None
+    violations: tuple[PackViolation, ...] = ()
 
     @classmethod
     def of_snapshot(cls, snapshot: Snapshot) -> "Found":
@@ -77,16 +99,40 @@ class MissingInvoice:
         return self.snapshot.account_id
 
 
-def of_outputs(outputs: Mapping[str, Any], baseline: Invoice | None = None) -> Found:
+def of_outputs(outputs: Mapping[str, Any], secret: str = SECRET_IN_OUTPUTS) -> Found:
     """
     Return the invoice in a stack's *outputs*, by unprefixed names.
 
-    Raises `NoInvoiceError` if they are secret, and `InvalidDataError` if they are no invoice.
+    Raises `NoInvoiceError`, which says *secret*, if they are, and `InvalidDataError` if they are no
+    invoice.
     """
-    if SECRET in outputs.values():
-        raise NoInvoiceError("the figures are secret: add --show-secrets to `pulumi stack output`")
-    account_id = known_account(outputs.get("account_id"))
-    return Found(InvoiceState(account_id, Invoice.from_outputs(dict(outputs))), baseline)
+    plain = revealed(outputs)
+    if plain is None:
+        raise NoInvoiceError(secret)
+    account_id = known_account(plain.get("account_id"))
+    return Found(InvoiceState(account_id, Invoice.from_outputs(plain)))
+
+
+def revealed(properties: Mapping[str, Any]) -> dict[str, Any] | None:
+    """
+    Return *properties* with none for what is secret and no figure; None if a figure is secret.
+
+    Names are those of the resource, in either form.
+    """
+    secret = {name for name, value in properties.items() if has_secret(value)}
+    if any(snake_case(name) in _FIGURES for name in secret):
+        return None
+    return {name: None if name in secret else value for name, value in properties.items()}
+
+
+def has_secret(value: Any) -> bool:
+    """Return whether *value* is secret as Pulumi prints it, or has something that is."""
+    if isinstance(value, str):
+        return value == _SECRET
+    if isinstance(value, Mapping):
+        name, mark = _SIGNATURE
+        return value.get(name) == mark or any(map(has_secret, value.values()))
+    return isinstance(value, list) and any(map(has_secret, value))
 
 
 def invoices_in_outputs(
@@ -202,6 +248,7 @@ def _merged(same: Sequence[Found]) -> Found:
         names=tuple(dict.fromkeys(name for one in same for name in one.names)),
         also=tuple(others),
         snapshot=only_snapshot([one.snapshot for one in same if one.snapshot]),
+        violations=tuple(dict.fromkeys(found for one in same for found in one.violations)),
     )
 
 

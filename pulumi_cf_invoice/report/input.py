@@ -6,11 +6,11 @@ or the API's own JSON. Text around the JSON, such as warnings, is passed over.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pulumi_cf_invoice.billing.answers import find_objects, parse_json, reasons
+from pulumi_cf_invoice.billing.answers import parse_json, reasons
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import BillingError, InvalidDataError
 from pulumi_cf_invoice.billing.invoice import Invoice
@@ -19,16 +19,26 @@ from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 from pulumi_cf_invoice.billing.settings import canonical_account_id
 from pulumi_cf_invoice.billing.snapshot import Snapshot, is_snapshot
 from pulumi_cf_invoice.report import previews
+from pulumi_cf_invoice.report.events import is_event
 from pulumi_cf_invoice.report.found import (
+    SECRET_IN_OUTPUTS,
     Found,
     MissingInvoice,
     NoInvoiceError,
+    has_secret,
     invoices_in_outputs,
     known_account,
     of_outputs,
     one_of_each_account,
 )
+from pulumi_cf_invoice.report.objects import PlacedObject, find_objects
 from pulumi_cf_invoice.state import InvoiceState
+
+_NO_OBJECT = "this JSON is not an object, so neither Pulumi nor the API wrote it"
+_NO_JSON = (
+    "this is not JSON: give the output of `pulumi preview --json` or `pulumi stack output --json`, "
+    "or the API's answer"
+)
 
 
 def read(
@@ -39,34 +49,30 @@ def read(
 
     There is at least one. Raises `NoInvoiceError`.
     """
+    content = read_any(text, account_id=account_id, prefix=prefix)
+    if isinstance(content, MissingInvoice):
+        raise NoInvoiceError(f"the snapshot has no upcoming invoice: {content.error}")
+    return content
+
+
+def read_any(
+    text: str | bytes, *, account_id: str | None = None, prefix: str | None = None
+) -> list[Found] | MissingInvoice:
+    """
+    Return what `read` does, or the account of a snapshot that lacks its invoice and nothing else.
+
+    Raises what `read` raises.
+    """
     try:
-        found = _found(_decoded(text), prefix)
+        content = _content(_decoded(text), prefix)
     except InvalidDataError as error:
         raise NoInvoiceError(f"this is not an invoice: {error}") from None
-    named = [
-        replace(one, state=replace(one.state, account_id=known_account(one.state.account_id)))
-        for one in found
-    ]
-    return _chosen(named, account_id)
-
-
-def missing_in(text: str | bytes, *, account_id: str | None = None) -> MissingInvoice | None:
-    """
-    Return the account in *text*, if that is a snapshot that `read` refuses for want of its invoice.
-
-    It is None for another account than *account_id*, and for anything else that `read` refuses.
-    """
-    content = parse_json(_decoded(text))
-    if not isinstance(content, Mapping) or not is_snapshot(content):
-        return None
-    try:
-        missing = MissingInvoice.of_snapshot(Snapshot.from_json(content))
-    except InvalidDataError:
-        # What is wrong with it is in the error of `read`.
-        return None
-    if missing is None or account_id is None:
-        return missing
-    return missing if missing.account_id == canonical_account_id(account_id) else None
+    wanted = None if account_id is None else canonical_account_id(account_id)
+    if isinstance(content, MissingInvoice):
+        if wanted not in (None, content.account_id):
+            raise NoInvoiceError(f"the snapshot is of account {content.account_id}, not {wanted}")
+        return content
+    return _chosen(content, wanted)
 
 
 def _decoded(text: str | bytes) -> str:
@@ -76,26 +82,41 @@ def _decoded(text: str | bytes) -> str:
     return text.removeprefix("\ufeff")
 
 
-def _found(text: str, prefix: str | None) -> list[Found]:
-    whole = parse_json(text)
-    objects = [whole] if isinstance(whole, Mapping) else list(find_objects(text))
-    if any(previews.is_event(one) or previews.is_digest(one) for one in objects):
-        return previews.find_invoices(objects, prefix)
-    if whole is not None and not objects:
-        raise NoInvoiceError("this JSON is not an object, so neither Pulumi nor the API wrote it")
+def _content(text: str, prefix: str | None) -> list[Found] | MissingInvoice:
+    if text.lstrip()[:1] == "[" and parse_json(text) is not None:
+        raise NoInvoiceError(_NO_OBJECT)
+    objects = list(find_objects(text))
+    of_pulumi = [placed for placed in objects if _is_of_preview(placed.value)]
+    if of_pulumi:
+        _refuse_others(objects)
+        return previews.find_invoices(of_pulumi, prefix)
+    if not text.strip():
+        raise NoInvoiceError("it is empty")
     if not objects:
-        raise NoInvoiceError(
-            "this is not JSON: give the output of `pulumi preview --json` or "
-            "`pulumi stack output --json`, or the API's answer"
-        )
+        raise NoInvoiceError(_NO_OBJECT if parse_json(text) is not None else _NO_JSON)
     if len(objects) > 1:
-        raise NoInvoiceError("there are several JSON objects in it, of which none is a preview")
-    return _in_other(objects[0], prefix)
+        raise NoInvoiceError("it holds several JSON objects, none of which is a preview")
+    return _in_other(objects[0].value, prefix)
 
 
-def _in_other(content: Mapping[str, Any], prefix: str | None) -> list[Found]:
+def _is_of_preview(value: Mapping[str, Any]) -> bool:
+    return is_event(value) or previews.is_digest(value)
+
+
+def _refuse_others(objects: Sequence[PlacedObject]) -> None:
+    """Raise `NoInvoiceError` if there is an invoice beside the previews, which nobody would see."""
+    for placed in objects:
+        value = placed.value
+        is_invoice = is_snapshot(value) or "amount_due" in value or invoices_in_outputs(value)
+        if not _is_of_preview(value) and (is_invoice or isinstance(value.get("result"), Mapping)):
+            raise NoInvoiceError(
+                f"line {placed.line} has an invoice beside the preview: give each a --from"
+            )
+
+
+def _in_other(content: Mapping[str, Any], prefix: str | None) -> list[Found] | MissingInvoice:
     if is_snapshot(content):
-        return [_of_snapshot(Snapshot.from_json(content), prefix)]
+        return _of_snapshot(Snapshot.from_json(content), prefix)
     of_api = "success" in content or "result" in content
     if of_api or ("id" in content and "amount_due" in content):
         if prefix is not None:
@@ -103,17 +124,23 @@ def _in_other(content: Mapping[str, Any], prefix: str | None) -> list[Found]:
         if of_api:
             return [_of_api(content)]
         return [Found(InvoiceState(None, Invoice.from_api(dict(content))))]
-    return [of_outputs(outputs) for outputs in invoices_in_outputs(content, prefix)]
+    invoices = [of_outputs(outputs) for outputs in invoices_in_outputs(content, prefix)]
+    if not invoices and has_secret(content):
+        raise NoInvoiceError(f"no invoice can be read in it, and {SECRET_IN_OUTPUTS}")
+    return invoices
 
 
-def _of_snapshot(snapshot: Snapshot, prefix: str | None) -> Found:
+def _of_snapshot(snapshot: Snapshot, prefix: str | None) -> list[Found] | MissingInvoice:
     if prefix is not None:
         raise NoInvoiceError("--prefix chooses among stack outputs, and this is a snapshot")
     try:
         found = Found.of_snapshot(snapshot)
     except BillingError as error:
+        missing = MissingInvoice.of_snapshot(snapshot)
+        if missing is not None:
+            return missing
         raise NoInvoiceError(f"the snapshot has no upcoming invoice: {error}") from None
-    return replace(found, notes=(f"A snapshot of {snapshot.read_at:%Y-%m-%d %H:%M} UTC.",))
+    return [replace(found, notes=(f"A snapshot of {snapshot.read_at:%Y-%m-%d %H:%M} UTC.",))]
 
 
 def _of_api(answer: Mapping[str, Any]) -> Found:
@@ -125,32 +152,39 @@ def _of_api(answer: Mapping[str, Any]) -> Found:
     return Found(InvoiceState(None, Invoice.from_api(answer.get("result"), Answered(complete))))
 
 
-def _chosen(found: list[Found], account_id: str | None) -> list[Found]:
-    wanted = None if account_id is None else canonical_account_id(account_id)
+def _chosen(found: list[Found], wanted: str | None) -> list[Found]:
+    known = [_of_account(invoice, known_account(invoice.state.account_id)) for invoice in found]
     if wanted is not None:
-        found = [
-            replace(one, state=replace(one.state, account_id=wanted))
-            for one in found
-            if one.state.account_id in (None, wanted)
+        known = [
+            _of_account(invoice, wanted)
+            for invoice in known
+            if invoice.state.account_id in (None, wanted)
         ]
-    if not found:
-        of = f" of account {wanted}" if wanted else ""
-        raise NoInvoiceError(
-            f"no invoice{of} in it: the program needs an InvoicePreview (for `pulumi preview "
-            "--json`) or export_invoice (for `pulumi stack output --json`)"
-        )
-    return one_of_each_account(_without_copies(found))
+    if not known:
+        raise NoInvoiceError(_none(wanted))
+    return one_of_each_account(_without_copies(known))
+
+
+def _of_account(found: Found, account_id: str | None) -> Found:
+    return replace(found, state=replace(found.state, account_id=account_id))
+
+
+def _none(wanted: str | None) -> str:
+    return (
+        f"no invoice{f' of account {wanted}' if wanted else ''} in it: the program needs an "
+        "InvoicePreview (for `pulumi preview --json`) or export_invoice (for `pulumi stack output "
+        "--json`)"
+    )
 
 
 def _without_copies(found: list[Found]) -> list[Found]:
     """Return *found* without those of an unknown account that are certainly here once more."""
-    known = [one for one in found if one.state.account_id]
+    known = [one.state.invoice for one in found if one.state.account_id]
     unknown = [one.state.invoice for one in found if not one.state.account_id]
     if known:
         # An exported model has no account: with equal figures it is that of a resource here.
-        figures = [one.state.invoice for one in known]
-        return [one for one in found if one.state.account_id or one.state.invoice not in figures]
-    if all(of == unknown[0] for of in unknown):
+        return [one for one in found if one.state.account_id or one.state.invoice not in known]
+    if all(invoice == unknown[0] for invoice in unknown):
         return found[:1]
     raise NoInvoiceError(
         "it has several invoices without an account ID, which cannot be told apart: choose with "

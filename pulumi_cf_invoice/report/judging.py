@@ -28,6 +28,8 @@ _NO_BUDGET: Mapping[Verdict, str] = {
     "advisory": "Against an advisory rule",
     "within": "Within the rules",
 }
+POLICY = "policy"
+"""The kind of a rule of a policy pack, which Pulumi judged at the preview."""
 _JUST_NOW = timedelta(minutes=1)
 
 
@@ -229,5 +231,8 @@ def violated_rules(rules: Sequence[RuleResult], verdict: Verdict) -> list[RuleRe
 
 
 def said(rule: RuleResult) -> str:
+    if rule.kind == POLICY:
+        # Its name is others' words.
+        return "a policy pack blocked the preview"
     said = "is violated" if rule.verdict in ("over", "failed") else "could not be judged"
     return f"the rule {rule.name} {said}"

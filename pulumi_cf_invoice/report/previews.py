@@ -6,21 +6,37 @@ is not certainly fresh is not taken, and `NoInvoiceError` says which flag helps.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import Any, NoReturn
 
 from pulumi_cf_invoice import state
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.invoice import Invoice
-from pulumi_cf_invoice.report.found import Found, NoInvoiceError, invoices_in_outputs, of_outputs
+from pulumi_cf_invoice.billing.models import counted
+from pulumi_cf_invoice.report.events import GONE, Operation, mappings, operations, was_left_out
+from pulumi_cf_invoice.report.found import (
+    SECRET_IN_PREVIEW,
+    Found,
+    NoInvoiceError,
+    PackViolation,
+    invoices_in_outputs,
+    known_account,
+    of_outputs,
+    revealed,
+)
+from pulumi_cf_invoice.report.objects import PlacedObject
 
-_EVENTS = ("resourcePreEvent", "resOutputsEvent", "diagnosticEvent", "summaryEvent", "preludeEvent")
+# A new state has its figures among the inputs, but for a refresh, which moves the outputs alone.
+_INPUTS_FIRST = ("inputs", "outputs")
+_OUTPUTS_FIRST = ("outputs", "inputs")
 _LONGEST = 1000
-_STACK = "pulumi:pulumi:Stack"
+_LONGEST_NAME = 100
 _STREAM = "PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true pulumi preview --json"
 _SHOW_SAMES = f"preview with --show-sames, or print the engine's events: `{_STREAM}`"
-_GONE = ("delete", "delete-replaced", "create-replacement", "discard", "discard-replaced")
+_NO_BASELINE = "The figures of the last deployment are secret, so that no change is shown."
+_FAILED = ("preview failed", "update failed")
 
 
 def is_digest(document: Any) -> bool:
@@ -28,29 +44,25 @@ def is_digest(document: Any) -> bool:
     return isinstance(document, Mapping) and isinstance(document.get("steps"), list)
 
 
-def is_event(document: Any) -> bool:
-    """Return whether *document* is one of the engine's events."""
-    return isinstance(document, Mapping) and any(name in document for name in _EVENTS)
-
-
 class _NothingFreshError(NoInvoiceError):
     """A preview that succeeded has no invoice, or none that is certainly fresh."""
 
 
-def find_invoices(objects: Iterable[Mapping[str, Any]], prefix: str | None) -> list[Found]:
+def find_invoices(objects: Iterable[PlacedObject], prefix: str | None) -> list[Found]:
     """
     Return every invoice in digests and events, of which a file can have those of several stacks.
 
     Of events *prefix* chooses among the stack's outputs. Raises `NoInvoiceError` if a preview
-    failed, or if a stack has no invoice in any of its previews.
+    failed for another reason than a policy, if a part of one is missing, or if a stack has no
+    invoice in any of its previews.
     """
     found: dict[str, list[Found]] = {}
     refusals: dict[str, NoInvoiceError] = {}
-    for preview in _apart(objects):
+    for preview in _previews(objects):
         stack = _stack_of(preview)
         found.setdefault(stack, [])
         try:
-            if isinstance(preview, list):
+            if isinstance(preview, Operation):
                 found[stack] += _in_events(preview, prefix)
             else:
                 found[stack] += _in_digest(preview, prefix)
@@ -60,39 +72,21 @@ def find_invoices(objects: Iterable[Mapping[str, Any]], prefix: str | None) -> l
     for stack, of_stack in found.items():
         if not of_stack:
             raise refusals[stack]
-    return [one for of_stack in found.values() for one in of_stack]
+    return [invoice for of_stack in found.values() for invoice in of_stack]
 
 
-def _apart(
-    objects: Iterable[Mapping[str, Any]],
-) -> list[Mapping[str, Any] | list[Mapping[str, Any]]]:
-    """Return digests, and the events of each operation together."""
-    parts: list[Mapping[str, Any] | list[Mapping[str, Any]]] = []
-    events: list[Mapping[str, Any]] | None = None
-    for one in objects:
-        if is_digest(one):
-            parts.append(one)
-            events = None
-        elif is_event(one):
-            # A diagnostic can come before the prelude of its own operation.
-            if events is None or ("preludeEvent" in one and _has_begun(events)):
-                events = []
-                parts.append(events)
-            events.append(one)
-    return parts
+def _previews(objects: Iterable[PlacedObject]) -> Iterator[Mapping[str, Any] | Operation]:
+    """Yield digests, and the events of each operation together."""
+    for of_digest, group in groupby(objects, lambda found: is_digest(found.value)):
+        if of_digest:
+            yield from (found.value for found in group)
+        else:
+            yield from operations(group)
 
 
-def _has_begun(events: list[Mapping[str, Any]]) -> bool:
-    return any("preludeEvent" in one or "summaryEvent" in one for one in events)
-
-
-def _stack_of(preview: Mapping[str, Any] | list[Mapping[str, Any]]) -> str:
-    if isinstance(preview, list):
-        about = [part.get("metadata") for part in _parts(preview, "resOutputsEvent")]
-    else:
-        about = preview["steps"]
-    names = (name for one in _mappings(about) for name in _names(str(one.get("urn"))))
-    return next(names, "")
+def _stack_of(preview: Mapping[str, Any] | Operation) -> str:
+    steps = preview.steps_after if isinstance(preview, Operation) else mappings(preview["steps"])
+    return next((name for step in steps for name in _names(str(step.get("urn")))), "")
 
 
 def _in_digest(digest: Mapping[str, Any], prefix: str | None) -> list[Found]:
@@ -102,69 +96,165 @@ def _in_digest(digest: Mapping[str, Any], prefix: str | None) -> list[Found]:
     The last step of a resource that is no refresh has the fresh figures: both states of a refresh
     step are those of before. The stack's outputs are always the last deployment's.
     """
-    _refuse_failed(_mappings(digest.get("diagnostics")))
+    diagnostics = mappings(digest.get("diagnostics"))
+    if any(diagnostic.get("severity") == "error" for diagnostic in diagnostics):
+        raise NoInvoiceError(
+            _failure(diagnostics)
+            or "the preview failed, and its digest does not say why: if a policy pack blocked it, "
+            f"print the engine's events, which a report can judge: `{_STREAM}`"
+        )
     if prefix is not None:
         raise NoInvoiceError(
             "--prefix chooses among the stack's outputs, which are not fresh in this preview: "
             f"print the engine's events: `{_STREAM}`"
         )
-    steps = [step for step in _mappings(digest["steps"]) if step.get("op") not in _GONE]
+    steps = [step for step in mappings(digest["steps"]) if step.get("op") not in GONE]
     fresh = {str(step.get("urn")): step for step in steps if step.get("op") != "refresh"}
-    states = [(urn, step, _state(step, "newState")) for urn, step in fresh.items()]
-    found = [_found(urn, new, _state(step, "oldState")) for urn, step, new in states]
-    known = [one for one in found if one is not None]
-    if not known:
+    _refuse_not_evaluated(
+        step for step in fresh.values() if was_left_out(step.get("op"), step.get("newState"))
+    )
+    found: list[Found] = []
+    unread = []
+    for urn, step in fresh.items():
+        new = _state(step, "newState")
+        # Only what a refresh found has outputs already: its inputs are those of before.
+        is_refreshed = new is not None and bool(new.get("outputs"))
+        invoice = _found(urn, new, _state(step, "oldState"), is_refreshed)
+        if invoice is None:
+            unread.append(new)
+        else:
+            found.append(invoice)
+    if not found:
         _explain(steps, fresh.values())
-    notes = _unread(new for (_, _, new), one in zip(states, found, strict=True) if one is None)
+    notes = _unread(unread)
     left_out = _left_out(digest, steps)
     if left_out:
         notes += (
-            f"Pulumi left out {left_out} unchanged resource{'s' * (left_out != 1)}, which may be "
-            f"invoices of other accounts: {_SHOW_SAMES}.",
+            f"Pulumi left out {counted(left_out, 'unchanged resource')}, which may be invoices of "
+            f"other accounts: {_SHOW_SAMES}.",
         )
-    return [replace(one, notes=notes) for one in known]
+    return [replace(invoice, notes=(*invoice.notes, *notes)) for invoice in found]
 
 
-def _in_events(events: list[Mapping[str, Any]], prefix: str | None) -> list[Found]:
+def _in_events(operation: Operation, prefix: str | None) -> list[Found]:
     """
-    Return every invoice in the *events* of a preview or an update. Raises `NoInvoiceError`.
+    Return every invoice in the events of a preview or an update. Raises `NoInvoiceError`.
 
     The last outputs of a resource are the fresh ones. Those of the stack are too, except the first
     of a preview.
     """
-    _refuse_failed(_parts(events, "diagnosticEvent"))
-    summaries = _parts(events, "summaryEvent")
-    if not summaries:
-        raise NoInvoiceError("the events end before the summary: was the output cut off?")
-    if any(summary.get("result", "succeeded") != "succeeded" for summary in summaries):
-        raise NoInvoiceError("it failed, and no event says why")
-    is_preview = bool(summaries[-1].get("isPreview", True))
-    outputs = [part.get("metadata") for part in _parts(events, "resOutputsEvent")]
-    made = [one for one in _mappings(outputs) if one.get("op") not in (*_GONE, "refresh")]
-    last = {str(one.get("urn")): one for one in made}
-    found: list[Found | None] = []
-    unread: list[Any] = []
+    violations = _violations(operation)
+    operation.refuse_gaps()
+    resources = {
+        str(step.get("urn")): step
+        for step in operation.steps_after
+        if step.get("op") not in (*GONE, "refresh")
+    }
+    found: dict[str, Found] = {}
+    unread: list[Mapping[str, Any] | None] = []
     if prefix is None:
-        states = [(urn, _state(one, "new"), _state(one, "old")) for urn, one in last.items()]
-        found = [_found(urn, new, old) for urn, new, old in states]
-        unread = [new for (_, new, _), one in zip(states, found, strict=True) if one is None]
-    of_stack = [one for one in made if one.get("type") == _STACK]
-    if len(of_stack) > 1 or (of_stack and not is_preview):
-        found += _of_stack(of_stack[-1], prefix)
-    known = [one for one in found if one is not None]
-    if not known:
+        _refuse_not_evaluated(operation.not_evaluated)
+        for urn, step in resources.items():
+            new = _state(step, "new")
+            invoice = _found(urn, new, _state(step, "old"), urn in operation.only_refreshed)
+            if invoice is None:
+                unread.append(new)
+            else:
+                found[urn] = invoice
+    exported = _exported(operation, prefix, list(found.values()))
+    notes = _unread(unread)
+    if not found and not exported:
         raise _NothingFreshError(
             "no invoice in it: the program needs an InvoicePreview, or export_invoice"
         )
-    notes = _unread(unread)
-    if notes and not is_preview:
+    if notes and not operation.is_preview:
         raise NoInvoiceError("an InvoicePreview has no figures, although it was updated")
-    return [replace(one, notes=(*one.notes, *notes)) for one in known]
+    every = [*found.values(), *exported]
+    of_resource = {urn: number for number, urn in enumerate(found)}
+    for violation in violations:
+        # One on another resource is told beside the stack's first invoice.
+        number = of_resource.get(violation.urn, 0)
+        violated = every[number]
+        every[number] = replace(violated, violations=(*violated.violations, violation))
+    return [replace(invoice, notes=(*invoice.notes, *notes)) for invoice in every]
+
+
+def _violations(operation: Operation) -> list[PackViolation]:
+    """
+    Return what policy packs said of an operation.
+
+    Raises `NoInvoiceError` if it failed, unless that is a preview that they alone blocked.
+    """
+    violations = [
+        PackViolation(
+            pack=_policy_name(part.get("policyPackName")),
+            policy=_policy_name(part.get("policyName")),
+            message=one_line(str(part.get("message")), _LONGEST),
+            urn=str(part.get("resourceUrn")),
+            is_mandatory=part.get("enforcementLevel") != "advisory",
+        )
+        for part in operation.parts("policyEvent")
+    ]
+    diagnostics = operation.parts("diagnosticEvent")
+    failure = _failure(diagnostics)
+    if failure is not None:
+        raise NoInvoiceError(failure)
+    failed = any(diagnostic.get("severity") == "error" for diagnostic in diagnostics)
+    if not failed and not operation.has_failed:
+        return violations
+    is_blocked = any(violation.is_mandatory for violation in violations)
+    if is_blocked and not operation.is_preview:
+        raise NoInvoiceError("a policy pack blocked the update, of which a part may be made")
+    if not is_blocked:
+        what = "preview" if operation.is_preview else "update"
+        raise NoInvoiceError(f"the {what} failed, and no event says why")
+    return violations
+
+
+def _policy_name(name: Any) -> str:
+    # Pulumi allows no other characters, and formats show it as they show the name of a rule.
+    return re.sub(r"[^A-Za-z0-9 ._-]", "_", str(name))[:_LONGEST_NAME] or "unnamed"
+
+
+def _failure(diagnostics: Iterable[Mapping[str, Any]]) -> str | None:
+    """Return why a preview failed, in its own words; None if it does not say."""
+    reasons: dict[str, None] = {}
+    for diagnostic in diagnostics:
+        message = str(diagnostic.get("message", "")).strip().removeprefix("error: ")
+        is_reason = diagnostic.get("urn") or message.lower() not in _FAILED
+        if diagnostic.get("severity") == "error" and is_reason:
+            if "Traceback" in message:
+                # The error itself is the last line.
+                message = message.splitlines()[-1]
+            reasons[one_line(message, _LONGEST) or "without a reason"] = None
+    if not reasons:
+        return None
+    return f"the preview failed: {one_line('; '.join(reasons), _LONGEST)}"
+
+
+def _refuse_not_evaluated(steps: Iterable[Mapping[str, Any]]) -> None:
+    names = [
+        str(step.get("urn")).rsplit("::", 1)[-1]
+        for step in steps
+        if _resource_type(step) in state.TYPES
+    ]
+    if names:
+        more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+        raise NoInvoiceError(
+            f"the preview left out {one_line(names[0])}{more} by --target or --exclude: its "
+            "figures are those of the last deployment. Preview without these flags"
+        )
+
+
+def _resource_type(step: Mapping[str, Any]) -> Any:
+    """Return the type of the resource of a *step*, of events or of a digest."""
+    states = (_state(step, name) for name in ("newState", "oldState", "new", "old"))
+    return step.get("type") or next((one.get("type") for one in states if one), None)
 
 
 def _unread(states: Iterable[Mapping[str, Any] | None]) -> tuple[str, ...]:
     """Return the note on how many of *states* are of an InvoicePreview without figures."""
-    count = sum(one is not None and one.get("type") in state.TYPES for one in states)
+    count = sum(found is not None and found.get("type") in state.TYPES for found in states)
     if not count:
         return ()
     return (
@@ -173,45 +263,96 @@ def _unread(states: Iterable[Mapping[str, Any] | None]) -> tuple[str, ...]:
     )
 
 
-def _of_stack(metadata: Mapping[str, Any], prefix: str | None) -> list[Found]:
-    def outputs(name: str) -> Mapping[str, Any]:
-        found = (_state(metadata, name) or {}).get("outputs")
-        return found if isinstance(found, Mapping) else {}
+def _exported(operation: Operation, prefix: str | None, resources: list[Found]) -> list[Found]:
+    """
+    Return the invoices among the stack's outputs, without those of *resources* that are unreadable.
 
-    olds = invoices_in_outputs(outputs("old"), prefix)
-    before = [of_outputs(old).state.invoice for old in olds]
-    now = invoices_in_outputs(outputs("new"), prefix)
-    # Outputs that were renamed cannot be told from one another.
-    baselines: list[Invoice | None] = [*before] if len(before) == len(now) else [None] * len(now)
-    names = _names(str(metadata.get("urn")))
-    return [
-        replace(of_outputs(new, old), names=names) for new, old in zip(now, baselines, strict=True)
-    ]
+    Under ``--target`` and ``--exclude`` they mix fresh figures with those of before, unmarked:
+    raises `NoInvoiceError` unless all are of accounts whose resource was evaluated.
+    """
+    of_stack = operation.stack_outputs
+    # The first outputs of a preview are the last deployment's.
+    if len(of_stack) <= operation.is_preview:
+        return []
+    step = of_stack[-1]
+    names = _names(str(step.get("urn")))
+    now = invoices_in_outputs(_outputs(step, "new"), prefix)
+    before = invoices_in_outputs(_outputs(step, "old"), prefix)
+    accounts = {known_account(invoice.state.account_id) for invoice in resources} - {None}
+    exported = []
+    for number, outputs in enumerate(now):
+        try:
+            invoice = of_outputs(outputs, SECRET_IN_PREVIEW)
+            if operation.not_evaluated and invoice.state.invoice not in [
+                resource.state.invoice for resource in resources
+            ]:
+                raise NoInvoiceError(
+                    "the preview left out resources by --target or --exclude: the stack's outputs "
+                    "may be those of the last deployment. Preview without these flags"
+                )
+        except NoInvoiceError:
+            if known_account(outputs.get("account_id")) in accounts:
+                continue
+            raise
+        # Outputs that were renamed cannot be told from one another.
+        baseline = _baseline(before[number]) if len(before) == len(now) else None
+        exported.append(replace(invoice, baseline=baseline, names=names))
+    return exported
 
 
-def _found(urn: str, new: Mapping[str, Any] | None, old: Mapping[str, Any] | None) -> Found | None:
-    fresh = state.read_state(new)
+def _baseline(outputs: Mapping[str, Any]) -> Invoice | None:
+    try:
+        return of_outputs(outputs).state.invoice
+    except NoInvoiceError:
+        return None
+
+
+def _outputs(step: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    outputs = (_state(step, name) or {}).get("outputs")
+    return outputs if isinstance(outputs, Mapping) else {}
+
+
+def _found(
+    urn: str, new: Mapping[str, Any] | None, old: Mapping[str, Any] | None, is_refreshed: bool
+) -> Found | None:
+    fresh = _read(new, _OUTPUTS_FIRST if is_refreshed else _INPUTS_FIRST)
     if fresh is None:
         return None
-    before = state.read_state(old)
+    try:
+        before = _read(old)
+    except NoInvoiceError:
+        return Found(fresh, names=_names(urn), notes=(_NO_BASELINE,))
     same = before is not None and before.account_id == fresh.account_id
     return Found(fresh, before.invoice if before and same else None, names=_names(urn))
+
+
+def _read(
+    of_resource: Mapping[str, Any] | None, names: Sequence[str] = _INPUTS_FIRST
+) -> state.InvoiceState | None:
+    """
+    Return the invoice in a resource's state, if it has one that is known, in the first of *names*.
+
+    Raises `NoInvoiceError` if it is secret, and `InvalidDataError` if the figures are no invoice.
+    """
+    if of_resource is None or of_resource.get("type") not in state.TYPES:
+        return None
+    is_secret = False
+    for name in names:
+        properties = _state(of_resource, name)
+        plain = None if properties is None else revealed(properties)
+        is_secret |= properties is not None and plain is None
+        found = None if plain is None else state.read(of_resource["type"], plain)
+        if found is not None:
+            return found
+    if is_secret:
+        raise NoInvoiceError(SECRET_IN_PREVIEW)
+    return None
 
 
 def _names(urn: str) -> tuple[str, ...]:
     """Return the stack of a URN as ``project/stack``, if it has one."""
     parts = re.match("urn:pulumi:([^:]+)::([^:]+)::", urn)
     return (one_line(f"{parts[2]}/{parts[1]}"),) if parts else ()
-
-
-def _refuse_failed(diagnostics: Iterable[Mapping[str, Any]]) -> None:
-    for diagnostic in diagnostics:
-        if diagnostic.get("severity") == "error":
-            said = str(diagnostic.get("message", "")).strip() or "without a reason"
-            if "Traceback" in said:
-                # The error itself is the last line.
-                said = said.splitlines()[-1]
-            raise NoInvoiceError(f"the preview failed: {one_line(said, _LONGEST)}")
 
 
 def _left_out(digest: Mapping[str, Any], steps: list[Mapping[str, Any]]) -> int:
@@ -241,15 +382,6 @@ def _explain(steps: list[Mapping[str, Any]], fresh: Iterable[Mapping[str, Any]])
         "no invoice in it: the program needs an InvoicePreview. If it has one whose figures did "
         f"not move, Pulumi left it out: {_SHOW_SAMES}, which functions need as well"
     )
-
-
-def _parts(events: Iterable[Mapping[str, Any]], name: str) -> list[Mapping[str, Any]]:
-    return _mappings([event.get(name) for event in events])
-
-
-def _mappings(values: Any) -> list[Mapping[str, Any]]:
-    listed = values if isinstance(values, list) else []
-    return [value for value in listed if isinstance(value, Mapping)]
 
 
 def _state(of: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:

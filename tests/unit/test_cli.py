@@ -92,7 +92,7 @@ def test_the_exit_code_is_the_verdict(budgets: list[str], code: int) -> None:
     ("arguments", "said"),
     [
         (["--from", "nowhere.json"], "cannot read nowhere.json: No such file"),
-        (["--from", "-"], "standard input: this is not JSON"),
+        (["--from", "-"], "standard input: it is empty"),
         (["--from", UPDATE, "--budget", "250"], "has no currency: write it as '250 USD'"),
         (["--from", UPDATE, "--budget", "-1 USD"], "below zero"),
         (["--from", UPDATE, "--budget-line", "openai/*"], "has no '='"),
@@ -636,7 +636,7 @@ def test_a_defect_of_ours_is_exit_code_2_and_one_line() -> None:
         "import sys\n"
         "from pulumi_cf_invoice import cli\n"
         "from pulumi_cf_invoice.report import input\n"
-        "input.read = lambda *a, **k: 1 / 0\n"
+        "input.read_any = lambda *a, **k: 1 / 0\n"
         f"sys.exit(cli.main(['report', '--from', {UPDATE!r}]))"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -860,7 +860,10 @@ def test_a_snapshot_without_its_invoice_is_told_apart_from_one_that_cannot_be_us
     assert run(*arguments, "--account-id", ACCOUNT.upper(), **live).returncode == 0
     for more, said in (
         (["--prefix", "ai"], "--prefix chooses among stack outputs"),
-        (["--account-id", OTHER_ACCOUNT], "the snapshot has no upcoming invoice"),
+        (
+            ["--account-id", OTHER_ACCOUNT],
+            f"the snapshot is of account {ACCOUNT}, not {OTHER_ACCOUNT}",
+        ),
     ):
         refused = run(*arguments, *more, **live)
         assert refused.returncode == 2

@@ -1,0 +1,260 @@
+"""
+The engine's events of one operation, a preview or an update, and whether they are all there.
+
+The engine numbers its events, and keeps some to itself: each step of a default provider is a pair
+of numbers that are never printed. Beyond these nothing may be missing, or an invoice could be.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.report.found import NoInvoiceError
+from pulumi_cf_invoice.report.objects import PlacedObject
+from pulumi_cf_invoice.state import TYPES
+
+STACK = "pulumi:pulumi:Stack"
+GONE = ("delete", "delete-replaced", "create-replacement", "discard", "discard-replaced")
+"""The operations after which there is no resource, or another step has it."""
+_PROVIDERS = "pulumi:providers:"
+
+
+def is_event(document: Any) -> bool:
+    """Return whether *document* is one of the engine's events."""
+    return isinstance(document, Mapping) and any(
+        name.endswith("Event") and isinstance(part, Mapping) for name, part in document.items()
+    )
+
+
+def operations(events: Iterable[PlacedObject]) -> Iterator["Operation"]:
+    """
+    Yield the *events* of each operation together.
+
+    An update prints those of its preview first, and a file may have been appended to.
+    """
+    part: list[PlacedObject] = []
+    for event in events:
+        if part and _begins_another(part, event):
+            yield Operation(part)
+            part = []
+        part.append(event)
+    if part:
+        yield Operation(part)
+
+
+def _begins_another(part: Sequence[PlacedObject], event: PlacedObject) -> bool:
+    is_over = any("summaryEvent" in before.value for before in part)
+    if "preludeEvent" in event.value:
+        # A diagnostic can come before the prelude of its own operation.
+        return is_over or any("preludeEvent" in before.value for before in part)
+    number, before = _number(event), _number(part[-1])
+    return is_over and number is not None and before is not None and number <= before
+
+
+@dataclass(frozen=True)
+class Operation:
+    """The events of one operation, in the order in which they were printed."""
+
+    events: Sequence[PlacedObject]
+
+    def parts(self, name: str) -> list[Mapping[str, Any]]:
+        """Return what the events called *name* hold."""
+        return mappings([event.value.get(name) for event in self.events])
+
+    @cached_property
+    def summary(self) -> Mapping[str, Any]:
+        """The last summary. Raises `NoInvoiceError` if there is none."""
+        summaries = self.parts("summaryEvent")
+        if not summaries:
+            last = self.events[-1].line
+            raise NoInvoiceError(
+                f"the events end on line {last} without a summary: was the output cut off?"
+            )
+        return summaries[-1]
+
+    @property
+    def is_preview(self) -> bool:
+        """Whether it is a preview, which has changed nothing."""
+        return bool(self.summary.get("isPreview", True))
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it did not succeed."""
+        return any(
+            part.get("result", "succeeded") != "succeeded" for part in self.parts("summaryEvent")
+        )
+
+    @cached_property
+    def steps_before(self) -> list[Mapping[str, Any]]:
+        """Each step as it was announced: operation, URN, type, and the state before and after."""
+        return mappings([part.get("metadata") for part in self.parts("resourcePreEvent")])
+
+    @cached_property
+    def steps_after(self) -> list[Mapping[str, Any]]:
+        """Each step as it was done, whose new state has the fresh figures."""
+        return mappings([part.get("metadata") for part in self.parts("resOutputsEvent")])
+
+    @cached_property
+    def not_evaluated(self) -> list[Mapping[str, Any]]:
+        """
+        The resources that ``--target`` or ``--exclude`` left out, with the figures of before.
+
+        A resource that was evaluated has no outputs yet when its step is announced. Providers and
+        the stack itself are always evaluated.
+        """
+        return [
+            step
+            for step in self.steps_before
+            if was_left_out(step.get("op"), step.get("new"))
+            and step.get("type") != STACK
+            and not str(step.get("type")).startswith(_PROVIDERS)
+        ]
+
+    @cached_property
+    def only_refreshed(self) -> set[str]:
+        """The URNs of the resources that no program asked for, as in a refresh by itself."""
+        by_op = {True: set[str](), False: set[str]()}
+        for step in self.steps_before:
+            by_op[step.get("op") == "refresh"].add(str(step.get("urn")))
+        return by_op[True] - by_op[False]
+
+    def refuse_gaps(self) -> None:
+        """Raise `NoInvoiceError` if an event is missing or out of order, saying where."""
+        summary = self.summary
+        self._refuse_missing_numbers()
+        self._refuse_missing_steps(summary.get("resourceChanges"))
+        self._refuse_missing_halves()
+
+    def _refuse_missing_numbers(self) -> None:
+        numbered = [
+            (number, event.line) for event in self.events if (number := _number(event)) is not None
+        ]
+        gaps = []
+        missing = 0
+        for (before, line_before), (number, line) in pairwise([(-1, 0), *numbered]):
+            if number <= before:
+                raise NoInvoiceError(
+                    f"line {line} has event {number} after event {before} on line {line_before}: "
+                    "were the lines reordered or repeated?"
+                )
+            if number > before + 1:
+                missing += number - before - 1
+                gaps.append((before + 1, line))
+        if gaps and not self._explains(missing):
+            first, line = gaps[0]
+            raise NoInvoiceError(
+                f"event {first} is missing before line {line}: the engine's output is not whole"
+            )
+
+    def _explains(self, missing: int) -> bool:
+        """Return whether as many events can be *missing* because nobody prints them."""
+        if self._is_without_debug_messages:
+            return True
+        # Each step of a default provider is announced and done, below a stack.
+        has_stack = any(step.get("type") == STACK for step in self.steps_before)
+        return has_stack and missing % 2 == 0
+
+    @property
+    def _is_without_debug_messages(self) -> bool:
+        """
+        Whether debug messages were filtered out of the events.
+
+        A program that writes them does so from its start, before the first resource.
+        """
+        severities = {str(part.get("severity")) for part in self.parts("diagnosticEvent")}
+        after_prelude = [
+            (_number(event), _number(following))
+            for event, following in pairwise(self.events)
+            if "preludeEvent" in event.value
+        ]
+        return "debug" not in severities and any(
+            number is not None and following is not None and following > number + 1
+            for number, following in after_prelude
+        )
+
+    def _refuse_missing_steps(self, counts: Any) -> None:
+        announced = Counter(str(step.get("op")) for step in self.steps_before)
+        done = Counter(op for op, _ in _steps(self.steps_after))
+        for op, count in counts.items() if isinstance(counts, Mapping) else ():
+            # What a refresh found is announced as a refresh. An update tells of a component's
+            # outputs only if there are any.
+            shown = announced[op] + announced["refresh"] if announced else done[op]
+            if self.is_preview:
+                shown = min(shown, done[op])
+            if isinstance(count, int) and shown < count:
+                raise NoInvoiceError(
+                    f"the summary counts {count:,} steps '{one_line(str(op))}', and only "
+                    f"{shown:,} are in the events: a line is missing"
+                )
+
+    def _refuse_missing_halves(self) -> None:
+        announced = {(str(step.get("op")), str(step.get("urn"))) for step in self.steps_before}
+        done = {(str(step.get("op")), str(step.get("urn"))) for step in self.steps_after}
+        for op, urn in done - announced:
+            # Without it nobody can tell whether the resource was evaluated. What a refresh found is
+            # announced as a refresh.
+            if op == "same" and _is_ours(urn) and ("refresh", urn) not in announced:
+                raise NoInvoiceError(f"the event that announces {_name(urn)} is missing")
+        if self.has_failed:
+            return
+        for op, urn in announced - done:
+            if op not in (*GONE, "refresh") and _is_ours(urn):
+                raise NoInvoiceError(f"the event with the figures of {_name(urn)} is missing")
+        of_stack = [step for step in self.steps_before if step.get("type") == STACK]
+        runs = any(step.get("op") not in (*GONE, "refresh") for step in of_stack)
+        if runs and len(self.stack_outputs) < (2 if self.is_preview else 1):
+            raise NoInvoiceError("the event with the stack's outputs is missing")
+
+    @property
+    def stack_outputs(self) -> list[Mapping[str, Any]]:
+        """The steps with outputs of the stack; the first of a preview has those of before."""
+        return [
+            step
+            for step in self.steps_after
+            if step.get("type") == STACK and step.get("op") not in (*GONE, "refresh")
+        ]
+
+
+def was_left_out(op: Any, new: Any) -> bool:
+    """
+    Return whether a step whose state is *new* when it is announced was left out.
+
+    ``--target`` and ``--exclude`` make it "same", and only of such a step the outputs are there
+    from the start.
+    """
+    return op == "same" and isinstance(new, Mapping) and bool(new.get("outputs"))
+
+
+def _steps(steps: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Yield operation and URN of each step, once where a resource's outputs follow its step."""
+    seen = set()
+    for step in steps:
+        pair = (str(step.get("op")), str(step.get("urn")))
+        if pair not in seen or pair[0] in GONE:
+            yield pair
+        seen.add(pair)
+
+
+def mappings(values: Any) -> list[Mapping[str, Any]]:
+    """Return those of *values* that are mappings; none if they are no list."""
+    listed = values if isinstance(values, list) else []
+    return [value for value in listed if isinstance(value, Mapping)]
+
+
+def _number(event: PlacedObject) -> int | None:
+    number = event.value.get("sequence")
+    return number if isinstance(number, int) and not isinstance(number, bool) else None
+
+
+def _is_ours(urn: str) -> bool:
+    # A URN has its type after the stack and the project, behind those of its parents.
+    qualified = urn.split("::")[2:3]
+    return bool(qualified) and qualified[0].rsplit("$", 1)[-1] in TYPES
+
+
+def _name(urn: str) -> str:
+    return one_line(urn.rsplit("::", 1)[-1])

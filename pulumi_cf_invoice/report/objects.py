@@ -1,0 +1,69 @@
+"""
+Finds the JSON objects in a text that has other text around them, such as warnings.
+
+An object is read whole, or the text is refused: half of a preview must never pass for all of it.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pulumi_cf_invoice.billing.answers import JSON_DECODER
+from pulumi_cf_invoice.report.found import NoInvoiceError
+
+# A brace that begins a line, or one within a line of text that is followed by a name in quotes.
+_BRACE = re.compile(r'^[ \t]*\{|\{(?=\s*")', re.MULTILINE)
+_REST_OF_LINE = re.compile(r"[^\n]*")
+_GOES_ON = re.compile(r'[}\]]|,?\s*["{\[]')
+
+
+@dataclass(frozen=True)
+class PlacedObject:
+    """A JSON object with the number of the line on which it begins."""
+
+    value: Mapping[str, Any]
+    line: int
+
+
+def find_objects(text: str) -> Iterator[PlacedObject]:
+    """
+    Yield every JSON object in *text*, each by its outermost braces, in one pass.
+
+    Raises `NoInvoiceError` where one cannot be read, or where its line goes on after it.
+    """
+    line, counted, position = 1, 0, 0
+    while brace := _BRACE.search(text, position):
+        start = brace.end() - 1
+        line, counted = line + text.count("\n", counted, start), start
+        try:
+            value, position = JSON_DECODER.raw_decode(text, start)
+        except RecursionError:
+            raise NoInvoiceError(f"the JSON on line {line} is nested too deeply") from None
+        except ValueError as error:
+            raise NoInvoiceError(_unreadable(text, line, error)) from None
+        _refuse_rest(text, brace.start(), position)
+        yield PlacedObject(value, line)
+
+
+def _unreadable(text: str, line: int, error: ValueError) -> str:
+    begins = f"the JSON object that begins on line {line}"
+    if not isinstance(error, json.JSONDecodeError):
+        return f"{begins} cannot be read: {error}"
+    if "Unterminated string" in error.msg or not text[error.pos :].strip():
+        return f"{begins} is cut off at the end of the file"
+    return f"{begins} breaks off on line {error.lineno}, column {error.colno}: is it torn?"
+
+
+def _refuse_rest(text: str, begin: int, end: int) -> None:
+    rest = _REST_OF_LINE.match(text, end)
+    follows = rest[0].strip() if rest else ""
+    begins_line = begin == 0 or text[begin - 1] == "\n"
+    # A line of text may quote an object, but not hold a part of a larger one.
+    if follows and (begins_line or _GOES_ON.match(follows)):
+        line = text.count("\n", 0, end) + 1
+        raise NoInvoiceError(
+            f"something follows the JSON object that ends on line {line}: are two outputs joined, "
+            "or is standard error mixed into one?"
+        )

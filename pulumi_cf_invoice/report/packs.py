@@ -1,0 +1,47 @@
+"""What policy packs said of a preview, as results of rules beside those that a report judges."""
+
+from collections.abc import Sequence
+
+from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.report.found import Found, PackViolation
+from pulumi_cf_invoice.report.judging import POLICY, RuleResult
+from pulumi_cf_invoice.rules.rule import Finding
+from pulumi_cf_invoice.state import TYPES
+
+
+def policy_results(found: Sequence[Found]) -> list[RuleResult]:
+    """
+    Return a result for each policy that was violated where the invoices were *found*.
+
+    A preview that a mandatory policy blocked is over it, whatever else is within.
+    """
+    policies = dict.fromkeys(
+        (violation.pack, violation.policy, violation.is_mandatory)
+        for invoice in found
+        for violation in invoice.violations
+    )
+    return [
+        RuleResult(
+            f"{pack}: {policy}",
+            POLICY,
+            "mandatory" if is_mandatory else "advisory",
+            of_invoices=[
+                [
+                    _finding(violation)
+                    for violation in invoice.violations
+                    if (violation.pack, violation.policy, violation.is_mandatory)
+                    == (pack, policy, is_mandatory)
+                ]
+                for invoice in found
+            ],
+        )
+        for pack, policy, is_mandatory in policies
+    ]
+
+
+def _finding(violation: PackViolation) -> Finding:
+    message = violation.message
+    if not any(resource_type in violation.urn for resource_type in TYPES):
+        # Our own packs name the account.
+        message = f"{one_line(violation.urn.rsplit('::', 1)[-1])}: {message}"
+    return Finding("failed", "policy", lambda: message)

@@ -1,0 +1,126 @@
+"""Inputs that public bug reports led to, through the whole command. Each stands for a kind."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pulumi_cf_invoice.cli import main
+
+CASES = Path(__file__).with_name("data") / "cases"
+FORMATS = ("text", "markdown", "html", "json")
+Report = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def report(capsys: pytest.CaptureFixture[str]) -> Report:
+    """Run ``cf-invoice report`` in this process; its exit code, and what it printed."""
+
+    def run(name: str | Path, *arguments: str) -> tuple[int, str]:
+        code = main(["report", "--from", str(CASES / name), *arguments])
+        printed = capsys.readouterr()
+        assert "Traceback" not in printed.err
+        assert printed.err.count("\n") == (1 if code == 2 and not printed.out else 0)
+        return code, printed.out + printed.err
+
+    return run
+
+
+@pytest.mark.parametrize("name", ["01-untargeted.events.jsonl", "01-untargeted.digest.json"])
+def test_figures_that_the_preview_did_not_evaluate_are_refused(report: Report, name: str) -> None:
+    code, said = report(name, "--budget", "250 USD")
+    assert code == 2
+    assert "the preview left out upcoming by --target or --exclude" in said
+
+
+def test_figures_that_were_evaluated_and_have_not_moved_are_judged(report: Report) -> None:
+    assert report("01-control-unmoved.events.jsonl", "--budget", "250 USD")[0] == 0
+
+
+@pytest.mark.parametrize("budget", ["150 USD", "250 USD"])
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_preview_that_a_pack_blocked_has_a_report_with_what_the_pack_said(
+    report: Report, form: str, budget: str
+) -> None:
+    name = "02-policy-violation.events.jsonl"
+    code, said = report(name, "--budget", budget, "--format", form)
+    assert code == 1
+    for policy in ("max-amount-due", "near-budget", "max-line-amount"):
+        assert f"cf-invoice-spend: {policy}" in said
+    assert "by $38.46" in re.sub(r"\s+", " ", said) or "by &#36;38&#46;46" in said
+
+
+def test_a_preview_that_a_pack_blocked_is_over_without_any_rule(report: Report) -> None:
+    code, said = report("02-policy-violation.events.jsonl")
+    assert code == 1
+    assert "a policy pack blocked the preview" in re.sub(r"\s+", " ", said)
+
+
+def test_what_a_pack_advises_alone_fails_nothing(report: Report, tmp_path: Path) -> None:
+    advised = changed(
+        "02-policy-violation.events.jsonl",
+        lambda text: text.replace('"mandatory"', '"advisory"').replace('"failed"', '"succeeded"'),
+        lambda line: "preview failed" not in line,
+    )
+    (tmp_path / "advised").write_text(advised)
+    code, said = report(tmp_path / "advised", "--budget", "250 USD", "--format", "json")
+    assert code == 0
+    assert json.loads(said)["verdict"] == "advisory"
+
+
+def test_a_preview_that_failed_for_another_reason_as_well_tells_that(
+    report: Report, tmp_path: Path
+) -> None:
+    error = {"urn": "urn:pulumi:dev::x::a:b:C::c", "message": "no such zone", "severity": "error"}
+    text = (CASES / "02-policy-violation.events.jsonl").read_text()
+    failed = text.replace('{"sequence": 36,', f'{{"diagnosticEvent": {json.dumps(error)}}}\n\\g<0>')
+    (tmp_path / "failed").write_text(failed.replace("\\g<0>", '{"sequence": 36,'))
+    code, said = report(tmp_path / "failed", "--budget", "250 USD")
+    assert code == 2
+    assert said.endswith("the preview failed: no such zone\n")
+
+
+def test_a_digest_of_a_blocked_preview_names_the_command_that_tells_why(
+    report: Report, tmp_path: Path
+) -> None:
+    digest = json.loads((CASES / "01-untargeted.digest.json").read_text())
+    digest["diagnostics"] = [{"message": "error: preview failed\n", "severity": "error"}]
+    (tmp_path / "digest").write_text(json.dumps(digest))
+    code, said = report(tmp_path / "digest")
+    assert code == 2
+    assert "PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true pulumi preview --json" in said
+
+
+def test_secret_figures_are_told_as_secret(report: Report) -> None:
+    code, said = report("11-secret-amount.events.jsonl")
+    assert code == 2
+    assert "the figures are secret: leave them out of additional_secret_outputs" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        ("13-torn.json", "begins on line 3 breaks off on line 3, column 229"),
+        ("13-cut.json", "begins on line 30 is cut off at the end of the file"),
+        ("13-joined.json", "something follows the JSON object that ends on line 29"),
+    ],
+)
+def test_a_file_that_cannot_be_read_whole_is_refused_with_the_line(
+    report: Report, name: str, where: str
+) -> None:
+    code, said = report(name, "--budget", "250 USD")
+    assert code == 2
+    assert where in said
+
+
+def test_the_same_file_whole_is_over(report: Report) -> None:
+    assert report("13-whole.json", "--budget", "250 USD")[0] == 1
+
+
+def changed(name: str, change: Callable[[str], str], keep: Callable[[str], Any]) -> str:
+    """Return the lines of a case that are kept, changed."""
+    lines = (CASES / name).read_text().splitlines(keepends=True)
+    return "".join(change(line) for line in lines if keep(line))
