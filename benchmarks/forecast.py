@@ -12,7 +12,7 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from math import exp
 from statistics import fmean
 from time import perf_counter
@@ -115,7 +115,7 @@ def tried(kind: str, seed: int, number: int, day: int, condition: Condition) -> 
     days = made.days
     total = sum(days[_BEFORE:])
     now = day - 1 + _NOON
-    at = datetime.fromtimestamp(START + now * _DAY, tz=timezone.utc)
+    at = datetime.fromtimestamp(START + now * _DAY, tz=UTC)
     invoice = _invoice(days, now - condition.invoice_behind)
     price: float = (1, 100)[number % 2]
     if condition.own_unit:
@@ -313,7 +313,7 @@ def _row(cells: Sequence[str]) -> str:
 
 def ten_thousand_hours() -> float:
     """Return the best time of a forecast from 10,000 hours of usage, in seconds."""
-    at = datetime.fromtimestamp(END - 15 * _DAY, tz=timezone.utc)
+    at = datetime.fromtimestamp(END - 15 * _DAY, tz=UTC)
     until = int(at.timestamp())
     rng = random.Random(1)
     values = {start: rng.uniform(20, 60) for start in range(until - 36_000_000, until, 3600)}

@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +124,7 @@ def _pack(directory: str, sandbox: Sandbox, waiver: dict[str, Any] | None = None
 
 
 def _waiver() -> dict[str, Any]:
-    until = datetime.now(timezone.utc) + timedelta(days=7)
+    until = datetime.now(UTC) + timedelta(days=7)
     return {
         "until": f"{until:%Y-%m-%d}",
         "by": "the head of platform",

@@ -1,7 +1,7 @@
 """Test data shared by several test modules: accounts, times, and API responses."""
 
 import re
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from pulumi_cf_invoice.billing import BillingError, Credentials
@@ -17,7 +17,7 @@ SECRET = "s3cret-t0ken"
 
 START, END = 1788220800, 1790812800
 """September 2026, the billing period of `api_result` and of the tests' sandbox."""
-NOW = datetime(2026, 9, 15, 12, tzinfo=timezone.utc)
+NOW = datetime(2026, 9, 15, 12, tzinfo=UTC)
 
 
 def api_line(**changes: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -19,7 +19,7 @@ from tests.conftest import pointed_at
 from tests.factories import ACCOUNT
 
 DOCS = Path(__file__).parents[1] / "docs"
-NOW = datetime(2026, 9, 15, 12, tzinfo=timezone.utc)
+NOW = datetime(2026, 9, 15, 12, tzinfo=UTC)
 SCENARIO = "growing"
 # The sandbox's usual address, at which nothing has to listen: a snapshot is asked instead.
 BASE_URL = "http://127.0.0.1:8787/client/v4"

@@ -11,7 +11,7 @@ import ssl
 import threading
 import time
 from concurrent.futures import Future, InvalidStateError
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, Generic, cast
 from urllib.parse import urlsplit
 
@@ -436,7 +436,7 @@ class _Fetch(Generic[ModelT]):
 
 
 def _now() -> datetime:
-    return datetime.now(timezone.utc)
+    return datetime.now(UTC)
 
 
 def _log_retry(state: tenacity.RetryCallState) -> None:

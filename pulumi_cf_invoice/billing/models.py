@@ -8,7 +8,7 @@ refused. What only names or explains may be missing, or of another form, and is 
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar, cast
@@ -253,7 +253,7 @@ def _field_names(model: type) -> frozenset[str]:
 
 def instant(seconds: float) -> datetime:
     """Return the instant of Unix *seconds*, in UTC."""
-    return datetime.fromtimestamp(seconds, tz=timezone.utc)
+    return datetime.fromtimestamp(seconds, tz=UTC)
 
 
 def parse_instant(text: str) -> datetime:
@@ -263,12 +263,12 @@ def parse_instant(text: str) -> datetime:
     Raises `ValueError`, whose message is for people.
     """
     try:
-        written = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        written = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(f"{text!r} is not an ISO 8601 time such as 2026-09-15T12:00:00Z") from None
     try:
-        zoned = written if written.tzinfo else written.replace(tzinfo=timezone.utc)
-        return zoned.astimezone(timezone.utc)
+        zoned = written if written.tzinfo else written.replace(tzinfo=UTC)
+        return zoned.astimezone(UTC)
     except OverflowError:
         raise ValueError(f"{text!r} is out of range") from None
 

@@ -7,7 +7,7 @@ what it costs.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from typing import Any, Literal, get_args
 
 from pydantic import Field
@@ -263,7 +263,7 @@ def _instant(given: Any, name: str) -> datetime:
                 f"{name} is {given!r}, which is not ISO 8601 such as 2026-09-01T00:00:00Z"
             ) from None
     if isinstance(given, date) and not isinstance(given, datetime):
-        given = datetime(given.year, given.month, given.day, tzinfo=timezone.utc)
+        given = datetime(given.year, given.month, given.day, tzinfo=UTC)
     if not isinstance(given, datetime):
         raise SettingsError(
             f"{name} must be a datetime or ISO 8601 text, not {type(given).__name__}"

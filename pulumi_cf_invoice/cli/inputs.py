@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pulumi_cf_invoice.billing import settings
@@ -171,7 +171,7 @@ def write(text: str, output: str | None) -> None:
 
 def now() -> datetime:
     """Return the time, in UTC."""
-    return datetime.now(timezone.utc)
+    return datetime.now(UTC)
 
 
 def _named(

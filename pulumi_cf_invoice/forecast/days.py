@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from fractions import Fraction
 from math import ceil
 
@@ -60,7 +60,7 @@ def day_of(moment: int | Fraction) -> int:
 
 def date_of(start: int) -> date:
     """Return the UTC day that *start* (Unix seconds) is in."""
-    return datetime.fromtimestamp(start, tz=timezone.utc).date()
+    return datetime.fromtimestamp(start, tz=UTC).date()
 
 
 def sum_over(daily: Callable[[int], Fraction], start: Fraction, until: Fraction) -> Fraction:

@@ -6,7 +6,7 @@ is an estimate, and rounded once, half to even, to a whole minor unit.
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
 from pulumi_cf_invoice.billing import money
@@ -25,7 +25,7 @@ from pulumi_cf_invoice.forecast.runway import FORESEEN, Runway, runway
 from pulumi_cf_invoice.forecast.unit import UnknownUnit
 
 _EARLIEST = 3_600
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def forecast_invoice(

@@ -1,6 +1,6 @@
 """The periods of invoices: what they are called, and which one was before."""
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from pulumi_cf_invoice.billing.models import days, instant
 
@@ -23,12 +23,12 @@ def period_before(start: int, end: int) -> tuple[int, int]:
         return start - (end - start), start
     first = instant(start)
     year, month = (first.year, first.month - 1) if first.month > 1 else (first.year - 1, 12)
-    return int(datetime(year, month, 1, tzinfo=timezone.utc).timestamp()), start
+    return int(datetime(year, month, 1, tzinfo=UTC).timestamp()), start
 
 
 def _is_month(start: int, end: int) -> bool:
     first, following = instant(start), instant(end)
     months = 12 * (following.year - first.year) + following.month - first.month
-    begin = datetime(first.year, first.month, 1, tzinfo=timezone.utc)
+    begin = datetime(first.year, first.month, 1, tzinfo=UTC)
     is_whole = first == begin and following.day == 1 and following.time() == begin.time()
     return months == 1 and is_whole

@@ -12,7 +12,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
 from itertools import zip_longest
@@ -184,7 +184,7 @@ class InvoicePreviewPlugin(provider.Provider):
         given = _plain(PropertyValue(request.args))
         account_id = given.pop("accountId", None)
         arguments = {snake_case(name): value for name, value in given.items()}
-        now = datetime.now(timezone.utc)
+        now = datetime.now(UTC)
         if request.tok == schema.FORECAST:
             fixed_lines = arguments.pop("fixed_lines", None)
             for name in arguments:

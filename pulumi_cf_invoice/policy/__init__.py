@@ -15,7 +15,7 @@ check failed is skipped, because the deployment fails anyway.
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, Unpack
 
 try:
     from pulumi_policy import EnforcementLevel, Policy
@@ -29,9 +29,6 @@ except ModuleNotFoundError as missing:
 from pulumi_cf_invoice.policy import pack
 from pulumi_cf_invoice.policy.pack import declared
 from pulumi_cf_invoice.rules.limits import WrittenLimit
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 
 class RuleOptions(TypedDict, total=False):
@@ -60,15 +57,13 @@ class ReadingOptions(RuleOptions, total=False):
     fail_open: bool
 
 
-def max_amount_due(
-    limit: WrittenLimit | None = None, **options: "Unpack[ReadingOptions]"
-) -> Policy:
+def max_amount_due(limit: WrittenLimit | None = None, **options: Unpack[ReadingOptions]) -> Policy:
     """Require the amount due of each upcoming invoice to be within *limit*."""
     return declared("max-amount-due", {"limit": limit}, options)
 
 
 def max_projected_amount_due(
-    limit: WrittenLimit | None = None, **options: "Unpack[ReadingOptions]"
+    limit: WrittenLimit | None = None, **options: Unpack[ReadingOptions]
 ) -> Policy:
     """
     Require the amount due, and its projection to the period's end by a straight line, to be within
@@ -85,7 +80,7 @@ def max_forecast(
     *,
     percentile: Literal[50, 90] | None = None,
     fixed_lines: Sequence[str] | None = None,
-    **options: "Unpack[ReadingOptions]",
+    **options: Unpack[ReadingOptions],
 ) -> Policy:
     """
     Require the amount due of each of ``account_ids``, and its forecast, to be within *limit*.
@@ -103,7 +98,7 @@ def max_line_amount(
     limits: Mapping[str, WrittenLimit] | None = None,
     *,
     default_limit: WrittenLimit | None = None,
-    **options: "Unpack[ReadingOptions]",
+    **options: Unpack[ReadingOptions],
 ) -> Policy:
     """
     Require the net amount of each line to be within its limit, adding up lines of the same name.
@@ -115,7 +110,7 @@ def max_line_amount(
     return declared("max-line-amount", settings, options)
 
 
-def max_increase(limit: str | None = None, **options: "Unpack[RuleOptions]") -> Policy:
+def max_increase(limit: str | None = None, **options: Unpack[RuleOptions]) -> Policy:
     """
     Require the amount due to rise by no more than *limit* since the last update in the same period.
 
@@ -125,22 +120,20 @@ def max_increase(limit: str | None = None, **options: "Unpack[RuleOptions]") -> 
 
 
 def allowed_statuses(
-    statuses: Sequence[str] | None = None, **options: "Unpack[ReadingOptions]"
+    statuses: Sequence[str] | None = None, **options: Unpack[ReadingOptions]
 ) -> Policy:
     """Require each upcoming invoice to have one of *statuses*."""
     return declared("allowed-statuses", {"statuses": statuses}, options)
 
 
 def allowed_currencies(
-    currencies: Sequence[str] | None = None, **options: "Unpack[ReadingOptions]"
+    currencies: Sequence[str] | None = None, **options: Unpack[ReadingOptions]
 ) -> Policy:
     """Require each upcoming invoice to be in one of *currencies* (ISO 4217)."""
     return declared("allowed-currencies", {"currencies": currencies}, options)
 
 
-def account_budget(
-    limit: WrittenLimit | None = None, **options: "Unpack[ReadingOptions]"
-) -> Policy:
+def account_budget(limit: WrittenLimit | None = None, **options: Unpack[ReadingOptions]) -> Policy:
     """
     Require the amount due of each of ``account_ids`` to be within *limit*, whatever is deployed.
 
@@ -151,7 +144,7 @@ def account_budget(
 
 
 def min_credit_balance(
-    limit: WrittenLimit | None = None, **options: "Unpack[ReadingOptions]"
+    limit: WrittenLimit | None = None, **options: Unpack[ReadingOptions]
 ) -> Policy:
     """
     Require the credit balance of each of ``account_ids`` not to be below *limit*.
@@ -169,7 +162,7 @@ def min_runway(
     percentile: Literal[50, 90] | None = None,
     top_up_suffices: bool | None = None,
     fixed_lines: Sequence[str] | None = None,
-    **options: "Unpack[ReadingOptions]",
+    **options: Unpack[ReadingOptions],
 ) -> Policy:
     """
     Require the credits of each of ``account_ids`` to last for *days*, today included.
@@ -189,7 +182,7 @@ def min_runway(
     return declared("min-runway", settings, options)
 
 
-def require_healthy_top_up(**options: "Unpack[ReadingOptions]") -> Policy:
+def require_healthy_top_up(**options: Unpack[ReadingOptions]) -> Policy:
     """
     Require the credits of each of ``account_ids`` to be topped up automatically.
 
@@ -198,7 +191,7 @@ def require_healthy_top_up(**options: "Unpack[ReadingOptions]") -> Policy:
     return declared("require-healthy-top-up", {}, options)
 
 
-def no_unpaid_invoices(**options: "Unpack[ReadingOptions]") -> Policy:
+def no_unpaid_invoices(**options: Unpack[ReadingOptions]) -> Policy:
     """Require that no earlier invoice of ``account_ids`` is open or uncollectible."""
     return declared("no-unpaid-invoices", {}, options)
 
@@ -207,7 +200,7 @@ def require_invoice_preview(
     resource_types: Sequence[str] | None = None,
     *,
     required_account_ids: Sequence[str] | None = None,
-    **options: "Unpack[RuleOptions]",
+    **options: Unpack[RuleOptions],
 ) -> Policy:
     """
     Require a stack with resources of *resource_types* to have an `InvoicePreview` with figures.
@@ -221,7 +214,7 @@ def require_invoice_preview(
 
 
 def require_gateway_spend_limit(
-    limit: WrittenLimit | None = None, **options: "Unpack[RuleOptions]"
+    limit: WrittenLimit | None = None, **options: Unpack[RuleOptions]
 ) -> Policy:
     """
     Require every AI gateway of a stack to have a spend limit on all of its traffic, and the

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.usage_history import UsageEntry
@@ -291,7 +291,7 @@ def _caption(
 
 
 def _end_of(day: date) -> float:
-    return datetime(day.year, day.month, day.day, tzinfo=timezone.utc).timestamp() + _DAY
+    return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() + _DAY
 
 
 def _path(points: Sequence[tuple[float, float]]) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
@@ -163,7 +163,7 @@ def _time_of_reading(account_id: str, read_at: datetime, at: datetime) -> list[F
     """Tell when what was judged at the time *at* was read, if not just now."""
     if abs(at - read_at) < _JUST_NOW:
         return []
-    when = f"{read_at.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
+    when = f"{read_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     message = f"What was judged of account {account_id} was read on {when}."
     return [Finding("noted", "time of reading", lambda: message)]
 

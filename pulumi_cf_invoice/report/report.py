@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.invoice import Invoice
@@ -416,7 +416,7 @@ def make_report(
     """
     if at.tzinfo is None:
         raise ValueError("the time of a report needs a time zone")
-    at = at.astimezone(timezone.utc)
+    at = at.astimezone(UTC)
     return Report(
         at,
         [_invoice_report(number, one, at, rules) for number, one in enumerate(found)],

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -386,9 +386,9 @@ def _instant(written: Any) -> datetime:
         )
     try:
         if len(written) == len("2026-12-01"):
-            day = datetime.fromisoformat(written).replace(tzinfo=timezone.utc)
-            return day + min(timedelta(days=1), datetime.max.replace(tzinfo=timezone.utc) - day)
-        return datetime.fromisoformat(written.replace("Z", "+00:00")).astimezone(timezone.utc)
+            day = datetime.fromisoformat(written).replace(tzinfo=UTC)
+            return day + min(timedelta(days=1), datetime.max.replace(tzinfo=UTC) - day)
+        return datetime.fromisoformat(written).astimezone(UTC)
     except (ValueError, OverflowError):
         raise LimitError(f"until: {shown(written)} is not in the calendar") from None
 

@@ -6,7 +6,7 @@ They always read their accounts by themselves, because no resource has the usage
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pulumi_cf_invoice.billing.credit_balance import CreditBalance
@@ -212,7 +212,7 @@ class MinRunway(Rule):
         """Return the first day on which the credits may run out."""
         if self.days == "period":
             return instant(forecast.period_end - 1).date() + timedelta(days=1)
-        return now.astimezone(timezone.utc).date() + timedelta(days=self.days)
+        return now.astimezone(UTC).date() + timedelta(days=self.days)
 
     @property
     def _text(self) -> str:

@@ -12,7 +12,7 @@ import struct
 import zlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from functools import cache
 from typing import Any
@@ -123,7 +123,7 @@ def _amount(value: Any) -> Respond:
 
 
 def _soon(request: Request, answer: Answer) -> Response:
-    date = format_datetime(datetime.now(timezone.utc) + timedelta(seconds=2), usegmt=True)
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
     return refusal(429, 10013, "Rate limited", **{"Retry-After": date})
 
 

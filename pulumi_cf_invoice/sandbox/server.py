@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -152,7 +152,7 @@ class Sandbox:
         number = whole_number(query, "page", 1)
         if scenario.pages == "failing" and number > 1:
             raise QueryError(503, 10002, "Service unavailable")
-        now = self._now or datetime.now(timezone.utc)
+        now = self._now or datetime.now(UTC)
         call = max(self._previews(account_id) - 1, 0)
         result = scenario.at(now, call, self.amount_due).result(read, query)
         envelope = {"success": True, "errors": [], "messages": []}

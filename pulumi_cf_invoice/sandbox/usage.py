@@ -7,7 +7,7 @@ the sum of its days. The unit is the minor unit of the account's currency, in te
 
 import zlib
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from itertools import accumulate
@@ -32,21 +32,19 @@ class Month:
     @classmethod
     def of(cls, moment: datetime) -> "Month":
         """Return the month that *moment* is in."""
-        first = moment.astimezone(timezone.utc).replace(
-            day=1, hour=0, minute=0, second=0, microsecond=0
-        )
+        first = moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
         following = first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
         return cls(int(first.timestamp()), int(following.timestamp()))
 
     @property
     def previous(self) -> "Month":
         """The month before."""
-        return Month.of(datetime.fromtimestamp(self.start - 1, timezone.utc))
+        return Month.of(datetime.fromtimestamp(self.start - 1, UTC))
 
     @property
     def name(self) -> str:
         """The month as ``2026-09``."""
-        return f"{datetime.fromtimestamp(self.start, timezone.utc):%Y-%m}"
+        return f"{datetime.fromtimestamp(self.start, UTC):%Y-%m}"
 
 
 @dataclass(frozen=True)
@@ -130,7 +128,7 @@ class Series:
 
 @cache
 def _month_of(day: int) -> Month:
-    return Month.of(datetime.fromtimestamp(day * DAY, timezone.utc))
+    return Month.of(datetime.fromtimestamp(day * DAY, UTC))
 
 
 @cache

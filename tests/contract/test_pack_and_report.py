@@ -1,6 +1,6 @@
 """A policy pack and a report reach the same verdict in the same words."""
 
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import count
 from typing import Any
 
@@ -94,10 +94,10 @@ def test_pack_and_report_say_the_same_of_every_account(
 
 
 MOMENTS = {
-    "the first hour": (datetime(2026, 9, 1, 0, 30, tzinfo=timezone.utc), ("50", "90")),
-    "a straight line": (datetime(2026, 9, 2, 12, tzinfo=timezone.utc), ("50", "90")),
-    "no band": (datetime(2026, 9, 10, 12, tzinfo=timezone.utc), ("90",)),
-    "a band": (datetime(2026, 9, 20, 12, tzinfo=timezone.utc), ()),
+    "the first hour": (datetime(2026, 9, 1, 0, 30, tzinfo=UTC), ("50", "90")),
+    "a straight line": (datetime(2026, 9, 2, 12, tzinfo=UTC), ("50", "90")),
+    "no band": (datetime(2026, 9, 10, 12, tzinfo=UTC), ("90",)),
+    "a band": (datetime(2026, 9, 20, 12, tzinfo=UTC), ()),
 }
 """What is known of an account that began with the month, when, and what cannot be judged then."""
 

@@ -3,7 +3,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -266,7 +266,7 @@ def test_a_cloudflare_provider_in_opts_is_refused_in_one_line(
 
 
 def test_the_demo_tells_its_story_of_this_month_and_leaves_nothing() -> None:
-    months = {f"{datetime.now(timezone.utc):%Y-%m}"}
+    months = {f"{datetime.now(UTC):%Y-%m}"}
     done = subprocess.run(
         [sys.executable, str(EXAMPLES / "demo.py")],
         capture_output=True,
@@ -275,7 +275,7 @@ def test_the_demo_tells_its_story_of_this_month_and_leaves_nothing() -> None:
         cwd=ROOT,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    months.add(f"{datetime.now(timezone.utc):%Y-%m}")
+    months.add(f"{datetime.now(UTC):%Y-%m}")
     assert any(f'period         : "{month}-01 to ' in done.stdout for month in months)
     assert "amount_due      : 18846 => 20001" in done.stdout
     assert "over the limit of $150.00 by $50.01" in done.stdout

@@ -1,6 +1,6 @@
 import json
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -606,7 +606,7 @@ def test_pack_and_report_say_the_same_of_every_scenario(
     rules = parse_rules({"rules": RULES})
     for account, name in accounts.items():
         [given] = input.read(json.dumps({"steps": steps}), account_id=account)
-        results = judge(rules, [given], datetime.now(timezone.utc), AccountReader({}))
+        results = judge(rules, [given], datetime.now(UTC), AccountReader({}))
         for rule in results:
             packs = [
                 event.policy_event.message.split("\n", 1)[1].strip()
@@ -694,7 +694,7 @@ def test_a_pack_forecasts_as_a_report_does_by_the_real_clock(
         stack = make_stack(lambda: Echo("independent", "x"), **pointed_at(sandbox))
         run = stack.preview(**pack(rules=rules))
         reader = AccountReader({"CLOUDFLARE_API_TOKEN": TOKEN})
-        reported = judge(parse_rules({"rules": rules}), [], datetime.now(timezone.utc), reader)
+        reported = judge(parse_rules({"rules": rules}), [], datetime.now(UTC), reader)
     # In the first hour of a month it is too early, and the account passes.
     assert run.ok == (not any(rule.violations for rule in reported))
     for rule in reported:

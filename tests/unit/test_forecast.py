@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -130,9 +130,9 @@ def test_the_days_to_come_lead_from_now_to_the_forecast() -> None:
 
 def test_weekends_are_foreseen() -> None:
     """An account that rests on weekends is not taken to work on them, nor to rest on others."""
-    start = datetime.fromtimestamp(START, tz=timezone.utc)
+    start = datetime.fromtimestamp(START, tz=UTC)
     days = [0.2 * CENTS if (start + timedelta(n)).weekday() >= 5 else CENTS for n in range(-84, 30)]
-    at = datetime(2026, 9, 5, tzinfo=timezone.utc)
+    at = datetime(2026, 9, 5, tzinfo=UTC)
     gross = sum(days[84:88])
     found = forecast_invoice(
         invoice_of(gross), history_of(days[:84], days[84:88], at=at), at=at
@@ -194,7 +194,7 @@ def test_a_yen_has_one_unit() -> None:
 def test_another_ratio_needs_seven_days_of_the_period() -> None:
     """Before, it is the straight line, which says why; from the seventh day on it counts."""
     for day, method in ((7, "straight-line"), (8, "daily-usage")):
-        at = datetime(2026, 9, day, 12, tzinfo=timezone.utc)
+        at = datetime(2026, 9, day, 12, tzinfo=UTC)
         usage = [*[CENTS] * (day - 1), CENTS / 2]
         history = history_of([CENTS] * 60, usage, at=at, factor=0.0037)
         found = forecast_invoice(invoice_of(sum(usage)), history, at=at)
@@ -216,7 +216,7 @@ def test_a_history_that_is_behind_is_told_and_widens_the_band() -> None:
 
 def test_a_young_history_that_is_behind_is_no_trend() -> None:
     """Under a week of days that count, the invoice's own straight line knows more."""
-    at = datetime(2026, 9, 7, 12, tzinfo=timezone.utc)
+    at = datetime(2026, 9, 7, 12, tzinfo=UTC)
     history = history_of([0], [*[CENTS] * 5, CENTS / 2, 0], at=at)
     found = forecast_invoice(invoice_of(CENTS * 6.5), history, at=at)
     assert (found.method, found.amount_due) == ("straight-line", MONTH)
@@ -257,7 +257,7 @@ def test_spend_that_usage_does_not_have_is_no_lag() -> None:
 
 def test_chance_is_not_taken_for_a_unit() -> None:
     """A ratio that is near one early in a period, with most usage missing, is not believed."""
-    at = datetime(2026, 9, 3, 12, tzinfo=timezone.utc)
+    at = datetime(2026, 9, 3, 12, tzinfo=UTC)
     history = history_of([CENTS] * 60, [CENTS / 2, 0, 0], at=at, factor=4)
     found = forecast_invoice(invoice_of(CENTS * 2.5), history, at=at)
     assert (found.method, found.unit) == ("straight-line", None)
@@ -270,7 +270,7 @@ def test_chance_is_not_taken_for_a_unit() -> None:
 )
 def test_short_histories_say_what_they_are(days: int, method: str) -> None:
     """Under 3 days it is a straight line, under 14 a mean without a band, then a band."""
-    at = datetime.fromtimestamp(START + days * DAY + DAY / 2, tz=timezone.utc)
+    at = datetime.fromtimestamp(START + days * DAY + DAY / 2, tz=UTC)
     usage = [*[CENTS] * days, CENTS / 2]
     found = forecast_invoice(invoice_of(sum(usage)), history_of([0] * 60, usage, at=at), at=at)
     assert (found.method, found.days_of_history) == (method, days)
@@ -292,7 +292,7 @@ def test_without_history_it_is_the_straight_line_and_named_so() -> None:
 
 def test_the_first_hour_is_too_early() -> None:
     """There is no forecast, and no straight line, in the first hour of a period."""
-    at = datetime.fromtimestamp(START + HOUR - 1, tz=timezone.utc)
+    at = datetime.fromtimestamp(START + HOUR - 1, tz=UTC)
     found = forecast_invoice(
         invoice_of(40), history_of([CENTS] * 60, [40], at=at), balance_of(500), at=at
     )
@@ -303,7 +303,7 @@ def test_the_first_hour_is_too_early() -> None:
 
 def test_a_period_that_is_over_comes_to_what_is_due() -> None:
     """Nothing is to come, whatever was used since; the credits go on being used."""
-    at = datetime.fromtimestamp(END + 2 * DAY, tz=timezone.utc)
+    at = datetime.fromtimestamp(END + 2 * DAY, tz=UTC)
     history = history_of([CENTS] * 60, [CENTS] * 32, at=at)
     found = forecast_invoice(invoice_of(MONTH, amount_due=640.5), history, balance_of(2_500), at=at)
     assert (found.method, found.amount_due, found.coming) == ("period-over", 640.5, ())

@@ -1,6 +1,6 @@
 import random
 from dataclasses import fields
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -156,7 +156,7 @@ def test_a_whole_amount_is_an_int_however_it_is_written() -> None:
 
 def test_sums_of_lines_that_are_not_complete_are_not_known() -> None:
     part = Invoice.from_api(api_result(), Answered(complete=False))
-    middle = datetime.fromtimestamp(START, tz=timezone.utc) + timedelta(days=15)
+    middle = datetime.fromtimestamp(START, tz=UTC) + timedelta(days=15)
     for figure in (
         lambda: part.gross,
         lambda: part.credits,
@@ -242,7 +242,7 @@ def test_parse_derive_and_store_never_lose_a_fraction(
 
 def test_the_projection_is_a_straight_line() -> None:
     invoice = Invoice.from_api(api_result())
-    start = datetime.fromtimestamp(START, tz=timezone.utc)
+    start = datetime.fromtimestamp(START, tz=UTC)
     assert invoice.projected_net(start + timedelta(days=15)) == 2 * 17479
     assert invoice.projected_amount_due(start + timedelta(days=15)) == 2 * 17479 + 1367
     assert invoice.projected_net(start + timedelta(minutes=59)) is None

@@ -2,7 +2,7 @@ import dataclasses
 import html as html_entities
 import json
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -280,7 +280,7 @@ def test_a_headline_has_a_forecast_that_is_over() -> None:
 
 
 def test_in_the_first_hour_the_amount_due_is_judged_instead_of_a_projection() -> None:
-    early = datetime(2026, 9, 1, 0, 59, tzinfo=timezone.utc)
+    early = datetime(2026, 9, 1, 0, 59, tzinfo=UTC)
     made = report(invoice(), {"max-projected-amount-due": {"limit": "1000 USD"}}, at=early)
     assert made.verdict == "within"
     assert "too early for a projection" in " ".join(text.render(made).split())

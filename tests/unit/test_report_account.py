@@ -3,7 +3,7 @@
 import html as entities
 import json
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -388,7 +388,7 @@ def test_days_without_spend_are_no_columns_and_have_no_most() -> None:
 
 
 def test_the_first_hour_is_measured_by_the_lowest_budget_and_not_by_itself() -> None:
-    minutes = datetime(2026, 9, 1, 0, 30, tzinfo=timezone.utc)
+    minutes = datetime(2026, 9, 1, 0, 30, tzinfo=UTC)
     rules = parse_rules({"rules": {"max-amount-due": {"limit": "250 USD"}}})
     state = InvoiceState(ACCOUNT, Invoice.from_api(api_result(amount_due=14)))
     results = judge(rules, [Found(state)], minutes, AccountReader({}))

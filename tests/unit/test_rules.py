@@ -1,5 +1,5 @@
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from pulumi_cf_invoice.state import InvoiceState, LastUpdate
 from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, START, api_line, api_result
 
 LAST = LastUpdate(15000, "usd", START)
-START_OF_PERIOD = datetime.fromtimestamp(START, tz=timezone.utc)
+START_OF_PERIOD = datetime.fromtimestamp(START, tz=UTC)
 
 
 def state(account_id: str | None = ACCOUNT, **changes: Any) -> InvoiceState:

@@ -1,7 +1,7 @@
 """What the rules on the forecast and on the runway find."""
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -188,7 +188,7 @@ def test_incomplete_lines_are_not_known() -> None:
 
 
 def test_in_the_first_hour_the_amount_due_is_judged_and_that_is_told() -> None:
-    early = datetime.fromtimestamp(START, tz=timezone.utc) + timedelta(minutes=30)
+    early = datetime.fromtimestamp(START, tz=UTC) + timedelta(minutes=30)
     answers = {
         **STEADY,
         "invoice_preview": bill(20),
@@ -238,7 +238,7 @@ def test_without_a_band_the_median_can_be_judged_and_the_careful_percentile_cann
 def test_after_the_end_of_the_period_the_amount_due_is_all_there_is_to_come(
     percentile: int,
 ) -> None:
-    over = datetime.fromtimestamp(END, tz=timezone.utc) + timedelta(hours=1)
+    over = datetime.fromtimestamp(END, tz=UTC) + timedelta(hours=1)
     answers = {"invoice_preview": bill(30_000), "usage_history": usage([1000.0] * 80 + [1], over)}
     settings = {"limit": "300 USD", "percentile": percentile}
     [found] = judge("max-forecast", settings, {**STEADY, **answers}, read_at=over)
@@ -436,7 +436,7 @@ def test_where_history_is_too_short_the_balance_is_judged_and_that_is_told(
 
 
 def test_the_period_of_an_invoice_that_is_over_asks_for_nothing_more() -> None:
-    over = datetime.fromtimestamp(END, tz=timezone.utc) + timedelta(hours=1)
+    over = datetime.fromtimestamp(END, tz=UTC) + timedelta(hours=1)
     answers = {
         **STEADY,
         "invoice_preview": bill(30_000),

@@ -40,7 +40,7 @@ def test_each_supported_python_is_tested_and_is_a_classifier() -> None:
     told = metadata("pulumi-cf-invoice")
     named = re.findall(r"Python :: (3\.\d+)", str(told.get_all("Classifier")))
     assert ROWS["Python"] == f"{PYTHONS[0]} to {PYTHONS[-1]}"
-    assert named == PYTHONS == [f"3.{minor}" for minor in range(10, 10 + len(PYTHONS))]
+    assert named == PYTHONS == [f"3.{minor}" for minor in range(11, 11 + len(PYTHONS))]
     assert told["Requires-Python"] == f">={PYTHONS[0]}"
     assert version_of("oldest", "actions/setup-python", "python-version") == PYTHONS[0]
 

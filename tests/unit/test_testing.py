@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -454,7 +454,7 @@ OTHERS: dict[str, tuple[Any, Callable[[], Any], Callable[[], Any]]] = {
         get_credit_balance_output,
     ),
     "usage_history": (
-        testing.make_usage_history([1, 2.5, 0], at=datetime(2026, 9, 3, 12, tzinfo=timezone.utc)),
+        testing.make_usage_history([1, 2.5, 0], at=datetime(2026, 9, 3, 12, tzinfo=UTC)),
         get_usage_history,
         get_usage_history_output,
     ),

@@ -1,6 +1,6 @@
 """The usage history: what is asked for, and what is made of the answer."""
 
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -56,14 +56,14 @@ def bounds(window: str = "day", **given: Any) -> tuple[str, str]:
     assert asked["value_grouping_window"] == window
     start, end = (int(asked[name]) for name in ("start_time", "end_time"))
     assert start % 1000 == end % 1000 == 0
-    since, until = (datetime.fromtimestamp(one // 1000, timezone.utc) for one in (start, end))
+    since, until = (datetime.fromtimestamp(one // 1000, UTC) for one in (start, end))
     return f"{since:%m-%dT%H:%M}", f"{until:%m-%dT%H:%M}"
 
 
 @pytest.mark.parametrize(
     ("since", "until"),
     [
-        (datetime(2026, 9, 2, 5, 30, 1, tzinfo=timezone.utc), date(2026, 9, 4)),
+        (datetime(2026, 9, 2, 5, 30, 1, tzinfo=UTC), date(2026, 9, 4)),
         (datetime(2026, 9, 2, 9, 30, tzinfo=TOKYO), datetime(2026, 9, 4, 9, 0, tzinfo=TOKYO)),
         ("2026-09-02", "2026-09-04"),
         ("2026-09-02T23:59:59Z", "2026-09-03T00:00:01+00:00"),
@@ -133,9 +133,9 @@ def test_the_result_says_what_was_asked_for_and_fills_gaps_with_zero() -> None:
 
 
 def test_today_is_marked_as_a_part() -> None:
-    at = datetime.fromtimestamp(START + DAY + 1, timezone.utc)
+    at = datetime.fromtimestamp(START + DAY + 1, UTC)
     assert [one.is_partial for one in history(at=at).entries] == [False, True, True]
-    hours = history(window="hour", days=1, at=datetime.fromtimestamp(START + HOUR, timezone.utc))
+    hours = history(window="hour", days=1, at=datetime.fromtimestamp(START + HOUR, UTC))
     assert [one.is_partial for one in hours.entries] == [False] + 23 * [True]
 
 

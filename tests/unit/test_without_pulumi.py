@@ -23,9 +23,9 @@ def test_the_whole_core_can_be_used(sandbox: Sandbox) -> None:
     """Client, cache, models, money, settings, credentials, errors, limits and rules all work."""
     told = run(f"""
 import os, pickle
-from datetime import datetime, timezone
-from pulumi_cf_invoice import ApiError, Invoice, rules, state
-from pulumi_cf_invoice.rules import limits
+from datetime import UTC, datetime
+from pulumi_cf_invoice import ApiError, Invoice, state
+from pulumi_cf_invoice.rules import limits, on_invoices
 from pulumi_cf_invoice.billing import BillingClient, Credentials, LimitError, cache, money, settings
 from pulumi_cf_invoice.billing.reads import READS
 from pulumi_cf_invoice.forecast import forecast_invoice
@@ -46,9 +46,9 @@ resolved = settings.resolve("{ACCOUNT}", [settings.environment(variables)])
 for read in READS:
     assert cache.AnswerCache().get(read, resolved).to_figures()
 
-print(forecast_invoice(invoice, at=datetime.now(timezone.utc)).method_text)
-rule = rules.MaxAmountDue(limits.Limit.parse("150 USD"))
-found = rule.evaluate(state.InvoiceState("{ACCOUNT}", invoice), datetime.now(timezone.utc))
+print(forecast_invoice(invoice, at=datetime.now(UTC)).method_text)
+rule = on_invoices.MaxAmountDue(limits.Limit.parse("150 USD"))
+found = rule.evaluate(state.InvoiceState("{ACCOUNT}", invoice), datetime.now(UTC))
 print(*(finding.message for finding in found))
 try:
     limits.parse_amount("250")
