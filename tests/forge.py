@@ -1,18 +1,21 @@
 """
-A loopback server with as much of a forge's API as comments need: GitHub's GraphQL, GitLab's REST.
+A loopback server with as much of a forge's API as comments need: GitHub's GraphQL, and the REST of
+GitLab and of Gitea.
 
 Queries are executed against the types of GitHub's schema, so that a wrong one fails. A page has one
 comment.
 """
 
 import json
+import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import trustme
 from graphql import build_schema, graphql_sync
 
 BOT, STRANGER = 41898282, 7
@@ -45,8 +48,11 @@ class Forge(ThreadingHTTPServer):
     ``comments`` are dictionaries of ``id``, ``body`` and ``author``. ``refusals`` are answered to
     the next requests in their place, as a status, a content and headers; with None in place of a
     status the request is carried out and its answer gets lost. ``requests`` are request lines, and
-    ``tokens`` are the credentials that came with them.
+    ``tokens`` are the credentials that came with them. Where ``trickle`` is set, an answer that is
+    not refused never ends.
     """
+
+    daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -54,11 +60,20 @@ class Forge(ThreadingHTTPServer):
         self.refusals: list[tuple[int | None, Any, dict[str, str]]] = []
         self.requests: list[str] = []
         self.tokens: set[str] = set()
+        self.connections = 0
+        self.scheme = "http"
+        self.trickle = False
+        self.over = threading.Event()
 
     @property
     def address(self) -> str:
         """The base URL of GitLab's API."""
-        return f"http://127.0.0.1:{self.server_port}"
+        return f"{self.scheme}://127.0.0.1:{self.server_port}"
+
+    def get_request(self) -> Any:
+        """Count a connection, whatever becomes of it."""
+        self.connections += 1
+        return super().get_request()
 
     @property
     def github(self) -> dict[str, str]:
@@ -83,6 +98,20 @@ class Forge(ThreadingHTTPServer):
         }
 
     @property
+    def gitea(self) -> dict[str, str]:
+        """The variables of a job of Gitea Actions for the pull request."""
+        return {
+            "GITHUB_ACTIONS": "true",
+            "GITEA_ACTIONS": "true",
+            "GITHUB_SERVER_URL": self.address,
+            "GITHUB_API_URL": f"{self.address}/api/v1",
+            "GITHUB_GRAPHQL_URL": "",
+            "GITHUB_REPOSITORY": REPOSITORY,
+            "GITHUB_REF": f"refs/pull/{NUMBER}/head",
+            "GITHUB_TOKEN": "gitea-job-token",
+        }
+
+    @property
     def bodies(self) -> list[str]:
         """The texts of all comments."""
         return [comment["body"] for comment in self.comments]
@@ -103,12 +132,18 @@ class Forge(ThreadingHTTPServer):
 
 
 @contextmanager
-def running() -> Iterator[Forge]:
-    """Serve a forge for the duration of the context."""
+def running(certificate: trustme.LeafCert | None = None) -> Iterator[Forge]:
+    """Serve a forge for the duration of the context, over TLS where it has a *certificate*."""
     with Forge() as forge:
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            certificate.configure_cert(context)
+            forge.socket = context.wrap_socket(forge.socket, server_side=True)
+            forge.scheme = "https"
         thread = threading.Thread(target=forge.serve_forever, daemon=True)
         thread.start()
         yield forge
+        forge.over.set()
         forge.shutdown()
         thread.join()
 
@@ -124,13 +159,16 @@ class _Handler(BaseHTTPRequestHandler):
         )
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         status, content, headers = forge.refusals.pop(0) if forge.refusals else (200, None, {})
+        if forge.trickle and content is None:
+            self._trickle()
+            return
         if status is None:
             self._answer_of(body)
             self.close_connection = True
             return
         if content is None:
             content, headers = self._answer_of(body)
-        sent = content.encode() if isinstance(content, str) else json.dumps(content).encode()
+        sent = content if isinstance(content, bytes) else _encoded(content)
         self.send_response(status)
         self.send_header("Content-Length", str(len(sent)))
         for name, value in headers.items():
@@ -138,19 +176,33 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(sent)
 
-    do_GET = do_POST = do_PUT = _handle  # noqa: N815
+    def _trickle(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        with suppress(OSError):
+            while not self.server.over.wait(0.05):
+                self.wfile.write(b" ")
+        self.close_connection = True
+
+    do_GET = do_POST = do_PUT = do_PATCH = _handle  # noqa: N815
 
     def _answer_of(self, body: bytes) -> tuple[Any, dict[str, str]]:
         address, sent = urlsplit(self.path), json.loads(body or b"{}")
         if address.path == "/graphql":
             return _github(self.server, sent), {}
-        if address.path == "/user":
+        if address.path.removeprefix("/api/v1") == "/user":
             return {"id": BOT}, {}
         comments = self.server.comments
+        if address.path.startswith("/api/v1/"):
+            return _gitea(
+                self.server, self.command, address.path, parse_qs(address.query), sent
+            ), {}
         if self.command == "GET":
             page = int(parse_qs(address.query)["page"][0])
             following = str(page + 1) if page < len(comments) else ""
-            return [_note(one) for one in comments[page - 1 : page]], {"X-Next-Page": following}
+            return [_note(comment) for comment in comments[page - 1 : page]], {
+                "X-Next-Page": following
+            }
         if self.command == "POST":
             return _note(self.server.add(sent["body"])), {}
         return _note(_update(self.server, address.path.rsplit("/", 1)[1], sent["body"])), {}
@@ -160,9 +212,31 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _update(forge: Forge, identifier: str, body: str) -> dict[str, Any]:
-    comment = next(one for one in forge.comments if str(one["id"]) == identifier)
+    comment = next(comment for comment in forge.comments if str(comment["id"]) == identifier)
     comment["body"] = body
     return comment
+
+
+def _encoded(content: Any) -> bytes:
+    return content.encode() if isinstance(content, str) else json.dumps(content).encode()
+
+
+def _gitea(
+    forge: Forge, method: str, path: str, query: dict[str, list[str]], sent: dict[str, str]
+) -> Any:
+    def entry(comment: dict[str, Any]) -> dict[str, Any]:
+        url = f"https://git.example.org/{REPOSITORY}/pulls/{NUMBER}#issuecomment-{comment['id']}"
+        author = {"id": comment["author"]}
+        return {"id": comment["id"], "body": comment["body"], "html_url": url, "user": author}
+
+    if method == "PATCH":
+        number = path.removeprefix(f"/api/v1/repos/{REPOSITORY}/issues/comments/")
+        return entry(_update(forge, number, sent["body"]))
+    assert path == f"/api/v1/repos/{REPOSITORY}/issues/{NUMBER}/comments"
+    if method == "POST":
+        return entry(forge.add(sent["body"]))
+    page = int(query["page"][0])
+    return [entry(comment) for comment in forge.comments[page - 1 : page]]
 
 
 def _note(comment: dict[str, Any]) -> dict[str, Any]:
@@ -178,7 +252,7 @@ def _github(forge: Forge, sent: dict[str, Any]) -> Any:
     def comments(_: Any, first: int, after: str | None = None) -> Any:
         page = int(after or 0)
         return {
-            "nodes": [node(one) for one in forge.comments[page : page + 1]],
+            "nodes": [node(comment) for comment in forge.comments[page : page + 1]],
             "pageInfo": {"hasNextPage": page + 1 < len(forge.comments), "endCursor": str(page + 1)},
         }
 

@@ -7,7 +7,6 @@ further pages included) and in memory.
 """
 
 import logging
-import ssl
 import threading
 import time
 from concurrent.futures import Future, InvalidStateError
@@ -33,6 +32,7 @@ from pulumi_cf_invoice.billing.http import (
     BodyError,
     BodyTooLargeError,
     httpx,
+    is_tls_error,
     proxy_for,
     read_body,
     user_agent,
@@ -419,7 +419,7 @@ class _Fetch(Generic[ModelT]):
         host = urlsplit(self._base_url).hostname
         if isinstance(error, httpx.TimeoutException) and time.monotonic() >= self._deadline:
             return self.timed_out()
-        if _caused_by(error, ssl.SSLError):
+        if is_tls_error(error):
             return self._transport_error(
                 f"no trusted TLS connection to {host}: {self._reader.cleaned(str(error))}",
                 "Check the base URL, this machine's clock and its certificates (SSL_CERT_FILE).",
@@ -447,11 +447,3 @@ def _log_retry(state: tenacity.RetryCallState) -> None:
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port
-
-
-def _caused_by(error: BaseException | None, kind: type[BaseException]) -> bool:
-    while error is not None:
-        if isinstance(error, kind):
-            return True
-        error = error.__cause__ or error.__context__
-    return False

@@ -7,6 +7,7 @@ here, which takes longer than all the rest of it. Where they are missing it does
 
 import ipaddress
 import re
+import ssl
 import sys
 import time
 import zlib
@@ -27,7 +28,15 @@ import httpx  # noqa: E402
 if sys.modules[_COMMAND_LINE] is None:
     del sys.modules[_COMMAND_LINE]
 
-__all__ = ["BodyError", "BodyTooLargeError", "httpx", "proxy_for", "read_body", "user_agent"]
+__all__ = [
+    "BodyError",
+    "BodyTooLargeError",
+    "httpx",
+    "is_tls_error",
+    "proxy_for",
+    "read_body",
+    "user_agent",
+]
 
 _GZIP = 16 + zlib.MAX_WBITS
 
@@ -86,6 +95,15 @@ def _is_exempt(url: str, entry: str) -> bool:
     if name.startswith((".", "*.")):
         return host.endswith(name.removeprefix("*"))
     return bool(name) and (host == name or host.endswith(f".{name}"))
+
+
+def is_tls_error(error: BaseException | None) -> bool:
+    """Return whether *error* was caused by TLS, such as a certificate that is not trusted."""
+    while error is not None:
+        if isinstance(error, ssl.SSLError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def read_body(response: httpx.Response, limit: int, deadline: float) -> bytes:

@@ -8,6 +8,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from pulumi_cf_invoice.comments import FORGES
+
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
@@ -59,8 +61,9 @@ def parser() -> argparse.ArgumentParser:
         "post a report on this job's pull or merge request, or update the one already there",
         "cf-invoice report --from preview.json --format markdown --output report.md\n"
         "  cf-invoice comment report.md\n\n"
-        "The token comes from GH_TOKEN or GITHUB_TOKEN, or GITLAB_TOKEN. The forge, repository, "
-        "request\nand address come from the variables that GitHub Actions or GitLab CI set.",
+        "The token comes from GH_TOKEN or GITHUB_TOKEN, GITLAB_TOKEN or GITEA_TOKEN. The forge, "
+        "repository,\nrequest and address come from the variables that GitHub Actions or GitLab CI "
+        "set; in a job of\nGitea or Forgejo, give --forge gitea.",
     )
     _add_comment(comment)
     doctor = _command(
@@ -236,7 +239,7 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
 def _add_comment(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="the report in Markdown (- is standard input)")
     parser.add_argument("--tag", help="a tag that keeps several reports on one request apart")
-    parser.add_argument("--forge", choices=["github", "gitlab"], help="where the request is")
+    parser.add_argument("--forge", choices=FORGES, help="where the request is")
     parser.add_argument(
         "--repository", metavar="OWNER/NAME", help="the repository, or GitLab's project ID"
     )
@@ -244,10 +247,14 @@ def _add_comment(parser: argparse.ArgumentParser) -> None:
         "--request", type=_number, metavar="NUMBER", help="the number of the request"
     )
     parser.add_argument(
-        "--api-url", metavar="URL", help="GitHub's GraphQL endpoint, or the root of GitLab's API"
+        "--api-url",
+        metavar="URL",
+        help="GitHub's GraphQL endpoint, or the root of GitLab's or Gitea's API",
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="only print what would be written, and where"
+        "--dry-run",
+        action="store_true",
+        help="only print what would be written, and where; asks nobody and needs no token",
     )
 
 
@@ -279,9 +286,12 @@ def _stack(written: str) -> str:
 
 
 def _number(written: str) -> int:
-    if not (written.isascii() and written.isdigit() and int(written[:18]) > 0):
+    from pulumi_cf_invoice.comments.forge import number_of
+
+    number = number_of(written)
+    if number is None:
         raise argparse.ArgumentTypeError(f"{written!r} is not the number of a request")
-    return int(written[:18])
+    return number
 
 
 def _hours(written: str) -> "timedelta":

@@ -3,20 +3,23 @@
 import argparse
 import os
 
-from pulumi_cf_invoice import comments
 from pulumi_cf_invoice.cli import inputs
+from pulumi_cf_invoice.comments.places import Place, find_place, find_request
+from pulumi_cf_invoice.comments.posting import describe, post
+from pulumi_cf_invoice.comments.reports import tagged
 
 
 def run(options: argparse.Namespace) -> int:
     """Post the report, and return the exit code."""
     report = inputs.read(options.file).decode("utf-8", "replace")
-    body = comments.tagged(report, options.tag)
-    request = comments.find_request(
+    body = tagged(report, options.tag)
+    find = find_place if options.dry_run else find_request
+    place = find(
         os.environ,
         forge=options.forge,
         api_url=options.api_url,
         repository=options.repository,
         number=options.request,
     )
-    print(comments.post(request, body, dry_run=options.dry_run))
+    print(describe(place, body) if isinstance(place, Place) else post(place, body))
     return 0

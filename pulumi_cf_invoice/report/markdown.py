@@ -9,6 +9,8 @@ from pulumi_cf_invoice.rules.rule import Finding
 
 MARKER = "<!-- pulumi-cf-invoice report -->"
 """The first line, which readers do not see: `comments` finds the comment to update by it."""
+END = "<!-- end of report -->"
+"""The last line, which readers do not see either: a report without it is cut off."""
 LARGEST = 65_400
 """
 The most characters in a report: a tag fits into a comment of GitHub's 65,536 characters as well,
@@ -32,7 +34,7 @@ def render(report: Report) -> str:
 def render_failure(reason: str) -> str:
     """Return what stands in place of a report that cannot be made, for a *reason* of one line."""
     said = f"### {_SIGNS['unknown']} {TITLES['unknown']}: there is no report."
-    return "\n\n".join([MARKER, said, escape(reason, _LONGEST)]) + "\n"
+    return "\n\n".join([MARKER, said, escape(reason, _LONGEST), END]) + "\n"
 
 
 def escape(text: str, longest: int = LONGEST_TEXT) -> str:
@@ -62,6 +64,7 @@ def _render(report: Report, rows: int) -> str:
         *(_folded(report, rows) if several else []),
         *(_invoice(only, rows) if only else []),
         _footer(report),
+        END,
     ]
     return "\n\n".join(parts) + "\n"
 

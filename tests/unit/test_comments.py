@@ -1,19 +1,43 @@
+import gzip
 import json
 import pickle
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from pulumi_cf_invoice.billing import retries
-from pulumi_cf_invoice.comments import CommentError, find_request, marker, post, tagged
-from pulumi_cf_invoice.report.markdown import MARKER
+from pulumi_cf_invoice.comments import FORGES, connection, posting
+from pulumi_cf_invoice.comments.errors import CommentError
+from pulumi_cf_invoice.comments.forge import Request
+from pulumi_cf_invoice.comments.places import find_place, find_request
+from pulumi_cf_invoice.comments.posting import describe, post
+from pulumi_cf_invoice.comments.reports import marker, tagged
+from pulumi_cf_invoice.report.markdown import END, MARKER, render_failure
 from tests import forge
-from tests.forge import BOT, STRANGER, Forge
-from tests.unit.test_cli import run
+from tests.forge import BOT, NUMBER, STRANGER, Forge
+from tests.unit.test_cli import UPDATE, run
 
-REPORT = f"{MARKER}\n\n### Within budget\n"
+ENVIRONMENTS = Path(__file__).parent / "data" / "environments"
+REPORT = f"{MARKER}\n\n### Within budget\n\n{END}\n"
+OVER = f"{MARKER}\n\n### Over budget\n\n{END}\n"
+
+
+class Job:
+    """A job of a forge, with the variables that its runner sets."""
+
+    def __init__(self, name: str, variables: dict[str, str]) -> None:
+        self.name = name
+        self.variables = variables
+
+    def request(self, **given: Any) -> Request:
+        """Return the request that the job runs for."""
+        # A job of Gitea has to say that it is one.
+        forge = "gitea" if self.name == "gitea" else None
+        return find_request(self.variables, **{"forge": forge, **given})
 
 
 @pytest.fixture
@@ -22,11 +46,10 @@ def forge_() -> Iterator[Forge]:
         yield running
 
 
-@pytest.fixture(params=["github", "gitlab"])
-def job(request: pytest.FixtureRequest, forge_: Forge) -> dict[str, str]:
-    """The variables of a job for a request, on each of the forges in turn."""
-    found: dict[str, str] = getattr(forge_, request.param)
-    return found
+@pytest.fixture(params=FORGES)
+def job(request: pytest.FixtureRequest, forge_: Forge) -> Job:
+    """A job for a request, on each of the forges in turn."""
+    return Job(request.param, getattr(forge_, request.param))
 
 
 @pytest.fixture(autouse=True)
@@ -34,35 +57,54 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retries, "backoff", lambda _: 0.0)
 
 
-def test_the_first_report_is_a_new_comment(job: dict[str, str], forge_: Forge) -> None:
-    said = post(find_request(job), tagged(REPORT, None))
+def variables_of(name: str) -> dict[str, str]:
+    """Return the environment variables in a file."""
+    lines = (ENVIRONMENTS / name).read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines)
+
+
+def event_of(directory: Path, content: Any) -> dict[str, str]:
+    """Write the event of a job on a branch, and return the variables that name it."""
+    file = directory / "event.json"
+    file.write_text(content if isinstance(content, str) else json.dumps(content))
+    return {"GITHUB_REF": "refs/heads/main", "GITHUB_EVENT_PATH": str(file)}
+
+
+def refusal(request: Request) -> str:
+    """Post the report, and return the one line that says why it is refused."""
+    with pytest.raises(CommentError) as refused:
+        post(request, tagged(REPORT, None))
+    said = str(refused.value)
+    assert said.isprintable()
+    return said
+
+
+def test_the_first_report_is_a_new_comment(job: Job, forge_: Forge) -> None:
+    said = post(job.request(), tagged(REPORT, None))
     assert said.startswith("Commented on ")
     assert forge_.bodies == [REPORT]
-    assert forge_.tokens == {"Bearer job-token" if "GH_TOKEN" in job else "comment-token"}
+    [token] = forge_.tokens
+    assert token in ("Bearer job-token", "comment-token", "token gitea-job-token")
 
 
-def test_the_next_report_updates_our_comment_and_nobody_elses(
-    job: dict[str, str], forge_: Forge
-) -> None:
+def test_the_next_report_updates_our_comment_and_nobody_elses(job: Job, forge_: Forge) -> None:
     forge_.add(f"{MARKER}\n\nby a stranger", STRANGER)
     forge_.add("a word of the same bot", BOT)
     forge_.add(f"a quotation of {MARKER}", BOT)
-    request = find_request(job)
+    request = job.request()
     post(request, tagged(REPORT, None))
-    said = post(request, tagged(f"{MARKER}\n\n### Over budget\n", None))
+    said = post(request, tagged(OVER, None))
     assert said.startswith("Updated the comment on ")
-    assert [body.splitlines()[-1] for body in forge_.bodies] == [
+    assert [body.splitlines()[-1] for body in forge_.bodies[:3]] == [
         "by a stranger",
         "a word of the same bot",
         f"a quotation of {MARKER}",
-        "### Over budget",
     ]
+    assert forge_.bodies[3:] == [OVER]
 
 
-def test_reports_of_several_tags_are_comments_of_their_own(
-    job: dict[str, str], forge_: Forge
-) -> None:
-    request = find_request(job)
+def test_reports_of_several_tags_are_comments_of_their_own(job: Job, forge_: Forge) -> None:
+    request = job.request()
     for tag in (None, "shop/dev", "shop/dev-2", None, "shop/dev"):
         post(request, tagged(REPORT, tag))
     assert [body.splitlines()[0] for body in forge_.bodies] == [
@@ -72,60 +114,81 @@ def test_reports_of_several_tags_are_comments_of_their_own(
     ]
 
 
-def test_a_dry_run_says_what_it_would_do_and_writes_nothing(
-    job: dict[str, str], forge_: Forge
-) -> None:
-    request = find_request(job)
-    assert post(request, tagged(REPORT, None), dry_run=True).startswith("Would comment on ")
-    assert forge_.comments == []
-    forge_.add(REPORT)
-    body = tagged(f"{REPORT}\nmore", None)
-    assert post(request, body, dry_run=True).startswith("Would update the comment on ")
-    assert forge_.bodies == [REPORT]
+def test_a_dry_run_asks_nobody_and_shows_comment_and_place(job: Job, forge_: Forge) -> None:
+    variables = {name: value for name, value in job.variables.items() if "TOKEN" not in name}
+    place = find_place(variables, forge=job.name)
+    said = describe(place, tagged(REPORT, "dev"))
+    assert said.startswith("Would comment on ")
+    assert place.text in said
+    assert f"request {NUMBER} of " in place.text
+    assert said.endswith(tagged(REPORT, "dev"))
+    assert forge_.requests == []
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({}, "a request (not known here: --forge, --repository, --request, --api-url)"),
+        (
+            {"forge": "github"},
+            "a pull request, by https://api.github.com/graphql (not known here: --repository, "
+            "--request)",
+        ),
+        (
+            {"forge": "gitlab", "number": 3},
+            "merge request 3 (not known here: --repository, --api-url)",
+        ),
+        (
+            {"forge": "gitea", "repository": "a/b", "api_url": "https://git.example.org/api/v1"},
+            "a pull request of a/b, by https://git.example.org/api/v1 (not known here: --request)",
+        ),
+    ],
+)
+def test_a_dry_run_says_what_the_environment_does_not_tell(given: Any, text: str) -> None:
+    assert describe(find_place({}, **given), "report").startswith(f"Would comment on {text}")
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_what_can_get_better_is_tried_again(
-    status: int, job: dict[str, str], forge_: Forge
-) -> None:
+def test_what_can_get_better_is_tried_again(status: int, job: Job, forge_: Forge) -> None:
     forge_.refuse(status, {"message": "later"})
     forge_.refuse(status, "<html>", Retry_After="0")
-    post(find_request(job), tagged(REPORT, None))
+    post(job.request(), tagged(REPORT, None))
     assert len(forge_.comments) == 1
 
 
-def test_a_comment_whose_answer_got_lost_is_not_made_twice(
-    job: dict[str, str], forge_: Forge
-) -> None:
-    # GitLab is asked for its user first.
-    forge_.lose_answer(after=1 if "GH_TOKEN" in job else 2)
-    said = post(find_request(job), tagged(REPORT, None))
+def test_a_comment_whose_answer_got_lost_is_not_made_twice(job: Job, forge_: Forge) -> None:
+    # GitLab and Gitea are asked for their user first.
+    forge_.lose_answer(after=1 if job.name == "github" else 2)
+    said = post(job.request(), tagged(REPORT, None))
     assert said.startswith("Updated")
     assert len(forge_.comments) == 1
 
 
-def test_githubs_secondary_limit_is_waited_for(forge_: Forge) -> None:
+def test_githubs_limits_are_waited_for(forge_: Forge) -> None:
     forge_.refuse(403, {"message": "secondary rate limit"}, Retry_After="0")
+    forge_.refuse(403, {"message": "API rate limit exceeded"})
     forge_.refuse(200, {"errors": [{"type": "RATE_LIMITED", "message": "limit"}]})
-    forge_.refuse(200, {"errors": [{"message": "Something went wrong"}]})
     post(find_request(forge_.github), tagged(REPORT, None))
     assert len(forge_.comments) == 1
+    forge_.refuse(200, {"errors": [{"message": "Something went wrong"}]})
+    post(find_request(forge_.github), tagged(REPORT, None))
 
 
 def test_it_gives_up_after_four_attempts_and_after_an_hour_is_asked_for(
-    job: dict[str, str], forge_: Forge
+    job: Job, forge_: Forge
 ) -> None:
     for _ in range(4):
         forge_.refuse(503, {"message": "down"})
-    with pytest.raises(CommentError, match=r"said HTTP 503: down\. Run again later\."):
-        post(find_request(job), tagged(REPORT, None))
+    assert "said HTTP 503: down. Run again later." in refusal(job.request())
     assert len(forge_.requests) == 4
     forge_.refuse(429, {"message": "slow down"}, Retry_After="3600")
-    with pytest.raises(CommentError, match="HTTP 429: slow down"):
-        post(find_request(job), tagged(REPORT, None))
+    assert "HTTP 429: slow down" in refusal(job.request())
     assert len(forge_.requests) == 5
 
 
+LOCKED = "The request is locked: unlock its conversation"
+ARCHIVED = "The repository is archived, and takes no comments."
+SSO = "The organization requires single sign-on: authorize the token"
 GITHUB_REFUSALS: list[tuple[int, Any, str]] = [
     (401, {"message": "Bad credentials"}, "HTTP 401: Bad credentials. Set GH_TOKEN to a token"),
     (
@@ -134,7 +197,85 @@ GITHUB_REFUSALS: list[tuple[int, Any, str]] = [
         "Resource not accessible by integration. Give the job the permission "
         "`pull-requests: write`; the token of a fork's pull request may only read.",
     ),
-    (403, {"message": "SSO needed"}, "HTTP 403: SSO needed. Give the job the permission"),
+    (403, {"message": "Forbidden"}, "HTTP 403: Forbidden. Give the job the permission"),
+    (
+        200,
+        {
+            "data": {"addComment": None},
+            "errors": [
+                {
+                    "type": "FORBIDDEN",
+                    "path": ["addComment"],
+                    "message": "Unable to create comment because issue is locked.",
+                }
+            ],
+        },
+        f"because issue is locked. {LOCKED}",
+    ),
+    (
+        200,
+        {
+            "data": {"repository": None},
+            "errors": [
+                {
+                    "type": "FORBIDDEN",
+                    "path": ["repository"],
+                    "extensions": {"saml_failure": True},
+                    "message": "Resource protected by organization SAML enforcement. You must "
+                    "grant your Personal Access token access to this organization.",
+                }
+            ],
+        },
+        f"access to this organization. {SSO}",
+    ),
+    (
+        200,
+        {
+            "errors": [
+                {
+                    "type": "UNPROCESSABLE",
+                    "message": "Body is too long (maximum is 65536 characters)",
+                }
+            ]
+        },
+        "(maximum is 65536 characters). Write the report with `cf-invoice report",
+    ),
+    (
+        200,
+        {
+            "errors": [
+                {
+                    "type": "UNPROCESSABLE",
+                    "message": "Repository was archived so is read-only.",
+                }
+            ]
+        },
+        ARCHIVED,
+    ),
+    (403, {"message": "Repository was archived so is read-only."}, ARCHIVED),
+    (
+        403,
+        {
+            "message": "Although you appear to have the correct authorization credentials, the "
+            "`acme` organization has an IP allow list enabled"
+        },
+        "run the job on a runner that has one",
+    ),
+    (
+        403,
+        {"message": "`acme` forbids access via a personal access token (classic)."},
+        "Use a kind of token that the organization allows.",
+    ),
+    (
+        200,
+        {
+            "errors": [
+                {"message": "Field 'x' doesn't exist", "extensions": {"code": "undefinedField"}}
+            ]
+        },
+        "Check --api-url, --repository and --request.",
+    ),
+    (200, {"errors": [{"type": "NEW_KIND", "message": "no"}]}, "GitHub said no. Check --api-url"),
     (
         200,
         {"data": None, "errors": [{"type": "NOT_FOUND", "message": "No repository owner/name."}]},
@@ -153,33 +294,180 @@ GITLAB_REFUSALS: list[tuple[int, Any, str]] = [
         {"error": "insufficient_scope", "scope": "api read_api"},
         "HTTP 403: insufficient_scope. Give GITLAB_TOKEN, a project access token, the scope `api`",
     ),
+    (403, {"message": "403 Forbidden"}, "a locked merge request and an archived project take no"),
+    (403, {"message": "Discussion is locked"}, LOCKED),
     (404, {"message": "404 Project Not Found"}, "404 Project Not Found. Check --repository"),
     (200, {}, "answer lacks what was asked for. Check --api-url."),
     (301, "", "GitLab said HTTP 301. Check --api-url."),
+]
+GITEA_REFUSALS: list[tuple[int, Any, str]] = [
+    (401, {"message": "token is required"}, "token is required. Set GITEA_TOKEN to a token"),
+    (403, {"message": "token does not have scope [write:issue]"}, "the scopes `write:issue`"),
+    (403, {"message": "You cannot comment on a locked issue."}, LOCKED),
+    (423, {"message": "owner/name is archived"}, ARCHIVED),
+    (404, {"message": "The target couldn't be found."}, "Check --repository"),
+    (200, [], "answer lacks what was asked for. Check --api-url."),
 ]
 
 
 @pytest.mark.parametrize(
     ("name", "status", "content", "told"),
-    [("github", *one) for one in GITHUB_REFUSALS] + [("gitlab", *one) for one in GITLAB_REFUSALS],
+    [("github", *entry) for entry in GITHUB_REFUSALS]
+    + [("gitlab", *entry) for entry in GITLAB_REFUSALS]
+    + [("gitea", *entry) for entry in GITEA_REFUSALS],
 )
-def test_a_refusal_says_what_the_forge_said_and_what_is_missing(
+def test_a_refusal_says_what_the_forge_said_and_what_to_do_and_is_final(
     name: str, status: int, content: Any, told: str, forge_: Forge
 ) -> None:
     forge_.refuse(status, content)
-    variables: dict[str, str] = getattr(forge_, name)
-    with pytest.raises(CommentError) as refused:
-        post(find_request(variables), tagged(REPORT, None))
-    assert str(refused.value).startswith("cannot comment on ")
-    assert told in str(refused.value)
-    assert "\n" not in str(refused.value)
+    said = refusal(Job(name, getattr(forge_, name)).request())
+    assert said.startswith("cannot comment on ")
+    assert told in said
     assert forge_.comments == []
+    assert len(forge_.requests) == 1
 
 
-def test_an_unreachable_forge_is_one_line(job: dict[str, str]) -> None:
-    address = "http://127.0.0.1:9"
-    with pytest.raises(CommentError, match=r"no answer from 127\.0\.0\.1: .*\. Check the network"):
-        post(find_request(job, api_url=address), tagged(REPORT, None))
+def test_single_sign_on_is_told_by_githubs_header(forge_: Forge) -> None:
+    forge_.refuse(403, {"message": "Forbidden"}, X_GitHub_SSO="required; url=https://github.com/x")
+    assert f"HTTP 403: Forbidden. {SSO}" in refusal(find_request(forge_.github))
+
+
+ODD = [
+    "",
+    "null",
+    "true",
+    "5",
+    '"text"',
+    "NaN",
+    "[" * 100_000,
+    '{"id":' + "9" * 5000 + "}",
+    b"\xff\xfe\x00",
+    [],
+    [1],
+    [[]],
+    [{}],
+    [None],
+    {},
+    {"id": None},
+    {"id": True},
+    {"id": 1.5},
+    {"id": "../../../user"},
+    {"id": 10**30},
+    {"id": {"id": 1}},
+    [{"id": "../x", "author": {"id": BOT}, "user": {"id": BOT}, "body": REPORT}],
+    [{"id": 1, "author": "me", "user": "me", "body": None}],
+    {"errors": 5},
+    {"errors": "no"},
+    {"errors": [1]},
+    {"errors": {"type": "FORBIDDEN"}},
+    {"errors": [{"type": ["FORBIDDEN"], "message": {"a": 1}}]},
+    {"data": []},
+    {"data": {"repository": {"pullRequest": []}}},
+    {"data": {"repository": {"pullRequest": {"id": "PR", "comments": {"nodes": {}}}}}},
+    {
+        "data": {
+            "repository": {"pullRequest": {"id": "PR", "comments": {"nodes": [], "pageInfo": 1}}}
+        }
+    },
+    {
+        "data": {
+            "repository": {
+                "pullRequest": {
+                    "id": "PR",
+                    "comments": {
+                        "nodes": [{"id": [], "viewerDidAuthor": "true", "body": REPORT}],
+                        "pageInfo": {"hasNextPage": True, "endCursor": {}},
+                    },
+                }
+            }
+        }
+    },
+    {"data": {"addComment": {"commentEdge": {"node": [1]}}}},
+]
+
+
+@pytest.mark.parametrize("after", [0, 1, 2])
+def test_an_odd_answer_is_one_clean_line(after: int, job: Job, forge_: Forge) -> None:
+    request = job.request()
+    for content in ODD:
+        forge_.comments.clear()
+        forge_.refusals[:] = [*[(200, None, {})] * after, (200, content, {})]
+        try:
+            said = post(request, tagged(REPORT, None))
+        except CommentError as error:
+            said = str(error)
+        assert said.isprintable(), content
+        # Whatever was odd was asked for again, or nothing was written after it.
+        assert len(forge_.comments) <= 1, content
+
+
+@pytest.mark.parametrize("following", ["1", "0", "-1", "3", "x", "9" * 30, "2, 2"])
+def test_a_page_that_leads_nowhere_is_refused(following: str, forge_: Forge) -> None:
+    forge_.refusals += [(200, None, {}), (200, [], {"X_Next_Page": following})]
+    assert "answer lacks what was asked for" in refusal(find_request(forge_.gitlab))
+    assert len(forge_.requests) == 2
+
+
+def test_a_cursor_that_stays_is_refused(forge_: Forge) -> None:
+    comments = {"nodes": [], "pageInfo": {"hasNextPage": True, "endCursor": "same"}}
+    page = {"data": {"repository": {"pullRequest": {"id": "PR", "comments": comments}}}}
+    forge_.refuse(200, page)
+    forge_.refuse(200, page)
+    assert "answer lacks what was asked for" in refusal(find_request(forge_.github))
+    assert len(forge_.requests) == 2
+
+
+def test_a_request_with_more_comments_than_are_read_is_refused(job: Job, forge_: Forge) -> None:
+    for number in range(101):
+        forge_.add(f"comment {number}", STRANGER)
+    assert "has more than 100 pages of comments" in refusal(job.request())
+    assert len(forge_.comments) == 101
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+def test_an_answer_is_bounded_in_size_decompressed(
+    encoding: str, job: Job, forge_: Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "LARGEST_ANSWER", 1000)
+    answer = b" " * 1001
+    sent = gzip.compress(answer) if encoding == "gzip" else answer
+    forge_.refuse(200, sent, Content_Encoding=encoding)
+    assert "127.0.0.1: the answer is too large." in refusal(job.request())
+    assert len(forge_.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("sent", "encoding"),
+    [(b"not gzip", "gzip"), (gzip.compress(b"{}", mtime=0)[:-9], "gzip"), (b"{}", "br")],
+)
+def test_an_answer_whose_encoding_cannot_be_read_is_refused(
+    sent: bytes, encoding: str, job: Job, forge_: Forge
+) -> None:
+    forge_.refuse(200, sent, Content_Encoding=encoding)
+    assert "encoding (br)" in (said := refusal(job.request())) or "compression is broken" in said
+
+
+def test_a_forge_that_never_ends_its_answer_is_given_up(
+    job: Job, forge_: Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(posting, "SECONDS", 0.5)
+    forge_.trickle = True
+    assert "127.0.0.1 did not answer in time" in refusal(job.request())
+
+
+def test_what_failed_before_the_time_was_up_is_told(
+    job: Job, forge_: Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(posting, "SECONDS", 0.5)
+    forge_.refuse(503, {"message": "down"})
+    forge_.trickle = True
+    assert "before that: " in refusal(job.request())
+
+
+def test_an_unreachable_forge_is_one_line(job: Job) -> None:
+    said = refusal(job.request(api_url="http://127.0.0.1:9"))
+    assert "no answer from 127.0.0.1: " in said
+    assert said.endswith("Check the network, and run again.")
 
 
 @pytest.mark.parametrize("proxy", ["http://user:s3cret@:bad", "s3cret://proxy"])
@@ -188,15 +476,103 @@ def test_a_proxy_that_cannot_be_used_is_one_line_without_its_password(
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     request = find_request(forge_.github, api_url="https://forge.invalid/graphql")
-    with pytest.raises(CommentError, match="no connection can be set up") as no:
-        post(request, tagged(REPORT, None))
-    assert "s3cret" not in str(no.value)
+    said = refusal(request)
+    assert "no connection can be set up" in said
+    assert "s3cret" not in said
+
+
+@pytest.mark.parametrize("no_proxy", (ENVIRONMENTS / "no-proxy.txt").read_text().splitlines())
+def test_entries_of_no_proxy_that_httpx_cannot_parse_are_passed_over(
+    no_proxy: str, job: Job, forge_: Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    post(job.request(), tagged(REPORT, None))
+    assert len(forge_.comments) == 1
+    # The proxy is asked for any other host.
+    assert "no answer from forge.invalid" in refusal(job.request(api_url="https://forge.invalid"))
+
+
+@pytest.fixture
+def authority() -> trustme.CA:
+    """A certificate authority that nobody trusts."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def guarded(authority: trustme.CA) -> Iterator[Forge]:
+    """A forge with a certificate of its own."""
+    with forge.running(authority.issue_cert("127.0.0.1")) as running:
+        yield running
+
+
+@pytest.mark.parametrize("name", FORGES)
+def test_a_certificate_of_its_own_names_the_variable_and_is_final(
+    name: str, guarded: Forge
+) -> None:
+    said = refusal(Job(name, getattr(guarded, name)).request())
+    assert "no trusted TLS connection to 127.0.0.1: " in said
+    assert "Set SSL_CERT_FILE to a file" in said
+    assert guarded.connections == 1
+
+
+@pytest.mark.parametrize("name", FORGES)
+def test_a_certificate_of_its_own_is_trusted_by_ssl_cert_file(
+    name: str,
+    guarded: Forge,
+    authority: trustme.CA,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    post(Job(name, getattr(guarded, name)).request(), tagged(REPORT, None))
+    assert len(guarded.comments) == 1
+
+
+def test_gitlabs_own_certificate_file_is_trusted_beside_the_others(
+    guarded: Forge, authority: trustme.CA, tmp_path: Path
+) -> None:
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    variables = {**guarded.gitlab, "CI_SERVER_TLS_CA_FILE": str(tmp_path / "ca.pem")}
+    post(find_request(variables), tagged(REPORT, None))
+    assert len(guarded.comments) == 1
+
+
+def test_certificates_that_cannot_be_read_are_one_line(guarded: Forge, tmp_path: Path) -> None:
+    variables = {**guarded.gitlab, "CI_SERVER_TLS_CA_FILE": str(tmp_path / "missing.pem")}
+    said = refusal(find_request(variables))
+    assert "no connection can be set up" in said
+    assert "SSL_CERT_FILE and CI_SERVER_TLS_CA_FILE" in said
+
+
+@pytest.mark.parametrize("hidden", ["{0}", "a{0}b", "{1}\x1b{2}", "{1}\u202e{2}"])
+def test_the_token_is_redacted_in_what_a_forge_says(hidden: str, job: Job, forge_: Forge) -> None:
+    request = job.request()
+    token = request.token
+    message = hidden.format(token, token[:3], token[3:])
+    forge_.refuse(401, {"message": message, "errors": [{"message": f"again {token}"}]})
+    said = refusal(request)
+    assert token not in said
+    assert "[redacted]" in said
+
+
+def test_the_token_is_redacted_in_a_comments_address(
+    forge_: Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forge, "REPOSITORY", "owner/job-token")
+    variables = {**forge_.github, "GITHUB_REPOSITORY": "owner/job-token"}
+    said = post(find_request(variables), tagged(REPORT, None))
+    assert "https://github.com/owner/[redacted]/pull/12" in said
 
 
 def test_a_report_that_is_too_long_for_a_comment_is_refused(forge_: Forge) -> None:
-    with pytest.raises(CommentError, match="has 65,568 characters, and a comment at most 65,536"):
-        post(find_request(forge_.github), tagged("x" * 65_532, None))
-    assert forge_.comments == []
+    long = tagged(f"{'x' * 65_500}\n\n{END}", None)
+    with pytest.raises(CommentError, match="has 65,560 characters, and a comment at most 65,536"):
+        post(find_request(forge_.github), long)
+    with pytest.raises(CommentError, match="a comment at most 65,536"):
+        describe(find_place(forge_.github), long)
+    assert forge_.requests == []
 
 
 @pytest.mark.parametrize("tag", ["", " ", "-->", "a--b", "a b", "-a", "é", "x" * 65, "a\nb"])
@@ -205,10 +581,27 @@ def test_a_tag_that_cannot_stand_in_a_marker_is_refused(tag: str) -> None:
         marker(tag)
 
 
-@pytest.mark.parametrize("report", ["", "\n", MARKER, f"\ufeff{MARKER}\n"])
+@pytest.mark.parametrize("report", ["", "\n", MARKER, f"\ufeff{MARKER}\n", END, f"{MARKER}\n{END}"])
 def test_an_empty_report_is_refused(report: str) -> None:
     with pytest.raises(CommentError, match="the report is empty"):
         tagged(report, None)
+
+
+@pytest.mark.parametrize("whole", [REPORT, render_failure("no")])
+def test_a_report_that_is_cut_off_anywhere_is_refused(whole: str) -> None:
+    assert tagged(whole, None) == whole
+    for length in range(len(whole) - 1):
+        with pytest.raises(CommentError, match=r"the report is (empty|not whole)"):
+            tagged(whole[:length], None)
+
+
+def test_the_command_refuses_half_a_report(forge_: Forge) -> None:
+    whole = run("report", "--from", UPDATE, "--format", "markdown").stdout
+    half = run("comment", "-", stdin=whole[: len(whole) // 2], **forge_.github)
+    assert half.returncode == 2
+    assert "the report is not whole, since it lacks its last line" in half.stderr
+    assert forge_.requests == []
+    assert tagged(whole, None) == whole
 
 
 def test_what_is_given_comes_before_the_variables(forge_: Forge) -> None:
@@ -224,18 +617,71 @@ def test_what_is_given_comes_before_the_variables(forge_: Forge) -> None:
     assert "POST /projects/group%2Fname/merge_requests/3/notes HTTP/1.1" in forge_.requests
 
 
+def test_a_job_of_another_forge_does_not_tell_where_the_request_is(forge_: Forge) -> None:
+    variables = {**forge_.github, "GITLAB_TOKEN": "mine", "CI_API_V4_URL": forge_.address}
+    with pytest.raises(CommentError, match="give --repository"):
+        find_request(variables, forge="gitlab", number=3)
+    with pytest.raises(CommentError, match="give --request"):
+        find_request(variables, forge="gitlab", repository="3")
+
+
+REQUEST_OF_OURS = {
+    "number": 12,
+    "head": {"repo": {"id": 1}},
+    "base": {"repo": {"id": 1}},
+}
+QUEUED = "refs/heads/gh-readonly-queue/release/1.0/pr-12-2f3cd9a7e0b1c2d3e4f5a6b7c8d9e0f1a2b3c4d5"
+
+
 @pytest.mark.parametrize(
     "event",
     [
         {"pull_request": {"number": 12}},
         {"issue": {"number": 12, "pull_request": {"url": "…"}}},
+        {"merge_group": {"head_ref": QUEUED}},
+        {"repository": {"id": 1}, "workflow_run": {"pull_requests": [REQUEST_OF_OURS]}},
     ],
 )
 def test_the_number_is_found_in_the_event(event: Any, forge_: Forge, tmp_path: Path) -> None:
-    file = tmp_path / "event.json"
-    file.write_text(json.dumps(event))
-    of_branch = {"GITHUB_REF": "refs/heads/main", "GITHUB_EVENT_PATH": str(file)}
-    assert find_request(forge_.github | of_branch).number == 12
+    assert find_request(forge_.github | event_of(tmp_path, event)).number == 12
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        "",
+        "{",
+        "[]",
+        "[" * 100_000,
+        {"issue": {"number": 12}},
+        {"issue": 1},
+        {"pull_request": {"number": "x"}},
+        {"pull_request": {"number": 10**17}},
+        {"merge_group": {"head_ref": "refs/heads/pr-12-abc"}},
+        {"merge_group": {}},
+        # A fork's.
+        {"repository": {"id": 1}, "workflow_run": {"pull_requests": []}},
+        {
+            "repository": {"id": 1},
+            "workflow_run": {"pull_requests": [{**REQUEST_OF_OURS, "head": {"repo": {"id": 2}}}]},
+        },
+        # From here to the repository that this is a fork of.
+        {
+            "repository": {"id": 1},
+            "workflow_run": {"pull_requests": [{**REQUEST_OF_OURS, "base": {"repo": {"id": 2}}}]},
+        },
+        # Two requests of one branch.
+        {
+            "repository": {"id": 1},
+            "workflow_run": {"pull_requests": [REQUEST_OF_OURS, {**REQUEST_OF_OURS, "number": 13}]},
+        },
+    ],
+)
+def test_an_event_of_no_request_or_of_a_forks_names_no_number(
+    event: Any, forge_: Forge, tmp_path: Path
+) -> None:
+    with pytest.raises(CommentError, match="give --request"):
+        find_request(forge_.github | event_of(tmp_path, event))
 
 
 @pytest.mark.parametrize(
@@ -245,13 +691,15 @@ def test_the_number_is_found_in_the_event(event: Any, forge_: Forge, tmp_path: P
         ("GITHUB_REPOSITORY", "it is not known where: give --repository"),
         ("GITHUB_REF", "runs for no pull or merge request: give --request"),
         ("GH_TOKEN", "no token: set GH_TOKEN or GITHUB_TOKEN"),
+        ("GITHUB_GRAPHQL_URL", "which server of GitHub the token belongs to: give --api-url"),
         ("GITLAB_CI", "neither GitHub Actions nor GitLab CI: give --forge"),
+        ("CI_API_V4_URL", "which server of GitLab the token belongs to: give --api-url"),
         ("CI_PROJECT_ID", "it is not known where: give --repository"),
         ("CI_MERGE_REQUEST_IID", "runs for no pull or merge request: give --request"),
         ("GITLAB_TOKEN", "no token: set GITLAB_TOKEN"),
     ],
 )
-@pytest.mark.parametrize("value", ["", None])
+@pytest.mark.parametrize("value", ["", " \n", None])
 def test_what_a_job_lacks_is_named(
     missing: str, told: str, value: str | None, forge_: Forge
 ) -> None:
@@ -264,14 +712,151 @@ def test_what_a_job_lacks_is_named(
         find_request(variables)
 
 
-@pytest.mark.parametrize("event", ["", "{", "[]", '{"issue": {"number": 12}}', '{"issue": 1}'])
-def test_an_event_of_no_request_names_no_number(event: str, forge_: Forge, tmp_path: Path) -> None:
-    file = tmp_path / "event.json"
-    file.write_text(event)
-    with pytest.raises(CommentError, match="no pull or merge request"):
-        find_request(
-            forge_.github | {"GITHUB_REF": "refs/heads/main", "GITHUB_EVENT_PATH": str(file)}
-        )
+def test_the_token_of_a_job_of_gitea_goes_nowhere_unless_it_is_named() -> None:
+    with pytest.raises(CommentError, match="not GitHub's: on Gitea and Forgejo give --forge gitea"):
+        find_request(variables_of("gitea.env"))
+    request = find_request(variables_of("gitea.env"), forge="gitea")
+    assert request.api_url == "https://git.example.org/api/v1"
+    assert (request.text, request.token) == ("pull request 7 of team/infra", "gitea-job-token")
+
+
+def test_the_command_sends_nothing_in_a_job_of_gitea(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        proxy.setblocking(False)
+        address = f"http://127.0.0.1:{proxy.getsockname()[1]}"
+        variables = {**variables_of("gitea.env"), "HTTPS_PROXY": address, "NO_PROXY": ""}
+        refused = run("comment", "-", stdin=REPORT, **variables)
+        assert refused.returncode == 2
+        assert refused.stderr.startswith("cf-invoice: cannot comment: this job's token belongs to")
+        assert refused.stderr.count("\n") == 1
+        with pytest.raises(BlockingIOError):
+            proxy.accept()
+
+
+GITEA = {
+    "GITHUB_ACTIONS": "true",
+    "GITHUB_SERVER_URL": "https://git.example.org",
+    "GITHUB_GRAPHQL_URL": "",
+    "GITHUB_REPOSITORY": "team/infra",
+    "GITHUB_REF": "refs/pull/7/head",
+    "GITHUB_TOKEN": "theirs",
+}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"FORGEJO_ACTIONS": "true"},
+        {"GITEA_ACTIONS": "1"},
+        {"GITEA_ACTIONS": "true", "GITHUB_GRAPHQL_URL": "https://api.github.com/graphql"},
+        {"GITEA_ACTIONS": "true", "GITHUB_SERVER_URL": "https://github.com"},
+        {"GITEA_ACTIONS": "true", "GITHUB_SERVER_URL": ""},
+        {"FORGEJO_ACTIONS": "true", "GITHUB_ACTIONS": ""},
+        {"GITHUB_SERVER_URL": "https://github.com.example.org"},
+        {"GITHUB_SERVER_URL": "https://codeberg.org"},
+    ],
+)
+def test_no_form_of_a_job_of_gitea_or_forgejo_is_taken_for_githubs(more: dict[str, str]) -> None:
+    with pytest.raises(CommentError, match="--forge gitea"):
+        find_request(GITEA | more)
+    with pytest.raises(CommentError, match=r"--api-url|--repository"):
+        find_request(GITEA | more, forge="github")
+
+
+def test_the_token_of_a_job_of_gitea_is_not_sent_to_github_by_name_either() -> None:
+    there: dict[str, Any] = {
+        "api_url": "https://api.github.com/graphql",
+        "repository": "a/b",
+        "number": 1,
+    }
+    variables = GITEA | {"GITEA_ACTIONS": "true"}
+    with pytest.raises(CommentError, match="no token: set GH_TOKEN"):
+        find_request(variables, forge="github", **there)
+    assert find_request(variables | {"GH_TOKEN": "a"}, forge="github", **there).token == "a"
+
+
+def test_githubs_token_is_not_sent_to_gitea(forge_: Forge) -> None:
+    there: dict[str, Any] = {
+        "api_url": "https://codeberg.org/api/v1",
+        "repository": "a/b",
+        "number": 1,
+    }
+    variables = forge_.github | {"GITHUB_TOKEN": "job-token"}
+    for given in (variables, {"GITHUB_TOKEN": "mine"}):
+        with pytest.raises(CommentError, match="no token: set GITEA_TOKEN or FORGEJO_TOKEN"):
+            find_request(given, forge="gitea", **there)
+
+
+@pytest.mark.parametrize(
+    ("server", "endpoint", "asked"),
+    [
+        ("https://github.com", "", "https://api.github.com/graphql"),
+        ("https://GitHub.com/", "", "https://api.github.com/graphql"),
+        ("https://github.com", "https://api.github.com/graphql", "https://api.github.com/graphql"),
+        (
+            "https://ghe.example",
+            "https://ghe.example/api/graphql",
+            "https://ghe.example/api/graphql",
+        ),
+        ("https://a.ghe.com", "https://api.a.ghe.com/graphql", "https://api.a.ghe.com/graphql"),
+        ("https://ghe.example", "http://127.0.0.1:1/graphql", "http://127.0.0.1:1/graphql"),
+        ("", "https://ghe.example/api/graphql", "https://ghe.example/api/graphql"),
+    ],
+)
+def test_a_token_goes_to_the_github_that_it_belongs_to(
+    server: str, endpoint: str, asked: str, forge_: Forge
+) -> None:
+    variables = {"GITHUB_SERVER_URL": server, "GITHUB_GRAPHQL_URL": endpoint}
+    assert find_request(forge_.github | variables).api_url == asked
+
+
+@pytest.mark.parametrize(
+    ("server", "endpoint", "told"),
+    [
+        ("https://ghe.example", "https://api.github.com/graphql", "leads to api.github.com"),
+        ("https://github.com", "https://ghe.example/api/graphql", "leads to ghe.example"),
+        ("https://ghe.example", "", "--api-url"),
+        ("https://ghe.example", "http://ghe.example/api/graphql", "neither https nor on this"),
+        ("https://[", "https://api.github.com/graphql", "give --api-url"),
+    ],
+)
+def test_a_token_goes_to_no_github_that_it_does_not_belong_to(
+    server: str, endpoint: str, told: str, forge_: Forge
+) -> None:
+    variables = {"GITHUB_SERVER_URL": server, "GITHUB_GRAPHQL_URL": endpoint}
+    with pytest.raises(CommentError, match=told):
+        find_request(forge_.github | variables)
+
+
+@pytest.mark.parametrize(
+    ("variables", "runner"),
+    [
+        ({"CI": "true", "BITBUCKET_BUILD_NUMBER": "1"}, "Bitbucket Pipelines"),
+        ({"TF_BUILD": "True", "SYSTEM_ACCESSTOKEN": "t", "GITHUB_TOKEN": "t"}, "Azure Pipelines"),
+        ({"CI": "woodpecker", "CI_FORGE_TYPE": "gitea", "GITHUB_TOKEN": "t"}, "Woodpecker"),
+        ({"CIRCLECI": "true", "GITHUB_TOKEN": "t"}, "CircleCI"),
+    ],
+)
+def test_any_other_runner_is_told_the_way_by_hand(variables: dict[str, str], runner: str) -> None:
+    with pytest.raises(CommentError, match=f"{runner}, which is neither .* give --forge"):
+        find_request(variables)
+
+
+def test_the_variables_of_two_forges_are_not_guessed_at(forge_: Forge) -> None:
+    with pytest.raises(CommentError, match="of GitHub and GitLab: give --forge"):
+        find_request(forge_.github | forge_.gitlab)
+    assert find_request(forge_.github | forge_.gitlab, forge="gitlab").token == "comment-token"
+
+
+def test_a_merge_request_of_a_fork_is_in_the_project_that_it_is_to_be_merged_into(
+    forge_: Forge,
+) -> None:
+    variables = variables_of("gitlab-fork.env") | {"CI_API_V4_URL": forge_.address}
+    request = find_request(variables)
+    assert request.text == "merge request 3 of project 7"
+    post(request, tagged(REPORT, None))
+    assert "POST /projects/7/merge_requests/3/notes HTTP/1.1" in forge_.requests
 
 
 def test_a_token_is_sent_over_https_alone_and_shown_nowhere(forge_: Forge) -> None:
@@ -282,6 +867,19 @@ def test_a_token_is_sent_over_https_alone_and_shown_nowhere(forge_: Forge) -> No
         with pytest.raises(CommentError, match="not one line of printable ASCII text") as refused:
             find_request(forge_.github | {"GH_TOKEN": token})
         assert token not in str(refused.value)
+
+
+def test_a_token_with_a_line_break_at_its_end_is_the_token(forge_: Forge) -> None:
+    assert find_request(forge_.github | {"GH_TOKEN": " job-token\r\n"}).token == "job-token"
+    blank = {"GH_TOKEN": "\n", "GITHUB_TOKEN": "other-token\n"}
+    assert find_request(forge_.github | blank).token == "other-token"
+
+
+@pytest.mark.parametrize("repository", ["name", "owner/", "/name", "a/b/c", "../x"])
+def test_a_repository_that_is_none_is_refused(repository: str, forge_: Forge) -> None:
+    request = find_request(forge_.github, repository=repository)
+    with pytest.raises(CommentError):
+        post(request, tagged(REPORT, None))
 
 
 def test_an_error_can_be_pickled(forge_: Forge) -> None:
@@ -300,9 +898,18 @@ def test_the_command_posts_a_file_and_says_where(forge_: Forge, tmp_path: Path) 
         "Commented on pull request 12 of owner/name: "
         "https://github.com/owner/name/pull/12#issuecomment-1\n"
     )
-    again = run("comment", "-", "--tag", "dev", "--dry-run", stdin=REPORT, **forge_.github)
-    assert again.stdout.startswith("Would update the comment on pull request 12 of owner/name: ")
-    assert len(forge_.comments) == 1
+
+
+def test_a_dry_run_of_the_command_needs_no_token_and_no_network(forge_: Forge) -> None:
+    variables = {name: value for name, value in forge_.github.items() if name != "GH_TOKEN"}
+    dry = run("comment", "-", "--tag", "dev", "--dry-run", stdin=REPORT, **variables)
+    assert (dry.returncode, dry.stderr) == (0, "")
+    assert dry.stdout.startswith("Would comment on pull request 12 of owner/name, by http://")
+    assert tagged(REPORT, "dev") in dry.stdout
+    assert forge_.requests == []
+    unknown = run("comment", "-", "--dry-run", stdin=REPORT)
+    assert unknown.returncode == 0
+    assert unknown.stdout.startswith("Would comment on a request (not known here: --forge")
 
 
 def test_the_command_fails_in_one_line(forge_: Forge, tmp_path: Path) -> None:
@@ -316,6 +923,14 @@ def test_the_command_fails_in_one_line(forge_: Forge, tmp_path: Path) -> None:
     assert refused.returncode == 2
     assert refused.stderr.startswith("cf-invoice: cannot comment on pull request 12 of owner/name")
     assert refused.stderr.count("\n") == 1
-    wrong = run("comment", "-", "--request", "x", stdin=REPORT, **forge_.github)
+
+
+@pytest.mark.parametrize(
+    "number", ["x", "0", "-1", "9" * 18, "2147483648", "\uff11\uff12", "1.0", ""]
+)
+def test_a_number_that_no_request_can_have_is_refused(number: str, forge_: Forge) -> None:
+    wrong = run("comment", "-", f"--request={number}", stdin=REPORT, **forge_.github)
     assert wrong.returncode == 2
-    assert "'x' is not the number of a request" in wrong.stderr
+    assert f"{number!r} is not the number of a request" in wrong.stderr
+    assert wrong.stderr.count("\n") == 1
+    assert forge_.requests == []

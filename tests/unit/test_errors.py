@@ -12,7 +12,7 @@ from pulumi_cf_invoice import billing
 from pulumi_cf_invoice.billing import errors
 from pulumi_cf_invoice.billing.errors import BillingError
 from pulumi_cf_invoice.cli.errors import CommandError
-from pulumi_cf_invoice.comments import CommentError
+from pulumi_cf_invoice.comments.errors import CommentError, TransientError
 from pulumi_cf_invoice.program.errors import as_run_error, raises_run_errors
 from pulumi_cf_invoice.report.found import NoInvoiceError
 from tests.factories import ACCOUNT
@@ -33,6 +33,7 @@ EXAMPLES = [
     NoInvoiceError("this is not JSON"),
     CommandError("cannot read report.md"),
     CommentError("cannot comment"),
+    TransientError("cannot comment", 2.0),
 ]
 
 

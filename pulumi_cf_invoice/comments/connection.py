@@ -1,0 +1,202 @@
+"""
+Asks a forge, within bounds: each answer in size, and all of them in time.
+
+Whatever a forge says is shown as one line, without the token.
+"""
+
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from pulumi_cf_invoice.billing import retries
+from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.comments.errors import CommentError, TransientError
+
+if TYPE_CHECKING:
+    import httpx
+
+LARGEST_ANSWER = 16 * 2**20
+"""The most bytes of an answer, decompressed: a page of a hundred comments of the longest kind."""
+_LONGEST_MESSAGE = 300
+_SHORTEST_TOKEN = 4
+
+
+@dataclass(frozen=True)
+class Answer:
+    """
+    What a forge answered: ``content`` is the JSON of the body, or None where it is no JSON.
+
+    ``message`` is what a refusal says, as the forge wrote it, and ``wait`` the seconds that it asks
+    to wait.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    content: Any
+
+    @property
+    def message(self) -> str:
+        """The reasons in the body, if it has any."""
+        from pulumi_cf_invoice.billing.answers import reasons
+
+        return "; ".join(dict.fromkeys(reason.message for reason in reasons(self.content)))
+
+    @property
+    def wait(self) -> float | None:
+        """The seconds to wait, if the forge asks for that."""
+        return retries.retry_after(self.headers)
+
+
+class Connection:
+    """
+    A connection to the API at *url*, open until *deadline*, a time of the monotonic clock.
+
+    *place* is what errors call the request. *certificates* is a file of authorities to trust beside
+    those of the environment. Raises `CommentError` if no connection can be set up.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        headers: Mapping[str, str],
+        deadline: float,
+        *,
+        place: str,
+        certificates: str | None = None,
+    ) -> None:
+        from pulumi_cf_invoice.billing.http import httpx, proxy_for
+
+        self.place = place
+        self.deadline = deadline
+        self.last_problem = ""
+        self._url = url
+        self._token = token
+        try:
+            self._http = httpx.Client(
+                headers={
+                    **headers,
+                    "Accept": "application/json",
+                    "Accept-Encoding": "gzip",
+                },
+                verify=_context(url, certificates),
+                trust_env=False,
+                proxy=proxy_for(url),
+            )
+        except (ImportError, OSError, ValueError, httpx.InvalidURL):
+            # What httpx says of an address can quote a part of the proxy's password.
+            files = "SSL_CERT_FILE" + (" and CI_SERVER_TLS_CA_FILE" if certificates else "")
+            raise CommentError(
+                f"cannot comment on {place}: no connection can be set up. Check HTTPS_PROXY and "
+                f"ALL_PROXY, and {files}."
+            ) from None
+
+    @property
+    def seconds_left(self) -> float:
+        """The seconds until the deadline."""
+        return self.deadline - time.monotonic()
+
+    def close(self) -> None:
+        """Close it, also under a read of another thread."""
+        self._http.close()
+
+    def cleaned(self, text: str, longest: int = _LONGEST_MESSAGE) -> str:
+        """Return *text* that a forge wrote as the middle of one line, without the token."""
+        # Both before and after: a control character could hide the token from the search.
+        return self._redacted(one_line(self._redacted(text), longest)).rstrip(".")
+
+    def ask(
+        self,
+        method: str,
+        path: str = "",
+        *,
+        json: Any = None,
+        params: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Ask the forge once. Raises `TransientError` or `CommentError` where nothing arrives."""
+        from pulumi_cf_invoice.billing.http import BodyError, httpx, read_body
+
+        if self.seconds_left <= 0:
+            raise self.timed_out()
+        try:
+            request = self._http.build_request(
+                method, f"{self._url}{path}", json=json, params=params, timeout=self.seconds_left
+            )
+            response = self._http.send(request, stream=True)
+            try:
+                body = read_body(response, LARGEST_ANSWER, self.deadline)
+            finally:
+                response.close()
+        except BodyError as error:
+            raise self._unusable(str(error)) from None
+        except httpx.HTTPError as error:
+            raise self._failed(error) from None
+        except (TimeoutError, RuntimeError, OSError):
+            # The connection was closed under a read, since the time is up.
+            raise self.timed_out() from None
+        except (httpx.InvalidURL, httpx.StreamError, ValueError):
+            raise self._unusable("the answer is not HTTP") from None
+        return Answer(response.status_code, response.headers, _json(body))
+
+    def timed_out(self) -> CommentError:
+        """Return the error for a forge that did not answer in time."""
+        before = f"; before that: {self.last_problem}" if self.last_problem else ""
+        return CommentError(
+            f"cannot comment on {self.place}: {self._host} did not answer in time{before}. Run "
+            "again later: a comment that was written meanwhile is updated."
+        )
+
+    @property
+    def _host(self) -> str:
+        return urlsplit(self._url).hostname or ""
+
+    def _failed(self, error: "httpx.HTTPError") -> CommentError:
+        from pulumi_cf_invoice.billing.http import httpx, is_tls_error
+
+        if isinstance(error, httpx.TimeoutException) and self.seconds_left <= 0:
+            return self.timed_out()
+        said = self.cleaned(str(error)) or type(error).__name__
+        if is_tls_error(error):
+            return CommentError(
+                f"cannot comment on {self.place}: no trusted TLS connection to {self._host}: "
+                f"{said}. Set SSL_CERT_FILE to a file with the certificate of the authority that "
+                "this host or the proxy before it has its own from."
+            )
+        self.last_problem = f"no answer from {self._host}: {said}"
+        return TransientError(
+            f"cannot comment on {self.place}: {self.last_problem}. Check the network, and run "
+            "again."
+        )
+
+    def _unusable(self, problem: str) -> CommentError:
+        return CommentError(
+            f"cannot comment on {self.place}: {self._host}: {problem}. Check --api-url, and any "
+            "proxy before it."
+        )
+
+    def _redacted(self, text: str) -> str:
+        # Shorter ones are none, and would be in every word.
+        if len(self._token) < _SHORTEST_TOKEN:
+            return text
+        return text.replace(self._token, "[redacted]")
+
+
+def _context(url: str, certificates: str | None) -> ssl.SSLContext | bool:
+    """Return whom to trust at *url*. Raises `OSError` if certificates cannot be read."""
+    from pulumi_cf_invoice.billing.http import httpx
+
+    if urlsplit(url).scheme != "https":
+        return False
+    context = httpx.create_ssl_context()
+    if certificates:
+        context.load_verify_locations(cafile=certificates)
+    return context
+
+
+def _json(body: bytes) -> Any:
+    from pulumi_cf_invoice.billing.answers import parse_json
+
+    return parse_json(body)

@@ -1,0 +1,15 @@
+"""Errors of comments, each of which reads as one line for people."""
+
+from pulumi_cf_invoice.billing.errors import BillingError
+
+
+class CommentError(BillingError):
+    """A report cannot be posted. The text says what the forge said, and what to do."""
+
+
+class TransientError(CommentError):
+    """A failure that can get better by itself; *wait* is in seconds, if the forge asks for one."""
+
+    def __init__(self, text: str, wait: float | None = None) -> None:
+        super().__init__(text)
+        self.wait = wait

@@ -1,0 +1,98 @@
+"""Posts a report as a comment, or says what would be posted."""
+
+import threading
+import time
+from concurrent.futures import Future
+
+import tenacity
+
+from pulumi_cf_invoice.billing import retries
+from pulumi_cf_invoice.comments.errors import CommentError, TransientError
+from pulumi_cf_invoice.comments.forge import Comment, Forge, Request
+from pulumi_cf_invoice.comments.places import Place
+
+SECONDS = 60.0
+"""How long posting takes at most, all pages and attempts included."""
+
+
+def post(request: Request, body: str) -> str:
+    """
+    Update our comment of the same marker, or create it, and return what was done, as a sentence.
+
+    Raises `CommentError`.
+    """
+    _refuse_longer(request.forge, body)
+    deadline = time.monotonic() + SECONDS
+    forge = request.forge(request, deadline)
+    outcome: Future[str] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(_with_retries(forge, body))
+        except Exception as error:
+            # Frames of httpx hold the token, for as long as somebody keeps the error.
+            error.__cause__ = error.__context__ = None
+            outcome.set_exception(error.with_traceback(None))
+
+    # Name resolution and headers that trickle in heed no timeout of httpx.
+    threading.Thread(target=run, name="cf-invoice-comment", daemon=True).start()
+    try:
+        return outcome.result(SECONDS)
+    except TimeoutError:
+        raise forge.connection.timed_out() from None
+    finally:
+        forge.connection.close()
+
+
+def describe(place: Place, body: str) -> str:
+    """
+    Return what `post` would do and write, as far as that is known without asking the forge.
+
+    Raises `CommentError` if it would be refused in any case.
+    """
+    if place.forge:
+        _refuse_longer(place.forge, body)
+    return (
+        f"Would comment on {place.text}, or update this report's comment if there is one:\n\n{body}"
+    )
+
+
+def _with_retries(forge: Forge, body: str) -> str:
+    def helps(error: BaseException) -> bool:
+        if not isinstance(error, TransientError):
+            return False
+        return (error.wait or 0.0) < forge.connection.seconds_left
+
+    attempts = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(helps),
+        wait=_wait,
+        stop=tenacity.stop_after_attempt(retries.ATTEMPTS),
+        reraise=True,
+    )
+    # As a whole, so that a comment which was created although its answer got lost is found.
+    return attempts(_post, forge, body)
+
+
+def _post(forge: Forge, body: str) -> str:
+    place = forge.request.text
+    ours = forge.find(body.partition("\n")[0])
+    if ours is None:
+        return f"Commented on {place}{_at(forge, forge.create(body))}"
+    return f"Updated the comment on {place}{_at(forge, forge.update(ours, body))}"
+
+
+def _at(forge: Forge, comment: Comment) -> str:
+    return f": {forge.connection.cleaned(comment.address)}" if comment.address else "."
+
+
+def _refuse_longer(forge: type[Forge], body: str) -> None:
+    if len(body) > forge.longest:
+        raise CommentError(
+            f"cannot comment: the report has {len(body):,} characters, and a comment at most "
+            f"{forge.longest:,}: write it with `cf-invoice report --format markdown`"
+        )
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    return (error.wait if isinstance(error, TransientError) else None) or retries.backoff(state)

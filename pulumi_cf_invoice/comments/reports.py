@@ -1,0 +1,38 @@
+"""A report in Markdown as the text of a comment."""
+
+import re
+
+from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.comments.errors import CommentError
+from pulumi_cf_invoice.report.markdown import END, MARKER
+
+
+def tagged(report: str, tag: str | None) -> str:
+    """
+    Return a *report* in Markdown as the comment of *tag*.
+
+    Raises `CommentError` if *tag* cannot stand in a marker, or the report is empty or not whole.
+    """
+    first_line = marker(tag)
+    text = report.removeprefix("\ufeff").removeprefix(MARKER).strip()
+    if not text:
+        raise CommentError("cannot comment: the report is empty")
+    if text.splitlines()[-1].strip() != END:
+        raise CommentError(
+            "cannot comment: the report is not whole, since it lacks its last line, "
+            f"{END!r}: write it again with `cf-invoice report --format markdown`"
+        )
+    if not text.removesuffix(END).strip():
+        raise CommentError("cannot comment: the report is empty")
+    return f"{first_line}\n\n{text}\n"
+
+
+def marker(tag: str | None) -> str:
+    """Return the line that a comment of *tag* begins with. Raises `CommentError`."""
+    if tag is None:
+        return MARKER
+    if not re.fullmatch("(?!.*--)[A-Za-z0-9][A-Za-z0-9._/-]{0,63}", tag):
+        raise CommentError(
+            f"cannot comment: the tag {one_line(tag)!r} is not up to 64 letters, digits and . _ / -"
+        )
+    return MARKER.replace(" -->", f" {tag} -->")
