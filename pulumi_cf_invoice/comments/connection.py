@@ -68,7 +68,7 @@ class Connection:
         place: str,
         certificates: str | None = None,
     ) -> None:
-        from pulumi_cf_invoice.billing.http import httpx, proxy_for
+        from pulumi_cf_invoice.billing.http import httpx, proxy_for, user_agent
 
         self.place = place
         self.deadline = deadline
@@ -81,6 +81,7 @@ class Connection:
                     **headers,
                     "Accept": "application/json",
                     "Accept-Encoding": "gzip",
+                    "User-Agent": user_agent(),
                 },
                 verify=_context(url, certificates),
                 trust_env=False,
