@@ -20,7 +20,6 @@ from pulumi_cf_invoice.billing.errors import (
     BillingError,
     InvalidDataError,
     NotAvailableError,
-    SettingsError,
 )
 from pulumi_cf_invoice.billing.models import WHOLE, Answered, Model, iso
 from pulumi_cf_invoice.billing.reads import READS, ModelT, Read
@@ -31,6 +30,7 @@ _LINK = re.compile(r"(?<![\w+.-])[\w+.-]*+://\S++")
 _ADDRESS = re.compile(r"(?<![\w.+-])[\w.+-]++@([\w.-]++)")
 _DIGITS = re.compile(r"(?i)((?:ending (?:in|with) |(?<![*\u2022])[*\u2022]{2,}+ ?))\d{4}\b")
 _LONGEST_ERROR = 1000
+_LONGEST_TIME = 40
 # Both ends of a forecast from it are dates.
 _YEARS = range(2000, 9000)
 _CLOCKS_DIFFER_BY = timedelta(minutes=5)
@@ -109,7 +109,7 @@ class Snapshot:
             )
         if age < -_CLOCKS_DIFFER_BY:
             raise NotAvailableError(
-                f"the snapshot is of {iso(self.read_at.timestamp())}, which is still to come: its "
+                f"the snapshot is of {iso(self.read_at.timestamp())}, which is in the future: its "
                 "age cannot be told"
             )
 
@@ -145,25 +145,34 @@ class Snapshot:
                 f"version: {one_line(str(content.get('version')))} is not {VERSION}, the one that "
                 "this release reads"
             )
+        reads, base_url = content.get("reads"), content.get("base_url")
+        if not isinstance(reads, Mapping) or not isinstance(base_url, str):
+            raise InvalidDataError("it is not a snapshot: it needs reads and a base_url")
+        read_at = _instant(content.get("read_at"))
         try:
             account_id = canonical_account_id(str(content.get("account_id")))
-            read_at = datetime.fromisoformat(str(content.get("read_at")))
-        except (BillingError, ValueError) as error:
-            raise InvalidDataError(f"it is not a snapshot: {error}") from None
-        reads, base_url = content.get("reads"), content.get("base_url")
-        if not isinstance(reads, Mapping) or not isinstance(base_url, str) or not read_at.tzinfo:
-            raise InvalidDataError(
-                "it is not a snapshot: it needs reads, a base_url, and a time with its zone"
-            )
-        if read_at.year not in _YEARS:
-            raise InvalidDataError(f"it is not a snapshot: {read_at.year} is no year to read in")
-        try:
             base_url = safe_base_url(base_url)
-        except SettingsError as error:
+        except BillingError as error:
             raise InvalidDataError(f"it is not a snapshot: {error}") from None
         known = {read.name for read in READS}
         answers = {name: _read(answer, read_at) for name, answer in reads.items() if name in known}
         return cls(account_id, read_at, base_url, answers)
+
+
+def _instant(written: Any) -> datetime:
+    try:
+        read_at = datetime.fromisoformat(str(written))
+    except ValueError:
+        read_at = None
+    # A time without its zone would be another one elsewhere.
+    if read_at is None or read_at.tzinfo is None:
+        is_what = "missing" if written is None else repr(one_line(str(written), _LONGEST_TIME))
+        raise InvalidDataError(
+            f"read_at is {is_what}: it needs a time with its zone, such as 2026-09-15T12:00:00Z"
+        )
+    if read_at.year not in _YEARS:
+        raise InvalidDataError(f"read_at is in the year {read_at.year}")
+    return read_at
 
 
 def take(settings: Settings, at: datetime) -> Snapshot:

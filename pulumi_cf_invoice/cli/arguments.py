@@ -17,6 +17,11 @@ FORMATS = ("text", "markdown", "html", "json")
 
 
 class _Parser(argparse.ArgumentParser):
+    def __init__(self, *given: Any, **settings: Any) -> None:
+        super().__init__(*given, **settings)
+        # Python 3.14 colours the help, which FORCE_COLOR would do in a file as well.
+        self.color = False
+
     def error(self, message: str) -> NoReturn:
         """Exit with one line: the usage would be many."""
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")

@@ -158,17 +158,6 @@ def read(file: str) -> bytes:
         raise CommandError(f"cannot read {one_line(file)}: {error.strerror}") from None
 
 
-def write(text: str, output: str | None) -> None:
-    """Write *text* to the file *output*, or to standard output. Raises `CommandError`."""
-    if output is None:
-        sys.stdout.write(text)
-        return
-    try:
-        Path(output).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise CommandError(f"cannot write {one_line(output)}: {error.strerror}") from None
-
-
 def now() -> datetime:
     """Return the time, in UTC."""
     return datetime.now(UTC)

@@ -12,6 +12,7 @@ from pulumi_cf_invoice.billing.errors import BillingError, RuleError
 from pulumi_cf_invoice.billing.suggestions import errors_under
 from pulumi_cf_invoice.cli import COULD_NOT_TELL, inputs
 from pulumi_cf_invoice.cli.errors import CommandError
+from pulumi_cf_invoice.cli.output import write_output
 from pulumi_cf_invoice.report import markdown
 from pulumi_cf_invoice.report.found import compared_with
 from pulumi_cf_invoice.report.judging import judge
@@ -41,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
             _tell_github(failure, {"verdict": "unknown"})
         if options.format == "markdown":
             # Posted in its place, it keeps an older comment from standing beside a failed job.
-            inputs.write(failure, options.output)
+            write_output(failure, options.output)
         raise
     over = OVER_BUDGET if report.verdict == "over" else 0
     code = over if report.is_known else COULD_NOT_TELL
@@ -98,7 +99,7 @@ def _write(report: Report, form: str, output: str | None) -> None:
 
         text.write(report, sys.stdout)
         return
-    inputs.write(_render(report, form), output)
+    write_output(_render(report, form), output)
 
 
 def _render(report: Report, form: str) -> str:

@@ -21,7 +21,16 @@ _UNBOUNDED = 10_000
 def render(parts: Sequence[RenderableType]) -> str:
     """Return *parts*, one below the other, as plain text that is 100 columns wide."""
     buffer = io.StringIO()
-    _print(Console(file=buffer, width=_WIDTH, highlight=False, emoji=False), parts)
+    # Without these, FORCE_COLOR and TTY_COMPATIBLE would make a terminal of it.
+    plain = Console(
+        file=buffer,
+        width=_WIDTH,
+        highlight=False,
+        emoji=False,
+        force_terminal=False,
+        color_system=None,
+    )
+    _print(plain, parts)
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 

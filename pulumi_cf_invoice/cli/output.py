@@ -1,0 +1,72 @@
+"""Where commands write: standard output, or a file that is there whole or not at all."""
+
+import os
+import secrets
+import stat
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.cli.errors import CommandError
+
+
+def write_output(text: str, output: str | None) -> None:
+    """
+    Write *text* to the file *output*, or to standard output.
+
+    A full disk, a kill and Ctrl-C leave an older file as it was. Raises `CommandError`.
+    """
+    if output is None:
+        sys.stdout.write(text)
+        return
+    try:
+        replace_file(Path(output), text)
+    except OSError as error:
+        reason = error.strerror or error
+        raise CommandError(f"cannot write {one_line(output)}: {reason}") from None
+
+
+def replace_file(path: Path, text: str) -> None:
+    """
+    Write *text* to a file beside *path* and put it in its place, with the mode of an older one.
+
+    A link stays one. What is no regular file, such as a pipe, is written to. Raises `OSError`.
+    """
+    mode = _mode(path)
+    if mode is not None and not stat.S_ISREG(mode):
+        path.write_text(text, encoding="utf-8")
+        return
+    target = Path(os.path.realpath(path))
+    beside = target.with_name(f".cf-invoice-{secrets.token_hex(8)}.tmp")
+    try:
+        # Not tempfile's, whose files nobody else can read, whatever the umask says.
+        with beside.open("x", encoding="utf-8") as file:
+            if mode is not None:
+                beside.chmod(stat.S_IMODE(mode))
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(target)
+    except BaseException:
+        with suppress(OSError):
+            beside.unlink()
+        raise
+    _sync_folder(target.parent)
+
+
+def _mode(path: Path) -> int | None:
+    try:
+        return path.stat().st_mode
+    except FileNotFoundError:
+        return None
+
+
+def _sync_folder(folder: Path) -> None:
+    # Windows opens no folders, and some file systems sync none: the file itself is there by now.
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

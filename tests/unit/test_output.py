@@ -1,0 +1,112 @@
+"""Files that commands write: whole or not at all, and never in colour."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pulumi_cf_invoice.cli import main
+
+DATA = Path(__file__).with_name("data")
+UPDATE = str(DATA / "preview-update.json")
+COLOURS = ("FORCE_COLOR", "TTY_COMPATIBLE", "NO_COLOR", "CLICOLOR_FORCE")
+FORMATS = ("text", "markdown", "html", "json")
+
+# What happens to the process before the file takes the older one's place.
+ENDS = {
+    "a full disk": "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))",
+    "a kill": "Path.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)",
+    "Ctrl-C": "os.fsync = lambda _: signal.raise_signal(signal.SIGINT)",
+}
+
+
+def run(before: str, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command in a process of its own, after what the code *before* does."""
+    code = (
+        "import os, resource, signal, sys\nfrom pathlib import Path\n"
+        f"from pulumi_cf_invoice.cli import main\n{before}\nsys.exit(main({list(arguments)!r}))"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        # Where files may not grow, Python would keep half of what it compiled.
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **variables},
+    )
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_an_older_file_stays_whatever_ends_the_command(end: str, tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    file.write_text("older")
+    arguments = ["report", "--from", UPDATE, "--format", "html", "--output", str(file)]
+    ended = run(ENDS[end], *arguments)
+    assert ended.returncode == {"a full disk": 2, "a kill": -9, "Ctrl-C": 130}[end]
+    assert file.read_text() == "older"
+    if end == "a full disk":
+        assert ended.stderr == f"cf-invoice: cannot write {file}: File too large\n"
+    if end != "a kill":
+        assert [file] == list(tmp_path.iterdir())
+
+
+def test_a_file_that_is_replaced_keeps_its_mode_and_a_link_stays_one(tmp_path: Path) -> None:
+    file, link = tmp_path / "report.txt", tmp_path / "link"
+    file.write_text("older")
+    file.chmod(0o640)
+    link.symlink_to(file)
+    assert main(["report", "--from", UPDATE, "--output", str(link)]) == 0
+    assert link.is_symlink()
+    assert "$200.01" in file.read_text()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+
+
+def test_a_new_file_has_the_mode_that_the_umask_says(tmp_path: Path) -> None:
+    file = tmp_path / "report.txt"
+    before = os.umask(0o027)
+    try:
+        assert main(["report", "--from", UPDATE, "--output", str(file)]) == 0
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+
+
+def test_a_pipe_is_written_to() -> None:
+    arguments = ["report", "--from", UPDATE, "--output", "/dev/stdout"]
+    assert "$200.01" in run("", *arguments).stdout
+    assert run("", *arguments[:-1], "/dev/full").returncode == 2
+
+
+def test_no_folder_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "--from", UPDATE, "--output", str(tmp_path / "no" / "file")]) == 2
+    assert capsys.readouterr().err.endswith("/no/file: No such file or directory\n")
+    assert main(["report", "--from", UPDATE, "--output", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.endswith(": Is a directory\n")
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize(
+    "variable", ["FORCE_COLOR", "TTY_COMPATIBLE", "NO_COLOR", "CLICOLOR_FORCE"]
+)
+def test_no_variable_colours_a_file(
+    form: str, variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [tmp_path / "without", tmp_path / "with"]
+    for name in COLOURS:
+        monkeypatch.delenv(name, raising=False)
+    for file in files:
+        arguments = ["report", "--from", UPDATE, "--format", form, "--at", "2026-09-15T12:00:00Z"]
+        assert main([*arguments, "--output", str(file)]) == 0
+        monkeypatch.setenv(variable, "1")
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert b"\x1b" not in files[1].read_bytes()
+
+
+@pytest.mark.parametrize("command", ["report", "show"])
+def test_no_variable_colours_standard_output_that_is_no_terminal(command: str) -> None:
+    shown = run("", command, "--from", UPDATE, FORCE_COLOR="1", TTY_COMPATIBLE="1")
+    assert shown.returncode == 0
+    assert "\x1b" not in shown.stdout
