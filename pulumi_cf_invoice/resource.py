@@ -6,6 +6,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ from pulumi_cf_invoice.billing.errors import (
     SettingsError,
 )
 from pulumi_cf_invoice.billing.settings import Settings, Source
-from pulumi_cf_invoice.program import answers, output_types, settings as program_settings
+from pulumi_cf_invoice.program import answers, config, output_types, settings as program_settings
 from pulumi_cf_invoice.program.credentials import Credentials
 from pulumi_cf_invoice.program.errors import raises_run_errors
 from pulumi_cf_invoice.state import FIELDS, READ_PROPERTIES, UNKNOWN
@@ -161,12 +162,14 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
         _refuse_ineffective(opts)
         if opts is not None and opts.id is not None:
             raise SettingsError("opts.id reads a resource: call InvoicePreview.get instead")
+        _refuse_without_provider(opts)
         given = program_settings.arguments(credentials)
         inputs: dict[str, Any]
         if program_settings.is_mocked():
             # No provider checks the inputs: they have the figures already, as a check returns them.
             inputs = _read_by_the_program(account_id, settings.arguments({}), None)
         else:
+            config.examine()
             inputs = {"account_id": program_settings.as_configured(account_id)}
             if given.values:
                 inputs["credentials"] = pulumi.Output.secret(dict(given.values))
@@ -193,6 +196,7 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
         `TransportError` or `InvalidResponseError`.
         """
         _refuse_ineffective(opts)
+        _refuse_without_provider(opts)
         return _ReadInvoicePreview(resource_name, id, program_settings.arguments(credentials), opts)
 
     @property
@@ -299,6 +303,8 @@ def _invoice(figures: dict[str, Any]) -> "Invoice":
     return Invoice.from_outputs({n: value for n, value in figures.items() if value is not None})
 
 
+DYNAMIC_PACKAGE = "pulumi-python"
+"""The package of Python's dynamic resources, whose providers are all alike."""
 _INEFFECTIVE = {
     "import_": "nothing has to be imported: leave it out, and the next update reads the invoice",
     "provider": "pass credentials=Credentials.from_provider(provider) instead",
@@ -316,5 +322,28 @@ _INEFFECTIVE = {
 
 def _refuse_ineffective(opts: pulumi.ResourceOptions | None) -> None:
     for name, advice in _INEFFECTIVE.items():
-        if getattr(opts, name, None):
+        value = getattr(opts, name, None)
+        if value and not (name in ("provider", "providers") and _is_dynamic(value)):
             raise SettingsError(f"InvoicePreview cannot honour opts.{name}: {advice}")
+
+
+def _is_dynamic(given: Any) -> bool:
+    """Return whether *given* are providers of Python's dynamic resources, of which this is one."""
+    of_packages = given.values() if isinstance(given, Mapping) else given
+    providers = [given] if isinstance(given, pulumi.ProviderResource) else list(of_packages)
+    return all(getattr(provider, "package", None) == DYNAMIC_PACKAGE for provider in providers)
+
+
+def _refuse_without_provider(opts: pulumi.ResourceOptions | None) -> None:
+    """Raise `SettingsError` where Pulumi has no provider for the resource, in place of gRPC's."""
+    if not config.is_default_provider_disabled(DYNAMIC_PACKAGE):
+        return
+    given = opts and (opts.provider or opts.providers)
+    parent = opts and opts.parent
+    if given or (parent and parent.get_provider(f"{DYNAMIC_PACKAGE}:dynamic:Resource")):
+        return
+    raise SettingsError(
+        "InvoicePreview has no provider, since the stack config pulumi:disable-default-providers "
+        f"disables that of {DYNAMIC_PACKAGE}: pass opts=pulumi.ResourceOptions(provider=dynamic), "
+        f'with dynamic = pulumi.ProviderResource("{DYNAMIC_PACKAGE}", "dynamic", {{}})'
+    )

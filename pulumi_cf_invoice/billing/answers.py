@@ -11,17 +11,19 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.credentials import Credentials
-from pulumi_cf_invoice.billing.errors import ApiError, InvalidResponseError
+from pulumi_cf_invoice.billing.errors import ApiError, FetchError, InvalidResponseError
 from pulumi_cf_invoice.billing.reads import ModelT, Read
-from pulumi_cf_invoice.billing.settings import CLOUDFLARE_API
+from pulumi_cf_invoice.billing.settings import CLOUDFLARE_API, STACK_CONFIG, is_cloudflare
 
 if TYPE_CHECKING:
     import httpx
+
+ErrorT = TypeVar("ErrorT", bound=FetchError)
 
 _LONGEST_MESSAGE = 300
 _DEEPEST_CHAIN = 10
@@ -82,7 +84,13 @@ class Reader(Generic[ModelT]):
     ) -> InvalidResponseError:
         """Return the error for an answer that cannot be used because of *problem*."""
         ray_id = None if response is None else self._ray_id(response)
-        return InvalidResponseError(self.read.noun, self.account_id, self.cleaned(problem), ray_id)
+        problem = self.cleaned(problem)
+        return self.located(InvalidResponseError(self.read.noun, self.account_id, problem, ray_id))
+
+    def located(self, error: ErrorT) -> ErrorT:
+        """Return *error* with the address that was asked, if that is not Cloudflare's."""
+        error.base_url = None if is_cloudflare(self.base_url) else self.base_url
+        return error
 
     def cleaned(self, text: str) -> str:
         """Return *text* that others wrote as the middle of one line, without credentials."""
@@ -98,7 +106,7 @@ class Reader(Generic[ModelT]):
         told = [self.cleaned(reason.text) for reason in found[1:]]
         first = found[0] if found else Reason(None, response.reason_phrase or "no message")
         retry_after = retries.retry_after(response.headers)
-        return ApiError(
+        refusal = ApiError(
             self.read.noun,
             self.account_id,
             response.status_code,
@@ -108,6 +116,7 @@ class Reader(Generic[ModelT]):
             self._ray_id(response),
             retry_after,
         )
+        return self.located(refusal)
 
     def _ray_id(self, response: "httpx.Response") -> str | None:
         return self.cleaned(response.headers.get("cf-ray", ""))[:64] or None
@@ -132,7 +141,7 @@ class Reader(Generic[ModelT]):
         if 9109 in codes:
             return (
                 "The token is not valid, or may not be used from this address: check it and its "
-                "client IP address filter in Cloudflare's dashboard."
+                f"client IP address filter in Cloudflare's dashboard.{self._source}"
             )
         if codes & {6003, 6111} and self.credentials.flaw:
             return self.credentials.flaw
@@ -150,8 +159,19 @@ class Reader(Generic[ModelT]):
                 f"{self.read.noun}."
             )
         if status == 403 or 10000 in codes:
-            return _REMEDIES[401] if status == 401 else _REMEDIES[403]
+            return f"{_REMEDIES[401 if status == 401 else 403]}{self._source}"
         return _REMEDIES.get(status, "Report this to Cloudflare with the ray ID.")
+
+    @property
+    def _source(self) -> str:
+        """Where the credentials came from, as a sentence after another; empty if not known."""
+        source = self.credentials.source
+        if source is None:
+            return ""
+        doctor = (
+            "cf-invoice doctor --stack" if source.startswith(STACK_CONFIG) else "cf-invoice doctor"
+        )
+        return f" The {self.credentials.kind} came from {source}: `{doctor}` shows every setting."
 
 
 _REMEDIES = {

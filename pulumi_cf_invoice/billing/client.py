@@ -26,6 +26,7 @@ from pulumi_cf_invoice.billing.errors import (
     FetchError,
     InvalidDataError,
     InvalidResponseError,
+    SettingsError,
     TransportError,
 )
 from pulumi_cf_invoice.billing.http import (
@@ -72,7 +73,8 @@ class BillingClient:
 
     *timeout* is in seconds and bounds a whole fetch, retries included; *more_time* is how an error
     says to allow more. Every call asks the API; to share one answer among many callers, use
-    `AnswerCache`. Raises `SettingsError` if the base URL is neither https nor on this machine.
+    `AnswerCache`. Raises `SettingsError` if the base URL is neither https nor on this machine, or
+    if *credentials* are those of a Pulumi program.
     """
 
     def __init__(
@@ -83,6 +85,12 @@ class BillingClient:
         timeout: float = DEFAULT_TIMEOUT,
         more_time: str = Settings.more_time,
     ) -> None:
+        if not isinstance(credentials, Credentials):
+            raise SettingsError(
+                "BillingClient takes pulumi_cf_invoice.billing.Credentials, which are text; "
+                f"{type(credentials).__module__.partition('.')[0]}.{type(credentials).__name__} is "
+                "for a Pulumi program's resources and functions"
+            )
         self._credentials = credentials
         self._base_url = safe_base_url(base_url)
         self._timeout = timeout
@@ -432,7 +440,8 @@ class _Fetch(Generic[ModelT]):
         return self._network_error
 
     def _transport_error(self, problem: str, remedy: str) -> TransportError:
-        return TransportError(self._read.noun, self._account_id, problem, remedy)
+        error = TransportError(self._read.noun, self._account_id, problem, remedy)
+        return self._reader.located(error)
 
 
 def _now() -> datetime:

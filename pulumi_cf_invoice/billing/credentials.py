@@ -14,7 +14,8 @@ class Credentials:
     An API token, or the older pair of e-mail address and API key.
 
     Raises `SettingsError` when both kinds, half a pair or nothing is given, or when a part is not
-    one line of printable ASCII text. Neither the error nor a repr shows a part.
+    one line of printable ASCII text. Neither the error nor a repr shows a part. *source* is where
+    they were found, for messages.
     """
 
     def __init__(
@@ -23,7 +24,9 @@ class Credentials:
         *,
         email: str | None = None,
         api_key: str | None = None,
+        source: str | None = None,
     ) -> None:
+        self.source = source
         self._parts = given_parts({"api_token": api_token, "email": email, "api_key": api_key})
         # Whoever keeps an error keeps its frames: no local variable of them holds a credential.
         del api_token, email, api_key

@@ -59,8 +59,11 @@ class FetchError(BillingError):
     A request was made and brought no result.
 
     ``noun`` is what was requested ("upcoming invoice"), ``account_id`` the account, ``problem``
-    what went wrong and ``remedy`` what to do, each without the rest of the sentence.
+    what went wrong and ``remedy`` what to do, each without the rest of the sentence. ``base_url``
+    is the address that was asked, if it is not Cloudflare's.
     """
+
+    base_url: str | None = None
 
     def __init__(self, noun: str, account_id: str, problem: str, remedy: str) -> None:
         super().__init__(noun, account_id, problem, remedy)
@@ -72,8 +75,14 @@ class FetchError(BillingError):
     def __str__(self) -> str:
         return (
             f"cannot read the {self.noun} of account {self.account_id}: "
-            f"{self.problem}. {self.remedy}"
+            f"{self.problem}. {self.remedy}{self._where}"
         )
+
+    @property
+    def _where(self) -> str:
+        if self.base_url is None:
+            return ""
+        return f" The address that was asked is {self.base_url}, not Cloudflare's."
 
 
 class ApiError(FetchError):

@@ -10,7 +10,7 @@ environment.
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +23,7 @@ from pulumi_cf_invoice.billing.credentials import (
     unsendable,
 )
 from pulumi_cf_invoice.billing.errors import MissingCredentialsError, SettingsError
+from pulumi_cf_invoice.billing.suggestions import unknown_name
 
 CLOUDFLARE_API = "https://api.cloudflare.com/client/v4"
 DEFAULT_TIMEOUT = 30.0
@@ -45,10 +46,16 @@ SECRETS = ("apiToken", "apiKey")
 """The settings that nobody may see."""
 CREDENTIALS_ARGUMENT = "the credentials argument"
 """What messages call the source of a call's own credentials."""
+STACK_CONFIG = "stack config"
+"""What the names of sources in a stack's config begin with."""
 ENVIRONMENT = "the environment"
 """What messages call the source of environment variables."""
 CREDENTIALS = ("apiToken", "email", "apiKey")
 """The settings that are parts of credentials."""
+NAMESPACE = "cf-invoice"
+"""The namespace of the package's own stack config."""
+OF_THE_ENGINE = ("version", "pluginDownloadURL")
+"""What Pulumi itself reads from the namespace of any provider plugin."""
 _CLOUDFLARE_SETTINGS = (*CREDENTIALS, "baseUrl")
 _SETTING_OF_PART = dict(zip(PARTS, CREDENTIALS, strict=True))
 
@@ -76,14 +83,15 @@ class Source:
 
     ``remedies`` say how to set the account, credentials or timeout there, by ``accountId``,
     ``apiToken`` and ``timeout``, and ``labels`` what each setting is called there.
-    ``is_in_repository`` tells what comes with a pull request from what the machine has.
+    ``trust`` names those who may decide together where credentials go: a base URL gets those of a
+    source with the same trust. None is for what comes with a pull request.
     """
 
     name: str
     values: Mapping[str, Any] = field(repr=False)
     remedies: Mapping[str, str] = field(default_factory=dict, repr=False)
     labels: Mapping[str, str] = field(default_factory=dict, repr=False)
-    is_in_repository: bool = False
+    trust: str | None = None
 
     def get(self, setting: str) -> Any:
         """Return the value of *setting*, or None if it is absent or empty."""
@@ -119,40 +127,72 @@ def arguments(parts: Mapping[str, Any]) -> Source:
 def given(values: Mapping[str, Any]) -> Source:
     """Return the source of a call's own credentials, whose *values* have the settings' names."""
     remedies = {"accountId": "pass one", "apiToken": "pass credentials"}
-    return Source(CREDENTIALS_ARGUMENT, values, remedies)
+    return Source(CREDENTIALS_ARGUMENT, values, remedies, trust="arguments")
 
 
 def environment(variables: Mapping[str, str]) -> Source:
     """Return the source of the environment *variables*."""
     values = {setting: variables.get(name) for setting, name in VARIABLES.items()}
     remedies = {setting: f"set {name}" for setting, name in VARIABLES.items()}
-    return Source(ENVIRONMENT, values, remedies, VARIABLES)
+    return Source(ENVIRONMENT, values, remedies, VARIABLES, trust=ENVIRONMENT)
 
 
-def stack_config(values: Mapping[str, Any]) -> Source:
-    """Return the source of the stack config ``cf-invoice:``, whose keys have no namespace here."""
+def stack_config(values: Mapping[str, Any], *, trust: str | None = None) -> Source:
+    """
+    Return the source of the stack config ``cf-invoice:``, whose keys have no namespace here.
+
+    *trust* is None outside of the stack's own program, as in `config_sources`.
+    """
     remedies = {
         "accountId": "run `pulumi config set cf-invoice:accountId ID`",
         "apiToken": "run `pulumi config set --secret cf-invoice:apiToken TOKEN`",
         "timeout": "run `pulumi config set cf-invoice:timeout SECONDS`",
     }
-    return Source("stack config cf-invoice:", values, remedies, _keys("cf-invoice"), True)
+    return Source(f"{STACK_CONFIG} {NAMESPACE}:", values, remedies, _keys(NAMESPACE), trust)
 
 
 def program_sources(config: GetConfig, variables: Mapping[str, str]) -> list[Source]:
     """
     Return the sources of a Python program after its arguments: stack config, then environment.
     """
-    return [*config_sources(config), environment(variables)]
+    return [*config_sources(config, trust=STACK_CONFIG), environment(variables)]
 
 
-def config_sources(config: GetConfig) -> list[Source]:
-    """Return the sources of stack config: ours, then that of pulumi-cloudflare."""
-    own = {name: config(f"cf-invoice:{name}") for name in SETTINGS}
+def config_sources(config: GetConfig, *, trust: str | None = None) -> list[Source]:
+    """
+    Return the sources of stack config: ours, then that of pulumi-cloudflare.
+
+    An address in it is trusted with the credentials in it by the stack's own program (*trust*),
+    since whoever writes one can read the others; elsewhere an address can come with a pull request
+    whose author cannot.
+    """
+    own = {name: config(f"{NAMESPACE}:{name}") for name in SETTINGS}
     cloudflare = {name: config(f"cloudflare:{name}") for name in _CLOUDFLARE_SETTINGS}
     return [
-        stack_config(own),
-        Source("stack config cloudflare:", cloudflare, {}, _keys("cloudflare"), True),
+        stack_config(own, trust=trust),
+        Source(f"{STACK_CONFIG} cloudflare:", cloudflare, {}, _keys("cloudflare"), trust),
+    ]
+
+
+def unknown_keys(names: Iterable[str]) -> list[str]:
+    """
+    Say which of *names*, keys of the stack config ``cf-invoice:`` without it, are no settings.
+
+    Each is a sentence without its end, which names the setting that was probably meant.
+    """
+    known = [f"{NAMESPACE}:{name}" for name in SETTINGS]
+    unknown = [name for name in names if name not in (*SETTINGS, *OF_THE_ENGINE)]
+    return [unknown_name("setting of stack config", f"{NAMESPACE}:{n}", known) for n in unknown]
+
+
+def in_plain_text(keys: Iterable[str]) -> list[str]:
+    """Return a warning for each of *keys*, with their namespace, that holds a secret in plain."""
+    secret = {f"{of}:{name}" for of in (NAMESPACE, "cloudflare") for name in SECRETS}
+    return [
+        f"stack config {key} is in plain text: run `pulumi config set --secret {key} VALUE`, with "
+        "a new value if others may have seen this one"
+        for key in keys
+        if key in secret
     ]
 
 
@@ -245,7 +285,7 @@ def safe_base_url(url: str) -> str:
     if not isinstance(url, str):
         raise SettingsError(f"the base URL must be text, not {type(url).__name__}")
     url = url.strip()
-    if not url.isprintable() or any(character in url for character in " ?#"):
+    if not url.isprintable() or any(character in url for character in " ?#\\"):
         raise SettingsError(
             f"the base URL must be a plain address such as {CLOUDFLARE_API}, without blanks, query "
             "or fragment"
@@ -270,10 +310,14 @@ def safe_base_url(url: str) -> str:
 
 
 def is_cloudflare(base_url: str) -> bool:
-    """Return whether *base_url* is under cloudflare.com, over TLS."""
+    """
+    Return whether *base_url* is Cloudflare's API, over TLS.
+
+    Other hosts of Cloudflare's are not: ``gateway.ai.cloudflare.com`` forwards to whatever an
+    account configures.
+    """
     parsed = urlsplit(base_url)
-    host = f".{(parsed.hostname or '').lower()}"
-    return parsed.scheme == "https" and host.endswith(".cloudflare.com")
+    return parsed.scheme == "https" and parsed.hostname == urlsplit(CLOUDFLARE_API).hostname
 
 
 def is_loopback(host: str) -> bool:
@@ -299,22 +343,33 @@ def _credentials(account_id: str | None, base_url: str, sources: Sequence[Source
     if problem:
         raise SettingsError(f"{source.name} {problem}")
     _refuse_to_send_elsewhere(source, base_url, sources)
-    return Credentials(**_parts(source))
+    return Credentials(**_parts(source), source=_where_credentials(sources))
 
 
 def _refuse_to_send_elsewhere(source: Source, base_url: str, sources: Sequence[Source]) -> None:
-    # What is in the repository comes with a pull request; the environment is the machine's.
-    of_url = next((source for source in sources if source.get("baseUrl") is not None), None)
-    if source.name != ENVIRONMENT or of_url is None or not of_url.is_in_repository:
-        return
+    """Raise `SettingsError` unless the credentials of *source* may be sent to *base_url*."""
     if is_cloudflare(base_url) or is_loopback(urlsplit(base_url).hostname or ""):
         return
-    if str(source.get("baseUrl") or "").strip().rstrip("/") == base_url:
+    of_url = next(source for source in sources if source.get("baseUrl") is not None)
+    if of_url.trust is not None and of_url.trust == source.trust:
+        return
+    # The environment is the machine's: what it names is trusted with whatever the machine has.
+    machine = next((source for source in sources if source.name == ENVIRONMENT), None)
+    if machine is not None and _is_same_address(machine.get("baseUrl"), base_url):
         return
     raise SettingsError(
-        f"{of_url.name} sets the base URL {base_url}, to which credentials from the environment "
-        "are not sent: set CLOUDFLARE_BASE_URL to it as well, if it is to be trusted"
+        f"{of_url.name} sets the base URL {base_url}, to which credentials from {source.name} are "
+        "not sent: set CLOUDFLARE_BASE_URL to it as well, if it is to be trusted"
     )
+
+
+def _is_same_address(given: Any, base_url: str) -> bool:
+    try:
+        parsed = [urlsplit(url) for url in (safe_base_url(given), base_url)]
+        first, second = ((url.scheme, url.hostname, url.port, url.path) for url in parsed)
+    except (SettingsError, ValueError):
+        return False
+    return first == second
 
 
 def _source_of_credentials(sources: Sequence[Source]) -> Source | None:

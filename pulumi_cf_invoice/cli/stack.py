@@ -1,13 +1,24 @@
 """Stack config outside of a program, as ``pulumi config`` tells it."""
 
 import json
+import re
 import subprocess
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import SettingsError
-from pulumi_cf_invoice.billing.settings import CREDENTIALS, SETTINGS, GetConfig
+from pulumi_cf_invoice.billing.settings import (
+    CREDENTIALS,
+    NAMESPACE,
+    SETTINGS,
+    GetConfig,
+    in_plain_text,
+    unknown_keys,
+)
 
 _SECONDS = 60
 _NOT_OPENED = "[unknown]"
@@ -21,10 +32,37 @@ def read_config(stack: str | None) -> GetConfig:
     Secrets are decrypted only where a setting that counts is one. Raises `SettingsError`.
     """
     config = _run(stack)
+    _examine(config)
     if any(_is_hidden(config[key]) for key in _keys_that_count(config) if key in config):
         config = _run(stack, "--show-secrets")
     values = {key: config[key].get("value") for key in _keys_that_count(config) if key in config}
     return values.get
+
+
+def _examine(config: Mapping[str, Any]) -> None:
+    """Refuse settings that do nothing, and warn of secrets in plain text."""
+    prefix = f"{NAMESPACE}:"
+    unknown = unknown_keys(key.removeprefix(prefix) for key in config if key.startswith(prefix))
+    if unknown and _project() != NAMESPACE:
+        raise SettingsError(unknown[0])
+    for problem in unknown:
+        print(f"cf-invoice: {problem} (or is it the program's own?)", file=sys.stderr)
+    plain = (key for key, entry in config.items() if not entry.get("secret"))
+    for warning in in_plain_text(key for key in plain if not _is_hidden(config[key])):
+        print(f"cf-invoice: warning: {warning}", file=sys.stderr)
+
+
+def _project() -> str | None:
+    """Return the name of the project in this folder or the nearest above it, as Pulumi finds it."""
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        for name in ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json"):
+            with suppress(OSError, ValueError):
+                text = (folder / name).read_text(encoding="utf-8")
+                found = re.search(
+                    r"""^[{\s]*["']?name["']?\s*:\s*["']?([\w.-]+)""", text, flags=re.M
+                )
+                return found[1] if found else None
+    return None
 
 
 def _keys_that_count(config: Mapping[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
@@ -73,6 +73,7 @@ class InvoicePreviewPlugin(provider.Provider):
     def __init__(self, engine: str) -> None:
         self._engine = engine
         self._sources: list[Source] = []
+        self._refusal: SettingsError | None = None
         self._secret_account: str | None = None
         self._figures: dict[int, dict[str, PropertyValue]] = {}
         self._cancelled = asyncio.get_running_loop().create_future()
@@ -94,13 +95,15 @@ class InvoicePreviewPlugin(provider.Provider):
     async def configure(self, request: provider.ConfigureRequest) -> provider.ConfigureResponse:
         # The engine gives each plugin the stack config of its own namespace in this variable.
         stack_config = json.loads(os.environ.get("PULUMI_CONFIG") or "{}")
+        given = _plain(PropertyValue(request.args))
+        await self._refuse_unknown(given, stack_config)
         arguments, config = (
-            {name: given[name] for name in settings.SETTINGS if name in given}
-            for given in (_plain(PropertyValue(request.args)), stack_config)
+            {name: values[name] for name in settings.SETTINGS if name in values}
+            for values in (given, stack_config)
         )
         self._sources = [
             Source("the arguments", {}, {"accountId": "give an accountId"}),
-            settings.stack_config(config),
+            settings.stack_config(config, trust=settings.STACK_CONFIG),
             settings.environment(os.environ),
         ]
         account = request.args.get("accountId", PropertyValue.null())
@@ -109,8 +112,30 @@ class InvoicePreviewPlugin(provider.Provider):
         # A provider that no program made has the stack config as its arguments.
         if arguments != config:
             remedies = {"apiToken": "give the provider an apiToken"}
-            self._sources.insert(1, Source("the provider's arguments", arguments, remedies))
+            own = Source("the provider's arguments", arguments, remedies, trust="arguments")
+            self._sources.insert(1, own)
         return provider.ConfigureResponse(accept_secrets=True, supports_preview=True)
+
+    async def _refuse_unknown(self, arguments: Mapping[str, Any], config: Iterable[str]) -> None:
+        """Keep what is wrong with the names of settings, for each of the calls that need them."""
+        unknown = settings.unknown_keys(config)
+        if os.environ.get("PULUMI_PROJECT") == settings.NAMESPACE:
+            # They may be the program's own.
+            for problem in unknown:
+                await self._log(engine_pb2.INFO, "", f"{problem} (or is it the program's own?)")
+            unknown = []
+        # A provider that no program made has the stack config as its arguments.
+        of_program = [name for name in arguments if name not in config and name[:2] != "__"]
+        for name in of_program:
+            if name not in (*settings.SETTINGS, *settings.OF_THE_ENGINE):
+                problem = unknown_name("argument", name, settings.SETTINGS)
+                unknown.append(f"the provider cf-invoice: {problem}")
+        self._refusal = SettingsError(unknown[0]) if unknown else None
+
+    def _resolve(self, account_id: Any) -> Settings:
+        if self._refusal is not None:
+            raise self._refusal.with_traceback(None)
+        return settings.resolve(account_id, self._sources)
 
     async def check(self, request: provider.CheckRequest) -> provider.CheckResponse:
         given = request.new_inputs.get("accountId", PropertyValue.null())
@@ -163,7 +188,8 @@ class InvoicePreviewPlugin(provider.Provider):
         except MissingCredentialsError:
             if not stored:
                 raise
-            await self._warn(request.urn, lifecycle.not_refreshed(request.resource_id))
+            stale = lifecycle.not_refreshed(request.resource_id)
+            await self._log(engine_pb2.WARNING, request.urn, stale)
             return provider.ReadResponse(request.resource_id, request.properties, request.inputs)
         given = request.properties.get("accountId", PropertyValue.null())
         account = self._account(resolved.account_id, given)
@@ -206,7 +232,7 @@ class InvoicePreviewPlugin(provider.Provider):
         from pulumi_cf_invoice.forecast.read import READS, forecast_answers
         from pulumi_cf_invoice.forecast.result import to_figures
 
-        resolved = settings.resolve(account_id, self._sources)
+        resolved = self._resolve(account_id)
         outcomes = await asyncio.gather(
             *(self._outcome(read.asked(at), account_id) for read in READS)
         )
@@ -226,7 +252,7 @@ class InvoicePreviewPlugin(provider.Provider):
     async def _ask(self, read: "Read[ModelT]", account_id: Any) -> "tuple[Settings, ModelT]":
         from pulumi_cf_invoice.billing import cache
 
-        resolved = settings.resolve(account_id, self._sources)
+        resolved = self._resolve(account_id)
         asked = cache.of_this_process().ask(read, resolved)
         if not asked.done():
             answer = asyncio.wrap_future(asked)
@@ -257,12 +283,12 @@ class InvoicePreviewPlugin(provider.Provider):
             }
         return self._figures[id(invoice)]
 
-    async def _warn(self, urn: str, message: str) -> None:
+    async def _log(self, severity: Any, urn: str, message: str) -> None:
         async with grpc.aio.insecure_channel(self._engine) as channel:
-            warning = engine_pb2.LogRequest(severity=engine_pb2.WARNING, message=message, urn=urn)
+            request = engine_pb2.LogRequest(severity=severity, message=message, urn=urn)
             # It is no reason to fail that nobody hears it.
             with suppress(grpc.RpcError):
-                await engine_pb2_grpc.EngineStub(channel).Log(warning)
+                await engine_pb2_grpc.EngineStub(channel).Log(request)
 
 
 class _Servicer(ProviderServicer):

@@ -21,7 +21,7 @@ def as_run_error(error: BillingError) -> BillingError:
     """Return *error* as one that is a `pulumi.RunError` as well, without frames or context."""
     if isinstance(error, pulumi.RunError):
         return error
-    return _run_error_class(type(error))(*error.args)  # type: ignore[arg-type]
+    return _copied(error, _run_error_class(type(error)))  # type: ignore[arg-type]
 
 
 def raises_run_errors(function: Callable[P, R]) -> Callable[P, R]:
@@ -41,11 +41,17 @@ def raises_run_errors(function: Callable[P, R]) -> Callable[P, R]:
     return wrapper
 
 
+def _copied(error: BillingError, kind: type[BillingError]) -> BillingError:
+    copy = kind(*error.args)
+    copy.__dict__.update(error.__dict__)
+    return copy
+
+
 @cache
 def _run_error_class(kind: type[BillingError]) -> type[BillingError]:
     def reduce(error: BillingError) -> tuple[Any, ...]:
         # A class that is made here cannot be imported where the error is unpickled.
-        return as_run_error, (kind(*error.args),)
+        return as_run_error, (_copied(error, kind),)
 
     attributes = {
         "__doc__": kind.__doc__,

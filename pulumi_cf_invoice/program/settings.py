@@ -14,7 +14,9 @@ from pulumi.runtime.settings import get_engine
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.errors import SettingsError
 from pulumi_cf_invoice.billing.settings import Settings, Source
+from pulumi_cf_invoice.program import config
 from pulumi_cf_invoice.program.credentials import Credentials
+from pulumi_cf_invoice.state import origin
 
 _ACCOUNT_CONFIG = "cf-invoice:accountId"
 
@@ -25,8 +27,9 @@ def arguments(credentials: Credentials | None) -> Source:
         return settings.arguments({})
     if not isinstance(credentials, Credentials):
         raise SettingsError(
-            "credentials must be Credentials(api_token=…) or Credentials(email=…, api_key=…), "
-            f"not {type(credentials).__name__}"
+            "credentials must be pulumi_cf_invoice.Credentials(api_token=…) or "
+            "Credentials(email=…, api_key=…), not "
+            f"{type(credentials).__module__}.{type(credentials).__name__}"
         )
     return settings.arguments(credentials.inputs)
 
@@ -46,7 +49,11 @@ def resolve(account_id: Any, given: Source) -> Settings:
         from pulumi_cf_invoice.program import stated
 
         return stated.settings_of(account_id, sources)
-    return settings.resolve(account_id, [given, *sources])
+    config.examine()
+    resolved = settings.resolve(account_id, [given, *sources])
+    if not settings.is_cloudflare(resolved.base_url):
+        config.say_once(pulumi.log.info, origin(resolved.base_url))
+    return resolved
 
 
 def as_configured(account_id: Any) -> Any:

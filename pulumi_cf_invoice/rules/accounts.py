@@ -209,7 +209,7 @@ class AccountReader:
                     "a rule that reads by itself follows its own `baseUrl` alone: set that in the "
                     "rule, or unset the variable"
                 )
-        own = Source("the rule", {"baseUrl": base_url}, is_in_repository=True)
+        own = Source("the rule", {"baseUrl": base_url})
         environment = settings.environment(self._variables)
         return settings.resolve(account_id, [own, *self._before, environment])
 

@@ -1,6 +1,7 @@
 """`--stack`: the commands use the stack config that a program would."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from pulumi_cf_invoice.sandbox import Sandbox
 from tests.engine.conftest import MakeCommandLine
 from tests.engine.harness import CommandLine
 from tests.factories import ACCOUNT, OTHER_ACCOUNT, TOKEN
+from tests.hosts import hosts
 
 QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart"
 
@@ -95,3 +97,72 @@ def test_what_cannot_be_read_is_one_line(project: CommandLine, command: str, sai
     assert line.startswith("cf-invoice: cannot read stack config: ")
     assert said in line
     assert "Traceback" not in project.said
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "cf-invoice show --stack",
+        "cf-invoice doctor --stack",
+        "cf-invoice report --stack dev",
+        "cf-invoice snapshot --stack --output snapshot.json",
+        "cf-invoice forecast --stack",
+    ],
+)
+def test_stack_settings_that_do_nothing_are_refused_and_risks_are_told(
+    project: CommandLine, sandbox: Sandbox, tmp_path: Path, command: str
+) -> None:
+    """Both in one project: a command with `--stack` costs seconds on the engine."""
+    project.said = ""
+    assert project.shell(
+        f"pulumi config set cf-invoice:acountId {ACCOUNT}\n"
+        f"pulumi config set --plaintext cloudflare:apiToken {TOKEN}"
+    ), project.said
+    assert not project.shell(command)
+    assert (
+        "cf-invoice: there is no setting of stack config 'cf-invoice:acountId'; did you mean "
+        "'cf-invoice:accountId'?" in project.said
+    )
+    assert sandbox.requests == []
+    project.said = ""
+    assert project.shell(
+        "pulumi config rm cf-invoice:acountId\n"
+        "pulumi config set cf-invoice:baseUrl https://gateway.ai.cloudflare.com/client/v4"
+    )
+    assert not project.shell(command)
+    assert "cf-invoice: warning: stack config cloudflare:apiToken is in plain text" in project.said
+    assert "run `pulumi config set --secret cloudflare:apiToken VALUE`" in project.said
+    assert (
+        "stack config cf-invoice: sets the base URL https://gateway.ai.cloudflare.com/client/v4, "
+        "to which credentials from stack config cloudflare: are not sent" in project.said
+    )
+    assert TOKEN not in project.said
+
+
+def test_a_rules_address_gets_no_secret_of_the_stack(
+    project: CommandLine, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    elsewhere = "https://api.example.com/client/v4"
+    rule = {"accountIds": [ACCOUNT], "limit": "1 USD", "baseUrl": elsewhere}
+    (project.directory / "rules.json").write_text(json.dumps({"rules": {"account-budget": rule}}))
+    with hosts(sandbox.base_url, ["api.example.com"], tmp_path) as internet:
+        assert not project.shell(
+            "cf-invoice report --rules rules.json --stack dev", **internet.environment
+        )
+    assert internet.tokens == {}
+    said = " ".join(project.said.split())
+    assert "credentials from stack config cloudflare: are not sent" in said
+
+
+def test_in_a_project_called_cf_invoice_a_command_only_notes_other_keys(
+    project: CommandLine, sandbox: Sandbox
+) -> None:
+    file = project.directory / "Pulumi.yaml"
+    file.write_text(re.sub("(?m)^name: .*$", 'name: "cf-invoice" # ours', file.read_text()))
+    made = "pulumi stack init ours && pulumi config set mode quick"
+    settings = f"pulumi config set cf-invoice:accountId {ACCOUNT}"
+    assert project.shell(f"{made} && {settings}"), project.said
+    environment = {"CLOUDFLARE_API_TOKEN": TOKEN, "CLOUDFLARE_BASE_URL": sandbox.base_url}
+    assert project.shell("cf-invoice show --stack ours", **environment), project.said
+    assert "'cf-invoice:mode'" in project.said
+    assert "(or is it the program's own?)" in project.said

@@ -4,14 +4,16 @@ import pytest
 
 from pulumi_cf_invoice.billing import MissingCredentialsError, SettingsError
 from pulumi_cf_invoice.billing.settings import (
+    SETTINGS,
     Settings,
     Source,
     arguments,
     environment,
-    is_cloudflare,
+    in_plain_text,
     program_sources,
     resolve,
     resolve_account,
+    unknown_keys,
 )
 from tests.factories import ACCOUNT
 
@@ -128,25 +130,6 @@ def test_loopback_and_https_base_urls_are_taken() -> None:
         assert settle(variables=variables).base_url == url
 
 
-@pytest.mark.parametrize("namespace", ["cf-invoice", "cloudflare"])
-def test_the_environments_credentials_are_not_sent_where_stack_config_points(
-    namespace: str,
-) -> None:
-    def config(url: str) -> dict[str, str]:
-        return {f"{namespace}:baseUrl": url}
-
-    for url in ("http://127.0.0.1:1", "http://[::1]:1", "https://eu.api.cloudflare.com"):
-        assert settle(config=config(url)).base_url == url
-    with pytest.raises(SettingsError) as refused:
-        settle(config=config("https://cloudflare.com.example.com"))
-    assert f"stack config {namespace}: sets the base URL https://cloudflare.com.exam" in str(
-        refused.value
-    )
-    own = {**config("https://a.b"), "cf-invoice:apiToken": "t"}
-    assert settle(config=own).base_url == "https://a.b"
-    assert settle(ACCOUNT, {"api_token": "t"}, config("https://a.b")).base_url == "https://a.b"
-
-
 def test_a_remedy_names_the_sources_that_there_are() -> None:
     with pytest.raises(MissingCredentialsError) as in_program:
         settle(variables={})
@@ -174,18 +157,25 @@ def test_the_account_is_resolved_without_credentials() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "expected"),
+    ("name", "said"),
     [
-        ("https://api.cloudflare.com/client/v4", True),
-        ("https://API.Cloudflare.com/client/v4", True),
-        ("https://cloudflare.com", True),
-        ("https://cloudflare.com.example.org", False),
-        ("https://notcloudflare.com", False),
-        ("http://127.0.0.1:8787/client/v4", False),
+        ("acountId", "did you mean 'cf-invoice:accountId'?"),
+        ("timeOut", "did you mean 'cf-invoice:timeout'?"),
+        ("api_token", "did you mean 'cf-invoice:apiToken'?"),
+        ("ACCOUNTID", "did you mean 'cf-invoice:accountId'?"),
     ],
 )
-def test_only_hosts_under_cloudflare_com_are_cloudflares(url: str, expected: bool) -> None:
-    assert is_cloudflare(url) is expected
+def test_a_key_of_stack_config_that_does_nothing_is_told_with_the_nearest(
+    name: str, said: str
+) -> None:
+    [problem] = unknown_keys([*SETTINGS, "version", "pluginDownloadURL", name])
+    assert problem.startswith(f"there is no setting of stack config 'cf-invoice:{name}'; {said}")
+
+
+def test_only_secrets_in_plain_text_are_warned_of() -> None:
+    keys = ["cf-invoice:accountId", "cloudflare:apiToken", "cf-invoice:email", "app:apiToken"]
+    [warning] = in_plain_text(keys)
+    assert "run `pulumi config set --secret cloudflare:apiToken VALUE`" in warning
 
 
 def test_no_repr_shows_a_credential() -> None:

@@ -1,0 +1,226 @@
+"""A token is for the host that it was given for: which address gets which credentials."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pulumi_cf_invoice.billing import SettingsError, settings
+from pulumi_cf_invoice.billing.settings import Source, is_cloudflare, resolve
+from pulumi_cf_invoice.sandbox import Sandbox
+from tests.factories import ACCOUNT, TOKEN
+from tests.hosts import Hosts, hosts
+
+CLOUDFLARE = "https://api.cloudflare.com/client/v4"
+GATEWAY = "https://gateway.ai.cloudflare.com/client/v4"
+ELSEWHERE = "https://api.example.com/client/v4"
+HERE = "http://127.0.0.1:8787/client/v4"
+
+
+def source(name: str, values: Mapping[str, Any]) -> Source:
+    """Return a source that a program, the plugin, a rule or a command has."""
+    match name:
+        case "arguments":
+            return settings.given(values)
+        case "stack config of a program":
+            return settings.stack_config(values, trust=settings.STACK_CONFIG)
+        case "stack config of a command":
+            return settings.stack_config(values)
+        case "environment":
+            return settings.environment(
+                {settings.VARIABLES[key]: value for key, value in values.items()}
+            )
+    return Source("the rule", values)
+
+
+PLACES = (
+    "a rule",
+    "arguments",
+    "stack config of a program",
+    "stack config of a command",
+    "environment",
+)
+TOGETHER = {"arguments", "stack config of a program", "environment"}
+
+
+@pytest.mark.parametrize("of_url", PLACES)
+@pytest.mark.parametrize("of_token", [place for place in PLACES if place != "a rule"])
+def test_an_address_gets_credentials_of_its_own_source_or_where_the_machine_says_so(
+    of_url: str, of_token: str
+) -> None:
+    def sources(url: str, machine: str | None = None) -> list[Source]:
+        merged: dict[str, dict[str, Any]] = {place: {} for place in PLACES}
+        merged[of_url]["baseUrl"] = url
+        merged[of_token]["apiToken"] = "t"
+        if machine:
+            merged["environment"]["baseUrl"] = machine
+        return [source(place, values) for place, values in merged.items()]
+
+    for url in (
+        GATEWAY,
+        ELSEWHERE,
+        "https://cloudflare.com",
+        "https://api.cloudflare.com.evil.org",
+    ):
+        if of_url == "environment" or (of_url == of_token and of_url in TOGETHER):
+            assert resolve(ACCOUNT, sources(url)).base_url == url
+            continue
+        with pytest.raises(SettingsError, match=r"sets the base URL .* are not sent: set CLOUD"):
+            resolve(ACCOUNT, sources(url))
+        assert resolve(ACCOUNT, sources(url, machine=f" {url}/ ")).base_url == url
+        with pytest.raises(SettingsError, match="are not sent"):
+            resolve(ACCOUNT, sources(url, machine=CLOUDFLARE))
+    for url in (CLOUDFLARE, HERE, "http://[::1]:1", "https://127.0.0.1:1"):
+        assert resolve(ACCOUNT, sources(url)).base_url == url
+
+
+def test_stack_config_of_both_namespaces_is_the_same_stacks() -> None:
+    config = {"cf-invoice:baseUrl": ELSEWHERE, "cloudflare:apiToken": "t"}
+    resolved = resolve(ACCOUNT, settings.program_sources(config.get, {}))
+    assert resolved.base_url == ELSEWHERE
+    with pytest.raises(SettingsError, match="credentials from stack config cloudflare: are not"):
+        resolve(ACCOUNT, settings.config_sources(config.get))
+
+
+@pytest.mark.parametrize(
+    ("machine", "url"),
+    [
+        ("https://API.example.com/client/v4/", ELSEWHERE),
+        (ELSEWHERE, "https://API.example.com/client/v4/"),
+    ],
+)
+def test_an_address_is_the_same_however_it_is_spelled(machine: str, url: str) -> None:
+    rule = source("a rule", {"baseUrl": url})
+    environment = source("environment", {"baseUrl": machine, "apiToken": "t"})
+    assert resolve(ACCOUNT, [rule, environment])
+
+
+@pytest.mark.parametrize(
+    "machine",
+    [
+        "https://api.example.com/client/v5",
+        "https://api.example.com:8443/client/v4",
+        "https://example.com/client/v4",
+        "http://[",
+        "nonsense",
+        "",
+    ],
+)
+def test_an_address_that_is_nearly_the_machines_gets_nothing(machine: str) -> None:
+    rule = source("a rule", {"baseUrl": ELSEWHERE})
+    environment = source("environment", {"baseUrl": machine, "apiToken": "t"})
+    with pytest.raises(SettingsError, match="are not sent"):
+        resolve(ACCOUNT, [rule, environment])
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (CLOUDFLARE, True),
+        ("https://API.Cloudflare.com/client/v4", True),
+        ("https://api.cloudflare.com:443/client/v4", True),
+        ("https://cloudflare.com", False),
+        (GATEWAY, False),
+        ("https://eu.api.cloudflare.com", False),
+        ("https://api.cloudflare.com.example.org", False),
+        ("https://api-cloudflare.com", False),
+        ("https://notapi.cloudflare.com", False),
+        ("http://api.cloudflare.com/client/v4", False),
+        ("http://127.0.0.1:8787/client/v4", False),
+    ],
+)
+def test_cloudflares_api_is_one_host(url: str, expected: bool) -> None:
+    assert is_cloudflare(url) is expected
+
+
+# Real requests, to real hosts: a proxy on this machine answers for each.
+
+
+@pytest.fixture
+def internet(sandbox: Sandbox, tmp_path: Path) -> Iterator[Hosts]:
+    names = [url.split("/")[2] for url in (CLOUDFLARE, GATEWAY, ELSEWHERE)]
+    with hosts(sandbox.base_url, names, tmp_path) as made:
+        yield made
+
+
+def command(
+    internet: Hosts, *arguments: str, **variables: str
+) -> "subprocess.CompletedProcess[str]":
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("CLOUDFLARE_")
+    }
+    settled = {"CLOUDFLARE_API_TOKEN": TOKEN, "CLOUDFLARE_ACCOUNT_ID": ACCOUNT, **variables}
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("cf-invoice")), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**environment, **internet.environment, **settled},
+    )
+
+
+def rules(directory: Path, base_url: str | None) -> list[str]:
+    rule = {"accountIds": [ACCOUNT], "limit": "1000 USD"}
+    if base_url:
+        rule["baseUrl"] = base_url
+    file = directory / "rules.json"
+    file.write_text(json.dumps({"rules": {"account-budget": rule}}))
+    return ["--rules", str(file)]
+
+
+def test_cloudflare_gets_the_token_and_is_not_named(internet: Hosts) -> None:
+    shown = command(internet, "show")
+    assert shown.returncode == 0, shown.stderr
+    assert internet.tokens == {"api.cloudflare.com": {f"Bearer {TOKEN}"}}
+    assert "not from Cloudflare" not in shown.stdout
+
+
+def test_a_report_and_a_snapshot_from_elsewhere_say_where_from(
+    internet: Hosts, tmp_path: Path
+) -> None:
+    reported = command(internet, "report", "--budget", "1000 USD", CLOUDFLARE_BASE_URL=GATEWAY)
+    assert reported.returncode == 0, reported.stderr
+    where = f"The figures come from {GATEWAY}, not from Cloudflare."
+    assert where in " ".join(reported.stdout.split())
+    file = str(tmp_path / "snapshot.json")
+    taken = command(internet, "snapshot", "--output", file, CLOUDFLARE_BASE_URL=GATEWAY)
+    assert taken.returncode == 0, taken.stderr
+    for form in ("text", "markdown", "html", "json"):
+        later = command(internet, "report", "--from", file, "--format", form)
+        assert "gateway.ai.cloudflare.com" in later.stdout.replace("&#46;", "."), form
+    assert internet.tokens == {"gateway.ai.cloudflare.com": {f"Bearer {TOKEN}"}}
+
+
+@pytest.mark.parametrize("url", [GATEWAY, ELSEWHERE])
+def test_a_rules_address_gets_the_machines_token_only_where_the_machine_says_so(
+    internet: Hosts, tmp_path: Path, url: str
+) -> None:
+    arguments = ["report", *rules(tmp_path, url), "--format", "json"]
+    refused = command(internet, *arguments)
+    assert refused.returncode == 2
+    assert "credentials from the environment are not sent" in refused.stdout
+    host = url.split("/")[2]
+    assert host not in internet.tokens
+    trusted = command(internet, *arguments, CLOUDFLARE_BASE_URL=url)
+    assert trusted.returncode == 0, trusted.stderr + trusted.stdout
+    assert internet.tokens[host] == {f"Bearer {TOKEN}"}
+    assert url in trusted.stdout
+
+
+def test_an_error_says_which_address_was_asked_and_whose_token(
+    internet: Hosts, sandbox: Sandbox
+) -> None:
+    sandbox.fault = "http-403"
+    shown = command(internet, "show", CLOUDFLARE_BASE_URL=ELSEWHERE)
+    assert shown.returncode == 2
+    assert (
+        "The API token came from CLOUDFLARE_API_TOKEN: `cf-invoice doctor` shows every setting. "
+        f"The address that was asked is {ELSEWHERE}, not Cloudflare's." in shown.stderr
+    )
+    at_cloudflare = command(internet, "show")
+    assert "The address that was asked" not in at_cloudflare.stderr
