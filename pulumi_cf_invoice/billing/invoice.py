@@ -407,6 +407,44 @@ class Invoice:
         return None if net is None else money.number(money.total([net, self._tax_and_adjustments]))
 
     @property
+    def lines_period(self) -> Period | None:
+        """The time that the lines cover together; None if none of them says."""
+        periods = [line.period for line in self.invoice_lines if line.period]
+        if not periods:
+            return None
+        start = min(period.start for period in periods)
+        return Period(start=start, end=max(period.end for period in periods))
+
+    def period_problem(self, at: datetime) -> str | None:
+        """Say in a few words why nothing can be projected at the time *at*; None if it can."""
+        if self.period_end == self.period_start:
+            return "the period has no length"
+        if at >= instant(self.period_end):
+            return "the period is over"
+        return "the lines are of another period" if self._has_other_lines else None
+
+    def period_notes(self, at: datetime) -> list[str]:
+        """Say what is odd about the period at the time *at*, in a sentence at most."""
+        if self.period_end == self.period_start:
+            return [f"The invoice's period has no length: it is {iso(self.period_end)} alone."]
+        period, lines = f"The invoice's period, {self.period_text}", self.lines_period
+        is_over = at >= instant(self.period_end)
+        if not self._has_other_lines or lines is None:
+            return [f"{period}, is over."] if is_over else []
+        if is_over and at < instant(lines.end):
+            return [f"{period}, is over; that of its lines, {lines.text}, is not."]
+        over = "over, and " if is_over else ""
+        return [f"{period}, is {over}not that of its lines, {lines.text}."]
+
+    @property
+    def _has_other_lines(self) -> bool:
+        """Whether no part of the period is one that the lines cover."""
+        lines = self.lines_period
+        return lines is not None and (
+            lines.end <= self.period_start or self.period_end <= lines.start
+        )
+
+    @property
     def _gross(self) -> Decimal:
         return money.total(line.amount for line in self._complete_lines())
 

@@ -121,6 +121,17 @@ def to_text(amount: float | Decimal, currency: str) -> str:
     return _formatted(round(exact(amount)), currency, digits(currency))
 
 
+def difference_text(difference: float | Decimal, currency: str) -> str:
+    """
+    Format a *difference* in minor units as `to_text`, and one below a minor unit as less than that.
+
+    Rounded to ``$0.00`` it would read as none.
+    """
+    if 0 < abs(exact(difference)) < 1:
+        return f"less than {to_text(1, currency)}"
+    return to_text(difference, currency)
+
+
 def to_rough_text(amount: float | Decimal, currency: str) -> str:
     """
     Format an estimate of *amount*, in minor units, for people: ``$392``.

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.invoice import Invoice
 
+_LEAST_SHARE = Decimal("0.05")
 _TAX = "(tax and adjustments)"
 
 
@@ -41,7 +43,7 @@ class Change:
     @property
     def text(self) -> str:
         """The difference for people, with its sign."""
-        return signed(self.amount, self.currency)
+        return _signed(self.amount, self.currency)
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,22 @@ class Comparison:
     """The change of the amount due, in minor units."""
     changes: Sequence[Change]
     """The lines that moved, the largest change first."""
+
+    @property
+    def text(self) -> str:
+        """The change of the amount due for people, with its sign and its share of the baseline."""
+        before = self.baseline.amount_due
+        # The share of a change that is hardly one would be 0.0%.
+        if before <= 0 or abs(self.amount_due) < 1:
+            return self.short_text
+        percent = 100 * money.exact(self.amount_due) / money.exact(before)
+        share = "less than 0.1%" if abs(percent) < _LEAST_SHARE else f"{percent:+.1f}%"
+        return f"{self.short_text} ({share})"
+
+    @property
+    def short_text(self) -> str:
+        """The change of the amount due for people, with its sign."""
+        return _signed(self.amount_due, self.baseline.currency)
 
 
 def compare(baseline: Invoice, invoice: Invoice, problem: str | None = None) -> Comparison:
@@ -72,8 +90,8 @@ def compare(baseline: Invoice, invoice: Invoice, problem: str | None = None) -> 
     return Comparison(baseline, None, money.number(change), changes)
 
 
-def signed(amount: float, currency: str) -> str:
-    return f"{'+' if amount > 0 else ''}{money.to_text(amount, currency)}"
+def _signed(amount: float, currency: str) -> str:
+    return f"{'+' if amount >= 1 else ''}{money.difference_text(amount, currency)}"
 
 
 def _incomparable(baseline: Invoice, invoice: Invoice) -> str | None:

@@ -186,10 +186,10 @@ class ReportedInvoice:
     net: Figure | None
     tax_and_adjustments: Figure | None
     projected_net: Figure | None = Field(
-        description="Null in the first hour of the period, or if lines are missing."
+        description="Null in the first hour of the period, after its end, or if lines are missing."
     )
     projected_amount_due: Figure | None = Field(
-        description="Null in the first hour of the period, or if lines are missing."
+        description="Null in the first hour of the period, after its end, or if lines are missing."
     )
     baseline: Baseline | None = Field(description="Null if there is no baseline.")
     account: Account | None = Field(
@@ -283,7 +283,7 @@ def _invoice(one: InvoiceReport) -> ReportedInvoice:
         net=summed("net"),
         tax_and_adjustments=summed("tax_and_adjustments"),
         projected_net=figure(
-            invoice.projected_net(one.as_of) if invoice.invoice_lines_complete else None
+            None if one.projected_amount_due is None else invoice.projected_net(one.as_of)
         ),
         projected_amount_due=figure(one.projected_amount_due),
         baseline=_baseline(one.comparison),

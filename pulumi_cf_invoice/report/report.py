@@ -9,7 +9,7 @@ from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.forecast import Forecast
 from pulumi_cf_invoice.report.account import AccountReport
-from pulumi_cf_invoice.report.changes import Comparison, compare, signed
+from pulumi_cf_invoice.report.changes import Comparison, compare
 from pulumi_cf_invoice.report.found import Found, MissingInvoice
 from pulumi_cf_invoice.report.judging import (
     RuleResult,
@@ -131,11 +131,13 @@ class InvoiceReport:
     @property
     def projected_amount_due(self) -> float | None:
         """
-        The projected amount due in minor units; None if it is too early, or lines are missing.
+        The projected amount due in minor units; None if lines are missing, if it is too early, or
+        if the invoice's period leaves nothing to project.
         """
-        if not self.invoice.invoice_lines_complete:
+        invoice = self.invoice
+        if not invoice.invoice_lines_complete or invoice.period_problem(self.as_of):
             return None
-        return self.invoice.projected_amount_due(self.as_of)
+        return invoice.projected_amount_due(self.as_of)
 
     @property
     def budgets(self) -> list["Budget"]:
@@ -189,6 +191,9 @@ class InvoiceReport:
         """The projected amount due for people."""
         if not self.invoice.invoice_lines_complete:
             return INCOMPLETE
+        problem = self.invoice.period_problem(self.as_of)
+        if problem:
+            return problem
         projected = self.projected_amount_due
         return TOO_EARLY if projected is None else money.to_text(projected, self.invoice.currency)
 
@@ -205,9 +210,7 @@ class InvoiceReport:
             return None
         if self.comparison.problem:
             return f"not comparable: {self.comparison.problem}"
-        before = self.comparison.baseline.amount_due
-        percent = f" ({100 * self.comparison.amount_due / before:+.1f} %)" if before > 0 else ""
-        return signed(self.comparison.amount_due, self.invoice.currency) + percent
+        return self.comparison.text
 
     @property
     def short_projected_text(self) -> str:
@@ -219,7 +222,7 @@ class InvoiceReport:
         """The change since the baseline where there is one to compare with, else empty."""
         if self.comparison is None or self.comparison.problem:
             return ""
-        return signed(self.comparison.amount_due, self.invoice.currency)
+        return self.comparison.short_text
 
     @property
     def key_figures(self) -> list[tuple[str, str]]:
@@ -443,6 +446,7 @@ def _invoice_report(
         notes=[
             *found.notes,
             *([state.origin] if state.origin else []),
+            *state.invoice.period_notes(state.as_of(at)),
             *(account.notes if account else []),
         ],
         names=found.names,

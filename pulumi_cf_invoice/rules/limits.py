@@ -16,7 +16,13 @@ from typing import Any
 
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import LimitError, SettingsError
-from pulumi_cf_invoice.billing.money import Money, digits, percentage, to_text, total
+from pulumi_cf_invoice.billing.money import (
+    Money,
+    difference_text,
+    digits,
+    percentage,
+    total,
+)
 from pulumi_cf_invoice.billing.settings import canonical_account_id
 from pulumi_cf_invoice.billing.suggestions import unknown_name
 
@@ -201,7 +207,4 @@ def _compared(by: Decimal, currency: str, limit: Money, relation: str) -> str | 
         )
     if by <= 0:
         return None
-    # Rounded half to even, half a unit would be none.
-    if by * 2 <= 1:
-        return f"{relation} of {limit.text} by less than {to_text(1, currency)}"
-    return f"{relation} of {limit.text} by {to_text(by, currency)}"
+    return f"{relation} of {limit.text} by {difference_text(by, currency)}"

@@ -50,6 +50,8 @@ class AccountBudget(MaxAmountDue):
 class MaxProjectedAmountDue(Rule):
     """
     The amount due, and what a straight line to the period's end makes of it, are within the limit.
+
+    A period that is over, or is not that of the lines, leaves nothing to project, which is noted.
     """
 
     name = "max-projected-amount-due"
@@ -75,7 +77,12 @@ class MaxProjectedAmountDue(Rule):
         if not invoice.invoice_lines_complete:
             yield incomplete(PROJECTED_AMOUNT_DUE, state)
             return
-        projected = invoice.projected_amount_due(state.as_of(at))
+        as_of = state.as_of(at)
+        problem = invoice.period_problem(as_of)
+        if problem:
+            yield no_projection(state, problem)
+            return
+        projected = invoice.projected_amount_due(as_of)
         if projected is None:
             yield due
             early = too_early("a projection", state, "amount due")
@@ -189,16 +196,18 @@ class MaxIncrease(Rule):
             return
         increase = money.number(money.total([invoice.amount_due], less=[last.amount_due]))
         largest = self.limit.from_amount(last.amount_due, last.currency)
+        rise = money.difference_text(max(increase, 0), invoice.currency)
 
-        def tell(amount: str, over: str) -> str:
+        def tell(_amount: str, over: str) -> str:
             share = f" ({self.limit.text} of {money.to_text(last.amount_due, last.currency)})"
             return (
-                f"The {invoice_of(state)} rose by {amount} to {invoice.amount_due_text} since "
+                f"The {invoice_of(state)} rose by {rise} to {invoice.amount_due_text} since "
                 f"the last update, {over}{share if self.limit.percent is not None else ''}."
                 f"{_largest_lines(invoice)}"
             )
 
-        yield held("increase", max(increase, 0), invoice.currency, largest, tell)
+        risen = held("increase", max(increase, 0), invoice.currency, largest, tell)
+        yield replace(risen, is_difference=True)
 
 
 @dataclass(frozen=True)
@@ -297,6 +306,14 @@ def too_early(what: str, state: InvoiceState, judged: str) -> str:
         f"The {invoice_of(state)} is not yet an hour into its period "
         f"({state.invoice.period_text}), too early for {what}: the {judged} was judged."
     )
+
+
+def no_projection(state: InvoiceState, problem: str) -> Finding:
+    """Return the note that there is nothing to project, because of the *problem* of the period."""
+    message = (
+        f"The {invoice_of(state)} for {state.invoice.period_text} cannot be projected: {problem}."
+    )
+    return Finding("noted", PROJECTED_AMOUNT_DUE, lambda: message)
 
 
 def invoice_of(state: InvoiceState) -> str:

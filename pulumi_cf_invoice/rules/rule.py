@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
+from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.models import Model
 from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW, Read
@@ -40,6 +41,7 @@ class Finding:
     excess: str | None = None
     is_minimum: bool = False
     of_line: bool = False
+    is_difference: bool = False
     account_id: str | None = None
 
     @property
@@ -58,7 +60,8 @@ class Finding:
         """The finding for people who see account and period beside it."""
         if self.amount is None or self.limit is None:
             return self.message
-        return f"{self.amount.text}, {self.excess or within(self.limit, self.is_minimum)}"
+        tell = money.difference_text if self.is_difference else money.to_text
+        return f"{tell(*self.amount)}, {self.excess or within(self.limit, self.is_minimum)}"
 
     def followed_by(self, more: str) -> "Finding":
         """Return the finding with *more* sentences in its message."""

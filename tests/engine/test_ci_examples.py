@@ -221,11 +221,11 @@ def test_a_stack_on_github_from_its_first_preview_until_it_is_over_budget(
     assert (found.state.invoice.amount_due, found.state.account_id) == (18846, ACCOUNT)
     check_on_github(on_github, "preview", None)
     [comment] = project.forge.bodies
-    assert "| Change since the baseline | $0.00 (+0.0 %) |" in comment
+    assert "| Change since the baseline | $0.00 |" in comment
     project.answer_as("moved")
     check_on_github(on_github, "preview", None)
     check_comments(project, "moved")
-    assert "| Change since the baseline | +$11.55 (+6.1 %) |" in project.forge.bodies[0]
+    assert "| Change since the baseline | +$11.55 (+6.1%) |" in project.forge.bodies[0]
     project.answer_as("over")
     check_on_github(on_github, "preview", "Report")
     check_comments(project, "over")

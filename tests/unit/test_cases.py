@@ -1,5 +1,6 @@
 """Inputs that public bug reports led to, through the whole command. Each stands for a kind."""
 
+import html
 import json
 import re
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import pytest
 from pulumi_cf_invoice.cli import main
 
 CASES = Path(__file__).with_name("data") / "cases"
+LOOKS_BACK = "10-period-looks-back.snapshot.json"
 FORMATS = ("text", "markdown", "html", "json")
 Report = Callable[..., tuple[int, str]]
 
@@ -124,3 +126,68 @@ def changed(name: str, change: Callable[[str], str], keep: Callable[[str], Any])
     """Return the lines of a case that are kept, changed."""
     lines = (CASES / name).read_text().splitlines(keepends=True)
     return "".join(change(line) for line in lines if keep(line))
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize(
+    "name", ["10-period-looks-back.json", "10-period-looks-back.snapshot.json"]
+)
+def test_a_period_that_is_over_is_told_and_a_projection_of_it_is_no_pass(
+    report: Report, name: str, form: str
+) -> None:
+    arguments = ["--at", "2026-09-15T12:00:00Z", "--budget-projected", "300 USD", "--format", form]
+    code, said = report(name, *arguments)
+    assert code == 2
+    assert (
+        "The invoice's period, 2026-08-01 to 2026-08-31, is over; that of its lines, 2026-09-01 to "
+        "2026-09-30, is not."
+    ) in plain(said)
+    assert "cannot be projected: the period is over." in plain(said)
+    if form == "json":
+        [invoice] = json.loads(said)["invoices"]
+        assert invoice["projected_amount_due"] is invoice["projected_net"] is None
+    else:
+        assert "the period is over" in plain(said)
+
+
+def test_what_is_due_of_a_period_that_is_over_is_still_judged(report: Report) -> None:
+    arguments = ["--at", "2026-09-15T12:00:00Z", "--budget-projected", "100 USD"]
+    assert report("10-period-looks-back.json", *arguments)[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("period", "note"),
+    [
+        ((1788220800, 1788220800), "has no length: it is 2026-09-01T00:00:00Z alone."),
+        ((1790812800, 1793491200), "is not that of its lines, 2026-09-01 to 2026-09-30."),
+        ((1785542400, 1788220800), "is over; that of its lines, 2026-09-01 to 2026-09-30, is not."),
+    ],
+)
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_period_that_is_odd_is_told_in_every_format(
+    report: Report, tmp_path: Path, form: str, period: tuple[int, int], note: str
+) -> None:
+    answer = json.loads((CASES / "10-period-looks-back.json").read_text())
+    answer["result"] |= dict(zip(("period_start", "period_end"), period, strict=True))
+    (tmp_path / "answer").write_text(json.dumps(answer))
+    arguments = ["--at", "2026-09-15T12:00:00Z", "--budget-projected", "300 USD", "--format", form]
+    code, said = report(tmp_path / "answer", *arguments)
+    assert code == 2
+    assert note in plain(said)
+
+
+@pytest.mark.parametrize(("first", "second"), [("before", "after"), ("after", "before")])
+@pytest.mark.parametrize("form", ["text", "markdown", "html"])
+def test_a_change_of_less_than_a_cent_is_told_as_that(
+    report: Report, form: str, first: str, second: str
+) -> None:
+    baseline = str(CASES / f"12-subcent-{first}.json")
+    code, said = report(f"12-subcent-{second}.json", "--baseline", baseline, "--format", form)
+    assert code == 0
+    assert plain(said).count("less than $0.01") == 2
+    assert not re.search(r"[+-]\$?0\.0|0\.0 ?%", plain(said))
+
+
+def plain(text: str) -> str:
+    """Return *text* as a reader sees it: on one line, without the escapes of Markdown and HTML."""
+    return " ".join(html.unescape(text).split())

@@ -61,7 +61,7 @@ def test_show_tells_the_live_invoice(live: dict[str, str]) -> None:
 def test_show_reads_standard_input() -> None:
     shown = run("show", "--from", "-", stdin=Path(UPDATE).read_text())
     assert shown.returncode == 0
-    assert "+$11.55 (+6.1 %)" in shown.stdout
+    assert "+$11.55 (+6.1%)" in shown.stdout
 
 
 def test_show_has_every_line(sandbox: Sandbox, live: dict[str, str]) -> None:

@@ -113,7 +113,8 @@ def test_a_projection_is_judged_with_what_it_is_so_far() -> None:
     assert projected in message
     assert "It is $188.46 so far." in message
     after = middle + timedelta(days=99)
-    assert statuses("max-projected-amount-due", "188.46 USD", at=after) == ["within"]
+    assert statuses("max-projected-amount-due", "188.46 USD", at=after) == ["noted"]
+    assert statuses("max-projected-amount-due", "188.45 USD", at=after) == ["over"]
 
 
 def test_what_is_due_already_is_judged_before_any_projection() -> None:
