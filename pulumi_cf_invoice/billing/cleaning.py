@@ -2,9 +2,11 @@
 
 import re
 import unicodedata
+from collections.abc import Iterator
 
 LONGEST = 200
 """The most characters of a text that others wrote, where nobody asks for another number."""
+_FIRST_STRONG, _POP = "\u2068", "\u2069"
 # Other format characters, such as the joiners of scripts and emoji, are harmless.
 _BIDI_CONTROLS = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C}
 
@@ -24,6 +26,48 @@ def one_line(text: str, longest: int = LONGEST) -> str:
     # command anywhere in a line.
     line = re.sub(r"##(?=\w*\[)", "## ", " ".join(kept.split()))
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
+
+
+def named(text: str, longest: int = LONGEST) -> str:
+    """
+    Return *text* that others wrote, a name, as a part of a sentence of ours that is marked as
+    theirs.
+
+    The marks are Unicode's isolates, which `one_line` takes out of what others wrote. `parts` finds
+    them, and `shown` leaves them where direction needs them alone.
+    """
+    return f"{_FIRST_STRONG}{one_line(text, longest)}{_POP}"
+
+
+def quoted(text: str, longest: int = LONGEST) -> str:
+    """Return *text* that others wrote, a sentence, as `named` does a name, in quotation marks."""
+    return f"“{named(text, longest)}”"
+
+
+def parts(text: str) -> Iterator[tuple[str, bool]]:
+    """Return the parts of a sentence, and whether each is what others wrote (`named`)."""
+    for number, part in enumerate(re.split(f"{_FIRST_STRONG}(.*?){_POP}", text)):
+        if part:
+            yield part, number % 2 == 1
+
+
+def shown(text: str) -> str:
+    """Return a sentence as it is printed: isolated is only what has a right-to-left script."""
+    return "".join(isolated(part) if theirs else part for part, theirs in parts(text))
+
+
+def isolated(text: str) -> str:
+    """Return *text* so that a right-to-left script in it does not reorder what stands beside it."""
+    is_reordering = any(unicodedata.bidirectional(one) in ("R", "AL", "AN") for one in text)
+    return f"{_FIRST_STRONG}{text}{_POP}" if is_reordering else text
+
+
+def cut_in_the_middle(text: str, longest: int) -> str:
+    """Return *text* of at most *longest* characters: of a name both ends tell it from others."""
+    if len(text) <= longest:
+        return text
+    end = (longest - 1) // 2
+    return f"{text[: longest - 1 - end]}…{text[len(text) - end :]}"
 
 
 def _is_control(character: str) -> bool:

@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -34,7 +35,7 @@ from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import Config, DeclaredRule, configured, read_rules, settings_of
 from pulumi_cf_invoice.rules.gates import DISABLED, Gate
 from pulumi_cf_invoice.rules.kinds import KINDS
-from pulumi_cf_invoice.rules.rule import Finding, Rule, StackResource, StackRule
+from pulumi_cf_invoice.rules.rule import Finding, Rule, StackResource, StackRule, without_account
 from pulumi_cf_invoice.state import InvoiceState
 
 STACK_TYPE = "pulumi:pulumi:Stack"
@@ -64,6 +65,7 @@ def serve(
             else:
                 of_rule = config.get(declared.name, Config()).settings
                 gates.append(rule.configure(Gate.of(declared), of_rule))
+        _accounts.update(account for gate in gates for account in gate.account_ids)
         # All is asked for before the first answer is waited for.
         for gate in gates:
             gate.ask(_reader, _now())
@@ -127,6 +129,8 @@ class _OnInvoices(_RulePolicy, ResourceValidationPolicy):
         if gate is not None:
             _note_notices(gate)
             _report(gate, gate.judge_accounts(_reader, _now()), report)
+            if gate.origin and gate.in_force(_now()) is not None:
+                _note(gate.origin)
 
     def _on_resource(self, args: ResourceValidationArgs, report: ReportViolation) -> None:
         gate = self._gate(args, report)
@@ -138,7 +142,9 @@ class _OnInvoices(_RulePolicy, ResourceValidationPolicy):
             report(f"{self.name} cannot judge {one_line(args.name)}: {error}", None)
             return
         if invoice is not None:
-            _report(gate, gate.judge(invoice, _now()), report)
+            findings = gate.judge(invoice, _now())
+            shown = invoice.account_id if invoice.account_is_shown else None
+            _report(gate, [replace(finding, account_id=shown) for finding in findings], report)
             if invoice.origin:
                 _note(invoice.origin)
         elif not _check_failed(args):
@@ -183,6 +189,9 @@ class _OnStack(_RulePolicy, StackValidationPolicy):
 _reader = AccountReader(os.environ)
 _noted: set[str] = set()
 _lock = threading.Lock()
+# The accounts that rules read, and those that messages of this run have named.
+_accounts: set[str] = set()
+_named: set[str] = set()
 
 
 def declared(kind_name: str, settings: Mapping[str, Any], options: Mapping[str, Any]) -> Policy:
@@ -241,9 +250,20 @@ def _stack_resource(resource: PolicyResource) -> StackResource:
 def _report(gate: Gate, findings: Sequence[Finding], report: ReportViolation) -> None:
     for finding in findings:
         if finding.violates:
-            report(finding.message, None)
+            report(_worded(finding), None)
         elif finding.status == "noted":
             _note(f"{gate.name}: {finding.message}")
+
+
+def _worded(finding: Finding) -> str:
+    """Return the message of a violation, which names an account that is the only one once."""
+    account = finding.account_id
+    if account is None:
+        return finding.violation
+    with _lock:
+        is_known = account in _named and _accounts | _named == {account}
+        _named.add(account)
+    return without_account(finding.violation, account) if is_known else finding.violation
 
 
 def _note_notices(gate: Gate) -> None:

@@ -96,7 +96,8 @@ class DeclaredRule:
     A rule as it is declared, under a name of its own.
 
     ``settings`` are the values that their readers returned. ``level`` is None where it is the
-    policy pack's own; a report takes that for mandatory.
+    policy pack's own; a report takes that for mandatory. ``source`` is the file that it stands in,
+    or the flag that it is made of; empty where it is declared in code.
     """
 
     name: str
@@ -104,6 +105,7 @@ class DeclaredRule:
     settings: Mapping[str, Any] = field(default_factory=dict)
     level: Level | None = None
     waiver: Waiver | None = None
+    source: str = ""
 
     @classmethod
     def parse(cls, name: str, written: Any) -> "DeclaredRule":
@@ -173,7 +175,8 @@ def merged(settings: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, An
 def read_rules(path: str | Path) -> list[DeclaredRule]:
     """Read a file of rules. Raises `RuleError`, which names the file."""
     with errors_under(one_line(str(path), _LONGEST_PATH), RuleError):
-        return parse_rules(_content(path, "utf-8-sig"))
+        source = one_line(Path(path).name if Path(path).is_absolute() else str(path), _LONGEST_PATH)
+        return [replace(rule, source=source) for rule in parse_rules(_content(path, "utf-8-sig"))]
 
 
 def parse_rules(content: Any) -> list[DeclaredRule]:

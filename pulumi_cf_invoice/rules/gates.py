@@ -12,12 +12,14 @@ from datetime import datetime
 from typing import Any
 
 from pulumi_cf_invoice.billing.errors import BillingError, LimitError, RuleError
+from pulumi_cf_invoice.billing.money import Money
+from pulumi_cf_invoice.billing.settings import is_cloudflare
 from pulumi_cf_invoice.billing.suggestions import errors_under
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import READING, DeclaredRule, Level, Waiver, merged
 from pulumi_cf_invoice.rules.limits import Limit
 from pulumi_cf_invoice.rules.rule import Finding, Rule
-from pulumi_cf_invoice.state import InvoiceState
+from pulumi_cf_invoice.state import InvoiceState, origin, snake_case
 
 DISABLED = "It is disabled, and judges nothing."
 """What has to be known of a rule whose level is ``disabled``."""
@@ -41,6 +43,7 @@ class Gate:
     account_ids: tuple[str, ...] = ()
     fail_open: bool = False
     base_url: str | None = None
+    source: str = ""
 
     @classmethod
     def of(cls, declared: DeclaredRule) -> "Gate":
@@ -76,6 +79,7 @@ class Gate:
             accounts,
             reading.get("failOpen", False),
             reading.get("baseUrl"),
+            declared.source,
         )
 
     @property
@@ -89,6 +93,36 @@ class Gate:
             return self.waived
         return self.rule
 
+    def limit(self, account_id: str | None, at: datetime) -> Money | None:
+        """Return the limit on an account's amount due that holds at the time *at*, if any does."""
+        rule = self.in_force(at)
+        if rule is None or not rule.limits_amount_due:
+            return None
+        limit: Limit = vars(rule)["limit"]
+        return limit.of(account_id)
+
+    def remedy(self, finding: Finding) -> str:
+        """Return what to do about a *finding* that violates the rule; empty if it says that."""
+        setting = self._setting
+        if finding.status == "unknown":
+            if finding.subject == "limit":
+                return f"Give the account a limit in {setting}."
+            if finding.limit is not None and finding.amount is not None:
+                return f"Set {setting} in {finding.amount.currency.upper()}."
+            # What cannot be read says itself what to do.
+            return ""
+        is_written = self.source and not self.source.startswith("--")
+        waive = " or give it a waiver" if is_written and self.rule.waivable else ""
+        return self.rule.remedy.format(setting=setting, waive=waive)
+
+    @property
+    def _setting(self) -> str:
+        if self.source.startswith("--"):
+            return self.source
+        needed = next((name for name in self.rule.needs if snake_case(name) in vars(self.rule)), "")
+        of_rule = f"the rule {self.name}{f' in {self.source}' if self.source else ''}"
+        return f"`{needed}` of {of_rule}" if needed else of_rule
+
     def notices(self, at: datetime) -> list[str]:
         """Return what has to be known of the gate itself at the time *at*, a sentence each."""
         sentence = self._of_waiver(at)
@@ -97,7 +131,7 @@ class Gate:
     def judge(self, state: InvoiceState, at: datetime) -> list[Finding]:
         """Judge *state* at the time *at*, which has a time zone."""
         rule = self.in_force(at)
-        return [] if rule is None else self._explained(rule.evaluate(state, at), state.origin, at)
+        return [] if rule is None else self._explained(rule.evaluate(state, at), at)
 
     def judge_accounts(self, reader: AccountReader, at: datetime) -> list[Finding]:
         """Judge each of the gate's accounts as *reader* reads it, at the time *at*."""
@@ -131,22 +165,34 @@ class Gate:
         )
         try:
             state = reader.read(account_id, self.base_url, needed, also, at=read_at)
-            return self._explained(rule.evaluate_account(state, at), state.origin, at)
+            return self._explained(rule.evaluate_account(state, at), at)
         except BillingError as error:
             teller = reader.teller(account_id, self.base_url, str(error), self.name)
             why = str(error) if teller == self.name else f"{teller} says why."
         judged = "was not judged, which failOpen allows" if self.fail_open else "is not known"
         message = f"Whether account {account_id} is within this rule {judged}: {why}"
-        unread = Finding("noted" if self.fail_open else "unknown", "account", lambda: message)
-        sentence = self._of_waiver(at)
-        return [unread.followed_by(f" {sentence}" if sentence else "")]
+        unread = Finding(
+            "noted" if self.fail_open else "unknown", "account", lambda: message, brief=why
+        )
+        return self._explained([unread], at)
 
-    def _explained(self, found: Iterable[Finding], origin: str, at: datetime) -> list[Finding]:
-        """Return what was *found*; what violates says what has to be known as well."""
-        if self.waiver is None and not origin:
-            return list(found)
-        more = "".join(f" {sentence}" for sentence in (origin, self._of_waiver(at)) if sentence)
-        return [finding.followed_by(more) if finding.violates else finding for finding in found]
+    def _explained(self, found: Iterable[Finding], at: datetime) -> list[Finding]:
+        """Return what was *found*; what violates says what has to be known, and what to do."""
+        sentence = self._of_waiver(at)
+        more = f" {sentence}" if sentence else ""
+        return [
+            replace(finding.followed_by(more), remedy=self.remedy(finding))
+            if finding.violates
+            else finding
+            for finding in found
+        ]
+
+    @property
+    def origin(self) -> str:
+        """Where the gate reads accounts from, as a sentence; empty if from Cloudflare."""
+        if not self.account_ids or self.base_url is None or is_cloudflare(self.base_url):
+            return ""
+        return origin(self.base_url)
 
     def _of_waiver(self, at: datetime) -> str:
         if self.waiver is None:

@@ -7,10 +7,10 @@ They always read their accounts by themselves.
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import ClassVar
 
-from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.cleaning import named, quoted
 from pulumi_cf_invoice.billing.credit_balance import CreditBalance
 from pulumi_cf_invoice.billing.invoice_history import InvoiceHistory, PastInvoice
 from pulumi_cf_invoice.billing.models import counted, iso
@@ -21,6 +21,9 @@ from pulumi_cf_invoice.rules.limits import Limit
 from pulumi_cf_invoice.rules.rule import Finding, Rule, held, no_limit
 
 TOPUP = "automatic top-up"
+BUY_CREDITS = (
+    "Buy credits or mend the automatic top-up in Cloudflare's dashboard, or lower {setting}."
+)
 _SETTLED = ("draft", "paid", "void")
 _MOST = 3
 _DAY = 24 * 60 * 60
@@ -35,6 +38,7 @@ class MinCreditBalance(Rule):
     """
 
     name = "min-credit-balance"
+    remedy = BUY_CREDITS
     description = "The account's AI Gateway credits do not run low."
     settings: ClassVar = {"limit": rule_settings.MINIMUM}
     needs = waivable = ("limit",)
@@ -87,6 +91,7 @@ class RequireHealthyTopUp(Rule):
     """
 
     name = "require-healthy-top-up"
+    remedy = "Mend the automatic top-up, or what it is paid with, in Cloudflare's dashboard."
     description = "The account's AI Gateway credits are topped up automatically."
     settings: ClassVar = {}
     needs = ()
@@ -98,7 +103,8 @@ class RequireHealthyTopUp(Rule):
         balance = state.get(CREDIT_BALANCE)
         topup = f"The automatic top-up of account {state.account_id}"
         if balance.topup_config is None or _payment_is_unknown(balance):
-            yield Finding("unknown", TOPUP, lambda: topup_trouble(balance, topup))
+            brief = topup_trouble(balance, "the automatic top-up").rstrip(".")
+            yield Finding("unknown", TOPUP, lambda: topup_trouble(balance, topup), brief=brief)
             return
         if balance.topup_is_healthy:
             invoice = state.find(INVOICE_PREVIEW)
@@ -107,7 +113,10 @@ class RequireHealthyTopUp(Rule):
             yield from unexplained_failure(balance, topup)
             return
         yield Finding(
-            "failed", TOPUP, lambda: f"{topup_trouble(balance, topup)} {refusal(balance)}"
+            "failed",
+            TOPUP,
+            lambda: f"{topup_trouble(balance, topup)} {refusal(balance)}",
+            brief=topup_trouble(balance, "the automatic top-up").rstrip("."),
         )
 
 
@@ -126,6 +135,7 @@ class NoUnpaidInvoices(Rule):
     needs = ()
     must_read = True
     reads = (INVOICE_HISTORY,)
+    remedy = "Pay the open invoices in Cloudflare's dashboard."
 
     def evaluate_account(self, state: AccountState, at: datetime) -> Iterator[Finding]:
         history, account = state.get(INVOICE_HISTORY), f"account {state.account_id}"
@@ -137,10 +147,12 @@ class NoUnpaidInvoices(Rule):
                 "failed",
                 subject,
                 lambda: f"There are unpaid invoices of {account}: {_unpaid(history, at)}{more}",
+                brief=f"unpaid earlier invoices: {history.unpaid_text}",
             )
         elif part:
             message = f"Whether {account} has unpaid invoices is not known, since {part}."
-            yield Finding("unknown", subject, lambda: message)
+            brief = f"whether there are unpaid invoices, since {part}"
+            yield Finding("unknown", subject, lambda: message, brief=brief)
         elif not other:
             count = len(history.invoices)
             which = (
@@ -148,7 +160,8 @@ class NoUnpaidInvoices(Rule):
             )
             yield Finding("within", subject, lambda: f"{which} of {account} is unpaid.")
         if other:
-            yield Finding("unknown", subject, lambda: _of_other_status(other, account))
+            brief = "whether all earlier invoices are paid"
+            yield Finding("unknown", subject, lambda: _of_other_status(other, account), brief=brief)
 
 
 def _refills(balance: CreditBalance, currency: str) -> str:
@@ -162,6 +175,30 @@ def refusal(balance: CreditBalance) -> str:
     if balance.balance <= 0:
         return "AI Gateway refuses inference at zero and below (HTTP 402)."
     return "AI Gateway refuses inference once the credits are used up (HTTP 402)."
+
+
+def used_up(balance: CreditBalance, currency: str | None) -> str:
+    """Say in a few words that no credits are left."""
+    left = balance.balance_text(currency)
+    return f"credits are used up: {left} left{_topup_in_brief(balance)}"
+
+
+def running_out(balance: CreditBalance, currency: str, out: date, now: datetime) -> str:
+    """Say in a few words that credits run out on the day *out*, as of *now*."""
+    days = (out - now.astimezone(UTC).date()).days
+    when = {0: "today", 1: "tomorrow"}.get(days, f"about {out}, in {days} days")
+    left = balance.balance_text(currency)
+    return f"credits run out {when}: {left} left{_topup_in_brief(balance)}"
+
+
+def _topup_in_brief(balance: CreditBalance) -> str:
+    config = balance.topup_config
+    if config is None or balance.topup_is_healthy:
+        return ""
+    if balance.topup_problem:
+        is_disabled = "is disabled" if config.disabled_reason else "failed"
+        return f", the top-up {is_disabled} ({quoted(balance.topup_problem)})"
+    return ", the top-up has no payment method" if balance.topup_is_on else ", no top-up is set"
 
 
 def unexplained_failure(balance: CreditBalance, topup: str) -> Iterator[Finding]:
@@ -178,7 +215,9 @@ def topup_trouble(balance: CreditBalance, topup: str) -> str:
     if config is None:
         return f"{topup} is not known: the API tells nothing of it."
     if problem:
-        return f"{topup} {'is disabled' if config.disabled_reason else 'failed'}: {problem}."
+        return (
+            f"{topup} {'is disabled' if config.disabled_reason else 'failed'}: {quoted(problem)}."
+        )
     if _payment_is_unknown(balance):
         return f"{topup} may have no payment method: the API does not say that it has one."
     return f"{topup} {'has no payment method' if balance.topup_is_on else 'is not set'}."
@@ -204,24 +243,24 @@ def _is_known(invoice: PastInvoice) -> bool:
 
 def _unpaid(history: InvoiceHistory, at: datetime) -> str:
     oldest = sorted(history.unpaid, key=lambda invoice: invoice.created or 0)
-    named = "; ".join(_row(invoice, at) for invoice in oldest[:_MOST])
+    listed = "; ".join(_row(invoice, at) for invoice in oldest[:_MOST])
     more = f"; and {len(oldest) - _MOST:,} more" if len(oldest) > _MOST else ""
-    return f"{history.unpaid_text}: {named}{more}."
+    return f"{history.unpaid_text}: {listed}{more}."
 
 
 def _row(invoice: PastInvoice, at: datetime) -> str:
     """Say what remains to be paid of an invoice, and for how long."""
-    named = f" ({one_line(invoice.invoice_id)})" if invoice.invoice_id else ""
+    identifier = f" ({named(invoice.invoice_id)})" if invoice.invoice_id else ""
     since = "for an unknown time"
     if invoice.created is not None:
         days = max(int(at.timestamp()) - invoice.created, 0) // _DAY
         since = f"for {counted(days, 'day')}"
-    return f"{invoice.amount_remaining_text} {invoice.status} {since}{named}"
+    return f"{invoice.amount_remaining_text} {invoice.status} {since}{identifier}"
 
 
 def _of_other_status(statuses: "Counter[str | None]", account: str) -> str:
     counts = ", ".join(
-        f"{count:,} with {'no status' if status is None else f'the status {one_line(status)}'}"
+        f"{count:,} with {'no status' if status is None else f'the status {named(status)}'}"
         for status, count in statuses.items()
     )
     return f"Whether all earlier invoices of {account} are paid is not known: there are {counts}."

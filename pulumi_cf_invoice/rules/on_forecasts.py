@@ -16,10 +16,13 @@ from pulumi_cf_invoice.rules import settings as rule_settings
 from pulumi_cf_invoice.rules.accounts import AccountState
 from pulumi_cf_invoice.rules.limits import Limit
 from pulumi_cf_invoice.rules.on_accounts import (
+    BUY_CREDITS,
     TOPUP,
     refusal,
+    running_out,
     topup_trouble,
     unexplained_failure,
+    used_up,
 )
 from pulumi_cf_invoice.rules.on_invoices import (
     INCOMPLETE,
@@ -51,6 +54,7 @@ class MaxForecast(Rule):
     """
 
     name = "max-forecast"
+    limits_amount_due = True
     description = "The upcoming AI Gateway invoice is forecast to stay within its limit."
     settings: ClassVar = {
         "limit": rule_settings.LIMIT,
@@ -137,6 +141,7 @@ class MinRunway(Rule):
     must_read = True
     reads = (CREDIT_BALANCE,)
     also_reads = (INVOICE_PREVIEW, USAGE_HISTORY)
+    remedy = BUY_CREDITS
 
     days: int | Literal["period"]
     percentile: int = 50
@@ -164,7 +169,8 @@ class MinRunway(Rule):
         invoice_state = state.of_invoice
         if not invoice_state.invoice.invoice_lines_complete:
             message = f"How long the credits of account {state.account_id} last is {INCOMPLETE}."
-            yield Finding("unknown", RUNWAY, lambda: message)
+            brief = f"how long the credits last is {INCOMPLETE}"
+            yield Finding("unknown", RUNWAY, lambda: message, brief=brief)
             return
         forecast = state.forecast(self.fixed_lines)
         yield from _of_globs(invoice_state, self.fixed_lines)
@@ -194,6 +200,10 @@ class MinRunway(Rule):
         out = runway.runs_out if self.percentile == 50 else runway.runs_out_early
         is_over = out is not None and out < needed
 
+        brief = None
+        if is_over and out is not None:
+            brief = running_out(balance, forecast.currency, out, state.read_at)
+
         def tell() -> str:
             last = (
                 f"On account {state.account_id}, {runway.lasting}; they have to last until "
@@ -206,7 +216,7 @@ class MinRunway(Rule):
             hint = " That counts only with topUpSuffices." if balance.topup_is_healthy else ""
             return f"{before}{last}{after}{hint} {refusal(balance)}"
 
-        return Finding("failed" if is_over else "within", RUNWAY, tell)
+        return Finding("failed" if is_over else "within", RUNWAY, tell, brief=brief)
 
     def _needed(self, now: datetime, forecast: "Forecast") -> date:
         """Return the first day on which the credits may run out."""
@@ -265,7 +275,7 @@ def _used_up(state: AccountState, balance: CreditBalance) -> Finding:
         f"{before}Account {state.account_id} has no credits left: the balance is "
         f"{balance.balance_text(currency)}.{after} {refusal(balance)}"
     )
-    return Finding("failed", RUNWAY, lambda: message)
+    return Finding("failed", RUNWAY, lambda: message, brief=used_up(balance, currency))
 
 
 def _topup_of(state: AccountState) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from pulumi_cf_invoice.billing import money
-from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.cleaning import named, one_line
 from pulumi_cf_invoice.billing.invoice import Invoice, InvoiceLine
 from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.rules import settings as rule_settings
@@ -26,6 +26,7 @@ class MaxAmountDue(Rule):
     """The amount due is within the limit."""
 
     name = "max-amount-due"
+    limits_amount_due = True
     description = "The upcoming AI Gateway invoice stays within its limit."
     settings: ClassVar = {"limit": rule_settings.LIMIT}
     needs = waivable = ("limit",)
@@ -55,6 +56,7 @@ class MaxProjectedAmountDue(Rule):
     """
 
     name = "max-projected-amount-due"
+    limits_amount_due = True
     description = (
         "The upcoming AI Gateway invoice, projected to its period's end by a straight line, stays "
         "within its limit."
@@ -150,7 +152,7 @@ class MaxLineAmount(Rule):
         found = [limit.of(state.account_id) for limit in limits]
         known = [limit for limit in found if limit is not None]
         if len(known) < len(found):
-            yield _no_limit(state, f" for the line {name}")
+            yield _no_limit(state, f" for the line {named(name)}")
             return
         currency = state.invoice.currency
         # One that cannot be compared comes before any that can.
@@ -162,8 +164,8 @@ class MaxLineAmount(Rule):
             currency,
             lowest,
             lambda amount, over: (
-                f"The line {name} of the {invoice_of(state)} comes to {amount} after credits "
-                f"for {_period_of(lines, state.invoice)}, {over}."
+                f"The line {named(name)} of the {invoice_of(state)} comes to {amount} after "
+                f"credits for {_period_of(lines, state.invoice)}, {over}."
             ),
         )
         yield replace(found_line, of_line=True)
@@ -218,12 +220,13 @@ class AllowedStatuses(Rule):
     description = "The upcoming AI Gateway invoice has an allowed status."
     settings: ClassVar = {"statuses": rule_settings.STATUSES}
     needs = ("statuses",)
+    remedy = "Settle the invoice with Cloudflare, or allow its status in {setting}."
 
     statuses: tuple[str, ...]
 
     def evaluate(self, state: InvoiceState, at: datetime) -> Iterator[Finding]:
         status = state.invoice.status
-        has = "no status" if status is None else f"the status {one_line(status)}"
+        has = "no status" if status is None else f"the status {named(status)}"
         yield _named("status", state, f"has {has}", status in self.statuses, self.statuses)
 
 
@@ -235,6 +238,7 @@ class AllowedCurrencies(Rule):
     description = "The upcoming AI Gateway invoice is in an allowed currency."
     settings: ClassVar = {"currencies": rule_settings.CURRENCIES}
     needs = ("currencies",)
+    remedy = "Allow the currency in {setting}, and set limits in it."
 
     currencies: tuple[str, ...]
 
@@ -265,14 +269,15 @@ def _named(
         "within" if is_allowed else "failed",
         subject,
         lambda: f"The {invoice_of(state)} {has}, {which}",
+        brief=f"the upcoming invoice {has}, {which.rstrip('.')}",
     )
 
 
 def unmatched(state: InvoiceState, globs: Sequence[str]) -> Finding:
     """Tell of the *globs* that match no line."""
     more = f" and {len(globs) - _LARGEST:,} more" if len(globs) > _LARGEST else ""
-    named = ", ".join(one_line(glob) for glob in globs[:_LARGEST])
-    message = f"No line of the {invoice_of(state)} matches {named}{more}."
+    listed = ", ".join(named(glob) for glob in globs[:_LARGEST])
+    message = f"No line of the {invoice_of(state)} matches {listed}{more}."
     return Finding("noted", "globs", lambda: message)
 
 
@@ -297,7 +302,7 @@ def incomplete(subject: str, state: InvoiceState) -> Finding:
     message = (
         f"The {subject} of the {invoice_of(state)} for {state.invoice.period_text} is {INCOMPLETE}."
     )
-    return Finding("unknown", subject, lambda: message)
+    return Finding("unknown", subject, lambda: message, brief=f"the {subject} is {INCOMPLETE}")
 
 
 def too_early(what: str, state: InvoiceState, judged: str) -> str:
@@ -340,5 +345,5 @@ def _largest_lines(invoice: Invoice) -> str:
         return " The API gave only a part of its lines."
     if not lines:
         return " It has no lines."
-    named = ", ".join(f"{line.name} {line.net_text}" for line in lines[:_LARGEST])
-    return f" Largest lines: {named}{', …' if len(lines) > _LARGEST else ''}."
+    listed = ", ".join(f"{named(line.name)} {line.net_text}" for line in lines[:_LARGEST])
+    return f" Largest lines: {listed}{', …' if len(lines) > _LARGEST else ''}."

@@ -38,6 +38,7 @@ class RequireInvoicePreview(StackRule):
         "requiredAccountIds": rule_settings.REQUIRED_ACCOUNT_IDS,
     }
     needs = ()
+    remedy = "Add an InvoicePreview of the account to the program."
 
     resource_types: tuple[str, ...] = GATEWAYS
     required_account_ids: tuple[str, ...] = ()
@@ -81,6 +82,7 @@ class RequireGatewaySpendLimit(StackRule):
     description = "The spend limits of a stack's AI gateways agree with the budget."
     settings: ClassVar = {"limit": rule_settings.SPEND_LIMIT}
     needs = waivable = ("limit",)
+    remedy = "Give every gateway a spend limit, lower those there are, or raise {setting}{waive}."
 
     limit: Limit
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
-from pulumi_cf_invoice.billing import money
+from pulumi_cf_invoice.billing import cleaning, money
 from pulumi_cf_invoice.billing.models import Model
 from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW, Read
@@ -30,7 +30,9 @@ class Finding:
     ``subject`` is what was judged, such as `AMOUNT_DUE` or the name of a line (``of_line``).
     ``amount`` and ``limit`` are None where there is none. ``excess`` says by how much the amount is
     over the limit, or below it if the limit ``is_minimum``. ``account_id`` is the account that a
-    rule read by itself.
+    rule read by itself. ``brief`` is the fact in a few words without account and rule, where it is
+    no amount against a limit. What others wrote in it is marked (`named`). ``remedy`` is what to do
+    about a violation, in a sentence.
     """
 
     status: Status
@@ -43,6 +45,8 @@ class Finding:
     of_line: bool = False
     is_difference: bool = False
     account_id: str | None = None
+    brief: str | None = None
+    remedy: str = ""
 
     @property
     def violates(self) -> bool:
@@ -52,6 +56,16 @@ class Finding:
     @property
     def message(self) -> str:
         """The finding in one clean line that needs no other, with account and period."""
+        return cleaning.shown(self.marked)
+
+    @property
+    def violation(self) -> str:
+        """The message, and what to do about it: what a policy pack reports."""
+        return f"{self.message} {self.remedy}" if self.remedy else self.message
+
+    @property
+    def marked(self) -> str:
+        """The message with what others wrote in it marked (`named`)."""
         # Made when it is asked for: words take longer than the evaluation.
         return self.tell()
 
@@ -59,7 +73,7 @@ class Finding:
     def text(self) -> str:
         """The finding for people who see account and period beside it."""
         if self.amount is None or self.limit is None:
-            return self.message
+            return self.marked
         tell = money.difference_text if self.is_difference else money.to_text
         return f"{tell(*self.amount)}, {self.excess or within(self.limit, self.is_minimum)}"
 
@@ -67,6 +81,18 @@ class Finding:
         """Return the finding with *more* sentences in its message."""
         tell = self.tell
         return replace(self, tell=lambda: f"{tell()}{more}") if more else self
+
+
+def without_account(message: str, account_id: str) -> str:
+    """Return a *message* of one account where readers know which that is."""
+    for phrase, instead in (
+        (f" of account {account_id}", ""),
+        (f"On account {account_id}, ", ""),
+        (f"Account {account_id} ", "The account "),
+        (f"account {account_id}", "the account"),
+    ):
+        message = message.replace(phrase, instead)
+    return f"{message[:1].upper()}{message[1:]}"
 
 
 class Rule:
@@ -78,7 +104,9 @@ class Rule:
     which a waiver replaces ``waivable``. A kind that ``reads_accounts`` can be given the accounts
     to read, and has to be if it ``must_read``. Of an account it needs ``reads``, without any of
     which it cannot be judged, and uses what it ``also_reads`` where that can be had. Among these is
-    what it needs only at times: `AccountState.get` raises if that was refused.
+    what it needs only at times: `AccountState.get` raises if that was refused. ``remedy`` is what
+    to do about a violation: ``{setting}`` in it is where its limit stands, and ``{waive}`` how else
+    to get over it. A kind that ``limits_amount_due`` has a `Limit` on the whole invoice.
     """
 
     name: ClassVar[str]
@@ -90,6 +118,8 @@ class Rule:
     must_read: ClassVar[bool] = False
     reads: ClassVar[tuple[Read[Model], ...]] = (INVOICE_PREVIEW,)
     also_reads: ClassVar[tuple[Read[Model], ...]] = ()
+    remedy: ClassVar[str] = "Raise {setting}{waive}, or cap the gateways with spend limits."
+    limits_amount_due: ClassVar[bool] = False
 
     @classmethod
     def from_settings(cls, values: Mapping[str, Any]) -> "Rule":
@@ -175,4 +205,5 @@ def no_limit(account: str | None, which: str = "") -> Finding:
     """
     unknown = "the account is not known (--account-id names it)"
     has_none = f"{account} has none" if account else unknown
-    return Finding("unknown", "limit", lambda: f"The limits{which} differ by account: {has_none}.")
+    why = f"the limits{which} differ by account: {has_none}"
+    return Finding("unknown", "limit", lambda: f"{why[0].upper()}{why[1:]}.", brief=why)

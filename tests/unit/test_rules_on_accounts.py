@@ -53,7 +53,7 @@ def test_below_the_minimum_the_message_says_by_how_much_and_what_refills_it() ->
     assert adds in message
     failing = balance(640.19, topup_config={**TOPUP, "error": "card declined."})
     [message] = messages("failed", judge("min-credit-balance", "20 USD", credit_balance=failing))
-    assert "Its automatic top-up failed: card declined. AI Gateway refuses" in message
+    assert "Its automatic top-up failed: “card declined”. AI Gateway refuses" in message
 
 
 @pytest.mark.parametrize(
@@ -122,14 +122,14 @@ def test_a_waiver_lowers_the_minimum_and_says_so() -> None:
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        ({**TOPUP, "error": "card\ndeclined"}, "failed: card declined."),
+        ({**TOPUP, "error": "card\ndeclined"}, "failed: “card declined”."),
         (
             {**TOPUP, "disabledReason": "payment_failed", "lastFailedAt": TODAY},
-            "is disabled: payment_failed (2026-09-15T12:00:00Z).",
+            "is disabled: “payment_failed (2026-09-15T12:00:00Z)”.",
         ),
         (
             {**TOPUP, "disabledReason": "payment_failed", "error": "no funds"},
-            "is disabled: payment_failed; no funds.",
+            "is disabled: “payment_failed; no funds”.",
         ),
     ],
 )

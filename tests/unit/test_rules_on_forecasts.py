@@ -408,7 +408,7 @@ def test_a_top_up_that_works_is_enough_only_where_the_rule_says_so() -> None:
 
 def test_a_top_up_that_failed_is_told_first_and_suffices_for_nothing() -> None:
     credits = {"balance": 12_000, "topup_config": {**TOPUP, "error": "card declined"}}
-    failed = f"The automatic top-up of account {ACCOUNT} failed: card declined."
+    failed = f"The automatic top-up of account {ACCOUNT} failed: “card declined”."
     settings = {"days": 30, "topUpSuffices": True}
     [over] = judge("min-runway", settings, credit_balance=credits)
     assert over.status == "failed"
