@@ -18,6 +18,7 @@ from pulumi_cf_invoice.billing.errors import (
     LimitError as LimitError,
     MissingCredentialsError as MissingCredentialsError,
     NotAvailableError as NotAvailableError,
+    RateLimitError as RateLimitError,
     RuleError as RuleError,
     SettingsError as SettingsError,
     TransportError as TransportError,

@@ -10,6 +10,7 @@ told, the innermost reason first.
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from urllib.parse import urlsplit
@@ -50,23 +51,25 @@ class Reader(Generic[ModelT]):
     credentials: Credentials
     base_url: str
 
-    def envelope(self, response: "httpx.Response", body: bytes, attempts: int) -> dict[str, Any]:
+    def envelope(
+        self, response: "httpx.Response", body: bytes, attempts: int, requests: int = 1
+    ) -> dict[str, Any]:
         """
         Return what *response* with the decoded *body* says, a ``result`` and what is beside it.
 
-        Raises `ApiError` for a refusal, which came at the attempt of that number, and
-        `InvalidResponseError` for anything else.
+        Raises `ApiError` for a refusal, which came at the attempt of that number, after so many
+        *requests* of the run, and `InvalidResponseError` for anything else.
         """
         answer = self._without_credentials(parse_json(body), body)
         if response.status_code != 200:
-            raise self._refusal(response, answer, attempts)
+            raise self._refusal(response, answer, attempts, requests)
         if not isinstance(answer, dict):
             kind = self.cleaned(response.headers.get("content-type", "no content type"))
             kind = kind.split(";")[0][:60]
             problem = f"the answer is not a JSON object ({kind}, {len(body)} bytes)"
             raise self.invalid(problem if body else "the answer is empty", response)
         if answer.get("success") is not True:
-            raise self._refusal(response, answer, attempts)
+            raise self._refusal(response, answer, attempts, requests)
         if answer.get("result") is None:
             raise self.invalid("the answer has no result", response)
         return answer
@@ -98,7 +101,9 @@ class Reader(Generic[ModelT]):
         line = self.credentials.redact(one_line(self.credentials.redact(text), _LONGEST_MESSAGE))
         return line.rstrip(".")
 
-    def _refusal(self, response: "httpx.Response", answer: Any, attempts: int) -> ApiError:
+    def _refusal(
+        self, response: "httpx.Response", answer: Any, attempts: int, requests: int
+    ) -> ApiError:
         # It imports tenacity, which files that are read here have no use for.
         from pulumi_cf_invoice.billing import retries
 
@@ -112,7 +117,9 @@ class Reader(Generic[ModelT]):
             response.status_code,
             first.code,
             self.cleaned("; ".join([first.message, *told])),
-            self._remedy(response, {reason.code for reason in found}, retry_after, attempts),
+            self._remedy(
+                response, {reason.code for reason in found}, retry_after, attempts, requests
+            ),
             self._ray_id(response),
             retry_after,
         )
@@ -127,6 +134,7 @@ class Reader(Generic[ModelT]):
         codes: set[int | None],
         retry_after: float | None,
         attempts: int,
+        requests: int,
     ) -> str:
         status = response.status_code
         if response.headers.get("cf-mitigated") == "challenge":
@@ -145,10 +153,15 @@ class Reader(Generic[ModelT]):
             )
         if codes & {6003, 6111} and self.credentials.flaw:
             return self.credentials.flaw
-        if status == 429 and retry_after:
-            return f"Cloudflare asks to wait {retry_after:.0f} s: run again after that."
         if status == 429:
-            return "Too many requests for this account: wait five minutes and run again."
+            wait = "Too many requests with this token: wait five minutes and run again."
+            if retry_after:
+                resets = datetime.now(UTC) + timedelta(seconds=min(retry_after, 10**6))
+                wait = (
+                    f"Cloudflare asks to wait {retry_after:.0f} s: run again after that, at "
+                    f"{resets:%H:%M:%S} UTC."
+                )
+            return f"{wait} This run made {requests:,} request{'' if requests == 1 else 's'}."
         if status >= 500 or status == 408:
             retries = attempts - 1
             helped = f", and {retries} {_retry(retries)} did not help" if retries else ""

@@ -2,16 +2,16 @@
 The client of Cloudflare's AI Gateway billing API.
 
 Transient failures are retried: HTTP 408, 429, 500, 502 to 504, 520 to 527 and 530, and a network
-that failed. A fetch is bounded as a whole, in time (retries, name resolution, slow answers and
-further pages included) and in memory.
+that failed. A read is bounded as a whole, in time (retries, name resolution, slow answers and
+further pages included) and in memory. Those of one address share its connections and its rate
+limit (`pool` and `pacing`).
 """
 
 import logging
-import threading
 import time
 from concurrent.futures import Future, InvalidStateError
 from datetime import UTC, datetime
-from typing import Any, Generic, cast
+from typing import Any, Generic, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import tenacity
@@ -26,6 +26,7 @@ from pulumi_cf_invoice.billing.errors import (
     FetchError,
     InvalidDataError,
     InvalidResponseError,
+    RateLimitError,
     SettingsError,
     TransportError,
 )
@@ -34,14 +35,15 @@ from pulumi_cf_invoice.billing.http import (
     BodyTooLargeError,
     httpx,
     is_tls_error,
-    proxy_for,
     read_body,
     user_agent,
 )
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.invoice_history import InvoiceHistory, Type
-from pulumi_cf_invoice.billing.models import Answered
+from pulumi_cf_invoice.billing.models import Answered, counted
+from pulumi_cf_invoice.billing.pacing import PacingError
 from pulumi_cf_invoice.billing.pages import Collected, PageError, collect
+from pulumi_cf_invoice.billing.pool import Pool, pool_of
 from pulumi_cf_invoice.billing.reads import (
     CREDIT_BALANCE,
     INVOICE_HISTORY,
@@ -57,13 +59,13 @@ from pulumi_cf_invoice.billing.settings import (
     canonical_account_id,
     safe_base_url,
 )
+from pulumi_cf_invoice.billing.transport import until
 from pulumi_cf_invoice.billing.usage_history import Instant, UsageHistory, Window
 
 LARGEST_ANSWER = 4 * 2**20
 """The most bytes of all pages of an answer, decompressed: some 20,000 lines."""
 _LARGEST_ERROR = 64 * 2**10
 _REDIRECTS = 3
-_CONNECT_TIMEOUT = 10.0
 _log = logging.getLogger(__name__)
 
 
@@ -71,10 +73,11 @@ class BillingClient:
     """
     Reads from one base URL with one set of credentials.
 
-    *timeout* is in seconds and bounds a whole fetch, retries included; *more_time* is how an error
-    says to allow more. Every call asks the API; to share one answer among many callers, use
-    `AnswerCache`. Raises `SettingsError` if the base URL is neither https nor on this machine, or
-    if *credentials* are those of a Pulumi program.
+    *timeout* is in seconds and bounds a whole read from its first request on, retries included;
+    *more_time* is how an error says to allow more. *longest_wait* is for how many seconds a read
+    waits for the rate limit besides: by default as long as *timeout*. Every call asks the API; to
+    share one answer among many callers, use `AnswerCache`. Raises `SettingsError` if the base URL
+    is neither https nor on this machine, or if *credentials* are those of a Pulumi program.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class BillingClient:
         base_url: str = CLOUDFLARE_API,
         timeout: float = DEFAULT_TIMEOUT,
         more_time: str = Settings.more_time,
+        longest_wait: float | None = None,
     ) -> None:
         if not isinstance(credentials, Credentials):
             raise SettingsError(
@@ -95,6 +99,7 @@ class BillingClient:
         self._base_url = safe_base_url(base_url)
         self._timeout = timeout
         self._more_time = more_time
+        self._longest_wait = timeout if longest_wait is None else longest_wait
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "BillingClient":
@@ -104,13 +109,15 @@ class BillingClient:
             base_url=settings.base_url,
             timeout=settings.timeout,
             more_time=settings.more_time,
+            longest_wait=settings.longest_wait,
         )
 
     def get_invoice_preview(self, account_id: str) -> Invoice:
         """
         Read the upcoming invoice of *account_id* (32 hex digits).
 
-        Raises `SettingsError`, `ApiError`, `TransportError` or `InvalidResponseError`.
+        Raises `SettingsError`, `ApiError`, `RateLimitError`, `TransportError` or
+        `InvalidResponseError`.
         """
         return self.submit(INVOICE_PREVIEW, account_id).result()
 
@@ -148,8 +155,8 @@ class BillingClient:
         """
         Start *read* of *account_id* in the background, with its default query if it has none.
 
-        The future is done within the timeout, and carries whatever goes wrong: nothing is raised
-        here.
+        At most 16 reads of an address run at a time. The future is done within the timeout, from
+        the read's first request on, and carries whatever goes wrong: nothing is raised here.
         """
         future: Future[ModelT] = Future()
         try:
@@ -158,34 +165,21 @@ class BillingClient:
         except BillingError as error:
             future.set_exception(error.with_traceback(None))
             return future
-        fetch = _Fetch(
-            read, account_id, self._credentials, self._base_url, self._timeout, self._more_time
-        )
+        pool = pool_of(self._base_url)
+        fetch = _Fetch(read, account_id, self._credentials, self._base_url, self._limits(), pool)
 
         def run() -> None:
-            try:
-                _settle(future, fetch.run())
-            except Exception as error:
-                _settle(future, error)
-            finally:
-                watchdog.cancel()
-                fetch.close()
+            if not future.cancelled():
+                _settle(future, fetch.outcome())
 
-        def give_up() -> None:
-            _settle(future, fetch.at_deadline())
-            # Ends a read that the server keeps alive.
-            fetch.close()
-
-        # Name resolution and headers that trickle in heed no timeout of httpx: the watchdog bounds
-        # them. Both threads are daemons, so that neither keeps a process alive.
-        watchdog = threading.Timer(self._timeout, give_up)
-        watchdog.daemon = True
         try:
-            watchdog.start()
-            threading.Thread(target=run, name="cf-invoice-fetch", daemon=True).start()
+            pool.submit(run)
         except RuntimeError as error:
             _settle(future, fetch.not_started(str(error)))
         return future
+
+    def _limits(self) -> "_Limits":
+        return _Limits(self._timeout, self._longest_wait, self._more_time)
 
     def __repr__(self) -> str:
         return f"BillingClient(base_url={self._base_url!r}, timeout={self._timeout:g})"
@@ -207,8 +201,14 @@ def _without_frames(error: Exception) -> Exception:
     return error.with_traceback(None)
 
 
+class _Limits(NamedTuple):
+    timeout: float
+    longest_wait: float
+    more_time: str
+
+
 class _Fetch(Generic[ModelT]):
-    """One fetch, from the first request to the parsed model."""
+    """One read, from the first request to the parsed model."""
 
     def __init__(
         self,
@@ -216,32 +216,40 @@ class _Fetch(Generic[ModelT]):
         account_id: str,
         credentials: Credentials,
         base_url: str,
-        timeout: float,
-        more_time: str,
+        limits: _Limits,
+        pool: Pool,
     ) -> None:
         self._read = read
         self._account_id = account_id
         self._credentials = credentials
         self._base_url = base_url
-        self._timeout = timeout
-        self._more_time = more_time
-        self._deadline = time.monotonic() + timeout
+        self._limits = limits
+        self._pool = pool
+        self._pacer = pool.pacer(credentials)
+        self._deadline = 0.0
+        self._patience = limits.longest_wait
         self._reader = Reader(read, account_id, credentials, base_url)
         self._left = LARGEST_ANSWER
-        self._part: Collected | None = None
         self._last_error: FetchError | None = None
         self._network_error: FetchError | None = None
-        self._http: httpx.Client | None = None
         self._response: httpx.Response | None = None
 
-    def close(self) -> None:
-        """Close the connection, also under a read of another thread."""
-        if self._http is not None:
-            self._http.close()
+    def outcome(self) -> ModelT | Exception:
+        """Return the model, or what went wrong."""
+        try:
+            return self._run()
+        except Exception as error:
+            return error
 
-    def run(self) -> ModelT:
+    def _run(self) -> ModelT:
         """Ask, for further pages too, and again while that can help. Raises `FetchError`."""
-        self._http = http = self._connection()
+        if self._pool.is_silent:
+            raise self._transport_error(
+                f"no answer from {urlsplit(self._base_url).hostname} to the reads before it",
+                "Check the network, the base URL and any proxy, and run again.",
+            )
+        self._deadline = time.monotonic() + self._limits.timeout
+        http = self._client()
         first = self._envelope(http, None)
         if self._read.entries is None:
             return self._parsed(Collected(first["result"], complete=True))
@@ -253,17 +261,7 @@ class _Fetch(Generic[ModelT]):
                 _log.info("page %d: %s", number, error.problem)
                 raise PageError from None
 
-        self._part = Collected(first["result"], complete=False)
         return self._parsed(collect(first, self._read.entries, next_page))
-
-    def at_deadline(self) -> ModelT | FetchError:
-        """Return what there is when the time is up: a part of the pages, or the error."""
-        if self._part is None:
-            return self.timed_out()
-        try:
-            return self._parsed(self._part)
-        except FetchError as error:
-            return error
 
     def not_started(self, problem: str) -> TransportError:
         """Return the error for a fetch for which the system has no thread."""
@@ -273,8 +271,8 @@ class _Fetch(Generic[ModelT]):
         """Return the error for a fetch that reached its time limit."""
         last = f"; before that: {self._last_error.problem}" if self._last_error else ""
         return self._transport_error(
-            f"no complete answer within {self._timeout:g} s{last}",
-            f"Run again, or allow more time: {self._more_time}.",
+            f"no complete answer within {self._limits.timeout:g} s{last}",
+            f"Run again, or allow more time: {self._limits.more_time}.",
         )
 
     def _parsed(self, collected: Collected) -> ModelT:
@@ -300,24 +298,9 @@ class _Fetch(Generic[ModelT]):
                 return self._ask(http, page, attempt.retry_state.attempt_number)
         raise AssertionError("unreachable")
 
-    def _connection(self) -> httpx.Client:
-        parsed = urlsplit(self._base_url)
-        headers = {
-            **self._credentials.headers,
-            "User-Agent": user_agent(),
-            "Accept": "application/json",
-            "Accept-Encoding": "gzip",
-        }
+    def _client(self) -> httpx.Client:
         try:
-            return httpx.Client(
-                headers=headers,
-                # httpx's own reading of NO_PROXY fails on what other programs understand.
-                trust_env=False,
-                proxy=proxy_for(self._base_url),
-                # Reading the certificates takes as long as all of a request on this machine.
-                # Without TLS they are never needed: a redirect to another scheme is refused.
-                verify=httpx.create_ssl_context() if parsed.scheme == "https" else False,
-            )
+            return self._pool.client()
         except OSError as error:
             raise self._transport_error(
                 f"no connection can be set up: {self._reader.cleaned(str(error))}",
@@ -343,14 +326,20 @@ class _Fetch(Generic[ModelT]):
             return False
         self._last_error = error
         if isinstance(error, ApiError):
-            wait = error.retry_after or 0.0
-            return error.status in retries.TRANSIENT and wait < self._deadline - time.monotonic()
+            is_limit = error.status == 429
+            allowed = self._patience if is_limit else self._deadline - time.monotonic()
+            return error.status in retries.TRANSIENT and (error.retry_after or 0.0) < allowed
         return error is self._network_error
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
         error = self._last_error
+        if isinstance(error, ApiError) and error.status == 429:
+            # The pacer holds it back, and all others with it.
+            self._pacer.refuse(error.retry_after or retries.backoff(state))
+            return 0.0
         asked_for = error.retry_after if isinstance(error, ApiError) else None
-        return asked_for or retries.backoff(state)
+        left = max(self._deadline - time.monotonic(), 0.0)
+        return min(asked_for or retries.backoff(state), left)
 
     def _ask(self, http: httpx.Client, page: int | None, attempt: int) -> dict[str, Any]:
         try:
@@ -360,31 +349,58 @@ class _Fetch(Generic[ModelT]):
         except (httpx.InvalidURL, UnicodeError):
             # The base URL's own host was checked before.
             raise self._bad_proxy() from None
-        except (RuntimeError, OSError):
-            # The watchdog closed the connection under a read.
-            raise self.timed_out() from None
+        except RuntimeError as error:
+            raise self.not_started(str(error)) from None
         self._response = response
-        return self._reader.envelope(response, body, attempt)
+        return self._reader.envelope(response, body, attempt, self._pacer.requests)
 
     def _get(self, http: httpx.Client, page: int | None) -> tuple[httpx.Response, bytes]:
         url = f"{self._base_url}{self._read.path(self._account_id)}"
         query = (*self._read.query, *(() if page is None else (("page", str(page)),)))
-        request = http.build_request("GET", url, params=query)
+        request = http.build_request("GET", url, params=query, headers=self._headers())
         for _ in range(_REDIRECTS + 1):
-            remaining = max(0.001, self._deadline - time.monotonic())
-            request.extensions["timeout"] = httpx.Timeout(
-                remaining, connect=min(remaining, _CONNECT_TIMEOUT)
-            ).as_dict()
-            response = http.send(request, stream=True)
+            response = self._send(http, request)
             try:
                 if not response.has_redirect_location:
-                    return response, self._body(response)
+                    with until(self._deadline):
+                        return response, self._body(response)
                 request = self._redirected(request, response)
             finally:
                 response.close()
         raise self._transport_error(
             f"more than {_REDIRECTS} redirects", "Check the base URL and any proxy before it."
         )
+
+    def _headers(self) -> dict[str, str]:
+        return {
+            **self._credentials.headers,
+            "User-Agent": user_agent(),
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip",
+        }
+
+    def _send(self, http: httpx.Client, request: httpx.Request) -> httpx.Response:
+        """Send *request* when the rate limit allows it, which takes nothing of the timeout."""
+        try:
+            waited = self._pacer.enter(self._patience)
+        except PacingError as error:
+            raise self._rate_limited(error) from None
+        self._patience -= waited
+        self._deadline += waited
+        started, response = time.monotonic(), None
+        try:
+            if started >= self._deadline:
+                raise self.timed_out()
+            with until(self._deadline):
+                response = http.send(request, stream=True)
+            return response
+        finally:
+            took = time.monotonic() - started
+            if response is None:
+                self._pacer.leave(took, None, {})
+            else:
+                self._pacer.leave(took, response.status_code, response.headers)
+            self._pool.note(is_answered=response is not None)
 
     def _redirected(self, request: httpx.Request, response: httpx.Response) -> httpx.Request:
         following = response.next_request
@@ -438,6 +454,16 @@ class _Fetch(Generic[ModelT]):
             "Check the network, the base URL and any proxy, and run again.",
         )
         return self._network_error
+
+    def _rate_limited(self, error: PacingError) -> RateLimitError:
+        limited = RateLimitError(
+            self._read.noun,
+            self._account_id,
+            f"{error.problem}; this run made {counted(self._pacer.requests, 'request')}",
+            f"Run again when it resets, {error.resets}, or allow more time: "
+            f"{self._limits.more_time}.",
+        )
+        return self._reader.located(limited)
 
     def _transport_error(self, problem: str, remedy: str) -> TransportError:
         error = TransportError(self._read.noun, self._account_id, problem, remedy)

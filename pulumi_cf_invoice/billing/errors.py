@@ -11,6 +11,7 @@ Errors of the billing core, each of which reads as one line for people.
     ├── NotAvailableError              a snapshot does not have it, or is too old
     └── FetchError                     a request was made and brought no result
         ├── ApiError                   Cloudflare refused, or could not answer now
+        ├── RateLimitError             the rate limit allows no request soon enough
         ├── TransportError             no complete answer arrived
         └── InvalidResponseError       an answer arrived that cannot be used
 
@@ -114,6 +115,14 @@ class ApiError(FetchError):
         self.message = message
         self.ray_id = ray_id
         self.retry_after = retry_after
+
+
+class RateLimitError(FetchError):
+    """
+    No request was sent, since the rate limit allows none soon enough.
+
+    The text says when it resets, and how many requests the run made.
+    """
 
 
 class TransportError(FetchError):

@@ -65,8 +65,9 @@ class Settings:
     """
     Everything that a fetch needs.
 
-    ``timeout`` is in seconds, for the whole fetch, and ``more_time`` says how to set it, for people
-    who see it run out.
+    ``timeout`` is in seconds, for the whole of a read, and ``more_time`` says how to set it, for
+    people who see it run out. ``longest_wait`` is for how many seconds a read waits for the rate
+    limit besides; by default as long as the timeout.
     """
 
     account_id: str
@@ -74,6 +75,7 @@ class Settings:
     base_url: str
     timeout: float
     more_time: str = "pass a longer timeout"
+    longest_wait: float | None = None
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ EXAMPLES = [
     errors.ApiError("upcoming invoice", ACCOUNT, 429, 10013, "Rate limited", "Wait.", "ray", 2.0),
     errors.IncompleteLinesError("only a part of the lines"),
     errors.NotAvailableError("the credit balance is not in the snapshot"),
+    errors.RateLimitError("upcoming invoice", ACCOUNT, "the rate limit is used up", "Wait."),
     errors.TransportError("upcoming invoice", ACCOUNT, "no answer", "Check the network."),
     errors.InvalidResponseError("upcoming invoice", ACCOUNT, "the answer is empty", "ray"),
     NoInvoiceError("this is not JSON"),

@@ -1,0 +1,280 @@
+"""
+Paces requests by the rate limits of their address, so that it need refuse none.
+
+Cloudflare allows a token 1,200 requests in 5 minutes, of all who use it together, and says with
+each answer what is left (``Ratelimit``) and which policies there are (``Ratelimit-Policy``). What
+is left is shared by the requests that wait; where it is used up, they wait for the reset. A refusal
+(HTTP 429) holds back all of them for as long as it asks for.
+"""
+
+import logging
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from math import ceil, inf
+from typing import NamedTuple
+
+from pulumi_cf_invoice.billing.models import counted
+
+MOST_REFUSALS = 5
+"""The HTTP 429 of a run after which nothing more is sent."""
+_AT_ONCE = 16
+# As many answers can be refusals before the first one is read.
+_AT_ONCE_UNKNOWN = 4
+_A_SECOND = 200
+_REFUSALS_COUNT_FOR = 600.0
+_LONGEST_RESET = 3600.0
+_LONGEST_HEADER = 1000
+_TOLD_FROM = 1.0
+# `"default";r=50;t=30`, with a name that is quoted or not.
+_ITEM = re.compile(r"\"?([^\s\",;=]{1,64})\"?((?:\s*;\s*[\w-]{1,16}=[\w.-]{0,64})+)")
+_PARAMETER = re.compile(r"([\w-]{1,16})=([\w.-]{0,64})")
+_log = logging.getLogger("pulumi_cf_invoice")
+
+
+class Policy(NamedTuple):
+    """A rate limit: a quota of requests in a window of seconds."""
+
+    quota: int
+    window: float
+
+    @property
+    def text(self) -> str:
+        """The policy for people: ``1,200 requests in 5 minutes``."""
+        return f"{self.quota:,} requests in {_duration(self.window)}"
+
+
+@dataclass
+class _Left:
+    requests: int
+    resets_at: float
+
+
+class PacingError(Exception):
+    """
+    The rate limit does not allow a request for longer than the caller would wait.
+
+    ``problem`` says so, with the limit, and ``resets`` when it is over, for people.
+    """
+
+    def __init__(self, problem: str, resets: str) -> None:
+        super().__init__(problem, resets)
+        self.problem = problem
+        self.resets = resets
+
+
+class _Hold(NamedTuple):
+    """
+    Why nothing can be sent: for *seconds* at most, and *why* if it is a rate limit.
+
+    One that *is_final* is for everyone, however long they would wait.
+    """
+
+    seconds: float
+    why: str | None = None
+    is_final: bool = False
+
+
+class Throughput:
+    """Counts what is sent to an address with any credentials: at most 200 requests a second."""
+
+    def __init__(self) -> None:
+        self._sent: deque[float] = deque(maxlen=_A_SECOND)
+
+    def add(self, now: float) -> None:
+        """Note that a request is sent *now*."""
+        self._sent.append(now)
+
+    def free_in(self, now: float) -> float:
+        """Return the seconds from *now* until another request may be sent."""
+        return self._sent[0] + 1.0 - now if len(self._sent) == _A_SECOND else 0.0
+
+
+class Pacer:
+    """
+    Decides when each request of one set of credentials to one address is sent, on any thread.
+
+    *throughput* is that of the address, and *clock* a monotonic one. ``requests`` counts those that
+    were sent.
+    """
+
+    def __init__(
+        self, throughput: Throughput | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._throughput = throughput or Throughput()
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._sent: deque[float] = deque()
+        self._in_flight = 0
+        self._policies: dict[str, Policy] = {}
+        self._left: dict[str, _Left] = {}
+        self._states_limits = False
+        self._fastest = inf
+        self._held_until = 0.0
+        self._refusals = 0
+        self._refused_at = -inf
+        self._is_probing = False
+        self._told_until = 0.0
+        self.requests = 0
+
+    def enter(self, patience: float) -> float:
+        """
+        Wait until a request may be sent, and return how many seconds the rate limit took of it.
+
+        Raises `PacingError` where that would be more than *patience*.
+        """
+        waited = 0.0
+        with self._changed:
+            while True:
+                now = self._clock()
+                hold = self._hold(now)
+                if hold is None:
+                    self._in_flight += 1
+                    self._sent.append(now)
+                    self._throughput.add(now)
+                    self.requests += 1
+                    return waited
+                if hold.why is None:
+                    self._changed.wait(hold.seconds)
+                    continue
+                if hold.is_final or waited + hold.seconds > patience:
+                    raise PacingError(hold.why, _at(hold.seconds))
+                self._tell(hold, now)
+                self._changed.wait(hold.seconds)
+                waited += self._clock() - now
+
+    def leave(self, took: float, status: int | None, headers: Mapping[str, str]) -> None:
+        """
+        Note the answer to a request, which *took* that many seconds to come: its *headers*.
+
+        *status* is None for a request without an answer.
+        """
+        with self._changed:
+            self._in_flight -= 1
+            if status is not None:
+                self._learn(headers)
+            if status is not None and status != 429:
+                self._is_probing = False
+                self._fastest = min(self._fastest, took)
+            self._changed.notify_all()
+
+    def refuse(self, seconds: float) -> None:
+        """Note a refusal: nothing is sent for so many *seconds*, and then one request first."""
+        with self._changed:
+            now = self._clock()
+            if now - self._refused_at > _REFUSALS_COUNT_FOR:
+                self._refusals = 0
+            self._refusals += 1
+            self._refused_at = now
+            self._held_until = max(self._held_until, now + min(seconds, _LONGEST_RESET))
+            self._is_probing = True
+            self._changed.notify_all()
+
+    def _hold(self, now: float) -> _Hold | None:
+        if self._refusals >= MOST_REFUSALS and now - self._refused_at <= _REFUSALS_COUNT_FOR:
+            why = f"Cloudflare refused {self._refusals} requests of this run for its rate limit"
+            return _Hold(max(self._held_until - now, 0.0), why, is_final=True)
+        if self._held_until > now:
+            return _Hold(self._held_until - now, self._used_up())
+        if self._in_flight >= self._at_once():
+            return _Hold(_LONGEST_RESET)
+        return self._held_by_quota(now)
+
+    def _held_by_quota(self, now: float) -> _Hold | None:
+        for name, left in list(self._left.items()):
+            if left.resets_at <= now:
+                del self._left[name]
+            elif left.requests <= self._in_flight:
+                # An answer under way may say that there is more.
+                is_used_up = left.requests <= 0 or not self._in_flight
+                return _Hold(left.resets_at - now, self._used_up(name) if is_used_up else None)
+        free_in = self._throughput.free_in(now)
+        if free_in > 0:
+            return _Hold(free_in, f"Cloudflare's rate limit of {_A_SECOND} requests in 1 second")
+        for name, policy in self._policies.items():
+            if name not in self._left and len(self._sent) >= policy.quota:
+                free_at = self._sent[-policy.quota] + policy.window
+                if free_at > now:
+                    return _Hold(free_at - now, self._used_up(name))
+        longest = max((policy.window for policy in self._policies.values()), default=0.0)
+        while self._sent and self._sent[0] < now - longest:
+            self._sent.popleft()
+        return None
+
+    def _at_once(self) -> int:
+        """Return how many requests may be under way."""
+        if self._is_probing:
+            return 1
+        if self._left:
+            return _AT_ONCE
+        if self._states_limits or self._fastest is inf:
+            return _AT_ONCE_UNKNOWN
+        # More would not be sent in a second anyway, and as many could be refused at once.
+        return max(_AT_ONCE_UNKNOWN, min(_AT_ONCE, ceil(_A_SECOND * self._fastest)))
+
+    def _learn(self, headers: Mapping[str, str]) -> None:
+        now = self._clock()
+        for name, parameters in _items(headers.get("ratelimit-policy", "")):
+            quota, window = _number(parameters, "q"), _number(parameters, "w")
+            if quota and window:
+                self._policies[name] = Policy(int(quota), min(window, _LONGEST_RESET))
+        for name, parameters in _items(headers.get("ratelimit", "")):
+            requests, reset = _number(parameters, "r"), _number(parameters, "t")
+            if requests is None:
+                continue
+            if reset is None:
+                reset = self._policies[name].window if name in self._policies else 1.0
+            self._states_limits = True
+            # A second that has begun may be said or not.
+            reset += min(1.0, self._policies[name].window / 3) if name in self._policies else 1.0
+            resets_at, known = now + min(reset, _LONGEST_RESET), self._left.get(name)
+            # Answers can overtake each other: within a window the least that was said counts.
+            if known is None or resets_at > known.resets_at + 1.5:
+                self._left[name] = _Left(int(requests), resets_at)
+            else:
+                known.requests = min(known.requests, int(requests))
+
+    def _used_up(self, name: str = "") -> str:
+        policy = self._policies.get(name)
+        if policy is None and len(self._policies) == 1:
+            [policy] = self._policies.values()
+        of = f" of {policy.text}" if policy else ""
+        return f"Cloudflare's rate limit{of} is used up"
+
+    def _tell(self, hold: _Hold, now: float) -> None:
+        until = now + hold.seconds
+        if hold.why is None or hold.seconds < _TOLD_FROM or until <= self._told_until + 1.0:
+            return
+        self._told_until = until
+        limit = hold.why.removesuffix(" is used up")
+        _log.warning("waiting %d s for %s", ceil(hold.seconds), limit)
+
+
+def _items(header: str) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """Return the items of a *header* that is a list, by name with their parameters."""
+    for item in _ITEM.finditer(header[:_LONGEST_HEADER]):
+        yield item[1], dict(_PARAMETER.findall(item[2]))
+
+
+def _number(parameters: Mapping[str, str], name: str) -> float | None:
+    value = parameters.get(name, "")
+    return float(value) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value) else None
+
+
+def _duration(seconds: float) -> str:
+    for unit, noun in ((3600, "hour"), (60, "minute"), (1, "second")):
+        if seconds >= unit and seconds % unit == 0:
+            return counted(int(seconds // unit), noun)
+    return f"{seconds:g} seconds"
+
+
+def _at(seconds: float) -> str:
+    """Return the time that is so many *seconds* from now, for people."""
+    if seconds <= 0:
+        return "within minutes"
+    moment = datetime.now(UTC) + timedelta(seconds=ceil(seconds))
+    return f"at {moment:%H:%M:%S} UTC"
