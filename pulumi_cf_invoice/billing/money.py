@@ -42,6 +42,11 @@ def digits(currency: str) -> int:
     return _DIGITS.get(currency.upper(), 2)
 
 
+def currencies_with(count: int) -> list[str]:
+    """Return the currencies with *count* decimal digits, except for those with two."""
+    return [code for code, its_digits in _DIGITS.items() if its_digits == count]
+
+
 def exact(amount: float | Decimal) -> Decimal:
     """Return *amount* as a decimal, which for a ``float`` is what its repr says."""
     return Decimal(repr(amount)) if isinstance(amount, float) else Decimal(amount)

@@ -263,7 +263,10 @@ def schema() -> dict[str, Any]:
                 },
             },
         },
-        "$defs": {name: _schema_of(kind) for name, kind in KINDS.items()},
+        "$defs": {
+            **{name: dict(shared) for name, shared in rule_settings.SHARED_SCHEMAS.items()},
+            **{name: _schema_of(kind) for name, kind in KINDS.items()},
+        },
     }
 
 

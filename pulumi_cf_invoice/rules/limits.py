@@ -18,9 +18,11 @@ from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import LimitError, SettingsError
 from pulumi_cf_invoice.billing.money import (
     Money,
+    currencies_with,
     difference_text,
     digits,
     percentage,
+    to_major,
     total,
 )
 from pulumi_cf_invoice.billing.settings import canonical_account_id
@@ -29,10 +31,35 @@ from pulumi_cf_invoice.billing.suggestions import unknown_name
 WrittenLimit = str | Mapping[str, str | Mapping[str, str]]
 """``"250 USD"``, or ``{"limit": "250 USD", "accounts": {"<account ID>": "100 USD"}}``."""
 
-_NUMBER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?"
-AMOUNT_PATTERN = rf"^\s*(?:[A-Za-z]{{3}}\s*{_NUMBER}|{_NUMBER}\s*[A-Za-z]{{3}})\s*$"
+_WHOLE = r"(?:[1-9][0-9]{0,2}(?:,[0-9]{3})+|[0-9]+)"
+_NUMBER = rf"{_WHOLE}(?:\.[0-9]+)?"
+_ANY_NUMBER = r"[0-9](?:[0-9.,' _\s]*[0-9])?"
+
+
+def _amount_pattern() -> str:
+    """Return the form that `parse_amount` takes, which depends on the currency's digits."""
+
+    def has(*counts: int) -> str:
+        codes = (code for count in counts for code in currencies_with(count))
+        # JSON Schema's regular expressions have no flag that ignores case.
+        either = ("".join(f"[{letter}{letter.lower()}]" for letter in code) for code in codes)
+        return rf"[\s\S]*(?:{'|'.join(either)})"
+
+    refused = (
+        rf"(?={has(0)})[^.]*\.",
+        rf"(?!{has(3, 4)})[^.]*\.[0-9]{{3}}",
+        rf"(?={has(3)})[^.]*\.[0-9]{{4}}",
+        rf"(?={has(4)})[^.]*\.[0-9]{{5}}",
+        # With as many decimals, a comma could stand before them.
+        rf"(?={has(3, 4)})[^0-9]*[0-9]{{1,3}},[0-9]{{3}}(?![.,0-9])",
+    )
+    of_digits = "".join(f"(?!{part})" for part in refused)
+    return rf"^{of_digits}\s*(?:[A-Za-z]{{3}}\s*{_NUMBER}|{_NUMBER}\s*[A-Za-z]{{3}})\s*$"
+
+
+AMOUNT_PATTERN = _amount_pattern()
 """The form that `parse_amount` takes, as a regular expression that JSON Schema understands too."""
-PERCENTAGE_PATTERN = r"^\s*[0-9]+(\.[0-9]+)?\s*%\s*$"
+PERCENTAGE_PATTERN = r"^\s*[0-9]+(\.[0-9]{1,2})?\s*%\s*$"
 """The form of a percentage that `IncreaseLimit.parse` takes."""
 ACCOUNT_ID_PATTERN = r"^\s*[0-9a-fA-F]{32}\s*$"
 """The form of an account ID, which is read in either case."""
@@ -55,7 +82,8 @@ def parse_amount(written: str) -> Money:
     """
     Read an amount in major units with its currency: ``250.00 USD``, ``usd 250``, ``1,000 USD``.
 
-    Raises `LimitError` when there is no currency, no number, a sign, or a digit too many.
+    Raises `LimitError` when there is no currency, no number, a sign, more decimals than the
+    currency has, or when the number can be read in two ways.
     """
     if not isinstance(written, str):
         raise LimitError(f"{shown(written)} is not an amount of money: write it as '250.00 USD'")
@@ -66,27 +94,64 @@ def parse_amount(written: str) -> Money:
 
 @cache
 def _parsed_amount(written: str) -> Money:
-    number = re.search(_NUMBER, written)
+    number = re.search(_ANY_NUMBER, written)
     currency = re.search("[A-Za-z]{3}", written)
     if re.match(AMOUNT_PATTERN, written) and number and currency:
         code = currency.group().lower()
-        return Money(_minor_units(Decimal(number.group().replace(",", "")), code), code)
+        return Money(_minor_units(Decimal(number.group().strip().replace(",", "")), code), code)
+    raise LimitError(_problem_with(written, number and number.group(), currency))
+
+
+def _problem_with(written: str, number: str | None, currency: "re.Match[str] | None") -> str:
+    """Say why *written* is no amount, and how it is written instead."""
     if re.fullmatch(rf"\s*{_NUMBER}\s*", written):
-        raise LimitError(f"{shown(written)} has no currency: write it as '{written.strip()} USD'")
+        return f"{shown(written)} has no currency: write it as '{written.strip()} USD'"
     if number and "-" in written:
-        raise LimitError(f"{shown(written)} is below zero: a limit is zero or more")
-    raise LimitError(f"{shown(written)} is not an amount of money: write it as '250.00 USD'")
+        return f"{shown(written)} is below zero: a limit is zero or more"
+    if number and currency and _is_number_and(currency.group(), written, number):
+        code = currency.group().upper()
+        ways = _ways_to_read(number, code)
+        if ways:
+            problem = shown(written)
+            if "." in number:
+                problem = f"{number} has more digits than {code} has, and"
+            return f"{problem} can be read two ways: write it as {' or '.join(ways)}"
+        if re.fullmatch(rf"{_WHOLE}\.[0-9]+", number):
+            most = digits(code)
+            form = f"at most {most} decimals, such as" if most else "no decimals, such as"
+            return (
+                f"{number} has more digits than {code} has: write it with {form} "
+                f"'{to_major(250 * 10**most, code)} {code}'"
+            )
+    grouped = ""
+    if number and not number.isdigit():
+        grouped = " or '1,000.00 USD', with commas between thousands and a point before decimals"
+    return f"{shown(written)} is not an amount of money: write it as '250.00 USD'{grouped}"
+
+
+def _is_number_and(currency: str, written: str, number: str) -> bool:
+    return "".join(written.split()) in (f"{currency}{number}", f"{number}{currency}")
+
+
+def _ways_to_read(number: str, currency: str) -> list[str]:
+    """Return what a *number* of one separator and three digits can be meant to be, if it is two."""
+    if not re.fullmatch("[0-9]{1,3}[.,][0-9]{3}", number):
+        return []
+    before, after = re.split("[.,]", number)
+    most = digits(currency)
+    thousands = f"'{int(before + after)} {currency}'"
+    if after[most:].strip("0"):
+        return [] if "." in number else [thousands, "with a point before the decimals"]
+    decimals = f".{after[:most]}" if most else ""
+    return [thousands, f"'{int(before)}{decimals} {currency}'"]
 
 
 def _minor_units(amount: Decimal, currency: str) -> int:
-    # From its digits: arithmetic would round to the caller's decimal context.
+    # From its digits: arithmetic would round to the caller's decimal context. It has no more of
+    # them than the currency.
     _, figures, exponent = amount.as_tuple()
-    shift = int(exponent) + digits(currency)
-    number = int("".join(map(str, figures)))
-    whole, rest = divmod(number * 10 ** max(shift, 0), 10 ** max(-shift, 0))
-    if rest:
-        raise LimitError(f"{amount} has more digits than {currency.upper()} has")
-    return int(whole)
+    missing = int(exponent) + digits(currency)
+    return int("".join(map(str, figures)) + "0" * missing)
 
 
 @dataclass(frozen=True)
@@ -158,6 +223,11 @@ class IncreaseLimit:
             return cls(amount=parse_amount(written))
         if re.match(PERCENTAGE_PATTERN, written):
             return cls(percent=Decimal(written.replace("%", "").strip()))
+        if "%" in written and "-" not in written:
+            raise LimitError(
+                f"{shown(written)} is not a percentage: write it as '20%' or '12.5%', with two "
+                "decimals at most"
+            )
         return cls(amount=parse_amount(written))
 
     def from_amount(self, before: float, currency: str) -> Money:

@@ -21,8 +21,9 @@ from pulumi_cf_invoice.rules.limits import (
     shown,
 )
 
-_AMOUNT = {"type": "string", "pattern": AMOUNT_PATTERN}
-_LIMIT = {
+_AMOUNT = {"$ref": "#/$defs/amount"}
+_LIMIT = {"$ref": "#/$defs/limit"}
+_LIMIT_SCHEMA = {
     "anyOf": [
         _AMOUNT,
         {
@@ -41,6 +42,15 @@ _LIMIT = {
         },
     ]
 }
+SHARED_SCHEMAS: Mapping[str, Any] = {
+    "amount": {
+        "description": "An amount of money with its currency: '250.00 USD', '1,000 USD'.",
+        "type": "string",
+        "pattern": AMOUNT_PATTERN,
+    },
+    "limit": _LIMIT_SCHEMA,
+}
+"""What the schemas of settings refer to, by name in ``$defs``."""
 _PERCENTILES = (50, 90)
 # The forecast of credits looks no farther ahead.
 _MOST_DAYS = 366

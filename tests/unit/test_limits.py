@@ -27,6 +27,13 @@ from tests.unit.test_money import currencies
         ("1,234,567.5 eur", 123456750, "eur"),
         ("0 USD", 0, "usd"),
         ("1900 JPY", 1900, "jpy"),
+        ("1,000 JPY", 1000, "jpy"),
+        ("250.5 USD", 25050, "usd"),
+        ("1.000 KWD", 1000, "kwd"),
+        ("1000 KWD", 1000000, "kwd"),
+        ("1,000.5 KWD", 1000500, "kwd"),
+        ("1,000,000 KWD", 1000000000, "kwd"),
+        ("12.3456 CLF", 123456, "clf"),
     ],
 )
 def test_people_write_amounts_with_their_currency(written: str, amount: int, currency: str) -> None:
@@ -44,6 +51,47 @@ def test_people_write_amounts_with_their_currency(written: str, amount: int, cur
         ("1.005 USD", "1.005 has more digits than USD has"),
         ("1.5 JPY", "1.5 has more digits than JPY has"),
         ("", "is not an amount of money"),
+        ("0,500 USD", "can be read two ways: write it as '500 USD' or '0.50 USD'"),
+        ("USD 000,500", "can be read two ways: write it as '500 USD' or '0.50 USD'"),
+        ("01,000 USD", "can be read two ways: write it as '1000 USD' or '1.00 USD'"),
+        ("0,505 USD", "can be read two ways: write it as '505 USD' or with a point"),
+        ("1.000 USD", "can be read two ways: write it as '1000 USD' or '1.00 USD'"),
+        ("usd 250.000", "can be read two ways: write it as '250000 USD' or '250.00 USD'"),
+        ("1.000 JPY", "can be read two ways: write it as '1000 JPY' or '1 JPY'"),
+        ("1,000 KWD", "can be read two ways: write it as '1000 KWD' or '1.000 KWD'"),
+        (
+            "250.00 JPY",
+            "has more digits than JPY has: write it with no decimals, such as '250 JPY'",
+        ),
+        ("1.0000 USD", "write it with at most 2 decimals, such as '250.00 USD'"),
+        ("1.0000 KWD", "write it with at most 3 decimals, such as '250.000 KWD'"),
+        *(
+            (written, "is not an amount of money: write it as '250.00 USD' or '1,000.00 USD', with")
+            for written in (
+                "1,0000 USD",
+                "1,00,000 INR",
+                "1'000 USD",
+                "1 000 USD",
+                "1\u202f000,50 EUR",
+                "1.000,50 EUR",
+                "1.000.000 USD",
+                "1_000 USD",
+                "0,5 USD",
+                "1,000. USD",
+            )
+        ),
+        *(
+            (written, "is not an amount of money: write it as '250.00 USD'")
+            for written in (
+                "1\u2019000 USD",
+                "\uff11\uff10\uff10 USD",
+                "\u0663\u0660\u0660 USD",
+                "1e3 USD",
+                "1k USD",
+                ".5 USD",
+                "5. USD",
+            )
+        ),
     ],
 )
 def test_what_is_not_an_amount_is_refused_in_words(written: str, message: str) -> None:
@@ -57,6 +105,12 @@ def test_what_is_not_an_amount_is_refused_in_words(written: str, message: str) -
 def test_anything_else_than_an_amount_is_refused_in_words(written: Any) -> None:
     with pytest.raises(LimitError, match=r"is not an amount of money|is too long"):
         Limit.parse(written)
+
+
+@pytest.mark.parametrize("written", ["1.000%", "0,500%", "1,5%", "1e3%", "\uff12\uff10%", "1,000%"])
+def test_a_percentage_that_can_be_read_two_ways_is_refused(written: str) -> None:
+    with pytest.raises(LimitError, match="is not a percentage: write it as '20%'"):
+        IncreaseLimit.parse(written)
 
 
 @pytest.mark.parametrize("written", [20, None, "9" * 5000 + "%"])

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from pulumi_cf_invoice import Invoice, RuleError
+from pulumi_cf_invoice.billing import LimitError
 from pulumi_cf_invoice.report.found import Found
 from pulumi_cf_invoice.report.judging import judge
 from pulumi_cf_invoice.report.report import Report, make_report
@@ -27,6 +28,7 @@ from pulumi_cf_invoice.rules.limits import Limit
 from pulumi_cf_invoice.state import InvoiceState, LastUpdate
 from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, START, api_result, snapshot
 
+VALIDATOR = jsonschema.Draft202012Validator(schema())
 WAIVER = {"until": "2026-12-01", "by": "the CFO", "reason": "launch"}
 EVERY: dict[str, Any] = {
     "rules": {
@@ -433,3 +435,32 @@ def test_a_byte_order_mark_in_a_config_is_refused_as_pulumi_does(tmp_path: Path)
     file.write_text('{"max-amount-due": "advisory"}', encoding="utf-8-sig")
     with pytest.raises(RuleError, match="is not JSON"):
         read_config(file)
+
+
+NUMBERS = st.from_regex(r"[0-9]{1,4}([.,' ][0-9]{1,4}){0,3}", fullmatch=True)
+
+
+@settings(max_examples=300)
+@given(
+    NUMBERS,
+    st.sampled_from(["USD", "usd", "Jpy", "KWD", "clf", "XXX"]),
+    st.sampled_from(["{0} {1}", "{1} {0}", "{0}{1}", " {1}{0}\n"]),
+)
+def test_the_schema_takes_the_amounts_that_a_rule_takes(
+    number: str, currency: str, form: str
+) -> None:
+    written = form.format(number, currency)
+    try:
+        Limit.parse(written)
+        is_read = True
+    except LimitError:
+        is_read = False
+    content = {"rules": {"max-amount-due": {"limit": written}}}
+    assert VALIDATOR.is_valid(content) is is_read
+
+
+def test_a_limit_that_can_be_read_two_ways_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "rules.json"
+    file.write_text('{"rules": {"max-amount-due": {"limit": "0,500 USD"}}}')
+    with pytest.raises(RuleError, match="'0,500 USD' can be read two ways: write it as '500 USD'"):
+        read_rules(file)
