@@ -11,7 +11,7 @@ ISOLATED = $(BIN)/python -m tools.environment
 ENGINE = PATH="$$($(BIN)/python -m tools.engine $(BUILD)):$(CURDIR)/.languages/bin:$(CURDIR)/$(BIN):$$PATH" \
 	PULUMI_CF_INVOICE_PYTHON="$(CURDIR)/$(BIN)/python"
 
-.PHONY: help setup languages demo test test-newest-engine test-oldest test-newer bench lint docs golden schema clean
+.PHONY: help setup languages demo test test-newest-engine test-oldest test-newer fuzz bench lint docs golden schema clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -51,6 +51,9 @@ test-newer: ## Run the tests that need no engine on another Python: make test-ne
 	@$(NEWER) -m venv --clear .venv-newer
 	@.venv-newer/bin/python $(INSTALL) -e '.[test]'
 	@.venv-newer/bin/python -m tools.environment .venv-newer/bin/python -m pytest -n 3 tests/unit $(ARGS)
+
+fuzz: setup ## Read damaged files and answers, twenty thousand of each kind (an hour)
+	@$(ISOLATED) $(BIN)/python -m pytest -n 3 --timeout 7200 --hypothesis-profile fuzz tests/fuzz $(ARGS)
 
 bench: languages ## Run the benchmarks and write benchmarks/RESULTS.md
 	@$(ENGINE) $(BIN)/python -m benchmarks

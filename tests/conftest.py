@@ -18,6 +18,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # On a busy machine a first example takes longer than any deadline.
 settings.register_profile("any-machine", deadline=None)
+settings.register_profile("fuzz", deadline=None, max_examples=20_000)
 settings.load_profile("any-machine")
 
 

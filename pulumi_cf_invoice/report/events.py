@@ -125,6 +125,8 @@ class Operation:
     def refuse_gaps(self) -> None:
         """Raise `NoInvoiceError` if an event is missing or out of order, saying where."""
         summary = self.summary
+        for step in (*self.steps_before, *self.steps_after):
+            refuse_torn_type(step)
         self._refuse_missing_numbers()
         self._refuse_missing_steps(summary.get("resourceChanges"))
         self._refuse_missing_halves()
@@ -227,6 +229,23 @@ def was_left_out(op: Any, new: Any) -> bool:
     from the start.
     """
     return op == "same" and isinstance(new, Mapping) and bool(new.get("outputs"))
+
+
+def refuse_torn_type(step: Mapping[str, Any]) -> None:
+    """
+    Raise `NoInvoiceError` if a *step* says in one place that it is of ours, and in another not.
+
+    What was written into the middle of a name leaves valid JSON, and an invoice that nobody sees.
+    """
+    states = (step.get(name) for name in ("old", "new", "oldState", "newState"))
+    named = [found.get("type") for found in states if isinstance(found, Mapping)]
+    if "type" in step:
+        named.append(step["type"])
+    ours = {_is_ours(str(step.get("urn"))), *(name in TYPES for name in named)}
+    if len(ours) > 1 and named:
+        raise NoInvoiceError(
+            f"the type of {_name(str(step.get('urn')))} differs from its URN: was the line torn?"
+        )
 
 
 def _steps(steps: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:

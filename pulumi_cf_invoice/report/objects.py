@@ -15,6 +15,7 @@ from pulumi_cf_invoice.report.found import NoInvoiceError
 
 # A brace that begins a line, or one within a line of text that is followed by a name in quotes.
 _BRACE = re.compile(r'^[ \t]*\{|\{(?=\s*")', re.MULTILINE)
+_ANY_BRACE = re.compile("[{}]")
 _REST_OF_LINE = re.compile(r"[^\n]*")
 _GOES_ON = re.compile(r'[}\]]|,?\s*["{\[]')
 
@@ -33,9 +34,10 @@ def find_objects(text: str) -> Iterator[PlacedObject]:
 
     Raises `NoInvoiceError` where one cannot be read, or where its line goes on after it.
     """
-    line, counted, position = 1, 0, 0
+    line, counted, position, opened = 1, 0, 0, 0
     while brace := _BRACE.search(text, position):
         start = brace.end() - 1
+        opened = _opened(text, position, start, opened)
         line, counted = line + text.count("\n", counted, start), start
         try:
             value, position = JSON_DECODER.raw_decode(text, start)
@@ -45,6 +47,23 @@ def find_objects(text: str) -> Iterator[PlacedObject]:
             raise NoInvoiceError(_unreadable(text, line, error)) from None
         _refuse_rest(text, brace.start(), position)
         yield PlacedObject(value, line)
+    _opened(text, position, len(text), opened)
+
+
+def _opened(text: str, start: int, end: int, opened: int) -> int:
+    """
+    Return how many braces are open after the words between two objects, of which some were before.
+
+    Raises `NoInvoiceError` for one that closes what nobody opened: the end of an object.
+    """
+    for brace in _ANY_BRACE.finditer(text, start, end):
+        opened += 1 if brace[0] == "{" else -1
+        if opened < 0:
+            line = text.count("\n", 0, brace.start()) + 1
+            raise NoInvoiceError(
+                f"line {line} ends a JSON object that no line begins: was its beginning cut off?"
+            )
+    return opened
 
 
 def _unreadable(text: str, line: int, error: ValueError) -> str:

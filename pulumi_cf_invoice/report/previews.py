@@ -15,7 +15,14 @@ from pulumi_cf_invoice import state
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.models import counted
-from pulumi_cf_invoice.report.events import GONE, Operation, mappings, operations, was_left_out
+from pulumi_cf_invoice.report.events import (
+    GONE,
+    Operation,
+    mappings,
+    operations,
+    refuse_torn_type,
+    was_left_out,
+)
 from pulumi_cf_invoice.report.found import (
     SECRET_IN_PREVIEW,
     Found,
@@ -109,6 +116,8 @@ def _in_digest(digest: Mapping[str, Any], prefix: str | None) -> list[Found]:
             f"print the engine's events: `{_STREAM}`"
         )
     steps = [step for step in mappings(digest["steps"]) if step.get("op") not in GONE]
+    for step in steps:
+        refuse_torn_type(step)
     fresh = {str(step.get("urn")): step for step in steps if step.get("op") != "refresh"}
     _refuse_not_evaluated(
         step for step in fresh.values() if was_left_out(step.get("op"), step.get("newState"))

@@ -1,0 +1,339 @@
+"""
+Inputs that are damaged in every way that we think of. Each has an oracle.
+
+What is not read whole is never told as if it were, nothing raises but our own errors, which are one
+line, and no output has a token or a field that nobody knows. `make fuzz` tries many more.
+"""
+
+import copy
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unicodedata import category
+
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+from pulumi_cf_invoice.billing.errors import BillingError, InvalidDataError
+from pulumi_cf_invoice.billing.pages import PageError, collect
+from pulumi_cf_invoice.billing.reads import READS
+from pulumi_cf_invoice.cli import main
+from pulumi_cf_invoice.comments.connection import Answer
+from pulumi_cf_invoice.comments.errors import CommentError
+from pulumi_cf_invoice.comments.forge import Forge, Request
+from pulumi_cf_invoice.comments.gitea import Gitea
+from pulumi_cf_invoice.comments.github import GitHub
+from pulumi_cf_invoice.comments.gitlab import GitLab
+from pulumi_cf_invoice.report import input, json_report
+from pulumi_cf_invoice.report.found import Found, MissingInvoice
+from pulumi_cf_invoice.report.report import make_report
+from pulumi_cf_invoice.rules.file import configured, parse_rules
+from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, SECRET, api_result
+from tests.fuzz.damage import CANARY, ODD, add_unknown, damage_json, damage_lines, damage_text
+
+EVERY_RUN = 1_000
+"""The examples of each kind in every run, which are the same ones each time."""
+_IS_EVERY_RUN = settings.default is None or settings.default.max_examples <= EVERY_RUN
+FUZZ = settings(
+    max_examples=EVERY_RUN if _IS_EVERY_RUN else settings().max_examples,
+    derandomize=_IS_EVERY_RUN,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+DATA = Path(__file__).parents[1] / "unit" / "data"
+STREAMS = [
+    (DATA / "cases" / "13-whole.json").read_text(),
+    *(
+        (DATA / "previews" / f"{name}.ndjson").read_text()
+        for name in ("preview-stream-moved", "preview-stream-moved-refresh")
+    ),
+    (DATA / "previews" / "targeted" / "get-preview.ndjson").read_text(),
+]
+DIGESTS = (DATA / "cases" / "13-joined.json").read_text().replace("}{", "}\n{").rstrip() + "\n"
+SNAPSHOTS = [
+    json.loads((DATA / "cases" / name).read_text())
+    for name in ("08-invoices-null.snapshot.json", "10-period-looks-back.snapshot.json")
+]
+
+
+def hold_one_clean_line(error: Exception) -> None:
+    text = str(error)
+    assert not [sign for sign in text if category(sign) in ("Cc", "Cs", "Co", "Zl", "Zp")]
+    assert len(text) < 3000
+    assert SECRET not in text
+
+
+def read(text: str) -> list[Found] | MissingInvoice | None:
+    """Return what *text* holds, or None where it is refused, in one line."""
+    try:
+        return input.read_any(text.encode("utf-8", "surrogatepass"))
+    except BillingError as error:
+        hold_one_clean_line(error)
+        return None
+
+
+def read_whole(text: str) -> set[tuple[str | None, float]] | None:
+    """Return each account in *text* with what is due, or None where it is refused."""
+    found = read(text)
+    if found is None or isinstance(found, MissingInvoice):
+        return None
+    return {(each.state.account_id, each.state.invoice.amount_due) for each in found}
+
+
+def shown(found: list[Found]) -> str:
+    return json_report.render(make_report(found, at=NOW))
+
+
+# Previews.
+
+
+@FUZZ
+@given(st.sampled_from(STREAMS), st.data())
+def test_events_that_are_torn_are_refused_or_read_whole(text: str, data: st.DataObject) -> None:
+    damaged = data.draw(st.sampled_from([damage_text, damage_lines]))(text, data)
+    assert read_whole(damaged) in (None, read_whole(text))
+
+
+@FUZZ
+@given(st.data())
+def test_digests_that_are_torn_are_refused_or_read_whole(data: st.DataObject) -> None:
+    damaged = damage_text(DIGESTS, data)
+    cheap, dear = (ACCOUNT, 100), ("b" * 32, 99900)
+    # Cut between the two, either is whole.
+    begin, end = DIGESTS.split("\n{\n")[0], "{\n" + DIGESTS.split("\n{\n")[1]
+    alone = {begin.strip(): {cheap}, end.strip(): {dear}}
+    assert read_whole(damaged) in (None, {cheap, dear}, alone.get(damaged.strip()))
+
+
+@FUZZ
+@given(st.permutations(range(3)), st.data())
+def test_previews_in_one_file_are_all_read_or_none(order: list[int], data: st.DataObject) -> None:
+    """Previews of three accounts, one after the other, of which one is damaged."""
+    parts = []
+    for number in order:
+        text = STREAMS[1].replace("::ours::", f"::p{number}::").replace("99900", f"{number + 1}")
+        parts.append(text.replace(ACCOUNT, f"{number:032x}"))
+    whole = {(f"{number:032x}", number + 1) for number in order}
+    number = data.draw(st.integers(0, 2))
+    parts[number] = damage_text(parts[number], data)
+    damaged = "".join(parts)
+    allowed = [None, whole]
+    if not parts[number].strip():
+        # Where nothing is left of it, nobody can tell that it was there.
+        allowed.append({pair for pair in whole if pair[0] != f"{order[number]:032x}"})
+    assert read_whole(damaged) in allowed
+
+
+@FUZZ
+@given(st.sampled_from(STREAMS), st.data())
+def test_no_unknown_field_of_a_preview_is_shown(text: str, data: st.DataObject) -> None:
+    events = [json.loads(line) for line in text.splitlines()]
+    for event in data.draw(st.lists(st.sampled_from(events), min_size=1, max_size=3)):
+        add_unknown(event, data)
+    if data.draw(st.booleans()):
+        damage_json(events, data)
+    found = read("".join(f"{json.dumps(event)}\n" for event in events))
+    if isinstance(found, list):
+        assert CANARY not in shown(found)
+
+
+# Snapshots.
+
+
+@FUZZ
+@given(st.sampled_from(SNAPSHOTS), st.data())
+def test_a_snapshot_that_is_damaged_tells_figures_that_are_in_it_or_one_line(
+    snapshot: dict[str, Any], data: st.DataObject
+) -> None:
+    content = copy.deepcopy(snapshot)
+    for _ in range(data.draw(st.integers(1, 3))):
+        data.draw(st.sampled_from([damage_json, add_unknown]))(content, data)
+    text = json.dumps(content)
+    if data.draw(st.integers(0, 3)) == 0:
+        text = damage_text(text, data)
+    found = read(text)
+    if isinstance(found, list):
+        told = "".join(each.snapshot.to_json() for each in found if each.snapshot)
+        # A report of it takes longest of all.
+        assert CANARY not in told + (shown(found) if data.draw(st.integers(0, 4)) == 0 else "")
+        assert {each.state.invoice.amount_due for each in found} <= numbers_in(content)
+
+
+def numbers_in(value: Any) -> set[float]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return set().union(*map(numbers_in, value))
+    return {value} if isinstance(value, (int, float)) else set()
+
+
+# Rules.
+
+RULES: dict[str, Any] = {
+    "rules": {
+        "max-amount-due": {"limit": {"limit": "250 USD", "accounts": {ACCOUNT: "100 USD"}}},
+        "near": {"rule": "max-amount-due", "limit": "200 USD", "enforcementLevel": "advisory"},
+        "max-line-amount": {"limits": {"openai/*": "5 USD"}, "defaultLimit": "9 USD"},
+        "max-increase": {"limit": "20%"},
+        "allowed-statuses": {"statuses": ["draft", "open"]},
+        "account-budget": {
+            "accountIds": [ACCOUNT, OTHER_ACCOUNT],
+            "limit": "1000 USD",
+            "failOpen": True,
+            "waiver": {"until": "2026-12-01", "by": "a", "reason": "b", "limit": "1500 USD"},
+        },
+    }
+}
+
+
+@FUZZ
+@given(st.data())
+def test_a_file_of_rules_is_taken_whole_or_refused_in_one_line(data: st.DataObject) -> None:
+    content = copy.deepcopy(RULES)
+    for _ in range(data.draw(st.integers(1, 3))):
+        damage_json(content, data)
+    is_unknown = data.draw(st.booleans())
+    if is_unknown:
+        add_unknown(content, data)
+    try:
+        rules = configured(parse_rules(content), {})
+    except BillingError as error:
+        hold_one_clean_line(error)
+    else:
+        assert {rule.name for rule in rules} >= set(content["rules"])
+        assert not is_unknown
+
+
+# Answers of the API, and their pages.
+
+
+@FUZZ
+@given(st.integers(0, 12), st.integers(1, 5), st.data())
+def test_pages_are_complete_only_where_every_entry_is_there(
+    total: int, size: int, data: st.DataObject
+) -> None:
+    """Whatever the pages say besides their count, and whichever of them fail or come twice."""
+    entries = [{"id": number} for number in range(total)]
+    more: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
+        [{}, {"has_more": True}, {"has_more": False}, {"hasMore": "true"}]
+    )
+
+    def page(number: int) -> dict[str, Any]:
+        listed = entries[(number - 1) * size : number * size]
+        info = {"page": number, "total_count": total, **data.draw(more)}
+        return {"result": listed, "result_info": info}
+
+    def next_page(number: int) -> dict[str, Any]:
+        what = data.draw(st.sampled_from(["it", "it", "it", "fails", "another", "odd"]))
+        if what == "fails":
+            raise PageError
+        if what == "odd":
+            return {"result": data.draw(ODD), "result_info": data.draw(ODD)}
+        return page(data.draw(st.integers(1, 5)) if what == "another" else number)
+
+    collected = collect(page(1), "", next_page)
+    if collected.complete:
+        assert len(collected.result) == total
+
+
+@FUZZ
+@given(st.sampled_from(READS), st.data())
+def test_an_answer_is_parsed_without_what_nobody_knows_or_refused(
+    read: Any, data: st.DataObject
+) -> None:
+    result: Any = copy.deepcopy(SNAPSHOTS[1]["reads"].get(read.name, {}).get("result"))
+    result = api_result() if result is None else result
+    for _ in range(data.draw(st.integers(1, 3))):
+        data.draw(st.sampled_from([damage_json, add_unknown]))(result if result else {"x": 1}, data)
+    try:
+        model = read.model.from_api(result)
+    except InvalidDataError as error:
+        hold_one_clean_line(error)
+    else:
+        assert CANARY not in json.dumps(model.to_figures(), default=str)
+
+
+# Answers of a forge.
+
+COMMENTS: dict[type[Forge], Any] = {
+    GitHub: {
+        "data": {
+            "repository": {
+                "pullRequest": {
+                    "id": "PR_1",
+                    "comments": {
+                        "nodes": [{"id": "C", "url": "u", "body": "m", "viewerDidAuthor": True}],
+                        "pageInfo": {"hasNextPage": False, "endCursor": None},
+                    },
+                }
+            },
+            "addComment": {"commentEdge": {"node": {"id": "C", "url": SECRET}}},
+            "updateIssueComment": {"issueComment": {"id": "C", "url": SECRET}},
+        },
+        "errors": None,
+    },
+    GitLab: [{"id": 1, "body": "m", "author": {"id": 2}, "system": False}],
+    Gitea: [{"id": 1, "body": "m", "user": {"id": 2}, "html_url": SECRET}],
+}
+
+
+@FUZZ
+@given(st.sampled_from(list(COMMENTS)), st.data())
+def test_an_answer_of_a_forge_is_understood_or_told_in_one_line(
+    forge: type[Forge], data: st.DataObject
+) -> None:
+    request = Request(forge, "http://127.0.0.1:9", "owner/name", 12, SECRET)
+    made = forge(request, float("inf"))
+
+    def answer(*_: Any, **__: Any) -> Answer:
+        content = copy.deepcopy(COMMENTS[forge])
+        for _number in range(data.draw(st.integers(0, 2))):
+            damage_json(content, data)
+        if data.draw(st.integers(0, 4)) == 0:
+            content = data.draw(st.one_of(ODD, st.just({"message": f"no {SECRET}\n::error::"})))
+        status = data.draw(st.sampled_from([200, 200, 200, 201, 301, 401, 403, 404, 422, 429, 500]))
+        return Answer(status, {"retry-after": data.draw(st.text(max_size=5))}, content)
+
+    made.connection.ask = answer  # type: ignore[method-assign]
+    try:
+        ours = made.find("m")
+        done = made.create("m") if ours is None else made.update(ours, "m")
+    except CommentError as error:
+        hold_one_clean_line(error)
+    else:
+        assert done.address is None or isinstance(done.address, str)
+    finally:
+        made.connection.close()
+
+
+# The whole command.
+
+
+def damaged_files() -> Iterator[Callable[[st.DataObject], str]]:
+    yield lambda data: damage_text(data.draw(st.sampled_from(STREAMS)), data)
+    yield lambda data: damage_text(DIGESTS, data)
+    yield lambda data: damage_text(json.dumps(SNAPSHOTS[0], indent=1), data)
+    yield lambda data: data.draw(st.text(max_size=50))
+
+
+@settings(FUZZ, max_examples=FUZZ.max_examples // 10)
+@given(made=st.sampled_from(list(damaged_files())), data=st.data())
+def test_the_command_exits_with_0_only_where_the_file_was_read(
+    tmp_path_factory: pytest.TempPathFactory,
+    made: Callable[[st.DataObject], str],
+    data: st.DataObject,
+) -> None:
+    text = made(data)
+    file = tmp_path_factory.mktemp("fuzz") / "input"
+    file.write_text(text, encoding="utf-8", errors="surrogatepass")
+    is_read = isinstance(read(text), list)
+    output = file.with_name("output")
+    code = main(["report", "--from", str(file), "--budget", "1 USD", "--output", str(output)])
+    assert code == (1 if is_read else 2)
+    assert output.exists() == is_read
+
+
+def test_each_kind_has_a_thousand_examples_in_every_run() -> None:
+    assert FUZZ.max_examples >= EVERY_RUN
