@@ -62,14 +62,14 @@ class Read(Generic[ModelT_co]):
         """Return whether *envelope*, an answer to it, has all entries, as far as it says."""
         return self.entries is None or pages.is_complete(envelope, self.entries)
 
-    def asked(self, at: datetime, **arguments: Any) -> "Read[ModelT_co]":
+    def asked(self, at: datetime, /, **arguments: Any) -> "Read[ModelT_co]":
         """
         Return the read with the query of its *arguments* at the time *at*; None is a default.
 
         Raises `SettingsError`.
         """
         given = {name: value for name, value in arguments.items() if value is not None}
-        for name in given:
+        for name in arguments:
             if name not in self.arguments:
                 from pulumi_cf_invoice.billing.suggestions import unknown_name
 

@@ -76,15 +76,16 @@ def is_preview() -> bool:
     return os.environ.get("PULUMI_DRY_RUN") == "true"
 
 
-def install(configure: Configure, only_rules: bool) -> None:
+def install(configure: Configure, finish: Callable[[], None], only_rules: bool) -> None:
     """
-    Have the pack of this process call *configure* before anything runs.
+    Have the pack of this process call *configure* before anything runs, and *finish* at the end.
 
     If it has *only_rules*, which read a resource from `current_call`, the SDK need not decode the
     properties for each of them: that takes longer than to judge them.
     """
     server = getattr(pulumi_policy.policy, _SERVER, None)
-    if not all(hasattr(server, name) for name in ("Configure", "ConfigureStack", "Analyze")):
+    methods = ("Configure", "ConfigureStack", "Analyze", "AnalyzeStack")
+    if not all(hasattr(server, name) for name in methods):
         return
 
     class Server(server):  # type: ignore[misc, valid-type]
@@ -109,6 +110,12 @@ def install(configure: Configure, only_rules: bool) -> None:
                 return super().Analyze(request, context)
             finally:
                 _local.call = None
+
+        def AnalyzeStack(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+            # It comes once, after all resources, whether the pack has policies on stacks or not.
+            response = super().AnalyzeStack(request, context)
+            finish()
+            return response
 
     setattr(pulumi_policy.policy, _SERVER, Server)
 

@@ -33,7 +33,7 @@ from pulumi_cf_invoice.billing.errors import BillingError, RuleError
 from pulumi_cf_invoice.policy import analyzer
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import Config, DeclaredRule, configured, read_rules, settings_of
-from pulumi_cf_invoice.rules.gates import DISABLED, Gate
+from pulumi_cf_invoice.rules.gates import DISABLED, NO_INVOICE, Gate
 from pulumi_cf_invoice.rules.kinds import KINDS
 from pulumi_cf_invoice.rules.rule import Finding, Rule, StackResource, StackRule, without_account
 from pulumi_cf_invoice.state import InvoiceState
@@ -70,7 +70,12 @@ def serve(
         for gate in gates:
             gate.ask(_reader, _now())
 
-    analyzer.install(configure, only_rules=not others)
+    def finish() -> None:
+        for policy in every:
+            if isinstance(policy, _OnInvoices):
+                policy.finish()
+
+    analyzer.install(configure, finish, only_rules=not others)
     PolicyPack(name=name, policies=every, enforcement_level=level)
 
 
@@ -98,6 +103,11 @@ class _PackRule:
         self._gate, self._config = gate, config
         return gate
 
+    @property
+    def configured(self) -> Gate | None:
+        """The gate, or None where the rule is disabled or not configured."""
+        return self._gate
+
     def gate(self, config: Mapping[str, Any]) -> Gate:
         """Return the gate with Pulumi's *config* of the rule. Raises `RuleError`."""
         if self._gate is None or config != self._config:
@@ -117,6 +127,18 @@ class _OnInvoices(_RulePolicy, ResourceValidationPolicy):
     def __init__(self, rule: _PackRule, **arguments: Any) -> None:
         super().__init__(name=rule.name, validate=self._validate, **arguments)
         self.rule = rule
+        self._met = False
+        self._judged: set[str | None] = set()
+
+    def finish(self) -> None:
+        """Note, after all resources, what was not judged at all."""
+        gate, at = self.rule.configured, _now()
+        if gate is None or gate.reads_accounts or gate.in_force(at) is None:
+            return
+        if not self._met:
+            _note(f"{gate.name}: {NO_INVOICE}")
+        elif self._judged and (unmatched := gate.unmatched(self._judged, at)):
+            _note(f"{gate.name}: {unmatched}")
 
     def _validate(self, args: ResourceValidationArgs, report: ReportViolation) -> None:
         if args.resource_type == STACK_TYPE:
@@ -133,6 +155,7 @@ class _OnInvoices(_RulePolicy, ResourceValidationPolicy):
                 _note(gate.origin)
 
     def _on_resource(self, args: ResourceValidationArgs, report: ReportViolation) -> None:
+        self._met = True
         gate = self._gate(args, report)
         if gate is None or gate.reads_accounts or gate.in_force(_now()) is None:
             return
@@ -142,6 +165,7 @@ class _OnInvoices(_RulePolicy, ResourceValidationPolicy):
             report(f"{self.name} cannot judge {one_line(args.name)}: {error}", None)
             return
         if invoice is not None:
+            self._judged.add(invoice.account_id)
             findings = gate.judge(invoice, _now())
             shown = invoice.account_id if invoice.account_is_shown else None
             _report(gate, [replace(finding, account_id=shown) for finding in findings], report)

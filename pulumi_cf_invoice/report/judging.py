@@ -123,7 +123,13 @@ def _result(
         return replace(result, notices=["It is judged at deployments only."])
     notices = gate.notices(at)
     if gate.reads_accounts:
-        return replace(result, of_accounts=_of_accounts(gate, found, at, reader), notices=notices)
+        findings = _of_accounts(gate, found, at, reader)
+        passed_over = gate.passed_over(findings)
+        notices = [*([passed_over] if passed_over else []), *notices]
+        return replace(result, of_accounts=findings, notices=notices)
+    judged = [*(one.state.account_id for one in found), *(one.account_id for one in missing)]
+    unmatched = gate.unmatched(judged, at)
+    notices += [unmatched] if unmatched else []
     return replace(
         result,
         of_invoices=[_on(gate, one, at) for one in found],
@@ -205,7 +211,8 @@ def verdict_of(rules: Sequence[RuleResult]) -> Verdict:
         return "advisory"
     if any(rule.verdict == "within" for rule in rules):
         return "within"
-    return "unknown" if rules else "none"
+    # A rule that is disabled in so many words is not one that could not be judged.
+    return "unknown" if any(rule.level != "disabled" for rule in rules) else "none"
 
 
 def verdict_text(verdict: Verdict, rules: Sequence[RuleResult]) -> str:

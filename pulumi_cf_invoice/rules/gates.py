@@ -6,7 +6,7 @@ Policy packs and reports judge through `Gate`, so that neither passes what the o
 both say it in the same words.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -21,6 +21,12 @@ from pulumi_cf_invoice.rules.limits import Limit
 from pulumi_cf_invoice.rules.rule import Finding, Rule
 from pulumi_cf_invoice.state import InvoiceState, origin, snake_case
 
+NO_INVOICE = (
+    "It judged nothing: the stack has no InvoicePreview. Pulumi shows a policy nothing of what a "
+    "program reads with `.get` or a function; with accountIds a rule reads accounts itself."
+)
+"""What has to be known of a rule on the program's invoices where there is none."""
+_MOST = 5
 DISABLED = "It is disabled, and judges nothing."
 """What has to be known of a rule whose level is ``disabled``."""
 
@@ -128,6 +134,32 @@ class Gate:
         sentence = self._of_waiver(at)
         return [sentence] if sentence else []
 
+    def unmatched(self, judged: Collection[str | None], at: datetime) -> str:
+        """
+        Tell of the accounts that have a limit of their own and are not among those *judged*.
+
+        It is a sentence, or empty if there is none.
+        """
+        named = dict.fromkeys(
+            account for limit in _limits_of(self.in_force(at)) for account in limit.accounts
+        )
+        accounts = [account for account in named if account not in judged]
+        if not accounts:
+            return ""
+        return f"Nothing that was judged is of {_accounts(accounts)}, which its limits name."
+
+    def passed_over(self, findings: Iterable[Finding]) -> str:
+        """
+        Tell how many accounts of those in *findings* could not be read, which failOpen allows.
+
+        It is a sentence, or empty if there are fewer than two: one says so by itself.
+        """
+        accounts = [finding.account_id for finding in findings if finding.is_passed_over]
+        if len(accounts) < 2:
+            return ""
+        named = _accounts([account for account in accounts if account])
+        return f"{len(accounts):,} accounts were not judged, which failOpen allows: {named}."
+
     def judge(self, state: InvoiceState, at: datetime) -> list[Finding]:
         """Judge *state* at the time *at*, which has a time zone."""
         rule = self.in_force(at)
@@ -172,7 +204,11 @@ class Gate:
         judged = "was not judged, which failOpen allows" if self.fail_open else "is not known"
         message = f"Whether account {account_id} is within this rule {judged}: {why}"
         unread = Finding(
-            "noted" if self.fail_open else "unknown", "account", lambda: message, brief=why
+            "noted" if self.fail_open else "unknown",
+            "account",
+            lambda: message,
+            brief=why,
+            is_passed_over=self.fail_open,
         )
         return self._explained([unread], at)
 
@@ -216,11 +252,22 @@ def _rule(kind: type[Rule], values: Mapping[str, Any]) -> Rule:
 def _refuse_unused_limits(rule: Rule | None, accounts: tuple[str, ...]) -> None:
     if rule is None or not accounts:
         return
-    limits = [value for value in vars(rule).values() if isinstance(value, Limit)]
-    by_glob = [value for value in vars(rule).values() if isinstance(value, Mapping)]
-    for limit in [*limits, *(limit for globs in by_glob for limit in globs.values())]:
+    for limit in _limits_of(rule):
         for account in limit.accounts:
             if account not in accounts:
                 raise LimitError(
                     f"there is a limit for account {account}, which is not among accountIds"
                 )
+
+
+def _limits_of(rule: Rule | None) -> list[Limit]:
+    """Return every limit among the settings of *rule*."""
+    values = [] if rule is None else list(vars(rule).values())
+    by_glob = (limit for value in values if isinstance(value, Mapping) for limit in value.values())
+    return [limit for limit in (*values, *by_glob) if isinstance(limit, Limit)]
+
+
+def _accounts(accounts: Sequence[str]) -> str:
+    more = f" and {len(accounts) - _MOST:,} more" if len(accounts) > _MOST else ""
+    noun = "account" if len(accounts) == 1 else "accounts"
+    return f"{noun} {', '.join(accounts[:_MOST])}{more}"

@@ -32,7 +32,8 @@ class Finding:
     over the limit, or below it if the limit ``is_minimum``. ``account_id`` is the account that a
     rule read by itself. ``brief`` is the fact in a few words without account and rule, where it is
     no amount against a limit. What others wrote in it is marked (`named`). ``remedy`` is what to do
-    about a violation, in a sentence.
+    about a violation, in a sentence. ``is_passed_over`` tells of an account that could not be read,
+    which the rule allows.
     """
 
     status: Status
@@ -47,6 +48,7 @@ class Finding:
     account_id: str | None = None
     brief: str | None = None
     remedy: str = ""
+    is_passed_over: bool = False
 
     @property
     def violates(self) -> bool:

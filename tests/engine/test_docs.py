@@ -168,7 +168,11 @@ def test_every_rule_has_a_row_with_its_settings_and_a_function() -> None:
 
 def test_the_rules_that_are_shown_can_be_used() -> None:
     short, long, of_accounts, coming = (parse_rules(json.loads(text)) for text in blocks("{"))
-    assert [Gate.of(rule).name for rule in short] == ["max-amount-due", "max-line-amount"]
+    assert [Gate.of(rule).name for rule in short] == [
+        "max-amount-due",
+        "max-line-amount",
+        "require-invoice-preview",
+    ]
     assert [Gate.of(rule).name for rule in long] == [
         "max-amount-due",
         "near-budget",

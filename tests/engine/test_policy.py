@@ -102,6 +102,12 @@ def count_of(run: Run, message: str) -> int:
     return sum(message in event.policy_event.message for event in run.events if event.policy_event)
 
 
+def notes_of(run: Run) -> list[str]:
+    """Return each line that a pack noted."""
+    found = (event.diagnostic_event for event in run.events if event.diagnostic_event)
+    return [line for diagnostic in found for line in diagnostic.message.splitlines()]
+
+
 def told(run: Run) -> str:
     """Return a run's output and policy events together, as an abrupt end may truncate either."""
     return run.text + "".join(e.policy_event.message for e in run.events if e.policy_event)
@@ -425,11 +431,46 @@ def test_an_increase_violates_also_after_a_refresh(
         assert "rose by $11.55 to $200.01 since the last update, over the limit" in run.text
 
 
-def test_a_policy_without_an_invoice_in_the_stack_has_nothing_to_say(
-    make_stack: MakeStack, settled: dict[str, str], pack: MakePack
+@pytest.mark.parametrize("form", ["dynamic"], indirect=True)
+@pytest.mark.parametrize("reads", [False, True])
+def test_rules_that_judged_nothing_say_so_at_previews_and_updates(
+    make_stack: MakeStack, form: Form, settled: dict[str, str], pack: MakePack, reads: bool
 ) -> None:
-    run = make_stack(lambda: Echo("alone", "x"), **settled).up(**pack("[max_amount_due('0 USD')]"))
+    def program() -> None:
+        Echo("alone", "x")
+        if reads:
+            form.get("read", ACCOUNT)
+
+    rules = {
+        "max-amount-due": {"limit": "0 USD"},
+        "near": {"rule": "max-amount-due", "limit": "0 USD", "enforcementLevel": "advisory"},
+        "off": {"rule": "max-amount-due", "limit": "0 USD", "enforcementLevel": "disabled"},
+        "require-invoice-preview": {},
+        **budget(settled, "1000 USD"),
+    }
+    stack = make_stack(program, **settled)
+    for operation in (stack.preview, stack.up):
+        run = operation(**pack(rules=rules))
+        assert run.ok, run.text
+        notes = notes_of(run)
+        for name in ("max-amount-due", "near"):
+            said = f"{name}: It judged nothing: the stack has no InvoicePreview."
+            assert sum(said in note for note in notes) == 1, notes
+        assert sum("judged nothing" in note for note in notes) == 2, notes
+        assert sum("off: It is disabled, and judges nothing." in note for note in notes) == 1
+
+
+@pytest.mark.parametrize("form", ["dynamic"], indirect=True)
+def test_a_limit_of_an_account_that_was_not_judged_is_noted(
+    make_stack: MakeStack, program: Program, settled: dict[str, str], pack: MakePack
+) -> None:
+    accounts = {ACCOUNT: "1000 USD", OTHER_ACCOUNT.upper(): "5 USD"}
+    rules = {"max-amount-due": {"limit": {"limit": "1000 USD", "accounts": accounts}}}
+    run = make_stack(program, **settled).up(**pack(rules=rules))
     assert run.ok, run.text
+    said = f"Nothing that was judged is of account {OTHER_ACCOUNT}, which its limits name."
+    assert sum(said in note for note in notes_of(run)) == 1, run.text
+    assert "judged nothing" not in run.text
 
 
 def test_a_stack_that_has_to_look_at_an_invoice_is_told_so(

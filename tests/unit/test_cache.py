@@ -88,3 +88,30 @@ os._exit(0)
         [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, timeout=30
     )
     assert "$188.46 for 2026-09-01 to 2026-09-30" in done.stdout, done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_fork_at_any_moment_of_the_first_fetch_does_not_hang_the_child(sandbox: Sandbox) -> None:
+    """What a thread imports while its process forks would be locked in the child for good."""
+    program = f"""
+import os, threading, time
+from pulumi_cf_invoice.billing import Credentials, cache
+from pulumi_cf_invoice.billing.reads import READS
+from pulumi_cf_invoice.billing.settings import Settings
+
+settings = Settings("{ACCOUNT}", Credentials("{TOKEN}"), "{sandbox.base_url}", 20)
+for read in READS:
+    cache.of_this_process().ask(read, settings)
+    for moment in range(5):
+        if os.fork() == 0:
+            print(len(cache.of_this_process().get(READS[0], settings).text), flush=True)
+            os._exit(0)
+        time.sleep(moment / 1000)
+for _ in range(5 * len(READS)):
+    os.wait()
+os._exit(0)
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, timeout=100
+    )
+    assert len(done.stdout.split()) == 20, done.stderr

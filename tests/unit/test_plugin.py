@@ -98,6 +98,42 @@ def test_a_wrong_argument_of_a_forecast_is_one_line(
     assert said in failed.value.details()
 
 
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    [
+        ("getUsageHistory", {"at": "2026-09-01"}),
+        ("getUsageHistory", {"self": "x"}),
+        ("getUsageHistory", {"since": {"day": 1}}),
+        ("getUsageHistory", {"since": [1]}),
+        ("getUsageHistory", {"window": 7}),
+        ("getUsageHistory", {"window": {"a": "b"}}),
+        ("getInvoiceHistory", {"at": None}),
+        ("getInvoiceHistory", {"type": ["all"]}),
+        ("getInvoicePreview", {"at": True}),
+        ("getCreditBalance", {"query": {"a": "b"}}),
+        ("getForecast", {"at": "2026-09-01"}),
+        ("getForecast", {"fixedLines": [{"a": "b"}]}),
+        ("getForecast", {"accountId": ["x"]}),
+        ("getInvoicePreview", {"accountId": {"a": "b"}}),
+    ],
+)
+def test_any_odd_argument_is_one_line(
+    settled: dict[str, str], function: str, arguments: dict[str, Any]
+) -> None:
+    request = proto.InvokeRequest(tok=f"cf-invoice:index:{function}")
+    request.args.update(arguments)
+    # `running` checks that the plugin's standard error is empty.
+    with running(COMMANDS["module"], **settled) as plugin:
+        plugin.Configure(proto.ConfigureRequest())
+        with pytest.raises(grpc.RpcError) as failed:
+            plugin.Invoke(request)
+    said = failed.value.details()
+    assert "\n" not in said
+    assert "Error" not in said
+    [name] = arguments
+    assert name in said or "account ID" in said or "fixed lines" in said
+
+
 def test_many_resources_that_fail_at_once_say_so_and_nothing_else(
     sandbox: Sandbox, settled: dict[str, str]
 ) -> None:

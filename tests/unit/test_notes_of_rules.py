@@ -1,0 +1,73 @@
+"""What a report notes of rules that judged nothing, or not all that they name."""
+
+from typing import Any
+
+import pytest
+
+from pulumi_cf_invoice import Invoice
+from pulumi_cf_invoice.report.found import Found
+from pulumi_cf_invoice.report.judging import judge
+from pulumi_cf_invoice.report.report import Report, make_report
+from pulumi_cf_invoice.rules.accounts import AccountReader
+from pulumi_cf_invoice.rules.file import Config, configured, parse_rules
+from pulumi_cf_invoice.state import InvoiceState
+from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, api_result
+
+
+def reported(rules: dict[str, Any], config: dict[str, Config] | None = None) -> Report:
+    found = [Found(InvoiceState(ACCOUNT, Invoice.from_api(api_result())))]
+    declared = configured(parse_rules({"rules": rules}), config or {})
+    return make_report(found, at=NOW, rules=judge(declared, found, NOW, AccountReader({})))
+
+
+@pytest.mark.parametrize("level", ["disabled", None])
+def test_where_the_only_rule_is_disabled_the_verdict_is_none(level: str | None) -> None:
+    rule = {"limit": "1 USD", **({"enforcementLevel": level} if level else {})}
+    config = {} if level else {"max-amount-due": Config(level="disabled")}
+    report = reported({"max-amount-due": rule}, config)
+    assert (report.verdict, report.is_known) == ("none", True)
+    assert report.rules[0].told == ["It is disabled, and judges nothing."]
+
+
+def test_a_disabled_rule_hides_none_that_could_not_be_judged() -> None:
+    off = {"limit": "1 USD", "enforcementLevel": "disabled"}
+    report = reported({"max-amount-due": off, "require-invoice-preview": {}})
+    assert (report.verdict, report.is_known) == ("unknown", False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("max-amount-due", {"limit": {"limit": "900 USD", "accounts": {OTHER_ACCOUNT: "1 USD"}}}),
+        ("max-line-amount", {"limits": {"*": {"limit": "900 USD", "accounts": {}}}}),
+    ],
+)
+def test_an_account_with_a_limit_that_nothing_judged_matches_is_noted(
+    kind: str, settings: dict[str, Any]
+) -> None:
+    for limit in settings.get("limits", {}).values():
+        limit["accounts"] = {OTHER_ACCOUNT: "1 USD", ACCOUNT: "800 USD"}
+    [rule] = reported({kind: settings}).rules
+    assert rule.verdict == "within"
+    assert rule.told == [
+        f"Nothing that was judged is of account {OTHER_ACCOUNT}, which its limits name."
+    ]
+
+
+def test_many_accounts_that_nothing_judged_matches_are_one_note() -> None:
+    accounts = {f"{number:032x}": "1 USD" for number in range(1, 9)}
+    limit = {"limit": "900 USD", "accounts": accounts}
+    [note] = reported({"max-amount-due": {"limit": limit}}).rules[0].told
+    assert note.endswith(f"{5:032x} and 3 more, which its limits name.")
+
+
+def test_accounts_that_are_passed_over_are_counted_before_anything_else() -> None:
+    accounts = [f"{number:032x}" for number in range(1, 41)]
+    rule = {"accountIds": accounts, "failOpen": True, "limit": "1 USD"}
+    [result] = reported({"account-budget": rule}).rules
+    assert result.verdict == "noted"
+    assert result.told[0] == (
+        "40 accounts were not judged, which failOpen allows: accounts "
+        f"{', '.join(accounts[:5])} and 35 more."
+    )
+    assert len(result.told) == 41
