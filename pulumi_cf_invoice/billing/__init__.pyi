@@ -1,3 +1,7 @@
+from pulumi_cf_invoice.billing.accounts import (
+    Account as Account,
+    Accounts as Accounts,
+)
 from pulumi_cf_invoice.billing.client import (
     BillingClient as BillingClient,
 )

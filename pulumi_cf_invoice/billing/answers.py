@@ -171,9 +171,16 @@ class Reader(Generic[ModelT]):
                 "Check the account ID; an account that never used AI Gateway billing has no "
                 f"{self.read.noun}."
             )
+        if status == 401:
+            return f"{_REMEDIES[status]}{self._source}"
         if status == 403 or 10000 in codes:
-            return f"{_REMEDIES[401 if status == 401 else 403]}{self._source}"
+            return f"{self._lacks_permission}{self._source}"
         return _REMEDIES.get(status, "Report this to Cloudflare with the ray ID.")
+
+    @property
+    def _lacks_permission(self) -> str:
+        on = " on this account" if self.read.is_of_account else ""
+        return f"Give the token the permission {self.read.permission}{on}, or use one that has it."
 
     @property
     def _source(self) -> str:
@@ -190,7 +197,6 @@ class Reader(Generic[ModelT]):
 _REMEDIES = {
     400: "Check the account ID and the form of the credentials.",
     401: "Check that the token is right, active and not expired.",
-    403: "Give the token the permission AI Gateway Read on this account, or use one that has it.",
 }
 
 

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import tenacity
 
 from pulumi_cf_invoice.billing import retries
+from pulumi_cf_invoice.billing.accounts import Accounts
 from pulumi_cf_invoice.billing.answers import Reader
 from pulumi_cf_invoice.billing.credentials import Credentials
 from pulumi_cf_invoice.billing.credit_balance import CreditBalance
@@ -45,6 +46,7 @@ from pulumi_cf_invoice.billing.pacing import PacingError
 from pulumi_cf_invoice.billing.pages import Collected, PageError, collect
 from pulumi_cf_invoice.billing.pool import Pool, pool_of
 from pulumi_cf_invoice.billing.reads import (
+    ACCOUNTS,
     CREDIT_BALANCE,
     INVOICE_HISTORY,
     INVOICE_PREVIEW,
@@ -151,7 +153,15 @@ class BillingClient:
         read = INVOICE_HISTORY.asked(_now(), type=type)
         return self.submit(read, account_id).result()
 
-    def submit(self, read: Read[ModelT], account_id: str) -> "Future[ModelT]":
+    def get_accounts(self) -> Accounts:
+        """
+        List the accounts that the token sees, for which it needs Account Settings Read.
+
+        Raises what `get_invoice_preview` raises.
+        """
+        return self.submit(ACCOUNTS).result()
+
+    def submit(self, read: Read[ModelT], account_id: str = "") -> "Future[ModelT]":
         """
         Start *read* of *account_id* in the background, with its default query if it has none.
 
@@ -160,7 +170,7 @@ class BillingClient:
         """
         future: Future[ModelT] = Future()
         try:
-            account_id = canonical_account_id(account_id)
+            account_id = canonical_account_id(account_id) if read.is_of_account else ""
             read = read if read.query else read.asked(_now())
         except BillingError as error:
             future.set_exception(error.with_traceback(None))
@@ -334,9 +344,7 @@ class _Fetch(Generic[ModelT]):
     def _wait(self, state: tenacity.RetryCallState) -> float:
         error = self._last_error
         if isinstance(error, ApiError) and error.status == 429:
-            # The pacer holds it back, and all others with it.
-            self._pacer.refuse(error.retry_after or retries.backoff(state))
-            return 0.0
+            return 0.0  # The pacer holds it back, and all others with it.
         asked_for = error.retry_after if isinstance(error, ApiError) else None
         left = max(self._deadline - time.monotonic(), 0.0)
         return min(asked_for or retries.backoff(state), left)

@@ -59,9 +59,9 @@ class FetchError(BillingError):
     """
     A request was made and brought no result.
 
-    ``noun`` is what was requested ("upcoming invoice"), ``account_id`` the account, ``problem``
-    what went wrong and ``remedy`` what to do, each without the rest of the sentence. ``base_url``
-    is the address that was asked, if it is not Cloudflare's.
+    ``noun`` is what was requested ("upcoming invoice"), ``account_id`` the account, which is empty
+    for a list of accounts, ``problem`` what went wrong and ``remedy`` what to do, each without the
+    rest of the sentence. ``base_url`` is the address that was asked, if it is not Cloudflare's.
     """
 
     base_url: str | None = None
@@ -75,7 +75,7 @@ class FetchError(BillingError):
 
     def __str__(self) -> str:
         return (
-            f"cannot read the {self.noun} of account {self.account_id}: "
+            f"cannot read the {self.noun}{_of(self.account_id)}: "
             f"{self.problem}. {self.remedy}{self._where}"
         )
 
@@ -146,6 +146,10 @@ class InvalidResponseError(FetchError):
         )
         self.args = (noun, account_id, problem, ray_id)
         self.ray_id = ray_id
+
+
+def _of(account_id: str) -> str:
+    return f" of account {account_id}" if account_id else ""
 
 
 def _in_brackets(ray_id: str | None) -> str:

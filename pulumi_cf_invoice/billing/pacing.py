@@ -19,6 +19,7 @@ from math import ceil, inf
 from typing import NamedTuple
 
 from pulumi_cf_invoice.billing.models import counted
+from pulumi_cf_invoice.billing.retries import retry_after
 
 MOST_REFUSALS = 5
 """The HTTP 429 of a run after which nothing more is sent."""
@@ -30,6 +31,7 @@ _REFUSALS_COUNT_FOR = 600.0
 _LONGEST_RESET = 3600.0
 _LONGEST_HEADER = 1000
 _TOLD_FROM = 1.0
+_FIRST_WAIT, _LONGEST_BACKOFF = 0.2, 4.0
 # `"default";r=50;t=30`, with a name that is quoted or not.
 _ITEM = re.compile(r"\"?([^\s\",;=]{1,64})\"?((?:\s*;\s*[\w-]{1,16}=[\w.-]{0,64})+)")
 _PARAMETER = re.compile(r"([\w-]{1,16})=([\w.-]{0,64})")
@@ -157,22 +159,23 @@ class Pacer:
             self._in_flight -= 1
             if status is not None:
                 self._learn(headers)
-            if status is not None and status != 429:
+            if status == 429:
+                self._hold_back(retry_after(headers))
+            elif status is not None:
                 self._is_probing = False
                 self._fastest = min(self._fastest, took)
             self._changed.notify_all()
 
-    def refuse(self, seconds: float) -> None:
-        """Note a refusal: nothing is sent for so many *seconds*, and then one request first."""
-        with self._changed:
-            now = self._clock()
-            if now - self._refused_at > _REFUSALS_COUNT_FOR:
-                self._refusals = 0
-            self._refusals += 1
-            self._refused_at = now
-            self._held_until = max(self._held_until, now + min(seconds, _LONGEST_RESET))
-            self._is_probing = True
-            self._changed.notify_all()
+    def _hold_back(self, seconds: float | None) -> None:
+        """Send nothing for so many *seconds* after a refusal, and then one request first."""
+        now = self._clock()
+        if now - self._refused_at > _REFUSALS_COUNT_FOR:
+            self._refusals = 0
+        wait = seconds or min(_FIRST_WAIT * 2**self._refusals, _LONGEST_BACKOFF)
+        self._refusals += 1
+        self._refused_at = now
+        self._held_until = max(self._held_until, now + min(wait, _LONGEST_RESET))
+        self._is_probing = True
 
     def _hold(self, now: float) -> _Hold | None:
         if self._refusals >= MOST_REFUSALS and now - self._refused_at <= _REFUSALS_COUNT_FOR:

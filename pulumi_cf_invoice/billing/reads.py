@@ -11,12 +11,14 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from pulumi_cf_invoice.billing import (
+    accounts,
     credit_balance,
     invoice,
     invoice_history,
     pages,
     usage_history,
 )
+from pulumi_cf_invoice.billing.accounts import Accounts
 from pulumi_cf_invoice.billing.credit_balance import CreditBalance
 from pulumi_cf_invoice.billing.errors import SettingsError
 from pulumi_cf_invoice.billing.invoice import Invoice
@@ -33,12 +35,13 @@ class Read(Generic[ModelT_co]):
     """
     One read of the billing API.
 
-    ``name`` is the last segment of its path, ``noun`` what error messages call its result, and
-    ``summary`` what docs do. ``model`` is the class that parses the result, whose ``figures``
-    follow from its fields, some of which are ``not_always_known``. ``entries`` is the field of the
-    result that can come in pages. ``arguments`` are what callers can choose, by name with a
-    description, of which ``to_query`` makes the parameters of the request ``at`` a time: ``query``.
-    ``places`` tell where the API has the fields that it calls something else.
+    ``name`` is what it is called, ``noun`` what error messages call its result, and ``summary``
+    what docs do. ``place`` is its path below the base URL, and ``permission`` what a token needs
+    for it. ``model`` is the class that parses the result, whose ``figures`` follow from its fields,
+    some of which are ``not_always_known``. ``entries`` is the field of the result that can come in
+    pages. ``arguments`` are what callers can choose, by name with a description, of which
+    ``to_query`` makes the parameters of the request ``at`` a time: ``query``. ``places`` tell where
+    the API has the fields that it calls something else.
     """
 
     name: str
@@ -51,12 +54,19 @@ class Read(Generic[ModelT_co]):
     places: Mapping[str, str] = field(default_factory=dict, compare=False)
     arguments: Mapping[str, str] = field(default_factory=dict, compare=False)
     to_query: Callable[..., Mapping[str, str]] = field(default=lambda at: {}, compare=False)
+    place: str = "/accounts/{account_id}/ai-gateway/billing/{name}"
+    permission: str = "AI Gateway Read"
     query: tuple[tuple[str, str], ...] = ()
     at: datetime | None = field(default=None, compare=False)
 
     def path(self, account_id: str) -> str:
         """Return the path below the base URL."""
-        return f"/accounts/{account_id}/ai-gateway/billing/{self.name}"
+        return self.place.format(account_id=account_id, name=self.name)
+
+    @property
+    def is_of_account(self) -> bool:
+        """Whether it is the read of an account, and not of all that the token sees."""
+        return "{account_id}" in self.place
 
     def is_complete(self, envelope: Mapping[str, Any]) -> bool:
         """Return whether *envelope*, an answer to it, has all entries, as far as it says."""
@@ -150,7 +160,18 @@ INVOICE_HISTORY = Read(
     to_query=invoice_history.query,
 )
 
+ACCOUNTS = Read(
+    "accounts",
+    "list of accounts",
+    "The accounts that a token sees, with their names.",
+    Accounts,
+    entries=pages.RESULT,
+    to_query=accounts.query,
+    place="/accounts",
+    permission="Account Settings Read",
+)
+
 READS: tuple[Read[Model], ...] = (INVOICE_PREVIEW, CREDIT_BALANCE, USAGE_HISTORY, INVOICE_HISTORY)
-"""Every read that there is."""
+"""Every read of an account."""
 BESIDE_INVOICE = tuple(read for read in READS if read is not INVOICE_PREVIEW)
 """Every read but the upcoming invoice."""

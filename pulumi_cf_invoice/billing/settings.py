@@ -265,7 +265,7 @@ def examine(account_id: Any, sources: Sequence[Source]) -> list[Examined]:
     return found
 
 
-def canonical_account_id(account_id: str) -> str:
+def canonical_account_id(account_id: Any) -> str:
     """Return *account_id* in lower case. Raises `SettingsError` if it is not 32 hex digits."""
     if not isinstance(account_id, str):
         raise SettingsError(

@@ -37,7 +37,15 @@ def main(arguments: Sequence[str] | None = None, program: str | None = None) -> 
         _list(SCENARIOS, FAULTS)
         return 0
     try:
-        server = Sandbox(options.scenario, options.fault, port=options.port, now=options.now)
+        server = Sandbox(
+            options.scenario,
+            options.fault,
+            port=options.port,
+            now=options.now,
+            number_of_accounts=options.accounts,
+            rate_limit=options.rate_limit,
+            latency=options.latency / 1000,
+        )
     except OSError as error:
         print(
             f"cannot listen on port {options.port}: {os.strerror(error.errno or 0)}",
@@ -79,6 +87,22 @@ def _parser(
     parser.add_argument("--fault", choices=faults, metavar="NAME", help="what goes wrong")
     parser.add_argument("--port", type=_port, default=8787, help="0 for a free one (default: 8787)")
     parser.add_argument("--now", type=_instant, help="fix the clock, in ISO 8601")
+    parser.add_argument(
+        "--accounts",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="list that many accounts, with figures of their own in the scenario 'usual'",
+    )
+    parser.add_argument(
+        "--rate-limit",
+        type=_rate_limit,
+        metavar="100/3s",
+        help="refuse more requests than that, with HTTP 429",
+    )
+    parser.add_argument(
+        "--latency", type=_milliseconds, default=0, metavar="MS", help="wait with each answer"
+    )
     parser.add_argument("--list", action="store_true", help="list scenarios and faults, and stop")
     return parser
 
@@ -97,6 +121,28 @@ def _port(text: str) -> int:
     if not 0 <= port <= 65535:
         raise argparse.ArgumentTypeError(f"{text} is not a port: 0 to 65535")
     return port
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text[:7]) <= 100_000:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of accounts: 1 to 100,000")
+    return int(text)
+
+
+def _milliseconds(text: str) -> int:
+    if not text.isdigit() or int(text[:7]) > 60_000:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of milliseconds: 0 to 60,000")
+    return int(text)
+
+
+def _rate_limit(text: str) -> str:
+    from pulumi_cf_invoice.sandbox.limits import RateLimit
+
+    try:
+        RateLimit.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def _list(*groups: Mapping[str, object]) -> None:

@@ -238,10 +238,19 @@ def whole_number(query: Mapping[str, str], name: str, default: int) -> int:
     given = query.get(name)
     if given is None:
         return default
+    number = _number(given)
     # More digits than this could make a range that Python refuses.
-    if not re.fullmatch("0*[1-9][0-9]{0,8}", given):
+    if number is None or number != int(number) or not 1 <= number < 10**9:
         raise QueryError(400, 7001, f"{name} must be a whole number of at least 1")
-    return int(given)
+    return int(number)
+
+
+def _number(text: str) -> Decimal | None:
+    """Return the number that *text* is, in any of JSON's forms, or None if it is none."""
+    if not re.fullmatch(r"-?[0-9]{1,20}(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?", text):
+        return None
+    number = Decimal(text)
+    return number if abs(number.adjusted()) < 30 else None
 
 
 def _bound(query: Mapping[str, str], name: str, default: int, length: int) -> int:
@@ -249,9 +258,10 @@ def _bound(query: Mapping[str, str], name: str, default: int, length: int) -> in
     given = query.get(name)
     if given is None:
         return default - default % length
-    if not re.fullmatch("[0-9]{1,15}", given):
+    number = _number(given)
+    if number is None or not 0 <= number < 10**15:
         raise QueryError(400, 7001, f"{name} must be a number of milliseconds")
-    seconds, rest = divmod(int(given), 1000)
+    seconds, rest = int(number // 1000), number % 1000
     if rest or seconds % length:
         raise QueryError(500, 10001, "Internal error")
     return seconds

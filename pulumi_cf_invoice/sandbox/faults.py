@@ -39,6 +39,7 @@ _ENTRIES = {
     INVOICE_HISTORY.name: "invoices",
 }
 _PREVIEW = (INVOICE_PREVIEW.name,)
+_BILLING = (*_ENTRIES, CREDIT_BALANCE.name)
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def _json(answer: Answer, result: Any) -> Response:
 
 
 def _read(request: Request) -> str:
-    return request.url.path.rpartition("/")[2]
+    return str(request.scope["path"]).rpartition("/")[2]
 
 
 def _entries(request: Request, answer: Answer) -> list[Any]:
@@ -128,11 +129,18 @@ def _soon(request: Request, answer: Answer) -> Response:
 
 
 def _elsewhere(request: Request, answer: Answer) -> Response:
-    return RedirectResponse(str(request.url.replace(hostname="127.0.0.2")), 302)
+    return RedirectResponse(_url(request, "127.0.0.2"), 302)
 
 
 def _around(request: Request, answer: Answer) -> Response:
-    return RedirectResponse(str(request.url), 302)
+    return RedirectResponse(_url(request), 302)
+
+
+def _url(request: Request, host: str = "127.0.0.1") -> str:
+    # Not `request.url`, which is made of the header Host.
+    scope = request.scope
+    query = scope["query_string"].decode("ascii", "replace")
+    return f"{scope['scheme']}://{host}:{scope['server'][1]}{scope['path']}?{query}"
 
 
 def _echo(request: Request, answer: Answer) -> Response:
@@ -352,7 +360,9 @@ FAULTS: dict[str, Fault] = {
     "result-null": Fault(
         "result: null", _raw(b'{"success":true,"errors":[],"messages":[],"result":null}')
     ),
-    "missing-fields": Fault("no amount due, no balance, or no usage", _without_amount),
+    "missing-fields": Fault(
+        "no amount due, no balance, or no usage", _without_amount, reads=_BILLING
+    ),
     "empty-lines": Fault(
         "a million empty lines, rows or entries", _empty_entries, reads=tuple(_ENTRIES)
     ),
@@ -370,12 +380,12 @@ FAULTS: dict[str, Fault] = {
     "wrong-types": Fault(
         "text instead of lines, rows or entries", _text_for_entries, reads=tuple(_ENTRIES)
     ),
-    "nan": Fault("an amount that is NaN", _amount(float("nan"))),
-    "numbers-as-text": Fault("an amount as text", _amount("18846")),
+    "nan": Fault("an amount that is NaN", _amount(float("nan")), reads=_BILLING),
+    "numbers-as-text": Fault("an amount as text", _amount("18846"), reads=_BILLING),
     "inexact-amount": Fault(
-        "an amount with more digits than a 64-bit float carries", _inexact_amount
+        "an amount with more digits than a 64-bit float carries", _inexact_amount, reads=_BILLING
     ),
-    "huge-amount": Fault("an amount over 2^53", _amount(2**53 + 1)),
+    "huge-amount": Fault("an amount over 2^53", _amount(2**53 + 1), reads=_BILLING),
     "two-currencies": Fault("a line in another currency", _two_currencies, reads=_PREVIEW),
     "inverted-period": Fault(
         "a period that ends before it starts", _inverted_period, reads=_PREVIEW

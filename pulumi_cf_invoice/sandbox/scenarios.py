@@ -246,8 +246,8 @@ SCENARIOS: dict[str, Scenario] = {
         credits=replace(_NO_TOP_UP, bought=10_000, a_month=1871.962),
         months=5,
     ),
-    "bare": Scenario(
-        "only the fields that are required",
+    "without-required-fields": Scenario(
+        "amounts, currency and period alone: required fields that only explain are missing",
         _bare,
         written=_only_what_is_required,
         in_contract=False,

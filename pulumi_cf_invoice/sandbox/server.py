@@ -6,6 +6,7 @@ import re
 import socket
 import ssl
 import threading
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -18,16 +19,23 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW, READS
-from pulumi_cf_invoice.sandbox.accounts import QueryError, whole_number
+from pulumi_cf_invoice.billing import money
+from pulumi_cf_invoice.billing.accounts import PER_PAGE as ACCOUNTS_OF_A_PAGE
+from pulumi_cf_invoice.billing.reads import ACCOUNTS, INVOICE_PREVIEW, READS
+from pulumi_cf_invoice.sandbox.accounts import QueryError, Scenario, whole_number
+from pulumi_cf_invoice.sandbox.directory import Directory
 from pulumi_cf_invoice.sandbox.faults import FAULTS, RAY_ID, refusal
+from pulumi_cf_invoice.sandbox.limits import RateLimit
 from pulumi_cf_invoice.sandbox.pages import PAGE_SIZE, page_of
 from pulumi_cf_invoice.sandbox.scenarios import SCENARIOS
 
 TOKEN = "sandbox-token"
+USUAL = "usual"
+"""The scenario of accounts without another."""
 EMAIL, KEY = "sandbox@example.com", "sandbox-key"
 _PREFIX = "/client/v4"
-_NAMES = {read.name: read for read in READS}
+_NAMES = {read.name: read for read in (*READS, ACCOUNTS)}
+_LARGEST_CHANGE = 64 * 2**10
 
 
 class Asked(NamedTuple):
@@ -50,19 +58,34 @@ class Sandbox:
     all are asked for). ``asked`` are the requests, in order, one for each page, and ``requests``
     their account IDs. ``now`` fixes the clock that decides the month.
 
+    It lists *number_of_accounts* accounts, with figures of their own as long as the scenario is
+    "usual", refuses what a *rate_limit* such as ``100/3s`` does not allow (``refusals`` counts it),
+    and waits *latency* seconds with each answer. ``most_connections`` is how many were open at
+    once.
+
     It takes the API token ``sandbox-token``, or the e-mail ``sandbox@example.com`` with the key
     ``sandbox-key``.
     """
 
     def __init__(
         self,
-        scenario: str = "usual",
+        scenario: str = USUAL,
         fault: str | None = None,
         *,
         port: int = 0,
         now: datetime | None = None,
         tls: ssl.SSLContext | None = None,
+        number_of_accounts: int = 1,
+        rate_limit: str | None = None,
+        latency: float = 0.0,
     ) -> None:
+        self.directory = Directory(number_of_accounts)
+        self.latency = latency
+        self.refusals = 0
+        self.connections = self.most_connections = 0
+        self._rate_limit = None if rate_limit is None else RateLimit.parse(rate_limit)
+        self._previews: Counter[str] = Counter()
+        self._counted = 0
         self.accounts: dict[str, str] = _Scenarios()
         self.faults: dict[str, str] = _Faults()
         self.amount_due: int | None = None
@@ -148,12 +171,12 @@ class Sandbox:
         Raises `QueryError` for a *query* that the API refuses.
         """
         query = query or {}
-        scenario = SCENARIOS[self.accounts.get(account_id, self.scenario)]
+        scenario = self._scenario_of(account_id)
         number = whole_number(query, "page", 1)
         if scenario.pages == "failing" and number > 1:
             raise QueryError(503, 10002, "Service unavailable")
         now = self._now or datetime.now(UTC)
-        call = max(self._previews(account_id) - 1, 0)
+        call = max(self._previews_of(account_id) - 1, 0)
         result = scenario.at(now, call, self.amount_due).result(read, query)
         envelope = {"success": True, "errors": [], "messages": []}
         if read != INVOICE_PREVIEW.name:
@@ -169,9 +192,51 @@ class Sandbox:
         result = {**result, "invoice_lines": part, **moved}
         return {**envelope, "result": result, "result_info": info}
 
-    def _previews(self, account_id: str) -> int:
-        wanted = account_id, INVOICE_PREVIEW.name
-        return sum(asked[:2] == wanted for asked in self.asked)
+    def _scenario_of(self, account_id: str) -> Scenario:
+        name = self.accounts.get(account_id)
+        if name is None and len(self.directory.ids) > 1 and self.scenario == USUAL:
+            listed = self.directory.scenario(account_id.lower())
+            if listed is not None:
+                return listed
+        return SCENARIOS[name or self.scenario]
+
+    def _previews_of(self, account_id: str) -> int:
+        if len(self.asked) < self._counted:
+            self._counted = 0
+            self._previews.clear()
+        for asked in self.asked[self._counted :]:
+            if asked.read == INVOICE_PREVIEW.name:
+                self._previews[asked.account_id] += 1
+        self._counted = len(self.asked)
+        return self._previews[account_id]
+
+    def listing(self, query: Mapping[str, str]) -> dict[str, Any]:
+        """Return a page of the list of accounts, in the API's envelope. Raises `QueryError`."""
+        number, size = whole_number(query, "page", 1), whole_number(query, "per_page", 20)
+        size, total = min(size, ACCOUNTS_OF_A_PAGE), len(self.directory.ids)
+        part = range((number - 1) * size, min(number * size, total))
+        accounts = [self.directory.listed(n) for n in part]
+        info = {
+            "page": number,
+            "per_page": size,
+            "count": len(accounts),
+            "total_count": total,
+            "total_pages": -(-total // size),
+        }
+        envelope = {"success": True, "errors": [], "messages": []}
+        return {**envelope, "result": accounts, "result_info": info}
+
+    def allow(self, headers: Mapping[str, str]) -> tuple[bool, dict[str, str]]:
+        """
+        Count a request with these *headers*.
+
+        Return whether the rate limit allows it, and the headers that tell of that limit.
+        """
+        if self._rate_limit is None:
+            return True, {}
+        is_allowed, stated = self._rate_limit.take(headers.get("authorization", ""))
+        self.refusals += not is_allowed
+        return is_allowed, stated
 
     async def all_asked(self) -> None:
         """Wait until all reads of ``together`` have been asked for."""
@@ -205,8 +270,8 @@ class _Faults(dict[str, str]):
 
 
 def _require(name: str, known: dict[str, Any], kind: str) -> None:
-    if name not in known:
-        raise ValueError(f"no {kind} {name!r}; there are: {', '.join(known)}")
+    if not isinstance(name, str) or name not in known:
+        raise ValueError(f"no {kind} {str(name)[:60]!r}; there are: {', '.join(known)}")
 
 
 def _config(sandbox: Sandbox, tls: ssl.SSLContext | None) -> uvicorn.Config:
@@ -226,6 +291,15 @@ def _config(sandbox: Sandbox, tls: ssl.SSLContext | None) -> uvicorn.Config:
 def _protocol(sandbox: Sandbox) -> type[asyncio.Protocol]:
     class Protocol(H11Protocol):
         """HTTP as it should be, unless the fault takes over the connection."""
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            sandbox.connections += 1
+            sandbox.most_connections = max(sandbox.most_connections, sandbox.connections)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            sandbox.connections -= 1
 
         def shutdown(self) -> None:
             # At once: some faults would keep a connection open for good.
@@ -247,21 +321,31 @@ def _protocol(sandbox: Sandbox) -> type[asyncio.Protocol]:
 
 def _asked(data: bytes) -> Asked | None:
     """Return what the first bytes of a request ask for, if that is a read of an account."""
-    found = re.match(rb"GET \S*/accounts/([^/\s]*)/(?:ai-gateway/billing/)?([^/?\s]*)(\S*)", data)
+    found = re.match(
+        rb"GET \S*/accounts/([^/\s]*)/(?:ai-gateway/(?:billing/)?)?([^/?\s]*)(\S*)", data
+    ) or re.match(rb"GET [^\s?]*/()(accounts)(\?\S*)? ", data)
     if found is None:
         return None
-    account_id, read, query = (part.decode("ascii", "replace") for part in found.groups())
+    account_id, read, query = (part.decode("ascii", "replace") for part in found.groups(b""))
     return Asked(account_id, read, dict(parse_qsl(query.lstrip("?"))))
 
 
 def _app(sandbox: Sandbox) -> Starlette:
     def answering(read: str) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
-            account_id = request.path_params["account_id"]
+            account_id = request.path_params.get("account_id", "")
             sandbox.asked.append(Asked(account_id, read, dict(request.query_params)))
+            is_allowed, stated = sandbox.allow(request.headers)
+            if sandbox.latency:
+                await asyncio.sleep(sandbox.latency)
             if read in sandbox.together:
                 await sandbox.all_asked()
-            return _respond(sandbox, request, read)
+            if is_allowed:
+                response = _respond(sandbox, request, read)
+            else:
+                response = refusal(429, 10013, "Rate limited")
+            response.headers.update(stated)
+            return response
 
         return answer
 
@@ -269,8 +353,8 @@ def _app(sandbox: Sandbox) -> Starlette:
         if request.method == "GET":
             return JSONResponse(sandbox.state())
         try:
-            _set(sandbox, await request.json())
-        except (ValueError, TypeError) as error:
+            _set(sandbox, _parsed(await request.body()))
+        except ValueError as error:
             return JSONResponse({"error": str(error)}, 400)
         return JSONResponse(sandbox.state())
 
@@ -278,30 +362,50 @@ def _app(sandbox: Sandbox) -> Starlette:
         return refusal(404, 7000, "No route for that URI")
 
     async def not_allowed(request: Request, error: Exception) -> Response:
-        return refusal(405, 10405, f"Method {request.method} is not allowed here")
+        allowed = getattr(error, "headers", None) or {}
+        return refusal(405, 10405, f"Method {request.method} is not allowed here", **allowed)
 
     routes = [
-        *(Route(f"{_PREFIX}{read.path('{account_id}')}", answering(read.name)) for read in READS),
+        *(
+            Route(f"{_PREFIX}{read.path('{account_id}')}", answering(read.name))
+            for read in (*READS, ACCOUNTS)
+        ),
         Route("/sandbox", control, methods=["GET", "PUT"]),
     ]
     return Starlette(routes=routes, exception_handlers={404: not_found, 405: not_allowed})
 
 
 def _respond(sandbox: Sandbox, request: Request, read: str) -> Response:
-    account_id = request.path_params["account_id"]
+    account_id = request.path_params.get("account_id")
     fault = sandbox.take_fault(read)
     respond = FAULTS[fault].respond if fault else None
+
+    def answer() -> dict[str, Any]:
+        if account_id is None:
+            return sandbox.listing(request.query_params)
+        return sandbox.answer(account_id, read, request.query_params)
+
     try:
         if respond is not None:
-            return respond(request, sandbox.answer(account_id, read, request.query_params))
-        if not re.fullmatch("[0-9a-fA-F]{32}", account_id):
-            return refusal(400, 7003, f"Could not route to {request.url.path}")
+            return respond(request, answer())
+        if account_id is not None and not re.fullmatch("[0-9a-fA-F]{32}", account_id):
+            # Not `request.url`, which is made of the header Host.
+            return refusal(400, 7003, f"Could not route to {request.scope['path']}")
         if not _is_authentic(request):
             return refusal(403, 10000, "Authentication error")
-        answer = sandbox.answer(account_id, read, request.query_params)
+        answered = answer()
     except QueryError as error:
         return refusal(*error.refusal)
-    return Response(json.dumps(answer), media_type="application/json")
+    return Response(json.dumps(answered), media_type="application/json")
+
+
+def _parsed(body: bytes) -> Any:
+    if len(body) > _LARGEST_CHANGE:
+        raise ValueError("the changes are too large")
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise ValueError("the changes are not JSON") from None
 
 
 def _is_authentic(request: Request) -> bool:
@@ -319,14 +423,14 @@ def _set(sandbox: Sandbox, changes: Any) -> None:
         raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
     settings = {**changes}
     if "scenario" in settings:
-        settings["scenario"] = settings["scenario"] or "usual"
+        settings["scenario"] = USUAL if settings["scenario"] is None else settings["scenario"]
         _require(settings["scenario"], SCENARIOS, "scenario")
     if settings.get("fault") is not None:
         _require(settings["fault"], FAULTS, "fault")
     if "faults" in settings:
         settings["faults"] = _faults(settings["faults"])
     due = settings.get("amount_due")
-    if due is not None and type(due) is not int:
+    if due is not None and (type(due) is not int or abs(due) > money.LARGEST_AMOUNT):
         raise ValueError("amount_due is a whole number of minor units, or null")
     for name, value in settings.items():
         setattr(sandbox, name, value)

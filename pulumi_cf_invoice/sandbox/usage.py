@@ -122,7 +122,10 @@ class Series:
         hours, rest = divmod(seconds, HOUR)
         today = self._now // DAY
         launch = None if self._usage.launched is None else today - self._usage.launched
-        until, weights = _weights(self._usage, month, self._month.start // DAY, launch)
+        usage = self._usage
+        until, weights = _weights(
+            usage.weekdays, usage.growth, month, self._month.start // DAY, launch
+        )
         return until[hours] * HOUR + (weights[hours] * rest if rest else 0)
 
 
@@ -133,17 +136,17 @@ def _month_of(day: int) -> Month:
 
 @cache
 def _weights(
-    usage: Usage, month: Month, base: int, launch: int | None
+    weekdays: tuple[int, ...], growth: float, month: Month, base: int, launch: int | None
 ) -> tuple[list[int], list[int]]:
     """Return the weight of all hours of *month* before each, and of each."""
     weights = []
     for hour in range(month.start // HOUR, month.end // HOUR):
         day = hour // 24
         # The epoch was a Thursday.
-        weight = usage.weekdays[(day + 3) % 7] * _HOURS[hour % 24] * _scatter(day)
+        weight = weekdays[(day + 3) % 7] * _HOURS[hour % 24] * _scatter(day)
         if launch is not None and day >= launch:
             weight *= 4
-        weights.append(round(weight * (1 + usage.growth) ** (day - base)))
+        weights.append(round(weight * (1 + growth) ** (day - base)))
     return list(accumulate(weights, initial=0)), weights
 
 

@@ -113,7 +113,7 @@ def test_lines_that_come_change_and_go_are_in_the_diff(
     assert stack.preview(expect_no_changes=True).ok
 
 
-@pytest.mark.parametrize("scenario", ["bare", "odd", "fractions", "pages-short"])
+@pytest.mark.parametrize("scenario", ["without-required-fields", "odd", "fractions", "pages-short"])
 def test_an_answer_without_what_only_explains_deploys_and_is_read_back(
     make_stack: MakeStack,
     settled: dict[str, str],

@@ -131,8 +131,7 @@ def test_no_more_is_sent_at_once_than_could_be_refused(
 def test_a_refusal_holds_back_all_and_lets_one_through_first(pacer: Pacer, clock: Clock) -> None:
     answered(pacer, '"default";r=900;t=200')
     pacer.enter(0)
-    pacer.leave(0.2, 429, {})
-    pacer.refuse(20)
+    pacer.leave(0.2, 429, {"retry-after": "20"})
     with pytest.raises(PacingError, match="rate limit is used up"):
         pacer.enter(19)
     clock.now += 20.1
@@ -144,8 +143,7 @@ def test_after_five_refusals_nothing_is_sent_however_long_one_would_wait(
 ) -> None:
     for _ in range(MOST_REFUSALS):
         pacer.enter(0)
-        pacer.leave(0.2, 429, {})
-        pacer.refuse(1)
+        pacer.leave(0.2, 429, {"retry-after": "1"})
         clock.now += 1.1
     with pytest.raises(PacingError, match="Cloudflare refused 5 requests of this run"):
         pacer.enter(float("inf"))

@@ -307,6 +307,13 @@ def test_the_control_path_moves_the_figure_and_clears_it(sandbox: Sandbox) -> No
         {"faults": {"nope": "http-503"}},
         {"faults": {"credit-balance": "nope"}},
         {"faults": {"credit-balance": "two-currencies"}},
+        {"scenario": []},
+        {"scenario": {"x": "y" * 9999}},
+        {"fault": 1},
+        {"faults": {"credit-balance": ["http-503"]}},
+        {"amount_due": 2**53},
+        {"amount_due": True},
+        7,
     ],
 )
 def test_the_control_path_refuses_what_it_does_not_know(sandbox: Sandbox, change: Any) -> None:
@@ -314,6 +321,102 @@ def test_the_control_path_refuses_what_it_does_not_know(sandbox: Sandbox, change
     answer = httpx.put(control, json=change, trust_env=False)
     assert answer.status_code == 400
     assert answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"\xff\xfe", b"[" * 60_000, b'{"amount_due": ' + b"1" * 9000 + b"}", b" " * 10**6],
+)
+def test_a_change_that_is_not_json_is_refused_in_one_line(sandbox: Sandbox, body: bytes) -> None:
+    control = sandbox.base_url.replace("/client/v4", "/sandbox")
+    answer = httpx.put(control, content=body, trust_env=False)
+    assert answer.status_code == 400
+    assert answer.json()["error"].isprintable()
+
+
+@pytest.mark.parametrize("host", ["[", "[::1", "a b", "x" * 9000, "user:secret@[", "\xe9"])
+@pytest.mark.parametrize("fault", [None, "redirect-elsewhere", "redirect-loop", "http-403"])
+def test_no_host_breaks_an_answer(sandbox: Sandbox, host: str, fault: str | None) -> None:
+    sandbox.fault = fault
+    for account in (ACCOUNT, "nope"):
+        request = httpx.Request(
+            "GET", f"{sandbox.base_url}/accounts/{account}/ai-gateway/billing/credit-balance"
+        )
+        request.headers["host"] = host
+        with httpx.Client(trust_env=False) as http:
+            assert http.send(request).status_code in (302, 400, 403)
+
+
+def test_another_method_is_told_what_is_allowed(sandbox: Sandbox) -> None:
+    url = f"{sandbox.base_url}/accounts/{ACCOUNT}/ai-gateway/billing/invoice-preview"
+    answer = httpx.post(url, headers=TOKEN, trust_env=False)
+    assert answer.status_code == 405
+    assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
+    validate(answer.json(), "Refusal")
+
+
+@pytest.mark.parametrize("read", ANSWERS)
+@pytest.mark.parametrize("page", ["abc", "0", "-1", "1.5", "1e99", "", "NaN"])
+def test_a_page_that_is_no_number_is_refused(sandbox: Sandbox, read: str, page: str) -> None:
+    assert ask(sandbox, read=read, page=page).status_code == 400
+
+
+def test_a_whole_number_may_be_written_as_any_number(sandbox: Sandbox) -> None:
+    """Cloudflare's SDK sends the floats that its types say."""
+    plain = ask(sandbox, read="usage-history", start_time="1788220800000").json()
+    for text in ("1788220800000.0", "1.7882208e12", "17882208E+5", "1788220800000.000"):
+        assert ask(sandbox, read="usage-history", start_time=text).json() == plain
+    assert ask(sandbox, read="usage-history", start_time="1788220800000.5").status_code == 500
+    assert ask(sandbox, read="usage-history", start_time="1e400").status_code == 400
+
+
+def test_many_accounts_have_figures_of_their_own_that_stay(sandbox: Sandbox) -> None:
+    with Sandbox(now=NOW, number_of_accounts=60) as many, Sandbox(number_of_accounts=60) as again:
+        assert many.directory.ids == again.directory.ids
+        assert len(set(many.directory.ids)) == 60
+        dues = [many.answer(account)["result"]["amount_due"] for account in many.directory.ids]
+        for account in many.directory.ids[:20]:
+            answers = {
+                read: many.answer(account, read, NEEDED.get(read))["result"] for read in ANSWERS
+            }
+            assert usage(answers["usage-history"]) == gross(answers)
+    assert len(set(dues)) > 40
+
+
+def test_the_list_of_accounts_comes_in_pages() -> None:
+    with Sandbox(number_of_accounts=120) as many:
+        url = f"{many.base_url}/accounts"
+        query = {"per_page": "50", "page": "3"}
+        answer = httpx.get(url, params=query, headers=TOKEN, trust_env=False).json()
+        assert [account["id"] for account in answer["result"]] == many.directory.ids[100:]
+        assert answer["result_info"] == {
+            "page": 3,
+            "per_page": 50,
+            "count": 20,
+            "total_count": 120,
+            "total_pages": 3,
+        }
+        assert httpx.get(url, trust_env=False).status_code == 403
+
+
+def test_a_rate_limit_refuses_the_rest_of_its_window_and_says_what_is_left() -> None:
+    with Sandbox(rate_limit="3/1h") as limited:
+        answers = [ask(limited) for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+        assert [answer.headers["ratelimit"] for answer in answers[:2]] == [
+            '"default";r=2;t=3600',
+            '"default";r=1;t=3600',
+        ]
+        assert answers[3].headers["ratelimit-policy"] == '"default";q=3;w=3600'
+        assert answers[3].headers["retry-after"] == "3600"
+        assert limited.refusals == 1
+        assert ask(limited, {"Authorization": "Bearer other"}).status_code == 403
+
+
+@pytest.mark.parametrize("limit", ["", "100", "0/3s", "100/3", "100/0s", "-1/3s", "100/3d"])
+def test_a_rate_limit_that_is_none_is_refused(limit: str) -> None:
+    with pytest.raises(ValueError, match="is not a rate limit"):
+        Sandbox(rate_limit=limit)
 
 
 def test_a_refused_change_changes_nothing_and_a_null_clears(sandbox: Sandbox) -> None:
@@ -379,7 +482,9 @@ def test_a_fault_answers_every_read_whether_or_not_there_is_anything(
     )
     base = f"{sandbox.base_url}/accounts/{ACCOUNT}/ai-gateway/billing"
     with httpx.Client(headers=TOKEN, trust_env=False) as client:
-        for scenario, read in itertools.product(("usual", "no-usage", "bare", "pages"), ANSWERS):
+        for scenario, read in itertools.product(
+            ("usual", "no-usage", "without-required-fields", "pages"), ANSWERS
+        ):
             sandbox.scenario = scenario
             with client.stream("GET", f"{base}/{read}", params=NEEDED.get(read)) as answer:
                 assert answer.status_code in (expected if FAULTS[fault].concerns(read) else {200})

@@ -120,7 +120,7 @@ def test_fractions_of_a_cent_are_carried_exactly(run: MakeRun, sandbox: Sandbox)
 
 
 def test_what_only_names_or_explains_may_be_missing(run: MakeRun, sandbox: Sandbox) -> None:
-    sandbox.scenario = "bare"
+    sandbox.scenario = "without-required-fields"
     up = run("quickstart", "up")
     assert up.ok, up.text
     assert up.outputs["amountDueText"] == "$8.50"

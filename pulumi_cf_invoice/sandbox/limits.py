@@ -1,0 +1,44 @@
+"""A rate limit as the API has it: so many requests in a window, of each token."""
+
+import re
+import time
+from dataclasses import dataclass, field
+from math import ceil
+
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+@dataclass
+class RateLimit:
+    """
+    A ``quota`` of requests in a ``window`` of seconds, which begins with a token's first request.
+    """
+
+    quota: int
+    window: int
+    _windows: dict[str, tuple[float, int]] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def parse(cls, text: str) -> "RateLimit":
+        """Return the rate limit of a *text* such as ``100/3s``. Raises ValueError."""
+        found = re.fullmatch(r"([1-9]\d{0,8})/([1-9]\d{0,5})?([smh])", text.strip())
+        if found is None:
+            raise ValueError(f"{text!r} is not a rate limit: write it as 1200/5m or 100/3s")
+        return cls(int(found[1]), int(found[2] or 1) * _UNITS[found[3]])
+
+    def take(self, token: str) -> tuple[bool, dict[str, str]]:
+        """Count a request with *token*; return whether it is allowed, and its answer's headers."""
+        now = time.monotonic()
+        began, used = self._windows.get(token, (now, 0))
+        if now >= began + self.window:
+            began, used = now, 0
+        used += 1
+        self._windows[token] = began, used
+        left = max(self.quota - used, 0)
+        reset = max(ceil(began + self.window - now), 1)
+        headers = {
+            "Ratelimit": f'"default";r={left};t={reset}',
+            "Ratelimit-Policy": f'"default";q={self.quota};w={self.window}',
+        }
+        is_allowed = used <= self.quota
+        return is_allowed, headers if is_allowed else {**headers, "Retry-After": str(reset)}

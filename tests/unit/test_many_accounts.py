@@ -1,0 +1,174 @@
+"""Many accounts of one address: its connections, threads and rate limit are shared."""
+
+import logging
+import socket
+import subprocess
+import sys
+import threading
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from pulumi_cf_invoice.billing import (
+    ApiError,
+    BillingClient,
+    BillingError,
+    Credentials,
+    Invoice,
+    RateLimitError,
+    TransportError,
+)
+from pulumi_cf_invoice.billing.pool import READS_AT_ONCE, THREADS
+from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
+from pulumi_cf_invoice.sandbox import Sandbox
+from tests.factories import ACCOUNT, NOW, SECRET, TOKEN
+
+
+def client(base_url: str, token: str = TOKEN, **options: Any) -> BillingClient:
+    return BillingClient(Credentials(api_token=token), base_url=base_url, **options)
+
+
+def ask_all(mine: BillingClient, accounts: list[str]) -> list["Future[Invoice]"]:
+    return [mine.submit(INVOICE_PREVIEW, account) for account in accounts]
+
+
+def fetching() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == THREADS]
+
+
+def test_many_accounts_share_sixteen_connections_and_threads() -> None:
+    with Sandbox(now=NOW, number_of_accounts=100, latency=0.02) as sandbox:
+        asked = ask_all(client(sandbox.base_url), sandbox.directory.ids)
+        assert len(fetching()) <= READS_AT_ONCE
+        due = {answer.result().amount_due for answer in asked}
+        assert sandbox.most_connections <= READS_AT_ONCE
+        assert sorted(sandbox.requests) == sorted(sandbox.directory.ids)
+    assert len(due) > 50
+
+
+def test_a_thread_that_waits_keeps_nothing_of_a_read(sandbox: Sandbox) -> None:
+    client(sandbox.base_url, token=SECRET).submit(INVOICE_PREVIEW, ACCOUNT).exception()
+    frames = sys._current_frames()
+    waiting = [frames[thread.ident] for thread in fetching() if thread.ident in frames]
+    seen = []
+    for frame in waiting:
+        step: Any = frame
+        while step is not None:
+            seen.append(repr(step.f_locals))
+            step = step.f_back
+    assert seen
+    assert not [text for text in seen if SECRET in text or "Fetch" in text]
+
+
+def test_a_name_that_is_never_resolved_takes_no_longer_than_the_timeout(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All who ask for the name share one resolution, which cannot be interrupted."""
+    asked, done = [], threading.Event()
+
+    def never(host: str, *_: Any, **__: Any) -> Any:
+        asked.append(host)
+        done.wait(30)
+        raise OSError("too late")
+
+    monkeypatch.setattr(socket, "getaddrinfo", never)
+    answers = ask_all(client("https://slow.example.com", timeout=0.3), [ACCOUNT] * 10)
+    try:
+        for answer in answers:
+            with pytest.raises(TransportError, match=r"no complete answer within 0\.3 s"):
+                answer.result(20)
+    finally:
+        done.set()
+    assert asked == ["slow.example.com"]
+
+
+def test_an_address_that_is_silent_is_not_asked_for_every_account(sandbox: Sandbox) -> None:
+    sandbox.fault = "endless-headers"
+    mine = client(sandbox.base_url, timeout=0.5)
+    failed = [answer.exception() for answer in ask_all(mine, [ACCOUNT] * 100)]
+    assert all(isinstance(error, TransportError) for error in failed)
+    assert "no answer from 127.0.0.1 to the reads before it" in str(failed[-1])
+    assert len(sandbox.requests) < 50
+
+
+def test_a_rate_limit_is_kept_and_no_account_is_unread(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with Sandbox(now=NOW, number_of_accounts=50, rate_limit="20/1s") as sandbox:
+        mine = client(sandbox.base_url, longest_wait=float("inf"))
+        with caplog.at_level(logging.WARNING):
+            invoices = [answer.result() for answer in ask_all(mine, sandbox.directory.ids)]
+        assert len(invoices) == 50
+        assert sandbox.refusals <= 5
+    assert set(caplog.messages) <= {
+        f"waiting {n} s for Cloudflare's rate limit of 20 requests in 1 second" for n in (1, 2)
+    }
+
+
+def test_a_read_waits_for_the_rate_limit_no_longer_than_its_timeout() -> None:
+    with Sandbox(now=NOW, number_of_accounts=10, rate_limit="4/1h") as sandbox:
+        mine = client(sandbox.base_url, timeout=5)
+        outcomes = [answer.exception() for answer in ask_all(mine, sandbox.directory.ids)]
+        assert outcomes.count(None) == 4
+        assert sandbox.refusals <= 5
+    limited = [error for error in outcomes if isinstance(error, (RateLimitError, ApiError))]
+    assert len(limited) == 6
+    text = str(limited[-1])
+    assert text.startswith(
+        f"cannot read the upcoming invoice of account {sandbox.directory.ids[-1]}: "
+    )
+    assert "Cloudflare's rate limit of 4 requests in 1 hour is used up; this run made " in text
+    assert "Run again when it resets, at " in text
+
+
+def test_without_the_headers_a_refusal_holds_back_all_others(sandbox: Sandbox) -> None:
+    """HTTP 429 is met five times at most, however many accounts there are."""
+    sandbox.fault = "http-429-long"
+    mine = client(sandbox.base_url)
+    failed = [answer.exception() for answer in ask_all(mine, [ACCOUNT] * 40)]
+    assert len(sandbox.requests) <= 5
+    assert all(isinstance(error, BillingError) for error in failed)
+    assert "Cloudflare asks to wait 3600 s: run again after that, at " in str(failed[0])
+    assert " This run made " in str(failed[0])
+
+
+def test_what_a_read_needs_is_imported_before_its_thread_starts(sandbox: Sandbox) -> None:
+    """A fork during the first read would inherit the lock of an import for good."""
+    program = f"""
+import sys, threading
+from pulumi_cf_invoice.billing import BillingClient, Credentials
+late = []
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if threading.current_thread() is not threading.main_thread():
+            late.append(name)
+client = BillingClient(Credentials({TOKEN!r}), base_url={sandbox.base_url!r})
+sys.meta_path.insert(0, Watch())
+client.get_invoice_preview({ACCOUNT!r})
+client.get_credit_balance({ACCOUNT!r})
+client.get_usage_history({ACCOUNT!r})
+client.get_invoice_history({ACCOUNT!r})
+print(late)
+"""
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "[]\n", done.stderr
+
+
+def test_the_accounts_that_a_token_sees_are_listed_from_all_pages() -> None:
+    with Sandbox(now=NOW, number_of_accounts=120) as sandbox:
+        listed = client(sandbox.base_url).get_accounts()
+        assert [account.account_id for account in listed.accounts] == sandbox.directory.ids
+        assert listed.accounts[1].name == "Sandbox account 2"
+        assert listed.is_complete
+        assert len(sandbox.asked) == 3
+
+
+def test_a_token_that_may_not_list_accounts_is_told_the_permission(sandbox: Sandbox) -> None:
+    with pytest.raises(ApiError) as failed:
+        client(sandbox.base_url, token="other").get_accounts()
+    assert str(failed.value).startswith(
+        "cannot read the list of accounts: Cloudflare said HTTP 403"
+    )
+    assert "Give the token the permission Account Settings Read, or use one" in str(failed.value)
