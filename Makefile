@@ -11,7 +11,7 @@ ISOLATED = $(BIN)/python -m tools.environment
 ENGINE = PATH="$$($(BIN)/python -m tools.engine $(BUILD)):$(CURDIR)/.languages/bin:$(CURDIR)/$(BIN):$$PATH" \
 	PULUMI_CF_INVOICE_PYTHON="$(CURDIR)/$(BIN)/python"
 
-.PHONY: help setup languages demo test test-newest-engine test-oldest test-newer fuzz bench lint docs golden schema clean
+.PHONY: help setup languages demo test test-newest-engine test-oldest test-newer fuzz bench lint docs golden lock schema clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -73,6 +73,9 @@ docs: setup ## Write the generated tables of the docs, and build their site into
 
 golden: setup ## Write the golden files, which tests compare with what is printed: review them
 	@$(ISOLATED) $(BIN)/python -m pytest --quiet --golden=write tests/unit
+
+lock: setup ## Write what the GitHub Action installs, with hashes, and try it for every runner (some minutes)
+	@$(BIN)/python -m tools.lock
 
 schema: setup ## Write the four schemas, and the SDKs' names into examples and docs
 	@$(ENGINE) $(BIN)/python -m tools.schema

@@ -18,7 +18,8 @@ from tests import forge
 from tests.engine import workflows
 from tests.engine.workflows import ACTION, GitHub, Run, pull_request
 from tests.factories import ACCOUNT, OTHER_ACCOUNT, TOKEN
-from tests.forge import BOT, REPOSITORY, STRANGER, Forge
+from tests.forge import BOT, NUMBER, REPOSITORY, STRANGER, Forge
+from tools.environment import installing
 
 PREVIEWS = Path(__file__).parents[1] / "unit" / "data" / "previews"
 WITHIN, OVER = "within.json", "over.ndjson"
@@ -29,21 +30,32 @@ TOO_MUCH = {"from": OVER, "rules": "rules.json"}
 class Workflow(GitHub):
     """A repository with one workflow, the job of which uses the action."""
 
+    action = "./.github/actions/cf-invoice"
+
     def use(
-        self, inputs: dict[str, str], event: str = "pull_request", head: str = REPOSITORY
+        self,
+        inputs: dict[str, str],
+        event: str = "pull_request",
+        head: str = REPOSITORY,
+        **payload: Any,
     ) -> Run:
         """Run the action with *inputs* for *event*, which may come from the repository *head*."""
         steps = [
             {"uses": "actions/checkout@v4"},
             {"uses": "actions/setup-python@v5", "with": {"python-version": "3.12"}},
-            {"name": "Report", "uses": "./.github/actions/cf-invoice", "with": inputs},
+            {"name": "Report", "uses": self.action, "with": inputs},
         ]
         job = {"runs-on": "ubuntu-latest", "steps": steps}
         content = {"name": "Invoice", "on": event, "jobs": {"invoice": job}}
         file = self.directory / ".github" / "workflows" / "invoice.yml"
         file.parent.mkdir(exist_ok=True)
         file.write_text(yaml.dump(content))
-        return self.run(event, **(pull_request(head) if event == "pull_request" else {}))
+        return self.run(event, **(pull_request(head) if event == "pull_request" else payload))
+
+    def install_anew(self, directory: Path) -> None:
+        """Let the runs that follow install the action, into *directory*."""
+        directory.mkdir()
+        self.environment |= {**installing(), "SHARED_RUNNER_TEMP": str(directory)}
 
     def write(self, name: str, content: str) -> None:
         """Write a file of the repository."""
@@ -168,7 +180,7 @@ def test_what_cannot_be_told_fails_whatever_fail_is(
     assert run.steps["Report > Report"] == "failure"
     assert reason in run.said
     assert run.outputs["verdict"] == "unknown"
-    assert host.bodies == [] or "🔴" in host.bodies[0]
+    assert host.bodies == [] or "Could not tell" in host.bodies[0]
 
 
 def test_a_rule_that_cannot_be_judged_is_told_in_the_comment_and_fails(
@@ -199,12 +211,109 @@ def test_a_refused_comment_fails_and_keeps_the_report(workflow: Workflow, host: 
     assert "Within budget" in run.summary
 
 
-def test_an_action_that_cannot_be_installed_fails(workflow: Workflow, tmp_path: Path) -> None:
-    (workflow.directory / ".github" / "actions" / "cf-invoice" / "pyproject.toml").unlink()
-    workflow.environment |= {"SHARED_RUNNER_TEMP": ""}
-    run = workflow.use({**RULES, "fail": "false"})
+def test_an_action_that_cannot_be_installed_fails_and_replaces_an_older_comment(
+    workflow: Workflow, host: Forge, tmp_path: Path
+) -> None:
+    tag = markdown.MARKER.replace(" -->", " dev -->")
+    for body, author in ((f"{tag} theirs", STRANGER), (markdown.MARKER, BOT), (f"{tag} 🟢", BOT)):
+        host.add(body, author)
+    workflow.install_anew(tmp_path / "runner")
+    workflow.environment |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "nowhere"}
+    run = workflow.use({**RULES, "fail": "false", "tag": "dev"})
     assert run.jobs == {"invoice": "failure"}, run.said
     assert run.steps["Report > Install cf-invoice"] == "failure"
+    assert run.outputs["verdict"] == "unknown"
+    assert "cf-invoice could not be installed: see the log." in run.summary
+    theirs, other, ours = host.bodies
+    assert (theirs, other) == (f"{tag} theirs", markdown.MARKER)
+    assert ours.startswith(f"{tag}\n\n### ❔ Could not tell\n\ncf-invoice could not be installed")
+
+
+@pytest.mark.parametrize(
+    ("python", "told"),
+    [
+        (
+            "import sys; sys.version_info = (3, 9, 2, 'final', 0); import platform; "
+            "platform.python_version = lambda: '3.9.2'; exec(sys.argv[3])",
+            "python3 is Python 3.9.2, and 3.11 is needed: add actions/setup-python before.",
+        ),
+        ("raise SystemExit(127)", "There is no python3 on this runner"),
+    ],
+)
+def test_a_runner_whose_python_is_too_old_says_so_in_one_line(
+    workflow: Workflow, host: Forge, tmp_path: Path, python: str, told: str
+) -> None:
+    workflow.install_anew(tmp_path / "runner")
+    (tmp_path / "first").mkdir()
+    first = tmp_path / "first" / "python3"
+    # A file is run as it is.
+    first.write_text(
+        f'#!/bin/sh\n[ "$2" = -c ] || exec {sys.executable} "$@"\n'
+        f'exec {sys.executable} -c "{python}" "$@"\n'
+    )
+    first.chmod(0o755)
+    workflow.environment["PATH"] = f"{first.parent}:{workflow.environment['PATH']}"
+    host.add(markdown.MARKER)
+    run = workflow.use(RULES)
+    assert run.jobs == {"invoice": "failure"}, run.said
+    assert told in run.said
+    assert "Traceback" not in run.said
+    assert told in host.bodies[0]
+
+
+def test_nothing_of_the_workspace_is_run_and_no_setting_of_pip_counts(
+    workflow: Workflow, host: Forge, tmp_path: Path
+) -> None:
+    ran, elsewhere = tmp_path / "ran", tmp_path / "elsewhere"
+    hostile = f"open({str(ran)!r}, 'a').write(__name__)\nraise SystemExit(0)\n"
+    for module in ("logging", "types", "sitecustomize", "usercustomize", "json", "pip", "httpx"):
+        workflow.write(f"{module}.py", hostile)
+    workflow.write("pip.conf", f"[global]\npython = {ran}\nindex-url = http://127.0.0.1:9\n")
+    workflow.write("pyproject.toml", '[build-system]\nrequires = ["x"]\nbuild-backend = "json"\n')
+    workflow.write("setup.py", hostile)
+    workflow.write(".python-version", "2.7\n")
+    workflow.install_anew(tmp_path / "runner")
+    workflow.environment |= {
+        "PYTHONPATH": str(workflow.directory),
+        "PYTHONHOME": str(elsewhere),
+        "PYTHONSTARTUP": str(workflow.directory / "json.py"),
+        "PIP_CONFIG_FILE": str(workflow.directory / "pip.conf"),
+        "PIP_USER": "1",
+        "PIP_TARGET": str(elsewhere),
+        "PIP_PREFIX": str(elsewhere),
+        "PIP_ROOT": str(elsewhere),
+        "PIP_REQUIRE_VIRTUALENV": "1",
+        "PIP_NO_BINARY": ":all:",
+    }
+    run = workflow.use(TOO_MUCH)
+    assert run.jobs == {"invoice": "failure"}, run.said
+    assert run.outputs["verdict"] == "over", run.said
+    assert "$999.00" in host.bodies[0]
+    assert not ran.exists()
+    assert not elsewhere.exists()
+
+
+def test_its_environment_is_small_and_has_neither_pulumi_nor_pip(runner_temp: Path) -> None:
+    files = [file for file in (runner_temp / "cf-invoice").rglob("*") if file.is_file()]
+    installed = {file.parent.name.partition("-")[0] for file in files if file.name == "METADATA"}
+    assert installed & {"pulumi", "grpcio", "protobuf", "pip", "setuptools"} == set()
+    assert "pydantic" in installed
+    # What is imported is compiled, which pip was told not to do for the rest.
+    own = [file for file in files if not file.is_symlink() and file.suffix != ".pyc"]
+    assert sum(file.stat().st_size for file in own) < 70_000_000
+
+
+def test_it_runs_by_the_name_of_its_repository_as_well(
+    workflow: Workflow, host: Forge, tmp_path: Path
+) -> None:
+    published = tmp_path / "published"
+    shutil.copytree(workflow.directory / ".github" / "actions" / "cf-invoice", published)
+    shutil.rmtree(workflow.directory / ".github" / "actions")
+    workflow.action = "acme/cf-invoice@v1"
+    workflow.repositories = {workflow.action: published}
+    run = workflow.use(RULES)
+    assert run.jobs == {"invoice": "success"}, run.said
+    assert "$188.46" in host.bodies[0]
 
 
 def test_paths_may_have_spaces_and_whatever_a_shell_would_read(
@@ -233,24 +342,13 @@ def test_several_files_are_one_report_with_a_name_for_each(workflow: Workflow, h
     assert "the app" in comment
 
 
-def test_nothing_of_the_jobs_own_python_counts(workflow: Workflow) -> None:
-    modules = workflow.directory / "modules"
-    modules.mkdir()
-    for module in ("json.py", "pydantic.py", "pulumi_cf_invoice.py"):
-        (modules / module).write_text("raise SystemExit(0)\n")
-    workflow.environment |= {"PYTHONPATH": str(modules)}
-    run = workflow.use({**TOO_MUCH, "comment": "false"})
-    assert run.jobs == {"invoice": "failure"}, run.said
-    assert run.outputs["verdict"] == "over"
-
-
 @pytest.mark.parametrize("event", ["push", "schedule", "workflow_dispatch"])
 def test_without_a_pull_request_it_does_not_comment_and_says_so(
     workflow: Workflow, host: Forge, event: str
 ) -> None:
     run = workflow.use({"rules": "rules.json"}, event=event)
     assert run.jobs == {"invoice": "success"}, run.said
-    assert f"No comment, as {event} is no pull request" in run.said
+    assert f"No comment, as {event} names no pull request" in run.said
     assert "the upcoming invoice is $188.46" in run.summary
     assert host.requests == []
 
@@ -264,6 +362,34 @@ def test_a_forks_pull_request_gets_no_comment_and_is_told_why(
     assert "No comment, as the token of a fork's pull request can only read" in run.said
     assert "Over budget" in run.summary
     assert host.requests == []
+
+
+def test_dependabots_pull_request_gets_no_comment_and_is_told_why(
+    workflow: Workflow, host: Forge
+) -> None:
+    workflow.actor = "dependabot[bot]"
+    run = workflow.use(RULES)
+    assert run.jobs == {"invoice": "success"}, run.said
+    assert "No comment, as Dependabot's token is that of a fork" in run.said
+    assert host.requests == []
+
+
+def test_a_merge_queue_comments_on_the_request_at_its_end(workflow: Workflow, host: Forge) -> None:
+    queued = f"refs/heads/gh-readonly-queue/main/pr-{NUMBER}-{'0' * 40}"
+    run = workflow.use(RULES, event="merge_group", merge_group={"head_ref": queued})
+    assert run.jobs == {"invoice": "success"}, run.said
+    assert len(host.bodies) == 1
+
+
+def test_a_run_after_a_forks_request_comments_where_it_is_told(
+    workflow: Workflow, host: Forge
+) -> None:
+    after: dict[str, Any] = {"workflow_run": {"pull_requests": []}}
+    run = workflow.use(RULES, event="workflow_run", **after)
+    assert "No comment, as workflow_run names no pull request" in run.said
+    run = workflow.use({**RULES, "request": str(NUMBER)}, event="workflow_run", **after)
+    assert run.jobs == {"invoice": "success"}, run.said
+    assert len(host.bodies) == 1
 
 
 def test_no_token_is_in_the_log(workflow: Workflow) -> None:

@@ -134,8 +134,8 @@ class OnGitHub:
         file.parent.mkdir(exist_ok=True)
         file.write_text(workflow)
 
-    def run(self, event: str, **payload: Any) -> Run:
-        """Run the workflow for *event*."""
+    def run(self, event: str, actor: str = "somebody", **payload: Any) -> Run:
+        """Run the workflow for *event*, which *actor* has caused."""
         environment = dict(self.project.command_line.environment)
         environment |= {
             "GITHUB_GRAPHQL_URL": self.project.forge.github["GITHUB_GRAPHQL_URL"],
@@ -149,11 +149,12 @@ class OnGitHub:
             self._apart,
             {"GITHUB_TOKEN": "job-token", "CLOUDFLARE_API_TOKEN": token},
             {"CLOUDFLARE_ACCOUNT_ID": account},
+            actor,
         ).run(event, **payload)
 
-    def preview(self, head: str = REPOSITORY) -> Run:
+    def preview(self, head: str = REPOSITORY, actor: str = "somebody") -> Run:
         """Run the workflow for a pull request from a branch of the repository *head*."""
-        return self.run("pull_request", **pull_request(head))
+        return self.run("pull_request", actor, **pull_request(head))
 
     def artifact(self, name: str) -> str:
         """Return the only file of an artifact."""
@@ -273,10 +274,15 @@ def test_a_scheduled_job_watches_the_budget(on_github: OnGitHub, situation: str)
     check_on_gitlab(on_github.project, "watch", SCHEDULED[situation])
 
 
-def test_a_fork_is_told_why_nothing_runs(on_github: OnGitHub) -> None:
-    run = on_github.preview(head="somebody/name")
+@pytest.mark.parametrize(
+    ("head", "actor"), [("somebody/name", "somebody"), (REPOSITORY, "dependabot[bot]")]
+)
+def test_a_fork_and_dependabot_are_told_why_nothing_runs(
+    on_github: OnGitHub, head: str, actor: str
+) -> None:
+    run = on_github.preview(head, actor)
     assert run.jobs == {"fork": "success"}, run.said
-    assert "A fork's pull request gets no secrets" in run.summary
+    assert "A pull request from a fork or by Dependabot gets no secrets" in run.summary
 
 
 def test_a_matrix_of_stacks_gets_a_comment_for_each(on_github: OnGitHub) -> None:
@@ -360,4 +366,17 @@ def test_a_scheduled_run_does_not_take_an_updates_place_in_the_queue() -> None:
 
 def test_gitlab_runs_for_this_projects_own_branches_only() -> None:
     [rule] = PIPELINE["preview"]["rules"]
-    assert "$CI_MERGE_REQUEST_SOURCE_PROJECT_ID == $CI_PROJECT_ID" in rule["if"]
+    wanted = "$CI_MERGE_REQUEST_SOURCE_PROJECT_ID == $CI_MERGE_REQUEST_PROJECT_ID"
+    assert wanted in rule["if"]
+    # A fork's pipeline, and this project's pipeline for a fork's request.
+    forks = {"CI_PIPELINE_SOURCE": "merge_request_event", "CI_MERGE_REQUEST_PROJECT_ID": "7"}
+    for project in ("42", "7"):
+        variables = {
+            **forks,
+            "CI_PROJECT_ID": project,
+            "CI_MERGE_REQUEST_SOURCE_PROJECT_ID": "42",
+        }
+        assert not workflows.gitlab_starts(rule["if"], variables)
+    assert workflows.gitlab_starts(
+        rule["if"], {**forks, "CI_PROJECT_ID": "7", "CI_MERGE_REQUEST_SOURCE_PROJECT_ID": "7"}
+    )

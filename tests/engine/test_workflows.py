@@ -85,6 +85,15 @@ def test_every_action_is_of_a_stated_version(file: Path) -> None:
             assert re.fullmatch(r"[\w./-]+@(v\d+|release/v\d+|[0-9a-f]{40})", step["uses"])
 
 
+def test_the_release_names_every_action_that_others_can_move() -> None:
+    file = GITHUB / "workflows" / "release.yml"
+    head = file.read_text().partition("name: Release")[0]
+    used = {step["uses"] for step in steps(file) if "uses" in step}
+    assert {action for action in used if not re.search("@[0-9a-f]{40}$", action)} == set(
+        re.findall(r"[\w-]+/[\w-]+@[\w/]+", head)
+    )
+
+
 def test_every_make_target_of_ci_exists() -> None:
     targets = re.findall("^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.M)
     scripts = [step["run"] for step in steps(GITHUB / "workflows" / "ci.yml") if "run" in step]

@@ -70,8 +70,9 @@ class GitHub:
     A runner for the workflows in *directory*.
 
     Variables of *environment* are the machine's, which every step sees. ``secrets`` and
-    ``variables`` are the repository's. Files of a run are kept in the directory *apart*; actions
-    of others have stand-ins, so that nothing is fetched.
+    ``variables`` are the repository's, and ``actor`` is who started the run. Files of a run are
+    kept in the directory *apart*. Actions of others have stand-ins, so that nothing is fetched,
+    unless ``repositories`` has them, by what a workflow calls them.
     """
 
     directory: Path
@@ -79,6 +80,8 @@ class GitHub:
     apart: Path
     secrets: dict[str, str] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict)
+    actor: str = "somebody"
+    repositories: dict[str, Path] = field(default_factory=dict)
 
     @property
     def artifacts(self) -> Path:
@@ -116,8 +119,10 @@ class GitHub:
             yield from ("--secret", f"{name}={value}")
         for name, value in self.variables.items():
             yield from ("--var", f"{name}={value}")
+        yield from ("--actor", self.actor)
         for action in sorted(self._actions()):
-            yield from ("--local-repository", f"{action}={_STAND_INS / action.partition('@')[0]}")
+            stand_in = self.repositories.get(action, _STAND_INS / action.partition("@")[0])
+            yield from ("--local-repository", f"{action}={stand_in}")
 
     def _actions(self) -> set[str]:
         workflows = (self.directory / ".github" / "workflows").iterdir()
@@ -169,6 +174,19 @@ def install_action(runner_temp: Path, directory: Path) -> None:
     assert run.steps["Report > Install cf-invoice"] == "success", run.said
     # It is given nothing to judge.
     assert run.failed == ["Report"], run.said
+
+
+def gitlab_starts(condition: str, variables: Mapping[str, str]) -> bool:
+    """Return whether a rule's *condition*, comparisons that all have to hold, lets a job start."""
+    comparisons = [part.split("==") for part in condition.split("&&")]
+    values = [
+        [
+            variables[word[1:]] if word.startswith("$") else word.strip('"')
+            for word in map(str.strip, comparison)
+        ]
+        for comparison in comparisons
+    ]
+    return all(left == right for left, right in values)
 
 
 def run_on_gitlab(

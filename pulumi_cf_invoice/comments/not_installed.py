@@ -1,0 +1,89 @@
+"""
+Replaces our comment on a pull request of GitHub where the Action could not install what it needs.
+
+An older comment would stay there, green. So this file is run by itself, on whatever Python a runner
+has (3.6 or newer), and needs nothing but the standard library.
+"""
+
+import json
+import os
+import sys
+import urllib.request
+from typing import Any
+from urllib.parse import urlsplit
+
+MARKER = "<!-- pulumi-cf-invoice report -->"
+LARGEST_ANSWER = 16 * 2**20
+MOST_PAGES = 100
+SECONDS = 20.0
+FIND = """query($owner: String!, $name: String!, $number: Int!, $after: String) {
+  repository(owner: $owner, name: $name) { pullRequest(number: $number) {
+    comments(first: 100, after: $after) {
+      nodes { id body viewerDidAuthor } pageInfo { hasNextPage endCursor } } } } }"""
+UPDATE = """mutation($comment: ID!, $body: String!) {
+  updateIssueComment(input: {id: $comment, body: $body}) { issueComment { id } } }"""
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: object) -> None:
+        """Follow nothing: the token would go along."""
+
+
+def replace(body: str, tag: str) -> bool:
+    """Replace our comment of *tag*, and return whether there was one."""
+    marker = MARKER.replace(" -->", " " + tag + " -->") if tag else MARKER
+    comment = find(marker)
+    if comment is None:
+        return False
+    ask(UPDATE, comment=comment, body=marker + "\n\n" + body)
+    return True
+
+
+def find(marker: str) -> "str | None":
+    """Return the ID of the comment that this token wrote and that begins with *marker*."""
+    owner, _, name = os.environ["GITHUB_REPOSITORY"].partition("/")
+    after = None
+    for _ in range(MOST_PAGES):
+        number = int(os.environ["PULL_REQUEST"])
+        found = ask(FIND, owner=owner, name=name, number=number, after=after)
+        comments = found["repository"]["pullRequest"]["comments"]
+        for node in comments["nodes"]:
+            if node["viewerDidAuthor"] is True and node["body"].startswith(marker):
+                return str(node["id"])
+        if not comments["pageInfo"]["hasNextPage"]:
+            return None
+        after = comments["pageInfo"]["endCursor"]
+    return None
+
+
+def ask(query: str, **variables: object) -> Any:
+    """Return the ``data`` that GitHub answers to *query* with."""
+    url = os.environ["GITHUB_GRAPHQL_URL"]
+    parsed = urlsplit(url)
+    if parsed.scheme != "https" and parsed.hostname not in ("127.0.0.1", "::1", "localhost"):
+        raise ValueError("GITHUB_GRAPHQL_URL is no address of GitHub")
+    sent = json.dumps({"query": query, "variables": variables}).encode()
+    headers = {"Authorization": "Bearer " + os.environ["GH_TOKEN"].strip()}
+    request = urllib.request.Request(url, sent, headers)
+    opener = urllib.request.build_opener(_NoRedirect)
+    with opener.open(request, timeout=SECONDS) as answer:
+        content = json.loads(answer.read(LARGEST_ANSWER).decode())
+    if content.get("errors"):
+        raise ValueError("GitHub refused")
+    return content["data"]
+
+
+def main() -> None:
+    """Replace the comment by the text in the file that is named, and say what was done."""
+    try:
+        with open(sys.argv[1], encoding="utf-8") as file:  # noqa: PTH123
+            replaced = replace(file.read(), os.environ.get("TAG", ""))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        # What it says could repeat the token.
+        print("An older comment could not be replaced: " + type(error).__name__)
+    else:
+        print("Replaced the older comment." if replaced else "There is no older comment.")
+
+
+if __name__ == "__main__":
+    main()
