@@ -8,9 +8,9 @@ the history tells how it is spread over days.
 
 from pulumi_cf_invoice.forecast.forecast import forecast_invoice
 from pulumi_cf_invoice.forecast.last_period import LastPeriod
-from pulumi_cf_invoice.forecast.levels import TrackRecord
 from pulumi_cf_invoice.forecast.outlook import Method
 from pulumi_cf_invoice.forecast.priced import SpentDay
+from pulumi_cf_invoice.forecast.record import TrackRecord
 from pulumi_cf_invoice.forecast.result import ComingDay, Forecast
 from pulumi_cf_invoice.forecast.runway import Runway
 

@@ -16,10 +16,10 @@ from pulumi_cf_invoice.billing.usage_history import UsageHistory
 from pulumi_cf_invoice.forecast.bill import Bill, bill_of
 from pulumi_cf_invoice.forecast.days import DAY, date_of, sum_over
 from pulumi_cf_invoice.forecast.last_period import last_period
-from pulumi_cf_invoice.forecast.levels import predict, track_record
 from pulumi_cf_invoice.forecast.notes import left_out, notes_of
 from pulumi_cf_invoice.forecast.outlook import DailyUsage, Method, Outlook, StraightLine, ahead
 from pulumi_cf_invoice.forecast.priced import PricedDays, price_days
+from pulumi_cf_invoice.forecast.record import foresee
 from pulumi_cf_invoice.forecast.result import ComingDay, Forecast
 from pulumi_cf_invoice.forecast.runway import FORESEEN, Runway, runway
 from pulumi_cf_invoice.forecast.unit import UnknownUnit
@@ -102,8 +102,7 @@ def _daily(priced: PricedDays, invoice: Invoice, now: Fraction) -> DailyUsage:
     first = priced.settled[-1].start + DAY
     to_come = max(-int((first - invoice.period_end) // DAY), 1)
     foreseen = max(to_come, int((now - first) // DAY) + 1 + FORESEEN)
-    spend = priced.spend
-    return DailyUsage(first, predict(spend, foreseen), track_record(spend, to_come), priced.doubt)
+    return DailyUsage(first, foresee(priced.spend, foreseen, to_come), priced.doubt)
 
 
 def _method(outlook: Outlook | None, invoice: Invoice, now: Fraction) -> Method:

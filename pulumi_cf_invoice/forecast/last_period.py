@@ -9,10 +9,10 @@ from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.models import DESCRIBED, Estimate
 from pulumi_cf_invoice.forecast.bill import Bill
 from pulumi_cf_invoice.forecast.days import DAY, date_of, day_of
-from pulumi_cf_invoice.forecast.levels import BAND_FROM, predict, track_record
 from pulumi_cf_invoice.forecast.outlook import DailyUsage, ahead
 from pulumi_cf_invoice.forecast.periods import period_before, period_name
 from pulumi_cf_invoice.forecast.priced import PricedDays
+from pulumi_cf_invoice.forecast.record import BAND_FROM, foresee
 
 
 @described(frozen=True, kw_only=True, config=DESCRIBED)
@@ -111,7 +111,7 @@ def _foreseen(
         return None
     first = day_of(then)
     days = -(-(end - first) // DAY)
-    outlook = DailyUsage(first, predict(spend, days), track_record(spend, days), 0)
+    outlook = DailyUsage(first, foresee(spend, days, days), 0)
     *_, last = ahead(outlook, then, end)
     if last.p10 is None or last.p90 is None:
         return None

@@ -1,220 +1,233 @@
 """
-The statistics: what days of spend say about the days to come, and how wrong that has been.
+The statistics: what days of spend say about the days to come.
 
 Spend is one number a day, none of them negative, the latest day last. Only ratios between days
 matter, so that the unit does not. There are no random numbers in it.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
-from math import exp, fsum, log, sqrt
+from math import exp, log, sqrt
 from statistics import fmean, median
 
-from pydantic.dataclasses import dataclass as described
+from pulumi_cf_invoice.forecast.weekdays import WEEK, Weekdays
 
-from pulumi_cf_invoice.billing.models import DESCRIBED, counted
-
-BAND_FROM = 14
-"""The days of history from which on weekdays are told apart and there is a band."""
-_WEEK = 7
+RATES = (0.02, 0.07, 0.2, 0.4)
+"""What the latest day has of a level by exponential smoothing: from slow to fast."""
 # What happened longer ago than a quarter of a year says little about next month.
-_LONGEST = 13 * _WEEK
-_LONGEST_HORIZON = 14
-_ORIGINS = 49
-_FIRST_ORIGIN = 7
-_QUANTILES = (0.1, 0.9)
-# Beyond a hundredth and a hundred times the median, a band says nothing.
-_WIDEST = log(100)
+_LONGEST = 13 * WEEK
+_POWERS = [[(1 - rate) ** days for days in range(_LONGEST + WEEK + 1)] for rate in RATES]
+# Of a level that moved: how many standard errors it has to move by, in how many of the last days,
+# how many days it has to last, and how many days before it are looked at.
+_CLEARLY, _RECENT, _LASTING, _BEFORE = 10.0, 6 * WEEK, 4, 14
+# A weekday that has less of a mean day than this says nothing about the level.
+_LEAST_FACTOR = 0.1
+# A pause: so little of what its weekday usually has, on so many days.
+_QUIET, _PAUSE_FROM, _PAUSE_UNTIL = 0.15, 3, 21
 
 
-@described(frozen=True, config=DESCRIBED)
-class TrackRecord:
-    """How wrong the method was on this account, had it been asked on each day of the past weeks."""
+@dataclass(frozen=True)
+class Sight:
+    """What can be seen of the days to come, from one day of a history."""
 
-    error: float
-    """Mean error of the spend in `horizon` days, as a share of what was spent (0.12 is 12 %)."""
-    horizon: int
-    """Number of days over which `error` is measured."""
-    origins: int
-    """Number of days on which the method was tried for it."""
-    bands: tuple[tuple[float, float], ...]
-    """The band of the log error after 1, 2, … days: never above and never below 0."""
+    factors: list[float]
+    """What each weekday has of a mean day, the day itself first."""
+    levels: list[float]
+    """The mean day by each of `RATES`."""
+    growth: float
+    """The log of the growth a day."""
 
-    @property
-    def text(self) -> str:
-        """The error for people: ``off by 12 % over 14 days, tried on 49 days``."""
-        tried = f"tried on {counted(self.origins, 'day')}"
-        return f"off by {100 * self.error:,.0f} % over {counted(self.horizon, 'day')}, {tried}"
-
-    def band(self, horizon: int) -> tuple[float, float]:
-        """Return the lower and upper log error of what is spent in *horizon* days."""
-        known = min(horizon, len(self.bands))
-        wider = sqrt(horizon / known)
-        low, high = self.bands[known - 1]
-        return max(low * wider, -_WIDEST), min(high * wider, _WIDEST)
+    def shapes(self, days: int) -> tuple[list[float], list[float]]:
+        """Return each of the next *days* as a share of the level: without growth, and with it."""
+        steady = [self.factors[number % WEEK] for number in range(days)]
+        if not self.growth:
+            return steady, steady
+        growing = [
+            factor * exp(self.growth * _effective_days(number))
+            for number, factor in enumerate(steady, 1)
+        ]
+        return steady, growing
 
 
-def predict(spend: Sequence[float], days: int) -> list[float]:
+class Past:
+    """A history of spend, and what could be seen on each of its days."""
+
+    def __init__(self, spend: Sequence[float]) -> None:
+        self.spend = spend
+        self.sums = [0.0, *accumulate(spend)]
+
+    @cached_property
+    def _weekdays(self) -> Weekdays:
+        return Weekdays(self.spend)
+
+    @cached_property
+    def _smoothed(self) -> list[list[float]]:
+        return [_smoothed(self.spend, rate) for rate in RATES]
+
+    def __len__(self) -> int:
+        return len(self.spend)
+
+    def between(self, start: int, end: int) -> float:
+        """Return what was spent from the day at *start* to the one before *end*."""
+        return self.sums[end] - self.sums[start]
+
+    def usual(self, day: int) -> float:
+        """Return the mean day of the four weeks before *day*."""
+        start = max(0, day - 4 * WEEK)
+        return self.between(start, day) / (day - start)
+
+    def sight(self, day: int) -> Sight:
+        """Return what can be seen on the *day*, from the days before it."""
+        factors = self._weekdays.factors(day)
+        first = max(0, day - _LONGEST)
+        moved = self._moved(day, factors)
+        first = max(first, moved)
+        levels = [self._level(number, factors, first, day) for number in range(len(RATES))]
+        # The weeks before a level that moved are no growth.
+        return Sight(factors, levels, 0.0 if moved else self._growth(day))
+
+    def _level(self, number: int, factors: list[float], first: int, day: int) -> float:
+        """Return the mean day from *first* on: what was spent, by what its weekdays would have."""
+        smoothed, powers, days = self._smoothed[number], _POWERS[number], day - first
+        spent = smoothed[day] - powers[days] * smoothed[first]
+        weights = 0.0
+        for weekday, factor in enumerate(factors):
+            weeks = (days + weekday) // WEEK
+            weights += factor * powers[WEEK - 1 - weekday] * (1 - powers[WEEK * weeks])
+        weights /= 1 - powers[WEEK]
+        if weights < 1e-9:
+            return self.between(first, day) / days
+        # What is left of a difference may be below zero by a rounding error.
+        return max(spent, 0.0) / weights
+
+    def _moved(self, day: int, factors: list[float]) -> int:
+        """Return the day on which the level clearly moved for good, or 0 if it did not."""
+        days = [
+            position
+            for position in range(max(0, day - _RECENT), day)
+            if factors[(position - day) % WEEK] > _LEAST_FACTOR
+        ]
+        recent = [self.spend[position] / factors[(position - day) % WEEK] for position in days]
+        least = 0.02 * fmean(recent) if recent else 0.0
+        if least <= 0:
+            return 0
+        split = _split([log(amount / least + 1) for amount in recent])
+        return days[split] if split else 0
+
+    def _growth(self, day: int) -> float:
+        """
+        Return the log growth a day where most of eight weeks rose, or fell, on one another.
+
+        A step, a spike and chance leave the order of weeks mixed, and are no growth.
+        """
+        count = min(8, day // WEEK)
+        means = [
+            self.between(day - WEEK * (back + 1), day - WEEK * back) / WEEK
+            for back in reversed(range(count))
+        ]
+        if count < 6 or min(means) <= 0:
+            return 0.0
+        logs = [log(mean) for mean in means]
+        slopes = [
+            (logs[later] - logs[earlier]) / (later - earlier)
+            for earlier in range(count)
+            for later in range(earlier + 1, count)
+        ]
+        agreeing = abs(sum((slope > 0) - (slope < 0) for slope in slopes)) / len(slopes)
+        trust = max(0.0, (agreeing - 0.6) / 0.4)
+        fastest = log(1.5)
+        return trust * min(max(median(slopes), -fastest), fastest) / WEEK
+
+
+def without_pause(spend: Sequence[float]) -> Sequence[float]:
     """
-    Return the spend to expect on each of the next *days*, from at least one day of *spend*.
+    Return *spend* with its only pause filled by the mean of the same weekdays around it.
 
-    Under `BAND_FROM` days it is one level for all of them: the mean of the last week, and of all
-    days where there are more.
+    A pause is over, and is three days to three weeks of next to nothing on weekdays that usually
+    have something. An account that has several goes on having them, and is left as it is.
     """
-    if len(spend) < BAND_FROM:
-        return [fmean([fmean(spend[-_WEEK:]), fmean(spend)])] * days
-    recent = spend[-_LONGEST:]
-    factors = _weekday_factors(recent)
-    # The factors begin with the weekday of the next day, which was last seen a week before it.
-    offset = -len(recent) % _WEEK
-    without = [one / factors[(day + offset) % _WEEK] for day, one in enumerate(recent)]
-    level, growth = _level(without), _daily_growth(recent)
-    return [
-        level * factors[(number - 1) % _WEEK] * exp(growth * _effective_days(number))
-        for number in range(1, days + 1)
+    pause = _only_pause(spend)
+    if pause is None:
+        return spend
+    start, end = pause
+    filled = list(spend)
+    for day in range(start, end):
+        around = [
+            spend[other]
+            for other in range(day - 4 * WEEK, day + 4 * WEEK + 1, WEEK)
+            if 0 <= other < len(spend) and not start <= other < end
+        ]
+        filled[day] = fmean(around) if around else spend[day]
+    return filled
+
+
+def _only_pause(spend: Sequence[float]) -> tuple[int, int] | None:
+    """Return the first day of the only pause and the one after its last, or None."""
+    usual = [median(spend[weekday::WEEK]) for weekday in range(WEEK)]
+    quiet = [
+        day
+        for day, amount in enumerate(spend)
+        if usual[day % WEEK] > 0 and amount <= _QUIET * usual[day % WEEK]
     ]
-
-
-def track_record(spend: Sequence[float], horizon: int) -> TrackRecord | None:
-    """
-    Try the method on each of the last days, and measure its error over *horizon* days.
-
-    The horizon is 14 days at most, and shorter where history is. Returns None where it is too short
-    for a band.
-    """
-    if len(spend) < BAND_FROM:
+    runs: list[list[int]] = []
+    for day in quiet:
+        # Weekdays that never have anything do not end a pause.
+        if runs and not any(usual[between % WEEK] for between in range(runs[-1][-1] + 1, day)):
+            runs[-1].append(day)
+        else:
+            runs.append([day])
+    pauses = [run for run in runs if len(run) >= _PAUSE_FROM]
+    if len(pauses) != 1 or len(quiet) - len(pauses[0]) > len(spend) / 20:
         return None
-    longest = min(_LONGEST_HORIZON, (len(spend) - _FIRST_ORIGIN) // 2)
-    tried = _tried(spend, longest)
-    measured = min(horizon, longest)
-    pairs = tried[measured - 1]
-    spent = fsum(happened for _, happened in pairs)
-    off = fsum(abs(foreseen - happened) for foreseen, happened in pairs)
-    return TrackRecord(
-        error=round(off / spent, 4) if spent else 0.0,
-        horizon=measured,
-        origins=len(pairs),
-        bands=tuple(_band(pairs, ahead) for ahead, pairs in enumerate(tried, 1)),
-    )
+    start, end = pauses[0][0], pauses[0][-1] + 1
+    is_over = start > 0 and end < len(spend)
+    return (start, end) if is_over and end - start <= _PAUSE_UNTIL else None
 
 
-def _tried(spend: Sequence[float], longest: int) -> list[list[tuple[float, float]]]:
-    """Return what was foreseen and what happened in 1, 2, … *longest* days from past days on."""
-    tried: list[list[tuple[float, float]]] = [[] for _ in range(longest)]
-    first = max(_FIRST_ORIGIN, len(spend) - longest - _ORIGINS + 1)
-    for origin in range(first, len(spend)):
-        expected = predict(spend[:origin], min(longest, len(spend) - origin))
-        foreseen = happened = 0.0
-        for ahead, one in enumerate(expected):
-            foreseen += one
-            happened += spend[origin + ahead]
-            tried[ahead].append((foreseen, happened))
-    return [pairs[-_ORIGINS:] for pairs in tried]
+def _smoothed(spend: Sequence[float], rate: float) -> list[float]:
+    """Return the sums of the days before each day, of which each counts less than the next one."""
+    return list(accumulate(spend, lambda total, amount: total * (1 - rate) + amount, initial=0.0))
 
 
-def _band(pairs: Sequence[tuple[float, float]], horizon: int) -> tuple[float, float]:
-    errors = sorted(_log_error(*pair) for pair in pairs)
-    low, high = (_quantile(errors, share) for share in _QUANTILES)
-    # Horizons overlap: the fewer of them fit into the record, the less it knows of the extremes.
-    wider = 1 + horizon / len(errors)
-    return min(low, 0.0) * wider, max(high, 0.0) * wider
-
-
-def _log_error(foreseen: float, happened: float) -> float:
-    # A hundredth of both keeps the error finite where nothing was spent.
-    least = 0.01 * (happened + foreseen)
-    return log((happened + least) / (foreseen + least)) if least > 0 else 0.0
-
-
-def _quantile(ordered: Sequence[float], share: float) -> float:
-    position = min(max(share * (len(ordered) + 1) - 1, 0.0), len(ordered) - 1.0)
-    below = int(position)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (position - below) * (ordered[above] - ordered[below])
-
-
-def _weekday_factors(spend: Sequence[float]) -> list[float]:
-    """
-    Return what each weekday has of a mean day, the one after the last day first.
-
-    Each day counts against its own week's mean, and few weeks count less.
-    """
-    weeks = []
-    for end in range(len(spend), _WEEK - 1, -_WEEK):
-        week = spend[end - _WEEK : end]
-        mean = fmean(week)
-        if mean > 0:
-            weeks.append([one / mean for one in week])
-    if not weeks:
-        return [1.0] * _WEEK
-    trust = len(weeks) / (len(weeks) + 1)
-    # A factor near 0 would make the day's rest of the level a huge one.
-    return [max(1 + (fmean(days) - 1) * trust, 0.05) for days in zip(*weeks, strict=True)]
-
-
-def _level(spend: Sequence[float]) -> float:
-    """Return the mean day without weekdays: since it last moved (3 parts), of 7 and of 14 days."""
-    since, week, fortnight = fmean(_since_it_moved(spend)), fmean(spend[-7:]), fmean(spend[-14:])
-    return (3 * since + week + fortnight) / 5
-
-
-def _since_it_moved(spend: Sequence[float]) -> Sequence[float]:
-    """Return the days since the level last moved for good, of six weeks at most."""
-    recent = spend[-6 * _WEEK :]
-    least = 0.02 * fmean(recent)
-    if least <= 0:
-        return recent
-    logs = _Sums([log(one / least + 1) for one in recent])
-    found, most = 0, 3.5
-    for split in range(len(recent) - 4, 3, -1):
-        moved = logs.distance(max(0, split - 14), split, len(recent))
+def _split(logs: list[float]) -> int:
+    """Return where *logs* clearly moved for the last time, or 0 if they did not."""
+    moves = _Moves(logs)
+    latest = len(logs) - _LASTING
+    # Every fourth day tells whether it is worth to look at each of them.
+    if all(moves.at(split) < _CLEARLY / 2 for split in range(latest, 3, -4)):
+        return 0
+    found, most = 0, _CLEARLY
+    for split in range(latest, 3, -1):
+        moved = moves.at(split)
         if moved > most:
             found, most = split, moved
         elif found and moved < 0.7 * most:
             break
-    return recent[found:]
+    return found
 
 
-class _Sums:
-    """Sums of values and of their squares, which tell any part's mean and variance at once."""
+class _Moves:
+    """How far apart the means of values are before and after a split."""
 
     def __init__(self, values: Sequence[float]) -> None:
-        self.sums = [0.0, *accumulate(values)]
-        self.squares = [0.0, *accumulate(value * value for value in values)]
+        self._end = len(values)
+        self._sums = [0.0, *accumulate(values)]
+        self._squares = [0.0, *accumulate(value * value for value in values)]
 
-    def distance(self, start: int, split: int, end: int) -> float:
-        """Return how far apart the means before and after *split* are, in standard errors."""
-        before, after = split - start, end - split
-        of_before = (self.sums[split] - self.sums[start]) / before
-        of_after = (self.sums[end] - self.sums[split]) / after
-        squares = self.squares[end] - self.squares[start]
-        squares -= before * of_before**2 + after * of_after**2
+    def at(self, split: int) -> float:
+        """Return the distance in standard errors."""
+        start = max(0, split - _BEFORE)
+        before, after = split - start, self._end - split
+        middle = self._sums[split]
+        of_before = (middle - self._sums[start]) / before
+        of_after = (self._sums[self._end] - middle) / after
+        scatter = self._squares[self._end] - self._squares[start]
+        scatter -= before * of_before * of_before + after * of_after * of_after
         # Days of an API's usage differ by some percent at least: less is luck.
-        variance = max(squares / (before + after - 2), 0.01)
+        variance = max(scatter / (before + after - 2), 0.01)
         return abs(of_before - of_after) / sqrt(variance * (1 / before + 1 / after))
-
-
-def _daily_growth(spend: Sequence[float]) -> float:
-    """
-    Return the log growth a day where most of the last eight weeks rose, or fell, on one another.
-
-    A step, a spike and chance leave the order of weeks mixed, and are no growth.
-    """
-    count = min(8, len(spend) // _WEEK)
-    end = len(spend)
-    means = [fmean(spend[end - _WEEK * (back + 1) : end - _WEEK * back]) for back in range(count)]
-    if count < 6 or min(means) <= 0:
-        return 0.0
-    logs = [log(mean) for mean in reversed(means)]
-    slopes = [
-        (logs[later] - logs[earlier]) / (later - earlier)
-        for earlier in range(count)
-        for later in range(earlier + 1, count)
-    ]
-    agreeing = abs(sum((slope > 0) - (slope < 0) for slope in slopes)) / len(slopes)
-    trust = max(0.0, (agreeing - 0.6) / 0.4)
-    fastest = log(1.5)
-    return trust * min(max(median(slopes), -fastest), fastest) / _WEEK
 
 
 def _effective_days(ahead: int) -> float:

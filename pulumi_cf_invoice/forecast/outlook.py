@@ -7,7 +7,7 @@ from math import exp
 from typing import Literal, Protocol
 
 from pulumi_cf_invoice.forecast.days import DAY, day_of, sum_over
-from pulumi_cf_invoice.forecast.levels import TrackRecord
+from pulumi_cf_invoice.forecast.record import Foreseen, TrackRecord
 
 Method = Literal["daily-usage", "recent-mean", "straight-line", "too-early", "period-over"]
 
@@ -33,9 +33,11 @@ class Outlook(Protocol):
     def daily(self, day: int) -> Fraction:
         """Return what is spent on the whole day that starts at *day*."""
 
-    def band(self, day: int) -> tuple[Fraction, Fraction] | None:
-        """Return what to multiply the spend until the end of *day* by, for its 10th and 90th
-        percentile; None if nothing is known of it.
+    def band(self, day: int, spend: Fraction, days: Fraction) -> tuple[Fraction, Fraction] | None:
+        """
+        Return the 10th and the 90th percentile of the *spend* until the end of *day*.
+
+        That is so many *days* from now. Returns None if nothing is known of it.
         """
 
 
@@ -50,7 +52,7 @@ class StraightLine:
     def daily(self, day: int) -> Fraction:
         return self.rate * DAY
 
-    def band(self, day: int) -> tuple[Fraction, Fraction] | None:
+    def band(self, day: int, spend: Fraction, days: Fraction) -> tuple[Fraction, Fraction] | None:
         return None
 
 
@@ -60,25 +62,31 @@ class DailyUsage:
 
     first: int
     """The first day that is foreseen, which is the one after the last day that counts."""
-    spend: list[float]
-    """Minor units on each day from `first` on."""
-    record: TrackRecord | None
-    """How wrong the method was; none where history is too short for a band."""
+    foreseen: Foreseen
+    """The spend from `first` on, in minor units a day, and how wrong such spend has been."""
     doubt: float
     """The log of the factor by which a history that does not fit the invoice widens the band."""
+
+    @property
+    def record(self) -> TrackRecord | None:
+        """How wrong the method was; none where history is too short for a band."""
+        return self.foreseen.record
 
     @property
     def method(self) -> Method:
         return "recent-mean" if self.record is None else "daily-usage"
 
     def daily(self, day: int) -> Fraction:
-        return Fraction(self.spend[(day - self.first) // DAY])
+        return Fraction(self.foreseen.spend[(day - self.first) // DAY])
 
-    def band(self, day: int) -> tuple[Fraction, Fraction] | None:
+    def band(self, day: int, spend: Fraction, days: Fraction) -> tuple[Fraction, Fraction] | None:
         if self.record is None:
             return None
         low, high = self.record.band((day - self.first) // DAY + 1)
-        return Fraction(exp(low - self.doubt)), Fraction(exp(high + self.doubt))
+        usual = max(spend, Fraction(self.foreseen.usual) * days)
+        below, above = spend + Fraction(low) * usual, spend + Fraction(high) * usual
+        wider = Fraction(exp(self.doubt))
+        return max(below, Fraction(0)) / wider, above * wider
 
 
 def ahead(
@@ -95,9 +103,9 @@ def ahead(
     for day in range(day_of(now), until, DAY):
         begin, end = max(now, Fraction(day)), Fraction(min(until, day + DAY))
         median += sum_over(outlook.daily, begin, end)
-        band = outlook.band(day)
+        band = outlook.band(day, median, (end - now) / DAY)
         if band is None:
             yield Ahead(day, median, None, None)
             continue
-        low, high = max(low, median * band[0]), max(high, median * band[1])
+        low, high = max(low, band[0]), max(high, band[1])
         yield Ahead(day, median, low, high)

@@ -14,7 +14,7 @@ from pulumi_cf_invoice.billing.models import DESCRIBED
 from pulumi_cf_invoice.billing.usage_history import UsageHistory
 from pulumi_cf_invoice.forecast.bill import Bill
 from pulumi_cf_invoice.forecast.days import DAY, UsageDay, date_of, day_of, sum_over, usage_days
-from pulumi_cf_invoice.forecast.levels import predict
+from pulumi_cf_invoice.forecast.record import foresee
 from pulumi_cf_invoice.forecast.unit import MOST_DAYS_BEHIND, Unit, UnknownUnit, infer_unit
 
 _FEWEST_DAYS = 3
@@ -212,10 +212,8 @@ def _lacking(
     """Return the usage to expect of the time for which the history is silent."""
     known = [day for day in days if day.is_over and day.start < silent.start]
     most = max(day.usage for day in known)
-    expected = predict(
-        [float(max(day.usage, Fraction(0)) / most) for day in known],
-        MOST_DAYS_BEHIND + 2,
-    )
+    shares = [float(max(day.usage, Fraction(0)) / most) for day in known]
+    expected = foresee(shares, MOST_DAYS_BEHIND + 2).spend
     in_silence = sum_over(
         lambda day: Fraction(expected[(day - silent.start) // DAY]),
         max(Fraction(silent.start), start),

@@ -13,10 +13,10 @@ from pydantic.dataclasses import dataclass as described
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.models import DESCRIBED, Estimate, adapter
 from pulumi_cf_invoice.forecast.last_period import LastPeriod
-from pulumi_cf_invoice.forecast.levels import BAND_FROM, TrackRecord
 from pulumi_cf_invoice.forecast.outlook import Method
 from pulumi_cf_invoice.forecast.periods import period_name
 from pulumi_cf_invoice.forecast.priced import SpentDay
+from pulumi_cf_invoice.forecast.record import BAND_FROM, TrackRecord
 from pulumi_cf_invoice.forecast.runway import Runway
 from pulumi_cf_invoice.forecast.unit import UnitName
 

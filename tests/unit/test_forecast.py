@@ -692,8 +692,8 @@ def test_days_that_a_ratio_lacks_are_in_it() -> None:
 def test_a_track_record_of_one_day_is_told_in_the_singular() -> None:
     many = TrackRecord(error=0.0719, horizon=14, origins=49, bands=((0.0, 0.1),))
     one = TrackRecord(error=0.125, horizon=1, origins=1, bands=((0.0, 0.1),))
-    assert many.text == "off by 7 % over 14 days, tried on 49 days"
-    assert one.text == "off by 12 % over 1 day, tried on 1 day"
+    assert many.text == "off by 7% over 14 days, tried on 49 days"
+    assert one.text == "off by 12% over 1 day, tried on 1 day"
 
 
 def test_the_last_period_tells_what_a_forecast_would_have_said() -> None:

@@ -124,7 +124,7 @@ def test_a_forecast_over_the_limit_tells_percentile_method_and_error() -> None:
     assert found.message == (
         f"The upcoming invoice of account {ACCOUNT} is forecast to be $300.00 (the median) for "
         "2026-09-01 to 2026-09-30, over the limit of $250.00 by $50.00. It is $145.00 so far. The "
-        "forecast is by daily usage, with 80 days of history, and was off by 0 % over 14 days, "
+        "forecast is by daily usage, with 80 days of history, and was off by 0% over 14 days, "
         "tried on 49 days. Largest lines: openai/gpt-5.5 $145.00."
     )
     assert found.text == "$300.00, over the limit of $250.00 by $50.00"
@@ -145,7 +145,7 @@ def test_the_careful_percentile_is_over_where_the_median_is_not() -> None:
     assert statuses(judge("max-forecast", limit, JUMPING)) == ["within"]
     [message] = messages("over", judge("max-forecast", {"limit": limit, "percentile": 90}, JUMPING))
     assert "(the 90th percentile)" in message
-    assert "and was off by 0 %" not in message
+    assert "and was off by 0%" not in message
 
 
 def test_what_is_due_already_needs_no_forecast_to_be_over() -> None:
@@ -333,8 +333,13 @@ def test_credits_that_run_out_too_early_are_told_with_their_date() -> None:
     assert found.message == (
         f"On account {ACCOUNT}, credits of $120.00 last until 2026-09-27; they have to last until "
         "2026-09-29 (14 days), judged by the median. The forecast is by daily usage, with 80 days "
+<<<<<<< HEAD
         "of history, and was off by 0 % over 14 days, tried on 49 days. Its automatic top-up is "
         "not set. AI Gateway refuses inference once the credits are used up (HTTP 402)."
+=======
+        "of history, and was off by 0% over 14 days, tried on 49 days. Its automatic top-up is "
+        "not set. AI Gateway refuses inference once it is used up (HTTP 402)."
+>>>>>>> 03f9595 (Foresee spend by levels that past errors choose, and bound the band by what is usual)
     )
     assert found.text == found.message
 
