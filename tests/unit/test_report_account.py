@@ -195,9 +195,7 @@ def forecasting(days: int = 60, rules: dict[str, Any] | None = None) -> Report:
     """Return a report on an account with so many days of usage in cents, half of September."""
     first = SEPTEMBER // 1000 + 15 * 86_400 - days * 86_400
     # No week is quite like another, so that a forecast has a band.
-    values = [
-        WEEK[(first // 86_400 + day) % 7] + 40 * (day * day % 11 - 5) for day in range(days)
-    ]
+    values = [WEEK[(first // 86_400 + day) % 7] + 40 * (day * day % 11 - 1) for day in range(days)]
     history = {
         "history": [
             {
@@ -374,7 +372,7 @@ def test_the_chart_tells_what_is_forecast_and_the_most_of_a_day() -> None:
     assert chart is not None
     assert chart.end is not None
     assert chart.end.text == report.forecast.amount_due_text  # type: ignore[union-attr]
-    assert "the spend of each day below ($16.00 at most)" in chart.caption
+    assert "the spend of each day below ($18.20 at most)" in chart.caption
 
 
 def test_days_without_spend_are_no_columns_and_have_no_most() -> None:

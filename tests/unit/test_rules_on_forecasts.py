@@ -333,13 +333,8 @@ def test_credits_that_run_out_too_early_are_told_with_their_date() -> None:
     assert found.message == (
         f"On account {ACCOUNT}, credits of $120.00 last until 2026-09-27; they have to last until "
         "2026-09-29 (14 days), judged by the median. The forecast is by daily usage, with 80 days "
-<<<<<<< HEAD
-        "of history, and was off by 0 % over 14 days, tried on 49 days. Its automatic top-up is "
-        "not set. AI Gateway refuses inference once the credits are used up (HTTP 402)."
-=======
         "of history, and was off by 0% over 14 days, tried on 49 days. Its automatic top-up is "
-        "not set. AI Gateway refuses inference once it is used up (HTTP 402)."
->>>>>>> 03f9595 (Foresee spend by levels that past errors choose, and bound the band by what is usual)
+        "not set. AI Gateway refuses inference once the credits are used up (HTTP 402)."
     )
     assert found.text == found.message
 
