@@ -96,7 +96,7 @@ def totals(amounts: Iterable[tuple[float, str]]) -> list[Money]:
     return [Money(total(of), currency) for currency, of in sorted(by_currency.items())]
 
 
-def percentage(amount: float, percent: Decimal) -> Decimal:
+def percentage(amount: float | Decimal, percent: Decimal) -> Decimal:
     """Return *percent* of *amount*, exactly."""
     return _exact.multiply(exact(amount), percent).scaleb(-2, _exact)
 

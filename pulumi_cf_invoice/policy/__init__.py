@@ -33,13 +33,16 @@ from pulumi_cf_invoice.rules.limits import WrittenLimit
 
 class RuleOptions(TypedDict, total=False):
     """
-    Options of every rule: a ``name`` of its own, Pulumi's ``enforcement_level``, and a ``waiver``
-    (``until``, ``by``, ``reason``, and the settings that apply until then).
+    Options of every rule: a ``name`` of its own, Pulumi's ``enforcement_level``, a ``waiver``
+    (``until``, ``by``, ``reason``, and the settings that apply until then), and ``warn_at``,
+    percentages of the rule's limit (``["80%", "95%"]``). At each, `spend_policy_pack` has an
+    advisory rule warn.
     """
 
     name: str
     enforcement_level: EnforcementLevel
     waiver: Mapping[str, Any]
+    warn_at: Sequence[str]
 
 
 class ReadingOptions(RuleOptions, total=False):

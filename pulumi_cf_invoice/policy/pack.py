@@ -46,7 +46,7 @@ def serve(
 ) -> None:
     """Serve the engine a pack with *policies* and the file of *rules*, as `spend_policy_pack`."""
     try:
-        every = [*policies, *map(_policy, read_rules(rules) if rules else [])]
+        every = [*_with_warnings(policies), *map(_policy, read_rules(rules) if rules else [])]
         if not every:
             raise RuleError("it has no rules: give policies, or the path of a file of rules")
         ours = [policy.rule for policy in every if isinstance(policy, _RulePolicy)]
@@ -77,6 +77,22 @@ def serve(
 
     analyzer.install(configure, finish, only_rules=not others)
     PolicyPack(name=name, policies=every, enforcement_level=level)
+
+
+def _with_warnings(policies: Sequence[Policy]) -> list[Policy]:
+    """Return *policies* with those that warn before one is violated. Raises `RuleError`."""
+    return [
+        each
+        for policy in policies
+        for each in (
+            policy,
+            *(
+                map(_policy, policy.rule.declared.warnings)
+                if isinstance(policy, _RulePolicy)
+                else ()
+            ),
+        )
+    ]
 
 
 class _PackRule:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -98,6 +99,10 @@ class DeclaredRule:
     ``settings`` are the values that their readers returned. ``level`` is None where it is the
     policy pack's own; a report takes that for mandatory. ``source`` is the file that it stands in,
     or the flag that it is made of; empty where it is declared in code.
+
+    A rule with ``warn_at`` declares further rules (`warnings`), each of which has the rule's own
+    name as its ``base``, and as its limit ``percent`` of the limit there. ``own`` are the settings
+    that Pulumi's config has for such a rule itself.
     """
 
     name: str
@@ -106,6 +111,10 @@ class DeclaredRule:
     level: Level | None = None
     waiver: Waiver | None = None
     source: str = ""
+    warn_at: tuple[Decimal, ...] = ()
+    base: str | None = None
+    percent: Decimal = Decimal(100)
+    own: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, name: str, written: Any) -> "DeclaredRule":
@@ -127,7 +136,45 @@ class DeclaredRule:
         if "waiver" in written:
             with errors_under("waiver"):
                 waiver = Waiver.parse(written["waiver"], kind)
-        return cls(name, kind, settings, level, waiver)
+        warn_at = ()
+        if "warnAt" in written:
+            if not warns(kind):
+                raise LimitError(f"warnAt: {kind.name} has no largest amount to warn below")
+            warn_at = _read("warnAt", rule_settings.WARN_AT, written["warnAt"])
+        return cls(name, kind, settings, level, waiver, warn_at=warn_at)
+
+    @property
+    def warnings(self) -> "list[DeclaredRule]":
+        """The advisory rules that warn before the rule is violated."""
+        return [
+            DeclaredRule(
+                f"{self.name}-{percent}%",
+                self.kind,
+                level="advisory",
+                source=self.source,
+                base=self.name,
+                percent=percent,
+            ).following(self)
+            for percent in self.warn_at
+        ]
+
+    def following(self, base: "DeclaredRule") -> "DeclaredRule":
+        """Return the rule, which warns, as it follows from its *base*: it is off where that is."""
+        waiver = base.waiver
+        if waiver is not None:
+            share = f"{self.percent}% of {waiver.terms}"
+            terms = share if waiver.settings else waiver.terms
+            waiver = replace(waiver, settings=self._scaled(waiver.settings), terms=terms)
+        settings = merged(self._scaled(base.settings), self.own)
+        level: Level | None = "disabled" if base.level == "disabled" else self.level
+        return replace(self, settings=settings, waiver=waiver, level=level)
+
+    def _scaled(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        scalers = {name: setting.scaled for name, setting in self.kind.settings.items()}
+        return {
+            name: scale(value, self.percent) if (scale := scalers.get(name)) else value
+            for name, value in settings.items()
+        }
 
     def configured(self, config: "Config") -> "DeclaredRule":
         """
@@ -137,11 +184,17 @@ class DeclaredRule:
         amount for all others keeps those that are here.
         """
         with errors_under(f"rule '{self.name}'", RuleError):
-            if "waiver" in config.settings:
-                raise LimitError("a waiver is written in the file of rules only")
+            for name in ("waiver", "warnAt"):
+                if name in config.settings:
+                    what = "a waiver" if name == "waiver" else name
+                    raise LimitError(f"{what} is written in the file of rules only")
             given = _settings(self.kind, config.settings)
-        settings = merged(self.settings, given)
-        return replace(self, settings=settings, level=config.level or self.level)
+        return replace(
+            self,
+            settings=merged(self.settings, given),
+            own=merged(self.own, given) if self.base else {},
+            level=config.level or self.level,
+        )
 
 
 @dataclass(frozen=True)
@@ -156,10 +209,15 @@ class Config:
     level: Level | None = None
 
 
-_OF_EVERY_RULE = ("rule", "enforcementLevel", "waiver")
+_OF_EVERY_RULE = ("rule", "enforcementLevel", "waiver", "warnAt")
 _OF_WAIVER = ("until", "by", "reason")
 _WORDS = {"limit": "the limit", "limits": "the limits", "defaultLimit": "the default limit"}
 _MOST = 5
+
+
+def warns(kind: type[Rule]) -> bool:
+    """Return whether a rule of *kind* has a largest amount, and can warn below it."""
+    return any(setting.scaled for setting in kind.settings.values())
 
 
 def settings_of(kind: type[Rule]) -> dict[str, Setting]:
@@ -189,7 +247,8 @@ def parse_rules(content: Any) -> list[DeclaredRule]:
     rules = content.get("rules")
     if not isinstance(rules, Mapping) or not rules:
         raise RuleError('it has no rules: write them under "rules", by name')
-    return [DeclaredRule.parse(name, written) for name, written in rules.items()]
+    declared = [DeclaredRule.parse(name, written) for name, written in rules.items()]
+    return [each for rule in declared for each in (rule, *rule.warnings)]
 
 
 def read_config(path: str | Path) -> dict[str, Config]:
@@ -224,7 +283,9 @@ def configured(
         if names.count(name) > 1:
             raise RuleError(f"there are two rules with the name '{name}'")
     levelled = [rule.configured(Config(level=of_all.level)) for rule in rules]
-    return [rule.configured(config.get(rule.name, Config())) for rule in levelled]
+    settled = [rule.configured(config.get(rule.name, Config())) for rule in levelled]
+    by_name = {rule.name: rule for rule in settled}
+    return [rule.following(by_name[rule.base]) if rule.base else rule for rule in settled]
 
 
 def schema_text() -> str:
@@ -303,6 +364,7 @@ def _schema_of(kind: type[Rule]) -> dict[str, Any]:
                 "enum": list(LEVELS),
             },
             **{name: dict(setting.schema) for name, setting in settings_of(kind).items()},
+            **({"warnAt": dict(rule_settings.WARN_AT.schema)} if warns(kind) else {}),
             "waiver": waiver,
         },
         "additionalProperties": False,

@@ -50,6 +50,7 @@ class Gate:
     fail_open: bool = False
     base_url: str | None = None
     source: str = ""
+    base: str | None = None
 
     @classmethod
     def of(cls, declared: DeclaredRule) -> "Gate":
@@ -86,6 +87,7 @@ class Gate:
             reading.get("failOpen", False),
             reading.get("baseUrl"),
             declared.source,
+            declared.base,
         )
 
     @property
@@ -126,7 +128,7 @@ class Gate:
         if self.source.startswith("--"):
             return self.source
         needed = next((name for name in self.rule.needs if snake_case(name) in vars(self.rule)), "")
-        of_rule = f"the rule {self.name}{f' in {self.source}' if self.source else ''}"
+        of_rule = f"the rule {self.base or self.name}{f' in {self.source}' if self.source else ''}"
         return f"`{needed}` of {of_rule}" if needed else of_rule
 
     def notices(self, at: datetime) -> list[str]:

@@ -61,6 +61,8 @@ AMOUNT_PATTERN = _amount_pattern()
 """The form that `parse_amount` takes, as a regular expression that JSON Schema understands too."""
 PERCENTAGE_PATTERN = r"^\s*[0-9]+(\.[0-9]{1,2})?\s*%\s*$"
 """The form of a percentage that `IncreaseLimit.parse` takes."""
+WARNING_PATTERN = r"^\s*[0-9]{1,2}(\.[0-9]{1,2})?\s*%\s*$"
+"""The form of a percentage that `parse_warning` takes."""
 ACCOUNT_ID_PATTERN = r"^\s*[0-9a-fA-F]{32}\s*$"
 """The form of an account ID, which is read in either case."""
 _LIMIT_SETTINGS = ("limit", "accounts")
@@ -176,6 +178,13 @@ class Limit:
             _parsed_accounts(written["accounts"]) if "accounts" in written else {},
         )
 
+    def scaled(self, percent: Decimal) -> "Limit":
+        """Return *percent* of the limit, for each account."""
+        return Limit(
+            None if self.default is None else _share(self.default, percent),
+            {account: _share(amount, percent) for account, amount in self.accounts.items()},
+        )
+
     def of(self, account_id: str | None) -> Money | None:
         """
         Return the limit of *account_id*, if it has one.
@@ -230,6 +239,12 @@ class IncreaseLimit:
             )
         return cls(amount=parse_amount(written))
 
+    def scaled(self, percent: Decimal) -> "IncreaseLimit":
+        """Return *percent* of the limit."""
+        if self.amount is not None:
+            return IncreaseLimit(amount=_share(self.amount, percent))
+        return IncreaseLimit(percent=_plain(percentage(self.percent or Decimal(0), percent)))
+
     def from_amount(self, before: float, currency: str) -> Money:
         """Return the largest increase allowed from *before*, in minor units of *currency*."""
         if self.amount is not None:
@@ -240,6 +255,26 @@ class IncreaseLimit:
     def text(self) -> str:
         """The limit for people."""
         return self.amount.text if self.amount is not None else f"{self.percent}%"
+
+
+def _share(amount: Money, percent: Decimal) -> Money:
+    share = percentage(amount.amount, percent)
+    return Money(int(share) if share == int(share) else share, amount.currency)
+
+
+def _plain(number: Decimal) -> Decimal:
+    """Return *number* without zeros at its end, which a text of it would show."""
+    text = f"{number:f}"
+    return Decimal(text.rstrip("0").rstrip(".") if "." in text else text)
+
+
+def parse_warning(written: Any) -> Decimal:
+    """Read a percentage of a limit at which to warn, such as ``80%``. Raises `LimitError`."""
+    if isinstance(written, str) and re.match(WARNING_PATTERN, written):
+        percent = _plain(Decimal(written.replace("%", "").strip()))
+        if percent:
+            return percent
+    raise LimitError(f"{shown(written)} is not a percentage below 100, such as '80%'")
 
 
 def longest_matches(descriptions: Sequence[str], globs: Iterable[str]) -> list[str]:

@@ -6,6 +6,7 @@ A reader takes what somebody wrote in JSON and raises `LimitError`, in words for
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from pulumi_cf_invoice.billing.errors import LimitError, SettingsError
@@ -15,9 +16,11 @@ from pulumi_cf_invoice.rules.limits import (
     ACCOUNT_ID_PATTERN,
     AMOUNT_PATTERN,
     PERCENTAGE_PATTERN,
+    WARNING_PATTERN,
     IncreaseLimit,
     Limit,
     parse_account_id,
+    parse_warning,
     shown,
 )
 
@@ -60,10 +63,15 @@ _TEXTS = {"type": "array", "minItems": 1, "items": {"type": "string", "minLength
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting: its reader, and its JSON Schema."""
+    """
+    A setting: its reader, and its JSON Schema.
+
+    ``scaled`` returns a percentage of a value that is a largest amount; None is for any other.
+    """
 
     read: Callable[[Any], Any]
     schema: Mapping[str, Any]
+    scaled: Callable[[Any, Decimal], Any] | None = None
 
     @property
     def description(self) -> str:
@@ -104,6 +112,13 @@ def _texts(written: Any) -> tuple[str, ...]:
     if len(set(written)) < len(written):
         raise LimitError("a text appears in it twice")
     return tuple(written)
+
+
+def _warnings(written: Any) -> tuple[Decimal, ...]:
+    percentages = tuple(parse_warning(text) for text in _texts(written))
+    if len(set(percentages)) < len(percentages):
+        raise LimitError("a percentage appears in it twice")
+    return percentages
 
 
 def _currencies(written: Any) -> tuple[str, ...]:
@@ -161,6 +176,7 @@ LIMIT = Setting(
         "differ, {\"limit\": '250 USD', \"accounts\": {ID: '100 USD'}}.",
         **_LIMIT,
     },
+    Limit.scaled,
 )
 MINIMUM = Setting(
     Limit.parse,
@@ -178,6 +194,7 @@ SPEND_LIMIT = Setting(
         "\"accounts\": {ID: '100 USD'}}.",
         **_LIMIT,
     },
+    Limit.scaled,
 )
 LIMITS = Setting(
     _limits,
@@ -189,15 +206,30 @@ LIMITS = Setting(
         "propertyNames": {"minLength": 1},
         "additionalProperties": _LIMIT,
     },
+    lambda limits, percent: {glob: limit.scaled(percent) for glob, limit in limits.items()},
 )
 DEFAULT_LIMIT = Setting(
-    Limit.parse, {"description": "The limit of every line that no glob matches.", **_LIMIT}
+    Limit.parse,
+    {"description": "The limit of every line that no glob matches.", **_LIMIT},
+    Limit.scaled,
 )
 INCREASE = Setting(
     IncreaseLimit.parse,
     {
         "description": "The largest increase allowed: '50 USD' or '20%'.",
         "anyOf": [_AMOUNT, {"type": "string", "pattern": PERCENTAGE_PATTERN}],
+    },
+    IncreaseLimit.scaled,
+)
+WARN_AT = Setting(
+    _warnings,
+    {
+        "description": "Percentages of the limit, such as ['80%', '95%'], at which the rule warns: "
+        "each is an advisory rule of its own, called NAME-80%.",
+        "type": "array",
+        "minItems": 1,
+        "uniqueItems": True,
+        "items": {"type": "string", "pattern": WARNING_PATTERN},
     },
 )
 STATUSES = Setting(_texts, {"description": "The statuses allowed.", **_TEXTS})

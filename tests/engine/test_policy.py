@@ -461,6 +461,24 @@ def test_rules_that_judged_nothing_say_so_at_previews_and_updates(
 
 
 @pytest.mark.parametrize("form", ["dynamic"], indirect=True)
+@pytest.mark.parametrize("in_code", [False, True])
+def test_a_rule_warns_at_percentages_of_its_limit(
+    make_stack: MakeStack, program: Program, settled: dict[str, str], pack: MakePack, in_code: bool
+) -> None:
+    rules = {"max-amount-due": {"limit": "900 USD", "warnAt": ["80%", "95%"]}}
+    code = "[max_amount_due('900 USD', warn_at=['80%', '95%'])]" if in_code else None
+    config = {"max-amount-due": {"limit": "200 USD"}, "max-amount-due-95%": "advisory"}
+    run = make_stack(program, **settled).preview(**pack(code, config, rules))
+    assert run.ok, run.text
+    [violation] = [event.policy_event for event in run.events if event.policy_event]
+    assert (violation.policy_name, violation.enforcement_level) == (
+        "max-amount-due-80%",
+        "advisory",
+    )
+    assert "over the limit of $160.00 by $28.46" in violation.message
+
+
+@pytest.mark.parametrize("form", ["dynamic"], indirect=True)
 def test_a_limit_of_an_account_that_was_not_judged_is_noted(
     make_stack: MakeStack, program: Program, settled: dict[str, str], pack: MakePack
 ) -> None:
