@@ -31,7 +31,7 @@ def preview() -> str:
     # Stored for the sandbox only: it says that the figures are not Cloudflare's.
     text = re.sub(r"        base_url +: .*\n", "", text)
     text = re.sub(
-        r"(?<=      ~ invoice_lines   : \[\n).*?(?=        \]\n)", _moving, text, flags=re.S
+        r"(?<=      ~ invoice_lines   : \[\n).*?(?=^ {8}\]\n)", _moving, text, flags=re.M | re.S
     )
     return text[text.index("    ~ pulumi-python") :].rstrip()
 

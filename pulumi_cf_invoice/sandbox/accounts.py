@@ -135,7 +135,8 @@ class Account:
             }
         ]
         largest = max(lines, key=lambda line: line["amount"])
-        moved = {**largest, "amount": money.number(money.total([largest["amount"], by]))}
+        amount = money.number(money.total([largest["amount"], by]))
+        moved = {**largest, "amount": amount, "quantity": _quantity(largest, amount)}
         return {
             **invoice,
             "amount_due": due,
@@ -274,6 +275,14 @@ def _metered(lines: Iterable[Result]) -> Decimal:
         for line in lines
         if not (line.get("description") or "").startswith(WORKERS_AI)
     )
+
+
+def _quantity(line: Result, amount: float) -> Any:
+    """Return the quantity that comes to *amount* at the price of *line*, if it has one."""
+    before, quantity = line["amount"], line["quantity"]
+    if not (before and quantity and line["pricing"] and line["pricing"]["unit_amount_decimal"]):
+        return quantity
+    return max(round(quantity * amount / before), 0)
 
 
 def _credits(lines: Iterable[Result]) -> list[Result]:

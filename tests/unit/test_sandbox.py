@@ -218,6 +218,9 @@ def test_a_figure_that_is_moved_moves_a_line_and_the_usage(sandbox: Sandbox) -> 
     after = results(sandbox)
     lines = [found["invoice-preview"]["invoice_lines"] for found in (before, after)]
     assert [line["amount"] for line in lines[1]] == [1367, lines[0][1]["amount"] + 20001 - 18846]
+    # The price is the same, so it is the quantity that has made the amount.
+    for line in (lines[0][1], lines[1][1]):
+        assert Decimal(line["pricing"]["unit_amount_decimal"]) * line["quantity"] == line["amount"]
     moved = usage(after["usage-history"]) - usage(before["usage-history"])
     assert moved == 20001 - 18846
     assert after["invoice-history"] == before["invoice-history"]
