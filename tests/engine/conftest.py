@@ -1,4 +1,5 @@
 import fcntl
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -82,7 +83,7 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def offline(archives: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """
-    Variables with which pip installs what this package needs from a folder, and asks no index.
+    Variables with which pip and uv install what this package needs from a folder, and ask no index.
 
     The folder is filled from the index once, with all that the package and its build need, and
     without the package itself: a requirement that names it, and not its file, cannot be installed.
@@ -95,9 +96,18 @@ def offline(archives: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
         build = ["hatchling>=1.27", "hatch-vcs>=0.5", "editables"]
         run([*pip, extras, *build], directory, installing())
         (directory / wheel.name).unlink()
+        config = f"no-index = true\nfind-links = [{json.dumps(str(directory))}]\n"
+        (directory / "uv.toml").write_text(config)
 
     directory = shared(tmp_path_factory, "wheelhouse", download)
-    return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(directory), "PIP_NO_COMPILE": "1"}
+    return {
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(directory),
+        "PIP_NO_COMPILE": "1",
+        "UV_CONFIG_FILE": str(directory / "uv.toml"),
+        "UV_CACHE_DIR": str(directory / "uv"),
+        "UV_PYTHON": sys.executable,
+    }
 
 
 @pytest.fixture(scope="session")

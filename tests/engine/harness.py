@@ -29,6 +29,7 @@ from tests.engine import language_host
 # pool, gRPC would use a failed connection again for the next engine on the same port.
 _GRPC_CHANNEL_OPTIONS.append(("grpc.use_local_subchannel_pool", 1))
 
+ROOT = Path(__file__).parents[2]
 Program = Callable[[], Any]
 
 
@@ -272,15 +273,45 @@ def command_line(directory: Path, project: Path) -> CommandLine:
 
 def copy_example(source: Path, target: Path) -> Path:
     """Copy an example without what its README's commands may have made in it."""
-    made = shutil.ignore_patterns("venv", "wheels", "sdks", "node_modules", "Pulumi.*.yaml")
+    made = shutil.ignore_patterns(
+        "venv", ".venv", "third_party", "uv.lock", "sdks", "node_modules", "Pulumi.*.yaml"
+    )
     return Path(shutil.copytree(source, target, ignore=made))
 
 
 def copy_with_environment(source: Path, target: Path) -> Path:
     """Copy a project or policy pack, and lend it this virtual environment as its own."""
     copy_example(source, target)
-    (target / "venv").symlink_to(sys.prefix)
+    lend_environment(target, sys.prefix)
     return target
+
+
+def lend_environment(directory: Path, environment: str | Path) -> None:
+    """Let a copied project or policy pack use *environment*, which neither pip nor uv changes."""
+    (directory / "venv").symlink_to(environment)
+    pack = directory / "PulumiPolicy.yaml"
+    if pack.exists():
+        pack.write_text(pack.read_text().replace("toolchain: uv", "virtualenv: venv"))
+
+
+AUTHOR = ["git", "-c", "user.name=Octocat", "-c", "user.email=octocat@example.com"]
+
+
+def copy_files(directory: Path) -> None:
+    """Copy the files of this repository, committed or not, without what is made from them."""
+    listed = run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], ROOT)
+    for name in filter(lambda name: (ROOT / name).is_file(), listed.splitlines()):
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, directory / name)
+
+
+def commit_files(directory: Path) -> Path:
+    """Make a clone of this repository in *directory*, with a commit of its files."""
+    copy_files(directory)
+    run(["git", "init", "--quiet"], directory)
+    run(["git", "add", "."], directory)
+    run([*AUTHOR, "commit", "--quiet", "--message", "All files"], directory)
+    return directory
 
 
 def example(directory: Path) -> tuple[str, Program]:

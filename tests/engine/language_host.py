@@ -64,6 +64,9 @@ class Host(LanguageServer):
             yield from _made(directory / "venv", directory)
             yield from _installed(_pip(_plugin_python(directory), "."), directory)
             return
+        if _has_uv(request.info):
+            yield from _installed(_uv("sync"), directory)
+            return
         if not (directory / "requirements.txt").exists():
             return
         environment = _environment(request.info)
@@ -93,6 +96,8 @@ class Host(LanguageServer):
             python = _plugin_python(Path(program))
             command = ["pulumi.run.plugin", _package(program), *request.args]
         else:
+            if _has_uv(request.info) and not _python_of(request.info).exists():
+                subprocess.run(_uv("sync"), cwd=program, capture_output=True, check=True)
             python = _python(request.info)
             command = ["pulumi.policy", request.args[0], program]
         with subprocess.Popen(
@@ -107,10 +112,25 @@ class Host(LanguageServer):
                 yield language_pb2.RunPluginResponse(stdout=line)
 
 
+def _has_uv(info: Any) -> bool:
+    """Return whether a project or pack leaves its environment to uv."""
+    return "toolchain" in info.options and str(info.options["toolchain"]) == "uv"
+
+
+def _uv(command: str) -> list[str]:
+    return [sys.executable, "-m", "uv", command]
+
+
 def _environment(info: Any) -> Path | None:
     """Return where the virtual environment is that a project, pack or plugin names, if it does."""
+    if _has_uv(info):
+        return Path(info.root_directory, ".venv")
     named = "virtualenv" in info.options and str(info.options["virtualenv"])
     return Path(info.root_directory, named) if named else None
+
+
+def _python_of(info: Any) -> Path:
+    return (_environment(info) or Path(sys.prefix)) / "bin" / "python"
 
 
 def _python(info: Any) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.engine.harness import CommandLine, command_line, copy_example, run
+from tests.engine.harness import CommandLine, command_line, copy_example, lend_environment, run
 from tests.factories import ACCOUNT
 
 ROOT = Path(__file__).parents[2]
@@ -242,7 +242,7 @@ def test_a_pack_of_the_environment_gates_the_stack(
     project: CommandLine, installed: Environment
 ) -> None:
     pack = copy_example(ROOT / "examples" / "policy-pack", project.directory / "policy-pack")
-    (pack / "venv").symlink_to(installed.directory)
+    lend_environment(pack, installed.directory)
     assert project.shell("pulumi stack init dev"), project.said
     assert not project.shell("pulumi preview --policy-pack policy-pack")
     assert "over the limit of $150.00 by $38.46" in project.said
@@ -252,7 +252,7 @@ def test_a_pack_without_the_extra_is_one_line(
     project: CommandLine, without_extras: Environment
 ) -> None:
     pack = copy_example(ROOT / "examples" / "policy-pack", project.directory / "policy-pack")
-    (pack / "venv").symlink_to(without_extras.directory)
+    lend_environment(pack, without_extras.directory)
     assert project.shell("pulumi stack init dev"), project.said
     assert not project.shell("pulumi preview --policy-pack policy-pack")
     assert "error: pulumi_policy is missing: " + WANTED.format("policy") in project.said
@@ -270,7 +270,7 @@ def test_the_plugin_has_its_schema_and_serves_a_program_in_another_language(
         (ROOT / "examples" / "yaml" / "quickstart" / "Pulumi.yaml").read_text()
     )
     # Without a path, Pulumi takes the plugin from PATH.
-    del content["packages"]
+    assert "packages" not in content
     (project.directory / "Pulumi.yaml").write_text(yaml.dump(content))
     assert project.shell("pulumi stack init dev && pulumi preview"), project.said
     assert f"pulumi-resource-cf-invoice from $PATH at {plugin}" in project.said

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.engine.harness import command_line, run
+from tests.engine.harness import AUTHOR, command_line, copy_files, run
 from tools.environment import installing
 from tools.languages.__main__ import sdk_generator
 
@@ -66,9 +66,8 @@ def say(project: Path, *, author: str = "Octo Org", repository: str = URL) -> No
 
 def commit(project: Path) -> None:
     """Commit all files, and tag the commit for a release."""
-    author = ["-c", "user.name=Octocat", "-c", "user.email=octocat@example.com"]
     run(["git", "add", "."], project)
-    run(["git", *author, "commit", "--quiet", "--message", "Release"], project)
+    run([*AUTHOR, "commit", "--quiet", "--message", "Release"], project)
     run(["git", "tag", "--force", TAG], project)
 
 
@@ -77,10 +76,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository of this project as it is committed for a release, with an `origin`."""
     directory = tmp_path_factory.mktemp("release")
     made, origin = directory / "project", directory / "origin"
-    listed = run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], ROOT)
-    for name in filter(lambda name: (ROOT / name).is_file(), listed.splitlines()):
-        (made / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, made / name)
+    copy_files(made)
     say(made)
     changelog = made / "CHANGELOG.md"
     changelog.write_text(changelog.read_text() + f"\n## {VERSION}\n\nThe first one.\n\n## 0.0.1\n")
@@ -282,7 +278,6 @@ def test_the_plugin_is_installed_from_its_archive_and_serves_a_program(
     program = yaml.safe_load(
         (ROOT / "examples" / "yaml" / "quickstart" / "Pulumi.yaml").read_text()
     )
-    program.pop("packages", None)
     (project / "Pulumi.yaml").write_text(yaml.dump(program))
     shell = command_line(tmp_path, project)
     # Without this environment, and any other whose plugin would come first.

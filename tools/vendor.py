@@ -1,0 +1,124 @@
+"""
+Put the package's wheel into a repository, and name it wherever the package is required there.
+
+Run it in the repository, or in a project's folder, with any Python 3.11 or newer:
+
+    python3 /path/to/pulumi-cf-invoice/tools/vendor.py
+
+It builds the wheel from its own clone into `third_party`, removes an earlier one, and writes its
+path into each `requirements.txt` and `pyproject.toml` below the folder that names a wheel of the
+package. So the same command upgrades, and one wheel serves a repository's programs and packs.
+"""
+
+import argparse
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import venv
+from collections.abc import Iterator
+from pathlib import Path
+
+CLONE = Path(__file__).resolve().parents[1]
+FOLDER = "third_party"
+WHEELS = "pulumi_cf_invoice-*.whl"
+_NAMED = re.compile(rf"(?:[\w./-]*/)?{FOLDER}/pulumi_cf_invoice-[^/\s\"'\[;]+\.whl")
+_NOT_OURS = {"node_modules", "sdks", "site-packages", "venv", FOLDER}
+
+
+class VendoringError(Exception):
+    """The wheel cannot be put into a repository; the message says why and what to do about it."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Build the wheel, name it, and return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="vendor.py",
+        description="Put the wheel of pulumi-cf-invoice into a repository, or upgrade it there.",
+        epilog="example: python3 /path/to/pulumi-cf-invoice/tools/vendor.py .",
+    )
+    parser.add_argument(
+        "folder",
+        nargs="?",
+        type=Path,
+        default=Path(),
+        help="the repository, or a project in it (.)",
+    )
+    folder = parser.parse_args(arguments).folder
+    try:
+        wheel = vendor(folder)
+    except (OSError, VendoringError) as error:
+        print(f"no wheel: {error}", file=sys.stderr)
+        return 1
+    print(f"built {wheel}")
+    named = [file for file in _manifests(folder) if _name(file, wheel)]
+    for file in named:
+        print(f"named in {file}")
+    if named:
+        print("Next: `pulumi install` where it is named, then commit all of these files.")
+    else:
+        print(f"Nothing names it yet: add the line ./{FOLDER}/{wheel.name} to a requirements.txt")
+    return 0
+
+
+def vendor(folder: Path) -> Path:
+    """Build the wheel into the `third_party` of *folder*, and remove others of the package."""
+    if not folder.is_dir():
+        raise VendoringError(f"there is no folder {folder}")
+    target = folder / FOLDER
+    with tempfile.TemporaryDirectory() as directory:
+        built = _build(Path(directory))
+        target.mkdir(exist_ok=True)
+        for earlier in target.glob(WHEELS):
+            earlier.unlink()
+        (target / built.name).write_bytes(built.read_bytes())
+    return target / built.name
+
+
+def _build(directory: Path) -> Path:
+    python = sys.executable
+    if importlib.util.find_spec("pip") is None:
+        try:
+            venv.create(directory / "venv", with_pip=True)
+        except subprocess.CalledProcessError:
+            raise VendoringError(
+                f"{sys.executable} can make no virtual environment: on Debian or Ubuntu, "
+                "apt-get install python3-venv"
+            ) from None
+        python = str(directory / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python")
+    pip = [python, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(directory)]
+    if subprocess.run([*pip, str(CLONE)], check=False).returncode:
+        raise VendoringError("pip says above why it cannot be built")
+    [built] = directory.glob(WHEELS)
+    return built
+
+
+def _manifests(folder: Path) -> Iterator[Path]:
+    """Yield the files of *folder* that may require the package, each folder's own wheel apart."""
+    for path, folders, files in os.walk(folder):
+        here = Path(path)
+        if here != folder and any((here / FOLDER).glob(WHEELS)):
+            print(f"left alone: {here} has a wheel of its own; run this there as well")
+            folders.clear()
+            continue
+        folders[:] = sorted(n for n in folders if n not in _NOT_OURS and not n.startswith("."))
+        for name in sorted(files):
+            if re.fullmatch(r"requirements.*\.txt|pyproject\.toml", name):
+                yield here / name
+
+
+def _name(file: Path, wheel: Path) -> bool:
+    """Write the path of *wheel*, from the folder of *file*, into the file, if it names a wheel."""
+    relative = Path(os.path.relpath(wheel, file.parent)).as_posix()
+    path = relative if relative.startswith("../") else f"./{relative}"
+    before = file.read_text(encoding="utf-8")
+    after = _NAMED.sub(path, before)
+    if after != before:
+        file.write_text(after, encoding="utf-8")
+    return bool(_NAMED.search(before))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
