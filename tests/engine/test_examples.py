@@ -61,10 +61,12 @@ def test_no_example_refers_to_what_is_outside_of_its_folder() -> None:
         assert ".." not in file.read_text()
 
 
-@pytest.mark.parametrize("file", PROJECTS, ids=lambda file: str(file.parent.relative_to(EXAMPLES)))
+# The one for CI is copied into a project that is there already.
+TEMPLATES = [file for file in PROJECTS if file.parent.name != "ci"]
+
+
+@pytest.mark.parametrize("file", TEMPLATES, ids=lambda file: str(file.parent.relative_to(EXAMPLES)))
 def test_pulumi_new_asks_for_the_account_and_for_a_token_as_a_secret(file: Path) -> None:
-    if file.parent.name == "ci":
-        pytest.skip("it is copied into a project that is there already")
     template = yaml.safe_load(file.read_text())["template"]
     assert template["displayName"]
     assert "README.md" in template["quickstart"]
@@ -95,6 +97,8 @@ def started(
         folder.mkdir(parents=True)
         shell = command_line(tmp_path, folder)
         shell.environment |= {"CLOUDFLARE_BASE_URL": sandbox.base_url, **offline}
+        # The wheel is built with what this environment has; other tests build it apart.
+        shell.environment["PIP_NO_BUILD_ISOLATION"] = "false"
         return shell
 
     return start

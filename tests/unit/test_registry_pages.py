@@ -34,15 +34,36 @@ def test_a_page_has_the_front_matter_that_the_registry_asks_for(page: Path) -> N
     assert text.startswith("\n")
 
 
-def test_the_example_is_the_one_that_the_tests_run() -> None:
-    example = (ROOT / "examples" / "yaml" / "quickstart" / "Pulumi.yaml").read_text()
-    assert example.endswith(block(PAGES[0], "yaml"))
-    assert f"```\n{docs.block(OUTPUTS)}```\n" in PAGES[0].read_text()
+@pytest.mark.parametrize(
+    ("language", "example"),
+    [
+        ("typescript", "typescript/quickstart/index.ts"),
+        ("go", "go/quickstart/main.go"),
+        ("yaml", "yaml/quickstart/Pulumi.yaml"),
+    ],
+)
+def test_the_example_is_the_one_that_the_tests_run(language: str, example: str) -> None:
+    # What `pulumi new` asks for is not in the project that it makes.
+    program, _, _ = (ROOT / "examples" / example).read_text().partition("template:\n")
+    assert program.endswith(block(PAGES[0], language))
+
+
+def test_the_registry_lets_readers_choose_each_language_that_works() -> None:
+    text = PAGES[0].read_text()
+    [chooser] = re.findall('{{< chooser language "(.*)" >}}', text)
+    languages = chooser.split(",")
+    assert languages == re.findall("{{% choosable language (.*) %}}", text)
+    assert languages == re.findall(r"^```(\w+)$", text, flags=re.M)
+    assert f"```\n{docs.block(OUTPUTS)}```\n" in text
 
 
 def test_every_setting_of_the_provider_has_a_row() -> None:
-    rows = re.findall(r"^\| `cf-invoice:(\w+)` \| `(\w+)` \|", PAGES[1].read_text(), flags=re.M)
-    assert sorted(rows) == sorted(settings.VARIABLES.items())
+    row = r"^\| `cf-invoice:(\w+)` \| `(\w+)` \| [^|]+ \| (yes|no) \|"
+    rows = re.findall(row, PAGES[1].read_text(), flags=re.M)
+    assert sorted((name, variable) for name, variable, _ in rows) == sorted(
+        settings.VARIABLES.items()
+    )
+    assert {name for name, _, secret in rows if secret == "yes"} == set(settings.SECRETS)
 
 
 def test_the_oldest_python_is_the_packages() -> None:
@@ -61,5 +82,5 @@ def test_no_page_installs_a_name_from_an_index_before_the_project_has_published_
     if schema.published(metadata("pulumi-cf-invoice")):
         return
     text = page.read_text()
-    assert not re.search(rf"\b(pip|npm|go|uv|yarn) (install|get|add)\b.*\b({OURS})", text)
+    assert not re.search(rf"\b(pip|npm|go|uv|yarn) (install|get|add)\b.*(?<!/)\b({OURS})", text)
     assert not re.search("https?://[^ )]*cf-invoice", text)

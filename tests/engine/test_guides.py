@@ -1,0 +1,221 @@
+"""The how-to guides: what they say to run does what they say, and readers' words lead there."""
+
+import json
+import re
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from pulumi_cf_invoice.rules.file import parse_rules
+from pulumi_cf_invoice.sandbox import Sandbox
+from tests.docs import ROOT, page
+from tests.engine.conftest import MakeCommandLine
+from tests.engine.harness import CommandLine, copy_with_environment
+
+QUICKSTART = ROOT / "examples" / "quickstart"
+AT = "report --at 2026-09-15T12:00Z"
+
+
+def shown(name: str, start: str = "") -> list[str]:
+    """Return the blocks of a page that begin with *start*, in order."""
+    found = re.findall(r"^( *)```\w*\n(.*?)^ *```$", page(name), flags=re.M | re.S)
+    texts = (re.sub(f"^{indent}", "", text, flags=re.M) for indent, text in found)
+    return [text for text in texts if text.startswith(start)]
+
+
+@pytest.fixture
+def shell(tmp_path: Path, settled: dict[str, str]) -> CommandLine:
+    """A shell in an empty folder, with `cf-invoice` and the sandbox's variables."""
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    return CommandLine(tmp_path, {"PATH": path, "HOME": str(tmp_path), **settled})
+
+
+@pytest.fixture
+def project(make_command_line: MakeCommandLine) -> CommandLine:
+    """The quickstart with a stack `dev`, and beside its program a policy pack with one rule."""
+    made = make_command_line(QUICKSTART)
+    pack = copy_with_environment(ROOT / "examples" / "policy-pack", made.directory / "policy-pack")
+    write(pack / "rules.json", {"rules": {"max-amount-due": {"limit": "150 USD"}}})
+    return made
+
+
+def write(file: Path, content: object) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(content))
+
+
+def test_production_is_blocked_by_what_only_warns_elsewhere(project: CommandLine) -> None:
+    config, gate, publish = shown("production-only")
+    assert publish == "pulumi policy publish ORGANIZATION\n"
+    assert project.shell(f"{config}pulumi stack init production"), project.said
+    assert project.shell(gate, STACK="dev"), project.said
+    assert "[advisory]" in project.said
+    assert not project.shell(gate, STACK="production")
+    assert "[mandatory]" in project.said
+    report = "cf-invoice report --rules policy-pack/rules.json --policy-pack-config"
+    assert f"{gate}{page('production-only')}".count("policy-pack/warn-only.json") > 1
+    assert project.shell(f"{report} policy-pack/warn-only.json"), project.said
+
+
+def test_one_preview_prints_for_people_and_writes_for_the_report(project: CommandLine) -> None:
+    once, in_a_job = shown("one-preview")
+    preview, report = once.splitlines()
+    rules = project.directory / "policy-pack" / "rules.json"
+    write(rules, {"rules": {"max-amount-due": {"limit": "250 USD"}}})
+    assert project.shell(preview.replace("preview", "preview --stack dev", 1)), project.said
+    assert 'amount_due_text: "$188.46"' in project.said
+    assert project.shell(report.replace("report", AT, 1)), project.said
+    assert "quickstart/dev" in project.said.partition("Within budget")[2]
+
+    write(rules, {"rules": {"max-amount-due": {"limit": "150 USD"}}})
+    *job, comment, leave = in_a_job.splitlines()
+    assert comment == "cf-invoice comment report.md"
+    assert not project.shell("\n".join(["pulumi stack select dev", *job, leave]))
+    assert "over the limit of $150.00" in project.said
+    assert (project.directory / "report.md").exists()
+    assert not project.shell(preview.partition(" ")[2])
+    assert "unknown flag: --event-log" in project.said
+
+
+@pytest.fixture
+def webhook() -> Iterator[tuple[str, list[bytes]]]:
+    """The address of a server that takes messages, and the messages that it took."""
+    taken: list[bytes] = []
+
+    class Webhook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            taken.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Webhook) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}/", taken
+        server.shutdown()
+
+
+@pytest.mark.parametrize(("limit", "told"), [("150 USD", True), ("250 USD", False)])
+def test_slack_is_told_when_the_budget_is_exceeded(
+    shell: CommandLine, webhook: tuple[str, list[bytes]], limit: str, told: bool
+) -> None:
+    address, taken = webhook
+    write(shell.directory / "rules.json", {"rules": {"max-amount-due": {"limit": limit}}})
+    [job] = shown("slack")
+    assert shell.shell(job, SLACK_WEBHOOK_URL=address) != told, shell.said
+    messages = [json.loads(message)["text"] for message in taken]
+    assert len(messages) == told
+    assert all("over the limit of $150.00 by $38.46" in message for message in messages)
+
+
+def test_many_stacks_have_one_report(make_command_line: MakeCommandLine) -> None:
+    shell = make_command_line(QUICKSTART)
+    for name in ("search", "support"):
+        folder = shell.directory / "programs" / name
+        copy_with_environment(QUICKSTART, folder)
+        file = folder / "Pulumi.yaml"
+        file.write_text(file.read_text().replace("name: quickstart", f"name: {name}"))
+        assert shell.shell(f"pulumi stack init {name} --cwd programs/{name}"), shell.said
+    (shell.directory / "stacks.txt").write_text(
+        "programs/search search\nprograms/support support\n"
+    )
+    write(
+        shell.directory / "policy-pack" / "rules.json",
+        {"rules": {"max-amount-due": {"limit": "250 USD"}}},
+    )
+    _, vendor, preview, report = shown("many-stacks")
+    assert vendor.startswith("python3 ")
+    events = {"PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"}
+    assert shell.shell(preview, **events), shell.said
+    assert shell.shell(report.replace("report", AT, 1)), shell.said
+    assert "search" in shell.said
+    assert "support" in shell.said
+    (shell.directory / "previews" / "support.json").write_text("")
+    assert not shell.shell(report)
+
+
+def test_budgets_differ_by_account_stack_and_team(shell: CommandLine, sandbox: Sandbox) -> None:
+    by_account, by_stack, by_team = shown("budgets", "{")
+    [on_stack, on_team] = shown("budgets", "pulumi preview"), shown("budgets", "cf-invoice report")
+    for rules in (by_account, by_team):
+        assert parse_rules(json.loads(rules))
+    [preview, report] = on_stack[0].splitlines()
+    assert preview.endswith(report.partition("rules.json ")[2])
+    write(shell.directory / "policy-pack" / "rules.json", json.loads(by_account))
+    write(shell.directory / "policy-pack" / "budgets" / "dev.json", json.loads(by_stack))
+    report = report.replace("report", AT, 1)
+    assert shell.shell(report.partition(" --policy-pack-config")[0]), shell.said
+    assert not shell.shell(report)
+    assert "over the limit of $150.00 by $38.46" in shell.said
+    teams = by_team.replace('"limit": "1000 USD"', f'"limit": "1000 USD", {base_url(sandbox)}')
+    teams = teams.replace('"limit": "200 USD"', f'"limit": "150 USD", {base_url(sandbox)}')
+    (shell.directory / "rules.json").write_text(teams)
+    assert not shell.shell(on_team[0])
+    assert re.search(r"over +team-support", shell.said)
+    assert "0a1b2c3d4e5f60718293a4b5c6d7e8f9" in by_account
+
+
+def base_url(sandbox: Sandbox) -> str:
+    return f'"baseUrl": {json.dumps(sandbox.base_url)}'
+
+
+def test_the_trend_is_in_a_report_in_a_comparison_and_in_a_file(shell: CommandLine) -> None:
+    charts, since, appended = shown("trend")
+    assert shell.shell(charts), shell.said
+    assert "<svg" in (shell.directory / "report.html").read_text()
+    assert shell.shell("cf-invoice snapshot --output last-week.json"), shell.said
+    assert shell.shell(since), shell.said
+    assert shell.shell(appended + appended), shell.said
+    rows = (shell.directory / "trend.csv").read_text().splitlines()
+    assert [row.partition(",")[2] for row in rows] == ["188.46", "188.46"]
+
+
+def test_without_pulumi_the_command_is_installed_from_a_clone_and_reads_the_account(
+    shell: CommandLine, offline: dict[str, str]
+) -> None:
+    install, settings, budget, program = shown("without-pulumi")
+    assert shell.shell(install.replace("/path/to/pulumi-cf-invoice", str(ROOT)), **offline), (
+        shell.said
+    )
+    export, *commands = re.sub("=TOKEN", "=sandbox-token", settings).split("\ncf-invoice ")
+    active = f"source venv/bin/activate\n{export}\n"
+    for command in [*commands, budget.removeprefix("cf-invoice ")]:
+        assert shell.shell(f"{active}cf-invoice {command}"), shell.said
+    assert shell.shell(f"{active}which cf-invoice"), shell.said
+    assert shell.said.strip().endswith(f"{shell.directory}/venv/bin/cf-invoice")
+    assert "sandbox-token" in program
+
+
+QUESTIONS = {
+    "notify slack": "slack",
+    "only production": "production-only",
+    "budget per stack": "budgets",
+    "budget per account": "budgets",
+    "budget per team": "budgets",
+    "trend": "trend",
+    "many stacks in one repository": "many-stacks",
+    "thirty stacks": "many-stacks",
+    "without pulumi": "without-pulumi",
+    "unit tests": "testing",
+    "upgrading": "upgrading",
+    "upgrade the plugin": "upgrading",
+    "credentials esc": "esc-and-oidc",
+    "oidc": "esc-and-oidc",
+    "one preview": "one-preview",
+}
+
+
+@pytest.mark.parametrize(("words", "name"), QUESTIONS.items())
+def test_the_words_of_a_question_are_in_the_headings_of_the_page_that_answers_it(
+    words: str, name: str
+) -> None:
+    """The site's search finds a page by its title and headings before anything else."""
+    headings = "\n".join(re.findall("^#+ .*", page(name), flags=re.M)).lower()
+    missing = [word for word in words.split() if not re.search(rf"\b{word}", headings)]
+    assert not missing
