@@ -7,6 +7,7 @@ Each stands between two comments in its page, ``<!-- table: NAME -->`` and ``<!-
 """
 
 import argparse
+import ast
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -29,6 +30,7 @@ from tools import generated
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+PACKAGE = ROOT / "pulumi_cf_invoice"
 _TABLE = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->\n)", flags=re.S)
 
 Spec = Mapping[str, Any]
@@ -172,6 +174,20 @@ def faults() -> str:
     return _table(["fault", "what goes wrong"], rows)
 
 
+def modules() -> str:
+    """Return a section for each room of the package, with a row for each module."""
+    rooms: dict[Path, list[list[str]]] = {}
+    for path in sorted(PACKAGE.rglob("*.py"), key=lambda path: (len(path.parts), path)):
+        first, _, _ = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n\n")
+        meaning = _one_paragraph(first).replace("``", "`").rstrip(".").replace("|", "\\|")
+        rooms.setdefault(path.parent, []).append([f"`{path.name}`", meaning])
+    return "\n".join(
+        f"### {'At the top' if room == PACKAGE else f'{room.name}/'}\n\n"
+        f"{_table(['module', 'what it is'], rows)}"
+        for room, rows in rooms.items()
+    )
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     made.__name__.replace("_", "-"): made
     for made in (
@@ -191,6 +207,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
         action_outputs,
         scenarios,
         faults,
+        modules,
     )
 }
 

@@ -1,3 +1,5 @@
+"""Starts ``cf-invoice``: ``python -m pulumi_cf_invoice.cli``."""
+
 import sys
 
 from pulumi_cf_invoice.cli import main
