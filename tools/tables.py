@@ -137,7 +137,7 @@ def rule_settings() -> str:
 
 def commands() -> str:
     """Return a row for each command of ``cf-invoice``."""
-    rows = ([f"`cf-invoice {name}`", purpose] for name, purpose, _ in _commands())
+    rows = ([f"`cf-invoice {name}`", purpose] for name, purpose, _ in commands_with_parsers())
     return _table(["command", "what it does"], rows)
 
 
@@ -147,7 +147,7 @@ def options() -> str:
         f"### cf-invoice {name}\n\n"
         f"{_table(['argument', 'meaning'], map(_argument, command._actions[1:]))}\n"
         f"```\n{command.epilog}\n```\n"
-        for name, _, command in _commands()
+        for name, _, command in commands_with_parsers()
         if command.epilog
     )
 
@@ -283,7 +283,7 @@ def _meaning(spec: Spec) -> str:
     return re.sub("`([a-z]\\w*)`", lambda name: f"`{snake_case(name[1])}`", told)
 
 
-def _commands() -> Iterator[tuple[str, str, argparse.ArgumentParser]]:
+def commands_with_parsers() -> Iterator[tuple[str, str, argparse.ArgumentParser]]:
     """Yield each command with its purpose and its parser."""
     # argparse has no public way to list what a parser takes.
     [of_commands] = [

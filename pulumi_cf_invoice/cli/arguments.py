@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
         prog="cf-invoice",
         description="Show and check the upcoming Cloudflare AI Gateway invoice.",
         epilog="Credentials come from CLOUDFLARE_API_TOKEN, or CLOUDFLARE_EMAIL and "
-        "CLOUDFLARE_API_KEY.\n\nexample:\n  cf-invoice show",
+        "CLOUDFLARE_API_KEY.\n\nexample:\n  cf-invoice show --stack",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
@@ -42,7 +42,8 @@ def parser() -> argparse.ArgumentParser:
         commands,
         "show",
         "show the invoice as tables, with every line",
-        "pulumi stack output --json | cf-invoice show --from -",
+        "PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true pulumi preview --json | "
+        "cf-invoice show --from -",
     )
     _add_live(show)
     _add_input(show)
@@ -64,8 +65,10 @@ def parser() -> argparse.ArgumentParser:
         commands,
         "comment",
         "post a report on this job's pull or merge request, or update the one already there",
-        "cf-invoice report --from preview.json --format markdown --output report.md\n"
-        "  cf-invoice comment report.md\n\n"
+        "cf-invoice report --stack --budget '250 USD' --format markdown --output report.md\n"
+        "  cf-invoice comment report.md --dry-run --forge github --repository OWNER/NAME "
+        "--request 1\n\n"
+        "In a job, `cf-invoice comment report.md` is all, and posts the comment.\n"
         "The token comes from GH_TOKEN or GITHUB_TOKEN, GITLAB_TOKEN or GITEA_TOKEN. The forge, "
         "repository,\nrequest and address come from the variables that GitHub Actions or GitLab CI "
         "set; in a job of\nGitea or Forgejo, give --forge gitea.",
@@ -75,15 +78,15 @@ def parser() -> argparse.ArgumentParser:
         commands,
         "doctor",
         "show where each setting comes from, and try every read of the API with them",
-        "CLOUDFLARE_API_TOKEN=… cf-invoice doctor --account-id ID",
+        "cf-invoice doctor --stack",
     )
     _add_live(doctor)
     snapshot = _command(
         commands,
         "snapshot",
         "read the invoice, credits, usage and earlier invoices into one file",
-        "cf-invoice snapshot --output snapshot.json\n"
-        "  cf-invoice report --from snapshot.json --max-age 2 --rules rules.json",
+        "cf-invoice snapshot --stack --output snapshot.json\n"
+        "  cf-invoice report --from snapshot.json --max-age 2 --budget '250 USD'",
     )
     _add_live(snapshot)
     snapshot.add_argument(
@@ -93,7 +96,7 @@ def parser() -> argparse.ArgumentParser:
         commands,
         "forecast",
         "forecast the invoice, and how long the credits last",
-        "cf-invoice forecast --from snapshot.json",
+        "cf-invoice forecast --stack",
     )
     _add_live(forecast)
     _add_files(forecast, "a snapshot; may be repeated")

@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from pulumi_cf_invoice.cli.arguments import parser
 from pulumi_cf_invoice.rules.file import parse_rules
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.docs import ROOT, page
 from tests.engine.conftest import MakeCommandLine
 from tests.engine.harness import CommandLine, copy_with_environment
+from tests.factories import ACCOUNT
+from tools import tables
 
 QUICKSTART = ROOT / "examples" / "quickstart"
 AT = "report --at 2026-09-15T12:00Z"
@@ -190,6 +193,33 @@ def test_without_pulumi_the_command_is_installed_from_a_clone_and_reads_the_acco
     assert shell.shell(f"{active}which cf-invoice"), shell.said
     assert shell.said.strip().endswith(f"{shell.directory}/venv/bin/cf-invoice")
     assert "sandbox-token" in program
+
+
+def test_every_example_of_a_help_works_in_the_quickstart(
+    make_command_line: MakeCommandLine, sandbox: Sandbox
+) -> None:
+    """With nothing but what the quickstart sets: the stack's account and token."""
+    shell = make_command_line(QUICKSTART)
+    for name in ("CLOUDFLARE_API_TOKEN", "CLOUDFLARE_ACCOUNT_ID"):
+        del shell.environment[name]
+    setting = (
+        f"pulumi config set cf-invoice:accountId {ACCOUNT}\n"
+        "pulumi config set --secret cloudflare:apiToken sandbox-token"
+    )
+    assert shell.shell(setting), shell.said
+    helps = [parser(), *(command for _, _, command in tables.commands_with_parsers())]
+    examples = [
+        re.findall(
+            "^  (\\S.*)", made.epilog.partition("example:\n")[2].partition("\n\n")[0], flags=re.M
+        )
+        for made in helps
+        if made.epilog
+    ]
+    assert len(examples) >= 7
+    for lines in examples:
+        assert lines
+        assert shell.shell("\n".join(lines)), shell.said
+    assert "Traceback" not in shell.said
 
 
 QUESTIONS = {
