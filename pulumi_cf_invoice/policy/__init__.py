@@ -97,6 +97,26 @@ def max_forecast(
     return declared("max-forecast", settings, options)
 
 
+def max_daily_spend(
+    limit: WrittenLimit | None = None,
+    *,
+    at_least: str | None = None,
+    fixed_lines: Sequence[str] | None = None,
+    **options: "Unpack[ReadingOptions]",
+) -> Policy:
+    """
+    Require the spend of yesterday, and of today so far, of each of ``account_ids`` to be within
+    *limit*.
+
+    *limit* is an amount, or a multiple of what is usual (``"3x"``) that counts from *at_least* on,
+    by default a tenth of what the period cost so far. *fixed_lines* are globs on the description of
+    lines of a fixed fee. Give it the level ``advisory``: a mandatory one also blocks the deployment
+    that stops a loop.
+    """
+    settings = {"limit": limit, "atLeast": at_least, "fixedLines": fixed_lines}
+    return declared("max-daily-spend", settings, options)
+
+
 def max_line_amount(
     limits: Mapping[str, WrittenLimit] | None = None,
     *,

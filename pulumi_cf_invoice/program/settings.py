@@ -27,11 +27,15 @@ def arguments(credentials: Credentials | None) -> Source:
         return settings.arguments({})
     if not isinstance(credentials, Credentials):
         raise SettingsError(
-            "credentials must be pulumi_cf_invoice.Credentials(api_token=…) or "
-            "Credentials(email=…, api_key=…), not "
-            f"{type(credentials).__module__}.{type(credentials).__name__}"
+            "credentials must be Credentials(api_token=…) or Credentials(email=…, api_key=…) of "
+            f"pulumi_cf_invoice, not {type(credentials).__name__}{_module_of(credentials)}"
         )
     return settings.arguments(credentials.inputs)
+
+
+def _module_of(given: object) -> str:
+    package = type(given).__module__
+    return "" if package == "builtins" else f" of {package}"
 
 
 def has_output(values: Iterable[Any], given: Source) -> bool:

@@ -211,7 +211,12 @@ class Config:
 
 _OF_EVERY_RULE = ("rule", "enforcementLevel", "waiver", "warnAt")
 _OF_WAIVER = ("until", "by", "reason")
-_WORDS = {"limit": "the limit", "limits": "the limits", "defaultLimit": "the default limit"}
+_WORDS = {
+    "limit": "the limit",
+    "limits": "the limits",
+    "defaultLimit": "the default limit",
+    "atLeast": "at least",
+}
 _MOST = 5
 
 

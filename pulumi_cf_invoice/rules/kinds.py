@@ -7,6 +7,7 @@ from pulumi_cf_invoice.rules.on_accounts import (
     NoUnpaidInvoices,
     RequireHealthyTopUp,
 )
+from pulumi_cf_invoice.rules.on_days import MaxDailySpend
 from pulumi_cf_invoice.rules.on_forecasts import MaxForecast, MinRunway
 from pulumi_cf_invoice.rules.on_invoices import (
     AccountBudget,
@@ -25,6 +26,7 @@ KINDS: Mapping[str, type[Rule]] = {
     for kind in (
         AccountBudget,
         MaxAmountDue,
+        MaxDailySpend,
         MaxForecast,
         MaxProjectedAmountDue,
         MaxLineAmount,

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fnmatch import fnmatchcase
+from fractions import Fraction
 from functools import cache
 from typing import Any
 
@@ -63,6 +64,8 @@ PERCENTAGE_PATTERN = r"^\s*[0-9]+(\.[0-9]{1,2})?\s*%\s*$"
 """The form of a percentage that `IncreaseLimit.parse` takes."""
 WARNING_PATTERN = r"^\s*[0-9]{1,2}(\.[0-9]{1,2})?\s*%\s*$"
 """The form of a percentage that `parse_warning` takes."""
+MULTIPLE_PATTERN = r"^\s*[0-9]{1,3}(\.[0-9]{1,2})?\s*[xX]\s*$"
+"""The form of a multiple that `parse_daily_limit` takes."""
 ACCOUNT_ID_PATTERN = r"^\s*[0-9a-fA-F]{32}\s*$"
 """The form of an account ID, which is read in either case."""
 _LIMIT_SETTINGS = ("limit", "accounts")
@@ -216,6 +219,40 @@ def parse_account_id(written: Any) -> str:
         return canonical_account_id(written)
     except SettingsError as error:
         raise LimitError(str(error)) from None
+
+
+@dataclass(frozen=True)
+class Multiple:
+    """A limit that is a multiple of what is usual."""
+
+    factor: Fraction
+
+    @classmethod
+    def parse(cls, written: str) -> "Multiple":
+        """Read ``3x``, which is more than 1. Raises `LimitError`."""
+        factor = Decimal(re.sub("[xX]", "", written).strip())
+        if factor <= 1:
+            raise LimitError(f"{shown(written)} is not more than what is usual: write it as '3x'")
+        return cls(Fraction(factor))
+
+    def scaled(self, percent: Decimal) -> "Multiple":
+        """Return *percent* of the multiple."""
+        return Multiple(self.factor * Fraction(percent) / 100)
+
+    @property
+    def text(self) -> str:
+        """The multiple for people."""
+        return f"{float(self.factor):g}x"
+
+
+def parse_daily_limit(written: Any) -> "Limit | Multiple":
+    """Read a limit of a day: an amount, by account or for all, or ``3x``. Raises `LimitError`."""
+    if isinstance(written, str) and len(written) <= _LONGEST_AMOUNT:
+        if re.match(MULTIPLE_PATTERN, written):
+            return Multiple.parse(written)
+        if re.match(r"^[^A-Za-z]*[xX]\s*$", written):
+            raise LimitError(f"{shown(written)} is not a multiple: write it as '3x' or '2.5x'")
+    return Limit.parse(written)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
@@ -33,7 +33,7 @@ class Finding:
     rule read by itself. ``brief`` is the fact in a few words without account and rule, where it is
     no amount against a limit. What others wrote in it is marked (`named`). ``remedy`` is what to do
     about a violation, in a sentence. ``is_passed_over`` tells of an account that could not be read,
-    which the rule allows.
+    which the rule allows. ``day`` is the UTC day whose spend was judged, if it is one.
     """
 
     status: Status
@@ -49,6 +49,7 @@ class Finding:
     brief: str | None = None
     remedy: str = ""
     is_passed_over: bool = False
+    day: date | None = None
 
     @property
     def violates(self) -> bool:
@@ -78,6 +79,10 @@ class Finding:
             return self.marked
         tell = money.difference_text if self.is_difference else money.to_text
         return f"{tell(*self.amount)}, {self.excess or within(self.limit, self.is_minimum)}"
+
+    def of_day(self, day: date) -> "Finding":
+        """Return the finding as that on the spend of a *day*."""
+        return replace(self, day=day)
 
     def followed_by(self, more: str) -> "Finding":
         """Return the finding with *more* sentences in its message."""

@@ -15,11 +15,14 @@ from pulumi_cf_invoice.billing.suggestions import errors_under
 from pulumi_cf_invoice.rules.limits import (
     ACCOUNT_ID_PATTERN,
     AMOUNT_PATTERN,
+    MULTIPLE_PATTERN,
     PERCENTAGE_PATTERN,
     WARNING_PATTERN,
     IncreaseLimit,
     Limit,
     parse_account_id,
+    parse_amount,
+    parse_daily_limit,
     parse_warning,
     shown,
 )
@@ -230,6 +233,23 @@ WARN_AT = Setting(
         "minItems": 1,
         "uniqueItems": True,
         "items": {"type": "string", "pattern": WARNING_PATTERN},
+    },
+)
+DAILY_LIMIT = Setting(
+    parse_daily_limit,
+    {
+        "description": "The most that may be spent in a day: an amount such as '50 USD', also by "
+        "account, or a multiple of what is usual such as '3x'.",
+        "anyOf": [_LIMIT, {"type": "string", "pattern": MULTIPLE_PATTERN}],
+    },
+    lambda limit, percent: limit.scaled(percent),
+)
+AT_LEAST = Setting(
+    parse_amount,
+    {
+        "description": "The amount from which on a multiple of what is usual counts, such as "
+        "'25 USD'; by default a tenth of what the period cost so far.",
+        **_AMOUNT,
     },
 )
 STATUSES = Setting(_texts, {"description": "The statuses allowed.", **_TEXTS})

@@ -162,8 +162,8 @@ def test_every_argument_of_the_provider_is_named() -> None:
 
 
 def test_every_rule_has_a_row_with_its_settings_and_a_function() -> None:
-    assert len(KINDS) == 14
-    assert "[fourteen kinds of rules](docs/rules.md)" in TEXT
+    assert len(KINDS) == 15
+    assert "[fifteen kinds of rules](docs/rules.md)" in TEXT
     for kind in KINDS.values():
         named = ", ".join(f"`{name}`" for name in settings_of(kind))
         assert f"| `{kind.name}` | {named} |" in page("rules")
@@ -173,7 +173,7 @@ def test_every_rule_has_a_row_with_its_settings_and_a_function() -> None:
 def test_the_rules_that_are_shown_can_be_used() -> None:
     [short] = [parse_rules(json.loads(text)) for text in README_RULES]
     shown = [text for text in blocks("{") if text in page("rules")]
-    long, of_accounts, coming = (parse_rules(json.loads(text)) for text in shown)
+    long, of_accounts, coming, daily = (parse_rules(json.loads(text)) for text in shown)
     assert [Gate.of(rule).name for rule in short] == [
         "max-amount-due",
         "max-line-amount",
@@ -189,6 +189,7 @@ def test_the_rules_that_are_shown_can_be_used() -> None:
         "require-healthy-top-up",
         "no-unpaid-invoices",
     ]
+    assert [Gate.of(rule).name for rule in daily] == ["max-daily-spend"]
     assert [Gate.of(rule).name for rule in coming] == [
         "max-forecast",
         "forecast-warning",

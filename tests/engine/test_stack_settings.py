@@ -151,7 +151,10 @@ def test_a_program_says_which_credentials_it_takes(
 
     run = make_stack(program, **settled).preview()
     assert not run.ok
-    assert "credentials must be pulumi_cf_invoice.Credentials(api_token=…)" in run.text
+    assert (
+        "credentials must be Credentials(api_token=…) or Credentials(email=…, api_key=…) of "
+        "pulumi_cf_invoice, not Credentials of pulumi_cf_invoice.billing.credentials" in run.text
+    )
     with pytest.raises(billing.SettingsError, match=r"billing\.Credentials, which"):
         billing.BillingClient(Credentials(api_token=TOKEN))  # type: ignore[arg-type]
 

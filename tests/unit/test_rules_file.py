@@ -49,6 +49,12 @@ EVERY: dict[str, Any] = {
         "require-invoice-preview": {"requiredAccountIds": [ACCOUNT]},
         "require-gateway-spend-limit": {"limit": "250 USD", "waiver": {**WAIVER, "limit": "1 USD"}},
         "min-credit-balance": {"accountIds": [ACCOUNT], "limit": "20 USD"},
+        "max-daily-spend": {
+            "accountIds": [ACCOUNT],
+            "limit": "3x",
+            "atLeast": "25 USD",
+            "waiver": {**WAIVER, "limit": "9x", "atLeast": "50 USD"},
+        },
         "max-forecast": {
             "accountIds": [ACCOUNT],
             "limit": "400 USD",
@@ -358,6 +364,7 @@ MANDATORY: dict[str, Any] = {
     "min-credit-balance": {"limit": "20 USD", "accountIds": [ACCOUNT]},
     "max-forecast": {"limit": "100 USD", "percentile": 90, "accountIds": [ACCOUNT]},
     "min-runway": {"days": 14, "accountIds": [ACCOUNT]},
+    "max-daily-spend": {"limit": "25 USD", "accountIds": [ACCOUNT]},
     "require-healthy-top-up": {"accountIds": [ACCOUNT]},
     "no-unpaid-invoices": {"accountIds": [ACCOUNT]},
 }

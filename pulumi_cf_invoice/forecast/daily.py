@@ -1,0 +1,174 @@
+"""
+The spend of the last two days, and what a day usually costs: no month shows a spike in time.
+
+Pure: usage history, invoice and time in, figures out. Days are priced as the forecast prices them.
+What is usual needs no price: it is a share of usage.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from fractions import Fraction
+
+from pulumi_cf_invoice.billing.invoice import Invoice
+from pulumi_cf_invoice.billing.usage_history import UsageHistory
+from pulumi_cf_invoice.forecast.bill import Bill, bill_of
+from pulumi_cf_invoice.forecast.days import DAY, UsageDay, date_of, day_of, usage_days
+from pulumi_cf_invoice.forecast.priced import PricedDays, fallen_silent, price_days
+from pulumi_cf_invoice.forecast.unit import UnknownUnit
+
+FEWEST_DAYS = 14
+"""The days of history without which there is no telling what is usual."""
+USUAL_DAYS = 28
+"""The days that what is usual is made of."""
+_PERCENTILE = Fraction(95, 100)
+
+
+@dataclass(frozen=True)
+class LastDay:
+    """
+    A day that is judged: yesterday, or today so far (``is_today``).
+
+    ``usage`` is None where the history does not have it yet, and ``spend``, in minor units before
+    credits, where it has no price either.
+    """
+
+    date: date
+    is_today: bool
+    usage: Fraction | None
+    spend: Fraction | None
+
+
+@dataclass(frozen=True)
+class LastDays:
+    """
+    The last two days of an account, and what was usual before each of them.
+
+    ``gross`` is what the period cost so far, in minor units, or None where that is not known.
+    ``price`` is what a unit of usage costs, and ``unpriced`` says why that is not known.
+    """
+
+    days: tuple[LastDay, ...]
+    before: tuple[UsageDay, ...]
+    gross: Fraction | None
+    price: Fraction | None
+    unpriced: str
+
+    @property
+    def days_of_history(self) -> int:
+        """The number of days before those that are judged."""
+        return len(self.before)
+
+    def usual(self, multiple: Fraction) -> Fraction | None:
+        """
+        Return the usage of a usual day: the 95th percentile of the last 28, the earlier two apart.
+
+        Days of more than *multiple* of what was usual before them are left out, so that three
+        nights of a loop are not usual. More than two weeks of such days are. None where there are
+        fewer than 14 days.
+        """
+        if len(self.before) < FEWEST_DAYS:
+            return None
+        left_out: set[int] = set()
+        for number in range(FEWEST_DAYS, len(self.before)):
+            usual = _usual(self.before[:number], left_out)
+            # Where nothing was used there is nothing to be a multiple of.
+            if usual > 0 and self.before[number].usage > multiple * usual:
+                left_out.add(self.before[number].start)
+        return _usual(self.before, left_out)
+
+
+def last_days(
+    history: UsageHistory,
+    invoice: Invoice | None,
+    *,
+    at: datetime,
+    fixed_lines: Sequence[str] = (),
+) -> LastDays:
+    """
+    Return the last two days of *history* as of the time *at*, priced by the *invoice*, if known.
+
+    Lines that match a glob of *fixed_lines* do not grow with usage. Raises `IncompleteLinesError`
+    if the API gave only a part of the invoice's lines.
+    """
+    now = Fraction(at.timestamp())
+    today = day_of(now)
+    start, end = (invoice.period_start, invoice.period_end) if invoice else (today, today + DAY)
+    days = usage_days(history, start, end, now)
+    bill = None if invoice is None else bill_of(invoice, fixed_lines)
+    priced = _priced(history, invoice, bill, now)
+    prices, price, unpriced = _prices(priced, bill, days, now)
+    usages = {day.start: day.usage for day in days}
+    without_value = {day_of(entry) for entry in history.entries_without_value}
+    silent = fallen_silent(days, now)
+    last = silent.start if silent else history.until
+    is_behind = isinstance(priced, PricedDays) and priced.history_is_behind
+
+    def judged(day: int) -> LastDay:
+        known = day < history.until and day not in without_value and day <= last
+        usage = usages.get(day, Fraction(0)) if known else None
+        if is_behind and not usage:
+            # The invoice has it already.
+            usage = None
+        spend = prices.get(day)
+        if spend is None and usage is not None and price is not None:
+            spend = usage * price
+        return LastDay(date_of(day), day == today, usage, None if usage is None else spend)
+
+    return LastDays(
+        days=tuple(judged(day) for day in (today - DAY, today)),
+        before=tuple(
+            day for day in days if day.start < today - DAY and day.start not in without_value
+        ),
+        gross=None if bill is None else bill.gross,
+        price=price,
+        unpriced=unpriced,
+    )
+
+
+def _priced(
+    history: UsageHistory, invoice: Invoice | None, bill: Bill | None, now: Fraction
+) -> PricedDays | UnknownUnit:
+    if invoice is None or bill is None:
+        return UnknownUnit("The upcoming invoice, which prices it, is not known.")
+    return price_days(history, invoice, bill, now)
+
+
+def _prices(
+    priced: PricedDays | UnknownUnit, bill: Bill | None, days: Sequence[UsageDay], now: Fraction
+) -> tuple[dict[int, Fraction], Fraction | None, str]:
+    """Return the spend of the days of the period, the price of any other, or why there is none."""
+    if isinstance(priced, PricedDays):
+        return _spent(priced), priced.unit.price, ""
+    if bill is None:
+        return {}, None, priced.reason
+    usage = sum((day.in_period for day in days), Fraction(0))
+    if bill.gross > 0 and usage > 0:
+        # What lag there is cannot be told yet: a day is its share of the period so far.
+        return {}, bill.gross / usage, ""
+    if bill.gross == 0 and usage == 0:
+        return {day_of(now): Fraction(0)}, None, priced.reason
+    return {}, None, priced.reason
+
+
+def _spent(priced: PricedDays) -> dict[int, Fraction]:
+    start, _ = priced.period
+    # A day that is only in part of the period is priced by its usage.
+    whole = {date_of(day.start): day.start for day in priced.days if day.start >= start}
+    return {whole[day.date]: Fraction(day.gross) for day in priced.spent() if day.date in whole}
+
+
+def _usual(days: Sequence[UsageDay], left_out: set[int]) -> Fraction:
+    window = days[-USUAL_DAYS:]
+    usual = [day.usage for day in window if day.start not in left_out]
+    if len(usual) < FEWEST_DAYS:
+        usual = [day.usage for day in window]
+    return max(_percentile(sorted(usual)), Fraction(0))
+
+
+def _percentile(ordered: Sequence[Fraction]) -> Fraction:
+    """Return the 95th percentile of *ordered* values, between the two that are nearest to it."""
+    rank = _PERCENTILE * (len(ordered) - 1)
+    below = int(rank)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (rank - below)

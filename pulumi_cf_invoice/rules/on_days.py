@@ -1,0 +1,209 @@
+"""
+The kind of rule on the spend of a day, for what empties a budget in a night.
+
+It always reads its accounts by itself, because no resource has the usage history.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING, ClassVar
+
+from pulumi_cf_invoice.billing import money
+from pulumi_cf_invoice.billing.errors import IncompleteLinesError, LimitError
+from pulumi_cf_invoice.billing.models import counted
+from pulumi_cf_invoice.billing.money import Money
+from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW, USAGE_HISTORY
+from pulumi_cf_invoice.rules import settings as rule_settings
+from pulumi_cf_invoice.rules.accounts import AccountState
+from pulumi_cf_invoice.rules.limits import Limit, Multiple, comparable
+from pulumi_cf_invoice.rules.rule import Finding, Rule, held, no_limit
+
+if TYPE_CHECKING:
+    from pulumi_cf_invoice.forecast.daily import LastDay, LastDays
+
+DAILY_SPEND = "daily spend"
+_FLOOR_SHARE = Fraction(1, 10)
+
+
+@dataclass(frozen=True)
+class MaxDailySpend(Rule):
+    """
+    The spend of yesterday, and of today so far, of every account named is within the limit.
+
+    The limit is an amount, or a multiple of what is usual: the 95th percentile of the last 28 days,
+    without those that were over it. A multiple counts from a smallest amount on, ``atLeast``, by
+    default a tenth of what the period cost so far. Under 14 days of history a multiple is noted and
+    not judged. A usage history that has neither day is a violation.
+    """
+
+    name = "max-daily-spend"
+    description = "The account spends no more on AI Gateway in a day than it should."
+    settings: ClassVar = {
+        "limit": rule_settings.DAILY_LIMIT,
+        "atLeast": rule_settings.AT_LEAST,
+        "fixedLines": rule_settings.FIXED_LINES,
+    }
+    needs = ("limit",)
+    waivable = ("limit", "atLeast")
+    must_read = True
+    reads = (USAGE_HISTORY,)
+    also_reads = (INVOICE_PREVIEW,)
+    remedy = (
+        "Find what spends it, cap the gateway (`spend_limits`), or, if it is meant, raise "
+        "{setting}{waive}."
+    )
+
+    limit: "Limit | Multiple"
+    at_least: Money | None = None
+    fixed_lines: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.at_least is not None and not isinstance(self.limit, Multiple):
+            raise LimitError("atLeast does nothing beside an amount: it is for a multiple, '3x'")
+
+    def evaluate_account(self, state: AccountState, at: datetime) -> Iterator[Finding]:
+        limit = self.limit if isinstance(self.limit, Multiple) else self.limit.of(state.account_id)
+        if limit is None:
+            yield no_limit(f"account {state.account_id}")
+            return
+        days = self._days(state)
+        if all(day.usage is None for day in days.days):
+            yield _not_known(state, days)
+            return
+        if isinstance(limit, Multiple) and days.usual(limit.factor) is None:
+            yield _too_new(state, days)
+            return
+        for day in days.days:
+            if day.usage is None:
+                yield _missing(state, day)
+            elif isinstance(limit, Multiple):
+                yield self._against_usual(state, days, day, limit)
+            else:
+                yield _against_amount(state, days, day, limit)
+
+    def _days(self, state: AccountState) -> "LastDays":
+        from pulumi_cf_invoice.forecast.daily import last_days
+
+        history, invoice = state.get(USAGE_HISTORY), state.find(INVOICE_PREVIEW)
+        if isinstance(self.limit, Limit):
+            # Without its price no day is an amount.
+            invoice = state.get(INVOICE_PREVIEW)
+        try:
+            return last_days(history, invoice, at=state.read_at, fixed_lines=self.fixed_lines)
+        except IncompleteLinesError:
+            return last_days(history, None, at=state.read_at)
+
+    def _against_usual(
+        self, state: AccountState, days: "LastDays", day: "LastDay", limit: Multiple
+    ) -> Finding:
+        usual, usage = days.usual(limit.factor) or Fraction(0), day.usage or Fraction(0)
+        invoice = state.find(INVOICE_PREVIEW)
+        times = f"{_times(usage, usual)} what is usual"
+        if day.spend is None or days.price is None or invoice is None:
+            is_over = usage > limit.factor * usual
+            compared = "over" if is_over else "within"
+            message = (
+                f"On {_named(day)} account {state.account_id} used {times} ({_basis(days)}), "
+                f"{compared} the limit of {limit.text}. {days.unpriced}"
+            )
+            return Finding(
+                "over" if is_over else "within",
+                _subject(day),
+                lambda: message,
+                brief=f"{times} on {_named(day)}",
+                day=day.date,
+            )
+        currency = invoice.currency
+        floor = self.at_least or Money(_amount((days.gross or 0) * _FLOOR_SHARE), currency)
+        if not comparable(currency, floor):
+            # Held against it, it says so.
+            largest = floor
+        else:
+            usual_amount = usual * days.price * limit.factor
+            largest = Money(max(_amount(usual_amount), money.exact(floor.amount)), currency)
+        usually = Money(_amount(usual * days.price), currency).text
+        is_floor = largest.amount == floor.amount
+        of_floor = f"; it counts from {floor.text} on" if is_floor else ""
+
+        def tell(amount: str, over: str) -> str:
+            return (
+                f"Account {state.account_id} spent {amount} on {_named(day)}, {over}: {times} "
+                f"({usually} a day, {_basis(days)}), and {limit.text} of it is allowed{of_floor}."
+            )
+
+        held_day = held(_subject(day), _amount(day.spend), currency, largest, tell)
+        return held_day.of_day(day.date)
+
+
+def _against_amount(state: AccountState, days: "LastDays", day: "LastDay", limit: Money) -> Finding:
+    invoice = state.get(INVOICE_PREVIEW)
+    if day.spend is None:
+        message = (
+            f"What account {state.account_id} spent on {_named(day)} is not known. {days.unpriced}"
+        )
+        # Of a period in which nothing was used yet, yesterday was another's, and judged then.
+        status = "noted" if days.gross == 0 and not day.is_today and _is_idle(days) else "unknown"
+        return Finding(status, _subject(day), lambda: message, day=day.date)  # type: ignore[arg-type]
+    usual = days.usual(Fraction(10**9))
+    usually = ""
+    if usual is not None and days.price is not None:
+        amount = Money(_amount(usual * days.price), invoice.currency).text
+        usually = f" Usual is {amount} a day ({_basis(days)})."
+
+    def tell(amount: str, over: str) -> str:
+        return f"Account {state.account_id} spent {amount} on {_named(day)}, {over}.{usually}"
+
+    return held(_subject(day), _amount(day.spend), invoice.currency, limit, tell).of_day(day.date)
+
+
+def _is_idle(days: "LastDays") -> bool:
+    return any(day.is_today and day.spend == 0 for day in days.days)
+
+
+def _subject(day: "LastDay") -> str:
+    return f"{DAILY_SPEND} of {day.date}"
+
+
+def _named(day: "LastDay") -> str:
+    return f"{day.date}{' (today so far)' if day.is_today else ''}"
+
+
+def _basis(days: "LastDays") -> str:
+    from pulumi_cf_invoice.forecast.daily import USUAL_DAYS
+
+    return f"the 95th percentile of {min(days.days_of_history, USUAL_DAYS)} days"
+
+
+def _times(usage: Fraction, usual: Fraction) -> str:
+    return f"{float(usage / usual):,.1f} times" if usual > 0 else "any multiple of"
+
+
+def _amount(spend: Fraction | int) -> Decimal:
+    """Return an amount in minor units, rounded to a thousandth of one."""
+    return Decimal(round(Fraction(spend) * 1000)).scaleb(-3)
+
+
+def _not_known(state: AccountState, days: "LastDays") -> Finding:
+    first, last = days.days
+    message = (
+        f"What account {state.account_id} spent on {first.date} and {last.date} is not known: the "
+        "usage history has neither day yet."
+    )
+    return Finding("unknown", DAILY_SPEND, lambda: message)
+
+
+def _too_new(state: AccountState, days: "LastDays") -> Finding:
+    message = (
+        f"What is usual for account {state.account_id} cannot be told from "
+        f"{counted(days.days_of_history, 'day')} of history: a multiple of it is not judged before "
+        "there are 14."
+    )
+    return Finding("noted", DAILY_SPEND, lambda: message)
+
+
+def _missing(state: AccountState, day: "LastDay") -> Finding:
+    message = f"The usage history of account {state.account_id} has nothing of {_named(day)} yet."
+    return Finding("noted", _subject(day), lambda: message, day=day.date)

@@ -1,0 +1,215 @@
+"""What `max-daily-spend` finds: loops, batches, weekends, and histories that are behind."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from pulumi_cf_invoice import ApiError, RuleError
+from pulumi_cf_invoice.rules.file import DeclaredRule, parse_rules
+from pulumi_cf_invoice.rules.gates import Gate
+from pulumi_cf_invoice.rules.rule import Finding
+from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT
+from tests.unit.test_rules_on_forecasts import NOON, REFUSED, bill, judge, usage
+
+TODAY = "2026-09-15"
+YESTERDAY = "2026-09-14"
+WEEK = [1000.0, 1000.0, 1000.0, 1000.0, 1000.0, 100.0, 100.0]
+
+
+def spike(
+    given: Any, days: list[float], gross: float | None = None, **answers: Any
+) -> list[Finding]:
+    """
+    Judge an account with a usage of *days* in cents, of which the last is today so far.
+
+    Its invoice has the usage of the period, unless *gross* says otherwise.
+    """
+    settings = given if isinstance(given, dict) else {"limit": given}
+    gross = sum(days[-NOON - 1 :]) if gross is None else gross
+    found = {"invoice_preview": bill(gross), "usage_history": usage(days), **answers}
+    return judge("max-daily-spend", settings, found)
+
+
+def statuses(found: list[Finding]) -> list[str]:
+    return [finding.status for finding in found]
+
+
+STEADY = [1000.0] * 80
+
+
+@pytest.mark.parametrize("limit", ["3x", "25 USD"])
+def test_a_steady_account_is_within(limit: str) -> None:
+    found = spike(limit, [*STEADY, 500])
+    assert statuses(found) == ["within", "within"]
+    assert [str(finding.day) for finding in found] == [YESTERDAY, TODAY]
+
+
+def test_a_loop_since_last_night_says_the_day_its_spend_and_what_is_usual() -> None:
+    found = spike("3x", [*STEADY[1:], 1000, 12_000])
+    assert statuses(found) == ["within", "over"]
+    assert found[1].message == (
+        f"Account {ACCOUNT} spent $120.00 on {TODAY} (today so far), over the limit of $30.00 by "
+        "$90.00: 12.0 times what is usual ($10.00 a day, the 95th percentile of 28 days), and 3x "
+        "of it is allowed."
+    )
+    assert found[1].text == "$120.00, over the limit of $30.00 by $90.00"
+    [by_amount] = [one for one in spike("50 USD", [*STEADY, 12_000]) if one.violates]
+    assert by_amount.message == (
+        f"Account {ACCOUNT} spent $120.00 on {TODAY} (today so far), over the limit of $50.00 by "
+        "$70.00. Usual is $10.00 a day (the 95th percentile of 28 days)."
+    )
+    assert "cap the gateway" in found[1].remedy
+
+
+def test_nights_of_a_loop_do_not_become_usual() -> None:
+    for nights in range(1, 14):
+        rule = {"limit": "3x", "atLeast": "25 USD"}
+        found = spike(rule, [*STEADY, *[12_000.0] * nights, 6_000])
+        assert statuses(found) == ["over", "over"], nights
+        assert "12.0 times what is usual ($10.00 a day" in found[0].message
+
+
+def test_what_goes_on_for_more_than_two_weeks_is_usual() -> None:
+    assert statuses(spike("3x", [*STEADY, *[12_000.0] * 20, 6_000])) == ["within", "within"]
+
+
+def test_a_batch_on_the_first_of_each_month_is_over_and_a_waiver_is_the_way() -> None:
+    at = datetime(2026, 10, 1, 18, tzinfo=UTC)
+    days = [9_000.0 if (at - timedelta(days=ago)).day == 1 else 1000.0 for ago in range(90, -1, -1)]
+    rule: dict[str, Any] = {"limit": "3x", "atLeast": "25 USD"}
+    answers = {
+        "invoice_preview": bill(9_000, period_start=1790812800, period_end=1793491200),
+        "usage_history": usage(days, at),
+    }
+    found = judge("max-daily-spend", rule, answers, read_at=at, at=at)
+    assert statuses(found) == ["within", "over"]
+    waiver = {"until": "2026-10-01", "by": "me", "reason": "batch", "limit": "10x"}
+    waived = judge("max-daily-spend", {**rule, "waiver": waiver}, answers, read_at=at, at=at)
+    assert statuses(waived) == ["within", "within"]
+
+
+def test_cents_are_under_the_floor() -> None:
+    cents = [2.0] * 80
+    within = spike({"limit": "3x", "atLeast": "25 USD"}, [*cents, 90])
+    assert statuses(within) == ["within", "within"]
+    assert "within the limit of $25.00: 45.0 times what is usual" in within[1].message
+    assert "it counts from $25.00 on" in within[1].message
+    assert statuses(spike({"limit": "3x", "atLeast": "0.50 USD"}, [*cents, 90])) == [
+        "within",
+        "over",
+    ]
+
+
+def test_without_a_floor_a_tenth_of_the_period_is_one() -> None:
+    days = [*[1000.0] * 79, *[10.0] * 1]
+    found = spike("1.05x", [*days, 1200])
+    # $12.00 is 1.2 times what is usual, and less than a tenth of $142.10.
+    assert statuses(found) == ["within", "within"]
+    assert "it counts from $14." in found[1].message
+
+
+def test_a_quiet_week_and_a_weekend_are_within() -> None:
+    assert statuses(spike("3x", [*STEADY, *[0.0] * 8])) == ["within", "within"]
+    assert statuses(spike("2x", [*WEEK * 11, 1000, 500])) == ["within", "within"]
+    # Monday after a weekend is no spike.
+    assert statuses(spike("2x", [*WEEK * 11, 1000])) == ["within", "within"]
+
+
+def test_a_new_account_is_noted_and_not_judged_by_a_multiple() -> None:
+    days = [1000.0] * 9
+    [note] = spike("3x", [*days, 90_000], gross=100_000)
+    assert note.status == "noted"
+    assert "cannot be told from 8 days of history" in note.message
+    assert statuses(spike("50 USD", [*days, 90_000], gross=99_000)) == ["within", "over"]
+
+
+@pytest.mark.parametrize("limit", ["3x", "50 USD"])
+def test_a_history_that_is_two_days_behind_is_not_known(limit: str) -> None:
+    [silent] = spike(limit, [*STEADY, 0, 0], gross=14_500)
+    assert silent.status == "unknown"
+    assert f"{YESTERDAY} and {TODAY} is not known" in silent.message
+    # Weekends without usage hide what is missing, unless the invoice shows it.
+    weekends = [*[1000.0, 1000.0, 1000.0, 1000.0, 1000.0, 0.0, 0.0] * 11, 1000.0]
+    [lag] = spike(limit, [*weekends, 0, 0], gross=sum(weekends[-13:]) + 1500)
+    assert lag.status == "unknown"
+    old = NOW - timedelta(days=2)
+    [ended] = spike(limit, [], usage_history=usage([*STEADY, 1000], old), gross=14_500)
+    assert ended.status == "unknown"
+
+
+def test_a_history_that_is_one_day_behind_says_so_and_judges_yesterday() -> None:
+    found = spike("3x", [*STEADY, 12_000, 0])
+    assert statuses(found) == ["over", "noted"]
+    assert f"has nothing of {TODAY} (today so far) yet" in found[1].message
+    assert statuses(spike("3x", [*STEADY, 1000, 0])) == ["within", "noted"]
+
+
+def test_a_multiple_needs_no_price_and_an_amount_does() -> None:
+    refused = ApiError("upcoming invoice", ACCOUNT, 403, 10000, "Authentication error", "Mend it.")
+    days = [*STEADY, 12_000]
+    found = spike("3x", days, invoice_preview=refused)
+    assert statuses(found) == ["within", "over"]
+    assert found[1].message == (
+        f"On {TODAY} (today so far) account {ACCOUNT} used 12.0 times what is usual (the 95th "
+        "percentile of 28 days), over the limit of 3x. The upcoming invoice, which prices it, is "
+        "not known."
+    )
+    assert statuses(spike("50 USD", days, invoice_preview=refused)) == ["unknown"]
+    # Usage that the invoice asks nothing for has no price either.
+    assert statuses(spike("50 USD", days, gross=0)) == ["unknown", "unknown"]
+    assert statuses(spike("3x", days, gross=0)) == ["within", "over"]
+    part = bill(40_000, whole=False)
+    assert statuses(spike("3x", days, invoice_preview=part)) == ["within", "over"]
+    assert statuses(spike("50 USD", days, invoice_preview=part)) == ["unknown", "unknown"]
+
+
+def test_a_history_that_cannot_be_read_is_not_known() -> None:
+    assert statuses(spike("3x", STEADY, usage_history=REFUSED)) == ["unknown"]
+
+
+def test_another_currency_is_not_comparable() -> None:
+    found = spike({"limit": "3x", "atLeast": "25 EUR"}, [*STEADY, 12_000])
+    assert statuses(found) == ["unknown", "unknown"]
+    assert statuses(spike("25 EUR", [*STEADY, 12_000])) == ["unknown", "unknown"]
+
+
+def test_accounts_have_amounts_of_their_own() -> None:
+    limit = {"limit": "500 USD", "accounts": {ACCOUNT: "50 USD"}}
+    assert statuses(spike({"limit": limit}, [*STEADY, 12_000])) == ["within", "over"]
+    none = {"accounts": {ACCOUNT: "50 USD"}}
+    rule = {"limit": none, "accountIds": [ACCOUNT, OTHER_ACCOUNT]}
+    gate = Gate.of(DeclaredRule.parse("max-daily-spend", rule))
+    assert gate.account_ids == (ACCOUNT, OTHER_ACCOUNT)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ({"limit": "1x"}, "'1x' is not more than what is usual: write it as '3x'"),
+        ({"limit": "0.5x"}, "is not more than what is usual"),
+        ({"limit": "1,5x"}, "'1,5x' is not a multiple: write it as '3x' or '2.5x'"),
+        ({"limit": "1.000x"}, "is not a multiple"),
+        ({"limit": "x"}, "is not a multiple"),
+        ({"limit": "3"}, "has no currency"),
+        ({"limit": "3x", "atLeast": "25"}, "atLeast: '25' has no currency"),
+        ({"limit": "3x", "atLeast": "2x"}, "atLeast: '2x' is not an amount"),
+        ({"limit": {"limit": "3x"}}, "is not an amount"),
+    ],
+)
+def test_what_is_no_limit_of_a_day_is_refused(written: dict[str, Any], said: str) -> None:
+    with pytest.raises(RuleError) as refused:
+        parse_rules({"rules": {"max-daily-spend": written}})
+    assert said in str(refused.value)
+
+
+def test_a_floor_beside_an_amount_is_refused() -> None:
+    rule = {"limit": "50 USD", "atLeast": "25 USD", "accountIds": [ACCOUNT]}
+    with pytest.raises(RuleError, match="atLeast does nothing beside an amount"):
+        Gate.of(DeclaredRule.parse("max-daily-spend", rule))
+
+
+def test_a_multiple_can_warn_earlier() -> None:
+    rule = {"limit": "4x", "atLeast": "20 USD", "warnAt": ["50%"], "accountIds": [ACCOUNT]}
+    _, tier = parse_rules({"rules": {"max-daily-spend": rule}})
+    assert tier.settings["limit"].text == "2x"
