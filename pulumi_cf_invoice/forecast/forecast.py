@@ -14,10 +14,17 @@ from pulumi_cf_invoice.billing.credit_balance import CreditBalance
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.usage_history import UsageHistory
 from pulumi_cf_invoice.forecast.bill import Bill, bill_of
-from pulumi_cf_invoice.forecast.days import DAY, date_of, sum_over
+from pulumi_cf_invoice.forecast.days import DAY, date_of, day_of, sum_over
 from pulumi_cf_invoice.forecast.last_period import last_period
 from pulumi_cf_invoice.forecast.notes import left_out, notes_of
-from pulumi_cf_invoice.forecast.outlook import DailyUsage, Method, Outlook, StraightLine, ahead
+from pulumi_cf_invoice.forecast.outlook import (
+    Ahead,
+    DailyUsage,
+    Method,
+    Outlook,
+    StraightLine,
+    ahead,
+)
 from pulumi_cf_invoice.forecast.priced import PricedDays, price_days
 from pulumi_cf_invoice.forecast.record import foresee
 from pulumi_cf_invoice.forecast.result import ComingDay, Forecast
@@ -25,6 +32,8 @@ from pulumi_cf_invoice.forecast.runway import FORESEEN, Runway, runway
 from pulumi_cf_invoice.forecast.unit import UnknownUnit
 
 _EARLIEST = 3_600
+_MOST_DAYS = 400
+"""The days of the longest period that is forecast by day: a year, and a month of grace."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -77,6 +86,10 @@ def _priced(
 ) -> PricedDays | UnknownUnit:
     if _elapsed(invoice, now) < _EARLIEST:
         return UnknownUnit("The invoice is not yet an hour into its period.")
+    if _is_long(invoice):
+        return UnknownUnit(
+            f"The invoice's period is longer than {_MOST_DAYS} days, and is not forecast by day."
+        )
     if history is None:
         return UnknownUnit("No usage history was read.")
     return price_days(history, invoice, bill, now)
@@ -130,13 +143,28 @@ def _coming(
         more = round(bill.net_of(known + spend, credit))
         return money.number(money.total([invoice.amount_due, more]))
 
-    for day in ahead(outlook, now, invoice.period_end, before=unseen):
+    for day in _days_ahead(outlook, invoice, now, unseen):
         yield ComingDay(
             date=date_of(day.start),
             median=due(day.median),
             p10=None if day.p10 is None else due(day.p10),
             p90=None if day.p90 is None else due(day.p90),
         )
+
+
+def _days_ahead(
+    outlook: Outlook, invoice: Invoice, now: Fraction, unseen: Fraction
+) -> Iterator[Ahead]:
+    """Yield the days to the end of the period, and the last alone of one that is long."""
+    end = invoice.period_end
+    if not _is_long(invoice):
+        yield from ahead(outlook, now, end, before=unseen)
+    elif now < end:
+        yield Ahead(day_of(end - 1), outlook.daily(end) * (end - now) / DAY, None, None)
+
+
+def _is_long(invoice: Invoice) -> bool:
+    return invoice.period_end - invoice.period_start > _MOST_DAYS * DAY
 
 
 def _not_seen(priced: PricedDays, outlook: DailyUsage, now: Fraction) -> Fraction:

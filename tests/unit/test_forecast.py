@@ -301,6 +301,25 @@ def test_the_first_hour_is_too_early() -> None:
     assert "cannot be told yet" in found.runway.text
 
 
+@pytest.mark.parametrize("days", [401, 36_500])
+def test_a_period_of_more_than_400_days_is_told_and_not_forecast_by_day(days: int) -> None:
+    """A year of 10,000 in an answer would otherwise keep a report busy for minutes."""
+    invoice = invoice_of(GROSS, period_end=START + days * DAY)
+    found = forecast_invoice(invoice, steady(), balance_of(2_500), at=NOW)
+    assert found.method == "straight-line"
+    assert found.notes[0] == (
+        "The invoice's period is longer than 400 days, and is not forecast by day."
+    )
+    [last] = found.coming
+    assert last.median == found.amount_due == round(GROSS * days / (NOON + 0.5))
+
+
+def test_a_period_of_400_days_is_forecast_by_day() -> None:
+    invoice = invoice_of(GROSS, period_end=START + 400 * DAY)
+    found = forecast_invoice(invoice, steady(), at=NOW)
+    assert len(found.coming) == 400 - NOON
+
+
 def test_a_period_that_is_over_comes_to_what_is_due() -> None:
     """Nothing is to come, whatever was used since; the credits go on being used."""
     at = datetime.fromtimestamp(END + 2 * DAY, tz=UTC)
