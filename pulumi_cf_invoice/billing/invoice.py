@@ -15,7 +15,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from pulumi_cf_invoice.billing import money
@@ -24,6 +24,7 @@ from pulumi_cf_invoice.billing.errors import IncompleteLinesError, InvalidDataEr
 from pulumi_cf_invoice.billing.models import (
     CONFIG,
     LAST_SECOND,
+    OR_NONE,
     WHOLE,
     Amount,
     Answered,
@@ -36,7 +37,6 @@ from pulumi_cf_invoice.billing.models import (
     UnixSeconds,
     adapter,
     days,
-    finite,
     instant,
     iso,
     parsed,
@@ -59,22 +59,7 @@ _EARLIEST_PROJECTION = timedelta(hours=1)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def _object_or_none(value: Any) -> Any:
-    return value if isinstance(value, (dict, Pricing)) else None
-
-
-def _period_or_none(value: Any) -> Any:
-    # The period of a line explains it: one that is not there, or not a time, is no reason to fail.
-    if isinstance(value, Period):
-        return value
-    if not isinstance(value, dict):
-        return None
-    ends = [finite(value.get(name)) for name in ("start", "end")]
-    told = all(end is not None and 0 <= end <= LAST_SECOND for end in ends)
-    return value if told else None
-
-
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
+@dataclass(frozen=True, kw_only=True, slots=True, config=CONFIG)
 class Period:
     """The time that a line covers."""
 
@@ -97,7 +82,7 @@ class Period:
         return days(self.start, self.end)
 
 
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
+@dataclass(frozen=True, kw_only=True, slots=True, config=CONFIG)
 class Pricing:
     """What one unit of a line costs."""
 
@@ -108,7 +93,7 @@ class Pricing:
     )
 
 
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
+@dataclass(frozen=True, kw_only=True, slots=True, config=CONFIG)
 class PretaxCreditAmount:
     """A credit that reduces a line before tax."""
 
@@ -123,7 +108,7 @@ class PretaxCreditAmount:
     discount: Text = Field(default=None, description="ID of the discount, if that is the type.")
 
 
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
+@dataclass(frozen=True, kw_only=True, slots=True, config=CONFIG)
 class InvoiceLine:
     """One line item of the invoice, such as the usage of one model."""
 
@@ -138,10 +123,10 @@ class InvoiceLine:
         default=None,
         description="Number of units, which may have a fraction; none if the API gives none.",
     )
-    period: Annotated[Period | None, BeforeValidator(_period_or_none)] = Field(
+    period: Annotated[Period | None, OR_NONE] = Field(
         default=None, description="The time that the line covers; none if the API gives none."
     )
-    pricing: Annotated[Pricing | None, BeforeValidator(_object_or_none)] = Field(
+    pricing: Annotated[Pricing | None, OR_NONE] = Field(
         default=None, description="What one unit costs; none if the API gives none."
     )
     pretax_credit_amounts: Annotated[list[PretaxCreditAmount], ListOrNull()] = Field(
@@ -256,8 +241,9 @@ class Invoice:
         invoice = parsed(cls, outputs, {"invoice_id": "id"})
         # The API promises no order; without one of ours a reordered answer would be a diff.
         for line in invoice.invoice_lines:
-            line.pretax_credit_amounts.sort(key=_credit_order)
-        invoice.invoice_lines.sort(key=_line_order)
+            if len(line.pretax_credit_amounts) > 1:
+                line.pretax_credit_amounts.sort(key=_credit_order)
+        _sort(invoice.invoice_lines)
         return invoice
 
     @model_validator(mode="after")
@@ -491,11 +477,21 @@ SUMMED = tuple(
 """Those of `FIGURES` that are summed from the lines, unknown if these are not complete."""
 
 
+def _sort(lines: list[InvoiceLine]) -> None:
+    """Sort *lines* by description, and equal ones by everything else."""
+    lines.sort(key=lambda line: (line.description is None, line.description or ""))
+    start = 0
+    for end in range(1, len(lines) + 1):
+        if end < len(lines) and lines[end].description == lines[start].description:
+            continue
+        if end - start > 1:
+            lines[start:end] = sorted(lines[start:end], key=_line_order)
+        start = end
+
+
 def _line_order(line: InvoiceLine) -> tuple[Any, ...]:
     unit = line.pricing.unit_amount_decimal if line.pricing else None
     return (
-        line.description is None,
-        line.description or "",
         (line.period.start, line.period.end) if line.period else (LAST_SECOND + 1,),
         unit is None,
         unit or "",

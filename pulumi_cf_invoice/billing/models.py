@@ -6,7 +6,7 @@ refused. What only names or explains may be missing, or of another form, and is 
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -14,7 +14,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar, cast
 
 from pydantic import (
-    BeforeValidator,
     ConfigDict,
     Field,
     PlainValidator,
@@ -123,15 +122,8 @@ def finite(value: Any) -> float | None:
 
 
 def _text_or_none(value: Any) -> str | None:
-    # A text names or explains: whatever else stands there is no reason to fail. A lone surrogate
-    # would be one to protobuf.
-    if not isinstance(value, str):
-        return None
-    return value if value.isascii() else value.encode("utf-8", "replace").decode()
-
-
-def _flag_or_none(value: Any) -> bool | None:
-    return value if isinstance(value, bool) else None
+    # A lone surrogate would be a reason to fail, to protobuf.
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
 
 
 def _whole_or_none(value: Any) -> int | None:
@@ -146,6 +138,36 @@ class ListOrNull:
         # pydantic's own FailFast goes with no other validator in some of its versions.
         fail_fast = {**handler(source), "fail_fast": True}
         return core_schema.no_info_before_validator_function(_list_if_null, fail_fast)
+
+
+class Otherwise:
+    """
+    Annotates what may be of another form: *fallback* makes of that what it stands for.
+
+    The usual form is tried first, without a call into Python.
+    """
+
+    def __init__(self, fallback: Callable[[Any], Any]) -> None:
+        self._fallback = fallback
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        usual = handler(source)
+        other = core_schema.no_info_plain_validator_function(self._fallback)
+        return core_schema.union_schema([usual, other], mode="left_to_right")
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> Any:
+        # Another annotation may be around it.
+        while "choices" not in schema:
+            schema = schema["schema"]
+        return handler(schema["choices"][0])
+
+
+def _none(_: Any) -> None:
+    """Return what a value of another form stands for where none is needed."""
+
+
+OR_NONE = Otherwise(_none)
+"""Annotates what only names or explains: whatever else stands there is none."""
 
 
 def _list_if_null(value: Any) -> Any:
@@ -179,9 +201,15 @@ else:
         Field(union_mode="left_to_right"),
         WithJsonSchema({"type": "number"}),
     ]
-Text = Annotated[str | None, BeforeValidator(_text_or_none)]
-Flag = Annotated[bool | None, BeforeValidator(_flag_or_none)]
-WholeOrNone = Annotated[int | None, BeforeValidator(_whole_or_none)]
+# A constraint makes pydantic look at the text, and refuse one with a lone surrogate.
+_Utf8 = Annotated[
+    str, StringConstraints(strict=True, min_length=0), WithJsonSchema({"type": "string"})
+]
+Text = Annotated[_Utf8 | None, Otherwise(_text_or_none)]
+Flag = Annotated[Annotated[bool, Strict()] | None, OR_NONE]
+WholeOrNone = Annotated[
+    Annotated[int, Strict(), Field(ge=0, le=LAST_SECOND)] | None, Otherwise(_whole_or_none)
+]
 Currency = Annotated[str, StringConstraints(strict=True, to_lower=True, pattern="^[A-Za-z]{3}$")]
 
 
