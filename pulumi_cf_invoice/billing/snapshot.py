@@ -205,8 +205,8 @@ def _read(answer: Any, read_at: datetime) -> Given | BillingError:
     if not isinstance(answer, Mapping):
         raise InvalidDataError("it is not a snapshot: an answer in it is no object")
     if "result" not in answer:
-        said = one_line(str(answer.get("error") or "it has no result"), _LONGEST_ERROR)
-        return NotAvailableError(said)
+        reason = one_line(str(answer.get("error") or "it has no result"), _LONGEST_ERROR)
+        return NotAvailableError(reason)
     query, complete = answer.get("query"), answer.get("complete")
     if not isinstance(query, Mapping) or not isinstance(complete, bool):
         raise InvalidDataError("it is not a snapshot: an answer in it lacks query or complete")

@@ -241,10 +241,10 @@ def refuse_torn_type(step: Mapping[str, Any]) -> None:
     named = [found.get("type") for found in states if isinstance(found, Mapping)]
     if "type" in step:
         named.append(step["type"])
-    ours = {_is_ours(str(step.get("urn"))), *(name in TYPES for name in named)}
-    if len(ours) > 1 and named:
+    urn = step.get("urn")
+    if isinstance(urn, str) and any((name in TYPES) != _is_ours(urn) for name in named):
         raise NoInvoiceError(
-            f"the type of {_name(str(step.get('urn')))} differs from its URN: was the line torn?"
+            f"the type of {_name(urn)} differs from the one in its URN: was the line torn?"
         )
 
 

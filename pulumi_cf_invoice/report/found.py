@@ -66,6 +66,11 @@ class Found:
     snapshot: Snapshot | None = None
     violations: tuple[PackViolation, ...] = ()
 
+    @property
+    def invoice(self) -> Invoice:
+        """The invoice itself."""
+        return self.state.invoice
+
     @classmethod
     def of_snapshot(cls, snapshot: Snapshot) -> "Found":
         """Return the invoice in a *snapshot*. Raises the error of a read that failed."""
@@ -175,17 +180,18 @@ def one_of_each_account(found: Sequence[Found]) -> list[Found]:
     of an account are in different currencies, or come with different snapshots.
     """
     by_account: dict[str, list[Found]] = {}
-    for number, one in enumerate(found):
-        by_account.setdefault(one.state.account_id or f"unknown {number}", []).append(one)
+    for number, invoice in enumerate(found):
+        account = invoice.state.account_id or f"unknown {number}"
+        by_account.setdefault(account, []).append(invoice)
     merged = [_merged(same) for same in by_account.values()]
     if len(merged) == 1:
         return merged
     # What is in one file was told so already.
     return [
-        one
-        if one.state.account_id or _MAY_COUNT_TWICE in one.notes
-        else replace(one, notes=(*one.notes, _MAY_COUNT_TWICE))
-        for one in merged
+        invoice
+        if invoice.state.account_id or _MAY_COUNT_TWICE in invoice.notes
+        else replace(invoice, notes=(*invoice.notes, _MAY_COUNT_TWICE))
+        for invoice in merged
     ]
 
 
@@ -196,59 +202,59 @@ def compared_with(found: Sequence[Found], baselines: Sequence[Found]) -> list[Fo
     Raises `NoInvoiceError` if one of several belongs to none of them.
     """
     if len(found) == len(baselines) == 1:
-        [one], [before] = found, baselines
-        return [_compared(one, before)]
+        return [_compared(found[0], baselines[0])]
     compared = list(found)
     accounts = [before.state.account_id for before in baselines]
     for before in baselines:
         account = before.state.account_id
         if account and accounts.count(account) > 1:
             raise NoInvoiceError(f"there are two baselines of account {account}: give one")
-        number = next((n for n, one in enumerate(found) if one.state.account_id == account), None)
+        of_account = (n for n, now in enumerate(found) if now.state.account_id == account)
+        number = next(of_account, None)
         if account is None or number is None:
-            of = f"account {account}" if account else "an account that is not known"
-            raise NoInvoiceError(f"a baseline is of {of}, of which there is no invoice")
+            whose = f"account {account}" if account else "an account that is not known"
+            raise NoInvoiceError(f"a baseline is of {whose}, and there is no invoice of it")
         compared[number] = _compared(found[number], before)
     return compared
 
 
 _MAY_COUNT_TWICE = (
-    "Its account is not known: if that is here once more, the invoice counts twice in the total."
+    "Its account is not known: if that appears once more, the invoice counts twice in the total."
 )
 
 
 def _merged(same: Sequence[Found]) -> Found:
-    invoices = [one.state.invoice for one in same]
-    highest = max(
-        same, key=lambda one: (one.state.invoice.period_start, one.state.invoice.amount_due)
-    )
-    if len({invoice.currency for invoice in invoices}) > 1:
-        of = f"account {highest.state.account_id}" if highest.state.account_id else "one account"
-        raise NoInvoiceError(f"{of} is there twice, in two currencies: choose by --prefix")
+    highest = max(same, key=lambda found: (found.invoice.period_start, found.invoice.amount_due))
+    if len({found.invoice.currency for found in same}) > 1:
+        account = highest.state.account_id
+        whose = f"account {account}" if account else "one account"
+        raise NoInvoiceError(f"{whose} appears twice, in two currencies: choose by --prefix")
     # A resource that is new has no update to be compared with.
-    updates = [one.state.last_update for one in same if one.state.last_update]
-    elsewhere = [one.state.base_url for one in same if one.state.base_url]
-    notes = dict.fromkeys(note for one in same for note in one.notes)
-    texts = {invoice.text for invoice in invoices}
+    updates = [found.state.last_update for found in same if found.state.last_update]
+    elsewhere = [found.state.base_url for found in same if found.state.base_url]
+    notes = dict.fromkeys(note for found in same for note in found.notes)
+    texts = {found.invoice.text for found in same}
     if len(texts) > 1:
         listed = " and as ".join(sorted(texts))
         notes[
-            f"The invoice is there more than once, as {listed}: the highest amount of the latest "
+            f"The invoice appears more than once, as {listed}: the highest amount of the latest "
             "period counts."
         ] = None
-    others = [other for one in same for other in (one.state, *one.also) if other != highest.state]
+    states = (state for found in same for state in (found.state, *found.also))
     return Found(
         replace(
             highest.state,
             last_update=highest.state.last_update or next(iter(updates), None),
             base_url=highest.state.base_url or next(iter(elsewhere), None),
         ),
-        highest.baseline or next((one.baseline for one in same if one.baseline), None),
+        highest.baseline or next((found.baseline for found in same if found.baseline), None),
         notes=tuple(notes),
-        names=tuple(dict.fromkeys(name for one in same for name in one.names)),
-        also=tuple(others),
-        snapshot=only_snapshot([one.snapshot for one in same if one.snapshot]),
-        violations=tuple(dict.fromkeys(found for one in same for found in one.violations)),
+        names=tuple(dict.fromkeys(name for found in same for name in found.names)),
+        also=tuple(state for state in states if state != highest.state),
+        snapshot=only_snapshot([found.snapshot for found in same if found.snapshot]),
+        violations=tuple(
+            dict.fromkeys(violation for found in same for violation in found.violations)
+        ),
     )
 
 
@@ -258,8 +264,8 @@ def only_snapshot(snapshots: Sequence[Snapshot]) -> Snapshot | None:
 
     Raises `NoInvoiceError` for a second one: it could say what a rule on the first never sees.
     """
-    if len({one.to_json() for one in snapshots}) > 1:
-        times = " and ".join(iso(one.read_at.timestamp()) for one in snapshots)
+    if len({snapshot.to_json() for snapshot in snapshots}) > 1:
+        times = " and ".join(iso(snapshot.read_at.timestamp()) for snapshot in snapshots)
         raise NoInvoiceError(
             f"account {snapshots[0].account_id} is in several snapshots, of {times}: give the "
             "latest alone"

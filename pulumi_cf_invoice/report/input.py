@@ -145,8 +145,8 @@ def _of_snapshot(snapshot: Snapshot, prefix: str | None) -> list[Found] | Missin
 
 def _of_api(answer: Mapping[str, Any]) -> Found:
     if answer.get("success") is False:
-        said = "; ".join(reason.text for reason in reasons(answer)) or "without a reason"
-        raise NoInvoiceError(f"this answer of the API is an error: {one_line(said)}")
+        errors = "; ".join(reason.text for reason in reasons(answer)) or "without a reason"
+        raise NoInvoiceError(f"this answer of the API is an error: {one_line(errors)}")
     # One page of several is a part: the others are not in the file.
     complete = INVOICE_PREVIEW.is_complete(answer)
     return Found(InvoiceState(None, Invoice.from_api(answer.get("result"), Answered(complete))))
@@ -179,11 +179,11 @@ def _none(wanted: str | None) -> str:
 
 def _without_copies(found: list[Found]) -> list[Found]:
     """Return *found* without those of an unknown account that are certainly here once more."""
-    known = [one.state.invoice for one in found if one.state.account_id]
-    unknown = [one.state.invoice for one in found if not one.state.account_id]
+    known = [each.invoice for each in found if each.state.account_id]
+    unknown = [each.invoice for each in found if not each.state.account_id]
     if known:
         # An exported model has no account: with equal figures it is that of a resource here.
-        return [one for one in found if one.state.account_id or one.state.invoice not in known]
+        return [each for each in found if each.state.account_id or each.invoice not in known]
     if all(invoice == unknown[0] for invoice in unknown):
         return found[:1]
     raise NoInvoiceError(

@@ -258,7 +258,7 @@ def _refuse_not_evaluated(steps: Iterable[Mapping[str, Any]]) -> None:
 def _resource_type(step: Mapping[str, Any]) -> Any:
     """Return the type of the resource of a *step*, of events or of a digest."""
     states = (_state(step, name) for name in ("newState", "oldState", "new", "old"))
-    return step.get("type") or next((one.get("type") for one in states if one), None)
+    return step.get("type") or next((found.get("type") for found in states if found), None)
 
 
 def _unread(states: Iterable[Mapping[str, Any] | None]) -> tuple[str, ...]:
@@ -374,8 +374,8 @@ def _left_out(digest: Mapping[str, Any], steps: list[Mapping[str, Any]]) -> int:
 
 def _explain(steps: list[Mapping[str, Any]], fresh: Iterable[Mapping[str, Any]]) -> NoReturn:
     def of_ours(step: Mapping[str, Any]) -> bool:
-        of = step.get("newState") or step.get("oldState")
-        return isinstance(of, Mapping) and of.get("type") in state.TYPES
+        found = step.get("newState") or step.get("oldState")
+        return isinstance(found, Mapping) and found.get("type") in state.TYPES
 
     if any(of_ours(step) for step in fresh):
         raise _NothingFreshError(
@@ -393,6 +393,6 @@ def _explain(steps: list[Mapping[str, Any]], fresh: Iterable[Mapping[str, Any]])
     )
 
 
-def _state(of: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
-    found = of.get(name)
+def _state(step: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
+    found = step.get(name)
     return found if isinstance(found, Mapping) else None

@@ -243,7 +243,7 @@ def test_each_of_several_baselines_is_of_its_account(tmp_path: Path) -> None:
     other = stack(tmp_path, "other", "f" * 32)
     refused = run("report", *arguments, "--baseline", other, *AT)
     assert refused.returncode == 2
-    assert f"a baseline is of account {'f' * 32}, of which there is no invoice" in refused.stderr
+    assert f"a baseline is of account {'f' * 32}, and there is no invoice of it" in refused.stderr
 
 
 def test_github_gets_the_totals_of_several_stacks(tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ def test_one_account_that_is_there_twice_is_one_invoice_and_the_higher_amount_co
         found = only(twice(other))
         assert found.state.invoice.amount_due == amount
         [note] = found.notes
-        assert note.startswith("The invoice is there more than once, as $")
+        assert note.startswith("The invoice appears more than once, as $")
         assert note.endswith(": the highest amount of the latest period counts.")
 
 

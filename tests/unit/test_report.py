@@ -599,14 +599,14 @@ def test_of_one_account_the_highest_amount_counts_and_that_is_told() -> None:
     assert found.names == ("shop/dev", "docs/prod", "docs/dev")
     assert found.baseline == invoice("moving")
     assert found.notes == (
-        "The invoice is there more than once, as $188.46 for 2026-09-01 to 2026-09-30 and as "
+        "The invoice appears more than once, as $188.46 for 2026-09-01 to 2026-09-30 and as "
         "$260.00 for 2026-09-01 to 2026-09-30: the highest amount of the latest period counts.",
     )
 
 
 def test_one_account_in_two_currencies_is_refused() -> None:
     yen = Found(InvoiceState(PREVIEW_ACCOUNT, invoice("yen")))
-    with pytest.raises(NoInvoiceError, match=f"account {PREVIEW_ACCOUNT} is there twice, in two"):
+    with pytest.raises(NoInvoiceError, match=f"account {PREVIEW_ACCOUNT} appears twice, in two"):
         one_of_each_account([A, yen])
 
 
