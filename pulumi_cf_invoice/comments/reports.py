@@ -14,17 +14,23 @@ def tagged(report: str, tag: str | None) -> str:
     Raises `CommentError` if *tag* cannot stand in a marker, or the report is empty or not whole.
     """
     first_line = marker(tag)
-    text = report.removeprefix("\ufeff").removeprefix(MARKER).strip()
-    if not text:
-        raise CommentError("cannot comment: the report is empty")
-    if text.splitlines()[-1].strip() != END:
+    text = report.removeprefix("\ufeff").strip()
+    if not _is_whole(text):
         raise CommentError(
             "cannot comment: the report is not whole, since it lacks its last line, "
             f"{END!r}: write it again with `cf-invoice report --format markdown`"
         )
+    text = text.removeprefix(MARKER).strip()
     if not text.removesuffix(END).strip():
         raise CommentError("cannot comment: the report is empty")
     return f"{first_line}\n\n{text}\n"
+
+
+def _is_whole(text: str) -> bool:
+    """Return whether every report that begins in *text* ends in it; text of others may be there."""
+    lines = [line.strip() for line in text.splitlines()]
+    is_begun = 0 < len(text) < len(MARKER) and MARKER.startswith(text)
+    return not is_begun and lines.count(MARKER) <= lines.count(END)
 
 
 def marker(tag: str | None) -> str:

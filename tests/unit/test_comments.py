@@ -581,7 +581,7 @@ def test_a_tag_that_cannot_stand_in_a_marker_is_refused(tag: str) -> None:
         marker(tag)
 
 
-@pytest.mark.parametrize("report", ["", "\n", MARKER, f"\ufeff{MARKER}\n", END, f"{MARKER}\n{END}"])
+@pytest.mark.parametrize("report", ["", "\n", "\ufeff", END, f"\ufeff{MARKER}\n{END}\n"])
 def test_an_empty_report_is_refused(report: str) -> None:
     with pytest.raises(CommentError, match="the report is empty"):
         tagged(report, None)
@@ -593,6 +593,18 @@ def test_a_report_that_is_cut_off_anywhere_is_refused(whole: str) -> None:
     for length in range(len(whole) - 1):
         with pytest.raises(CommentError, match=r"the report is (empty|not whole)"):
             tagged(whole[:length], None)
+
+
+@pytest.mark.parametrize(
+    "text", [f"before\n\n{REPORT}\nafter", "### My own words", f"{REPORT}{OVER}"]
+)
+def test_words_of_ones_own_may_stand_around_a_report_or_in_its_place(text: str) -> None:
+    assert text.strip().removeprefix(MARKER).strip() in tagged(text, "dev")
+
+
+def test_half_a_report_behind_a_whole_one_is_refused() -> None:
+    with pytest.raises(CommentError, match="the report is not whole"):
+        tagged(f"{REPORT}{OVER.removesuffix(END + chr(10))}", None)
 
 
 def test_the_command_refuses_half_a_report(forge_: Forge) -> None:
