@@ -74,6 +74,20 @@ def parser() -> argparse.ArgumentParser:
         "set; in a job of\nGitea or Forgejo, give --forge gitea.",
     )
     _add_comment(comment)
+    notify = _command(
+        commands,
+        "notify",
+        "tell people what is wrong with the invoice, once, and when it is fine again",
+        "CF_INVOICE_NOTIFY=slack://… cf-invoice notify --rules rules.json --state told.json\n\n"
+        "Addresses are those of apprise: chats, mail and webhooks. They come from "
+        "CF_INVOICE_NOTIFY,\none a line. The exit code is that of `cf-invoice report`, and 2 if an "
+        "address refused.",
+    )
+    _add_live(notify)
+    _add_input(notify)
+    _add_at(notify)
+    _add_rules(notify)
+    _add_notify(notify)
     doctor = _command(
         commands,
         "doctor",
@@ -201,6 +215,16 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format", choices=FORMATS, default="text", help="the output format (default: text)"
     )
+    _add_rules(parser)
+    parser.add_argument("--output", metavar="FILE", help="write the report to this file")
+    parser.add_argument(
+        "--github",
+        action="store_true",
+        help="in GitHub Actions, also append to the job summary and set step outputs",
+    )
+
+
+def _add_rules(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--baseline",
         dest="baselines",
@@ -236,11 +260,31 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
         metavar="GLOB=AMOUNT",
         help="check the rule max-line-amount with this limit: 'openai/*=100 USD'",
     )
-    parser.add_argument("--output", metavar="FILE", help="write the report to this file")
+
+
+def _add_notify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--github",
-        action="store_true",
-        help="in GitHub Actions, also append to the job summary and set step outputs",
+        "--on",
+        type=_kinds,
+        metavar="KIND,…",
+        default=("over", "unknown"),
+        help="what to tell of: over, unknown, advisory, outlook (default: over,unknown)",
+    )
+    parser.add_argument(
+        "--state",
+        metavar="FILE",
+        help="keep what was told in this file, and tell only what has changed since",
+    )
+    parser.add_argument(
+        "--addresses",
+        metavar="FILE",
+        help="read the addresses from this file (default: CF_INVOICE_NOTIFY)",
+    )
+    parser.add_argument(
+        "--link", metavar="URL", help="end the message with this address (default: the job's)"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="only print the message; tells nobody"
     )
 
 
@@ -300,6 +344,17 @@ def _number(written: str) -> int:
     if number is None:
         raise argparse.ArgumentTypeError(f"{written!r} is not the number of a request")
     return number
+
+
+def _kinds(written: str) -> tuple[str, ...]:
+    from pulumi_cf_invoice.report.notice import KINDS
+
+    kinds = tuple(kind.strip() for kind in written.split(","))
+    for kind in kinds:
+        if kind not in KINDS:
+            known = ", ".join(KINDS)
+            raise argparse.ArgumentTypeError(f"there is no {kind!r}; known: {known}")
+    return kinds
 
 
 def _hours(written: str) -> "timedelta":

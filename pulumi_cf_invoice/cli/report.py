@@ -34,7 +34,7 @@ _MODULES = {"text": "text", "markdown": "markdown", "html": "html", "json": "jso
 def run(options: argparse.Namespace) -> int:
     """Write the report, and return the exit code that says how it judged."""
     try:
-        report = _made(options)
+        report = make(options)
     except Exception as error:
         told = str(error) if isinstance(error, BillingError) else f"{type(error).__name__}: {error}"
         failure = markdown.render_failure(told)
@@ -44,15 +44,21 @@ def run(options: argparse.Namespace) -> int:
             # Posted in its place, it keeps an older comment from standing beside a failed job.
             write_output(failure, options.output)
         raise
-    over = OVER_BUDGET if report.verdict == "over" else 0
-    code = over if report.is_known else COULD_NOT_TELL
+    code = exit_code(report)
     if options.github:
         _tell_github(markdown.render(report), _outputs(report))
     _write(report, options.format, options.output)
     return code
 
 
-def _made(options: argparse.Namespace) -> Report:
+def exit_code(report: Report) -> int:
+    """Return the exit code that says how *report* judged."""
+    over = OVER_BUDGET if report.verdict == "over" else 0
+    return over if report.is_known else COULD_NOT_TELL
+
+
+def make(options: argparse.Namespace) -> Report:
+    """Return the report that *options* ask for. Raises `BillingError`."""
     rules, at = _rules(options), options.at or inputs.now()
     reads = any("accountIds" in rule.settings for rule in rules)
     if options.files and options.stack is not None and not reads:

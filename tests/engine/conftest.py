@@ -91,7 +91,7 @@ def offline(archives: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     [wheel] = archives.glob("*.whl")
 
     def download(directory: Path) -> None:
-        extras = f"{wheel}[cloudflare,policy,report,sandbox]"
+        extras = f"{wheel}[cloudflare,notify,policy,report,sandbox]"
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(directory)]
         build = ["hatchling>=1.27", "hatch-vcs>=0.5", "editables"]
         run([*pip, extras, *build], directory, installing())

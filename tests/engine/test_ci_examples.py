@@ -8,7 +8,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import yaml
 
 from pulumi_cf_invoice.report import input, markdown
 from pulumi_cf_invoice.sandbox import Sandbox
-from tests import forge
+from tests import forge, receivers
 from tests.engine import workflows
 from tests.engine.conftest import MakeCommandLine
 from tests.engine.harness import CommandLine, copy_example
@@ -55,7 +55,7 @@ MOVED, OVER = ("moved", "functions"), ("over", "refresh", "functions-over")
 COMMANDS = {
     ("preview", "Preview"): 'exit "$code"',
     ("preview", "Report"): 'exit "$code"',
-    ("watch", "Report"): "cf-invoice report --rules",
+    ("watch", "Report"): 'exit "$code"',
     ("update", "Update"): "pulumi up",
     ("update", "Report"): "cf-invoice report --from baseline.json",
 }
@@ -134,8 +134,14 @@ class OnGitHub:
         file.parent.mkdir(exist_ok=True)
         file.write_text(workflow)
 
-    def run(self, event: str, actor: str = "somebody", **payload: Any) -> Run:
-        """Run the workflow for *event*, which *actor* has caused."""
+    def run(
+        self,
+        event: str,
+        actor: str = "somebody",
+        secrets: Mapping[str, str] | None = None,
+        **payload: Any,
+    ) -> Run:
+        """Run the workflow for *event*, which *actor* has caused, with more *secrets*."""
         environment = dict(self.project.command_line.environment)
         environment |= {
             "GITHUB_GRAPHQL_URL": self.project.forge.github["GITHUB_GRAPHQL_URL"],
@@ -147,7 +153,7 @@ class OnGitHub:
             self.project.directory,
             environment,
             self._apart,
-            {"GITHUB_TOKEN": "job-token", "CLOUDFLARE_API_TOKEN": token},
+            {"GITHUB_TOKEN": "job-token", "CLOUDFLARE_API_TOKEN": token, **(secrets or {})},
             {"CLOUDFLARE_ACCOUNT_ID": account},
             actor,
         ).run(event, **payload)
@@ -272,6 +278,35 @@ def test_a_scheduled_job_watches_the_budget(on_github: OnGitHub, situation: str)
     on_github.project.answer_as(situation)
     check_on_github(on_github, "watch", SCHEDULED[situation])
     check_on_gitlab(on_github.project, "watch", SCHEDULED[situation])
+
+
+@pytest.mark.parametrize("forge_name", ["github", "gitlab"])
+def test_people_are_told_once_by_the_scheduled_job_and_when_it_is_fine_again(
+    on_github: OnGitHub, forge_name: str, tmp_path: Path
+) -> None:
+    project = on_github.project
+    with receivers.webhook(tmp_path, "chat.example") as (server, _):
+        address = f"json://{server.address}/hook"
+        project.command_line.environment["CF_INVOICE_NOTIFY"] = address
+
+        def watch() -> None:
+            if forge_name == "github":
+                on_github.run("schedule", secrets={"CF_INVOICE_NOTIFY": address})
+            else:
+                on_gitlab(project, "watch")
+
+        watch()
+        assert server.received == []
+        project.answer_as("over")
+        watch()
+        watch()
+        [(_, _, message)] = server.received
+        assert "$999.00" in message["title"]
+        project.sandbox.amount_due = 18846
+        watch()
+        watch()
+        _, (_, _, message) = server.received
+        assert message["title"].startswith("Fine again.")
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,9 @@ class GitHub:
         jobs = (job for file in workflows for job in load(file)["jobs"].values())
         used = {step["uses"] for job in jobs for step in job["steps"] if "uses" in step}
         # act makes the checkout itself, from the directory.
-        return {name for name in used if not name.startswith(("./", "actions/checkout@"))}
+        names = {name for name in used if not name.startswith(("./", "actions/checkout@"))}
+        # An action may be in a folder of its repository.
+        return {re.sub("^([^/]+/[^/@]+)[^@]*", r"\1", name) for name in names}
 
 
 def _read(log: Iterator[Mapping[str, Any]]) -> Run:

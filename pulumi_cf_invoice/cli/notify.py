@@ -1,0 +1,224 @@
+"""
+``cf-invoice notify``: people are told what is wrong with the upcoming invoice (extra ``notify``).
+
+Addresses are those of apprise, which speaks to chats, mail and webhooks. They hold passwords, so
+that nothing of them is ever printed: an address is called by its place and its service.
+"""
+
+import argparse
+import json
+import logging
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pulumi_cf_invoice.billing.errors import BillingError
+from pulumi_cf_invoice.cli import COULD_NOT_TELL
+from pulumi_cf_invoice.cli.errors import CommandError
+from pulumi_cf_invoice.cli.output import replace_file
+from pulumi_cf_invoice.cli.report import exit_code, make
+from pulumi_cf_invoice.report.notice import Key, Notice, notice_of, notice_of_failure
+
+if TYPE_CHECKING:
+    import apprise
+
+VARIABLE = "CF_INVOICE_NOTIFY"
+_VERSION = 1
+
+
+def run(options: argparse.Namespace) -> int:
+    """Tell people what has changed, and return the exit code of the report."""
+    if not (options.rules or options.budget or options.budget_projected or options.budget_line):
+        raise CommandError("nothing would be judged: give --rules or --budget")
+    receivers = [] if options.dry_run else _receivers(_addresses(options))
+    error: Exception | None = None
+    try:
+        report = make(options)
+        notice, code = notice_of(report, options.on), exit_code(report)
+    except Exception as failure:
+        error = failure
+        told = str(error) if isinstance(error, BillingError) else f"{type(error).__name__}: {error}"
+        notice, code = notice_of_failure(told, options.on), COULD_NOT_TELL
+    link = options.link or _job(os.environ)
+    if options.dry_run:
+        print(_dry(notice, _read(options.state), link))
+    else:
+        code = max(code, _tell(notice, receivers, options.state, link))
+    if error:
+        raise error
+    return code
+
+
+class Receiver:
+    """An address, by its *place* among all of them."""
+
+    def __init__(self, place: int, address: str) -> None:
+        server = _server(address)
+        self.name = f"address {place}"
+        if server is None:
+            raise CommandError(
+                f"{self.name} in {VARIABLE} or --addresses cannot be read: it has to have a form "
+                "that apprise knows, such as slack://TOKEN_A/TOKEN_B/TOKEN_C"
+            )
+        self.name = f"{self.name} ({server.service_name})"
+        self._server = server
+
+    def tell(self, title: str, body: str, is_fine: bool) -> str | None:
+        """Send a message, and return why it was not taken, or None."""
+        import apprise
+
+        kind = apprise.NotifyType.SUCCESS if is_fine else apprise.NotifyType.FAILURE
+        with _Log() as log:
+            try:
+                form = apprise.NotifyFormat.TEXT
+                taken = self._server.notify(
+                    title=title, body=body, notify_type=kind, body_format=form
+                )
+            except Exception:
+                # What it says can quote the address.
+                taken = False
+        if taken:
+            return None
+        return f"it answered HTTP {log.status}" if log.status else "it did not take the message"
+
+
+class _Log(logging.Handler):
+    """What apprise says while a message is sent: of all that, only a status is kept."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.status: str | None = None
+        self._logger = logging.getLogger("apprise")
+
+    def __enter__(self) -> "_Log":
+        self._logger.addHandler(self)
+        self._propagate, self._logger.propagate = self._logger.propagate, False
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._logger.removeHandler(self)
+        self._logger.propagate = self._propagate
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the HTTP status, if *record* has one."""
+        found = re.search(r"\berror=([1-5][0-9]{2})\b", record.getMessage())
+        self.status = found[1] if found else self.status
+
+
+def _tell(
+    notice: Notice, receivers: Sequence[Receiver], state: str | None, link: str | None
+) -> int:
+    """Tell every receiver what is news for it, keep what each knows, and return the exit code."""
+    known = _read(state)
+    known += [[]] * (len(receivers) - len(known))
+    code, told = 0, 0
+    for number, receiver in enumerate(receivers):
+        before = known[number]
+        if not notice.is_news(before):
+            continue
+        title, body = notice.title(), notice.body(before, link)
+        problem = receiver.tell(title, body, is_fine=not notice.wrong)
+        if problem is None:
+            told += 1
+            known[number] = notice.keys
+        else:
+            code = COULD_NOT_TELL
+            print(f"cf-invoice: cannot notify {receiver.name}: {problem}", file=sys.stderr)
+    _write(state, known[: len(receivers)])
+    if told:
+        print(f"Told {told} of {len(receivers)} addresses: {notice.title()}")
+    elif not code:
+        why = "nothing has changed since it was told" if notice.wrong else "nothing is wrong"
+        print(f"Nobody was told, as {why}: {notice.headline}")
+    return code
+
+
+def _dry(notice: Notice, known: Sequence[Sequence[Key]], link: str | None) -> str:
+    before = known[0] if known else []
+    if not notice.is_news(before):
+        return f"Nobody would be told: {notice.headline}"
+    return f"Would tell:\n\n{notice.title()}\n{notice.body(before, link)}"
+
+
+def _addresses(options: argparse.Namespace) -> list[str]:
+    """Return the addresses, one a line. Raises `CommandError` if there are none."""
+    text = os.environ.get(VARIABLE, "")
+    if options.addresses is not None:
+        try:
+            text = Path(options.addresses).read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise CommandError(f"cannot read the file of --addresses: {reason}") from None
+    lines = [line.strip() for line in text.splitlines()]
+    addresses = [line for line in lines if line and not line.startswith("#")]
+    if not addresses:
+        raise CommandError(f"nobody to notify: set {VARIABLE}, an address a line, or --addresses")
+    return addresses
+
+
+def _receivers(addresses: Sequence[str]) -> list[Receiver]:
+    try:
+        import apprise  # noqa: F401
+    except ModuleNotFoundError:
+        raise CommandError(
+            "apprise is missing: install pulumi-cf-invoice with its extra 'notify'"
+        ) from None
+    return [Receiver(place, address) for place, address in enumerate(addresses, 1)]
+
+
+def _server(address: str) -> "apprise.NotifyBase | None":
+    import apprise
+
+    # Nothing of apprise's own in the message, and no picture from its site.
+    asset = apprise.AppriseAsset(
+        app_id="cf-invoice",
+        app_desc="Upcoming Cloudflare AI Gateway invoice",
+        app_url="",
+        image_url_mask="",
+        image_url_logo="",
+        async_mode=False,
+    )
+    with _Log():
+        try:
+            server: Any = apprise.Apprise.instantiate(address, asset=asset)
+        except Exception:
+            # What it says can quote the address.
+            return None
+    return server or None
+
+
+def _read(state: str | None) -> list[list[Key]]:
+    """Return what was wrong when each address was told last. Of a broken file, nothing is known."""
+    if state is None or not Path(state).exists():
+        return []
+    try:
+        content = json.loads(Path(state).read_text(encoding="utf-8"))
+        return [
+            [(str(kind), str(rule), str(subject)) for kind, rule, subject in known]
+            for known in content["addresses"]
+        ]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        print("cf-invoice: the file of --state cannot be read: all is told anew", file=sys.stderr)
+        return []
+
+
+def _write(state: str | None, known: Sequence[Sequence[Key]]) -> None:
+    if state is None:
+        return
+    try:
+        Path(state).parent.mkdir(parents=True, exist_ok=True)
+        replace_file(Path(state), json.dumps({"version": _VERSION, "addresses": known}) + "\n")
+    except OSError as error:
+        raise CommandError(f"cannot write the file of --state: {error.strerror}") from None
+
+
+def _job(variables: Mapping[str, str]) -> str | None:
+    """Return the address of the job that this runs in, if its runner tells it."""
+    names = ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID")
+    if all(variables.get(name) for name in names):
+        server, repository, run_id = (variables[name] for name in names)
+        return f"{server}/{repository}/actions/runs/{run_id}"
+    return variables.get("CI_JOB_URL") or None

@@ -1,0 +1,107 @@
+"""What people are told of a report between deployments: what is wrong now and was not before."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.report.report import Report
+
+Kind = Literal["over", "unknown", "advisory", "outlook"]
+Key = tuple[str, str, str]
+"""The kind, the rule and the subject of what is wrong."""
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""What can be told: a mandatory rule is violated, or cannot be judged; an advisory one is violated;
+the forecast passes a limit."""
+_MOST_LINES = 8
+_LONGEST_LINE = 300
+_UNREADABLE = "no report could be made"
+# Chat programs take these for links, mentions and markup of their own.
+_HARMLESS = str.maketrans({"<": "\u2039", ">": "\u203a", "@": "\uff20", "`": "'"})
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """
+    One thing that is wrong: its kind, the rule, the account or what else it was found on, and a
+    sentence with what to do.
+    """
+
+    kind: Kind
+    rule: str
+    subject: str
+    text: str
+
+    @property
+    def key(self) -> Key:
+        """What it is kept by from run to run."""
+        return self.kind, self.rule, self.subject
+
+
+@dataclass(frozen=True)
+class Notice:
+    """
+    A report in the few lines that people are told.
+
+    ``wrong`` is all that is wrong, of the kinds that are asked for. ``forecast`` is a line for
+    those who want to know what is coming.
+    """
+
+    headline: str
+    wrong: Sequence[Wrong]
+    forecast: str | None = None
+
+    @property
+    def keys(self) -> list[Key]:
+        """What is wrong, as it is kept from run to run."""
+        return sorted({wrong.key for wrong in self.wrong})
+
+    def is_news(self, before: Collection[Key]) -> bool:
+        """Return whether it differs from what was wrong *before*."""
+        return set(self.keys) != set(before)
+
+    def title(self) -> str:
+        """Return the first line."""
+        return _harmless(self.headline if self.wrong else f"Fine again. {self.headline}")
+
+    def body(self, before: Collection[Key], link: str | None) -> str:
+        """Return the lines that follow, for those who know what was wrong *before*."""
+        new = [wrong.text for wrong in self.wrong if wrong.key not in before]
+        lines = [f"- {_harmless(text)}" for text in dict.fromkeys(new)]
+        if len(lines) > _MOST_LINES:
+            lines[_MOST_LINES:] = [f"- … and {len(lines) - _MOST_LINES:,} more"]
+        still = sorted({wrong.rule for wrong in self.wrong if wrong.key in before})
+        over = sorted({key[1] for key in before if key not in self.keys} - set(still))
+        lines += [f"As before: {', '.join(still)}."] if still else []
+        lines += [f"No longer: {', '.join(over)}."] if over else []
+        lines += [_harmless(self.forecast)] if self.forecast else []
+        return "\n".join([*lines, *([link] if link else [])])
+
+
+def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:
+    """Return what people are told of *report*, who want to know of *kinds*."""
+    wrong = []
+    for rule in report.rules:
+        for label, finding in report.labelled(rule):
+            if not finding.violates:
+                continue
+            of = f"{label}: " if label and finding.account_id is None else ""
+            kind: Kind = "unknown" if finding.status == "unknown" else "over"
+            kind = "advisory" if rule.level == "advisory" else kind
+            subject = finding.account_id or label
+            wrong.append(Wrong(kind, rule.name, subject, f"{rule.name}: {of}{finding.message}"))
+    if report.verdict == "unknown" and not wrong:
+        wrong.append(Wrong("unknown", "all rules", "", "No rule could be judged."))
+    told = [each for each in wrong if each.kind in kinds]
+    forecasts = [invoice.forecast_text for invoice in report.invoices]
+    return Notice(report.headline, told, forecasts[0] if len(forecasts) == 1 else None)
+
+
+def notice_of_failure(problem: str, kinds: Collection[Kind]) -> Notice:
+    """Return what people are told where there is no report, because of a *problem*."""
+    wrong = [Wrong("unknown", "the report", "", problem)] if "unknown" in kinds else []
+    return Notice(f"Could not tell: {_UNREADABLE}.", wrong)
+
+
+def _harmless(text: str) -> str:
+    return one_line(text, _LONGEST_LINE).translate(_HARMLESS)

@@ -1,0 +1,224 @@
+"""`cf-invoice notify`, to real receivers on this machine."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import receivers
+from tests.factories import api_result
+from tests.receivers import Webhook
+from tests.unit.test_cli import run
+
+AT = ["--at", "2026-09-15T12:00:00Z"]
+SLACK = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#spend"
+SECRET = "TIiajkdnlazkcOXrIdevi7FQ"
+
+
+@pytest.fixture
+def hook(tmp_path: Path) -> Iterator[tuple[Webhook, dict[str, str]]]:
+    """A webhook, and the environment with its address."""
+    with receivers.webhook(tmp_path, "hooks.slack.com", "acme.webhook.office.com") as (
+        server,
+        environment,
+    ):
+        address = f"json://user:{SECRET}@{server.address}/hook"
+        yield server, {**environment, "CF_INVOICE_NOTIFY": address}
+
+
+def write(directory: Path, amount_due: int, line: str = "openai/gpt-5.5") -> str:
+    """Write an invoice as the API returns it, and return the file."""
+    file = directory / f"{amount_due}.json"
+    lines = [{**api_result()["invoice_lines"][0], "description": line}]
+    file.write_text(json.dumps(api_result(amount_due=amount_due, invoice_lines=lines)))
+    return str(file)
+
+
+def options(file: str, *more: str) -> list[str]:
+    return ["notify", "--from", file, *AT, "--budget", "250 USD", *more]
+
+
+def test_a_webhook_is_told_once_and_again_when_it_is_fine(
+    hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    server, environment = hook
+    state = ["--state", str(tmp_path / "cache" / "told.json")]
+    over, within = write(tmp_path, 55500), write(tmp_path, 18846)
+    first = run(*options(over, *state), CI_JOB_URL="https://ci.example/1", **environment)
+    assert (first.returncode, first.stderr) == (1, "")
+    assert first.stdout.startswith("Told 1 of 1 addresses: Over budget: the upcoming invoice is")
+    [(_, path, message)] = server.received
+    assert path == "/hook"
+    assert message["title"].startswith("Over budget: the upcoming invoice is $555.00")
+    assert "- max-amount-due: " in message["message"]
+    assert message["message"].splitlines()[-1] == "https://ci.example/1"
+    # The same, with another amount.
+    again = run(*options(write(tmp_path, 60000), *state), **environment)
+    assert again.returncode == 1
+    assert again.stdout.startswith("Nobody was told, as nothing has changed since it was told")
+    fine = run(*options(within, *state), **environment)
+    assert fine.returncode == 0
+    assert server.received[-1][2]["title"].startswith("Fine again. Within budget")
+    assert server.received[-1][2]["message"].startswith("No longer: max-amount-due.")
+    quiet = run(*options(within, *state), **environment)
+    assert quiet.stdout.startswith("Nobody was told, as nothing is wrong")
+    assert len(server.received) == 2
+    for done in (first, again, fine, quiet):
+        assert SECRET not in done.stdout + done.stderr
+    assert SECRET not in (tmp_path / "cache" / "told.json").read_text()
+
+
+def test_only_what_is_new_is_told(hook: tuple[Webhook, dict[str, str]], tmp_path: Path) -> None:
+    server, environment = hook
+    state = ["--state", str(tmp_path / "told.json")]
+    over = write(tmp_path, 55500)
+    run(*options(over, *state), **environment)
+    run(*options(over, *state, "--budget-line", "openai/*=1 USD"), **environment)
+    message = server.received[-1][2]["message"]
+    assert "- max-line-amount: " in message
+    assert "- max-amount-due" not in message
+    assert "As before: max-amount-due." in message
+
+
+def test_every_address_is_told_for_itself(
+    hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    server, environment = hook
+    refusing = f"json://:{SECRET}@127.0.0.1:9/"
+    addresses = f"{refusing}\n\n# a comment\n{environment['CF_INVOICE_NOTIFY']}\n"
+    state = ["--state", str(tmp_path / "told.json")]
+    over = write(tmp_path, 55500)
+    done = run(*options(over, *state), **(environment | {"CF_INVOICE_NOTIFY": addresses}))
+    assert done.returncode == 2
+    assert done.stderr == (
+        "cf-invoice: cannot notify address 1 (JSON): it did not take the message\n"
+    )
+    assert len(server.received) == 1
+    # Who was not told is told the next time, and nobody twice.
+    addresses = "\n".join([environment["CF_INVOICE_NOTIFY"]] * 2)
+    run(*options(over, *state), **(environment | {"CF_INVOICE_NOTIFY": addresses}))
+    assert len(server.received) == 2
+
+
+def test_a_refusal_is_one_line_without_the_address(
+    hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    server, environment = hook
+    server.status = 403
+    done = run(*options(write(tmp_path, 55500)), **environment)
+    assert done.returncode == 2
+    assert done.stderr == "cf-invoice: cannot notify address 1 (JSON): it answered HTTP 403\n"
+    assert SECRET not in done.stdout
+
+
+def test_slack_and_teams_are_told_in_their_own_form(
+    hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    server, environment = hook
+    teams = f"workflows://acme.webhook.office.com:443/643e8d7a/{SECRET}/"
+    environment["CF_INVOICE_NOTIFY"] = f"{SLACK}\n{teams}"
+    file = write(tmp_path, 55500, "<!channel> @everyone <http://x.example|y> `code`")
+    done = run(*options(file, "--budget-line", "*=1 USD"), **environment)
+    assert done.returncode == 1, done.stderr
+    (host, path, to_slack), (other, _, to_teams) = server.received
+    assert (host, path) == ("hooks.slack.com", f"/services/T1JJ3T3L2/A1BRTD4JD/{SECRET}")
+    assert other.startswith("acme.webhook.office.com")
+    for message in (to_slack, to_teams):
+        text = json.dumps(message, ensure_ascii=False)
+        assert "Over budget" in text
+        assert "$555.00" in text
+        # Words of others mention nobody and link nowhere.
+        assert "<!channel>" not in text
+        assert "@everyone" not in text
+        assert "<http" not in text
+
+
+def test_mail_is_sent(tmp_path: Path) -> None:
+    with receivers.mail() as server:
+        address = (
+            f"mailto://{server.address}/?from=ci@example.org&to=team@example.org&mode=insecure"
+        )
+        done = run(*options(write(tmp_path, 55500)), CF_INVOICE_NOTIFY=address)
+        assert (done.returncode, done.stderr) == (1, "")
+        [mail] = server.received
+    assert "team@example.org" in mail
+    assert "Subject: " in mail
+
+
+@pytest.mark.parametrize(
+    ("on", "told"),
+    [("unknown", False), ("over,advisory", True), ("advisory", False), ("outlook", False)],
+)
+def test_people_are_told_of_what_they_ask_for(
+    on: str, told: bool, hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    server, environment = hook
+    done = run(*options(write(tmp_path, 55500), "--on", on), **environment)
+    assert done.returncode == 1
+    assert bool(server.received) == told
+
+
+def test_a_report_that_cannot_be_made_is_told_and_is_exit_code_2(
+    hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    server, environment = hook
+    done = run(*options(str(tmp_path / "missing.json")), **environment)
+    assert done.returncode == 2
+    assert done.stderr.endswith("missing.json: No such file or directory\n")
+    [(_, _, message)] = server.received
+    assert message["title"] == "Could not tell: no report could be made."
+    assert "No such file or directory" in message["message"]
+
+
+def test_a_dry_run_shows_the_message_and_tells_nobody(
+    hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    server, environment = hook
+    state = tmp_path / "told.json"
+    done = run(*options(write(tmp_path, 55500), "--dry-run", "--state", str(state)), **environment)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.startswith("Would tell:\n\nOver budget: the upcoming invoice is $555.00")
+    assert server.received == []
+    assert not state.exists()
+    assert run(*options(write(tmp_path, 55500), "--dry-run")).returncode == 1
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"addresses": [[1]]}', '{"addresses": 5}'])
+def test_a_broken_state_hides_nothing(
+    content: str, hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    server, environment = hook
+    state = tmp_path / "told.json"
+    state.write_text(content)
+    done = run(*options(write(tmp_path, 55500), "--state", str(state)), **environment)
+    assert done.returncode == 1
+    assert "the file of --state cannot be read: all is told anew" in done.stderr
+    assert len(server.received) == 1
+    assert json.loads(state.read_text())["addresses"] == [[["over", "max-amount-due", ""]]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variable", "told"),
+    [
+        ([], "", "nobody to notify: set CF_INVOICE_NOTIFY"),
+        ([], f"nonsense://{SECRET}", "address 1 in CF_INVOICE_NOTIFY or --addresses cannot be"),
+        ([], f"json://127.0.0.1/\n{SECRET}", "address 2 in CF_INVOICE_NOTIFY or --addresses"),
+        (["--addresses", "missing.txt"], "", "cannot read the file of --addresses: No such file"),
+        (["--on", "ovr"], "", "there is no 'ovr'; known: over, unknown, advisory, outlook"),
+    ],
+)
+def test_what_cannot_work_is_one_line_without_an_address(
+    arguments: list[str], variable: str, told: str, tmp_path: Path
+) -> None:
+    done = run(*options(write(tmp_path, 55500), *arguments), CF_INVOICE_NOTIFY=variable)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert SECRET not in done.stderr + done.stdout
+
+
+def test_nothing_to_judge_is_refused(tmp_path: Path) -> None:
+    done = run("notify", "--from", write(tmp_path, 55500), CF_INVOICE_NOTIFY="json://127.0.0.1/")
+    assert done.returncode == 2
+    assert "nothing would be judged: give --rules or --budget" in done.stderr
