@@ -60,6 +60,19 @@ def test_every_page_is_in_the_navigation() -> None:
     assert sorted(listed) == sorted({*pages, DOCS / "installation-configuration.md"})
 
 
+def test_the_overview_lists_the_pages_in_the_order_of_the_navigation() -> None:
+    navigation = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
+    listed = re.findall(r"^\| (?:\*\*(.*)\*\*|\[.*\]\((.*\.md)\)) \|", page("index"), flags=re.M)
+    expected = [
+        name
+        for entry in navigation
+        for group, pages in entry.items()
+        for name in [group, *(path for titled in pages for path in titled.values())]
+    ]
+    expected.remove("index.md")
+    assert [group or path for group, path in listed] == expected
+
+
 def test_the_program_is_the_quickstart() -> None:
     program = (ROOT / "examples" / "quickstart" / "__main__.py").read_text()
     assert program.endswith(block(PROGRAM))

@@ -211,6 +211,25 @@ def test_the_yaml_example_does_what_its_readme_says(
     assert 'amountDueText: "$188.46"' in shell.said
 
 
+def test_pulumi_install_makes_the_plugin_s_environment_anew_when_its_clone_has_moved(
+    started: Callable[[str], CommandLine], tmp_path: Path
+) -> None:
+    clone = commit_files(tmp_path / "clone")
+    shell = started("yaml/quickstart")
+    del shell.environment["PIP_NO_BUILD_ISOLATION"]
+    new, add, install, *_ = commands("yaml/quickstart").splitlines()
+    assert shell.shell(script([new, add], clone)), shell.said
+    found = []
+    for _ in range(2):
+        # After that, this older host of YAML refuses to link the package, which the others do.
+        shell.shell(install, PIP_NO_DEPS="1")
+        [installed] = (clone / "venv").glob("lib/*/site-packages/pulumi_cf_invoice-*.dist-info")
+        found.append(installed.name)
+        run([*AUTHOR, "commit", "--quiet", "--allow-empty", "--message", "Move"], clone)
+    assert len(set(found)) == 2
+    assert "copy" not in found[0]
+
+
 @pytest.mark.parametrize(
     "example", ["typescript/quickstart", "typescript/cost-aware-gateway", "go/quickstart"]
 )
