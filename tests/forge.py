@@ -140,7 +140,7 @@ def running(certificate: trustme.LeafCert | None = None) -> Iterator[Forge]:
             certificate.configure_cert(context)
             forge.socket = context.wrap_socket(forge.socket, server_side=True)
             forge.scheme = "https"
-        thread = threading.Thread(target=forge.serve_forever, daemon=True)
+        thread = threading.Thread(target=forge.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield forge
         forge.over.set()

@@ -125,7 +125,7 @@ def mail() -> Iterator[Mail]:
 @contextmanager
 def _serving(server: ServerT) -> Iterator[ServerT]:
     with server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield server
         server.shutdown()

@@ -22,6 +22,7 @@ from pulumi_cf_invoice.comments.forge import (
 _API = "https://api.github.com/graphql"
 _IMITATORS = ("GITEA_ACTIONS", "FORGEJO_ACTIONS")
 _STATUSES = {"FORBIDDEN": 403, "INSUFFICIENT_SCOPES": 403, "NOT_FOUND": 404}
+_SIDES = ("head", "base")
 _TRANSIENT = ("", "RATE_LIMITED", "SERVICE_UNAVAILABLE", "INTERNAL", "TIMEOUT")
 """Types of errors that can get better; its failures of its own have none."""
 
@@ -166,9 +167,12 @@ def imitates_github(variables: Variables) -> bool:
 
 def number_in_job(variables: Variables) -> int | None:
     """Return the number of the pull request that a job of GitHub's kind runs for."""
-    in_ref = re.fullmatch("refs/pull/([0-9]+)/(?:merge|head)", variables.get("GITHUB_REF", ""))
+    ref = variables.get("GITHUB_REF", "")
+    in_ref = re.fullmatch("refs/pull/([0-9]+)/(?:merge|head)", ref)
     if in_ref:
         return number_of(in_ref[1])
+    if variables.get("GITHUB_EVENT_NAME") == "merge_group":
+        return _queued(ref)
     try:
         event = json.loads(Path(variables["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))
         return _number_in_event(event)
@@ -178,11 +182,7 @@ def number_in_job(variables: Variables) -> int | None:
 
 def _number_in_event(event: Mapping[str, Any]) -> int | None:
     if "merge_group" in event:
-        queued = re.fullmatch(
-            "refs/heads/gh-readonly-queue/.+/pr-([0-9]+)-[0-9a-f]+",
-            event["merge_group"]["head_ref"],
-        )
-        return number_of(queued[1]) if queued else None
+        return _queued(event["merge_group"]["head_ref"])
     if "workflow_run" in event:
         requests = event["workflow_run"]["pull_requests"]
         numbers = {request["number"] for request in requests if _is_of(event, request)}
@@ -193,10 +193,16 @@ def _number_in_event(event: Mapping[str, Any]) -> int | None:
     return number_of(request.get("number"))
 
 
+def _queued(ref: str) -> int | None:
+    """Return the number of the pull request at the end of a merge queue, which its *ref* has."""
+    queued = re.fullmatch("refs/heads/gh-readonly-queue/.+/pr-([0-9]+)-[0-9a-f]+", ref)
+    return number_of(queued[1]) if queued else None
+
+
 def _is_of(event: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
     """Return whether a *request* is from a branch of the repository of *event*, and to it."""
-    repository = event["repository"]["id"]
-    return all(request[side]["repo"]["id"] == repository for side in ("head", "base"))
+    sides = [event.get("repository"), *((request.get(side) or {}).get("repo") for side in _SIDES)]
+    return len({side["id"] for side in sides if side}) <= 1
 
 
 def _type_of(errors: Any) -> str:

@@ -652,10 +652,19 @@ QUEUED = "refs/heads/gh-readonly-queue/release/1.0/pr-12-2f3cd9a7e0b1c2d3e4f5a6b
         {"issue": {"number": 12, "pull_request": {"url": "…"}}},
         {"merge_group": {"head_ref": QUEUED}},
         {"repository": {"id": 1}, "workflow_run": {"pull_requests": [REQUEST_OF_OURS]}},
+        {"workflow_run": {"pull_requests": [{"number": 12}]}},
     ],
 )
 def test_the_number_is_found_in_the_event(event: Any, forge_: Forge, tmp_path: Path) -> None:
     assert find_request(forge_.github | event_of(tmp_path, event)).number == 12
+
+
+def test_the_number_is_found_in_the_ref_of_a_merge_queue(forge_: Forge) -> None:
+    queue = {"GITHUB_EVENT_NAME": "merge_group", "GITHUB_REF": QUEUED}
+    assert find_request(forge_.github | queue).number == 12
+    # A branch of that name is no queue.
+    with pytest.raises(CommentError, match="give --request"):
+        find_request(forge_.github | queue | {"GITHUB_EVENT_NAME": "push"})
 
 
 @pytest.mark.parametrize(
