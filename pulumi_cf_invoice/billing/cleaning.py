@@ -56,6 +56,16 @@ def shown(text: str) -> str:
     return "".join(isolated(part) if theirs else part for part, theirs in parts(text))
 
 
+def in_one_line(text: str, longest: int = LONGEST) -> str:
+    """Return a marked sentence as `one_line` does each of its parts, and as it is `shown`."""
+    kept = []
+    for part, theirs in parts(text):
+        line = one_line(part, longest)
+        begin, end = (" " * (line != "" and part[edge].isspace()) for edge in (0, -1))
+        kept.append(isolated(line) if theirs else f"{begin}{line}{end}")
+    return "".join(kept).strip()
+
+
 def isolated(text: str) -> str:
     """Return *text* so that a right-to-left script in it does not reorder what stands beside it."""
     is_reordering = any(unicodedata.bidirectional(one) in ("R", "AL", "AN") for one in text)

@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -96,7 +97,8 @@ def _of_flags(options: argparse.Namespace) -> Iterator[DeclaredRule]:
     ):
         if None not in settings.values():
             with errors_under(flag, RuleError):
-                yield from parse_rules({"rules": {name: settings}})
+                [rule] = parse_rules({"rules": {name: settings}})
+                yield replace(rule, source=flag)
 
 
 def _write(report: Report, form: str, output: str | None) -> None:
@@ -133,8 +135,11 @@ def _outputs(report: Report) -> dict[str, object]:
     known = [amount for amount in projected if amount is not None]
     summed = len(totals) == 1 and len(known) == len(projected)
     periods = {one.invoice.period_text for one in report.invoices}
+    outlooks = [one.outlook.text for one in report.invoices if one.outlook]
     return {
         "verdict": report.verdict,
+        "headline": report.headline,
+        "outlook": "; ".join(outlooks),
         "amount-due": totals[0][0] if len(totals) == 1 else "",
         "amount-due-text": " and ".join(report.total_texts),
         "projected-amount-due": money.number(money.total(known)) if summed else "",

@@ -87,6 +87,26 @@ class Forecast:
     """What a reader has to know: the unit that was inferred, lag, what was left out and why."""
 
     @property
+    def has_ended(self) -> bool:
+        """Whether the period has ended, so that nothing is to come."""
+        return self.method == "period-over"
+
+    @property
+    def is_too_early(self) -> bool:
+        """Whether it is too early for anything to be said."""
+        return self.method == "too-early"
+
+    @property
+    def is_straight_line(self) -> bool:
+        """Whether it is only a straight line, which is no forecast."""
+        return self.method == "straight-line"
+
+    @property
+    def is_forecast(self) -> bool:
+        """Whether the spend to come is forecast from daily usage."""
+        return not (self.has_ended or self.is_too_early or self.is_straight_line)
+
+    @property
     def method_text(self) -> str:
         """The method for people."""
         return _WORDS[self.method]
@@ -98,9 +118,9 @@ class Forecast:
         if self.amount_due is None:
             return f"Too early for a forecast for {period}"
         median = self._rough(self.amount_due)
-        if self.method == "period-over":
+        if self.has_ended:
             return f"{money.to_text(self.amount_due, self.currency)} for {period}, which has ended"
-        if self.method == "straight-line":
+        if self.is_straight_line:
             return f"A straight line to {median} for {period}"
         if self.amount_due_p10 is None or self.amount_due_p90 is None:
             return f"Forecast {median} for {period}, without a band"

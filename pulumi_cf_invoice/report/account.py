@@ -17,17 +17,19 @@ from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.billing.usage_history import UsageHistory
 from pulumi_cf_invoice.forecast import Forecast
 from pulumi_cf_invoice.forecast.read import forecast_snapshot
+from pulumi_cf_invoice.rules.on_accounts import quoted_problem
 
 
 @dataclass(frozen=True)
 class AccountReport:
     """
     What a *snapshot* has of an account besides its invoice, whose *currency* the credits are in,
-    as far as that is known.
+    as far as that is known. ``made`` is its forecast, if that was made already.
     """
 
     snapshot: Snapshot
     currency: str | None
+    made: Forecast | None = None
 
     @property
     def credit_balance(self) -> CreditBalance | None:
@@ -59,8 +61,10 @@ class AccountReport:
     def notes(self) -> list[str]:
         """What a reader has to know of the figures, a sentence each."""
         problem = self.credit_balance.topup_problem if self.credit_balance else None
-        told = [f"The automatic top-up does not work: {problem}."] if problem else []
-        return [*self.not_available, *told]
+        trouble = (
+            [f"The automatic top-up does not work: {quoted_problem(problem)}."] if problem else []
+        )
+        return [*self.not_available, *trouble]
 
     @property
     def figures(self) -> list[tuple[str, str]]:
@@ -83,6 +87,8 @@ class AccountReport:
         The forecast as of the time of reading; None if the invoice's lines are a part, or if it is
         not in the snapshot.
         """
+        if self.made is not None:
+            return self.made
         try:
             return forecast_snapshot(self.snapshot)
         except BillingError:

@@ -1,29 +1,36 @@
 """The geometry of the report's charts; the template draws them as inline SVG."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from pulumi_cf_invoice.billing import money
+from pulumi_cf_invoice.billing.cleaning import cut_in_the_middle
 from pulumi_cf_invoice.billing.usage_history import UsageEntry
 from pulumi_cf_invoice.forecast import ComingDay, SpentDay
-from pulumi_cf_invoice.report.account import AccountReport, ForecastDay, days_of
+from pulumi_cf_invoice.report.account import AccountReport
 from pulumi_cf_invoice.report.report import Budget, InvoiceReport
+from pulumi_cf_invoice.report.tables import Column as TableColumn, Table
 
-WIDTH, HEIGHT = 480, 300
-_LEFT, _RIGHT = 8, 472
-# Above, the amount due over the period; below, spend by day.
-_BOTTOM, _BARS_TOP, _BARS_BOTTOM = 218, 236, 292
-_USAGE_TOP, _USAGE_BOTTOM = 8, 162
-_BARS = 8
-_DAYS, _EARLIER = 31, 12
+WIDTH, HEIGHT = 360, 268
+BAR_HEIGHT = 64
+"""The height of the bar that there is where nothing can be drawn over time."""
+USAGE_HEIGHT = 120
+_RIGHT = 250
+"""Where lines end and the labels' gutter begins."""
+_TOP, _BOTTOM, _BARS_TOP, _BARS_BOTTOM = 20, 188, 202, 244
+_CHARACTER = 6.7
+"""The width of a character on a phone, where letters are largest, in SVG units."""
+_LABEL = 27
+"""What a label of two lines needs of the height, where letters are largest."""
+_LONGEST_LABEL = 14
+_TICKS = 4
+_DAYS = 31
 # A limit further away would leave nothing to see of the rest.
 _FARTHEST = 3
-# What a label needs of the chart's height on a phone, where the chart is smallest.
-_LABEL = 28
-# The most labels above the chart's highest line.
-_STACKED = 3
 _DAY = 86_400
+_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,27 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Label:
+    """
+    A label of two lines in the gutter at ``y``, and the height ``line_y`` of what it names.
+
+    A leader joins the two where they are apart. ``kind`` is ``over`` for a mandatory limit,
+    ``advisory``, ``forecast``, or ``beyond`` for a limit above the chart, which has no line.
+    """
+
+    amount: str
+    name: str
+    y: float
+    line_y: float
+    kind: str
+
+    @property
+    def has_leader(self) -> bool:
+        """Whether the label is too far from its line to be read as its own."""
+        return self.kind != "beyond" and abs(self.y - self.line_y) > 2
+
+
+@dataclass(frozen=True)
 class BudgetLine:
     """A limit as a line across, at ``y`` in SVG units."""
 
@@ -47,52 +75,40 @@ class BudgetLine:
 
 
 @dataclass(frozen=True)
-class Labels:
-    """
-    The labels of lines that are close to one another, the highest limit first.
-
-    They stand on the highest of the lines, ``bottom`` percent of the height above the chart's end.
-    """
-
-    bottom: float
-    lines: list[BudgetLine]
-
-
-@dataclass(frozen=True)
-class End:
-    """The amount at the period's end, ``bottom`` percent of the height above the chart's end."""
+class Tick:
+    """A round amount of the axis, at ``y`` in SVG units."""
 
     text: str
-    bottom: float
+    y: float
 
 
 @dataclass(frozen=True)
 class _Scale:
     """Where an amount between the lowest and the highest one is, in SVG units."""
 
-    low: float
-    high: float
-    top: float
-    bottom: float
+    low: Decimal
+    high: Decimal
 
-    def __call__(self, amount: float) -> float:
+    def __call__(self, amount: float | Decimal) -> float:
         """Return the height of *amount*."""
-        of, low, high = map(money.exact, (amount, self.low, self.high))
-        share = float((of - low) / (high - low))
-        return round(self.bottom - share * (self.bottom - self.top), 1)
+        share = float((money.exact(amount) - self.low) / (self.high - self.low))
+        return round(_BOTTOM - share * (_BOTTOM - _TOP), 1)
 
 
 @dataclass(frozen=True)
 class SpendChart:
     """
-    Spend in the period: what happened by day, what is forecast, and the budgets.
+    Spend in the period: what happened by day, what is forecast, and the limits.
 
     Lengths are in SVG units. Paths are ``d`` attributes, empty where there is nothing to draw.
     """
 
-    description: str
+    title: str
+    left: float
     now_x: float
     now_y: float
+    now_text: str
+    now_anchor: str
     zero_y: float
     happened: str
     area: str
@@ -100,102 +116,189 @@ class SpendChart:
     band: str
     straight: str
     columns: list[Column]
+    ticks: list[Tick]
     budgets: list[BudgetLine]
-    labels: list[Labels]
+    labels: list[Label]
     unlabelled: list[str]
-    beyond: list[str]
-    end: End | None
-    caption: str
     first_day: str
     last_day: str
-    days: list[ForecastDay]
+    figures: Table
+
+    @property
+    def right(self) -> float:
+        """Where lines end and the labels' gutter begins."""
+        return _RIGHT
+
+
+@dataclass(frozen=True)
+class LimitBar:
+    """What is due as a bar against a limit, where there is nothing to draw over time yet."""
+
+    title: str
+    due: str
+    limit: str
+    width: float
+    limit_x: float
+    is_over: bool
+    figures: Table
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A line, and its share of the largest one in percent of the width."""
+    """A name with an amount, and its share of the largest one in percent of the width."""
 
     name: str
     text: str
     share: float
+    is_forecast: bool = False
 
 
-def spend(one: InvoiceReport) -> SpendChart | None:
-    """Return the chart of spend in the period; None where there is nothing to compare it with."""
-    invoice, forecast = one.invoice, one.forecast
-    length = invoice.period_end - invoice.period_start
-    if length <= 0:
+def spend(report: InvoiceReport) -> SpendChart | None:
+    """Return the chart of spend in the period; None where there is nothing to draw over time."""
+    invoice = report.invoice
+    if invoice.period_end <= invoice.period_start or not _has_course(report):
         return None
-
-    def x(moment: float) -> float:
-        elapsed = (moment - invoice.period_start) / length
-        return round(_LEFT + min(max(elapsed, 0.0), 1.0) * (_RIGHT - _LEFT), 1)
-
-    spent = forecast.spent if forecast else ()
-    coming = forecast.coming if forecast and forecast.method != "straight-line" else ()
-    straight = _straight(one, coming)
-    foreseen = [amount for day in coming for amount in (day.p90, day.median) if amount is not None]
-    figures = [0, invoice.amount_due, *foreseen, *([] if straight is None else [straight])]
-    is_over = one.as_of.timestamp() >= invoice.period_end
-    is_early = straight is None and not coming and not is_over
-    if is_early and not one.budgets:
-        return None
-    near, beyond = _near(one.budgets, max(figures), is_early)
-    columns = _columns(spent, x)
-    bottom = _BOTTOM if columns else _BARS_BOTTOM
-    y, lines, labels = _fitted(near, figures, bottom)
-    now = x(one.as_of.timestamp()), y(invoice.amount_due)
-    happened = _happened(spent, invoice.amount_due, x, y, now)
+    spent, coming, straight = _spent(report), _coming(report), _straight(report)
+    figures = [invoice.amount_due, *_foreseen(coming), *([] if straight is None else [straight])]
+    near, beyond = _near(report.budgets, max(figures))
+    y, ticks = _scaled(report, [*figures, *(budget.limit.amount for budget in near)])
+    left = max(len(tick.text) for tick in ticks) * _CHARACTER + 6
+    x = _times(report, left)
+    now = x(report.as_of.timestamp()), y(invoice.amount_due)
     ends = [(x(_end_of(day.date)), day) for day in coming]
+    happened = _happened(spent, invoice.amount_due, x, y, now)
     lows = [(at, y(day.p10)) for at, day in ends if day.p10 is not None]
     highs = [(at, y(day.p90)) for at, day in ends if day.p90 is not None]
-    last = coming[-1].median if coming else straight
-    labelled = [line for group in labels for line in group.lines]
+    budgets = [BudgetLine(b.text, b.is_mandatory, y(b.limit.amount)) for b in near]
+    labels = _labels(report, near, beyond, _end(coming, straight), y)
+    named = {label.name for label in labels}
+    now_text, now_anchor = _now(report, now[0], left)
     return SpendChart(
-        description=_describe(one, straight, near + beyond),
+        title=_title(report),
+        left=left,
         now_x=now[0],
         now_y=now[1],
+        now_text=now_text,
+        now_anchor=now_anchor,
         zero_y=y(0),
         happened=_path(happened),
         area=_path([*happened, (now[0], y(0)), (happened[0][0], y(0))] if happened else []),
         forecast=_path([now, *((at, y(day.median)) for at, day in ends)] if ends else []),
         band=_path([now, *highs, *reversed(lows), now] if lows else []),
         straight=_path([] if straight is None else [now, (_RIGHT, y(straight))]),
-        columns=columns,
-        budgets=lines,
+        columns=_columns(spent, x),
+        ticks=ticks,
+        budgets=budgets,
         labels=labels,
-        unlabelled=[line.text for line in lines if line not in labelled],
-        beyond=[budget.text for budget in beyond],
-        end=None if last is None else End(_text(one, last), _percent(y(last))),
-        caption=_caption(one, spent if columns else (), straight, bool(ends)),
-        first_day=invoice.period_text.split(" to ")[0],
-        last_day=invoice.period_text.split(" to ")[1],
-        days=days_of(forecast) if forecast and (spent or coming) else [],
+        unlabelled=[b.text for b in [*near, *beyond] if _label_name(b) not in named],
+        first_day=_short(invoice.period_start),
+        last_day=_short(invoice.period_end - 1),
+        figures=_figures(report),
     )
 
 
-def _straight(one: InvoiceReport, coming: Sequence[ComingDay]) -> float | None:
-    """Return the end of the straight line, where nothing better is known and there is time left."""
-    if coming or one.as_of.timestamp() >= one.invoice.period_end:
+def limit_bar(report: InvoiceReport) -> LimitBar | None:
+    """Return what is due against the limit, where `spend` has nothing to draw and there is one."""
+    limit, invoice = report.limit, report.invoice
+    if limit is None or _has_course(report):
         return None
-    return one.projected_amount_due
+    due, most = money.exact(invoice.amount_due), money.exact(limit.limit.amount)
+    largest = max(due, most, Decimal(1))
+    return LimitBar(
+        title=_title(report, is_bar=True),
+        due=f"{invoice.amount_due_text} due",
+        limit=f"limit {limit.limit.text} ({cut_in_the_middle(limit.name, 24)})",
+        width=round(float(max(due, Decimal(0)) / largest) * WIDTH, 1),
+        limit_x=round(float(most / largest) * WIDTH, 1),
+        is_over=due > most,
+        figures=_figures(report),
+    )
 
 
-def _near(
-    budgets: list[Budget], highest: float, is_early: bool
-) -> tuple[list[Budget], list[Budget]]:
-    """
-    Return the budgets that the chart has room for, and those beyond it.
+def _has_course(report: InvoiceReport) -> bool:
+    """Return whether there is anything to draw over time but a line at zero."""
+    coming, straight = _coming(report), _straight(report)
+    has_ended = report.as_of.timestamp() >= report.invoice.period_end
+    if not coming and straight is None and not has_ended:
+        return False
+    figures = [report.invoice.amount_due, *_foreseen(coming), straight or 0]
+    return any(figures)
 
-    Where nothing was spent, or nothing can be said of the rest of the period, the lowest budget is
-    what there is to measure with.
-    """
-    limits = [money.exact(one.limit.amount) for one in budgets]
-    largest = money.exact(highest)
-    if limits and (is_early or not highest):
-        largest = max(largest, min(limits))
-    near = [one for one, of in zip(budgets, limits, strict=True) if of <= largest * _FARTHEST]
-    return near, [one for one in budgets if one not in near]
+
+def _spent(report: InvoiceReport) -> Sequence[SpentDay]:
+    return report.forecast.spent if report.forecast else ()
+
+
+def _coming(report: InvoiceReport) -> Sequence[ComingDay]:
+    forecast = report.forecast
+    return forecast.coming if forecast and forecast.is_forecast else ()
+
+
+def _straight(report: InvoiceReport) -> float | None:
+    """Return the end of the straight line, where nothing better is known and there is time left."""
+    if _coming(report) or report.as_of.timestamp() >= report.invoice.period_end:
+        return None
+    return report.projected_amount_due
+
+
+def _foreseen(coming: Sequence[ComingDay]) -> list[float]:
+    every = (amount for day in coming for amount in (day.p90, day.median, day.p10))
+    return [amount for amount in every if amount is not None]
+
+
+def _end(coming: Sequence[ComingDay], straight: float | None) -> tuple[float, str] | None:
+    """Return the amount at the end of the period, and what it is called."""
+    if coming:
+        return coming[-1].median, "forecast"
+    return None if straight is None else (straight, "straight line")
+
+
+def _near(budgets: list[Budget], highest: float) -> tuple[list[Budget], list[Budget]]:
+    """Return the limits that the chart has room for, and those beyond it."""
+    most = money.exact(highest) * _FARTHEST
+    near = [budget for budget in budgets if money.exact(budget.limit.amount) <= most]
+    return near, [budget for budget in budgets if budget not in near]
+
+
+def _scaled(report: InvoiceReport, amounts: Sequence[float | Decimal]) -> tuple[_Scale, list[Tick]]:
+    """Return a scale for *amounts* and zero, and the round amounts of its axis."""
+    exact = [Decimal(0), *map(money.exact, amounts)]
+    low, high = min(exact), max(max(exact), min(exact) + 1)
+    step = _step(high - low)
+    first = int((low / step).to_integral_value(ROUND_FLOOR))
+    last = int((high / step).to_integral_value(ROUND_CEILING))
+    values = [step * number for number in range(first, last + 1)]
+    y = _Scale(min(low, values[0]), max(high, values[-1]))
+    currency = report.invoice.currency
+    return y, [Tick(money.to_rough_text(value, currency), y(value)) for value in values]
+
+
+def _step(span: Decimal) -> Decimal:
+    """Return a round step of at least a minor unit that divides *span* into few parts."""
+    power = Decimal(1)
+    while power * 10 * _TICKS < span:
+        power *= 10
+    steps = (power * factor for factor in (1, 2, 5, 10))
+    return next(step for step in steps if step * _TICKS >= span)
+
+
+def _times(report: InvoiceReport, left: float) -> Callable[[float], float]:
+    start, end = report.invoice.period_start, report.invoice.period_end
+
+    def x(moment: float) -> float:
+        elapsed = (moment - start) / (end - start)
+        return round(left + min(max(elapsed, 0.0), 1.0) * (_RIGHT - left), 1)
+
+    return x
+
+
+def _now(report: InvoiceReport, x: float, left: float) -> tuple[str, str]:
+    """Return what the time of the figures is called, and where its text is anchored."""
+    text = "today" if report.as_of.date() == report.at.date() else _short(report.as_of.timestamp())
+    half = len(text) * _CHARACTER / 2
+    if x - half < left:
+        return text, "start"
+    return text, "end" if x + half > _RIGHT else "middle"
 
 
 def _happened(
@@ -224,12 +327,11 @@ def _columns(spent: Sequence[SpentDay], x: Callable[[float], float]) -> list[Col
     for day in spent:
         start, end = x(_end_of(day.date) - _DAY), x(_end_of(day.date))
         height = max(day.net, 0) / highest * (_BARS_BOTTOM - _BARS_TOP)
-        width = max(end - start - 1.5, 0.5)
         columns.append(
             Column(
-                start + 0.75,
+                start + 0.5,
                 round(_BARS_BOTTOM - height, 1),
-                round(width, 1),
+                round(max(end - start - 1, 0.5), 1),
                 round(height, 1),
                 not day.is_settled,
             )
@@ -237,57 +339,100 @@ def _columns(spent: Sequence[SpentDay], x: Callable[[float], float]) -> list[Col
     return columns
 
 
-def _fitted(
-    budgets: list[Budget], figures: list[float], bottom: float
-) -> tuple[_Scale, list[BudgetLine], list[Labels]]:
-    """Return a scale that leaves room for the labels of *budgets*, their lines, and the labels."""
-    limits = [money.number(money.exact(budget.limit.amount)) for budget in budgets]
-    low, high = min(figures), max(*figures, *limits, min(figures) + 1)
-    for room in range(1, _STACKED + 1):
-        y = _Scale(low, high, room * _LABEL + 4, bottom)
-        lines = [
-            BudgetLine(budget.text, budget.is_mandatory, y(limit))
-            for budget, limit in zip(budgets, limits, strict=True)
-        ]
-        labels = _labels(lines)
-        if sum(len(group.lines) for group in labels) == len(lines):
-            break
-    return y, lines, labels
+def _labels(
+    report: InvoiceReport,
+    near: Sequence[Budget],
+    beyond: Sequence[Budget],
+    end: tuple[float, str] | None,
+    y: _Scale,
+) -> list[Label]:
+    """Return the labels in the gutter, the highest first, as many as there is room for."""
+    wanted = [
+        Label(
+            budget.limit.text,
+            _label_name(budget),
+            y(budget.limit.amount),
+            y(budget.limit.amount),
+            "over" if budget.is_mandatory else "advisory",
+        )
+        for budget in near
+    ]
+    if end is not None:
+        text = money.to_text(end[0], report.invoice.currency)
+        wanted.append(Label(text, end[1], y(end[0]), y(end[0]), "forecast"))
+    wanted += [
+        Label(f"\u2191 {budget.limit.text}", _label_name(budget), _TOP, _TOP, "beyond")
+        for budget in beyond
+    ]
+    # What a reader asks for first: the forecast, then mandatory limits, the lowest of them first.
+    order = ("forecast", "over", "advisory", "beyond")
+    kept = sorted(wanted, key=lambda label: (order.index(label.kind), -label.line_y))
+    room = (_BOTTOM - _TOP) // _LABEL + 1
+    return list(_spread(sorted(kept[:room], key=lambda label: (label.line_y, label.kind))))
 
 
-def _labels(lines: list[BudgetLine]) -> list[Labels]:
-    """Return the labels of *lines*, the lowest first, as far as there is room above them."""
-    groups: list[list[BudgetLine]] = []
-    for line in lines:
-        if groups and groups[-1][-1].y - _LABEL * len(groups[-1]) < line.y:
-            groups[-1].append(line)
-        else:
-            groups.append([line])
-    labels = []
-    for group in groups:
-        room = int(group[-1].y / _LABEL)
-        if room:
-            labels.append(Labels(_percent(group[-1].y), group[-room:][::-1]))
-    return labels
+def _spread(labels: Sequence[Label]) -> Iterator[Label]:
+    """Return *labels*, the highest first, apart from one another and within the chart."""
+    heights: list[float] = []
+    for label in labels:
+        heights.append(max(label.line_y, heights[-1] + _LABEL if heights else _TOP))
+    lowest: float = _BOTTOM
+    for number in range(len(heights) - 1, -1, -1):
+        heights[number] = min(heights[number], lowest)
+        lowest = heights[number] - _LABEL
+    for label, height in zip(labels, heights, strict=True):
+        yield Label(label.amount, label.name, round(height, 1), label.line_y, label.kind)
 
 
-def _percent(y: float) -> float:
-    return round(100 * (1 - y / HEIGHT), 1)
+def _label_name(budget: Budget) -> str:
+    return cut_in_the_middle(budget.name, _LONGEST_LABEL)
 
 
-def _caption(
-    one: InvoiceReport, spent: Sequence[SpentDay], straight: float | None, is_forecast: bool
-) -> str:
-    told = "so far"
-    if spent:
-        most = _text(one, max(day.net for day in spent))
-        told = f"so far (solid), with the spend of each day below ({most} at most)"
-    if straight is not None:
-        end = f"{_text(one, straight)} at the end of the period (dotted, a straight line)"
-        return f"{told}; projected {end}."
-    if is_forecast and one.forecast is not None and one.forecast.amount_due_p10 is not None:
-        return f"{told}; the forecast is dashed, in the band of its 10th to 90th percentile."
-    return f"{told}; the forecast is dashed." if is_forecast else f"{told}."
+def _title(report: InvoiceReport, is_bar: bool = False) -> str:
+    """Say in a sentence what the chart shows."""
+    spent = f"{report.period_name}: {report.invoice.amount_due_text} so far"
+    if report.as_of.timestamp() >= report.invoice.period_end:
+        spent = f"{report.period_name}: {report.invoice.amount_due_text}, the period has ended"
+    forecast, straight = report.forecast, _straight(report)
+    if forecast is not None and _coming(report):
+        low, high = forecast.amount_due_p10, forecast.amount_due_p90
+        ends = [amount for amount in (low, high) if amount is not None]
+        rough = [money.to_rough_text(end, forecast.currency) for end in ends]
+        median = money.to_rough_text(forecast.amount_due or 0, forecast.currency)
+        spent += f", forecast {' to '.join(dict.fromkeys(rough)) or median}"
+    elif straight is not None and not is_bar:
+        spent += f", {money.to_rough_text(straight, report.invoice.currency)} by a straight line"
+    limit = report.limit
+    return f"{spent}{f', limit {limit.limit.text} ({limit.name})' if limit else ''}"
+
+
+def _figures(report: InvoiceReport) -> Table:
+    """Return every figure that the chart draws beside its days, as a table."""
+    invoice, forecast = report.invoice, report.forecast
+    rows = [["Due so far", invoice.amount_due_text]]
+    straight = _straight(report)
+    if forecast is not None and _coming(report):
+        ends = (
+            ("Forecast, median", forecast.amount_due_text),
+            ("Forecast, 10th percentile", forecast.amount_due_p10_text),
+            ("Forecast, 90th percentile", forecast.amount_due_p90_text),
+        )
+        rows += [[name, text] for name, text in ends if text is not None]
+    elif straight is not None:
+        rows.append(["Straight line", money.to_text(straight, invoice.currency)])
+    most = max((day.net for day in _spent(report)), default=0)
+    if most > 0:
+        rows.append(["Most spent on a day", money.to_text(most, invoice.currency)])
+    for budget in report.budgets:
+        level = "" if budget.is_mandatory else ", advisory"
+        rows.append([f"Limit {budget.name}{level}", budget.limit.text])
+    columns = [TableColumn("Figure", is_text=True), TableColumn("Amount")]
+    return Table("What the chart shows", columns, rows)
+
+
+def _short(moment: float) -> str:
+    day = datetime.fromtimestamp(moment, tz=UTC)
+    return f"{_MONTHS[day.month - 1]} {day.day}"
 
 
 def _end_of(day: date) -> float:
@@ -315,11 +460,11 @@ def usage(account: AccountReport | None) -> UsageChart | None:
     highest = max((entry.aggregated_value for entry in entries), default=0)
     if highest <= 0:
         return None
-    step = (_RIGHT - _LEFT) / len(entries)
+    step = WIDTH / len(entries)
     columns = []
     for number, entry in enumerate(entries):
-        height = max(entry.aggregated_value, 0) / highest * (_USAGE_BOTTOM - _USAGE_TOP)
-        x, y = _LEFT + number * step, _USAGE_BOTTOM - height
+        height = max(entry.aggregated_value, 0) / highest * (USAGE_HEIGHT - 4)
+        x, y = number * step, USAGE_HEIGHT - height
         columns.append(
             Column(
                 round(x + step * 0.1, 1),
@@ -340,46 +485,24 @@ def usage(account: AccountReport | None) -> UsageChart | None:
     )
 
 
-def earlier(account: AccountReport | None) -> list[Bar]:
-    """Return the latest earlier invoices, each as a share of the largest one in its currency."""
-    invoices = account.earlier_invoices[:_EARLIER] if account else []
-    largest: dict[str, float] = {}
-    for invoice in invoices:
-        largest[invoice.currency] = max(largest.get(invoice.currency, 0), invoice.amount_due)
-    return [
-        Bar(
-            f"{invoice.created_text}, {invoice.status or 'no status'}",
-            invoice.amount_due_text,
-            round(max(100 * invoice.amount_due / (largest[invoice.currency] or 1), 0), 1),
-        )
-        for invoice in invoices
-    ]
-
-
 def _day(entry: UsageEntry) -> str:
     return entry.start_iso[:10]
 
 
-def bars(one: InvoiceReport) -> list[Bar]:
-    """Return the largest lines, net of credits, each as a share of the largest."""
-    lines = one.invoice.largest_lines[:_BARS]
-    largest = max((abs(line.net) for line in lines), default=0) or 1
-    return [
-        Bar(line.name, line.net_text, round(max(100 * line.net / largest, 0), 1)) for line in lines
+def months(report: InvoiceReport) -> list[Bar]:
+    """Return the months before, the oldest first, and the forecast, as shares of the largest."""
+    known = report.months.known if report.months else []
+    if not known:
+        return []
+    expected, how = report.expected
+    amounts = [month.amount for month in known] + ([] if expected is None else [expected])
+    largest = max(*amounts, 1)
+    bars = [
+        Bar(month.name, month.amount_text, round(max(100 * month.amount / largest, 0), 1))
+        for month in known
     ]
-
-
-def _describe(one: InvoiceReport, straight: float | None, budgets: list[Budget]) -> str:
-    invoice = one.invoice
-    days = max(0, round((one.as_of.timestamp() - invoice.period_start) / _DAY))
-    told = f"{invoice.amount_due_text} due after {days} day{'s' * (days != 1)} of the period"
-    if straight is not None:
-        told += f", projected by a straight line to reach {_text(one, straight)} at its end"
-    elif one.forecast is not None:
-        told += f". {one.forecast.text}"
-    listed = ", ".join(budget.text for budget in budgets)
-    return f"{told}. {f'Budgets: {listed}' if listed else 'No budget'}."
-
-
-def _text(one: InvoiceReport, amount: float) -> str:
-    return money.to_text(amount, one.invoice.currency)
+    if expected is not None:
+        text = f"{money.to_text(expected, report.invoice.currency)}{how or ' forecast'}"
+        share = round(max(100 * expected / largest, 0), 1)
+        bars.append(Bar(report.period_name, text, share, is_forecast=True))
+    return bars

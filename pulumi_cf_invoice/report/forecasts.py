@@ -2,18 +2,21 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, Any
 
 from rich.text import Text
 
+from pulumi_cf_invoice.billing.cleaning import named
 from pulumi_cf_invoice.billing.models import iso
 from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.forecast import Forecast
 from pulumi_cf_invoice.forecast.result import json_schema, to_figures
-from pulumi_cf_invoice.report import terminal
-from pulumi_cf_invoice.report.account import days_of, forecast_figures
-from pulumi_cf_invoice.report.terminal import inert, titled_table
+from pulumi_cf_invoice.report import tables, terminal
+from pulumi_cf_invoice.report.account import AccountReport
+from pulumi_cf_invoice.report.found import Found
+from pulumi_cf_invoice.report.report import make_report
+from pulumi_cf_invoice.report.terminal import drawn, inert
 
 VERSION = 1
 
@@ -80,31 +83,22 @@ def schema() -> str:
 def write(forecasts: Sequence[AccountForecast], file: IO[str]) -> None:
     """Write *forecasts* to *file* as tables, each with its days."""
     parts: list[Any] = []
-    for one in forecasts:
-        parts += [*([Text()] if parts else []), *_parts(one)]
+    for forecast in forecasts:
+        parts += [*([Text()] if parts else []), *_parts(forecast)]
     terminal.write(parts, file)
 
 
-def _parts(one: AccountForecast) -> list[Any]:
-    forecast = one.forecast
-    runway = [forecast.runway.text] if forecast.runway else []
-    before = [f"{forecast.last_period.text}."] if forecast.last_period else []
-    title = ", ".join([*one.names, f"account {one.snapshot.account_id}"])
-    figures = titled_table("Forecast")
-    figures.show_header = False
-    figures.add_column(no_wrap=True)
-    figures.add_column(overflow="fold")
-    for name, value in forecast_figures(forecast):
-        figures.add_row(name, value)
-    days = titled_table("Day by day", "Day", "Spent", "Due", "10th percentile", "90th percentile")
-    for day in days_of(forecast):
-        days.add_row(f"- {day.date}", day.spent, day.due, day.p10, day.p90)
-    read = f"as of {one.snapshot.read_at:%Y-%m-%d %H:%M} UTC"
+def _parts(of_account: AccountForecast) -> list[Any]:
+    snapshot, forecast = of_account.snapshot, of_account.forecast
+    report = make_report([Found.of_snapshot(snapshot)], at=snapshot.read_at).invoices[0]
+    account = AccountReport(snapshot, report.invoice.currency, forecast)
+    report = replace(report, account=account)
+    title = ", ".join([*map(named, of_account.names), f"account {snapshot.account_id}"])
+    title = title if of_account.names else title.capitalize()
+    figures, days = tables.forecast(report), tables.forecast_days(forecast)
     return [
-        Text(f"{forecast.text}."),
-        *(inert(text) for text in (*runway, *before, f"{title[0].upper()}{title[1:]}, {read}.")),
-        *(inert(note) for note in forecast.notes),
-        Text(),
-        figures,
-        *([Text(), days] if days.rows else []),
+        *map(inert, report.summary),
+        inert(f"{title}, as of {snapshot.read_at:%Y-%m-%d %H:%M} UTC."),
+        *([Text(), drawn(figures)] if figures else []),
+        *([Text(), drawn(days)] if days else []),
     ]

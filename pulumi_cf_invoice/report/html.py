@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup, escape
 
-from pulumi_cf_invoice.billing.cleaning import one_line
-from pulumi_cf_invoice.report import charts
-from pulumi_cf_invoice.report.report import InvoiceReport, Report, sentences
+from pulumi_cf_invoice.billing.cleaning import one_line, parts
+from pulumi_cf_invoice.report import charts, tables
+from pulumi_cf_invoice.report.markdown import SIGNS
+from pulumi_cf_invoice.report.report import InvoiceReport, Report
 
 LINES = 200
+_LONGEST = 1000
 
 
 def render(report: Report) -> str:
@@ -18,32 +21,44 @@ def render(report: Report) -> str:
     Return the report as an HTML document, which says so if it shows only the 200 largest lines of
     an invoice.
     """
-    labels = zip(report.invoices, report.labels, strict=True)
     return _template().render(
         report=report,
-        width=charts.WIDTH,
-        height=charts.HEIGHT,
-        rules=[(rule, sentences(report, rule, LINES)) for rule in report.rules],
-        invoices=[_invoice(one, label) for one, label in labels],
+        signs=SIGNS,
+        chart=charts,
+        title=report.headline,
+        overview=tables.overview(report),
+        rules=tables.judged(report, LINES),
+        invoices=[_invoice(*pair) for pair in tables.ordered_invoices(report)],
     )
 
 
-def _invoice(one: InvoiceReport, label: str) -> dict[str, Any]:
-    lines = one.invoice.largest_lines
-    comparison = one.comparison
-    changes = [] if comparison is None else list(comparison.changes)
+def words(text: str) -> Markup:
+    """Return a sentence as HTML, in which names that others wrote are isolated for direction."""
+    html = Markup()
+    for part, theirs in parts(text):
+        begin, end = (" " * part[edge].isspace() for edge in (0, -1))
+        line = one_line(part, _LONGEST)
+        marked = Markup("<bdi>{}</bdi>").format(line) if theirs else escape(f"{begin}{line}{end}")
+        html += marked
+    return html
+
+
+def _invoice(report: InvoiceReport, label: str) -> dict[str, Any]:
     return {
-        "report": one,
+        "report": report,
         "label": label,
-        "spend": charts.spend(one),
-        "bars": charts.bars(one),
-        "usage": charts.usage(one.account),
-        "earlier": charts.earlier(one.account),
-        "lines": lines[:LINES],
-        "lines_left_out": max(0, len(lines) - LINES),
-        "changes": changes[:LINES],
-        "changes_left_out": max(0, len(changes) - LINES),
-        "comparable": comparison is not None and comparison.problem is None,
+        "spend": charts.spend(report),
+        "limit_bar": charts.limit_bar(report),
+        "usage": charts.usage(report.account),
+        "months": charts.months(report),
+        "days": tables.forecast_days(report.forecast),
+        "moved": tables.moved(report, LINES),
+        "comparable": report.comparison is not None and report.comparison.problem is None,
+        "lines": tables.lines(report.invoice, LINES),
+        "figures": tables.figures(report),
+        "forecast": tables.forecast(report),
+        "month_table": tables.months(report),
+        "others": tables.other_invoices(report, LINES),
     }
 
 
@@ -57,5 +72,5 @@ def _template() -> Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["one_line"] = one_line
+    environment.filters["words"] = words
     return environment.get_template("report.html.j2")

@@ -9,12 +9,15 @@ from pydantic import Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from pulumi_cf_invoice.billing import money
+from pulumi_cf_invoice.billing.cleaning import shown
 from pulumi_cf_invoice.billing.credit_balance import CreditBalance
 from pulumi_cf_invoice.billing.invoice_history import PastInvoice
+from pulumi_cf_invoice.billing.models import instant
 from pulumi_cf_invoice.forecast.result import to_figures
 from pulumi_cf_invoice.report.account import AccountReport
 from pulumi_cf_invoice.report.changes import Comparison
 from pulumi_cf_invoice.report.judging import RuleResult
+from pulumi_cf_invoice.report.months import Month
 from pulumi_cf_invoice.report.report import InvoiceReport, Report
 from pulumi_cf_invoice.rules.rule import Finding
 
@@ -82,6 +85,7 @@ class JudgedRule:
         description="failed: over, where the rule is no limit; noted: nothing was judged."
     )
     notices: list[str] = Field(description="What has to be known of the rule, such as a waiver.")
+    what_to_do: list[str] = Field(description="What to do about its violations, a sentence each.")
     findings: list[FindingResult]
 
 
@@ -156,6 +160,32 @@ class Account:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OutlookResult:
+    """A mandatory limit on the amount due that the forecast passes before the period ends."""
+
+    rule: str = Field(description="The name of the rule.")
+    limit: Figure = Field(description="The limit as of that day, waivers included.")
+    date: str = Field(description="The UTC day on which it is passed, about.")
+    amount_due: Figure = Field(description="The median at the end of the period.")
+    text: str = Field(description="For people.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PastMonth:
+    """A period before the invoice's, and what it came to."""
+
+    name: str = Field(description="For people: August.")
+    period_start: str = Field(description="ISO 8601 in UTC.")
+    period_end: str = Field(description="ISO 8601 in UTC, not included.")
+    amount: Figure
+    known_by: Literal["usage-invoice", "usage"] = Field(
+        description="usage-invoice: an earlier invoice is known to be that of the month; usage: "
+        "its days, priced as the invoice prices usage, without tax and fixed fees."
+    )
+    invoice_id: str | None = Field(description="Of the usage invoice; null if there is none.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReportedInvoice:
     """One of the invoices, of one account each."""
 
@@ -166,7 +196,15 @@ class ReportedInvoice:
     verdict: Literal["over", "unknown", "advisory", "within", "none"] = Field(
         description="The verdict of the rules on this invoice; none if there are none."
     )
-    headline: str = Field(description="The verdict in a sentence.")
+    headline: str = Field(description="The worst fact in a sentence.")
+    outlook: OutlookResult | None = Field(
+        description="Null where a mandatory rule is violated, or none will be by the forecast."
+    )
+    what_to_do: list[str] = Field(description="What to do about what is violated, worst first.")
+    last_month_text: str | None = Field(
+        description="This period against the one before, for people; null if that is not known."
+    )
+    months: list[PastMonth] = Field(description="The periods before, the oldest first.")
     base_url: str | None = Field(
         description="Where the figures came from; null if from Cloudflare, or not known."
     )
@@ -212,7 +250,7 @@ class JsonReport:
         description="over: a mandatory rule is exceeded; unknown: one could not be judged, or none "
         "was; advisory: only advisory rules are violated; none: there are no rules."
     )
-    headline: str = Field(description="The verdict in a sentence.")
+    headline: str = Field(description="The worst fact in a sentence.")
     totals: list[Figure] = Field(description="The sum of the amounts due in each currency.")
     rules: list[JudgedRule]
     notes: list[str] = Field(
@@ -249,13 +287,13 @@ def _data(report: Report) -> JsonReport:
         headline=report.headline,
         totals=[_figure(amount, currency) for amount, currency in report.totals],
         rules=[_rule(rule) for rule in report.rules],
-        notes=report.notes,
+        notes=[shown(note) for note in report.notes],
         invoices=[_invoice(one) for one in report.invoices],
     )
 
 
 def _invoice(one: InvoiceReport) -> ReportedInvoice:
-    invoice = one.invoice
+    invoice, against = one.invoice, one.against_last_month
 
     def figure(amount: float | None) -> Any:
         return None if amount is None else _figure(amount, invoice.currency)
@@ -268,8 +306,12 @@ def _invoice(one: InvoiceReport) -> ReportedInvoice:
         account_id=one.account_id,
         verdict=one.verdict,
         headline=one.headline,
+        outlook=_outlook(one),
+        what_to_do=one.remedies,
+        last_month_text=shown(against.text) if against else None,
+        months=[_month(month) for month in one.months.known] if one.months else [],
         base_url=one.state.base_url,
-        notes=list(one.notes),
+        notes=[shown(note) for note in one.notes],
         invoice_id=invoice.invoice_id,
         status=invoice.status,
         currency=invoice.currency,
@@ -305,6 +347,30 @@ def _invoice(one: InvoiceReport) -> ReportedInvoice:
     )
 
 
+def _outlook(report: InvoiceReport) -> OutlookResult | None:
+    outlook = report.outlook
+    if outlook is None:
+        return None
+    return OutlookResult(
+        rule=outlook.rule,
+        limit=_figure(*outlook.limit),
+        date=outlook.date.isoformat(),
+        amount_due=_figure(*outlook.amount),
+        text=outlook.text,
+    )
+
+
+def _month(month: Month) -> PastMonth:
+    return PastMonth(
+        name=month.name,
+        period_start=_iso(instant(month.start)),
+        period_end=_iso(instant(month.end)),
+        amount=_figure(month.amount, month.currency),
+        known_by="usage-invoice" if month.invoice else "usage",
+        invoice_id=month.invoice.invoice_id if month.invoice else None,
+    )
+
+
 def _account(account: AccountReport, currency: str) -> Account:
     balance, history = account.credit_balance, account.invoice_history
     usage = account.usage_history
@@ -324,7 +390,7 @@ def _account(account: AccountReport, currency: str) -> Account:
         ]
         if usage
         else None,
-        not_available=account.not_available,
+        not_available=[shown(sentence) for sentence in account.not_available],
     )
 
 
@@ -368,7 +434,8 @@ def _rule(rule: RuleResult) -> JudgedRule:
         rule=rule.kind,
         enforcement_level=rule.level,
         verdict=rule.verdict,
-        notices=list(rule.notices),
+        notices=[shown(notice) for notice in rule.notices],
+        what_to_do=rule.remedies,
         findings=[
             *(
                 _finding(finding, number)
@@ -389,7 +456,7 @@ def _finding(finding: Finding, invoice: int | None) -> FindingResult:
         account_id=finding.account_id,
         limit=_figure(*finding.limit) if finding.limit else None,
         amount=_figure(*finding.amount) if finding.amount else None,
-        text=finding.text if finding.status == "within" else finding.message,
+        text=shown(finding.text) if finding.status == "within" else finding.message,
     )
 
 

@@ -1,10 +1,11 @@
 """How the rules judge what was found: the invoices of a report, and the accounts they read."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
+from pulumi_cf_invoice.billing.cleaning import shown
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 from pulumi_cf_invoice.report.found import Found, MissingInvoice
 from pulumi_cf_invoice.rules.accounts import AccountReader
@@ -15,6 +16,7 @@ from pulumi_cf_invoice.state import InvoiceState
 
 Verdict = Literal["over", "unknown", "advisory", "within", "none"]
 RuleVerdict = Literal["over", "failed", "unknown", "within", "noted"]
+_VERDICTS: tuple[RuleVerdict, ...] = ("over", "failed", "unknown", "within", "noted")
 TITLES: dict[Verdict, str] = {
     "over": "Over budget",
     "unknown": "Could not tell",
@@ -31,6 +33,7 @@ _NO_BUDGET: Mapping[Verdict, str] = {
 POLICY = "policy"
 """The kind of a rule of a policy pack, which Pulumi judged at the preview."""
 _JUST_NOW = timedelta(minutes=1)
+_TIME_OF_READING, _ORIGIN = _OF_READING = ("time of reading", "origin")
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class RuleResult:
     A rule by its name and kind, how it was judged, and what has to be known of the rule.
 
     ``of_invoices`` are the findings on each invoice of a report, and ``of_accounts`` those on the
-    accounts that the rule read by itself.
+    accounts that the rule read by itself. ``gate`` is what judged, if this project did.
     """
 
     name: str
@@ -48,11 +51,13 @@ class RuleResult:
     of_invoices: Sequence[Sequence[Finding]] = ()
     of_accounts: Sequence[Finding] = ()
     notices: Sequence[str] = ()
+    gate: Gate | None = field(default=None, compare=False, repr=False)
 
     @property
     def findings(self) -> list[Finding]:
         """All findings."""
-        return [*(one for found in self.of_invoices for one in found), *self.of_accounts]
+        of_invoices = [finding for found in self.of_invoices for finding in found]
+        return [*of_invoices, *self.of_accounts]
 
     @property
     def verdict(self) -> RuleVerdict:
@@ -61,8 +66,7 @@ class RuleResult:
         if nothing was judged.
         """
         statuses = {finding.status for finding in self.findings}
-        order: tuple[RuleVerdict, ...] = ("over", "failed", "unknown", "within")
-        return next((status for status in order if status in statuses), "noted")
+        return next((verdict for verdict in _VERDICTS if verdict in statuses), "noted")
 
     @property
     def violations(self) -> list[Finding]:
@@ -70,16 +74,31 @@ class RuleResult:
         return [finding for finding in self.findings if finding.violates]
 
     @property
-    def told(self) -> list[str]:
+    def noted(self) -> list[str]:
         """What is no violation but has to be known, a sentence each."""
-        return [*self.notices, *(one.message for one in self.findings if one.status == "noted")]
+        return [shown(note) for note in self.marked_notes]
+
+    @property
+    def marked_notes(self) -> list[str]:
+        """The notes, in which what others wrote is marked (`named`)."""
+        return [*self.notices, *(f.marked for f in self.findings if f.status == "noted")]
+
+    @property
+    def is_mandatory(self) -> bool:
+        """Whether a violation of the rule is more than a warning."""
+        return self.level == "mandatory"
+
+    @property
+    def remedies(self) -> list[str]:
+        """What to do about the violations, each sentence once."""
+        return list(dict.fromkeys(f.remedy for f in self.violations if f.remedy))
 
     def on(self, number: int, account_id: str | None) -> "RuleResult":
         """Return what was found on the invoice with this *number* and of this account."""
         return replace(
             self,
             of_invoices=self.of_invoices[number : number + 1],
-            of_accounts=[one for one in self.of_accounts if one.account_id == account_id],
+            of_accounts=[f for f in self.of_accounts if f.account_id == account_id],
         )
 
 
@@ -102,10 +121,27 @@ def judge(
     for gate in gates:
         if gate is not None:
             gate.ask(reader, at)
-    return [
+    results = [
         _result(rule, gate, found, at, reader, missing)
         for rule, gate in zip(rules, gates, strict=True)
     ]
+    return _noted_once(results)
+
+
+def _noted_once(results: Sequence[RuleResult]) -> list[RuleResult]:
+    """Return *results* of which the first alone notes when an account was read, and from where."""
+    noted: set[str] = set()
+    once = []
+    for result in results:
+        kept = []
+        for finding in result.of_accounts:
+            if finding.subject in _OF_READING and finding.message in noted:
+                continue
+            if finding.subject in _OF_READING:
+                noted.add(finding.message)
+            kept.append(finding)
+        once.append(replace(result, of_accounts=kept))
+    return once
 
 
 def _result(
@@ -116,7 +152,7 @@ def _result(
     reader: AccountReader,
     missing: Sequence[MissingInvoice],
 ) -> RuleResult:
-    result = RuleResult(rule.name, rule.kind.name, rule.level or "mandatory")
+    result = RuleResult(rule.name, rule.kind.name, rule.level or "mandatory", gate=gate)
     if gate is None:
         return replace(result, notices=[DISABLED])
     if isinstance(gate.rule, StackRule):
@@ -132,8 +168,8 @@ def _result(
     notices += [unmatched] if unmatched else []
     return replace(
         result,
-        of_invoices=[_on(gate, one, at) for one in found],
-        of_accounts=[] if gate.in_force(at) is None else [_unknown(one) for one in missing],
+        of_invoices=[_on(gate, invoice, at) for invoice in found],
+        of_accounts=[] if gate.in_force(at) is None else [_unknown(account) for account in missing],
         notices=notices,
     )
 
@@ -141,7 +177,9 @@ def _result(
 def _unknown(missing: MissingInvoice) -> Finding:
     account = missing.account_id
     message = f"Whether account {account} is within this rule is not known: {missing.error}"
-    return Finding("unknown", "account", lambda: message, account_id=account)
+    return Finding(
+        "unknown", "account", lambda: message, account_id=account, brief=str(missing.error)
+    )
 
 
 def _of_accounts(
@@ -151,16 +189,17 @@ def _of_accounts(
     read = gate.judge_accounts(reader, at)
     findings = []
     for account in gate.account_ids if read else ():
-        of_account = [one for one in read if one.account_id == account]
+        of_account = [finding for finding in read if finding.account_id == account]
         states = [
             state
-            for one in found
-            for state in (one.state, *one.also)
+            for invoice in found
+            for state in (invoice.state, *invoice.also)
             if state.account_id == account and gate.rule.reads == (INVOICE_PREVIEW,)
         ]
         others = _violated_elsewhere(gate, of_account, gate.base_url, states, at)
         read_at = _time_of_reading(account, reader.read_at(account, gate.base_url, at), at)
-        more = (replace(one, account_id=account) for one in (*others, *read_at))
+        origin = [Finding("noted", _ORIGIN, lambda: gate.origin)] if gate.origin else []
+        more = (replace(finding, account_id=account) for finding in (*others, *read_at, *origin))
         findings += [*of_account, *more]
     return findings
 
@@ -170,8 +209,8 @@ def _time_of_reading(account_id: str, read_at: datetime, at: datetime) -> list[F
     if abs(at - read_at) < _JUST_NOW:
         return []
     when = f"{read_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-    message = f"What was judged of account {account_id} was read on {when}."
-    return [Finding("noted", "time of reading", lambda: message)]
+    message = f"Account {account_id} was read on {when}, and is judged as of then."
+    return [Finding("noted", _TIME_OF_READING, lambda: message)]
 
 
 def _on(gate: Gate, found: Found, at: datetime) -> list[Finding]:
@@ -183,13 +222,13 @@ def _on(gate: Gate, found: Found, at: datetime) -> list[Finding]:
 
 def _violated_elsewhere(
     gate: Gate,
-    told: Sequence[Finding],
+    findings: Sequence[Finding],
     base_url: str | None,
     states: Sequence[InvoiceState],
     at: datetime,
 ) -> list[Finding]:
-    """Return what violates *gate* in *states*, unless that was *told* of *base_url* already."""
-    messages = {finding.message for finding in told} if states else set()
+    """Return what violates *gate* in *states*, unless that is among *findings* already."""
+    messages = {finding.message for finding in findings} if states else set()
     violated = []
     for state in states:
         # Exported outputs do not say where they came from: it is the same violation all the same.
@@ -202,7 +241,8 @@ def _violated_elsewhere(
 
 
 def verdict_of(rules: Sequence[RuleResult]) -> Verdict:
-    mandatory = {rule.verdict for rule in rules if rule.level == "mandatory"}
+    """Return the verdict of *rules* together: the worst of the mandatory ones comes first."""
+    mandatory = {rule.verdict for rule in rules if rule.is_mandatory}
     if mandatory & {"over", "failed"}:
         return "over"
     if "unknown" in mandatory:
@@ -216,30 +256,28 @@ def verdict_of(rules: Sequence[RuleResult]) -> Verdict:
 
 
 def verdict_text(verdict: Verdict, rules: Sequence[RuleResult]) -> str:
+    """Return a *verdict* on *rules* for people, which speaks of a budget where one is judged."""
     if verdict not in _NO_BUDGET:
         return TITLES[verdict]
     if verdict == "within":
-        within = (one for rule in rules for one in rule.findings if one.status == "within")
-        on_amounts = (one for one in within if one.limit)
+        within = (f for rule in rules for f in rule.findings if f.status == "within")
+        on_amounts = (f for f in within if f.limit)
     else:
-        violated = (one for rule in violated_rules(rules, verdict) for one in rule.violations)
+        level = "advisory" if verdict == "advisory" else "mandatory"
+        violated = (f for rule in rules if rule.level == level for f in rule.violations)
         # One in another currency than its limit may be within it.
-        on_amounts = (one for one in violated if one.excess and one.status in ("over", "failed"))
+        on_amounts = (f for f in violated if f.excess and f.status in ("over", "failed"))
     # Credit, an unpaid invoice or a status is no matter of a budget.
-    is_budget = any(not one.is_minimum for one in on_amounts)
+    is_budget = any(not f.is_minimum for f in on_amounts)
     return TITLES[verdict] if is_budget else _NO_BUDGET[verdict]
 
 
-def violated_rules(rules: Sequence[RuleResult], verdict: Verdict) -> list[RuleResult]:
-    """Return the rules that are violated and make up *verdict*, what is over first."""
-    level = "advisory" if verdict == "advisory" else "mandatory"
-    violated = [rule for rule in rules if rule.level == level and rule.violations]
-    return sorted(violated, key=lambda rule: rule.verdict not in ("over", "failed"))
+def worst_first(rules: Sequence[RuleResult]) -> list[RuleResult]:
+    """Return *rules*, mandatory ones that are violated first, then advisory ones, then the rest."""
+    return sorted(rules, key=lambda rule: _VERDICTS.index(rule.verdict) + _after_violated(rule))
 
 
-def said(rule: RuleResult) -> str:
-    if rule.kind == POLICY:
-        # Its name is others' words.
-        return "a policy pack blocked the preview"
-    said = "is violated" if rule.verdict in ("over", "failed") else "could not be judged"
-    return f"the rule {rule.name} {said}"
+def _after_violated(rule: RuleResult) -> int:
+    if not rule.violations:
+        return 2 * len(_VERDICTS)
+    return 0 if rule.is_mandatory else len(_VERDICTS)

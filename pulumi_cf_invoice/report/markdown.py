@@ -1,11 +1,18 @@
 """The report for a pull request, in the Markdown of GitHub and GitLab."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 
-from pulumi_cf_invoice.billing.cleaning import LONGEST as LONGEST_TEXT, one_line
-from pulumi_cf_invoice.report.judging import TITLES, RuleResult
-from pulumi_cf_invoice.report.report import InvoiceReport, Report, first_within
-from pulumi_cf_invoice.rules.rule import Finding
+from pulumi_cf_invoice.billing.cleaning import (
+    LONGEST as LONGEST_TEXT,
+    isolated,
+    one_line,
+    parts,
+)
+from pulumi_cf_invoice.report import tables
+from pulumi_cf_invoice.report.judging import TITLES
+from pulumi_cf_invoice.report.report import InvoiceReport, Report
+from pulumi_cf_invoice.report.tables import Table
 
 MARKER = "<!-- pulumi-cf-invoice report -->"
 """The first line, which readers do not see: `comments` finds the comment to update by it."""
@@ -16,9 +23,19 @@ LARGEST = 65_400
 The most characters in a report: a tag fits into a comment of GitHub's 65,536 characters as well,
 and in any script it is less than a job summary's 1 MiB.
 """
+SIGNS = {"over": "❌", "unknown": "❔", "advisory": "⚠️", "within": "✅", "none": ""}
+"""The sign of each verdict, beside which its word always stands."""
 _ROWS = 100
+_FEW = 5
 _LONGEST = 1000
-_SIGNS = {"over": "🔴", "unknown": "🔴", "advisory": "🟡", "within": "🟢", "none": "⚪"}
+# What is Markdown, or what forges make a mention or a reference of; a dash begins no list here.
+_ADDRESS = re.compile(r"(https?://[^\s,;“”]+[^\s,;.“”)])")
+_SPECIAL = re.compile(r"[\\`*_{}\[\]<>|~&^=!]|[@#](?=\w)")
+_LINKS = (
+    (re.compile(r"://"), ":&#8288;//"),
+    (re.compile(r"\bwww\.", re.IGNORECASE), "www&#8288;."),
+    (re.compile(r"\b(gh)-(?=\d)", re.IGNORECASE), r"\1&#8288;-"),
+)
 
 
 def render(report: Report) -> str:
@@ -33,205 +50,216 @@ def render(report: Report) -> str:
 
 def render_failure(reason: str) -> str:
     """Return what stands in place of a report that cannot be made, for a *reason* of one line."""
-    said = f"### {_SIGNS['unknown']} {TITLES['unknown']}: there is no report."
-    return "\n\n".join([MARKER, said, escape(reason, _LONGEST), END]) + "\n"
+    headline = f"### {SIGNS['unknown']} {TITLES['unknown']}: there is no report."
+    return "\n\n".join([MARKER, headline, words(reason), END]) + "\n"
 
 
 def escape(text: str, longest: int = LONGEST_TEXT) -> str:
     """
-    Return *text* that others wrote as Markdown that shows it and does nothing else.
+    Return a name that others wrote as Markdown that shows it and does nothing else.
 
     Inside ``code`` nobody is mentioned and nothing is linked, and as a numeric reference no
     character can end a table cell, a code span or the tag itself.
     """
     safe = "".join(
         character if character.isalnum() or character in " -" else f"&#{ord(character)};"
-        for character in one_line(text, longest)
+        for character in isolated(one_line(text, longest))
     )
     return f"<code>{safe}</code>"
+
+
+def words(text: str) -> str:
+    """
+    Return a sentence as Markdown that shows it and does nothing else.
+
+    Names that others wrote, which are marked in it, are code; what is quoted stays in words.
+    """
+    shown, before = [], ""
+    for part, theirs in parts(text):
+        is_name = theirs and not before.endswith("“")
+        if is_name:
+            shown.append(escape(part))
+        else:
+            shown += map(_escaped_or_address, _ADDRESS.split(isolated(part) if theirs else part))
+        before = part
+    return "".join(shown)
+
+
+def _escaped_or_address(text: str) -> str:
+    return escape(text, _LONGEST) if _ADDRESS.fullmatch(text) else _escaped(text)
+
+
+def _escaped(text: str) -> str:
+    begin = " " if text[:1] == " " else ""
+    end = " " if text[-1:] == " " else ""
+    line = one_line(text, _LONGEST)
+    line = _SPECIAL.sub(lambda found: _reference(found.group()), line)
+    for pattern, instead in _LINKS:
+        line = pattern.sub(instead, line)
+    return f"{begin}{line}{end}" if line else begin
+
+
+def _reference(character: str) -> str:
+    # A joiner keeps a forge from mentioning anybody.
+    return f"&#{ord(character)};{'&#8288;' if character in '@#' else ''}"
 
 
 def _render(report: Report, rows: int) -> str:
     several = len(report.invoices) > 1
     only = None if several else next(iter(report.invoices), None)
-    parts = [
+    sign = SIGNS[report.tone]
+    blocks = [
         MARKER,
-        f"### {_SIGNS[report.verdict]} {report.headline}",
-        *(escape(note, _LONGEST) for note in report.notes),
+        f"### {sign}{' ' if sign else ''}{words(report.marked_headline)}",
+        *_lines([*(only.summary if only else []), *report.notes]),
+        *_remedies(report.remedies),
         *(_overview(report, rows) if several else []),
-        *(_figures(only) if only else []),
         *_rules(report, rows),
+        *(_moved(only) if only else []),
         *(_folded(report, rows) if several else []),
-        *(_invoice(only, rows) if only else []),
+        *(_details(only, rows) if only else []),
         _footer(report),
         END,
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(blocks) + "\n"
 
 
-def _figures(one: InvoiceReport) -> list[str]:
-    head = ["Upcoming invoice", one.invoice.currency.upper()]
-    forecast = [one.forecast_text] if one.forecast_text else []
-    return [*forecast, *map(escape, one.notes), _table(head, map(list, one.key_figures))]
+def _lines(sentences: Iterable[str]) -> list[str]:
+    every = [words(sentence) for sentence in sentences]
+    return ["<br>\n".join(every)] if every else []
+
+
+def _remedies(remedies: Sequence[str]) -> list[str]:
+    if not remedies:
+        return []
+    if len(remedies) == 1:
+        return [f"**What to do:** {words(remedies[0])}"]
+    return ["\n".join(["**What to do**", "", *(f"- {words(remedy)}" for remedy in remedies)])]
 
 
 def _overview(report: Report, rows: int) -> list[str]:
-    # Whatever needs attention comes first, should the rest have to be left out.
-    ordered = sorted(
-        zip(report.invoices, report.labels, strict=True),
-        key=lambda pair: list(_SIGNS).index(pair[0].verdict),
-    )
-    most = 4 * max(rows, 1)
-    shown = [
-        [
-            f"{_SIGNS[one.verdict]} {escape(label)}",
-            one.invoice.amount_due_text,
-            one.short_projected_text,
-            one.short_change_text,
-        ]
-        for one, label in ordered[:most]
+    table, tones = tables.overview(report)
+    count, most = len(report.invoices), 4 * max(rows, 1)
+    invoices = [
+        [f"{SIGNS[tone]} {words(row[0])}".strip(), *map(words, row[1:])]
+        for tone, row in zip(tones, table.rows, strict=False)
     ]
-    shown += [["Total", text, "", ""] for text in report.total_texts]
-    table = _table(["Upcoming invoices", "Amount due", "Projected", "Change"], shown)
-    return [table, *_rest(len(ordered), most)]
+    sums = [list(map(words, row)) for row in table.rows[count:]]
+    passing = [row for row, tone in zip(invoices, tones, strict=True) if tone == "within"]
+    failing = [row for row, tone in zip(invoices, tones, strict=True) if tone != "within"]
+    head = [column.title for column in table.columns]
+    shown = [_table(head, [*failing[:most], *sums]), *_rest(len(failing), most)]
+    if not failing:
+        return [_table(head, [*passing[:most], *sums]), *_rest(len(passing), most)]
+    if passing:
+        summary = f"{len(passing):,} within"
+        shown.append(_fold(summary, [_table(head, passing[:most]), *_rest(len(passing), most)]))
+    return shown
 
 
 def _rules(report: Report, rows: int) -> list[str]:
-    if not report.rules:
+    most = rows or 1
+    judged = tables.judged(report, most)
+    if not judged:
         return []
-    # What is violated comes first, should the rest have to be left out.
-    rules = sorted(report.rules, key=lambda rule: not rule.violations)
-    told = [
-        f"- {_sign(rule)} `{rule.name}`: {_said(report, rule, rows)}" for rule in rules[: rows or 1]
+    cells = [
+        [
+            f"{SIGNS[row.tone]} {row.verdict}".strip(),
+            words(row.name),
+            "<br>".join(map(words, row.sentences)),
+        ]
+        for row in judged[:most]
     ]
-    return ["**Rules**", "\n".join([*told, *_rest(len(rules), rows or 1, "- ")])]
+    return [_table(["", "Rule", "Found"], cells, texts=3), *_rest(len(judged), most)]
 
 
-def _sign(rule: RuleResult) -> str:
-    if rule.violations:
-        return "🔴" if rule.level == "mandatory" else "🟡"
-    return "🟢" if rule.verdict == "within" else "⚪"
-
-
-def _said(report: Report, rule: RuleResult, rows: int) -> str:
-    labelled = report.labelled(rule)
-    shown = [(label, one) for label, one in labelled if one.violates]
-    if not shown:
-        shown = [(label, one) for label, one, _ in first_within(labelled)]
-    told = [_found(label, finding) for label, finding in shown[:rows]]
-    told += [f"… and {len(shown) - rows:,} more"] if len(shown) > rows else []
-    return "<br>".join([*told, *(escape(text, _LONGEST) for text in rule.told)])
-
-
-def _found(label: str, finding: Finding) -> str:
-    if finding.amount is None:
-        return escape(finding.message, _LONGEST)
-    of = f"{escape(label)}: " if label else ""
-    line = f"{escape(finding.subject)}: " if finding.of_line else ""
-    return f"{of}{line}{finding.text}"
+def _moved(report: InvoiceReport) -> list[str]:
+    comparison = report.comparison
+    if comparison is None or comparison.problem:
+        return []
+    table = tables.moved(report, _FEW)
+    return [_drawn(table)] if table else ["Nothing moved since the baseline."]
 
 
 def _folded(report: Report, rows: int) -> list[str]:
     # Where there is not room for all, the table above has each with its verdict.
-    shown = report.invoices[: rows or 1]
+    shown = [
+        (invoice, label)
+        for invoice, label in tables.ordered_invoices(report)
+        if invoice.tone != "within"
+    ]
     return [
-        "\n\n".join(
+        _fold(
+            f"{words(invoice.title or label)}, {invoice.invoice.amount_due_text}",
             [
-                f"<details><summary>{escape(one.title or label)}, {one.invoice.text}</summary>",
-                *_figures(one),
-                *_invoice(one, rows, folded=True),
-                "</details>",
-            ]
+                words(invoice.marked_headline),
+                *_lines([*invoice.summary, *invoice.notes]),
+                *_moved(invoice),
+                *_tables(invoice, rows),
+            ],
         )
-        for one, label in zip(shown, report.labels, strict=False)
-    ] + _rest(len(report.invoices), rows or 1)
+        for invoice, label in shown[: rows or 1]
+    ] + _rest(len(shown), rows or 1)
 
 
-def _invoice(one: InvoiceReport, rows: int, folded: bool = False) -> list[str]:
-    return [*_changes(one, rows), *_lines(one, rows, folded)]
+def _details(report: InvoiceReport, rows: int) -> list[str]:
+    count = len(report.invoice.invoice_lines)
+    summary = f"Details: {count:,} line{'s' * (count != 1)}"
+    comparison = report.comparison
+    every = []
+    if comparison is not None and len(comparison.changes) > _FEW and rows:
+        table = tables.moved(report, rows)
+        every = [_drawn(table)] if table else []
+    return [_fold(summary, [*_lines(report.notes), *every, *_tables(report, rows)])]
 
 
-def _changes(one: InvoiceReport, rows: int) -> list[str]:
-    comparison = one.comparison
-    if comparison is None or comparison.problem:
-        return []
-    if not comparison.changes:
-        return ["Nothing moved since the baseline."]
-    table = _table(
-        ["What moved", "Before", "Now", "Change"],
-        [
-            [
-                escape(change.name),
-                change.before_text,
-                change.after_text,
-                change.text,
-            ]
-            for change in comparison.changes[:rows]
-        ],
+def _tables(report: InvoiceReport, rows: int) -> list[str]:
+    lines = tables.lines(report.invoice, rows)
+    every = (
+        lines,
+        tables.figures(report),
+        tables.forecast(report),
+        tables.months(report),
+        tables.other_invoices(report, rows),
     )
-    return [table, *_rest(len(comparison.changes), rows)]
+    nothing = [] if lines else ["The invoice has no lines: nothing was used yet."]
+    return [*nothing, *(block for table in every if table for block in _with_note(table))]
 
 
-def _lines(one: InvoiceReport, rows: int, folded: bool) -> list[str]:
-    lines = one.invoice.largest_lines
-    further = [[name, escape(value)] for name, value in one.further_figures]
-    more = [_table(["Further figures", ""], further), *_forecast(one), *_earlier(one, rows)]
-    if not lines:
-        return ["The invoice has no lines: nothing was used yet.", *more]
-    table = _table(
-        ["Line", "Amount", "Credits", "Net"],
-        [
-            [escape(line.name), line.amount_text, line.credits_text, line.net_text]
-            for line in lines[:rows]
-        ],
-    )
-    parts = [table, *_rest(len(lines), rows), *more]
-    if folded:
-        return parts
-    summary = f"<summary>Details: {len(lines):,} line{'s' * (len(lines) != 1)}</summary>"
-    return ["\n\n".join([f"<details>{summary}", *parts, "</details>"])]
+def _with_note(table: Table) -> list[str]:
+    return [_drawn(table), *([words(table.note)] if table.note else [])]
 
 
-def _forecast(one: InvoiceReport) -> list[str]:
-    account = one.account
-    if account is None or account.forecast is None:
-        return []
-    runway = account.forecast.runway
-    told = [*account.forecast.notes, *([runway.text] if runway else [])]
-    table = _table(["Forecast", ""], map(list, account.forecast_figures))
-    return [table, "\n".join(f"- {escape(note, _LONGEST)}" for note in told)] if told else [table]
-
-
-def _earlier(one: InvoiceReport, rows: int) -> list[str]:
-    invoices = one.account.earlier_invoices if one.account else []
-    if not invoices:
-        return []
-    table = _table(
-        ["Earlier invoice", "Amount due", "Remaining", "Status"],
-        [
-            [
-                invoice.created_text,
-                invoice.amount_due_text,
-                invoice.amount_remaining_text,
-                escape(invoice.status or "none"),
-            ]
-            for invoice in invoices[:rows]
-        ],
-    )
-    return [table, *_rest(len(invoices), rows)]
+def _fold(summary: str, blocks: Sequence[str]) -> str:
+    return "\n\n".join([f"<details><summary>{summary}</summary>", *blocks, "</details>"])
 
 
 def _footer(report: Report) -> str:
-    titles = [one.title for one in report.invoices]
-    of = f"{escape(titles[0])}, as" if len(titles) == 1 and titles[0] else "As"
-    return f"<sub>{of} of {report.at:%Y-%m-%d %H:%M} UTC.</sub>"
+    titles = [invoice.title for invoice in report.invoices]
+    whose = f"{words(titles[0])}, as" if len(titles) == 1 and titles[0] else "As"
+    return f"<sub>{whose} of {report.at:%Y-%m-%d %H:%M} UTC.</sub>"
 
 
-def _rest(count: int, shown: int, bullet: str = "") -> list[str]:
+def _rest(count: int, shown: int) -> list[str]:
     left = count - shown
-    return [f"{bullet}… and {left:,} more, left out here."] if left > 0 else []
+    return [f"… and {left:,} more, left out here."] if left > 0 else []
 
 
-def _table(head: list[str], rows: Iterable[list[str]]) -> str:
-    rules = [":--", *["--:"] * (len(head) - 1)]
+def _drawn(table: Table) -> str:
+    titles = [column.title for column in table.columns]
+    titles[0] = table.title if titles[0] in ("", "Line", "Month", "Made") else titles[0]
+    sums = len(table.rows) - table.sums
+    rows = [
+        [f"**{words(cell)}**" if number >= sums and cell else words(cell) for cell in row]
+        for number, row in enumerate(table.rows)
+    ]
+    rows += [[table.left_out, *[""] * (len(titles) - 1)]] if table.left_out else []
+    return _table(titles, rows, [column.is_text for column in table.columns])
+
+
+def _table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], texts: int | Sequence[bool] = 1
+) -> str:
+    is_text = [number < texts for number in range(len(head))] if isinstance(texts, int) else texts
+    rules = [":--" if text else "--:" for text in is_text]
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, rules, *rows))

@@ -2,22 +2,32 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
+from functools import cached_property
 
 from pulumi_cf_invoice.billing import money
+from pulumi_cf_invoice.billing.cleaning import cut_in_the_middle, named, shown
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.forecast import Forecast
+from pulumi_cf_invoice.forecast.periods import period_name
 from pulumi_cf_invoice.report.account import AccountReport
 from pulumi_cf_invoice.report.changes import Comparison, compare
 from pulumi_cf_invoice.report.found import Found, MissingInvoice
+from pulumi_cf_invoice.report.headlines import Outlook, Rank, Situation, outlook_of
 from pulumi_cf_invoice.report.judging import (
     RuleResult,
     Verdict,
-    said,
     verdict_of,
     verdict_text,
-    violated_rules,
+    worst_first,
+)
+from pulumi_cf_invoice.report.months import (
+    BY_USAGE,
+    AgainstLastMonth,
+    Month,
+    Months,
+    lines_of_last_month,
 )
 from pulumi_cf_invoice.rules.on_forecasts import FORECAST
 from pulumi_cf_invoice.rules.on_invoices import (
@@ -30,6 +40,9 @@ from pulumi_cf_invoice.rules.rule import Finding
 from pulumi_cf_invoice.state import InvoiceState
 
 _OF_WHOLE = (AMOUNT_DUE, PROJECTED_AMOUNT_DUE, FORECAST)
+_WHOLE = 0.95
+LONGEST_NAME = 60
+"""The most characters of a name in a table: it is cut in the middle."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +66,7 @@ class InvoiceReport:
 
     ``names`` say where it was found, as ``project/stack`` or as a user calls it, and ``notes`` what
     a reader has to know of the figures, a sentence each. ``account`` is what else was read of the
-    account, if anything was.
+    account, if anything was. ``last_month`` is a baseline of the period before.
     """
 
     state: InvoiceState
@@ -63,6 +76,7 @@ class InvoiceReport:
     notes: Sequence[str] = ()
     names: Sequence[str] = ()
     account: AccountReport | None = None
+    last_month: Invoice | None = None
 
     @property
     def invoice(self) -> Invoice:
@@ -85,7 +99,7 @@ class InvoiceReport:
         if not self.names:
             return f"Account {self.account_id}" if self.account_id else ""
         account = [f"account {self.account_id}"] if self.account_id else []
-        return ", ".join([*self.names, *account])
+        return ", ".join([*map(named, self.names), *account])
 
     @property
     def verdict(self) -> Verdict:
@@ -98,35 +112,89 @@ class InvoiceReport:
         return verdict_text(self.verdict, self.rules)
 
     @property
-    def headline(self) -> str:
-        """
-        The verdict in a sentence, for a reviewer who reads nothing else.
-
-        It has no words that others wrote.
-        """
-        due = f"the upcoming invoice is {self.invoice.text}"
-        if self.verdict == "none":
-            return f"{due[0].upper()}{due[1:]}."
-        if self.verdict == "within":
-            within = (f for rule in self.rules for f in rule.findings if f.status == "within")
-            own = (f for f in within if f.account_id in (None, self.account_id))
-            limit = next((f.limit for f in own if f.subject == AMOUNT_DUE), None)
-            return f"{self.verdict_text}: {due}{f', the limit is {limit.text}' if limit else ''}."
-        return f"{self.verdict_text}: {due}{self._first_violation}."
+    def tone(self) -> Verdict:
+        """The verdict, or ``advisory`` where it is within and its headline is a warning."""
+        warns = self.situation.worst.rank < Rank.ADVISORY
+        return "advisory" if warns and self.verdict in ("within", "none") else self.verdict
 
     @property
-    def _first_violation(self) -> str:
-        violated = violated_rules(self.rules, self.verdict)
-        if not violated:
-            return "; no rule could be judged"
-        rule, first = violated[0], violated[0].violations[0]
-        if first.excess and first.account_id in (None, self.account_id):
-            of_this = first.amount and first.amount.text == self.invoice.amount_due_text
-            if first.subject == AMOUNT_DUE and of_this:
-                return f", {first.excess}"
-            if first.subject in (PROJECTED_AMOUNT_DUE, FORECAST):
-                return f"; the {first.subject} is {first.text}"
-        return f"; {said(rule)}"
+    def situation(self) -> Situation:
+        """What the headline is made of."""
+        return Situation(
+            self.invoice,
+            self.account_id,
+            self.rules,
+            self.outlook,
+            self.account.credit_balance if self.account else None,
+            self.limit.limit if self.limit else None,
+        )
+
+    @property
+    def headline(self) -> str:
+        """The worst fact in a sentence."""
+        return shown(self.marked_headline)
+
+    @property
+    def marked_headline(self) -> str:
+        """The headline, in which what others wrote is marked (`named`)."""
+        return self.situation.headline
+
+    @property
+    def outlook(self) -> Outlook | None:
+        """
+        The mandatory limit on the amount due that the forecast passes before the period ends.
+
+        None where a mandatory rule is violated already, or where there is no forecast.
+        """
+        forecast = self.forecast
+        if self.verdict in ("over", "unknown") or forecast is None or not forecast.is_forecast:
+            return None
+        coming = [
+            (day.date, datetime.combine(day.date, time.max, UTC), float(day.median))
+            for day in forecast.coming
+        ]
+        mandatory = [(rule, self.account_id) for rule in self.rules if rule.is_mandatory]
+        return outlook_of(coming, mandatory, self.invoice.currency)
+
+    @property
+    def limit(self) -> Budget | None:
+        """The limit that a reader is shown: the lowest mandatory one, or the lowest of all."""
+        mandatory = [budget for budget in self.budgets if budget.is_mandatory]
+        return next(iter([*mandatory, *self.budgets]), None)
+
+    @cached_property
+    def months(self) -> Months | None:
+        """The months before, if anything beside the invoice was read of the account."""
+        return Months(self.invoice, self.account, self.forecast) if self.account else None
+
+    @property
+    def against_last_month(self) -> AgainstLastMonth | None:
+        """This period against the one before, if that is known."""
+        lines = lines_of_last_month(self.last_month, self.invoice)
+        last = self.months.last if self.months else None
+        if last is None and self.last_month is not None and lines is not None:
+            of = self.last_month
+            start, end = of.period_start, of.period_end
+            last = Month(start, end, of.amount_due, of.currency, how=" by the baseline")
+        if last is None:
+            return None
+        amount, how = self.expected
+        if amount is not None and last.how == BY_USAGE and self.invoice.invoice_lines_complete:
+            tax = self.invoice.tax_and_adjustments
+            amount = money.number(money.total([amount], less=[tax]))
+            how = f"{how} before tax" if tax else how
+        # A baseline from the middle of the month would make everything rise.
+        if lines is not None and sum(lines.values()) < _WHOLE * last.amount:
+            lines = None
+        return AgainstLastMonth(self.invoice, last, amount, how, lines)
+
+    @property
+    def expected(self) -> tuple[float | None, str]:
+        """What this period is expected to come to, and by what if it is no forecast."""
+        forecast = self.forecast
+        if forecast is not None and (forecast.is_forecast or forecast.has_ended):
+            return forecast.amount_due, ""
+        return self.projected_amount_due, " by a straight line"
 
     @property
     def projected_amount_due(self) -> float | None:
@@ -150,7 +218,7 @@ class InvoiceReport:
                     budget = Budget(rule.name, rule.level == "mandatory", finding.limit)
                     if finding.limit.currency == self.invoice.currency:
                         found.setdefault(rule.name, budget)
-        return sorted(found.values(), key=lambda one: one.limit.amount)
+        return sorted(found.values(), key=lambda budget: budget.limit.amount)
 
     @property
     def forecast(self) -> Forecast | None:
@@ -164,27 +232,71 @@ class InvoiceReport:
     @property
     def forecast_text(self) -> str | None:
         """
-        The forecast, the lowest mandatory limit and the runway in a line for a reader who has no
-        time; None if there is no forecast. It has no words that others wrote.
+        The forecast, the limit and the runway in a line for a reader who has no time.
+
+        It is a straight line where there is no forecast, and None where nothing can be said. It has
+        no words that others wrote.
         """
         forecast = self.forecast
-        if forecast is None:
+        straight = self.projected_amount_due
+        if forecast is not None:
+            text, median = forecast.text, forecast.amount_due
+        elif straight is not None:
+            rough = money.to_rough_text(straight, self.invoice.currency)
+            text, median = f"A straight line to {rough} for {self.period_name}", straight
+        else:
             return None
-        told = forecast.text
-        limit = next((one.limit for one in self.budgets if one.is_mandatory), None)
-        if limit is not None and forecast.amount_due is not None:
-            told += f", {self._against(limit, forecast)} the limit of {money.to_rough_text(*limit)}"
-        runway = f"; {forecast.runway.short_text}" if forecast.runway else ""
-        return f"{told}{runway}."
+        # The limit is that of the headline, or the headline has none.
+        named_limit = self.situation.worst.limit
+        limit = self.limit
+        if limit is not None and median is not None and named_limit in (None, limit.limit):
+            rough = money.to_rough_text(*limit.limit)
+            text += f", {self._against(limit.limit, median)} the limit of {rough} ({limit.name})"
+        runway = f"; {forecast.runway.short_text}" if forecast and forecast.runway else ""
+        return f"{text}{runway}."
 
-    def _against(self, limit: Money, forecast: Forecast) -> str:
+    def _against(self, limit: Money, median: float) -> str:
         # What is due already may be more than what the forecast of a snapshot knew of.
-        median = max(forecast.amount_due or 0, self.invoice.amount_due)
-        if money.exact(median) > limit.amount:
+        if money.exact(max(median, self.invoice.amount_due)) > limit.amount:
             return "over"
-        highest = forecast.amount_due_p90
+        highest = self.forecast.amount_due_p90 if self.forecast else None
         may_be_over = highest is not None and money.exact(highest) > limit.amount
         return "perhaps over" if may_be_over else "within"
+
+    @property
+    def period_name(self) -> str:
+        """The period for people: ``September``."""
+        return period_name(self.invoice.period_start, self.invoice.period_end)
+
+    @property
+    def summary(self) -> list[str]:
+        """
+        What follows the headline, a line each: the forecast, last month and what would have been
+        said of it. Others' words in it are marked.
+        """
+        against, forecast = self.against_last_month, self.forecast
+        lines = [
+            self.forecast_text,
+            against.text if against else None,
+            self._hindsight if forecast else None,
+        ]
+        return [line for line in lines if line]
+
+    @property
+    def _hindsight(self) -> str | None:
+        last = self.forecast.last_period if self.forecast else None
+        if last is None or last.as_of is None:
+            return None
+        known = self.months.last if self.months else None
+        if known is not None and known.invoice is not None:
+            return f"{last.text_against(known.amount)}."
+        return f"{last.text}."
+
+    @property
+    def remedies(self) -> list[str]:
+        """What to do about what is violated, the worst first, each sentence once."""
+        every = (remedy for rule in worst_first(self.rules) for remedy in rule.remedies)
+        return list(dict.fromkeys(every))
 
     @property
     def projected_text(self) -> str:
@@ -213,8 +325,11 @@ class InvoiceReport:
         return self.comparison.text
 
     @property
-    def short_projected_text(self) -> str:
-        """The projected amount due for a column of a table."""
+    def short_forecast_text(self) -> str:
+        """What the amount due will come to, for a column of a table: the forecast, or a line."""
+        amount, _ = self.expected
+        if amount is not None:
+            return money.to_rough_text(amount, self.invoice.currency)
         return self.projected_text if self.invoice.invoice_lines_complete else "not known"
 
     @property
@@ -225,27 +340,19 @@ class InvoiceReport:
         return self.comparison.short_text
 
     @property
-    def key_figures(self) -> list[tuple[str, str]]:
-        """The figures that a reviewer asks for, as name and text."""
-        rows = [
-            ("Amount due", self.invoice.amount_due_text),
-            ("Net, before tax", self.sum_text("net")),
-            ("Straight-line projection", self.projected_text),
-        ]
+    def figures(self) -> list[tuple[str, str]]:
+        """What a reader asks for beside the sum of the lines, as name and text."""
+        invoice = self.invoice
+        rows = [("Period", f"{invoice.period_text} (UTC)"), ("Status", _status(invoice))]
+        if self.forecast is None or not self.forecast.is_forecast:
+            rows.append(("Straight-line projection", self.projected_text))
         if self.change_text is not None:
             rows.append(("Change since the baseline", self.change_text))
         return [*rows, *(self.account.figures if self.account else [])]
 
-    @property
-    def further_figures(self) -> list[tuple[str, str]]:
-        """The figures that the key figures are made of, and their period, as name and text."""
-        invoice = self.invoice
-        return [
-            ("Credits", self.sum_text("credits")),
-            ("Tax and adjustments", self.sum_text("tax_and_adjustments")),
-            ("Period", f"{invoice.period_text} (UTC)"),
-            ("Status", invoice.status or "none"),
-        ]
+
+def _status(invoice: Invoice) -> str:
+    return named(invoice.status) if invoice.status else "none"
 
 
 @dataclass(frozen=True)
@@ -261,15 +368,16 @@ class Report:
     @property
     def notes(self) -> list[str]:
         """What a reader has to know of accounts without an invoice, a sentence each."""
-        told = []
-        for one in self.missing:
-            account = AccountReport(one.snapshot, None)
+        notes = []
+        for missing in self.missing:
+            account = AccountReport(missing.snapshot, None)
             figures = "; ".join(f"{name}: {text}" for name, text in account.figures)
-            of = ", ".join([*one.names, f"account {one.account_id}"])
-            told.append(f"{of[0].upper()}{of[1:]} has no upcoming invoice here: {one.error}")
-            told += [f"{figures}."] if figures else []
-            told += account.notes
-        return told
+            title = ", ".join([*map(named, missing.names), f"account {missing.account_id}"])
+            title = title if missing.names else title.capitalize()
+            notes.append(f"{title} has no upcoming invoice here: {missing.error}")
+            notes += [f"{figures}."] if figures else []
+            notes += account.notes
+        return notes
 
     @property
     def verdict(self) -> Verdict:
@@ -293,31 +401,86 @@ class Report:
         return self.verdict != "unknown" and not unknown
 
     @property
+    def tone(self) -> Verdict:
+        """The verdict, or ``advisory`` where it is within and the headline is a warning."""
+        if self.verdict in ("within", "none") and any(
+            invoice.tone == "advisory" for invoice in self.invoices
+        ):
+            return "advisory"
+        return self.verdict
+
+    @property
     def headline(self) -> str:
-        """The verdict on all invoices in a sentence without words that others wrote."""
+        """The worst fact in a sentence."""
+        return shown(self.marked_headline)
+
+    @property
+    def marked_headline(self) -> str:
+        """The headline, in which what others wrote is marked (`named`)."""
         if len(self.invoices) == 1:
             [only] = self.invoices
-            told = replace(only, rules=self.rules).headline
+            headline = replace(only, rules=self.rules).marked_headline
             elsewhere = not only.rules and any(rule.of_accounts for rule in self.rules)
-            return f"{told[:-1]}; no rule judged this invoice." if elsewhere else told
+            return f"{headline[:-1]}; no rule judged this invoice." if elsewhere else headline
         if not self.invoices:
-            violated = violated_rules(self.rules, self.verdict)
-            why = f"; {said(violated[0])}" if violated else ""
+            return self._headline_without_invoice
+        return self._headline_of_several
+
+    @property
+    def _headline_without_invoice(self) -> str:
+        violated = [rule for rule in worst_first(self.rules) if rule.violations]
+        if not violated:
             title = verdict_text(self.verdict, self.rules)
-            return f"{title}: no upcoming invoice could be read{why}."
-        count = len(self.invoices)
-        due = f"upcoming invoices, {' and '.join(self.total_texts)} in total"
-        if self.verdict == "none":
-            return f"{count} {due}."
-        if self.verdict == "within":
-            return f"{verdict_text(self.verdict, self.rules)}: {count} {due}."
+            return f"{title}: no upcoming invoice could be read."
+        finding = violated[0].violations[0]
+        fact = (finding.brief or finding.marked).rstrip(".").split(". ")[0]
+        more = "" if finding.status == "unknown" else "; no upcoming invoice could be read"
+        title = "Could not tell: " if finding.status == "unknown" else ""
+        return f"{title}{fact if title else fact[0].upper() + fact[1:]}{more}."
+
+    @property
+    def _headline_of_several(self) -> str:
+        count, total = len(self.invoices), f"{' and '.join(self.total_texts)} in total"
         title = verdict_text(self.verdict, self.rules)
-        alike = sum(one.verdict == self.verdict for one in self.invoices)
-        if alike:
-            return f"{title}: {alike} of {count} {due}."
-        violated = violated_rules(self.rules, self.verdict)
-        why = said(violated[0]) if violated else "no rule could be judged"
-        return f"{title}: {count} {due}; {why}."
+        if self.verdict == "none":
+            return f"{count} upcoming invoices, {total}."
+        counts = self._counts
+        if not counts:
+            if self.verdict != "within":
+                # What is violated is of no invoice here.
+                fact = replace(self.invoices[0], rules=self.rules).situation.worst.text
+                return f"{title}: {fact}; {count} upcoming invoices, {total}."
+            return f"{title}: {count} upcoming invoices, {total}."
+        so_far = " so far" if self.verdict == "within" else ""
+        worst, label = min(
+            zip(self.invoices, self.labels, strict=True),
+            key=lambda pair: (pair[0].situation.worst.rank, pair[0].situation.worst.order),
+        )
+        fact = worst.situation.worst.text
+        return f"{title}{so_far}: {counts}, {total}. Worst is {label}: {fact}."
+
+    @property
+    def _counts(self) -> str:
+        """How many of several invoices are not within: ``3 of 6 over, 1 could not be judged``."""
+        tones = [invoice.tone for invoice in self.invoices]
+        if not any(invoice.rules for invoice in self.invoices):
+            return ""
+        words = {
+            "over": "over" if verdict_text(self.verdict, self.rules) == "Over budget" else "failed",
+            "unknown": "could not be judged",
+            "advisory": "with a warning",
+        }
+        counts = [(tones.count(tone), text) for tone, text in words.items() if tone in tones]
+        return ", ".join(
+            f"{number} of {len(tones)} {text}" if not index else f"{number} {text}"
+            for index, (number, text) in enumerate(counts)
+        )
+
+    @property
+    def remedies(self) -> list[str]:
+        """What to do about what is violated, the worst first, each sentence once."""
+        every = (remedy for rule in worst_first(self.rules) for remedy in rule.remedies)
+        return list(dict.fromkeys(every))
 
     @property
     def totals(self) -> list[tuple[float, str]]:
@@ -333,10 +496,12 @@ class Report:
     @property
     def labels(self) -> list[str]:
         """What tells each invoice from the others: its names, with its account where needed."""
-        names = [", ".join(one.names) for one in self.invoices]
+        names = [", ".join(invoice.names) for invoice in self.invoices]
         return [
-            name if name and names.count(name) == 1 else one.title or "An unknown account"
-            for name, one in zip(names, self.invoices, strict=True)
+            named(cut_in_the_middle(name, LONGEST_NAME))
+            if name and names.count(name) == 1
+            else invoice.title or "An unknown account"
+            for name, invoice in zip(names, self.invoices, strict=True)
         ]
 
     def labelled(self, rule: RuleResult) -> list[tuple[str, Finding]]:
@@ -347,62 +512,16 @@ class Report:
         """
         labels = self.labels if len(self.invoices) != 1 else [""]
         of_accounts = {
-            one.account_id: label for one, label in zip(self.invoices, labels, strict=True) if label
+            invoice.account_id: label for invoice, label in zip(self.invoices, labels, strict=True)
         }
+        by_invoice = zip(labels, rule.of_invoices, strict=bool(rule.of_invoices))
         return [
+            *((label, finding) for label, found in by_invoice for finding in found),
             *(
-                (label, one)
-                for label, found in zip(labels, rule.of_invoices, strict=bool(rule.of_invoices))
-                for one in found
-            ),
-            *(
-                (of_accounts.get(one.account_id, f"account {one.account_id}"), one)
-                for one in rule.of_accounts
+                (of_accounts.get(finding.account_id, f"account {finding.account_id}"), finding)
+                for finding in rule.of_accounts
             ),
         ]
-
-
-def sentences(report: Report, rule: RuleResult, most: int) -> list[str]:
-    """
-    Return what a reader has to know of *rule*, a sentence each, with *most* violations.
-
-    Where nothing violates it, that is the figure that comes first of each invoice.
-    """
-    labelled = report.labelled(rule)
-    violations = [
-        # A rule that reads by itself names the account.
-        f"{label}: {one.message}" if label and one.account_id is None else one.message
-        for label, one in labelled
-        if one.violates
-    ]
-    said = violations[:most]
-    if len(violations) > most:
-        said.append(f"… and {len(violations) - most:,} more")
-    if not violations:
-        said += [_within(*first) for first in first_within(labelled)]
-    # Every violation says what has to be known of its rule.
-    return said + [one for one in rule.told if not (violations and one in rule.notices)]
-
-
-def first_within(labelled: Sequence[tuple[str, Finding]]) -> list[tuple[str, Finding, int]]:
-    """
-    Return the first finding of each label that is within its limit, and how many more are.
-
-    The largest of the lines comes first.
-    """
-    within: dict[str, list[Finding]] = {}
-    for label, one in labelled:
-        if one.status == "within":
-            within.setdefault(label, []).append(one)
-    return [(label, found[0], len(found) - 1) for label, found in within.items()]
-
-
-def _within(label: str, finding: Finding, more: int) -> str:
-    # What is no amount is told in a sentence, which names the account that a rule read by itself.
-    is_named = finding.amount is None and finding.account_id is not None
-    of = f"{label}: " if label and not is_named else ""
-    line = f"{finding.subject}: " if finding.of_line else ""
-    return f"{of}{line}{finding.text}{f'; {more:,} more within' if more else ''}"
 
 
 def make_report(
@@ -422,7 +541,7 @@ def make_report(
     at = at.astimezone(UTC)
     return Report(
         at,
-        [_invoice_report(number, one, at, rules) for number, one in enumerate(found)],
+        [_invoice_report(number, invoice, at, rules) for number, invoice in enumerate(found)],
         rules,
         missing,
     )
@@ -435,13 +554,15 @@ def _invoice_report(
     account = None
     if found.snapshot is not None:
         account = AccountReport(found.snapshot, state.invoice.currency)
+    is_last_month = lines_of_last_month(found.baseline, state.invoice) is not None
+    last_month = found.baseline if is_last_month and not found.baseline_problem else None
     on_it = [rule.on(number, state.account_id) for rule in rules]
     return InvoiceReport(
         state=state,
         at=at,
         rules=[rule for rule in on_it if rule.of_invoices or rule.of_accounts],
         comparison=None
-        if found.baseline is None
+        if found.baseline is None or last_month is not None
         else compare(found.baseline, state.invoice, found.baseline_problem),
         notes=[
             *found.notes,
@@ -451,4 +572,5 @@ def _invoice_report(
         ],
         names=found.names,
         account=account,
+        last_month=last_month,
     )

@@ -9,7 +9,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.cleaning import in_one_line
+from pulumi_cf_invoice.report.tables import Table as DecidedTable
 
 NARROWEST = 12
 """The least width of a column of text."""
@@ -53,18 +54,41 @@ def _print(console: Console, parts: Sequence[RenderableType]) -> None:
 def inert(text: str, style: str = "") -> Text:
     """Return *text* that others wrote as a line that is no command to whoever reads the log."""
     # At the start of a line, where it may be folded to, this is a command to GitHub's runner.
-    return Text(re.sub(":(?=:)", ": ", one_line(text, _LONGEST)), style=style)
+    return Text(re.sub(":(?=:)", ": ", in_one_line(text, _LONGEST)), style=style)
 
 
-def titled_table(title: str, *columns: str) -> Table:
-    """Return an empty table, whose first column is text and whose others are amounts."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for number, column in enumerate(columns):
-        table.add_column(
-            column,
-            justify="right" if number else "left",
+def drawn(table: DecidedTable) -> Table:
+    """Return a table as Rich draws it: sums are bold, and a change has a colour."""
+    made = Table(
+        title=table.title, title_justify="left", title_style="bold", box=None, pad_edge=False
+    )
+    made.show_header = any(column.title for column in table.columns)
+    for number, column in enumerate(table.columns):
+        made.add_column(
+            column.title,
+            justify="left" if column.is_text else "right",
             overflow="fold",
-            no_wrap=bool(number),
-            min_width=None if number else NARROWEST,
+            no_wrap=not column.is_text,
+            min_width=NARROWEST if column.is_text and not number else None,
         )
-    return table
+    for number, row in enumerate(table.rows):
+        is_sum = number >= len(table.rows) - table.sums
+        # Others' words never stand at the start of a line.
+        dash = "- " if made.show_header and not is_sum else ""
+        cells = [f"{dash}{row[0]}", *row[1:]]
+        made.add_row(
+            *(
+                inert(cell, _style(cell, column.title, is_sum))
+                for cell, column in zip(cells, table.columns, strict=True)
+            )
+        )
+    if table.left_out:
+        made.add_row(f"- {table.left_out}")
+    return made
+
+
+def _style(cell: str, title: str, is_sum: bool) -> str:
+    if title == "Change" and cell[:1] in ("+", "-"):
+        colour = "yellow" if cell.startswith("+") else "green"
+        return f"bold {colour}" if is_sum else colour
+    return "bold" if is_sum else ""

@@ -6,18 +6,25 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pulumi_cf_invoice.report import terminal
-from pulumi_cf_invoice.report.report import InvoiceReport, Report, sentences
-from pulumi_cf_invoice.report.terminal import NARROWEST, inert, titled_table
+from pulumi_cf_invoice.report import tables, terminal
+from pulumi_cf_invoice.report.report import InvoiceReport, Report
+from pulumi_cf_invoice.report.terminal import NARROWEST, drawn, inert
 
 LINES = 50
+_FEW = 5
 _COLOURS = {
     "over": "bold red",
-    "unknown": "bold red",
+    "unknown": "bold magenta",
     "advisory": "bold yellow",
     "within": "bold green",
     "none": "bold",
 }
+_OF_LIMITS = (
+    (r"\bperhaps over the limit of \S+", "yellow"),
+    (r"(?<!perhaps )\bover the limit of \S+", "red"),
+    (r"\bwithin the limit of \S+", "green"),
+    (r"\bbelow the minimum of \S+", "red"),
+)
 
 
 def render(report: Report, lines: int = LINES) -> str:
@@ -33,144 +40,84 @@ def write(report: Report, file: IO[str], lines: int = LINES) -> None:
 
 
 def _parts(report: Report, lines: int) -> list[RenderableType]:
-    parts: list[RenderableType] = [
-        Text(report.headline, style=_COLOURS[report.verdict]),
-        *(inert(note) for note in report.notes),
-    ]
-    if len(report.invoices) > 1:
-        parts += [Text(), _overview(report)]
-        rules = _rules(report, lines)
-        parts += [Text(), rules] if rules else []
-        for one, label in zip(report.invoices, report.labels, strict=True):
-            parts += [Text(), inert(one.title or label, "bold")]
-            parts += _invoice(one, lines, told_above=True)
-        return parts
+    parts: list[RenderableType] = [inert(report.marked_headline, _COLOURS[report.tone])]
+    several = len(report.invoices) > 1
+    if report.invoices and not several:
+        parts += map(_line, report.invoices[0].summary)
+    parts += [_line(f"What to do: {remedy}") for remedy in report.remedies]
+    parts += map(inert, report.notes)
     rules = _rules(report, lines)
-    if not report.invoices:
+    if not several:
+        for only in report.invoices:
+            return [*parts, *_invoice(only, lines, rules)]
         return [*parts, Text(), rules] if rules else parts
-    [only] = report.invoices
-    return [*parts, *_invoice(only, lines, rules=rules)]
-
-
-def _invoice(
-    one: InvoiceReport, lines: int, rules: Table | None = None, told_above: bool = False
-) -> list[RenderableType]:
-    parts: list[RenderableType] = []
-    if one.forecast_text:
-        parts.append(Text(one.forecast_text))
-    if one.title and not told_above:
-        parts.append(inert(one.title))
-    parts += [*(inert(note) for note in one.notes), Text(), _figures(one)]
-    for table in (
-        rules,
-        _forecast(one),
-        _changes(one, lines),
-        _lines(one, lines),
-        _earlier(one, lines),
-    ):
-        if table is not None:
-            parts += [Text(), table]
+    overview, _ = tables.overview(report)
+    parts += [Text(), drawn(overview)]
+    parts += [Text(), rules] if rules else []
+    for invoice, label in tables.ordered_invoices(report):
+        if not report.rules:
+            parts += [Text(), inert(invoice.title or label, "bold")]
+            parts += [*map(_line, invoice.summary), *_invoice(invoice, lines, None, titled=True)]
+        elif invoice.tone != "within":
+            parts += [Text(), *_brief(invoice, label)]
     return parts
 
 
-def _overview(report: Report) -> Table:
-    verdict = ["Verdict"] if report.rules else []
-    table = titled_table("Invoices", "Invoice", "Amount due", "Projected", "Change", *verdict)
-    for one, label in zip(report.invoices, report.labels, strict=True):
-        table.add_row(
-            inert(f"- {label}"),
-            one.invoice.amount_due_text,
-            one.short_projected_text,
-            one.short_change_text,
-            *[one.verdict_text if one.rules else "" for _ in verdict],
-        )
-    for text in report.total_texts:
-        table.add_row("- Total", text)
-    return table
+def _invoice(
+    report: InvoiceReport, lines: int, rules: Table | None, titled: bool = False
+) -> list[RenderableType]:
+    parts: list[RenderableType] = []
+    if report.title and not titled:
+        parts.append(inert(report.title))
+    parts += map(inert, report.notes)
+    if rules is not None:
+        parts += [Text(), rules]
+    for table in (
+        tables.moved(report, lines),
+        tables.lines(report.invoice, lines),
+        tables.figures(report),
+        tables.forecast(report),
+        tables.months(report),
+        tables.other_invoices(report, lines),
+    ):
+        if table is not None:
+            parts += [Text(), drawn(table)]
+            parts += [inert(table.note, "dim")] if table.note else []
+    return parts
 
 
-def _figures(one: InvoiceReport) -> Table:
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(overflow="fold", min_width=NARROWEST)
-    table.add_column(overflow="fold", min_width=NARROWEST)
-    for name, value in [*one.key_figures, *one.further_figures]:
-        table.add_row(Text(name), inert(value))
-    return table
+def _brief(report: InvoiceReport, label: str) -> list[RenderableType]:
+    """Return what is to be known of one of several invoices that does not pass."""
+    table = tables.moved(report, _FEW) or tables.lines(report.invoice, _FEW)
+    return [
+        inert(report.title or label, "bold"),
+        inert(report.marked_headline, _COLOURS[report.tone]),
+        *map(_line, report.summary),
+        *map(inert, report.notes),
+        *([drawn(table)] if table else []),
+    ]
+
+
+def _line(sentence: str) -> Text:
+    """Return a line of ours, in which a limit that is kept or not has a colour."""
+    line = inert(sentence)
+    for pattern, colour in _OF_LIMITS:
+        line.highlight_regex(pattern, colour)
+    return line
 
 
 def _rules(report: Report, lines: int) -> Table | None:
-    if not report.rules:
+    rows = tables.judged(report, lines)
+    if not rows:
         return None
-    table = titled_table("Rules")
+    table = Table(title="Rules", title_justify="left", title_style="bold", box=None, pad_edge=False)
     table.show_header = False
     table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold", min_width=NARROWEST)
     table.add_column(overflow="fold", min_width=2 * NARROWEST)
-    for rule in report.rules:
-        name = rule.name if rule.level == "mandatory" else f"{rule.name} ({rule.level})"
-        verdict: str = rule.verdict
-        for text in sentences(report, rule, lines):
-            table.add_row(verdict, name, inert(text))
-            verdict = name = ""
-    return table
-
-
-def _forecast(one: InvoiceReport) -> Table | None:
-    if one.account is None or one.account.forecast is None:
-        return None
-    table = titled_table("Forecast")
-    table.show_header = False
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold", min_width=2 * NARROWEST)
-    for name, value in one.account.forecast_figures:
-        table.add_row(name, value)
-    runway = one.account.forecast.runway
-    told = [*one.account.forecast.notes, *([runway.text] if runway else [])]
-    for number, note in enumerate(told):
-        table.add_row("" if number else "To know", inert(note))
-    return table
-
-
-def _changes(one: InvoiceReport, lines: int) -> Table | None:
-    comparison = one.comparison
-    if comparison is None or not comparison.changes:
-        return None
-    table = titled_table("What moved", "Line", "Before", "Now", "Change")
-    for change in comparison.changes[:lines]:
-        table.add_row(
-            inert(f"- {change.name}"),
-            change.before_text,
-            change.after_text,
-            change.text,
-        )
-    return _with_rest(table, len(comparison.changes), lines)
-
-
-def _lines(one: InvoiceReport, lines: int) -> Table | None:
-    if not one.invoice.invoice_lines:
-        return None
-    table = titled_table("Lines", "Line", "Amount", "Credits", "Net")
-    for line in one.invoice.largest_lines[:lines]:
-        table.add_row(inert(f"- {line.name}"), line.amount_text, line.credits_text, line.net_text)
-    return _with_rest(table, len(one.invoice.invoice_lines), lines)
-
-
-def _earlier(one: InvoiceReport, lines: int) -> Table | None:
-    invoices = one.account.earlier_invoices if one.account else []
-    if not invoices:
-        return None
-    table = titled_table("Earlier invoices", "Made", "Amount due", "Remaining", "Status")
-    for invoice in invoices[:lines]:
-        table.add_row(
-            f"- {invoice.created_text}",
-            invoice.amount_due_text,
-            invoice.amount_remaining_text,
-            inert(invoice.status or "none"),
-        )
-    return _with_rest(table, len(invoices), lines)
-
-
-def _with_rest(table: Table, count: int, shown: int) -> Table:
-    if count > shown:
-        table.add_row(f"- … and {count - shown:,} more")
+    for row in rows:
+        verdict, name = Text(row.verdict, _COLOURS[row.tone]), inert(row.name)
+        for sentence in row.sentences or [""]:
+            table.add_row(verdict, name, _line(sentence))
+            verdict, name = Text(), Text()
     return table

@@ -129,7 +129,7 @@ class Gate:
             return self.source
         needed = next((name for name in self.rule.needs if snake_case(name) in vars(self.rule)), "")
         of_rule = f"the rule {self.base or self.name}{f' in {self.source}' if self.source else ''}"
-        return f"`{needed}` of {of_rule}" if needed else of_rule
+        return f"the {needed} of {of_rule}" if needed else of_rule
 
     def notices(self, at: datetime) -> list[str]:
         """Return what has to be known of the gate itself at the time *at*, a sentence each."""

@@ -4,6 +4,7 @@ Kinds of rules on what no resource has: the credit balance, and earlier invoices
 They always read their accounts by themselves.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,9 +22,6 @@ from pulumi_cf_invoice.rules.limits import Limit
 from pulumi_cf_invoice.rules.rule import Finding, Rule, held, no_limit
 
 TOPUP = "automatic top-up"
-BUY_CREDITS = (
-    "Buy credits or mend the automatic top-up in Cloudflare's dashboard, or lower {setting}."
-)
 _SETTLED = ("draft", "paid", "void")
 _MOST = 3
 _DAY = 24 * 60 * 60
@@ -38,7 +36,9 @@ class MinCreditBalance(Rule):
     """
 
     name = "min-credit-balance"
-    remedy = BUY_CREDITS
+    remedy = (
+        "Buy credits or mend the automatic top-up in Cloudflare's dashboard, or lower {setting}."
+    )
     description = "The account's AI Gateway credits do not run low."
     settings: ClassVar = {"limit": rule_settings.MINIMUM}
     needs = waivable = ("limit",)
@@ -188,7 +188,14 @@ def running_out(balance: CreditBalance, currency: str, out: date, now: datetime)
     days = (out - now.astimezone(UTC).date()).days
     when = {0: "today", 1: "tomorrow"}.get(days, f"about {out}, in {days} days")
     left = balance.balance_text(currency)
-    return f"credits run out {when}: {left} left{_topup_in_brief(balance)}"
+    unaided = " without the automatic top-up" if balance.topup_is_healthy else ""
+    return f"credits run out {when}{unaided}: {left} left{_topup_in_brief(balance)}"
+
+
+def quoted_problem(problem: str) -> str:
+    """Return what the API said of a top-up in quotation marks, and the time behind them."""
+    said, time = re.fullmatch(r"(.*?)( \([0-9TZ:-]+\))?", problem, re.DOTALL).groups()  # type: ignore[union-attr]
+    return f"{quoted(said)}{time or ''}"
 
 
 def _topup_in_brief(balance: CreditBalance) -> str:
@@ -197,7 +204,8 @@ def _topup_in_brief(balance: CreditBalance) -> str:
         return ""
     if balance.topup_problem:
         is_disabled = "is disabled" if config.disabled_reason else "failed"
-        return f", the top-up {is_disabled} ({quoted(balance.topup_problem)})"
+        said = quoted_problem(balance.topup_problem).split("” (")[0].rstrip("”")
+        return f", the top-up {is_disabled} ({said}”)"
     return ", the top-up has no payment method" if balance.topup_is_on else ", no top-up is set"
 
 
@@ -216,7 +224,8 @@ def topup_trouble(balance: CreditBalance, topup: str) -> str:
         return f"{topup} is not known: the API tells nothing of it."
     if problem:
         return (
-            f"{topup} {'is disabled' if config.disabled_reason else 'failed'}: {quoted(problem)}."
+            f"{topup} {'is disabled' if config.disabled_reason else 'failed'}: "
+            f"{quoted_problem(problem)}."
         )
     if _payment_is_unknown(balance):
         return f"{topup} may have no payment method: the API does not say that it has one."

@@ -16,7 +16,6 @@ from pulumi_cf_invoice.rules import settings as rule_settings
 from pulumi_cf_invoice.rules.accounts import AccountState
 from pulumi_cf_invoice.rules.limits import Limit
 from pulumi_cf_invoice.rules.on_accounts import (
-    BUY_CREDITS,
     TOPUP,
     refusal,
     running_out,
@@ -88,7 +87,7 @@ class MaxForecast(Rule):
             return
         forecast = state.forecast(self.fixed_lines)
         yield from _of_globs(invoice_state, self.fixed_lines)
-        if forecast.method == "period-over":
+        if forecast.has_ended:
             # Nothing is to come.
             yield due
             return
@@ -141,7 +140,10 @@ class MinRunway(Rule):
     must_read = True
     reads = (CREDIT_BALANCE,)
     also_reads = (INVOICE_PREVIEW, USAGE_HISTORY)
-    remedy = BUY_CREDITS
+    remedy = (
+        "Buy credits or mend the automatic top-up in Cloudflare's dashboard, let one that works "
+        "count (topUpSuffices), or lower {setting}."
+    )
 
     days: int | Literal["period"]
     percentile: int = 50
@@ -169,7 +171,7 @@ class MinRunway(Rule):
         invoice_state = state.of_invoice
         if not invoice_state.invoice.invoice_lines_complete:
             message = f"How long the credits of account {state.account_id} last is {INCOMPLETE}."
-            brief = f"how long the credits last is {INCOMPLETE}"
+            brief = f"how long the credits last, {INCOMPLETE.removeprefix('not known, ')}"
             yield Finding("unknown", RUNWAY, lambda: message, brief=brief)
             return
         forecast = state.forecast(self.fixed_lines)
@@ -185,7 +187,7 @@ class MinRunway(Rule):
         yield self._judged(state, balance, forecast, forecast.runway)
 
     def _unjudged(self, state: InvoiceState, forecast: "Forecast") -> str:
-        is_over = forecast.method == "period-over"
+        is_over = forecast.has_ended
         if is_over and (self.days == "period" or forecast.track_record is None):
             return (
                 f"The period of the {invoice_of(state)} ({state.invoice.period_text}) has ended: "
@@ -233,9 +235,9 @@ class MinRunway(Rule):
 
 def _unjudged(state: InvoiceState, forecast: "Forecast", percentile: int, judged: str) -> str:
     """Say why there is nothing to judge but what is *judged* instead; empty if there is."""
-    if forecast.method == "too-early":
+    if forecast.is_too_early:
         return too_early("a forecast", state, judged)
-    if forecast.method == "straight-line":
+    if forecast.is_straight_line:
         return (
             f"There is only a straight line for the {invoice_of(state)}, which is no forecast: the "
             f"{judged} was judged. {forecast.notes[0]}"

@@ -92,7 +92,7 @@ def test_a_pull_request_within_budget_gets_summary_comment_outputs_and_reports(
 ) -> None:
     run = workflow.use({**RULES, "tag": "dev"})
     assert run.jobs == {"invoice": "success"}, run.said
-    headline = "🟢 Within budget: the upcoming invoice is $188.46"
+    headline = "✅ Within budget: the upcoming invoice is $188.46"
     assert headline in run.summary
     [comment] = host.bodies
     assert headline in comment
@@ -102,8 +102,10 @@ def test_a_pull_request_within_budget_gets_summary_comment_outputs_and_reports(
     assert headline in reports["markdown"]
     assert reports["html"].startswith("<!doctype html>")
     assert run.outputs.pop("projected-amount-due").isdigit()
+    assert run.outputs.pop("headline").startswith("Within budget: the upcoming invoice is $188.46")
     assert run.outputs == {
         "verdict": "within",
+        "outlook": "",
         "amount-due": "18846",
         "amount-due-text": "$188.46",
         "currency": "usd",
@@ -215,7 +217,7 @@ def test_an_action_that_cannot_be_installed_fails_and_replaces_an_older_comment(
     workflow: Workflow, host: Forge, tmp_path: Path
 ) -> None:
     tag = markdown.MARKER.replace(" -->", " dev -->")
-    for body, author in ((f"{tag} theirs", STRANGER), (markdown.MARKER, BOT), (f"{tag} 🟢", BOT)):
+    for body, author in ((f"{tag} theirs", STRANGER), (markdown.MARKER, BOT), (f"{tag} ✅", BOT)):
         host.add(body, author)
     workflow.install_anew(tmp_path / "runner")
     workflow.environment |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "nowhere"}

@@ -675,7 +675,7 @@ def test_pack_and_report_say_the_same_of_every_scenario(
                 and (event.policy_event.resource_urn or "").endswith(f"::{name}")
             ]
             assert packs == [finding.message for finding in rule.violations], (name, rule.name)
-            for said in rule.told:
+            for said in rule.noted:
                 assert f"{rule.name}: {said}" in run.text, (name, rule.name)
 
 

@@ -53,7 +53,7 @@ def live(sandbox: Sandbox) -> dict[str, str]:
 def test_show_tells_the_live_invoice(live: dict[str, str]) -> None:
     shown = run("show", **live)
     assert shown.returncode == 0
-    assert "The upcoming invoice is $188.46 for 2026-09-01 to 2026-09-30." in shown.stdout
+    assert "The upcoming invoice is $188.46 for September." in shown.stdout
     assert f"Account {ACCOUNT}" in shown.stdout
     assert "openai/gpt-5.5" in shown.stdout
 
@@ -199,7 +199,7 @@ def test_one_report_has_several_stacks(tmp_path: Path) -> None:
     both = ["--from", shop, "--from", docs, "--budget", "250 USD", *AT]
     told = run("report", *both)
     assert told.returncode == 1
-    assert told.stdout.startswith("Over budget: 1 of 2 upcoming invoices, $500.01 in total.\n")
+    assert told.stdout.startswith("Over budget: 1 of 2 over, $500.01 in total. Worst is ")
     report = json.loads(run("report", *both, "--format", "json").stdout)
     assert [one["names"] for one in report["invoices"]] == [["shop/dev"], ["docs/dev"]]
     assert [one["account_id"] for one in report["invoices"]] == [ACCOUNT, OTHER_ACCOUNT]
@@ -251,8 +251,14 @@ def test_github_gets_the_totals_of_several_stacks(tmp_path: Path) -> None:
     files = {"GITHUB_STEP_SUMMARY": f"{tmp_path}/summary", "GITHUB_OUTPUT": f"{tmp_path}/outputs"}
     assert run("report", "--from", shop, "--from", docs, "--github", *AT, **files).returncode == 0
     outputs = (tmp_path / "outputs").read_text().splitlines()
-    assert outputs[:3] == ["verdict=none", "amount-due=50001", "amount-due-text=$500.01"]
-    assert outputs[4:] == ["currency=usd", "period=2026-09-01 to 2026-09-30"]
+    assert outputs[:5] == [
+        "verdict=none",
+        "headline=2 upcoming invoices, $500.01 in total.",
+        "outlook=",
+        "amount-due=50001",
+        "amount-due-text=$500.01",
+    ]
+    assert outputs[6:] == ["currency=usd", "period=2026-09-01 to 2026-09-30"]
 
 
 @pytest.mark.parametrize("form", ["text", "markdown", "html", "json"])
@@ -287,7 +293,7 @@ def test_a_report_that_cannot_be_made_is_markdown_that_says_so(
     report = written.read_text(encoding="utf-8")
     assert report == (tmp_path / "summary").read_text(encoding="utf-8")
     assert (tmp_path / "outputs").read_text() == "verdict=unknown\n"
-    assert report.startswith(f"{markdown.MARKER}\n\n### 🔴 Could not tell: there is no report.\n")
+    assert report.startswith(f"{markdown.MARKER}\n\n### ❔ Could not tell: there is no report.\n")
     assert reason in html.unescape(report)
 
 
@@ -310,6 +316,9 @@ def test_github_gets_a_summary_and_step_outputs_also_over_budget(tmp_path: Path)
     )
     assert outputs.read_text().splitlines() == [
         "verdict=over",
+        "headline=Over budget: the upcoming invoice is $200.01 for September, over the limit of "
+        "$150.00 by $50.01.",
+        "outlook=",
         "amount-due=20001",
         "amount-due-text=$200.01",
         "projected-amount-due=40147",
@@ -510,7 +519,7 @@ def test_output_is_utf_8_whatever_the_code_page(encoding: str) -> None:
         env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
     )
     assert done.returncode == 1
-    assert "🔴" in done.stdout.decode("utf-8")
+    assert "❌" in done.stdout.decode("utf-8")
 
 
 def test_a_broken_proxy_is_exit_code_2_and_one_line(live: dict[str, str]) -> None:

@@ -26,7 +26,7 @@ def test_where_the_only_rule_is_disabled_the_verdict_is_none(level: str | None) 
     config = {} if level else {"max-amount-due": Config(level="disabled")}
     report = reported({"max-amount-due": rule}, config)
     assert (report.verdict, report.is_known) == ("none", True)
-    assert report.rules[0].told == ["It is disabled, and judges nothing."]
+    assert report.rules[0].noted == ["It is disabled, and judges nothing."]
 
 
 def test_a_disabled_rule_hides_none_that_could_not_be_judged() -> None:
@@ -49,7 +49,7 @@ def test_an_account_with_a_limit_that_nothing_judged_matches_is_noted(
         limit["accounts"] = {OTHER_ACCOUNT: "1 USD", ACCOUNT: "800 USD"}
     [rule] = reported({kind: settings}).rules
     assert rule.verdict == "within"
-    assert rule.told == [
+    assert rule.noted == [
         f"Nothing that was judged is of account {OTHER_ACCOUNT}, which its limits name."
     ]
 
@@ -57,7 +57,7 @@ def test_an_account_with_a_limit_that_nothing_judged_matches_is_noted(
 def test_many_accounts_that_nothing_judged_matches_are_one_note() -> None:
     accounts = {f"{number:032x}": "1 USD" for number in range(1, 9)}
     limit = {"limit": "900 USD", "accounts": accounts}
-    [note] = reported({"max-amount-due": {"limit": limit}}).rules[0].told
+    [note] = reported({"max-amount-due": {"limit": limit}}).rules[0].noted
     assert note.endswith(f"{5:032x} and 3 more, which its limits name.")
 
 
@@ -66,8 +66,8 @@ def test_accounts_that_are_passed_over_are_counted_before_anything_else() -> Non
     rule = {"accountIds": accounts, "failOpen": True, "limit": "1 USD"}
     [result] = reported({"account-budget": rule}).rules
     assert result.verdict == "noted"
-    assert result.told[0] == (
+    assert result.noted[0] == (
         "40 accounts were not judged, which failOpen allows: accounts "
         f"{', '.join(accounts[:5])} and 35 more."
     )
-    assert len(result.told) == 41
+    assert len(result.noted) == 41

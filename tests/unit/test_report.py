@@ -12,7 +12,7 @@ from hypothesis import given, strategies as st
 from markdown_it import MarkdownIt
 
 from pulumi_cf_invoice import Invoice
-from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.cleaning import cut_in_the_middle, one_line, shown
 from pulumi_cf_invoice.billing.models import Answered
 from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.billing.snapshot import Given, take
@@ -264,7 +264,10 @@ def test_without_a_rule_there_is_no_verdict() -> None:
 def test_a_projection_is_judged_by_its_own_budget() -> None:
     made = report(invoice(), {"max-projected-amount-due": {"limit": "200 USD"}})
     assert made.verdict == "over"
-    assert "projected amount due is $389.92, over the limit of $200.00 by $189.92" in made.headline
+    assert (
+        "straight-line projection is $389.92 for September, over the limit of $200.00 by $189.92"
+        in made.headline
+    )
 
 
 def test_a_headline_has_a_forecast_that_is_over() -> None:
@@ -274,8 +277,8 @@ def test_a_headline_has_a_forecast_that_is_over() -> None:
         declared = {"rules": {"max-forecast": {**shares, "baseUrl": sandbox.base_url}}}
         rules = judge(parse_rules(declared), [], NOW, AccountReader({}, snapshots=[known]))
     made = make_report([Found.of_snapshot(known)], at=NOW, rules=rules)
-    assert made.headline.startswith("Over budget: the upcoming invoice is $188.46 for 2026-09-01")
-    assert "; the forecast is $" in made.headline
+    assert made.headline.startswith("Over budget: the forecast is $")
+    assert made.headline.endswith("; the upcoming invoice is $188.46 for September.")
     assert ", over the limit of $250.00 by $" in made.headline
 
 
@@ -304,7 +307,7 @@ ADVISORY = {"rule": "max-amount-due", "limit": "150 USD", "enforcementLevel": "a
         ({"max-amount-due": {"limit": "1 EUR"}}, "unknown", False),
         ({"max-increase": {"limit": "1%"}}, "unknown", False),
         ({"max-line-amount": {"limits": {"none/*": "1 USD"}}}, "unknown", False),
-        ({"max-amount-due": {**OVER, "enforcementLevel": "disabled"}}, "unknown", False),
+        ({"max-amount-due": {**OVER, "enforcementLevel": "disabled"}}, "none", True),
         ({"require-invoice-preview": {}}, "unknown", False),
         ({"require-invoice-preview": {}, "max-amount-due": {"limit": "200 USD"}}, "within", True),
         ({"require-gateway-spend-limit": {"limit": "1 USD"}}, "unknown", False),
@@ -325,9 +328,12 @@ def test_the_verdict_is_the_worst_of_the_mandatory_rules(
 def test_the_verdict_speaks_of_a_budget_only_where_one_is_exceeded() -> None:
     rule = {"statuses": ["open"]}
     statuses = {"allowed-statuses": rule}
-    assert report(invoice(), statuses).headline.startswith("Against a rule: the upcoming invoice")
+    assert report(invoice(), statuses).headline == (
+        "The upcoming invoice has the status draft, which is not among: open; "
+        "the upcoming invoice is $188.46 for September."
+    )
     in_euros = {**statuses, "max-amount-due": {"limit": "1 EUR"}}
-    assert report(invoice(), in_euros).headline.startswith("Against a rule: the upcoming invoice")
+    assert report(invoice(), in_euros).headline.startswith("Could not tell: the upcoming invoice")
     kept = {"allowed-statuses": {"statuses": ["draft"]}}
     assert report(invoice(), kept).headline.startswith("Within the rules: the upcoming invoice")
     both = {**kept, "max-amount-due": {"limit": "999 USD"}}
@@ -349,12 +355,12 @@ def test_rules_on_an_account_are_told_without_naming_it_twice() -> None:
     results = judge(declared, found, NOW, AccountReader({}, snapshots=[known]))
     made = make_report(found, at=NOW, rules=results)
     assert made.headline == (
-        "Against a rule: the upcoming invoice is $188.46 for 2026-09-01 to 2026-09-30; the rule "
-        "min-credit-balance is violated."
+        "Credits are down to $19.99, below the minimum of $20.00 by $0.01; the upcoming invoice is "
+        "$188.46 for September."
     )
     for form in (text.render, markdown.render, html.render):
         plain = " ".join(html_entities.unescape(form(made)).split())
-        assert f"No earlier invoice of account {ACCOUNT} is unpaid." in plain
+        assert "No earlier invoice is unpaid." in plain
         assert f"{ACCOUNT}: No earlier" not in plain
 
 
@@ -444,8 +450,8 @@ def test_lines_of_one_name_are_compared_together() -> None:
     [
         (invoice("yen"), "the baseline is in JPY"),
         (
-            invoice(period_start=1785542400, period_end=1788220800),
-            "the baseline is of another billing period, 2026-08-01 to 2026-08-31",
+            invoice(period_start=1782864000, period_end=1785542400),
+            "the baseline is of another billing period, 2026-07-01 to 2026-07-31",
         ),
     ],
 )
@@ -486,18 +492,33 @@ def test_every_format_says_of_several_what_its_golden_file_says(
         jsonschema.validate(json.loads(rendered), json.loads(json_report.schema()))
 
 
+ONE_OVER = (
+    "Over budget: 1 of 2 over, $448.46 in total. Worst is docs/prod, docs/dev: the upcoming "
+    "invoice is $260.00 for September, over the limit of $200.00 by $60.00."
+)
+BOTH_OVER = (
+    "Over budget: 2 of 2 over, $448.46 in total. Worst is docs/prod, docs/dev: the upcoming "
+    "invoice is $260.00 for September, over the limit of $100.00 by $160.00."
+)
+YEN_UNKNOWN = (
+    "Could not tell: 1 of 2 could not be judged, ¥1,900 and $188.46 in total. Worst is shop/tokyo: "
+    "the upcoming invoice is ¥1,900 for September, in JPY, which cannot be compared with the limit "
+    "of $200.00: set a limit in JPY."
+)
+
+
 @pytest.mark.parametrize(
     ("found", "limit", "headline"),
     [
         ([A, B], None, "2 upcoming invoices, $448.46 in total."),
         ([A, YEN], None, "2 upcoming invoices, ¥1,900 and $188.46 in total."),
         ([A, B], "300 USD", "Within budget: 2 upcoming invoices, $448.46 in total."),
-        ([A, B], "200 USD", "Over budget: 1 of 2 upcoming invoices, $448.46 in total."),
-        ([A, B], "100 USD", "Over budget: 2 of 2 upcoming invoices, $448.46 in total."),
+        ([A, B], "200 USD", ONE_OVER),
+        ([A, B], "100 USD", BOTH_OVER),
         (
             [A, YEN],
             "200 USD",
-            "Could not tell: 1 of 2 upcoming invoices, ¥1,900 and $188.46 in total.",
+            YEN_UNKNOWN,
         ),
     ],
 )
@@ -508,15 +529,16 @@ def test_one_headline_says_the_verdict_on_all(
     assert reported(*found, rules=rules).headline == headline
 
 
-def test_a_headline_names_the_rule_that_no_invoice_here_broke() -> None:
+def test_a_headline_says_the_fact_of_a_rule_on_another_account() -> None:
     rules = {
         "max-amount-due": {"limit": "300 USD"},
         "account-budget": {"accountIds": ["f" * 32], "limit": "1 USD"},
     }
     made = reported(A, B, rules=rules)
     assert made.headline == (
-        "Could not tell: 2 upcoming invoices, $448.46 in total; "
-        "the rule account-budget could not be judged."
+        f"Could not tell: account {'f' * 32}: no credentials for account {'f' * 32}: set "
+        "CLOUDFLARE_API_TOKEN; the token needs the permission AI Gateway Read; 2 upcoming "
+        "invoices, $448.46 in total."
     )
     assert [one.verdict for one in made.invoices] == ["within", "within"]
 
@@ -562,8 +584,7 @@ def test_a_headline_has_no_limit_of_another_account() -> None:
     rule = RuleResult("account-budget", "account-budget", "mandatory", of_accounts=[finding])
     made = make_report([A], at=NOW, rules=[rule])
     assert made.headline == (
-        "Within budget: the upcoming invoice is $188.46 for 2026-09-01 to 2026-09-30; "
-        "no rule judged this invoice."
+        "Within budget: the upcoming invoice is $188.46 for September; no rule judged this invoice."
     )
 
 
@@ -586,7 +607,7 @@ def test_the_json_holds_no_command_to_a_runner() -> None:
 
 def test_an_invoice_of_a_stack_that_has_two_is_told_apart_by_its_account() -> None:
     other = dataclasses.replace(A, state=InvoiceState(OTHER_ACCOUNT, invoice()))
-    assert reported(A, other).labels == [
+    assert [*map(shown, reported(A, other).labels)] == [
         f"shop/dev, account {PREVIEW_ACCOUNT}",
         f"shop/dev, account {OTHER_ACCOUNT}",
     ]
@@ -636,7 +657,6 @@ def test_a_violation_is_told_once_wherever_its_figures_came_from(accounts: Any) 
         [merged] = one_of_each_account(found)
         [rule] = reported(merged, rules={"max-amount-due": {"limit": "150 USD"}}).rules
         assert len(rule.violations) == count
-        assert "http://127.0.0.1:1" in rule.violations[0].message
 
 
 @pytest.mark.parametrize("kind", ["account-budget", "max-forecast"])
@@ -670,7 +690,9 @@ def test_a_rule_tells_when_the_snapshot_that_it_judged_was_read() -> None:
     reader = AccountReader({}, snapshots=[one])
     [rule] = judge(declared, [Found.of_snapshot(one)], later, reader)
     assert rule.verdict == "within"
-    assert rule.told == [f"What was judged of account {ACCOUNT} was read on 2026-09-15 12:00 UTC."]
+    assert rule.noted == [
+        f"Account {ACCOUNT} was read on 2026-09-15 12:00 UTC, and is judged as of then."
+    ]
 
 
 def test_two_snapshots_of_an_account_are_refused() -> None:
@@ -704,7 +726,7 @@ def test_hundreds_of_stacks_fit_into_a_comment() -> None:
         rendered = markdown.render(reported(*many[:count], rules=BUDGETS))
         assert len(rendered) <= markdown.LARGEST
         assert "more, left out here." in rendered
-        assert f"{count} upcoming invoices" in rendered
+        assert f"{count} of {count} over" in rendered
 
 
 # Rendering.
@@ -736,14 +758,14 @@ def test_ten_thousand_lines_fit_into_a_comment_and_the_rest_is_told() -> None:
     rendered = markdown.render(made)
     assert len(rendered) <= 65_536
     assert len(rendered.encode()) <= 2**20
-    assert "… and 9,900 more, left out here." in rendered
+    assert "9,900 other lines" in rendered
 
 
 def test_lines_with_the_longest_names_fit_as_well() -> None:
     lines = [(f"{n} {'🙂' * 500}", n) for n in range(1, 1000)]
     made = report(named(*lines), baseline=named(*((name, 2 * n) for name, n in lines)))
     assert len(markdown.render(made)) <= 65_536
-    assert "more, left out here." in markdown.render(made)
+    assert " other lines |" in markdown.render(made)
 
 
 # Untrusted text.
@@ -773,11 +795,11 @@ def check_markdown(description: str) -> None:
     rows = re.findall("<tr>\n(.*?)</tr>", page, flags=re.S)
     row = next(row for row in rows if ">$1.00<" in row and "<code>" in row)
     cells = re.findall("<td[^>]*>(.*?)</td>", row, flags=re.S)
-    assert len(cells) == 4
-    shown = re.fullmatch("<code>([^<>]*)</code>", cells[0])
-    assert shown, row
-    expected = one_line(description) or "(no description)"
-    assert html_entities.unescape(shown.group(1)) == expected
+    assert len(cells) == 2
+    held = re.fullmatch("<code>([^<>]*)</code>", cells[0])
+    assert held, row
+    expected = cut_in_the_middle(one_line(description) or "(no description)", 60)
+    assert re.sub("[\u2068\u2069]", "", html_entities.unescape(held.group(1))) == expected
     source_row = next(line for line in rendered.splitlines() if "</code> | $1.00" in line)
     assert not re.search("[@:#!`\\[\\]\\\\]", source_row.replace("&#", ""))
 

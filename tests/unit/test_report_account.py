@@ -14,7 +14,7 @@ from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.billing.errors import ApiError, BillingError
 from pulumi_cf_invoice.billing.models import Answered
 from pulumi_cf_invoice.billing.snapshot import Given, Snapshot
-from pulumi_cf_invoice.report import charts, html, json_report, markdown, text
+from pulumi_cf_invoice.report import charts, html, json_report, markdown, tables, text
 from pulumi_cf_invoice.report.found import Found, MissingInvoice, one_of_each_account
 from pulumi_cf_invoice.report.judging import judge
 from pulumi_cf_invoice.report.report import Report, make_report
@@ -141,13 +141,13 @@ def test_words_of_the_api_are_no_markdown() -> None:
 )
 def test_credits_are_told_in_words(changes: dict[str, Any], said: str) -> None:
     [one] = reported(credit_balance=given({**CREDITS, **changes})).invoices
-    assert said in dict(one.key_figures).values()
+    assert said in dict(one.figures).values()
 
 
 def test_unpaid_invoices_are_summed_by_currency_and_told_to_be_a_part() -> None:
     rows = [past(1200, "open"), past(500, "uncollectible"), past(1900, "open", currency="jpy")]
     [one] = reported(invoice_history=given({"invoices": rows}, complete=False)).invoices
-    assert dict(one.key_figures)["Unpaid earlier invoices"] == (
+    assert dict(one.figures)["Unpaid earlier invoices"] == (
         "3, ¥1,900 and $17.00 in total (the API gave only a part of them)"
     )
 
@@ -229,12 +229,12 @@ def test_one_line_says_forecast_limit_and_runway() -> None:
     told = forecasting(rules=rules).invoices[0].forecast_text
     assert told is not None
     assert re.fullmatch(
-        r"Forecast \$\d{3} to \$\d{3} for September \(median \$\d{3}\), over the limit of \$300; "
-        r"credits last until 2026-09-\d\d\.",
+        r"Forecast \$\d{3} to \$\d{3} for September \(median \$\d{3}\), over the limit of \$300 "
+        r"\(max-amount-due\); credits last until 2026-09-\d\d\.",
         told,
     )
     within = forecasting(rules={"max-amount-due": {"limit": "900 USD"}}).invoices[0].forecast_text
-    assert ", within the limit of $900; " in str(within)
+    assert ", within the limit of $900 (max-amount-due); " in str(within)
     one = forecasting().invoices[0].forecast
     assert one is not None
     assert one.amount_due is not None
@@ -251,7 +251,7 @@ def test_a_forecast_does_not_hide_what_a_preview_beside_its_snapshot_has() -> No
     declared = parse_rules({"rules": rules})
     month = {"period_start": known.invoice.period_end, "period_end": 1_793_491_200}
     for changes, told in (
-        ({"amount_due": 90_001}, ", over the limit of $900; "),
+        ({"amount_due": 90_001}, ", over the limit of $900 (max-amount-due); "),
         ({"amount_due": 5, "invoice_lines": [], **month}, None),
     ):
         preview = Found(InvoiceState(ACCOUNT, Invoice.from_api(api_result(**changes))))
@@ -316,15 +316,15 @@ def test_every_budget_is_in_the_chart_the_lowest_first_and_one_far_away_is_named
         "max-amount-due $450.00",
         "projected $500.00",
     ]
-    assert chart.beyond == ["far $9,000.00"]
     heights = [line.y for line in chart.budgets]
     assert heights == sorted(heights, reverse=True)
-    labels = [line.text for group in chart.labels for line in group.lines]
-    assert sorted(labels) == sorted(line.text for line in chart.budgets)
+    labels = {label.name: label for label in chart.labels}
+    assert set(labels) == {"near", "max-amount-due", "projected", "far", "forecast"}
+    assert (labels["far"].amount, labels["far"].kind) == ("↑ $9,000.00", "beyond")
     assert chart.unlabelled == []
 
 
-def test_budgets_close_to_one_another_are_labelled_above_the_highest_in_its_order() -> None:
+def test_budgets_close_to_one_another_have_labels_apart_with_leaders() -> None:
     rules = {
         "max-amount-due": {"limit": "400 USD"},
         "careful": {"rule": "max-amount-due", "limit": "395 USD"},
@@ -332,10 +332,10 @@ def test_budgets_close_to_one_another_are_labelled_above_the_highest_in_its_orde
     }
     chart = charts.spend(forecasting(rules=rules).invoices[0])
     assert chart is not None
-    lower, upper = chart.labels
-    assert [line.text for line in lower.lines] == ["half $200.00"]
-    assert [line.text for line in upper.lines] == ["max-amount-due $400.00", "careful $395.00"]
-    assert upper.bottom == round(100 * (1 - chart.budgets[-1].y / charts.HEIGHT), 1)
+    labels = [label for label in chart.labels if label.kind == "over"]
+    assert [label.amount for label in labels] == ["$400.00", "$395.00", "$200.00"]
+    assert labels[1].y - labels[0].y >= 24
+    assert any(label.has_leader for label in labels[:2])
 
 
 def test_many_budgets_leave_some_without_a_label_and_say_so() -> None:
@@ -346,12 +346,11 @@ def test_many_budgets_leave_some_without_a_label_and_say_so() -> None:
     chart = charts.spend(forecasting(rules=rules).invoices[0])
     assert chart is not None
     assert len(chart.budgets) == 20
-    [group] = chart.labels
-    assert [line.text for line in group.lines] == [
-        line.text for line in reversed(chart.budgets) if line.text not in chart.unlabelled
+    named = {label.name for label in chart.labels}
+    assert {"forecast", "rule-0"} <= named
+    assert chart.unlabelled == [
+        budget.text for budget in chart.budgets if budget.text.split()[0] not in named
     ]
-    assert group.lines
-    assert chart.unlabelled
     assert chart.unlabelled[0] in html.render(forecasting(rules=rules))
 
 
@@ -366,13 +365,14 @@ def test_what_happened_is_drawn_by_day_and_never_as_a_straight_line() -> None:
     assert without.columns == []
 
 
-def test_the_chart_tells_what_is_forecast_and_the_most_of_a_day() -> None:
+def test_the_chart_names_what_is_forecast_and_its_table_the_most_of_a_day() -> None:
     report = forecasting().invoices[0]
     chart = charts.spend(report)
     assert chart is not None
-    assert chart.end is not None
-    assert chart.end.text == report.forecast.amount_due_text  # type: ignore[union-attr]
-    assert "the spend of each day below ($18.20 at most)" in chart.caption
+    [label] = chart.labels
+    assert label.amount == report.forecast.amount_due_text  # type: ignore[union-attr]
+    assert label.name == "forecast"
+    assert ["Most spent on a day", "$18.20"] in chart.figures.rows
 
 
 def test_days_without_spend_are_no_columns_and_have_no_most() -> None:
@@ -385,31 +385,33 @@ def test_days_without_spend_are_no_columns_and_have_no_most() -> None:
     assert report.forecast is not None
     assert report.forecast.spent
     assert chart.columns == []
-    assert chart.caption.startswith("so far;")
+    assert "Most spent on a day" not in [row[0] for row in chart.figures.rows]
 
 
-def test_the_first_hour_is_measured_by_the_lowest_budget_and_not_by_itself() -> None:
+def test_the_first_hour_is_a_bar_against_the_lowest_limit() -> None:
     minutes = datetime(2026, 9, 1, 0, 30, tzinfo=UTC)
     rules = parse_rules({"rules": {"max-amount-due": {"limit": "250 USD"}}})
-    state = InvoiceState(ACCOUNT, Invoice.from_api(api_result(amount_due=14)))
+    state = InvoiceState(ACCOUNT, Invoice.from_api(api_result(amount_due=12500)))
     results = judge(rules, [Found(state)], minutes, AccountReader({}))
-    early = make_report([Found(state)], at=minutes, rules=results)
-    chart = charts.spend(early.invoices[0])
-    assert chart is not None
-    assert [line.text for line in chart.budgets] == ["max-amount-due $250.00"]
-    assert chart.now_y - chart.budgets[0].y > charts.HEIGHT / 2
-    assert chart.end is None
-    assert charts.spend(make_report([Found(state)], at=minutes).invoices[0]) is None
+    [early] = make_report([Found(state)], at=minutes, rules=results).invoices
+    assert charts.spend(early) is None
+    bar = charts.limit_bar(early)
+    assert bar is not None
+    assert (bar.width, bar.limit_x, bar.is_over) == (charts.WIDTH / 2, charts.WIDTH, False)
+    assert bar.limit == "limit $250.00 (max-amount-due)"
+    without = make_report([Found(state)], at=minutes).invoices[0]
+    assert charts.spend(without) is None
+    assert charts.limit_bar(without) is None
 
 
 def test_the_days_of_the_chart_are_a_table_too() -> None:
-    days = charts.spend(forecasting().invoices[0]).days  # type: ignore[union-attr]
-    assert [day.date for day in days] == [f"2026-09-{day:02}" for day in range(1, 31)]
-    assert days[0].spent == "$5.00"
-    assert days[14].spent
-    assert days[14].due
-    assert not days[13].due
-    assert days[-1].p10 < days[-1].due < days[-1].p90
+    days = tables.forecast_days(forecasting().invoices[0].forecast)
+    assert days is not None
+    assert [row[0] for row in days.rows] == [f"2026-09-{day:02}" for day in range(1, 31)]
+    assert days.rows[0][1] == "$5.00"
+    assert all(days.rows[14][1:3])
+    assert not days.rows[13][2]
+    assert all(days.rows[-1][2:])
 
 
 def test_an_old_snapshot_is_not_projected_as_if_it_were_of_now() -> None:

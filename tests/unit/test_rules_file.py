@@ -350,7 +350,7 @@ def test_any_json_gives_a_verdict_or_one_line(content: Any) -> None:
     # What we take is what an editor takes with the schema.
     jsonschema.validate(content, schema())
     for rule in made.rules:
-        assert rule.findings or rule.told
+        assert rule.findings or rule.noted
 
 
 MANDATORY: dict[str, Any] = {
@@ -426,7 +426,7 @@ def test_many_names_take_no_time_and_little_room() -> None:
     limits = {f"model-{number}": "1 USD" for number in range(20_000)}
     made = verdict({"rules": {"max-line-amount": {"limits": limits}}})
     assert isinstance(made, Report)
-    [told] = made.rules[0].told
+    [told] = made.rules[0].noted
     assert told.endswith("matches model-0, model-1, model-2 and 19,997 more.")
 
 

@@ -125,7 +125,7 @@ def test_a_waiver_lowers_the_minimum_and_says_so() -> None:
         ({**TOPUP, "error": "card\ndeclined"}, "failed: “card declined”."),
         (
             {**TOPUP, "disabledReason": "payment_failed", "lastFailedAt": TODAY},
-            "is disabled: “payment_failed (2026-09-15T12:00:00Z)”.",
+            "is disabled: “payment_failed” (2026-09-15T12:00:00Z).",
         ),
         (
             {**TOPUP, "disabledReason": "payment_failed", "error": "no funds"},

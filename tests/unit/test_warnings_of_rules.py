@@ -90,7 +90,7 @@ def test_a_waiver_holds_for_the_warnings_as_well() -> None:
     rule, tier = judged("max-amount-due", written)
     assert (rule.verdict, tier.verdict) == ("within", "over")
     assert "over the limit of $150.00" in tier.violations[0].message
-    assert tier.told == [
+    assert tier.noted == [
         "A waiver with 50% of the limit 300 USD is in force until 2026-09-20, by me: launch."
     ]
     gate = Gate.of(declared("max-amount-due", written)[1])

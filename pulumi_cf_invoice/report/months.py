@@ -1,0 +1,254 @@
+"""
+The months before: which earlier invoice is the usage invoice of a month, and what usage says of it.
+
+The API names no kind of earlier invoice. A usage invoice is told from a purchase of credits by when
+it was made and by its amount, and where that is not enough, nothing is concluded.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from functools import cached_property
+
+from pulumi_cf_invoice.billing import money
+from pulumi_cf_invoice.billing.cleaning import named
+from pulumi_cf_invoice.billing.invoice import Invoice
+from pulumi_cf_invoice.billing.invoice_history import PastInvoice
+from pulumi_cf_invoice.billing.usage_history import UsageHistory
+from pulumi_cf_invoice.forecast import Forecast
+from pulumi_cf_invoice.forecast.periods import period_before, period_name
+from pulumi_cf_invoice.report.account import AccountReport
+
+BY_USAGE = " by usage"
+_MOST = 12
+_MADE_WITHIN = 3 * 86_400
+_NEAR = Fraction(2, 100)
+_FEE = Fraction(105, 100)
+"""What a purchase of credits is charged, as a share of the credit."""
+_SHARES = (
+    (0.95, 1.05, "nearly all"),
+    (0.72, 0.78, "three quarters"),
+    (0.63, 0.70, "two thirds"),
+    (0.47, 0.53, "half"),
+)
+
+
+@dataclass(frozen=True)
+class Month:
+    """
+    A period before the invoice's, and what it came to in minor units of ``currency``.
+
+    ``invoice`` is its usage invoice, where one of the earlier invoices is known to be that. Else
+    ``how`` says by what the amount is known: by its usage it is priced as the invoice prices usage,
+    without tax and fixed fees.
+    """
+
+    start: int
+    end: int
+    amount: float
+    currency: str
+    invoice: PastInvoice | None = None
+    how: str = ""
+
+    @property
+    def name(self) -> str:
+        """The month for people: ``August``."""
+        return period_name(self.start, self.end)
+
+    @property
+    def amount_text(self) -> str:
+        """The amount for people, and how it is known if no invoice says it."""
+        return f"{money.to_text(self.amount, self.currency)}{self.how}"
+
+    @property
+    def rough_text(self) -> str:
+        """The amount in a sentence: ``$320 by usage``."""
+        return f"{money.to_rough_text(self.amount, self.currency)}{self.how}"
+
+
+@dataclass(frozen=True)
+class Months:
+    """The months before an *invoice*, by what else was read of its *account*."""
+
+    invoice: Invoice
+    account: AccountReport
+    forecast: Forecast | None
+
+    @cached_property
+    def known(self) -> list[Month]:
+        """The months of which an amount is known, the oldest first; the latest twelve at most."""
+        return list(self._found())[::-1]
+
+    @property
+    def last(self) -> Month | None:
+        """The month right before the invoice's, if its amount is known."""
+        start, _ = self._before
+        return next((month for month in self.known if month.start == start), None)
+
+    @property
+    def others(self) -> list[PastInvoice]:
+        """The earlier invoices that are no month's usage invoice, as the API lists them."""
+        usage = [month.invoice for month in self.known if month.invoice]
+        return [row for row in self.account.earlier_invoices if row not in usage]
+
+    @property
+    def _before(self) -> tuple[int, int]:
+        return period_before(self.invoice.period_start, self.invoice.period_end)
+
+    def _found(self) -> Iterator[Month]:
+        start, end = self._before
+        currency = self.invoice.currency
+        for _ in range(_MOST):
+            by_usage = self._by_usage(start, end)
+            row = self._usage_invoice(end, by_usage)
+            if row is not None:
+                yield Month(start, end, row.amount_due, currency, row)
+            elif by_usage is not None:
+                yield Month(start, end, round(by_usage), currency, how=BY_USAGE)
+            start, end = period_before(start, end)
+
+    def _by_usage(self, start: int, end: int) -> Fraction | None:
+        """Return what a month came to by its usage, at the price that the forecast has for it."""
+        last = self.forecast.last_period if self.forecast else None
+        history = self.account.usage_history
+        if last is None or history is None or history.since > start:
+            return None
+        if start == last.period_start:
+            return _exact(last.by_usage)
+        priced = _usage(history, last.period_start, last.period_end)
+        return None if priced <= 0 else _usage(history, start, end) * _exact(last.by_usage) / priced
+
+    def _usage_invoice(self, end: int, by_usage: Fraction | None) -> PastInvoice | None:
+        made_then = [
+            row
+            for row in self.account.earlier_invoices
+            if row.created is not None
+            and end <= row.created < end + _MADE_WITHIN
+            and row.currency == self.invoice.currency
+            and row.status != "void"
+        ]
+        near = [] if by_usage is None else [r for r in made_then if self._is_near(r, by_usage)]
+        if len(near) == 1:
+            return near[0]
+        says_so = [row for row in made_then if _says_usage(row)]
+        return says_so[0] if len(says_so) == 1 else None
+
+    def _is_near(self, row: PastInvoice, net: Fraction) -> bool:
+        due = _exact(row.amount_due)
+        with_tax = net * (1 + self._tax_share)
+        major = 10 ** money.digits(self.invoice.currency)
+        is_near = any(abs(due - asked) <= max(asked * _NEAR, major) for asked in (net, with_tax))
+        return is_near and not self._is_purchase(due)
+
+    def _is_purchase(self, due: Fraction) -> bool:
+        """Return whether *due* is a multiple of what the automatic top-up is charged."""
+        balance = self.account.credit_balance
+        config = balance.topup_config if balance else None
+        if config is None or not config.amount or due <= 0:
+            return False
+        times = due / (_exact(config.amount) * _FEE)
+        return round(times) > 0 and abs(times - round(times)) * _exact(config.amount) * _FEE < 1
+
+    @property
+    def _tax_share(self) -> Fraction:
+        invoice = self.invoice
+        if not invoice.invoice_lines_complete or invoice.net <= 0:
+            return Fraction(0)
+        return _exact(invoice.tax_and_adjustments) / _exact(invoice.net)
+
+
+@dataclass(frozen=True)
+class AgainstLastMonth:
+    """
+    This period against the ``last`` month.
+
+    ``amount`` is what this one is expected to come to, in minor units, and ``how`` says by what if
+    it is no forecast. ``lines`` are last month's lines, net by name, where they are known.
+    """
+
+    invoice: Invoice
+    last: Month
+    amount: float | None
+    how: str = ""
+    lines: dict[str, float] | None = None
+
+    @property
+    def percent(self) -> int | None:
+        """The change in percent of last month; None where that has no sense."""
+        if self.amount is None or self.amount < 0 or self.last.amount <= 0:
+            return None
+        change = money.total([self.amount], less=[self.last.amount])
+        return round(100 * change / money.exact(self.last.amount))
+
+    @property
+    def text(self) -> str:
+        """The comparison in a sentence, with lines' names marked as others' words."""
+        before = f"{self.last.name} ({self.last.rough_text})"
+        if self.amount is None:
+            return f"{self.last.name} came to {self.last.rough_text}."
+        now = period_name(self.invoice.period_start, self.invoice.period_end)
+        rough = money.to_rough_text(self.amount, self.invoice.currency)
+        start = f"{now} {rough}{self.how}"
+        if self.percent is None:
+            return f"{start}, after {before}."
+        if self.percent == 0:
+            return f"{start}, about the same as {before}."
+        return f"{start}, {self.percent:+,d}% on {before}{self._drivers}."
+
+    @property
+    def _drivers(self) -> str:
+        if self.lines is None or self.amount is None:
+            return ""
+        rise = _exact(self.amount) - _exact(self.last.amount)
+        growth = _exact(self.amount) / _exact(self.invoice.net) if self.invoice.net > 0 else 1
+        name, change = self._largest_change(self.lines, Fraction(growth), rise)
+        share = float(change / rise) if rise else 0
+        if share < 0.1:
+            return ""
+        words = next((w for low, high, w in _SHARES if low <= share < high), f"{share:.0%}")
+        return f"; {named(name)} is {words} of the {'rise' if rise > 0 else 'fall'}"
+
+    def _largest_change(
+        self, before: dict[str, float], growth: Fraction, rise: Fraction
+    ) -> tuple[str, Fraction]:
+        """Return the line that drives the change, were every line to grow as the invoice does."""
+        now = {
+            name: _exact(money.number(money.total(line.net for line in lines))) * growth
+            for name, lines in self.invoice.lines_by_name.items()
+        }
+        changes = {
+            name: now.get(name, Fraction(0)) - _exact(before.get(name, 0))
+            for name in {**before, **now}
+        }
+        sign = 1 if rise > 0 else -1
+        return max(changes.items(), key=lambda item: (item[1] * sign, item[0]))
+
+
+def lines_of_last_month(baseline: Invoice | None, invoice: Invoice) -> dict[str, float] | None:
+    """Return the net amounts of a *baseline* by line, if it is of the month before *invoice*'s."""
+    if baseline is None or baseline.currency != invoice.currency:
+        return None
+    before = period_before(invoice.period_start, invoice.period_end)
+    if (baseline.period_start, baseline.period_end) != before:
+        return None
+    if not baseline.invoice_lines_complete:
+        return None
+    return {
+        name: money.number(money.total(line.net for line in lines))
+        for name, lines in baseline.lines_by_name.items()
+    }
+
+
+def _usage(history: UsageHistory, start: int, end: int) -> Fraction:
+    entries = (entry for entry in history.entries if start <= entry.start < end)
+    return Fraction(money.total(entry.aggregated_value for entry in entries))
+
+
+def _says_usage(row: PastInvoice) -> bool:
+    words: Sequence[str | None] = (row.description, row.invoice_origin)
+    return any("usage" in (word or "").lower() for word in words)
+
+
+def _exact(amount: float | Decimal) -> Fraction:
+    return Fraction(money.exact(amount))

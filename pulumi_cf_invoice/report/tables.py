@@ -1,0 +1,325 @@
+"""
+The tables of a report: the title, the columns and the cells of each, which the formats draw.
+
+What others wrote in a cell is marked (`named`), and cut in the middle where it is long.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pulumi_cf_invoice.billing import money
+from pulumi_cf_invoice.billing.cleaning import cut_in_the_middle, named, one_line
+from pulumi_cf_invoice.billing.invoice import Invoice, InvoiceLine
+from pulumi_cf_invoice.billing.invoice_history import PastInvoice
+from pulumi_cf_invoice.forecast import Forecast
+from pulumi_cf_invoice.report.account import days_of, forecast_figures
+from pulumi_cf_invoice.report.judging import RuleResult, RuleVerdict, worst_first
+from pulumi_cf_invoice.report.report import LONGEST_NAME, InvoiceReport, Report
+from pulumi_cf_invoice.rules.rule import Finding, without_account
+
+_LONGEST_RULE = 40
+
+
+@dataclass(frozen=True)
+class Column:
+    """
+    A column of amounts, or of text (``is_text``), by its title.
+
+    One that ``is_wide`` is left out where a screen is narrow.
+    """
+
+    title: str
+    is_text: bool = False
+    is_wide: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """
+    A table: rows of cells under columns, of which the last ``sums`` are sums of those above.
+
+    ``left_out`` says what is not shown, and ``note`` what has to be known of the table.
+    """
+
+    title: str
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[str]]
+    sums: int = 0
+    left_out: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class JudgedRow:
+    """A rule as a reader sees it: how it was judged, its name, and a sentence for each finding."""
+
+    verdict: RuleVerdict
+    is_mandatory: bool
+    name: str
+    sentences: Sequence[str]
+
+    @property
+    def tone(self) -> str:
+        """What the row looks like: ``over``, ``unknown``, ``advisory``, ``within`` or ``none``."""
+        if self.verdict in ("over", "failed", "unknown") and not self.is_mandatory:
+            return "advisory"
+        tones = {"failed": "over", "noted": "none"}
+        return tones.get(self.verdict, self.verdict)
+
+
+def name_cell(text: str, longest: int = LONGEST_NAME) -> str:
+    """Return a name that others wrote as a cell."""
+    return named(cut_in_the_middle(one_line(text), longest))
+
+
+def overview(report: Report) -> tuple[Table, list[str]]:
+    """Return the invoices of a report of several, the worst first, and the tone of each row."""
+    has_rules = bool(report.rules)
+    columns = [
+        Column("Invoice", is_text=True),
+        Column("Amount due"),
+        Column("Forecast", is_wide=True),
+        Column("Change", is_wide=True),
+        *([Column("Verdict", is_text=True)] if has_rules else []),
+    ]
+    ordered = ordered_invoices(report)
+    rows = [
+        [
+            label,
+            invoice.invoice.amount_due_text,
+            invoice.short_forecast_text,
+            invoice.short_change_text,
+            *([invoice.verdict_text if invoice.rules else ""] if has_rules else []),
+        ]
+        for invoice, label in ordered
+    ]
+    blank = [""] * (len(columns) - 2)
+    sums = [["Total", text, *blank] for text in report.total_texts]
+    tones = [invoice.tone for invoice, _ in ordered]
+    return Table("Invoices", columns, [*rows, *sums], sums=len(sums)), list(tones)
+
+
+def ordered_invoices(report: Report) -> list[tuple[InvoiceReport, str]]:
+    """Return the invoices of a report with their labels, the worst first."""
+    pairs = zip(report.invoices, report.labels, strict=True)
+    tones = ("over", "unknown", "advisory", "within", "none")
+    return sorted(pairs, key=lambda pair: (tones.index(pair[0].tone), pair[0].situation.worst.rank))
+
+
+def judged(report: Report, most: int) -> list[JudgedRow]:
+    """
+    Return the rules, mandatory ones that are violated first, with *most* violations of each.
+
+    Where there are several invoices, those that pass are one row.
+    """
+    rules = worst_first(report.rules)
+    rows = [
+        JudgedRow(rule.verdict, rule.is_mandatory, _rule_name(rule), _sentences(report, rule, most))
+        for rule in rules
+        if len(report.invoices) < 2 or rule.violations or rule.noted
+    ]
+    passing = [rule for rule in rules if not (rule.violations or rule.noted)]
+    if len(report.invoices) > 1 and passing:
+        names = ", ".join(map(_rule_name, passing))
+        rows.append(JudgedRow("within", True, f"{len(passing)} more", [names]))
+    return rows
+
+
+def _rule_name(rule: RuleResult) -> str:
+    level = "" if rule.is_mandatory else f" ({rule.level})"
+    return f"{cut_in_the_middle(rule.name, _LONGEST_RULE)}{level}"
+
+
+def _sentences(report: Report, rule: RuleResult, most: int) -> list[str]:
+    labelled = report.labelled(rule)
+    only = report.invoices[0].account_id if len(report.invoices) == 1 else None
+    violations = [_found(label, f, only) for label, f in labelled if f.violates]
+    sentences = violations[:most]
+    if len(violations) > most:
+        sentences.append(f"… and {len(violations) - most:,} more")
+    if not violations:
+        sentences += [
+            f"{_found(label, first, only)}{f'; {more:,} more within' if more else ''}"
+            for label, first, more in _first_within(labelled)
+        ]
+    notes = [without_account(note, only) if only else note for note in rule.marked_notes]
+    return [*sentences, *dict.fromkeys(notes)]
+
+
+def _found(label: str, finding: Finding, only: str | None) -> str:
+    line = f"{name_cell(finding.subject)}: " if finding.of_line else ""
+    if finding.amount is None or finding.limit is None:
+        message = without_account(finding.marked, only) if only else finding.marked
+        # A sentence names the account that a rule read by itself.
+        prefix = f"{label}: " if label and finding.account_id is None else ""
+        return f"{prefix}{message}"
+    return f"{f'{label}: ' if label else ''}{line}{finding.text}"
+
+
+def _first_within(labelled: Sequence[tuple[str, Finding]]) -> list[tuple[str, Finding, int]]:
+    """Return the first finding of each label that is within, and how many more are."""
+    within: dict[str, list[Finding]] = {}
+    for label, finding in labelled:
+        if finding.status == "within":
+            within.setdefault(label, []).append(finding)
+    return [(label, found[0], len(found) - 1) for label, found in within.items()]
+
+
+def lines(invoice: Invoice, most: int) -> Table | None:
+    """
+    Return the lines as on an invoice, down to the amount due: the *most* largest, and the others.
+
+    None if there are no lines.
+    """
+    every = invoice.largest_lines
+    if not every:
+        return None
+    shown, others = every[:most], every[most:]
+    has_credits = any(line.credits for line in every)
+    columns = [Column("Line", is_text=True)]
+    columns += [Column("Amount", is_wide=True), Column("Credits", is_wide=True)] * has_credits
+    columns.append(Column("Net" if has_credits else "Amount"))
+
+    def row(name: str, of: Sequence[InvoiceLine]) -> list[str]:
+        gross = money.total(line.amount for line in of)
+        credits = money.total([], less=(line.credits for line in of))
+        net = money.total(line.net for line in of)
+        amounts = [gross, credits, net] if has_credits else [net]
+        return [name, *(money.to_text(amount, invoice.currency) for amount in amounts)]
+
+    rows = [row(name_cell(line.name), [line]) for line in shown]
+    if others:
+        rows.append(row(f"{len(others):,} other line{'s' * (len(others) > 1)}", others))
+    blank = [""] * (len(columns) - 2)
+    due = ["Amount due", *blank, invoice.amount_due_text]
+    if not invoice.invoice_lines_complete:
+        part = "The API gave only a part of the lines, which do not add up to the amount due."
+        return Table("Lines", columns, [*rows, due], sums=1, note=part)
+    tax = ["Tax and adjustments", *blank, invoice.tax_and_adjustments_text]
+    sums = [row("Net, before tax", every), tax, due]
+    return Table("Lines", columns, [*rows, *sums], sums=len(sums))
+
+
+def moved(report: InvoiceReport, most: int) -> Table | None:
+    """Return what moved since the baseline, the *most* largest changes; None if nothing did."""
+    comparison = report.comparison
+    if comparison is None or not comparison.changes:
+        return None
+    columns = [
+        Column("Line", is_text=True),
+        Column("Before", is_wide=True),
+        Column("Now", is_wide=True),
+        Column("Change"),
+    ]
+    rows = [
+        [name_cell(change.name), change.before_text, change.after_text, change.text]
+        for change in comparison.changes[:most]
+    ]
+    others = comparison.changes[most:]
+    if others:
+        rest = money.total(change.amount for change in others)
+        text = money.difference_text(rest, report.invoice.currency)
+        sign = "+" if rest >= 1 else ""
+        count = f"{len(others):,} other line{'s' * (len(others) > 1)}"
+        rows.append([count, "", "", f"{sign}{text}"])
+    due = [
+        "Amount due",
+        comparison.baseline.amount_due_text,
+        report.invoice.amount_due_text,
+        comparison.short_text,
+    ]
+    return Table("What moved since the baseline", columns, [*rows, due], sums=1)
+
+
+def figures(report: InvoiceReport) -> Table:
+    """Return what is not in the sum of the lines."""
+    return _pairs("Figures", report.figures)
+
+
+def forecast(report: InvoiceReport) -> Table | None:
+    """Return how the forecast is made and how wrong it has been, and its notes."""
+    if report.account is None or report.account.forecast is None:
+        return None
+    made = report.account.forecast
+    notes = [*made.notes, *([made.runway.text] if made.runway else [])]
+    rows = [*forecast_figures(made)]
+    rows += [("Notes" if not number else "", note) for number, note in enumerate(notes)]
+    return _pairs("Forecast", rows)
+
+
+def forecast_days(made: Forecast | None) -> Table | None:
+    """Return the days of a forecast; None if there are none."""
+    days = days_of(made) if made else []
+    if not days:
+        return None
+    columns = [
+        Column("Day", is_text=True),
+        Column("Spent"),
+        Column("Due"),
+        Column("10th percentile", is_wide=True),
+        Column("90th percentile", is_wide=True),
+    ]
+    rows = [[day.date, day.spent, day.due, day.p10, day.p90] for day in days]
+    note = "UTC days. Spent is after credits; due is the amount due at the end of the day."
+    return Table("Day by day", columns, rows, note=note)
+
+
+def months(report: InvoiceReport) -> Table | None:
+    """Return what the months before came to, the oldest first, and the forecast as the last."""
+    known = report.months.known if report.months else []
+    if not known:
+        return None
+    columns = [Column("Month", is_text=True), Column("Amount"), Column("Known by", is_text=True)]
+    rows = [
+        [
+            month.name,
+            money.to_text(month.amount, month.currency),
+            _known_by(month.invoice) if month.invoice else "usage",
+        ]
+        for month in known
+    ]
+    expected, how = report.expected
+    if expected is not None:
+        text = money.to_text(expected, report.invoice.currency)
+        rows.append([report.period_name, text, how or "forecast"])
+    return Table("Months", columns, rows)
+
+
+def _known_by(row: PastInvoice) -> str:
+    status = f", {named(row.status)}" if row.status else ""
+    return f"its usage invoice{status}"
+
+
+def other_invoices(report: InvoiceReport, most: int) -> Table | None:
+    """Return purchases of credits, and the earlier invoices that cannot be told apart."""
+    rows = report.months.others if report.months else []
+    if not rows:
+        return None
+    columns = [
+        Column("Made", is_text=True),
+        Column("Amount due"),
+        Column("Remaining"),
+        Column("Status", is_text=True),
+    ]
+    cells = [
+        [
+            row.created_text,
+            row.amount_due_text,
+            row.amount_remaining_text,
+            name_cell(row.status) if row.status else "none",
+        ]
+        for row in rows[:most]
+    ]
+    left = len(rows) - most
+    return Table(
+        "Purchases of credits, and other invoices",
+        columns,
+        cells,
+        left_out=f"… and {left:,} more" if left > 0 else "",
+        note="The API does not say what an invoice is for: these are not known to be a month's.",
+    )
+
+
+def _pairs(title: str, rows: Iterable[tuple[str, str]]) -> Table:
+    columns = [Column("", is_text=True), Column("", is_text=True)]
+    return Table(title, columns, [list(row) for row in rows])
