@@ -42,23 +42,23 @@ demo: $(VENV)/.demo ## Run the demo: a team and its budget, on a real engine
 	@$(ENGINE) $(BIN)/python examples/demo.py
 
 test: languages ## Run all tests on a real engine
-	@$(ENGINE) $(ISOLATED) $(BIN)/python -m pytest -n 3 --dist loadgroup $(ARGS)
+	@$(ENGINE) $(ISOLATED) $(BIN)/python -m pytest -n 4 --dist worksteal $(ARGS)
 
 test-newest-engine: BUILD := --build latest
 test-newest-engine: languages ## Run the tests that need no language host on the newest engine
 	@$(BIN)/python -m tools.engine $(BUILD) > /dev/null
-	@$(ENGINE) $(ISOLATED) $(BIN)/python -m pytest -n 3 --dist loadgroup $(WITHOUT_HOST) $(ARGS)
+	@$(ENGINE) $(ISOLATED) $(BIN)/python -m pytest -n 4 --dist worksteal $(WITHOUT_HOST) $(ARGS)
 
 test-oldest: setup ## Run the tests that need no engine on the oldest Python and the lowest versions
 	@$(OLDEST) -m venv .venv-oldest
 	@$(BIN)/python -m tools.lowest > .venv-oldest/lowest.txt
 	@.venv-oldest/bin/python $(INSTALL) -c .venv-oldest/lowest.txt -e '.[test]'
-	@$(ISOLATED) .venv-oldest/bin/python -m pytest -n 3 tests/unit $(ARGS)
+	@$(ISOLATED) .venv-oldest/bin/python -m pytest -n 4 --dist worksteal tests/unit $(ARGS)
 
 test-newer: ## Run the tests that need no engine on another Python: make test-newer NEWER=python3.13
 	@$(NEWER) -m venv --clear .venv-newer
 	@.venv-newer/bin/python $(INSTALL) -e '.[test]'
-	@.venv-newer/bin/python -m tools.environment .venv-newer/bin/python -m pytest -n 3 tests/unit $(ARGS)
+	@.venv-newer/bin/python -m tools.environment .venv-newer/bin/python -m pytest -n 4 --dist worksteal tests/unit $(ARGS)
 
 fuzz: setup ## Read damaged files and answers, twenty thousand of each kind (an hour)
 	@$(ISOLATED) $(BIN)/python -m pytest -n 3 --timeout 7200 --hypothesis-profile fuzz tests/fuzz $(ARGS)

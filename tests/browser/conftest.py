@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Playwright, sync_playwright
 
+from tests.shared import shared
 from tools.environment import installing
 
 _ON_PATH = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -19,9 +20,11 @@ _NONE = (
 # Playwright's loop counts as running in this thread until it ends, and breaks the `asyncio.run` of
 # any other module's test that the same worker gets.
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """A headless browser."""
     with sync_playwright() as playwright:
+        # On a new machine it is installed first, which two workers cannot do at once.
+        shared(tmp_path_factory, "browser", lambda _: executable(playwright))
         found = executable(playwright)
         if found is None:
             pytest.fail(_NONE, pytrace=False)

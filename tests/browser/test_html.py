@@ -21,8 +21,6 @@ from tests.factories import ACCOUNT, NOW
 from tests.unit.test_report import A, B, reported
 from tests.unit.test_report_account import forecasting, reported as of_account
 
-# One worker: on a new machine the browser is installed first, which two cannot do at once.
-pytestmark = pytest.mark.xdist_group("browser")
 # Many accounts of the sandbox have the same invoice, and differ in what this report does not show.
 DISTINCT = {
     repr(scenario.at(NOW, 0).result(INVOICE_PREVIEW.name, {})): name

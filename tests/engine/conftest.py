@@ -1,4 +1,3 @@
-import fcntl
 import json
 import os
 import sys
@@ -18,6 +17,7 @@ from tests.engine.harness import (
     problem,
     run,
 )
+from tests.shared import shared
 from tools.environment import installing
 
 ROOT = Path(__file__).parents[2]
@@ -54,20 +54,6 @@ def make_command_line(tmp_path: Path, settled: dict[str, str]) -> MakeCommandLin
         return made
 
     return make
-
-
-def shared(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
-    """Return a directory that *make* fills once, and that all workers of a session share."""
-    base = factory.getbasetemp()
-    directory = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
-    with directory.with_suffix(".lock").open("a+") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        lock.seek(0)
-        if not lock.read():
-            directory.mkdir(exist_ok=True)
-            make(directory)
-            lock.write("made")
-    return directory
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,12 @@
 """The dynamic provider and the plugin, for scenarios that must behave the same in both forms."""
 
 from abc import ABC, abstractmethod
+from itertools import cycle
 from typing import Any
 
 import pulumi
 import pulumi_cf_invoice_sdk as sdk
+import pytest
 
 from pulumi_cf_invoice import (
     Credentials,
@@ -103,3 +105,17 @@ class Plugin(Form):
 
 
 FORMS: dict[str, Form] = {"dynamic": Dynamic(), "plugin": Plugin()}
+
+
+ONE_FORM = pytest.mark.parametrize("form", ["dynamic"], indirect=True)
+"""For what does not depend on the form: the pack, the report, or the engine."""
+
+
+def in_turn(*values: Any) -> list[tuple[Any, str]]:
+    """
+    Return *values*, each with one of the forms, which take turns.
+
+    For cases that the lifecycle or the client tells apart, and both forms pass on alike: each case
+    is tried on the engine, and each form, but not every pair.
+    """
+    return list(zip(values, cycle(FORMS), strict=False))

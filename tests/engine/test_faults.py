@@ -9,7 +9,7 @@ from pulumi_cf_invoice import InvoicePreview, get_invoice_preview
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.conftest import pointed_at, september
 from tests.engine.conftest import MakeStack
-from tests.engine.forms import FORMS
+from tests.engine.forms import FORMS, in_turn
 from tests.engine.harness import Stack
 from tests.factories import ACCOUNT
 from tests.unit.test_client import SAID
@@ -48,7 +48,11 @@ ON_THE_ENGINE = [
 ]
 
 
-@pytest.mark.parametrize("fault", ON_THE_ENGINE)
+@pytest.mark.parametrize(
+    ("fault", "deployed"),
+    [*in_turn(*ON_THE_ENGINE), (ON_THE_ENGINE[0], "plugin")],
+    indirect=["deployed"],
+)
 def test_a_fault_is_one_line_and_leaves_the_state_alone(deployed: Deployed, fault: str) -> None:
     stack, stored, sandbox = deployed
     slow = SAID[fault].startswith("no complete answer")

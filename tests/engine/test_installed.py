@@ -16,12 +16,11 @@ import yaml
 
 from tests.engine.harness import CommandLine, command_line, copy_example, lend_environment, run
 from tests.factories import ACCOUNT
+from tests.shared import shared
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "pulumi_cf_invoice"
 WANTED = "install pulumi-cf-invoice with its extra {!r}, from where you have the package\n"
-
-pytestmark = pytest.mark.xdist_group("installs")
 
 
 @dataclass
@@ -31,7 +30,8 @@ class Environment:
     directory: Path
     offline: dict[str, str]
 
-    def __post_init__(self) -> None:
+    def create(self) -> None:
+        """Make the environment, with nothing in it."""
         run([sys.executable, "-m", "venv", "--without-pip", str(self.directory)], ROOT)
 
     @property
@@ -60,24 +60,34 @@ def wheel(archives: Path) -> Path:
     return found
 
 
-@pytest.fixture(scope="module")
+def environment_with(
+    requirement: str, name: str, factory: pytest.TempPathFactory, offline: dict[str, str]
+) -> Environment:
+    """Return the environment of a *name* for this session, in which *requirement* is installed."""
+
+    def install(directory: Path) -> None:
+        made = Environment(directory, offline)
+        made.create()
+        made.pip("install", "--quiet", requirement)
+
+    return Environment(shared(factory, name, install), offline)
+
+
+@pytest.fixture(scope="session")
 def without_extras(
     tmp_path_factory: pytest.TempPathFactory, archives: Path, offline: dict[str, str]
 ) -> Environment:
     """An environment with the wheel and what it depends on, and nothing else."""
-    made = Environment(tmp_path_factory.mktemp("without-extras"), offline)
-    made.pip("install", "--quiet", str(wheel(archives)))
-    return made
+    return environment_with(str(wheel(archives)), "without-extras", tmp_path_factory, offline)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def installed(
     tmp_path_factory: pytest.TempPathFactory, archives: Path, offline: dict[str, str]
 ) -> Environment:
     """An environment with the wheel and its extras."""
-    made = Environment(tmp_path_factory.mktemp("installed"), offline)
-    made.pip("install", "--quiet", f"{wheel(archives)}[policy,report,sandbox]")
-    return made
+    requirement = f"{wheel(archives)}[policy,report,sandbox]"
+    return environment_with(requirement, "installed", tmp_path_factory, offline)
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +160,7 @@ def test_pulumi_does_not_take_it_for_the_sdk_of_a_plugin_in_whatever_form_it_is_
         "editable": ["--editable", str(ROOT)],
     }
     environment = Environment(tmp_path / "venv", offline)
+    environment.create()
     environment.pip("install", "--quiet", "--no-deps", *sources[form])
     [listed] = json.loads(environment.pip("list", "--verbose", "--format", "json"))
     file = Path(listed["location"]) / "pulumi_cf_invoice" / "pulumi-plugin.json"
@@ -279,9 +290,3 @@ def test_the_plugin_has_its_schema_and_serves_a_program_in_another_language(
 
 def where(project: CommandLine) -> tuple[Path, dict[str, str]]:
     return project.directory, project.environment
-
-
-def test_groups_of_tests_stay_on_one_worker(request: pytest.FixtureRequest) -> None:
-    """Else each worker makes what its tests share anew, and nothing says so."""
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        assert request.node.nodeid.endswith("@installs")

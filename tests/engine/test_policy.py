@@ -16,7 +16,7 @@ from pulumi_cf_invoice.rules.file import parse_rules
 from pulumi_cf_invoice.sandbox import SCENARIOS, Sandbox
 from tests.conftest import pointed_at
 from tests.engine.conftest import MakeCommandLine, MakeStack
-from tests.engine.forms import Form
+from tests.engine.forms import ONE_FORM, Form, in_turn
 from tests.engine.harness import Program, Run, copy_with_environment, example
 from tests.engine.resources import Echo, Forged
 from tests.factories import ACCOUNT, OTHER_ACCOUNT, TOKEN
@@ -126,6 +126,7 @@ def test_the_example_pack_blocks_an_over_budget_preview(
     assert created(stack) == []
 
 
+@ONE_FORM
 def test_the_example_pack_passes_below_its_limits_and_warns(
     make_stack: MakeStack,
     program: Program,
@@ -150,6 +151,7 @@ def test_the_example_pack_blocks_by_itself_whatever_the_program_reads(
     assert created(stack) == []
 
 
+@ONE_FORM
 def test_an_advisory_says_so_and_lets_pass(
     make_stack: MakeStack, program: Program, settled: dict[str, str], pack: MakePack
 ) -> None:
@@ -170,6 +172,7 @@ def test_a_block_at_an_update_creates_nothing_that_depends_on_the_invoice(
     assert "upcoming" not in created(stack)
 
 
+@ONE_FORM
 def test_several_violations_are_told_at_once(
     make_stack: MakeStack, program: Program, settled: dict[str, str], pack: MakePack
 ) -> None:
@@ -190,7 +193,7 @@ def test_several_violations_are_told_at_once(
 LIMITED = {"max-amount-due": {"limit": "1000 USD"}, "near": {"rule": "max-amount-due"}}
 
 
-@pytest.mark.parametrize("form", ["dynamic"], indirect=True)
+@ONE_FORM
 @pytest.mark.parametrize(
     ("config", "said"),
     [
@@ -226,7 +229,7 @@ def test_a_config_that_would_do_nothing_is_refused_before_anything_runs(
     assert sandbox.requests == []
 
 
-@pytest.mark.parametrize("form", ["dynamic"], indirect=True)
+@ONE_FORM
 @pytest.mark.parametrize(
     ("policies", "rules", "said"),
     [
@@ -253,7 +256,7 @@ def test_a_pack_whose_rules_cannot_be_used_does_not_load(
     assert "Traceback" not in run.text
 
 
-@pytest.mark.parametrize("form", ["dynamic"], indirect=True)
+@ONE_FORM
 def test_a_config_brings_a_limit_and_a_level_and_a_disabled_rule_is_named(
     make_stack: MakeStack, program: Program, settled: dict[str, str], pack: MakePack
 ) -> None:
@@ -269,7 +272,7 @@ def test_a_config_brings_a_limit_and_a_level_and_a_disabled_rule_is_named(
     assert "max-increase: It is disabled, and judges nothing." in run.text
 
 
-@pytest.mark.parametrize("form", ["dynamic"], indirect=True)
+@ONE_FORM
 def test_a_waiver_and_a_rule_without_a_base_are_told_of(
     make_stack: MakeStack, program: Program, settled: dict[str, str], pack: MakePack
 ) -> None:
@@ -297,8 +300,7 @@ def test_a_waiver_and_a_rule_without_a_base_are_told_of(
         assert said in run.text
 
 
-@pytest.mark.parametrize("form", ["dynamic", "plugin"], indirect=True)
-@pytest.mark.parametrize("of", ["program", "stack-config"])
+@pytest.mark.parametrize(("of", "form"), in_turn("program", "stack-config"), indirect=["form"])
 def test_a_secret_account_is_not_printed(
     make_stack: MakeStack, form: Form, settled: dict[str, str], pack: MakePack, of: str
 ) -> None:
@@ -365,7 +367,7 @@ def test_a_subclass_is_gated_like_the_resource_itself(
     assert "over the limit of $1.00 by $187.46" in run.text
 
 
-@pytest.mark.parametrize("fault", ["http-403", "http-503"])
+@pytest.mark.parametrize(("fault", "form"), in_turn("http-403", "http-503"), indirect=["form"])
 def test_a_failed_read_is_one_error_and_the_policies_stay_quiet(
     make_stack: MakeStack,
     form: Form,
@@ -491,6 +493,7 @@ def test_a_limit_of_an_account_that_was_not_judged_is_noted(
     assert "judged nothing" not in run.text
 
 
+@ONE_FORM
 def test_a_stack_that_has_to_look_at_an_invoice_is_told_so(
     make_stack: MakeStack, program: Program, settled: dict[str, str], pack: MakePack
 ) -> None:
@@ -638,7 +641,7 @@ RULES = {
 }
 
 
-@pytest.mark.parametrize("form", ["dynamic"], indirect=True)
+@ONE_FORM
 def test_pack_and_report_say_the_same_of_every_scenario(
     make_stack: MakeStack,
     form: Form,

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from tests.engine.harness import AUTHOR, command_line, copy_files, run
+from tests.shared import shared
 from tools.environment import installing
 from tools.languages.__main__ import sdk_generator
 
@@ -31,9 +32,6 @@ SERVER = f"github://api.github.com/{REPOSITORY}"
 NODE_SDK = "@octo-org/cf-invoice"
 GO_SDK = f"github.com/{REPOSITORY}/sdk/go"
 SYSTEMS = [f"{name}-{cpu}" for name in ("darwin", "linux", "windows") for cpu in ("amd64", "arm64")]
-
-# Together, so that the release is built once.
-pytestmark = pytest.mark.xdist_group("release")
 
 
 def step(job: str, name: str) -> str:
@@ -71,10 +69,13 @@ def commit(project: Path) -> None:
     run(["git", "tag", "--force", TAG], project)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository of this project as it is committed for a release, with an `origin`."""
-    directory = tmp_path_factory.mktemp("release")
+    return shared(tmp_path_factory, "release", commit_project) / "project"
+
+
+def commit_project(directory: Path) -> None:
     made, origin = directory / "project", directory / "origin"
     copy_files(made)
     say(made)
@@ -89,21 +90,26 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for other in ("v1", "v0.1.0-rc.1", "v9", "sdk/go/v9.9.9"):
         run(["git", "tag", other], made)
     run(["git", "remote", "add", "origin", str(origin)], made)
-    return made
 
 
-@pytest.fixture(scope="module")
-def dist(project: Path) -> Path:
-    """What the release of the project uploads."""
-    built = shell(step("build", "Build"), project)
-    assert built.returncode == 0, built.stderr
-    return project / "dist"
+@pytest.fixture(scope="session")
+def dist(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the release of the project uploads, in a clone of it."""
+
+    def build(directory: Path) -> None:
+        run(["git", "clone", "--quiet", str(project), str(directory)], project)
+        origin = run(["git", "remote", "get-url", "origin"], project).strip()
+        run(["git", "remote", "set-url", "origin", origin], directory)
+        built = shell(step("build", "Build"), directory)
+        assert built.returncode == 0, built.stderr
+
+    return shared(tmp_path_factory, "release-built", build) / "dist"
 
 
 @pytest.fixture
 def unbuilt(project: Path, tmp_path: Path) -> Path:
     """A copy of the project that a test can change."""
-    return Path(shutil.copytree(project, tmp_path / "project", ignore=lambda *_: ["dist"]))
+    return Path(shutil.copytree(project, tmp_path / "project"))
 
 
 def only(directory: Path, pattern: str) -> Path:
@@ -192,8 +198,8 @@ def test_a_program_that_is_missing_is_named(unbuilt: Path, tmp_path: Path) -> No
     assert refusal(unbuilt, PATH=str(tmp_path / "bin")) == expected
 
 
-def test_what_was_built_before_is_not_mixed_with_a_release(project: Path, dist: Path) -> None:
-    again = shell(step("build", "Build"), project)
+def test_what_was_built_before_is_not_mixed_with_a_release(dist: Path) -> None:
+    again = shell(step("build", "Build"), dist.parent)
     assert again.returncode == 1
     assert again.stderr == (
         f"no release: {dist} is there already: remove it, or name another --output\n"

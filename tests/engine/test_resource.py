@@ -14,7 +14,7 @@ from pulumi_cf_invoice.report import input
 from pulumi_cf_invoice.sandbox import Sandbox
 from pulumi_cf_invoice.state import DYNAMIC_TYPE
 from tests.engine.conftest import MakeStack
-from tests.engine.forms import Form
+from tests.engine.forms import Form, in_turn
 from tests.engine.harness import Run
 from tests.engine.resources import Echo
 from tests.factories import ACCOUNT, OTHER_ACCOUNT, TOKEN
@@ -43,11 +43,11 @@ def test_the_figures_are_known_at_the_first_preview(
     assert 'net       : "$188.46"' in run.text
 
 
-def test_an_update_exports_typed_figures(
+def test_an_update_exports_typed_figures_and_its_state_is_read_back_as_the_invoice(
     make_stack: MakeStack, settled: dict[str, str], form: Form, quickstart: Callable[[], None]
 ) -> None:
-    run = make_stack(quickstart, **settled).up()
-    assert run.outputs == {
+    stack = make_stack(quickstart, **settled)
+    assert stack.up().outputs == {
         "amount_due": 18846,
         "net": "$188.46",
         "line": 1367,
@@ -55,23 +55,10 @@ def test_an_update_exports_typed_figures(
         "types": "int" if form.type == DYNAMIC_TYPE else "float",
         "count": 2,
     }
-
-
-def test_the_type_token_is_part_of_the_public_promise(
-    make_stack: MakeStack, settled: dict[str, str], form: Form, quickstart: Callable[[], None]
-) -> None:
-    stack = make_stack(quickstart, **settled)
-    stack.up()
-    assert stack.resource("upcoming")["type"] == form.type
-    assert stack.resource("upcoming")["id"] == ACCOUNT
-
-
-def test_the_state_is_read_back_as_the_invoice(
-    make_stack: MakeStack, settled: dict[str, str], quickstart: Callable[[], None]
-) -> None:
-    stack = make_stack(quickstart, **settled)
-    stack.up()
-    found = state.read_state(stack.resource("upcoming"))
+    stored = stack.resource("upcoming")
+    # The type token is part of the public promise.
+    assert (stored["type"], stored["id"]) == (form.type, ACCOUNT)
+    found = state.read_state(stored)
     assert found
     assert (found.account_id, found.invoice.net_text) == (ACCOUNT, "$188.46")
 
@@ -92,7 +79,7 @@ def test_a_changed_figure_is_an_update_with_its_property_diff(
     assert not stack.preview(expect_no_changes=True).ok
 
 
-@pytest.mark.parametrize("scenario", ["nulls", "no-usage"])
+@pytest.mark.parametrize(("scenario", "form"), in_turn("nulls", "no-usage"), indirect=["form"])
 def test_lines_that_come_change_and_go_are_in_the_diff(
     make_stack: MakeStack,
     settled: dict[str, str],
@@ -113,7 +100,11 @@ def test_lines_that_come_change_and_go_are_in_the_diff(
     assert stack.preview(expect_no_changes=True).ok
 
 
-@pytest.mark.parametrize("scenario", ["without-required-fields", "odd", "fractions", "pages-short"])
+@pytest.mark.parametrize(
+    ("scenario", "form"),
+    in_turn("without-required-fields", "odd", "pages-short", "fractions"),
+    indirect=["form"],
+)
 def test_an_answer_without_what_only_explains_deploys_and_is_read_back(
     make_stack: MakeStack,
     settled: dict[str, str],
@@ -238,7 +229,7 @@ def test_another_account_is_a_replacement(
     assert stack.resource("upcoming")["id"] == OTHER_ACCOUNT
 
 
-def test_refresh_reads_the_figure_anew(
+def test_refresh_reads_the_figure_anew_and_keeps_the_state_where_it_cannot(
     make_stack: MakeStack,
     settled: dict[str, str],
     sandbox: Sandbox,
@@ -248,6 +239,12 @@ def test_refresh_reads_the_figure_anew(
     stack = make_stack(quickstart, **settled)
     stack.up()
     sandbox.amount_due = 20001
+    sandbox.fault = "http-403"
+    failed = stack.refresh()
+    assert not failed.ok
+    assert "HTTP 403, code 10000: Authentication error" in failed.text
+    assert stack.resource("upcoming")["outputs"][form.spelled("amount_due")] == 18846
+    sandbox.fault = None
     run = stack.refresh()
     assert run.ok, run.text
     assert stack.resource("upcoming")["outputs"][form.spelled("amount_due")] == 20001
@@ -292,41 +289,28 @@ def test_refresh_without_credentials_keeps_the_figures_and_says_so(
     assert stack.resource("upcoming")["outputs"][form.spelled("amount_due")] == 18846
 
 
-def test_a_failing_refresh_ends_with_the_message_and_keeps_the_state(
-    make_stack: MakeStack,
-    settled: dict[str, str],
-    sandbox: Sandbox,
-    form: Form,
-    quickstart: Callable[[], None],
-) -> None:
-    stack = make_stack(quickstart, **settled)
-    stack.up()
-    sandbox.fault = "http-403"
-    run = stack.refresh()
-    assert not run.ok
-    assert "HTTP 403, code 10000: Authentication error" in run.text
-    assert stack.resource("upcoming")["outputs"][form.spelled("amount_due")] == 18846
-
-
 @pytest.mark.parametrize(
-    ("fault", "base_url", "message"),
+    ("failure", "form"),
     [
-        ("http-403", None, "HTTP 403, code 10000: Authentication error"),
-        ("html", None, "the answer is not a JSON object"),
-        (None, "http://127.0.0.1:9", "127.0.0.1"),
-        (None, "http://example.com", "neither https nor on this machine"),
+        *in_turn(
+            ("http-403", None, "HTTP 403, code 10000: Authentication error"),
+            ("html", None, "the answer is not a JSON object"),
+            (None, "http://127.0.0.1:9", "127.0.0.1"),
+            (None, "http://example.com", "neither https nor on this machine"),
+        ),
+        (("http-403", None, "HTTP 403, code 10000: Authentication error"), "plugin"),
     ],
+    indirect=["form"],
 )
 def test_a_failing_refresh_keeps_to_few_lines(
     make_stack: MakeStack,
     settled: dict[str, str],
     sandbox: Sandbox,
     form: Form,
-    fault: str | None,
-    base_url: str | None,
-    message: str,
+    failure: tuple[str | None, str | None, str],
 ) -> None:
     """It is one line; for a dynamic resource Pulumi puts a traceback before it, of three frames."""
+    fault, base_url, message = failure
     stack = make_stack(lambda: form.resource("upcoming"), CF_INVOICE_TIMEOUT="2", **settled)
     assert stack.up().ok
     sandbox.fault = fault
@@ -575,16 +559,18 @@ def test_credentials_from_the_environment_are_not_in_the_engines_verbose_log(
 
 
 @pytest.mark.parametrize(
-    ("account_id", "message"),
-    [
+    ("bad", "form"),
+    in_turn(
         ("nope", "'nope' is not an account ID"),
-        (7, "must be text of 32 hex digits"),
         ("", "the account ID is empty"),
-    ],
+        (7, "must be text of 32 hex digits"),
+    ),
+    indirect=["form"],
 )
 def test_a_bad_account_is_one_line(
-    make_stack: MakeStack, settled: dict[str, str], form: Form, account_id: Any, message: str
+    make_stack: MakeStack, settled: dict[str, str], form: Form, bad: tuple[Any, str]
 ) -> None:
+    account_id, message = bad
     run = make_stack(lambda: form.resource("upcoming", account_id), **settled).preview()
     assert_one_line(run, message)
 

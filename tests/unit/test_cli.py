@@ -17,27 +17,15 @@ from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.billing.reads import READS
 from pulumi_cf_invoice.report import forecasts, markdown
 from pulumi_cf_invoice.sandbox import Sandbox
-from tests.factories import ACCOUNT, OTHER_ACCOUNT, api_result
+from tests.command import COMMAND, run, start
+from tests.factories import ACCOUNT, OTHER_ACCOUNT, api_line, api_result
 from tests.waiting import wait_until
 
 DATA = Path(__file__).parent / "data"
 UPDATE = str(DATA / "preview-update.json")
 RULES = str(DATA / "rules.json")
 AT = ["--at", "2026-09-15T12:00:00Z"]
-COMMAND = [str(Path(sys.executable).with_name("cf-invoice"))]
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-def run(*arguments: str, stdin: str = "", **environment: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=60,
-        env={**os.environ, "PYTHONUTF8": "1", **environment},
-    )
 
 
 @pytest.fixture
@@ -48,6 +36,25 @@ def live(sandbox: Sandbox) -> dict[str, str]:
         "CLOUDFLARE_API_TOKEN": "sandbox-token",
         "CLOUDFLARE_ACCOUNT_ID": ACCOUNT,
     }
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["show"], "The upcoming invoice is $188.46"),
+        (["report", "--budget", "250 USD"], "Within budget"),
+        (["forecast"], "Forecast"),
+        (["snapshot"], '"amount_due": 18846'),
+        (["doctor"], "AI Gateway Read"),
+        (["completion", "bash"], "-F _shtab_cf_invoice cf-invoice"),
+    ],
+)
+def test_each_command_runs_in_a_process_of_its_own(
+    live: dict[str, str], command: list[str], said: str
+) -> None:
+    done = start(*command, **live)
+    assert done.returncode == 0, done.stderr
+    assert said in done.stdout
 
 
 def test_show_tells_the_live_invoice(live: dict[str, str]) -> None:
@@ -64,9 +71,18 @@ def test_show_reads_standard_input() -> None:
     assert "+$11.55 (+6.1%)" in shown.stdout
 
 
-def test_show_has_every_line(sandbox: Sandbox, live: dict[str, str]) -> None:
-    sandbox.scenario = "ten-thousand-lines"
-    assert run("show", **live).stdout.count("/model-") == 10_000
+@pytest.fixture
+def long(tmp_path: Path) -> str:
+    """A file with an invoice of 1,500 lines, which is more than a pipe holds when it is shown."""
+    lines = [api_line(description=f"provider/model-{number}") for number in range(1500)]
+    invoice = Invoice.from_api(api_result(invoice_lines=lines)).to_figures()
+    file = tmp_path / "long.json"
+    file.write_text(json.dumps({"invoice": {"account_id": ACCOUNT, **invoice}}))
+    return str(file)
+
+
+def test_show_has_every_line(long: str) -> None:
+    assert run("show", "--from", long).stdout.count("/model-") == 1500
 
 
 @pytest.mark.parametrize(
@@ -153,14 +169,14 @@ def test_a_refused_token_is_exit_code_2_and_is_not_printed(live: dict[str, str])
 
 
 def test_verbose_tells_of_requests_without_credentials(live: dict[str, str]) -> None:
-    told = run("show", "--verbose", **live)
+    told = start("show", "--verbose", **live)
     assert "200 OK" in told.stderr
     assert "sandbox-token" not in told.stderr
 
 
 def test_a_retry_is_told_when_verbose(sandbox: Sandbox, live: dict[str, str]) -> None:
     sandbox.fault = "http-503"
-    told = run("show", "--verbose", **live).stderr
+    told = start("show", "--verbose", **live).stderr
     assert "attempt 1: Cloudflare said HTTP 503" in told
 
 
@@ -420,12 +436,9 @@ def test_bash_takes_the_completion_and_offers_the_commands() -> None:
     assert "cf-invoice" in told.stdout, told.stderr
 
 
-def test_a_reader_that_has_enough_is_no_error(sandbox: Sandbox, live: dict[str, str]) -> None:
-    sandbox.scenario = "ten-thousand-lines"
-    script = 'set -o pipefail; "$0" show | head -1'
-    told = subprocess.run(
-        ["bash", "-c", script, *COMMAND], capture_output=True, text=True, env={**os.environ, **live}
-    )
+def test_a_reader_that_has_enough_is_no_error(long: str) -> None:
+    script = 'set -o pipefail; "$0" show --from "$1" | head -1'
+    told = subprocess.run(["bash", "-c", script, *COMMAND, long], capture_output=True, text=True)
     assert told.returncode == 0
     assert told.stderr == ""
 

@@ -18,8 +18,9 @@ from pulumi_cf_invoice.comments.posting import describe, post
 from pulumi_cf_invoice.comments.reports import marker, tagged
 from pulumi_cf_invoice.report.markdown import END, MARKER, render_failure
 from tests import forge
+from tests.command import run
 from tests.forge import BOT, NUMBER, STRANGER, Forge
-from tests.unit.test_cli import UPDATE, run
+from tests.unit.test_cli import UPDATE
 
 ENVIRONMENTS = Path(__file__).parent / "data" / "environments"
 REPORT = f"{MARKER}\n\n### Within budget\n\n{END}\n"

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from pulumi_cf_invoice.billing.http import proxy_for
+from tests.command import run
 from tests.factories import TOKEN
-from tests.unit.test_cli import run
 
 ENVIRONMENTS = Path(__file__).parent / "data" / "environments"
 UNREADABLE = (ENVIRONMENTS / "no-proxy.txt").read_text().splitlines()

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests import receivers
+from tests.command import run
 from tests.factories import api_result
 from tests.receivers import Webhook
-from tests.unit.test_cli import run
 
 AT = ["--at", "2026-09-15T12:00:00Z"]
 SLACK = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#spend"

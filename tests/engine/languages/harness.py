@@ -4,8 +4,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +12,16 @@ from tests.engine.harness import Run, apart
 from tools.environment import installing
 
 ROOT = Path(__file__).parents[3]
-LANGUAGES = ROOT / ".languages"
+_DIRECTORY = ROOT / ".languages"
 EXAMPLES = ROOT / "examples"
 HERE = Path(__file__).parent
 
 
 class Language:
-    """A compiled runner, whose *command* takes its request from environment variables."""
+    """A runner, compiled by *compile*, whose *command* takes its request from variables."""
 
-    def __init__(self, command: list[str]) -> None:
+    def __init__(self, compile: Callable[[], None], command: list[str]) -> None:
+        self.compile = compile
         self._command = command
 
     def run(
@@ -61,32 +61,28 @@ class Language:
         return Run(told["ok"], said, outputs=told["outputs"])
 
 
-@cache
-def typescript() -> Language:
-    """Return the TypeScript runner, type-checked and compiled together with the examples."""
-    project = LANGUAGES / "typescript"
+def _compile_typescript() -> None:
+    """Check the types of the TypeScript runner and of the examples, and compile them together."""
+    project = _DIRECTORY / "typescript"
     _require(project / "node_modules")
     for source in ("run.ts", "tsconfig.json"):
         shutil.copy(HERE / "typescript" / source, project)
     for example in (EXAMPLES / "typescript").iterdir():
         shutil.copy(example / "index.ts", project / f"{example.name}.ts")
     _must(["node", "node_modules/typescript/bin/tsc"], project)
-    return Language(["node", str(project / "bin" / "run.js")])
 
 
-@cache
-def go() -> Language:
-    """Return the Go runner, vetted together with the example and compiled into its package."""
-    project = LANGUAGES / "go"
-    _require(LANGUAGES / "sdks" / "go")
-    shutil.copytree(LANGUAGES / "sdks" / "go", project / "sdks/cf-invoice", dirs_exist_ok=True)
+def _compile_go() -> None:
+    """Vet the Go runner together with the example, and compile it into the example's package."""
+    project = _DIRECTORY / "go"
+    _require(_DIRECTORY / "sdks" / "go")
+    shutil.copytree(_DIRECTORY / "sdks" / "go", project / "sdks/cf-invoice", dirs_exist_ok=True)
     for source in ("main.go", "go.mod"):
         shutil.copy(EXAMPLES / "go" / "quickstart" / source, project)
     shutil.copy(HERE / "go" / "run_test.go", project)
     # The example's go.mod lists only its own two requirements; Go resolves the rest.
     _must(["go", "vet", "-mod=mod", "."], project)
     _must(["go", "test", "-mod=mod", "-c", "-o", "run", "."], project)
-    return Language([str(project / "run"), "-test.run=TestRun", "-test.v"])
 
 
 def _require(directory: Path) -> None:
@@ -98,3 +94,11 @@ def _must(command: list[str], directory: Path) -> None:
         command, cwd=directory, env=installing(), capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+LANGUAGES = {
+    "typescript": Language(
+        _compile_typescript, ["node", str(_DIRECTORY / "typescript" / "bin" / "run.js")]
+    ),
+    "go": Language(_compile_go, [str(_DIRECTORY / "go" / "run"), "-test.run=TestRun", "-test.v"]),
+}

@@ -18,9 +18,9 @@ from pulumi_cf_invoice.report import input
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests import docs
 from tests.engine.harness import Run
-from tests.engine.languages import harness
-from tests.engine.languages.harness import EXAMPLES, Language
+from tests.engine.languages.harness import EXAMPLES, LANGUAGES, Language
 from tests.factories import ACCOUNT
+from tests.shared import shared
 
 FIGURES = {
     "amountDue": 18846,
@@ -30,15 +30,11 @@ FIGURES = {
 MakeRun = Callable[..., Run]
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("typescript", "go")
-    ],
-)
-def language(request: pytest.FixtureRequest) -> Language:
+@pytest.fixture(scope="module", params=LANGUAGES)
+def language(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Language:
     """Each language in turn, with its runner and programs checked and compiled."""
-    made: Language = getattr(harness, request.param)()
+    made = LANGUAGES[request.param]
+    shared(tmp_path_factory, request.param, lambda _: made.compile())
     return made
 
 
