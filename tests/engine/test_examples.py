@@ -222,7 +222,7 @@ def test_pulumi_install_makes_the_plugin_s_environment_anew_when_its_clone_has_m
     found = []
     for _ in range(2):
         # After that, this older host of YAML refuses to link the package, which the others do.
-        shell.shell(install, PIP_NO_DEPS="1")
+        shell.shell(install)
         [installed] = (clone / "venv").glob("lib/*/site-packages/pulumi_cf_invoice-*.dist-info")
         found.append(installed.name)
         run([*AUTHOR, "commit", "--quiet", "--allow-empty", "--message", "Move"], clone)
