@@ -17,6 +17,11 @@ from pulumi_cf_invoice.billing.errors import (
     SettingsError as SettingsError,
     TransportError as TransportError,
 )
+from pulumi_cf_invoice.billing.gateways import (
+    Gateway as Gateway,
+    Gateways as Gateways,
+    SpendLimitRule as SpendLimitRule,
+)
 from pulumi_cf_invoice.billing.invoice import (
     Invoice as Invoice,
     InvoiceLine as InvoiceLine,
@@ -41,6 +46,8 @@ from pulumi_cf_invoice.functions import (
     get_credit_balance_output as get_credit_balance_output,
     get_forecast as get_forecast,
     get_forecast_output as get_forecast_output,
+    get_gateways as get_gateways,
+    get_gateways_output as get_gateways_output,
     get_invoice_history as get_invoice_history,
     get_invoice_history_output as get_invoice_history_output,
     get_invoice_preview as get_invoice_preview,

@@ -18,6 +18,7 @@ from pulumi_cf_invoice.program.errors import raises_run_errors
 
 if TYPE_CHECKING:
     from pulumi_cf_invoice.billing.credit_balance import CreditBalance
+    from pulumi_cf_invoice.billing.gateways import Gateways
     from pulumi_cf_invoice.billing.invoice import Invoice
     from pulumi_cf_invoice.billing.invoice_history import InvoiceHistory, Type
     from pulumi_cf_invoice.billing.reads import ModelT, Read
@@ -169,6 +170,36 @@ def get_invoice_history_output(
     from pulumi_cf_invoice.billing.reads import INVOICE_HISTORY
 
     return _get_output(INVOICE_HISTORY, account_id, credentials, opts, {"type": type})
+
+
+@raises_run_errors
+def get_gateways(
+    account_id: str | None = None,
+    credentials: Credentials | None = None,
+    opts: pulumi.InvokeOptions | None = None,
+) -> "Gateways":
+    """
+    Return the AI gateways of the account, whoever made them, for plain arguments.
+
+    Their spend limits are in US dollars. The arguments are those of `get_invoice_preview`.
+    """
+    from pulumi_cf_invoice.billing.reads import GATEWAYS
+
+    return _get("get_gateways", GATEWAYS, account_id, credentials, opts)
+
+
+@raises_run_errors
+def get_gateways_output(
+    account_id: pulumi.Input[str] | None = None,
+    credentials: Credentials | None = None,
+    opts: pulumi.InvokeOptions | None = None,
+) -> "pulumi.Output[Gateways]":
+    """
+    Return what `get_gateways` does as an Output, for arguments that may be Outputs themselves.
+    """
+    from pulumi_cf_invoice.billing.reads import GATEWAYS
+
+    return _get_output(GATEWAYS, account_id, credentials, opts)
 
 
 @raises_run_errors

@@ -14,10 +14,12 @@ from typing import Any
 from pulumi_cf_invoice.billing import money, settings
 from pulumi_cf_invoice.billing.credit_balance import CreditBalance
 from pulumi_cf_invoice.billing.errors import ApiError, BillingError, SettingsError
+from pulumi_cf_invoice.billing.gateways import Gateway, Gateways, SpendLimitRule
 from pulumi_cf_invoice.billing.invoice import Invoice, InvoiceLine
 from pulumi_cf_invoice.billing.invoice_history import InvoiceHistory, PastInvoice
 from pulumi_cf_invoice.billing.reads import (
     CREDIT_BALANCE,
+    GATEWAYS,
     INVOICE_HISTORY,
     INVOICE_PREVIEW,
     USAGE_HISTORY,
@@ -196,6 +198,32 @@ def make_past_invoice(
     )
 
 
+def make_gateways(gateways: Iterable[Gateway] = (), *, gateways_complete: bool = True) -> Gateways:
+    """
+    Return the AI gateways of an account for a test: none, or those of `make_gateway`.
+
+    :param gateways_complete: False for a list of which the API gave only some gateways.
+    """
+    return Gateways(gateways=list(gateways), gateways_complete=gateways_complete)
+
+
+def make_gateway(
+    gateway_id: str = "default", *, limit: float | None = None, window: int = 86_400, **more: Any
+) -> Gateway:
+    """
+    Return an AI gateway for a test, without spend limits.
+
+    :param limit: The most that it may spend in a window, in US dollars.
+    :param window: The length of the window, in seconds; by default a day.
+    :param more: Other fields of a `Gateway`.
+    """
+    capped: dict[str, Any] = {}
+    if limit is not None:
+        rule = SpendLimitRule(limit=limit, limit_type="cost", window=window, enabled=True)
+        capped = {"spend_limits_enabled": True, "spend_limit_rules": [rule]}
+    return Gateway(**{"gateway_id": gateway_id, **capped, **more})
+
+
 def make_api_error(
     status: int,
     message: str | None = None,
@@ -241,6 +269,7 @@ def set_answers(
     credit_balance: CreditBalance | BillingError | None = None,
     usage_history: UsageHistory | BillingError | None = None,
     invoice_history: InvoiceHistory | BillingError | None = None,
+    gateways: Gateways | BillingError | None = None,
     account_id: str | None = None,
 ) -> None:
     """
@@ -255,6 +284,7 @@ def set_answers(
         (CREDIT_BALANCE, credit_balance),
         (USAGE_HISTORY, usage_history),
         (INVOICE_HISTORY, invoice_history),
+        (GATEWAYS, gateways),
     ):
         if stated is None:
             continue

@@ -27,6 +27,11 @@ from pulumi_cf_invoice.billing.errors import (
     SettingsError as SettingsError,
     TransportError as TransportError,
 )
+from pulumi_cf_invoice.billing.gateways import (
+    Gateway as Gateway,
+    Gateways as Gateways,
+    SpendLimitRule as SpendLimitRule,
+)
 from pulumi_cf_invoice.billing.invoice import (
     Invoice as Invoice,
     InvoiceLine as InvoiceLine,

@@ -31,6 +31,7 @@ from pulumi_cf_invoice.billing.errors import (
     SettingsError,
     TransportError,
 )
+from pulumi_cf_invoice.billing.gateways import Gateways
 from pulumi_cf_invoice.billing.http import (
     BodyError,
     BodyTooLargeError,
@@ -48,6 +49,7 @@ from pulumi_cf_invoice.billing.pool import Pool, pool_of
 from pulumi_cf_invoice.billing.reads import (
     ACCOUNTS,
     CREDIT_BALANCE,
+    GATEWAYS,
     INVOICE_HISTORY,
     INVOICE_PREVIEW,
     USAGE_HISTORY,
@@ -160,6 +162,10 @@ class BillingClient:
         Raises what `get_invoice_preview` raises.
         """
         return self.submit(ACCOUNTS).result()
+
+    def get_gateways(self, account_id: str) -> Gateways:
+        """Read the AI gateways of *account_id*. Raises what `get_invoice_preview` raises."""
+        return self.submit(GATEWAYS, account_id).result()
 
     def submit(self, read: Read[ModelT], account_id: str = "") -> "Future[ModelT]":
         """

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 from pulumi_cf_invoice.billing import (
     accounts,
     credit_balance,
+    gateways,
     invoice,
     invoice_history,
     pages,
@@ -21,6 +22,7 @@ from pulumi_cf_invoice.billing import (
 from pulumi_cf_invoice.billing.accounts import Accounts
 from pulumi_cf_invoice.billing.credit_balance import CreditBalance
 from pulumi_cf_invoice.billing.errors import SettingsError
+from pulumi_cf_invoice.billing.gateways import Gateways
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.invoice_history import InvoiceHistory
 from pulumi_cf_invoice.billing.models import Model
@@ -171,7 +173,33 @@ ACCOUNTS = Read(
     permission="Account Settings Read",
 )
 
-READS: tuple[Read[Model], ...] = (INVOICE_PREVIEW, CREDIT_BALANCE, USAGE_HISTORY, INVOICE_HISTORY)
+GATEWAYS = Read(
+    "gateways",
+    "list of AI gateways",
+    "The AI gateways of an account, whoever made them, with what caps their spend. Limits are in "
+    "US dollars, windows in seconds.",
+    Gateways,
+    entries=pages.RESULT,
+    places={
+        "gateways": "`result`",
+        "gateways[].gateway_id": "`result[].id`",
+        "gateways[].spend_limits_enabled": "`result[].spend_limits.enabled`",
+        "gateways[].spend_limit_rules": "`result[].spend_limits.rules`",
+        "gateways[].spend_limit_rules[].limit_type": "`result[].spend_limits.rules[].limitType`",
+        "gateways[].spend_limit_rules[].scopes": "`model`, `provider` and `metadata` of the rule",
+        "gateways_complete": "`result_info`",
+    },
+    to_query=gateways.query,
+    place="/accounts/{account_id}/ai-gateway/gateways",
+)
+
+READS: tuple[Read[Model], ...] = (
+    INVOICE_PREVIEW,
+    CREDIT_BALANCE,
+    USAGE_HISTORY,
+    INVOICE_HISTORY,
+    GATEWAYS,
+)
 """Every read of an account."""
-BESIDE_INVOICE = tuple(read for read in READS if read is not INVOICE_PREVIEW)
-"""Every read but the upcoming invoice."""
+BESIDE_INVOICE: tuple[Read[Model], ...] = (CREDIT_BALANCE, USAGE_HISTORY, INVOICE_HISTORY)
+"""What a report shows beside the upcoming invoice."""

@@ -14,6 +14,7 @@ from pulumi_cf_invoice.billing.errors import BillingError, SettingsError
 from pulumi_cf_invoice.billing.models import Model
 from pulumi_cf_invoice.billing.reads import (
     CREDIT_BALANCE,
+    GATEWAYS,
     INVOICE_HISTORY,
     INVOICE_PREVIEW,
     USAGE_HISTORY,
@@ -32,6 +33,7 @@ MAKERS = {
     CREDIT_BALANCE.name: "make_credit_balance(balance=…)",
     USAGE_HISTORY.name: "make_usage_history([…])",
     INVOICE_HISTORY.name: "make_invoice_history([…])",
+    GATEWAYS.name: "make_gateways([…])",
 }
 """How a test makes the answer to a read."""
 

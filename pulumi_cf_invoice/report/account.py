@@ -10,6 +10,7 @@ from pulumi_cf_invoice.billing.invoice_history import InvoiceHistory, PastInvoic
 from pulumi_cf_invoice.billing.reads import (
     BESIDE_INVOICE,
     CREDIT_BALANCE,
+    GATEWAYS,
     INVOICE_HISTORY,
     USAGE_HISTORY,
 )
@@ -79,6 +80,9 @@ class AccountReport:
             ]
         if self.invoice_history is not None:
             rows.append(("Unpaid earlier invoices", self._unpaid_text(self.invoice_history)))
+        gateways = self.snapshot.find(GATEWAYS)
+        if gateways is not None:
+            rows.append(("AI gateways", gateways.text))
         return rows
 
     @cached_property

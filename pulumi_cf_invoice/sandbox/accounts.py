@@ -27,6 +27,41 @@ WORKERS_AI = "@cf/"
 _ROWS_OF_A_PAGE = 20
 
 
+def gateway(
+    name: str, *rules: Result, is_default: bool = False, enabled: bool = True, **changes: Any
+) -> Result:
+    """Return an AI gateway as the API lists it, with these *rules* of its spend limits."""
+    limits = {"spend_limits": {"enabled": enabled, "rules": list(rules)}} if rules else {}
+    return {
+        "id": name,
+        "cache_invalidate_on_update": False,
+        "cache_ttl": 0,
+        "collect_logs": True,
+        "created_at": "2026-03-01T09:00:00Z",
+        "modified_at": "2026-03-01T09:00:00Z",
+        "rate_limiting_interval": 0,
+        "rate_limiting_limit": 0,
+        "is_default": is_default,
+        "byok_only": False,
+        "workers_ai_billing_mode": "postpaid",
+        **limits,
+        **changes,
+    }
+
+
+def cost_rule(limit: float, window: int = DAY, **changes: Any) -> Result:
+    """Return a rule of a gateway's spend limits: *limit* US dollars in *window* seconds."""
+    rule = {"limit": limit, "limitType": "cost", "window": window, "enabled": True}
+    return {"id": f"rule-{window}", "technique": "fixed", **rule, **changes}
+
+
+USUAL_GATEWAYS = (
+    gateway("default", is_default=True),
+    gateway("chat", cost_rule(5)),
+)
+"""The gateways of a usual account: `default`, which nothing caps, and one with a daily limit."""
+
+
 class QueryError(Exception):
     """A query that the API refuses, with its HTTP status and its code and message."""
 
@@ -49,7 +84,7 @@ class Scenario:
     ``months`` are those of its history, and ``unpaid`` the statuses of what was not paid in them,
     by months ago. ``written`` changes a result as the last step. ``in_contract`` is whether the
     answers keep to the contract as it is published today. ``pages`` is how entries come in pages,
-    if they do.
+    if they do. ``gateways`` are the account's AI gateways.
     """
 
     description: str
@@ -64,6 +99,7 @@ class Scenario:
     written: Callable[[str, Result], Result] = _as_it_is
     in_contract: bool = True
     pages: Pages | None = None
+    gateways: tuple[Result, ...] = USUAL_GATEWAYS
 
     def at(self, now: datetime, call: int = 0, amount_due: int | None = None) -> "Account":
         """Return the account at *now*, after *call* earlier calls; *amount_due* moves a line."""
@@ -79,6 +115,11 @@ class Account:
     month: Month
     call: int
     amount_due: int | None
+
+    @property
+    def gateways(self) -> list[Result]:
+        """The AI gateways of the account."""
+        return list(self.scenario.gateways)
 
     def result(self, read: str, query: Mapping[str, str] | None = None) -> Result:
         """Return the ``result`` of the read of that name. Raises `QueryError`."""

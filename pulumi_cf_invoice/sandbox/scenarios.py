@@ -9,9 +9,9 @@ from pulumi_cf_invoice.billing.reads import (
     INVOICE_PREVIEW,
     USAGE_HISTORY,
 )
-from pulumi_cf_invoice.sandbox.accounts import Scenario
+from pulumi_cf_invoice.sandbox.accounts import Scenario, cost_rule, gateway
 from pulumi_cf_invoice.sandbox.ledger import Credits
-from pulumi_cf_invoice.sandbox.usage import Usage
+from pulumi_cf_invoice.sandbox.usage import DAY, Usage
 
 Result = dict[str, Any]
 
@@ -221,6 +221,16 @@ _STEADY = Scenario("usage of $14.00 a day, which the invoice follows", _by_clock
 SCENARIOS: dict[str, Scenario] = {
     "usual": Scenario("a usual month: two models, credits, $188.46 due", _usual),
     "no-usage": Scenario("no usage yet: no lines, nothing due", _none),
+    "capped-gateways": Scenario(
+        "gateways that all have spend limits, but for one that takes one's own keys alone",
+        _usual,
+        gateways=(
+            gateway("default", cost_rule(2), is_default=True),
+            gateway("chat", cost_rule(5), cost_rule(40, 7 * DAY, technique="sliding")),
+            gateway("batch", cost_rule(1, metadata={"team": {"mode": "partition"}}), cost_rule(3)),
+            gateway("own-keys", byok_only=True),
+        ),
+    ),
     "yen": Scenario("a currency without decimals: ¥1,900", _yen, currency="jpy"),
     "dinar": Scenario("a currency with three decimals: KWD 57.125", _dinar, currency="kwd"),
     "ten-thousand-lines": Scenario("10,000 lines", _ten_thousand_lines),

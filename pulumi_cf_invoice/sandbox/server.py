@@ -21,12 +21,13 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.accounts import PER_PAGE as ACCOUNTS_OF_A_PAGE
-from pulumi_cf_invoice.billing.reads import ACCOUNTS, INVOICE_PREVIEW, READS
+from pulumi_cf_invoice.billing.gateways import PER_PAGE as GATEWAYS_OF_A_PAGE
+from pulumi_cf_invoice.billing.reads import ACCOUNTS, GATEWAYS, INVOICE_PREVIEW, READS
 from pulumi_cf_invoice.sandbox.accounts import QueryError, Scenario, whole_number
 from pulumi_cf_invoice.sandbox.directory import Directory
 from pulumi_cf_invoice.sandbox.faults import FAULTS, RAY_ID, refusal
 from pulumi_cf_invoice.sandbox.limits import RateLimit
-from pulumi_cf_invoice.sandbox.pages import PAGE_SIZE, page_of
+from pulumi_cf_invoice.sandbox.pages import PAGE_SIZE, Pages, page_of
 from pulumi_cf_invoice.sandbox.scenarios import SCENARIOS
 
 TOKEN = "sandbox-token"
@@ -177,7 +178,10 @@ class Sandbox:
             raise QueryError(503, 10002, "Service unavailable")
         now = self._now or datetime.now(UTC)
         call = max(self._previews_of(account_id) - 1, 0)
-        result = scenario.at(now, call, self.amount_due).result(read, query)
+        account = scenario.at(now, call, self.amount_due)
+        if read == GATEWAYS.name:
+            return _listed(account.gateways, query, scenario.pages)
+        result = account.result(read, query)
         envelope = {"success": True, "errors": [], "messages": []}
         if read != INVOICE_PREVIEW.name:
             return {**envelope, "result": result}
@@ -252,6 +256,14 @@ class Sandbox:
             "amount_due": self.amount_due,
             "requests": len(self.asked),
         }
+
+
+def _listed(entries: list[Any], query: Mapping[str, str], pages: Pages | None) -> dict[str, Any]:
+    number, size = whole_number(query, "page", 1), whole_number(query, "per_page", 20)
+    size = min(size, GATEWAYS_OF_A_PAGE) if pages is None else PAGE_SIZE
+    part, info = page_of(entries, number, size, pages)
+    envelope = {"success": True, "errors": [], "messages": []}
+    return {**envelope, "result": part, "result_info": {**info, "count": len(part)}}
 
 
 class _Scenarios(dict[str, str]):

@@ -1,0 +1,201 @@
+"""
+The AI gateways of an account, with what caps their spend.
+
+Unlike the rest of the API, limits are in US dollars, not in cents, and windows in seconds. They are
+Cloudflare's best effort, and count traffic on one's own keys too.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from pulumi_cf_invoice.billing.errors import InvalidDataError
+from pulumi_cf_invoice.billing.models import (
+    CONFIG,
+    WHOLE,
+    Answered,
+    Flag,
+    ListOrNull,
+    Quantity,
+    Text,
+    WholeOrNone,
+    adapter,
+    counted,
+    parsed,
+)
+
+PER_PAGE = 100
+"""The gateways of a page, the most that the API gives."""
+SCOPES = ("model", "provider", "metadata")
+"""What can scope a rule to a part of the traffic, or split it."""
+UNIFIED = "unified"
+"""The way to bill Workers AI from the credits, and so on the invoice."""
+
+
+@dataclass(frozen=True, kw_only=True, config=CONFIG)
+class SpendLimitRule:
+    """A rule of a gateway's spend limits."""
+
+    limit: Quantity | None = Field(
+        default=None, description="The most to spend in a window, in US dollars; none if not told."
+    )
+    limit_type: Text = Field(
+        default=None, description="What is limited: cost, in the API's word; none if not told."
+    )
+    window: WholeOrNone = Field(
+        default=None, description="The length of the window, in seconds; none if not told."
+    )
+    technique: Text = Field(
+        default=None, description="fixed or sliding, in the API's word; none if not told."
+    )
+    enabled: Flag = Field(default=None, description="Whether it is enabled; none if not told.")
+    scopes: Annotated[list[str], ListOrNull()] = Field(
+        default_factory=list,
+        description="What scopes the rule to a part of the traffic, or splits it: model, provider "
+        "or metadata.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True, config=CONFIG)
+class Gateway:
+    """An AI gateway."""
+
+    gateway_id: str = Field(description="Its `id`, which is its name in the account.")
+    is_default: Flag = Field(
+        default=None,
+        description="Whether it is the one that Cloudflare made by itself; none if not told.",
+    )
+    byok_only: Flag = Field(
+        default=None,
+        description="Whether it takes requests with one's own keys alone; none if not told.",
+    )
+    workers_ai_billing_mode: Text = Field(
+        default=None,
+        description="How Workers AI is billed: postpaid, elsewhere, or unified, from the credits; "
+        "none if not told.",
+    )
+    spend_limits_enabled: Flag = Field(
+        default=None, description="Whether its spend limits are enabled; none if it has none."
+    )
+    spend_limit_rules: Annotated[list[SpendLimitRule], ListOrNull()] = Field(
+        default_factory=list, description="The rules of its spend limits."
+    )
+
+
+@dataclass(frozen=True, kw_only=True, config=CONFIG)
+class Gateways:
+    """
+    The AI gateways of an account, in the API's order.
+
+    API: ``result`` of ``GET /accounts/{account_id}/ai-gateway/gateways``.
+    """
+
+    gateways: Annotated[list[Gateway], ListOrNull()] = Field(
+        description="The gateways, the account's `default` included."
+    )
+    gateways_complete: bool = Field(
+        default=True, description="Whether `gateways` are all that there are."
+    )
+
+    @classmethod
+    def from_api(cls, result: Any, answered: Answered = WHOLE) -> "Gateways":
+        """
+        Parse the ``result`` of an answer.
+
+        Raises `InvalidDataError`, which names the field, if it is not a list of gateways.
+        """
+        if not isinstance(result, list):
+            raise InvalidDataError("result is not a list")
+        rows = [_gateway(number, row) for number, row in enumerate(result)]
+        return parsed(cls, {"gateways": rows, "gateways_complete": answered.complete})
+
+    def to_api(self) -> list[dict[str, Any]]:
+        """Return the gateways in the shape of the ``result`` that `from_api` parses."""
+        return [_to_api(gateway) for gateway in self.to_figures()["gateways"]]
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The parameters of a request that it answers."""
+        return query()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether `gateways` are all that there are."""
+        return self.gateways_complete
+
+    def to_figures(self) -> dict[str, Any]:
+        """Return the fields, by name, as plain data."""
+        figures: dict[str, Any] = adapter(Gateways).dump_python(self, exclude_none=True)
+        return figures
+
+    @property
+    def text(self) -> str:
+        """How many gateways there are, and how many of them have enabled spend limits."""
+        capped = sum(gateway.spend_limits_enabled is True for gateway in self.gateways)
+        part = "" if self.gateways_complete else " (the API gave only a part of them)"
+        return f"{counted(len(self.gateways), 'gateway')}, {capped:,} with spend limits{part}"
+
+
+def query(at: Any = None) -> dict[str, str]:
+    """Return the parameters of a request."""
+    return {"per_page": str(PER_PAGE)}
+
+
+def _gateway(number: int, row: Any) -> dict[str, Any]:
+    identifier = row.get("id") if isinstance(row, Mapping) else None
+    if not isinstance(identifier, str) or not identifier:
+        raise InvalidDataError(f"result[{number}].id: not a text")
+    limits = row.get("spend_limits")
+    limits = limits if isinstance(limits, Mapping) else {}
+    rules = limits.get("rules")
+    return {
+        **{name: row.get(name) for name in ("is_default", "byok_only", "workers_ai_billing_mode")},
+        "gateway_id": identifier,
+        "spend_limits_enabled": limits.get("enabled"),
+        "spend_limit_rules": [_rule(rule) for rule in rules] if isinstance(rules, list) else [],
+    }
+
+
+def _rule(rule: Any) -> dict[str, Any]:
+    # What is no rule caps nothing.
+    rule = rule if isinstance(rule, Mapping) else {}
+    limit = rule.get("limit")
+    return {
+        "limit": None if isinstance(limit, (str, list, dict)) else limit,
+        "limit_type": rule.get("limitType"),
+        "window": rule.get("window"),
+        "technique": rule.get("technique"),
+        # Whatever is neither true nor left out does not enable it.
+        "enabled": None if rule.get("enabled") is None else rule.get("enabled") is True,
+        "scopes": [name for name in SCOPES if rule.get(name)],
+    }
+
+
+def _to_api(gateway: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("is_default", "byok_only", "workers_ai_billing_mode")
+    rules = [
+        {
+            **{
+                api: rule[name]
+                for name, api in (
+                    ("limit", "limit"),
+                    ("limit_type", "limitType"),
+                    ("window", "window"),
+                    ("technique", "technique"),
+                    ("enabled", "enabled"),
+                )
+                if name in rule
+            },
+            # By what values is nobody's business here.
+            **{scope: {"mode": "filter"} for scope in rule["scopes"]},
+        }
+        for rule in gateway["spend_limit_rules"]
+    ]
+    limits = {"enabled": gateway.get("spend_limits_enabled"), "rules": rules}
+    return {
+        "id": gateway["gateway_id"],
+        **{name: gateway[name] for name in names if name in gateway},
+        **({"spend_limits": limits} if rules or limits["enabled"] is not None else {}),
+    }
