@@ -1,7 +1,9 @@
-"""Public names that are imported from their modules when they are first asked for."""
+"""What is imported when it is first asked for: public names, and whatever is heavy."""
 
+import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -42,3 +44,20 @@ def lazy_names(package: str) -> tuple[Callable[[str], Any], Callable[[], list[st
         return sorted({*vars(sys.modules[package]), *modules()})
 
     return import_name, names
+
+
+@contextmanager
+def no_garbage() -> Iterator[None]:
+    """
+    Collect no garbage meanwhile, for imports: they make none.
+
+    Each collection would walk all that Pulumi has loaded, which takes a quarter of the import of
+    the client and its models.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

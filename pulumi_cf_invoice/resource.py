@@ -24,6 +24,7 @@ from pulumi.dynamic import (
 from pulumi.runtime import rpc
 
 from pulumi_cf_invoice import lifecycle
+from pulumi_cf_invoice._lazy import no_garbage
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.errors import (
     BillingError,
@@ -286,8 +287,9 @@ def _read_by_the_program(account_id: Any, given: Source, depends_on: Any) -> dic
 
 
 def _figures(resolved: Settings) -> dict[str, Any]:
-    from pulumi_cf_invoice.billing import cache
-    from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
+    with no_garbage():
+        from pulumi_cf_invoice.billing import cache
+        from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 
     return lifecycle.figures(cache.of_this_process().get(INVOICE_PREVIEW, resolved), resolved)
 

@@ -42,7 +42,7 @@ from pulumi_cf_invoice.billing.http import (
 )
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.invoice_history import InvoiceHistory, Type
-from pulumi_cf_invoice.billing.models import Answered, counted
+from pulumi_cf_invoice.billing.models import Answered, adapter, counted
 from pulumi_cf_invoice.billing.pacing import PacingError
 from pulumi_cf_invoice.billing.pages import Collected, PageError, collect
 from pulumi_cf_invoice.billing.pool import Pool, pool_of
@@ -181,6 +181,8 @@ class BillingClient:
         except BillingError as error:
             future.set_exception(error.with_traceback(None))
             return future
+        # What a thread would import has to be there: a fork meanwhile would keep the import's lock.
+        adapter(read.model)
         pool = pool_of(self._base_url)
         fetch = _Fetch(read, account_id, self._credentials, self._base_url, self._limits(), pool)
 

@@ -34,8 +34,11 @@ LAST_SECOND = 253_402_300_799
 
 # Dataclasses, not BaseModels: they parse four times as fast, and Pulumi exports them as a mapping
 # of their fields, whereas a BaseModel would silently become a list of pairs.
-CONFIG = ConfigDict(extra="ignore")
-"""The configuration of every model's pydantic dataclass."""
+CONFIG = ConfigDict(extra="ignore", defer_build=True)
+"""
+The configuration of every model's pydantic dataclass. What parses it is made when it is first used:
+most programs use one of them.
+"""
 
 
 DESCRIBED = ConfigDict(use_attribute_docstrings=True)
@@ -251,7 +254,9 @@ def parsed(model: type[T], values: Any, names: Mapping[str, str] | None = None) 
 @cache
 def adapter(model: Any) -> TypeAdapter[Any]:
     """Return pydantic's adapter of *model*, which is made once."""
-    return TypeAdapter(model)
+    made = TypeAdapter(model)
+    made.rebuild()
+    return made
 
 
 def _first_problem(error: ValidationError, model: type, names: Mapping[str, str]) -> str:

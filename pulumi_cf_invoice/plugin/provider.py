@@ -27,6 +27,7 @@ from pulumi.provider.experimental.server import ProviderServicer
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2_grpc
 
 from pulumi_cf_invoice import lifecycle
+from pulumi_cf_invoice._lazy import no_garbage
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.errors import (
     BillingError,
@@ -250,7 +251,8 @@ class InvoicePreviewPlugin(provider.Provider):
             self._cancelled.set_result(None)
 
     async def _ask(self, read: "Read[ModelT]", account_id: Any) -> "tuple[Settings, ModelT]":
-        from pulumi_cf_invoice.billing import cache
+        with no_garbage():
+            from pulumi_cf_invoice.billing import cache
 
         resolved = self._resolve(account_id)
         asked = cache.of_this_process().ask(read, resolved)

@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 import pulumi
 from pulumi.runtime.settings import get_monitor
 
+from pulumi_cf_invoice._lazy import no_garbage
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.errors import BillingError
 from pulumi_cf_invoice.billing.settings import Settings, Source
@@ -127,7 +128,8 @@ def _answers_of_this_run() -> "Answers":
 
         return stated.StatedAnswers()
 
-    from pulumi_cf_invoice.billing import cache
+    with no_garbage():
+        from pulumi_cf_invoice.billing import cache
 
     monitor = get_monitor()
     if monitor is None:
