@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.cleaning import in_one_line
 from pulumi_cf_invoice.report.report import Report
 
 Kind = Literal["over", "unknown", "advisory", "outlook"]
@@ -23,14 +23,17 @@ _HARMLESS = str.maketrans({"<": "\u2039", ">": "\u203a", "@": "\uff20", "`": "'"
 @dataclass(frozen=True)
 class Wrong:
     """
-    One thing that is wrong: its kind, the rule, the account or what else it was found on, and a
-    sentence with what to do.
+    One thing that is wrong: its kind, the rule, and the account or what else it was found on.
+
+    ``text`` says it in a sentence, and ``remedy`` what to do, if anything is known to help. What
+    others wrote in them is marked (`named`).
     """
 
     kind: Kind
     rule: str
     subject: str
     text: str
+    remedy: str = ""
 
     @property
     def key(self) -> Key:
@@ -66,10 +69,10 @@ class Notice:
 
     def body(self, before: Collection[Key], link: str | None) -> str:
         """Return the lines that follow, for those who know what was wrong *before*."""
-        new = [wrong.text for wrong in self.wrong if wrong.key not in before]
-        lines = [f"- {_harmless(text)}" for text in dict.fromkeys(new)]
-        if len(lines) > _MOST_LINES:
-            lines[_MOST_LINES:] = [f"- … and {len(lines) - _MOST_LINES:,} more"]
+        new = [wrong for wrong in self.wrong if wrong.key not in before]
+        lines = _first([f"- {_harmless(wrong.text)}" for wrong in new], "- ")
+        remedies = [wrong.remedy for wrong in new if wrong.remedy]
+        lines += _first([f"What to do: {_harmless(remedy)}" for remedy in remedies], "")
         still = sorted({wrong.rule for wrong in self.wrong if wrong.key in before})
         over = sorted({key[1] for key in before if key not in self.keys} - set(still))
         lines += [f"As before: {', '.join(still)}."] if still else []
@@ -89,7 +92,13 @@ def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:
             kind: Kind = "unknown" if finding.status == "unknown" else "over"
             kind = "advisory" if rule.level == "advisory" else kind
             subject = finding.account_id or label
-            wrong.append(Wrong(kind, rule.name, subject, f"{rule.name}: {of}{finding.message}"))
+            text = f"{rule.name}: {of}{finding.message}"
+            wrong.append(Wrong(kind, rule.name, subject, text, finding.remedy))
+    for invoice, label in zip(report.invoices, report.labels, strict=True):
+        if invoice.outlook:
+            rule_name, text = invoice.outlook.rule, invoice.outlook.text
+            subject = invoice.account_id or label
+            wrong.append(Wrong("outlook", rule_name, subject, f"{rule_name}: {text}."))
     if report.verdict == "unknown" and not wrong:
         wrong.append(Wrong("unknown", "all rules", "", "No rule could be judged."))
     told = [each for each in wrong if each.kind in kinds]
@@ -103,5 +112,12 @@ def notice_of_failure(problem: str, kinds: Collection[Kind]) -> Notice:
     return Notice(f"Could not tell: {_UNREADABLE}.", wrong)
 
 
+def _first(lines: Sequence[str], bullet: str) -> list[str]:
+    """Return the first of *lines*, each once, and how many more there are."""
+    different = list(dict.fromkeys(lines))
+    more = len(different) - _MOST_LINES
+    return [*different[:_MOST_LINES], *([f"{bullet}… and {more:,} more"] if more > 0 else [])]
+
+
 def _harmless(text: str) -> str:
-    return one_line(text, _LONGEST_LINE).translate(_HARMLESS)
+    return in_one_line(text, _LONGEST_LINE).translate(_HARMLESS)

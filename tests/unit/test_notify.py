@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from pulumi_cf_invoice.billing import settings
+from pulumi_cf_invoice.billing.snapshot import take
+from pulumi_cf_invoice.sandbox import Sandbox
 from tests import receivers
 from tests.command import run
-from tests.factories import api_result
+from tests.factories import ACCOUNT, NOW, api_result
 from tests.receivers import Webhook
 
 AT = ["--at", "2026-09-15T12:00:00Z"]
@@ -52,6 +55,7 @@ def test_a_webhook_is_told_once_and_again_when_it_is_fine(
     assert path == "/hook"
     assert message["title"].startswith("Over budget: the upcoming invoice is $555.00")
     assert "- max-amount-due: " in message["message"]
+    assert "What to do: Raise --budget" in message["message"]
     assert message["message"].splitlines()[-1] == "https://ci.example/1"
     # The same, with another amount.
     again = run(*options(write(tmp_path, 60000), *state), **environment)
@@ -157,6 +161,22 @@ def test_people_are_told_of_what_they_ask_for(
     done = run(*options(write(tmp_path, 55500), "--on", on), **environment)
     assert done.returncode == 1
     assert bool(server.received) == told
+
+
+def test_a_forecast_that_passes_a_limit_is_told_to_those_who_ask(
+    hook: tuple[Webhook, dict[str, str]], sandbox: Sandbox, settled: dict[str, str], tmp_path: Path
+) -> None:
+    server, environment = hook
+    sandbox.scenario = "steady"
+    snapshot = take(settings.resolve(ACCOUNT, [settings.environment(settled)]), NOW)
+    (tmp_path / "snapshot.json").write_text(snapshot.to_json())
+    asked = ["notify", "--from", str(tmp_path / "snapshot.json"), "--budget", "300 USD"]
+    assert run(*asked, **environment).stdout.startswith("Nobody was told, as nothing is wrong")
+    done = run(*asked, "--on", "outlook", **environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    [(_, _, message)] = server.received
+    assert message["title"].startswith("Within budget so far")
+    assert "- max-amount-due: the forecast passes $300 about 2026-09-" in message["message"]
 
 
 def test_a_report_that_cannot_be_made_is_told_and_is_exit_code_2(
