@@ -22,7 +22,7 @@ from google.protobuf.empty_pb2 import Empty
 from pulumi.runtime.proto import provider_pb2
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderStub
 
-from benchmarks import forecast, results
+from benchmarks import accounts, forecast, results
 from benchmarks.no_op import NoOp
 from benchmarks.results import say
 from pulumi_cf_invoice import Invoice
@@ -66,8 +66,12 @@ def performance() -> str:
     return "\n".join(lines)
 
 
-SECTIONS = {"performance": performance, "forecast": forecast.section}
-TITLES = {"performance": "Performance", "forecast": "Forecast"}
+SECTIONS = {
+    "performance": performance,
+    "accounts": accounts.section,
+    "forecast": forecast.section,
+}
+TITLES = {"performance": "Performance", "accounts": "Many accounts", "forecast": "Forecast"}
 
 
 def alternating(measures: dict[str, Callable[[], float]], runs: int) -> dict[str, float]:
