@@ -9,7 +9,8 @@ top-up failed has to be known.
 
 import json
 import re
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -30,6 +31,7 @@ _LINK = re.compile(r"(?<![\w+.-])[\w+.-]*+://\S++")
 _ADDRESS = re.compile(r"(?<![\w.+-])[\w.+-]++@([\w.-]++)")
 _DIGITS = re.compile(r"(?i)((?:ending (?:in|with) |(?<![*\u2022])[*\u2022]{2,}+ ?))\d{4}\b")
 _LONGEST_ERROR = 1000
+_AHEAD = 32
 _LONGEST_TIME = 40
 # Both ends of a forecast from it are dates.
 _YEARS = range(2000, 9000)
@@ -181,12 +183,38 @@ def take(settings: Settings, at: datetime) -> Snapshot:
 
     What is refused takes nothing from the rest: its error is the answer.
     """
+    [snapshot] = take_each([settings], at)
+    return snapshot
+
+
+def take_each(accounts: Iterable[Settings], at: datetime) -> Iterator[Snapshot]:
+    """
+    Take a snapshot of each of *accounts* at the time *at*, in their order.
+
+    The reads of the accounts that follow are under way meanwhile, so that many accounts take as
+    long as their connections need, and the memory of a few.
+    """
+    ahead: deque[Callable[[], Snapshot]] = deque()
+    for settings in accounts:
+        ahead.append(_begin(settings, at))
+        if len(ahead) > _AHEAD:
+            yield ahead.popleft()()
+    while ahead:
+        yield ahead.popleft()()
+
+
+def _begin(settings: Settings, at: datetime) -> Callable[[], Snapshot]:
+    """Ask for every read of an account, and return what waits for the answers."""
     from pulumi_cf_invoice.billing.client import BillingClient
 
     client = BillingClient.from_settings(settings)
     asked = {read.name: client.submit(read.asked(at), settings.account_id) for read in READS}
-    answers = {name: _outcome(answer) for name, answer in asked.items()}
-    return Snapshot(settings.account_id, at, settings.base_url, answers)
+
+    def finish() -> Snapshot:
+        answers = {name: _outcome(answer) for name, answer in asked.items()}
+        return Snapshot(settings.account_id, at, settings.base_url, answers)
+
+    return finish
 
 
 def _outcome(answer: "Future[Model]") -> Model | BillingError:

@@ -19,7 +19,7 @@ from pulumi_cf_invoice.billing.reads import (
 )
 from pulumi_cf_invoice.billing.snapshot import Given, Snapshot
 from pulumi_cf_invoice.sandbox import Sandbox
-from tests.factories import ACCOUNT, NOW, TOKEN, api_line, api_result
+from tests.factories import ACCOUNT, NOW, TOKEN, api_line, api_result, settings_for
 
 
 def taken(settled: dict[str, str], at: datetime = NOW) -> Snapshot:
@@ -57,6 +57,15 @@ def test_a_file_has_every_read_with_the_time_of_reading(
     assert again.to_json() == one.to_json()
     for read in READS:
         assert again.get(read).to_api() == one.get(read).to_api()
+
+
+def test_many_accounts_are_read_ahead_and_come_in_their_order() -> None:
+    with Sandbox(now=NOW, number_of_accounts=40) as many:
+        accounts = [settings_for(many.base_url, account) for account in many.directory.ids]
+        found = list(snapshot.take_each(accounts, NOW))
+        assert [one.account_id for one in found] == many.directory.ids
+        assert len(many.asked) == 40 * len(READS)
+    assert all(one.find(read) for one in found for read in READS)
 
 
 def test_the_usage_of_a_snapshot_reaches_back_for_a_forecast(settled: dict[str, str]) -> None:
