@@ -14,6 +14,9 @@ from tests.command import run
 from tests.factories import ACCOUNT, NOW, api_result
 from tests.receivers import Webhook
 
+# Of apprise, which imports all its services at once.
+pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+
 AT = ["--at", "2026-09-15T12:00:00Z"]
 SLACK = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#spend"
 SECRET = "TIiajkdnlazkcOXrIdevi7FQ"
