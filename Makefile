@@ -11,7 +11,7 @@ ISOLATED = $(BIN)/python -m tools.environment
 ENGINE = PATH="$$($(BIN)/python -m tools.engine $(BUILD)):$(CURDIR)/.languages/bin:$(CURDIR)/$(BIN):$$PATH" \
 	PULUMI_CF_INVOICE_PYTHON="$(CURDIR)/$(BIN)/python"
 
-.PHONY: help setup languages demo test test-newest-engine test-oldest test-newer fuzz bench lint docs golden lock schema clean
+.PHONY: help setup languages demo test test-newest-engine test-oldest test-newer properties fuzz bench lint docs golden lock schema clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -59,6 +59,9 @@ test-newer: ## Run the tests that need no engine on another Python: make test-ne
 	@$(NEWER) -m venv --clear .venv-newer
 	@.venv-newer/bin/python $(INSTALL) -e '.[test]'
 	@.venv-newer/bin/python -m tools.environment .venv-newer/bin/python -m pytest -n 4 --dist worksteal tests/unit $(ARGS)
+
+properties: setup ## Try each property of the unit tests a hundred times as often
+	@$(ISOLATED) $(BIN)/python -m pytest -n 4 --timeout 7200 --hypothesis-profile nightly tests/unit $(ARGS)
 
 fuzz: setup ## Read damaged files and answers, twenty thousand of each kind (an hour)
 	@$(ISOLATED) $(BIN)/python -m pytest -n 3 --timeout 7200 --hypothesis-profile fuzz tests/fuzz $(ARGS)

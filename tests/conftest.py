@@ -7,6 +7,7 @@ from hypothesis import settings
 
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.factories import ACCOUNT, NOW, TOKEN
+from tests.properties import EVERY_RUN, NIGHTLY
 from tools.environment import set_aside
 
 set_aside(os.environ)
@@ -17,9 +18,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # On a busy machine a first example takes longer than any deadline.
-settings.register_profile("any-machine", deadline=None)
+settings.register_profile("every-run", deadline=None, max_examples=EVERY_RUN)
+settings.register_profile("nightly", deadline=None, max_examples=NIGHTLY)
 settings.register_profile("fuzz", deadline=None, max_examples=20_000)
-settings.load_profile("any-machine")
+settings.load_profile("every-run")
 
 
 def september() -> Sandbox:

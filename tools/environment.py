@@ -14,7 +14,7 @@ from collections.abc import Mapping, MutableMapping
 KEPT = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TERM", "TMPDIR", "XDG_CACHE_HOME", "PYENV_ROOT")
 """Where programs and files are."""
 MACHINERY = (
-    *("PULUMI_CF_INVOICE_PYTHON", "HYPOTHESIS_PROFILE", "COVERAGE_"),
+    *("PULUMI_CF_INVOICE_PYTHON", "COVERAGE_"),
     *("PYTEST_XDIST_", "PYTEST_CURRENT_TEST", "PYTEST_VERSION", "PYTEST_INSTALLERS"),
 )
 """What the tests' own tools hand on, by its first letters."""

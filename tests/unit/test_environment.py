@@ -47,6 +47,14 @@ def test_this_run_has_nothing_of_a_developers_shell() -> None:
     assert isolated(os.environ).keys() >= os.environ.keys() - {"PYTEST_INSTALLERS"}
 
 
+def test_every_target_of_make_that_runs_tests_isolates_them() -> None:
+    recipes = (ROOT / "Makefile").read_text().splitlines()
+    runs = [line for line in recipes if line.startswith("\t") and "-m pytest" in line]
+    assert len(runs) >= 6
+    for line in runs:
+        assert "$(ISOLATED) " in line or "-m tools.environment " in line
+
+
 def test_a_command_is_run_in_the_environment_that_is_left() -> None:
     show = "import os, json; print(json.dumps(dict(os.environ)))"
     python = [sys.executable, "-m", "tools.environment", sys.executable, "-c", show]

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, strategies as st
 
 from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.report import input
 from pulumi_cf_invoice.report.found import Found, NoInvoiceError
 from pulumi_cf_invoice.state import UNKNOWN
 from tests.factories import ACCOUNT, OTHER_ACCOUNT, api_result
+from tests.properties import examples
 from tests.unit.test_report import only
 
 PREVIEWS = Path(__file__).with_name("data") / "previews"
@@ -429,7 +430,7 @@ def mutate(value: Any, data: st.DataObject) -> None:
 @given(
     st.sampled_from(sorted(path.name for path in PREVIEWS.iterdir() if path.is_file())), st.data()
 )
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(3, suppress_health_check=[HealthCheck.too_slow])
 def test_a_preview_that_is_changed_anyhow_tells_a_figure_that_is_in_it_or_one_line(
     name: str, data: st.DataObject
 ) -> None:

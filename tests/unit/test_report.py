@@ -115,10 +115,12 @@ def test_every_format_says_what_its_golden_file_says(suffix: str, golden: Golden
 def test_the_json_keeps_to_its_published_schema() -> None:
     schema = Path(json_report.__file__).with_name("report.schema.json").read_text()
     assert schema == json_report.schema(), "run `make schema`"
-    for scenario in SCENARIOS:
+    validator = jsonschema.Draft202012Validator(json.loads(schema))
+    # Ten thousand lines are of one form.
+    for scenario in SCENARIOS.keys() - {"ten-thousand-lines"}:
         for baseline in (None, invoice(), invoice("yen")):
             made = report(invoice(scenario), rules=BUDGETS, baseline=baseline)
-            jsonschema.validate(json.loads(json_report.render(made)), json.loads(schema))
+            validator.validate(json.loads(json_report.render(made)))
 
 
 # Reading input.
@@ -720,9 +722,9 @@ def test_a_name_does_nothing_but_show(name: str) -> None:
 def test_hundreds_of_stacks_fit_into_a_comment() -> None:
     many = [
         dataclasses.replace(A, state=InvoiceState(f"{n:032x}", invoice()), names=(f"shop/{n}",))
-        for n in range(1200)
+        for n in range(400)
     ]
-    for count in (200, 1200):
+    for count in (200, 400):
         rendered = markdown.render(reported(*many[:count], rules=BUDGETS))
         assert len(rendered) <= markdown.LARGEST
         assert "more, left out here." in rendered

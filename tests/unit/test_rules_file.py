@@ -5,7 +5,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, strategies as st
 
 from pulumi_cf_invoice import Invoice, RuleError
 from pulumi_cf_invoice.billing import LimitError
@@ -27,6 +27,7 @@ from pulumi_cf_invoice.rules.kinds import KINDS
 from pulumi_cf_invoice.rules.limits import Limit
 from pulumi_cf_invoice.state import InvoiceState, LastUpdate
 from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, START, api_result, snapshot
+from tests.properties import examples
 
 VALIDATOR = jsonschema.Draft202012Validator(schema())
 WAIVER = {"until": "2026-12-01", "by": "the CFO", "reason": "launch"}
@@ -341,7 +342,7 @@ def verdict(content: Any) -> Report | RuleError:
 
 
 @given(ANY_JSON | st.fixed_dictionaries({"rules": RULES}))
-@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+@examples(4, suppress_health_check=[HealthCheck.too_slow])
 def test_any_json_gives_a_verdict_or_one_line(content: Any) -> None:
     made = verdict(content)
     if isinstance(made, RuleError):
@@ -401,7 +402,7 @@ def changed(content: dict[str, Any], data: st.DataObject) -> None:
 
 
 @given(st.sampled_from(list(MANDATORY)), st.data())
-@settings(max_examples=600, suppress_health_check=[HealthCheck.too_slow])
+@examples(4, suppress_health_check=[HealthCheck.too_slow])
 def test_no_slip_in_a_name_a_key_or_the_structure_turns_a_red_rule_green(
     name: str, data: st.DataObject
 ) -> None:
@@ -447,7 +448,7 @@ def test_a_byte_order_mark_in_a_config_is_refused_as_pulumi_does(tmp_path: Path)
 NUMBERS = st.from_regex(r"[0-9]{1,4}([.,' ][0-9]{1,4}){0,3}", fullmatch=True)
 
 
-@settings(max_examples=300)
+@examples(2)
 @given(
     NUMBERS,
     st.sampled_from(["USD", "usd", "Jpy", "KWD", "clf", "XXX"]),
