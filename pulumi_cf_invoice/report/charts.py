@@ -17,7 +17,7 @@ WIDTH, HEIGHT = 360, 268
 BAR_HEIGHT = 64
 """The height of the bar that there is where nothing can be drawn over time."""
 USAGE_HEIGHT = 120
-_RIGHT = 250
+RIGHT = 250
 """Where lines end and the labels' gutter begins."""
 _TOP, _BOTTOM, _BARS_TOP, _BARS_BOTTOM = 20, 188, 202, 244
 _CHARACTER = 6.7
@@ -127,7 +127,7 @@ class SpendChart:
     @property
     def right(self) -> float:
         """Where lines end and the labels' gutter begins."""
-        return _RIGHT
+        return RIGHT
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def spend(report: InvoiceReport) -> SpendChart | None:
         area=_path([*happened, (now[0], y(0)), (happened[0][0], y(0))] if happened else []),
         forecast=_path([now, *((at, y(day.median)) for at, day in ends)] if ends else []),
         band=_path([now, *highs, *reversed(lows), now] if lows else []),
-        straight=_path([] if straight is None else [now, (_RIGHT, y(straight))]),
+        straight=_path([] if straight is None else [now, (RIGHT, y(straight))]),
         columns=_columns(spent, x),
         ticks=ticks,
         budgets=budgets,
@@ -287,7 +287,7 @@ def _times(report: InvoiceReport, left: float) -> Callable[[float], float]:
 
     def x(moment: float) -> float:
         elapsed = (moment - start) / (end - start)
-        return round(left + min(max(elapsed, 0.0), 1.0) * (_RIGHT - left), 1)
+        return round(left + min(max(elapsed, 0.0), 1.0) * (RIGHT - left), 1)
 
     return x
 
@@ -298,7 +298,7 @@ def _now(report: InvoiceReport, x: float, left: float) -> tuple[str, str]:
     half = len(text) * _CHARACTER / 2
     if x - half < left:
         return text, "start"
-    return text, "end" if x + half > _RIGHT else "middle"
+    return text, "end" if x + half > RIGHT else "middle"
 
 
 def _happened(

@@ -1,11 +1,11 @@
 import dataclasses
-from itertools import pairwise
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Locator, Page
 
 from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
@@ -18,6 +18,7 @@ from pulumi_cf_invoice.rules.file import parse_rules
 from pulumi_cf_invoice.sandbox import SCENARIOS
 from pulumi_cf_invoice.state import InvoiceState
 from tests.factories import ACCOUNT, NOW
+from tests.unit.reports import CHARTS
 from tests.unit.test_report import A, B, reported
 from tests.unit.test_report_account import forecasting, reported as of_account
 
@@ -86,8 +87,10 @@ def test_several_invoices_are_accessible_and_no_wider_than_a_phone(
     found = Axe().run(page)
     assert found.violations_count == 0, found.generate_report()
     assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
-    page.click("text=shop/dev")
-    assert page.evaluate("document.querySelector(location.hash).textContent").startswith("shop/dev")
+    page.click("a >> text=docs/prod")
+    assert page.locator("#invoice-1").is_visible()
+    assert page.locator("#invoice-1").inner_text().startswith("Over budget: ")
+    assert not page.locator("#invoice-2").is_visible()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -120,44 +123,64 @@ def test_a_forecast_is_accessible_and_no_wider_than_a_phone(
     }
     file.write_text(html.render(forecasting(rules=rules)), encoding="utf-8")
     page = view(browser, file.as_uri(), scheme, size)
-    page.get_by_text("Day by day").click()
+    page.get_by_text("The figures of the chart").click()
     found = Axe().run(page)
     assert found.violations_count == 0, found.generate_report()
     assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
     assert page.locator("path.happened, path.forecast, path.band").count() == 3
     assert page.locator("path.projection").count() == 0
-    assert page.locator(".mark").all_inner_texts() == [
-        "near $300.00 (advisory)",
-        "max-amount-due $450.00",
-    ]
-    end = page.locator(".end").inner_text()
-    assert page.get_by_role("cell", name=end, exact=True).count() == 2
+    first, _, last = page.locator("text.label").all_text_contents()
+    assert (first, last) == ("$450.00max-amount-due", "$300.00near")
+    end = str(page.locator("text.label.forecast .amount").text_content())
+    assert page.get_by_role("cell", name=end, exact=True).count() == 3
     assert page.get_by_role("rowheader", name="2026-09-30", exact=True).is_visible()
-    chart = page.get_by_role("img", name="Amount due over the billing period")
-    assert "Forecast $" in str(chart.locator("desc").text_content())
+    chart = page.locator("svg.plot").first
+    assert ", forecast $" in str(chart.locator("title").text_content())
 
 
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
-def test_labels_of_budgets_are_above_their_lines_and_on_no_other_label(
-    browser: Browser, tmp_path: Path, size: Any
+@pytest.mark.parametrize("name", CHARTS)
+def test_no_text_of_a_chart_is_on_another_or_on_a_line(
+    browser: Browser, tmp_path: Path, name: str, size: Any
 ) -> None:
-    rules = {
-        f"limit-{limit}": {"rule": "max-amount-due", "limit": f"{limit} USD"}
-        for limit in (150, 290, 300, 310)
-    }
-    file = tmp_path / "labels.html"
-    file.write_text(html.render(forecasting(rules=rules)), encoding="utf-8")
+    file = tmp_path / "chart.html"
+    file.write_text(html.render(CHARTS[name]()), encoding="utf-8")
     page = view(browser, file.as_uri(), size=size)
-    marks = [one.bounding_box() for one in page.locator(".mark").all()]
-    lines = [one.bounding_box() for one in page.locator("line.budget").all()]
-    texts = page.locator(".mark").all_inner_texts()
-    assert texts == [f"limit-{limit} ${limit}.00" for limit in (150, 310, 300, 290)]
-    low, *high = [box for box in marks if box]
-    under, *others = [box for box in lines if box]
-    assert low["y"] + low["height"] <= under["y"] + 1
-    assert high[-1]["y"] + high[-1]["height"] <= min(box["y"] for box in others) + 1
-    assert all(a["y"] + a["height"] <= b["y"] + 1 for a, b in pairwise(high))
-    assert high[-1]["y"] + high[-1]["height"] <= low["y"]
+    plot = page.locator("svg.plot").first
+    texts = [(str(text.text_content()), box_of(text)) for text in plot.locator("text").all()]
+    assert texts
+    frame = box_of(plot)
+    for text, box in texts:
+        assert is_within(box, frame), text
+    for (text, box), (other, another) in combinations(texts, 2):
+        assert not overlap(box, another), (text, other)
+    lines = [box_of(line) for line in plot.locator("line:not(.now), path.leader").all()]
+    for text, box in texts:
+        assert not any(overlap(box, line) for line in lines), text
+
+
+def box_of(element: Locator) -> dict[str, float]:
+    box = element.bounding_box()
+    assert box is not None
+    return {"x": box["x"], "y": box["y"], "width": box["width"], "height": box["height"]}
+
+
+def is_within(box: dict[str, float], frame: dict[str, float]) -> bool:
+    right, bottom = frame["x"] + frame["width"], frame["y"] + frame["height"]
+    inside = box["x"] >= frame["x"] - 1 and box["x"] + box["width"] <= right + 1
+    return inside and box["y"] >= frame["y"] - 1 and box["y"] + box["height"] <= bottom + 1
+
+
+def overlap(box: dict[str, float], other: dict[str, float]) -> bool:
+    """Return whether two boxes share more than what a letter's line spacing takes."""
+    across = min(box["x"] + box["width"], other["x"] + other["width"]) - max(box["x"], other["x"])
+    down = min(box["y"] + box["height"], other["y"] + other["height"]) - max(box["y"], other["y"])
+    # A line has no height: what counts is whether it runs through the letters.
+    if other["height"] < 2:
+        middle = other["y"] + other["height"] / 2
+        runs = box["y"] + box["height"] * 0.3 < middle < box["y"] + box["height"] * 0.8
+        return across > 1 and runs
+    return across > 1 and down > 2.5
 
 
 @pytest.mark.parametrize("scenario", DISTINCT)
@@ -199,28 +222,34 @@ def test_it_asks_nobody_for_anything_and_reports_no_error(browser: Browser, tmp_
 
 def test_the_chart_tells_in_words_what_it_draws(browser: Browser, tmp_path: Path) -> None:
     chart = view(browser, write(tmp_path)).get_by_role("img").first
-    assert chart.locator("title").text_content() == "Amount due over the billing period"
-    assert chart.locator("desc").text_content() == (
-        "$188.46 due after 14 days of the period, projected by a straight line to reach $389.92 at "
-        "its end. Budgets: near-budget $100.00 (advisory), max-amount-due $150.00."
+    assert chart.locator("title").text_content() == (
+        "September: $188.46 so far, $390 by a straight line, limit $150.00 (max-amount-due)"
     )
 
 
 def test_the_projection_is_drawn_as_a_projection(browser: Browser, tmp_path: Path) -> None:
     page = view(browser, write(tmp_path))
-    assert page.locator("path.projection").get_attribute("stroke-dasharray")
-    assert page.get_by_text("projected $389.92 at the end of the period (dotted").is_visible()
+    dashes = "getComputedStyle(document.querySelector('path.projection')).strokeDasharray"
+    assert page.evaluate(dashes) != "none"
+    assert page.get_by_text("The straight line is dotted.").is_visible()
+
+
+def test_a_usual_report_is_printed_on_two_pages(browser: Browser, tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    file.write_text(html.render(CHARTS["usual"]()), encoding="utf-8")
+    page = view(browser, file.as_uri())
+    assert page.pdf(format="A4").count(b"/Type /Page\n") <= 2
 
 
 def test_the_verdict_comes_right_after_the_amount(browser: Browser, tmp_path: Path) -> None:
     page = view(browser, write(tmp_path))
     assert page.locator("h1").inner_text() == "$188.46"
-    assert page.locator("h1 + p").inner_text().startswith("Over budget: ")
+    assert page.locator("h1 + p").inner_text().startswith("❌ Over budget: ")
 
 
 def test_what_a_description_contains_is_never_run(browser: Browser, tmp_path: Path) -> None:
     line = {**SCENARIOS["usual"].at(NOW).result("invoice-preview")["invoice_lines"][0]}
     hostile = "<img src=x onerror='document.title=1'><script>document.title=1</script>"
     page = view(browser, write(tmp_path, invoice_lines=[{**line, "description": hostile}]))
-    assert page.title().startswith("Over budget: the upcoming invoice is $188.46 for 2026-09-01")
+    assert page.title().startswith("Over budget: the upcoming invoice is $188.46 for September")
     assert page.locator("img").count() == 0

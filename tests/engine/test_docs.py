@@ -261,7 +261,8 @@ def test_the_forecast_is_what_the_docs_show(tmp_path: Path) -> None:
         text=True,
         check=True,
     ).stdout
-    assert shown.startswith(block("Forecast $520 to $586 for September (median $520).\n"))
+    [expected] = [text for text in blocks("Forecast $") if "Days of history" in text]
+    assert shown.startswith(expected.rstrip("\n"))
 
 
 def test_a_snapshot_is_taken_and_reported_on_as_the_docs_show(
@@ -280,12 +281,13 @@ def test_a_snapshot_is_taken_and_reported_on_as_the_docs_show(
             check=False,
         )
         assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("Within budget: ")
+    # The forecast may pass the limit, which depends on the day.
+    assert done.stdout.startswith("Within budget")
 
 
 def test_the_line_on_what_is_coming_is_a_report_s(tmp_path: Path) -> None:
     report_pictures.write_inputs(tmp_path)
-    line = block("Forecast $520 to $586 for September (median $520), ").strip()
+    [line] = [text.strip() for text in blocks("Forecast $") if "limit of $" in text]
     assert f">{line}<" in report_pictures.report(tmp_path, "html")
 
 

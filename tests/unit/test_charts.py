@@ -1,0 +1,120 @@
+"""The report's charts, as their SVG has them."""
+
+import re
+from itertools import pairwise
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from pulumi_cf_invoice.report import charts, html
+from pulumi_cf_invoice.report.report import Report
+from tests.unit.reports import CHARTS
+
+LINE_HEIGHT = 11.5
+
+
+def plot(report: Report) -> ElementTree.Element:
+    """Return the SVG of the chart of spend."""
+    rendered = html.render(report)
+    found = re.search(r'<svg class="plot".*?</svg>', rendered, re.DOTALL)
+    assert found
+    return ElementTree.fromstring(found[0])
+
+
+def by_class(svg: ElementTree.Element, name: str) -> list[ElementTree.Element]:
+    return [one for one in svg.iter() if name in (one.get("class") or "").split()]
+
+
+def text_of(element: ElementTree.Element) -> str:
+    return "".join(element.itertext())
+
+
+def number(element: ElementTree.Element, name: str) -> float:
+    return float(element.get(name) or "nan")
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_a_label_is_at_its_own_line_or_joined_to_it_by_a_leader(name: str) -> None:
+    svg = plot(CHARTS[name]())
+    leaders = {
+        tuple(map(float, re.findall(r"[\d.]+", leader.get("d") or "")))
+        for leader in by_class(svg, "leader")
+    }
+    heights = [number(line, "y1") for line in by_class(svg, "budget")]
+    for label in by_class(svg, "label"):
+        kinds = (label.get("class") or "").split()
+        if "data-line" not in label.attrib or "beyond" in kinds:
+            continue
+        at, line = number(label, "y"), number(label, "data-line")
+        if "forecast" not in kinds:
+            assert line in heights, text_of(label)
+        joined = (charts.RIGHT, line, charts.RIGHT + 8, at) in leaders
+        assert joined or abs(at - line) <= LINE_HEIGHT, text_of(label)
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_labels_in_the_gutter_are_apart_and_within_the_chart(name: str) -> None:
+    svg = plot(CHARTS[name]())
+    labels = [one for one in by_class(svg, "label") if "data-line" in one.attrib]
+    heights = sorted(number(label, "y") for label in labels)
+    # Two lines of text each.
+    assert all(below - above >= 2 * LINE_HEIGHT for above, below in pairwise(heights))
+    assert not heights or heights[-1] + LINE_HEIGHT < charts.HEIGHT
+    assert not heights or heights[0] >= LINE_HEIGHT
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_every_figure_that_is_drawn_is_in_the_table_beside_it(name: str) -> None:
+    report = CHARTS[name]()
+    [one] = report.invoices
+    chart = charts.spend(one) or charts.limit_bar(one)
+    assert chart is not None
+    amounts = {row[1] for row in chart.figures.rows}
+    svg = plot(report)
+    for label in by_class(svg, "amount"):
+        assert text_of(label).removeprefix("↑ ") in amounts
+    assert one.invoice.amount_due_text in amounts
+    assert {budget.limit.text for budget in one.budgets} <= amounts
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_the_axis_has_a_few_round_values_and_zero(name: str) -> None:
+    [one] = CHARTS[name]().invoices
+    chart = charts.spend(one)
+    if chart is None:
+        assert charts.limit_bar(one) is not None
+        return
+    assert 2 <= len(chart.ticks) <= 6
+    assert any(re.fullmatch(r"\D*0(\.0+)?", tick.text) for tick in chart.ticks)
+    digits = [re.sub(r"\D", "", tick.text).strip("0") for tick in chart.ticks]
+    assert all(len(figure) <= 2 for figure in digits), [tick.text for tick in chart.ticks]
+    assert len({tick.text for tick in chart.ticks}) == len(chart.ticks)
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("usual", r"September: \$188.46 so far, forecast \$\d+ to \$\d+, limit \$450.00 \(.*"),
+        ("nothing spent", r"September: \$0.00 so far, limit \$450.00 \(max-amount-due\)"),
+        ("an hour into the period", r"September: \$188.46 so far, limit \$450.00 \(max-a.*\)"),
+    ],
+)
+def test_a_title_says_in_a_sentence_what_is_shown(name: str, title: str) -> None:
+    svg = plot(CHARTS[name]())
+    assert re.fullmatch(title, text_of(next(iter(svg))))
+
+
+def test_the_time_of_the_figures_is_named() -> None:
+    def named(name: str) -> Any:
+        return [text_of(one) for one in by_class(plot(CHARTS[name]()), "now-text")]
+
+    assert named("usual") == ["today"]
+    assert named("the period over") == ["Sep 15"]
+
+
+def test_a_limit_far_above_is_named_above_the_chart_and_flattens_nothing() -> None:
+    svg = plot(CHARTS["a limit far above"]())
+    assert by_class(svg, "budget") == []
+    [label] = by_class(svg, "beyond")
+    assert text_of(label) == "↑ $5,000.00max-amount-due"
