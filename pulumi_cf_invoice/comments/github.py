@@ -171,8 +171,9 @@ def number_in_job(variables: Variables) -> int | None:
     in_ref = re.fullmatch("refs/pull/([0-9]+)/(?:merge|head)", ref)
     if in_ref:
         return number_of(in_ref[1])
-    if variables.get("GITHUB_EVENT_NAME") == "merge_group":
-        return _queued(ref)
+    queued = _queued(ref) if variables.get("GITHUB_EVENT_NAME") == "merge_group" else None
+    if queued:
+        return queued
     try:
         event = json.loads(Path(variables["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))
         return _number_in_event(event)
