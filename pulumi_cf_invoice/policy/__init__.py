@@ -102,7 +102,7 @@ def max_daily_spend(
     *,
     at_least: str | None = None,
     fixed_lines: Sequence[str] | None = None,
-    **options: "Unpack[ReadingOptions]",
+    **options: Unpack[ReadingOptions],
 ) -> Policy:
     """
     Require the spend of yesterday, and of today so far, of each of ``account_ids`` to be within
@@ -237,14 +237,15 @@ def require_invoice_preview(
 
 
 def require_gateway_spend_limit(
-    limit: WrittenLimit | None = None, **options: Unpack[RuleOptions]
+    limit: WrittenLimit | None = None, **options: Unpack[ReadingOptions]
 ) -> Policy:
     """
     Require every AI gateway of a stack to have a spend limit on all of its traffic, and the
     gateways of an account together to allow no more than *limit* in a month of 31 days.
 
     *limit* is in US dollars, as a gateway's `spend_limits` are. It is a stack policy as
-    `require_invoice_preview` is.
+    `require_invoice_preview` is. With ``account_ids`` these are all gateways of the accounts,
+    whoever made them, as they are and as the stack makes them.
     """
     return declared("require-gateway-spend-limit", {"limit": limit}, options)
 

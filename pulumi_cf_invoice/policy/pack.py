@@ -214,16 +214,21 @@ class _OnStack(_RulePolicy, StackValidationPolicy):
             report(str(error), None)
             return
         _note_notices(gate)
-        rule = gate.in_force(_now())
-        if not isinstance(rule, StackRule):
-            return
+        at = _now()
         try:
             resources = [_stack_resource(resource) for resource in args.resources]
         except BillingError as error:
             report(f"{self.name} cannot judge the stack: {error}", None)
             return
-        for message, urn in rule.evaluate_stack(resources):
-            report(message, urn or None)
+        for finding, urn in gate.judge_stack(resources, _reader, at):
+            _report(gate, [finding], report, urn)
+        if gate.account_ids and gate.origin:
+            _note(gate.origin)
+        rule = gate.in_force(at)
+        judged = rule.judged_accounts(resources) if isinstance(rule, StackRule) else set()
+        unmatched = gate.unmatched({*judged, *gate.account_ids}, at)
+        if unmatched:
+            _note(f"{gate.name}: {unmatched}")
 
 
 _reader = AccountReader(os.environ)
@@ -287,10 +292,12 @@ def _stack_resource(resource: PolicyResource) -> StackResource:
     return StackResource(kind, name, urn, True, found.account_id if found else None)
 
 
-def _report(gate: Gate, findings: Sequence[Finding], report: ReportViolation) -> None:
+def _report(
+    gate: Gate, findings: Sequence[Finding], report: ReportViolation, urn: str = ""
+) -> None:
     for finding in findings:
         if finding.violates:
-            report(_worded(finding), None)
+            report(_worded(finding), urn or None)
         elif finding.status == "noted":
             _note(f"{gate.name}: {finding.message}")
 

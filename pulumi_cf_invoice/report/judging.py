@@ -155,7 +155,7 @@ def _result(
     result = RuleResult(rule.name, rule.kind.name, rule.level or "mandatory", gate=gate)
     if gate is None:
         return replace(result, notices=[DISABLED])
-    if isinstance(gate.rule, StackRule):
+    if isinstance(gate.rule, StackRule) and not gate.reads_accounts:
         return replace(result, notices=["It is judged at deployments only."])
     notices = gate.notices(at)
     if gate.reads_accounts:

@@ -15,10 +15,10 @@ from pulumi_cf_invoice.billing.errors import BillingError, LimitError, RuleError
 from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.billing.settings import is_cloudflare
 from pulumi_cf_invoice.billing.suggestions import errors_under
-from pulumi_cf_invoice.rules.accounts import AccountReader
+from pulumi_cf_invoice.rules.accounts import AccountReader, AccountState
 from pulumi_cf_invoice.rules.file import READING, DeclaredRule, Level, Waiver, merged
 from pulumi_cf_invoice.rules.limits import Limit
-from pulumi_cf_invoice.rules.rule import Finding, Rule
+from pulumi_cf_invoice.rules.rule import Finding, Rule, StackResource, StackRule
 from pulumi_cf_invoice.state import InvoiceState, origin, snake_case
 
 NO_INVOICE = (
@@ -179,6 +179,24 @@ class Gate:
             for finding in self._account(rule, reader, account, at)
         ]
 
+    def judge_stack(
+        self, resources: Sequence[StackResource], reader: AccountReader, at: datetime
+    ) -> list[tuple[Finding, str]]:
+        """
+        Judge a stack's *resources*, and the gate's accounts as *reader* reads them.
+
+        Each finding has the URN that it is about, which is empty if it is none's.
+        """
+        rule = self.in_force(at)
+        if not isinstance(rule, StackRule):
+            return []
+        read = [self._read(rule, reader, account, at) for account in self.account_ids]
+        states = [state for state in read if isinstance(state, AccountState)]
+        unread = [(finding, "") for finding in read if isinstance(finding, Finding)]
+        found = [*rule.evaluate_stack(resources, states), *unread]
+        explained = self._explained([finding for finding, _ in found], at)
+        return list(zip(explained, (urn for _, urn in found), strict=True))
+
     def ask(self, reader: AccountReader, at: datetime) -> None:
         """Have *reader* ask for what the gate reads by itself, without waiting for it."""
         rule = self.in_force(at)
@@ -192,27 +210,40 @@ class Gate:
     def _account(
         self, rule: Rule, reader: AccountReader, account_id: str, at: datetime
     ) -> list[Finding]:
+        state = self._read(rule, reader, account_id, at)
+        if isinstance(state, Finding):
+            return self._explained([state], at)
+        try:
+            return self._explained(rule.evaluate_account(state, at), at)
+        except BillingError as error:
+            return self._explained([self._unread(reader, account_id, error)], at)
+
+    def _read(
+        self, rule: Rule, reader: AccountReader, account_id: str, at: datetime
+    ) -> AccountState | Finding:
+        """Return what is read of an account for *rule*, or the finding that it could not be."""
         # A run that goes past midnight asks for no second day.
         read_at = reader.read_at(account_id, self.base_url, at)
         needed, also = (
             [read.asked(read_at) for read in reads] for reads in (rule.reads, rule.also_reads)
         )
         try:
-            state = reader.read(account_id, self.base_url, needed, also, at=read_at)
-            return self._explained(rule.evaluate_account(state, at), at)
+            return reader.read(account_id, self.base_url, needed, also, at=read_at)
         except BillingError as error:
-            teller = reader.teller(account_id, self.base_url, str(error), self.name)
-            why = str(error) if teller == self.name else f"{teller} says why."
+            return self._unread(reader, account_id, error)
+
+    def _unread(self, reader: AccountReader, account_id: str, error: BillingError) -> Finding:
+        teller = reader.teller(account_id, self.base_url, str(error), self.name)
+        why = str(error) if teller == self.name else f"{teller} says why."
         judged = "was not judged, which failOpen allows" if self.fail_open else "is not known"
         message = f"Whether account {account_id} is within this rule {judged}: {why}"
-        unread = Finding(
+        return Finding(
             "noted" if self.fail_open else "unknown",
             "account",
             lambda: message,
             brief=why,
             is_passed_over=self.fail_open,
         )
-        return self._explained([unread], at)
 
     def _explained(self, found: Iterable[Finding], at: datetime) -> list[Finding]:
         """Return what was *found*; what violates says what has to be known, and what to do."""

@@ -1,17 +1,26 @@
-"""Kinds of rules on the resources of a stack, which are judged at deployments only."""
+"""
+Kinds of rules on the resources of a stack, which are judged at its deployments.
+
+That on gateways can also read those of its accounts, whoever made them.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any, ClassVar
 
 from pulumi_cf_invoice.billing import money
-from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.cleaning import named, one_line
+from pulumi_cf_invoice.billing.gateways import UNIFIED, Gateway
 from pulumi_cf_invoice.billing.models import finite
+from pulumi_cf_invoice.billing.reads import GATEWAYS as GATEWAYS_READ
 from pulumi_cf_invoice.rules import settings as rule_settings
+from pulumi_cf_invoice.rules.accounts import AccountState
 from pulumi_cf_invoice.rules.limits import Limit
-from pulumi_cf_invoice.rules.rule import StackResource, StackRule, held, no_limit
+from pulumi_cf_invoice.rules.rule import Finding, StackResource, StackRule, held, no_limit
 
 GATEWAYS = ("cloudflare:index/aiGateway*:*",)
 """Globs on every type of AI gateway that pulumi-cloudflare has."""
@@ -19,7 +28,7 @@ GATEWAY = "cloudflare:index/aiGateway:AiGateway"
 """The type of AI gateway that has spend limits."""
 _DAY = 24 * 60 * 60
 _MONTH = 31 * _DAY
-_SCOPES = ("aiGatewayProvider", "model", "metadata")
+_SCOPES = ("aiGatewayProvider", "provider", "model", "metadata")
 _MOST = 3
 
 
@@ -43,27 +52,28 @@ class RequireInvoicePreview(StackRule):
     resource_types: tuple[str, ...] = GATEWAYS
     required_account_ids: tuple[str, ...] = ()
 
-    def evaluate_stack(self, resources: Sequence[StackResource]) -> Iterator[tuple[str, str]]:
-        """Return what is wrong with a stack's *resources*: each message with a URN, or none."""
+    def evaluate_stack(
+        self, resources: Sequence[StackResource], accounts: Sequence[AccountState] = ()
+    ) -> Iterator[tuple[Finding, str]]:
         previews = [resource for resource in resources if resource.is_preview]
         read = {resource.account_id for resource in previews if resource.account_id}
         for account in self.required_account_ids:
             if account not in read:
-                yield (
+                message = (
                     f"The stack has to look at the invoice of account {account}, and has no "
-                    "InvoicePreview of it with figures.",
-                    "",
+                    "InvoicePreview of it with figures."
                 )
+                yield Finding("failed", "stack", partial(str, message)), ""
         if read:
             return
         lacking = "an InvoicePreview without figures" if previews else "no InvoicePreview"
         for resource in resources:
             if any(fnmatchcase(resource.type, glob) for glob in self.resource_types):
-                yield (
+                message = (
                     f"The stack has {one_line(resource.name)} ({resource.type}) and {lacking}: "
-                    "with one that has figures the other policies see what it costs.",
-                    resource.urn,
+                    "with one that has figures the other policies see what it costs."
                 )
+                yield Finding("failed", "stack", partial(str, message)), resource.urn
 
 
 @dataclass(frozen=True)
@@ -75,59 +85,79 @@ class RequireGatewaySpendLimit(StackRule):
     That is an enabled cost rule in `spend_limits` that no provider, model or metadata scopes or
     splits. Held against the limit is the most that these rules allow in a month of 31 days: a fixed
     window can straddle both ends of it, so a rule allows its limit in each window that begins in
-    the month and in one more. Like every rule on a stack, it is checked at deployments only.
+    the month and in one more. With `accountIds` these are all gateways of the accounts, as they are
+    and as the stack makes them. One that takes one's own keys alone is noted and left out.
     """
 
     name = "require-gateway-spend-limit"
-    description = "The spend limits of a stack's AI gateways agree with the budget."
+    description = "The spend limits of AI gateways agree with the budget."
     settings: ClassVar = {"limit": rule_settings.SPEND_LIMIT}
     needs = waivable = ("limit",)
+    reads_accounts = True
+    reads = (GATEWAYS_READ,)
     remedy = "Give every gateway a spend limit, lower those there are, or raise {setting}{waive}."
 
     limit: Limit
 
-    def evaluate_stack(self, resources: Sequence[StackResource]) -> Iterator[tuple[str, str]]:
+    def evaluate_account(self, state: AccountState, at: datetime) -> Iterator[Finding]:
+        for finding, _ in self.evaluate_stack((), [state]):
+            yield finding
+
+    def judged_accounts(self, resources: Sequence[StackResource]) -> set[str | None]:
+        return {_of_stack(resource).account for resource in resources if resource.type == GATEWAY}
+
+    def evaluate_stack(
+        self, resources: Sequence[StackResource], accounts: Sequence[AccountState] = ()
+    ) -> Iterator[tuple[Finding, str]]:
+        gateways = [_of_stack(resource) for resource in resources if resource.type == GATEWAY]
+        # One that the stack is about to change counts with what it will be.
+        made = {(gateway.account, gateway.identifier) for gateway in gateways}
+        for state in accounts:
+            listed = state.get(GATEWAYS_READ)
+            if not listed.gateways_complete:
+                yield _part_of(state.account_id), ""
+            for found in listed.gateways:
+                if (state.account_id, found.gateway_id) not in made:
+                    gateways.append(_listed(found, state.account_id))
         by_account: dict[str | None, list[_Capped]] = {}
-        for gateway in resources:
-            if gateway.type != GATEWAY:
+        for gateway in gateways:
+            if gateway.is_left_out:
+                yield _left_out(gateway), gateway.urn
                 continue
-            allowed = [_Allowance.of(rule) for rule in _rules(gateway)]
-            caps = [allowance for allowance in allowed if allowance is not None]
+            caps = [cap for rule in gateway.rules if (cap := _Allowance.of(rule)) is not None]
             if not caps:
                 yield _uncapped(gateway), gateway.urn
                 continue
-            account = gateway.properties.get("accountId")
-            if isinstance(account, str):
-                # Both cases of its hex digits are the same account.
-                account = account.lower()
             # All rules hold at once.
             lowest = min(caps, key=lambda allowance: allowance.amount)
-            by_account.setdefault(account, []).append(_Capped(gateway, lowest))
+            by_account.setdefault(gateway.account, []).append(_Capped(gateway, lowest))
+        read = {state.account_id for state in accounts}
         for account, capped in by_account.items():
-            yield from self._judged(account, capped)
+            yield self._judged(account, capped, is_read=account in read)
 
-    def _judged(self, account: str | None, capped: "list[_Capped]") -> Iterator[tuple[str, str]]:
+    def _judged(
+        self, account: str | None, capped: "list[_Capped]", is_read: bool
+    ) -> tuple[Finding, str]:
         largest = sorted(capped, key=lambda gateway: -gateway.allowance.amount)
         urn, limit = largest[0].gateway.urn, self.limit.of(account)
         if limit is None:
             # The account may be a secret.
-            yield no_limit(f"that of {one_line(largest[0].gateway.name)}").message, urn
-            return
+            return no_limit(f"that of {one_line(largest[0].gateway.name)}"), urn
         total = money.total(gateway.allowance.amount for gateway in capped)
-        named = "; ".join(gateway.text for gateway in largest[:_MOST])
+        shown = "; ".join(gateway.text for gateway in largest[:_MOST])
         more = f"; and {len(capped) - _MOST:,} more" if len(capped) > _MOST else ""
+        whose = f"the AI gateways of account {account}" if is_read else "the stack's AI gateways"
         found = held(
             "spend limits",
             total,
             "usd",
             limit,
             lambda amount, over: (
-                f"The spend limits of the stack's AI gateways allow {amount} in a month of 31 "
-                f"days, {over}: {named}{more}."
+                f"The spend limits of {whose} allow {amount} in a month of 31 days, {over}: "
+                f"{shown}{more}."
             ),
         )
-        if found.violates:
-            yield found.message, urn
+        return found, urn
 
 
 @dataclass(frozen=True)
@@ -161,43 +191,122 @@ class _Allowance:
 
 
 @dataclass(frozen=True)
+class _Gateway:
+    """
+    A gateway of a stack or of an account's list.
+
+    ``rules`` are those of its spend limits if these are enabled; ``lacks`` says why none counts.
+    """
+
+    name: str
+    identifier: str | None
+    account: str | None
+    urn: str
+    rules: Sequence[Any]
+    lacks: str
+    is_left_out: bool
+    is_listed: bool
+
+
+@dataclass(frozen=True)
 class _Capped:
-    gateway: StackResource
+    gateway: _Gateway
     allowance: _Allowance
 
     @property
     def text(self) -> str:
         allowance = self.allowance
         return (
-            f"{one_line(self.gateway.name)} {money.to_text(allowance.amount, 'usd')} "
-            f"({allowance.windows:,} "
-            f"windows of {_duration(allowance.window)} with "
+            f"{named(self.gateway.name)} {money.to_text(allowance.amount, 'usd')} "
+            f"({allowance.windows:,} windows of {_duration(allowance.window)} with "
             f"{money.to_text(allowance.limit, 'usd')} each)"
         )
 
 
-def _rules(gateway: StackResource) -> Sequence[Any]:
-    """Return the rules of a gateway whose spend limits are enabled."""
-    limits = gateway.properties.get("spendLimits")
-    if not isinstance(limits, Mapping) or limits.get("enabled") is not True:
-        return ()
-    rules = limits.get("rules")
-    return rules if isinstance(rules, Sequence) else ()
-
-
-def _uncapped(gateway: StackResource) -> str:
-    limits = gateway.properties.get("spendLimits")
-    why = "it has none of its rules enabled on all models, providers and metadata"
-    if not isinstance(limits, Mapping):
-        why = "it has no `spend_limits`"
-    elif limits.get("enabled") is not True:
-        why = "its `spend_limits` are not enabled"
-    elif not limits.get("rules"):
-        why = "its `spend_limits` have no rules"
-    return (
-        f"The AI gateway {one_line(gateway.name)} has no spend limit on all of its traffic: {why}. "
-        "Credits that are topped up automatically cap nothing either."
+def _of_stack(resource: StackResource) -> _Gateway:
+    properties = resource.properties
+    limits, account = properties.get("spendLimits"), properties.get("accountId")
+    identifier = properties.get("aiGatewayId")
+    has_limits = isinstance(limits, Mapping)
+    settings: Mapping[str, Any] = limits if isinstance(limits, Mapping) else {}
+    is_enabled, rules = settings.get("enabled") is True, settings.get("rules")
+    mode = properties.get("workersAiBillingMode")
+    return _Gateway(
+        name=resource.name,
+        identifier=identifier if isinstance(identifier, str) else None,
+        # Both cases of its hex digits are the same account.
+        account=account.lower() if isinstance(account, str) else None,
+        urn=resource.urn,
+        rules=rules if is_enabled and isinstance(rules, Sequence) else (),
+        lacks=_lacks(has_limits, is_enabled, bool(rules)),
+        is_left_out=properties.get("byokOnly") is True and mode != UNIFIED,
+        is_listed=False,
     )
+
+
+def _listed(gateway: Gateway, account: str) -> _Gateway:
+    is_enabled = gateway.spend_limits_enabled is True
+    has_limits = gateway.spend_limits_enabled is not None or bool(gateway.spend_limit_rules)
+    rules = [
+        {
+            "limit": rule.limit,
+            "limitType": rule.limit_type,
+            "window": rule.window,
+            "technique": rule.technique,
+            "enabled": rule.enabled,
+            **dict.fromkeys(rule.scopes, True),
+        }
+        for rule in gateway.spend_limit_rules
+    ]
+    return _Gateway(
+        name=gateway.gateway_id,
+        identifier=gateway.gateway_id,
+        account=account,
+        urn="",
+        rules=rules if is_enabled else (),
+        lacks=_lacks(has_limits, is_enabled, bool(rules)),
+        is_left_out=gateway.byok_only is True and gateway.workers_ai_billing_mode != UNIFIED,
+        is_listed=True,
+    )
+
+
+def _lacks(has_limits: bool, is_enabled: bool, has_rules: bool) -> str:
+    if not has_limits:
+        return "it has no `spend_limits`"
+    if not is_enabled:
+        return "its `spend_limits` are not enabled"
+    if not has_rules:
+        return "its `spend_limits` have no rules"
+    return "it has none of its rules enabled on all models, providers and metadata"
+
+
+def _called(gateway: _Gateway) -> str:
+    of_account = f" of account {gateway.account}" if gateway.is_listed else ""
+    return f"The AI gateway {named(gateway.name)}{of_account}"
+
+
+def _uncapped(gateway: _Gateway) -> Finding:
+    message = (
+        f"{_called(gateway)} has no spend limit on all of its traffic: {gateway.lacks}. Credits "
+        "that are topped up automatically cap nothing either."
+    )
+    return Finding("failed", "spend limits", lambda: message)
+
+
+def _left_out(gateway: _Gateway) -> Finding:
+    message = (
+        f"{_called(gateway)} takes one's own keys alone (byok_only), cannot reach the invoice, and "
+        "is left out."
+    )
+    return Finding("noted", "gateways", lambda: message)
+
+
+def _part_of(account: str) -> Finding:
+    message = (
+        f"Whether every AI gateway of account {account} has a spend limit is not known: the API "
+        "gave only a part of them."
+    )
+    return Finding("unknown", "gateways", lambda: message)
 
 
 def _duration(seconds: int) -> str:

@@ -143,14 +143,28 @@ class Rule:
 
 
 class StackRule(Rule):
-    """A kind of rule on the resources of a stack, which is judged at deployments only."""
+    """
+    A kind of rule on the resources of a stack, which is judged at its deployments.
+
+    One that reads accounts is judged on both, at the end of a deployment.
+    """
 
     reads_accounts = False
-    reads = ()
+    reads: ClassVar[tuple[Read[Model], ...]] = ()
 
-    def evaluate_stack(self, resources: Sequence["StackResource"]) -> Iterator[tuple[str, str]]:
-        """Return what is wrong with a stack's *resources*: each message with a URN, or none."""
+    def evaluate_stack(
+        self, resources: Sequence["StackResource"], accounts: Sequence[AccountState] = ()
+    ) -> Iterator["tuple[Finding, str]"]:
+        """
+        Return what the rule finds in a stack's *resources*, and in the *accounts* that it read.
+
+        Each finding has the URN that it is about, which is empty if it is none's.
+        """
         raise NotImplementedError
+
+    def judged_accounts(self, resources: Sequence["StackResource"]) -> set[str | None]:
+        """Return the accounts whose resources the rule judges by limits."""
+        return set()
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import pulumi_cloudflare as cloudflare
 import pytest
 
 from pulumi_cf_invoice import Credentials, InvoicePreview
+from pulumi_cf_invoice.budgeted_gateway import BudgetedGateway
 from pulumi_cf_invoice.report import input
 from pulumi_cf_invoice.report.judging import judge
 from pulumi_cf_invoice.rules.accounts import AccountReader
@@ -771,7 +772,7 @@ def test_the_example_gateway_allows_no_more_than_its_budget_at_preview_and_updat
 ) -> None:
     project, program = example(EXAMPLE.parent / "cost-aware-gateway")
     stack = make_stack(program, project, **settled)
-    stack.set("budget", "20000")
+    stack.set("budget", "200 USD")
     # Under way to the budget it may spend $5 a day, which is $160.00.
     assert stack.up(**pack("[require_gateway_spend_limit('160 USD')]")).ok
     less = pack("[require_gateway_spend_limit('159 USD')]")
@@ -781,6 +782,36 @@ def test_the_example_gateway_allows_no_more_than_its_budget_at_preview_and_updat
             "The spend limits of the stack's AI gateways allow $160.00 in a month of 31 days, over "
             "the limit of $159.00 by $1.00: assistant $160.00 (32 windows of 1 day with $5.00 each)"
         ) in told(run)
+
+
+@pytest.mark.usefixtures("cloudflare_plugin")
+def test_every_gateway_of_an_account_is_held_against_the_budget_whoever_made_it(
+    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox, pack: MakePack
+) -> None:
+    def program() -> None:
+        BudgetedGateway("chat", "200 USD", ACCOUNT)
+
+    def rule(limit: str) -> dict[str, Any]:
+        reading = {"accountIds": [ACCOUNT], "baseUrl": sandbox_url(settled)}
+        return {"require-gateway-spend-limit": {"limit": limit, **reading}}
+
+    stack = make_stack(program, **settled)
+    run = stack.preview(**pack(rules=rule("200 USD")))
+    assert not run.ok
+    assert (
+        f"The AI gateway default of account {ACCOUNT} has no spend limit on all of its traffic: it "
+        "has no `spend_limits`."
+    ) in told(run)
+    sandbox.scenario = "capped-gateways"
+    # $160.00 of the stack's own, as it will be, and two others.
+    run = stack.preview(**pack(rules=rule("300 USD")))
+    assert not run.ok
+    said = f"The spend limits of the AI gateways of account {ACCOUNT} allow $320.00 in a month"
+    assert said in told(run)
+    assert "chat $160.00 (32 windows of 1 day with $5.00 each)" in told(run)
+    run = stack.up(**pack(rules=rule("320 USD")))
+    assert run.ok, run.text
+    assert any("own-keys" in note and "is left out" in note for note in notes_of(run))
 
 
 @pytest.mark.usefixtures("cloudflare_plugin")

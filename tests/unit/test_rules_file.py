@@ -155,7 +155,7 @@ def test_the_published_schema_is_the_one_of_the_settings() -> None:
         ("allowed-currencies", {"currencies": ["usd", "USD"]}, "a text appears in it twice"),
         ("require-invoice-preview", {"requiredAccountIds": ["x"]}, "is not an account ID"),
         ("require-gateway-spend-limit", {"limit": "250 EUR"}, "is not in US dollars"),
-        ("require-gateway-spend-limit", {"accountIds": [ACCOUNT]}, "reads no account by itself"),
+        ("require-invoice-preview", {"accountIds": [ACCOUNT]}, "reads no account by itself"),
         ("min-credit-balance", {"minimum": "20 USD"}, "there is no setting 'minimum'"),
         ("max-forecast", {"percentile": 10}, "percentile: 10 is neither 50, the median, nor 90"),
         ("max-forecast", {"percentile": "90"}, "percentile: '90' is neither 50"),

@@ -1,20 +1,27 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from pulumi_cf_invoice import RuleError
+from pulumi_cf_invoice.billing.models import Answered
+from pulumi_cf_invoice.billing.snapshot import Given, Snapshot
+from pulumi_cf_invoice.report.judging import judge
+from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import DeclaredRule
 from pulumi_cf_invoice.rules.gates import Gate
 from pulumi_cf_invoice.rules.on_stacks import RequireInvoicePreview
 from pulumi_cf_invoice.rules.rule import StackResource, StackRule
-from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT
+from pulumi_cf_invoice.sandbox import Sandbox
+from pulumi_cf_invoice.sandbox.accounts import cost_rule, gateway
+from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, TOKEN
 
 GATEWAY = "cloudflare:index/aiGateway:AiGateway"
 
 
 def found_in(stack: list[StackResource], **settings: Any) -> list[str]:
     rule = RequireInvoicePreview(**settings)
-    return [message for message, _ in rule.evaluate_stack(stack)]
+    return [finding.message for finding, _ in rule.evaluate_stack(stack)]
 
 
 def resource(kind: str, account_id: str | None = None, is_preview: bool = False) -> StackResource:
@@ -61,7 +68,8 @@ def violations(limit: Any, *gateways: StackResource) -> list[str]:
     gate = Gate.of(DeclaredRule.parse("require-gateway-spend-limit", {"limit": limit}))
     rule = gate.in_force(NOW)
     assert isinstance(rule, StackRule)
-    return [message for message, urn in rule.evaluate_stack(gateways) if urn]
+    found = rule.evaluate_stack(gateways)
+    return [finding.message for finding, urn in found if urn and finding.violates]
 
 
 def test_what_a_gateway_allows_in_a_month_is_held_against_the_limit_exactly() -> None:
@@ -179,3 +187,122 @@ def test_a_limit_that_is_not_in_dollars_is_refused() -> None:
     for limit in ("250 EUR", {"limit": "250 USD", "accounts": {ACCOUNT: "1 EUR"}}):
         with pytest.raises(RuleError, match="is not in US dollars, in which a gateway's spend"):
             violations(limit)
+
+
+# All gateways of an account.
+
+OWN_KEYS = gateway("own-keys", byok_only=True)
+
+
+def of_account(
+    limit: Any, listed: list[Any], *stack: StackResource, complete: bool = True
+) -> list[tuple[str, str]]:
+    """Return the status and message of what is found in the *listed* gateways of the account."""
+    answers = {"gateways": Given(listed, Answered(complete))}
+    snapshot = Snapshot(ACCOUNT, NOW, "https://api.cloudflare.com/client/v4", answers)
+    written = {"limit": limit, "accountIds": [ACCOUNT]}
+    gate = Gate.of(DeclaredRule.parse("require-gateway-spend-limit", written))
+    found = gate.judge_stack(stack, AccountReader({}, snapshots=[snapshot]), NOW)
+    return [(finding.status, finding.message) for finding, _ in found]
+
+
+def test_every_gateway_of_an_account_needs_a_limit_whoever_made_it() -> None:
+    listed = [gateway("default", is_default=True), gateway("chat", cost_rule(5))]
+    found = of_account("200 USD", listed)
+    assert found == [
+        (
+            "failed",
+            f"The AI gateway default of account {ACCOUNT} has no spend limit on all of its "
+            "traffic: it has no `spend_limits`. Credits that are topped up automatically cap "
+            "nothing either.",
+        ),
+        (
+            "within",
+            f"The spend limits of the AI gateways of account {ACCOUNT} allow $160.00 in a month of "
+            "31 days, within the limit of $200.00: chat $160.00 (32 windows of 1 day with $5.00 "
+            "each).",
+        ),
+    ]
+    listed[0] = gateway("default", cost_rule(2))
+    [(status, message)] = of_account("200 USD", listed)
+    assert status == "over"
+    assert "allow $224.00 in a month" in message
+
+
+def test_a_gateway_that_the_stack_changes_counts_with_what_it_will_be() -> None:
+    listed = [gateway("chat", cost_rule(50)), gateway("default", cost_rule(1))]
+    changed = capped(COST, name="resource")
+    properties = {**changed.properties, "aiGatewayId": "chat", "accountId": ACCOUNT.upper()}
+    [(status, message)] = of_account("200 USD", listed, replace(changed, properties=properties))
+    assert status == "within"
+    assert "allow $192.00 in a month" in message
+    # Another gateway of that name, in another account, is another one.
+    elsewhere = replace(changed, properties={**properties, "accountId": OTHER_ACCOUNT})
+    found = of_account("200 USD", listed, elsewhere)
+    assert [status for status, _ in found] == ["within", "over"]
+
+
+def test_a_gateway_for_ones_own_keys_alone_is_noted_and_left_out() -> None:
+    unified = gateway("unified", byok_only=True, workers_ai_billing_mode="unified")
+    found = of_account("200 USD", [OWN_KEYS, gateway("default", cost_rule(1)), unified])
+    assert [status for status, _ in found] == ["noted", "failed", "within"]
+    assert found[0][1] == (
+        f"The AI gateway own-keys of account {ACCOUNT} takes one's own keys alone (byok_only), "
+        "cannot reach the invoice, and is left out."
+    )
+    assert "The AI gateway unified" in found[1][1]
+    own = {"accountId": ACCOUNT, "byokOnly": True, "workersAiBillingMode": "postpaid"}
+    in_stack = StackResource(GATEWAY, "mine", "urn", properties=own)
+    assert [status for status, _ in of_account("1 USD", [], in_stack)] == ["noted"]
+
+
+def test_a_part_of_the_gateways_is_not_known_and_none_are_nothing() -> None:
+    [(status, message), _] = of_account("200 USD", [gateway("x", cost_rule(1))], complete=False)
+    assert status == "unknown"
+    assert "the API gave only a part of them" in message
+    assert of_account("1 USD", []) == []
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        cost_rule(1, metadata={"team": {"mode": "partition"}}),
+        cost_rule(1, provider={"mode": "filter", "values": ["openai"]}),
+        cost_rule(1, model={"mode": "filter", "values": ["gpt"]}),
+        cost_rule(1, enabled=False),
+        cost_rule(1, enabled="no"),
+        cost_rule(1, limitType="requests"),
+        {**cost_rule(1), "limit": None},
+        {**cost_rule(1), "window": None},
+    ],
+)
+def test_a_rule_of_an_account_that_is_scoped_or_off_caps_nothing(rule: Any) -> None:
+    [(status, _)] = of_account("999 USD", [gateway("x", rule)])
+    assert status == "failed"
+
+
+def test_spend_limits_that_are_not_enabled_cap_nothing() -> None:
+    [(status, message)] = of_account("9 USD", [gateway("x", cost_rule(1), enabled=False)])
+    assert (status, "are not enabled" in message) == ("failed", True)
+
+
+@pytest.mark.parametrize(("fail_open", "status"), [(False, "unknown"), (True, "noted")])
+def test_gateways_that_cannot_be_read_are_not_known(
+    sandbox: Sandbox, fail_open: bool, status: str
+) -> None:
+    written = {"limit": "200 USD", "accountIds": [ACCOUNT], "baseUrl": sandbox.base_url}
+    sandbox.faults["gateways"] = "http-403"
+    rule = DeclaredRule.parse("require-gateway-spend-limit", {**written, "failOpen": fail_open})
+    reader = AccountReader({"CLOUDFLARE_API_TOKEN": TOKEN})
+    [(finding, _)] = Gate.of(rule).judge_stack([], reader, NOW)
+    assert finding.status == status
+    assert "cannot read the list of AI gateways of account" in finding.message
+
+
+def test_a_report_judges_the_gateways_of_an_account(sandbox: Sandbox) -> None:
+    sandbox.scenario = "capped-gateways"
+    written = {"limit": "500 USD", "accountIds": [ACCOUNT], "baseUrl": sandbox.base_url}
+    rules = [DeclaredRule.parse("require-gateway-spend-limit", written)]
+    [result] = judge(rules, [], NOW, AccountReader({"CLOUDFLARE_API_TOKEN": TOKEN}))
+    assert result.verdict == "within"
+    assert any("own-keys" in note for note in result.noted)

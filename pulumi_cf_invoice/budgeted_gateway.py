@@ -1,0 +1,174 @@
+"""
+An AI gateway whose limits follow a budget and the upcoming invoice (extra ``cloudflare``).
+
+What it deploys passes the rule ``require-gateway-spend-limit`` with the budget as its limit.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import pulumi
+
+try:
+    import pulumi_cloudflare as cloudflare
+except ModuleNotFoundError as missing:
+    raise ModuleNotFoundError(
+        f"{missing.name} is missing: install pulumi-cf-invoice with its extra 'cloudflare'",
+        name=missing.name,
+    ) from None
+
+from pulumi_cf_invoice.billing import money
+from pulumi_cf_invoice.billing.errors import BillingError, SettingsError
+from pulumi_cf_invoice.program.credentials import Credentials
+from pulumi_cf_invoice.program.errors import raises_run_errors
+from pulumi_cf_invoice.resource import InvoicePreview
+from pulumi_cf_invoice.rules.limits import parse_amount
+
+_DAY = 24 * 60 * 60
+# A month of 31 days lies within this many sliding weeks.
+_WEEKS = 5
+
+
+class Step(NamedTuple):
+    """
+    Limits that hold from a share of the budget on, in percent.
+
+    ``daily_share`` is the percentage of the budget that may be spent in a day.
+    """
+
+    from_percent: float
+    requests_per_minute: int
+    daily_share: float
+
+
+STEPS = (Step(0, 1000, 25), Step(75, 300, 10), Step(90, 100, 2.5), Step(100, 10, 0.5))
+"""The steps by default: from 75%, 90% and 100% of the budget on, less."""
+
+
+class BudgetedGateway(pulumi.ComponentResource):
+    """
+    An `AiGateway` that allows less as the upcoming invoice approaches a budget.
+
+    It reads the invoice of the account (``invoice``), and sets two rules of ``gateway``'s spend
+    limits: the daily one of the step that the amount due is in (``dollars_per_day``), and a fifth
+    of the budget in any seven days, so that a month never costs more than the budget even if nobody
+    deploys again. ``requests_per_minute`` is the step's as well.
+    """
+
+    gateway: cloudflare.AiGateway
+    """The gateway."""
+    invoice: InvoicePreview
+    """The upcoming invoice of its account."""
+    requests_per_minute: pulumi.Output[int]
+    """What the step allows."""
+    dollars_per_day: pulumi.Output[float]
+    """What the step allows, in US dollars."""
+
+    @raises_run_errors
+    def __init__(
+        self,
+        resource_name: str,
+        budget: str,
+        account_id: pulumi.Input[str] | None = None,
+        credentials: Credentials | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+        *,
+        steps: Sequence[Step] = STEPS,
+        **gateway: Any,
+    ) -> None:
+        """
+        Declare the gateway and the invoice that it follows. Raises `SettingsError`.
+
+        :param resource_name: The resource's name in the stack, by default the gateway's ID too.
+        :param budget: The most to spend in a month, such as ``"200 USD"``.
+        :param account_id: 32 hex digits; by default from stack config or the environment.
+        :param credentials: For the invoice; by default from stack config or the environment.
+        :param opts: Pulumi's options.
+        :param steps: What is allowed from which share of the budget on.
+        :param gateway: Other arguments of `AiGateway`, such as ``cache_ttl``.
+        """
+        dollars = _dollars(budget)
+        steps = _ordered(steps)
+        super().__init__("cf-invoice:index:BudgetedGateway", resource_name, {}, opts)
+        inside = pulumi.ResourceOptions(parent=self)
+        self.invoice = InvoicePreview(resource_name, account_id, credentials, inside)
+        current = pulumi.Output.all(
+            due=self.invoice.amount_due, currency=self.invoice.currency
+        ).apply(lambda figures: _step(steps, dollars, **figures))
+        self.requests_per_minute = current.apply(lambda step: step.requests_per_minute)
+        self.dollars_per_day = current.apply(
+            lambda step: float(dollars * Decimal(str(step.daily_share)) / 100)
+        )
+        rules = [
+            {"limit_type": "cost", "limit": self.dollars_per_day, "window": _DAY},
+            {
+                "limit_type": "cost",
+                "limit": float(dollars / _WEEKS),
+                "window": 7 * _DAY,
+                "technique": "sliding",
+            },
+        ]
+        defaults: dict[str, Any] = {
+            "ai_gateway_id": resource_name,
+            "byok_only": False,
+            "cache_invalidate_on_update": True,
+            "cache_ttl": 300,
+            "collect_logs": True,
+            "workers_ai_billing_mode": "postpaid",
+        }
+        _refuse_own_limits(gateway)
+        self.gateway = cloudflare.AiGateway(
+            resource_name,
+            **{**defaults, **gateway},
+            account_id=self.invoice.account_id,
+            rate_limiting_interval=60,
+            rate_limiting_limit=self.requests_per_minute,
+            rate_limiting_technique="sliding",
+            spend_limits={"enabled": True, "rules": rules},
+            opts=inside,
+        )
+        self.register_outputs(
+            {
+                "requests_per_minute": self.requests_per_minute,
+                "dollars_per_day": self.dollars_per_day,
+            }
+        )
+
+
+def _dollars(budget: str) -> Decimal:
+    try:
+        amount = parse_amount(budget)
+    except BillingError as error:
+        raise SettingsError(f"budget: {error}") from None
+    if amount.currency != "usd" or not amount.amount:
+        raise SettingsError(
+            f"budget: {amount.text} is not an amount in US dollars, in which a gateway's spend "
+            "limits are: write it as '200 USD'"
+        )
+    return money.to_major(amount.amount, amount.currency)
+
+
+def _ordered(steps: Sequence[Step]) -> tuple[Step, ...]:
+    ordered = tuple(sorted((Step(*step) for step in steps), key=lambda step: step.from_percent))
+    if not ordered or ordered[0].from_percent > 0:
+        raise SettingsError("steps: the first has to hold from 0% of the budget on")
+    return ordered
+
+
+@raises_run_errors
+def _step(steps: Sequence[Step], dollars: Decimal, due: float, currency: str) -> Step:
+    if currency != "usd":
+        raise SettingsError(
+            f"the upcoming invoice is in {currency.upper()}, and a gateway's spend limits are in "
+            "US dollars: a budget cannot be compared with it"
+        )
+    percent = money.exact(due) / dollars
+    # Credits that exceed usage make an invoice negative.
+    return next((step for step in reversed(steps) if percent >= step.from_percent), steps[0])
+
+
+def _refuse_own_limits(gateway: dict[str, Any]) -> None:
+    for name in ("spend_limits", "rate_limiting_limit", "rate_limiting_interval"):
+        if name in gateway:
+            raise SettingsError(f"BudgetedGateway sets {name} itself: use an AiGateway instead")

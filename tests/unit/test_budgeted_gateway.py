@@ -1,0 +1,100 @@
+"""A gateway that follows a budget, in programs under Pulumi's mocks."""
+
+from typing import Any
+
+import pulumi
+import pytest
+
+from pulumi_cf_invoice import testing
+from pulumi_cf_invoice.billing import SettingsError
+from pulumi_cf_invoice.budgeted_gateway import BudgetedGateway, Step
+from pulumi_cf_invoice.rules.file import DeclaredRule
+from pulumi_cf_invoice.rules.gates import Gate
+from pulumi_cf_invoice.rules.on_stacks import GATEWAY
+from pulumi_cf_invoice.rules.rule import StackResource, StackRule
+from tests.factories import NOW
+
+made: list[tuple[str, dict[str, Any]]] = []
+
+
+class Mocks(pulumi.runtime.Mocks):
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        made.append((args.typ, args.inputs))
+        return f"{args.name}-id", args.inputs
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> Any:
+        return {}
+
+
+pulumi.runtime.set_mocks(Mocks(), preview=False)
+
+
+def deployed(amount_due: float, budget: str = "200 USD", **more: Any) -> dict[str, Any]:
+    """Return the inputs of the `AiGateway` that is deployed at an *amount_due* in cents."""
+    made.clear()
+
+    @pulumi.runtime.test  # type: ignore[untyped-decorator]
+    def run() -> Any:
+        gateway = BudgetedGateway("assistant", budget, **more)
+        return gateway.gateway.urn
+
+    with testing.invoice(testing.make_invoice(amount_due=amount_due)):
+        run()
+    [inputs] = [inputs for kind, inputs in made if kind == GATEWAY]
+    return dict(inputs)
+
+
+@pytest.mark.parametrize(
+    ("amount_due", "requests", "dollars"),
+    [(-500, 1000, 50), (0, 1000, 50), (15_000, 300, 20), (18_846, 100, 5), (20_000, 10, 1)],
+)
+def test_limits_tighten_in_steps_and_what_is_deployed_passes_the_rule(
+    amount_due: float, requests: int, dollars: float
+) -> None:
+    inputs = deployed(amount_due)
+    assert inputs["rateLimitingLimit"] == requests
+    daily, weekly = inputs["spendLimits"]["rules"]
+    assert (daily["limit"], weekly["limit"]) == (dollars, 40)
+    gate = Gate.of(DeclaredRule.parse("require-gateway-spend-limit", {"limit": "200 USD"}))
+    rule = gate.in_force(NOW)
+    assert isinstance(rule, StackRule)
+    found = rule.evaluate_stack([StackResource(GATEWAY, "x", "urn", properties=inputs)])
+    assert [finding.status for finding, _ in found] == ["within"]
+
+
+@pytest.mark.parametrize("budget", ["0.01 USD", "199.99 USD", "1,000.01 USD", "33.33 USD"])
+def test_any_budget_is_never_exceeded_by_what_a_month_allows(budget: str) -> None:
+    inputs = deployed(0, budget)
+    gate = Gate.of(DeclaredRule.parse("require-gateway-spend-limit", {"limit": budget}))
+    rule = gate.in_force(NOW)
+    assert isinstance(rule, StackRule)
+    found = rule.evaluate_stack([StackResource(GATEWAY, "x", "urn", properties=inputs)])
+    assert [finding.status for finding, _ in found] == ["within"]
+
+
+def test_steps_and_arguments_of_the_gateway_can_be_passed() -> None:
+    steps = [Step(50, 5, 1), Step(0, 50, 10)]
+    inputs = deployed(11_000, steps=steps, cache_ttl=7, ai_gateway_id="other", byok_only=True)
+    assert inputs["rateLimitingLimit"] == 5
+    assert (inputs["cacheTtl"], inputs["aiGatewayId"], inputs["byokOnly"]) == (7, "other", True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"budget": "0,500 USD"}, "budget: '0,500 USD' can be read two ways"),
+        ({"budget": "200 EUR"}, "is not an amount in US dollars"),
+        ({"budget": "0 USD"}, "is not an amount in US dollars"),
+        ({"budget": 200}, "budget: 200 is not an amount of money"),
+        ({"budget": "200 USD", "steps": []}, "steps: the first has to hold from 0%"),
+        ({"budget": "200 USD", "steps": [Step(10, 1, 1)]}, "steps: the first has to hold from 0%"),
+        ({"budget": "200 USD", "spend_limits": {}}, "BudgetedGateway sets spend_limits itself"),
+    ],
+)
+def test_what_cannot_work_is_one_line(arguments: dict[str, Any], said: str) -> None:
+    with (
+        testing.invoice(testing.make_invoice(amount_due=0)),
+        pytest.raises(SettingsError) as refused,
+    ):
+        BudgetedGateway("assistant", **arguments)
+    assert said in str(refused.value)
