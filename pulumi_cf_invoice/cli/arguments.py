@@ -98,13 +98,22 @@ def parser() -> argparse.ArgumentParser:
     snapshot = _command(
         commands,
         "snapshot",
-        "read the invoice, credits, usage and earlier invoices into one file",
+        "read the invoice, credits, usage and earlier invoices into one file, or one an account",
         "cf-invoice snapshot --stack --output snapshot.json\n"
         "  cf-invoice report --from snapshot.json --max-age 2 --budget '250 USD'",
     )
     _add_live(snapshot)
     snapshot.add_argument(
-        "--output", metavar="FILE", help="write it to this file (default: standard output)"
+        "--output",
+        metavar="FILE",
+        help="write it to this file (default: standard output), or one of each account to this "
+        "folder",
+    )
+    snapshot.add_argument(
+        "--max-age",
+        type=_hours,
+        metavar="HOURS",
+        help="read only the accounts of which the folder has nothing, or nothing that recent",
     )
     forecast = _command(
         commands,
@@ -113,7 +122,7 @@ def parser() -> argparse.ArgumentParser:
         "cf-invoice forecast --stack",
     )
     _add_live(forecast)
-    _add_files(forecast, "a snapshot; may be repeated")
+    _add_files(forecast, "a snapshot, or a folder of them; may be repeated")
     forecast.set_defaults(prefix=None)
     forecast.add_argument(
         "--format",
@@ -152,11 +161,34 @@ def _command(commands: Any, name: str, purpose: str, example: str) -> argparse.A
 
 
 def _add_live(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
         "--account-id",
+        dest="account_ids",
+        action="append",
+        default=[],
         metavar="ID",
         help="the account, 32 hex digits; also selects one of several in a file "
-        "(default: CLOUDFLARE_ACCOUNT_ID)",
+        "(default: CLOUDFLARE_ACCOUNT_ID); may be repeated",
+    )
+    which.add_argument(
+        "--accounts",
+        dest="accounts_file",
+        metavar="FILE",
+        help="the accounts in this file, an ID and a name a line",
+    )
+    which.add_argument(
+        "--all-accounts",
+        action="store_true",
+        help="all accounts that the token sees, for which it needs Account Settings Read",
+    )
+    parser.add_argument(
+        "--except",
+        dest="excepted",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="leave out this account of several; may be repeated",
     )
     parser.add_argument(
         "--stack",
@@ -175,7 +207,7 @@ def _add_input(parser: argparse.ArgumentParser) -> None:
     _add_files(
         parser,
         "what `pulumi preview --json`, `pulumi up --json` or `pulumi stack output --json` prints, "
-        "a snapshot, or the API's JSON; may be repeated, for several stacks",
+        "a snapshot or a folder of them, or the API's JSON; may be repeated, for several stacks",
     )
     parser.add_argument(
         "--prefix", help="the prefix of the stack outputs to read, if there are several"

@@ -2,19 +2,31 @@
 
 import argparse
 import os
+from collections.abc import Iterable, Sequence
 
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.models import Model
 from pulumi_cf_invoice.billing.reads import READS, Read
+from pulumi_cf_invoice.billing.settings import Source
 from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.cli import inputs
+from pulumi_cf_invoice.cli.accounts import (
+    ANY,
+    NamedAccount,
+    are_several,
+    only_account,
+    read_each,
+)
 from pulumi_cf_invoice.cli.errors import CommandError
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the settings and all that is wrong with them, and return the exit code."""
     before = inputs.config(options)
-    examined = settings.examine(options.account_id, [*before, settings.environment(os.environ)])
+    sources = [*before, settings.environment(os.environ)]
+    examined = settings.examine(ANY if are_several(options) else only_account(options), sources)
+    if are_several(options):
+        examined = [setting for setting in examined if setting.name != "account"]
     for setting in examined:
         text = setting.problem or f"{setting.value} ({setting.where})"
         print(f"{setting.name:<16} {text}")
@@ -25,11 +37,24 @@ def run(options: argparse.Namespace) -> int:
             f"no request was tried: {problems} setting{'s' * (problems != 1)} above "
             f"{'are' if problems != 1 else 'is'} missing or wrong"
         )
-    snapshot = inputs.live(options, before)
-    refused = [_tried(snapshot, read) for read in READS]
+    refused = []
+    for account, snapshot in _snapshots(options, before):
+        if account is not None:
+            print(f"account          {', '.join([account.account_id, *account.names])}")
+        refused += [_tried(snapshot, read) for read in READS]
     if any(refused):
-        raise CommandError(f"{sum(refused)} of {len(READS)} requests failed, as told above")
+        raise CommandError(f"{sum(refused)} of {len(refused)} requests failed, as told above")
     return 0
+
+
+def _snapshots(
+    options: argparse.Namespace, before: Sequence[Source]
+) -> Iterable[tuple[NamedAccount | None, Snapshot]]:
+    return (
+        read_each(options, before)
+        if are_several(options)
+        else [(None, inputs.live(options, before))]
+    )
 
 
 def _tried(snapshot: Snapshot, read: Read[Model]) -> bool:

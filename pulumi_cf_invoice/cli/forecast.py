@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from pulumi_cf_invoice.cli import inputs
+from pulumi_cf_invoice.cli import COULD_NOT_TELL, inputs
 from pulumi_cf_invoice.cli.errors import CommandError
 from pulumi_cf_invoice.forecast.read import forecast_snapshot
 from pulumi_cf_invoice.report import forecasts
@@ -14,18 +14,22 @@ def run(options: argparse.Namespace) -> int:
     """Print the forecasts, and return the exit code."""
     if options.files and options.stack is not None:
         raise CommandError("--stack does nothing with --from")
-    found = inputs.found(options, inputs.config(options), inputs.now())
+    found, missing = inputs.accounts(options, inputs.config(options), inputs.now())
+    if missing and not found:
+        raise missing[0].error
     made = []
-    for one in found:
-        if one.snapshot is None:
+    for account in found:
+        if account.snapshot is None:
             raise CommandError(
                 "a forecast needs the usage of an account: give --from a snapshot, which "
                 "`cf-invoice snapshot` takes, or leave it out to ask the API"
             )
-        forecast = forecast_snapshot(one.snapshot, options.fixed_lines)
-        made.append(AccountForecast(one.snapshot, forecast, one.names))
+        forecast = forecast_snapshot(account.snapshot, options.fixed_lines)
+        made.append(AccountForecast(account.snapshot, forecast, account.names))
     if options.format == "json":
         sys.stdout.write(forecasts.to_json(made))
     else:
         forecasts.write(made, sys.stdout)
-    return 0
+    for lacking in missing:
+        print(f"cf-invoice: not available: {lacking.error}", file=sys.stderr)
+    return COULD_NOT_TELL if any(not lacking.is_unused for lacking in missing) else 0

@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,8 +11,19 @@ from pathlib import Path
 
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.errors import NotAvailableError
+from pulumi_cf_invoice.billing.models import counted
+from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 from pulumi_cf_invoice.billing.settings import Source
 from pulumi_cf_invoice.billing.snapshot import Snapshot, take
+from pulumi_cf_invoice.cli.accounts import (
+    NamedAccount,
+    are_several,
+    is_of_unused,
+    listed,
+    only_account,
+    read_each,
+)
 from pulumi_cf_invoice.cli.errors import CommandError
 from pulumi_cf_invoice.report import input
 from pulumi_cf_invoice.report.found import (
@@ -24,6 +35,7 @@ from pulumi_cf_invoice.report.found import (
 )
 
 _LONGEST_NAME = 100
+_MOST_LISTED = 20
 
 
 def config(options: argparse.Namespace) -> list[Source]:
@@ -37,52 +49,141 @@ def config(options: argparse.Namespace) -> list[Source]:
     return [command_line, *settings.config_sources(read_config(stack))]
 
 
-def found(options: argparse.Namespace, before: Sequence[Source], at: datetime) -> list[Found]:
-    """
-    Return the invoices in the files of *options*, or else the one that the API tells.
-
-    Each account is there once. Raises `CommandError`, `NoInvoiceError`, `NotAvailableError` for a
-    snapshot that is too old at the time *at*, `SettingsError` or `FetchError`.
-    """
-    every, missing = accounts(options, before, at)
-    if missing:
-        raise missing[0].error
-    return every
-
-
 def accounts(
     options: argparse.Namespace, before: Sequence[Source], at: datetime
 ) -> tuple[list[Found], list[MissingInvoice]]:
     """
-    Return what `found` does, and the accounts of which everything but the invoice may be known.
+    Return the invoices in the files of *options*, or else those that the API tells.
 
-    Raises what `found` raises.
+    Each account is there once. The accounts whose invoice cannot be read come besides, unless
+    there is no other. Raises `CommandError`, `NoInvoiceError`, `NotAvailableError` for a snapshot
+    that is too old at the time *at*, `SettingsError` or `FetchError`.
     """
-    if not options.files:
-        for name in ("prefix", "max_age"):
-            if getattr(options, name) is not None:
-                raise CommandError(f"--{name.replace('_', '-')} does nothing without --from")
+    if options.files:
+        return _in_files(options, at)
+    for name in ("prefix", "max_age"):
+        if getattr(options, name) is not None:
+            raise CommandError(f"--{name.replace('_', '-')} does nothing without --from")
+    if not are_several(options):
         snapshot = live(options, before)
         lacking = MissingInvoice.of_snapshot(snapshot)
         return ([], [lacking]) if lacking else ([Found.of_snapshot(snapshot)], [])
-    several = len(options.files) > 1
+    every: list[Found] = []
+    missing: list[MissingInvoice] = []
+    for account, snapshot in read_each(options, before):
+        error = snapshot.problem(INVOICE_PREVIEW)
+        if error is None:
+            every.append(replace(Found.of_snapshot(snapshot), names=account.names))
+            continue
+        is_unused = options.all_accounts and is_of_unused(error)
+        missing.append(MissingInvoice(snapshot, error, account.names, is_unused))
+    if not every and missing and not any(lacking.is_unused for lacking in missing):
+        raise missing[0].error
+    return every, missing
+
+
+def _in_files(
+    options: argparse.Namespace, at: datetime
+) -> tuple[list[Found], list[MissingInvoice]]:
+    if options.all_accounts:
+        raise CommandError("--all-accounts does nothing with --from")
+    wanted = {account.account_id: account for account in listed(options)}
     if sum(file == "-" for file, _ in options.files) > 1:
         raise CommandError("standard input can be read only once")
     every: list[Found] = []
     missing: list[MissingInvoice] = []
-    for file, name in options.files:
+    for file, name, label in _files(options.files):
         for content in _in_file(file, options):
-            named = _named(content, name, file if several else None)
+            account = wanted.get(_account_of(content) or "")
+            named = _named(content, name or (account.name if account else None), label)
             if isinstance(named, MissingInvoice):
                 missing.append(named)
             else:
                 every.append(named)
+    if are_several(options):
+        every, missing = _only(wanted, every, missing, options, at)
     snapshots = [
         *(invoice.snapshot for invoice in every),
         *(lacking.snapshot for lacking in missing),
     ]
     _refuse_older(snapshots, options.max_age, at)
     return _joined(one_of_each_account(every), missing)
+
+
+def _files(
+    given: Sequence[tuple[str, str | None]],
+) -> Iterator[tuple[str, str | None, str | None]]:
+    """
+    Yield the files *given* and those of folders, which are snapshots.
+
+    Each comes with the name that a user gave it, and what it is called where it says no name.
+    """
+    for file, name in given:
+        if file == "-" or not Path(file).is_dir():
+            yield file, name, file if len(given) > 1 else None
+            continue
+        if name is not None:
+            raise CommandError(f"--name does nothing for {one_line(file)}, which is a folder")
+        inside = sorted(path for path in Path(file).glob("*.json") if path.is_file())
+        if not inside:
+            raise CommandError(f"{one_line(file)} has no snapshot: no file in it ends with .json")
+        yield from ((str(path), None, None) for path in inside)
+
+
+def _only(
+    wanted: Mapping[str, NamedAccount],
+    every: list[Found],
+    missing: list[MissingInvoice],
+    options: argparse.Namespace,
+    at: datetime,
+) -> tuple[list[Found], list[MissingInvoice]]:
+    """
+    Return what is of the accounts *wanted*, and tell of the others.
+
+    Raises `CommandError`, which names all accounts of which nothing is there, or nothing recent.
+    """
+    contents: list[Found | MissingInvoice] = [*every, *missing]
+    snapshots = {_account_of(content): content.snapshot for content in contents}
+    absent = [account_id for account_id in wanted if account_id not in snapshots]
+    older = [
+        account_id
+        for account_id in wanted
+        if options.max_age is not None
+        and (snapshot := snapshots.get(account_id)) is not None
+        and at - snapshot.read_at > options.max_age
+    ]
+    problems = []
+    if absent:
+        problems.append(f"nothing is there of {_listed(absent, wanted)}")
+    if older:
+        hours = options.max_age.total_seconds() / 3600
+        problems.append(f"read more than {hours:g} hours ago: {_listed(older, wanted)}")
+    if problems:
+        raise CommandError(f"{'; '.join(problems)}. Read them with `cf-invoice snapshot`")
+    others = [account_id or "unknown" for account_id in snapshots if account_id not in wanted]
+    if others:
+        what = counted(len(others), "account")
+        print(
+            f"cf-invoice: left out {what} not asked for: {_listed(others, wanted)}",
+            file=sys.stderr,
+        )
+    return (
+        [found for found in every if found.state.account_id in wanted],
+        [lacking for lacking in missing if lacking.account_id in wanted],
+    )
+
+
+def _listed(account_ids: Sequence[str], wanted: Mapping[str, NamedAccount]) -> str:
+    shown = []
+    for account_id in account_ids[:_MOST_LISTED]:
+        name = wanted[account_id].name if account_id in wanted else None
+        shown.append(f"{account_id} ({name})" if name else account_id)
+    more = len(account_ids) - len(shown)
+    return ", ".join(shown) + (f" and {more:,} more" if more else "")
+
+
+def _account_of(content: Found | MissingInvoice) -> str | None:
+    return content.account_id if isinstance(content, MissingInvoice) else content.state.account_id
 
 
 def _joined(
@@ -117,13 +218,18 @@ def _refuse_older(
     if not given:
         raise CommandError("--max-age is for snapshots, and no --from is one")
     for snapshot in given:
-        snapshot.refuse_older(than, at)
+        try:
+            snapshot.refuse_older(than, at)
+        except NotAvailableError as error:
+            if len(given) == 1:
+                raise
+            raise NotAvailableError(f"account {snapshot.account_id}: {error}") from None
 
 
 def live(options: argparse.Namespace, before: Sequence[Source]) -> Snapshot:
     """Ask the API for every read of the account. Raises `SettingsError`."""
     sources = [*before, settings.environment(os.environ)]
-    resolved = settings.resolve(options.account_id, sources)
+    resolved = settings.resolve(only_account(options), sources)
     with _progress(f"Asking for account {resolved.account_id} …"):
         return take(resolved, now())
 
@@ -131,12 +237,14 @@ def live(options: argparse.Namespace, before: Sequence[Source]) -> Snapshot:
 def in_file(file: str, options: argparse.Namespace) -> list[Found]:
     """Return the invoices in a *file*. Raises `CommandError` or `NoInvoiceError`."""
     with _named_in_errors(file):
-        return input.read(read(file), account_id=options.account_id, prefix=options.prefix)
+        return input.read(read(file), account_id=only_account(options), prefix=options.prefix)
 
 
 def _in_file(file: str, options: argparse.Namespace) -> Sequence[Found | MissingInvoice]:
     with _named_in_errors(file):
-        content = input.read_any(read(file), account_id=options.account_id, prefix=options.prefix)
+        content = input.read_any(
+            read(file), account_id=only_account(options), prefix=options.prefix
+        )
     return [content] if isinstance(content, MissingInvoice) else content
 
 

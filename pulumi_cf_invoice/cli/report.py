@@ -66,15 +66,16 @@ def make(options: argparse.Namespace) -> Report:
         raise CommandError("--stack does nothing with --from, unless --rules has accounts to read")
     before = inputs.config(options)
     found, missing = inputs.accounts(options, before, at)
-    if missing and not reads:
+    if missing and not found and not reads:
         # No rule is left that could be judged.
         raise missing[0].error
-    snapshots = [one.snapshot for one in found if one.snapshot]
-    snapshots += [one.snapshot for one in missing]
+    snapshots = [invoice.snapshot for invoice in found if invoice.snapshot]
+    snapshots += [lacking.snapshot for lacking in missing]
     reader = AccountReader(os.environ, before, snapshots)
     baselines = [one for file in options.baselines for one in inputs.in_file(file, options)]
     compared = compared_with(found, baselines)
-    judged = [*judge(rules, compared, at, reader, missing), *policy_results(compared)]
+    needed = [lacking for lacking in missing if not lacking.is_unused]
+    judged = [*judge(rules, compared, at, reader, needed), *policy_results(compared)]
     return make_report(compared, at=at, rules=judged, missing=missing)
 
 

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from pulumi_cf_invoice.cli import inputs
+from pulumi_cf_invoice.cli import COULD_NOT_TELL, inputs
 from pulumi_cf_invoice.cli.errors import CommandError
 from pulumi_cf_invoice.report import text
 from pulumi_cf_invoice.report.report import make_report
@@ -15,6 +15,8 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError("--stack does nothing with --from")
     before = inputs.config(options)
     at = options.at or inputs.now()
-    report = make_report(inputs.found(options, before, at), at=at)
-    text.write(report, sys.stdout, lines=sys.maxsize)
-    return 0
+    found, missing = inputs.accounts(options, before, at)
+    if missing and not found:
+        raise missing[0].error
+    text.write(make_report(found, at=at, missing=missing), sys.stdout, lines=sys.maxsize)
+    return COULD_NOT_TELL if any(not account.is_unused for account in missing) else 0

@@ -2,19 +2,104 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
 
+from pulumi_cf_invoice.billing.answers import parse_json
 from pulumi_cf_invoice.billing.errors import BillingError
-from pulumi_cf_invoice.cli import inputs
+from pulumi_cf_invoice.billing.models import counted
+from pulumi_cf_invoice.billing.settings import Settings
+from pulumi_cf_invoice.billing.snapshot import Snapshot
+from pulumi_cf_invoice.cli import COULD_NOT_TELL, inputs
+from pulumi_cf_invoice.cli.accounts import (
+    ANY,
+    NamedAccount,
+    are_several,
+    is_of_unused,
+    read_accounts,
+    resolve,
+    seen,
+)
+from pulumi_cf_invoice.cli.errors import CommandError
 from pulumi_cf_invoice.cli.output import write_output
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the snapshot, and return the exit code."""
-    snapshot = inputs.live(options, inputs.config(options))
-    refused = [answer for answer in snapshot.answers.values() if isinstance(answer, BillingError)]
+    """Write the snapshot, or one of each account, and return the exit code."""
+    before = inputs.config(options)
+    if are_several(options):
+        if options.output is None:
+            raise CommandError("a snapshot of each account needs --output FOLDER")
+        resolved = resolve(ANY, before)
+        accounts = seen(options, resolved)
+        return _write_each(accounts, resolved, Path(options.output), options)
+    if options.max_age is not None:
+        raise CommandError("--max-age is for a folder with a snapshot of each account")
+    snapshot = inputs.live(options, before)
+    refused = _refused(snapshot)
     if len(refused) == len(snapshot.answers):
         raise refused[0]
     write_output(snapshot.to_json(), options.output)
+    _tell(refused)
+    return 0
+
+
+def _write_each(
+    accounts: Sequence[NamedAccount],
+    resolved: Settings,
+    folder: Path,
+    options: argparse.Namespace,
+) -> int:
+    """
+    Write a snapshot of each of the *accounts* as soon as it is read, and return the exit code.
+
+    What is in the *folder* already and recent enough stays, so that a run can be run again.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(f"cannot write to {folder}: {error.strerror}") from None
+    left = [
+        account for account in accounts if not _is_recent(_file(folder, account), options.max_age)
+    ]
+    unread = 0
+    for account, snapshot in read_accounts(left, resolved):
+        refused = _refused(snapshot)
+        if len(refused) == len(snapshot.answers):
+            # Of all that a token sees, some have never used AI Gateway.
+            unread += not (options.all_accounts and is_of_unused(refused[0]))
+            _tell(refused[:1])
+            continue
+        write_output(snapshot.to_json(), str(_file(folder, account)))
+        _tell(refused)
+    if len(left) < len(accounts):
+        kept = counted(len(accounts) - len(left), "account")
+        print(f"cf-invoice: recent enough before: {kept}", file=sys.stderr)
+    return COULD_NOT_TELL if unread else 0
+
+
+def _file(folder: Path, account: NamedAccount) -> Path:
+    return folder / f"{account.account_id}.json"
+
+
+def _is_recent(file: Path, max_age: timedelta | None) -> bool:
+    """Return whether *file* is a snapshot that is not older than *max_age*."""
+    if max_age is None:
+        return False
+    try:
+        content = parse_json(file.read_bytes())
+        snapshot = Snapshot.from_json(content if isinstance(content, dict) else {})
+        snapshot.refuse_older(max_age, inputs.now())
+    except (OSError, BillingError):
+        return False
+    return snapshot.account_id == file.stem
+
+
+def _refused(snapshot: Snapshot) -> list[BillingError]:
+    return [answer for answer in snapshot.answers.values() if isinstance(answer, BillingError)]
+
+
+def _tell(refused: Sequence[BillingError]) -> None:
     for error in refused:
         print(f"cf-invoice: not available: {error}", file=sys.stderr)
-    return 0

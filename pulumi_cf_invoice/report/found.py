@@ -84,11 +84,15 @@ class Found:
 
 @dataclass(frozen=True)
 class MissingInvoice:
-    """An account whose upcoming invoice could not be read, though something else of it could."""
+    """
+    An account whose upcoming invoice could not be read, though something else of it could, or
+    another account. One that ``is_unused`` has never had an invoice.
+    """
 
     snapshot: Snapshot
     error: BillingError
     names: tuple[str, ...] = ()
+    is_unused: bool = False
 
     @classmethod
     def of_snapshot(cls, snapshot: Snapshot) -> "MissingInvoice | None":

@@ -1,0 +1,163 @@
+"""The accounts that a command is about: one, several, those in a file, or all that a token sees."""
+
+import argparse
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from math import inf
+from pathlib import Path
+
+from pulumi_cf_invoice.billing import settings
+from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.errors import ApiError, BillingError, SettingsError
+from pulumi_cf_invoice.billing.settings import Settings, Source, canonical_account_id
+from pulumi_cf_invoice.billing.snapshot import Snapshot, take_each
+from pulumi_cf_invoice.cli.errors import CommandError
+from pulumi_cf_invoice.cli.progress import progress
+
+_LONGEST_NAME = 100
+ANY = "0" * 32
+"""An account to resolve settings with that are the same for all."""
+
+
+@dataclass(frozen=True)
+class NamedAccount:
+    """An account with the name that people know it by, if there is one."""
+
+    account_id: str
+    name: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name, as what was found has it."""
+        return (self.name,) if self.name else ()
+
+
+def are_several(options: argparse.Namespace) -> bool:
+    """Return whether *options* are about more than the one account that settings name."""
+    return bool(options.all_accounts or options.accounts_file or len(options.account_ids) > 1)
+
+
+def only_account(options: argparse.Namespace) -> str | None:
+    """Return the account that *options* name, if they name one. Raises `CommandError`."""
+    if options.excepted and not are_several(options):
+        raise CommandError("--except does nothing without --accounts or --all-accounts")
+    return options.account_ids[0] if len(options.account_ids) == 1 else None
+
+
+def listed(options: argparse.Namespace) -> list[NamedAccount]:
+    """
+    Return the accounts that *options* name, those in a file among them, in order.
+
+    Raises `CommandError`, with the line of a file, for what is no account ID or appears twice.
+    """
+    if options.accounts_file is not None:
+        accounts = list(_in_file(options.accounts_file))
+    else:
+        given = [_canonical(written, "--account-id") for written in options.account_ids]
+        twice = next((account for account in given if given.count(account) > 1), None)
+        if twice is not None:
+            raise CommandError(f"--account-id is given twice for account {twice}")
+        accounts = [NamedAccount(account_id) for account_id in given]
+    return _without(accounts, options)
+
+
+def seen(options: argparse.Namespace, resolved: Settings) -> list[NamedAccount]:
+    """
+    Return the accounts of *options*, or all that the token in the *resolved* settings sees.
+
+    Raises what `listed` raises, `FetchError`, and `CommandError` for a list that is not complete.
+    """
+    if not options.all_accounts:
+        return listed(options)
+    from pulumi_cf_invoice.billing.client import BillingClient
+
+    found = BillingClient.from_settings(resolved).get_accounts()
+    if not found.accounts_complete:
+        raise CommandError("the API gave only a part of the list of accounts: run again")
+    if not found.accounts:
+        raise CommandError("the token sees no account: give it Account Settings Read on them")
+    named = [
+        NamedAccount(account.account_id, one_line(account.name or "", _LONGEST_NAME) or None)
+        for account in found.accounts
+    ]
+    return _without(named, options)
+
+
+def read_each(
+    options: argparse.Namespace, before: Sequence[Source]
+) -> Iterator[tuple[NamedAccount, Snapshot]]:
+    """
+    Yield each account of *options*, of which there are several, with all reads of it.
+
+    It tells how far it is. Raises what `seen` raises.
+    """
+    resolved = resolve(ANY, before)
+    accounts = seen(options, resolved)
+    yield from read_accounts(accounts, resolved)
+
+
+def read_accounts(
+    accounts: Sequence[NamedAccount], resolved: Settings
+) -> Iterator[tuple[NamedAccount, Snapshot]]:
+    """Yield each of *accounts* with all reads of it, with the *resolved* settings of any."""
+    each = (replace(resolved, account_id=account.account_id) for account in accounts)
+    with progress(len(accounts)) as advance:
+        for account, snapshot in zip(accounts, take_each(each, datetime.now(UTC)), strict=True):
+            advance()
+            yield account, snapshot
+
+
+def resolve(account_id: str | None, before: Sequence[Source]) -> Settings:
+    """Resolve the settings to read with, *before* those of the environment."""
+    resolved = settings.resolve(account_id, [*before, settings.environment(os.environ)])
+    # The rate limit is the token's, whose accounts may be more than it has room for at once.
+    return replace(resolved, longest_wait=inf) if account_id == ANY else resolved
+
+
+def is_of_unused(error: BillingError) -> bool:
+    """Return whether *error* says that an account has never used AI Gateway's billing."""
+    return isinstance(error, ApiError) and error.status == 404
+
+
+def _without(accounts: list[NamedAccount], options: argparse.Namespace) -> list[NamedAccount]:
+    excepted = {_canonical(written, "--except") for written in options.excepted}
+    unknown = excepted - {account.account_id for account in accounts}
+    if unknown:
+        raise CommandError(f"--except leaves out {min(unknown)}, which is none of the accounts")
+    left = [account for account in accounts if account.account_id not in excepted]
+    if accounts and not left:
+        raise CommandError("--except leaves out every account")
+    return left
+
+
+def _in_file(file: str) -> Iterator[NamedAccount]:
+    try:
+        text = Path(file).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise CommandError(f"cannot read {one_line(file)}: {reason}") from None
+    lines: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        words = re.split(r"[\s,;]+", line.strip(), maxsplit=1)
+        if not words[0] or words[0].startswith("#"):
+            continue
+        where = f"{one_line(file)}, line {number}"
+        account_id = _canonical(words[0], where)
+        if account_id in lines:
+            raise CommandError(
+                f"{where}: account {account_id} appears twice, first on line {lines[account_id]}"
+            )
+        lines[account_id] = number
+        yield NamedAccount(account_id, one_line(" ".join(words[1:]), _LONGEST_NAME) or None)
+    if not lines:
+        raise CommandError(f"{one_line(file)} lists no account: write an ID and a name a line")
+
+
+def _canonical(written: str, where: str) -> str:
+    try:
+        return canonical_account_id(written)
+    except SettingsError as error:
+        raise CommandError(f"{where}: {error}") from None

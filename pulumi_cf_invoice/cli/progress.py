@@ -1,0 +1,47 @@
+"""How far a long run is: on a terminal at any time, and elsewhere a line every ten seconds."""
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+EVERY = 10.0
+"""The seconds between two lines where standard error is no terminal."""
+
+
+@contextmanager
+def progress(total: int) -> Iterator[Callable[[], None]]:
+    """Tell of *total* accounts on standard error; what it yields is called for each one read."""
+    done = 0
+
+    def text() -> str:
+        return f"{done:,} of {total:,} accounts read"
+
+    if sys.stderr.isatty():
+        from rich.console import Console
+
+        with Console(stderr=True).status(text()) as status:
+
+            def show() -> None:
+                nonlocal done
+                done += 1
+                status.update(text())
+
+            yield show
+        return
+    over = threading.Event()
+
+    def tell() -> None:
+        while not over.wait(EVERY):
+            with suppress(OSError):
+                print(f"cf-invoice: {text()}", file=sys.stderr, flush=True)
+
+    def count() -> None:
+        nonlocal done
+        done += 1
+
+    threading.Thread(target=tell, name="cf-invoice-progress", daemon=True).start()
+    try:
+        yield count
+    finally:
+        over.set()

@@ -1,0 +1,296 @@
+"""Commands about many accounts: whom they ask, what they name, and what they never pass over."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pulumi_cf_invoice.cli import main, progress
+from pulumi_cf_invoice.sandbox import Sandbox
+from tests.conftest import pointed_at
+from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT
+
+COUNT = 5
+AT = NOW.isoformat()
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def several() -> Iterator[Sandbox]:
+    """A sandbox with some accounts, all of which its token sees."""
+    with Sandbox(now=NOW, number_of_accounts=COUNT) as running:
+        yield running
+
+
+@pytest.fixture
+def run(
+    several: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Run:
+    """Run a command against the sandbox: its exit code, and both of its streams."""
+    for name, value in pointed_at(several).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("CLOUDFLARE_ACCOUNT_ID")
+
+    def command(*arguments: str) -> tuple[int, str, str]:
+        try:
+            code = main(arguments)
+        except SystemExit as error:
+            code = int(error.code or 0)
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return command
+
+
+def reported(run: Run, *arguments: str) -> tuple[int, dict[str, Any]]:
+    code, out, _ = run("report", "--at", AT, "--format", "json", *arguments)
+    report: dict[str, Any] = json.loads(out)
+    return code, report
+
+
+def test_all_accounts_that_the_token_sees_are_reported_by_name(several: Sandbox, run: Run) -> None:
+    code, report = reported(run, "--all-accounts", "--budget", "5000 USD")
+    assert code == 0
+    assert [invoice["account_id"] for invoice in report["invoices"]] == several.directory.ids
+    names = [[f"Sandbox account {number + 1}"] for number in range(COUNT)]
+    assert [invoice["names"] for invoice in report["invoices"]] == names
+    due = [invoice["amount_due"]["amount"] for invoice in report["invoices"]]
+    assert report["totals"][0]["amount"] == sum(due)
+    assert reported(run, "--all-accounts", "--budget", f"{(max(due) - 1) / 100} USD")[0] == 1
+
+
+def test_an_account_is_left_out_by_its_id(several: Sandbox, run: Run) -> None:
+    _, report = reported(run, "--all-accounts", "--except", ACCOUNT.upper())
+    assert [each["account_id"] for each in report["invoices"]] == several.directory.ids[1:]
+    assert ACCOUNT not in {asked.account_id for asked in several.asked}
+    assert "which is none of the accounts" in run("show", "--all-accounts", "--except", "f" * 32)[2]
+    every = [argument for account in several.directory.ids for argument in ("--except", account)]
+    assert "leaves out every account" in run("show", "--all-accounts", *every)[2]
+    alone = run("show", "--account-id", ACCOUNT, "--except", ACCOUNT)
+    assert alone[0] == 2
+    assert "--except does nothing without" in alone[2]
+
+
+def test_accounts_are_named_by_repeating_the_option_or_in_a_file(
+    several: Sandbox, run: Run, tmp_path: Path
+) -> None:
+    first, second = several.directory.ids[:2]
+    file = tmp_path / "accounts.txt"
+    file.write_text(f"\ufeff# ours\n\n{first.upper()} Team A, production\n{second}\t\n", "utf-8")
+    _, by_option = reported(run, "--account-id", first, "--account-id", second)
+    _, by_file = reported(run, "--accounts", str(file))
+    for report in (by_option, by_file):
+        assert [each["account_id"] for each in report["invoices"]] == [first, second]
+    assert [each["names"] for each in by_file["invoices"]] == [["Team A, production"], []]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (f"{ACCOUNT} a\nxyz b\n", "line 2: 'xyz' is not an account ID"),
+        (f"{ACCOUNT}\n\n{ACCOUNT.upper()} b\n", f"line 3: account {ACCOUNT} appears twice, first"),
+        ("# nobody\n", "lists no account: write an ID and a name a line"),
+    ],
+)
+def test_a_file_of_accounts_is_refused_with_the_line(
+    run: Run, tmp_path: Path, content: str, said: str
+) -> None:
+    file = tmp_path / "accounts.txt"
+    file.write_text(content)
+    for command in ("show", "report", "forecast", "doctor"):
+        code, _, told = run(command, "--accounts", str(file))
+        assert code == 2
+        assert said in told
+        assert told.count("\n") == 1
+    assert "cannot read" in run("show", "--accounts", str(tmp_path / "none"))[2]
+
+
+def test_an_account_that_is_given_twice_is_refused(run: Run) -> None:
+    twice = run("show", "--account-id", ACCOUNT, "--account-id", ACCOUNT.upper())
+    assert twice[0] == 2
+    assert f"--account-id is given twice for account {ACCOUNT}" in twice[2]
+    assert "not allowed with argument" in run("show", "--account-id", ACCOUNT, "--all-accounts")[2]
+
+
+def test_a_token_that_may_not_list_accounts_is_told_in_one_line(several: Sandbox, run: Run) -> None:
+    several.faults["accounts"] = "http-403"
+    code, _, told = run("report", "--all-accounts")
+    assert code == 2
+    assert "Account Settings Read" in told
+    assert told.count("\n") == 1
+
+
+def test_an_account_that_cannot_be_read_is_a_row_and_violates_what_is_mandatory(
+    several: Sandbox, run: Run, tmp_path: Path
+) -> None:
+    """One that a user named is wanted, whatever the reason is that it cannot be read."""
+    accounts = tmp_path / "accounts.txt"
+    accounts.write_text("".join(f"{account}\n" for account in several.directory.ids))
+    several.faults["invoice-preview"] = "http-404"
+
+    def once(*arguments: str) -> tuple[int, str, str]:
+        several.fail_times = 1
+        return run(*arguments, "--accounts", str(accounts))
+
+    code, out, _ = once("report", "--at", AT, "--budget", "5000 USD")
+    assert code == 2
+    assert "Could not tell" in out
+    assert "has no upcoming invoice here" in " ".join(out.split())
+    code, shown, _ = once("show")
+    assert code == 2
+    assert shown.count("openai/gpt-5.5") >= COUNT - 1
+    code, out, told = once("forecast", "--format", "json")
+    assert code == 2
+    assert len(json.loads(out)["forecasts"]) == COUNT - 1
+    assert told.count("\n") == 1
+
+
+def test_an_account_that_never_used_ai_gateway_is_noted_among_all(
+    several: Sandbox, run: Run
+) -> None:
+    several.faults["invoice-preview"] = "http-404"
+    several.fail_times = 1
+    code, out, _ = run("report", "--all-accounts", "--at", AT, "--budget", "5000 USD")
+    assert code == 0
+    assert "has no upcoming invoice here" in " ".join(out.split())
+    several.fail_times = 1
+    ids = [argument for account in several.directory.ids for argument in ("--account-id", account)]
+    assert run("report", *ids, "--at", AT, "--budget", "5000 USD")[0] == 2
+
+
+def test_where_no_account_can_be_read_the_reason_is_told_once(several: Sandbox, run: Run) -> None:
+    several.fault = "http-403"
+    accounts = ["--account-id", ACCOUNT, "--account-id", OTHER_ACCOUNT]
+    code, _, told = run("report", *accounts)
+    assert code == 2
+    assert told.count("\n") == 1
+    assert "AI Gateway Read" in told
+
+
+def test_doctor_tries_every_account(several: Sandbox, run: Run) -> None:
+    code, out, _ = run("doctor", "--all-accounts")
+    assert code == 0
+    assert out.count("invoice-preview  answered") == COUNT
+    assert f"account          {ACCOUNT}, Sandbox account 1" in out
+    several.faults["invoice-preview"] = "http-404"
+    several.fail_times = 1
+    code, _, told = run("doctor", "--all-accounts")
+    assert code == 2
+    assert f"1 of {4 * COUNT} requests failed" in told
+
+
+# Folders of snapshots.
+
+
+@pytest.fixture
+def folder(run: Run, tmp_path: Path) -> Path:
+    """A folder with a snapshot of each account."""
+    made = tmp_path / "snapshots"
+    assert run("snapshot", "--all-accounts", "--output", str(made))[0] == 0
+    return made
+
+
+def test_a_snapshot_of_each_account_is_written_and_read(
+    several: Sandbox, run: Run, folder: Path
+) -> None:
+    files = sorted(path.name for path in folder.iterdir())
+    assert files == sorted(f"{account}.json" for account in several.directory.ids)
+    several.asked.clear()
+    code, report = reported(run, "--from", str(folder), "--budget", "5000 USD")
+    assert (code, several.asked) == (0, [])
+    assert len(report["invoices"]) == COUNT
+
+
+def test_a_run_is_run_again_for_what_is_not_recent(
+    several: Sandbox, run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing, older = several.directory.ids[1:3]
+    (folder / f"{missing}.json").unlink()
+    content = json.loads((folder / f"{older}.json").read_text())
+    (folder / f"{older}.json").write_text(json.dumps({**content, "read_at": AT}))
+    (folder / f"{several.directory.ids[3]}.json").write_text("torn")
+    several.asked.clear()
+    again = ["snapshot", "--all-accounts", "--output", str(folder), "--max-age", "1"]
+    code, _, told = run(*again)
+    assert code == 0
+    asked = {each.account_id for each in several.asked if each.read != "accounts"}
+    assert asked == set(several.directory.ids[1:4])
+    assert told == "cf-invoice: recent enough before: 2 accounts\n"
+    assert len(list(folder.iterdir())) == COUNT
+
+
+def test_what_was_read_before_a_failure_stays(several: Sandbox, run: Run, folder: Path) -> None:
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    several.fault = "http-404"
+    ids = [argument for account in several.directory.ids for argument in ("--account-id", account)]
+    code, _, told = run("snapshot", *ids, "--output", str(folder))
+    assert code == 2
+    assert told.count("not available") == COUNT
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("list_it", [True, False])
+def test_accounts_of_which_a_folder_has_nothing_are_named(
+    several: Sandbox, run: Run, folder: Path, tmp_path: Path, list_it: bool
+) -> None:
+    gone = several.directory.ids[1]
+    (folder / f"{gone}.json").unlink()
+    accounts = tmp_path / "accounts.txt"
+    wanted = several.directory.ids if list_it else [ACCOUNT]
+    accounts.write_text("".join(f"{account} Team {n}\n" for n, account in enumerate(wanted)))
+    arguments = ["report", "--from", str(folder), "--accounts", str(accounts), "--at", AT]
+    code, out, told = run(*arguments, "--budget", "5000 USD")
+    if list_it:
+        assert (code, out) == (2, "")
+        assert f"nothing is there of {gone} (Team 1)." in told
+    else:
+        assert code == 0
+        assert "Team 0" in out
+        assert told.startswith("cf-invoice: left out 3 accounts not asked for: ")
+
+
+def test_snapshots_that_are_too_old_are_all_named(
+    several: Sandbox, run: Run, folder: Path, tmp_path: Path
+) -> None:
+    accounts = tmp_path / "accounts.txt"
+    accounts.write_text("".join(f"{account}\n" for account in several.directory.ids))
+    older = several.directory.ids[:2]
+    for account in older:
+        file = folder / f"{account}.json"
+        content = json.loads(file.read_text())
+        file.write_text(json.dumps({**content, "read_at": (NOW - timedelta(days=9)).isoformat()}))
+    arguments = ["show", "--from", str(folder), "--accounts", str(accounts), "--max-age", "24"]
+    code, _, told = run(*arguments)
+    assert code == 2
+    assert f"read more than 24 hours ago: {older[0]}, {older[1]}" in told
+
+
+def test_a_folder_that_holds_nothing_or_something_else_is_refused(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "has no snapshot" in run("show", "--from", str(empty))[2]
+    (folder / "other.json").write_text("{}")
+    code, _, told = run("show", "--from", str(folder))
+    assert code == 2
+    assert "other.json" in told
+    assert "--name does nothing" in run("show", "--from", str(folder), "--name", "a")[2]
+    assert "--output FOLDER" in run("snapshot", "--all-accounts")[2]
+    assert "--max-age" in run("snapshot", "--account-id", ACCOUNT, "--max-age", "1")[2]
+    assert "nothing with --from" in run("show", "--from", str(folder), "--all-accounts")[2]
+
+
+def test_a_long_run_says_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(progress, "EVERY", 0.001)
+    told = threading.Event()
+    monkeypatch.setattr("builtins.print", lambda *_, **__: told.set())
+    with progress.progress(1000) as advance:
+        advance()
+        assert told.wait(30)
