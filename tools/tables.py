@@ -7,7 +7,6 @@ Each stands between two comments in its page, ``<!-- table: NAME -->`` and ``<!-
 """
 
 import argparse
-import ast
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -178,7 +177,8 @@ def modules() -> str:
     """Return a section for each room of the package, with a row for each module."""
     rooms: dict[Path, list[list[str]]] = {}
     for path in sorted(PACKAGE.rglob("*.py"), key=lambda path: (len(path.parts), path)):
-        first, _, _ = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n\n")
+        docstring = re.match(r'"""(.*?)"""', path.read_text(), flags=re.S)
+        first, _, _ = (docstring[1] if docstring else "").strip().partition("\n\n")
         meaning = _one_paragraph(first).replace("``", "`").rstrip(".").replace("|", "\\|")
         rooms.setdefault(path.parent, []).append([f"`{path.name}`", meaning])
     return "\n".join(

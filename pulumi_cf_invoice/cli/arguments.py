@@ -78,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
         commands,
         "notify",
         "tell people what is wrong with the invoice, once, and when it is fine again",
-        "CF_INVOICE_NOTIFY=slack://… cf-invoice notify --rules rules.json --state told.json\n\n"
+        "cf-invoice notify --stack --budget '250 USD' --state told.json --dry-run\n\n"
         "Addresses are those of apprise: chats, mail and webhooks. They come from "
         "CF_INVOICE_NOTIFY,\none a line. The exit code is that of `cf-invoice report`, and 2 if an "
         "address refused.",
