@@ -22,6 +22,8 @@ class Bill:
     """The share of `gross` that discounts take off, for good."""
     credited: Fraction
     """The share of `gross` that the credit balance takes off, as long as it lasts."""
+    growing: tuple[InvoiceLine, ...]
+    """The lines themselves."""
     fixed: tuple[InvoiceLine, ...]
     """The lines of a fixed fee, which do not grow."""
     unmatched: tuple[str, ...]
@@ -62,6 +64,7 @@ def bill_of(invoice: Invoice, fixed_lines: Sequence[str]) -> Bill:
         net=_sum(line.net for line in others),
         discounted=discounted,
         credited=_share(_credits(others, of_balance=True), gross, 1 - discounted),
+        growing=tuple(others),
         fixed=tuple(fixed),
         unmatched=tuple(glob for glob in fixed_lines if glob not in matched),
     )
@@ -73,7 +76,7 @@ def _matching(line: InvoiceLine, globs: Sequence[str]) -> list[str]:
 
 def _credits(lines: Iterable[InvoiceLine], of_balance: bool) -> Fraction:
     credits = (credit for line in lines for credit in line.pretax_credit_amounts)
-    return _sum(one.amount for one in credits if _is_discount(one) != of_balance)
+    return _sum(credit.amount for credit in credits if _is_discount(credit) != of_balance)
 
 
 def _is_discount(credit: PretaxCreditAmount) -> bool:

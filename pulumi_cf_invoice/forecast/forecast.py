@@ -60,8 +60,9 @@ def forecast_invoice(
     outlook = _outlook(priced, invoice, bill, now)
     coming = tuple(_coming(outlook, priced, invoice, bill, balance, now))
     end = _at_end(coming, invoice, now)
+    other = _by_other_reading(outlook, priced, invoice, bill, balance, now)
     return Forecast(
-        method=_method(outlook, invoice, now),
+        method=_method(outlook, priced, invoice, now),
         currency=invoice.currency,
         period_start=invoice.period_start,
         period_end=invoice.period_end,
@@ -73,11 +74,11 @@ def forecast_invoice(
         unit=priced.unit.name if isinstance(priced, PricedDays) else None,
         spent=tuple(priced.spent()) if isinstance(priced, PricedDays) else (),
         coming=coming,
-        runway=_runway(balance, invoice, bill, outlook, now),
+        runway=_runway(balance, invoice, bill, _lasting(outlook, history), now),
         last_period=last_period(priced, bill, invoice.currency)
         if isinstance(priced, PricedDays)
         else None,
-        notes=(*notes_of(priced, outlook, invoice, bill), *left_out(history)),
+        notes=(*notes_of(priced, outlook, invoice, bill, other), *left_out(history)),
     )
 
 
@@ -99,12 +100,16 @@ def _outlook(
     priced: PricedDays | UnknownUnit, invoice: Invoice, bill: Bill, now: Fraction
 ) -> Outlook | None:
     elapsed = _elapsed(invoice, now)
-    if elapsed < _EARLIEST:
+    if elapsed < _EARLIEST or _is_unpriced(priced):
         return None
     if isinstance(priced, PricedDays) and priced.has_trend:
         return _daily(priced, invoice, now)
     # What was refunded does not go on being refunded.
     return StraightLine(max(bill.gross, Fraction(0)) / elapsed)
+
+
+def _is_unpriced(priced: PricedDays | UnknownUnit) -> bool:
+    return isinstance(priced, UnknownUnit) and priced.is_unpriced
 
 
 def _elapsed(invoice: Invoice, now: Fraction) -> Fraction:
@@ -115,13 +120,18 @@ def _daily(priced: PricedDays, invoice: Invoice, now: Fraction) -> DailyUsage:
     first = priced.settled[-1].start + DAY
     to_come = max(-int((first - invoice.period_end) // DAY), 1)
     foreseen = max(to_come, int((now - first) // DAY) + 1 + FORESEEN)
-    return DailyUsage(first, foresee(priced.spend, foreseen, to_come), priced.doubt)
+    expected = foresee(priced.spend, foreseen, to_come)
+    return DailyUsage(first, expected, priced.doubt, priced.dearer)
 
 
-def _method(outlook: Outlook | None, invoice: Invoice, now: Fraction) -> Method:
+def _method(
+    outlook: Outlook | None, priced: PricedDays | UnknownUnit, invoice: Invoice, now: Fraction
+) -> Method:
     if now >= invoice.period_end:
         return "period-over"
-    return "too-early" if outlook is None else outlook.method
+    if outlook is None:
+        return "not-known" if _is_unpriced(priced) else "too-early"
+    return outlook.method
 
 
 def _coming(
@@ -134,21 +144,20 @@ def _coming(
 ) -> Iterator[ComingDay]:
     if outlook is None:
         return
-    known = unseen = Fraction(0)
+    known = at_most = unseen = Fraction(0)
     if isinstance(priced, PricedDays) and isinstance(outlook, DailyUsage):
-        known, unseen = priced.not_invoiced, _not_seen(priced, outlook, now)
-    credit = _limited(balance)
+        known, at_most = priced.not_invoiced, priced.not_invoiced_at_most
+        unseen = _not_seen(priced, outlook, now)
 
     def due(spend: Fraction) -> float:
-        more = round(bill.net_of(known + spend, credit))
-        return money.number(money.total([invoice.amount_due, more]))
+        return _due(spend, invoice, bill, balance)
 
     for day in _days_ahead(outlook, invoice, now, unseen):
         yield ComingDay(
             date=date_of(day.start),
-            median=due(day.median),
-            p10=None if day.p10 is None else due(day.p10),
-            p90=None if day.p90 is None else due(day.p90),
+            median=due(known + day.median),
+            p10=None if day.p10 is None else due(known + day.p10),
+            p90=None if day.p90 is None else due(at_most + day.p90),
         )
 
 
@@ -165,6 +174,31 @@ def _days_ahead(
 
 def _is_long(invoice: Invoice) -> bool:
     return invoice.period_end - invoice.period_start > _MOST_DAYS * DAY
+
+
+def _due(spend: Fraction, invoice: Invoice, bill: Bill, balance: CreditBalance | None) -> float:
+    """Return the amount due, in minor units, after a further *spend* before credits."""
+    more = round(bill.net_of(spend, _limited(balance)))
+    return money.number(money.total([invoice.amount_due, more]))
+
+
+def _by_other_reading(
+    outlook: Outlook | None,
+    priced: PricedDays | UnknownUnit,
+    invoice: Invoice,
+    bill: Bill,
+    balance: CreditBalance | None,
+    now: Fraction,
+) -> float | None:
+    """Return the median if the invoice is behind; None if there is no such other reading."""
+    if not isinstance(priced, PricedDays) or not isinstance(outlook, DailyUsage):
+        return None
+    if priced.unit.other is None or now >= invoice.period_end:
+        return None
+    unseen = _not_seen(priced, outlook, now)
+    *_, last = _days_ahead(outlook, invoice, now, unseen)
+    spend = priced.not_invoiced_at_most + last.median * priced.dearer
+    return _due(spend, invoice, bill, balance)
 
 
 def _not_seen(priced: PricedDays, outlook: DailyUsage, now: Fraction) -> Fraction:
@@ -187,6 +221,14 @@ def _at_end(coming: Sequence[ComingDay], invoice: Invoice, now: Fraction) -> Com
         last = date_of(invoice.period_end - 1)
         return ComingDay(date=last, median=invoice.amount_due, p10=None, p90=None)
     return coming[-1] if coming else None
+
+
+def _lasting(outlook: Outlook | None, history: UsageHistory | None) -> Outlook | None:
+    """Return the outlook, unless it has no spend though there may be one."""
+    if not isinstance(outlook, StraightLine) or outlook.rate > 0:
+        return outlook
+    is_idle = history is not None and not any(entry.aggregated_value for entry in history.entries)
+    return outlook if is_idle else None
 
 
 def _runway(

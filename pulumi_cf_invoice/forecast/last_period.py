@@ -111,7 +111,7 @@ def _foreseen(
         return None
     first = day_of(then)
     days = -(-(end - first) // DAY)
-    outlook = DailyUsage(first, foresee(spend, days, days), 0)
+    outlook = DailyUsage(first, foresee(spend, days, days), 0, Fraction(1))
     *_, last = ahead(outlook, then, end)
     if last.p10 is None or last.p90 is None:
         return None

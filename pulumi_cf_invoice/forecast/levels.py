@@ -14,11 +14,20 @@ from statistics import fmean, median
 
 from pulumi_cf_invoice.forecast.weekdays import WEEK, Weekdays
 
-RATES = (0.02, 0.07, 0.2, 0.4)
+RATES = (0.03, 0.1, 0.3, 0.6)
 """What the latest day has of a level by exponential smoothing: from slow to fast."""
+CALM_RATES = (0.03, 0.1)
+"""The same for levels of days without peaks, which a fast level forgets by itself."""
+CANDIDATES = 2 * len(RATES) + len(CALM_RATES)
+"""How many ways there are to go on: each level, without growth and with it, and the calm ones."""
 # What happened longer ago than a quarter of a year says little about next month.
 _LONGEST = 13 * WEEK
-_POWERS = [[(1 - rate) ** days for days in range(_LONGEST + WEEK + 1)] for rate in RATES]
+_POWERS = {
+    rate: [(1 - rate) ** days for days in range(_LONGEST + WEEK + 1)]
+    for rate in {*RATES, *CALM_RATES}
+}
+# A day is a peak by what it has more than so many times the median of four weeks before it.
+_PEAK = 2.5
 # Of a level that moved: how many standard errors it has to move by, in how many of the last days,
 # how many days it has to last, and how many days before it are looked at.
 _CLEARLY, _RECENT, _LASTING, _BEFORE = 10.0, 6 * WEEK, 4, 14
@@ -36,19 +45,25 @@ class Sight:
     """What each weekday has of a mean day, the day itself first."""
     levels: list[float]
     """The mean day by each of `RATES`."""
+    calm: list[float]
+    """The mean day by each of `CALM_RATES`."""
     growth: float
     """The log of the growth a day."""
 
-    def shapes(self, days: int) -> tuple[list[float], list[float]]:
-        """Return each of the next *days* as a share of the level: without growth, and with it."""
+    def candidates(self, days: int) -> list[tuple[float, list[float]]]:
+        """Return each way to go on: a level, and what each of the next *days* has of it."""
         steady = [self.factors[number % WEEK] for number in range(days)]
-        if not self.growth:
-            return steady, steady
-        growing = [
-            factor * exp(self.growth * _effective_days(number))
-            for number, factor in enumerate(steady, 1)
+        growing = steady
+        if self.growth:
+            growing = [
+                factor * exp(self.growth * _effective_days(number))
+                for number, factor in enumerate(steady, 1)
+            ]
+        return [
+            *((level, steady) for level in self.levels),
+            *((level, growing) for level in self.levels),
+            *((level, steady) for level in self.calm),
         ]
-        return steady, growing
 
 
 class Past:
@@ -65,6 +80,11 @@ class Past:
     @cached_property
     def _smoothed(self) -> list[list[float]]:
         return [_smoothed(self.spend, rate) for rate in RATES]
+
+    @cached_property
+    def _calm(self) -> list[list[float]]:
+        calm = _without_peaks(self.spend)
+        return [_smoothed(calm, rate) for rate in CALM_RATES]
 
     def __len__(self) -> int:
         return len(self.spend)
@@ -84,23 +104,19 @@ class Past:
         first = max(0, day - _LONGEST)
         moved = self._moved(day, factors)
         first = max(first, moved)
-        levels = [self._level(number, factors, first, day) for number in range(len(RATES))]
         # The weeks before a level that moved are no growth.
-        return Sight(factors, levels, 0.0 if moved else self._growth(day))
-
-    def _level(self, number: int, factors: list[float], first: int, day: int) -> float:
-        """Return the mean day from *first* on: what was spent, by what its weekdays would have."""
-        smoothed, powers, days = self._smoothed[number], _POWERS[number], day - first
-        spent = smoothed[day] - powers[days] * smoothed[first]
-        weights = 0.0
-        for weekday, factor in enumerate(factors):
-            weeks = (days + weekday) // WEEK
-            weights += factor * powers[WEEK - 1 - weekday] * (1 - powers[WEEK * weeks])
-        weights /= 1 - powers[WEEK]
-        if weights < 1e-9:
-            return self.between(first, day) / days
-        # What is left of a difference may be below zero by a rounding error.
-        return max(spent, 0.0) / weights
+        return Sight(
+            factors=factors,
+            levels=[
+                _level(smoothed, rate, factors, first, day)
+                for smoothed, rate in zip(self._smoothed, RATES, strict=True)
+            ],
+            calm=[
+                _level(smoothed, rate, factors, first, day)
+                for smoothed, rate in zip(self._calm, CALM_RATES, strict=True)
+            ],
+            growth=0.0 if moved else self._growth(day),
+        )
 
     def _moved(self, day: int, factors: list[float]) -> int:
         """Return the day on which the level clearly moved for good, or 0 if it did not."""
@@ -184,6 +200,32 @@ def _only_pause(spend: Sequence[float]) -> tuple[int, int] | None:
     start, end = pauses[0][0], pauses[0][-1] + 1
     is_over = start > 0 and end < len(spend)
     return (start, end) if is_over and end - start <= _PAUSE_UNTIL else None
+
+
+def _without_peaks(spend: Sequence[float]) -> list[float]:
+    """Return *spend* with each day limited by what is usual before it."""
+    calm = list(spend)
+    for day in range(WEEK, len(spend)):
+        usual = median(spend[max(0, day - 4 * WEEK) : day])
+        if usual > 0:
+            calm[day] = min(spend[day], _PEAK * usual)
+    return calm
+
+
+def _level(
+    smoothed: Sequence[float], rate: float, factors: Sequence[float], first: int, day: int
+) -> float:
+    """Return the mean day from *first* on: what was spent, by what its weekdays would have."""
+    powers, days = _POWERS[rate], day - first
+    spent = smoothed[day] - powers[days] * smoothed[first]
+    weights = 0.0
+    for weekday, factor in enumerate(factors):
+        weeks = (days + weekday) // WEEK
+        weights += factor * powers[WEEK - 1 - weekday] * (1 - powers[WEEK * weeks])
+    weights /= 1 - powers[WEEK]
+    # What is left of a difference may be below zero by a rounding error. Without weekdays that have
+    # anything there is nothing to expect.
+    return max(spent, 0.0) / weights if weights > 1e-9 else 0.0
 
 
 def _smoothed(spend: Sequence[float], rate: float) -> list[float]:

@@ -14,12 +14,17 @@ from pulumi_cf_invoice.forecast.unit import UnknownUnit
 
 
 def notes_of(
-    priced: PricedDays | UnknownUnit, outlook: Outlook | None, invoice: Invoice, bill: Bill
+    priced: PricedDays | UnknownUnit,
+    outlook: Outlook | None,
+    invoice: Invoice,
+    bill: Bill,
+    other: float | None,
 ) -> Iterator[str]:
     """
     Return what is assumed, what does not fit, and what is left out.
 
-    The first of them says why it is a straight line, if it is one.
+    The first of them says why it is a straight line, if it is one. *other* is the median if the
+    invoice is behind, in minor units, where that cannot be told from a price.
     """
     if isinstance(priced, UnknownUnit):
         yield priced.reason
@@ -27,11 +32,12 @@ def notes_of(
         if outlook is not None and outlook.method == "straight-line":
             least = "seven" if priced.history_is_behind else "three"
             yield f"There are under {least} whole days of usage, too few for a trend."
-        yield _unit(priced, invoice.currency)
+        yield _unit(priced, invoice.currency, other)
+        yield from _fee(priced, invoice)
         yield from _lag(priced, invoice.currency)
         yield from _days(priced)
     if bill.gross < 0:
-        yield "The invoice's lines are negative in sum, which is not taken to go on."
+        yield "The invoice's lines are negative in sum: the forecast expects no further refunds."
     yield from _fixed(bill, invoice.currency)
 
 
@@ -41,14 +47,33 @@ def left_out(history: UsageHistory | None) -> Iterator[str]:
         yield f"The usage history has {history.left_out_text}: it counts as without usage."
 
 
-def _unit(priced: PricedDays, currency: str) -> str:
-    code = currency.upper()
-    if priced.unit.name == "ratio":
+def _unit(priced: PricedDays, currency: str, other: float | None) -> str:
+    unit, code = priced.unit, currency.upper()
+    if unit.other is not None and other is not None:
+        price = float(unit.price / unit.other.price)
+        behind = money.to_text(money.number(money.exact(round(-unit.other.lag))), currency)
         return (
-            "Usage is counted in a unit of its own, which the period's usage and the invoice price;"
-            " a day that one of them lacks would not be noticed, and the band allows for it."
+            f"Usage and invoice can be read in two ways: one of usage costs {price:.2f} "
+            f"{unit.other.name} units of {code}, as the forecast takes it, or the invoice is "
+            f"{behind} behind, and then the median is {money.to_text(other, currency)}. The band "
+            "covers both."
         )
-    return f"Usage adds up to the invoice as counted in {priced.unit.name} units of {code}."
+    if unit.name == "ratio":
+        return (
+            "Usage is in a unit of its own, whose price is what the invoice asks for the period's "
+            "usage. A day that the invoice lacks would not be noticed: the band allows for it."
+        )
+    return f"Usage is in {unit.name} units of {code}: it adds up to the invoice."
+
+
+def _fee(priced: PricedDays, invoice: Invoice) -> Iterator[str]:
+    for line in priced.possible_fees:
+        amount = money.to_text(line.amount, invoice.currency)
+        name = one_line(line.description or "without a description")
+        yield (
+            f'Usage adds up to all lines but "{name}" ({amount}): if that is a fixed fee, name it '
+            "as a fixed line, so that it is not taken to grow."
+        )
 
 
 def _lag(priced: PricedDays, currency: str) -> Iterator[str]:
@@ -76,7 +101,7 @@ def _days(priced: PricedDays) -> Iterator[str]:
         )
     if priced.corrections:
         days = "1 day has" if priced.corrections == 1 else f"{priced.corrections} days have"
-        yield f"{days} negative usage, a correction: in the sum it counts, and as a trend it is 0."
+        yield f"{days} negative usage: a correction, which lowers the sum of the days before it."
 
 
 def _fixed(bill: Bill, currency: str) -> Iterator[str]:

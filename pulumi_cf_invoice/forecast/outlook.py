@@ -9,7 +9,9 @@ from typing import Literal, Protocol
 from pulumi_cf_invoice.forecast.days import DAY, day_of, sum_over
 from pulumi_cf_invoice.forecast.record import Foreseen, TrackRecord
 
-Method = Literal["daily-usage", "recent-mean", "straight-line", "too-early", "period-over"]
+Method = Literal[
+    "daily-usage", "recent-mean", "straight-line", "too-early", "not-known", "period-over"
+]
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ class DailyUsage:
     """The spend from `first` on, in minor units a day, and how wrong such spend has been."""
     doubt: float
     """The log of the factor by which a history that does not fit the invoice widens the band."""
+    dearer: Fraction
+    """How many times as much days cost if the invoice is behind; 1 if it is known not to be."""
 
     @property
     def record(self) -> TrackRecord | None:
@@ -86,7 +90,7 @@ class DailyUsage:
         usual = max(spend, Fraction(self.foreseen.usual) * days)
         below, above = spend + Fraction(low) * usual, spend + Fraction(high) * usual
         wider = Fraction(exp(self.doubt))
-        return max(below, Fraction(0)) / wider, above * wider
+        return max(below, Fraction(0)) / wider, above * max(wider, self.dearer)
 
 
 def ahead(

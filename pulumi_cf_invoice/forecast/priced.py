@@ -9,7 +9,8 @@ from math import ceil, log
 
 from pydantic.dataclasses import dataclass as described
 
-from pulumi_cf_invoice.billing.invoice import Invoice
+from pulumi_cf_invoice.billing import money
+from pulumi_cf_invoice.billing.invoice import Invoice, InvoiceLine
 from pulumi_cf_invoice.billing.models import DESCRIBED
 from pulumi_cf_invoice.billing.usage_history import UsageHistory
 from pulumi_cf_invoice.forecast.bill import Bill
@@ -20,6 +21,8 @@ from pulumi_cf_invoice.forecast.unit import MOST_DAYS_BEHIND, Unit, UnknownUnit,
 _FEWEST_DAYS = 3
 _WEEK = 7
 _ENOUGH = Fraction(5, 8)
+# What a few percent are.
+_ABOUT = Fraction(3, 100)
 # Beyond this, an amount is no amount; a float could not even hold all that Fraction can.
 _LARGEST = Fraction(10**18)
 
@@ -76,6 +79,18 @@ class PricedDays:
         """What usage has and the invoice has not yet, in minor units."""
         return max(-self.unit.lag, Fraction(0))
 
+    @property
+    def dearer(self) -> Fraction:
+        """How many times as much usage costs if the invoice is behind, by the other reading."""
+        other = self.unit.other
+        return other.price / self.unit.price if other else Fraction(1)
+
+    @property
+    def not_invoiced_at_most(self) -> Fraction:
+        """What usage has and the invoice has not yet, by either reading, in minor units."""
+        other = self.unit.other
+        return max(-other.lag, Fraction(0)) if other else self.not_invoiced
+
     def not_seen(self, expected: Fraction) -> Fraction:
         """
         Return what was spent since the history fell silent, and is not in the invoice either.
@@ -110,16 +125,13 @@ class PricedDays:
 
     @property
     def spend(self) -> list[float]:
-        """The spend of each settled day, in minor units. A correction counts as nothing spent."""
+        """The spend of each settled day, in minor units; corrections are in the days before."""
         return self.spend_until(self.now)
 
     def spend_until(self, then: Fraction) -> list[float]:
         """Return the spend of each settled day that ended by *then*, as `spend` does."""
-        return [
-            float(min(max(day.usage * self.unit.price, Fraction(0)), _LARGEST))
-            for day in self.settled
-            if day.start + DAY <= then
-        ]
+        usages = _corrected([day.usage for day in self.settled if day.start + DAY <= then])
+        return [float(min(usage * self.unit.price, _LARGEST)) for usage in usages]
 
     def gross_between(self, start: Fraction, end: Fraction) -> Fraction:
         """Return what usage from *start* to *end* (Unix seconds) cost, in minor units."""
@@ -134,6 +146,27 @@ class PricedDays:
         # A history that is a day behind would have shifted the ratio by as much.
         days = sum(day.start >= self.period[0] for day in self.settled)
         return log((days + 1) / days)
+
+    @property
+    def possible_fees(self) -> list[InvoiceLine]:
+        """
+        The only line without which usage would add up to the invoice, if there is one.
+
+        It has a twentieth of the invoice at least, and usage adds up to within 3% of the others.
+        """
+        if self.unit.name != "ratio":
+            return []
+        found = [
+            line
+            for line in self.bill.growing
+            if line.amount * 20 >= self.bill.gross
+            and any(
+                abs(self.bill.gross - Fraction(money.exact(line.amount)) - self._usage * price)
+                <= self._usage * price * _ABOUT
+                for price in self.unit.known_prices
+            )
+        ]
+        return found if len(found) == 1 and len(self.bill.growing) > 1 else []
 
     @property
     def corrections(self) -> int:
@@ -213,7 +246,7 @@ def _lacking(
     known = [day for day in days if day.is_over and day.start < silent.start]
     most = max(day.usage for day in known)
     shares = [float(max(day.usage, Fraction(0)) / most) for day in known]
-    expected = foresee(shares, MOST_DAYS_BEHIND + 2).spend
+    expected = foresee(shares, MOST_DAYS_BEHIND + _WEEK).spend
     in_silence = sum_over(
         lambda day: Fraction(expected[(day - silent.start) // DAY]),
         max(Fraction(silent.start), start),
@@ -227,18 +260,44 @@ def fallen_silent(days: Sequence[UsageDay], now: Fraction) -> UsageDay | None:
     """
     Return the last day with usage if there is none since, and this is lag rather than a pause.
 
-    It is for an account that had usage every day for up to four weeks, one at least, and none for a
-    quarter of a day to three days.
+    That is so where there was usage on the same weekdays in each of the last four weeks, or on
+    every day of a younger account, and now for a quarter of a day to three days of such weekdays,
+    a weekend apart.
     """
     used = [number for number, day in enumerate(days) if day.usage]
-    last = days[used[-1]] if used else None
-    if last is None or used[-1] < _WEEK:
+    if not used or used[-1] < _FEWEST_DAYS:
         return None
-    silent = now - (last.start + DAY)
-    before = days[max(0, used[-1] - 4 * _WEEK) : used[-1]]
-    if not DAY / 4 <= silent <= MOST_DAYS_BEHIND * DAY or not all(day.usage > 0 for day in before):
+    last = days[used[-1]]
+    before = {day.start: day.usage > 0 for day in days[max(0, used[-1] - 4 * _WEEK) : used[-1] + 1]}
+    is_young = len(before) <= _WEEK and all(before.values())
+
+    def is_used(day: int) -> bool:
+        weeks = [before[start] for start in before if (day - start) % (_WEEK * DAY) == 0]
+        return is_young or (bool(weeks) and all(weeks))
+
+    if now - (last.start + DAY) > (MOST_DAYS_BEHIND + 2) * DAY:
         return None
-    return last
+    since = range(last.start + DAY, int(now), DAY)
+    silent = sum(min(now - day, Fraction(DAY)) for day in since if is_used(day))
+    return last if DAY / 4 <= silent <= MOST_DAYS_BEHIND * DAY else None
+
+
+def _corrected(usages: list[Fraction]) -> list[Fraction]:
+    """
+    Return *usages* with each correction (a negative day) taken off the four weeks before it.
+
+    What that day itself had is not known: it counts as the same weekday before.
+    """
+    corrected = list(usages)
+    for number, usage in enumerate(usages):
+        if usage >= 0:
+            continue
+        start = max(0, number - 4 * _WEEK)
+        total = sum(corrected[start:number], Fraction(0))
+        left = max(1 + usage / total, Fraction(0)) if total > 0 else Fraction(0)
+        corrected[start:number] = [amount * left for amount in corrected[start:number]]
+        corrected[number] = corrected[number - _WEEK] if number >= _WEEK else Fraction(0)
+    return corrected
 
 
 def _rounded(amounts: list[Fraction]) -> list[int]:

@@ -10,7 +10,7 @@ from statistics import fmean
 from pydantic.dataclasses import dataclass as described
 
 from pulumi_cf_invoice.billing.models import DESCRIBED, counted
-from pulumi_cf_invoice.forecast.levels import RATES, Past, Sight, without_pause
+from pulumi_cf_invoice.forecast.levels import CANDIDATES, Past, Sight, without_pause
 
 BAND_FROM = 14
 """The days of history from which on weekdays are told apart and there is a band."""
@@ -79,10 +79,8 @@ def foresee(spend: Sequence[float], days: int, horizon: int = 1) -> Foreseen:
     if len(spend) < BAND_FROM:
         level = fmean([fmean(spend[-_WEEK:]), fmean(spend)])
         return Foreseen([level] * days, level, None)
-    tries = _Tries(spend)
-    return Foreseen(
-        tries.foreseen(len(spend), days), tries.past.usual(len(spend)), tries.record(horizon)
-    )
+    tries, today = _Tries(spend), len(spend)
+    return Foreseen(tries.foreseen(today, days), tries.past.usual(today), tries.record(horizon))
 
 
 class _Tries:
@@ -101,21 +99,15 @@ class _Tries:
 
     def foreseen(self, day: int, days: int) -> list[float]:
         """Return what is expected on the *day* of that day and the next ones, so many *days*."""
-        sight = self._sight(day)
-        steady, growing = sight.shapes(days)
-        weights = self._weights(day)
-        count = len(RATES)
-        level = sum(
-            weight * level for weight, level in zip(weights[:count], sight.levels, strict=True)
-        )
-        rising = sum(
-            weight * level for weight, level in zip(weights[count:], sight.levels, strict=True)
-        )
+        expected = [0.0] * days
+        candidates = self._sight(day).candidates(days)
+        for weight, (level, shape) in zip(self._weights(day), candidates, strict=True):
+            counts = weight * level
+            expected = [
+                total + counts * share for total, share in zip(expected, shape, strict=True)
+            ]
         # Rounded, or a rounding error would decide on which day credits run out.
-        return [
-            round(level * share + rising * grown, 6)
-            for share, grown in zip(steady, growing, strict=True)
-        ]
+        return [round(amount, 6) for amount in expected]
 
     def record(self, horizon: int) -> TrackRecord:
         tried = self._tried()
@@ -151,16 +143,11 @@ class _Tries:
         last = day - self._chosen_over
         first = max(self._earliest, last - _CHOSEN_FROM + 1)
         count = last - first + 1
-        candidates = 2 * len(RATES)
-        if count < 3:
-            return [1 / candidates] * candidates
         usual = self.past.usual(day) * self._chosen_over
-        if usual <= 0:
-            return [1 / candidates] * candidates
-        until, before = (
-            self._squares[last + 1 - self._earliest],
-            self._squares[first - self._earliest],
-        )
+        if count < 3 or usual <= 0:
+            return [1 / CANDIDATES] * CANDIDATES
+        until = self._squares[last + 1 - self._earliest]
+        before = self._squares[first - self._earliest]
         errors = [
             sqrt(max(end - start, 0.0) / count) / usual + _CHANCE
             for end, start in zip(until, before, strict=True)
@@ -173,15 +160,15 @@ class _Tries:
     @cached_property
     def _squares(self) -> list[list[float]]:
         """The sums of each candidate's squared errors on all days before a day."""
-        sums = [[0.0] * (2 * len(RATES))]
+        sums = [[0.0] * CANDIDATES]
         for day in range(self._earliest, len(self.past) - self._chosen_over + 1):
-            sight = self._sight(day)
             happened = self.past.between(day, day + self._chosen_over)
-            shares = (sum(shape) for shape in sight.shapes(self._chosen_over))
-            errors = [level * share - happened for share in shares for level in sight.levels]
-            sums.append(
-                [total + error * error for total, error in zip(sums[-1], errors, strict=True)]
-            )
+            errors = [
+                level * sum(shape) - happened
+                for level, shape in self._sight(day).candidates(self._chosen_over)
+            ]
+            squares = (error * error for error in errors)
+            sums.append([total + square for total, square in zip(sums[-1], squares, strict=True)])
         return sums
 
 

@@ -29,7 +29,8 @@ _WORDS: dict[Method, str] = {
     "recent-mean": f"mean of the last days, without a band (under {BAND_FROM} days of history)",
     "straight-line": "straight line",
     "too-early": "too early for a forecast",
-    "period-over": "the period is over",
+    "not-known": "not known: usage has no price yet",
+    "period-over": "the period has ended",
 }
 
 
@@ -61,7 +62,7 @@ class Forecast:
     """End of the invoice's period, in Unix seconds (UTC), not included."""
     amount_due: Estimate | None
     """The median of the amount due at the end of the period, in minor units of `currency`; none if
-    it is too early."""
+    it is too early, or not known."""
     amount_due_p10: Estimate | None
     """The amount due that is exceeded nine times out of ten, in minor units of `currency`; none
     without a band."""
@@ -77,7 +78,8 @@ class Forecast:
     spent: tuple[SpentDay, ...]
     """The days of the period until now; none where the history does not tell them."""
     coming: tuple[ComingDay, ...]
-    """The days from now to the end of the period, today first; none if it is too early."""
+    """The days from now to the end of the period, today first; none if it is too early, or
+    not known, and the last one alone for a period of over 400 days."""
     runway: Runway | None
     """How long the credits last; none if no balance was given."""
     last_period: LastPeriod | None
@@ -97,6 +99,11 @@ class Forecast:
         return self.method == "too-early"
 
     @property
+    def is_not_known(self) -> bool:
+        """Whether there is usage and no price for it yet."""
+        return self.method == "not-known"
+
+    @property
     def is_straight_line(self) -> bool:
         """Whether it is only a straight line, which is no forecast."""
         return self.method == "straight-line"
@@ -104,7 +111,7 @@ class Forecast:
     @property
     def is_forecast(self) -> bool:
         """Whether the spend to come is forecast from daily usage."""
-        return not (self.has_ended or self.is_too_early or self.is_straight_line)
+        return self.method in ("daily-usage", "recent-mean")
 
     @property
     def method_text(self) -> str:
@@ -115,6 +122,8 @@ class Forecast:
     def text(self) -> str:
         """The forecast in a line, in rough amounts: ``Forecast $392 to $447 for September``."""
         period = period_name(self.period_start, self.period_end)
+        if self.method == "not-known":
+            return f"Not known for {period}: there is usage, and no price for it yet"
         if self.amount_due is None:
             return f"Too early for a forecast for {period}"
         median = self._rough(self.amount_due)
@@ -127,12 +136,15 @@ class Forecast:
         low, high = self._rough(self.amount_due_p10), self._rough(self.amount_due_p90)
         if low == median == high:
             return f"Forecast {median} for {period}"
-        band = f"{low} to {high}"
-        return f"Forecast {band} for {period} (median {median})"
+        if low == median:
+            return f"Forecast {median} for {period}, up to {high} and hardly less"
+        if high == median:
+            return f"Forecast {median} for {period}, down to {low} and hardly more"
+        return f"Forecast {low} to {high} for {period} (median {median})"
 
     @property
     def amount_due_text(self) -> str | None:
-        """The median for people; none if it is too early."""
+        """The median for people; none if it is too early, or not known."""
         return self._text(self.amount_due)
 
     @property

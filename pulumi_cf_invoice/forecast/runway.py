@@ -12,7 +12,7 @@ from pulumi_cf_invoice.forecast.days import DAY, date_of, day_of
 from pulumi_cf_invoice.forecast.outlook import Outlook, ahead
 
 FORESEEN = 366
-"""The days that are looked ahead: credits that last longer have no end in sight."""
+"""The days that are looked ahead: credits that last longer last over a year."""
 
 
 @described(frozen=True, kw_only=True, config=DESCRIBED)
@@ -24,7 +24,8 @@ class Runway:
     currency: str
     """ISO 4217 code in lower case, the invoice's: the balance names none."""
     is_known: bool
-    """Whether anything can be said: it is too early for spend to come, unless credits are gone."""
+    """Whether anything can be said: not while it is too early for spend to come, or usage has no
+    price yet, unless credits are gone."""
     runs_out: date | None
     """The first day on which the credits fall below zero without a top-up; none if no such day is
     in sight, or not known."""
@@ -66,9 +67,9 @@ class Runway:
         if self.is_topped_up:
             return "credits are topped up automatically"
         if not self.is_known:
-            return f"{failed}how long credits last cannot be told yet"
+            return f"{failed}how long credits last is not known yet"
         if self.runs_out is None:
-            return f"{failed}credits have no end in sight"
+            return f"{failed}credits last over a year"
         return f"{failed}credits last until {self.runs_out}"
 
     @property
@@ -78,11 +79,11 @@ class Runway:
             return "no credits are left"
         text = f"credits of {money.to_text(self.balance, self.currency)}"
         if not self.is_known:
-            return f"{text} last for a time that cannot be told yet"
+            return f"{text} last for a time that is not known yet"
         is_earlier = self.runs_out_early not in (None, self.runs_out)
         early = f" ({self.runs_out_early} at the earliest)" if is_earlier else ""
         if self.runs_out is None:
-            return f"{text} have no end in sight{early}"
+            return f"{text} last over a year{early}"
         return f"{text} last until {self.runs_out}{early}"
 
 

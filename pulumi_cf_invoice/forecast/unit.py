@@ -1,8 +1,9 @@
 """
 The unit of usage, which the API documents nowhere: what one of it costs, by the invoice.
 
-Usage that is counted in minor or in major units of the invoice's currency is recognized as such,
-and what it differs from the invoice by is then known to be lag: one of the two is behind.
+Usage that adds up to the invoice in minor or in major units of its currency is counted in those. A
+difference is taken for lag only where the days of usage say so: otherwise the invoice is up to
+date, and the ratio of the two is the price. That an invoice that is behind looks the same is told.
 """
 
 from dataclasses import dataclass
@@ -14,8 +15,11 @@ from pulumi_cf_invoice.billing import money
 UnitName = Literal["minor", "major", "ratio"]
 MOST_DAYS_BEHIND = 3
 """The days of spend by which usage and invoice may differ for it to be lag: two, and today."""
-_NEAR = Fraction(8, 5)
-_DAYS_FOR_A_RATIO = 7
+_NEAR = 2
+# What the history lacks is estimated: so many times that much still is lag.
+_ABOUT = Fraction(7, 4)
+# The part of a day's spend by which usage and invoice that agree may differ.
+_EXACT = Fraction(1, 10)
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,10 @@ class Unit:
     """Minor units of the currency for one unit of usage."""
     lag: Fraction
     """What the invoice has and the usage has not, in minor units; negative the other way round."""
+    known_prices: tuple[Fraction, ...]
+    """What a minor and a major unit of the currency cost, in minor units."""
+    other: "Unit | None" = None
+    """The unit by the other reading: the invoice is behind, and a unit of usage costs more."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,8 @@ class UnknownUnit:
     """A unit of usage that cannot be inferred."""
 
     reason: str
+    is_unpriced: bool = False
+    """Whether there is usage that the invoice asks nothing for."""
 
 
 def infer_unit(
@@ -49,30 +59,34 @@ def infer_unit(
     """
     Infer what a unit of usage costs from *gross* and *usage* in the same part of a period.
 
-    That part is *days* long, and has *days_over* whole days. A ratio within a factor of 1.6 of 1 or
-    of the currency's minor units counts as exactly that if three days of spend would explain the
-    difference: more is no lag. Any other ratio needs seven days that are over, since a history that
-    is a day behind would shift it too much before. What usage is seen to be *lacking* is in the
-    ratio, since the invoice is rather up to date than not.
+    That part is *days* long, and has *days_over* whole days. Usage that adds up to *gross* in
+    minor or in major units, with what the history is seen to be *lacking*, is counted in these. Any
+    other ratio is a price once three days are over. Where it is less than a unit's and an invoice
+    that is up to three days behind would look the same, that is the other reading.
     """
     if gross <= 0 or usage <= 0:
-        return UnknownUnit(_nothing_to_compare(gross, usage))
+        return UnknownUnit(_nothing_to_compare(gross, usage), is_unpriced=gross == 0 and usage > 0)
     prices: dict[UnitName, Fraction] = {
         "minor": Fraction(1),
         "major": Fraction(10 ** money.digits(currency)),
     }
+    known = tuple(prices.values())
+    other = None
     for name, price in prices.items():
         lag = gross - usage * price
         mean_day = max(gross, usage * price) / days
-        is_near = 1 / _NEAR <= gross / usage / price <= _NEAR
-        if is_near and abs(lag) <= MOST_DAYS_BEHIND * mean_day:
-            return Unit(name, price, lag)
-    if days_over < _DAYS_FOR_A_RATIO:
+        exact = mean_day * _EXACT
+        if -exact <= lag <= lacking * price * _ABOUT + exact:
+            return Unit(name, price, lag, known)
+        is_near = 1 / _NEAR <= gross / usage / price < 1
+        if is_near and -lag <= MOST_DAYS_BEHIND * mean_day:
+            other = Unit(name, price, lag, known)
+    if days_over < MOST_DAYS_BEHIND:
         return UnknownUnit(
             "What a unit of usage costs cannot be told yet: the usage of the period does not add "
-            "up to the invoice, and seven days of it have to be over before their ratio counts."
+            "up to the invoice, and three days of it have to be over before their ratio counts."
         )
-    return Unit("ratio", gross / (usage + lacking), Fraction(0))
+    return Unit("ratio", gross / (usage + lacking), Fraction(0), known, other)
 
 
 def _nothing_to_compare(gross: Fraction, usage: Fraction) -> str:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 FORECAST = "forecast"
 RUNWAY = "runway"
+_A_DAY = 86_400
 _PERCENTILES = {50: "the median", 90: "the 90th percentile"}
 
 
@@ -90,6 +91,9 @@ class MaxForecast(Rule):
         if forecast.has_ended:
             # Nothing is to come.
             yield due
+            return
+        if _is_not_known(forecast, state.read_at):
+            yield _not_known(FORECAST, f"What the {invoice_of(invoice_state)} will come to")
             return
         amount = forecast.percentile(self.percentile)
         unjudged = _unjudged(invoice_state, forecast, self.percentile, "amount due")
@@ -176,6 +180,9 @@ class MinRunway(Rule):
             return
         forecast = state.forecast(self.fixed_lines)
         yield from _of_globs(invoice_state, self.fixed_lines)
+        if _is_not_known(forecast, state.read_at):
+            yield _not_known(RUNWAY, f"How long the credits of account {state.account_id} last")
+            return
         unjudged = self._unjudged(invoice_state, forecast)
         if unjudged or forecast.runway is None:
             left = balance.balance_text(invoice_state.invoice.currency)
@@ -237,6 +244,11 @@ def _unjudged(state: InvoiceState, forecast: "Forecast", percentile: int, judged
     """Say why there is nothing to judge but what is *judged* instead; empty if there is."""
     if forecast.is_too_early:
         return too_early("a forecast", state, judged)
+    if forecast.is_not_known:
+        return (
+            f"The {invoice_of(state)} asks nothing yet for the usage of the period's first day: "
+            f"the {judged} was judged."
+        )
     if forecast.is_straight_line:
         return (
             f"There is only a straight line for the {invoice_of(state)}, which is no forecast: the "
@@ -249,6 +261,21 @@ def _unjudged(state: InvoiceState, forecast: "Forecast", percentile: int, judged
             f"the {judged} was judged."
         )
     return ""
+
+
+def _is_not_known(forecast: "Forecast", now: datetime) -> bool:
+    """Return whether usage has no price, a day after the beginning of the period or later."""
+    is_early = now.timestamp() < forecast.period_start + _A_DAY
+    return forecast.is_not_known and not is_early
+
+
+def _not_known(subject: str, what: str) -> Finding:
+    brief = f"{what[0].lower()}{what[1:]} is not known"
+    message = (
+        f"{what} is not known: there is usage in the period, and the invoice asks nothing for it "
+        "yet."
+    )
+    return Finding("unknown", subject, lambda: message, brief=brief)
 
 
 def _basis(forecast: "Forecast") -> str:

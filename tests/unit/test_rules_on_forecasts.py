@@ -353,10 +353,10 @@ def test_a_period_ends_with_its_last_day() -> None:
         assert "have to last until 2026-10-01 (the end of the period)" in found.message
 
 
-def test_credits_without_an_end_in_sight_are_within() -> None:
+def test_credits_that_last_over_a_year_are_within() -> None:
     [found] = judge("min-runway", 366, credit_balance={"balance": 10**9})
     assert found.status == "within"
-    assert "credits of $10,000,000.00 have no end in sight; they have to last until" in found.text
+    assert "credits of $10,000,000.00 last over a year; they have to last until" in found.text
 
 
 def test_the_early_date_is_told_and_judged_if_the_rule_is_careful() -> None:
@@ -477,3 +477,31 @@ def test_a_waiver_shortens_the_runway() -> None:
     assert statuses(judge("min-runway", {"days": 30, "waiver": {**waiver, "days": 20}})) == [
         "failed"
     ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "value", "subject"),
+    [("max-forecast", "900 USD", FORECAST), ("min-runway", 14, RUNWAY)],
+)
+def test_usage_without_a_price_is_not_known(rule: str, value: object, subject: str) -> None:
+    """An invoice of zero that is behind passed an account with two days of credits left."""
+    answers = {**STEADY, "invoice_preview": bill(0), "credit_balance": {"balance": 2_000}}
+    [found] = judge(rule, value, answers)
+    assert (found.status, found.subject) == ("unknown", subject)
+    assert found.violates
+    assert "is not known: there is usage in the period, and the invoice asks nothing" in found.text
+
+
+@pytest.mark.parametrize(("rule", "value"), [("max-forecast", "900 USD"), ("min-runway", 14)])
+def test_the_first_day_of_a_period_blocks_nobody(rule: str, value: object) -> None:
+    """An invoice is rarely up to the hour: what is known is judged, and the rest is noted."""
+    at = datetime.fromtimestamp(START + 7 * 3600, tz=UTC)
+    answers = {
+        **STEADY,
+        "invoice_preview": bill(0),
+        "usage_history": usage([1000.0] * 80 + [300], at),
+        "credit_balance": {"balance": 2_000},
+    }
+    found = judge(rule, value, answers, read_at=at, at=at)
+    assert statuses(found) == ["within", "noted"]
+    assert "asks nothing yet for the usage of the period's first day" in found[1].text
