@@ -14,7 +14,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 """What can be told: a mandatory rule is violated, or cannot be judged; an advisory one is violated;
 the forecast passes a limit."""
 _MOST_LINES = 8
-_LONGEST_LINE = 300
+_LONGEST_LINE = 500
 _UNREADABLE = "no report could be made"
 # Chat programs take these for links, mentions and markup of their own.
 _HARMLESS = str.maketrans({"<": "\u2039", ">": "\u203a", "@": "\uff20", "`": "'"})

@@ -182,6 +182,38 @@ def test_a_forecast_that_passes_a_limit_is_told_to_those_who_ask(
     assert "- max-amount-due: the forecast passes $300 about 2026-09-" in message["message"]
 
 
+def test_a_loop_in_the_night_is_told_once_with_what_to_do_and_again_when_it_is_over(
+    hook: tuple[Webhook, dict[str, str]], sandbox: Sandbox, settled: dict[str, str], tmp_path: Path
+) -> None:
+    server, environment = hook
+    sandbox.scenario = "steady"
+    quiet = take(settings.resolve(ACCOUNT, [settings.environment(settled)]), NOW).to_json()
+    loop = json.loads(quiet)
+    *_, last_night, _ = loop["reads"]["usage-history"]["result"]["history"]
+    last_night["aggregated_value"] *= 20
+    rule = {
+        "accountIds": [ACCOUNT],
+        "limit": "3x",
+        "atLeast": "25 USD",
+        "baseUrl": sandbox.base_url,
+    }
+    (tmp_path / "rules.json").write_text(json.dumps({"rules": {"max-daily-spend": rule}}))
+
+    def morning(snapshot: str) -> int:
+        (tmp_path / "snapshot.json").write_text(snapshot)
+        files = ["--from", str(tmp_path / "snapshot.json"), "--rules", str(tmp_path / "rules.json")]
+        done = run("notify", *files, "--state", str(tmp_path / "told.json"), **environment)
+        return done.returncode
+
+    assert [morning(quiet), morning(json.dumps(loop)), morning(json.dumps(loop))] == [0, 1, 1]
+    [(_, _, message)] = server.received
+    assert "2026-09-14" in message["message"]
+    assert "What to do: " in message["message"]
+    assert [morning(quiet), morning(quiet)] == [0, 0]
+    assert server.received[1][2]["title"].startswith("Fine again.")
+    assert len(server.received) == 2
+
+
 def test_a_report_that_cannot_be_made_is_told_and_is_exit_code_2(
     hook: tuple[Webhook, dict[str, str]], tmp_path: Path
 ) -> None:
