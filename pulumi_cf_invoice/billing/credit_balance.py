@@ -206,8 +206,12 @@ class CreditBalance:
 
     @property
     def text(self) -> str:
-        """The balance in minor units, since no currency is known, and the automatic top-up."""
-        return f"{self.balance_text(None)}, automatic top-up: {self.topup_text(None)}"
+        """The balance and the automatic top-up, for people; their currency is not known here."""
+        return self.text_in(None)
+
+    def text_in(self, currency: str | None) -> str:
+        """Return the balance and the automatic top-up for people, in *currency* if it is known."""
+        return f"{self.balance_text(currency)}, automatic top-up: {self.topup_text(currency)}"
 
     def topup_text(self, currency: str | None) -> str:
         """Return what the automatic top-up does, for people, without the API's own words."""
@@ -229,7 +233,7 @@ class CreditBalance:
 
 
 def amount_text(amount: float, currency: str | None) -> str:
-    """Return an *amount* of credit for people, in minor units where no *currency* is known."""
+    """Return an *amount* of credit for people, in cents where no *currency* is known."""
     if currency is None:
-        return f"{money.exact(amount):,f} minor units"
+        return f"{money.exact(amount):,f} cents"
     return money.to_text(amount, currency)

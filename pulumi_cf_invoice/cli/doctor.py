@@ -5,8 +5,9 @@ import os
 from collections.abc import Iterable, Sequence
 
 from pulumi_cf_invoice.billing import settings
+from pulumi_cf_invoice.billing.credit_balance import CreditBalance
 from pulumi_cf_invoice.billing.models import Model
-from pulumi_cf_invoice.billing.reads import READS, Read
+from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW, READS, Read
 from pulumi_cf_invoice.billing.settings import Source
 from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.cli import inputs
@@ -60,5 +61,13 @@ def _snapshots(
 def _tried(snapshot: Snapshot, read: Read[Model]) -> bool:
     """Print how *read* was answered, and return whether it failed."""
     error = snapshot.problem(read)
-    print(f"{read.name:<16} {error or f'answered: {snapshot.get(read).text}'}")
+    print(f"{read.name:<16} {error or f'answered: {_answer(snapshot, read)}'}")
     return error is not None
+
+
+def _answer(snapshot: Snapshot, read: Read[Model]) -> str:
+    """Return what *read* answered, and credits, which name no currency, in the invoice's."""
+    answer = snapshot.get(read)
+    if isinstance(answer, CreditBalance) and snapshot.problem(INVOICE_PREVIEW) is None:
+        return answer.text_in(snapshot.get(INVOICE_PREVIEW).currency)
+    return answer.text

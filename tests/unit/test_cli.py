@@ -361,7 +361,11 @@ def test_doctor_tries_every_read_once(sandbox: Sandbox, live: dict[str, str]) ->
     assert len(sandbox.requests) == len(READS)
     for read in READS:
         assert re.search(rf"^{read.name} +answered: ", told.stdout, flags=re.M)
-    for said in ("9,200 minor units", "usage in ", "earlier invoices: "):
+    for said in (
+        "answered: $92.00, automatic top-up: adds $25.00",
+        "usage in ",
+        "earlier invoices: ",
+    ):
         assert said in told.stdout
 
 

@@ -32,7 +32,7 @@ def test_an_amount_is_kept_exactly(amount: Any, kept: float, text: str) -> None:
 
 
 def test_a_balance_whose_currency_is_not_known_is_told_in_minor_units() -> None:
-    assert balance(Decimal("123456.5")).balance_text(None) == "123,456.5 minor units"
+    assert balance(Decimal("123456.5")).balance_text(None) == "123,456.5 cents"
 
 
 @pytest.mark.parametrize(

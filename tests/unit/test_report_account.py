@@ -481,7 +481,7 @@ def test_every_format_says_that_there_is_no_invoice_and_what_else_is_known(suffi
     told = plain(FORMATS[suffix](without_invoice(**{"min-credit-balance": BALANCE})))
     assert "no upcoming invoice could be read" in told
     assert f"Account {ACCOUNT} has no upcoming invoice here: cannot read the upcoming" in told
-    assert "Credit balance: 640.19 minor units" in told
+    assert "Credit balance: 640.19 cents" in told
     assert "min-credit-balance" in told
 
 

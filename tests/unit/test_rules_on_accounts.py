@@ -169,7 +169,7 @@ def test_a_healthy_top_up_is_within_and_an_unexplained_failure_is_told() -> None
     )
     failed = balance(2500, topup_config={**TOPUP, "lastFailedAt": TODAY})
     found = judge("require-healthy-top-up", credit_balance=failed, invoice_preview=REFUSED)[0]
-    assert "adds 1,000 minor units when the balance falls below 500 minor units" in found.text
+    assert "adds 1,000 cents when the balance falls below 500 cents" in found.text
     [told] = messages("noted", judge("require-healthy-top-up", credit_balance=failed))
     assert "last failed at 2026-09-15T12:00:00Z, and the API gives no reason" in told
 

@@ -380,8 +380,8 @@ def test_credits_that_are_used_up_violate_whatever_else_can_be_read(balance: int
     assert found.status == "failed"
     assert found.message.startswith(f"Account {ACCOUNT} has no credits left: the balance is ")
     assert found.message.endswith(
-        " minor units. Its automatic top-up adds 1,000 minor units when the balance falls below "
-        "500 minor units. AI Gateway refuses inference at zero and below (HTTP 402)."
+        " cents. Its automatic top-up adds 1,000 cents when the balance falls below "
+        "500 cents. AI Gateway refuses inference at zero and below (HTTP 402)."
     )
     [found] = judge("min-runway", 1, NEW, credit_balance=credits)
     assert f"the balance is {'$0.00' if balance == 0 else '-$3.00'}." in found.message
