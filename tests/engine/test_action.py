@@ -185,6 +185,17 @@ def test_what_cannot_be_told_fails_whatever_fail_is(
     assert host.bodies == [] or "Could not tell" in host.bodies[0]
 
 
+def test_a_preview_that_a_policy_pack_blocked_is_commented(workflow: Workflow, host: Forge) -> None:
+    blocked = PREVIEWS.parent / "cases" / "02-policy-violation.events.jsonl"
+    shutil.copy(blocked, workflow.directory / "blocked.ndjson")
+    run = workflow.use({"from": "blocked.ndjson", "budget": "250 USD"})
+    assert run.jobs == {"invoice": "failure"}, run.said
+    assert run.outputs["verdict"] == "over"
+    [comment] = host.bodies
+    assert "policy pack blocked the preview" in comment
+    assert "cf-invoice-spend: max-amount-due" in comment
+
+
 def test_a_rule_that_cannot_be_judged_is_told_in_the_comment_and_fails(
     workflow: Workflow, host: Forge, sandbox: Sandbox
 ) -> None:

