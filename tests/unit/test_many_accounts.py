@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import Future
 from typing import Any
 
@@ -37,10 +38,22 @@ def fetching() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == THREADS]
 
 
+def wait_for_idle(threads: set[threading.Thread]) -> list[Any]:
+    """Return the frames of *threads* as soon as they wait for another read."""
+    for _ in range(200):
+        frames = sys._current_frames()
+        found = [frames[thread.ident] for thread in threads if thread.ident in frames]
+        if all(frame.f_code.co_name == "wait" for frame in found):
+            return found
+        time.sleep(0.01)
+    pytest.fail("the threads do not wait")
+
+
 def test_many_accounts_share_sixteen_connections_and_threads() -> None:
     with Sandbox(now=NOW, number_of_accounts=100, latency=0.02) as sandbox:
+        earlier = set(fetching())
         asked = ask_all(client(sandbox.base_url), sandbox.directory.ids)
-        assert len(fetching()) <= READS_AT_ONCE
+        assert 1 < len(set(fetching()) - earlier) <= READS_AT_ONCE
         due = {answer.result().amount_due for answer in asked}
         assert sandbox.most_connections <= READS_AT_ONCE
         assert sorted(sandbox.requests) == sorted(sandbox.directory.ids)
@@ -48,9 +61,9 @@ def test_many_accounts_share_sixteen_connections_and_threads() -> None:
 
 
 def test_a_thread_that_waits_keeps_nothing_of_a_read(sandbox: Sandbox) -> None:
+    earlier = set(fetching())
     client(sandbox.base_url, token=SECRET).submit(INVOICE_PREVIEW, ACCOUNT).exception()
-    frames = sys._current_frames()
-    waiting = [frames[thread.ident] for thread in fetching() if thread.ident in frames]
+    waiting = wait_for_idle(set(fetching()) - earlier)
     seen = []
     for frame in waiting:
         step: Any = frame
@@ -80,7 +93,7 @@ def test_a_name_that_is_never_resolved_takes_no_longer_than_the_timeout(
                 answer.result(20)
     finally:
         done.set()
-    assert asked == ["slow.example.com"]
+    assert asked.count("slow.example.com") == 1
 
 
 def test_an_address_that_is_silent_is_not_asked_for_every_account(sandbox: Sandbox) -> None:
