@@ -108,7 +108,7 @@ class Reader(Generic[ModelT]):
         from pulumi_cf_invoice.billing import retries
 
         found = list(dict.fromkeys(reasons(answer)))
-        told = [self.cleaned(reason.text) for reason in found[1:]]
+        others = [self.cleaned(reason.text) for reason in found[1:]]
         first = found[0] if found else Reason(None, response.reason_phrase or "no message")
         retry_after = retries.retry_after(response.headers)
         refusal = ApiError(
@@ -116,7 +116,7 @@ class Reader(Generic[ModelT]):
             self.account_id,
             response.status_code,
             first.code,
-            self.cleaned("; ".join([first.message, *told])),
+            self.cleaned("; ".join([first.message, *others])),
             self._remedy(
                 response, {reason.code for reason in found}, retry_after, attempts, requests
             ),

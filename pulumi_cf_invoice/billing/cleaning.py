@@ -68,7 +68,9 @@ def in_one_line(text: str, longest: int = LONGEST) -> str:
 
 def isolated(text: str) -> str:
     """Return *text* so that a right-to-left script in it does not reorder what stands beside it."""
-    is_reordering = any(unicodedata.bidirectional(one) in ("R", "AL", "AN") for one in text)
+    is_reordering = any(
+        unicodedata.bidirectional(character) in ("R", "AL", "AN") for character in text
+    )
     return f"{_FIRST_STRONG}{text}{_POP}" if is_reordering else text
 
 

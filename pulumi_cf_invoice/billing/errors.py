@@ -106,8 +106,8 @@ class ApiError(FetchError):
         ray_id: str | None = None,
         retry_after: float | None = None,
     ) -> None:
-        said = f"HTTP {status}" + ("" if code is None else f", code {code}") + f": {message}"
-        problem = f"Cloudflare said {said}{_in_brackets(ray_id)}"
+        answer = f"HTTP {status}" + ("" if code is None else f", code {code}") + f": {message}"
+        problem = f"Cloudflare said {answer}{_in_brackets(ray_id)}"
         super().__init__(noun, account_id, problem, remedy)
         self.args = (noun, account_id, status, code, message, remedy, ray_id, retry_after)
         self.status = status

@@ -277,11 +277,11 @@ def _first_problem(error: ValidationError, model: type, names: Mapping[str, str]
 def _field_names(model: type) -> frozenset[str]:
     """Return the names of the fields of *model* and of the models of its module."""
     siblings = [
-        one
-        for one in vars(sys.modules[model.__module__]).values()
-        if isinstance(one, type) and is_dataclass(one)
+        kind
+        for kind in vars(sys.modules[model.__module__]).values()
+        if isinstance(kind, type) and is_dataclass(kind)
     ]
-    return frozenset(field.name for one in siblings for field in fields(one))
+    return frozenset(field.name for kind in siblings for field in fields(kind))
 
 
 def instant(seconds: float) -> datetime:

@@ -93,7 +93,7 @@ def totals(amounts: Iterable[tuple[float, str]]) -> list[Money]:
     by_currency: dict[str, list[float]] = {}
     for amount, currency in amounts:
         by_currency.setdefault(currency, []).append(amount)
-    return [Money(total(of), currency) for currency, of in sorted(by_currency.items())]
+    return [Money(total(added), currency) for currency, added in sorted(by_currency.items())]
 
 
 def percentage(amount: float | Decimal, percent: Decimal) -> Decimal:

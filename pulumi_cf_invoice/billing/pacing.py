@@ -245,8 +245,8 @@ class Pacer:
         policy = self._policies.get(name)
         if policy is None and len(self._policies) == 1:
             [policy] = self._policies.values()
-        of = f" of {policy.text}" if policy else ""
-        return f"Cloudflare's rate limit{of} is used up"
+        limit = f" of {policy.text}" if policy else ""
+        return f"Cloudflare's rate limit{limit} is used up"
 
     def _tell(self, hold: _Hold, now: float) -> None:
         until = now + hold.seconds

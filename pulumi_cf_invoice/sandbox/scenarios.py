@@ -163,7 +163,7 @@ def _only_what_is_required(read: str, result: Result) -> Result:
     if read == CREDIT_BALANCE.name:
         return {name: result[name] for name in kept[read]}
     return {
-        name: [{field: one[field] for field in kept[read]} for one in entries]
+        name: [{field: entry[field] for field in kept[read]} for entry in entries]
         for name, entries in result.items()
         if isinstance(entries, list)
     }
