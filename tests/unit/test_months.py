@@ -1,0 +1,207 @@
+"""Which earlier invoice is the usage invoice of a month, and this month against the last."""
+
+import dataclasses
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from pulumi_cf_invoice.billing.models import Answered
+from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
+from pulumi_cf_invoice.billing.snapshot import Given, Snapshot
+from pulumi_cf_invoice.report.months import Month, Months
+from pulumi_cf_invoice.report.report import InvoiceReport
+from tests.unit.reports import report_on, taken
+
+STEADY = taken("steady")
+TOPUP = {"amount": 10_000, "threshold": 1000}
+
+
+def at(month: int, day: int, hour: int = 6) -> int:
+    return int(datetime(2026, month, day, hour, tzinfo=UTC).timestamp())
+
+
+def row(amount: float, created: int, **more: Any) -> dict[str, Any]:
+    return {
+        "id": f"in_{amount}_{created}",
+        "amount_due": amount,
+        "amount_paid": amount,
+        "amount_remaining": 0,
+        "currency": "usd",
+        "status": "paid",
+        "created": created,
+        **more,
+    }
+
+
+def with_rows(*rows: dict[str, Any], snapshot: Snapshot = STEADY, **balance: Any) -> InvoiceReport:
+    answers: dict[str, Any] = {
+        **snapshot.answers,
+        "invoice-history": Given(
+            {"invoices": list(rows)}, Answered(query={"type": "all"}, at=snapshot.read_at)
+        ),
+    }
+    if balance:
+        answers["credit-balance"] = Given(
+            {"balance": 5000, **balance}, Answered(at=snapshot.read_at)
+        )
+    [report] = report_on(dataclasses.replace(snapshot, answers=answers, _models={})).invoices
+    return report
+
+
+def by_usage() -> int:
+    """What August comes to by its usage, in cents."""
+    last = last_month(with_rows())
+    assert last is not None
+    return int(last.amount)
+
+
+def last_month(report: InvoiceReport) -> Month | None:
+    assert report.months is not None
+    return report.months.last
+
+
+AUGUST = by_usage()
+
+
+def test_without_an_invoice_a_month_is_told_by_usage_as_far_as_usage_is_known() -> None:
+    months = with_rows().months
+    assert months is not None
+    assert [month.name for month in months.known] == ["July", "August"]
+    assert {month.how for month in months.known} == {" by usage"}
+
+
+@pytest.mark.parametrize(
+    "amount", [AUGUST, round(AUGUST * 1.019), round(AUGUST * 0.981)], ids=["as", "above", "below"]
+)
+def test_an_invoice_near_a_months_usage_made_right_after_it_is_its_usage_invoice(
+    amount: int,
+) -> None:
+    last = last_month(with_rows(row(amount, at(9, 1)), row(9900, at(8, 17))))
+    assert last is not None
+    assert last.invoice is not None
+    assert last.amount == amount
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [row(round(AUGUST * 1.03), at(9, 1))],
+        [row(AUGUST, at(9, 4))],
+        [row(AUGUST, at(8, 31, 23))],
+        [row(AUGUST, at(9, 1), currency="eur")],
+        [row(AUGUST, at(9, 1), status="void")],
+        [row(AUGUST, at(9, 1)), row(AUGUST + 100, at(9, 2))],
+        [row(AUGUST, None)],  # type: ignore[arg-type]
+    ],
+    ids=["too much", "too late", "too early", "currency", "void", "two of them", "no date"],
+)
+def test_what_cannot_be_told_apart_is_no_usage_invoice(rows: list[dict[str, Any]]) -> None:
+    report = with_rows(*rows)
+    last = last_month(report)
+    assert last is not None
+    assert last.invoice is None
+    assert report.months is not None
+    assert len(report.months.others) == len(rows)
+
+
+def test_an_amount_with_tax_at_the_present_invoices_share_is_near_too() -> None:
+    invoice = STEADY.get(INVOICE_PREVIEW)
+    taxed = dataclasses.replace(invoice, amount_due=round(invoice.amount_due * 1.2))
+    answers = {**STEADY.answers, "invoice-preview": taxed}
+    snapshot = dataclasses.replace(STEADY, answers=answers, _models={})
+    with_tax = round(AUGUST * 1.2)
+    last = last_month(with_rows(row(with_tax, at(9, 1)), snapshot=snapshot))
+    assert last is not None
+    assert last.invoice is not None
+    without = last_month(with_rows(row(with_tax, at(9, 1))))
+    assert without is not None
+    assert without.invoice is None
+
+
+def test_a_multiple_of_the_top_up_with_its_fee_is_a_purchase() -> None:
+    unit = round(AUGUST / 4 / 1.05)
+    charged = round(4 * unit * 1.05)
+    for amount, is_usage in ((unit, False), (unit + 37, True)):
+        topup: dict[str, Any] = {
+            "topup_config": {**TOPUP, "amount": amount},
+            "has_default_payment_method": True,
+        }
+        last = last_month(with_rows(row(charged, at(9, 1)), **topup))
+        assert last is not None
+        assert (last.invoice is not None) is is_usage
+
+
+def test_an_only_one_whose_own_words_say_usage_is_the_usage_invoice() -> None:
+    words = {"description": "AI Gateway usage, August"}
+    rows = [row(3, at(9, 1), **words), row(10500, at(9, 2))]
+    last = last_month(with_rows(*rows))
+    assert last is not None
+    assert last.amount == 3
+    both = last_month(with_rows(*rows, row(4, at(9, 2), invoice_origin="usage")))
+    assert both is not None
+    assert both.invoice is None
+
+
+def test_months_are_the_oldest_first_and_the_forecast_is_the_last() -> None:
+    rows = [row(100 * month, at(month, 1), description="usage") for month in (9, 8, 7, 6, 5)]
+    months = with_rows(*rows).months
+    assert isinstance(months, Months)
+    assert [month.name for month in months.known] == ["April", "May", "June", "July", "August"]
+
+
+def test_this_month_is_held_against_the_last() -> None:
+    against = with_rows(row(AUGUST // 2, at(9, 1), description="usage")).against_last_month
+    assert against is not None
+    assert against.percent is not None
+    assert against.percent > 80
+    assert against.text.startswith("September $")
+    assert f"+{against.percent}% on August ($" in against.text
+    assert " by usage" not in against.text
+    usage = with_rows().against_last_month
+    assert usage is not None
+    assert usage.text.endswith(" by usage).")
+
+
+def test_tax_is_left_out_where_last_month_is_known_by_its_usage() -> None:
+    invoice = STEADY.get(INVOICE_PREVIEW)
+    taxed = dataclasses.replace(invoice, amount_due=invoice.amount_due + 5000)
+    answers = {**STEADY.answers, "invoice-preview": taxed}
+    report = with_rows(snapshot=dataclasses.replace(STEADY, answers=answers, _models={}))
+    plain, against = with_rows().against_last_month, report.against_last_month
+    assert plain is not None
+    assert against is not None
+    assert against.percent == plain.percent
+    assert " before tax, " in against.text
+
+
+def test_a_snapshot_of_last_month_as_baseline_names_the_line_that_drives_the_change() -> None:
+    [now] = report_on(taken("growing")).invoices
+    last = now.against_last_month
+    assert last is not None
+    lines = now.invoice.invoice_lines
+    before = dataclasses.replace(
+        now.invoice,
+        period_start=last.last.start,
+        period_end=last.last.end,
+        amount_due=last.last.amount,
+        invoice_lines=[
+            dataclasses.replace(lines[0], amount=last.last.amount - 500, pretax_credit_amounts=[]),
+            dataclasses.replace(lines[1], amount=500, pretax_credit_amounts=[]),
+        ],
+    )
+    [report] = report_on(taken("growing"), baseline=before).invoices
+    assert report.comparison is None
+    against = report.against_last_month
+    assert against is not None
+    assert f"{lines[1].name}" in against.text
+    assert against.text.endswith(" of the rise.")
+    half = dataclasses.replace(before, invoice_lines=before.invoice_lines[1:], amount_due=500)
+    [partly] = report_on(taken("growing"), baseline=half).invoices
+    assert partly.against_last_month is not None
+    assert "of the rise" not in partly.against_last_month.text
+
+
+def test_a_month_without_history_is_not_told() -> None:
+    [report] = report_on(taken("no-usage")).invoices
+    assert report.against_last_month is None or "by usage" not in report.against_last_month.text
