@@ -309,6 +309,16 @@ SCENARIOS: dict[str, Scenario] = {
         description="a launch six days ago, since when usage is four times what it was",
         usage=replace(_A_DAY, launched=6),
     ),
+    "night-loop": replace(
+        _STEADY,
+        description="a loop since last night, 22:00 UTC, with thirty times the usage",
+        usage=replace(_A_DAY, nights_of_a_loop=1),
+    ),
+    "three-nights-loop": replace(
+        _STEADY,
+        description="a loop in each of the last three nights",
+        usage=replace(_A_DAY, nights_of_a_loop=3),
+    ),
     "quiet-weekend": replace(
         _STEADY,
         description="no usage on Saturdays and Sundays, which the history leaves out",

@@ -54,15 +54,17 @@ class Usage:
 
     ``a_day`` is that of an average day, in minor units; by default it is what the lines of half a
     month come to. ``weekdays`` are the shares of Monday to Sunday in percent, ``growth`` how much
-    more each day has than the one before, and ``launched`` how many days ago usage quadrupled. The
-    API counts in units of ``unit`` minor units. Its history is ``history_behind`` days late, and
-    the invoice ``invoice_behind``. Usage that ``is_included`` costs nothing.
+    more each day has than the one before, and ``launched`` how many days ago usage quadrupled. In
+    ``nights_of_a_loop`` of the last nights it was thirtyfold, in the last one until now. The API
+    counts in units of ``unit`` minor units. Its history is ``history_behind`` days late, and the
+    invoice ``invoice_behind``. Usage that ``is_included`` costs nothing.
     """
 
     a_day: int | None = None
     weekdays: tuple[int, ...] = (115, 120, 125, 120, 110, 60, 50)
     growth: float = 0
     launched: int | None = None
+    nights_of_a_loop: int = 0
     unit: int = 1
     history_behind: int = 0
     invoice_behind: int = 0
@@ -123,8 +125,9 @@ class Series:
         today = self._now // DAY
         launch = None if self._usage.launched is None else today - self._usage.launched
         usage = self._usage
+        loop = _loop(today, usage.nights_of_a_loop)
         until, weights = _weights(
-            usage.weekdays, usage.growth, month, self._month.start // DAY, launch
+            usage.weekdays, usage.growth, month, self._month.start // DAY, launch, loop
         )
         return until[hours] * HOUR + (weights[hours] * rest if rest else 0)
 
@@ -136,7 +139,12 @@ def _month_of(day: int) -> Month:
 
 @cache
 def _weights(
-    weekdays: tuple[int, ...], growth: float, month: Month, base: int, launch: int | None
+    weekdays: tuple[int, ...],
+    growth: float,
+    month: Month,
+    base: int,
+    launch: int | None,
+    loop: tuple[range, ...],
 ) -> tuple[list[int], list[int]]:
     """Return the weight of all hours of *month* before each, and of each."""
     weights = []
@@ -146,8 +154,16 @@ def _weights(
         weight = weekdays[(day + 3) % 7] * _HOURS[hour % 24] * _scatter(day)
         if launch is not None and day >= launch:
             weight *= 4
+        if any(hour in night for night in loop):
+            weight *= 30
         weights.append(round(weight * (1 + growth) ** (day - base)))
     return list(accumulate(weights, initial=0)), weights
+
+
+def _loop(today: int, nights: int) -> tuple[range, ...]:
+    """Return the hours of the last *nights*, from 22:00 to 06:00; the last goes on for good."""
+    starts = [(today - ago) * 24 + 22 for ago in range(nights, 0, -1)]
+    return tuple(range(start, start + (8 if start < starts[-1] else 48)) for start in starts)
 
 
 def _scatter(day: int) -> int:

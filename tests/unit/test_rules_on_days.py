@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from pulumi_cf_invoice import ApiError, RuleError
+from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import DeclaredRule, parse_rules
 from pulumi_cf_invoice.rules.gates import Gate
 from pulumi_cf_invoice.rules.rule import Finding
-from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT
+from pulumi_cf_invoice.sandbox import Sandbox
+from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, TOKEN
 from tests.unit.test_rules_on_forecasts import NOON, REFUSED, bill, judge, usage
 
 TODAY = "2026-09-15"
@@ -213,3 +215,33 @@ def test_a_multiple_can_warn_earlier() -> None:
     rule = {"limit": "4x", "atLeast": "20 USD", "warnAt": ["50%"], "accountIds": [ACCOUNT]}
     _, tier = parse_rules({"rules": {"max-daily-spend": rule}})
     assert tier.settings["limit"].text == "2x"
+
+
+# The sandbox's accounts, by the hour.
+
+
+@pytest.mark.parametrize("hour", [7, 20])
+@pytest.mark.parametrize("day", [2, 16])
+@pytest.mark.parametrize(
+    ("scenario", "expected"),
+    [
+        ("night-loop", {("within", "over"), ("over", "over")}),
+        ("three-nights-loop", {("over", "over")}),
+        ("steady", {("within", "within")}),
+        ("growing", {("within", "within")}),
+        ("quiet-weekend", {("within", "within")}),
+        ("history-a-day-behind", {("within", "noted")}),
+        ("history-two-days-behind", {("unknown",)}),
+    ],
+)
+def test_the_morning_after_a_loop_is_red_and_no_other(
+    scenario: str, expected: set[tuple[str, ...]], day: int, hour: int
+) -> None:
+    now = datetime(2026, 9, day, hour, 30, tzinfo=UTC)
+    with Sandbox(scenario, now=now) as sandbox:
+        rule = {"limit": "3x", "atLeast": "25 USD", "accountIds": [ACCOUNT]}
+        written = {**rule, "baseUrl": sandbox.base_url}
+        gate = Gate.of(DeclaredRule.parse("max-daily-spend", written))
+        reader = AccountReader({"CLOUDFLARE_API_TOKEN": TOKEN})
+        found = gate.judge_accounts(reader, now)
+    assert tuple(statuses(found)) in expected, [finding.message for finding in found]
