@@ -1,6 +1,6 @@
 """The geometry of the report's charts; the template draws them as inline SVG."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
@@ -42,6 +42,7 @@ class Column:
     width: float
     height: float
     is_partial: bool
+    is_over: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ class SpendChart:
     band: str
     straight: str
     columns: list[Column]
+    days_over: list[str]
     ticks: list[Tick]
     budgets: list[BudgetLine]
     labels: list[Label]
@@ -159,6 +161,12 @@ def spend(report: InvoiceReport) -> SpendChart | None:
     if invoice.period_end <= invoice.period_start or not _has_course(report):
         return None
     spent, coming, straight = _spent(report), _coming(report), _straight(report)
+    over = {
+        finding.day
+        for rule in report.rules
+        for finding in rule.violations
+        if finding.day is not None
+    }
     figures = [invoice.amount_due, *_foreseen(coming), *([] if straight is None else [straight])]
     near, beyond = _near(report.budgets, max(figures))
     y, ticks = _scaled(report, [*figures, *(budget.limit.amount for budget in near)])
@@ -186,7 +194,8 @@ def spend(report: InvoiceReport) -> SpendChart | None:
         forecast=_path([now, *((at, y(day.median)) for at, day in ends)] if ends else []),
         band=_path([now, *highs, *reversed(lows), now] if lows else []),
         straight=_path([] if straight is None else [now, (RIGHT, y(straight))]),
-        columns=_columns(spent, x),
+        columns=_columns(spent, x, over),
+        days_over=[_short(_end_of(day.date) - 1) for day in spent if day.date in over],
         ticks=ticks,
         budgets=budgets,
         labels=labels,
@@ -319,7 +328,9 @@ def _happened(
     return [*points, now]
 
 
-def _columns(spent: Sequence[SpentDay], x: Callable[[float], float]) -> list[Column]:
+def _columns(
+    spent: Sequence[SpentDay], x: Callable[[float], float], over: Collection[date]
+) -> list[Column]:
     highest = max((day.net for day in spent), default=0)
     if highest <= 0:
         return []
@@ -334,6 +345,7 @@ def _columns(spent: Sequence[SpentDay], x: Callable[[float], float]) -> list[Col
                 round(max(end - start - 1, 0.5), 1),
                 round(height, 1),
                 not day.is_settled,
+                day.date in over,
             )
         )
     return columns

@@ -6,6 +6,12 @@ from typing import Any
 import pytest
 
 from pulumi_cf_invoice import ApiError, RuleError
+from pulumi_cf_invoice.billing.settings import Source, resolve
+from pulumi_cf_invoice.billing.snapshot import take
+from pulumi_cf_invoice.report import charts, html
+from pulumi_cf_invoice.report.found import Found
+from pulumi_cf_invoice.report.judging import judge as judge_rules
+from pulumi_cf_invoice.report.report import make_report
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import DeclaredRule, parse_rules
 from pulumi_cf_invoice.rules.gates import Gate
@@ -245,3 +251,23 @@ def test_the_morning_after_a_loop_is_red_and_no_other(
         reader = AccountReader({"CLOUDFLARE_API_TOKEN": TOKEN})
         found = gate.judge_accounts(reader, now)
     assert tuple(statuses(found)) in expected, [finding.message for finding in found]
+
+
+def test_a_day_that_is_over_is_drawn_as_such() -> None:
+    now = datetime(2026, 9, 16, 9, 30, tzinfo=UTC)
+    with Sandbox("night-loop", now=now) as sandbox:
+        rule = {"limit": "3x", "atLeast": "25 USD", "accountIds": [ACCOUNT]}
+        written = {**rule, "baseUrl": sandbox.base_url}
+        source = Source("a test", {"apiToken": TOKEN, "baseUrl": sandbox.base_url})
+        snapshot = take(resolve(ACCOUNT, [source]), now)
+        found = [Found.of_snapshot(snapshot)]
+        rules = [DeclaredRule.parse("max-daily-spend", written)]
+        reader = AccountReader({}, snapshots=[snapshot])
+        report = make_report(found, at=now, rules=judge_rules(rules, found, now, reader))
+    chart = charts.spend(report.invoices[0])
+    assert chart is not None
+    assert chart.days_over
+    assert [column.is_over for column in chart.columns][-1]
+    drawn = html.render(report)
+    assert f"Over the limit of a day: {', '.join(chart.days_over)}." in drawn
+    assert 'class="day partial over"' in drawn
