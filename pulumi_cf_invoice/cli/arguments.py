@@ -87,6 +87,7 @@ def parser() -> argparse.ArgumentParser:
     _add_input(notify)
     _add_at(notify)
     _add_rules(notify)
+    _add_fixed_lines(notify)
     _add_notify(notify)
     doctor = _command(
         commands,
@@ -130,14 +131,7 @@ def parser() -> argparse.ArgumentParser:
         default="text",
         help="the output format (default: text)",
     )
-    forecast.add_argument(
-        "--fixed-line",
-        dest="fixed_lines",
-        metavar="GLOB",
-        action="append",
-        default=[],
-        help="do not extrapolate lines whose description matches this; may be repeated",
-    )
+    _add_fixed_lines(forecast)
     commands.add_parser("sandbox", help="start a local stand-in for the billing API")
     completion = _command(
         commands,
@@ -214,6 +208,17 @@ def _add_input(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_fixed_lines(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--fixed-line",
+        dest="fixed_lines",
+        metavar="GLOB",
+        action="append",
+        default=[],
+        help="do not extrapolate lines whose description matches this; may be repeated",
+    )
+
+
 def _add_files(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument(
         "--from",
@@ -248,6 +253,7 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
         "--format", choices=FORMATS, default="text", help="the output format (default: text)"
     )
     _add_rules(parser)
+    _add_fixed_lines(parser)
     parser.add_argument("--output", metavar="FILE", help="write the report to this file")
     parser.add_argument(
         "--github",

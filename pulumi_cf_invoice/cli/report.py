@@ -76,7 +76,13 @@ def make(options: argparse.Namespace) -> Report:
     compared = compared_with(found, baselines)
     needed = [lacking for lacking in missing if not lacking.is_unused]
     judged = [*judge(rules, compared, at, reader, needed), *policy_results(compared)]
-    return make_report(compared, at=at, rules=judged, missing=missing)
+    if options.fixed_lines and not snapshots:
+        raise CommandError(
+            "--fixed-line does nothing without the usage of an account: give --from a snapshot"
+        )
+    return make_report(
+        compared, at=at, rules=judged, missing=missing, fixed_lines=options.fixed_lines
+    )
 
 
 def _rules(options: argparse.Namespace) -> list[DeclaredRule]:

@@ -25,12 +25,14 @@ from pulumi_cf_invoice.rules.on_accounts import quoted_problem
 class AccountReport:
     """
     What a *snapshot* has of an account besides its invoice, whose *currency* the credits are in,
-    as far as that is known. ``made`` is its forecast, if that was made already.
+    as far as that is known. ``made`` is its forecast, if that was made already, and ``fixed_lines``
+    the globs that it is made with otherwise.
     """
 
     snapshot: Snapshot
     currency: str | None
     made: Forecast | None = None
+    fixed_lines: tuple[str, ...] = ()
 
     @property
     def credit_balance(self) -> CreditBalance | None:
@@ -93,8 +95,12 @@ class AccountReport:
         """
         if self.made is not None:
             return self.made
+        return self.forecast_with(self.fixed_lines)
+
+    def forecast_with(self, fixed_lines: tuple[str, ...]) -> Forecast | None:
+        """Return what `forecast` would be with other globs of fixed lines."""
         try:
-            return forecast_snapshot(self.snapshot)
+            return forecast_snapshot(self.snapshot, fixed_lines)
         except BillingError:
             # The report says so of everything that is summed from lines, and of every read.
             return None

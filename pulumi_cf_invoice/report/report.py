@@ -1,6 +1,6 @@
 """The report before any format: what is due, whether it is within budget, and what moved."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time
 from functools import cached_property
@@ -29,7 +29,7 @@ from pulumi_cf_invoice.report.months import (
     Months,
     lines_of_last_month,
 )
-from pulumi_cf_invoice.rules.on_forecasts import FORECAST
+from pulumi_cf_invoice.rules.on_forecasts import FORECAST, MaxForecast, MinRunway
 from pulumi_cf_invoice.rules.on_invoices import (
     AMOUNT_DUE,
     INCOMPLETE,
@@ -530,33 +530,45 @@ def make_report(
     at: datetime,
     rules: Sequence[RuleResult] = (),
     missing: Sequence[MissingInvoice] = (),
+    fixed_lines: Sequence[str] = (),
 ) -> Report:
     """
     Make the report on the invoices that were *found* as of *at*, with the results of *rules*.
 
-    Raises ValueError if *at* has no time zone.
+    Its forecasts are made with the globs of *fixed_lines*, if any, and otherwise with those of the
+    rules that judged them. Raises ValueError if *at* has no time zone.
     """
     if at.tzinfo is None:
         raise ValueError("the time of a report needs a time zone")
     at = at.astimezone(UTC)
     return Report(
         at,
-        [_invoice_report(number, invoice, at, rules) for number, invoice in enumerate(found)],
+        [
+            _invoice_report(number, invoice, at, rules, tuple(fixed_lines))
+            for number, invoice in enumerate(found)
+        ],
         rules,
         missing,
     )
 
 
 def _invoice_report(
-    number: int, found: Found, at: datetime, rules: Sequence[RuleResult]
+    number: int,
+    found: Found,
+    at: datetime,
+    rules: Sequence[RuleResult],
+    fixed_lines: tuple[str, ...],
 ) -> InvoiceReport:
     state = found.state
-    account = None
-    if found.snapshot is not None:
-        account = AccountReport(found.snapshot, state.invoice.currency)
     is_last_month = lines_of_last_month(found.baseline, state.invoice) is not None
     last_month = found.baseline if is_last_month and not found.baseline_problem else None
     on_it = [rule.on(number, state.account_id) for rule in rules]
+    account, other_forecasts = None, []
+    if found.snapshot is not None:
+        judged_with = _fixed_lines(on_it)
+        used = fixed_lines or next(iter(judged_with.values()), ())
+        account = AccountReport(found.snapshot, state.invoice.currency, fixed_lines=used)
+        other_forecasts = _other_forecasts(judged_with, account)
     return InvoiceReport(
         state=state,
         at=at,
@@ -569,8 +581,35 @@ def _invoice_report(
             *([state.origin] if state.origin else []),
             *state.invoice.period_notes(state.as_of(at)),
             *(account.notes if account else []),
+            *other_forecasts,
         ],
         names=found.names,
         account=account,
         last_month=last_month,
     )
+
+
+def _fixed_lines(rules: Sequence[RuleResult]) -> dict[str, tuple[str, ...]]:
+    """Return the globs of fixed lines of the *rules* that judged an account's forecast, by name."""
+    return {
+        rule.name: rule.gate.rule.fixed_lines
+        for rule in rules
+        if rule.of_accounts
+        and rule.gate is not None
+        and isinstance(rule.gate.rule, (MaxForecast, MinRunway))
+    }
+
+
+def _other_forecasts(
+    judged_with: Mapping[str, tuple[str, ...]], account: AccountReport
+) -> list[str]:
+    """Return a sentence for each rule that was judged by another forecast than the one shown."""
+    notes = []
+    for name, fixed_lines in judged_with.items():
+        forecast = account.forecast_with(fixed_lines)
+        if fixed_lines == account.fixed_lines or forecast is None:
+            continue
+        globs = " and ".join(named(glob) for glob in fixed_lines)
+        fees = f"with the fixed lines {globs}" if fixed_lines else "without fixed lines"
+        notes.append(f"Rule {named(name)} was judged {fees}: {forecast.text}.")
+    return notes

@@ -801,6 +801,19 @@ def test_fixed_lines_are_not_extrapolated(live: dict[str, str]) -> None:
     assert 'No line of the invoice matches "nothing/*"' in told.stdout
 
 
+def test_a_report_takes_fixed_lines_too(live: dict[str, str], tmp_path: Path) -> None:
+    """And refuses them where there is no forecast that they could do anything to."""
+    snapshot = tmp_path / "snapshot.json"
+    run("snapshot", "--output", str(snapshot), **live)
+    told = run("report", "--from", str(snapshot), "--fixed-line", "openai/*", **live)
+    assert "of a fixed fee, $192.87 before credits, stays as it is" in " ".join(told.stdout.split())
+    preview = tmp_path / "preview.json"
+    preview.write_text(json.dumps(api_result()))
+    refused = run("report", "--from", str(preview), "--fixed-line", "openai/*", **live)
+    assert refused.returncode == 2
+    assert "--fixed-line does nothing without the usage of an account" in refused.stderr
+
+
 def test_a_forecast_needs_more_than_an_invoice() -> None:
     told = run("forecast", "--from", CREATE)
     assert told.returncode == 2

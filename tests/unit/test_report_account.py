@@ -3,6 +3,7 @@
 import html as entities
 import json
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from pulumi_cf_invoice.billing.snapshot import Given, Snapshot
 from pulumi_cf_invoice.report import charts, html, json_report, markdown, tables, text
 from pulumi_cf_invoice.report.found import Found, MissingInvoice, one_of_each_account
 from pulumi_cf_invoice.report.judging import judge
-from pulumi_cf_invoice.report.report import Report, make_report
+from pulumi_cf_invoice.report.report import InvoiceReport, Report, make_report
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import parse_rules
 from pulumi_cf_invoice.state import InvoiceState
@@ -494,3 +495,70 @@ def test_the_json_without_an_invoice_keeps_to_its_schema() -> None:
 def test_an_account_without_any_answer_is_not_missing_an_invoice_alone() -> None:
     nothing = Snapshot(ACCOUNT, NOW, "https://api.cloudflare.com/client/v4", {})
     assert MissingInvoice.of_snapshot(nothing) is None
+
+
+FEE = api_line(description="Platform fee", amount=6_000, pretax_credit_amounts=[])
+
+
+def with_a_fee(rules: dict[str, Any], fixed_lines: Sequence[str] = ()) -> InvoiceReport:
+    """Return the report on an account with a fee among its lines, as *rules* judge it."""
+    gross = 15_000
+    line = {**api_line(), "amount": gross, "pretax_credit_amounts": []}
+    made = found(
+        invoice_preview=given(api_result(amount_due=gross + 6_000, invoice_lines=[line, FEE])),
+        usage_history=given({"history": USED}, {**QUERY, "start_time": str(USED[0]["start_time"])}),
+        credit_balance=given({"balance": 10_000, "topup_config": {}}),
+    )
+    assert made.snapshot is not None
+    declared = parse_rules({"rules": rules}) if rules else []
+    reader = AccountReader({}, snapshots=[made.snapshot])
+    results = judge(declared, [made], NOW, reader)
+    return make_report([made], at=NOW, rules=results, fixed_lines=fixed_lines).invoices[0]
+
+
+USED: list[dict[str, Any]] = [
+    {
+        "id": f"u{day}",
+        "start_time": SEPTEMBER + (day - 45) * 86_400_000,
+        "end_time": SEPTEMBER + (day - 44) * 86_400_000,
+        "aggregated_value": 1000,
+    }
+    for day in range(60)
+]
+
+
+def test_the_report_shows_the_forecast_that_a_rule_was_judged_by() -> None:
+    """What a rule takes for a fixed fee does not grow in the report either."""
+    rule = {"accountIds": [ACCOUNT], "limit": "900 USD", "fixedLines": ["Platform*"]}
+    report = with_a_fee({"max-forecast": rule})
+    assert report.forecast is not None
+    [judged] = report.rules[0].of_accounts
+    assert judged.amount is not None
+    assert judged.amount.amount == report.forecast.amount_due == 36_500
+    assert not any("was judged" in note for note in report.notes)
+
+
+def test_rules_with_other_fixed_lines_are_named_with_their_own_forecast() -> None:
+    rules: dict[str, Any] = {
+        "max-forecast": {"accountIds": [ACCOUNT], "limit": "900 USD", "fixedLines": ["Platform*"]},
+        "all": {"rule": "max-forecast", "accountIds": [ACCOUNT], "limit": "900 USD"},
+    }
+    report = with_a_fee({"max-forecast": rules["max-forecast"], "growing": rules["all"]})
+    assert report.forecast is not None
+    assert report.forecast.amount_due == 36_500
+    [note] = [note for note in report.notes if "was judged" in note]
+    assert "growing" in note
+    assert "was judged without fixed lines: Forecast $" in note
+
+
+def test_a_report_takes_fixed_lines_as_a_forecast_does() -> None:
+    report = with_a_fee({}, ["Platform*"])
+    assert report.forecast is not None
+    assert report.forecast.amount_due == 36_500
+    rule = {"accountIds": [ACCOUNT], "limit": "900 USD"}
+    [note] = [
+        note
+        for note in with_a_fee({"max-forecast": rule}, ["Platform*"]).notes
+        if "was judged" in note
+    ]
+    assert "without fixed lines" in note
