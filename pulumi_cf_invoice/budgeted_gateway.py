@@ -80,7 +80,7 @@ class BudgetedGateway(pulumi.ComponentResource):
         """
         Declare the gateway and the invoice that it follows. Raises `SettingsError`.
 
-        :param resource_name: The resource's name in the stack, by default the gateway's ID too.
+        :param resource_name: The component's name in the stack, by default the gateway's ID too.
         :param budget: The most to spend in a month, such as ``"200 USD"``.
         :param account_id: 32 hex digits; by default from stack config or the environment.
         :param credentials: For the invoice; by default from stack config or the environment.
@@ -92,7 +92,7 @@ class BudgetedGateway(pulumi.ComponentResource):
         steps = _ordered(steps)
         super().__init__("cf-invoice:index:BudgetedGateway", resource_name, {}, opts)
         inside = pulumi.ResourceOptions(parent=self)
-        self.invoice = InvoicePreview(resource_name, account_id, credentials, inside)
+        self.invoice = InvoicePreview(f"{resource_name}-invoice", account_id, credentials, inside)
         current = pulumi.Output.all(
             due=self.invoice.amount_due, currency=self.invoice.currency
         ).apply(lambda figures: _step(steps, dollars, **figures))
@@ -118,8 +118,9 @@ class BudgetedGateway(pulumi.ComponentResource):
             "workers_ai_billing_mode": "postpaid",
         }
         _refuse_own_limits(gateway)
+        identifier = {**defaults, **gateway}["ai_gateway_id"]
         self.gateway = cloudflare.AiGateway(
-            resource_name,
+            identifier if isinstance(identifier, str) else resource_name,
             **{**defaults, **gateway},
             account_id=self.invoice.account_id,
             rate_limiting_interval=60,

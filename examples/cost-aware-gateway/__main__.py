@@ -4,8 +4,14 @@ import pulumi
 
 from pulumi_cf_invoice.budgeted_gateway import BudgetedGateway
 
-assistant = BudgetedGateway("assistant", budget=pulumi.Config().require("budget"))
+budget = pulumi.Config().require_int("budget")  # in cents, like the invoice's amounts
+budgeted = BudgetedGateway(
+    "budgeted",
+    budget=f"{budget / 100:.2f} USD",
+    ai_gateway_id="assistant",
+    byok_only=False,
+)
 
-pulumi.export("amount_due", assistant.invoice.invoice.amount_due_text)
-pulumi.export("requests_per_minute", assistant.requests_per_minute)
-pulumi.export("dollars_per_day", assistant.dollars_per_day)
+pulumi.export("amount_due", budgeted.invoice.invoice.amount_due_text)
+pulumi.export("requests_per_minute", budgeted.requests_per_minute)
+pulumi.export("dollars_per_day", budgeted.dollars_per_day)

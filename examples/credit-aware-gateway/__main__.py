@@ -23,6 +23,7 @@ gateway = cloudflare.AiGateway(
     "assistant",
     account_id=upcoming.account_id,
     ai_gateway_id="assistant",
+    byok_only=False,
     cache_invalidate_on_update=True,
     cache_ttl=300,
     collect_logs=True,
