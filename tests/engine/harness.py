@@ -65,11 +65,15 @@ class Run:
         ]
         return [(str(step.op.value), step.urn.split("::")[-1]) for step in steps]
 
-    def new(self, name: str) -> dict[str, Any]:
-        """Return a resource's outputs in the new state, or its inputs if it has no outputs yet."""
+    def new(self, name: str, kind: str = "") -> dict[str, Any]:
+        """
+        Return a resource's outputs in the new state, or its inputs if it has no outputs yet.
+
+        *kind* is the end of its type, where a component has a resource of the same name.
+        """
         for event in self.events:
             metadata = event.resource_pre_event and event.resource_pre_event.metadata
-            if metadata and metadata.urn.endswith(f"::{name}") and metadata.new:
+            if metadata and metadata.urn.endswith(f"{kind}::{name}") and metadata.new:
                 return dict(metadata.new.outputs or metadata.new.inputs or {})
         raise LookupError(name)
 

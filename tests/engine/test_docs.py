@@ -358,8 +358,8 @@ def test_the_sandbox_can_be_moved_and_broken_as_the_docs_show(sandbox: Sandbox) 
 
 def test_every_option_of_the_sandbox_has_a_row() -> None:
     told = subprocess.run([*sandbox_command(), "--help"], capture_output=True, text=True).stdout
-    options = set(re.findall("^  (--[a-z]+)", told, flags=re.M))
-    assert len(options) == 5
+    options = set(re.findall("^  (--[a-z-]+)", told, flags=re.M))
+    assert len(options) == 8
     assert all(f"| `{option}" in page("testing") for option in options)
     assert all(line in told for line in block("curl").splitlines())
 

@@ -309,11 +309,11 @@ def test_the_gateway_slows_down_by_steps_seen_at_preview(
 ) -> None:
     project, program = example(EXAMPLES / "cost-aware-gateway")
     stack = make_stack(program, project, **settled)
-    stack.set("budget", "20000")
+    stack.set("budget", "200 USD")
     sandbox.amount_due = due
     preview = stack.preview()
     assert preview.ok, preview.text
-    planned = preview.new("assistant")
+    planned = preview.new("assistant", "AiGateway")
     assert planned["rateLimitingLimit"] == requests
     assert planned["spendLimits"]["rules"][0]["limit"] == dollars
 
@@ -324,7 +324,7 @@ def test_the_gateway_is_deployed_with_the_limits_that_the_preview_showed(
 ) -> None:
     project, program = example(EXAMPLES / "cost-aware-gateway")
     stack = make_stack(program, project, **settled)
-    stack.set("budget", "20000")
+    stack.set("budget", "200 USD")
     up = stack.up()
     assert up.ok, up.text
     assert up.outputs["requests_per_minute"] == 100
