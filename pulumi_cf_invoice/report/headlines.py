@@ -6,6 +6,7 @@ or run out within a rule's days, what could not be judged, another mandatory rul
 a forecast over a mandatory limit, an advisory limit, and what is within.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -22,7 +23,7 @@ from pulumi_cf_invoice.report.judging import POLICY, RuleResult, verdict_of, ver
 from pulumi_cf_invoice.rules.on_accounts import used_up
 from pulumi_cf_invoice.rules.on_forecasts import FORECAST, RUNWAY
 from pulumi_cf_invoice.rules.on_invoices import AMOUNT_DUE, PROJECTED_AMOUNT_DUE
-from pulumi_cf_invoice.rules.rule import Finding
+from pulumi_cf_invoice.rules.rule import Finding, without_account
 
 _SUBJECTS = (AMOUNT_DUE, FORECAST, PROJECTED_AMOUNT_DUE)
 _OPEN_QUESTIONS = ("whether ", "how long ")
@@ -157,7 +158,7 @@ class Situation:
             )
         if rule.kind == POLICY:
             return "a policy pack blocked the preview", False
-        brief = finding.brief or finding.marked.rstrip(".")
+        brief = _question(without_account(finding.brief or finding.marked, str(self.account_id)))
         return f"{where}{_cut(brief.rstrip('.'))}", False
 
     def _amount_against_limit(self, finding: Finding, amount: Money) -> str:
@@ -175,6 +176,15 @@ class Situation:
         if finding.subject == "increase":
             return f"the upcoming invoice rose by {amount.text} since the last update{compared}"
         return f"the {finding.subject} is {amount.text}{compared}"
+
+
+def _question(message: str) -> str:
+    """Return what a message says is not known, as what could not be told."""
+    found = re.match(r"(whether|how long) (.*?) is not known[,:]? ?(.*)", message, re.I | re.S)
+    if found is None:
+        return f"{message[:1].lower()}{message[1:]}"
+    opening, what, why = found.groups()
+    return f"{opening.lower()} {what}{f': {why}' if why else ''}"
 
 
 def _rank(rule: RuleResult, finding: Finding) -> Rank:

@@ -148,12 +148,15 @@ def _overview(report: Report, rows: int) -> list[str]:
     passing = [row for row, tone in zip(invoices, tones, strict=True) if tone == "within"]
     failing = [row for row, tone in zip(invoices, tones, strict=True) if tone != "within"]
     head = [column.title for column in table.columns]
-    shown = [_table(head, [*failing[:most], *sums]), *_rest(len(failing), most)]
+    texts = [column.is_text for column in table.columns]
+    shown = [_table(head, [*failing[:most], *sums], texts), *_rest(len(failing), most)]
     if not failing:
-        return [_table(head, [*passing[:most], *sums]), *_rest(len(passing), most)]
+        return [_table(head, [*passing[:most], *sums], texts), *_rest(len(passing), most)]
     if passing:
         summary = f"{len(passing):,} within"
-        shown.append(_fold(summary, [_table(head, passing[:most]), *_rest(len(passing), most)]))
+        shown.append(
+            _fold(summary, [_table(head, passing[:most], texts), *_rest(len(passing), most)])
+        )
     return shown
 
 

@@ -118,6 +118,13 @@ class InvoiceReport:
         return "advisory" if warns and self.verdict in ("within", "none") else self.verdict
 
     @property
+    def tone_text(self) -> str:
+        """The verdict for people, in few words, which says where it may not last."""
+        if self.verdict == "within" and self.outlook is not None:
+            return f"{self.verdict_text} so far"
+        return self.verdict_text
+
+    @property
     def situation(self) -> Situation:
         """What the headline is made of."""
         return Situation(

@@ -18,6 +18,7 @@ from pulumi_cf_invoice.report.report import LONGEST_NAME, InvoiceReport, Report
 from pulumi_cf_invoice.rules.rule import Finding, without_account
 
 _LONGEST_RULE = 40
+_LONGEST_TEXT = 1000
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class JudgedRow:
 
 def name_cell(text: str, longest: int = LONGEST_NAME) -> str:
     """Return a name that others wrote as a cell."""
-    return named(cut_in_the_middle(one_line(text), longest))
+    return named(cut_in_the_middle(one_line(text, _LONGEST_TEXT), longest))
 
 
 def overview(report: Report) -> tuple[Table, list[str]]:
@@ -89,7 +90,7 @@ def overview(report: Report) -> tuple[Table, list[str]]:
             invoice.invoice.amount_due_text,
             invoice.short_forecast_text,
             invoice.short_change_text,
-            *([invoice.verdict_text if invoice.rules else ""] if has_rules else []),
+            *([invoice.tone_text if invoice.rules else ""] if has_rules else []),
         ]
         for invoice, label in ordered
     ]
@@ -187,7 +188,7 @@ def lines(invoice: Invoice, most: int) -> Table | None:
         amounts = [gross, credits, net] if has_credits else [net]
         return [name, *(money.to_text(amount, invoice.currency) for amount in amounts)]
 
-    rows = [row(name_cell(line.name), [line]) for line in shown]
+    rows = [row(_line_cell(line), [line]) for line in shown]
     if others:
         rows.append(row(f"{len(others):,} other line{'s' * (len(others) > 1)}", others))
     blank = [""] * (len(columns) - 2)
@@ -198,6 +199,10 @@ def lines(invoice: Invoice, most: int) -> Table | None:
     tax = ["Tax and adjustments", *blank, invoice.tax_and_adjustments_text]
     sums = [row("Net, before tax", every), tax, due]
     return Table("Lines", columns, [*rows, *sums], sums=len(sums))
+
+
+def _line_cell(line: InvoiceLine) -> str:
+    return name_cell(one_line(line.description or "", _LONGEST_TEXT) or line.name)
 
 
 def moved(report: InvoiceReport, most: int) -> Table | None:

@@ -5,8 +5,9 @@ import re
 from collections.abc import Sequence
 from typing import IO
 
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from pulumi_cf_invoice.billing.cleaning import in_one_line
@@ -16,7 +17,6 @@ NARROWEST = 12
 """The least width of a column of text."""
 _WIDTH = 100
 _LONGEST = 1000
-_UNBOUNDED = 10_000
 
 
 def render(parts: Sequence[RenderableType]) -> str:
@@ -45,10 +45,22 @@ def write(parts: Sequence[RenderableType], file: IO[str]) -> None:
 
 def _print(console: Console, parts: Sequence[RenderableType]) -> None:
     # Amounts do not wrap, and Rich would cut their digits where a terminal is too narrow.
-    unbounded = console.options.update(width=_UNBOUNDED)
-    needed = max(console.measure(part, options=unbounded).minimum for part in parts)
-    console.width = max(console.width, needed)
+    needed = (_least_width(part) for part in parts if isinstance(part, Table))
+    console.width = max(console.width, *needed, 0)
     console.print(Group(*parts))
+
+
+def _least_width(table: Table) -> int:
+    """Return the width of a table whose amounts are whole, and whose words are folded."""
+    widths = [_least_width_of_column(column) for column in table.columns]
+    return sum(widths) + 2 * (len(widths) - 1)
+
+
+def _least_width_of_column(column: Column) -> int:
+    if not column.no_wrap:
+        return column.min_width or 1
+    cells = [column.header, *column.cells]
+    return max((cell_len(str(cell)) for cell in cells), default=0)
 
 
 def inert(text: str, style: str = "") -> Text:

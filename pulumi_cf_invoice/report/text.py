@@ -89,12 +89,13 @@ def _invoice(
 def _brief(report: InvoiceReport, label: str) -> list[RenderableType]:
     """Return what is to be known of one of several invoices that does not pass."""
     table = tables.moved(report, _FEW) or tables.lines(report.invoice, _FEW)
+    drawing: list[RenderableType] = [Text(), drawn(table)] if table else []
     return [
         inert(report.title or label, "bold"),
         inert(report.marked_headline, _COLOURS[report.tone]),
         *map(_line, report.summary),
         *map(inert, report.notes),
-        *([drawn(table)] if table else []),
+        *drawing,
     ]
 
 
