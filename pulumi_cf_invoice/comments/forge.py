@@ -56,7 +56,7 @@ class Request:
     @property
     def text(self) -> str:
         """The request for people."""
-        return self.forge.request_text(self.repository, self.number)
+        return one_line(self.forge.request_text(self.repository, self.number))
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 
+from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.credentials import unsendable
 from pulumi_cf_invoice.billing.errors import SettingsError
 from pulumi_cf_invoice.billing.settings import safe_base_url
@@ -11,6 +12,7 @@ from pulumi_cf_invoice.comments import FORGES
 from pulumi_cf_invoice.comments.errors import CommentError
 from pulumi_cf_invoice.comments.forge import Forge, Request, Variables
 
+_LONGEST = 1000
 _OTHERS = {
     "BITBUCKET_BUILD_NUMBER": "Bitbucket Pipelines",
     "TF_BUILD": "Azure Pipelines",
@@ -45,7 +47,7 @@ class Place:
         text = self.forge.request_text(self.repository, self.number) if self.forge else "a request"
         text += f", by {self.api_url}" if self.api_url else ""
         unknown = ", ".join(option for option, value in options.items() if not value)
-        return f"{text} (not known here: {unknown})" if unknown else text
+        return one_line(f"{text} (not known here: {unknown})" if unknown else text, _LONGEST)
 
 
 def load(name: str) -> type[Forge]:

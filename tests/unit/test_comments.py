@@ -897,6 +897,13 @@ def test_a_token_with_a_line_break_at_its_end_is_the_token(forge_: Forge) -> Non
     assert find_request(forge_.github | blank).token == "other-token"
 
 
+def test_a_repository_is_one_clean_line_wherever_it_is_named(forge_: Forge) -> None:
+    request = find_request(forge_.github, repository="owner/\x1b[31mname\n::error::x")
+    assert request.text.isprintable()
+    refusal(request)
+    assert find_place(forge_.github, repository="a/b\nc").text.isprintable()
+
+
 @pytest.mark.parametrize("repository", ["name", "owner/", "/name", "a/b/c", "../x"])
 def test_a_repository_that_is_none_is_refused(repository: str, forge_: Forge) -> None:
     request = find_request(forge_.github, repository=repository)
