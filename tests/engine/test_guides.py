@@ -9,14 +9,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pulumi_cf_invoice.cli.arguments import parser
 from pulumi_cf_invoice.rules.file import parse_rules
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.docs import ROOT, page
 from tests.engine.conftest import MakeCommandLine
-from tests.engine.harness import CommandLine, copy_with_environment
-from tests.factories import ACCOUNT
+from tests.engine.harness import CommandLine, copy_with_environment, run
+from tests.factories import ACCOUNT, OTHER_ACCOUNT
 from tools import tables
 
 QUICKSTART = ROOT / "examples" / "quickstart"
@@ -132,7 +133,7 @@ def test_many_stacks_have_one_report(make_command_line: MakeCommandLine) -> None
         shell.directory / "policy-pack" / "rules.json",
         {"rules": {"max-amount-due": {"limit": "250 USD"}}},
     )
-    _, vendor, preview, report = shown("many-stacks")
+    _, vendor, preview, report, of_accounts = shown("many-stacks")
     assert vendor.startswith("python3 ")
     events = {"PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"}
     assert shell.shell(preview, **events), shell.said
@@ -141,6 +142,12 @@ def test_many_stacks_have_one_report(make_command_line: MakeCommandLine) -> None
     assert "support" in shell.said
     (shell.directory / "previews" / "support.json").write_text("")
     assert not shell.shell(report)
+    accounts = f"{ACCOUNT} search\n{OTHER_ACCOUNT} support\n"
+    (shell.directory / "accounts.txt").write_text(accounts)
+    shell.said = ""
+    assert shell.shell(of_accounts), shell.said
+    assert shell.said.startswith("Within budget: 2 upcoming invoices")
+    assert {"search", "support"} <= set(shell.said.split())
 
 
 def test_budgets_differ_by_account_stack_and_team(shell: CommandLine, sandbox: Sandbox) -> None:
@@ -220,6 +227,14 @@ def test_every_example_of_a_help_works_in_the_quickstart(
         assert lines
         assert shell.shell("\n".join(lines)), shell.said
     assert "Traceback" not in shell.said
+
+
+def test_the_job_for_users_of_the_plugin_is_one_that_github_takes(tmp_path: Path) -> None:
+    [steps] = shown("languages", "steps:")
+    job = {"runs-on": "ubuntu-latest", **yaml.safe_load(steps)}
+    file = tmp_path / "preview.yml"
+    file.write_text(yaml.dump({"name": "Preview", "on": "pull_request", "jobs": {"preview": job}}))
+    run(["actionlint", "-no-color", str(file)], tmp_path)
 
 
 QUESTIONS = {
