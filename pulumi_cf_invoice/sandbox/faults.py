@@ -33,6 +33,7 @@ Wire = Callable[[asyncio.Transport], None]
 
 RAY_ID = "8f1a2b3c4d5e6f70-AMS"
 _SECONDS_OF_SLOWNESS = 60
+_LONG = 2**20
 _ENTRIES = {
     INVOICE_PREVIEW.name: "invoice_lines",
     USAGE_HISTORY.name: "history",
@@ -214,6 +215,22 @@ def _huge_quantity(request: Request, answer: Answer) -> Response:
     return _with_entries(request, answer, lines)
 
 
+def _long_texts(character: str) -> Respond:
+    """Return an answer whose every name and reason is a megabyte of *character*."""
+
+    def respond(request: Request, answer: Answer) -> Response:
+        long, result = character * _LONG, answer["result"]
+        if _read(request) == INVOICE_PREVIEW.name:
+            first, *others = _entries(request, answer) or [{}]
+            return _with_entries(request, answer, [{**first, "description": long}, *others])
+        if _read(request) == INVOICE_HISTORY.name:
+            first, *others = _entries(request, answer) or [{}]
+            return _with_entries(request, answer, [{**first, "description": long}, *others])
+        return _json(answer, {**result, "topup_config": {**result["topup_config"], "error": long}})
+
+    return respond
+
+
 def _inverted_period(request: Request, answer: Answer) -> Response:
     result = answer["result"]
     inverted = {"period_start": result["period_end"], "period_end": result["period_start"]}
@@ -389,6 +406,16 @@ FAULTS: dict[str, Fault] = {
     "two-currencies": Fault("a line in another currency", _two_currencies, reads=_PREVIEW),
     "inverted-period": Fault(
         "a period that ends before it starts", _inverted_period, reads=_PREVIEW
+    ),
+    "long-texts": Fault(
+        "a name or a reason of a megabyte of one letter",
+        _long_texts("a"),
+        reads=(INVOICE_PREVIEW.name, INVOICE_HISTORY.name, CREDIT_BALANCE.name),
+    ),
+    "long-signs": Fault(
+        "a name or a reason of a megabyte of one sign",
+        _long_texts("*"),
+        reads=(INVOICE_PREVIEW.name, INVOICE_HISTORY.name, CREDIT_BALANCE.name),
     ),
     "invalid-utf8": Fault("bytes that are not UTF-8", _raw(b'{"success": "\xff\xfe"}')),
     "huge-quantity": Fault("a quantity of 401 digits", _huge_quantity, reads=_PREVIEW),

@@ -171,7 +171,14 @@ RETRIED = {
     *("http-408", "http-429", "http-500", "http-502", "http-503", "http-504", "http-520"),
     *("http-530", "http-503-brotli", "reset"),
 }
-HEALED = {"http-429-seconds", "http-429-date", "wrong-content-type", "huge-quantity"}
+HEALED = {
+    "long-texts",
+    "long-signs",
+    "http-429-seconds",
+    "http-429-date",
+    "wrong-content-type",
+    "huge-quantity",
+}
 
 
 def test_every_fault_of_the_sandbox_is_covered_here() -> None:

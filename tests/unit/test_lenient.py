@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from pulumi_cf_invoice.cli import main
+from pulumi_cf_invoice.sandbox import Sandbox
+from tests.factories import ACCOUNT
 
 DATA = Path(__file__).parent / "data" / "lenient"
 
@@ -23,3 +25,35 @@ def test_null_where_nothing_is_does_not_refuse_a_report(
     at = ["--at", "2026-09-15T12:00:00Z"]
     assert main(["report", "--from", str(DATA / file), *at, "--budget", "250 USD"]) == 0
     assert f"the upcoming invoice is {amount} for" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("fault", ["long-texts", "long-signs"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["show"],
+        ["doctor"],
+        ["forecast"],
+        ["snapshot"],
+        ["report", "--budget", "250 USD"],
+        ["report", "--format", "markdown", "--budget", "250 USD"],
+        ["report", "--format", "html", "--budget", "250 USD"],
+        ["report", "--format", "json", "--budget", "250 USD"],
+    ],
+    ids=" ".join,
+)
+def test_a_text_of_a_megabyte_holds_up_no_command(
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    fault: str,
+    command: list[str],
+) -> None:
+    """A read is bounded by its timeout, and nothing holds the interpreter for longer."""
+    sandbox.fault = fault
+    monkeypatch.setenv("CLOUDFLARE_BASE_URL", sandbox.base_url)
+    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", "sandbox-token")
+    monkeypatch.setenv("CLOUDFLARE_ACCOUNT_ID", ACCOUNT)
+    monkeypatch.setenv("CF_INVOICE_TIMEOUT", "20")
+    assert main(command) == 0
+    assert len(capsys.readouterr().out) < 5_000_000
