@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import grpc.aio
+from google.protobuf.struct_pb2 import Struct
 from pulumi.provider.experimental import provider
 from pulumi.provider.experimental.property_value import PropertyValue
 from pulumi.provider.experimental.provider import PropertyDiff, PropertyDiffKind
 from pulumi.provider.experimental.server import ProviderServicer
-from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2_grpc
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, provider_pb2_grpc
 
 from pulumi_cf_invoice import lifecycle
 from pulumi_cf_invoice._lazy import no_garbage
@@ -76,6 +77,7 @@ class InvoicePreviewPlugin(provider.Provider):
         self._sources: list[Source] = []
         self._refusal: SettingsError | None = None
         self._secret_account: str | None = None
+        self._resolved: dict[str | None, Settings] = {}
         self._figures: dict[int, dict[str, PropertyValue]] = {}
         self._cancelled = asyncio.get_running_loop().create_future()
 
@@ -136,7 +138,11 @@ class InvoicePreviewPlugin(provider.Provider):
     def _resolve(self, account_id: Any) -> Settings:
         if self._refusal is not None:
             raise self._refusal.with_traceback(None)
-        return settings.resolve(account_id, self._sources)
+        if not isinstance(account_id, str | None):
+            return settings.resolve(account_id, self._sources)
+        if account_id not in self._resolved:
+            self._resolved[account_id] = settings.resolve(account_id, self._sources)
+        return self._resolved[account_id]
 
     async def check(self, request: provider.CheckRequest) -> provider.CheckResponse:
         given = request.new_inputs.get("accountId", PropertyValue.null())
@@ -170,15 +176,6 @@ class InvoicePreviewPlugin(provider.Provider):
         return provider.DiffResponse(
             bool(changes), [camel_case(name) for name in replaced], detailed_diff=detailed
         )
-
-    async def create(self, request: provider.CreateRequest) -> provider.CreateResponse:
-        account_id = _plain(request.properties["accountId"])
-        return provider.CreateResponse(
-            None if account_id == UNKNOWN else account_id, request.properties
-        )
-
-    async def update(self, request: provider.UpdateRequest) -> provider.UpdateResponse:
-        return provider.UpdateResponse(request.news)
 
     async def read(self, request: provider.ReadRequest) -> provider.ReadResponse:
         from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
@@ -302,11 +299,24 @@ class _Servicer(ProviderServicer):
     async def Diff(self, request: Any, context: Any) -> Any:  # noqa: N802
         return await _answered(super().Diff, request, context)
 
+    # What was checked is what is stored. It is passed on as it came, since to decode and encode it
+    # takes as long as all the rest.
+
     async def Create(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return await _answered(super().Create, request, context)
+        return await _answered(self._create, request, context)
+
+    async def _create(self, request: Any, context: Any) -> Any:
+        account = Struct(fields={"accountId": request.properties.fields["accountId"]})
+        account_id = _plain(PropertyValue.unmarshal_map(account)["accountId"])
+        return provider_pb2.CreateResponse(
+            id="" if account_id == UNKNOWN else account_id, properties=request.properties
+        )
 
     async def Update(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return await _answered(super().Update, request, context)
+        return await _answered(self._update, request, context)
+
+    async def _update(self, request: Any, context: Any) -> Any:
+        return provider_pb2.UpdateResponse(properties=request.news)
 
     async def Delete(self, request: Any, context: Any) -> Any:  # noqa: N802
         return await _answered(super().Delete, request, context)
