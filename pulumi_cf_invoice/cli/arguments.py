@@ -5,7 +5,9 @@ They are built on argparse, because importing a larger library takes longer than
 """
 
 import argparse
+import re
 import sys
+import textwrap
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pulumi_cf_invoice.comments import FORGES
@@ -27,12 +29,15 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
+_WIDEST = 79
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of ``cf-invoice``, whose result has the ``command`` to run."""
     made = _Parser(
         prog="cf-invoice",
         description="Show and check the upcoming Cloudflare AI Gateway invoice.",
-        epilog="Credentials come from CLOUDFLARE_API_TOKEN, or CLOUDFLARE_EMAIL and "
+        epilog="Credentials come from CLOUDFLARE_API_TOKEN, or CLOUDFLARE_EMAIL and\n"
         "CLOUDFLARE_API_KEY.\n\nexample:\n  cf-invoice show --stack",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -147,11 +152,29 @@ def _command(commands: Any, name: str, purpose: str, example: str) -> argparse.A
     made: argparse.ArgumentParser = commands.add_parser(
         name,
         help=purpose,
-        description=f"{purpose[0].upper()}{purpose[1:]}.",
-        epilog=f"example:\n  {example}",
+        description=_within_80(f"{purpose[0].upper()}{purpose[1:]}."),
+        epilog=_within_80(f"example:\n  {example}"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     return made
+
+
+def _within_80(text: str) -> str:
+    """Return *text* in lines of at most 79 characters; a command goes on behind a backslash."""
+    # Lines that begin at the margin and follow one another are a paragraph.
+    joined = re.sub(r"(?<=[^\n:])\n(?=[^\s])", " ", text)
+    return "\n".join(part for line in joined.split("\n") for part in _broken(line))
+
+
+def _broken(line: str) -> list[str]:
+    if len(line) <= _WIDEST:
+        return [line]
+    indent = " " * (len(line) - len(line.lstrip()))
+    if not indent or (" --" not in line and " | " not in line):
+        return textwrap.wrap(line, _WIDEST, subsequent_indent=indent)
+    breaks = [match.start() for match in re.finditer(r" (?=--|\| )", line)]
+    at = max((at for at in breaks if at <= _WIDEST - 2), default=breaks[0])
+    return [f"{line[:at]} \\", *_broken(f"{indent}  {line[at + 1 :]}")]
 
 
 def _add_live(parser: argparse.ArgumentParser) -> None:

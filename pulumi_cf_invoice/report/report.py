@@ -301,9 +301,21 @@ class InvoiceReport:
 
     @property
     def remedies(self) -> list[str]:
-        """What to do about what is violated, the worst first, each sentence once."""
-        every = (remedy for rule in worst_first(self.rules) for remedy in rule.remedies)
-        return list(dict.fromkeys(every))
+        """What to do about what is violated, and what will be, the worst first, each once."""
+        every = [remedy for rule in worst_first(self.rules) for remedy in rule.remedies]
+        if not every and self.situation.worst.rank is Rank.CREDITS:
+            every.append("Buy credits in Cloudflare's dashboard.")
+        return list(dict.fromkeys([*every, *self._remedies_in_time]))
+
+    @property
+    def _remedies_in_time(self) -> list[str]:
+        outlook = self.outlook
+        rules = [rule for rule in self.rules if outlook and rule.name == outlook.rule and rule.gate]
+        return [
+            f"Before {outlook.date}: {remedy[0].lower()}{remedy[1:]}"
+            for rule in rules[:1]
+            if outlook and rule.gate and (remedy := rule.gate.rule_remedy)
+        ]
 
     @property
     def projected_text(self) -> str:
@@ -485,9 +497,10 @@ class Report:
 
     @property
     def remedies(self) -> list[str]:
-        """What to do about what is violated, the worst first, each sentence once."""
-        every = (remedy for rule in worst_first(self.rules) for remedy in rule.remedies)
-        return list(dict.fromkeys(every))
+        """What to do about what is violated, and what will be, the worst first, each once."""
+        every = [remedy for rule in worst_first(self.rules) for remedy in rule.remedies]
+        of_each = [remedy for invoice in self.invoices for remedy in invoice.remedies]
+        return list(dict.fromkeys([*every, *of_each]))
 
     @property
     def totals(self) -> list[tuple[float, str]]:

@@ -119,9 +119,14 @@ class Gate:
                 return f"Set {setting} in {finding.amount.currency.upper()}."
             # What cannot be read says itself what to do.
             return ""
+        return self.rule_remedy
+
+    @property
+    def rule_remedy(self) -> str:
+        """What to do about a figure that is, or will be, over the rule's limit."""
         is_written = self.source and not self.source.startswith("--")
         waive = " or give it a waiver" if is_written and self.rule.waivable else ""
-        return self.rule.remedy.format(setting=setting, waive=waive)
+        return self.rule.remedy.format(setting=self._setting, waive=waive)
 
     @property
     def _setting(self) -> str:

@@ -1,5 +1,6 @@
 """What every kind of rule is made of, and what it finds."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -92,9 +93,10 @@ class Finding:
 
 def without_account(message: str, account_id: str) -> str:
     """Return a *message* of one account where readers know which that is."""
+    # What stands behind it begins the sentence then.
+    message = re.sub(rf"On account {account_id}, (.)", lambda found: str(found[1]).upper(), message)
     for phrase, instead in (
         (f" of account {account_id}", ""),
-        (f"On account {account_id}, ", ""),
         (f"Account {account_id} ", "The account "),
         (f"account {account_id}", "the account"),
     ):

@@ -429,6 +429,15 @@ def test_every_help_has_an_example(command: list[str]) -> None:
     assert "example" in told.stdout.lower()
 
 
+@pytest.mark.parametrize(
+    "command", [[], *([name] for name in ("show", "report", "forecast", "comment", "notify"))]
+)
+def test_a_help_keeps_to_80_columns(command: list[str]) -> None:
+    told = run(*command, "--help", COLUMNS="80")
+    assert max(map(len, told.stdout.splitlines())) <= 80
+    assert not re.search(r"\w-\n", told.stdout)
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
 def test_a_shell_can_complete(shell: str) -> None:
     script = run("completion", shell).stdout
