@@ -37,21 +37,24 @@ def operations(events: Iterable[PlacedObject]) -> Iterator["Operation"]:
     An update prints those of its preview first, and a file may have been appended to.
     """
     part: list[PlacedObject] = []
+    seen: set[str] = set()
     for event in events:
-        if part and _begins_another(part, event):
+        if part and _begins_another(part[-1], event, seen):
             yield Operation(part)
-            part = []
+            part, seen = [], set()
         part.append(event)
+        seen.update(event.value)
     if part:
         yield Operation(part)
 
 
-def _begins_another(part: Sequence[PlacedObject], event: PlacedObject) -> bool:
-    is_over = any("summaryEvent" in before.value for before in part)
+def _begins_another(last: PlacedObject, event: PlacedObject, seen: set[str]) -> bool:
+    """Return whether *event* begins an operation after *last*, where *seen* have been its kinds."""
+    is_over = "summaryEvent" in seen
     if "preludeEvent" in event.value:
         # A diagnostic can come before the prelude of its own operation.
-        return is_over or any("preludeEvent" in before.value for before in part)
-    number, before = _number(event), _number(part[-1])
+        return is_over or "preludeEvent" in seen
+    number, before = _number(event), _number(last)
     return is_over and number is not None and before is not None and number <= before
 
 

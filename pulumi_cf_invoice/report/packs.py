@@ -15,27 +15,20 @@ def policy_results(found: Sequence[Found]) -> list[RuleResult]:
 
     A preview that a mandatory policy blocked is over it, whatever else is within.
     """
-    policies = dict.fromkeys(
-        (violation.pack, violation.policy, violation.is_mandatory)
-        for invoice in found
-        for violation in invoice.violations
-    )
+    policies: dict[tuple[str, str, bool], list[list[Finding]]] = {}
+    for number, invoice in enumerate(found):
+        for violation in invoice.violations:
+            key = (violation.pack, violation.policy, violation.is_mandatory)
+            of_invoices = policies.setdefault(key, [[] for _ in found])
+            of_invoices[number].append(_finding(violation))
     return [
         RuleResult(
             f"{pack}: {policy}",
             POLICY,
             "mandatory" if is_mandatory else "advisory",
-            of_invoices=[
-                [
-                    _finding(violation)
-                    for violation in invoice.violations
-                    if (violation.pack, violation.policy, violation.is_mandatory)
-                    == (pack, policy, is_mandatory)
-                ]
-                for invoice in found
-            ],
+            of_invoices=of_invoices,
         )
-        for pack, policy, is_mandatory in policies
+        for (pack, policy, is_mandatory), of_invoices in policies.items()
     ]
 
 

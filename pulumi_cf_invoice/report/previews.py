@@ -180,12 +180,14 @@ def _in_events(operation: Operation, prefix: str | None) -> list[Found]:
         raise NoInvoiceError("an InvoicePreview has no figures, although it was updated")
     every = [*found.values(), *exported]
     of_resource = {urn: number for number, urn in enumerate(found)}
+    said: list[list[PackViolation]] = [[] for _ in every]
     for violation in violations:
         # One on another resource is told beside the stack's first invoice.
-        number = of_resource.get(violation.urn, 0)
-        violated = every[number]
-        every[number] = replace(violated, violations=(*violated.violations, violation))
-    return [replace(invoice, notes=(*invoice.notes, *notes)) for invoice in every]
+        said[of_resource.get(violation.urn, 0)].append(violation)
+    return [
+        replace(invoice, notes=(*invoice.notes, *notes), violations=tuple(of_invoice))
+        for invoice, of_invoice in zip(every, said, strict=True)
+    ]
 
 
 def _violations(operation: Operation) -> list[PackViolation]:

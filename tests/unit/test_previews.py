@@ -394,6 +394,17 @@ def test_eight_megabytes_of_anything_are_refused_in_one_pass(text: str) -> None:
     assert len(refusal(text)) < 300
 
 
+def test_tens_of_thousands_of_events_are_read_in_one_pass() -> None:
+    first, *rest = bare_stream()
+    metadata = {"op": "create", "type": "a:b:C"}
+    others = [
+        {"resOutputsEvent": {"metadata": {**metadata, "urn": f"urn:pulumi:dev::p::a:b:C::{n}"}}}
+        for n in range(30_000)
+    ]
+    stream = [{"sequence": n, **event} for n, event in enumerate([first, *others, *rest])]
+    assert only(lines(stream)).state.invoice.amount_due == 100
+
+
 def amounts_in(value: Any) -> set[Any]:
     if isinstance(value, dict):
         own = {value["amount_due"]} if isinstance(value.get("amount_due"), (int, float)) else set()
@@ -459,6 +470,21 @@ def test_figures_of_the_last_deployment_are_refused_in_every_form(form: str, pri
     """The account was at $555.00 when these were taken, and what is deployed at $188.46."""
     said = refusal((TARGETED / f"{form}-{printed}").read_text())
     assert said.startswith(f"the preview left out {form} by --target or --exclude: its figures")
+
+
+@pytest.mark.parametrize(
+    ("name", "left_out"),
+    [
+        ("exclude.ndjson", "upcoming"),
+        ("exclude.json", "upcoming"),
+        ("dependents.ndjson", "plug"),
+        ("refreshed.ndjson", "upcoming and 1 more"),
+    ],
+)
+def test_every_flag_that_leaves_a_resource_out_is_noticed(name: str, left_out: str) -> None:
+    """With ``--exclude``, with ``--target-dependents``, and with ``--refresh`` besides."""
+    said = refusal((TARGETED / name).read_text())
+    assert said.startswith(f"the preview left out {left_out} by --target or --exclude")
 
 
 @pytest.mark.parametrize("form", ["dyn", "plug"])
