@@ -13,7 +13,8 @@ from pulumi_cf_invoice.budgeted_gateway import BudgetedGateway
 from pulumi_cf_invoice.report import input
 from pulumi_cf_invoice.report.judging import judge
 from pulumi_cf_invoice.rules.accounts import AccountReader
-from pulumi_cf_invoice.rules.file import parse_rules
+from pulumi_cf_invoice.rules.file import parse_rules, read_rules
+from pulumi_cf_invoice.rules.rule import without_account
 from pulumi_cf_invoice.sandbox import SCENARIOS, Sandbox
 from tests.conftest import pointed_at
 from tests.engine.conftest import MakeCommandLine, MakeStack
@@ -663,10 +664,14 @@ def test_pack_and_report_say_the_same_of_every_scenario(
     assert not run.ok
     # The report reads the same figures from the same properties, as a preview's JSON has them.
     steps = [
-        {"op": "create", "urn": name, "newState": {"type": form.type, "inputs": run.new(name)}}
+        {
+            "op": "create",
+            "urn": f"urn:pulumi:dev::test::{form.type}::{name}",
+            "newState": {"type": form.type, "inputs": run.new(name)},
+        }
         for name in names
     ]
-    rules = parse_rules({"rules": RULES})
+    rules = read_rules(tmp_path / "pack" / "rules.json")
     for account, name in accounts.items():
         [given] = input.read(json.dumps({"steps": steps}), account_id=account)
         results = judge(rules, [given], datetime.now(UTC), AccountReader({}))
@@ -678,7 +683,10 @@ def test_pack_and_report_say_the_same_of_every_scenario(
                 and event.policy_event.policy_name == rule.name
                 and (event.policy_event.resource_urn or "").endswith(f"::{name}")
             ]
-            assert packs == [finding.message for finding in rule.violations], (name, rule.name)
+            # A pack names an account once, as long as it has met no other.
+            said_by_pack = [without_account(message, account) for message in packs]
+            said_by_report = [without_account(one.violation, account) for one in rule.violations]
+            assert said_by_pack == said_by_report, (name, rule.name)
             for said in rule.noted:
                 assert f"{rule.name}: {said}" in run.text, (name, rule.name)
 
@@ -719,8 +727,8 @@ def test_credits_that_cannot_be_read_block_and_every_reason_is_told_once(
     stack = make_stack(lambda: Echo("independent", "x"), **settled)
     run = stack.preview(**pack(rules=rules))
     assert not run.ok
-    assert count_of(run, f"cannot read the credit balance of account {ACCOUNT}") == 1
-    assert count_of(run, f"cannot read the upcoming invoice of account {ACCOUNT}") == 1
+    assert count_of(run, "cannot read the credit balance") == 1
+    assert count_of(run, "cannot read the upcoming invoice") == 1
     assert count_of(run, "is not known: min-credit-balance says why.") == 1
 
 
