@@ -29,6 +29,7 @@ from pulumi_cf_invoice.rules.on_invoices import (
     incomplete,
     invoice_of,
     judged_amount_due,
+    no_projection,
     too_early,
     unmatched,
 )
@@ -88,9 +89,11 @@ class MaxForecast(Rule):
             return
         forecast = state.forecast(self.fixed_lines)
         yield from _of_globs(invoice_state, self.fixed_lines)
-        if forecast.has_ended:
+        problem = invoice_state.invoice.period_problem(state.read_at)
+        if problem:
             # Nothing is to come.
             yield due
+            yield no_projection(invoice_state, problem, FORECAST, "forecast")
             return
         if _is_not_known(forecast, state.read_at):
             yield _not_known(FORECAST, f"What the {invoice_of(invoice_state)} will come to")

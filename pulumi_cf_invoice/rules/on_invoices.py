@@ -313,12 +313,16 @@ def too_early(what: str, state: InvoiceState, judged: str) -> str:
     )
 
 
-def no_projection(state: InvoiceState, problem: str) -> Finding:
-    """Return the note that there is nothing to project, because of the *problem* of the period."""
+def no_projection(
+    state: InvoiceState, problem: str, subject: str = PROJECTED_AMOUNT_DUE, done: str = "projected"
+) -> Finding:
+    """
+    Return the note that there is nothing to be *done* with the period, because of its *problem*.
+    """
     message = (
-        f"The {invoice_of(state)} for {state.invoice.period_text} cannot be projected: {problem}."
+        f"The {invoice_of(state)} for {state.invoice.period_text} cannot be {done}: {problem}."
     )
-    return Finding("noted", PROJECTED_AMOUNT_DUE, lambda: message)
+    return Finding("noted", subject, lambda: message)
 
 
 def invoice_of(state: InvoiceState) -> str:

@@ -241,8 +241,10 @@ def test_after_the_end_of_the_period_the_amount_due_is_all_there_is_to_come(
     over = datetime.fromtimestamp(END, tz=UTC) + timedelta(hours=1)
     answers = {"invoice_preview": bill(30_000), "usage_history": usage([1000.0] * 80 + [1], over)}
     settings = {"limit": "300 USD", "percentile": percentile}
-    [found] = judge("max-forecast", settings, {**STEADY, **answers}, read_at=over)
+    found, note = judge("max-forecast", settings, {**STEADY, **answers}, read_at=over)
     assert (found.status, found.subject) == ("within", "amount due")
+    assert note.status == "noted"
+    assert note.message.endswith("cannot be forecast: the period is over.")
 
 
 def test_a_limit_in_another_currency_is_not_known() -> None:
