@@ -21,6 +21,9 @@ import venv
 from collections.abc import Iterator
 from pathlib import Path
 
+if sys.version_info < (3, 11):  # noqa: UP036
+    sys.exit(f"no wheel: this is Python {sys.version.split()[0]}, and 3.11 or newer is needed")
+
 CLONE = Path(__file__).resolve().parents[1]
 FOLDER = "third_party"
 WHEELS = "pulumi_cf_invoice-*.whl"
