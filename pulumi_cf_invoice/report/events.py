@@ -20,14 +20,25 @@ from pulumi_cf_invoice.state import TYPES
 STACK = "pulumi:pulumi:Stack"
 GONE = ("delete", "delete-replaced", "create-replacement", "discard", "discard-replaced")
 """The operations after which there is no resource, or another step has it."""
+_KINDS = {
+    "preludeEvent",
+    "resourcePreEvent",
+    "resOutputsEvent",
+    "policyEvent",
+    "diagnosticEvent",
+    "summaryEvent",
+}
 _PROVIDERS = "pulumi:providers:"
 
 
 def is_event(document: Any) -> bool:
     """Return whether *document* is one of the engine's events."""
-    return isinstance(document, Mapping) and any(
-        name.endswith("Event") and isinstance(part, Mapping) for name, part in document.items()
-    )
+    if not isinstance(document, Mapping):
+        return False
+    named = {name for name, part in document.items() if isinstance(part, Mapping)}
+    # Others write JSON too, and the engine numbers its own.
+    is_numbered = "sequence" in document
+    return bool(named & _KINDS) or (is_numbered and any(name.endswith("Event") for name in named))
 
 
 def operations(events: Iterable[PlacedObject]) -> Iterator["Operation"]:

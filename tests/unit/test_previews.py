@@ -372,7 +372,14 @@ def test_a_stream_that_is_torn_anywhere_is_refused(name: str, torn: Any) -> None
 
 @pytest.mark.parametrize(
     "beside",
-    ["{'a': 1}", 'got {"code": 429}, waiting', "Error {\n  code: 1\n}", "{}", '{"level": "warn"}'],
+    [
+        "{'a': 1}",
+        'got {"code": 429}, waiting',
+        "Error {\n  code: 1\n}",
+        "{}",
+        '{"level": "warn"}',
+        '{"logEvent": {}}',
+    ],
 )
 def test_what_others_write_on_lines_of_their_own_does_not_matter(beside: str) -> None:
     if beside.startswith("{'"):
