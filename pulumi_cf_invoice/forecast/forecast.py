@@ -117,10 +117,10 @@ def _elapsed(invoice: Invoice, now: Fraction) -> Fraction:
 
 
 def _daily(priced: PricedDays, invoice: Invoice, now: Fraction) -> DailyUsage:
-    first = priced.settled[-1].start + DAY
+    first = priced.trend_ends
     to_come = max(-int((first - invoice.period_end) // DAY), 1)
     foreseen = max(to_come, int((now - first) // DAY) + 1 + FORESEEN)
-    expected = foresee(priced.spend, foreseen, to_come)
+    expected = foresee(priced.trend, foreseen, to_come)
     return DailyUsage(first, expected, priced.doubt, priced.dearer)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 from functools import cached_property
-from math import ceil, log
+from math import log
 
 from pydantic.dataclasses import dataclass as described
 
@@ -55,6 +55,8 @@ class PricedDays:
     period: tuple[int, int]
     since: int
     """The start of the usage history, in Unix seconds."""
+    silence: tuple[Fraction, ...]
+    """The usage to expect of the day on which the history falls silent, and of the next ones."""
     now: Fraction
 
     @cached_property
@@ -105,23 +107,52 @@ class PricedDays:
 
     @cached_property
     def settled(self) -> tuple[UsageDay, ...]:
-        """
-        The days that a trend can be made of.
-
-        They are over, and where the history is behind, it is not the last ones that it lacks.
-        """
-        behind = 0
-        if self.history_is_behind:
-            behind = min(ceil(self.unit.lag / self.mean_day), MOST_DAYS_BEHIND)
-        until = self.now - behind * DAY
-        if self.fell_silent is not None:
-            until = min(until, Fraction(self.fell_silent.start))
+        """The days that are over, up to where the history falls silent."""
+        until = self.now if self.fell_silent is None else Fraction(self.fell_silent.start)
         return tuple(day for day in self.days if day.is_over and day.start + DAY <= until)
+
+    @cached_property
+    def late(self) -> list[Fraction]:
+        """
+        The spend of the days that are over and that the history lacks, in minor units.
+
+        It is what the invoice has and the history has not, by what was to be expected of them. None
+        where the invoice lacks it as well.
+        """
+        last = self.fell_silent
+        if last is None or self.unit.name == "ratio" or last.start < self.period[0]:
+            return []
+        known = [last.usage, *[Fraction(0)] * len(self.silence)]
+        lacking = [
+            max(usage * min((self.now - start) / DAY, Fraction(1)) - known[number], Fraction(0))
+            for number, usage in enumerate(self.silence)
+            if (start := last.start + number * DAY) < min(self.now, Fraction(self.period[1]))
+        ]
+        expected = sum(lacking, Fraction(0)) * self.unit.price
+        if expected <= 0 or self.unit.lag * 2 < expected:
+            return []
+        part = self.unit.lag / expected
+        return [
+            (known[number] + usage * part) * self.unit.price
+            for number, usage in enumerate(lacking)
+            if last.start + (number + 1) * DAY <= self.now
+        ]
 
     @property
     def has_trend(self) -> bool:
         """Whether the settled days are enough: a history that is behind has to make up for it."""
-        return len(self.settled) >= (_WEEK if self.history_is_behind else _FEWEST_DAYS)
+        is_short = self.history_is_behind and not self.late
+        return len(self.settled) >= (_WEEK if is_short else _FEWEST_DAYS)
+
+    @property
+    def trend(self) -> list[float]:
+        """The spend of the settled days and of those that are late, in minor units."""
+        return [*self.spend, *(float(min(amount, _LARGEST)) for amount in self.late)]
+
+    @property
+    def trend_ends(self) -> int:
+        """The end of the last day of the trend, in Unix seconds."""
+        return self.settled[-1].start + DAY * (1 + len(self.late))
 
     @property
     def spend(self) -> list[float]:
@@ -222,38 +253,46 @@ def price_days(
     silent = fallen_silent(days, now)
     until = min(now, Fraction(end))
     usage = sum((day.in_period for day in days), Fraction(0))
+    silence = _silence(days, silent) if silent and usage > 0 else ()
     unit = infer_unit(
         bill.gross,
         usage,
-        lacking=_lacking(days, silent, Fraction(start), until) if silent and usage > 0 else 0,
+        lacking=_lacking(silence, silent, Fraction(start), until) if silent and silence else 0,
         currency=invoice.currency,
         days=(until - start) / DAY,
         days_over=sum(day.is_over and start <= day.start < end for day in days),
     )
     if isinstance(unit, UnknownUnit):
         return unit
-    priced = PricedDays(bill, unit, days, silent, (start, end), history.since, now)
+    priced = PricedDays(bill, unit, days, silent, (start, end), history.since, silence, now)
     # What happens to be near a price, with most of the usage not there yet, is chance.
     if silent and priced.is_behind and (silent.start + DAY - start) / (until - start) < _ENOUGH:
         return UnknownUnit(f"The usage history has nothing since {date_of(silent.start)}.")
     return priced
 
 
-def _lacking(
-    days: Sequence[UsageDay], silent: UsageDay, start: Fraction, until: Fraction
-) -> Fraction:
-    """Return the usage to expect of the time for which the history is silent."""
+def _silence(days: Sequence[UsageDay], silent: UsageDay) -> tuple[Fraction, ...]:
+    """Return the usage to expect of the day on which the history falls silent, and the next."""
     known = [day for day in days if day.is_over and day.start < silent.start]
     most = max(day.usage for day in known)
     shares = [float(max(day.usage, Fraction(0)) / most) for day in known]
-    expected = foresee(shares, MOST_DAYS_BEHIND + _WEEK).spend
-    in_silence = sum_over(
-        lambda day: Fraction(expected[(day - silent.start) // DAY]),
+    # Rounded, so that it does not depend on the scale of usage.
+    return tuple(
+        round(Fraction(share), 9) * most
+        for share in foresee(shares, MOST_DAYS_BEHIND + _WEEK).spend
+    )
+
+
+def _lacking(
+    silence: Sequence[Fraction], silent: UsageDay, start: Fraction, until: Fraction
+) -> Fraction:
+    """Return the usage to expect of the time for which the history is silent."""
+    expected = sum_over(
+        lambda day: silence[(day - silent.start) // DAY],
         max(Fraction(silent.start), start),
         until,
     )
-    # Rounded, so that it does not depend on the scale of usage.
-    return max(round(in_silence, 9) * most - silent.in_period, Fraction(0))
+    return max(expected - silent.in_period, Fraction(0))
 
 
 def fallen_silent(days: Sequence[UsageDay], now: Fraction) -> UsageDay | None:

@@ -6,7 +6,8 @@ from statistics import fmean
 import pytest
 
 from benchmarks import results
-from benchmarks.forecast import FRESH, KINDS, of_straight_line, tried
+from benchmarks.simulated import KINDS
+from benchmarks.trying import FRESH, of_straight_line, tried
 
 
 def test_a_section_is_written_without_the_others(tmp_path: Path) -> None:

@@ -215,13 +215,13 @@ def test_a_history_that_is_behind_is_told_and_widens_the_band() -> None:
     assert sum(day.gross for day in found.spent) == GROSS
 
 
-def test_a_young_history_that_is_behind_is_no_trend() -> None:
-    """Under a week of days that count, the invoice's own straight line knows more."""
+def test_a_young_history_that_is_behind_has_its_late_days_by_the_invoice() -> None:
+    """What the invoice has and the history has not was spent on the days that are late."""
     at = datetime(2026, 9, 7, 12, tzinfo=UTC)
     history = history_of([0], [*[CENTS] * 5, CENTS / 2, 0], at=at)
     found = forecast_invoice(invoice_of(CENTS * 6.5), history, at=at)
-    assert (found.method, found.amount_due) == ("straight-line", MONTH)
-    assert "There are under seven whole days of usage, too few for a trend." in found.notes
+    assert (found.method, found.amount_due) == ("recent-mean", MONTH)
+    assert any("usage history is $10.00 behind the invoice" in note for note in found.notes)
 
 
 def test_an_invoice_that_is_behind_is_the_other_reading_of_a_price() -> None:
