@@ -56,7 +56,7 @@ except LimitError as error:
     print(error)
 """)
     assert "$188.46 for 2026-09-01 to 2026-09-30 $188.46" in told
-    assert "straight line" in told or "period is over" in told or "too early" in told
+    assert "straight line" in told or "period has ended" in told or "too early" in told
     assert "HTTP 403, code 10000: Authentication error" in told
     assert "over the limit of $150.00 by $38.46" in told
     assert "'250' has no currency" in told
