@@ -1,6 +1,7 @@
-"""Draw docs/report.png, docs/forecast.png and docs/comment.png: the report as people see it."""
+"""Draw the report, its chart and the comment as people see them, for the docs, light and dark."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -29,18 +30,25 @@ RULES = {
     "max-forecast": {"limit": "500 USD", **OWN},
     "min-runway": {"days": 3, **OWN},
 }
-# Just enough of a forge's styling for the picture of the comment.
+# Just enough of a forge's styling for the picture of the comment, light and dark.
 STYLE = """
-body { font: 14px/1.5 system-ui, sans-serif; margin: 24px; color: #1f2328; width: 720px; }
-h3 { font-size: 17px; } sub { color: #59636e; font-size: 12px; }
+:root { color-scheme: light dark; --page: #fff; --ink: #1f2328; --soft: #59636e; --rule: #d1d9e0; }
+@media (prefers-color-scheme: dark) {
+  :root { --page: #0d1117; --ink: #f0f6fc; --soft: #9198a1; --rule: #3d444d; }
+}
+body { font: 14px/1.5 system-ui, sans-serif; margin: 24px; width: 720px; }
+body { background: var(--page); color: var(--ink); }
+h3 { font-size: 17px; } sub { color: var(--soft); font-size: 12px; }
 table { border-collapse: collapse; margin: 12px 0; }
-td, th { border: 1px solid #d1d9e0; padding: 5px 12px; }
+td, th { border: 1px solid var(--rule); padding: 5px 12px; }
 code { font: 12px ui-monospace, monospace; background: #818b981f; padding: 2px 5px; }
 """
+SCHEMES = {"light": "", "dark": "-dark"}
+"""What a picture's name ends with, by colour scheme."""
 
 
 def main() -> None:
-    """Draw the pictures from the output of `cf-invoice report`."""
+    """Draw the pictures from the output of `cf-invoice report`, at twice their size."""
     with tempfile.TemporaryDirectory() as directory, sync_playwright() as playwright:
         where = Path(directory)
         write_inputs(where)
@@ -50,18 +58,30 @@ def main() -> None:
         )
         (where / "comment.html").write_text(page, encoding="utf-8")
         (where / "report.html").write_text(report(where, "html"), encoding="utf-8")
-        browser = playwright.chromium.launch(executable_path=executable(playwright))
-        view = browser.new_page(viewport={"width": 768, "height": 400})
-        view.goto((where / "comment.html").as_uri())
-        view.screenshot(path=DOCS / "comment.png", full_page=True)
-        view.goto((where / "report.html").as_uri())
-        # Figures, lines, usage and earlier invoices would make a picture of five screens.
-        end = view.locator("section", has=view.locator("#forecast")).bounding_box()
-        if end is None:
-            raise RuntimeError("the report has no forecast")
-        shown = {"x": 0, "y": 0, "width": 768, "height": end["y"] + end["height"] + 10}
-        view.screenshot(path=DOCS / "report.png", full_page=True, clip=shown)  # type: ignore[arg-type]
-        view.locator("section", has=view.locator("#spend")).screenshot(path=DOCS / "forecast.png")
+        browser = playwright.chromium.launch(
+            executable_path=executable(playwright), chromium_sandbox=os.geteuid() != 0
+        )
+        for scheme, suffix in SCHEMES.items():
+            view = browser.new_page(
+                viewport={"width": 768, "height": 400},
+                device_scale_factor=2,
+                color_scheme=scheme,  # type: ignore[arg-type]
+            )
+            view.goto((where / "comment.html").as_uri())
+            view.screenshot(path=DOCS / f"comment{suffix}.png", full_page=True)
+            view.goto((where / "report.html").as_uri())
+            # What is below would make a picture of five screens.
+            section = view.locator("section", has=view.locator("#lines"))
+            end = section.bounding_box()
+            if end is None:
+                raise RuntimeError("the report has no lines")
+            view.screenshot(
+                path=DOCS / f"report{suffix}.png",
+                full_page=True,
+                clip={"x": 0, "y": 0, "width": 768, "height": end["y"] + end["height"] + 10},
+            )
+            chart = view.locator("section", has=view.locator("#spend"))
+            chart.screenshot(path=DOCS / f"forecast{suffix}.png")
 
 
 def write_inputs(where: Path) -> None:

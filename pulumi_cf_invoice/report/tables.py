@@ -143,7 +143,9 @@ def _sentences(report: Report, rule: RuleResult, most: int) -> list[str]:
             f"{_found(label, first, only)}{f'; {more:,} more within' if more else ''}"
             for label, first, more in _first_within(labelled)
         ]
-    notes = [without_account(note, only) if only else note for note in rule.marked_notes]
+    said = {note for invoice in report.invoices for note in invoice.notes}
+    notes = [note for note in rule.marked_notes if note not in said]
+    notes = [without_account(note, only) if only else note for note in notes]
     return [*sentences, *dict.fromkeys(notes)]
 
 
