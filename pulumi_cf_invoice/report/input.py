@@ -6,8 +6,8 @@ or the API's own JSON. Text around the JSON, such as warnings, is passed over.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pulumi_cf_invoice.billing.answers import parse_json, reasons
@@ -85,33 +85,59 @@ def _decoded(text: str | bytes) -> str:
 def _content(text: str, prefix: str | None) -> list[Found] | MissingInvoice:
     if text.lstrip()[:1] == "[" and parse_json(text) is not None:
         raise NoInvoiceError(_NO_OBJECT)
-    objects = list(find_objects(text))
-    of_pulumi = [placed for placed in objects if _is_of_preview(placed.value)]
-    if of_pulumi:
-        _refuse_others(objects)
-        return previews.find_invoices(of_pulumi, prefix)
+    objects = _objects(text)
+    if objects.of_previews:
+        if objects.invoice_line is not None:
+            raise NoInvoiceError(
+                f"line {objects.invoice_line} has an invoice beside the preview: give each a --from"
+            )
+        return previews.find_invoices(objects.of_previews, prefix)
     if not text.strip():
         raise NoInvoiceError("it is empty")
-    if not objects:
+    if objects.first is None:
         raise NoInvoiceError(_NO_OBJECT if parse_json(text) is not None else _NO_JSON)
-    if len(objects) > 1:
+    if objects.others > 1:
         raise NoInvoiceError("it holds several JSON objects, none of which is a preview")
-    return _in_other(objects[0].value, prefix)
+    return _in_other(objects.first, prefix)
+
+
+@dataclass
+class _Objects:
+    """
+    The objects in a text: those of previews, and how many others, with the first of them.
+
+    ``invoice_line`` is where the first invoice among the others begins, if there is one.
+    """
+
+    of_previews: list[PlacedObject] = field(default_factory=list)
+    first: Mapping[str, Any] | None = None
+    others: int = 0
+    invoice_line: int | None = None
+
+
+def _objects(text: str) -> _Objects:
+    objects = _Objects()
+    for placed in find_objects(text):
+        if _is_of_preview(placed.value):
+            objects.of_previews.append(placed)
+            continue
+        # Only the first is ever read, and a log can have millions.
+        if objects.first is None:
+            objects.first = placed.value
+        objects.others += 1
+        if objects.invoice_line is None and _has_invoice(placed.value):
+            objects.invoice_line = placed.line
+    return objects
 
 
 def _is_of_preview(value: Mapping[str, Any]) -> bool:
     return is_event(value) or previews.is_digest(value)
 
 
-def _refuse_others(objects: Sequence[PlacedObject]) -> None:
-    """Raise `NoInvoiceError` if there is an invoice beside the previews, which nobody would see."""
-    for placed in objects:
-        value = placed.value
-        is_invoice = is_snapshot(value) or "amount_due" in value or invoices_in_outputs(value)
-        if not _is_of_preview(value) and (is_invoice or isinstance(value.get("result"), Mapping)):
-            raise NoInvoiceError(
-                f"line {placed.line} has an invoice beside the preview: give each a --from"
-            )
+def _has_invoice(value: Mapping[str, Any]) -> bool:
+    is_answer = isinstance(value.get("result"), Mapping)
+    is_invoice = is_snapshot(value) or "amount_due" in value
+    return is_answer or is_invoice or bool(invoices_in_outputs(value))
 
 
 def _in_other(content: Mapping[str, Any], prefix: str | None) -> list[Found] | MissingInvoice:
