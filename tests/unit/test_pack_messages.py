@@ -1,0 +1,107 @@
+"""What a pack's violations say, and what stands once in a run."""
+
+from typing import Any
+
+import pytest
+
+from pulumi_cf_invoice import policy
+from pulumi_cf_invoice.billing.snapshot import take
+from pulumi_cf_invoice.policy import pack
+from pulumi_cf_invoice.report.found import Found
+from pulumi_cf_invoice.report.judging import judge
+from pulumi_cf_invoice.rules.accounts import AccountReader
+from pulumi_cf_invoice.rules.file import parse_rules
+from pulumi_cf_invoice.rules.kinds import KINDS
+from pulumi_cf_invoice.rules.rule import without_account
+from pulumi_cf_invoice.sandbox import Sandbox
+from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, TOKEN, settings_for
+from tests.unit.test_policy import before_all
+
+
+@pytest.fixture(autouse=True)
+def new_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each test be a run of its own."""
+    for name in ("_accounts", "_named", "_noted"):
+        monkeypatch.setattr(pack, name, set())
+    monkeypatch.setattr(pack, "_reader", AccountReader({"CLOUDFLARE_API_TOKEN": TOKEN}))
+
+
+def test_an_only_account_and_where_figures_come_from_stand_once_in_a_run(
+    sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of: dict[str, Any] = {"account_ids": [ACCOUNT], "base_url": sandbox.base_url}
+    gates = [
+        policy.account_budget("150 USD", **of),
+        policy.max_amount_due("100 USD", **of),
+        policy.min_credit_balance("5000 USD", **of),
+    ]
+    messages = [message for gate in gates for message in before_all(gate)]
+    assert len(messages) == 3
+    assert [ACCOUNT in message for message in messages] == [True, False, False]
+    assert messages[1].startswith("The upcoming invoice is $188.46 for ")
+    assert messages[2].startswith("The credit balance is $")
+    notes = capsys.readouterr().err.splitlines()
+    assert [note for note in notes if "not from Cloudflare" in note] == [
+        f"The figures come from {sandbox.base_url}, not from Cloudflare."
+    ]
+    assert not any("not from Cloudflare" in message for message in messages)
+
+
+def test_every_message_of_several_accounts_names_its_own(sandbox: Sandbox) -> None:
+    of: dict[str, Any] = {"account_ids": [ACCOUNT, OTHER_ACCOUNT], "base_url": sandbox.base_url}
+    for gate in (policy.account_budget("150 USD", **of), policy.max_amount_due("1 USD", **of)):
+        first, second = before_all(gate)
+        assert ACCOUNT in first
+        assert OTHER_ACCOUNT in second
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "end"),
+    [
+        ("account-budget", {"limit": "1 USD"}, "or cap the gateways with spend limits."),
+        ("max-line-amount", {"defaultLimit": "1 USD"}, "or cap the gateways with spend limits."),
+        ("allowed-statuses", {"statuses": ["open"]}, "the statuses of the rule x in rules.json."),
+        ("allowed-currencies", {"currencies": ["EUR"]}, ", and set limits in it."),
+        ("min-credit-balance", {"limit": "900 USD"}, "the limit of the rule x in rules.json."),
+        ("min-runway", {"days": 300}, "or lower the days of the rule x in rules.json."),
+        ("require-healthy-top-up", {}, "or what it is paid with, in Cloudflare's dashboard."),
+        ("no-unpaid-invoices", {}, "Pay the open invoices in Cloudflare's dashboard."),
+    ],
+)
+def test_a_violation_begins_with_the_fact_and_ends_with_what_to_change(
+    kind: str, settings: dict[str, Any], end: str
+) -> None:
+    scenario = {"no-unpaid-invoices": "unpaid", "require-healthy-top-up": "top-up-failed"}
+    with Sandbox(scenario.get(kind, "usual"), now=NOW) as sandbox:
+        known = take(settings_for(sandbox.base_url), NOW)
+        rule = {"rule": kind, **settings, "accountIds": [ACCOUNT], "baseUrl": sandbox.base_url}
+        [declared] = parse_rules({"rules": {"x": rule}})
+        [result] = judge(
+            [type(declared)(**{**vars(declared), "source": "rules.json"})],
+            [Found.of_snapshot(known)],
+            NOW,
+            AccountReader({}, snapshots=[known]),
+        )
+    assert result.violations
+    for finding in result.violations:
+        assert finding.violation.startswith(("The ", "There are ", "On account "))
+        assert finding.violation.endswith(end)
+        assert "rule" not in finding.violation.split(". ")[0]
+
+
+def test_every_kind_of_rule_says_what_to_do() -> None:
+    for kind in KINDS.values():
+        sentence = kind.remedy.format(setting="the limit of the rule x", waive="")
+        assert sentence.endswith(".")
+        assert "{" not in sentence
+
+
+def test_a_message_without_its_account_is_still_a_sentence() -> None:
+    for message, expected in (
+        (f"The balance of account {ACCOUNT} is low.", "The balance is low."),
+        (f"On account {ACCOUNT}, credits last.", "Credits last."),
+        (f"It failed. On account {ACCOUNT}, credits last.", "It failed. Credits last."),
+        (f"Account {ACCOUNT} has no credits.", "The account has no credits."),
+        (f"Whether account {ACCOUNT} is within.", "Whether the account is within."),
+    ):
+        assert without_account(message, ACCOUNT) == expected
