@@ -4,10 +4,9 @@ import pulumi
 
 from pulumi_cf_invoice.budgeted_gateway import BudgetedGateway
 
-budget = pulumi.Config().require_int("budget")  # in cents, like the invoice's amounts
 budgeted = BudgetedGateway(
     "budgeted",
-    budget=f"{budget / 100:.2f} USD",
+    budget=pulumi.Config().require("budget"),  # such as 200 USD
     ai_gateway_id="assistant",
     byok_only=False,
 )

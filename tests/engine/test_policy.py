@@ -780,7 +780,7 @@ def test_the_example_gateway_allows_no_more_than_its_budget_at_preview_and_updat
 ) -> None:
     project, program = example(EXAMPLE.parent / "cost-aware-gateway")
     stack = make_stack(program, project, **settled)
-    stack.set("budget", "20000")
+    stack.set("budget", "200 USD")
     # Under way to the budget it may spend $5 a day, which is $160.00.
     assert stack.up(**pack("[require_gateway_spend_limit('160 USD')]")).ok
     less = pack("[require_gateway_spend_limit('159 USD')]")
