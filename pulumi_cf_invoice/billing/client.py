@@ -70,6 +70,8 @@ LARGEST_ANSWER = 4 * 2**20
 """The most bytes of all pages of an answer, decompressed: some 20,000 lines."""
 _LARGEST_ERROR = 64 * 2**10
 _REDIRECTS = 3
+# Seconds that are not enough for another attempt.
+_TOO_LITTLE = 0.05
 _log = logging.getLogger(__name__)
 
 
@@ -247,6 +249,8 @@ class _Fetch(Generic[ModelT]):
         self._deadline = 0.0
         self._patience = limits.longest_wait
         self._reader = Reader(read, account_id, credentials, base_url)
+        self._is_answered: bool | None = None
+        """Whether anything came back; None as long as nothing was sent."""
         self._left = LARGEST_ANSWER
         self._last_error: FetchError | None = None
         self._network_error: FetchError | None = None
@@ -267,7 +271,13 @@ class _Fetch(Generic[ModelT]):
                 "Check the network, the base URL and any proxy, and run again.",
             )
         self._deadline = time.monotonic() + self._limits.timeout
-        http = self._client()
+        try:
+            return self._read_all(self._client())
+        finally:
+            if self._is_answered is not None:
+                self._pool.note(self._is_answered)
+
+    def _read_all(self, http: httpx.Client) -> ModelT:
         first = self._envelope(http, None)
         if self._read.entries is None:
             return self._parsed(Collected(first["result"], complete=True))
@@ -407,6 +417,7 @@ class _Fetch(Generic[ModelT]):
         try:
             if started >= self._deadline:
                 raise self.timed_out()
+            self._is_answered = self._is_answered or False
             with until(self._deadline):
                 response = http.send(request, stream=True)
             return response
@@ -415,8 +426,8 @@ class _Fetch(Generic[ModelT]):
             if response is None:
                 self._pacer.leave(took, None, {})
             else:
+                self._is_answered = True
                 self._pacer.leave(took, response.status_code, response.headers)
-            self._pool.note(is_answered=response is not None)
 
     def _redirected(self, request: httpx.Request, response: httpx.Response) -> httpx.Request:
         following = response.next_request
@@ -457,7 +468,8 @@ class _Fetch(Generic[ModelT]):
 
     def _failed_transport(self, error: httpx.HTTPError) -> FetchError:
         host = urlsplit(self._base_url).hostname
-        if isinstance(error, httpx.TimeoutException) and time.monotonic() >= self._deadline:
+        is_late = time.monotonic() >= self._deadline - _TOO_LITTLE
+        if isinstance(error, httpx.TimeoutException) and is_late:
             return self.timed_out()
         if is_tls_error(error):
             return self._transport_error(
