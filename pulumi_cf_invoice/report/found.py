@@ -129,9 +129,14 @@ def revealed(properties: Mapping[str, Any]) -> dict[str, Any] | None:
     Names are those of the resource, in either form.
     """
     secret = {name for name, value in properties.items() if has_secret(value)}
-    if any(snake_case(name) in _FIGURES for name in secret):
+    if any(map(is_figure, secret)):
         return None
     return {name: None if name in secret else value for name, value in properties.items()}
+
+
+def is_figure(name: str) -> bool:
+    """Return whether a property called *name*, in either form, is a figure of the invoice."""
+    return snake_case(name) in _FIGURES
 
 
 def has_secret(value: Any) -> bool:

@@ -29,6 +29,7 @@ from pulumi_cf_invoice.report.found import (
     NoInvoiceError,
     PackViolation,
     invoices_in_outputs,
+    is_figure,
     known_account,
     of_outputs,
     revealed,
@@ -165,7 +166,10 @@ def _in_events(operation: Operation, prefix: str | None) -> list[Found]:
         _refuse_not_evaluated(operation.not_evaluated)
         for urn, step in resources.items():
             new = _state(step, "new")
-            invoice = _found(urn, new, _state(step, "old"), urn in operation.only_refreshed)
+            is_refreshed = urn in operation.only_refreshed
+            # What a policy pack says of figures stands in the log, and in the events, in plain.
+            is_told = bool(violations)
+            invoice = _found(urn, new, _state(step, "old"), is_refreshed, is_told)
             if invoice is None:
                 unread.append(new)
             else:
@@ -324,13 +328,22 @@ def _outputs(step: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _found(
-    urn: str, new: Mapping[str, Any] | None, old: Mapping[str, Any] | None, is_refreshed: bool
+    urn: str,
+    new: Mapping[str, Any] | None,
+    old: Mapping[str, Any] | None,
+    is_refreshed: bool,
+    is_told: bool = False,
 ) -> Found | None:
-    fresh = _read(new, _OUTPUTS_FIRST if is_refreshed else _INPUTS_FIRST)
+    """
+    Return the invoice of a resource, whose states are *new* and *old*, if it has one that is known.
+
+    Secret figures raise `NoInvoiceError`, unless a policy pack has told of them (*is_told*).
+    """
+    fresh = _read(new, _OUTPUTS_FIRST if is_refreshed else _INPUTS_FIRST, is_told)
     if fresh is None:
         return None
     try:
-        before = _read(old)
+        before = _read(old, _INPUTS_FIRST, is_told)
     except NoInvoiceError:
         return Found(fresh, names=_names(urn), notes=(_NO_BASELINE,))
     same = before is not None and before.account_id == fresh.account_id
@@ -338,26 +351,30 @@ def _found(
 
 
 def _read(
-    of_resource: Mapping[str, Any] | None, names: Sequence[str] = _INPUTS_FIRST
+    of_resource: Mapping[str, Any] | None, names: Sequence[str], is_told: bool
 ) -> state.InvoiceState | None:
     """
     Return the invoice in a resource's state, if it has one that is known, in the first of *names*.
 
-    Raises `NoInvoiceError` if it is secret, and `InvalidDataError` if the figures are no invoice.
+    Pulumi prints some secret outputs among the inputs in plain. Raises `NoInvoiceError` for them
+    all the same, unless *is_told*, and `InvalidDataError` if the figures are no invoice.
     """
     if of_resource is None or of_resource.get("type") not in state.TYPES:
         return None
-    is_secret = False
+    marked = of_resource.get("additionalSecretOutputs")
+    is_secret = isinstance(marked, list) and any(is_figure(str(name)) for name in marked)
+    readable = []
     for name in names:
         properties = _state(of_resource, name)
         plain = None if properties is None else revealed(properties)
-        is_secret |= properties is not None and plain is None
-        found = None if plain is None else state.read(of_resource["type"], plain)
-        if found is not None:
-            return found
-    if is_secret:
+        if plain is not None:
+            readable.append(plain)
+        elif properties is not None:
+            is_secret = True
+    if is_secret and not (is_told and readable):
         raise NoInvoiceError(SECRET_IN_PREVIEW)
-    return None
+    found = (state.read(of_resource["type"], plain) for plain in readable)
+    return next((invoice for invoice in found if invoice is not None), None)
 
 
 def _names(urn: str) -> tuple[str, ...]:

@@ -539,6 +539,21 @@ def test_a_secret_figure_is_told_as_secret(name: str, mark: Any) -> None:
     assert "add --show-secrets" in refusal(json.dumps({"invoice": secret}))
 
 
+@pytest.mark.parametrize("form", ["dyn", "plug"])
+@pytest.mark.parametrize("printed", ["unmoved.ndjson", "moved.json", "up.ndjson"])
+def test_figures_of_additional_secret_outputs_are_secret_in_every_form(
+    form: str, printed: str
+) -> None:
+    """Pulumi prints them in plain among the inputs, and a comment would tell everyone."""
+    said = refusal((PREVIEWS / "secret" / f"{form}-{printed}").read_text())
+    assert said.startswith("the figures are secret: leave them out of additional_secret_outputs")
+
+
+def test_secret_figures_that_a_policy_pack_told_of_are_judged() -> None:
+    found = only(lines(case("02-policy-violation.events.jsonl")))
+    assert found.state.invoice.amount_due == 18846
+
+
 @pytest.mark.parametrize("name", ["account_id", "invoice_id", "status"])
 def test_a_secret_that_is_no_figure_is_left_out(name: str) -> None:
     stream = bare_stream()
