@@ -38,7 +38,8 @@ from pulumi_cf_invoice.forecast import forecast_invoice
 from tests.factories import END, START, api_line, api_result
 
 SEEDS = (1, 2, 3, 4, 5)
-"""The seeds of `make bench`: 50 accounts of each kind for each of them."""
+"""The seeds of `make bench`: `ACCOUNTS` of each kind for each of them."""
+ACCOUNTS = 20
 OTHER_SEEDS = (101, 102, 103, 104, 105)
 TARGETS = {3: 0.80, 7: 0.97, 14: 0.95, 21: 0.88}
 """The mean error as a share of the straight line's, at most, by day of the month."""
@@ -74,7 +75,7 @@ OWN_UNIT = (
 def simulate(
     seeds: Iterable[int],
     condition: Condition = FRESH,
-    accounts: int = 50,
+    accounts: int = ACCOUNTS,
     kinds: Sequence[str] = KINDS,
 ) -> list[Tried]:
     """Return the forecasts of *accounts* of each of *kinds* and *seeds*, on each of `DAYS`."""
@@ -104,15 +105,15 @@ def section() -> str:
     say("forecasts with other seeds")
     other = simulate(OTHER_SEEDS)
     say("forecasts of other kinds of accounts")
-    other_kinds = simulate(OTHER_SEEDS, accounts=20, kinds=OTHER_KINDS)
+    other_kinds = simulate(OTHER_SEEDS, accounts=10, kinds=OTHER_KINDS)
     rows = []
     for condition in (*BEHIND, *OWN_UNIT):
         say(f"forecasts with {condition.name}")
-        rows.append(_behind(condition, simulate(SEEDS[:2], condition, accounts=25)))
+        rows.append(_behind(condition, simulate(SEEDS[:2], condition, accounts=10)))
     lines = [
         "## Forecast",
         "",
-        f"{len(SEEDS) * 50} simulated accounts of each of five kinds, which "
+        f"{len(SEEDS) * ACCOUNTS} simulated accounts of each of five kinds, which "
         "`benchmarks/simulated.py` describes, at noon of a day of a month of 30 days. Errors are "
         "of the month's total, as a mean of the kinds, and as a share of the straight line's: "
         f"under 1 is better than it. The share is at most {WORST:.2f} in any kind.",
@@ -140,7 +141,7 @@ def section() -> str:
         *on_real_series,
         "### On other kinds of accounts",
         "",
-        f"{len(OTHER_SEEDS) * 20} simulated accounts of each kind, with seeds other than those by "
+        f"{len(OTHER_SEEDS) * 10} simulated accounts of each kind, with seeds other than those by "
         "which the method was looked at. The mean of the kinds is at most "
         f"{OTHER_TARGET:.2f} over the days, and any kind at most {OTHER_WORST:.2f}.",
         "",

@@ -51,7 +51,8 @@ class MaxForecast(Rule):
     The amount due of every account named, and its forecast from daily usage, are within the limit.
 
     Where history is too short for a forecast, or for the percentile, that is told and the amount
-    due alone is judged. A usage history that cannot be read is a violation.
+    due alone is judged. A usage history that cannot be read is a violation, and so is usage that
+    the invoice asks nothing for, from the second day of a period on.
     """
 
     name = "max-forecast"
@@ -132,7 +133,8 @@ class MinRunway(Rule):
 
     Credits that are used up always violate it. Where history is too short for a forecast, or for
     the percentile, that is told and nothing else is judged. An automatic top-up counts only where
-    the rule says so, and one that failed is told first.
+    the rule says so, and one that failed is told first. Usage that the invoice asks nothing for
+    violates it from the second day of a period on.
     """
 
     name = "min-runway"
