@@ -33,6 +33,7 @@ from pulumi_cf_invoice.billing.models import (
     MajorUnits,
     MoneyText,
     Quantity,
+    Slotted,
     Text,
     UnixSeconds,
     adapter,
@@ -60,7 +61,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CONFIG)
-class Period:
+class Period(Slotted):
     """The time that a line covers."""
 
     start: UnixSeconds = Field(description="Start of the period, in Unix seconds (UTC).")
@@ -83,7 +84,7 @@ class Period:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CONFIG)
-class Pricing:
+class Pricing(Slotted):
     """What one unit of a line costs."""
 
     unit_amount_decimal: Text = Field(
@@ -94,7 +95,7 @@ class Pricing:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CONFIG)
-class PretaxCreditAmount:
+class PretaxCreditAmount(Slotted):
     """A credit that reduces a line before tax."""
 
     amount: Amount = Field(description="The credit, in minor units of the line's `currency`.")
@@ -109,7 +110,7 @@ class PretaxCreditAmount:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CONFIG)
-class InvoiceLine:
+class InvoiceLine(Slotted):
     """One line item of the invoice, such as the usage of one model."""
 
     description: Text = Field(

@@ -45,6 +45,20 @@ DESCRIBED = ConfigDict(use_attribute_docstrings=True)
 """The configuration of a dataclass whose fields are described by docstrings below them."""
 
 
+class Slotted:
+    """
+    A dataclass with slots, which takes half the time and memory, and can still be exported.
+
+    Pulumi exports an object as the mapping that its ``__dict__`` is.
+    """
+
+    __slots__ = ()
+
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+        return {name: getattr(self, name) for name in type(self).__dataclass_fields__}  # type: ignore[attr-defined]
+
+
 @dataclass(frozen=True)
 class Answered:
     """

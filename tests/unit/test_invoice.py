@@ -1,3 +1,6 @@
+import copy
+import json
+import pickle
 import random
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
@@ -9,6 +12,7 @@ from hypothesis import given, strategies as st
 
 # Pulumi has no public API for the properties of an output type.
 from pulumi._types import output_type_types
+from pulumi.runtime.stack import massage
 
 from pulumi_cf_invoice.billing import (
     IncompleteLinesError,
@@ -103,6 +107,16 @@ def test_what_explains_in_another_form_is_none_and_stops_nothing() -> None:
     [line] = invoice.invoice_lines
     assert (invoice.invoice_id, invoice.status) == (None, None)
     assert (line.description, line.quantity, line.pricing, line.period) == (None,) * 4
+
+
+def test_an_invoice_that_a_program_exports_is_plain_down_to_its_credits() -> None:
+    """Pulumi makes a mapping of each object that has a `__dict__`, and fails on any other."""
+    invoice = Invoice.from_api(api_result())
+    exported = massage(invoice, [])
+    assert json.loads(json.dumps(exported))["invoice_lines"][0]["period"]["start"] == START
+    assert exported["invoice_lines"][0]["pretax_credit_amounts"][0]["amount"] == 1808
+    for same in (pickle.loads(pickle.dumps(invoice)), copy.deepcopy(invoice)):
+        assert same == invoice
 
 
 def test_a_lone_surrogate_is_carried_as_a_question_mark() -> None:
