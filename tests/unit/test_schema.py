@@ -45,6 +45,7 @@ def test_every_property_has_a_description_its_unit_and_its_place_in_the_api(
             "in seconds",
             "units of usage",
             "as a share",
+            "in US dollars",
         )
         assert any(unit in text for unit in units)
     if path.endswith("Decimal"):
