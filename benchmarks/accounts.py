@@ -117,7 +117,7 @@ def measured(count: int, every_read: bool = False) -> tuple[str, ...]:
         connections, requests = sandbox.most_connections, len(sandbox.asked)
         bare = None if every_read else _run(_BARE, given, certificates)
     limit = math.ceil(requests / READS_AT_ONCE) * LATENCY
-    target = f" (≤ {TARGETS[count]})" if count in TARGETS else ""
+    target = f" (≤ {TARGETS[count]})" if count in TARGETS and not every_read else ""
     return (
         f"{count:,}",
         f"{requests / count:g}",
@@ -126,7 +126,7 @@ def measured(count: int, every_read: bool = False) -> tuple[str, ...]:
         f"{ours['took'] / limit:.2f}{target}",
         "" if bare is None else f"{bare['took'] / limit:.2f}",
         f"{connections} (≤ {READS_AT_ONCE})",
-        f"{ours['threads']}",
+        f"{ours['threads']} (≤ {READS_AT_ONCE})",
         f"{ours['peak']:.0f} MB (≤ {MEMORY})",
     )
 
