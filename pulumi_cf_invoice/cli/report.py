@@ -37,8 +37,9 @@ def run(options: argparse.Namespace) -> int:
     try:
         report = make(options)
     except Exception as error:
-        told = str(error) if isinstance(error, BillingError) else f"{type(error).__name__}: {error}"
-        failure = markdown.render_failure(told)
+        is_ours = isinstance(error, BillingError)
+        reason = str(error) if is_ours else f"{type(error).__name__}: {error}"
+        failure = markdown.render_failure(reason)
         if options.github:
             _tell_github(failure, {"verdict": "unknown"})
         if options.format == "markdown":
@@ -72,7 +73,7 @@ def make(options: argparse.Namespace) -> Report:
     snapshots = [invoice.snapshot for invoice in found if invoice.snapshot]
     snapshots += [lacking.snapshot for lacking in missing]
     reader = AccountReader(os.environ, before, snapshots)
-    baselines = [one for file in options.baselines for one in inputs.in_file(file, options)]
+    baselines = [before for file in options.baselines for before in inputs.in_file(file, options)]
     compared = compared_with(found, baselines)
     needed = [lacking for lacking in missing if not lacking.is_unused]
     judged = [*judge(rules, compared, at, reader, needed), *policy_results(compared)]
@@ -138,11 +139,11 @@ def _tell_github(summary: str, outputs: Mapping[str, object]) -> None:
 
 def _outputs(report: Report) -> dict[str, object]:
     """Return the outputs of the step; one that several invoices do not agree on is empty."""
-    totals, projected = report.totals, [one.projected_amount_due for one in report.invoices]
+    totals, projected = report.totals, [invoice.projected_amount_due for invoice in report.invoices]
     known = [amount for amount in projected if amount is not None]
     summed = len(totals) == 1 and len(known) == len(projected)
-    periods = {one.invoice.period_text for one in report.invoices}
-    outlooks = [one.outlook.text for one in report.invoices if one.outlook]
+    periods = {invoice.invoice.period_text for invoice in report.invoices}
+    outlooks = [invoice.outlook.text for invoice in report.invoices if invoice.outlook]
     return {
         "verdict": report.verdict,
         "headline": report.headline,

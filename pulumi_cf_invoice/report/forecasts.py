@@ -7,7 +7,7 @@ from typing import IO, Any
 
 from rich.text import Text
 
-from pulumi_cf_invoice.billing.cleaning import named
+from pulumi_cf_invoice.billing.cleaning import named, shown
 from pulumi_cf_invoice.billing.models import iso
 from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.forecast import Forecast
@@ -15,7 +15,7 @@ from pulumi_cf_invoice.forecast.result import json_schema, to_figures
 from pulumi_cf_invoice.report import tables, terminal
 from pulumi_cf_invoice.report.account import AccountReport
 from pulumi_cf_invoice.report.found import Found
-from pulumi_cf_invoice.report.report import make_report
+from pulumi_cf_invoice.report.report import InvoiceReport, make_report
 from pulumi_cf_invoice.report.terminal import drawn, inert
 
 VERSION = 1
@@ -36,12 +36,13 @@ def to_json(forecasts: Sequence[AccountForecast]) -> str:
         "version": VERSION,
         "forecasts": [
             {
-                "names": list(one.names),
-                "account_id": one.snapshot.account_id,
-                "read_at": iso(one.snapshot.read_at.timestamp()),
-                **to_figures(one.forecast),
+                "names": list(made.names),
+                "account_id": made.snapshot.account_id,
+                "read_at": iso(made.snapshot.read_at.timestamp()),
+                "last_month_text": _last_month_text(made),
+                **to_figures(made.forecast),
             }
-            for one in forecasts
+            for made in forecasts
         ],
     }
     # In a log a runner takes `##[` for a command. It occurs in texts alone, where this is the same.
@@ -60,6 +61,10 @@ def schema() -> str:
         },
         "account_id": {"type": "string", "description": "32 hex digits."},
         "read_at": {"type": "string", "description": "The time of reading, ISO 8601 in UTC."},
+        "last_month_text": {
+            "type": ["string", "null"],
+            "description": "This period against the one before; null if that is not known.",
+        },
     }
     of_one["properties"] = {**own, **of_one["properties"]}
     of_one["required"] = [*own, *of_one["required"]]
@@ -88,11 +93,21 @@ def write(forecasts: Sequence[AccountForecast], file: IO[str]) -> None:
     terminal.write(parts, file)
 
 
-def _parts(of_account: AccountForecast) -> list[Any]:
-    snapshot, forecast = of_account.snapshot, of_account.forecast
+def _report(of_account: AccountForecast) -> InvoiceReport:
+    """Return the report on the invoice that is forecast, with that forecast."""
+    snapshot = of_account.snapshot
     report = make_report([Found.of_snapshot(snapshot)], at=snapshot.read_at).invoices[0]
-    account = AccountReport(snapshot, report.invoice.currency, forecast)
-    report = replace(report, account=account)
+    account = AccountReport(snapshot, report.invoice.currency, of_account.forecast)
+    return replace(report, account=account)
+
+
+def _last_month_text(of_account: AccountForecast) -> str | None:
+    against = _report(of_account).against_last_month
+    return shown(against.text) if against else None
+
+
+def _parts(of_account: AccountForecast) -> list[Any]:
+    snapshot, forecast, report = of_account.snapshot, of_account.forecast, _report(of_account)
     title = ", ".join([*map(named, of_account.names), f"account {snapshot.account_id}"])
     title = title if of_account.names else title.capitalize()
     figures, days = tables.forecast(report), tables.forecast_days(forecast)

@@ -14,7 +14,7 @@ from decimal import Decimal
 from enum import IntEnum
 
 from pulumi_cf_invoice.billing import money
-from pulumi_cf_invoice.billing.cleaning import named
+from pulumi_cf_invoice.billing.cleaning import named, quoted
 from pulumi_cf_invoice.billing.credit_balance import CreditBalance
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.money import Money
@@ -28,6 +28,7 @@ from pulumi_cf_invoice.rules.rule import Finding, without_account
 _SUBJECTS = (AMOUNT_DUE, FORECAST, PROJECTED_AMOUNT_DUE)
 _OPEN_QUESTIONS = ("whether ", "how long ")
 _LONGEST_REASON = 300
+_LONGEST_QUOTE = 160
 
 
 class Rank(IntEnum):
@@ -157,7 +158,10 @@ class Situation:
                 finding.subject == AMOUNT_DUE and not other
             )
         if rule.kind == POLICY:
-            return "a policy pack blocked the preview", False
+            # Pulumi has a policy's description before what it says.
+            _, _, message = finding.marked.partition(". ")
+            quote = quoted(_cut(message or finding.marked).rstrip("."), _LONGEST_QUOTE)
+            return f"a policy pack blocked the preview, saying {quote}", False
         brief = _question(without_account(finding.brief or finding.marked, str(self.account_id)))
         return f"{where}{_cut(brief.rstrip('.'))}", False
 

@@ -288,12 +288,12 @@ def _data(report: Report) -> JsonReport:
         totals=[_figure(amount, currency) for amount, currency in report.totals],
         rules=[_rule(rule) for rule in report.rules],
         notes=[shown(note) for note in report.notes],
-        invoices=[_invoice(one) for one in report.invoices],
+        invoices=[_invoice(invoice) for invoice in report.invoices],
     )
 
 
-def _invoice(one: InvoiceReport) -> ReportedInvoice:
-    invoice, against = one.invoice, one.against_last_month
+def _invoice(report: InvoiceReport) -> ReportedInvoice:
+    invoice, against = report.invoice, report.against_last_month
 
     def figure(amount: float | None) -> Any:
         return None if amount is None else _figure(amount, invoice.currency)
@@ -302,16 +302,16 @@ def _invoice(one: InvoiceReport) -> ReportedInvoice:
         return figure(getattr(invoice, name)) if invoice.invoice_lines_complete else None
 
     return ReportedInvoice(
-        names=list(one.names),
-        account_id=one.account_id,
-        verdict=one.verdict,
-        headline=one.headline,
-        outlook=_outlook(one),
-        what_to_do=one.remedies,
+        names=list(report.names),
+        account_id=report.account_id,
+        verdict=report.verdict,
+        headline=report.headline,
+        outlook=_outlook(report),
+        what_to_do=report.remedies,
         last_month_text=shown(against.text) if against else None,
-        months=[_month(month) for month in one.months.known] if one.months else [],
-        base_url=one.state.base_url,
-        notes=[shown(note) for note in one.notes],
+        months=[_month(month) for month in report.months.known] if report.months else [],
+        base_url=report.state.base_url,
+        notes=[shown(note) for note in report.notes],
         invoice_id=invoice.invoice_id,
         status=invoice.status,
         currency=invoice.currency,
@@ -325,13 +325,13 @@ def _invoice(one: InvoiceReport) -> ReportedInvoice:
         net=summed("net"),
         tax_and_adjustments=summed("tax_and_adjustments"),
         projected_net=figure(
-            None if one.projected_amount_due is None else invoice.projected_net(one.as_of)
+            None if report.projected_amount_due is None else invoice.projected_net(report.as_of)
         ),
-        projected_amount_due=figure(one.projected_amount_due),
-        baseline=_baseline(one.comparison),
-        account=_account(one.account, invoice.currency) if one.account else None,
-        forecast_text=one.forecast_text,
-        forecast=to_figures(one.forecast) if one.forecast else None,
+        projected_amount_due=figure(report.projected_amount_due),
+        baseline=_baseline(report.comparison),
+        account=_account(report.account, invoice.currency) if report.account else None,
+        forecast_text=report.forecast_text,
+        forecast=to_figures(report.forecast) if report.forecast else None,
         lines=[
             Line(
                 description=line.description,
@@ -378,7 +378,7 @@ def _account(account: AccountReport, currency: str) -> Account:
         read_at=_iso(account.snapshot.read_at),
         credit_balance=_figure(balance.balance, currency) if balance else None,
         topup=_topup(balance, currency) if balance else None,
-        earlier_invoices=[_earlier(one) for one in history.invoices] if history else None,
+        earlier_invoices=[_earlier(row) for row in history.invoices] if history else None,
         earlier_invoices_complete=history.invoices_complete if history else None,
         usage=[
             Usage(
@@ -408,14 +408,14 @@ def _topup(balance: CreditBalance, currency: str) -> Topup:
     )
 
 
-def _earlier(one: PastInvoice) -> EarlierInvoice:
+def _earlier(row: PastInvoice) -> EarlierInvoice:
     return EarlierInvoice(
-        created=one.created_iso,
-        status=one.status,
-        description=one.description,
-        amount_due=_figure(one.amount_due, one.currency),
-        amount_paid=_figure(one.amount_paid, one.currency),
-        amount_remaining=_figure(one.amount_remaining, one.currency),
+        created=row.created_iso,
+        status=row.status,
+        description=row.description,
+        amount_due=_figure(row.amount_due, row.currency),
+        amount_paid=_figure(row.amount_paid, row.currency),
+        amount_remaining=_figure(row.amount_remaining, row.currency),
     )
 
 

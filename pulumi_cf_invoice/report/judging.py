@@ -163,7 +163,10 @@ def _result(
         passed_over = gate.passed_over(findings)
         notices = [*([passed_over] if passed_over else []), *notices]
         return replace(result, of_accounts=findings, notices=notices)
-    judged = [*(one.state.account_id for one in found), *(one.account_id for one in missing)]
+    judged = [
+        *(invoice.state.account_id for invoice in found),
+        *(account.account_id for account in missing),
+    ]
     unmatched = gate.unmatched(judged, at)
     notices += [unmatched] if unmatched else []
     return replace(

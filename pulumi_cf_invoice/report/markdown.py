@@ -162,7 +162,7 @@ def _overview(report: Report, rows: int) -> list[str]:
 
 def _rules(report: Report, rows: int) -> list[str]:
     most = rows or 1
-    judged = tables.judged(report, most)
+    judged = tables.judged(report, min(most, _FEW))
     if not judged:
         return []
     cells = [

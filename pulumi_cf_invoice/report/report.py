@@ -505,7 +505,8 @@ class Report:
     @property
     def totals(self) -> list[tuple[float, str]]:
         """The sum of the amounts due in each currency, in its minor units, by currency."""
-        due = ((one.invoice.amount_due, one.invoice.currency) for one in self.invoices)
+        invoices = [report.invoice for report in self.invoices]
+        due = ((invoice.amount_due, invoice.currency) for invoice in invoices)
         return [(money.number(money.exact(amount)), code) for amount, code in money.totals(due)]
 
     @property

@@ -143,8 +143,8 @@ def _sentences(report: Report, rule: RuleResult, most: int) -> list[str]:
             f"{_found(label, first, only)}{f'; {more:,} more within' if more else ''}"
             for label, first, more in _first_within(labelled)
         ]
-    said = {note for invoice in report.invoices for note in invoice.notes}
-    notes = [note for note in rule.marked_notes if note not in said]
+    known = {note for invoice in report.invoices for note in invoice.notes}
+    notes = [note for note in rule.marked_notes if note not in known]
     notes = [without_account(note, only) if only else note for note in notes]
     return [*sentences, *dict.fromkeys(notes)]
 
