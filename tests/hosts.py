@@ -51,7 +51,10 @@ class Hosts:
             client.settimeout(20)
             asked = b""
             while b"\r\n\r\n" not in asked:
-                asked += client.recv(65536)
+                received = client.recv(65536)
+                if not received:
+                    return
+                asked += received
             host = asked.split()[1].decode().partition(":")[0]
             client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
             with (

@@ -5,7 +5,6 @@ import ssl
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from email.message import Message
@@ -29,6 +28,7 @@ from pulumi_cf_invoice.billing import (
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 from pulumi_cf_invoice.sandbox import FAULTS, SCENARIOS, Sandbox
 from tests.factories import ACCOUNT, SECRET, TOKEN, api_line, api_result
+from tests.waiting import wait_until
 
 
 def client(base_url: str, token: str = TOKEN, **options: Any) -> BillingClient:
@@ -362,12 +362,12 @@ def test_a_fetch_leaves_no_thread_behind(sandbox: Sandbox) -> None:
     sandbox.fault = "endless-headers"
     with pytest.raises(TransportError):
         client(sandbox.base_url, timeout=0.3).get_invoice_preview(ACCOUNT)
-    for _ in range(100):
+
+    def has_ended() -> bool:
         gc.collect()
-        if not any(thread.name == "cf-invoice-fetch" for thread in threading.enumerate()):
-            return
-        time.sleep(0.05)
-    pytest.fail("the fetch's thread still runs")
+        return not any(thread.name == "cf-invoice-fetch" for thread in threading.enumerate())
+
+    wait_until(has_ended, "the fetch's thread ended")
 
 
 @pytest.mark.parametrize("fault", ["http-403", "html", "reset", "redirect-loop", "slow"])

@@ -5,7 +5,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import Future
 from typing import Any
 
@@ -24,6 +23,7 @@ from pulumi_cf_invoice.billing.pool import READS_AT_ONCE, THREADS
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.factories import ACCOUNT, NOW, SECRET, TOKEN
+from tests.waiting import wait_until
 
 
 def client(base_url: str, token: str = TOKEN, **options: Any) -> BillingClient:
@@ -40,13 +40,15 @@ def fetching() -> list[threading.Thread]:
 
 def wait_for_idle(threads: set[threading.Thread]) -> list[Any]:
     """Return the frames of *threads* as soon as they wait for another read."""
-    for _ in range(200):
-        frames = sys._current_frames()
-        found = [frames[thread.ident] for thread in threads if thread.ident in frames]
-        if all(frame.f_code.co_name == "wait" for frame in found):
-            return found
-        time.sleep(0.01)
-    pytest.fail("the threads do not wait")
+
+    def frames() -> list[Any]:
+        now = sys._current_frames()
+        return [now[thread.ident] for thread in threads if thread.ident in now]
+
+    wait_until(
+        lambda: all(frame.f_code.co_name == "wait" for frame in frames()), "the threads wait"
+    )
+    return frames()
 
 
 def test_many_accounts_share_sixteen_connections_and_threads() -> None:
@@ -86,10 +88,10 @@ def test_a_name_that_is_never_resolved_takes_no_longer_than_the_timeout(
         raise OSError("too late")
 
     monkeypatch.setattr(socket, "getaddrinfo", never)
-    answers = ask_all(client("https://slow.example.com", timeout=0.3), [ACCOUNT] * 10)
+    answers = ask_all(client("https://slow.example.com", timeout=3), [ACCOUNT] * 10)
     try:
         for answer in answers:
-            with pytest.raises(TransportError, match=r"no complete answer within 0\.3 s"):
+            with pytest.raises(TransportError, match=r"no complete answer within 3 s"):
                 answer.result(20)
     finally:
         done.set()
