@@ -69,5 +69,7 @@ def _with_addresses(text: str, repository: str, reference: str) -> str:
 
 def _without_links(text: str) -> str:
     text = text.partition("## Read on\n")[0]
-    text = re.sub(r":\n\n!\[[^\]]*\]\([^)]*\)\n", ".\n", text)
+    picture = r"\n!\[[^\]]*\]\([^)]*\)\n"
+    text = re.sub(rf":\n{picture}", ".\n", text)
+    text = re.sub(picture, "", text)
     return re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)

@@ -145,6 +145,7 @@ def test_without_a_repository_the_readme_of_an_index_has_no_picture_and_no_relat
         shown = archive.read(name).decode()
     assert "# pulumi-cf-invoice\n" in shown
     assert "](" not in shown
+    assert "\n!" not in shown
     assert ":\n\n#" not in shown
 
 

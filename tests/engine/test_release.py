@@ -252,7 +252,7 @@ def test_an_index_takes_the_packages_which_have_the_licence_and_the_repository(d
         assert f"pulumi_cf_invoice-{VERSION}/LICENSE" in sdist.getnames()
 
 
-def test_on_an_index_the_readme_shows_its_picture_and_its_links_lead_to_the_tag(
+def test_on_an_index_the_readme_shows_its_pictures_and_its_links_lead_to_the_tag(
     dist: Path,
 ) -> None:
     with zipfile.ZipFile(only(dist / "pypi", "*.whl")) as archive:
@@ -260,7 +260,7 @@ def test_on_an_index_the_readme_shows_its_picture_and_its_links_lead_to_the_tag(
         shown = archive.read(name).decode().partition("\n\n")[2]
     pictures, links = (re.findall(rf"{kind}\[[^]]*\]\((.*?)\)", shown) for kind in ("!", "(?<!!)"))
     files = f"https://raw.githubusercontent.com/{REPOSITORY}/{TAG}/"
-    assert pictures == [f"{files}docs/preview.svg"]
+    assert pictures == [f"{files}docs/preview.svg", f"{files}docs/comment.png"]
     assert f"{URL}/blob/{TAG}/docs/quickstart.md#without-a-token" in links
     for link in links:
         assert link.startswith(f"{URL}/blob/{TAG}/")
