@@ -18,12 +18,16 @@ def period_name(start: int, end: int) -> str:
 
 
 def period_before(start: int, end: int) -> tuple[int, int]:
-    """Return the period before, in Unix seconds: the month before a month, else one as long."""
+    """
+    Return the period before, in Unix seconds: the month before a month, else one as long.
+
+    None begins before 1970, however long the period is.
+    """
     if not _is_month(start, end):
-        return start - (end - start), start
+        return max(start - (end - start), 0), start
     first = instant(start)
     year, month = (first.year, first.month - 1) if first.month > 1 else (first.year - 1, 12)
-    return int(datetime(year, month, 1, tzinfo=UTC).timestamp()), start
+    return max(int(datetime(year, month, 1, tzinfo=UTC).timestamp()), 0), start
 
 
 def _is_month(start: int, end: int) -> bool:
