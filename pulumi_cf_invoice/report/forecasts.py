@@ -9,6 +9,7 @@ from rich.text import Text
 
 from pulumi_cf_invoice.billing.cleaning import named, shown
 from pulumi_cf_invoice.billing.models import iso
+from pulumi_cf_invoice.billing.settings import is_cloudflare
 from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.forecast import Forecast
 from pulumi_cf_invoice.forecast.result import json_schema, to_figures
@@ -17,6 +18,7 @@ from pulumi_cf_invoice.report.account import AccountReport
 from pulumi_cf_invoice.report.found import Found
 from pulumi_cf_invoice.report.report import InvoiceReport, make_report
 from pulumi_cf_invoice.report.terminal import drawn, inert
+from pulumi_cf_invoice.state import origin
 
 VERSION = 1
 
@@ -40,6 +42,7 @@ def to_json(forecasts: Sequence[AccountForecast]) -> str:
                 "account_id": made.snapshot.account_id,
                 "read_at": iso(made.snapshot.read_at.timestamp()),
                 "last_month_text": _last_month_text(made),
+                **_origin(made.snapshot),
                 **to_figures(made.forecast),
             }
             for made in forecasts
@@ -66,7 +69,11 @@ def schema() -> str:
             "description": "This period against the one before; null if that is not known.",
         },
     }
-    of_one["properties"] = {**own, **of_one["properties"]}
+    base_url = {
+        "type": "string",
+        "description": "Where the figures came from, if not from Cloudflare.",
+    }
+    of_one["properties"] = {**own, "base_url": base_url, **of_one["properties"]}
     of_one["required"] = [*own, *of_one["required"]]
     made: dict[str, Any] = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -83,6 +90,10 @@ def schema() -> str:
         "$defs": {"Forecast": of_one, **definitions},
     }
     return json.dumps(made, indent=2) + "\n"
+
+
+def _origin(snapshot: Snapshot) -> dict[str, str]:
+    return {} if is_cloudflare(snapshot.base_url) else {"base_url": snapshot.base_url}
 
 
 def write(forecasts: Sequence[AccountForecast], file: IO[str]) -> None:
@@ -114,6 +125,7 @@ def _parts(of_account: AccountForecast) -> list[Any]:
     return [
         *map(inert, report.summary),
         inert(f"{title}, as of {snapshot.read_at:%Y-%m-%d %H:%M} UTC."),
+        *([inert(origin(base_url))] if (base_url := _origin(snapshot).get("base_url")) else []),
         *([Text(), drawn(figures)] if figures else []),
         *([Text(), drawn(days)] if days else []),
     ]

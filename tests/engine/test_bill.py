@@ -139,7 +139,7 @@ def test_a_program_has_a_forecast(
     # An invoice, its usage and the balance, however often a forecast is made from them.
     assert len(sandbox.requests) == 3
     # The sandbox's period is over by now, whatever now is.
-    assert 'text  : "$188.46 for September, which is over"' in up.text
+    assert 'text  : "$188.46 for September, which has ended"' in up.text
     assert 'No line of the invoice matches \\"nothing/*\\"' in up.text
 
 

@@ -16,6 +16,7 @@ from pulumi_cf_invoice import (
     InvoicePreview,
     get_credit_balance,
     get_credit_balance_output,
+    get_gateways_output,
     get_invoice_history_output,
     get_invoice_preview,
     get_invoice_preview_output,
@@ -248,6 +249,7 @@ def test_a_program_asks_for_each_read_and_query_once_and_side_by_side(
             pulumi.export(f"{time}_balance", get_credit_balance_output().balance)
             pulumi.export(f"{time}_window", get_usage_history_output(window="hour").window)
             pulumi.export(f"{time}_rows", get_invoice_history_output().apply(rows_of))
+            pulumi.export(f"{time}_gateways", get_gateways_output().text)
 
     def rows_of(history: InvoiceHistory) -> int:
         return len(history.invoices)

@@ -193,6 +193,10 @@ def test_a_report_and_a_snapshot_from_elsewhere_say_where_from(
     for form in ("text", "markdown", "html", "json"):
         later = command(internet, "report", "--from", file, "--format", form)
         assert "gateway.ai.cloudflare.com" in later.stdout.replace("&#46;", "."), form
+    for form in ("text", "json"):
+        foreseen = command(internet, "forecast", "--from", file, "--format", form)
+        assert foreseen.returncode == 0, foreseen.stderr
+        assert GATEWAY in " ".join(foreseen.stdout.split()), form
     assert internet.tokens == {"gateway.ai.cloudflare.com": {f"Bearer {TOKEN}"}}
 
 
