@@ -240,8 +240,11 @@ def test_the_invoice_becomes_json_inside_of_a_program(
 def test_a_program_asks_for_each_read_and_query_once_and_side_by_side(
     make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox
 ) -> None:
-    """The sandbox answers none of the reads before all are asked for."""
-    sandbox.together = frozenset(read.name for read in READS)
+    """
+    The sandbox answers none of four reads before all of them are asked for: so many are sent before
+    anything is known of the rate limit.
+    """
+    sandbox.together = frozenset(read.name for read in READS[:4])
 
     def program() -> None:
         for time in ("first", "second"):
@@ -256,7 +259,7 @@ def test_a_program_asks_for_each_read_and_query_once_and_side_by_side(
 
     run = make_stack(program, **settled).preview()
     assert run.ok, run.text
-    assert sorted(asked.read for asked in sandbox.asked) == sorted(sandbox.together)
+    assert sorted(asked.read for asked in sandbox.asked) == sorted(read.name for read in READS)
 
 
 def test_a_read_that_is_refused_is_one_line_and_the_others_are_there(
