@@ -205,7 +205,7 @@ def test_what_the_command_line_imports_moves_like_any_other(
     assert project.shell("pulumi preview --diff"), project.said
     assert "~ amountDue      : 18846 => 20001" in project.said
     moved = re.findall(r"^ +~ (\w+) *: ", project.said, flags=re.M)
-    assert moved == ["amountDue", "amountRemaining", "invoiceLines", "amount"], project.said
+    assert moved == ["amountDue", "amountRemaining", "invoiceLines", "amount", "quantity"]
     assert project.shell("pulumi up --yes"), project.said
     assert project.shell("pulumi stack export --file exported.json"), project.said
     exported = json.loads((project.directory / "exported.json").read_text())
