@@ -39,7 +39,7 @@ from tests.factories import END, START, api_line, api_result
 
 SEEDS = (1, 2, 3, 4, 5)
 """The seeds of `make bench`: `ACCOUNTS` of each kind for each of them."""
-ACCOUNTS = 20
+ACCOUNTS = 10
 OTHER_SEEDS = (101, 102, 103, 104, 105)
 TARGETS = {3: 0.80, 7: 0.97, 14: 0.95, 21: 0.88}
 """The mean error as a share of the straight line's, at most, by day of the month."""
@@ -105,11 +105,11 @@ def section() -> str:
     say("forecasts with other seeds")
     other = simulate(OTHER_SEEDS)
     say("forecasts of other kinds of accounts")
-    other_kinds = simulate(OTHER_SEEDS, accounts=10, kinds=OTHER_KINDS)
+    other_kinds = simulate(OTHER_SEEDS, accounts=5, kinds=OTHER_KINDS)
     rows = []
     for condition in (*BEHIND, *OWN_UNIT):
         say(f"forecasts with {condition.name}")
-        rows.append(_behind(condition, simulate(SEEDS[:2], condition, accounts=10)))
+        rows.append(_behind(condition, simulate(SEEDS[:2], condition, accounts=5)))
     lines = [
         "## Forecast",
         "",
@@ -141,7 +141,7 @@ def section() -> str:
         *on_real_series,
         "### On other kinds of accounts",
         "",
-        f"{len(OTHER_SEEDS) * 10} simulated accounts of each kind, with seeds other than those by "
+        f"{len(OTHER_SEEDS) * 5} simulated accounts of each kind, with seeds other than those by "
         "which the method was looked at. The mean of the kinds is at most "
         f"{OTHER_TARGET:.2f} over the days, and any kind at most {OTHER_WORST:.2f}.",
         "",

@@ -108,10 +108,9 @@ def _fixed(bill: Bill, currency: str) -> Iterator[str]:
     if bill.fixed:
         total = money.number(money.total(line.amount for line in bill.fixed))
         fee = f"of a fixed fee, {money.to_text(total, currency)} before credits,"
-        one = len(bill.fixed) == 1
         yield (
             f"1 line {fee} stays as it is."
-            if one
+            if len(bill.fixed) == 1
             else f"{len(bill.fixed)} lines {fee} stay as they are."
         )
     for glob in bill.unmatched:
