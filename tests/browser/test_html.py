@@ -18,7 +18,7 @@ from pulumi_cf_invoice.rules.file import parse_rules
 from pulumi_cf_invoice.sandbox import SCENARIOS
 from pulumi_cf_invoice.state import InvoiceState
 from tests.factories import ACCOUNT, NOW
-from tests.unit.reports import CHARTS
+from tests.unit.reports import CHARTS, six_accounts
 from tests.unit.test_report import A, B, reported
 from tests.unit.test_report_account import forecasting, reported as of_account
 
@@ -157,6 +157,18 @@ def test_no_text_of_a_chart_is_on_another_or_on_a_line(
     lines = [box_of(line) for line in plot.locator("line:not(.now), path.leader").all()]
     for text, box in texts:
         assert not any(overlap(box, line) for line in lines), text
+
+
+def test_no_report_scrolls_sideways_on_the_narrowest_phone(
+    browser: Browser, tmp_path: Path
+) -> None:
+    file = tmp_path / "narrow.html"
+    for name, made in {**CHARTS, "six accounts": six_accounts}.items():
+        file.write_text(html.render(made()), encoding="utf-8")
+        page = view(browser, file.as_uri(), size={"width": 320, "height": 640})
+        page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320, name
+        page.close()
 
 
 def box_of(element: Locator) -> dict[str, float]:
