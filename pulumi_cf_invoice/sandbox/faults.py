@@ -226,7 +226,8 @@ def _long_texts(character: str) -> Respond:
         if _read(request) == INVOICE_HISTORY.name:
             first, *others = _entries(request, answer) or [{}]
             return _with_entries(request, answer, [{**first, "description": long}, *others])
-        return _json(answer, {**result, "topup_config": {**result["topup_config"], "error": long}})
+        config = {**(result.get("topup_config") or {}), "error": long}
+        return _json(answer, {**result, "topup_config": config})
 
     return respond
 
