@@ -20,6 +20,7 @@ from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto import provider_pb2 as proto
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderStub
 
+from pulumi_cf_invoice.plugin.version import semver
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.factories import ACCOUNT
 from tests.waiting import wait_until
@@ -57,7 +58,7 @@ def running(command: list[str], **environment: str) -> Iterator[Any]:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_way_to_start_it_serves_and_tells_the_version(command: str) -> None:
     with running(COMMANDS[command]) as plugin:
-        assert plugin.GetPluginInfo(Empty()).version == version("pulumi-cf-invoice")
+        assert plugin.GetPluginInfo(Empty()).version == semver(version("pulumi-cf-invoice"))
 
 
 def test_check_read_and_invoke_answer_from_one_request(
