@@ -1,5 +1,6 @@
 """A gateway that follows a budget, in programs under Pulumi's mocks."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pulumi
@@ -13,6 +14,7 @@ from pulumi_cf_invoice.rules.gates import Gate
 from pulumi_cf_invoice.rules.on_stacks import GATEWAY
 from pulumi_cf_invoice.rules.rule import StackResource, StackRule
 from tests.factories import NOW
+from tests.mocking import mocked_by
 
 made: list[tuple[str, dict[str, Any]]] = []
 
@@ -26,7 +28,11 @@ class Mocks(pulumi.runtime.Mocks):
         return {}
 
 
-pulumi.runtime.set_mocks(Mocks(), preview=False)
+@pytest.fixture(autouse=True)
+def mocked() -> Iterator[None]:
+    """Mocks that keep what is made."""
+    with mocked_by(Mocks()):
+        yield
 
 
 def deployed(amount_due: float, budget: str = "200 USD", **more: Any) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """Programs under `pulumi.runtime.set_mocks`, as their users test them."""
 
-import asyncio
-import gc
 import json
 import re
 import shutil
@@ -15,7 +13,7 @@ from typing import Any, cast
 
 import pulumi
 import pytest
-from pulumi.runtime import mocks, settings
+from pulumi.runtime import mocks
 from pulumi.runtime.config import set_all_config
 
 from pulumi_cf_invoice import (
@@ -45,6 +43,7 @@ from pulumi_cf_invoice.sandbox import Sandbox
 from pulumi_cf_invoice.state import DYNAMIC_TYPE
 from tests import docs
 from tests.factories import ACCOUNT, OTHER_ACCOUNT, SECRET, TOKEN, api_result
+from tests.mocking import mocked_by
 
 USUAL = Invoice.from_api(api_result())
 ROOT = Path(__file__).parents[2]
@@ -75,18 +74,9 @@ class Silent(Echoing):
 @pytest.fixture(autouse=True)
 def mocked() -> Iterator[Echoing]:
     """Mocks that are set, and unset after the test."""
-    # Pulumi takes the current event loop, which newer versions of Python no longer make.
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
     echoing = Echoing()
-    pulumi.runtime.set_mocks(echoing)
-    yield echoing
-    settings.reset_options()
-    set_all_config({}, [])
-    asyncio.set_event_loop(None)
-    loop.close()
-    # Its mocks leave loops to the garbage collector, which would tell of them in a later test.
-    gc.collect()
+    with mocked_by(echoing):
+        yield echoing
 
 
 def known(output: Any) -> Any:
