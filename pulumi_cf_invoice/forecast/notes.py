@@ -10,7 +10,7 @@ from pulumi_cf_invoice.forecast.bill import Bill
 from pulumi_cf_invoice.forecast.days import date_of
 from pulumi_cf_invoice.forecast.outlook import Outlook
 from pulumi_cf_invoice.forecast.priced import PricedDays
-from pulumi_cf_invoice.forecast.unit import UnknownUnit
+from pulumi_cf_invoice.forecast.unit import Unit, UnknownUnit
 
 
 def notes_of(
@@ -48,13 +48,13 @@ def left_out(history: UsageHistory | None) -> Iterator[str]:
 
 
 def _unit(priced: PricedDays, currency: str, other: float | None) -> str:
-    unit, code = priced.unit, currency.upper()
+    unit = priced.unit
     if unit.other is not None and other is not None:
         price = float(unit.price / unit.other.price)
         behind = money.to_text(money.number(money.exact(round(-unit.other.lag))), currency)
         return (
-            f"Usage and invoice can be read in two ways: one of usage costs {price:.2f} "
-            f"{unit.other.name} units of {code}, as the forecast takes it, or the invoice is "
+            f"Usage and invoice can be read in two ways: a unit of usage costs {price:.2f} times "
+            f"{_price(unit.other, currency)}, as the forecast takes it, or the invoice is "
             f"{behind} behind, and then the median is {money.to_text(other, currency)}. The band "
             "covers both."
         )
@@ -63,7 +63,11 @@ def _unit(priced: PricedDays, currency: str, other: float | None) -> str:
             "Usage is in a unit of its own, whose price is what the invoice asks for the period's "
             "usage. A day that the invoice lacks would not be noticed: the band allows for it."
         )
-    return f"Usage is in {unit.name} units of {code}: it adds up to the invoice."
+    return f"A unit of usage is {_price(unit, currency)}: usage adds up to the invoice."
+
+
+def _price(unit: Unit, currency: str) -> str:
+    return money.to_text(money.number(money.exact(round(unit.price))), currency)
 
 
 def _fee(priced: PricedDays, invoice: Invoice) -> Iterator[str]:

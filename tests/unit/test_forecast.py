@@ -174,7 +174,11 @@ def test_the_unit_of_usage_does_not_matter(factor: float) -> None:
     found = forecast_invoice(invoice_of(GROSS), steady(factor=factor), at=NOW)
     assert found.amount_due == MONTH
     assert found.unit == {1: "minor", 0.01: "major"}.get(factor, "ratio")
-    said = {"minor": "minor units of USD", "major": "major units of USD", "ratio": "of its own"}
+    said = {
+        "minor": "unit of usage is $0.01",
+        "major": "unit of usage is $1.00",
+        "ratio": "of its own",
+    }
     assert said[found.unit or ""] in found.notes[0]
 
 
@@ -232,7 +236,7 @@ def test_an_invoice_that_is_behind_is_the_other_reading_of_a_price() -> None:
     assert found.amount_due_p90 is not None
     assert found.amount_due_p90 >= MONTH
     assert found.notes[0] == (
-        "Usage and invoice can be read in two ways: one of usage costs 0.93 minor units of USD, as "
+        "Usage and invoice can be read in two ways: a unit of usage costs 0.93 times $0.01, as "
         "the forecast takes it, or the invoice is $10.00 behind, and then the median is $300.00. "
         "The band covers both."
     )
