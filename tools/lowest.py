@@ -15,7 +15,7 @@ def lowest() -> list[str]:
     pins = set()
     for requirement in map(Requirement, requires("pulumi-cf-invoice") or []):
         marker = str(requirement.marker or "")
-        tooling = any(f'"{extra}"' in marker for extra in ("dev", "docs", "test"))
+        tooling = any(f'"{extra}"' in marker for extra in ("benchmark", "dev", "docs", "test"))
         if requirement.name == "pulumi-cf-invoice" or tooling:
             continue
         floors = [spec.version for spec in requirement.specifier if spec.operator == ">="]
