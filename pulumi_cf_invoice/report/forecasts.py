@@ -16,7 +16,8 @@ from pulumi_cf_invoice.forecast.result import json_schema, to_figures
 from pulumi_cf_invoice.report import tables, terminal
 from pulumi_cf_invoice.report.account import AccountReport
 from pulumi_cf_invoice.report.found import Found
-from pulumi_cf_invoice.report.report import InvoiceReport, make_report
+from pulumi_cf_invoice.report.invoice_report import InvoiceReport
+from pulumi_cf_invoice.report.report import make_report
 from pulumi_cf_invoice.report.terminal import drawn, inert
 from pulumi_cf_invoice.state import origin
 

@@ -8,9 +8,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from pulumi_cf_invoice.billing.cleaning import one_line, parts
-from pulumi_cf_invoice.report import charts, tables
+from pulumi_cf_invoice.report import charts, spend_chart, tables
+from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 from pulumi_cf_invoice.report.markdown import SIGNS
-from pulumi_cf_invoice.report.report import InvoiceReport, Report
+from pulumi_cf_invoice.report.report import Report
 
 LINES = 200
 _LONGEST = 1000
@@ -25,6 +26,7 @@ def render(report: Report) -> str:
         report=report,
         signs=SIGNS,
         chart=charts,
+        spend_chart=spend_chart,
         title=report.headline,
         overview=tables.overview(report),
         rules=tables.judged(report, LINES),
@@ -47,8 +49,8 @@ def _invoice(report: InvoiceReport, label: str) -> dict[str, Any]:
     return {
         "report": report,
         "label": label,
-        "spend": charts.spend(report),
-        "limit_bar": charts.limit_bar(report),
+        "spend": spend_chart.spend(report),
+        "limit_bar": spend_chart.limit_bar(report),
         "usage": charts.usage(report.account),
         "months": charts.months(report),
         "days": tables.forecast_days(report.forecast),

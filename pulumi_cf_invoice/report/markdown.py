@@ -10,8 +10,9 @@ from pulumi_cf_invoice.billing.cleaning import (
     parts,
 )
 from pulumi_cf_invoice.report import tables
+from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 from pulumi_cf_invoice.report.judging import TITLES
-from pulumi_cf_invoice.report.report import InvoiceReport, Report
+from pulumi_cf_invoice.report.report import Report
 from pulumi_cf_invoice.report.tables import Table
 
 MARKER = "<!-- pulumi-cf-invoice report -->"

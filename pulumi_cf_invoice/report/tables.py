@@ -13,8 +13,9 @@ from pulumi_cf_invoice.billing.invoice import Invoice, InvoiceLine
 from pulumi_cf_invoice.billing.invoice_history import PastInvoice
 from pulumi_cf_invoice.forecast import Forecast
 from pulumi_cf_invoice.report.account import days_of, forecast_figures
+from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 from pulumi_cf_invoice.report.judging import RuleResult, RuleVerdict, worst_first
-from pulumi_cf_invoice.report.report import LONGEST_NAME, InvoiceReport, Report
+from pulumi_cf_invoice.report.report import LONGEST_NAME, Report
 from pulumi_cf_invoice.rules.rule import Finding, without_account
 
 _LONGEST_RULE = 40

@@ -7,7 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pulumi_cf_invoice.report import tables, terminal
-from pulumi_cf_invoice.report.report import InvoiceReport, Report
+from pulumi_cf_invoice.report.invoice_report import InvoiceReport
+from pulumi_cf_invoice.report.report import Report
 from pulumi_cf_invoice.report.terminal import NARROWEST, drawn, inert
 
 LINES = 50

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pulumi_cf_invoice.report import charts, html
+from pulumi_cf_invoice.report import html, spend_chart
 from pulumi_cf_invoice.report.report import Report
 from tests.unit.reports import CHARTS
 
@@ -49,7 +49,7 @@ def test_a_label_is_at_its_own_line_or_joined_to_it_by_a_leader(name: str) -> No
         at, line = number(label, "y"), number(label, "data-line")
         if "forecast" not in kinds:
             assert line in heights, text_of(label)
-        joined = (charts.RIGHT, line, charts.RIGHT + 8, at) in leaders
+        joined = (spend_chart.RIGHT, line, spend_chart.RIGHT + 8, at) in leaders
         assert joined or abs(at - line) <= LINE_HEIGHT, text_of(label)
 
 
@@ -60,7 +60,7 @@ def test_labels_in_the_gutter_are_apart_and_within_the_chart(name: str) -> None:
     heights = sorted(number(label, "y") for label in labels)
     # Two lines of text each.
     assert all(below - above >= 2 * LINE_HEIGHT for above, below in pairwise(heights))
-    assert not heights or heights[-1] + LINE_HEIGHT < charts.HEIGHT
+    assert not heights or heights[-1] + LINE_HEIGHT < spend_chart.HEIGHT
     assert not heights or heights[0] >= LINE_HEIGHT
 
 
@@ -68,7 +68,7 @@ def test_labels_in_the_gutter_are_apart_and_within_the_chart(name: str) -> None:
 def test_every_figure_that_is_drawn_is_in_the_table_beside_it(name: str) -> None:
     report = CHARTS[name]()
     [one] = report.invoices
-    chart = charts.spend(one) or charts.limit_bar(one)
+    chart = spend_chart.spend(one) or spend_chart.limit_bar(one)
     assert chart is not None
     amounts = {row[1] for row in chart.figures.rows}
     svg = plot(report)
@@ -81,9 +81,9 @@ def test_every_figure_that_is_drawn_is_in_the_table_beside_it(name: str) -> None
 @pytest.mark.parametrize("name", CHARTS)
 def test_the_axis_has_a_few_round_values_and_zero(name: str) -> None:
     [one] = CHARTS[name]().invoices
-    chart = charts.spend(one)
+    chart = spend_chart.spend(one)
     if chart is None:
-        assert charts.limit_bar(one) is not None
+        assert spend_chart.limit_bar(one) is not None
         return
     assert 2 <= len(chart.ticks) <= 6
     assert any(re.fullmatch(r"\D*0(\.0+)?", tick.text) for tick in chart.ticks)

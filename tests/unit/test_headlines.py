@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from pulumi_cf_invoice.report import html, json_report, markdown, text
-from pulumi_cf_invoice.report.report import InvoiceReport, Report
+from pulumi_cf_invoice.report.invoice_report import InvoiceReport
+from pulumi_cf_invoice.report.report import Report
 from pulumi_cf_invoice.sandbox import SCENARIOS
 from tests.factories import ACCOUNT, NOW
 from tests.golden import Golden

@@ -10,7 +10,7 @@ import pytest
 from rich.cells import cell_len
 
 from pulumi_cf_invoice import Invoice
-from pulumi_cf_invoice.report import charts, html, markdown, tables, text
+from pulumi_cf_invoice.report import html, markdown, spend_chart, tables, text
 from pulumi_cf_invoice.report.report import Report
 from tests.unit.reports import CHARTS, report_on, six_accounts, taken
 from tests.unit.test_report import BUDGETS, named, report
@@ -201,7 +201,7 @@ def test_a_sentence_that_others_wrote_mentions_and_links_nobody(words: str) -> N
 def test_every_chart_is_drawn_or_has_a_bar_where_there_is_a_limit() -> None:
     for name, made in CHARTS.items():
         [one] = made().invoices
-        drawn = (charts.spend(one), charts.limit_bar(one))
+        drawn = (spend_chart.spend(one), spend_chart.limit_bar(one))
         assert sum(chart is not None for chart in drawn) == 1, name
 
 

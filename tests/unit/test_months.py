@@ -9,8 +9,8 @@ import pytest
 from pulumi_cf_invoice.billing.models import Answered
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 from pulumi_cf_invoice.billing.snapshot import Given, Snapshot
+from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 from pulumi_cf_invoice.report.months import Month, Months
-from pulumi_cf_invoice.report.report import InvoiceReport
 from tests.unit.reports import report_on, taken
 
 STEADY = taken("steady")

@@ -15,10 +15,11 @@ from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.billing.errors import ApiError, BillingError
 from pulumi_cf_invoice.billing.models import Answered
 from pulumi_cf_invoice.billing.snapshot import Given, Snapshot
-from pulumi_cf_invoice.report import charts, html, json_report, markdown, tables, text
+from pulumi_cf_invoice.report import charts, html, json_report, markdown, spend_chart, tables, text
 from pulumi_cf_invoice.report.found import Found, MissingInvoice, one_of_each_account
+from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 from pulumi_cf_invoice.report.judging import judge
-from pulumi_cf_invoice.report.report import InvoiceReport, Report, make_report
+from pulumi_cf_invoice.report.report import Report, make_report
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import parse_rules
 from pulumi_cf_invoice.state import InvoiceState
@@ -310,7 +311,7 @@ def test_every_budget_is_in_the_chart_the_lowest_first_and_one_far_away_is_named
         "far": {"rule": "max-amount-due", "limit": "9000 USD"},
         "max-line-amount": {"defaultLimit": "100 USD"},
     }
-    chart = charts.spend(forecasting(rules=rules).invoices[0])
+    chart = spend_chart.spend(forecasting(rules=rules).invoices[0])
     assert chart is not None
     assert [line.text for line in chart.budgets] == [
         "near $300.00 (advisory)",
@@ -331,7 +332,7 @@ def test_budgets_close_to_one_another_have_labels_apart_with_leaders() -> None:
         "careful": {"rule": "max-amount-due", "limit": "395 USD"},
         "half": {"rule": "max-amount-due", "limit": "200 USD"},
     }
-    chart = charts.spend(forecasting(rules=rules).invoices[0])
+    chart = spend_chart.spend(forecasting(rules=rules).invoices[0])
     assert chart is not None
     labels = [label for label in chart.labels if label.kind == "over"]
     assert [label.amount for label in labels] == ["$400.00", "$395.00", "$200.00"]
@@ -344,7 +345,7 @@ def test_many_budgets_leave_some_without_a_label_and_say_so() -> None:
         f"rule-{number}": {"rule": "max-amount-due", "limit": f"{400 + number} USD"}
         for number in range(20)
     }
-    chart = charts.spend(forecasting(rules=rules).invoices[0])
+    chart = spend_chart.spend(forecasting(rules=rules).invoices[0])
     assert chart is not None
     assert len(chart.budgets) == 20
     named = {label.name for label in chart.labels}
@@ -356,8 +357,8 @@ def test_many_budgets_leave_some_without_a_label_and_say_so() -> None:
 
 
 def test_what_happened_is_drawn_by_day_and_never_as_a_straight_line() -> None:
-    with_days = charts.spend(forecasting().invoices[0])
-    without = charts.spend(forecasting_without_usage().invoices[0])
+    with_days = spend_chart.spend(forecasting().invoices[0])
+    without = spend_chart.spend(forecasting_without_usage().invoices[0])
     assert with_days is not None
     assert without is not None
     assert with_days.happened.count("L") == len(with_days.columns) == 15
@@ -368,7 +369,7 @@ def test_what_happened_is_drawn_by_day_and_never_as_a_straight_line() -> None:
 
 def test_the_chart_names_what_is_forecast_and_its_table_the_most_of_a_day() -> None:
     report = forecasting().invoices[0]
-    chart = charts.spend(report)
+    chart = spend_chart.spend(report)
     assert chart is not None
     [label] = chart.labels
     assert label.amount == report.forecast.amount_due_text  # type: ignore[union-attr]
@@ -381,7 +382,7 @@ def test_days_without_spend_are_no_columns_and_have_no_most() -> None:
     line = {**api_line(amount=1000), "pretax_credit_amounts": credits}
     invoice = api_result(amount_due=-1500, invoice_lines=[line])
     [report] = reported(invoice_preview=given(invoice)).invoices
-    chart = charts.spend(report)
+    chart = spend_chart.spend(report)
     assert chart is not None
     assert report.forecast is not None
     assert report.forecast.spent
@@ -395,14 +396,14 @@ def test_the_first_hour_is_a_bar_against_the_lowest_limit() -> None:
     state = InvoiceState(ACCOUNT, Invoice.from_api(api_result(amount_due=12500)))
     results = judge(rules, [Found(state)], minutes, AccountReader({}))
     [early] = make_report([Found(state)], at=minutes, rules=results).invoices
-    assert charts.spend(early) is None
-    bar = charts.limit_bar(early)
+    assert spend_chart.spend(early) is None
+    bar = spend_chart.limit_bar(early)
     assert bar is not None
     assert (bar.width, bar.limit_x, bar.is_over) == (charts.WIDTH / 2, charts.WIDTH, False)
     assert bar.limit == "limit $250.00 (max-amount-due)"
     without = make_report([Found(state)], at=minutes).invoices[0]
-    assert charts.spend(without) is None
-    assert charts.limit_bar(without) is None
+    assert spend_chart.spend(without) is None
+    assert spend_chart.limit_bar(without) is None
 
 
 def test_the_days_of_the_chart_are_a_table_too() -> None:

@@ -8,7 +8,7 @@ import pytest
 from pulumi_cf_invoice import ApiError, RuleError
 from pulumi_cf_invoice.billing.settings import Source, resolve
 from pulumi_cf_invoice.billing.snapshot import take
-from pulumi_cf_invoice.report import charts, html
+from pulumi_cf_invoice.report import html, spend_chart
 from pulumi_cf_invoice.report.found import Found
 from pulumi_cf_invoice.report.judging import judge as judge_rules
 from pulumi_cf_invoice.report.report import make_report
@@ -264,7 +264,7 @@ def test_a_day_that_is_over_is_drawn_as_such() -> None:
         rules = [DeclaredRule.parse("max-daily-spend", written)]
         reader = AccountReader({}, snapshots=[snapshot])
         report = make_report(found, at=now, rules=judge_rules(rules, found, now, reader))
-    chart = charts.spend(report.invoices[0])
+    chart = spend_chart.spend(report.invoices[0])
     assert chart is not None
     assert chart.days_over
     assert [column.is_over for column in chart.columns][-1]

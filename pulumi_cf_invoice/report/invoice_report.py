@@ -1,0 +1,440 @@
+"""One invoice of a report: what is due, how the rules judged it, what is coming, and what moved."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from functools import cached_property
+
+from pulumi_cf_invoice.billing import money
+from pulumi_cf_invoice.billing.cleaning import named, shown
+from pulumi_cf_invoice.billing.invoice import Invoice
+from pulumi_cf_invoice.billing.money import Money
+from pulumi_cf_invoice.forecast import Forecast
+from pulumi_cf_invoice.forecast.periods import period_name
+from pulumi_cf_invoice.report.account import AccountReport
+from pulumi_cf_invoice.report.changes import Comparison, compare
+from pulumi_cf_invoice.report.found import Found
+from pulumi_cf_invoice.report.headlines import Outlook, Rank, Situation, outlook_of
+from pulumi_cf_invoice.report.judging import (
+    RuleResult,
+    Verdict,
+    verdict_of,
+    verdict_text,
+    worst_first,
+)
+from pulumi_cf_invoice.report.months import (
+    BY_USAGE,
+    AgainstLastMonth,
+    Month,
+    Months,
+    lines_of_last_month,
+)
+from pulumi_cf_invoice.rules.on_forecasts import FORECAST, MaxForecast, MinRunway
+from pulumi_cf_invoice.rules.on_invoices import (
+    AMOUNT_DUE,
+    INCOMPLETE,
+    PROJECTED_AMOUNT_DUE,
+    TOO_EARLY,
+)
+from pulumi_cf_invoice.state import InvoiceState
+
+_OF_WHOLE = (AMOUNT_DUE, PROJECTED_AMOUNT_DUE, FORECAST)
+_WHOLE = 0.95
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A limit on the whole invoice, by the name of its rule."""
+
+    name: str
+    is_mandatory: bool
+    limit: Money
+
+    @property
+    def text(self) -> str:
+        """The rule and its limit, for people."""
+        return f"{self.name} {self.limit.text}{'' if self.is_mandatory else ' (advisory)'}"
+
+
+@dataclass(frozen=True)
+class InvoiceReport:
+    """
+    One invoice of a report, and how the rules judged it. ``at`` is the report's time, in UTC.
+
+    ``names`` say where it was found, as ``project/stack`` or as a user calls it, and ``notes`` what
+    a reader has to know of the figures, a sentence each. ``account`` is what else was read of the
+    account, if anything was. ``last_month`` is a baseline of the period before.
+    """
+
+    state: InvoiceState
+    at: datetime
+    rules: Sequence[RuleResult]
+    comparison: Comparison | None
+    notes: Sequence[str] = ()
+    names: Sequence[str] = ()
+    account: AccountReport | None = None
+    last_month: Invoice | None = None
+
+    @property
+    def invoice(self) -> Invoice:
+        """The invoice itself."""
+        return self.state.invoice
+
+    @property
+    def as_of(self) -> datetime:
+        """The time of the figures: when they were read, as far as that is known."""
+        return self.state.as_of(self.at)
+
+    @property
+    def account_id(self) -> str | None:
+        """The account of the invoice, if it is known."""
+        return self.state.account_id
+
+    @property
+    def title(self) -> str:
+        """Where the invoice was found, and its account, as far as known."""
+        if not self.names:
+            return f"Account {self.account_id}" if self.account_id else ""
+        account = [f"account {self.account_id}"] if self.account_id else []
+        return ", ".join([*map(named, self.names), *account])
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict of the rules on this invoice."""
+        return verdict_of(self.rules)
+
+    @property
+    def verdict_text(self) -> str:
+        """The verdict for people, in few words."""
+        return verdict_text(self.verdict, self.rules)
+
+    @property
+    def tone(self) -> Verdict:
+        """The verdict, or ``advisory`` where it is within and its headline is a warning."""
+        warns = self.situation.worst.rank < Rank.ADVISORY
+        return "advisory" if warns and self.verdict in ("within", "none") else self.verdict
+
+    @property
+    def tone_text(self) -> str:
+        """The verdict for people, in few words, which says where it may not last."""
+        if self.verdict == "within" and self.outlook is not None:
+            return f"{self.verdict_text} so far"
+        return self.verdict_text
+
+    @property
+    def situation(self) -> Situation:
+        """What the headline is made of."""
+        return Situation(
+            self.invoice,
+            self.account_id,
+            self.rules,
+            self.outlook,
+            self.account.credit_balance if self.account else None,
+            self.limit.limit if self.limit else None,
+        )
+
+    @property
+    def headline(self) -> str:
+        """The worst fact in a sentence."""
+        return shown(self.marked_headline)
+
+    @property
+    def marked_headline(self) -> str:
+        """The headline, in which what others wrote is marked (`named`)."""
+        return self.situation.headline
+
+    @property
+    def outlook(self) -> Outlook | None:
+        """
+        The mandatory limit on the amount due that the forecast passes before the period ends.
+
+        None where a mandatory rule is violated already, or where there is no forecast.
+        """
+        forecast = self.forecast
+        if self.verdict in ("over", "unknown") or forecast is None or not forecast.is_forecast:
+            return None
+        coming = [
+            (day.date, datetime.combine(day.date, time.max, UTC), float(day.median))
+            for day in forecast.coming
+        ]
+        mandatory = [(rule, self.account_id) for rule in self.rules if rule.is_mandatory]
+        return outlook_of(coming, mandatory, self.invoice.currency)
+
+    @property
+    def limit(self) -> Budget | None:
+        """The limit that a reader is shown: the lowest mandatory one, or the lowest of all."""
+        mandatory = [budget for budget in self.budgets if budget.is_mandatory]
+        return next(iter([*mandatory, *self.budgets]), None)
+
+    @cached_property
+    def months(self) -> Months | None:
+        """The months before, if anything beside the invoice was read of the account."""
+        return Months(self.invoice, self.account, self.forecast) if self.account else None
+
+    @property
+    def against_last_month(self) -> AgainstLastMonth | None:
+        """This period against the one before, if that is known."""
+        lines = lines_of_last_month(self.last_month, self.invoice)
+        last = self.months.last if self.months else None
+        if last is None and self.last_month is not None and lines is not None:
+            of = self.last_month
+            start, end = of.period_start, of.period_end
+            last = Month(start, end, of.amount_due, of.currency, how=" by the baseline")
+        if last is None:
+            return None
+        amount, how = self.expected
+        if amount is not None and last.how == BY_USAGE and self.invoice.invoice_lines_complete:
+            tax = self.invoice.tax_and_adjustments
+            amount = money.number(money.total([amount], less=[tax]))
+            how = f"{how} before tax" if tax else how
+        # A baseline from the middle of the month would make everything rise.
+        if lines is not None and sum(lines.values()) < _WHOLE * last.amount:
+            lines = None
+        return AgainstLastMonth(self.invoice, last, amount, how, lines)
+
+    @property
+    def expected(self) -> tuple[float | None, str]:
+        """What this period is expected to come to, and by what if it is no forecast."""
+        forecast = self.forecast
+        if forecast is not None and (forecast.is_forecast or forecast.has_ended):
+            return forecast.amount_due, ""
+        return self.projected_amount_due, " by a straight line"
+
+    @property
+    def projected_amount_due(self) -> float | None:
+        """
+        The projected amount due in minor units; None if lines are missing, if it is too early, or
+        if the invoice's period leaves nothing to project.
+        """
+        invoice = self.invoice
+        if not invoice.invoice_lines_complete or invoice.period_problem(self.as_of):
+            return None
+        return invoice.projected_amount_due(self.as_of)
+
+    @property
+    def budgets(self) -> list["Budget"]:
+        """The limits on the whole invoice that were judged, the lowest first."""
+        found: dict[str, Budget] = {}
+        for rule in self.rules:
+            for finding in rule.findings:
+                of_this = finding.account_id in (None, self.account_id) and not finding.of_line
+                if of_this and finding.subject in _OF_WHOLE and finding.limit is not None:
+                    budget = Budget(rule.name, rule.level == "mandatory", finding.limit)
+                    if finding.limit.currency == self.invoice.currency:
+                        found.setdefault(rule.name, budget)
+        return sorted(found.values(), key=lambda budget: budget.limit.amount)
+
+    @property
+    def forecast(self) -> Forecast | None:
+        """The forecast of the invoice's period, if there is usage or a balance to make it from."""
+        forecast = self.account.forecast if self.account else None
+        if forecast is None or forecast.period_start != self.invoice.period_start:
+            # A preview can be of a later period than the snapshot beside it.
+            return None
+        return forecast
+
+    @property
+    def forecast_text(self) -> str | None:
+        """
+        The forecast, the limit and the runway in a line for a reader who has no time.
+
+        It is a straight line where there is no forecast, and None where nothing can be said. It has
+        no words that others wrote.
+        """
+        forecast = self.forecast
+        straight = self.projected_amount_due
+        if forecast is not None:
+            text, median = forecast.text, forecast.amount_due
+        elif straight is not None:
+            rough = money.to_rough_text(straight, self.invoice.currency)
+            text, median = f"A straight line to {rough} for {self.period_name}", straight
+        else:
+            return None
+        # The limit is that of the headline, or the headline has none.
+        named_limit = self.situation.worst.limit
+        limit = self.limit
+        if limit is not None and median is not None and named_limit in (None, limit.limit):
+            rough = money.to_rough_text(*limit.limit)
+            text += f", {self._against(limit.limit, median)} the limit of {rough} ({limit.name})"
+        runway = f"; {forecast.runway.short_text}" if forecast and forecast.runway else ""
+        return f"{text}{runway}."
+
+    def _against(self, limit: Money, median: float) -> str:
+        # What is due already may be more than what the forecast of a snapshot knew of.
+        if money.exact(max(median, self.invoice.amount_due)) > limit.amount:
+            return "over"
+        highest = self.forecast.amount_due_p90 if self.forecast else None
+        may_be_over = highest is not None and money.exact(highest) > limit.amount
+        return "perhaps over" if may_be_over else "within"
+
+    @property
+    def period_name(self) -> str:
+        """The period for people: ``September``."""
+        return period_name(self.invoice.period_start, self.invoice.period_end)
+
+    @property
+    def summary(self) -> list[str]:
+        """
+        What follows the headline, a line each: the forecast, last month and what would have been
+        said of it. Others' words in it are marked.
+        """
+        against, forecast = self.against_last_month, self.forecast
+        lines = [
+            self.forecast_text,
+            against.text if against else None,
+            self._hindsight if forecast else None,
+        ]
+        return [line for line in lines if line]
+
+    @property
+    def _hindsight(self) -> str | None:
+        last = self.forecast.last_period if self.forecast else None
+        if last is None or last.as_of is None:
+            return None
+        known = self.months.last if self.months else None
+        if known is not None and known.invoice is not None:
+            return f"{last.text_against(known.amount)}."
+        return f"{last.text}."
+
+    @property
+    def remedies(self) -> list[str]:
+        """What to do about what is violated, and what will be, the worst first, each once."""
+        every = [remedy for rule in worst_first(self.rules) for remedy in rule.remedies]
+        if not every and self.situation.worst.rank is Rank.CREDITS:
+            every.append("Buy credits in Cloudflare's dashboard.")
+        return list(dict.fromkeys([*every, *self._remedies_in_time]))
+
+    @property
+    def _remedies_in_time(self) -> list[str]:
+        outlook = self.outlook
+        rules = [rule for rule in self.rules if outlook and rule.name == outlook.rule and rule.gate]
+        return [
+            f"Before {outlook.date}: {remedy[0].lower()}{remedy[1:]}"
+            for rule in rules[:1]
+            if outlook and rule.gate and (remedy := rule.gate.rule_remedy)
+        ]
+
+    @property
+    def projected_text(self) -> str:
+        """The projected amount due for people."""
+        if not self.invoice.invoice_lines_complete:
+            return INCOMPLETE
+        problem = self.invoice.period_problem(self.as_of)
+        if problem:
+            return problem
+        projected = self.projected_amount_due
+        return TOO_EARLY if projected is None else money.to_text(projected, self.invoice.currency)
+
+    def sum_text(self, name: str) -> str:
+        """Return a figure that is summed from the lines (``net``), for people."""
+        if not self.invoice.invoice_lines_complete:
+            return INCOMPLETE
+        return str(getattr(self.invoice, f"{name}_text"))
+
+    @property
+    def change_text(self) -> str | None:
+        """The change since the baseline for people; None if there is no baseline."""
+        if self.comparison is None:
+            return None
+        if self.comparison.problem:
+            return f"not comparable: {self.comparison.problem}"
+        return self.comparison.text
+
+    @property
+    def short_forecast_text(self) -> str:
+        """What the amount due will come to, for a column of a table: the forecast, or a line."""
+        amount, _ = self.expected
+        if amount is not None:
+            return money.to_rough_text(amount, self.invoice.currency)
+        return self.projected_text if self.invoice.invoice_lines_complete else "not known"
+
+    @property
+    def short_change_text(self) -> str:
+        """The change since the baseline where there is one to compare with, else empty."""
+        if self.comparison is None or self.comparison.problem:
+            return ""
+        return self.comparison.short_text
+
+    @property
+    def figures(self) -> list[tuple[str, str]]:
+        """What a reader asks for beside the sum of the lines, as name and text."""
+        invoice = self.invoice
+        rows = [("Period", f"{invoice.period_text} (UTC)"), ("Status", _status(invoice))]
+        if self.forecast is None or not self.forecast.is_forecast:
+            rows.append(("Straight-line projection", self.projected_text))
+        if self.change_text is not None:
+            rows.append(("Change since the baseline", self.change_text))
+        return [*rows, *(self.account.figures if self.account else [])]
+
+
+def _status(invoice: Invoice) -> str:
+    return named(invoice.status) if invoice.status else "none"
+
+
+def invoice_report(
+    number: int,
+    found: Found,
+    at: datetime,
+    rules: Sequence[RuleResult],
+    fixed_lines: tuple[str, ...],
+) -> InvoiceReport:
+    """
+    Return the report on the invoice that was *found* with this *number*, as of *at*, in UTC.
+
+    Its forecast is made with the globs of *fixed_lines*, if any, and otherwise with those of the
+    *rules* that judged it.
+    """
+    state = found.state
+    is_last_month = lines_of_last_month(found.baseline, state.invoice) is not None
+    last_month = found.baseline if is_last_month and not found.baseline_problem else None
+    on_it = [rule.on(number, state.account_id) for rule in rules]
+    account, other_forecasts = None, []
+    if found.snapshot is not None:
+        judged_with = _fixed_lines(on_it)
+        used = fixed_lines or next(iter(judged_with.values()), ())
+        account = AccountReport(found.snapshot, state.invoice.currency, fixed_lines=used)
+        other_forecasts = _other_forecasts(judged_with, account)
+    return InvoiceReport(
+        state=state,
+        at=at,
+        rules=[rule for rule in on_it if rule.of_invoices or rule.of_accounts],
+        comparison=None
+        if found.baseline is None or last_month is not None
+        else compare(found.baseline, state.invoice, found.baseline_problem),
+        notes=[
+            *found.notes,
+            *([state.origin] if state.origin else []),
+            *state.invoice.period_notes(state.as_of(at)),
+            *(account.notes if account else []),
+            *other_forecasts,
+        ],
+        names=found.names,
+        account=account,
+        last_month=last_month,
+    )
+
+
+def _fixed_lines(rules: Sequence[RuleResult]) -> dict[str, tuple[str, ...]]:
+    """Return the globs of fixed lines of the *rules* that judged an account's forecast, by name."""
+    return {
+        rule.name: rule.gate.rule.fixed_lines
+        for rule in rules
+        if rule.of_accounts
+        and rule.gate is not None
+        and isinstance(rule.gate.rule, (MaxForecast, MinRunway))
+    }
+
+
+def _other_forecasts(
+    judged_with: Mapping[str, tuple[str, ...]], account: AccountReport
+) -> list[str]:
+    """Return a sentence for each rule that was judged by another forecast than the one shown."""
+    notes = []
+    for name, fixed_lines in judged_with.items():
+        forecast = account.forecast_with(fixed_lines)
+        if fixed_lines == account.fixed_lines or forecast is None:
+            continue
+        globs = " and ".join(named(glob) for glob in fixed_lines)
+        fees = f"with the fixed lines {globs}" if fixed_lines else "without fixed lines"
+        notes.append(f"Rule {named(name)} was judged {fees}: {forecast.text}.")
+    return notes
