@@ -20,6 +20,7 @@ from pulumi_cf_invoice.state import TYPES
 STACK = "pulumi:pulumi:Stack"
 GONE = ("delete", "delete-replaced", "create-replacement", "discard", "discard-replaced")
 """The operations after which there is no resource, or another step has it."""
+_FOUND_BY_REFRESH = ("same", "update")
 _KINDS = {
     "preludeEvent",
     "resourcePreEvent",
@@ -193,14 +194,18 @@ class Operation:
         )
 
     def _refuse_missing_steps(self, counts: Any) -> None:
-        announced = Counter(str(step.get("op")) for step in self.steps_before)
-        done = Counter(op for op, _ in _steps(self.steps_after))
+        steps_announced, steps_done = (
+            Counter(_steps(steps)) for steps in (self.steps_before, self.steps_after)
+        )
+        announced, done = _by_operation(steps_announced), _by_operation(steps_done)
+        either = _by_operation(steps_announced | steps_done)
         for op, count in counts.items() if isinstance(counts, Mapping) else ():
-            # What a refresh found is announced as a refresh. An update tells of a component's
-            # outputs only if there are any.
-            shown = announced[op] + announced["refresh"] if announced else done[op]
+            # An update tells of a component's outputs only if there are any, and what a refresh
+            # found is announced as a refresh.
+            shown = either[op]
             if self.is_preview:
-                shown = min(shown, done[op])
+                told = announced[op] + announced["refresh"] if announced else done[op]
+                shown = min(done[op], told)
             if isinstance(count, int) and shown < count:
                 raise NoInvoiceError(
                     f"the summary counts {count:,} steps '{one_line(str(op))}', and only "
@@ -211,9 +216,10 @@ class Operation:
         announced = {(str(step.get("op")), str(step.get("urn"))) for step in self.steps_before}
         done = {(str(step.get("op")), str(step.get("urn"))) for step in self.steps_after}
         for op, urn in done - announced:
-            # Without it nobody can tell whether the resource was evaluated. What a refresh found is
-            # announced as a refresh.
-            if op == "same" and _is_ours(urn) and ("refresh", urn) not in announced:
+            # Without it nobody can tell whether the resource was evaluated, or only refreshed, which
+            # is announced as a refresh.
+            is_told = op not in _FOUND_BY_REFRESH or ("refresh", urn) in announced
+            if _is_ours(urn) and not is_told:
                 raise NoInvoiceError(f"the event that announces {_name(urn)} is missing")
         if self.has_failed:
             return
@@ -270,6 +276,13 @@ def _steps(steps: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
         if pair not in seen or pair[0] in GONE:
             yield pair
         seen.add(pair)
+
+
+def _by_operation(steps: Mapping[tuple[str, str], int]) -> Counter[str]:
+    counted: Counter[str] = Counter()
+    for (op, _), count in steps.items():
+        counted[op] += count
+    return counted
 
 
 def mappings(values: Any) -> list[Mapping[str, Any]]:

@@ -1,6 +1,8 @@
 """What Pulumi prints of previews and updates. The samples under `data/previews` are real ones."""
 
+import contextlib
 import copy
+import itertools
 import json
 import re
 from pathlib import Path
@@ -301,6 +303,22 @@ def test_a_stream_that_lacks_any_event_is_refused(name: str) -> None:
     for number in range(len(whole) - 1):
         said = refusal(lines(whole[:number] + whole[number + 1 :]))
         assert "is missing" in said or "without a summary" in said, number
+
+
+@pytest.mark.parametrize("name", ["twins-up-refresh.ndjson", "twins-refresh.ndjson"])
+def test_a_refresh_of_two_accounts_that_lacks_two_events_is_refused_or_all_there(name: str) -> None:
+    """Two numbers can be missing because nobody prints them, and an account must not be."""
+    whole = sample(name).splitlines()
+    due = read_due("\n".join(whole))
+    assert len(due) == 2
+    for lost in itertools.combinations(range(len(whole)), 2):
+        left = (line for number, line in enumerate(whole) if number not in lost)
+        with contextlib.suppress(NoInvoiceError):
+            assert read_due("\n".join(left)) == due, lost
+
+
+def read_due(text: str) -> dict[str | None, float]:
+    return {found.state.account_id: found.invoice.amount_due for found in input.read(text)}
 
 
 def case(name: str) -> list[dict[str, Any]]:
