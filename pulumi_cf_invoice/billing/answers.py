@@ -235,10 +235,31 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """
+    Return the object of the *pairs* that JSON has in it.
+
+    Raises ValueError for a name that appears twice: the last one would hide the first.
+    """
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"'{one_line(twice)}' appears twice in one object")
+    return made
+
+
 JSON_DECODER = json.JSONDecoder(
-    parse_float=_decimal, parse_int=_integer, parse_constant=_refuse_constant
+    parse_float=_decimal,
+    parse_int=_integer,
+    parse_constant=_refuse_constant,
+    object_pairs_hook=unique,
 )
-"""Decodes JSON with exact numbers: a number beyond all that a decimal can be is infinite."""
+"""
+Decodes JSON with exact numbers: a number beyond all that a decimal can be is infinite.
+
+A name that appears twice in one object is a ValueError.
+"""
 
 
 def reasons(answer: Any, depth: int = 0) -> Iterator[Reason]:

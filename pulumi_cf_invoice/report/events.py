@@ -216,8 +216,8 @@ class Operation:
         announced = {(str(step.get("op")), str(step.get("urn"))) for step in self.steps_before}
         done = {(str(step.get("op")), str(step.get("urn"))) for step in self.steps_after}
         for op, urn in done - announced:
-            # Without it nobody can tell whether the resource was evaluated, or only refreshed, which
-            # is announced as a refresh.
+            # Without it nobody can tell whether the resource was evaluated, or only refreshed, as
+            # a refresh announces.
             is_told = op not in _FOUND_BY_REFRESH or ("refresh", urn) in announced
             if _is_ours(urn) and not is_told:
                 raise NoInvoiceError(f"the event that announces {_name(urn)} is missing")

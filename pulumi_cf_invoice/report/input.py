@@ -6,6 +6,7 @@ or the API's own JSON. Text around the JSON, such as warnings, is passed over.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -34,6 +35,9 @@ from pulumi_cf_invoice.report.found import (
 from pulumi_cf_invoice.report.objects import PlacedObject, find_objects
 from pulumi_cf_invoice.state import InvoiceState
 
+_MIXED = "was something else appended, or does a program write it in another encoding?"
+# A name of JSON in single bytes, which text of two bytes a character does not have.
+_NAME_IN_BYTES = re.compile(rb'"[A-Za-z_]{3,}"[ \t]*:')
 _NO_OBJECT = "this JSON is not an object, so neither Pulumi nor the API wrote it"
 _NO_JSON = (
     "this is not JSON: give the output of `pulumi preview --json` or `pulumi stack output --json`, "
@@ -76,9 +80,21 @@ def read_any(
 
 
 def _decoded(text: str | bytes) -> str:
-    # PowerShell writes UTF-16, and many an editor a byte order mark.
+    """Return *text*, which is all in one encoding. Raises `NoInvoiceError`."""
     if isinstance(text, bytes):
-        text = text.decode(json.detect_encoding(text), "replace")
+        # PowerShell writes UTF-16, and many an editor a byte order mark.
+        encoding = json.detect_encoding(text)
+        if not encoding.startswith("utf-8") and _NAME_IN_BYTES.search(text):
+            raise NoInvoiceError(f"it begins as text in UTF-16, and goes on in UTF-8: {_MIXED}")
+        try:
+            text = text.decode(encoding)
+        except UnicodeDecodeError as error:
+            line = text.count(b"\n", 0, error.start) + 1
+            known = encoding[: len("utf-16")].rstrip("-").upper()
+            raise NoInvoiceError(f"line {line} is not text in {known}: {_MIXED}") from None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise NoInvoiceError(f"line {line} has a zero byte: {_MIXED}")
     return text.removeprefix("\ufeff")
 
 

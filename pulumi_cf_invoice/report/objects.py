@@ -16,6 +16,8 @@ from pulumi_cf_invoice.report.found import NoInvoiceError
 # A brace that begins a line, or one within a line of text that is followed by a name in quotes.
 _BRACE = re.compile(r'^[ \t]*\{|\{(?=\s*")', re.MULTILINE)
 _ANY_BRACE = re.compile("[{}]")
+# What stands in an object of a preview, and in nothing that is written around one.
+_INSIDE = re.compile(r'"(?:steps|newState|\w+Event|amount_?[dD]ue)"[ \t]*:')
 _REST_OF_LINE = re.compile(r"[^\n]*")
 _GOES_ON = re.compile(r'[}\]]|,?\s*["{\[]')
 
@@ -54,8 +56,16 @@ def _opened(text: str, start: int, end: int, opened: int) -> int:
     """
     Return how many braces are open after the words between two objects, of which some were before.
 
-    Raises `NoInvoiceError` for one that closes what nobody opened: the end of an object.
+    Raises `NoInvoiceError` for one that closes what nobody opened: the end of an object, and for
+    a part of one with something before each of its lines.
     """
+    inside = _INSIDE.search(text, start, end)
+    if inside:
+        line = text.count("\n", 0, inside.start()) + 1
+        raise NoInvoiceError(
+            f"line {line} has a part of a preview without the object that it is in: was it cut, or "
+            "quoted?"
+        )
     for brace in _ANY_BRACE.finditer(text, start, end):
         opened += 1 if brace[0] == "{" else -1
         if opened < 0:

@@ -14,6 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from pulumi_cf_invoice.billing.answers import unique
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import LimitError, RuleError
 from pulumi_cf_invoice.billing.models import counted
@@ -507,21 +508,12 @@ def _content(path: str | Path, encoding: str, if_empty: Any = None) -> Any:
     if if_empty is not None and not text.strip():
         return if_empty
     try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        return json.loads(text, object_pairs_hook=unique, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         raise RuleError(f"is not JSON: line {error.lineno}, {error.msg}") from None
     except (ValueError, RecursionError) as error:
         problem = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise RuleError(f"cannot be used: {one_line(problem)}") from None
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in result:
-            raise ValueError(f"'{one_line(name)}' appears twice in one object")
-        result[name] = value
-    return result
 
 
 def _refuse_constant(name: str) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import gzip
 import itertools
 import json
 import re
@@ -404,6 +405,56 @@ def test_what_others_write_on_lines_of_their_own_does_not_matter(beside: str) ->
         beside = f"said {beside}"
     text = f"{beside}\n{sample('preview-stream-moved.ndjson')}{beside}\n"
     assert figures(only(text)) == (99900, 18846)
+
+
+def dear() -> str:
+    """Return a preview of another account, of another stack, for much more."""
+    text = sample("preview-stream-moved.ndjson").replace("::ours::", "::theirs::")
+    return text.replace(ACCOUNT, OTHER_ACCOUNT).replace("99900", "999900")
+
+
+@pytest.mark.parametrize(
+    ("joined", "said"),
+    [
+        (lambda first, second: first.encode() + second.encode("utf-16"), "line 26 is not text"),
+        (lambda first, second: first.encode() + second.encode("utf-16-be"), "line 26 has a zero"),
+        (lambda first, second: first.encode() + second.encode("utf-32-be"), "line 26 has a zero"),
+        (lambda first, second: first.encode() + gzip.compress(second.encode()), "line 26 is not"),
+        (lambda first, second: first.encode("utf-16") + second.encode(), "goes on in UTF-8"),
+        (lambda first, second: first.encode("utf-16") + b"\n" + second.encode(), "UTF-"),
+        (lambda first, _: first.encode().replace(b"upcoming", b"upc\xf6ming", 1), "is not text"),
+    ],
+)
+def test_what_is_joined_in_another_encoding_is_not_passed_over(joined: Any, said: str) -> None:
+    """PowerShell's `>>` appends UTF-16 to a file in UTF-8."""
+    refused = refusal(joined(sample("preview-stream-moved.ndjson"), dear()))
+    assert said in refused
+    assert "was something else appended" in refused
+
+
+@pytest.mark.parametrize("prefix", ["> ", "| ", "job  | ", "2026-09-15T12:00:00Z "])
+def test_a_preview_with_something_before_each_line_is_read_whole_or_refused(prefix: str) -> None:
+    def quoted(text: str) -> str:
+        return "".join(f"{prefix}{line}\n" for line in text.splitlines())
+
+    said = refusal(sample("preview-stream-moved.ndjson") + quoted(sample("preview-first.json")))
+    assert re.match("line 2[0-9]+ has a part of a preview|something follows|the JSON object", said)
+    both = input.read(sample("preview-stream-moved.ndjson") + quoted(dear()))
+    assert {found.invoice.amount_due for found in both} == {99900, 999900}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('"amount_due":', '"amount_due": 1, "amount_due":'),
+        ('"steps":', '"steps": [], "steps":'),
+        ('"newState":', '"newState": null, "newState":'),
+    ],
+)
+def test_a_name_that_is_there_twice_is_refused(before: str, after: str) -> None:
+    name = before.strip(':"')
+    said = refusal(sample("preview-first.json").replace(before, after, 1))
+    assert f"cannot be read: '{name}' appears twice in one object" in said
 
 
 def test_an_invoice_beside_a_preview_is_not_passed_over() -> None:
