@@ -299,7 +299,7 @@ def safe_base_url(url: str) -> str:
         (host or "").rstrip(".").encode("idna")
     except ValueError:
         raise SettingsError("the base URL cannot be read as a URL") from None
-    if not host or parsed.username or parsed.password:
+    if not host or "@" in parsed.netloc:
         raise SettingsError(
             f"the base URL must be a plain address such as {CLOUDFLARE_API}, without a user"
         )
@@ -316,10 +316,13 @@ def is_cloudflare(base_url: str) -> bool:
     Return whether *base_url* is Cloudflare's API, over TLS.
 
     Other hosts of Cloudflare's are not: ``gateway.ai.cloudflare.com`` forwards to whatever an
-    account configures.
+    account configures. Neither are other paths of the same host, below which an account can keep
+    what it likes.
     """
-    parsed = urlsplit(base_url)
-    return parsed.scheme == "https" and parsed.hostname == urlsplit(CLOUDFLARE_API).hostname
+    parsed, known = urlsplit(base_url), urlsplit(CLOUDFLARE_API)
+    is_path = parsed.path.rstrip("/") in ("", known.path)
+    is_host = parsed.hostname == known.hostname and parsed.port in (None, 443)
+    return parsed.scheme == "https" and is_host and is_path
 
 
 def is_loopback(host: str) -> bool:

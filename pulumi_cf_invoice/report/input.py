@@ -81,21 +81,24 @@ def read_any(
 
 def _decoded(text: str | bytes) -> str:
     """Return *text*, which is all in one encoding. Raises `NoInvoiceError`."""
-    if isinstance(text, bytes):
-        # PowerShell writes UTF-16, and many an editor a byte order mark.
-        encoding = json.detect_encoding(text)
-        if not encoding.startswith("utf-8") and _NAME_IN_BYTES.search(text):
-            raise NoInvoiceError(f"it begins as text in UTF-16, and goes on in UTF-8: {_MIXED}")
-        try:
-            text = text.decode(encoding)
-        except UnicodeDecodeError as error:
-            line = text.count(b"\n", 0, error.start) + 1
-            known = encoding[: len("utf-16")].rstrip("-").upper()
-            raise NoInvoiceError(f"line {line} is not text in {known}: {_MIXED}") from None
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
+    decoded = _in_one_encoding(text) if isinstance(text, bytes) else text
+    if "\0" in decoded:
+        line = decoded.count("\n", 0, decoded.index("\0")) + 1
         raise NoInvoiceError(f"line {line} has a zero byte: {_MIXED}")
-    return text.removeprefix("\ufeff")
+    return decoded.removeprefix("\ufeff")
+
+
+def _in_one_encoding(text: bytes) -> str:
+    # PowerShell writes UTF-16, and many an editor a byte order mark.
+    encoding = json.detect_encoding(text)
+    if not encoding.startswith("utf-8") and _NAME_IN_BYTES.search(text):
+        raise NoInvoiceError(f"it begins as text in UTF-16, and goes on in UTF-8: {_MIXED}")
+    try:
+        return text.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = text.count(b"\n", 0, error.start) + 1
+        known = encoding[: len("utf-16")].rstrip("-").upper()
+        raise NoInvoiceError(f"line {line} is not text in {known}: {_MIXED}") from None
 
 
 def _content(text: str, prefix: str | None) -> list[Found] | MissingInvoice:
