@@ -51,8 +51,8 @@ class Snapshot:
     """
     What was read of an account at a time, or why it could not be.
 
-    ``answers`` are by the name of the read: its model, or a result of a file, which becomes one
-    when it is asked for. ``base_url`` is where they came from.
+    ``answers`` are by the name of the read: its model, or a result, which becomes one when it is
+    asked for. ``base_url`` is where they came from.
     """
 
     account_id: str
@@ -93,12 +93,7 @@ class Snapshot:
             raise NotAvailableError(f"the {read.noun} is not in the snapshot")
         if isinstance(given, BillingError):
             raise given.with_traceback(None)
-        if not isinstance(given, Given):
-            return given
-        try:
-            return read.model.from_api(given.result, given.answered)
-        except InvalidDataError as error:
-            raise InvalidDataError(f"the {read.noun} cannot be read: {error}") from None
+        return _parsed(read, given) if isinstance(given, Given) else given
 
     def refuse_older(self, than: timedelta, at: datetime) -> None:
         """Raise `NotAvailableError` if it was read longer ago than that at the time *at*."""
@@ -156,8 +151,12 @@ class Snapshot:
             base_url = safe_base_url(base_url)
         except BillingError as error:
             raise InvalidDataError(f"it is not a snapshot: {error}") from None
-        known = {read.name for read in READS}
-        answers = {name: _read(answer, read_at) for name, answer in reads.items() if name in known}
+        # As models at once: what was parsed from JSON takes several times as much memory.
+        answers = {
+            read.name: _model(read, _read(reads[read.name], read_at))
+            for read in READS
+            if read.name in reads
+        }
         return cls(account_id, read_at, base_url, answers)
 
 
@@ -227,6 +226,23 @@ def _outcome(answer: "Future[Model]") -> Model | BillingError:
 def is_snapshot(content: Mapping[str, Any]) -> bool:
     """Return whether *content* looks like a snapshot, of any version."""
     return {"version", "read_at", "reads"} <= content.keys()
+
+
+def _model(read: Read[Model], given: Given | BillingError) -> Model | BillingError:
+    """Return the model of what was *given*, or why there is none."""
+    if not isinstance(given, Given):
+        return given
+    try:
+        return _parsed(read, given)
+    except InvalidDataError as error:
+        return error.with_traceback(None)
+
+
+def _parsed(read: Read[Model], given: Given) -> Model:
+    try:
+        return cast(Model, read.model.from_api(given.result, given.answered))
+    except InvalidDataError as error:
+        raise InvalidDataError(f"the {read.noun} cannot be read: {error}") from None
 
 
 def _read(answer: Any, read_at: datetime) -> Given | BillingError:

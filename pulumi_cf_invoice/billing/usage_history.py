@@ -44,7 +44,7 @@ SECONDS: dict[str, int] = {"day": 86_400, "hour": 3_600}
 """The length of each window."""
 
 
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
+@dataclass(frozen=True, kw_only=True, slots=True, config=CONFIG)
 class UsageEntry:
     """The usage of one hour or day."""
 

@@ -273,7 +273,7 @@ def only_snapshot(snapshots: Sequence[Snapshot]) -> Snapshot | None:
 
     Raises `NoInvoiceError` for a second one: it could say what a rule on the first never sees.
     """
-    if len({snapshot.to_json() for snapshot in snapshots}) > 1:
+    if len(snapshots) > 1 and len({snapshot.to_json() for snapshot in snapshots}) > 1:
         times = " and ".join(iso(snapshot.read_at.timestamp()) for snapshot in snapshots)
         raise NoInvoiceError(
             f"account {snapshots[0].account_id} is in several snapshots, of {times}: give the "
