@@ -108,7 +108,7 @@ class InvoiceReport:
         """The verdict for people, in few words."""
         return verdict_text(self.verdict, self.rules)
 
-    @property
+    @cached_property
     def tone(self) -> Verdict:
         """The verdict, or ``advisory`` where it is within and its headline is a warning."""
         warns = self.situation.worst.rank < Rank.ADVISORY
@@ -121,7 +121,7 @@ class InvoiceReport:
             return f"{self.verdict_text} so far"
         return self.verdict_text
 
-    @property
+    @cached_property
     def situation(self) -> Situation:
         """What the headline is made of."""
         return Situation(
@@ -143,7 +143,7 @@ class InvoiceReport:
         """The headline, in which what others wrote is marked (`named`)."""
         return self.situation.headline
 
-    @property
+    @cached_property
     def outlook(self) -> Outlook | None:
         """
         The mandatory limit on the amount due that the forecast passes before the period ends.
@@ -211,7 +211,7 @@ class InvoiceReport:
             return None
         return invoice.projected_amount_due(self.as_of)
 
-    @property
+    @cached_property
     def budgets(self) -> list["Budget"]:
         """The limits on the whole invoice that were judged, the lowest first."""
         found: dict[str, Budget] = {}

@@ -1,8 +1,10 @@
 """The report before any format: the invoices, how the rules judged them, and the worst of it."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import cut_in_the_middle, named, shown
@@ -20,6 +22,8 @@ from pulumi_cf_invoice.rules.rule import Finding
 
 LONGEST_NAME = 60
 """The most characters of a name in a table: it is cut in the middle."""
+MANY = 10
+"""The most accounts that a report shows in full: of more, it shows the worst, and rows."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ class Report:
 
     @property
     def _headline_of_several(self) -> str:
-        count, total = len(self.invoices), f"{' and '.join(self.total_texts)} in total"
+        count, total = f"{len(self.invoices):,}", f"{' and '.join(self.total_texts)} in total"
         title = verdict_text(self.verdict, self.rules)
         if self.verdict == "none":
             return f"{count} upcoming invoices, {total}."
@@ -139,7 +143,7 @@ class Report:
         }
         counts = [(tones.count(tone), text) for tone, text in words.items() if tone in tones]
         return ", ".join(
-            f"{number} of {len(tones)} {text}" if not index else f"{number} {text}"
+            f"{number:,}{'' if index else f' of {len(tones):,}'} {text}"
             for index, (number, text) in enumerate(counts)
         )
 
@@ -163,12 +167,18 @@ class Report:
         return [money.to_text(amount, currency) for amount, currency in self.totals]
 
     @property
+    def is_of_many(self) -> bool:
+        """Whether it is of more accounts than can be shown in full."""
+        return len(self.invoices) + len(self.missing) > MANY
+
+    @cached_property
     def labels(self) -> list[str]:
         """What tells each invoice from the others: its names, with its account where needed."""
         names = [", ".join(invoice.names) for invoice in self.invoices]
+        counts = Counter(names)
         return [
             named(cut_in_the_middle(name, LONGEST_NAME))
-            if name and names.count(name) == 1
+            if name and counts[name] == 1
             else invoice.title or "An unknown account"
             for name, invoice in zip(names, self.invoices, strict=True)
         ]
