@@ -19,7 +19,8 @@ class Webhook(ThreadingHTTPServer):
     """
     A server that takes what is posted to it, for any host where it is used as a proxy.
 
-    ``received`` are the host, the path and the JSON of each message; ``status`` is what it answers.
+    ``received`` are the host, the path and the JSON of each message; ``status`` is what it answers,
+    and ``broken`` a line among its headers that is none.
     """
 
     daemon_threads = True
@@ -29,6 +30,7 @@ class Webhook(ThreadingHTTPServer):
         self.context = context
         self.received: list[tuple[str, str, Any]] = []
         self.status = 200
+        self.broken = ""
 
     @property
     def address(self) -> str:
@@ -52,6 +54,9 @@ class _Webhook(BaseHTTPRequestHandler):
         self.server.received.append((self.headers["Host"], self.path, json.loads(body)))
         self.send_response(self.server.status)
         self.send_header("Content-Length", "2")
+        if self.server.broken:
+            self.flush_headers()
+            self.wfile.write(f"{self.server.broken}\r\n".encode())
         self.end_headers()
         self.wfile.write(b"ok")
 

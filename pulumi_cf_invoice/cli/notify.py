@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,21 +87,26 @@ class Receiver:
 
 
 class _Log(logging.Handler):
-    """What apprise says while a message is sent: of all that, only a status is kept."""
+    """
+    What is logged while a message is sent, by apprise and what it sends with: it can quote the
+    address, so that nothing of it is printed. Only a status is kept.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.status: str | None = None
-        self._logger = logging.getLogger("apprise")
+        self._root = logging.getLogger()
+        self._warnings = warnings.catch_warnings()
 
     def __enter__(self) -> "_Log":
-        self._logger.addHandler(self)
-        self._propagate, self._logger.propagate = self._logger.propagate, False
+        self._handlers, self._root.handlers = self._root.handlers, [self]
+        self._warnings.__enter__()
+        warnings.simplefilter("ignore")
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._logger.removeHandler(self)
-        self._logger.propagate = self._propagate
+    def __exit__(self, *raised: Any) -> None:
+        self._warnings.__exit__(*raised)
+        self._root.handlers = self._handlers
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the HTTP status, if *record* has one."""
@@ -114,33 +120,39 @@ def _tell(
     """Tell every receiver what is news for it, keep what each knows, and return the exit code."""
     known = _read(state)
     known += [[]] * (len(receivers) - len(known))
-    code, told = 0, 0
+    code = 0
+    told: list[str] = []
     for number, receiver in enumerate(receivers):
         before = known[number]
         if not notice.is_news(before):
             continue
-        title, body = notice.title(), notice.body(before, link)
-        problem = receiver.tell(title, body, is_fine=not notice.wrong)
+        title, body = notice.title(before), notice.body(before, link)
+        problem = receiver.tell(title, body, is_fine=notice.is_fine)
         if problem is None:
-            told += 1
-            known[number] = notice.keys
+            told.append(title)
+            known[number] = notice.keys(before)
         else:
             code = COULD_NOT_TELL
             print(f"cf-invoice: cannot notify {receiver.name}: {problem}", file=sys.stderr)
     _write(state, known[: len(receivers)])
     if told:
-        print(f"Told {told} of {len(receivers)} addresses: {notice.title()}")
+        print(f"Told {len(told)} of {len(receivers)} addresses: {told[0]}")
     elif not code:
-        why = "nothing has changed since it was told" if notice.wrong else "nothing is wrong"
-        print(f"Nobody was told, as {why}: {notice.headline}")
+        print(f"Nobody was told, as {_why_not(notice, known)}: {notice.headline}")
     return code
+
+
+def _why_not(notice: Notice, known: Sequence[Sequence[Key]]) -> str:
+    if any(known):
+        return "nothing has changed since it was told"
+    return "nothing is wrong" if notice.is_fine else "--on does not ask for it"
 
 
 def _dry(notice: Notice, known: Sequence[Sequence[Key]], link: str | None) -> str:
     before = known[0] if known else []
     if not notice.is_news(before):
-        return f"Nobody would be told: {notice.headline}"
-    return f"Would tell:\n\n{notice.title()}\n{notice.body(before, link)}"
+        return f"Nobody would be told, as {_why_not(notice, known)}: {notice.headline}"
+    return f"Would tell:\n\n{notice.title(before)}\n{notice.body(before, link)}"
 
 
 def _addresses(options: argparse.Namespace) -> list[str]:

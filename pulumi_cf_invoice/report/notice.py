@@ -47,25 +47,34 @@ class Notice:
     A report in the few lines that people are told.
 
     ``wrong`` is all that is wrong, of the kinds that are asked for. ``forecast`` is a line for
-    those who want to know what is coming.
+    those who want to know what is coming. ``is_fine`` says that nothing is wrong of any kind, and
+    ``unjudged`` are the rules and subjects that could not be judged: None stands for all.
     """
 
     headline: str
     wrong: Sequence[Wrong]
     forecast: str | None = None
+    is_fine: bool = False
+    unjudged: Collection[tuple[str, str]] | None = ()
 
-    @property
-    def keys(self) -> list[Key]:
-        """What is wrong, as it is kept from run to run."""
-        return sorted({wrong.key for wrong in self.wrong})
+    def keys(self, before: Collection[Key]) -> list[Key]:
+        """
+        Return what is wrong, as it is kept from run to run.
+
+        What was wrong *before* and cannot be judged now is not over.
+        """
+        return sorted({*(wrong.key for wrong in self.wrong), *self._open(before)})
 
     def is_news(self, before: Collection[Key]) -> bool:
         """Return whether it differs from what was wrong *before*."""
-        return set(self.keys) != set(before)
+        return set(self.keys(before)) != set(before)
 
-    def title(self) -> str:
-        """Return the first line."""
-        return _harmless(self.headline if self.wrong else f"Fine again. {self.headline}")
+    def title(self, before: Collection[Key]) -> str:
+        """Return the first line, for those who know what was wrong *before*."""
+        if self.keys(before):
+            return _harmless(self.headline)
+        again = "Fine again." if self.is_fine else self._no_longer(before)
+        return _harmless(f"{again} {self.headline}")
 
     def body(self, before: Collection[Key], link: str | None) -> str:
         """Return the lines that follow, for those who know what was wrong *before*."""
@@ -73,17 +82,32 @@ class Notice:
         lines = _first([f"- {_harmless(wrong.text)}" for wrong in new], "- ")
         remedies = [wrong.remedy for wrong in new if wrong.remedy]
         lines += _first([f"What to do: {_harmless(remedy)}" for remedy in remedies], "")
-        still = sorted({wrong.rule for wrong in self.wrong if wrong.key in before})
-        over = sorted({key[1] for key in before if key not in self.keys} - set(still))
-        lines += [f"As before: {', '.join(still)}."] if still else []
-        lines += [f"No longer: {', '.join(over)}."] if over else []
-        lines += [_harmless(self.forecast)] if self.forecast else []
+        still = {wrong.rule for wrong in self.wrong if wrong.key in before}
+        unjudged = {key[1] for key in self._open(before)} - {wrong.rule for wrong in self.wrong}
+        no_longer = self._no_longer(before) if self.keys(before) or self.is_fine else ""
+        more = [
+            _listed("As before", still),
+            _listed("Not judged this time", unjudged),
+            no_longer,
+            self.forecast or "",
+        ]
+        lines += [_harmless(line) for line in more if line]
         return "\n".join([*lines, *([link] if link else [])])
+
+    def _open(self, before: Collection[Key]) -> list[Key]:
+        """Return what was wrong *before* and cannot be judged now."""
+        return [key for key in before if self.unjudged is None or key[1:] in self.unjudged]
+
+    def _no_longer(self, before: Collection[Key]) -> str:
+        """Return the rules that were violated *before* and are not any more; empty if none are."""
+        now = self.keys(before)
+        rules = {key[1] for key in before if key not in now} - {key[1] for key in now}
+        return _listed("No longer wrong", rules)
 
 
 def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:
     """Return what people are told of *report*, who want to know of *kinds*."""
-    wrong = []
+    wrong, unjudged = [], set()
     for rule in report.rules:
         for label, finding in report.labelled(rule):
             if not finding.violates:
@@ -92,6 +116,8 @@ def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:
             kind: Kind = "unknown" if finding.status == "unknown" else "over"
             kind = "advisory" if rule.level == "advisory" else kind
             subject = finding.account_id or label
+            if finding.status == "unknown":
+                unjudged.add((rule.name, subject))
             text = f"{rule.name}: {of}{finding.message}"
             wrong.append(Wrong(kind, rule.name, subject, text, finding.remedy))
     for invoice, label in zip(report.invoices, report.labels, strict=True):
@@ -101,15 +127,20 @@ def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:
             wrong.append(Wrong("outlook", rule_name, subject, f"{rule_name}: {text}."))
     if report.verdict == "unknown" and not wrong:
         wrong.append(Wrong("unknown", "all rules", "", "No rule could be judged."))
-    told = [each for each in wrong if each.kind in kinds]
     forecasts = [invoice.forecast_text for invoice in report.invoices]
-    return Notice(report.headline, told, forecasts[0] if len(forecasts) == 1 else None)
+    return Notice(
+        report.headline,
+        [each for each in wrong if each.kind in kinds],
+        forecasts[0] if len(forecasts) == 1 else None,
+        is_fine=not wrong,
+        unjudged=unjudged,
+    )
 
 
 def notice_of_failure(problem: str, kinds: Collection[Kind]) -> Notice:
     """Return what people are told where there is no report, because of a *problem*."""
     wrong = [Wrong("unknown", "the report", "", problem)] if "unknown" in kinds else []
-    return Notice(f"Could not tell: {_UNREADABLE}.", wrong)
+    return Notice(f"Could not tell: {_UNREADABLE}.", wrong, unjudged=None)
 
 
 def _first(lines: Sequence[str], bullet: str) -> list[str]:
@@ -117,6 +148,10 @@ def _first(lines: Sequence[str], bullet: str) -> list[str]:
     different = list(dict.fromkeys(lines))
     more = len(different) - _MOST_LINES
     return [*different[:_MOST_LINES], *([f"{bullet}… and {more:,} more"] if more > 0 else [])]
+
+
+def _listed(what: str, rules: Collection[str]) -> str:
+    return f"{what}: {', '.join(sorted(rules))}." if rules else ""
 
 
 def _harmless(text: str) -> str:

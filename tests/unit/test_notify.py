@@ -1,7 +1,9 @@
 """`cf-invoice notify`, to real receivers on this machine."""
 
 import json
+import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,9 +12,11 @@ from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.snapshot import take
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests import receivers
-from tests.command import run
+from tests.command import run, start
+from tests.docs import page
 from tests.factories import ACCOUNT, NOW, api_result
 from tests.receivers import Webhook
+from tests.unit.reports import taken
 
 # Of apprise, which imports all its services at once.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
@@ -67,7 +71,7 @@ def test_a_webhook_is_told_once_and_again_when_it_is_fine(
     fine = run(*options(within, *state), **environment)
     assert fine.returncode == 0
     assert server.received[-1][2]["title"].startswith("Fine again. Within budget")
-    assert server.received[-1][2]["message"].startswith("No longer: max-amount-due.")
+    assert server.received[-1][2]["message"].startswith("No longer wrong: max-amount-due.")
     quiet = run(*options(within, *state), **environment)
     assert quiet.stdout.startswith("Nobody was told, as nothing is wrong")
     assert len(server.received) == 2
@@ -86,6 +90,51 @@ def test_only_what_is_new_is_told(hook: tuple[Webhook, dict[str, str]], tmp_path
     assert "- max-line-amount: " in message
     assert "- max-amount-due" not in message
     assert "As before: max-amount-due." in message
+
+
+@pytest.mark.parametrize("on", ["over", "over,unknown"])
+@pytest.mark.parametrize("unknown", ["no report", "another currency"])
+def test_what_cannot_be_judged_is_not_over(
+    on: str, unknown: str, hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    server, environment = hook
+    more = ["--on", on, "--state", str(tmp_path / "told.json")]
+    over, within = write(tmp_path, 55500), write(tmp_path, 18846)
+    missing = str(tmp_path / "missing.json")
+    euros = ["notify", "--from", over, *AT, "--budget", "250 EUR", *more]
+    not_known = options(missing, *more) if unknown == "no report" else euros
+    run(*options(over, *more), **environment)
+    done = run(*not_known, **environment)
+    assert done.returncode == 2
+    assert ("Nobody was told, as nothing has changed" in done.stdout) == (on == "over")
+    run(*not_known, **environment)
+    assert run(*options(within, *more), **environment).returncode == 0
+    first, *between, last = [message for _, _, message in server.received]
+    assert [message["title"].partition(":")[0] for message in between] == (
+        ["Could not tell"] if "unknown" in on else []
+    )
+    for message in between:
+        assert "No longer" not in message["message"]
+        assert ("Not judged this time: max-amount-due." in message["message"]) == (
+            unknown == "no report"
+        )
+    assert first["title"].startswith("Over budget")
+    assert last["title"].startswith("Fine again. Within budget")
+    assert "No longer wrong: max-amount-due" in last["message"]
+
+
+def test_what_is_over_is_told_as_such_where_something_else_is_not_fine(
+    hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    server, environment = hook
+    rules = {"near": {"rule": "max-amount-due", "limit": "100 USD", "enforcementLevel": "advisory"}}
+    (tmp_path / "rules.json").write_text(json.dumps({"rules": rules}))
+    more = ["--rules", str(tmp_path / "rules.json"), "--state", str(tmp_path / "told.json")]
+    run(*options(write(tmp_path, 55500), *more), **environment)
+    run(*options(write(tmp_path, 18846), *more), **environment)
+    [_, (_, _, message)] = server.received
+    assert message["title"].startswith("No longer wrong: max-amount-due. Over an advisory limit: ")
+    assert "No longer" not in message["message"]
 
 
 def test_every_address_is_told_for_itself(
@@ -117,6 +166,16 @@ def test_a_refusal_is_one_line_without_the_address(
     assert done.returncode == 2
     assert done.stderr == "cf-invoice: cannot notify address 1 (JSON): it answered HTTP 403\n"
     assert SECRET not in done.stdout
+
+
+def test_nothing_that_is_logged_while_a_message_is_sent_is_printed(
+    hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    server, environment = hook
+    server.broken = "no header"
+    done = start(*options(write(tmp_path, 55500), "--verbose"), **environment)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert len(server.received) == 1
 
 
 def test_slack_and_teams_are_told_in_their_own_form(
@@ -174,7 +233,8 @@ def test_a_forecast_that_passes_a_limit_is_told_to_those_who_ask(
     snapshot = take(settings.resolve(ACCOUNT, [settings.environment(settled)]), NOW)
     (tmp_path / "snapshot.json").write_text(snapshot.to_json())
     asked = ["notify", "--from", str(tmp_path / "snapshot.json"), "--budget", "300 USD"]
-    assert run(*asked, **environment).stdout.startswith("Nobody was told, as nothing is wrong")
+    unasked = run(*asked, **environment).stdout
+    assert unasked.startswith("Nobody was told, as --on does not ask for it: Within budget so far")
     done = run(*asked, "--on", "outlook", **environment)
     assert (done.returncode, done.stderr) == (0, "")
     [(_, _, message)] = server.received
@@ -212,6 +272,24 @@ def test_a_loop_in_the_night_is_told_once_with_what_to_do_and_again_when_it_is_o
     assert [morning(quiet), morning(quiet)] == [0, 0]
     assert server.received[1][2]["title"].startswith("Fine again.")
     assert len(server.received) == 2
+
+
+def test_the_docs_show_what_people_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    morning = taken("night-loop", datetime(2026, 9, 16, 6, 23, tzinfo=UTC))
+    (tmp_path / "snapshot.json").write_text(morning.to_json())
+    rule = {"accountIds": [ACCOUNT], "limit": "3x", "atLeast": "25 USD"}
+    (tmp_path / "rules.json").write_text(json.dumps({"rules": {"max-daily-spend": rule}}))
+    monkeypatch.chdir(tmp_path)
+    link = re.search(r"^https://\S+/runs/\d+$", page("slack"), re.M)
+    assert link
+    files = ["--from", "snapshot.json", "--rules", "rules.json"]
+    done = run("notify", *files, "--link", link[0], "--dry-run")
+    told = done.stdout.removeprefix("Would tell:\n\n").splitlines()
+    [shown] = re.findall(r"^```\n(Over budget.*?)^```", page("slack"), re.M | re.S)
+    # A forecast is told as it is made on the day.
+    assert shown.splitlines() == [line for line in told if not line.startswith("Forecast ")]
 
 
 def test_a_report_that_cannot_be_made_is_told_and_is_exit_code_2(
