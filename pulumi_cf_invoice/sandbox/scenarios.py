@@ -311,7 +311,7 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "night-loop": replace(
         _STEADY,
-        description="a loop since last night, 22:00 UTC, with thirty times the usage",
+        description="a loop since last night, 22:00 UTC, at thirty times the usual usage",
         usage=replace(_A_DAY, nights_of_a_loop=1),
     ),
     "three-nights-loop": replace(

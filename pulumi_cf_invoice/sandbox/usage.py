@@ -15,11 +15,14 @@ from itertools import accumulate
 HOUR, DAY = 3_600, 86_400
 WINDOWS = {"hour": HOUR, "day": DAY}
 _QUANTA = 10_000
+_LOOP = 30
 # The share of each hour of a UTC day, in percent of the average.
 _HOURS = (
     *(40, 35, 30, 30, 35, 50, 75, 105, 135, 155, 160, 155),
     *(150, 160, 165, 160, 150, 135, 115, 100, 85, 70, 60, 45),
 )
+# The weight of an average hour on an average day: the shares of weekday, hour and chance.
+_AVERAGE = 100 * 100 * 100
 
 
 @dataclass(frozen=True)
@@ -55,9 +58,10 @@ class Usage:
     ``a_day`` is that of an average day, in minor units; by default it is what the lines of half a
     month come to. ``weekdays`` are the shares of Monday to Sunday in percent, ``growth`` how much
     more each day has than the one before, and ``launched`` how many days ago usage quadrupled. In
-    ``nights_of_a_loop`` of the last nights it was thirtyfold, in the last one until now. The API
-    counts in units of ``unit`` minor units. Its history is ``history_behind`` days late, and the
-    invoice ``invoice_behind``. Usage that ``is_included`` costs nothing.
+    each of the last ``nights_of_a_loop`` a loop used thirty times what an average hour has, and the
+    last loop still runs. The API counts in units of ``unit`` minor units. Its history is
+    ``history_behind`` days late, and the invoice ``invoice_behind``. Usage that ``is_included``
+    costs nothing.
     """
 
     a_day: int | None = None
@@ -155,7 +159,8 @@ def _weights(
         if launch is not None and day >= launch:
             weight *= 4
         if any(hour in night for night in loop):
-            weight *= 30
+            # A machine keeps no hours.
+            weight = _LOOP * _AVERAGE
         weights.append(round(weight * (1 + growth) ** (day - base)))
     return list(accumulate(weights, initial=0)), weights
 

@@ -72,10 +72,11 @@ class Project:
         """Set the budget that comment and gate have."""
         content = json.loads(RULES.read_text())
         content["rules"]["max-amount-due"]["limit"] = amount
-        content["rules"]["account-budget"] |= {
-            "limit": "5000 USD",
-            "baseUrl": self.sandbox.base_url,
-        }
+        of_sandbox = {"baseUrl": self.sandbox.base_url}
+        content["rules"]["account-budget"] |= {"limit": "5000 USD", **of_sandbox}
+        # By the example's multiple a loop is over from three in the morning on, and the test is run
+        # at any time.
+        content["rules"]["max-daily-spend"] |= {"limit": "2x", **of_sandbox}
         (self.directory / "policy-pack" / "rules.json").write_text(json.dumps(content))
 
     def come_to(self, situation: str) -> None:
@@ -95,6 +96,13 @@ class Project:
             self.sandbox.amount_due = 20001
         if situation in OVER:
             self.sandbox.amount_due = 99900
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A sandbox in the present: a scheduled job judges yesterday and today."""
+    with Sandbox() as running:
+        yield running
 
 
 @pytest.fixture
@@ -265,35 +273,44 @@ def test_github_and_gitlab_run_the_same_commands_of_pulumi(job: str) -> None:
 
 @pytest.mark.parametrize("situation", SCHEDULED)
 def test_a_scheduled_job_watches_the_budget(on_github: OnGitHub, situation: str) -> None:
+    on_github.project.sandbox.scenario = "steady"
     on_github.project.answer_as(situation)
     check_on_github(on_github, "watch", SCHEDULED[situation])
     check_on_gitlab(on_github.project, "watch", SCHEDULED[situation])
 
 
 @pytest.mark.parametrize("forge_name", ["github", "gitlab"])
-def test_people_are_told_once_by_the_scheduled_job_and_when_it_is_fine_again(
+def test_after_a_night_of_a_loop_the_scheduled_job_is_red_and_people_are_told_once(
     on_github: OnGitHub, forge_name: str, tmp_path: Path
 ) -> None:
-    project = on_github.project
+    project, sandbox = on_github.project, on_github.project.sandbox
+    # The month is within its budget all the same.
+    project.limit("5000 USD")
     with receivers.webhook(tmp_path, "chat.example") as (server, _):
         address = f"json://{server.address}/hook"
         project.command_line.environment["CF_INVOICE_NOTIFY"] = address
 
-        def watch() -> None:
+        def is_green(scenario: str) -> bool:
+            sandbox.scenario = scenario
             if forge_name == "github":
-                on_github.run("schedule", secrets={"CF_INVOICE_NOTIFY": address})
-            else:
-                on_gitlab(project, "watch")
+                run = on_github.run("schedule", secrets={"CF_INVOICE_NOTIFY": address})
+                return run.jobs == {"watch": "success"}
+            return on_gitlab(project, "watch")[0] is None
 
-        project.answer_as("over")
-        watch()
-        watch()
-        [(_, _, message)] = server.received
-        assert "$999.00" in message["title"]
-        project.sandbox.amount_due = 18846
-        watch()
-        _, (_, _, message) = server.received
-        assert message["title"].startswith("Fine again.")
+        mornings = ("steady", "night-loop", "night-loop", "steady")
+        assert [is_green(morning) for morning in mornings] == [True, False, False, True]
+        (_, _, told), (_, _, over) = server.received
+        assert re.match(
+            r"Over budget: the daily spend of \S+ is \S+, over the limit of \S+ by \S+; "
+            r"the upcoming invoice is \S+ for \w+\.$",
+            told["title"],
+        )
+        assert f"Account {ACCOUNT} spent $" in told["message"]
+        assert " times what is usual ($" in told["message"]
+        assert "What to do: Find what spends it, cap the gateway" in told["message"]
+        # Whatever else there is to warn of by now.
+        again = over["title"] + over["message"]
+        assert "No longer wrong: max-daily-spend." in again
 
 
 @pytest.mark.parametrize(

@@ -258,7 +258,8 @@ def test_the_policy_pack_gates_a_project_beside_it_as_its_readme_says(
     assert shell.shell(script([new, vendor])), shell.said
     file = shell.directory / "rules.json"
     content = json.loads(file.read_text())
-    content["rules"]["account-budget"]["baseUrl"] = sandbox.base_url
+    for reads in ("account-budget", "max-daily-spend"):
+        content["rules"][reads]["baseUrl"] = sandbox.base_url
     content["rules"]["max-amount-due"]["limit"] = "200 USD"
     file.write_text(json.dumps(content))
     copy_with_environment(EXAMPLES / "quickstart", shell.directory.with_name("quickstart"))

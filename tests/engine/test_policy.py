@@ -83,7 +83,8 @@ def example_pack(tmp_path: Path, settled: dict[str, str]) -> ExamplePack:
         copy_with_environment(EXAMPLE, directory)
         file = directory / "rules.json"
         content = json.loads(file.read_text())
-        content["rules"]["account-budget"]["baseUrl"] = sandbox_url(settled)
+        for reads in ("account-budget", "max-daily-spend"):
+            content["rules"][reads]["baseUrl"] = sandbox_url(settled)
         content["rules"][rule].update(changes)
         file.write_text(json.dumps(content))
         return {"policy_packs": [str(directory)]}
@@ -139,8 +140,12 @@ def test_the_example_pack_passes_below_its_limits_and_warns(
     run = make_stack(program, **settled).up(**example_pack("max-amount-due", limit="200 USD"))
     assert run.ok, run.text
     assert "over the limit of $120.00 by $68.46" in run.text
-    # One by the resource, and one by the rule that reads by itself.
-    assert sandbox.requests == [ACCOUNT, ACCOUNT]
+    # The invoice by the resource, and the invoice and the usage by the rules that read themselves.
+    assert sorted(asked.read for asked in sandbox.asked) == [
+        "invoice-preview",
+        "invoice-preview",
+        "usage-history",
+    ]
 
 
 def test_the_example_pack_blocks_by_itself_whatever_the_program_reads(

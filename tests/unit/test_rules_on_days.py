@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import yaml
 
 from pulumi_cf_invoice import ApiError, RuleError
 from pulumi_cf_invoice.billing.settings import Source, resolve
@@ -13,13 +14,22 @@ from pulumi_cf_invoice.report.found import Found
 from pulumi_cf_invoice.report.judging import judge as judge_rules
 from pulumi_cf_invoice.report.report import make_report
 from pulumi_cf_invoice.rules.accounts import AccountReader
-from pulumi_cf_invoice.rules.file import DeclaredRule, parse_rules
+from pulumi_cf_invoice.rules.file import (
+    DeclaredRule,
+    configured,
+    parse_rules,
+    read_config,
+    read_rules,
+)
 from pulumi_cf_invoice.rules.gates import Gate
 from pulumi_cf_invoice.rules.rule import Finding
 from pulumi_cf_invoice.sandbox import Sandbox
+from tests.docs import ROOT
 from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, TOKEN
+from tests.unit.reports import taken
 from tests.unit.test_rules_on_forecasts import NOON, REFUSED, bill, judge, usage
 
+EXAMPLES = ROOT / "examples"
 TODAY = "2026-09-15"
 YESTERDAY = "2026-09-14"
 WEEK = [1000.0, 1000.0, 1000.0, 1000.0, 1000.0, 100.0, 100.0]
@@ -226,7 +236,7 @@ def test_a_multiple_can_warn_earlier() -> None:
 # The sandbox's accounts, by the hour.
 
 
-@pytest.mark.parametrize("hour", [7, 20])
+@pytest.mark.parametrize("hour", [6, 20])
 @pytest.mark.parametrize("day", [2, 16])
 @pytest.mark.parametrize(
     ("scenario", "expected"),
@@ -243,7 +253,7 @@ def test_a_multiple_can_warn_earlier() -> None:
 def test_the_morning_after_a_loop_is_red_and_no_other(
     scenario: str, expected: set[tuple[str, ...]], day: int, hour: int
 ) -> None:
-    now = datetime(2026, 9, day, hour, 30, tzinfo=UTC)
+    now = datetime(2026, 9, day, hour, 23, tzinfo=UTC)
     with Sandbox(scenario, now=now) as sandbox:
         rule = {"limit": "3x", "atLeast": "25 USD", "accountIds": [ACCOUNT]}
         written = {**rule, "baseUrl": sandbox.base_url}
@@ -251,6 +261,22 @@ def test_the_morning_after_a_loop_is_red_and_no_other(
         reader = AccountReader({"CLOUDFLARE_API_TOKEN": TOKEN})
         found = gate.judge_accounts(reader, now)
     assert tuple(statuses(found)) in expected, [finding.message for finding in found]
+
+
+def test_the_scheduled_job_of_the_examples_is_red_on_the_morning_after_a_loop() -> None:
+    workflow = yaml.load((EXAMPLES / "ci/github/upcoming-invoice.yml").read_text(), yaml.BaseLoader)
+    [schedule] = workflow["on"]["schedule"]
+    minute, hour = map(int, schedule["cron"].split()[:2])
+    rules = read_rules(EXAMPLES / "policy-pack/rules.json")
+    watched = configured(rules, read_config(EXAMPLES / "policy-pack/watch.json"))
+    for day in (1, 2, 14, 28):
+        now = datetime(2026, 9, day, hour, minute, tzinfo=UTC)
+        for scenario, verdict in (("night-loop", "over"), ("steady", "within")):
+            snapshot = taken(scenario, now)
+            found = [Found.of_snapshot(snapshot)]
+            results = judge_rules(watched, found, now, AccountReader({}, snapshots=[snapshot]))
+            [daily] = [result for result in results if result.kind == "max-daily-spend"]
+            assert (daily.level, daily.verdict) == ("mandatory", verdict), (day, scenario)
 
 
 def test_a_day_that_is_over_is_drawn_as_such() -> None:
