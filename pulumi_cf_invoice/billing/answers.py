@@ -76,8 +76,8 @@ class Reader(Generic[ModelT]):
 
     def _without_credentials(self, answer: Any, body: bytes) -> Any:
         """Return *answer*, which is JSON's *body*, without credentials that it may repeat."""
-        # An escape, or an encoding with zero bytes, could hide one from a search of the bytes.
-        may_hide = b"\\" in body or b"\0" in body
+        # An escape, a character that nobody sees, or an encoding with zero bytes could hide one.
+        may_hide = b"\\" in body or b"\0" in body or not body.isascii()
         if may_hide or self.credentials.is_in(body):
             return self.credentials.redact_all(answer)
         return answer
@@ -97,9 +97,7 @@ class Reader(Generic[ModelT]):
 
     def cleaned(self, text: str) -> str:
         """Return *text* that others wrote as the middle of one line, without credentials."""
-        # Both before and after: a control character could hide a credential from the search.
-        line = self.credentials.redact(one_line(self.credentials.redact(text), _LONGEST_MESSAGE))
-        return line.rstrip(".")
+        return one_line(self.credentials.redact(text), _LONGEST_MESSAGE).rstrip(".")
 
     def _refusal(
         self, response: "httpx.Response", answer: Any, attempts: int, requests: int

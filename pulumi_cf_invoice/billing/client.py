@@ -431,10 +431,17 @@ class _Fetch(Generic[ModelT]):
 
     def _redirected(self, request: httpx.Request, response: httpx.Response) -> httpx.Request:
         following = response.next_request
+        if following is not None and self._credentials.is_in(str(following.url).encode()):
+            # httpx logs the address.
+            raise self._transport_error(
+                f"HTTP {response.status_code} redirects to an address that has the credentials in "
+                "it",
+                "Check the base URL and any proxy before it.",
+            )
         if following is None or _origin(following.url) != _origin(request.url):
             elsewhere = "nowhere" if following is None else f"the host {following.url.host}"
             raise self._transport_error(
-                f"HTTP {response.status_code} redirects to {elsewhere}, "
+                f"HTTP {response.status_code} redirects to {self._reader.cleaned(elsewhere)}, "
                 "where credentials are not sent",
                 "Check the base URL and any proxy before it.",
             )

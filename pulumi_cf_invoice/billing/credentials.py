@@ -1,10 +1,22 @@
 """Credentials for Cloudflare's API as text, checked before anything is sent."""
 
+import string
 from collections.abc import Mapping
 from typing import Any
 
 from pulumi_cf_invoice.billing.errors import SettingsError
 
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+# Controls, and characters that are not drawn and could stand within a word.
+_UNSEEN = dict.fromkeys(
+    number
+    for first, last in (
+        *((0x00, 0x1F), (0x7F, 0x9F), (0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C)),
+        *((0x200B, 0x200F), (0x2028, 0x202E), (0x2060, 0x206F), (0xFE00, 0xFE0F)),
+        *((0xFEFF, 0xFEFF), (0xE0000, 0xE01EF)),
+    )
+    for number in range(first, last + 1)
+)
 PARTS = ("api_token", "email", "api_key")
 """The parts of credentials, by the names of the constructor's arguments."""
 
@@ -59,20 +71,21 @@ class Credentials:
     def redact(self, text: str) -> str:
         """Return *text* without any part that it may repeat."""
         for part in self._parts.values():
-            text = text.replace(part, "[redacted]")
+            text = redacted(text, part)
         return text
 
     def redact_all(self, value: Any) -> Any:
         """Return *value*, plain data, with every text of it as `redact` returns it."""
         if isinstance(value, dict):
-            return {name: self.redact_all(item) for name, item in value.items()}
+            return {self.redact(name): self.redact_all(item) for name, item in value.items()}
         if isinstance(value, list):
             return [self.redact_all(item) for item in value]
         return self.redact(value) if isinstance(value, str) else value
 
     def is_in(self, body: bytes) -> bool:
-        """Return whether *body* repeats any part as it is."""
-        return any(part.encode() in body for part in self._parts.values())
+        """Return whether *body* repeats any part, in either case."""
+        lowered = body.lower()
+        return any(part.lower().encode() in lowered for part in self._parts.values())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Credentials) and self._parts == other._parts
@@ -82,6 +95,21 @@ class Credentials:
 
     def __repr__(self) -> str:
         return f"Credentials({', '.join(self._parts)})"
+
+
+def redacted(text: str, secret: str) -> str:
+    """
+    Return *text* without a *secret* that it may repeat, in either case.
+
+    Characters that nobody sees could hide it from a search: they go with it.
+    """
+    seen, wanted = text.translate(_UNSEEN), secret.translate(_LOWER)
+    lowered = seen.translate(_LOWER)
+    kept, start = [], 0
+    while (found := lowered.find(wanted, start)) >= 0:
+        kept += [seen[start:found], "[redacted]"]
+        start = found + len(wanted)
+    return "".join([*kept, seen[start:]]) if kept else text
 
 
 def given_parts(parts: Mapping[str, Any]) -> dict[str, Any]:

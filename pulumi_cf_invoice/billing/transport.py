@@ -100,11 +100,9 @@ class _Transport(httpx.BaseTransport):
         )
         with _errors_of_httpx():
             answered = self._connections.handle_request(asked)
+        # Without the phrase that the server chose, which httpx would log as it is.
         return httpx.Response(
-            answered.status,
-            headers=answered.headers,
-            stream=_Body(answered.stream),
-            extensions={"reason_phrase": answered.extensions.get("reason_phrase", b"")},
+            answered.status, headers=answered.headers, stream=_Body(answered.stream)
         )
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from pulumi_cf_invoice.cli.streams import standard_streams
 
 COULD_NOT_TELL = 2
 INTERRUPTED = 130
+_LONGEST_RECORD = 1000
 _EXTRA = "install pulumi-cf-invoice with its extra 'report', from where you have the package"
 
 
@@ -72,17 +73,23 @@ def _dispatch(given: list[str]) -> int:
         return _fail(f"{error.name} is missing: {_EXTRA}")
 
 
-def _one_line(text: str) -> str:
+def _one_line(text: str, longest: int = 200) -> str:
     from pulumi_cf_invoice.billing.cleaning import one_line
 
-    return one_line(text)
+    return one_line(text, longest)
 
 
 def _log_requests() -> None:
     import logging
 
+    class OneLine(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return _one_line(f"{record.name}: {record.getMessage()}", _LONGEST_RECORD)
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(OneLine())
     # These two log addresses, statuses and waits, and no header.
-    logging.basicConfig(format="%(name)s: %(message)s", stream=sys.stderr)
+    logging.basicConfig(handlers=[handler])
     for name in ("httpx", "pulumi_cf_invoice"):
         logging.getLogger(name).setLevel(logging.INFO)
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from pulumi_cf_invoice.billing import retries
 from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.credentials import redacted
 from pulumi_cf_invoice.comments.errors import CommentError, TransientError
 
 if TYPE_CHECKING:
@@ -106,8 +107,7 @@ class Connection:
 
     def cleaned(self, text: str, longest: int = _LONGEST_MESSAGE) -> str:
         """Return *text* that a forge wrote as the middle of one line, without the token."""
-        # Both before and after: a control character could hide the token from the search.
-        return self._redacted(one_line(self._redacted(text), longest)).rstrip(".")
+        return one_line(self._redacted(text), longest).rstrip(".")
 
     def ask(
         self,
@@ -182,7 +182,7 @@ class Connection:
         # Shorter ones are none, and would be in every word.
         if len(self._token) < _SHORTEST_TOKEN:
             return text
-        return text.replace(self._token, "[redacted]")
+        return redacted(text, self._token)
 
 
 def _context(url: str, certificates: str | None) -> ssl.SSLContext | bool:

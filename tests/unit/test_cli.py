@@ -19,6 +19,7 @@ from pulumi_cf_invoice.report import forecasts, markdown
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.command import COMMAND, run, start
 from tests.factories import ACCOUNT, OTHER_ACCOUNT, api_line, api_result
+from tests.unit.test_client import stand_in
 from tests.waiting import wait_until
 
 DATA = Path(__file__).parent / "data"
@@ -172,6 +173,14 @@ def test_verbose_tells_of_requests_without_credentials(live: dict[str, str]) -> 
     told = start("show", "--verbose", **live)
     assert "200 OK" in told.stderr
     assert "sandbox-token" not in told.stderr
+
+
+def test_what_verbose_tells_is_no_command_to_a_runner(live: dict[str, str]) -> None:
+    with stand_in("{}", 302, Location="/x##vso[task.x]y") as (base_url, _):
+        told = start("show", "--verbose", **{**live, "CLOUDFLARE_BASE_URL": base_url})
+    assert told.returncode == 2
+    assert "/x## vso[task.x]y" in told.stderr
+    assert "##vso" not in told.stderr
 
 
 def test_a_retry_is_told_when_verbose(sandbox: Sandbox, live: dict[str, str]) -> None:

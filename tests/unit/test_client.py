@@ -1,5 +1,6 @@
 import gc
 import json
+import logging
 import socket
 import ssl
 import subprocess
@@ -36,15 +37,19 @@ def client(base_url: str, token: str = TOKEN, **options: Any) -> BillingClient:
 
 
 @contextmanager
-def stand_in(body: str) -> Iterator[tuple[str, list[Message]]]:
+def stand_in(
+    body: str, status: int = 200, phrase: str | None = None, **headers: str
+) -> Iterator[tuple[str, list[Message]]]:
     """Serve *body* for every request, and give its base URL and the headers of requests."""
     asked: list[Message] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(self.headers)
-            self.send_response(200)
+            self.send_response(status, phrase)
             self.send_header("Content-Length", str(len(body.encode())))
+            for name, value in headers.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body.encode())
 
@@ -249,7 +254,14 @@ def test_a_token_that_was_pasted_with_too_much_is_told(
 
 
 @pytest.mark.parametrize(
-    "escape", [lambda text: text, lambda text: "".join(f"\\u{ord(c):04x}" for c in text)]
+    "escape",
+    [
+        lambda text: text,
+        str.upper,
+        lambda text: "".join(f"\\u{ord(c):04x}" for c in text),
+        "\u200b".join,
+        "\\u00ad\\u0000".join,
+    ],
 )
 def test_an_answer_that_repeats_the_token_is_read_without_it(
     escape: Callable[[str], str],
@@ -260,6 +272,42 @@ def test_an_answer_that_repeats_the_token_is_read_without_it(
     with stand_in(body) as (base_url, _):
         invoice = client(base_url, token=SECRET).get_invoice_preview(ACCOUNT)
     assert invoice.invoice_lines[0].description == invoice.status == "a [redacted]"
+
+
+def test_a_name_of_a_field_that_repeats_the_token_is_read_without_it() -> None:
+    limits = {"rules": [{"id": "r", "limit": 1, "metadata": {SECRET: {"mode": "partition"}}}]}
+    gateways = [{"id": "g", "spend_limits": {"enabled": True, **limits}}]
+    with stand_in(json.dumps({"success": True, "result": gateways})) as (base_url, _):
+        read = client(base_url, token=SECRET).get_gateways(ACCOUNT)
+    assert SECRET not in json.dumps([read.to_figures(), read.to_api()])
+
+
+@pytest.mark.parametrize(
+    ("status", "phrase", "location"),
+    [
+        (200, f"{SECRET} ##vso[task.setvariable variable=x]y", ""),
+        (403, SECRET, ""),
+        (302, "Found", f"http://{SECRET}.example.com/"),
+        (302, "Found", f"http://{SECRET.upper()}.example.com/"),
+        (302, "Found", f"/{SECRET}##vso[task.setvariable%20variable=x]y"),
+        (302, "Found", f"http://[{SECRET}"),
+    ],
+)
+def test_neither_error_nor_log_repeats_a_token_that_an_answer_has_beside_its_body(
+    caplog: pytest.LogCaptureFixture, status: int, phrase: str, location: str
+) -> None:
+    caplog.set_level(logging.INFO)
+    headers = {"Location": location} if location else {}
+    said = ""
+    with stand_in('{"success": true}', status, phrase, **headers) as (base_url, _):
+        try:
+            client(base_url, token=SECRET).get_invoice_preview(ACCOUNT)
+        except BillingError as error:
+            said = str(error)
+    assert said
+    assert "HTTP Request" in caplog.text
+    assert SECRET not in f"{said}{caplog.text}".lower()
+    assert "##vso" not in caplog.text
 
 
 def test_a_request_says_what_is_asking(sandbox: Sandbox) -> None:
