@@ -22,6 +22,7 @@ from tests.engine.forms import ONE_FORM, Form, in_turn
 from tests.engine.harness import Program, Run, copy_with_environment, example
 from tests.engine.resources import Echo, Forged
 from tests.factories import ACCOUNT, OTHER_ACCOUNT, TOKEN
+from tests.hosts import hosts
 
 VERDICT = (
     f"The upcoming invoice of account {ACCOUNT} is $188.46 for 2026-09-01 to 2026-09-30, over the "
@@ -156,6 +157,29 @@ def test_the_example_pack_blocks_by_itself_whatever_the_program_reads(
     assert not run.ok
     assert VERDICT in told(run)
     assert created(stack) == []
+
+
+def test_an_address_in_a_packs_rules_gets_a_token_only_where_the_runner_names_it(
+    make_stack: MakeStack, sandbox: Sandbox, pack: MakePack, tmp_path: Path
+) -> None:
+    host = "api.example.com"
+    url = f"https://{host}/client/v4"
+    rule = {"accountIds": [ACCOUNT], "limit": "1000 USD", "baseUrl": url}
+    with hosts(sandbox.base_url, [host], tmp_path) as internet:
+        environment = {"CLOUDFLARE_API_TOKEN": TOKEN, **internet.environment}
+        options = pack(rules={"account-budget": rule})
+        refused = make_stack(lambda: Echo("x", "x"), **environment).preview(**options)
+        assert not refused.ok
+        assert f"sets the base URL {url}, to which credentials from the environment are" in told(
+            refused
+        )
+        assert TOKEN not in told(refused)
+        assert host not in internet.tokens
+        environment["CLOUDFLARE_BASE_URL"] = url
+        trusted = make_stack(lambda: Echo("x", "x"), **environment).preview(**options)
+        assert trusted.ok, trusted.text
+        assert f"The figures come from {url}, not from Cloudflare." in notes_of(trusted)
+        assert internet.tokens == {host: {f"Bearer {TOKEN}"}}
 
 
 @ONE_FORM
