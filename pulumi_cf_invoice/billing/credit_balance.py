@@ -34,6 +34,8 @@ from pulumi_cf_invoice.billing.models import (
 
 FIGURES = ("topup_is_on", "topup_is_healthy", "topup_problem")
 """The figures of a `CreditBalance` that follow from its fields."""
+FEE_PERCENT = 5
+"""What Cloudflare charges for a purchase of credits, on top of the credit."""
 _NAMES = {"disabled_reason": "disabledReason", "last_failed_at": "lastFailedAt"}
 # No Unix second of this millennium is as large, and every millisecond since 1973 is larger.
 _MILLISECONDS_FROM = 100_000_000_000
@@ -214,7 +216,11 @@ class CreditBalance:
         return f"{self.balance_text(currency)}, automatic top-up: {self.topup_text(currency)}"
 
     def topup_text(self, currency: str | None) -> str:
-        """Return what the automatic top-up does, for people, without the API's own words."""
+        """
+        Return what the automatic top-up does, for people, without the API's own words.
+
+        It names what is charged besides what is added: Cloudflare takes a fee of 5%.
+        """
         config = self.topup_config
         if config is None:
             return "not known"
@@ -223,9 +229,10 @@ class CreditBalance:
         if not self.topup_is_on:
             return "none"
         adds = f"adds {amount_text(config.amount or 0, currency)}"
+        charged = money.number(money.product(config.amount or 0, 100 + FEE_PERCENT).scaleb(-2))
         below = f"when the balance falls below {amount_text(config.threshold or 0, currency)}"
         failed = "; the last one failed" if self.topup_problem else ""
-        return f"{adds} {below}{failed}"
+        return f"{adds} ({amount_text(charged, currency)} charged) {below}{failed}"
 
     def balance_text(self, currency: str | None) -> str:
         """Return the balance for people, in *currency* where that is known: ``$6.40``."""

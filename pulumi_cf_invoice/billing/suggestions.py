@@ -1,13 +1,19 @@
 """Words for whoever made a mistake: where it stands, and which name was probably meant."""
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import LimitError, RuleError
 
 _LONGEST = 60
+# A line was called "anthropic claude-haiku-4-5-20251001 Input Tokens" until then.
+_RENAMED = "2026-09-01"
+_OLD_GLOB = re.compile(r"(?P<provider>[a-z0-9.-]+) (?P<model>[a-z0-9*?][^ /]*)(?P<tokens> .*)?")
+_DATE_OF_MODEL = re.compile(r"-20\d{2}-?\d{2}-?\d{2}\b")
 
 
 def unknown_name(noun: str, name: object, names: Iterable[str]) -> str:
@@ -32,3 +38,34 @@ def errors_under(
         yield
     except (LimitError, RuleError) as error:
         raise kind(f"{place}: {error}") from None
+
+
+def new_globs(globs: Iterable[str], descriptions: Sequence[str]) -> str:
+    """
+    Say how to write those of *globs* that are for lines as they were called before 2026-09-01.
+
+    Since then an invoice has a line for each model, and none for each kind of token. It is a
+    sentence behind a space, or empty if none of them is one.
+    """
+    written = []
+    for glob in globs:
+        new = _new_glob(glob, descriptions)
+        if new is not None:
+            written.append(f'"{one_line(new, _LONGEST)}" for "{one_line(glob, _LONGEST)}"')
+    if not written:
+        return ""
+    return f" Since {_RENAMED} a line is called provider/model: write {', '.join(written)}."
+
+
+def _new_glob(glob: str, descriptions: Sequence[str]) -> str | None:
+    old = _OLD_GLOB.fullmatch(glob)
+    if old is None:
+        return None
+    model = _DATE_OF_MODEL.sub("", old["model"])
+    dotted = re.sub(r"(?<=\d)-(?=\d)", ".", model)
+    new = [f"{old['provider']}/{name}" for name in (dotted, model)]
+    for candidate in new:
+        if any(fnmatchcase(text, candidate) for text in descriptions):
+            return candidate
+    # Of a model that was not used, only the kind of token or the date tells it from a fee's name.
+    return new[0] if "Token" in (old["tokens"] or "") or model != old["model"] else None

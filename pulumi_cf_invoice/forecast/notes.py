@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.invoice import Invoice
+from pulumi_cf_invoice.billing.suggestions import new_globs
 from pulumi_cf_invoice.billing.usage_history import UsageHistory
 from pulumi_cf_invoice.forecast.bill import Bill
 from pulumi_cf_invoice.forecast.days import date_of
@@ -38,7 +39,7 @@ def notes_of(
         yield from _days(priced)
     if bill.gross < 0:
         yield "The invoice's lines are negative in sum: the forecast expects no further refunds."
-    yield from _fixed(bill, invoice.currency)
+    yield from _fixed(bill, invoice)
 
 
 def left_out(history: UsageHistory | None) -> Iterator[str]:
@@ -108,14 +109,16 @@ def _days(priced: PricedDays) -> Iterator[str]:
         yield f"{days} negative usage: a correction, which lowers the sum of the days before it."
 
 
-def _fixed(bill: Bill, currency: str) -> Iterator[str]:
+def _fixed(bill: Bill, invoice: Invoice) -> Iterator[str]:
     if bill.fixed:
         total = money.number(money.total(line.amount for line in bill.fixed))
-        fee = f"of a fixed fee, {money.to_text(total, currency)} before credits,"
+        fee = f"of a fixed fee, {money.to_text(total, invoice.currency)} before credits,"
         yield (
             f"1 line {fee} stays as it is."
             if len(bill.fixed) == 1
             else f"{len(bill.fixed)} lines {fee} stay as they are."
         )
+    descriptions = [line.description or "" for line in invoice.invoice_lines]
     for glob in bill.unmatched:
-        yield f'No line of the invoice matches "{one_line(glob)}" of the fixed lines.'
+        unmatched = f'No line of the invoice matches "{one_line(glob)}" of the fixed lines.'
+        yield f"{unmatched}{new_globs([glob], descriptions)}"

@@ -13,6 +13,7 @@ from functools import cached_property
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import named
+from pulumi_cf_invoice.billing.credit_balance import FEE_PERCENT
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.invoice_history import PastInvoice
 from pulumi_cf_invoice.billing.usage_history import UsageHistory
@@ -24,7 +25,7 @@ BY_USAGE = " by usage"
 _MOST = 12
 _MADE_WITHIN = 3 * 86_400
 _NEAR = Fraction(2, 100)
-_FEE = Fraction(105, 100)
+_CHARGED = Fraction(100 + FEE_PERCENT, 100)
 """What a purchase of credits is charged, as a share of the credit."""
 _SHARES = (
     (0.95, 1.05, "nearly all"),
@@ -147,8 +148,8 @@ class Months:
         config = balance.topup_config if balance else None
         if config is None or not config.amount or due <= 0:
             return False
-        times = due / (_exact(config.amount) * _FEE)
-        return round(times) > 0 and abs(times - round(times)) * _exact(config.amount) * _FEE < 1
+        times = due / (_exact(config.amount) * _CHARGED)
+        return round(times) > 0 and abs(times - round(times)) * _exact(config.amount) * _CHARGED < 1
 
     @property
     def _tax_share(self) -> Fraction:

@@ -9,6 +9,7 @@ from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import named, one_line
 from pulumi_cf_invoice.billing.invoice import Invoice, InvoiceLine
 from pulumi_cf_invoice.billing.money import Money
+from pulumi_cf_invoice.billing.suggestions import new_globs
 from pulumi_cf_invoice.rules import settings as rule_settings
 from pulumi_cf_invoice.rules.limits import IncreaseLimit, Limit, comparable, longest_matches
 from pulumi_cf_invoice.rules.rule import Finding, Rule, held, no_limit
@@ -277,7 +278,11 @@ def unmatched(state: InvoiceState, globs: Sequence[str]) -> Finding:
     """Tell of the *globs* that match no line."""
     more = f" and {len(globs) - _LARGEST:,} more" if len(globs) > _LARGEST else ""
     listed = ", ".join(named(glob) for glob in globs[:_LARGEST])
-    message = f"No line of the {invoice_of(state)} matches {listed}{more}."
+    descriptions = [line.description or "" for line in state.invoice.invoice_lines]
+    message = (
+        f"No line of the {invoice_of(state)} matches {listed}{more}."
+        f"{new_globs(globs[:_LARGEST], descriptions)}"
+    )
     return Finding("noted", "globs", lambda: message)
 
 

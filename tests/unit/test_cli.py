@@ -371,7 +371,7 @@ def test_doctor_tries_every_read_once(sandbox: Sandbox, live: dict[str, str]) ->
     for read in READS:
         assert re.search(rf"^{read.name} +answered: ", told.stdout, flags=re.M)
     for said in (
-        "answered: $92.00, automatic top-up: adds $25.00",
+        "answered: $92.00, automatic top-up: adds $25.00 ($26.25 charged)",
         "usage in ",
         "earlier invoices: ",
     ):

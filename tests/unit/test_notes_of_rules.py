@@ -1,21 +1,27 @@
 """What a report notes of rules that judged nothing, or not all that they name."""
 
+import re
 from typing import Any
 
 import pytest
 
 from pulumi_cf_invoice import Invoice
+from pulumi_cf_invoice.billing.suggestions import new_globs
+from pulumi_cf_invoice.forecast.forecast import forecast_invoice
 from pulumi_cf_invoice.report.found import Found
 from pulumi_cf_invoice.report.judging import judge
 from pulumi_cf_invoice.report.report import Report, make_report
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import Config, configured, parse_rules
 from pulumi_cf_invoice.state import InvoiceState
-from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, api_result
+from tests.docs import page
+from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, api_line, api_result
 
 
-def reported(rules: dict[str, Any], config: dict[str, Config] | None = None) -> Report:
-    found = [Found(InvoiceState(ACCOUNT, Invoice.from_api(api_result())))]
+def reported(
+    rules: dict[str, Any], config: dict[str, Config] | None = None, **changes: Any
+) -> Report:
+    found = [Found(InvoiceState(ACCOUNT, Invoice.from_api(api_result(**changes))))]
     declared = configured(parse_rules({"rules": rules}), config or {})
     return make_report(found, at=NOW, rules=judge(declared, found, NOW, AccountReader({})))
 
@@ -71,3 +77,49 @@ def test_accounts_that_are_passed_over_are_counted_before_anything_else() -> Non
         f"{', '.join(accounts[:5])} and 35 more."
     )
     assert len(result.noted) == 41
+
+
+@pytest.mark.parametrize(
+    ("glob", "new"),
+    [
+        ("anthropic claude-haiku-4-5-20251001 Input Tokens", "anthropic/claude-haiku-4.5"),
+        ("anthropic claude-haiku-4-5-20251001 *", "anthropic/claude-haiku-4.5"),
+        ("anthropic claude-haiku-4-5-2025-10-01*", "anthropic/claude-haiku-4.5*"),
+        ("anthropic *", "anthropic/*"),
+        ("anthropic claude-*", "anthropic/claude-*"),
+        ("openai gpt-5-mini* Output Tokens", "openai/gpt-5-mini*"),
+        # Models that were not used.
+        ("anthropic claude-opus-4-1-20250805 Input Tokens", "anthropic/claude-opus-4.1"),
+        ("* Cached Input Tokens", None),
+        ("xai grok-4 Output Tokens", "xai/grok-4"),
+        # Globs of today, and of what is no model.
+        ("anthropic/claude-opus-*", None),
+        ("support fee", None),
+        ("Seats, September", None),
+    ],
+)
+def test_a_glob_for_lines_as_they_were_called_before_september_suggests_the_new_form(
+    glob: str, new: str | None
+) -> None:
+    lines = [
+        api_line(description=name)
+        for name in ("anthropic/claude-haiku-4.5", "openai/gpt-5-mini-high")
+    ]
+    rules = {"max-line-amount": {"limits": {glob: "900 USD"}}}
+    [note] = reported(rules, invoice_lines=lines).rules[0].noted
+    told = f"No line of the upcoming invoice of account {ACCOUNT} matches {glob}."
+    if new is not None:
+        told += f' Since 2026-09-01 a line is called provider/model: write "{new}" for "{glob}".'
+    assert note == told
+    invoice = Invoice.from_api(api_result(invoice_lines=lines))
+    *_, of_fixed_lines = forecast_invoice(invoice, at=NOW, fixed_lines=[glob]).notes
+    assert of_fixed_lines.endswith(told.partition(".")[2])
+    assert f'matches "{glob}" of the fixed lines.' in of_fixed_lines
+
+
+def test_the_docs_have_the_globs_that_are_suggested() -> None:
+    rows = re.findall(r"^\| of .* \| `(.*)` \| (.*) \|$", page("rules"), re.M)
+    assert len(rows) == 4
+    for old, new in rows:
+        suggested = new_globs([old], ["anthropic/claude-haiku-4.5"])
+        assert (f'write "{new.strip("`")}" for' in suggested) == new.startswith("`"), old

@@ -116,7 +116,10 @@ def test_every_format_says_what_its_golden_file_says(suffix: str, golden: Golden
 def test_credits_top_up_and_unpaid_invoices_are_told(suffix: str) -> None:
     told = plain(FORMATS[suffix](reported()))
     assert re.search(r"Credit balance\W+\$6\.40", told)
-    assert "adds $10.00 when the balance falls below $5.00; the last one failed" in told
+    assert (
+        "adds $10.00 ($10.50 charged) when the balance falls below $5.00; the last one failed"
+        in told
+    )
     assert "Your card was declined" in told
     assert re.search(r"Unpaid earlier invoices\W+1, \$12\.00 in total", told)
     assert "4242" not in told
@@ -137,7 +140,7 @@ def test_words_of_the_api_are_no_markdown() -> None:
         ({"topup_config": {"amount": 5, "threshold": 5, "disabledReason": "x"}}, "disabled"),
         (
             {"topup_config": {"amount": 1000, "threshold": 500}},
-            "adds $10.00 when the balance falls below $5.00",
+            "adds $10.00 ($10.50 charged) when the balance falls below $5.00",
         ),
     ],
 )

@@ -48,7 +48,8 @@ def test_below_the_minimum_the_message_says_by_how_much_and_what_refills_it() ->
     topped = balance(640.19, topup_config=TOPUP)
     [message] = messages("failed", judge("min-credit-balance", "20 USD", credit_balance=topped))
     adds = (
-        "Its automatic top-up adds $10.00 when the balance falls below $5.00, and so caps nothing."
+        "Its automatic top-up adds $10.00 ($10.50 charged) when the balance falls below $5.00, and "
+        "so caps nothing."
     )
     assert adds in message
     failing = balance(640.19, topup_config={**TOPUP, "error": "card declined."})
@@ -165,11 +166,15 @@ def test_a_healthy_top_up_is_within_and_an_unexplained_failure_is_told() -> None
     [found] = judge("require-healthy-top-up", credit_balance=answer)
     assert found.status == "within"
     assert found.text == (
-        f"The automatic top-up of account {ACCOUNT} adds $10.00 when the balance falls below $5.00."
+        f"The automatic top-up of account {ACCOUNT} adds $10.00 ($10.50 charged) when the balance "
+        "falls below $5.00."
     )
     failed = balance(2500, topup_config={**TOPUP, "lastFailedAt": TODAY})
     found = judge("require-healthy-top-up", credit_balance=failed, invoice_preview=REFUSED)[0]
-    assert "adds 1,000 cents when the balance falls below 500 cents" in found.text
+    assert (
+        "adds 1,000 cents (1,050 cents charged) when the balance falls below 500 cents"
+        in found.text
+    )
     [told] = messages("noted", judge("require-healthy-top-up", credit_balance=failed))
     assert "last failed at 2026-09-15T12:00:00Z, and the API gives no reason" in told
 

@@ -382,8 +382,8 @@ def test_credits_that_are_used_up_violate_whatever_else_can_be_read(balance: int
     assert found.status == "failed"
     assert found.message.startswith(f"Account {ACCOUNT} has no credits left: the balance is ")
     assert found.message.endswith(
-        " cents. Its automatic top-up adds 1,000 cents when the balance falls below "
-        "500 cents. AI Gateway refuses inference at zero and below (HTTP 402)."
+        " cents. Its automatic top-up adds 1,000 cents (1,050 cents charged) when the balance "
+        "falls below 500 cents. AI Gateway refuses inference at zero and below (HTTP 402)."
     )
     [found] = judge("min-runway", 1, NEW, credit_balance=credits)
     assert f"the balance is {'$0.00' if balance == 0 else '-$3.00'}." in found.message
@@ -395,15 +395,15 @@ def test_a_top_up_that_works_is_enough_only_where_the_rule_says_so() -> None:
     [without] = judge("min-runway", 30, credit_balance=credits)
     assert without.status == "failed"
     assert (
-        "Its automatic top-up adds $10.00 when the balance falls below $5.00. That counts only "
-        "with topUpSuffices. AI Gateway"
+        "Its automatic top-up adds $10.00 ($10.50 charged) when the balance falls below $5.00. "
+        "That counts only with topUpSuffices. AI Gateway"
     ) in without.message
     settings = {"days": 30, "topUpSuffices": True}
     found = judge("min-runway", settings, credit_balance=credits, usage_history=REFUSED)
     assert statuses(found) == ["within", "noted"]
     assert found[0].message == (
-        f"The automatic top-up of account {ACCOUNT} adds $10.00 when the balance falls below "
-        "$5.00, which suffices."
+        f"The automatic top-up of account {ACCOUNT} adds $10.00 ($10.50 charged) when the balance "
+        "falls below $5.00, which suffices."
     )
     assert "last failed at 2026-09-01T00:00:00Z" in found[1].message
 
