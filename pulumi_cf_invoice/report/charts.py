@@ -1,14 +1,17 @@
 """The geometry of the charts of usage and of months; the template draws them as inline SVG."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.usage_history import UsageEntry
-from pulumi_cf_invoice.report.account import AccountReport
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 
 WIDTH = 360
 USAGE_HEIGHT = 120
+MARK = 7
+"""The height of a mark above a column, with what is between the two."""
 _DAYS = 31
 
 
@@ -23,6 +26,13 @@ class Column:
     is_partial: bool
     is_over: bool = False
 
+    @property
+    def mark(self) -> str:
+        """The path of the mark above a day that is over a limit, which no colour alone tells."""
+        middle, tip = self.x + self.width / 2, self.y - 1.5
+        top, half = tip - (MARK - 1.5), (MARK - 1.5) / 2
+        return f"M{middle:g} {tip:g} L{middle - half:g} {top:g} L{middle + half:g} {top:g} Z"
+
 
 @dataclass(frozen=True)
 class UsageChart:
@@ -34,9 +44,9 @@ class UsageChart:
     last_day: str
 
 
-def usage(account: AccountReport | None) -> UsageChart | None:
+def usage(report: InvoiceReport) -> UsageChart | None:
     """Return the chart of usage by day; None where there is none to draw."""
-    history = account.usage_history if account else None
+    history = report.account.usage_history if report.account else None
     entries = history.entries[-_DAYS:] if history else []
     highest = max((entry.aggregated_value for entry in entries), default=0)
     if highest <= 0:
@@ -53,21 +63,33 @@ def usage(account: AccountReport | None) -> UsageChart | None:
                 round(step * 0.8, 1),
                 round(height, 1),
                 entry.is_partial,
+                _date(entry) in report.days_over,
             )
         )
     most = max(entries, key=lambda entry: entry.aggregated_value)
     used = sum(entry.aggregated_value != 0 for entry in entries)
+    over = over_text(report, [_date(entry) for entry in entries])
     return UsageChart(
-        description=f"Usage on {used} of {len(entries)} days, most of it on {_day(most)}. "
+        description=f"Usage on {used} of {len(entries)} days, most of it on {_date(most)}. "
+        f"{f'{over[0].upper()}{over[1:]}. ' if over else ''}"
         "The API names no unit of usage, so the columns have no scale.",
         columns=columns,
-        first_day=_day(entries[0]),
-        last_day=_day(entries[-1]),
+        first_day=str(_date(entries[0])),
+        last_day=str(_date(entries[-1])),
     )
 
 
-def _day(entry: UsageEntry) -> str:
-    return entry.start_iso[:10]
+def over_text(report: InvoiceReport, shown: Collection[date]) -> str:
+    """Say which of the days *shown* are over which rules; empty if none is."""
+    by_rule: dict[str, list[str]] = {}
+    for day, rules in report.days_over.items():
+        for rule in rules if day in shown else ():
+            by_rule.setdefault(rule, []).append(str(day))
+    return "; ".join(f"over {rule}: {', '.join(days)}" for rule, days in by_rule.items())
+
+
+def _date(entry: UsageEntry) -> date:
+    return datetime.fromtimestamp(entry.start, UTC).date()
 
 
 @dataclass(frozen=True)

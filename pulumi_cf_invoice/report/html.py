@@ -51,7 +51,7 @@ def _invoice(report: InvoiceReport, label: str) -> dict[str, Any]:
         "label": label,
         "spend": spend_chart.spend(report),
         "limit_bar": spend_chart.limit_bar(report),
-        "usage": charts.usage(report.account),
+        "usage": charts.usage(report),
         "months": charts.months(report),
         "days": tables.forecast_days(report.forecast),
         "moved": tables.moved(report, LINES),

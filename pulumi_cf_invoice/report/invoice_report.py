@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 from functools import cached_property
 
 from pulumi_cf_invoice.billing import money
@@ -36,6 +36,7 @@ from pulumi_cf_invoice.rules.on_invoices import (
     PROJECTED_AMOUNT_DUE,
     TOO_EARLY,
 )
+from pulumi_cf_invoice.rules.rule import Finding
 from pulumi_cf_invoice.state import InvoiceState
 
 _OF_WHOLE = (AMOUNT_DUE, PROJECTED_AMOUNT_DUE, FORECAST)
@@ -223,6 +224,16 @@ class InvoiceReport:
                     if finding.limit.currency == self.invoice.currency:
                         found.setdefault(rule.name, budget)
         return sorted(found.values(), key=lambda budget: budget.limit.amount)
+
+    @cached_property
+    def days_over(self) -> dict[date, dict[str, Finding]]:
+        """The days whose spend is over the limit of rules, with what these found, by their name."""
+        days: dict[date, dict[str, Finding]] = {}
+        for rule in self.rules:
+            for finding in rule.findings:
+                if finding.day is not None and finding.status == "over":
+                    days.setdefault(finding.day, {})[rule.name] = finding
+        return dict(sorted(days.items()))
 
     @property
     def forecast(self) -> Forecast | None:

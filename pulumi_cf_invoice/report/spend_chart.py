@@ -8,7 +8,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import cut_in_the_middle
 from pulumi_cf_invoice.forecast import ComingDay, SpentDay
-from pulumi_cf_invoice.report.charts import WIDTH, Column
+from pulumi_cf_invoice.report.charts import WIDTH, Column, over_text
 from pulumi_cf_invoice.report.invoice_report import Budget, InvoiceReport
 from pulumi_cf_invoice.report.tables import Column as TableColumn, Table
 
@@ -102,7 +102,6 @@ class SpendChart:
     band: str
     straight: str
     columns: list[Column]
-    days_over: list[str]
     ticks: list[Tick]
     budgets: list[BudgetLine]
     labels: list[Label]
@@ -136,12 +135,6 @@ def spend(report: InvoiceReport) -> SpendChart | None:
     if invoice.period_end <= invoice.period_start or not _has_course(report):
         return None
     spent, coming, straight = _spent(report), _coming(report), _straight(report)
-    over = {
-        finding.day
-        for rule in report.rules
-        for finding in rule.violations
-        if finding.day is not None
-    }
     figures = [invoice.amount_due, *_foreseen(coming), *([] if straight is None else [straight])]
     near, beyond = _near(report.budgets, max(figures))
     y, ticks = _scaled(report, [*figures, *(budget.limit.amount for budget in near)])
@@ -169,8 +162,7 @@ def spend(report: InvoiceReport) -> SpendChart | None:
         forecast=_path([now, *((at, y(day.median)) for at, day in ends)] if ends else []),
         band=_path([now, *highs, *reversed(lows), now] if lows else []),
         straight=_path([] if straight is None else [now, (RIGHT, y(straight))]),
-        columns=_columns(spent, x, over),
-        days_over=[_short(_end_of(day.date) - 1) for day in spent if day.date in over],
+        columns=_columns(spent, x, report.days_over),
         ticks=ticks,
         budgets=budgets,
         labels=labels,
@@ -390,7 +382,11 @@ def _title(report: InvoiceReport, is_bar: bool = False) -> str:
     elif straight is not None and not is_bar:
         spent += f", {money.to_rough_text(straight, report.invoice.currency)} by a straight line"
     limit = report.limit
-    return f"{spent}{f', limit {limit.limit.text} ({limit.name})' if limit else ''}"
+    over = over_text(report, [day.date for day in _spent(report)])
+    return (
+        f"{spent}{f', limit {limit.limit.text} ({limit.name})' if limit else ''}"
+        f"{f'; {over}' if over else ''}"
+    )
 
 
 def _figures(report: InvoiceReport) -> Table:
@@ -410,6 +406,10 @@ def _figures(report: InvoiceReport) -> Table:
     most = max((day.net for day in _spent(report)), default=0)
     if most > 0:
         rows.append(["Most spent on a day", money.to_text(most, invoice.currency)])
+    for day, rules in report.days_over.items():
+        for name, finding in rules.items():
+            amount = finding.amount.text if finding.amount else str(finding.brief)
+            rows.append([f"Over {name} on {day}", amount])
     for budget in report.budgets:
         level = "" if budget.is_mandatory else ", advisory"
         rows.append([f"Limit {budget.name}{level}", budget.limit.text])

@@ -18,6 +18,8 @@ from tests.factories import ACCOUNT, NOW, START, settings_for
 
 FIRST = datetime.fromtimestamp(START, tz=UTC)
 """The beginning of the invoices' period."""
+MORNING = datetime(2026, 9, 16, 6, 23, tzinfo=UTC)
+"""The one after a loop in the night, at the time of a scheduled job."""
 OF_ACCOUNT = {"accountIds": [ACCOUNT]}
 
 
@@ -88,6 +90,14 @@ CHARTS: Mapping[str, Callable[[], Report]] = {
     ),
     "behind by two days": _charted("history-two-days-behind"),
     "over its limit": _charted("launch"),
+    "a day over its limit": _charted(
+        "night-loop",
+        MORNING,
+        rules={
+            "max-amount-due": {"limit": "450 USD"},
+            "max-daily-spend": {**OF_ACCOUNT, "limit": "3x", "warnAt": ["50%"]},
+        },
+    ),
     "ten thousand lines": _charted("ten-thousand-lines"),
     "another currency": _charted("dinar", rules={"max-amount-due": {"limit": "100 KWD"}}),
 }

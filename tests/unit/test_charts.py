@@ -118,3 +118,51 @@ def test_a_limit_far_above_is_named_above_the_chart_and_flattens_nothing() -> No
     assert by_class(svg, "budget") == []
     [label] = by_class(svg, "beyond")
     assert text_of(label) == "↑ $5,000.00max-amount-due"
+
+
+@pytest.mark.parametrize("name", ["spend", "usage"])
+def test_a_day_over_its_limit_is_told_by_shape_and_words_not_by_colour_alone(name: str) -> None:
+    drawn = html.render(CHARTS["a day over its limit"]())
+    svg, caption = figure(drawn, name)
+    columns = by_class(svg, "day")
+    over = by_class(svg, "over")
+    assert [day in over for day in columns][-3:] == [False, True, True]
+    marks = [
+        [float(number) for number in re.findall(r"[\d.-]+", mark.get("d") or "")]
+        for mark in by_class(svg, "mark")
+    ]
+    over_days = [day for day in columns if day in over]
+    assert len(marks) == len(over_days) == 2
+    for day, (middle, tip, *_) in zip(over_days, marks, strict=True):
+        assert middle == pytest.approx(number(day, "x") + number(day, "width") / 2, abs=0.1)
+        assert number(day, "y") - 2 < tip < number(day, "y")
+    days = "max-daily-spend-50%: 2026-09-15, 2026-09-16; over max-daily-spend: 2026-09-16"
+    for words in (" ".join(map(text_of, svg)), caption):
+        assert f"over {days}" in words.lower()
+    assert "mark" in caption
+
+
+def test_days_over_their_limit_are_in_the_table_beside_the_chart() -> None:
+    [report] = CHARTS["a day over its limit"]().invoices
+    chart = spend_chart.spend(report)
+    assert chart is not None
+    assert ["Over max-daily-spend on 2026-09-16", "$111.71"] in chart.figures.rows
+
+
+@pytest.mark.parametrize("name", ["spend", "usage"])
+def test_where_no_day_is_over_nothing_is_marked(name: str) -> None:
+    svg, caption = figure(html.render(CHARTS["usual"]()), name)
+    assert by_class(svg, "day")
+    assert by_class(svg, "mark") == []
+    assert "mark" not in caption
+
+
+def figure(drawn: str, name: str) -> tuple[ElementTree.Element, str]:
+    """Return the SVG and the caption of the chart of *name*."""
+    found = re.search(
+        rf'(<svg [^>]*aria-labelledby="{name}-title.*?</svg>).*?<figcaption>(.*?)</figcaption>',
+        drawn,
+        re.DOTALL,
+    )
+    assert found
+    return ElementTree.fromstring(found[1]), found[2]

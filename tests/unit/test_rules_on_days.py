@@ -7,12 +7,8 @@ import pytest
 import yaml
 
 from pulumi_cf_invoice import ApiError, RuleError
-from pulumi_cf_invoice.billing.settings import Source, resolve
-from pulumi_cf_invoice.billing.snapshot import take
-from pulumi_cf_invoice.report import html, spend_chart
 from pulumi_cf_invoice.report.found import Found
 from pulumi_cf_invoice.report.judging import judge as judge_rules
-from pulumi_cf_invoice.report.report import make_report
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import (
     DeclaredRule,
@@ -277,23 +273,3 @@ def test_the_scheduled_job_of_the_examples_is_red_on_the_morning_after_a_loop() 
             results = judge_rules(watched, found, now, AccountReader({}, snapshots=[snapshot]))
             [daily] = [result for result in results if result.kind == "max-daily-spend"]
             assert (daily.level, daily.verdict) == ("mandatory", verdict), (day, scenario)
-
-
-def test_a_day_that_is_over_is_drawn_as_such() -> None:
-    now = datetime(2026, 9, 16, 9, 30, tzinfo=UTC)
-    with Sandbox("night-loop", now=now) as sandbox:
-        rule = {"limit": "3x", "atLeast": "25 USD", "accountIds": [ACCOUNT]}
-        written = {**rule, "baseUrl": sandbox.base_url}
-        source = Source("a test", {"apiToken": TOKEN, "baseUrl": sandbox.base_url})
-        snapshot = take(resolve(ACCOUNT, [source]), now)
-        found = [Found.of_snapshot(snapshot)]
-        rules = [DeclaredRule.parse("max-daily-spend", written)]
-        reader = AccountReader({}, snapshots=[snapshot])
-        report = make_report(found, at=now, rules=judge_rules(rules, found, now, reader))
-    chart = spend_chart.spend(report.invoices[0])
-    assert chart is not None
-    assert chart.days_over
-    assert [column.is_over for column in chart.columns][-1]
-    drawn = html.render(report)
-    assert f"Over the limit of a day: {', '.join(chart.days_over)}." in drawn
-    assert 'class="day partial over"' in drawn
