@@ -30,6 +30,8 @@ const step = upcoming.amountDue.apply(
 const gateway = new cloudflare.AiGateway("assistant", {
     accountId: upcoming.accountId,
     aiGatewayId: "assistant",
+    // Requests without a key of one's own are billed by Cloudflare, within the limits below.
+    byokOnly: false,
     cacheInvalidateOnUpdate: true,
     cacheTtl: 300,
     collectLogs: true,
