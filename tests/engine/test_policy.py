@@ -769,6 +769,12 @@ def coming(base_url: str, **more: Any) -> dict[str, Any]:
     }
 
 
+def spike(base_url: str) -> dict[str, Any]:
+    """Return a rule that every day of an account in use is over, and that only warns."""
+    rule = {"accountIds": [ACCOUNT], "baseUrl": base_url, "limit": "0.01 USD"}
+    return {"max-daily-spend": {**rule, "enforcementLevel": "advisory"}}
+
+
 def test_no_update_passes_on_a_usage_history_that_cannot_be_read(
     make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox, pack: MakePack
 ) -> None:
@@ -786,21 +792,31 @@ def test_no_update_passes_on_a_usage_history_that_cannot_be_read(
     assert "was not judged, which failOpen allows: cannot read the usage history" in opened.text
 
 
-def test_a_pack_forecasts_as_a_report_does_by_the_real_clock(
+def test_a_pack_judges_what_is_coming_and_a_spike_as_a_report_does_by_the_real_clock(
     make_stack: MakeStack, pack: MakePack
 ) -> None:
     with Sandbox("steady") as sandbox:
-        rules = coming(sandbox.base_url)
+        rules = coming(sandbox.base_url) | spike(sandbox.base_url)
         stack = make_stack(lambda: Echo("independent", "x"), **pointed_at(sandbox))
         run = stack.preview(**pack(rules=rules))
         reader = AccountReader({"CLOUDFLARE_API_TOKEN": TOKEN})
         reported = judge(parse_rules({"rules": rules}), [], datetime.now(UTC), reader)
     # In the first hour of a month it is too early, and the account passes.
-    assert run.ok == (not any(rule.violations for rule in reported))
+    mandatory = [rule for rule in reported if rule.is_mandatory]
+    assert run.ok == (not any(rule.violations for rule in mandatory))
     for rule in reported:
-        for finding in rule.violations:
-            # The figures move with the clock.
-            assert count_of(run, finding.message.split("$")[0]) == 1
+        told = [event.policy_event for event in run.events if event.policy_event]
+        told = [event for event in told if event.policy_name == rule.name]
+        assert {event.enforcement_level for event in told} <= {rule.level}
+        # The figures move with the clock.
+        said = sorted(event.message.split("\n", 1)[1].split("$")[0].strip() for event in told)
+        without = (without_account(one.violation, ACCOUNT) for one in rule.violations)
+        assert [without_account(text, ACCOUNT) for text in said] == sorted(
+            text.split("$")[0].strip() for text in without
+        )
+    [daily] = [rule for rule in reported if rule.kind == "max-daily-spend"]
+    # At the beginning of a month nothing has a price yet.
+    assert daily.verdict == "over" or datetime.now(UTC).day == 1
 
 
 @pytest.mark.usefixtures("cloudflare_plugin")
