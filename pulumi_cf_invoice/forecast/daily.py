@@ -77,6 +77,14 @@ class LastDays:
                 left_out.add(self.before[number].start)
         return _usual(self.before, left_out)
 
+    def usual_within(self, most: Fraction) -> Fraction | None:
+        """Return the same by a largest amount *most*: days that cost more are left out."""
+        if len(self.before) < FEWEST_DAYS or self.price is None:
+            return None
+        return _usual(
+            self.before, {day.start for day in self.before if day.usage * self.price > most}
+        )
+
 
 def last_days(
     history: UsageHistory,

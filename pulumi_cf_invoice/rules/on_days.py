@@ -147,7 +147,8 @@ def _against_amount(state: AccountState, days: "LastDays", day: "LastDay", limit
         # Of a period in which nothing was used yet, yesterday was another's, and judged then.
         status = "noted" if days.gross == 0 and not day.is_today and _is_idle(days) else "unknown"
         return Finding(status, _subject(day), lambda: message, day=day.date)  # type: ignore[arg-type]
-    usual = days.usual(Fraction(10**9))
+    is_comparable = comparable(invoice.currency, limit)
+    usual = days.usual_within(Fraction(money.exact(limit.amount))) if is_comparable else None
     usually = ""
     if usual is not None and days.price is not None:
         amount = Money(_amount(usual * days.price), invoice.currency).text

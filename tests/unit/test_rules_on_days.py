@@ -84,6 +84,12 @@ def test_nights_of_a_loop_do_not_become_usual() -> None:
         assert "12.0 times what is usual ($10.00 a day" in found[0].message
 
 
+def test_days_over_an_amount_are_not_told_as_usual() -> None:
+    found = spike("50 USD", [*STEADY, *[12_000.0] * 3, 12_000])
+    assert statuses(found) == ["over", "over"]
+    assert found[0].message.endswith("Usual is $10.00 a day (the 95th percentile of 28 days).")
+
+
 def test_what_goes_on_for_more_than_two_weeks_is_usual() -> None:
     assert statuses(spike("3x", [*STEADY, *[12_000.0] * 20, 6_000])) == ["within", "within"]
 
