@@ -8,6 +8,7 @@ has (3.6 or newer), and needs nothing but the standard library.
 import json
 import os
 import sys
+import threading
 import urllib.request
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 MARKER = "<!-- pulumi-cf-invoice report -->"
 LARGEST_ANSWER = 16 * 2**20
 MOST_PAGES = 100
-SECONDS = 20.0
+SECONDS = 60.0
 FIND = """query($owner: String!, $name: String!, $number: Int!, $after: String) {
   repository(owner: $owner, name: $name) { pullRequest(number: $number) {
     comments(first: 100, after: $after) {
@@ -59,9 +60,8 @@ def find(marker: str) -> "str | None":
 def ask(query: str, **variables: object) -> Any:
     """Return the ``data`` that GitHub answers to *query* with."""
     url = os.environ["GITHUB_GRAPHQL_URL"]
-    parsed = urlsplit(url)
-    if parsed.scheme != "https" and parsed.hostname not in ("127.0.0.1", "::1", "localhost"):
-        raise ValueError("GITHUB_GRAPHQL_URL is no address of GitHub")
+    if not is_of_job(url):
+        raise ValueError("GITHUB_GRAPHQL_URL is no address of this job's GitHub")
     sent = json.dumps({"query": query, "variables": variables}).encode()
     headers = {"Authorization": "Bearer " + os.environ["GH_TOKEN"].strip()}
     request = urllib.request.Request(url, sent, headers)
@@ -73,16 +73,34 @@ def ask(query: str, **variables: object) -> Any:
     return content["data"]
 
 
-def main() -> None:
-    """Replace the comment by the text in the file that is named, and say what was done."""
+def is_of_job(url: str) -> bool:
+    """Return whether *url* is of the server that the job's token belongs to, or of this machine."""
+    parsed = urlsplit(url)
+    if parsed.hostname in ("127.0.0.1", "::1", "localhost"):
+        return True
+    host = urlsplit(os.environ.get("GITHUB_SERVER_URL", "https://github.com")).hostname
+    return parsed.scheme == "https" and parsed.hostname in (host, "api." + str(host))
+
+
+def outcome(file_name: str) -> str:
+    """Replace the comment by the text in the file of that name, and return what was done."""
     try:
-        with open(sys.argv[1], encoding="utf-8") as file:  # noqa: PTH123
+        with open(file_name, encoding="utf-8") as file:  # noqa: PTH123
             replaced = replace(file.read(), os.environ.get("TAG", ""))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except Exception as error:
         # What it says could repeat the token.
-        print("An older comment could not be replaced: " + type(error).__name__)
-    else:
-        print("Replaced the older comment." if replaced else "There is no older comment.")
+        return "An older comment could not be replaced: " + type(error).__name__
+    return "Replaced the older comment." if replaced else "There is no older comment."
+
+
+def main() -> None:
+    """Replace the comment by the text in the file that is named, and say what was done in time."""
+    said = ["An older comment could not be replaced: GitHub did not answer in time."]
+    # A timeout of urllib is one of each step: headers that trickle in begin it anew.
+    thread = threading.Thread(target=lambda: said.append(outcome(sys.argv[1])), daemon=True)
+    thread.start()
+    thread.join(SECONDS)
+    print(said[-1], flush=True)
 
 
 if __name__ == "__main__":

@@ -285,8 +285,15 @@ def test_nothing_of_the_workspace_is_run_and_no_setting_of_pip_counts(
     workflow.write("pyproject.toml", '[build-system]\nrequires = ["x"]\nbuild-backend = "json"\n')
     workflow.write("setup.py", hostile)
     workflow.write(".python-version", "2.7\n")
+    configuration = tmp_path / "configuration" / "pip" / "pip.conf"
+    configuration.parent.mkdir(parents=True)
+    configuration.write_text(
+        f"[global]\nprefix = {elsewhere}\nuser = true\nno-binary = :all:\npython = {ran}\n"
+        f"[install]\ndry-run = true\nroot = {elsewhere}\nrequirement = {ran}\n"
+    )
     workflow.install_anew(tmp_path / "runner")
     workflow.environment |= {
+        "XDG_CONFIG_HOME": str(tmp_path / "configuration"),
         "PYTHONPATH": str(workflow.directory),
         "PYTHONHOME": str(elsewhere),
         "PYTHONSTARTUP": str(workflow.directory / "json.py"),
@@ -304,6 +311,22 @@ def test_nothing_of_the_workspace_is_run_and_no_setting_of_pip_counts(
     assert "$999.00" in host.bodies[0]
     assert not ran.exists()
     assert not elsewhere.exists()
+
+
+def test_where_pips_configuration_file_says_to_find_packages_counts(
+    workflow: Workflow, tmp_path: Path
+) -> None:
+    configuration = tmp_path / "configuration" / "pip" / "pip.conf"
+    configuration.parent.mkdir(parents=True)
+    configuration.write_text(
+        "[global]\nno-index = true\nextra-index-url =\n  http://127.0.0.1:9\n"
+        f"  http://127.0.0.1:9\n[install]\nfind-links = {tmp_path / 'nowhere at all'}\n"
+    )
+    workflow.install_anew(tmp_path / "runner")
+    workflow.environment["XDG_CONFIG_HOME"] = str(tmp_path / "configuration")
+    run = workflow.use({**RULES, "comment": "false"})
+    assert run.jobs == {"invoice": "failure"}, run.said
+    assert "cf-invoice could not be installed: see the log." in run.summary
 
 
 def test_its_environment_is_small_and_has_neither_pulumi_nor_pip(runner_temp: Path) -> None:

@@ -1,0 +1,119 @@
+"""What the Action runs where it could not install anything else."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from pulumi_cf_invoice.comments import not_installed
+from tests.factories import SECRET
+
+Answer = Callable[[socket.socket], None]
+
+
+@contextmanager
+def server(answer: Answer) -> Iterator[str]:
+    """Answer each connection as *answer* does, and give the address."""
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                threading.Thread(target=handle, args=(client,), daemon=True).start()
+
+    def handle(client: socket.socket) -> None:
+        with suppress(OSError), client:
+            client.recv(65536)
+            answer(client)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def trickle(client: socket.socket) -> None:
+    client.sendall(b"HTTP/1.1 200 OK\r\n")
+    while True:
+        client.sendall(b"X")
+        threading.Event().wait(0.05)
+
+
+def answering(text: str) -> Answer:
+    return lambda client: client.sendall(text.encode())
+
+
+def said(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> str:
+    """Run it as the Action does, with a forge at *url*, and return what it prints."""
+    report = tmp_path / "report.md"
+    report.write_text("x")
+    for name, value in {
+        "GITHUB_SERVER_URL": "https://github.com",
+        "GITHUB_GRAPHQL_URL": url,
+        "GITHUB_REPOSITORY": "owner/name",
+        "PULL_REQUEST": "12",
+        "GH_TOKEN": SECRET,
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("sys.argv", ["not_installed.py", str(report)])
+    not_installed.main()
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        f"no HTTP, but {SECRET}\r\n\r\n",
+        f"HTTP/1.1 403 {SECRET}\r\n\r\n",
+        f"HTTP/1.1 302 Found\r\nLocation: https://{SECRET}.example.com\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n" + "X: x\r\n" * 200,
+        "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{",
+        "HTTP/1.1 200 OK\r\n\r\n" + "[" * 100_000,
+        'HTTP/1.1 200 OK\r\n\r\n{"data": {"repository": null}}',
+        f'HTTP/1.1 200 OK\r\n\r\n{{"errors": ["{SECRET}"]}}',
+    ],
+)
+def test_an_odd_answer_is_one_line_without_the_token(
+    text: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with server(answering(text)) as url:
+        line = said(url, tmp_path, monkeypatch, capsys)
+    assert line.startswith("An older comment could not be replaced: ")
+    assert line.count("\n") == 1
+    assert SECRET not in line
+
+
+def test_an_answer_that_trickles_in_has_an_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(not_installed, "SECONDS", 0.5)
+    with server(trickle) as url:
+        line = said(url, tmp_path, monkeypatch, capsys)
+    assert line.endswith("GitHub did not answer in time.\n")
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://api.github.com/graphql", True),
+        ("https://github.com/api/graphql", True),
+        ("http://127.0.0.1:1/graphql", True),
+        ("http://api.github.com/graphql", False),
+        ("https://api.github.com.example.com/graphql", False),
+        ("https://api.github.com@example.com/graphql", False),
+        ("https://example.com/graphql", False),
+    ],
+)
+def test_the_token_is_for_the_server_of_the_job(
+    monkeypatch: pytest.MonkeyPatch, url: str, expected: bool
+) -> None:
+    monkeypatch.setenv("GITHUB_SERVER_URL", "https://github.com")
+    assert not_installed.is_of_job(url) is expected
