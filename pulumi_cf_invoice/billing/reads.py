@@ -201,5 +201,5 @@ READS: tuple[Read[Model], ...] = (
     GATEWAYS,
 )
 """Every read of an account."""
-BESIDE_INVOICE: tuple[Read[Model], ...] = (CREDIT_BALANCE, USAGE_HISTORY, INVOICE_HISTORY)
+BESIDE_INVOICE: tuple[Read[Model], ...] = (CREDIT_BALANCE, USAGE_HISTORY, INVOICE_HISTORY, GATEWAYS)
 """What a report shows beside the upcoming invoice."""

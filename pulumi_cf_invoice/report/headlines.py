@@ -23,6 +23,7 @@ from pulumi_cf_invoice.report.judging import POLICY, RuleResult, verdict_of, ver
 from pulumi_cf_invoice.rules.on_accounts import used_up
 from pulumi_cf_invoice.rules.on_forecasts import FORECAST, RUNWAY
 from pulumi_cf_invoice.rules.on_invoices import AMOUNT_DUE, PROJECTED_AMOUNT_DUE
+from pulumi_cf_invoice.rules.on_stacks import SPEND_LIMITS
 from pulumi_cf_invoice.rules.rule import Finding, without_account
 
 _SUBJECTS = (AMOUNT_DUE, FORECAST, PROJECTED_AMOUNT_DUE)
@@ -179,6 +180,8 @@ class Situation:
             return f"credits are down to {amount.text}{compared}"
         if finding.subject == "increase":
             return f"the upcoming invoice rose by {amount.text} since the last update{compared}"
+        if finding.subject == SPEND_LIMITS:
+            return f"gateways may spend {amount.text} in a month{compared}"
         return f"the {finding.subject} is {amount.text}{compared}"
 
 

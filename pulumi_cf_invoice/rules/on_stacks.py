@@ -26,6 +26,7 @@ GATEWAYS = ("cloudflare:index/aiGateway*:*",)
 """Globs on every type of AI gateway that pulumi-cloudflare has."""
 GATEWAY = "cloudflare:index/aiGateway:AiGateway"
 """The type of AI gateway that has spend limits."""
+SPEND_LIMITS = "spend limits"
 _DAY = 24 * 60 * 60
 _MONTH = 31 * _DAY
 _SCOPES = ("aiGatewayProvider", "provider", "model", "metadata")
@@ -148,7 +149,7 @@ class RequireGatewaySpendLimit(StackRule):
         more = f"; and {len(capped) - _MOST:,} more" if len(capped) > _MOST else ""
         whose = f"the AI gateways of account {account}" if is_read else "the stack's AI gateways"
         found = held(
-            "spend limits",
+            SPEND_LIMITS,
             total,
             "usd",
             limit,
@@ -290,7 +291,7 @@ def _uncapped(gateway: _Gateway) -> Finding:
         f"{_called(gateway)} has no spend limit on all of its traffic: {gateway.lacks}. Credits "
         "that are topped up automatically cap nothing either."
     )
-    return Finding("failed", "spend limits", lambda: message)
+    return Finding("failed", SPEND_LIMITS, lambda: message)
 
 
 def _left_out(gateway: _Gateway) -> Finding:

@@ -102,6 +102,17 @@ def test_every_account_of_the_sandbox_has_a_headline_that_its_golden_file_shows(
             r"Within budget: the upcoming invoice is \$206\.52 for September, .*",
         ),
         ("steady", None, r"The upcoming invoice is \$206\.52 for September\."),
+        (
+            "capped-gateways",
+            {
+                "caps": {
+                    **OF_ACCOUNT,
+                    "rule": "require-gateway-spend-limit",
+                    "limit": "300 USD",
+                }
+            },
+            r"Over budget: gateways may spend \$320\.00 in a month, over the limit of \$300\.00 b.*",
+        ),
     ],
     ids=[
         "over",
@@ -113,6 +124,7 @@ def test_every_account_of_the_sandbox_has_a_headline_that_its_golden_file_shows(
         "advisory",
         "within",
         "no rules",
+        "gateways",
     ],
 )
 def test_the_headline_states_the_worst_fact(scenario: str, rules: Any, headline: str) -> None:

@@ -14,6 +14,7 @@ import pytest
 from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.billing.errors import ApiError, BillingError
 from pulumi_cf_invoice.billing.models import Answered
+from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW, READS, Read
 from pulumi_cf_invoice.billing.snapshot import Given, Snapshot
 from pulumi_cf_invoice.report import charts, html, json_report, markdown, spend_chart, tables, text
 from pulumi_cf_invoice.report.found import Found, MissingInvoice, one_of_each_account
@@ -96,6 +97,7 @@ def found(**answers: Given | BillingError) -> Found:
         "credit-balance": given(CREDITS),
         "usage-history": given(USAGE, QUERY),
         "invoice-history": given(HISTORY, {"type": "all"}),
+        "gateways": given([{"id": "default", "is_default": True}]),
         **{name.replace("_", "-"): answer for name, answer in answers.items()},
     }
     snapshot = Snapshot(ACCOUNT, NOW, "https://api.cloudflare.com/client/v4", every)
@@ -164,6 +166,15 @@ def test_a_read_that_was_refused_takes_nothing_from_the_rest(suffix: str) -> Non
     assert "Not available: cannot read the credit balance of account" in told
     assert "$188.46" in told
     assert "2026-08-01" in told
+
+
+@pytest.mark.parametrize("read", [read for read in READS if read is not INVOICE_PREVIEW])
+def test_every_read_that_was_refused_is_told(read: Read[Any]) -> None:
+    refused = ApiError(read.noun, ACCOUNT, 403, 10000, "Authentication error", "Ask.", "r")
+    [one] = reported(**{read.name.replace("-", "_"): refused}).invoices
+    assert one.account is not None
+    assert [note.partition(":")[0] for note in one.account.not_available] == ["Not available"]
+    assert f"cannot read the {read.noun} of account" in one.account.not_available[0]
 
 
 @pytest.mark.parametrize(
