@@ -2,7 +2,8 @@
 What is printed, held against the files in a folder ``golden`` beside the test's module.
 
 A test takes the fixture `golden`. With ``--golden=write`` only such tests run, and write their
-files instead; with ``--golden=check`` only they run. Either way no file may be left over.
+files instead; with ``--golden=check`` only they run. Either way no file may be left over, which is
+looked for where all tests of a folder ran.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,8 @@ import pytest
 Golden = Callable[[str, str], None]
 _OPTION = "--golden"
 _used = pytest.StashKey[set[Path]]()
+_collected = pytest.StashKey[set[Path]]()
+_left_out = pytest.StashKey[set[Path]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,11 +24,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    config.stash[_collected] = {item.path for item in items}
     if config.getoption(_OPTION):
-        chosen = [item for item in items if "golden" in getattr(item, "fixturenames", ())]
+        chosen = [item for item in items if _is_golden(item)]
         config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
         items[:] = chosen
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    for item in filter(_is_golden, items):
+        item.config.stash.setdefault(_left_out, set()).add(item.path.parent)
+
+
+def _is_golden(item: pytest.Item) -> bool:
+    return "golden" in getattr(item, "fixturenames", ())
 
 
 @pytest.fixture
@@ -51,10 +65,17 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if not mode or exitstatus:
         return
     used = session.config.stash.get(_used, set())
-    left = sorted({file for one in used for file in one.parent.iterdir()} - used)
+    folders = {file.parent for file in used if _is_whole(file.parents[1], session.config)}
+    left = sorted({file for folder in folders for file in folder.iterdir()} - used)
     for file in left:
         if mode == "write":
             file.unlink()
         else:
             print(f"\nno test has {file.relative_to(session.config.rootpath)}: run `make golden`")
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _is_whole(directory: Path, config: pytest.Config) -> bool:
+    """Return whether every test with golden files of a *directory* was to run."""
+    is_collected = set(directory.glob("test_*.py")) <= config.stash[_collected]
+    return is_collected and directory not in config.stash.get(_left_out, set())

@@ -1,4 +1,4 @@
-"""The command that writes a generated file, and what says that it is stale."""
+"""The commands that write generated and golden files, and what says that one is stale."""
 
 from pathlib import Path
 
@@ -29,3 +29,39 @@ def test_a_generator_takes_no_other_flag() -> None:
     assert generated.is_check(["--check"])
     with pytest.raises(SystemExit, match="usage: "):
         generated.is_check(["--chekc"])
+
+
+@pytest.fixture
+def folder(pytester: pytest.Pytester) -> Path:
+    """A folder with two tests of golden files, and a golden file that no test has."""
+    pytester.makeconftest('pytest_plugins = ["tests.golden"]')
+    for name in ("first", "second"):
+        test = f"def test_{name}(golden): golden('{name}', '{name}')"
+        pytester.makepyfile(**{f"test_{name}": test})
+    golden = pytester.mkdir("golden")
+    for name in ("first", "second", "left"):
+        (golden / name).write_text("before")
+    return golden
+
+
+def test_what_no_test_has_any_more_is_removed(pytester: pytest.Pytester, folder: Path) -> None:
+    assert pytester.runpytest_inprocess("--golden=check").ret == 1
+    assert pytester.runpytest_inprocess("--golden=write").ret == 0
+    assert {file.name: file.read_text() for file in folder.iterdir()} == {
+        "first": "first",
+        "second": "second",
+    }
+
+
+@pytest.mark.parametrize(
+    "some", [["-k", "first"], ["test_first.py"], ["test_first.py::test_first"]]
+)
+def test_the_golden_files_of_tests_that_do_not_run_stay(
+    pytester: pytest.Pytester, folder: Path, some: list[str]
+) -> None:
+    assert pytester.runpytest_inprocess("--golden=write", *some).ret == 0
+    assert {file.name: file.read_text() for file in folder.iterdir()} == {
+        "first": "first",
+        "second": "before",
+        "left": "before",
+    }
