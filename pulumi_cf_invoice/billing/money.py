@@ -8,6 +8,7 @@ Pulumi and JSON carry. All arithmetic is on `exact` decimals.
 
 from collections.abc import Iterable
 from decimal import Context, Decimal, localcontext
+from functools import lru_cache
 from typing import NamedTuple
 
 LARGEST_AMOUNT = 2**53 - 1
@@ -150,6 +151,8 @@ def to_rough_text(amount: float | Decimal, currency: str) -> str:
     return _formatted(whole * 10 ** digits(currency), currency, 0)
 
 
+# A report says most of its amounts several times, and Babel takes its time for each.
+@lru_cache(maxsize=4096)
 def _formatted(amount: int, currency: str, shown_digits: int) -> str:
     from babel.numbers import format_currency, get_currency_symbol
 

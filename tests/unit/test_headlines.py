@@ -36,8 +36,9 @@ def test_every_account_of_the_sandbox_has_a_headline_that_its_golden_file_shows(
 ) -> None:
     lines = []
     for scenario in SCENARIOS:
+        snapshot = taken(scenario)
         for rules in (None, EVERY):
-            report = report_on(taken(scenario), rules=rules)
+            report = report_on(snapshot, rules=rules)
             under = "without rules" if rules is None else report.tone
             lines.append(f"{scenario} ({under}): {report.headline}")
     golden("headlines.txt", "\n".join(lines) + "\n")

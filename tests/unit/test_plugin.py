@@ -22,6 +22,7 @@ from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderStub
 
 from pulumi_cf_invoice.plugin.version import semver
 from pulumi_cf_invoice.sandbox import Sandbox
+from tests.conftest import pointed_at, september
 from tests.factories import ACCOUNT
 from tests.waiting import wait_until
 
@@ -53,6 +54,14 @@ def running(command: list[str], **environment: str) -> Iterator[Any]:
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture(scope="module")
+def plugin() -> Iterator[Any]:
+    """A plugin that knows the sandbox, for requests that leave nothing behind."""
+    with september() as sandbox, running(COMMANDS["module"], **pointed_at(sandbox)) as started:
+        started.Configure(proto.ConfigureRequest())
+        yield started
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -88,14 +97,12 @@ def test_check_read_and_invoke_answer_from_one_request(
     ],
 )
 def test_a_wrong_argument_of_a_forecast_is_one_line(
-    settled: dict[str, str], arguments: dict[str, Any], said: str
+    plugin: Any, arguments: dict[str, Any], said: str
 ) -> None:
     request = proto.InvokeRequest(tok="cf-invoice:index:getForecast")
     request.args.update(arguments)
-    with running(COMMANDS["module"], **settled) as plugin:
-        plugin.Configure(proto.ConfigureRequest())
-        with pytest.raises(grpc.RpcError) as failed:
-            plugin.Invoke(request)
+    with pytest.raises(grpc.RpcError) as failed:
+        plugin.Invoke(request)
     assert said in failed.value.details()
 
 
@@ -119,15 +126,13 @@ def test_a_wrong_argument_of_a_forecast_is_one_line(
     ],
 )
 def test_any_odd_argument_is_one_line(
-    settled: dict[str, str], function: str, arguments: dict[str, Any]
+    plugin: Any, function: str, arguments: dict[str, Any]
 ) -> None:
     request = proto.InvokeRequest(tok=f"cf-invoice:index:{function}")
     request.args.update(arguments)
-    # `running` checks that the plugin's standard error is empty.
-    with running(COMMANDS["module"], **settled) as plugin:
-        plugin.Configure(proto.ConfigureRequest())
-        with pytest.raises(grpc.RpcError) as failed:
-            plugin.Invoke(request)
+    # When all are done, `running` checks that the plugin's standard error is empty.
+    with pytest.raises(grpc.RpcError) as failed:
+        plugin.Invoke(request)
     said = failed.value.details()
     assert "\n" not in said
     assert "Error" not in said
@@ -168,18 +173,14 @@ def test_a_warning_that_nobody_hears_fails_nothing(sandbox: Sandbox) -> None:
         assert plugin.Read(asked).properties == stored
 
 
-def test_a_failing_read_and_an_unknown_function_are_one_line() -> None:
-    with running(COMMANDS["module"]) as plugin:
-        plugin.Configure(proto.ConfigureRequest())
-        with pytest.raises(grpc.RpcError) as failed:
-            plugin.Read(proto.ReadRequest(urn=URN, id="nope"))
-        assert failed.value.details().startswith(
-            "'nope' is not an account ID, which has 32 hex digits"
-        )
-        assert "\n" not in failed.value.details()
-        with pytest.raises(grpc.RpcError) as unknown:
-            plugin.Invoke(proto.InvokeRequest(tok="cf-invoice:index:other"))
-        assert unknown.value.details() == "cf-invoice has no function cf-invoice:index:other"
+def test_a_failing_read_and_an_unknown_function_are_one_line(plugin: Any) -> None:
+    with pytest.raises(grpc.RpcError) as failed:
+        plugin.Read(proto.ReadRequest(urn=URN, id="nope"))
+    assert failed.value.details().startswith("'nope' is not an account ID, which has 32 hex digits")
+    assert "\n" not in failed.value.details()
+    with pytest.raises(grpc.RpcError) as unknown:
+        plugin.Invoke(proto.InvokeRequest(tok="cf-invoice:index:other"))
+    assert unknown.value.details() == "cf-invoice has no function cf-invoice:index:other"
 
 
 @pytest.mark.parametrize(
@@ -193,12 +194,12 @@ def test_a_failing_read_and_an_unknown_function_are_one_line() -> None:
         ("Delete", proto.DeleteRequest),
     ],
 )
-def test_a_resource_of_another_type_is_refused_in_one_line(method: str, request_type: Any) -> None:
+def test_a_resource_of_another_type_is_refused_in_one_line(
+    plugin: Any, method: str, request_type: Any
+) -> None:
     other = "urn:pulumi:dev::test::my:mod:Component$cf-invoice:index:CreditBalance::x"
-    with running(COMMANDS["module"]) as plugin:
-        plugin.Configure(proto.ConfigureRequest())
-        with pytest.raises(grpc.RpcError) as refused:
-            getattr(plugin, method)(request_type(urn=other))
+    with pytest.raises(grpc.RpcError) as refused:
+        getattr(plugin, method)(request_type(urn=other))
     expected = "cf-invoice has no resource cf-invoice:index:CreditBalance"
     assert refused.value.details() == expected
 
