@@ -222,7 +222,7 @@ def _write(state: str | None, known: Sequence[Sequence[Key]]) -> None:
         return
     try:
         Path(state).parent.mkdir(parents=True, exist_ok=True)
-        replace_file(Path(state), json.dumps({"version": _VERSION, "addresses": known}) + "\n")
+        replace_file(Path(state), [json.dumps({"version": _VERSION, "addresses": known}), "\n"])
     except OSError as error:
         raise CommandError(f"cannot write the file of --state: {error.strerror}") from None
 

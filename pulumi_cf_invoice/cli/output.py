@@ -4,6 +4,7 @@ import os
 import secrets
 import stat
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,31 +12,35 @@ from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.cli.errors import CommandError
 
 
-def write_output(text: str, output: str | None) -> None:
+def write_output(text: str | Iterable[str], output: str | None) -> None:
     """
-    Write *text* to the file *output*, or to standard output.
+    Write *text*, or the parts of one, to the file *output*, or to standard output.
 
     A full disk, a kill and Ctrl-C leave an older file as it was. Raises `CommandError`.
     """
+    parts = [text] if isinstance(text, str) else text
     if output is None:
-        sys.stdout.write(text)
+        for part in parts:
+            sys.stdout.write(part)
         return
     try:
-        replace_file(Path(output), text)
+        replace_file(Path(output), parts)
     except OSError as error:
         reason = error.strerror or error
         raise CommandError(f"cannot write {one_line(output)}: {reason}") from None
 
 
-def replace_file(path: Path, text: str) -> None:
+def replace_file(path: Path, parts: Iterable[str]) -> None:
     """
-    Write *text* to a file beside *path* and put it in its place, with the mode of an older one.
+    Write the *parts* of a text to a file beside *path* and put it in its place, with the mode of an
+    older one.
 
     A link stays one. What is no regular file, such as a pipe, is written to. Raises `OSError`.
     """
     mode = _mode(path)
     if mode is not None and not stat.S_ISREG(mode):
-        path.write_text(text, encoding="utf-8")
+        with path.open("w", encoding="utf-8") as file:
+            file.writelines(parts)
         return
     target = Path(os.path.realpath(path))
     beside = target.with_name(f".cf-invoice-{secrets.token_hex(8)}.tmp")
@@ -44,7 +49,7 @@ def replace_file(path: Path, text: str) -> None:
         with beside.open("x", encoding="utf-8") as file:
             if mode is not None:
                 beside.chmod(stat.S_IMODE(mode))
-            file.write(text)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(target)

@@ -115,12 +115,8 @@ def _write(report: Report, form: str, output: str | None) -> None:
 
         text.write(report, sys.stdout)
         return
-    write_output(_render(report, form), output)
-
-
-def _render(report: Report, form: str) -> str:
     module = import_module(f"pulumi_cf_invoice.report.{_MODULES[form]}")
-    return str(module.render(report))
+    write_output(module.parts(report) if form == "json" else module.render(report), output)
 
 
 def _tell_github(summary: str, outputs: Mapping[str, object]) -> None:

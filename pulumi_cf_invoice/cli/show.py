@@ -18,5 +18,5 @@ def run(options: argparse.Namespace) -> int:
     found, missing = inputs.accounts(options, before, at)
     if missing and not found:
         raise missing[0].error
-    text.write(make_report(found, at=at, missing=missing), sys.stdout, lines=sys.maxsize)
+    text.write_in_full(make_report(found, at=at, missing=missing), sys.stdout)
     return COULD_NOT_TELL if any(not account.is_unused for account in missing) else 0

@@ -1,5 +1,6 @@
 """The report as one self-contained HTML file, light and dark, for phones and for print."""
 
+from collections import defaultdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,27 +12,46 @@ from pulumi_cf_invoice.billing.cleaning import one_line, parts
 from pulumi_cf_invoice.report import charts, spend_chart, tables
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 from pulumi_cf_invoice.report.markdown import SIGNS
-from pulumi_cf_invoice.report.report import Report
+from pulumi_cf_invoice.report.overview import overview
+from pulumi_cf_invoice.report.report import MANY, Report
 
 LINES = 200
+_FEW_LINES = 20
+_IN_FULL = 25
 _LONGEST = 1000
 
 
 def render(report: Report) -> str:
     """
-    Return the report as an HTML document, which says so if it shows only the 200 largest lines of
-    an invoice.
+    Return the report as an HTML document, of at most 2 MB for a thousand accounts.
+
+    It says so if it shows only the 200 largest lines of an invoice. Of many accounts it shows the
+    worst in full, and a row for each.
     """
-    return _template().render(
+    is_of_many = report.is_of_many
+    several = overview(report) if len(report.invoices) > 1 else None
+    rows = [row for row in several.attention if row.invoice] if several else []
+    if several and not is_of_many:
+        rows = several.invoices
+    shown = rows[:_IN_FULL]
+    lines, most = (_FEW_LINES, MANY) if is_of_many else (LINES, LINES)
+    only = report.invoices[0] if len(report.invoices) == 1 else None
+    # Each account's tables and charts are made when they are drawn, and then dropped.
+    document = _template().generate(
         report=report,
         signs=SIGNS,
         chart=charts,
         spend_chart=spend_chart,
         title=report.headline,
-        overview=tables.overview(report),
-        rules=tables.judged(report, LINES),
-        invoices=[_invoice(*pair) for pair in tables.ordered_invoices(report)],
+        notes=tables.first(report.notes, most),
+        what_to_do=tables.first(report.remedies, most),
+        rules=tables.judged(report, most),
+        several=several,
+        numbers=defaultdict(int, {row.label: number for number, row in enumerate(shown, 1)}),
+        only=_invoice(only, "", lines) if only else None,
+        sections=(_invoice(row.invoice, row.label, lines) for row in shown if row.invoice),
     )
+    return "".join(document)
 
 
 def words(text: str) -> Markup:
@@ -45,7 +65,7 @@ def words(text: str) -> Markup:
     return html
 
 
-def _invoice(report: InvoiceReport, label: str) -> dict[str, Any]:
+def _invoice(report: InvoiceReport, label: str, lines: int) -> dict[str, Any]:
     return {
         "report": report,
         "label": label,
@@ -54,13 +74,13 @@ def _invoice(report: InvoiceReport, label: str) -> dict[str, Any]:
         "usage": charts.usage(report),
         "months": charts.months(report),
         "days": tables.forecast_days(report.forecast),
-        "moved": tables.moved(report, LINES),
+        "moved": tables.moved(report, lines),
         "comparable": report.comparison is not None and report.comparison.problem is None,
-        "lines": tables.lines(report.invoice, LINES),
+        "lines": tables.lines(report.invoice, lines),
         "figures": tables.figures(report),
         "forecast": tables.forecast(report),
         "month_table": tables.months(report),
-        "others": tables.other_invoices(report, LINES),
+        "others": tables.other_invoices(report, lines),
     }
 
 

@@ -1,6 +1,7 @@
 """The report as JSON, with a version and a JSON Schema (``report.schema.json``)."""
 
 import json
+from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
@@ -264,11 +265,32 @@ class JsonReport:
 
 
 def render(report: Report) -> str:
-    """Return the report as JSON, which `schema` describes."""
-    adapter = TypeAdapter(JsonReport)
-    written = adapter.dump_json(_data(report), indent=2).decode()
+    """
+    Return the report as JSON, which `schema` describes.
+
+    Of many accounts each is on a line of its own: indented, they would be twice as large.
+    """
+    return "".join(parts(report))
+
+
+def parts(report: Report) -> Iterator[str]:
+    """Yield the parts of what `render` returns, of many accounts one at a time."""
+    if not report.is_of_many:
+        invoices = [_invoice(invoice) for invoice in report.invoices]
+        yield _written(TypeAdapter(JsonReport), _data(report, invoices), indent=2) + "\n"
+        return
+    # The invoices come last.
+    yield _written(TypeAdapter(JsonReport), _data(report, [])).removesuffix("]}")
+    adapter = TypeAdapter(ReportedInvoice)
+    for number, invoice in enumerate(report.invoices):
+        yield f"{',' if number else ''}\n{_written(adapter, _invoice(invoice))}"
+    yield "\n]}\n"
+
+
+def _written(adapter: TypeAdapter[Any], value: Any, indent: int | None = None) -> str:
+    written = adapter.dump_json(value, indent=indent).decode()
     # In a log a runner takes `##[` for a command. It occurs in texts alone, where this is the same.
-    return written.replace("##", "#\\u0023") + "\n"
+    return written.replace("##", "#\\u0023")
 
 
 def schema() -> str:
@@ -280,7 +302,7 @@ def schema() -> str:
     return json.dumps(made, indent=2) + "\n"
 
 
-def _data(report: Report) -> JsonReport:
+def _data(report: Report, invoices: list[ReportedInvoice]) -> JsonReport:
     return JsonReport(
         version=VERSION,
         at=_iso(report.at),
@@ -289,7 +311,7 @@ def _data(report: Report) -> JsonReport:
         totals=[_figure(amount, currency) for amount, currency in report.totals],
         rules=[_rule(rule) for rule in report.rules],
         notes=[shown(note) for note in report.notes],
-        invoices=[_invoice(invoice) for invoice in report.invoices],
+        invoices=invoices,
     )
 
 

@@ -12,7 +12,8 @@ from pulumi_cf_invoice.billing.cleaning import (
 from pulumi_cf_invoice.report import tables
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 from pulumi_cf_invoice.report.judging import TITLES
-from pulumi_cf_invoice.report.report import Report
+from pulumi_cf_invoice.report.overview import Overview, Row, overview
+from pulumi_cf_invoice.report.report import MANY, Report
 from pulumi_cf_invoice.report.tables import Table
 
 MARKER = "<!-- pulumi-cf-invoice report -->"
@@ -28,6 +29,7 @@ SIGNS = {"over": "❌", "unknown": "❔", "advisory": "⚠️", "within": "✅",
 """The sign of each verdict, beside which its word always stands."""
 _ROWS = 100
 _FEW = 5
+_MOST = 100
 _LONGEST = 1000
 # What is Markdown, or what forges make a mention or a reference of; a dash begins no list here.
 _ADDRESS = re.compile(r"(https?://[^\s,;“”]+[^\s,;.“”)])")
@@ -41,7 +43,7 @@ _LINKS = (
 
 def render(report: Report) -> str:
     """Return the report as Markdown of at most 65,400 characters, which says what is left out."""
-    rows = _ROWS
+    rows = MANY if report.is_of_many else _ROWS
     text = _render(report, rows)
     while len(text) > LARGEST and rows:
         rows //= 2
@@ -106,18 +108,19 @@ def _reference(character: str) -> str:
 
 
 def _render(report: Report, rows: int) -> str:
-    several = len(report.invoices) > 1
+    several = overview(report) if len(report.invoices) > 1 else None
     only = None if several else next(iter(report.invoices), None)
+    most = MANY if report.is_of_many else _MOST
     sign = SIGNS[report.tone]
     blocks = [
         MARKER,
         f"### {sign}{' ' if sign else ''}{words(report.marked_headline)}",
-        *_lines([*(only.summary if only else []), *report.notes]),
-        *_remedies(report.remedies),
-        *(_overview(report, rows) if several else []),
+        *_lines([*(only.summary if only else []), *tables.first(report.notes, most)]),
+        *_remedies(tables.first(report.remedies, most)),
+        *(_overview(several, rows) if several else []),
         *_rules(report, rows),
         *(_moved(only) if only else []),
-        *(_folded(report, rows) if several else []),
+        *(_folded(several, rows) if several else []),
         *(_details(only, rows) if only else []),
         _footer(report),
         END,
@@ -138,27 +141,24 @@ def _remedies(remedies: Sequence[str]) -> list[str]:
     return ["\n".join(["**What to do**", "", *(f"- {words(remedy)}" for remedy in remedies)])]
 
 
-def _overview(report: Report, rows: int) -> list[str]:
-    table, tones = tables.overview(report)
-    count, most = len(report.invoices), 4 * max(rows, 1)
-    invoices = [
-        [f"{SIGNS[tone]} {words(row[0])}".strip(), *map(words, row[1:])]
-        for tone, row in zip(tones, table.rows, strict=False)
-    ]
-    sums = [list(map(words, row)) for row in table.rows[count:]]
-    passing = [row for row, tone in zip(invoices, tones, strict=True) if tone == "within"]
-    failing = [row for row, tone in zip(invoices, tones, strict=True) if tone != "within"]
-    head = [column.title for column in table.columns]
-    texts = [column.is_text for column in table.columns]
-    shown = [_table(head, [*failing[:most], *sums], texts), *_rest(len(failing), most)]
-    if not failing:
-        return [_table(head, [*passing[:most], *sums], texts), *_rest(len(passing), most)]
-    if passing:
-        summary = f"{len(passing):,} within"
-        shown.append(
-            _fold(summary, [_table(head, passing[:most], texts), *_rest(len(passing), most)])
-        )
+def _overview(accounts: Overview, rows: int) -> list[str]:
+    most = 4 * max(rows, 1)
+    sums = [list(map(words, row)) for row in accounts.totals]
+    shown = [_rows(accounts, accounts.rows(most), sums)]
+    if accounts.is_folded:
+        passing = accounts.passing
+        blocks = [_rows(accounts, passing[:most]), *_rest(len(passing), most)]
+        shown.append(_fold(accounts.passed.label, blocks))
     return shown
+
+
+def _rows(accounts: Overview, rows: Sequence[Row], sums: Iterable[Sequence[str]] = ()) -> str:
+    cells = [
+        [f"{SIGNS[row.tone]} {words(row.cells[0])}".strip(), *map(words, row.cells[1:])]
+        for row in rows
+    ]
+    titles = [column.title for column in accounts.columns]
+    return _table(titles, [*cells, *sums], [column.is_text for column in accounts.columns])
 
 
 def _rules(report: Report, rows: int) -> list[str]:
@@ -185,13 +185,10 @@ def _moved(report: InvoiceReport) -> list[str]:
     return [_drawn(table)] if table else ["Nothing moved since the baseline."]
 
 
-def _folded(report: Report, rows: int) -> list[str]:
+def _folded(accounts: Overview, rows: int) -> list[str]:
     # Where there is not room for all, the table above has each with its verdict.
-    shown = [
-        (invoice, label)
-        for invoice, label in tables.ordered_invoices(report)
-        if invoice.tone != "within"
-    ]
+    rows_of = accounts.attention if accounts.is_of_many else accounts.invoices
+    shown = [(row.invoice, row.label) for row in rows_of if row.invoice and row.tone != "within"]
     return [
         _fold(
             f"{words(invoice.title or label)}, {invoice.invoice.amount_due_text}",

@@ -46,8 +46,7 @@ class Report:
             title = ", ".join([*map(named, missing.names), f"account {missing.account_id}"])
             title = title if missing.names else title.capitalize()
             notes.append(f"{title} has no upcoming invoice here: {missing.error}")
-            notes += [f"{figures}."] if figures else []
-            notes += account.notes
+            notes += [f"{figures}.", *account.notes] if figures else []
         return notes
 
     @property

@@ -74,43 +74,9 @@ def name_cell(text: str, longest: int = LONGEST_NAME) -> str:
     return named(cut_in_the_middle(one_line(text, _LONGEST_TEXT), longest))
 
 
-def overview(report: Report) -> tuple[Table, list[str]]:
-    """Return the invoices of a report of several, the worst first, and the tone of each row."""
-    has_rules = bool(report.rules)
-    columns = [
-        Column("Invoice", is_text=True),
-        Column("Amount due"),
-        Column("Forecast", is_wide=True),
-        Column("Change", is_wide=True),
-        *([Column("Verdict", is_text=True)] if has_rules else []),
-    ]
-    ordered = ordered_invoices(report)
-    rows = [
-        [
-            label,
-            invoice.invoice.amount_due_text,
-            invoice.short_forecast_text,
-            invoice.short_change_text,
-            *([invoice.tone_text if invoice.rules else ""] if has_rules else []),
-        ]
-        for invoice, label in ordered
-    ]
-    blank = [""] * (len(columns) - 2)
-    sums = [["Total", text, *blank] for text in report.total_texts]
-    tones = [invoice.tone for invoice, _ in ordered]
-    return Table("Invoices", columns, [*rows, *sums], sums=len(sums)), list(tones)
-
-
-def ordered_invoices(report: Report) -> list[tuple[InvoiceReport, str]]:
-    """Return the invoices of a report with their labels, the worst first."""
-    pairs = zip(report.invoices, report.labels, strict=True)
-    tones = ("over", "unknown", "advisory", "within", "none")
-    return sorted(pairs, key=lambda pair: (tones.index(pair[0].tone), pair[0].situation.worst.rank))
-
-
 def judged(report: Report, most: int) -> list[JudgedRow]:
     """
-    Return the rules, mandatory ones that are violated first, with *most* violations of each.
+    Return the rules, mandatory ones that are violated first, with *most* sentences on each.
 
     Where there are several invoices, those that pass are one row.
     """
@@ -135,19 +101,28 @@ def _rule_name(rule: RuleResult) -> str:
 def _sentences(report: Report, rule: RuleResult, most: int) -> list[str]:
     labelled = report.labelled(rule)
     only = report.invoices[0].account_id if len(report.invoices) == 1 else None
-    violations = [_found(label, f, only) for label, f in labelled if f.violates]
-    sentences = violations[:most]
+    violations = [(label, finding) for label, finding in labelled if finding.violates]
+    sentences = [_found(label, finding, only) for label, finding in violations[:most]]
     if len(violations) > most:
         sentences.append(f"… and {len(violations) - most:,} more")
     if not violations:
-        sentences += [
-            f"{_found(label, first, only)}{f'; {more:,} more within' if more else ''}"
-            for label, first, more in _first_within(labelled)
-        ]
+        sentences += first(
+            [
+                f"{_found(label, within, only)}{f'; {more:,} more within' if more else ''}"
+                for label, within, more in _first_within(labelled)
+            ],
+            most,
+        )
     known = {note for invoice in report.invoices for note in invoice.notes}
     notes = [note for note in rule.marked_notes if note not in known]
     notes = [without_account(note, only) if only else note for note in notes]
-    return [*sentences, *dict.fromkeys(notes)]
+    return [*sentences, *first(list(dict.fromkeys(notes)), most)]
+
+
+def first(sentences: Sequence[str], most: int) -> list[str]:
+    """Return *most* of the *sentences*, and how many are left out."""
+    left = len(sentences) - most
+    return [*sentences[:most], *([f"… and {left:,} more"] if left > 0 else [])]
 
 
 def _found(label: str, finding: Finding, only: str | None) -> str:

@@ -1,5 +1,6 @@
 """The report for a terminal: tables by Rich, in colour if the terminal has any."""
 
+import sys
 from typing import IO
 
 from rich.console import RenderableType
@@ -8,11 +9,14 @@ from rich.text import Text
 
 from pulumi_cf_invoice.report import tables, terminal
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
+from pulumi_cf_invoice.report.overview import overview
 from pulumi_cf_invoice.report.report import Report
 from pulumi_cf_invoice.report.terminal import NARROWEST, drawn, inert
 
 LINES = 50
 _FEW = 5
+_ROWS = 12
+_MOST = 100
 _COLOURS = {
     "over": "bold red",
     "unknown": "bold magenta",
@@ -35,32 +39,61 @@ def render(report: Report, lines: int = LINES) -> str:
     return terminal.render(_parts(report, lines))
 
 
-def write(report: Report, file: IO[str], lines: int = LINES) -> None:
+def write(report: Report, file: IO[str]) -> None:
     """Write the report to *file*; on a terminal in its width and colours."""
-    terminal.write(_parts(report, lines), file)
+    terminal.write(_parts(report, LINES), file)
+
+
+def write_in_full(report: Report, file: IO[str]) -> None:
+    """Write every table of every invoice to *file*, with all lines."""
+    parts = _head(report)
+    if len(report.invoices) > 1:
+        parts += [Text(), drawn(overview(report).table(_ROWS))]
+    terminal.write([*parts, *_invoices_in_full(report)], file)
 
 
 def _parts(report: Report, lines: int) -> list[RenderableType]:
-    parts: list[RenderableType] = [inert(report.marked_headline, _COLOURS[report.tone])]
-    several = len(report.invoices) > 1
-    if report.invoices and not several:
-        parts += map(_line, report.invoices[0].summary)
-    parts += [_line(f"What to do: {remedy}") for remedy in report.remedies]
-    parts += map(inert, report.notes)
+    parts = _head(report)
+    if len(report.invoices) > 1:
+        return [*parts, *_several(report, lines)]
     rules = _rules(report, lines)
-    if not several:
-        for only in report.invoices:
-            return [*parts, *_invoice(only, lines, rules)]
-        return [*parts, Text(), rules] if rules else parts
-    overview, _ = tables.overview(report)
-    parts += [Text(), drawn(overview)]
+    for only in report.invoices:
+        return [*parts, *_invoice(only, lines, rules)]
+    return [*parts, Text(), rules] if rules else parts
+
+
+def _head(report: Report) -> list[RenderableType]:
+    parts: list[RenderableType] = [inert(report.marked_headline, _COLOURS[report.tone])]
+    if len(report.invoices) == 1:
+        parts += map(_line, report.invoices[0].summary)
+    most = _FEW if report.is_of_many else _MOST
+    parts += [_line(f"What to do: {remedy}") for remedy in tables.first(report.remedies, most)]
+    return [*parts, *map(inert, tables.first(report.notes, most))]
+
+
+def _several(report: Report, lines: int) -> list[RenderableType]:
+    """Return the accounts in rows, the rules, and what there is to be known of the worst."""
+    is_of_many = report.is_of_many
+    accounts = overview(report)
+    parts: list[RenderableType] = [Text(), drawn(accounts.table(_ROWS if is_of_many else _MOST))]
+    rules = _rules(report, _FEW if is_of_many else lines)
     parts += [Text(), rules] if rules else []
-    for invoice, label in tables.ordered_invoices(report):
-        if not report.rules:
-            parts += [Text(), inert(invoice.title or label, "bold")]
-            parts += [*map(_line, invoice.summary), *_invoice(invoice, lines, None, titled=True)]
-        elif invoice.tone != "within":
-            parts += [Text(), *_brief(invoice, label)]
+    if is_of_many:
+        return parts
+    if not report.rules:
+        return [*parts, *_invoices_in_full(report, lines)]
+    for row in accounts.attention:
+        parts += [Text(), *_brief(row.invoice, row.label)] if row.invoice else []
+    return parts
+
+
+def _invoices_in_full(report: Report, lines: int = sys.maxsize) -> list[RenderableType]:
+    if len(report.invoices) == 1:
+        return _invoice(report.invoices[0], lines, None)
+    parts: list[RenderableType] = []
+    for invoice, label in zip(report.invoices, report.labels, strict=True):
+        parts += [Text(), inert(invoice.title or label, "bold")]
+        parts += [*map(_line, invoice.summary), *_invoice(invoice, lines, None, titled=True)]
     return parts
 
 

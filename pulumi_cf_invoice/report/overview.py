@@ -1,0 +1,182 @@
+"""
+The accounts of a report of several, a row each: the worst first, and one row for all that pass.
+
+It has the same columns in every format, and only those in which some account has something.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pulumi_cf_invoice.billing import money
+from pulumi_cf_invoice.billing.cleaning import cut_in_the_middle, named, one_line
+from pulumi_cf_invoice.billing.errors import FetchError
+from pulumi_cf_invoice.report.found import MissingInvoice
+from pulumi_cf_invoice.report.invoice_report import InvoiceReport
+from pulumi_cf_invoice.report.judging import Verdict
+from pulumi_cf_invoice.report.report import LONGEST_NAME, Report
+from pulumi_cf_invoice.report.tables import Column, Table
+
+_TONES: tuple[Verdict, ...] = ("over", "unknown", "advisory", "within", "none")
+_PASSING = ("within", "none")
+_LONGEST_REASON = 160
+
+
+@dataclass(frozen=True)
+class Row:
+    """
+    An account, or several together: the cells, and the verdict that the row looks like.
+
+    ``invoice`` is that of the account, whose ``label`` is in the first cell; None if it has none.
+    """
+
+    cells: Sequence[str]
+    tone: Verdict
+    label: str = ""
+    invoice: InvoiceReport | None = None
+
+
+@dataclass(frozen=True)
+class Overview:
+    """
+    The accounts of a report of several.
+
+    ``attention`` are those that somebody has to look at, the worst first, and ``passing`` the rest.
+    The cells of ``totals`` are the sums of all, in each currency.
+    """
+
+    columns: Sequence[Column]
+    attention: Sequence[Row]
+    passing: Sequence[Row]
+    totals: Sequence[Sequence[str]]
+    is_of_many: bool
+
+    @property
+    def invoices(self) -> list[Row]:
+        """The rows that have an invoice, the worst first."""
+        return [row for row in (*self.attention, *self.passing) if row.invoice]
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether one row stands for those that pass."""
+        return len(self.passing) > 1 and (self.is_of_many or bool(self.attention))
+
+    def rows(self, most: int) -> list[Row]:
+        """
+        Return the rows: *most* of the invoices that need attention, and of the accounts that could
+        not be read, and one for each group that is left out.
+        """
+        shown = [row for row in self.attention if row.invoice]
+        unread = [row for row in self.attention if not row.invoice]
+        more, unread_more = shown[most:], unread[most:]
+        return [
+            *shown[:most],
+            *([self.summed(f"… and {len(more):,} more", more)] if more else []),
+            *unread[:most],
+            *(
+                [self.summed(f"… and {len(unread_more):,} more", unread_more)]
+                if unread_more
+                else []
+            ),
+            *([self.passed] if self.is_folded else self.passing),
+        ]
+
+    @property
+    def passed(self) -> Row:
+        """The one row for all that pass, with their number and sum."""
+        return self.summed(self._passing_text, self.passing)
+
+    @property
+    def _passing_text(self) -> str:
+        kinds = Counter(map(_kind, self.passing))
+        return ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
+
+    def summed(self, label: str, rows: Sequence[Row]) -> Row:
+        """Return a row for several accounts, called *label*, with what they sum up to."""
+        blank = [""] * (len(self.columns) - 2)
+        worst = min((row.tone for row in rows), key=_TONES.index)
+        return Row([label, _sum(row.invoice for row in rows), *blank], worst, label)
+
+    def table(self, most: int) -> Table:
+        """Return the rows and totals, with *most* of those that need attention."""
+        rows = [row.cells for row in self.rows(most)]
+        return Table("Invoices", self.columns, [*rows, *self.totals], sums=len(self.totals))
+
+
+def overview(report: Report) -> Overview:
+    """Return the accounts of a *report* of several."""
+    pairs = list(zip(report.invoices, report.labels, strict=True))
+    has_verdicts = bool(report.rules or report.missing)
+    has_limits = any(invoice.limit for invoice in report.invoices)
+    has_changes = any(invoice.short_change_text for invoice in report.invoices)
+    columns = [
+        Column("Invoice", is_text=True),
+        Column("Amount due"),
+        *([Column("Limit", is_wide=True)] if has_limits else []),
+        Column("Forecast", is_wide=True),
+        *([Column("Change", is_wide=True)] if has_changes else []),
+        *([Column("Verdict", is_text=True)] if has_verdicts else []),
+    ]
+
+    def row(invoice: InvoiceReport, label: str) -> Row:
+        limit = invoice.limit
+        cells = [
+            label,
+            invoice.invoice.amount_due_text,
+            *([money.to_rough_text(*limit.limit) if limit else ""] if has_limits else []),
+            invoice.short_forecast_text,
+            *([invoice.short_change_text] if has_changes else []),
+            *([invoice.tone_text if invoice.rules else ""] if has_verdicts else []),
+        ]
+        return Row(cells, invoice.tone, label, invoice)
+
+    def unread(missing: MissingInvoice) -> Row:
+        label = title_of(missing)
+        blank = [""] * (len(columns) - 2)
+        tone: Verdict = "none" if missing.is_unused else "unknown"
+        return Row([label, *blank, reason_of(missing)], tone, label)
+
+    rows = [row(*pair) for pair in sorted(pairs, key=_badness)]
+    rows = sorted([*rows, *map(unread, report.missing)], key=lambda row: _TONES.index(row.tone))
+    blank = [""] * (len(columns) - 2)
+    return Overview(
+        columns,
+        [row for row in rows if row.tone not in _PASSING],
+        [row for row in rows if row.tone in _PASSING],
+        [["Total", text, *blank] for text in report.total_texts],
+        report.is_of_many,
+    )
+
+
+def title_of(missing: MissingInvoice) -> str:
+    """Return what an account without an invoice is called."""
+    title = f"account {missing.account_id}"
+    if not missing.names:
+        return title.capitalize()
+    return f"{named(cut_in_the_middle(', '.join(missing.names), LONGEST_NAME))}, {title}"
+
+
+def reason_of(missing: MissingInvoice) -> str:
+    """Return in a few words why an account has no invoice."""
+    error = missing.error
+    problem = error.problem if isinstance(error, FetchError) else str(error)
+    why = one_line(problem, _LONGEST_REASON).split(". ")[0].rstrip(".")
+    return f"{'No invoice' if missing.is_unused else 'Not known'}: {why}"
+
+
+def _kind(row: Row) -> str:
+    """Return what a row that passes is called among others that do."""
+    if row.invoice is None:
+        return "without an invoice"
+    return "within" if row.tone == "within" else "not judged"
+
+
+def _badness(pair: tuple[InvoiceReport, str]) -> tuple[int, int, tuple[object, ...]]:
+    worst = pair[0].situation.worst
+    return _TONES.index(pair[0].tone), worst.rank, worst.order
+
+
+def _sum(invoices: Iterable[InvoiceReport | None]) -> str:
+    of = (report.invoice for report in invoices if report)
+    sums = money.totals((invoice.amount_due, invoice.currency) for invoice in of)
+    return " and ".join(money.to_text(*amount) for amount in sums)

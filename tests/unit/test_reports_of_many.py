@@ -1,0 +1,161 @@
+"""A report of many accounts: the worst in full, the others in rows, and of a bounded size."""
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+import jsonschema
+import pytest
+
+from pulumi_cf_invoice.billing.errors import NotAvailableError
+from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
+from pulumi_cf_invoice.billing.settings import CLOUDFLARE_API
+from pulumi_cf_invoice.billing.snapshot import Snapshot
+from pulumi_cf_invoice.report import html, json_report, markdown, text
+from pulumi_cf_invoice.report.found import Found, MissingInvoice
+from pulumi_cf_invoice.report.judging import judge
+from pulumi_cf_invoice.report.report import MANY, Report, make_report
+from pulumi_cf_invoice.rules.accounts import AccountReader
+from pulumi_cf_invoice.rules.file import parse_rules
+from tests.factories import NOW
+from tests.unit.reports import taken
+
+READER = AccountReader({})
+RULES = {"max-amount-due": {"limit": "1000 USD"}}
+OVER, WITHIN, DUE, MORE = 30, 90, 18846, 200_000
+RENDERED = {"text": text.render, "markdown": markdown.render, "html": html.render}
+
+
+def account(number: int) -> str:
+    return f"{number:032x}"
+
+
+def found(count: int, amount_due: int, first: int, whole: bool = False) -> list[Found]:
+    """
+    Return *count* accounts from the *first* on, the later the more is due.
+
+    A forecast, which takes time, is made of those that are *whole*.
+    """
+    of = taken("usual")
+    invoice = of.get(INVOICE_PREVIEW)
+    accounts = []
+    for number in range(first, first + count):
+        due = dataclasses.replace(invoice, amount_due=amount_due + number)
+        answers = {**of.answers, INVOICE_PREVIEW.name: due}
+        snapshot = Snapshot(account(number), NOW, CLOUDFLARE_API, answers)
+        made = Found.of_snapshot(snapshot)
+        accounts.append(made if whole else dataclasses.replace(made, snapshot=None))
+    return accounts
+
+
+def report_on(*accounts: Found, rules: Mapping[str, Any] = RULES, **more: Any) -> Report:
+    declared = parse_rules({"rules": rules}) if rules else []
+    return make_report(accounts, at=NOW, rules=judge(declared, accounts, NOW, READER), **more)
+
+
+@cache
+def many() -> Report:
+    of_over = found(OVER, MORE, 1, whole=True)
+    return report_on(*of_over, *found(WITHIN, DUE, OVER + 1))
+
+
+def sum_text(of: str) -> str:
+    numbers = range(1, OVER + 1) if of == "over" else range(OVER + 1, OVER + WITHIN + 1)
+    base = MORE if of == "over" else DUE
+    return f"${Decimal(sum(base + number for number in numbers)) / 100:,.2f}"
+
+
+def cells(page: str) -> list[list[str]]:
+    """Return the cells of the rows of an HTML page's tables, as text."""
+    rows = re.findall(r"<tr[^>]*>(.*?)</tr>", page, re.S)
+    return [
+        [re.sub("<[^>]*>", "", cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)]
+        for row in rows
+    ]
+
+
+@pytest.mark.parametrize("form", RENDERED)
+def test_those_that_pass_are_one_row_with_their_number_and_sum(form: str) -> None:
+    rendered = RENDERED[form](many())
+    words = " ".join(re.sub("<[^>]*>|[|]", " ", rendered).split())
+    assert f"{WITHIN} within {sum_text('within')}" in words
+    assert f"{OVER} of {OVER + WITHIN} over" in words
+
+
+def test_a_terminal_gets_what_fits_on_a_screen() -> None:
+    lines = text.render(many()).splitlines()
+    assert len(lines) <= 45
+    # The rows and the groups in place of others add up to the total.
+    amounts = re.findall(r"^(?:- |Total).*?\$([\d,]+\.\d\d)", "\n".join(lines), re.M)
+    *parts, total = (Decimal(amount.replace(",", "")) for amount in amounts)
+    assert sum(parts) == total
+    worst = account(OVER)
+    assert next(line for line in lines if line.startswith("- ")).startswith(f"- Account {worst}")
+
+
+def test_the_page_has_a_row_for_each_account_and_sections_for_the_worst_alone() -> None:
+    page = html.render(many())
+    rows = cells(page)
+    for number in range(1, OVER + WITHIN + 1):
+        assert sum(f"Account {account(number)}" in row[0] for row in rows) == 1
+    [passing] = [row for row in rows if account(OVER + 1) in row[0]]
+    assert passing[0].endswith("Within budget")
+    assert passing[1:] == ["$188.77", "$1,000", "$390"]
+    sections = re.findall(r'<div id="invoice-\d+">', page)
+    assert 0 < len(sections) < OVER
+    assert page.count('class="plot"') == len(sections)
+    links = set(re.findall(r'href="#(invoice-\d+)"', page))
+    assert {f'<div id="{link}">' for link in links} == set(sections)
+
+
+def test_a_thousand_accounts_are_a_page_of_two_megabytes_at_most() -> None:
+    """What every account adds is measured, and a thousand of them are what that comes to."""
+    few, more = (len(html.render(report_on(*found(n, DUE, 1))).encode()) for n in (20, 60))
+    assert len(html.render(many()).encode()) + 1000 * (more - few) / 40 <= 2_000_000
+
+
+def test_the_json_has_every_account_on_a_line() -> None:
+    rendered = json_report.render(many())
+    assert len(rendered.splitlines()) == OVER + WITHIN + 2
+    content = json.loads(rendered)
+    jsonschema.validate(content, json.loads(json_report.schema()))
+    assert [each["account_id"] for each in content["invoices"]] == [
+        account(number) for number in range(1, OVER + WITHIN + 1)
+    ]
+    few = report_on(*found(MANY, DUE, 1))
+    assert (
+        json_report.render(few)
+        == json.dumps(json.loads(json_report.render(few)), indent=2, ensure_ascii=False).replace(
+            "##", "#\\u0023"
+        )
+        + "\n"
+    )
+
+
+@pytest.mark.parametrize("form", RENDERED)
+def test_without_rules_nothing_of_many_is_in_full(form: str) -> None:
+    made = report_on(*found(OVER, MORE, 1), rules={})
+    rendered = RENDERED[form](made)
+    assert f"{OVER} not judged" in rendered
+    assert "openai/gpt" not in rendered
+
+
+@pytest.mark.parametrize("form", RENDERED)
+def test_an_account_that_could_not_be_read_is_a_row_that_says_why(form: str) -> None:
+    lacking = [
+        MissingInvoice(
+            Snapshot(account(number), NOW, CLOUDFLARE_API, {}),
+            NotAvailableError("its snapshot is too old. Take another"),
+            names=("Team Ü",),
+        )
+        for number in (500, 501)
+    ]
+    made = dataclasses.replace(many(), missing=lacking)
+    words = " ".join(re.sub("<[^>]*>|[|]", " ", RENDERED[form](made)).split())
+    for number in (500, 501):
+        assert f"account {account(number)}" in words
+    assert words.count("Not known: its snapshot is too old") >= 2
