@@ -1,4 +1,4 @@
-"""`make demo`: a team and its budget, on a real engine, start to finish."""
+"""`make demo`: a team and its budget, on a real engine, from start to finish."""
 
 import inspect
 import json
@@ -31,7 +31,7 @@ LEFT_OUT = re.compile(
     r"|^If you want to remove|\d (error|warning|message)"
     r"|^Diagnostics:|error: preview failed|^@ |^ +pulumi:pulumi:Stack|^ +The figures come from"
 )
-"""What Pulumi prints beside the story: its own progress, and what does not change."""
+"""Pulumi's output that does not belong to the story: its progress, and what does not change."""
 
 
 def main() -> int:
@@ -45,11 +45,11 @@ def main() -> int:
             PULUMI_HOME=f"{directory}/home",
             PULUMI_SKIP_UPDATE_CHECK="true",
         )
-        say("A stand-in for Cloudflare's billing API runs here, and this program asks it:")
+        say("A stand-in for Cloudflare's billing API runs here, and this program reads from it:")
         print(QUICKSTART.read_text().partition("\n\n")[2].strip())
         stack = _stack(directory)
 
-        say("1. The first preview: nothing is deployed, and the figures are known already.")
+        say("1. The first preview: nothing is deployed yet, but the figures are already known.")
         run(stack.preview)
 
         say("2. The team deploys.")
@@ -73,7 +73,7 @@ def main() -> int:
         if "A waiver with the limit 250 USD is in force" not in waived:
             return 1
 
-        say("6. What is coming, and how long the credits last? The program asks that as well:")
+        say("6. What is coming, and how long will the credits last? The program asks that too:")
         print(inspect.getsource(with_forecast).partition('"""\n')[2].rstrip())
         print()
         coming = run(stack.preview, program=with_forecast, only="^Outputs|forecast|runway")
@@ -90,7 +90,7 @@ def main() -> int:
         run(stack.destroy)
     say("Done: the stand-in is down and nothing is left behind. Next:")
     print(
-        "examples/quickstart/README.md    the same program as a project of yours\n"
+        "examples/quickstart/README.md    the same program as a project of your own\n"
         "examples/policy-pack/README.md   the gate, with every kind of rule\n"
         "docs/quickstart.md               your own account, or the stand-in to play with\n"
         "docs/ci.md                       the verdict on each pull request"
@@ -114,7 +114,7 @@ def say(text: str) -> None:
 def run(
     operation: Callable[..., Any], only: str = "", may_fail: bool = False, **options: Any
 ) -> str:
-    """Run a stack operation, print what of Pulumi's output tells the story, and return it."""
+    """Run a stack operation, print the part of Pulumi's output that matters, and return it."""
     color = "always" if sys.stdout.isatty() else "never"
     printed: list[str] = []
 
@@ -138,7 +138,7 @@ def _pack(directory: str, rules: dict[str, Any]) -> dict[str, Any]:
     """Write a policy pack with *rules*, and return the options of a preview that runs it."""
     pack = Path(directory) / "policy-pack"
     pack.mkdir(exist_ok=True)
-    # Pulumi would make an environment first, and this one has all that the pack needs.
+    # Pulumi would create an environment first, but this one has all that the pack needs.
     (pack / "PulumiPolicy.yaml").write_text(
         "runtime: {name: python, options: {virtualenv: venv}}\nversion: 0.1.0\n"
     )

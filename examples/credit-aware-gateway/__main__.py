@@ -1,4 +1,4 @@
-"""An AI Gateway that may spend a share of the credits left, and at least a dollar a day."""
+"""An AI Gateway that may spend a share of the remaining credits, but at least a dollar a day."""
 
 import pulumi
 import pulumi_cloudflare as cloudflare
@@ -14,8 +14,8 @@ credits = get_credit_balance_output(upcoming.account_id)
 
 
 def dollars_per_day(credits: CreditBalance) -> int:
-    """Return what may be spent in a day, in dollars, for the credits to last for `DAYS`."""
-    # Whole dollars, so that not every cent that is spent shows as a change.
+    """Return how much to spend per day, in dollars, so that the credits last for `DAYS`."""
+    # Whole dollars, so that not every cent shows up as a change.
     return max(int(credits.balance) // CENTS // DAYS, 1)
 
 

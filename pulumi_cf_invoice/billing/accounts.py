@@ -27,7 +27,7 @@ class Account:
     """An account."""
 
     account_id: str = Field(description="Its ID, 32 hex digits.")
-    name: Text = Field(default=None, description="Its name; none if the API gives none.")
+    name: Text = Field(default=None, description="Its name; none if not given.")
 
 
 @dataclass(frozen=True, kw_only=True, config=CONFIG)
@@ -39,9 +39,7 @@ class Accounts:
     """
 
     accounts: Annotated[list[Account], ListOrNull()] = Field(description="The accounts.")
-    accounts_complete: bool = Field(
-        default=True, description="Whether `accounts` are all that there are."
-    )
+    accounts_complete: bool = Field(default=True, description="Whether `accounts` has all of them.")
 
     @classmethod
     def from_api(cls, result: Any, answered: Answered = WHOLE) -> "Accounts":

@@ -3,7 +3,7 @@ The credit balance: what is left to spend, and the automatic top-up that refills
 
 AI Gateway refuses inference (HTTP 402) once the credits are used up, whatever the upcoming invoice
 says. Amounts are in minor units (cents, for US dollars) and may have fractions. The API names no
-currency: it is the account's, which the invoice tells.
+currency: it is the account's, the same as the invoice's.
 """
 
 import json
@@ -84,27 +84,27 @@ _Reason = Annotated[Text, BeforeValidator(_reason)]
 
 @dataclass(frozen=True, kw_only=True, config=CONFIG)
 class TopupConfig:
-    """The automatic top-up: how much is bought, below which balance, and what went wrong last."""
+    """The automatic top-up: how much it buys, below which balance, and what last went wrong."""
 
     amount: Amount | None = Field(
         default=None,
         description="What a top-up adds, in minor units of the account's currency; none or 0 if "
-        "none is set.",
+        "no top-up is set.",
     )
     threshold: Amount | None = Field(
         default=None,
         description="The balance below which a top-up is made, in minor units of the account's "
-        "currency; none or 0 if none is set.",
+        "currency; none or 0 if no top-up is set.",
     )
     error: _Reason = Field(
-        default=None, description="Why the last top-up failed; none if the API tells no failure."
+        default=None, description="Why the last top-up failed; none if the API reports no failure."
     )
     disabled_reason: _Reason = Field(
-        default=None, description="Why automatic top-ups were disabled; none if they were not."
+        default=None, description="Why automatic top-ups are disabled; none if they are not."
     )
     last_failed_at: Annotated[WholeOrNone, BeforeValidator(_seconds_of_any)] = Field(
         default=None,
-        description="When a top-up last failed, in Unix seconds (UTC); none if none ever did.",
+        description="When a top-up last failed, in Unix seconds (UTC); none if never.",
     )
 
 
@@ -124,17 +124,17 @@ class CreditBalance:
     """
 
     balance: Amount = Field(
-        description="Credit that is left, in minor units of the account's currency; negative if "
-        "usage ran ahead of it."
+        description="Remaining credit, in minor units of the account's currency; negative if "
+        "usage has exceeded it."
     )
     topup_config: Annotated[TopupConfig | None, BeforeValidator(_config_or_none)] = Field(
-        default=None, description="The automatic top-up; none if the API tells nothing of it."
+        default=None, description="The automatic top-up; none if not given."
     )
     has_default_payment_method: Flag = Field(
-        default=None, description="Whether there is something to pay a top-up with."
+        default=None, description="Whether there is a payment method for top-ups."
     )
     first_topup_success: Flag = Field(
-        default=None, description="Whether credits were ever bought; none if the API does not say."
+        default=None, description="Whether credits have ever been bought; none if not given."
     )
 
     @classmethod
@@ -176,7 +176,7 @@ class CreditBalance:
 
     @property
     def topup_is_on(self) -> bool:
-        """Whether an automatic top-up is set: an amount and a threshold, and not disabled."""
+        """Whether an automatic top-up is on: it has an amount and a threshold, and is enabled."""
         config = self.topup_config
         if config is None or config.disabled_reason:
             return False
@@ -185,9 +185,9 @@ class CreditBalance:
     @property
     def topup_is_healthy(self) -> bool:
         """
-        Whether an automatic top-up is set and nothing is known to be wrong with it.
+        Whether an automatic top-up is on and nothing is known to be wrong with it.
 
-        One without anything to pay with is not, and neither is one of which that is not known.
+        It is not healthy if it has no payment method, or if that is unknown.
         """
         pays = self.has_default_payment_method is True
         return self.topup_is_on and self.topup_problem is None and pays

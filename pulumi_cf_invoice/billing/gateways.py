@@ -1,8 +1,8 @@
 """
-The AI gateways of an account, with what caps their spend.
+The AI gateways of an account, with their spend limits.
 
 Unlike the rest of the API, limits are in US dollars, not in cents, and windows in seconds. They are
-Cloudflare's best effort, and count traffic on one's own keys too.
+Cloudflare's best effort, and also count traffic with the customer's own provider keys.
 """
 
 from collections.abc import Mapping
@@ -27,9 +27,9 @@ from pulumi_cf_invoice.billing.models import (
 )
 
 PER_PAGE = 100
-"""The gateways of a page, the most that the API gives."""
+"""The number of gateways per page, the most that the API allows."""
 SCOPES = ("model", "provider", "metadata")
-"""What can scope a rule to a part of the traffic, or split it."""
+"""What can restrict a rule to a part of the traffic, or split it."""
 UNIFIED = "unified"
 """The way to bill Workers AI from the credits, and so on the invoice."""
 
@@ -39,22 +39,24 @@ class SpendLimitRule:
     """A rule of a gateway's spend limits."""
 
     limit: Quantity | None = Field(
-        default=None, description="The most to spend in a window, in US dollars; none if not told."
+        default=None, description="The most to spend in a window, in US dollars; none if not given."
     )
     limit_type: Text = Field(
-        default=None, description="What is limited: cost, in the API's word; none if not told."
+        default=None, description="What is limited, in the API's word: cost; none if not given."
     )
     window: WholeOrNone = Field(
-        default=None, description="The length of the window, in seconds; none if not told."
+        default=None, description="The length of the window, in seconds; none if not given."
     )
     technique: Text = Field(
-        default=None, description="fixed or sliding, in the API's word; none if not told."
+        default=None, description="fixed or sliding, in the API's word; none if not given."
     )
-    enabled: Flag = Field(default=None, description="Whether it is enabled; none if not told.")
+    enabled: Flag = Field(
+        default=None, description="Whether the rule is enabled; none if not given."
+    )
     scopes: Annotated[list[str], ListOrNull()] = Field(
         default_factory=list,
-        description="What scopes the rule to a part of the traffic, or splits it: model, provider "
-        "or metadata.",
+        description="What restricts the rule to a part of the traffic, or splits it: model, "
+        "provider or metadata.",
     )
 
 
@@ -62,25 +64,26 @@ class SpendLimitRule:
 class Gateway:
     """An AI gateway."""
 
-    gateway_id: str = Field(description="Its `id`, which is its name in the account.")
+    gateway_id: str = Field(description="The gateway's `id`, which is its name in the account.")
     is_default: Flag = Field(
         default=None,
-        description="Whether it is the one that Cloudflare made by itself; none if not told.",
+        description="Whether Cloudflare created the gateway by itself; none if not given.",
     )
     byok_only: Flag = Field(
         default=None,
-        description="Whether it takes requests with one's own keys alone; none if not told.",
+        description="Whether it only takes requests with your own provider keys; none if not "
+        "given.",
     )
     workers_ai_billing_mode: Text = Field(
         default=None,
-        description="How Workers AI is billed: postpaid, elsewhere, or unified, from the credits; "
-        "none if not told.",
+        description="How Workers AI is billed: postpaid (elsewhere) or unified (from the credits); "
+        "none if not given.",
     )
     spend_limits_enabled: Flag = Field(
         default=None, description="Whether its spend limits are enabled; none if it has none."
     )
     spend_limit_rules: Annotated[list[SpendLimitRule], ListOrNull()] = Field(
-        default_factory=list, description="The rules of its spend limits."
+        default_factory=list, description="The gateway's spend limits."
     )
 
 
@@ -93,11 +96,9 @@ class Gateways:
     """
 
     gateways: Annotated[list[Gateway], ListOrNull()] = Field(
-        description="The gateways, the account's `default` included."
+        description="The gateways, including the account's `default`."
     )
-    gateways_complete: bool = Field(
-        default=True, description="Whether `gateways` are all that there are."
-    )
+    gateways_complete: bool = Field(default=True, description="Whether `gateways` has all of them.")
 
     @classmethod
     def from_api(cls, result: Any, answered: Answered = WHOLE) -> "Gateways":
@@ -122,7 +123,7 @@ class Gateways:
 
     @property
     def is_complete(self) -> bool:
-        """Whether `gateways` are all that there are."""
+        """Whether `gateways` has all of them."""
         return self.gateways_complete
 
     def to_figures(self) -> dict[str, Any]:

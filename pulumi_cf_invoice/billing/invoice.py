@@ -4,9 +4,9 @@ The upcoming invoice: the API's ``result``, parsed, and the figures that follow 
 Amounts are in minor units (cents, for US dollars) of the invoice's currency. Credits reduce them,
 and everything is before tax unless its description says otherwise.
 
-Parsing is strict about money: amounts, currency and period have to be there, and an amount that
-cannot be carried exactly is refused. What only names or explains may be missing, or of another
-form, and is none then.
+Parsing is strict about money: amounts, currency and period are required, and an amount that cannot
+be represented exactly is refused. Fields that only name or explain something may be missing or
+malformed, and are none then.
 """
 
 from dataclasses import fields
@@ -53,8 +53,8 @@ AMOUNTS = (
     "tax_and_adjustments",
 )
 """
-The invoice's amounts by name: each is there in minor units, as an exact decimal in major units
-(``net_decimal``: "188.46") and as text for people (``net_text``: "$188.46").
+The names of the invoice's amounts. Each is available in minor units, as an exact decimal in major
+units (``net_decimal``: "188.46") and as text for people (``net_text``: "$188.46").
 """
 _EARLIEST_PROJECTION = timedelta(hours=1)
 _MICROSECOND = timedelta(microseconds=1)
@@ -89,7 +89,7 @@ class Pricing(Slotted):
 
     unit_amount_decimal: Text = Field(
         default=None,
-        description="Price of one unit in minor units, a decimal of any precision; none if the "
+        description="Price of one unit in minor units, as a decimal of any precision; none if the "
         "line has no unit price.",
     )
 
@@ -101,7 +101,7 @@ class PretaxCreditAmount(Slotted):
     amount: Amount = Field(description="The credit, in minor units of the line's `currency`.")
     type: Text = Field(
         default=None,
-        description="What grants the credit: a credit balance or a discount; none if not told.",
+        description="What grants the credit: a credit balance or a discount; none if not given.",
     )
     credit_balance_transaction: Text = Field(
         default=None, description="ID of the credit balance transaction, if that is the type."
@@ -113,22 +113,20 @@ class PretaxCreditAmount(Slotted):
 class InvoiceLine(Slotted):
     """One line item of the invoice, such as the usage of one model."""
 
-    description: Text = Field(
-        default=None, description="What the line is for; none if the API gives no name."
-    )
+    description: Text = Field(default=None, description="What the line is for; none if not given.")
     amount: Amount = Field(description="Amount before credits, in minor units of `currency`.")
     currency: Currency = Field(
         description="ISO 4217 code in lower case, the same as the invoice's."
     )
     quantity: Quantity | None = Field(
         default=None,
-        description="Number of units, which may have a fraction; none if the API gives none.",
+        description="Number of units, which may have a fraction; none if not given.",
     )
     period: Annotated[Period | None, OR_NONE] = Field(
-        default=None, description="The time that the line covers; none if the API gives none."
+        default=None, description="The time that the line covers; none if not given."
     )
     pricing: Annotated[Pricing | None, OR_NONE] = Field(
-        default=None, description="What one unit costs; none if the API gives none."
+        default=None, description="What one unit costs; none if not given."
     )
     pretax_credit_amounts: Annotated[list[PretaxCreditAmount], ListOrNull()] = Field(
         default_factory=list, description="The credits that reduce the line before tax."
@@ -170,14 +168,14 @@ class Invoice:
     """
     The upcoming invoice of an account's AI Gateway, as the billing API previews it.
 
-    Each of the `AMOUNTS` is in minor units of `currency`, and is there as an exact decimal in major
-    units (``net_decimal``: "188.46") and as text for people (``net_text``: "$188.46") as well.
+    Each of the `AMOUNTS` is in minor units of `currency`. It is also available as an exact decimal
+    in major units (``net_decimal``: "188.46") and as text for people (``net_text``: "$188.46").
 
     API: ``result`` of ``GET /accounts/{account_id}/ai-gateway/billing/invoice-preview``.
     """
 
     invoice_id: Text = Field(
-        default=None, description="The API's `id` of the previewed invoice; none if it gives none."
+        default=None, description="The API's `id` of the previewed invoice; none if not given."
     )
     amount_due: Amount = Field(
         description="What the invoice will ask for, tax included, in minor units of `currency`."
@@ -196,13 +194,13 @@ class Invoice:
     status: Text = Field(
         default=None,
         description="draft, open, paid, uncollectible or void; a status that this package does not "
-        "know is kept as it is, and none if the API gives none.",
+        "know is passed on as it is. None if not given.",
     )
     invoice_lines: Annotated[list[InvoiceLine], ListOrNull()] = Field(
         description="The line items, in a stable order."
     )
     invoice_lines_complete: bool = Field(
-        default=True, description="Whether `invoice_lines` are all that the invoice has."
+        default=True, description="Whether `invoice_lines` has all of the invoice's lines."
     )
 
     amount_due_decimal = MajorUnits("amount_due")
@@ -288,7 +286,7 @@ class Invoice:
 
     @property
     def is_complete(self) -> bool:
-        """Whether `invoice_lines` are all that the invoice has."""
+        """Whether `invoice_lines` has all of the invoice's lines."""
         return self.invoice_lines_complete
 
     def to_figures(self) -> dict[str, Any]:
@@ -306,7 +304,7 @@ class Invoice:
         """
         Sum of the line amounts before credits, in minor units of `currency`.
 
-        Raises `IncompleteLinesError` if the API gave only a part of the lines, as do `credits`,
+        Raises `IncompleteLinesError` if the API returned only some of the lines; so do `credits`,
         `net`, `tax_and_adjustments` and the projections.
         """
         return money.number(self._gross)
@@ -326,8 +324,8 @@ class Invoice:
         """
         Difference between `amount_due` and `net`, in minor units of `currency`.
 
-        The API includes tax and balance adjustments in the amount due without naming either, so
-        this is both together.
+        The API includes tax and balance adjustments in the amount due without showing them
+        separately, so this is the sum of both.
         """
         return money.number(self._tax_and_adjustments)
 

@@ -2,7 +2,7 @@
 The invoice history: earlier invoices, as the API lists them.
 
 Amounts are in minor units (cents, for US dollars) of each invoice's own currency. What the API
-calls ``auto`` and ``manual`` invoices is documented nowhere, and nothing is concluded from it.
+calls ``auto`` and ``manual`` invoices is documented nowhere, and nothing here relies on it.
 """
 
 from collections.abc import Mapping
@@ -44,7 +44,7 @@ class PastInvoice:
     """An earlier invoice."""
 
     invoice_id: Text = Field(
-        default=None, description="The API's `id` of the invoice; none if it gives none."
+        default=None, description="The API's `id` of the invoice; none if not given."
     )
     amount_due: Amount = Field(
         description="What the invoice asks for, in minor units of `currency`."
@@ -58,35 +58,34 @@ class PastInvoice:
     currency: Currency = Field(description="ISO 4217 code in lower case.")
     status: Text = Field(
         default=None,
-        description="draft, open, paid, uncollectible or void, as the API says it; none if it "
-        "gives none.",
+        description="draft, open, paid, uncollectible or void, as given by the API; none if not "
+        "given.",
     )
     created: WholeOrNone = Field(
-        default=None, description="When it was made, in Unix seconds (UTC); none if not told."
+        default=None, description="When it was created, in Unix seconds (UTC); none if not given."
     )
-    description: Text = Field(default=None, description="What it is for; none if not told.")
+    description: Text = Field(default=None, description="What it is for; none if not given.")
     invoice_origin: Text = Field(
-        default=None, description="What made the invoice, in the API's word; none if not told."
+        default=None, description="What created the invoice, in the API's word; none if not given."
     )
     invoice_pdf: Text = Field(
         default=None,
         repr=False,
-        description="A link to the invoice, which opens for everyone who has it; none if there is "
-        "none.",
+        description="A link that opens the invoice for anyone who has it; none if not given.",
     )
     created_by: Text = Field(
         default=None,
         repr=False,
-        description="Who made it, which may be an e-mail address; none if not told.",
+        description="Who created it, which may be an e-mail address; none if not given.",
     )
     attempt_count: WholeOrNone = Field(
-        default=None, description="Number of attempts at payment; none if not told."
+        default=None, description="Number of payment attempts; none if not given."
     )
     attempted: Flag = Field(
-        default=None, description="Whether payment was attempted; none if not told."
+        default=None, description="Whether payment was attempted; none if not given."
     )
     auto_advance: Flag = Field(
-        default=None, description="Whether it is collected automatically; none if not told."
+        default=None, description="Whether it is collected automatically; none if not given."
     )
 
     amount_due_decimal = MajorUnits("amount_due")
@@ -103,12 +102,12 @@ class PastInvoice:
 
     @property
     def created_text(self) -> str:
-        """The UTC day on which it was made, for people."""
+        """The UTC day on which it was created, for people."""
         return "date not told" if self.created is None else f"{instant(self.created):%Y-%m-%d}"
 
     @property
     def created_iso(self) -> str | None:
-        """When it was made, as ISO 8601 in UTC; none if not told."""
+        """When it was created, as ISO 8601 in UTC; none if not given."""
         return None if self.created is None else iso(self.created)
 
 
@@ -120,13 +119,11 @@ class InvoiceHistory:
     API: ``result`` of ``GET /accounts/{account_id}/ai-gateway/billing/invoice-history``.
     """
 
-    type: Type = Field(description="Which invoices were asked for: all, auto or manual.")
+    type: Type = Field(description="Which invoices were requested: all, auto or manual.")
     invoices: Annotated[list[PastInvoice], ListOrNull()] = Field(
         description="The invoices, in the API's order: the newest first."
     )
-    invoices_complete: bool = Field(
-        default=True, description="Whether `invoices` are all that there are."
-    )
+    invoices_complete: bool = Field(default=True, description="Whether `invoices` has all of them.")
 
     @classmethod
     def from_api(cls, result: Any, answered: Answered = WHOLE) -> "InvoiceHistory":
@@ -157,7 +154,7 @@ class InvoiceHistory:
         """
         Return the invoices in the shape of the ``result`` that `from_api` parses.
 
-        Their links and makers are left out: a link opens an invoice for everyone who has it.
+        Their links and creators are left out: a link opens an invoice for anyone who has it.
         """
         return {
             "invoices": [
@@ -173,7 +170,7 @@ class InvoiceHistory:
 
     @property
     def is_complete(self) -> bool:
-        """Whether `invoices` are all that there are."""
+        """Whether `invoices` has all of them."""
         return self.invoices_complete
 
     def to_figures(self) -> dict[str, Any]:

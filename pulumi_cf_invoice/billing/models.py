@@ -1,8 +1,8 @@
 """
 What the models of the API's reads have in common: the types of their fields, and how they parse.
 
-Parsing is strict about money: an amount has to be there, and one that cannot be carried exactly is
-refused. What only names or explains may be missing, or of another form, and is none then.
+Parsing is strict about money: amounts are required, and one that cannot be represented exactly is
+refused. Fields that only name or explain something may be missing or malformed, and are none then.
 """
 
 import sys

@@ -1,8 +1,8 @@
 """
 The reads of the billing API, each declared once.
 
-The client's request, the cache's key, the sentence of an error, the sandbox's route, the plugin's
-function, its schema and the tables of the docs follow from a declaration here.
+The client's request, the cache key, the error message, the sandbox's route, the plugin's function,
+its schema and the docs' tables follow from a declaration here.
 """
 
 from collections.abc import Callable, Mapping
@@ -37,13 +37,13 @@ class Read(Generic[ModelT_co]):
     """
     One read of the billing API.
 
-    ``name`` is what it is called, ``noun`` what error messages call its result, and ``summary``
-    what docs do. ``place`` is its path below the base URL, and ``permission`` what a token needs
-    for it. ``model`` is the class that parses the result, whose ``figures`` follow from its fields,
-    some of which are ``not_always_known``. ``entries`` is the field of the result that can come in
-    pages. ``arguments`` are what callers can choose, by name with a description, of which
-    ``to_query`` makes the parameters of the request ``at`` a time: ``query``. ``places`` tell where
-    the API has the fields that it calls something else.
+    Error messages call its result the ``noun``, and docs describe it with the ``summary``.
+    ``place`` is its path below the base URL, and ``permission`` is what a token needs for it.
+    ``model`` is the class that parses the result; its ``figures`` are derived from its fields, and
+    some of them are ``not_always_known``. ``entries`` is the field of the result that can come in
+    pages. ``arguments`` are the caller's choices, by name with a description; ``to_query`` turns
+    them into the request's parameters (``query``) as of the time ``at``. ``places`` says where the
+    API has fields that it names differently.
     """
 
     name: str
@@ -67,16 +67,16 @@ class Read(Generic[ModelT_co]):
 
     @property
     def is_of_account(self) -> bool:
-        """Whether it is the read of an account, and not of all that the token sees."""
+        """Whether it reads a single account, rather than everything that the token can see."""
         return "{account_id}" in self.place
 
     def is_complete(self, envelope: Mapping[str, Any]) -> bool:
-        """Return whether *envelope*, an answer to it, has all entries, as far as it says."""
+        """Return whether *envelope*, an answer to this read, says that it has all entries."""
         return self.entries is None or pages.is_complete(envelope, self.entries)
 
     def asked(self, at: datetime, /, **arguments: Any) -> "Read[ModelT_co]":
         """
-        Return the read with the query of its *arguments* at the time *at*; None is a default.
+        Return the read with the query for its *arguments* as of *at*; None means the default.
 
         Raises `SettingsError`.
         """
@@ -93,8 +93,8 @@ class Read(Generic[ModelT_co]):
 INVOICE_PREVIEW = Read(
     "invoice-preview",
     "upcoming invoice",
-    "The upcoming invoice of an account's AI Gateway, in no diff and no state, with what follows "
-    "from it: net of credits, in major units, and as text for people.",
+    "The upcoming invoice of an account's AI Gateway, outside the diff and the state, with derived "
+    "values: amounts net of credits, in major units, and as text for people.",
     Invoice,
     figures=invoice.DERIVED,
     not_always_known=invoice.SUMMED,
@@ -105,8 +105,8 @@ CREDIT_BALANCE = Read(
     "credit-balance",
     "credit balance",
     "The credits of an account's AI Gateway, and the automatic top-up that refills them. Amounts "
-    "are in minor units of the account's currency, which the API does not name: it is that of the "
-    "upcoming invoice.",
+    "are in minor units of the account's currency, which the API does not name: it is the upcoming "
+    "invoice's.",
     CreditBalance,
     figures=credit_balance.FIGURES,
     not_always_known=("topup_problem",),
@@ -119,7 +119,7 @@ USAGE_HISTORY = Read(
     "usage-history",
     "usage history",
     "The usage of an account's AI Gateway by hour or day, in units of usage, which are not money: "
-    "the API documents no unit. An hour or day without usage is there with 0.",
+    "the API documents no unit. Hours or days without usage are included as 0.",
     UsageHistory,
     figures=usage_history.FIGURES,
     places={
@@ -133,11 +133,11 @@ USAGE_HISTORY = Read(
         "entries[].is_partial": "none, it is the time of the request",
     },
     arguments={
-        "since": "The start, in ISO 8601 with a time zone, or a UTC day; moved back to the start "
-        "of its hour or day. By default 100 days before the end. API: `start_time`.",
-        "until": "The end, not included, in ISO 8601 with a time zone, or a UTC day; moved on to "
-        "the end of its hour or day. By default, and at most, the end of the current one. API: "
-        "`end_time`.",
+        "since": "The start, in ISO 8601 with a time zone, or a UTC day; rounded down to the start "
+        "of its hour or day. The default is 100 days before the end. API: `start_time`.",
+        "until": "The end, not included, in ISO 8601 with a time zone, or a UTC day; rounded up to "
+        "the end of its hour or day. The default, and the latest possible, is the end of the "
+        "current one. API: `end_time`.",
         "window": "What an entry covers: `day` (the default) or `hour`, in UTC. API: "
         "`value_grouping_window`.",
     },
@@ -146,8 +146,8 @@ USAGE_HISTORY = Read(
 INVOICE_HISTORY = Read(
     "invoice-history",
     "invoice history",
-    "The earlier invoices of an account's AI Gateway, the newest first. Amounts are in minor units "
-    "of each invoice's own `currency`.",
+    "The earlier invoices of an account's AI Gateway, newest first. Amounts are in minor units of "
+    "each invoice's own `currency`.",
     InvoiceHistory,
     entries="invoices",
     places={
@@ -165,7 +165,7 @@ INVOICE_HISTORY = Read(
 ACCOUNTS = Read(
     "accounts",
     "list of accounts",
-    "The accounts that a token sees, with their names.",
+    "The accounts that a token can see, with their names.",
     Accounts,
     entries=pages.RESULT,
     to_query=accounts.query,
@@ -176,7 +176,7 @@ ACCOUNTS = Read(
 GATEWAYS = Read(
     "gateways",
     "list of AI gateways",
-    "The AI gateways of an account, whoever made them, with what caps their spend. Limits are in "
+    "The AI gateways of an account, whoever created them, with their spend limits. Limits are in "
     "US dollars, windows in seconds.",
     Gateways,
     entries=pages.RESULT,
@@ -202,4 +202,4 @@ READS: tuple[Read[Model], ...] = (
 )
 """Every read of an account."""
 BESIDE_INVOICE: tuple[Read[Model], ...] = (CREDIT_BALANCE, USAGE_HISTORY, INVOICE_HISTORY, GATEWAYS)
-"""What a report shows beside the upcoming invoice."""
+"""What a report shows in addition to the upcoming invoice."""

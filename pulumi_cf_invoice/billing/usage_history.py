@@ -1,9 +1,9 @@
 """
 The usage history: how much was used in each hour or day.
 
-Its values are **units of usage, and never money**: the API documents no unit, and those who use it
-disagree whether it is cents or dollars. They tell the shape of usage over time; the invoice tells
-what it costs.
+Its values are **units of usage, never money**: the API documents no unit, and users disagree
+whether it is cents or dollars. They show the shape of usage over time; the invoice shows what it
+costs.
 """
 
 from collections.abc import Iterable, Mapping
@@ -75,17 +75,17 @@ class UsageHistory:
 
     window: Window = Field(description="What an entry covers: day or hour.")
     since: UnixSeconds = Field(
-        description="Start of what was asked for, in Unix seconds: the start of a UTC day or hour."
+        description="Start of the requested time, in Unix seconds: the start of a UTC day or hour."
     )
     until: UnixSeconds = Field(
-        description="End of what was asked for, in Unix seconds, not included: the end of a UTC "
+        description="End of the requested time, in Unix seconds, not included: the end of a UTC "
         "day or hour."
     )
     entries: list[UsageEntry] = Field(description="Every hour or day in between, in order.")
     entries_without_value: list[UnixSeconds] = Field(
         default_factory=list,
-        description="Starts of the hours or days that the API gave without a value, in Unix "
-        "seconds (UTC). Their usage is not known, and is 0 in `entries`.",
+        description="Starts of the hours or days that the API returned without a value, in Unix "
+        "seconds (UTC). Their usage is unknown, and is 0 in `entries`.",
     )
 
     @classmethod

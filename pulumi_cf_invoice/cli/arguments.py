@@ -1,7 +1,7 @@
 """
 The arguments of ``cf-invoice``.
 
-They are built on argparse, because importing a larger library takes longer than Python's own start.
+They use argparse, because importing a larger library takes longer than starting Python itself.
 """
 
 import argparse
@@ -73,20 +73,19 @@ def parser() -> argparse.ArgumentParser:
         "cf-invoice report --stack --budget '250 USD' --format markdown --output report.md\n"
         "  cf-invoice comment report.md --dry-run --forge github --repository OWNER/NAME "
         "--request 1\n\n"
-        "In a job, `cf-invoice comment report.md` is all, and posts the comment.\n"
+        "In a job, `cf-invoice comment report.md` is enough to post the comment.\n"
         "The token comes from GH_TOKEN or GITHUB_TOKEN, GITLAB_TOKEN or GITEA_TOKEN. The forge, "
         "repository,\nrequest and address come from the variables that GitHub Actions or GitLab CI "
-        "set; in a job of\nGitea or Forgejo, give --forge gitea.",
+        "set; in a Gitea or\nForgejo job, pass --forge gitea.",
     )
     _add_comment(comment)
     notify = _command(
         commands,
         "notify",
-        "tell people what is wrong with the invoice, once, and when it is fine again",
+        "notify people of what is wrong with the invoice, once, and when all is well again",
         "cf-invoice notify --stack --budget '250 USD' --state told.json --dry-run\n\n"
-        "Addresses are those of apprise: chats, mail and webhooks. They come from "
-        "CF_INVOICE_NOTIFY,\none a line. The exit code is that of `cf-invoice report`, and 2 if an "
-        "address refused.",
+        "Addresses are apprise URLs: chats, mail and webhooks. They come from CF_INVOICE_NOTIFY,\n"
+        "one per line. The exit code is that of `cf-invoice report`, or 2 if an address refused.",
     )
     _add_live(notify)
     _add_input(notify)
@@ -97,14 +96,14 @@ def parser() -> argparse.ArgumentParser:
     doctor = _command(
         commands,
         "doctor",
-        "show where each setting comes from, and try every read of the API with them",
+        "show where each setting comes from, and use them to try every read of the API",
         "cf-invoice doctor --stack",
     )
     _add_live(doctor)
     snapshot = _command(
         commands,
         "snapshot",
-        "read the invoice, credits, usage and earlier invoices into one file, or one an account",
+        "read the invoice, credits, usage and earlier invoices into a file, or one per account",
         "cf-invoice snapshot --stack --output snapshot.json\n"
         "  cf-invoice report --from snapshot.json --max-age 2 --budget '250 USD'",
     )
@@ -112,14 +111,14 @@ def parser() -> argparse.ArgumentParser:
     snapshot.add_argument(
         "--output",
         metavar="FILE",
-        help="write it to this file (default: standard output), or one of each account to this "
-        "folder",
+        help="write the snapshot to this file (default: standard output), or one file per account "
+        "to this folder",
     )
     snapshot.add_argument(
         "--max-age",
         type=_hours,
         metavar="HOURS",
-        help="read only the accounts of which the folder has nothing, or nothing that recent",
+        help="read only the accounts without a snapshot in the folder, or with an older one",
     )
     forecast = _command(
         commands,
@@ -192,12 +191,12 @@ def _add_live(parser: argparse.ArgumentParser) -> None:
         "--accounts",
         dest="accounts_file",
         metavar="FILE",
-        help="the accounts in this file, an ID and a name a line",
+        help="the accounts in this file, an ID and a name per line",
     )
     which.add_argument(
         "--all-accounts",
         action="store_true",
-        help="all accounts that the token sees, for which it needs Account Settings Read",
+        help="all accounts that the token can see; it also needs Account Settings Read",
     )
     parser.add_argument(
         "--except",
@@ -205,7 +204,7 @@ def _add_live(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="ID",
-        help="leave out this account of several; may be repeated",
+        help="leave out this account; may be repeated",
     )
     parser.add_argument(
         "--stack",
@@ -238,7 +237,7 @@ def _add_fixed_lines(parser: argparse.ArgumentParser) -> None:
         metavar="GLOB",
         action="append",
         default=[],
-        help="do not extrapolate lines whose description matches this; may be repeated",
+        help="do not extrapolate lines whose description matches this glob; may be repeated",
     )
 
 
@@ -255,10 +254,10 @@ def _add_files(parser: argparse.ArgumentParser, what: str) -> None:
         "--max-age",
         type=_hours,
         metavar="HOURS",
-        help="refuse a snapshot that was read longer ago",
+        help="refuse a snapshot that is older than this",
     )
     parser.add_argument(
-        "--name", action=_Name, help="the name, in the report, of the --from before it"
+        "--name", action=_Name, help="the name in the report for the preceding --from"
     )
 
 
@@ -292,8 +291,8 @@ def _add_rules(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="compare with this file, which can be anything that --from can; a preview has a "
-        "baseline of its own; may be repeated",
+        help="compare with this file, which can be anything that --from takes; a preview has its "
+        "own baseline; may be repeated",
     )
     parser.add_argument(
         "--rules", metavar="FILE", help="check the rules in this file, as the policy pack does"
@@ -329,12 +328,12 @@ def _add_notify(parser: argparse.ArgumentParser) -> None:
         type=_kinds,
         metavar="KIND,…",
         default=("over", "unknown"),
-        help="what to tell of: over, unknown, advisory, outlook (default: over,unknown)",
+        help="what to report: over, unknown, advisory, outlook (default: over,unknown)",
     )
     parser.add_argument(
         "--state",
         metavar="FILE",
-        help="keep what was told in this file, and tell only what has changed since",
+        help="record in this file what was sent, and send only what has changed since",
     )
     parser.add_argument(
         "--addresses",
@@ -342,10 +341,10 @@ def _add_notify(parser: argparse.ArgumentParser) -> None:
         help="read the addresses from this file (default: CF_INVOICE_NOTIFY)",
     )
     parser.add_argument(
-        "--link", metavar="URL", help="end the message with this address (default: the job's)"
+        "--link", metavar="URL", help="end the message with this URL (default: the job's)"
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="only print the message; tells nobody"
+        "--dry-run", action="store_true", help="only print the message; notifies nobody"
     )
 
 
@@ -367,7 +366,7 @@ def _add_comment(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="only print what would be written, and where; asks nobody and needs no token",
+        help="only print what would be written, and where; needs no network and no token",
     )
 
 

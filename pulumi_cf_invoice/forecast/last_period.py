@@ -1,4 +1,4 @@
-"""The period before: what it came to, and what a forecast on the same day would have said of it."""
+"""The previous period: what it came to, and what a forecast on the same day would have said."""
 
 from datetime import date
 from fractions import Fraction
@@ -18,24 +18,24 @@ from pulumi_cf_invoice.forecast.record import BAND_FROM, foresee
 @described(frozen=True, kw_only=True, config=DESCRIBED)
 class LastPeriod:
     """
-    The period before by its usage, and what a forecast on the same day would have said of it.
+    The previous period by its usage, and what a forecast on the same day would have said.
 
-    Amounts are in minor units of `currency`, after the share that credits have of the invoice now,
-    and without tax, adjustments and fixed fees.
+    Amounts are in minor units of `currency`, less the share that credits now have of the invoice,
+    without tax, adjustments and fixed fees.
     """
 
     currency: str
     """ISO 4217 code in lower case, the invoice's."""
     period_start: int
-    """Start of the period before, in Unix seconds (UTC)."""
+    """Start of the previous period, in Unix seconds (UTC)."""
     period_end: int
-    """End of the period before, in Unix seconds (UTC), not included."""
+    """End of the previous period, in Unix seconds (UTC), not included."""
     by_usage: Estimate
-    """What the period came to by its usage, priced as this period's is, in minor units of
+    """What the period came to by its usage, at this period's prices, in minor units of
     `currency`."""
     as_of: date | None
-    """The UTC day of the period before that is as far into it as today is into this one; none where
-    a forecast would have had under 14 days of history then, or the period was over."""
+    """The UTC day as far into the previous period as today is into this one; none if a forecast
+    would have had less than 14 days of history then, or the period was over."""
     median: Estimate | None
     """The median of what a forecast at that time would have said, in minor units of `currency`;
     none without `as_of`."""
@@ -51,14 +51,14 @@ class LastPeriod:
 
     @property
     def text(self) -> str:
-        """What would have been said, and what the period came to by usage, for people."""
+        """What would have been forecast, and what the period came to by usage, for people."""
         return self.text_against(self.by_usage, " by usage")
 
     def text_against(self, amount: float, how: str = "") -> str:
         """
-        Return what would have been said, and that the period came to *amount*, for people.
+        Return what would have been forecast, and that the period came to *amount*, for people.
 
-        The amount is in minor units of `currency`; *how* it is known follows it.
+        The amount is in minor units of `currency`, followed by *how* it is known.
         """
         came_to = f"{self.name} came to {self._rough(amount)}{how}"
         if self.as_of is None or self.p10 is None or self.p90 is None:

@@ -29,17 +29,17 @@ _LARGEST = Fraction(10**18)
 
 @described(frozen=True, kw_only=True, config=DESCRIBED)
 class SpentDay:
-    """What was spent on a day of the period, by its share of usage, in minor units."""
+    """The spend of one day of the period, by its share of usage, in minor units."""
 
     date: date
     """The UTC day."""
     gross: int
     """Spend before credits, in minor units of the invoice's currency. The days add up to the
-    invoice's lines, fixed fees and lag apart."""
+    invoice's lines, apart from fixed fees and lag."""
     net: int
-    """Spend after the share that credits have of the invoice, in minor units of its currency."""
+    """Spend less the share that credits have of the invoice, in minor units of its currency."""
     is_settled: bool
-    """Whether the day is over and the history is thought to have all of it."""
+    """Whether the day is over and the history probably has all of it."""
 
 
 @dataclass(frozen=True)

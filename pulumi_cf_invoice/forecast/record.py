@@ -1,4 +1,4 @@
-"""How wrong the method has been on an account, and what it says by having learned from that."""
+"""How wrong the method has been on an account, and what it learns from that."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from pulumi_cf_invoice.billing.models import DESCRIBED, counted
 from pulumi_cf_invoice.forecast.levels import CANDIDATES, Past, Sight, without_pause
 
 BAND_FROM = 14
-"""The days of history from which on weekdays are told apart and there is a band."""
+"""The days of history from which on weekdays are distinguished and there is a band."""
 _WEEK = 7
 _LONGEST_HORIZON = 14
 _ORIGINS = 49
@@ -30,14 +30,14 @@ _LARGEST_ERROR = 2.75
 
 @described(frozen=True, config=DESCRIBED)
 class TrackRecord:
-    """How wrong the method was on this account, had it been asked on each day of the past weeks."""
+    """How wrong the method would have been on this account on each day of the past weeks."""
 
     error: float
     """Mean error of the spend in `horizon` days, as a share of what was spent (0.12 is 12%)."""
     horizon: int
     """Number of days over which `error` is measured."""
     origins: int
-    """Number of days on which the method was tried for it."""
+    """Number of days on which the method was tried."""
     bands: tuple[tuple[float, float], ...]
     """The band of the error after 1, 2, … days, as a share of what is usual: never above and never
     below 0."""

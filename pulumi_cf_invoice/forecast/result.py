@@ -36,7 +36,7 @@ _WORDS: dict[Method, str] = {
 
 @described(frozen=True, kw_only=True, config=DESCRIBED)
 class ComingDay:
-    """The amount due at the end of a day that is still to come, in minor units."""
+    """The amount due at the end of a coming day, in minor units."""
 
     date: date
     """The UTC day."""
@@ -53,7 +53,7 @@ class Forecast:
     """What an invoice will come to. Amounts are in minor units of `currency`."""
 
     method: Method
-    """How the spend to come is found."""
+    """How the coming spend is estimated."""
     currency: str
     """ISO 4217 code in lower case."""
     period_start: int
@@ -62,45 +62,45 @@ class Forecast:
     """End of the invoice's period, in Unix seconds (UTC), not included."""
     amount_due: Estimate | None
     """The median of the amount due at the end of the period, in minor units of `currency`; none if
-    it is too early, or not known."""
+    it is too early, or unknown."""
     amount_due_p10: Estimate | None
-    """The amount due that is exceeded nine times out of ten, in minor units of `currency`; none
+    """The amount due that is exceeded in nine cases out of ten, in minor units of `currency`; none
     without a band."""
     amount_due_p90: Estimate | None
-    """The amount due that is exceeded once out of ten times, in minor units of `currency`; none
+    """The amount due that is exceeded in one case out of ten, in minor units of `currency`; none
     without a band."""
     days_of_history: int
-    """Number of days of usage that it is made from; today is not among them."""
+    """Number of days of usage that the forecast is based on, not counting today."""
     track_record: TrackRecord | None
-    """How wrong the method was on this account; none without a band."""
+    """The method's error on this account so far; none without a band."""
     unit: UnitName | None
-    """What usage is counted in; none if that cannot be inferred."""
+    """The unit of usage; none if it cannot be inferred."""
     spent: tuple[SpentDay, ...]
-    """The days of the period until now; none where the history does not tell them."""
+    """The days of the period until now; none if the history does not have them."""
     coming: tuple[ComingDay, ...]
-    """The days from now to the end of the period, today first; none if it is too early, or
-    not known, and the last one alone for a period of over 400 days."""
+    """The days from now to the end of the period, today first; none if it is too early or unknown,
+    and only the last one for a period of over 400 days."""
     runway: Runway | None
     """How long the credits last; none if no balance was given."""
     last_period: LastPeriod | None
-    """The period before, and what would have been said of it; none where the usage history does not
-    have all of it, or prices no days."""
+    """The previous period, and what would have been forecast for it; none if the usage history does
+    not have all of it, or its days cannot be priced."""
     notes: tuple[str, ...]
-    """What a reader has to know: the unit that was inferred, lag, what was left out and why."""
+    """What a reader should know: the inferred unit, lag, and what was left out and why."""
 
     @property
     def has_ended(self) -> bool:
-        """Whether the period has ended, so that nothing is to come."""
+        """Whether the period has ended, so that no spend is to come."""
         return self.method == "period-over"
 
     @property
     def is_too_early(self) -> bool:
-        """Whether it is too early for anything to be said."""
+        """Whether it is too early to say anything."""
         return self.method == "too-early"
 
     @property
     def is_not_known(self) -> bool:
-        """Whether there is usage and no price for it yet."""
+        """Whether there is usage but no price for it yet."""
         return self.method == "not-known"
 
     @property
@@ -110,7 +110,7 @@ class Forecast:
 
     @property
     def is_forecast(self) -> bool:
-        """Whether the spend to come is forecast from daily usage."""
+        """Whether the coming spend is forecast from daily usage."""
         return self.method in ("daily-usage", "recent-mean")
 
     @property
@@ -144,7 +144,7 @@ class Forecast:
 
     @property
     def amount_due_text(self) -> str | None:
-        """The median for people; none if it is too early, or not known."""
+        """The median for people; none if it is too early, or unknown."""
         return self._text(self.amount_due)
 
     @property
@@ -158,7 +158,7 @@ class Forecast:
         return self._text(self.amount_due_p90)
 
     def percentile(self, percent: int) -> float | None:
-        """Return the amount due at the 10th, 50th or 90th percentile; None if it has none."""
+        """Return the amount due at the 10th, 50th or 90th percentile; None if there is none."""
         percentiles = {10: self.amount_due_p10, 50: self.amount_due, 90: self.amount_due_p90}
         return percentiles[percent]
 
@@ -192,11 +192,11 @@ def json_schema() -> dict[str, Any]:
     made: dict[str, Any] = adapter(Forecast).json_schema(mode="serialization")
     definitions = made["$defs"]
     definitions["TrackRecord"]["properties"].pop(_INTERNAL)
-    _add(definitions["Runway"], "text", "The runway for people. A top-up that failed comes first.")
+    _add(definitions["Runway"], "text", "The runway for people. A failed top-up comes first.")
     _add(
         definitions["LastPeriod"],
         "text",
-        "What would have been said, and what the period came to by usage, for people.",
+        "What would have been forecast, and what the period came to by usage, for people.",
     )
     for name in DERIVED:
         _add(made, name, " ".join((getattr(Forecast, name).__doc__ or "").split()))

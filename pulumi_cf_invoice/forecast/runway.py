@@ -12,7 +12,7 @@ from pulumi_cf_invoice.forecast.days import DAY, date_of, day_of
 from pulumi_cf_invoice.forecast.outlook import Outlook, ahead
 
 FORESEEN = 366
-"""The days that are looked ahead: credits that last longer last over a year."""
+"""How many days to look ahead: credits that last longer last over a year."""
 
 
 @described(frozen=True, kw_only=True, config=DESCRIBED)
@@ -20,30 +20,30 @@ class Runway:
     """How long the credits last. Amounts are in minor units of `currency`."""
 
     balance: Estimate
-    """Credit that is left, in minor units of `currency`; negative if usage ran ahead of it."""
+    """Remaining credit, in minor units of `currency`; negative if usage has exceeded it."""
     currency: str
-    """ISO 4217 code in lower case, the invoice's: the balance names none."""
+    """ISO 4217 code in lower case, the invoice's, because the balance has none."""
     is_known: bool
-    """Whether anything can be said: not while it is too early for spend to come, or usage has no
-    price yet, unless credits are gone."""
+    """Whether anything can be said. Not while it is too early for a forecast or usage has no price
+    yet, unless the credits are gone."""
     runs_out: date | None
     """The first day on which the credits fall below zero without a top-up; none if no such day is
-    in sight, or not known."""
+    in sight, or if unknown."""
     runs_out_early: date | None
-    """The same by the 90th percentile of spend; none without a band as well."""
+    """The same at the 90th percentile of spend; also none without a band."""
     is_topped_up: bool
-    """Whether an automatic top-up is set, and nothing is known to be wrong with it."""
+    """Whether an automatic top-up is on, and nothing is known to be wrong with it."""
     topup_amount: Estimate | None
-    """What a top-up adds, in minor units of `currency`; none if none is set."""
+    """What a top-up adds, in minor units of `currency`; none if no top-up is set."""
     topup_threshold: Estimate | None
-    """The balance below which a top-up is made, in minor units of `currency`; none if none is
+    """The balance below which a top-up is made, in minor units of `currency`; none if no top-up is
     set."""
     topup_problem: str | None
     """Why the automatic top-up failed or is disabled, in the API's words."""
 
     @property
     def text(self) -> str:
-        """The runway for people. A top-up that failed comes first."""
+        """The runway for people. A failed top-up comes first."""
         lasting = f"{self.lasting}."
         if self.is_topped_up and self.topup_threshold is not None:
             at = money.to_text(self.topup_threshold, self.currency)

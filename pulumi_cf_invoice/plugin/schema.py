@@ -37,7 +37,7 @@ FORECAST = f"{_INDEX}getForecast"
 """The plugin's function that is a forecast."""
 _PROVIDER = {
     "accountId": (
-        "The account of resources and functions that name none, 32 hex digits.",
+        "The account, 32 hex digits, for resources and functions that name none.",
         "`account_id` of the path",
     ),
     "apiToken": (
@@ -45,16 +45,16 @@ _PROVIDER = {
         "the header `Authorization`",
     ),
     "apiKey": (
-        "API key, the older way to authenticate, together with `email`.",
+        "API key, the older way to authenticate; needs `email`.",
         "the header `X-Auth-Key`",
     ),
     "email": ("E-mail address of the API key's user.", "the header `X-Auth-Email`"),
     "baseUrl": (
-        f"Address of the API, https or on this machine; by default `{settings.CLOUDFLARE_API}`.",
+        f"Address of the API, https or on this machine; default: `{settings.CLOUDFLARE_API}`.",
         "its server",
     ),
     "timeout": (
-        "Time for a whole fetch with its retries, in seconds; by default "
+        "Time limit for a fetch including retries, in seconds; default: "
         f"{settings.DEFAULT_TIMEOUT:g}.",
         "none, it is the client's",
     ),
@@ -99,8 +99,8 @@ def package(project: "PackageMetadata | None" = None, version: str | None = None
         },
         "config": {"variables": variables},
         "provider": {
-            "description": "Where upcoming invoices are read, and with which credentials. What is "
-            "not given comes from stack config `cf-invoice:`, then from the environment.",
+            "description": "Where to read upcoming invoices, and with which credentials. Settings "
+            "that are not given come from stack config `cf-invoice:`, then from the environment.",
             "inputProperties": variables,
         },
         "types": {
@@ -144,19 +144,19 @@ def published(project_metadata: "PackageMetadata") -> Spec:
 def _resource(invoice: Spec) -> Spec:
     last_update = {
         "$ref": f"#/types/{_INDEX}LastUpdate",
-        "description": "The invoice at the update before; none on the first one. For policies on "
-        "an increase: it makes no diff by itself, and a refresh does not move it. API: none, it is "
-        "what the stack knew.",
+        "description": "The invoice at the previous update; none on the first one. Policies on an "
+        "increase use it. It never causes a diff by itself, and a refresh does not change it. API: "
+        "none, it is what the stack knew.",
     }
     base_url = {
         "type": "string",
-        "description": "Where the figures came from, if not from Cloudflare; it makes no diff by "
-        "itself. API: none, it is the provider's `baseUrl`.",
+        "description": "Where the figures came from, if not from Cloudflare; it never causes a "
+        "diff by itself. API: none, it is the provider's `baseUrl`.",
     }
     return {
-        "description": "The upcoming invoice of an account's AI Gateway, known at preview. A "
-        "figure that moved since the last deployment is an update. Amounts are in minor units "
-        f"(cents, for US dollars) of `currency`.\n\nAPI: `{_request(INVOICE_PREVIEW)}`.",
+        "description": "The upcoming invoice of an account's AI Gateway, known at preview. Figures "
+        "that have moved since the last deployment show up as an update. Amounts are in minor "
+        f"units (cents, for US dollars) of `currency`.\n\nAPI: `{_request(INVOICE_PREVIEW)}`.",
         "inputProperties": {"accountId": {**_account_argument(), "willReplaceOnChanges": True}},
         "properties": {
             "accountId": _ACCOUNT_ID,
@@ -197,11 +197,12 @@ def _forecast(model: Spec) -> Spec:
     fixed_lines = {
         "type": "array",
         "items": {"type": "string"},
-        "description": "Globs of the descriptions of lines that do not grow with usage. API: none.",
+        "description": "Globs matching the descriptions of lines that do not grow with usage. API: "
+        "none.",
     }
     return {
         "description": "A forecast of the upcoming invoice of an account's AI Gateway, with a band "
-        "and with the error that its method has made so far, and of how long the credits last. "
+        "and the method's error so far, and of how long the credits last. "
         f"Amounts are in minor units of `currency`.\n\nAPI: {reads}.",
         "inputs": {
             "type": "object",
@@ -224,7 +225,7 @@ def _last_update(invoice: Spec) -> dict[str, Spec]:
     return {
         "LastUpdate": {
             "type": "object",
-            "description": "The invoice at the update before, against which an increase is "
+            "description": "The invoice at the previous update, against which an increase is "
             "measured.",
             "properties": {name: invoice["properties"][name] for name in names},
             "required": names,
@@ -235,9 +236,9 @@ def _last_update(invoice: Spec) -> dict[str, Spec]:
 def _account_argument() -> Spec:
     return {
         "type": "string",
-        "description": "The account, 32 hex digits; by default the provider's, that of stack "
-        "config `cf-invoice:accountId`, or that of the environment's `CLOUDFLARE_ACCOUNT_ID`. "
-        "API: `account_id` of the path.",
+        "description": "The account, 32 hex digits. Default: the provider's, then the stack config "
+        "`cf-invoice:accountId`, then the environment's `CLOUDFLARE_ACCOUNT_ID`. API: "
+        "`account_id` of the path.",
     }
 
 

@@ -1,7 +1,7 @@
 """
-Kinds of rules on what no resource has: the credit balance, and earlier invoices.
+Kinds of rules on what no resource has: the credit balance and earlier invoices.
 
-They always read their accounts by themselves.
+They always read their accounts themselves.
 """
 
 import re
@@ -30,9 +30,9 @@ _DAY = 24 * 60 * 60
 @dataclass(frozen=True)
 class MinCreditBalance(Rule):
     """
-    The credit balance of every account named is not below the limit.
+    The credit balance of every listed account is not below the limit.
 
-    At a balance of zero AI Gateway refuses inference (HTTP 402), whatever the invoice says.
+    At a balance of zero, AI Gateway refuses inference (HTTP 402), whatever the invoice says.
     """
 
     name = "min-credit-balance"
@@ -84,10 +84,10 @@ class MinCreditBalance(Rule):
 @dataclass(frozen=True)
 class RequireHealthyTopUp(Rule):
     """
-    The credits of every account named are topped up automatically, and nothing is wrong with that.
+    The credits of every listed account have a working automatic top-up.
 
-    A top-up that failed or was disabled is a violation, in the API's own words, and so is one that
-    is not set, that has nothing to be paid with, or of which that is not known.
+    A top-up that failed or was disabled is a violation, reported in the API's own words. So is one
+    that is not set, that has no payment method, or whose payment method is unknown.
     """
 
     name = "require-healthy-top-up"
@@ -123,10 +123,10 @@ class RequireHealthyTopUp(Rule):
 @dataclass(frozen=True)
 class NoUnpaidInvoices(Rule):
     """
-    No earlier invoice of the accounts named is open or uncollectible.
+    No earlier invoice of the listed accounts is open or uncollectible.
 
-    A part of the history that shows none is not enough to tell, and violates the rule as well. So
-    does an amount that remains of an invoice whose status says neither.
+    An incomplete history violates the rule even if it shows no such invoice. So does an amount
+    remaining on an invoice whose status does not say whether it is paid.
     """
 
     name = "no-unpaid-invoices"

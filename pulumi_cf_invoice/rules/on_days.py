@@ -1,7 +1,7 @@
 """
-The kind of rule on the spend of a day, for what empties a budget in a night.
+The kind of rule on the spend of a day, for whatever empties a budget overnight.
 
-It always reads its accounts by itself, because no resource has the usage history.
+It always reads its accounts itself, because no resource has the usage history.
 """
 
 from collections.abc import Iterator
@@ -31,12 +31,12 @@ _FLOOR_SHARE = Fraction(1, 10)
 @dataclass(frozen=True)
 class MaxDailySpend(Rule):
     """
-    The spend of yesterday, and of today so far, of every account named is within the limit.
+    The spend of every listed account, yesterday and today so far, is within the limit.
 
-    The limit is an amount, or a multiple of what is usual: the 95th percentile of the last 28 days,
-    without those that were over it. A multiple counts from a smallest amount on, ``atLeast``, by
-    default a tenth of what the period cost so far. Under 14 days of history a multiple is noted and
-    not judged. A usage history that has neither day is a violation.
+    The limit is an amount, or a multiple of a usual day: the 95th percentile of the last 28 days,
+    without those that exceeded the rule. A multiple does not count below ``atLeast``, by default a
+    tenth of what the period has cost so far. With less than 14 days of history, a multiple gets a
+    note instead of a judgement. A usage history that has neither day is a violation.
     """
 
     name = "max-daily-spend"

@@ -1,7 +1,7 @@
 """
-Kinds of rules on what is coming: the forecast of the invoice, and how long the credits last.
+Kinds of rules on what is coming: the invoice's forecast, and how long the credits last.
 
-They always read their accounts by themselves, because no resource has the usage history.
+They always read their accounts themselves, because no resource has the usage history.
 """
 
 from collections.abc import Iterator
@@ -48,11 +48,11 @@ _PERCENTILES = {50: "the median", 90: "the 90th percentile"}
 @dataclass(frozen=True)
 class MaxForecast(Rule):
     """
-    The amount due of every account named, and its forecast from daily usage, are within the limit.
+    The amount due of every listed account, and its forecast from daily usage, are within the limit.
 
-    Where history is too short for a forecast, or for the percentile, that is told and the amount
-    due alone is judged. A usage history that cannot be read is a violation, and so is usage that
-    the invoice asks nothing for, from the second day of a period on.
+    If the history is too short for a forecast, or for the percentile, only the amount due is
+    judged, with a note. A usage history that cannot be read is a violation, and so is, from the
+    second day of a period on, usage that the invoice does not charge for.
     """
 
     name = "max-forecast"
@@ -129,12 +129,12 @@ class MaxForecast(Rule):
 @dataclass(frozen=True)
 class MinRunway(Rule):
     """
-    The credits of every account named last long enough, by the forecast from daily usage.
+    The credits of every listed account last long enough, by the forecast from daily usage.
 
-    Credits that are used up always violate it. Where history is too short for a forecast, or for
-    the percentile, that is told and nothing else is judged. An automatic top-up counts only where
-    the rule says so, and one that failed is told first. Usage that the invoice asks nothing for
-    violates it from the second day of a period on.
+    Credits that are used up always violate it. If the history is too short for a forecast, or for
+    the percentile, nothing else is judged, with a note. An automatic top-up counts only if the rule
+    says so, and one that failed is reported first. From the second day of a period on, usage that
+    the invoice does not charge for violates the rule.
     """
 
     name = "min-runway"

@@ -41,7 +41,7 @@ class MaxAmountDue(Rule):
 
 @dataclass(frozen=True)
 class AccountBudget(MaxAmountDue):
-    """The amount due of every account named is within the limit, whatever is deployed."""
+    """The amount due of every listed account is within the limit, whatever is deployed."""
 
     name = "account-budget"
     description = "The account's upcoming AI Gateway invoice stays within its budget."
@@ -51,9 +51,10 @@ class AccountBudget(MaxAmountDue):
 @dataclass(frozen=True)
 class MaxProjectedAmountDue(Rule):
     """
-    The amount due, and what a straight line to the period's end makes of it, are within the limit.
+    The amount due, and its projection to the period's end by a straight line, are within the limit.
 
-    A period that is over, or is not that of the lines, leaves nothing to project, which is noted.
+    If the period is over, or differs from that of the lines, there is nothing to project, which is
+    noted.
     """
 
     name = "max-projected-amount-due"
@@ -110,8 +111,8 @@ class MaxLineAmount(Rule):
     """
     The net amount of each line is within its limit; lines with the same name are added up.
 
-    The longest glob that matches the line's description sets the limit, and the lowest limit of
-    several equally long ones applies; without a match it is the default.
+    The longest glob that matches the line's description sets the limit; among several of the same
+    length, the lowest limit applies, and without a match the default.
     """
 
     name = "max-line-amount"

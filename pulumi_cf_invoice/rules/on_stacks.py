@@ -1,7 +1,7 @@
 """
-Kinds of rules on the resources of a stack, which are judged at its deployments.
+Kinds of rules on a stack's resources, which are judged at its deployments.
 
-That on gateways can also read those of its accounts, whoever made them.
+The one on gateways can also read an account's gateways, whoever created them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,7 +38,7 @@ class RequireInvoicePreview(StackRule):
     """
     A stack with resources of certain types, or any stack, reads its upcoming invoice.
 
-    It is checked against the resources of a stack, not an invoice, and so at deployments only.
+    The rule is checked against a stack's resources, not an invoice, so only at deployments.
     """
 
     name = "require-invoice-preview"
@@ -80,14 +80,15 @@ class RequireInvoicePreview(StackRule):
 @dataclass(frozen=True)
 class RequireGatewaySpendLimit(StackRule):
     """
-    Every AI gateway of a stack has a spend limit on all of its traffic, and those of an account
-    together are within the limit.
+    Every AI gateway in a stack has a spend limit on all of its traffic, and an account's spend
+    limits together are within the limit.
 
-    That is an enabled cost rule in `spend_limits` that no provider, model or metadata scopes or
-    splits. Held against the limit is the most that these rules allow in a month of 31 days: a fixed
-    window can straddle both ends of it, so a rule allows its limit in each window that begins in
-    the month and in one more. With `accountIds` these are all gateways of the accounts, as they are
-    and as the stack makes them. One that takes one's own keys alone is noted and left out.
+    Such a spend limit is an enabled cost rule in `spend_limits` that is not restricted or split by
+    provider, model or metadata. Compared with the limit is the most that they allow in a month of
+    31 days: a fixed window can straddle both ends of the month, so a spend limit counts once for
+    each window that begins in the month, and once more. With `accountIds` the rule covers all
+    gateways of these accounts, as they are and as the stack changes them. A gateway that only takes
+    requests with your own provider keys is noted and left out.
     """
 
     name = "require-gateway-spend-limit"
@@ -163,7 +164,7 @@ class RequireGatewaySpendLimit(StackRule):
 
 @dataclass(frozen=True)
 class _Allowance:
-    """What a cost rule allows in a month, in cents: its limit in each of a number of windows."""
+    """What a cost rule allows in a month, in cents: its limit times a number of windows."""
 
     limit: Decimal
     window: int

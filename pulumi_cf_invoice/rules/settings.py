@@ -1,7 +1,7 @@
 """
-The settings of rules: how each is read, and its JSON Schema with the description for people.
+The settings of rules: how each is read, and its JSON Schema with a description for people.
 
-A reader takes what somebody wrote in JSON and raises `LimitError`, in words for whoever wrote it.
+A reader takes what somebody wrote in JSON, and raises `LimitError` with a message for that person.
 """
 
 from collections.abc import Callable, Mapping
@@ -69,7 +69,7 @@ class Setting:
     """
     A setting: its reader, and its JSON Schema.
 
-    ``scaled`` returns a percentage of a value that is a largest amount; None is for any other.
+    ``scaled`` returns a percentage of the value, if that is a largest amount; else it is None.
     """
 
     read: Callable[[Any], Any]
@@ -175,8 +175,8 @@ def _base_url(written: Any) -> str:
 LIMIT = Setting(
     Limit.parse,
     {
-        "description": "The largest amount allowed, such as '250 USD', or, where accounts "
-        "differ, {\"limit\": '250 USD', \"accounts\": {ID: '100 USD'}}.",
+        "description": "The largest amount allowed, such as '250 USD', or, if accounts differ, "
+        "{\"limit\": '250 USD', \"accounts\": {ID: '100 USD'}}.",
         **_LIMIT,
     },
     Limit.scaled,
@@ -184,7 +184,7 @@ LIMIT = Setting(
 MINIMUM = Setting(
     Limit.parse,
     {
-        "description": "The smallest balance allowed, such as '20 USD', or, where accounts differ, "
+        "description": "The smallest balance allowed, such as '20 USD', or, if accounts differ, "
         "{\"limit\": '20 USD', \"accounts\": {ID: '50 USD'}}.",
         **_LIMIT,
     },
@@ -192,8 +192,8 @@ MINIMUM = Setting(
 SPEND_LIMIT = Setting(
     _dollars,
     {
-        "description": "The most that the gateways of an account may allow to be spent in a month, "
-        "in US dollars, such as '250 USD', or, where accounts differ, {\"limit\": '250 USD', "
+        "description": "The most that an account's gateways may allow to be spent in a month, in "
+        "US dollars, such as '250 USD', or, if accounts differ, {\"limit\": '250 USD', "
         "\"accounts\": {ID: '100 USD'}}.",
         **_LIMIT,
     },
@@ -202,8 +202,8 @@ SPEND_LIMIT = Setting(
 LIMITS = Setting(
     _limits,
     {
-        "description": "Limits by glob on the line's description: the longest glob that matches "
-        "applies, and the lowest limit of several equally long ones.",
+        "description": "Limits by glob on the line's description: the longest matching glob "
+        "applies, and among several of the same length, the lowest limit.",
         "type": "object",
         "minProperties": 1,
         "propertyNames": {"minLength": 1},
@@ -228,7 +228,7 @@ WARN_AT = Setting(
     _warnings,
     {
         "description": "Percentages of the limit, such as ['80%', '95%'], at which the rule warns: "
-        "each is an advisory rule of its own, called NAME-80%.",
+        "each becomes an advisory rule called NAME-80%.",
         "type": "array",
         "minItems": 1,
         "uniqueItems": True,
@@ -239,7 +239,7 @@ DAILY_LIMIT = Setting(
     parse_daily_limit,
     {
         "description": "The most that may be spent in a day: an amount such as '50 USD', also by "
-        "account, or a multiple of what is usual such as '3x'.",
+        "account, or a multiple of a usual day such as '3x'.",
         "anyOf": [_LIMIT, {"type": "string", "pattern": MULTIPLE_PATTERN}],
     },
     lambda limit, percent: limit.scaled(percent),
@@ -247,8 +247,8 @@ DAILY_LIMIT = Setting(
 AT_LEAST = Setting(
     parse_amount,
     {
-        "description": "The amount from which on a multiple of what is usual counts, such as "
-        "'25 USD'; by default a tenth of what the period cost so far.",
+        "description": "The amount below which a multiple does not count, such as '25 USD'; by "
+        "default a tenth of what the period has cost so far.",
         **_AMOUNT,
     },
 )
@@ -256,7 +256,7 @@ STATUSES = Setting(_texts, {"description": "The statuses allowed.", **_TEXTS})
 CURRENCIES = Setting(
     _currencies,
     {
-        "description": "The currencies allowed, by their ISO 4217 codes.",
+        "description": "The currencies allowed, as ISO 4217 codes.",
         "type": "array",
         "minItems": 1,
         "items": {"type": "string", "pattern": r"^\s*[A-Za-z]{3}\s*$"},
@@ -273,24 +273,24 @@ RESOURCE_TYPES = Setting(
 PERCENTILE = Setting(
     _percentile,
     {
-        "description": "The percentile of the forecast that is judged: 50 (the median, and the "
-        "default), or 90, which is exceeded once in ten times.",
+        "description": "The percentile of the forecast to judge: 50 (the median, the default), or "
+        "90, which is exceeded in one case out of ten.",
         "enum": list(_PERCENTILES),
     },
 )
 FIXED_LINES = Setting(
     _texts,
     {
-        "description": "Globs on the description of lines of a fixed fee, which do not grow with "
-        "usage and are not extrapolated.",
+        "description": "Globs on the descriptions of lines with a fixed fee, which do not grow "
+        "with usage and are not extrapolated.",
         **_TEXTS,
     },
 )
 RUNWAY = Setting(
     _runway,
     {
-        "description": "How long the credits have to last: a number of days, today included, or "
-        "'period' for until the end of the billing period.",
+        "description": "How long the credits must last: a number of days, including today, or "
+        "'period' for the rest of the billing period.",
         "anyOf": [
             {"type": "integer", "minimum": 1, "maximum": _MOST_DAYS},
             {"const": _PERIOD},
@@ -300,7 +300,7 @@ RUNWAY = Setting(
 TOP_UP_SUFFICES = Setting(
     _flag,
     {
-        "description": "Whether an automatic top-up that works is enough, however long the credits "
+        "description": "Whether a working automatic top-up is enough, however long the credits "
         "last without it.",
         "type": "boolean",
     },
@@ -313,7 +313,7 @@ _ACCOUNT_IDS = {
 REQUIRED_ACCOUNT_IDS = Setting(
     _account_ids,
     {
-        "description": "Accounts whose invoice the stack has to read, whatever else it contains.",
+        "description": "Accounts whose invoice the stack must read, whatever else it contains.",
         **_ACCOUNT_IDS,
     },
 )
@@ -328,8 +328,8 @@ ACCOUNT_IDS = Setting(
 FAIL_OPEN = Setting(
     _flag,
     {
-        "description": "Whether an account that cannot be read is only reported, instead of being "
-        "a violation.",
+        "description": "Whether an account that cannot be read is only noted, instead of being a "
+        "violation.",
         "type": "boolean",
     },
 )

@@ -222,7 +222,7 @@ SCENARIOS: dict[str, Scenario] = {
     "usual": Scenario("a usual month: two models, credits, $188.46 due", _usual),
     "no-usage": Scenario("no usage yet: no lines, nothing due", _none),
     "capped-gateways": Scenario(
-        "gateways that all have spend limits, but for one that takes one's own keys alone",
+        "gateways that all have spend limits, except one that only takes your own provider keys",
         _usual,
         gateways=(
             gateway("default", cost_rule(2), is_default=True),

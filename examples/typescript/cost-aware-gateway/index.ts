@@ -42,7 +42,7 @@ const gateway = new cloudflare.AiGateway("assistant", {
         enabled: true,
         rules: [
             { limitType: "cost", limit: step.dollarsPerDay, window: DAY },
-            // Whatever the steps allow: a month of 31 days lies within five sliding weeks.
+            // Caps the month whatever the steps allow: five sliding weeks cover 31 days.
             { limitType: "cost", limit: budget / 100 / 5, window: 7 * DAY, technique: "sliding" },
         ],
     },
