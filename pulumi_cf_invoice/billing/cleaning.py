@@ -28,6 +28,21 @@ def one_line(text: str, longest: int = LONGEST) -> str:
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
+def inert_json(text: str) -> str:
+    """
+    Return JSON that means the same and is a command to nobody, neither a terminal nor a runner.
+
+    What is one occurs in its texts alone, where it can be an escape.
+    """
+    # Of controls JSON itself escapes only the first 32.
+    escaped = re.sub(
+        "[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]",
+        lambda found: f"\\u{ord(found.group()):04x}",
+        text,
+    )
+    return escaped.replace("##", "#\\u0023")
+
+
 def named(text: str, longest: int = LONGEST) -> str:
     """
     Return *text* that others wrote, a name, as a part of a sentence of ours that is marked as

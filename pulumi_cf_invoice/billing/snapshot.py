@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.cleaning import inert_json, one_line
 from pulumi_cf_invoice.billing.errors import (
     BillingError,
     InvalidDataError,
@@ -121,7 +121,7 @@ class Snapshot:
                 read.name: self._written(read) for read in READS if read.name in self.answers
             },
         }
-        return json.dumps(content, indent=1, allow_nan=False) + "\n"
+        return f"{inert_json(json.dumps(content, indent=1, allow_nan=False))}\n"
 
     def _written(self, read: Read[Model]) -> dict[str, Any]:
         try:

@@ -7,7 +7,7 @@ from typing import IO, Any
 
 from rich.text import Text
 
-from pulumi_cf_invoice.billing.cleaning import named, shown
+from pulumi_cf_invoice.billing.cleaning import inert_json, named, shown
 from pulumi_cf_invoice.billing.models import iso
 from pulumi_cf_invoice.billing.settings import is_cloudflare
 from pulumi_cf_invoice.billing.snapshot import Snapshot
@@ -49,8 +49,7 @@ def to_json(forecasts: Sequence[AccountForecast]) -> str:
             for made in forecasts
         ],
     }
-    # In a log a runner takes `##[` for a command. It occurs in texts alone, where this is the same.
-    return json.dumps(content, indent=2, ensure_ascii=False).replace("##", "#\\u0023") + "\n"
+    return f"{inert_json(json.dumps(content, indent=2, ensure_ascii=False))}\n"
 
 
 def schema() -> str:

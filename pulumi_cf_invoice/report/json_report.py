@@ -10,7 +10,7 @@ from pydantic import Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from pulumi_cf_invoice.billing import money
-from pulumi_cf_invoice.billing.cleaning import shown
+from pulumi_cf_invoice.billing.cleaning import inert_json, shown
 from pulumi_cf_invoice.billing.credit_balance import CreditBalance
 from pulumi_cf_invoice.billing.invoice_history import PastInvoice
 from pulumi_cf_invoice.billing.models import instant
@@ -288,9 +288,7 @@ def parts(report: Report) -> Iterator[str]:
 
 
 def _written(adapter: TypeAdapter[Any], value: Any, indent: int | None = None) -> str:
-    written = adapter.dump_json(value, indent=indent).decode()
-    # In a log a runner takes `##[` for a command. It occurs in texts alone, where this is the same.
-    return written.replace("##", "#\\u0023")
+    return inert_json(adapter.dump_json(value, indent=indent).decode())
 
 
 def schema() -> str:

@@ -735,6 +735,21 @@ def test_no_word_of_others_is_a_command_to_a_runner(tmp_path: Path) -> None:
         assert "::error" not in told
 
 
+def test_json_is_no_command_to_whoever_shows_it(live: dict[str, str]) -> None:
+    """A terminal, or a runner that shows it in its log; programs read what was said."""
+    said = "##vso[task.x]\x9b31m\u202e##[error]\u2028x"
+    result = api_result(invoice_lines=[api_line(description=said)])
+    with stand_in(json.dumps({"success": True, "result": result})) as (base_url, _):
+        variables = {**live, "CLOUDFLARE_BASE_URL": base_url}
+        shown = [
+            run("snapshot", **variables).stdout,
+            run("report", "--budget", "1 USD", "--format", "json", **variables).stdout,
+        ]
+    for text in shown:
+        assert said in json.dumps(json.loads(text), ensure_ascii=False)
+        assert not re.search("##|[\x7f-\x9f\u2028-\u202e]", text)
+
+
 def test_a_snapshot_is_a_file_to_report_and_judge_on(
     sandbox: Sandbox, live: dict[str, str], tmp_path: Path
 ) -> None:
