@@ -112,7 +112,7 @@ def test_every_account_of_the_sandbox_has_a_headline_that_its_golden_file_shows(
                     "limit": "300 USD",
                 }
             },
-            r"Over budget: gateways may spend \$320\.00 in a month, over the limit of \$300\.00 b.*",
+            r"Over budget: gateways may spend \$320\.00 in a month, over the limit of \$300\.00 .*",
         ),
     ],
     ids=[
