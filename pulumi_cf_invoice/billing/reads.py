@@ -129,8 +129,8 @@ USAGE_HISTORY = Read(
         "entries": "`result.history`",
         "entries[].start": "`result.history[].start_time`",
         "entries[].end": "`result.history[].end_time`",
-        "entries[].aggregated_value": "`result.history[].aggregated_value`",
         "entries[].is_partial": "none, it is the time of the request",
+        "entries_without_value": "none, these are entries of `result.history`",
     },
     arguments={
         "since": "The start, in ISO 8601 with a time zone, or a UTC day; rounded down to the start "

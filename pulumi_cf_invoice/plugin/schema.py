@@ -276,7 +276,13 @@ def _model(read: Read[Model]) -> tuple[Spec, dict[str, Spec]]:
     """
 
     def place(path: str) -> str:
-        return read.places.get(path, f"`result.{path}`")
+        if path in read.places:
+            return read.places[path]
+        # What is inside of something is where that is.
+        inside, _, field = path.rpartition(".")
+        whole = inside.removesuffix("[]")
+        of_whole = place(whole).strip("`") if whole else "result"
+        return f"`{of_whole}{inside[len(whole) :]}.{field}`"
 
     return _converted(adapter(read.model).json_schema(mode="serialization"), place)
 

@@ -10,7 +10,13 @@ import pytest
 
 import pulumi_cf_invoice
 from pulumi_cf_invoice.billing.models import Answered
-from pulumi_cf_invoice.billing.reads import CREDIT_BALANCE, INVOICE_HISTORY, USAGE_HISTORY, Read
+from pulumi_cf_invoice.billing.reads import (
+    CREDIT_BALANCE,
+    GATEWAYS,
+    INVOICE_HISTORY,
+    USAGE_HISTORY,
+    Read,
+)
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.engine.conftest import MakeCommandLine, MakeStack
 from tests.engine.languages.harness import EXAMPLES, ROOT
@@ -41,6 +47,7 @@ def expected(sandbox: Sandbox) -> dict[str, Any]:
         "usage": usage.total,
         "days": 7,
         "latest": answer(INVOICE_HISTORY).invoices[0].amount_due,
+        "gateways": [one.gateway_id for one in answer(GATEWAYS).gateways],
     }
 
 
@@ -54,6 +61,8 @@ def bill(functions: Any) -> Callable[[], None]:
         pulumi.export("usage", usage.total)
         pulumi.export("days", usage.entries.apply(len))
         pulumi.export("latest", history.invoices[0].amount_due)
+        gateways = functions.get_gateways_output().gateways
+        pulumi.export("gateways", gateways.apply(lambda all: [one.gateway_id for one in all]))
         # Again, in the other form: what was read is not asked for once more.
         pulumi.export("again", functions.get_credit_balance_output().balance)
 
@@ -69,12 +78,12 @@ def test_a_program_has_the_rest_of_the_bill_at_preview_and_update(
     preview = stack.preview()
     assert preview.ok, preview.text
     figures = expected(sandbox)
-    assert f"balance: {figures['balance']}" in preview.text
-    assert len(sandbox.requests) == 3
+    assert re.search(rf"balance *: {figures['balance']}\b", preview.text)
+    assert len(sandbox.requests) == 4
     up = stack.up()
     assert up.ok, up.text
     assert up.outputs == {**figures, "again": figures["balance"]}
-    assert len(sandbox.requests) == 6
+    assert len(sandbox.requests) == 8
 
 
 @FORMS
@@ -152,6 +161,7 @@ def test_a_yaml_program_has_the_rest_of_the_bill(
         "credits": "getCreditBalance: {}",
         "usage": 'getUsageHistory: {since: "2026-05-04", until: "2026-05-11T00:00:00Z"}',
         "history": "getInvoiceHistory: {type: all}",
+        "listed": "getGateways: {}",
     }
     variables = "".join(
         f"  {name}:\n    fn::invoke:\n      function: cf-invoice:{call.partition(': ')[0]}\n"
@@ -163,9 +173,11 @@ def test_a_yaml_program_has_the_rest_of_the_bill(
         f"variables:\n{variables}"
         "outputs:\n  balance: ${credits.balance}\n  usage: ${usage.total}\n"
         "  latest: ${history.invoices[0].amountDue}\n"
+        "  gateway: ${listed.gateways[0].gatewayId}\n"
     )
     assert project.shell("pulumi preview"), project.said
     figures = expected(sandbox)
     assert figures["usage"] > 0
     for name in ("balance", "usage", "latest"):
         assert re.search(rf"{name} *: {figures[name]}\b", project.said)
+    assert re.search(rf'gateway *: "{figures["gateways"][0]}"', project.said)

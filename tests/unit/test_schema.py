@@ -9,8 +9,11 @@ import pytest
 
 import pulumi_cf_invoice
 from pulumi_cf_invoice.billing import settings
+from pulumi_cf_invoice.billing.reads import READS
 from pulumi_cf_invoice.plugin import schema
 from pulumi_cf_invoice.plugin.version import PLACEHOLDER, semver
+from pulumi_cf_invoice.sandbox import Sandbox
+from tests.factories import ACCOUNT, NOW
 
 PACKAGE = schema.package()
 INVOICE = PACKAGE["resources"]["cf-invoice:index:InvoicePreview"]
@@ -51,6 +54,29 @@ def test_every_property_has_a_description_its_unit_and_its_place_in_the_api(
     if path.endswith("Decimal"):
         assert "major units" in text or "minor units" in text
     assert not re.search("[a-z]_[a-z]", text.partition(" API: ")[0]), "a name of the model's"
+
+
+def test_every_place_in_the_api_is_in_answers_of_it() -> None:
+    places = {"result"}
+
+    def keep(value: Any, at: str) -> None:
+        inside = value.items() if isinstance(value, dict) else ()
+        more = [(f"{at}.{name}", item) for name, item in inside]
+        more += [(f"{at}[]", item) for item in value] if isinstance(value, list) else []
+        for place, item in more:
+            places.add(place)
+            keep(item, place)
+
+    with Sandbox(now=NOW) as sandbox:
+        for sandbox.scenario in ("usual", "capped-gateways", "top-up-failed"):
+            for read in READS:
+                keep(
+                    sandbox.answer(ACCOUNT, read.name, dict(read.asked(NOW).query))["result"],
+                    "result",
+                )
+    told = re.findall(r"API: `(result\b(?!_)[^`]*)`", json.dumps(PACKAGE))
+    assert len(set(told)) > 50
+    assert set(told) - places == set()
 
 
 def test_the_committed_schema_is_what_the_models_make() -> None:

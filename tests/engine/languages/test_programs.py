@@ -163,6 +163,7 @@ def bill(sandbox: Sandbox, query: dict[str, str]) -> dict[str, Any]:
         "usage": usage.total,
         "days": len(usage.entries),
         "latest": answer(INVOICE_HISTORY).invoices[0].amount_due,
+        "gateways": ["default", "chat 5"],
     }
 
 

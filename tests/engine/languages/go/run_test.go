@@ -8,6 +8,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -59,6 +60,19 @@ var programs = map[string]pulumi.RunFunc{
 		if err != nil {
 			return err
 		}
+		listed, err := cfinvoice.GetGateways(ctx, &cfinvoice.GetGatewaysArgs{})
+		if err != nil {
+			return err
+		}
+		gateways := pulumi.StringArray{}
+		for _, gateway := range listed.Gateways {
+			told := gateway.GatewayId
+			for _, rule := range gateway.SpendLimitRules {
+				told += fmt.Sprint(" ", *rule.Limit)
+			}
+			gateways = append(gateways, pulumi.String(told))
+		}
+		ctx.Export("gateways", gateways)
 		ctx.Export("balance", pulumi.Float64(credits.Balance))
 		ctx.Export("topupIsOn", pulumi.Bool(credits.TopupIsOn))
 		ctx.Export("usage", usage.Total())

@@ -30,12 +30,16 @@ const programs: Record<string, automation.PulumiFn> = {
         const credits = await cfInvoice.getCreditBalance();
         const usage = cfInvoice.getUsageHistoryOutput({ since: "2026-05-04", until: "2026-05-11T00:00:00Z" });
         const history = await cfInvoice.getInvoiceHistory({ type: "all" });
+        const { gateways } = await cfInvoice.getGateways();
         return {
             balance: credits.balance,
             topupIsOn: credits.topupIsOn,
             usage: usage.total,
             days: usage.entries.apply((entries) => entries.length),
             latest: history.invoices[0].amountDue,
+            gateways: gateways.map(({ gatewayId, spendLimitRules }) =>
+                [gatewayId, ...(spendLimitRules ?? []).map(({ limit }) => limit)].join(" "),
+            ),
         };
     },
     exported: async () => ({ invoice: cfInvoice.getInvoicePreviewOutput() }),
