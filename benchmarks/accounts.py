@@ -24,6 +24,8 @@ from tests.factories import NOW, TOKEN
 
 LATENCY = 0.2
 """Seconds until the sandbox answers."""
+STATED = "1000000/5m"
+"""A rate limit out of reach, so that answers say what is left of it, as Cloudflare's do."""
 TARGETS = {100: 1.5, 1000: 1.3}
 """The most that a run may take, as a multiple of the limit, by its number of accounts."""
 MEMORY = 150
@@ -103,7 +105,9 @@ def measured(count: int, every_read: bool = False) -> tuple[str, ...]:
     authority.issue_cert("127.0.0.1").configure_cert(context)
     with (
         tempfile.TemporaryDirectory() as directory,
-        Sandbox(now=NOW, tls=context, number_of_accounts=count, latency=LATENCY) as sandbox,
+        Sandbox(
+            now=NOW, tls=context, number_of_accounts=count, rate_limit=STATED, latency=LATENCY
+        ) as sandbox,
     ):
         certificates = Path(directory) / "ca.pem"
         authority.cert_pem.write_to_path(str(certificates))
@@ -162,7 +166,9 @@ def programs(count: int = 50) -> list[str]:
         for what, ask in (("resources", None), ("functions", form.output_function)):
             say(f"{count} accounts as {what} of the form {name}")
             with (
-                Sandbox(now=NOW, number_of_accounts=count, latency=LATENCY) as sandbox,
+                Sandbox(
+                    now=NOW, number_of_accounts=count, rate_limit=STATED, latency=LATENCY
+                ) as sandbox,
                 tempfile.TemporaryDirectory() as directory,
             ):
 

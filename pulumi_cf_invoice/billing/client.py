@@ -413,21 +413,20 @@ class _Fetch(Generic[ModelT]):
             raise self._rate_limited(error) from None
         self._patience -= waited
         self._deadline += waited
-        started, response = time.monotonic(), None
+        response = None
         try:
-            if started >= self._deadline:
+            if time.monotonic() >= self._deadline:
                 raise self.timed_out()
             self._is_answered = self._is_answered or False
             with until(self._deadline):
                 response = http.send(request, stream=True)
             return response
         finally:
-            took = time.monotonic() - started
             if response is None:
-                self._pacer.leave(took, None, {})
+                self._pacer.leave(None, {})
             else:
                 self._is_answered = True
-                self._pacer.leave(took, response.status_code, response.headers)
+                self._pacer.leave(response.status_code, response.headers)
 
     def _redirected(self, request: httpx.Request, response: httpx.Response) -> httpx.Request:
         following = response.next_request

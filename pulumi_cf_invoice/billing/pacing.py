@@ -24,8 +24,6 @@ from pulumi_cf_invoice.billing.retries import retry_after
 MOST_REFUSALS = 5
 """The HTTP 429 of a run after which nothing more is sent."""
 _AT_ONCE = 16
-# As many answers can be refusals before the first one is read.
-_AT_ONCE_UNKNOWN = 4
 _A_SECOND = 200
 _REFUSALS_COUNT_FOR = 600.0
 _LONGEST_RESET = 3600.0
@@ -114,8 +112,6 @@ class Pacer:
         self._in_flight = 0
         self._policies: dict[str, Policy] = {}
         self._left: dict[str, _Left] = {}
-        self._states_limits = False
-        self._fastest = inf
         self._held_until = 0.0
         self._refusals = 0
         self._refused_at = -inf
@@ -149,12 +145,8 @@ class Pacer:
                 self._changed.wait(hold.seconds)
                 waited += self._clock() - now
 
-    def leave(self, took: float, status: int | None, headers: Mapping[str, str]) -> None:
-        """
-        Note the answer to a request, which *took* that many seconds to come: its *headers*.
-
-        *status* is None for a request without an answer.
-        """
+    def leave(self, status: int | None, headers: Mapping[str, str]) -> None:
+        """Note the answer to a request: its *status*, None if there is no answer, and *headers*."""
         with self._changed:
             self._in_flight -= 1
             if status is not None:
@@ -163,14 +155,11 @@ class Pacer:
                 self._hold_back(retry_after(headers))
             elif status is not None:
                 self._is_probing = False
-                self._fastest = min(self._fastest, took)
             self._changed.notify_all()
 
     def _hold_back(self, seconds: float | None) -> None:
         """Send nothing for so many *seconds* after a refusal, and then one request first."""
         now = self._clock()
-        if now - self._refused_at > _REFUSALS_COUNT_FOR:
-            self._refusals = 0
         wait = seconds or min(_FIRST_WAIT * 2**self._refusals, _LONGEST_BACKOFF)
         self._refusals += 1
         self._refused_at = now
@@ -178,7 +167,9 @@ class Pacer:
         self._is_probing = True
 
     def _hold(self, now: float) -> _Hold | None:
-        if self._refusals >= MOST_REFUSALS and now - self._refused_at <= _REFUSALS_COUNT_FOR:
+        if now - self._refused_at > _REFUSALS_COUNT_FOR:
+            self._refusals = 0
+        if self._refusals >= MOST_REFUSALS:
             why = f"Cloudflare refused {self._refusals} requests of this run for its rate limit"
             return _Hold(max(self._held_until - now, 0.0), why, is_final=True)
         if self._held_until > now:
@@ -212,12 +203,10 @@ class Pacer:
         """Return how many requests may be under way."""
         if self._is_probing:
             return 1
-        if self._left:
-            return _AT_ONCE
-        if self._states_limits or self._fastest is inf:
-            return _AT_ONCE_UNKNOWN
-        # More would not be sent in a second anyway, and as many could be refused at once.
-        return max(_AT_ONCE_UNKNOWN, min(_AT_ONCE, ceil(_A_SECOND * self._fastest)))
+        least = min((left.requests for left in self._left.values()), default=0)
+        # Where nobody knows what is left, or others with the token may take it meanwhile, all that
+        # are under way can be refused.
+        return _AT_ONCE if least > _AT_ONCE else MOST_REFUSALS - self._refusals
 
     def _learn(self, headers: Mapping[str, str]) -> None:
         now = self._clock()
@@ -231,7 +220,6 @@ class Pacer:
                 continue
             if reset is None:
                 reset = self._policies[name].window if name in self._policies else 1.0
-            self._states_limits = True
             # A second that has begun may be said or not.
             reset += min(1.0, self._policies[name].window / 3) if name in self._policies else 1.0
             resets_at, known = now + min(reset, _LONGEST_RESET), self._left.get(name)

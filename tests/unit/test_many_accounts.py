@@ -139,7 +139,8 @@ def test_a_read_waits_for_the_rate_limit_no_longer_than_its_timeout() -> None:
 
 
 def test_without_the_headers_a_refusal_holds_back_all_others(sandbox: Sandbox) -> None:
-    """HTTP 429 is met five times at most, however many accounts there are."""
+    """HTTP 429 is met five times at most, however many accounts and however slow the answers."""
+    sandbox.latency = 0.1
     sandbox.fault = "http-429-long"
     mine = client(sandbox.base_url)
     failed = [answer.exception() for answer in ask_all(mine, [ACCOUNT] * 40)]

@@ -25,11 +25,11 @@ def pacer(clock: Clock) -> Pacer:
     return Pacer(clock=clock)
 
 
-def answered(pacer: Pacer, limit: str = "", policy: str = "", took: float = 0.2) -> None:
+def answered(pacer: Pacer, limit: str = "", policy: str = "") -> None:
     """Let a request through, and its answer come with these headers."""
     pacer.enter(0)
     headers = {"ratelimit": limit, "ratelimit-policy": policy}
-    pacer.leave(took, 200, headers)
+    pacer.leave(200, headers)
 
 
 def at_once(pacer: Pacer) -> int:
@@ -52,7 +52,7 @@ def test_what_is_left_is_shared_and_then_waited_for(pacer: Pacer, clock: Clock) 
     for _ in range(2):
         pacer.enter(0)
     for left in (1, 0):
-        pacer.leave(0.2, 200, {"ratelimit": f'"default";r={left};t=30'})
+        pacer.leave(200, {"ratelimit": f'"default";r={left};t=30'})
     with pytest.raises(PacingError) as refused:
         pacer.enter(30)
     assert refused.value.problem == (
@@ -90,7 +90,7 @@ def test_answers_that_overtake_each_other_do_not_raise_what_is_left(pacer: Pacer
     policy = '"default";q=100;w=30'
     answered(pacer, '"default";r=1;t=30', policy)
     pacer.enter(0)
-    pacer.leave(0.2, 200, {"ratelimit": '"default";r=0;t=30'})
+    pacer.leave(200, {"ratelimit": '"default";r=0;t=30'})
     with pytest.raises(PacingError):
         answered(pacer, '"default";r=9;t=30', policy)
 
@@ -108,30 +108,40 @@ def test_200_requests_a_second_go_to_an_address_whatever_the_credentials(clock: 
 
 
 @pytest.mark.parametrize(
-    ("limit", "took", "count"),
+    ("limit", "count"),
     [
-        (None, 0.0, 4),
-        ('"default";r=900;t=200', 0.2, 16),
-        ("default;r=900;t=200", 0.2, 16),
-        ('"default";r=3;t=200', 0.2, 3),
-        ("", 0.2, 16),
-        ("", 0.05, 10),
-        ("", 0.001, 4),
+        (None, MOST_REFUSALS),
+        ("", MOST_REFUSALS),
+        ('"default";r=900;t=200', 16),
+        ("default;r=900;t=200", 16),
+        ('"default";r=16;t=200', MOST_REFUSALS),
+        ('"default";r=3;t=200', 3),
     ],
 )
 def test_no_more_is_sent_at_once_than_could_be_refused(
-    pacer: Pacer, limit: str | None, took: float, count: int
+    pacer: Pacer, limit: str | None, count: int
 ) -> None:
-    """Before the first answer four requests; without headers what 200 a second come to."""
+    """Before the first answer, without headers, and where hardly anything is left."""
     if limit is not None:
-        answered(pacer, limit, took=took)
+        answered(pacer, limit)
     assert at_once(pacer) == count
+
+
+def test_refusals_and_requests_under_way_are_never_more_than_a_run_may_meet(
+    pacer: Pacer, clock: Clock
+) -> None:
+    for _ in range(2):
+        pacer.enter(0)
+        pacer.leave(429, {"retry-after": "1"})
+        clock.now += 1.1
+    answered(pacer)
+    assert at_once(pacer) == MOST_REFUSALS - 2
 
 
 def test_a_refusal_holds_back_all_and_lets_one_through_first(pacer: Pacer, clock: Clock) -> None:
     answered(pacer, '"default";r=900;t=200')
     pacer.enter(0)
-    pacer.leave(0.2, 429, {"retry-after": "20"})
+    pacer.leave(429, {"retry-after": "20"})
     with pytest.raises(PacingError, match="rate limit is used up"):
         pacer.enter(19)
     clock.now += 20.1
@@ -143,7 +153,7 @@ def test_after_five_refusals_nothing_is_sent_however_long_one_would_wait(
 ) -> None:
     for _ in range(MOST_REFUSALS):
         pacer.enter(0)
-        pacer.leave(0.2, 429, {"retry-after": "1"})
+        pacer.leave(429, {"retry-after": "1"})
         clock.now += 1.1
     with pytest.raises(PacingError, match="Cloudflare refused 5 requests of this run"):
         pacer.enter(float("inf"))
@@ -163,7 +173,7 @@ def test_a_header_that_cannot_be_read_limits_nothing(pacer: Pacer, header: str) 
 def test_a_wait_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     pacer = Pacer()
     pacer.enter(0)
-    pacer.leave(0.2, 200, {"ratelimit": '"x";r=0;t=1', "ratelimit-policy": '"x";q=100;w=3'})
+    pacer.leave(200, {"ratelimit": '"x";r=0;t=1', "ratelimit-policy": '"x";q=100;w=3'})
     waiting = [threading.Thread(target=pacer.enter, args=(9,)) for _ in range(3)]
     for thread in waiting:
         thread.start()
