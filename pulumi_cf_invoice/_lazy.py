@@ -1,4 +1,4 @@
-"""What is imported when it is first asked for: public names, and whatever is heavy."""
+"""Imports public names, and whatever is heavy, on first use."""
 
 import gc
 import sys

@@ -1,8 +1,8 @@
 """
-What an account owes, has and used, as the results of functions.
+What an account owes, has and has used, as functions.
 
-They are in no diff and have no state of their own: all but the upcoming invoice move with every
-request. Each function asks once per account and query in a run of the program.
+They have no diff and no state: all but the upcoming invoice move with every request. Each function
+makes one request per account and query in a run of the program.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ def get_invoice_preview(
     Return the upcoming invoice, for plain arguments.
 
     *account_id* (32 hex digits) and *credentials* default to stack config, then the environment. Of
-    *opts* only ``parent`` is accepted, and has no effect, since no provider plugin is called.
+    *opts* only ``parent`` is accepted; it has no effect, since no provider plugin is called.
 
     Raises `SettingsError`, `ApiError`, `TransportError` or `InvalidResponseError`.
     """
@@ -56,8 +56,8 @@ def get_invoice_preview_output(
     """
     Return the upcoming invoice as an Output, for arguments that may be Outputs themselves.
 
-    It is like `get_invoice_preview`, except that *opts* may be `pulumi.InvokeOutputOptions` with
-    ``depends_on``: the API is not asked before those resources are ready.
+    Like `get_invoice_preview`, except that *opts* may be `pulumi.InvokeOutputOptions` with
+    ``depends_on``: no request is made before those resources are ready.
     """
     from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 
@@ -71,10 +71,10 @@ def get_credit_balance(
     opts: pulumi.InvokeOptions | None = None,
 ) -> "CreditBalance":
     """
-    Return the credits that are left and the automatic top-up, for plain arguments.
+    Return the remaining credits and the automatic top-up, for plain arguments.
 
-    The balance is in minor units of the account's currency, which the API does not name: the
-    upcoming invoice's is the same. The arguments are those of `get_invoice_preview`.
+    The balance is in minor units of the account's currency, which the API does not name: it is the
+    upcoming invoice's. The arguments are those of `get_invoice_preview`.
     """
     from pulumi_cf_invoice.billing.reads import CREDIT_BALANCE
 
@@ -87,10 +87,7 @@ def get_credit_balance_output(
     credentials: Credentials | None = None,
     opts: pulumi.InvokeOptions | None = None,
 ) -> "pulumi.Output[CreditBalance]":
-    """
-    Return what `get_credit_balance` does as an Output, for arguments that may be Outputs
-    themselves.
-    """
+    """Return the result of `get_credit_balance` as an Output; arguments may be Outputs too."""
     from pulumi_cf_invoice.billing.reads import CREDIT_BALANCE
 
     return _get_output(CREDIT_BALANCE, account_id, credentials, opts)
@@ -109,9 +106,9 @@ def get_usage_history(
     Return the usage of each hour or day, for plain arguments: in units of usage, never money.
 
     *since* and *until* (not included) are instants with a time zone, as ``datetime`` or ISO 8601,
-    or UTC days. They are aligned to whole windows of UTC, and the result says what was asked for;
-    by default it is the last 100 days, today included. *window* is ``"day"`` or ``"hour"``. The
-    other arguments are those of `get_invoice_preview`.
+    or UTC days. They are rounded to whole UTC windows, and the result has the rounded values. The
+    default is the last 100 days, including today. *window* is ``"day"`` or ``"hour"``. The other
+    arguments are those of `get_invoice_preview`.
     """
     from pulumi_cf_invoice.billing.reads import USAGE_HISTORY
 
@@ -128,9 +125,7 @@ def get_usage_history_output(
     credentials: Credentials | None = None,
     opts: pulumi.InvokeOptions | None = None,
 ) -> "pulumi.Output[UsageHistory]":
-    """
-    Return what `get_usage_history` does as an Output, for arguments that may be Outputs themselves.
-    """
+    """Return the result of `get_usage_history` as an Output; arguments may be Outputs too."""
     from pulumi_cf_invoice.billing.reads import USAGE_HISTORY
 
     arguments = {"since": since, "until": until, "window": window}
@@ -145,7 +140,7 @@ def get_invoice_history(
     opts: pulumi.InvokeOptions | None = None,
 ) -> "InvoiceHistory":
     """
-    Return the earlier invoices, the newest first, for plain arguments.
+    Return the earlier invoices, newest first, for plain arguments.
 
     *type* is ``"all"``, ``"auto"`` or ``"manual"``, as the API calls them. The other arguments are
     those of `get_invoice_preview`.
@@ -163,10 +158,7 @@ def get_invoice_history_output(
     credentials: Credentials | None = None,
     opts: pulumi.InvokeOptions | None = None,
 ) -> "pulumi.Output[InvoiceHistory]":
-    """
-    Return what `get_invoice_history` does as an Output, for arguments that may be Outputs
-    themselves.
-    """
+    """Return the result of `get_invoice_history` as an Output; arguments may be Outputs too."""
     from pulumi_cf_invoice.billing.reads import INVOICE_HISTORY
 
     return _get_output(INVOICE_HISTORY, account_id, credentials, opts, {"type": type})
@@ -179,7 +171,7 @@ def get_gateways(
     opts: pulumi.InvokeOptions | None = None,
 ) -> "Gateways":
     """
-    Return the AI gateways of the account, whoever made them, for plain arguments.
+    Return the AI gateways of the account, whoever created them, for plain arguments.
 
     Their spend limits are in US dollars. The arguments are those of `get_invoice_preview`.
     """
@@ -194,9 +186,7 @@ def get_gateways_output(
     credentials: Credentials | None = None,
     opts: pulumi.InvokeOptions | None = None,
 ) -> "pulumi.Output[Gateways]":
-    """
-    Return what `get_gateways` does as an Output, for arguments that may be Outputs themselves.
-    """
+    """Return the result of `get_gateways` as an Output; arguments may be Outputs too."""
     from pulumi_cf_invoice.billing.reads import GATEWAYS
 
     return _get_output(GATEWAYS, account_id, credentials, opts)
@@ -212,14 +202,14 @@ def get_forecast(
     """
     Return a forecast of the upcoming invoice and of how long the credits last, for plain arguments.
 
-    It is made from the invoice, the usage of the last 100 days and the credit balance, which are
-    requested side by side. If usage or balance are refused it is made without them, and its notes
-    say so. *fixed_lines* are globs of the descriptions of lines that do not grow with usage. The
-    other arguments are those of `get_invoice_preview`. To export all of it, export its
+    The forecast combines the invoice, the usage of the last 100 days and the credit balance, which
+    are requested in parallel. If usage or balance is refused, the forecast does without, and its
+    notes say so. *fixed_lines* are globs on the descriptions of lines that do not grow with usage.
+    The other arguments are those of `get_invoice_preview`. To export everything, export
     ``to_figures()``, which is plain data.
 
-    Raises `IncompleteLinesError` if the API gave only a part of the invoice's lines, besides what
-    `get_invoice_preview` raises.
+    Raises `IncompleteLinesError` if the API returned only some of the invoice's lines, in addition
+    to what `get_invoice_preview` raises.
     """
     from pulumi_cf_invoice.forecast.read import READS, forecast_answers
 
@@ -239,9 +229,7 @@ def get_forecast_output(
     credentials: Credentials | None = None,
     opts: pulumi.InvokeOptions | None = None,
 ) -> "pulumi.Output[Forecast]":
-    """
-    Return what `get_forecast` does as an Output, for arguments that may be Outputs themselves.
-    """
+    """Return the result of `get_forecast` as an Output; arguments may be Outputs too."""
 
     async def respond(of_run: "Answers", resolved: "Settings", known: dict[str, Any]) -> "Forecast":
         from pulumi_cf_invoice.forecast.read import READS, forecast_answers

@@ -1,7 +1,7 @@
 """
 `InvoicePreview`, the upcoming invoice as a read-only resource of Python programs.
 
-`lifecycle` says what its dynamic provider does; here that is translated for Pulumi.
+`lifecycle` defines what its dynamic provider does; this module translates that for Pulumi.
 """
 
 import os
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 class InvoicePreviewProvider(ResourceProvider):
     """The provider of `InvoicePreview`. Its module and name are in the state of every stack."""
 
-    # Nothing in it is secret, and a secret would be encrypted for each resource.
+    # It contains no secrets, and a secret would be encrypted for each resource.
     serialize_as_secret_always = False
 
     def configure(self, req: ConfigureRequest) -> None:
@@ -110,17 +110,17 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
     The upcoming invoice of an account's AI Gateway, known at preview.
 
     Amounts are in minor units (cents, for US dollars) of ``currency``: an ``int`` if whole, as they
-    nearly always are, and otherwise the exact ``float``. Instants are Unix seconds. A figure that
-    has moved since the last deployment is an update. ``invoice`` is the same data as a model, which
-    also has net amounts, text for people and projections.
+    nearly always are, otherwise the exact ``float``. Instants are Unix seconds. Figures that have
+    moved since the last deployment show up as an update. ``invoice`` is the same data as a model,
+    which also has net amounts, text for people and projections.
 
     API: ``GET /accounts/{account_id}/ai-gateway/billing/invoice-preview``.
     """
 
     account_id: pulumi.Output[str]
-    """The account, 32 hex digits in lower case. A secret if the program or config says so."""
+    """The account, 32 hex digits in lower case; secret if the program or config marks it so."""
     invoice_id: pulumi.Output[str | None]
-    """The API's ``id`` of the previewed invoice, if it gives one."""
+    """The API's ``id`` of the previewed invoice, if given."""
     currency: pulumi.Output[str]
     """ISO 4217 code in lower case."""
     period_start: pulumi.Output[int]
@@ -128,15 +128,15 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
     period_end: pulumi.Output[int]
     """End of the billing period, not included, in Unix seconds (UTC)."""
     status: pulumi.Output[str | None]
-    """draft, open, paid, uncollectible, void, or a word that the API adds later; it may be none."""
+    """draft, open, paid, uncollectible, void, or a word that the API adds later; may be None."""
     invoice_lines: pulumi.Output[list[output_types.InvoiceLine]]
     """The line items, in a stable order."""
     invoice_lines_complete: pulumi.Output[bool | None]
     """
-    False if the API gave only some of the lines, otherwise None. It causes no diff by itself.
+    False if the API returned only some of the lines, otherwise None. Never causes a diff by itself.
     """
     base_url: pulumi.Output[str | None]
-    """Where the figures came from, if not from Cloudflare. It causes no diff by itself."""
+    """Where the figures came from, if not from Cloudflare. Never causes a diff by itself."""
     last_update: pulumi.Output[output_types.LastUpdate | None]
     """
     ``amount_due``, ``currency`` and ``period_start`` at the update before; None on the first one.

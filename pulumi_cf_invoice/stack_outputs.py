@@ -1,5 +1,5 @@
 """
-The invoice as stack outputs, for CI: one documented set of names, which a report finds again.
+The invoice as stack outputs, for CI: one documented set of names, which a report can read back.
 """
 
 from collections.abc import Collection

@@ -1,5 +1,5 @@
 """
-The invoice in a resource's properties: type tokens, and reading it from either form's spelling.
+The invoice in a resource's properties: type tokens, and reading it in either form's spelling.
 
 The dynamic resource has snake_case names, the plugin's resource camelCase ones. Both have the
 fields of the model as properties (`FIELDS`), and what a later deployment needs to know.

@@ -1,8 +1,8 @@
 """
 Answers for unit tests of programs that run under `pulumi.runtime.set_mocks`.
 
-Under mocks no resource and no function makes a request or needs credentials. Each returns what the
-test has set here before the program asks for it, and fails if the test has set nothing.
+Under mocks, resources and functions make no requests and need no credentials. Each returns what the
+test has set here beforehand, and fails if the test has set nothing.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -56,18 +56,18 @@ def make_invoice(
     invoice_lines_complete: bool = True,
 ) -> Invoice:
     """
-    Return an invoice for a test. `Invoice.from_api` makes one from an answer of the API.
+    Return an invoice for a test. To make one from an API answer, use `Invoice.from_api`.
 
     :param amount_due: In minor units of *currency*; it may have a fraction.
     :param currency: ISO 4217 code.
     :param lines: Amounts before credits, in minor units, by description; or the lines themselves.
         By default there is one line for the whole amount due.
-    :param amount_paid: In minor units; what remains to be paid is the rest of *amount_due*.
+    :param amount_paid: In minor units; the rest of *amount_due* remains to be paid.
     :param status: draft, open, paid, uncollectible or void.
     :param period_start: In Unix seconds (UTC); by default the period is September 2026.
     :param period_end: In Unix seconds (UTC), not included.
-    :param invoice_lines_complete: False for an invoice of which the API gave only some lines.
-    :raises InvalidDataError: If these figures do not make an invoice.
+    :param invoice_lines_complete: False for an invoice with only some of its lines.
+    :raises InvalidDataError: If these figures do not make a valid invoice.
     """
     if lines is None:
         lines = {"usage": amount_due}
@@ -107,12 +107,12 @@ def make_credit_balance(
 
     :param balance: In minor units of the account's currency; it may have a fraction or be negative.
     :param topup_amount: What a top-up adds, in minor units.
-    :param topup_threshold: The balance below which it is made, in minor units.
+    :param topup_threshold: The balance below which a top-up is made, in minor units.
     :param topup_error: Why the last top-up failed, in the API's words.
-    :param topup_disabled_reason: Why top-ups were disabled, in the API's words.
-    :param has_default_payment_method: Whether there is something to pay a top-up with; None if the
-        API does not say, and then no top-up is healthy.
-    :raises InvalidDataError: If these figures do not make a credit balance.
+    :param topup_disabled_reason: Why top-ups are disabled, in the API's words.
+    :param has_default_payment_method: Whether there is a payment method for top-ups; None if the
+        API does not say, in which case no top-up is healthy.
+    :raises InvalidDataError: If these figures do not make a valid credit balance.
     """
     config = {
         "amount": topup_amount,
@@ -137,12 +137,12 @@ def make_usage_history(
     at: datetime | None = None,
 ) -> UsageHistory:
     """
-    Return a usage history for a test: one value for each hour or day from *since* on.
+    Return a usage history for a test: one value for each hour or day, starting at *since*.
 
     :param values: In units of usage, which are not money.
     :param since: The start, as for `get_usage_history`.
     :param window: What a value covers: day or hour.
-    :param at: When it was read: an hour or day that was not over by then is partial.
+    :param at: When the history was read: an hour or day that was not over by then is partial.
     :raises SettingsError: If *since* is not an instant.
     """
     start, length = start_of(since, window), SECONDS[window]
@@ -161,8 +161,8 @@ def make_invoice_history(
     """
     Return an invoice history for a test: no invoices, or those of `make_past_invoice`.
 
-    :param invoices: The newest first.
-    :param invoices_complete: False for a history of which the API gave only some invoices.
+    :param invoices: Newest first.
+    :param invoices_complete: False for a history with only some of its invoices.
     """
     return InvoiceHistory(type="all", invoices=list(invoices), invoices_complete=invoices_complete)
 
@@ -180,10 +180,10 @@ def make_past_invoice(
 
     :param amount_due: In minor units of *currency*.
     :param currency: ISO 4217 code.
-    :param amount_paid: In minor units; by default all of *amount_due* if it is paid, and else
-        nothing.
+    :param amount_paid: In minor units; by default all of *amount_due* if the status is paid,
+        otherwise 0.
     :param status: draft, open, paid, uncollectible or void.
-    :param created: When it was made, in Unix seconds (UTC).
+    :param created: When it was created, in Unix seconds (UTC).
     """
     paid = amount_paid
     if paid is None:
@@ -202,7 +202,7 @@ def make_gateways(gateways: Iterable[Gateway] = (), *, gateways_complete: bool =
     """
     Return the AI gateways of an account for a test: none, or those of `make_gateway`.
 
-    :param gateways_complete: False for a list of which the API gave only some gateways.
+    :param gateways_complete: False for a list with only some of the gateways.
     """
     return Gateways(gateways=list(gateways), gateways_complete=gateways_complete)
 
@@ -211,7 +211,7 @@ def make_gateway(
     gateway_id: str = "default", *, limit: float | None = None, window: int = 86_400, **more: Any
 ) -> Gateway:
     """
-    Return an AI gateway for a test, without spend limits.
+    Return an AI gateway for a test, without spend limits unless *limit* is given.
 
     :param limit: The most that it may spend in a window, in US dollars.
     :param window: The length of the window, in seconds; by default a day.
@@ -233,13 +233,13 @@ def make_api_error(
     noun: str = INVOICE_PREVIEW.noun,
 ) -> ApiError:
     """
-    Return a refusal by Cloudflare, to be set instead of an answer.
+    Return an error from Cloudflare, to set instead of an answer.
 
     :param status: The HTTP status.
     :param message: Cloudflare's message; by default the name of *status*, if it has one.
-    :param code: Cloudflare's code of the reason.
-    :param account_id: The account that the error names.
-    :param noun: What the error says could not be read.
+    :param code: Cloudflare's error code.
+    :param account_id: The account in the error.
+    :param noun: What could not be read, according to the error.
     """
     return ApiError(
         noun,
@@ -256,8 +256,7 @@ def set_invoice(stated: Invoice | BillingError, account_id: str | None = None) -
     Set the upcoming invoice for programs under mocks, from now on.
 
     :param stated: The invoice, or an error to raise instead.
-    :param account_id: The account whose invoice it is; by default every account that has none of
-        its own.
+    :param account_id: The account whose invoice it is; by default every account without its own.
     :raises SettingsError: If *account_id* is not an account ID, or *stated* is something else.
     """
     set_answers(invoice=stated, account_id=account_id)
@@ -273,10 +272,10 @@ def set_answers(
     account_id: str | None = None,
 ) -> None:
     """
-    Set what the API answers to programs under mocks, from now on: a model, or an error to raise.
+    Set the API's answers for programs under mocks, from now on: a model, or an error to raise.
 
-    Whatever is left out stays as it is. A usage history is the answer whatever the program asks
-    for. *account_id* and errors are those of `set_invoice`.
+    Whatever is left out stays as it is. A usage history is the answer whatever time or window the
+    program requests. *account_id* and errors are those of `set_invoice`.
     """
     account = None if account_id is None else settings.canonical_account_id(account_id)
     for read, stated in (
@@ -301,9 +300,9 @@ def set_answers(
 @contextmanager
 def invoice(stated: Invoice | BillingError, account_id: str | None = None) -> Iterator[None]:
     """
-    Set the upcoming invoice as `set_invoice` does, until the end of a ``with`` block.
+    Set the upcoming invoice like `set_invoice`, until the end of a ``with`` block.
 
-    Whatever the program asks for in the block gets it, even if its Outputs are only known later.
+    It applies to all calls in the block, even if their Outputs only become known later.
     """
     with answers(invoice=stated, account_id=account_id):
         yield
@@ -312,7 +311,7 @@ def invoice(stated: Invoice | BillingError, account_id: str | None = None) -> It
 @contextmanager
 def answers(**stated: Any) -> Iterator[None]:
     """
-    Set answers as `set_answers` does, with the same arguments, until the end of a ``with`` block.
+    Set answers like `set_answers`, with the same arguments, until the end of a ``with`` block.
     """
     before = dict(STATED)
     set_answers(**stated)

@@ -1,4 +1,4 @@
-"""The accounts that a token sees, by the names that people know them by."""
+"""The accounts that a token can see, with their names."""
 
 from typing import Annotated, Any
 

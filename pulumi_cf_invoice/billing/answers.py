@@ -1,6 +1,5 @@
 """
-Interprets HTTP answers: returns the ``result`` of a good one, or the error that a bad one
-represents.
+Interprets HTTP answers: returns the ``result``, or the error that the answer represents.
 
 Errors come in Cloudflare's envelope as a list of ``errors``, and in the wild as a single ``error``,
 as plain texts, or with the actual reason in the ``error_chain`` of another error. All of them are

@@ -1,5 +1,5 @@
 """
-One consistent view: each read of an account is asked for once, however many callers want it.
+One consistent view: each read of an account is requested once, however many callers want it.
 
 The key is the read with its query, the account, the base URL and the credentials. Failures are not
 kept.

@@ -1,4 +1,4 @@
-"""Text that others wrote, made fit to stand in a line of ours."""
+"""Text written by others, made safe to show in a line of ours."""
 
 import re
 import unicodedata

@@ -1,10 +1,10 @@
 """
 The client of Cloudflare's AI Gateway billing API.
 
-Transient failures are retried: HTTP 408, 429, 500, 502 to 504, 520 to 527 and 530, and a network
-that failed. A read is bounded as a whole, in time (retries, name resolution, slow answers and
-further pages included) and in memory. Those of one address share its connections and its rate
-limit (`pool` and `pacing`).
+Transient failures are retried: HTTP 408, 429, 500, 502 to 504, 520 to 527 and 530, and network
+failures. Each read is limited as a whole, in time (including retries, name resolution, slow answers
+and further pages) and in memory. Reads of one address share its connections and its rate limit
+(`pool` and `pacing`).
 """
 
 import logging
@@ -79,11 +79,12 @@ class BillingClient:
     """
     Reads from one base URL with one set of credentials.
 
-    *timeout* is in seconds and bounds a whole read from its first request on, retries included;
-    *more_time* is how an error says to allow more. *longest_wait* is for how many seconds a read
-    waits for the rate limit besides: by default as long as *timeout*. Every call asks the API; to
-    share one answer among many callers, use `AnswerCache`. Raises `SettingsError` if the base URL
-    is neither https nor on this machine, or if *credentials* are those of a Pulumi program.
+    *timeout*, in seconds, limits a whole read from its first request on, including retries;
+    *more_time* is the advice in an error on how to allow more. In addition, a read waits up to
+    *longest_wait* seconds for the rate limit, by default as long as *timeout*. Every call makes a
+    request; to share one answer among many callers, use `AnswerCache`. Raises `SettingsError` if
+    the base URL is neither https nor on this machine, or if *credentials* are those of a Pulumi
+    program.
     """
 
     def __init__(
@@ -141,8 +142,8 @@ class BillingClient:
         """
         Read the usage of *account_id* by *window*, in units of usage, which are not money.
 
-        *since* and *until* are instants with a time zone, or UTC days, and are aligned to whole
-        windows; by default it is the last 100 days. Raises what `get_invoice_preview` raises.
+        *since* and *until* are instants with a time zone, or UTC days, rounded to whole windows;
+        the default is the last 100 days. Raises what `get_invoice_preview` raises.
         """
         now = _now()
         read = USAGE_HISTORY.asked(now, since=since, until=until, window=window)
@@ -159,7 +160,7 @@ class BillingClient:
 
     def get_accounts(self) -> Accounts:
         """
-        List the accounts that the token sees, for which it needs Account Settings Read.
+        List the accounts that the token can see, for which it needs Account Settings Read.
 
         Raises what `get_invoice_preview` raises.
         """
@@ -173,8 +174,8 @@ class BillingClient:
         """
         Start *read* of *account_id* in the background, with its default query if it has none.
 
-        At most 16 reads of an address run at a time. The future is done within the timeout, from
-        the read's first request on, and carries whatever goes wrong: nothing is raised here.
+        At most 16 reads of an address run at a time. The future completes within the timeout, from
+        the read's first request on, and carries any error: this method raises nothing.
         """
         future: Future[ModelT] = Future()
         try:

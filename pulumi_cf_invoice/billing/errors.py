@@ -1,28 +1,28 @@
 """
-Errors of the billing core, each of which reads as one line for people.
+Errors of the billing core, each one line for people.
 
     BillingError
     ├── SettingsError                  the account, credentials, base URL or an option cannot work
     │   └── MissingCredentialsError    no source has a credential
-    ├── LimitError                     a spend limit cannot be read
-    ├── RuleError                      a rule, or a file of rules, cannot be used as it is written
+    ├── LimitError                     a spend limit cannot be parsed
+    ├── RuleError                      a rule, or a file of rules, cannot be used as written
     ├── InvalidDataError               data does not fit its model
-    ├── IncompleteLinesError           a sum was requested of lines that are not complete
+    ├── IncompleteLinesError           a sum of lines was requested, but some lines are missing
     ├── NotAvailableError              a snapshot does not have it, or is too old
-    └── FetchError                     a request was made and brought no result
-        ├── ApiError                   Cloudflare refused, or could not answer now
+    └── FetchError                     a request failed
+        ├── ApiError                   Cloudflare refused, or could not answer
         ├── RateLimitError             the rate limit allows no request soon enough
         ├── TransportError             no complete answer arrived
         └── InvalidResponseError       an answer arrived that cannot be used
 
-None of them needs Pulumi. What the package's resource and functions raise in a Pulumi program is
-also a `pulumi.RunError`, for which Pulumi prints one line and no traceback. All can be pickled and
-copied: ``args`` are what the constructor takes.
+None of them needs Pulumi. Errors that the package's resource and functions raise in a Pulumi
+program are also `pulumi.RunError`, for which Pulumi prints one line and no traceback. All can be
+pickled and copied: ``args`` are the constructor's arguments.
 """
 
 
 class BillingError(Exception):
-    """Base of all errors. The text is one line and never holds a credential."""
+    """Base of all errors. The message is one line and never contains a credential."""
 
 
 class SettingsError(BillingError):
@@ -34,34 +34,33 @@ class MissingCredentialsError(SettingsError):
 
 
 class LimitError(BillingError):
-    """A spend limit cannot be read as it is written."""
+    """A spend limit cannot be parsed."""
 
 
 class RuleError(BillingError):
-    """
-    A rule, or a file of rules, cannot be used as it is written. The text names it and what to do.
-    """
+    """A rule, or a file of rules, cannot be used as written. The message says what to do."""
 
 
 class InvalidDataError(BillingError):
-    """Data does not fit its model. The text names the field and what is wrong with it."""
+    """Data does not fit its model. The message names the field and what is wrong with it."""
 
 
 class IncompleteLinesError(BillingError):
-    """A sum of the invoice's lines is not known, because the API gave only some of them."""
+    """A sum of the invoice's lines is unknown, because the API returned only some of them."""
 
 
 class NotAvailableError(BillingError):
-    """A snapshot does not have what was asked for, or is too old. The text says why."""
+    """A snapshot does not have what was requested, or is too old. The message says why."""
 
 
 class FetchError(BillingError):
     """
-    A request was made and brought no result.
+    A request failed.
 
-    ``noun`` is what was requested ("upcoming invoice"), ``account_id`` the account, which is empty
-    for a list of accounts, ``problem`` what went wrong and ``remedy`` what to do, each without the
-    rest of the sentence. ``base_url`` is the address that was asked, if it is not Cloudflare's.
+    ``noun`` is what was requested ("upcoming invoice"), and ``account_id`` is the account, empty
+    for a list of accounts. ``problem`` is what went wrong and ``remedy`` what to do, each without
+    the rest of the sentence. ``base_url`` is the address of the request, if it is not
+    Cloudflare's.
     """
 
     base_url: str | None = None
@@ -91,8 +90,8 @@ class ApiError(FetchError):
     Cloudflare answered with an error.
 
     ``status`` is the HTTP status, ``code`` the code of the innermost reason, if it has one, and
-    ``message`` that reason and all others in one line. ``ray_id`` is the answer's cf-ray, which
-    Cloudflare's support asks for. ``retry_after`` is how long Cloudflare asks to wait, in seconds.
+    ``message`` has all reasons in one line. ``ray_id`` is the answer's cf-ray, which Cloudflare's
+    support asks for. ``retry_after`` is how long Cloudflare asks to wait, in seconds.
     """
 
     def __init__(
@@ -119,9 +118,9 @@ class ApiError(FetchError):
 
 class RateLimitError(FetchError):
     """
-    No request was sent, since the rate limit allows none soon enough.
+    No request was sent, because the rate limit allows none soon enough.
 
-    The text says when it resets, and how many requests the run made.
+    The message says when the limit resets, and how many requests the run made.
     """
 
 
@@ -131,9 +130,9 @@ class TransportError(FetchError):
 
 class InvalidResponseError(FetchError):
     """
-    An answer arrived that cannot be used, or whose figures cannot be carried exactly.
+    An answer arrived that cannot be used, or whose figures cannot be represented exactly.
 
-    ``ray_id`` is the answer's cf-ray, where it has one.
+    ``ray_id`` is the answer's cf-ray, if it has one.
     """
 
     def __init__(self, noun: str, account_id: str, problem: str, ray_id: str | None = None) -> None:

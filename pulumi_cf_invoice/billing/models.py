@@ -1,5 +1,5 @@
 """
-What the models of the API's reads have in common: the types of their fields, and how they parse.
+What all models of the API have in common: the types of their fields, and how they parse.
 
 Parsing is strict about money: amounts are required, and one that cannot be represented exactly is
 refused. Fields that only name or explain something may be missing or malformed, and are none then.

@@ -1,5 +1,5 @@
 """
-Paces requests by the rate limits of their address, so that it need refuse none.
+Paces requests within an address's rate limits, so that it refuses none.
 
 Cloudflare allows a token 1,200 requests in 5 minutes, of all who use it together, and says with
 each answer what is left (``Ratelimit``) and which policies there are (``Ratelimit-Policy``). What

@@ -1,5 +1,5 @@
 """
-What the reads of one address share: a client with its connections, threads, and the pace.
+What the reads of one address share: a client with its connections, threads and pacing.
 
 At most 16 reads run at a time, each on a thread; the rest wait for one. The threads are daemons, so
 that none keeps a process alive, and end soon after the last read; the client closes with them. A

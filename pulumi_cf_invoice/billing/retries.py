@@ -1,4 +1,4 @@
-"""What can get better by itself, and how long to wait for it."""
+"""Which failures are worth retrying, and how long to wait."""
 
 import time
 from collections.abc import Mapping

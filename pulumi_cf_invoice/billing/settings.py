@@ -1,6 +1,6 @@
 """
-Settings of a fetch: account, credentials, base URL and timeout, each from the first source that has
-it.
+The settings of a fetch: account, credentials, base URL and timeout, each from the first source that
+sets it.
 
 In a Python program the sources are the argument, stack config ``cf-invoice:…``, the stack config of
 pulumi-cloudflare (``cloudflare:…``) and the environment (``CLOUDFLARE_…``), in this order; in the

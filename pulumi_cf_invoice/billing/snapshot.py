@@ -1,5 +1,5 @@
 """
-A snapshot: every read of an account in the API's shape, and the time of reading.
+A snapshot: every read of an account in the API's shape, with the time of reading.
 
 It is made for CI and for attaching to a question. It is written from the models' own fields, and
 holds nothing else of an answer: no credentials, payment method, people, or links, which open an

@@ -1,4 +1,4 @@
-"""Words for whoever made a mistake: where it stands, and which name was probably meant."""
+"""Hints for whoever made a mistake: where it is, and which name was probably meant."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence

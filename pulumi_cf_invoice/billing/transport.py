@@ -1,5 +1,5 @@
 """
-Connections that heed the deadline of the read that uses them.
+Connections that respect the deadline of the read that uses them.
 
 A timeout of httpx is one of each step: headers that trickle in begin it anew, and the resolution of
 a name knows none. Here every step of a thread ends by the deadline that `until` sets for it, so

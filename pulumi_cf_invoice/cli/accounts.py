@@ -1,4 +1,4 @@
-"""The accounts that a command is about: one, several, those in a file, or all that a token sees."""
+"""The accounts that a command reads: one, several, those in a file, or all that a token can see."""
 
 import argparse
 import os

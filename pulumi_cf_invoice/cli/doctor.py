@@ -1,4 +1,4 @@
-"""``cf-invoice doctor``: every setting with where it comes from, and every read tried with them."""
+"""``cf-invoice doctor``: every setting with its source, and an attempt at every read."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""What a command tells when it cannot do what it was asked for."""
+"""The error of a command that cannot do what it was asked to."""
 
 from pulumi_cf_invoice.billing.errors import BillingError
 

@@ -1,4 +1,4 @@
-"""What commands read: files, the API with the settings of environment and stack, and the time."""
+"""What commands read: files, the API with settings from environment and stack, and the time."""
 
 import argparse
 import os

@@ -1,5 +1,6 @@
 """
-``cf-invoice notify``: people are told what is wrong with the upcoming invoice (extra ``notify``).
+``cf-invoice notify``: notifies people of what is wrong with the upcoming invoice (extra
+``notify``).
 
 Addresses are those of apprise, which speaks to chats, mail and webhooks. They hold passwords, so
 that nothing of them is ever printed: an address is called by its place and its service.

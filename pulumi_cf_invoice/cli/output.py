@@ -1,4 +1,4 @@
-"""Where commands write: standard output, or a file that is there whole or not at all."""
+"""Where commands write: standard output, or a file that is written whole or not at all."""
 
 import os
 import secrets

@@ -1,4 +1,4 @@
-"""How far a long run is: on a terminal at any time, and elsewhere a line every ten seconds."""
+"""The progress of a long run: live on a terminal, and elsewhere a line every ten seconds."""
 
 import sys
 import threading

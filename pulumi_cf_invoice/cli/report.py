@@ -1,4 +1,4 @@
-"""``cf-invoice report``: the invoice held against rules, in each of the formats."""
+"""``cf-invoice report``: the invoice checked against rules, in any of the formats."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""Stack config outside of a program, as ``pulumi config`` tells it."""
+"""Stack config outside a program, as reported by ``pulumi config``."""
 
 import json
 import re

@@ -1,5 +1,5 @@
 """
-The command's standard streams: what cannot be written changes no exit code by itself.
+The command's standard streams: a failed write does not change the exit code by itself.
 
 Python flushes both streams once more at exit, and exits with 120 where that fails: a closed pipe or
 a full disk would take the place of the verdict. So failures of writing are kept here, and the

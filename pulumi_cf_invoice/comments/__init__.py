@@ -1,5 +1,5 @@
 """
-Comments that carry a report, on the pull or merge request of a job in CI.
+Posts a report as a comment on the pull or merge request of a CI job.
 
 Of all comments there, ours is the one that was written with this token and begins with the marker
 of its tag. It is updated, so that a request has one comment of each tag.

@@ -1,5 +1,5 @@
 """
-Asks a forge, within bounds: each answer in size, and all of them in time.
+Sends requests to a forge, with a limit on the size of each answer and on the time for all.
 
 Whatever a forge says is shown as one line, without the token.
 """

@@ -1,4 +1,4 @@
-"""Errors of comments, each of which reads as one line for people."""
+"""Errors of comments, each one line for people."""
 
 from pulumi_cf_invoice.billing.errors import BillingError
 

@@ -1,5 +1,5 @@
 """
-What comments need of a forge, and what all forges share.
+What comments need from a forge, and what all forges share.
 
 A forge says of a job of CI which request it runs for, lists the comments of a request, and creates
 and updates one. What a refusal means, and what to do about it, is decided here.

@@ -1,5 +1,5 @@
 """
-Gitea and Forgejo, by the REST API that they share.
+Gitea and Forgejo, through the REST API that they share.
 
 Their runners set the variables of GitHub Actions, with a token and addresses of their own, so that
 a job has to say that it is theirs.

@@ -1,4 +1,4 @@
-"""GitHub, on github.com and on Enterprise servers, by its GraphQL API."""
+"""GitHub, on github.com and on Enterprise servers, through its GraphQL API."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""GitLab, on gitlab.com and on servers of one's own, by its REST API."""
+"""GitLab, on gitlab.com and on self-managed servers, through its REST API."""
 
 from collections.abc import Iterator, Mapping
 from urllib.parse import quote

@@ -1,5 +1,5 @@
 """
-Replaces our comment on a pull request of GitHub where the Action could not install what it needs.
+Replaces our comment on a GitHub pull request if the Action could not install its dependencies.
 
 An older comment would stay there, green. So this file is run by itself, on whatever Python a runner
 has (3.6 or newer), and needs nothing but the standard library.

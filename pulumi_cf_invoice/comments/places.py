@@ -1,4 +1,4 @@
-"""Finds the request that a job of CI runs for, and the token that it is reached with."""
+"""Finds the request that a CI job runs for, and the token to reach it with."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

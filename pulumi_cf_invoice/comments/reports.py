@@ -1,4 +1,4 @@
-"""A report in Markdown as the text of a comment."""
+"""Turns a Markdown report into the text of a comment."""
 
 import re
 

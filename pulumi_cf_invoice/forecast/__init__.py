@@ -1,5 +1,5 @@
 """
-What is coming: the invoice at its period's end, how sure that is, and how long the credits last.
+What is coming: the invoice at the period's end, how certain that is, and how long credits last.
 
 `forecast_invoice` takes what was read (invoice, usage history, credit balance) and the time, and
 asks nobody else: the same inputs give the same figures, everywhere. The invoice is the money, and

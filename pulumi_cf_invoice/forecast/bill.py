@@ -1,4 +1,4 @@
-"""The invoice as a forecast sees it: what grows with usage, and what credits take off."""
+"""The invoice as a forecast sees it: what grows with usage, and what credits deduct."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

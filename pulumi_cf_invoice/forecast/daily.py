@@ -1,5 +1,5 @@
 """
-The spend of the last two days, and what a day usually costs: no month shows a spike in time.
+The spend of the last two days, and what a day usually costs: a month shows a spike too late.
 
 Pure: usage history, invoice and time in, figures out. Days are priced as the forecast prices them.
 What is usual needs no price: it is a share of usage.

@@ -1,5 +1,5 @@
 """
-The forecast: what was read and the time in, what is coming out.
+The forecast: takes what was read and the time, and returns what is coming.
 
 Amounts are in minor units of the invoice's currency. What is known is exact. What is still to come
 is an estimate, and rounded once, half to even, to a whole minor unit.

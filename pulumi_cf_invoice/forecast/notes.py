@@ -1,4 +1,4 @@
-"""What a reader of a forecast has to know of it, in sentences."""
+"""What a reader should know about a forecast, in sentences."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""What is spent from now on, by the methods that there are: cumulative, before credits."""
+"""The spend from now on, by each of the methods: cumulative, before credits."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The periods of invoices: what they are called, and which one was before."""
+"""The periods of invoices: their names, and which one came before."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""The days of the usage history in money: what was spent on each, and which of them count."""
+"""The days of the usage history in money: the spend of each, and which ones count."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a forecast is made from, as a program, a rule or a command reads it."""
+"""Reads what a forecast needs, for a program, a rule or a command."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -1,5 +1,5 @@
 """
-The unit of usage, which the API documents nowhere: what one of it costs, by the invoice.
+The unit of usage, which the API documents nowhere: what one costs, according to the invoice.
 
 Usage that adds up to the invoice in minor or in major units of its currency is counted in those. A
 difference is taken for lag only where the days of usage say so: otherwise the invoice is up to

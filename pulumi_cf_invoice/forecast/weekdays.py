@@ -1,4 +1,4 @@
-"""What each weekday has of a mean day: the clearer the weeks agree on it, the more it counts."""
+"""Each weekday's share of a mean day: the better the weeks agree on it, the more it counts."""
 
 from collections.abc import Sequence
 from operator import add, mul, sub

@@ -1,5 +1,5 @@
 """
-The version in the form that Pulumi wants for a plugin and its SDKs.
+The version in the form that Pulumi expects for a plugin and its SDKs.
 
 It imports nothing, since the build runs it before anything is installed.
 """

@@ -1,15 +1,15 @@
 """
 Spend gates for policy packs (extra ``policy``).
 
-Each function declares a rule in code, with the settings that it has in ``rules.json``.
+Each function declares a rule in code, with the same settings as in ``rules.json``.
 `spend_policy_pack` runs such rules, or a file of rules, as Pulumi policies. The module `rules`
 defines what each kind of rule finds, and `gates` how a declared rule is judged.
 
-Pulumi's own policy config is applied on top of a rule's settings. A rule without a limit, a setting
-that does not exist and one that cannot be read are refused before anything is deployed.
+Pulumi's own policy config is applied on top of a rule's settings. A rule without a limit, and
+settings that do not exist or cannot be parsed, are refused before anything is deployed.
 
-Figures that are absent are reported at a preview and are a violation at an update. A resource whose
-check failed is skipped, because the deployment fails anyway.
+Missing figures are reported at a preview and are a violation at an update. A resource whose check
+failed is skipped, because the deployment fails anyway.
 """
 
 import sys
@@ -33,10 +33,11 @@ from pulumi_cf_invoice.rules.limits import WrittenLimit
 
 class RuleOptions(TypedDict, total=False):
     """
-    Options of every rule: a ``name`` of its own, Pulumi's ``enforcement_level``, a ``waiver``
-    (``until``, ``by``, ``reason``, and the settings that apply until then), and ``warn_at``,
-    percentages of the rule's limit (``["80%", "95%"]``). At each, `spend_policy_pack` has an
-    advisory rule warn.
+    Options of every rule.
+
+    ``name`` is its own name, and ``enforcement_level`` is Pulumi's. A ``waiver`` has ``until``,
+    ``by``, ``reason`` and the settings that apply until then. ``warn_at`` has percentages of the
+    rule's limit (``["80%", "95%"]``), for each of which `spend_policy_pack` adds an advisory rule.
     """
 
     name: str
@@ -52,7 +53,7 @@ class ReadingOptions(RuleOptions, total=False):
     With ``account_ids`` the rule reads these accounts itself, before the first resource and with
     the credentials in the pack's environment, instead of checking what the program reads.
     ``base_url`` is the API's address, if it is not Cloudflare's. With ``fail_open`` an account that
-    cannot be read is only reported.
+    cannot be read is only noted.
     """
 
     account_ids: Sequence[str]
@@ -73,7 +74,7 @@ def max_projected_amount_due(
     *limit*.
 
     In the first hour of a period, when a projection is meaningless, only the amount due is checked,
-    and a note says so.
+    with a note.
     """
     return declared("max-projected-amount-due", {"limit": limit}, options)
 
@@ -88,10 +89,10 @@ def max_forecast(
     """
     Require the amount due of each of ``account_ids``, and its forecast, to be within *limit*.
 
-    The forecast is made from daily usage. *percentile* is 50 (the median, and the default) or 90,
-    which is exceeded once in ten times. *fixed_lines* are globs on the description of lines of a
-    fixed fee, which are not extrapolated. Where history is too short for a forecast, or for a 90th
-    percentile, only the amount due is checked, and a note says so.
+    The forecast is based on daily usage. *percentile* is 50 (the median, the default) or 90, which
+    is exceeded in one case out of ten. *fixed_lines* are globs on the descriptions of lines with a
+    fixed fee, which are not extrapolated. If the history is too short for a forecast, or for the
+    90th percentile, only the amount due is checked, with a note.
     """
     settings = {"limit": limit, "percentile": percentile, "fixedLines": fixed_lines}
     return declared("max-forecast", settings, options)
@@ -105,13 +106,12 @@ def max_daily_spend(
     **options: Unpack[ReadingOptions],
 ) -> Policy:
     """
-    Require the spend of yesterday, and of today so far, of each of ``account_ids`` to be within
-    *limit*.
+    Require the spend of each of ``account_ids``, yesterday and today so far, to be within *limit*.
 
-    *limit* is an amount, or a multiple of what is usual (``"3x"``) that counts from *at_least* on,
-    by default a tenth of what the period cost so far. *fixed_lines* are globs on the description of
-    lines of a fixed fee. Give it the level ``advisory``: a mandatory one also blocks the deployment
-    that stops a loop.
+    *limit* is an amount, or a multiple of a usual day (``"3x"``), which does not count below
+    *at_least*, by default a tenth of what the period has cost so far. *fixed_lines* are globs on
+    the descriptions of lines with a fixed fee. Use the level ``advisory``: a mandatory rule also
+    blocks the deployment that stops a loop.
     """
     settings = {"limit": limit, "atLeast": at_least, "fixedLines": fixed_lines}
     return declared("max-daily-spend", settings, options)
@@ -126,8 +126,8 @@ def max_line_amount(
     """
     Require the net amount of each line to be within its limit, adding up lines of the same name.
 
-    *limits* are by glob on the description, and the longest glob that matches applies.
-    *default_limit* is for all other lines.
+    *limits* are by glob on the description; the longest matching glob applies. *default_limit* is
+    for all other lines.
     """
     settings = {"limits": limits, "defaultLimit": default_limit}
     return declared("max-line-amount", settings, options)
@@ -160,8 +160,8 @@ def account_budget(limit: WrittenLimit | None = None, **options: Unpack[ReadingO
     """
     Require the amount due of each of ``account_ids`` to be within *limit*, whatever is deployed.
 
-    The rule always reads the accounts itself, so that nothing is created over budget, even by an
-    update without a preview.
+    The rule always reads the accounts itself, so that nothing is created while over budget, even by
+    an update without a preview.
     """
     return declared("account-budget", {"limit": limit}, options)
 
@@ -173,8 +173,8 @@ def min_credit_balance(
     Require the credit balance of each of ``account_ids`` not to be below *limit*.
 
     AI Gateway refuses inference (HTTP 402) at a balance of zero, whatever the upcoming invoice
-    says. The currency is that of the invoice; where that cannot be read, it is taken for the
-    limit's, and the message says so.
+    says. The currency is the invoice's; if that cannot be read, the rule assumes the limit's, and
+    the message says so.
     """
     return declared("min-credit-balance", {"limit": limit}, options)
 
@@ -188,13 +188,13 @@ def min_runway(
     **options: Unpack[ReadingOptions],
 ) -> Policy:
     """
-    Require the credits of each of ``account_ids`` to last for *days*, today included.
+    Require the credits of each of ``account_ids`` to last for *days*, including today.
 
-    ``"period"`` is until the end of the billing period. How long they last is forecast from daily
-    usage: with *percentile* 50 (the default) by the median, with 90 so that they run out earlier
-    once in ten times. With *top_up_suffices* an automatic top-up that works is enough. Where
-    history is too short, only a balance of zero or below is a violation, and a note says so.
-    *fixed_lines* are globs on the description of lines of a fixed fee.
+    ``"period"`` means until the end of the billing period. How long they last is forecast from
+    daily usage: with *percentile* 50 (the default) by the median, with 90 so that they run out
+    earlier in one case out of ten. With *top_up_suffices* a working automatic top-up is enough. If
+    the history is too short, only a balance of zero or below is a violation, with a note.
+    *fixed_lines* are globs on the descriptions of lines with a fixed fee.
     """
     settings = {
         "days": days,
@@ -207,9 +207,9 @@ def min_runway(
 
 def require_healthy_top_up(**options: Unpack[ReadingOptions]) -> Policy:
     """
-    Require the credits of each of ``account_ids`` to be topped up automatically.
+    Require the credits of each of ``account_ids`` to have a working automatic top-up.
 
-    A top-up that failed, was disabled, is not set, or has nothing to be paid with is a violation.
+    A top-up that failed, was disabled, is not set, or has no payment method is a violation.
     """
     return declared("require-healthy-top-up", {}, options)
 
@@ -228,9 +228,9 @@ def require_invoice_preview(
     """
     Require a stack with resources of *resource_types* to have an `InvoicePreview` with figures.
 
-    *resource_types* are globs, by default on every type of AI gateway. The invoices of
-    *required_account_ids* have to be read whatever else the stack contains. As a stack policy it
-    runs after all resources, so it protects previews.
+    *resource_types* are globs, by default on every type of AI gateway. The stack must read the
+    invoices of *required_account_ids* whatever else it contains. As a stack policy, the rule runs
+    after all resources, so it protects previews.
     """
     settings = {"resourceTypes": resource_types, "requiredAccountIds": required_account_ids}
     return declared("require-invoice-preview", settings, options)
@@ -240,12 +240,12 @@ def require_gateway_spend_limit(
     limit: WrittenLimit | None = None, **options: Unpack[ReadingOptions]
 ) -> Policy:
     """
-    Require every AI gateway of a stack to have a spend limit on all of its traffic, and the
-    gateways of an account together to allow no more than *limit* in a month of 31 days.
+    Require every AI gateway in a stack to have a spend limit on all of its traffic, and an
+    account's gateways together to allow no more than *limit* in a month of 31 days.
 
-    *limit* is in US dollars, as a gateway's `spend_limits` are. It is a stack policy as
-    `require_invoice_preview` is. With ``account_ids`` these are all gateways of the accounts,
-    whoever made them, as they are and as the stack makes them.
+    *limit* is in US dollars, like a gateway's `spend_limits`. The rule is a stack policy, like
+    `require_invoice_preview`. With ``account_ids`` it covers all gateways of the accounts, whoever
+    created them, as they are and as the stack changes them.
     """
     return declared("require-gateway-spend-limit", {"limit": limit}, options)
 
@@ -260,10 +260,10 @@ def spend_policy_pack(
     """
     Run a policy pack with *policies* and the file of *rules*, a path relative to the caller's file.
 
-    The function serves the engine and does not return. A pack with rules that cannot be used does
-    not load, and one line says why.
+    The function serves the engine and does not return. A pack with unusable rules does not load,
+    and one line says why.
     """
-    # Some hosts start a pack in the folder of the program that it judges, whose own file of that
-    # name would be another.
+    # Some hosts start a pack in the folder of the program that it judges, which may have a
+    # different file of that name.
     folder = Path(sys._getframe(1).f_globals.get("__file__", "")).parent
     pack.serve(name, policies, folder / rules if rules else None, enforcement_level)

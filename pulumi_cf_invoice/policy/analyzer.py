@@ -1,5 +1,5 @@
 """
-What Pulumi's policy SDK knows and does not hand to policies: a pack's whole config, before anything
+What Pulumi's policy SDK knows but does not pass to policies: a pack's whole config before anything
 runs, and the request in which a resource is judged.
 
 The SDK has no public way to either, so its server is extended here. Where a version of it has

@@ -1,5 +1,5 @@
 """
-A policy pack of Pulumi's that judges declared rules: what it asks for, reports and notes.
+A Pulumi policy pack that judges declared rules: what it reads, reports and notes.
 
 `pulumi_cf_invoice.policy` has the functions that people declare rules with.
 """

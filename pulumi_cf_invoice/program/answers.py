@@ -1,5 +1,5 @@
 """
-Reads from within a running Pulumi program: with its stack config, and once for all who ask.
+Reads from within a running Pulumi program: with its stack config, and once for all callers.
 
 A process can run several programs, or one twice (Automation API). Each run has a monitor of its
 own, on which its answers are kept. Under `pulumi.runtime.set_mocks` nothing is read, and the

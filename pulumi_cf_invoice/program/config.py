@@ -1,4 +1,4 @@
-"""Stack config as a running Pulumi program has it, and what is said of it once in a run."""
+"""Stack config as a running Pulumi program sees it, and the warnings about it, once per run."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Credentials as a Pulumi program gives them: its parts may be Outputs, or a provider's."""
+"""Credentials as a Pulumi program passes them: they may be Outputs, or come from a provider."""
 
 import sys
 from collections.abc import Mapping

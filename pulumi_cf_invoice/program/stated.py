@@ -1,5 +1,5 @@
 """
-What unit tests state instead of the API's answers, for programs under `pulumi.runtime.set_mocks`.
+The answers that unit tests set for programs under `pulumi.runtime.set_mocks`.
 
 `pulumi_cf_invoice.testing` has the functions that tests state them with.
 """

@@ -1,4 +1,4 @@
-"""What a report shows of an account besides its invoice: credits, earlier invoices and usage."""
+"""What a report shows about an account besides its invoice: credits, earlier invoices and usage."""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,4 +1,4 @@
-"""What moved from one invoice to another, line by line."""
+"""What has changed from one invoice to another, line by line."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

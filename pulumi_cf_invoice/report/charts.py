@@ -1,4 +1,4 @@
-"""The geometry of the charts of usage and of months; the template draws them as inline SVG."""
+"""The geometry of the charts of usage and months; the template draws them as inline SVG."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

@@ -1,5 +1,5 @@
 """
-The engine's events of one operation, a preview or an update, and whether they are all there.
+The engine's events of one preview or update, and whether they are complete.
 
 The engine numbers its events, and keeps some to itself: each step of a default provider is a pair
 of numbers that are never printed. Beyond these nothing may be missing, or an invoice could be.

@@ -1,4 +1,4 @@
-"""Forecasts by themselves: as tables for a terminal, and as JSON (``forecast.schema.json``)."""
+"""Forecasts on their own: as tables for a terminal, and as JSON (``forecast.schema.json``)."""
 
 import json
 from collections.abc import Sequence

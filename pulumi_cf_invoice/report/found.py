@@ -1,4 +1,4 @@
-"""What is found in files: invoices, and those of the last deployment, each account once."""
+"""What was found in files: invoices, and those of the last deployment, each account once."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -1,5 +1,5 @@
 """
-The headline: the worst fact of a report in a sentence, in money or days.
+The headline: a report's worst fact in one sentence, in money or days.
 
 In the order of what is worst: a mandatory limit on money that is exceeded, credits that are used up
 or run out within a rule's days, what could not be judged, another mandatory rule that is violated,

@@ -1,5 +1,5 @@
 """
-Reads invoices from a file, whose kind is told by its content.
+Reads invoices from a file, whose kind it recognizes by the content.
 
 It is what ``pulumi preview --json``, ``pulumi up --json`` or ``pulumi stack output --json`` prints,
 or the API's own JSON. Text around the JSON, such as warnings, is passed over.

@@ -1,4 +1,4 @@
-"""How the rules judge what was found: the invoices of a report, and the accounts they read."""
+"""Judges what was found by the rules: a report's invoices, and the accounts that rules read."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

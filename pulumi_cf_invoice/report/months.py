@@ -1,5 +1,5 @@
 """
-The months before: which earlier invoice is the usage invoice of a month, and what usage says of it.
+The previous months: which earlier invoice is a month's usage invoice, and what usage says.
 
 The API names no kind of earlier invoice. A usage invoice is told from a purchase of credits by when
 it was made and by its amount, and where that is not enough, nothing is concluded.

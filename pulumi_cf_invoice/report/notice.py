@@ -1,4 +1,4 @@
-"""What people are told of a report between deployments: what is wrong now and was not before."""
+"""What to notify people of between deployments: what is wrong now and was not before."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass

@@ -1,5 +1,5 @@
 """
-Finds the JSON objects in a text that has other text around them, such as warnings.
+Finds the JSON objects in text that also contains other things, such as warnings.
 
 An object is read whole, or the text is refused: half of a preview must never pass for all of it.
 """

@@ -1,5 +1,5 @@
 """
-The accounts of a report of several, a row each: the worst first, and one row for all that pass.
+The accounts of a report on several, one row each: worst first, and one row for all that pass.
 
 It has the same columns in every format, and only those in which some account has something.
 """

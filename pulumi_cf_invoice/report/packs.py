@@ -1,4 +1,4 @@
-"""What policy packs said of a preview, as results of rules beside those that a report judges."""
+"""What policy packs said about a preview, as results next to those of the report's own rules."""
 
 from collections.abc import Sequence
 

@@ -1,5 +1,5 @@
 """
-Reads invoices from what Pulumi prints of a preview or an update: a digest, or the engine's events.
+Reads invoices from Pulumi's output of a preview or update: a digest, or the engine's events.
 
 Either has figures of the last deployment as well, and only some of its places have fresh ones. What
 is not certainly fresh is not taken, and `NoInvoiceError` says which flag helps.

@@ -1,4 +1,4 @@
-"""The report before any format: the invoices, how the rules judged them, and the worst of it."""
+"""The report before any format: the invoices, how the rules judged them, and the worst result."""
 
 from collections import Counter
 from collections.abc import Sequence

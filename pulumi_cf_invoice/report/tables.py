@@ -1,5 +1,5 @@
 """
-The tables of a report: the title, the columns and the cells of each, which the formats draw.
+The tables of a report: title, columns and cells, which the formats render.
 
 What others wrote in a cell is marked (`named`), and cut in the middle where it is long.
 """

@@ -1,4 +1,4 @@
-"""What is printed in a terminal: tables by Rich, in colour if the terminal has any."""
+"""Prints to a terminal: tables by Rich, in colour if the terminal supports it."""
 
 import io
 import re

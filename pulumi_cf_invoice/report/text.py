@@ -1,4 +1,4 @@
-"""The report for a terminal: tables by Rich, in colour if the terminal has any."""
+"""The report for a terminal: tables by Rich, in colour if the terminal supports it."""
 
 import sys
 from typing import IO

@@ -1,5 +1,5 @@
 """
-What is read of accounts: by rules that read by themselves, and by the command line.
+Reads accounts, for rules that read them themselves and for the command line.
 
 A read that is refused does not affect the others: `AccountState` holds what could be read, and why
 the rest could not.

@@ -1,5 +1,5 @@
 """
-Rules as people declare them: ``rules.json``, Pulumi's policy config over it, levels and waivers.
+Rules as people declare them: ``rules.json``, Pulumi's policy config on top, levels and waivers.
 
 What is written is checked when it is read, and what is missing when everything has been merged:
 Pulumi's config may set it. Each mistake is a `RuleError` in one line.

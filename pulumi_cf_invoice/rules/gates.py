@@ -1,6 +1,6 @@
 """
-Gates: declared rules that are complete, judged on what a program reads, or on accounts that they
-read themselves.
+Gates: complete declared rules, judged on what a program reads, or on accounts that they read
+themselves.
 
 Policy packs and reports judge through `Gate`, so that neither passes what the other blocks, and
 both say it in the same words.

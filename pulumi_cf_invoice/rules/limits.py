@@ -1,5 +1,5 @@
 """
-Spend limits: read as people write them, and held against an amount.
+Spend limits: parsed as people write them, and compared with an amount.
 
 Limits are written in major units with their currency, as one would say them: ``250.00 USD``,
 ``usd 250``. One that cannot be read raises `LimitError`, in words for whoever wrote it.

@@ -1,4 +1,4 @@
-"""Kinds of rules on the upcoming invoice, whether the program reads it or the rule itself."""
+"""Kinds of rules on the upcoming invoice, whether the program or the rule reads it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace

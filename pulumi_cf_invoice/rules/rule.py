@@ -1,4 +1,4 @@
-"""What every kind of rule is made of, and what it finds."""
+"""What every kind of rule consists of, and what it finds."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What the billing API answers of a made-up account, as each of the reads gives it."""
+"""The billing API's answers about a made-up account, for each read."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping

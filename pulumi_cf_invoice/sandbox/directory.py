@@ -1,5 +1,5 @@
 """
-The made-up accounts that the sandbox lists: as many as asked for, and each always the same.
+The made-up accounts that the sandbox lists: as many as requested, and always the same ones.
 
 They have figures of their own, so that a report of many of them has something to tell: most are
 steady, of any size, and some are in trouble.

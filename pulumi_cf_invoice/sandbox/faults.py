@@ -1,5 +1,5 @@
 """
-What can go wrong with the billing API, as faults that the sandbox can be set to.
+What can go wrong with the billing API, as faults that the sandbox can simulate.
 
 A fault either makes an HTTP response, or takes over the connection with its own bytes (``wire``).
 """

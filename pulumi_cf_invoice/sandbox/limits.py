@@ -1,4 +1,4 @@
-"""A rate limit as the API has it: so many requests in a window, of each token."""
+"""A rate limit like the API's: a number of requests in a window, per token."""
 
 import re
 import time

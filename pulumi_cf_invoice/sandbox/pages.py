@@ -1,4 +1,4 @@
-"""How the sandbox's answers come in pages, truly or not."""
+"""Splits the sandbox's answers into pages, correctly or not."""
 
 from typing import Any, Literal
 

@@ -1,4 +1,4 @@
-"""The sandbox's server: the API's reads, what they answer with, and a thread to run it in."""
+"""The sandbox's server: the API's reads with their answers, and a thread to run it in."""
 
 import asyncio
 import json
