@@ -189,7 +189,8 @@ def _of_snapshot(snapshot: Snapshot, prefix: str | None) -> list[Found] | Missin
 
 
 def _of_api(answer: Mapping[str, Any]) -> Found:
-    if answer.get("success") is False:
+    # What the client holds against an answer: anything else than true is no success.
+    if answer.get("success", True) is not True:
         errors = "; ".join(reason.text for reason in reasons(answer)) or "without a reason"
         raise NoInvoiceError(f"this answer of the API is an error: {one_line(errors)}")
     # One page of several is a part: the others are not in the file.

@@ -407,6 +407,12 @@ def test_what_others_write_on_lines_of_their_own_does_not_matter(beside: str) ->
     assert figures(only(text)) == (99900, 18846)
 
 
+@pytest.mark.parametrize("success", [False, None, 0, 1, "true", "false", []])
+def test_an_answer_of_the_api_that_is_no_success_is_refused(success: Any) -> None:
+    said = refusal(json.dumps({"success": success, "result": api_result(amount_due=1)}))
+    assert said == "this answer of the API is an error: without a reason"
+
+
 def dear() -> str:
     """Return a preview of another account, of another stack, for much more."""
     text = sample("preview-stream-moved.ndjson").replace("::ours::", "::theirs::")
