@@ -15,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "uses a resource or a function of cf-invoice.",
     )
     parser.add_argument("engine", nargs="?", help="the engine's address, which Pulumi passes")
-    # Pulumi adds flags of its own logging, one of which has a value.
+    # Pulumi adds its own logging flags, one of which has a value.
     parser.add_argument("--tracing", help=argparse.SUPPRESS)
     options, _ = parser.parse_known_args(arguments)
     if options.engine is None:

@@ -13,8 +13,8 @@ def lazy_names(package: str) -> tuple[Callable[[str], Any], Callable[[], list[st
     """
     Return the ``__getattr__`` and ``__dir__`` of *package*, whose public names its stub imports.
 
-    The stub ``__init__.pyi`` is the only place where they are written: type checkers read it as it
-    is. A name that was imported once becomes an attribute of the package.
+    The stub ``__init__.pyi`` is the only place that lists them, and type checkers read it directly.
+    Once imported, a name becomes an attribute of the package.
     """
 
     @cache

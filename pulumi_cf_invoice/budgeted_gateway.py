@@ -1,7 +1,7 @@
 """
 An AI gateway whose limits follow a budget and the upcoming invoice (extra ``cloudflare``).
 
-What it deploys passes the rule ``require-gateway-spend-limit`` with the budget as its limit.
+It passes the rule ``require-gateway-spend-limit`` with the budget as its limit.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ _WEEKS = 5
 
 class Step(NamedTuple):
     """
-    Limits that hold from a share of the budget on, in percent.
+    Limits that apply from a percentage of the budget on.
 
     ``daily_share`` is the percentage of the budget that may be spent in a day.
     """
@@ -43,7 +43,7 @@ class Step(NamedTuple):
 
 
 STEPS = (Step(0, 1000, 25), Step(75, 300, 10), Step(90, 100, 2.5), Step(100, 10, 0.5))
-"""The steps by default: from 75%, 90% and 100% of the budget on, less."""
+"""The default steps, which allow less from 75%, 90% and 100% of the budget on."""
 
 
 class BudgetedGateway(pulumi.ComponentResource):

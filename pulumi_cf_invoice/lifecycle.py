@@ -33,13 +33,13 @@ Properties = dict[str, Any]
 
 
 def figures(invoice: "Invoice", settings: "Settings") -> Properties:
-    """Return the properties that a read of *invoice* with *settings* brings."""
+    """Return the properties from reading *invoice* with *settings*."""
     where = {} if is_cloudflare(settings.base_url) else {"base_url": settings.base_url}
     return {**without_markers(invoice.to_outputs()), **where}
 
 
 def checked(account_id: str, figures: Properties, olds: Mapping[str, Any]) -> Properties:
-    """Return the inputs of a check that read *figures*; *olds* are the inputs before."""
+    """Return the inputs of a check that read *figures*; *olds* are the previous inputs."""
     return {"account_id": account_id, **figures, **_last_update(account_id, olds)}
 
 
@@ -58,12 +58,12 @@ def unknown(account_id: str, olds: Mapping[str, Any]) -> Properties:
 
 
 def failed() -> Properties:
-    """Return the inputs of a check that failed: no figures, and the mark that says why."""
+    """Return the inputs of a failed check: no figures, and the mark of a failure."""
     return {CHECK_FAILED: True}
 
 
 def changed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[str]:
-    """Return the names of the properties that make a diff between *olds* and *news*."""
+    """Return the names of the properties that differ between *olds* and *news*."""
     return [name for name in ("account_id", *FIELDS) if olds.get(name) != news.get(name)]
 
 

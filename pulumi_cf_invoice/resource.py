@@ -83,7 +83,7 @@ class InvoicePreviewProvider(ResourceProvider):
         raise refusal.with_traceback(None) from None
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
-        """Do nothing: nothing was made. It needs neither credentials nor the network."""
+        """Do nothing: nothing was created. Needs neither credentials nor the network."""
 
     def _checked(self, olds: dict[str, Any], news: dict[str, Any]) -> dict[str, Any]:
         account_id, given = news.get("account_id"), news.get("credentials")
@@ -177,7 +177,7 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
         self._register(InvoicePreviewProvider(), resource_name, inputs, opts)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        # Without these a subclass would get a type token of its own, which no policy looks for.
+        # Without these, a subclass would get its own type token, which no policy looks for.
         super().__init_subclass__(module="cf_invoice", name="InvoicePreview", **kwargs)
         # Pulumi finds the types of outputs among a class's own annotations only.
         cls.__annotations__ = {**InvoicePreview.__annotations__, **cls.__annotations__}
@@ -222,7 +222,7 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
     def invoice(self) -> "pulumi.Output[Invoice]":
         """The invoice as a model, with everything that can be computed from its fields."""
         figures = {name: getattr(self, name) for name in FIELDS}
-        # To Pulumi an output that a resource does not have is unknown at preview.
+        # Pulumi treats an output that a resource does not have as unknown at preview.
         complete = _known_or_none(self.invoice_lines_complete)
         return pulumi.Output.all(**figures, invoice_lines_complete=complete).apply(_invoice)
 
@@ -237,7 +237,7 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
         properties: dict[str, Any],
         opts: pulumi.ResourceOptions | None,
     ) -> None:
-        # Pulumi makes an output only of what is named among the properties.
+        # Pulumi only creates outputs for named properties.
         properties = {**dict.fromkeys((*READ_PROPERTIES, "last_update")), **properties}
         super().__init__(provider, resource_name, properties, opts)
 
@@ -246,8 +246,8 @@ class _ReadInvoicePreview(InvoicePreview):
     """
     What `InvoicePreview.get` returns.
 
-    Pulumi keeps the inputs of a resource that is read in its state, so credentials cannot be among
-    them: the program fetches, and the resource gets the figures.
+    Pulumi stores the inputs of a resource that is read, so credentials cannot be among them: the
+    program makes the request, and the resource gets the figures.
     """
 
     def __init__(
@@ -306,7 +306,7 @@ def _invoice(figures: dict[str, Any]) -> "Invoice":
 
 
 DYNAMIC_PACKAGE = "pulumi-python"
-"""The package of Python's dynamic resources, whose providers are all alike."""
+"""The package of Python's dynamic resources, whose providers are interchangeable."""
 _INEFFECTIVE = {
     "import_": "nothing has to be imported: leave it out, and the next update reads the invoice",
     "provider": "pass credentials=Credentials.from_provider(provider) instead",

@@ -19,7 +19,7 @@ from pulumi_cf_invoice.billing.models import (
 from pulumi_cf_invoice.billing.settings import canonical_account_id
 
 PER_PAGE = 50
-"""The accounts of a page, the most that the API gives."""
+"""The number of accounts per page, the most that the API allows."""
 
 
 @dataclass(frozen=True, kw_only=True, config=CONFIG)
@@ -33,7 +33,7 @@ class Account:
 @dataclass(frozen=True, kw_only=True, config=CONFIG)
 class Accounts:
     """
-    The accounts that a token sees, in the API's order.
+    The accounts that a token can see, in the API's order.
 
     API: ``result`` of ``GET /accounts``.
     """

@@ -1,9 +1,9 @@
 """
 Interprets HTTP answers: returns the ``result``, or the error that the answer represents.
 
-Errors come in Cloudflare's envelope as a list of ``errors``, and in the wild as a single ``error``,
-as plain texts, or with the actual reason in the ``error_chain`` of another error. All of them are
-told, the innermost reason first.
+Cloudflare's envelope has a list of ``errors``; in the wild, errors also come as a single ``error``,
+as plain text, or with the actual reason in the ``error_chain`` of another error. All of them are
+reported, the innermost reason first.
 """
 
 import json
@@ -43,7 +43,7 @@ class Reason(NamedTuple):
 
 @dataclass(frozen=True)
 class Reader(Generic[ModelT]):
-    """Reads the answers to one read of one account. What it says never holds the credentials."""
+    """Interprets the answers to one read of one account. Its messages never contain credentials."""
 
     read: Read[ModelT]
     account_id: str
@@ -74,7 +74,7 @@ class Reader(Generic[ModelT]):
         return answer
 
     def _without_credentials(self, answer: Any, body: bytes) -> Any:
-        """Return *answer*, which is JSON's *body*, without credentials that it may repeat."""
+        """Return *answer*, parsed from the JSON *body*, without credentials that it may repeat."""
         # An escape, a character that nobody sees, or an encoding with zero bytes could hide one.
         may_hide = b"\\" in body or b"\0" in body or not body.isascii()
         if may_hide or self.credentials.is_in(body):
@@ -90,7 +90,7 @@ class Reader(Generic[ModelT]):
         return self.located(InvalidResponseError(self.read.noun, self.account_id, problem, ray_id))
 
     def located(self, error: ErrorT) -> ErrorT:
-        """Return *error* with the address that was asked, if that is not Cloudflare's."""
+        """Return *error* with the address of the request, if that is not Cloudflare's."""
         error.base_url = None if is_cloudflare(self.base_url) else self.base_url
         return error
 
@@ -101,7 +101,7 @@ class Reader(Generic[ModelT]):
     def _refusal(
         self, response: "httpx.Response", answer: Any, attempts: int, requests: int
     ) -> ApiError:
-        # It imports tenacity, which files that are read here have no use for.
+        # It imports tenacity, which is not needed for reading files.
         from pulumi_cf_invoice.billing import retries
 
         found = list(dict.fromkeys(reasons(answer)))
@@ -181,7 +181,7 @@ class Reader(Generic[ModelT]):
 
     @property
     def _source(self) -> str:
-        """Where the credentials came from, as a sentence after another; empty if not known."""
+        """Where the credentials came from, as a sentence to append; empty if unknown."""
         source = self.credentials.source
         if source is None:
             return ""
@@ -205,7 +205,7 @@ def parse_json(text: str | bytes) -> Any:
     """
     Return the JSON of *text* with exact numbers, or None if it is not JSON.
 
-    A number beyond all that a decimal can be is infinite.
+    A number beyond the range of decimals is infinite.
     """
     try:
         # pydantic's own parser would round a fraction without a word.
@@ -224,7 +224,7 @@ def _decimal(digits: str) -> Decimal:
 
 
 def _integer(digits: str) -> int | Decimal:
-    # Python refuses to make an int of some thousands of digits, which no float can hold either.
+    # Python refuses to create an int of thousands of digits, which no float can hold either.
     return int(digits) if len(digits) <= 400 else Decimal("Infinity")
 
 
@@ -280,6 +280,6 @@ def reasons(answer: Any, depth: int = 0) -> Iterator[Reason]:
 
 
 def _code(code: Any) -> int | None:
-    # Any other number is none of Cloudflare's, and could have millions of digits.
+    # Any other number does not come from Cloudflare, and could have millions of digits.
     is_code = isinstance(code, (int, Decimal)) and not isinstance(code, bool) and 0 < code < 10**9
     return int(code) if is_code else None

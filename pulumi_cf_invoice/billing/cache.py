@@ -17,19 +17,19 @@ from pulumi_cf_invoice.billing.settings import Settings
 
 
 class AnswerCache:
-    """The answers of one operation, each fetched when it is first asked for, on any thread."""
+    """The answers of one operation, each fetched on first use, on any thread."""
 
     def __init__(self) -> None:
         self.forget()
         _caches.add(self)
 
     def forget(self) -> None:
-        """Forget all answers, those that are under way too."""
+        """Forget all answers, including those in progress."""
         self._lock = threading.Lock()
         self._answers: dict[Any, Future[Any]] = {}
 
     def ask(self, read: Read[ModelT], settings: Settings) -> "Future[ModelT]":
-        """Return the future of an answer, which everyone who asks for the same shares."""
+        """Return the future of an answer, shared by everyone who requests it."""
         key = (read, settings.account_id, settings.base_url, settings.credentials)
         with self._lock:
             answer = self._answers.get(key)
@@ -55,7 +55,7 @@ _of_process = AnswerCache()
 
 
 def _forget_after_fork() -> None:
-    # Threads do not live on in a forked child: it would wait for good for what they fetch.
+    # Threads do not survive in a forked child, which would wait forever for what they fetch.
     for cache in _caches:
         cache.forget()
 
@@ -65,5 +65,5 @@ if hasattr(os, "register_at_fork"):
 
 
 def of_this_process() -> AnswerCache:
-    """Return the cache of a process that lives for one operation, as a dynamic provider's does."""
+    """Return the cache of a process that lives for one operation, such as a dynamic provider's."""
     return _of_process

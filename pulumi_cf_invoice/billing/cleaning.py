@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterator
 
 LONGEST = 200
-"""The most characters of a text that others wrote, where nobody asks for another number."""
+"""The default maximum length of a text that others wrote, in characters."""
 _FIRST_STRONG, _POP = "\u2068", "\u2069"
 # Other format characters, such as the joiners of scripts and emoji, are harmless.
 _BIDI_CONTROLS = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C}
@@ -34,7 +34,7 @@ def inert_json(text: str) -> str:
 
     What is one occurs in its texts alone, where it can be an escape.
     """
-    # Of controls JSON itself escapes only the first 32.
+    # Of the control characters, JSON itself escapes only the first 32.
     escaped = re.sub(
         "[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]",
         lambda found: f"\\u{ord(found.group()):04x}",
@@ -45,17 +45,16 @@ def inert_json(text: str) -> str:
 
 def named(text: str, longest: int = LONGEST) -> str:
     """
-    Return *text* that others wrote, a name, as a part of a sentence of ours that is marked as
-    theirs.
+    Return a name that others wrote, marked as theirs, to use in a sentence of ours.
 
-    The marks are Unicode's isolates, which `one_line` takes out of what others wrote. `parts` finds
-    them, and `shown` leaves them where direction needs them alone.
+    The marks are Unicode's isolates, which `one_line` removes from what others wrote. `parts` finds
+    them, and `shown` keeps them only where text direction needs them.
     """
     return f"{_FIRST_STRONG}{one_line(text, longest)}{_POP}"
 
 
 def quoted(text: str, longest: int = LONGEST) -> str:
-    """Return *text* that others wrote, a sentence, as `named` does a name, in quotation marks."""
+    """Return a sentence that others wrote in quotation marks, marked like a name by `named`."""
     return f"“{named(text, longest)}”"
 
 
@@ -67,7 +66,7 @@ def parts(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def shown(text: str) -> str:
-    """Return a sentence as it is printed: isolated is only what has a right-to-left script."""
+    """Return a sentence for printing, in which only right-to-left scripts stay isolated."""
     return "".join(isolated(part) if theirs else part for part, theirs in parts(text))
 
 
@@ -82,7 +81,7 @@ def in_one_line(text: str, longest: int = LONGEST) -> str:
 
 
 def isolated(text: str) -> str:
-    """Return *text* so that a right-to-left script in it does not reorder what stands beside it."""
+    """Return *text* so that a right-to-left script in it does not reorder its surroundings."""
     is_reordering = any(
         unicodedata.bidirectional(character) in ("R", "AL", "AN") for character in text
     )

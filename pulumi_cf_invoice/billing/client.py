@@ -184,7 +184,8 @@ class BillingClient:
         except BillingError as error:
             future.set_exception(error.with_traceback(None))
             return future
-        # What a thread would import has to be there: a fork meanwhile would keep the import's lock.
+        # Import now what the thread would import: a fork in the meantime would keep the import
+        # lock.
         adapter(read.model)
         pool = pool_of(self._base_url)
         fetch = _Fetch(read, account_id, self._credentials, self._base_url, self._limits(), pool)
@@ -217,7 +218,7 @@ def _settle(future: "Future[Any]", outcome: Any) -> None:
 
 
 def _without_frames(error: Exception) -> Exception:
-    # Frames of httpx hold the request with its headers, for as long as somebody keeps the error.
+    # Frames of httpx keep the request with its headers for as long as somebody keeps the error.
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)
 
@@ -265,7 +266,7 @@ class _Fetch(Generic[ModelT]):
             return error
 
     def _run(self) -> ModelT:
-        """Ask, for further pages too, and again while that can help. Raises `FetchError`."""
+        """Make the requests, including further pages and retries. Raises `FetchError`."""
         if self._pool.is_silent:
             raise self._transport_error(
                 f"no answer from {urlsplit(self._base_url).hostname} to the reads before it",
@@ -293,7 +294,7 @@ class _Fetch(Generic[ModelT]):
         return self._parsed(collect(first, self._read.entries, next_page))
 
     def not_started(self, problem: str) -> TransportError:
-        """Return the error for a fetch for which the system has no thread."""
+        """Return the error for a fetch that the system has no thread for."""
         return self._transport_error(problem, "Close some programs, and run again.")
 
     def timed_out(self) -> TransportError:
@@ -314,7 +315,7 @@ class _Fetch(Generic[ModelT]):
         return cast(ModelT, model)
 
     def _envelope(self, http: httpx.Client, page: int | None) -> dict[str, Any]:
-        """Ask for a page, and again while that can help."""
+        """Request a page, with retries."""
         attempts = tenacity.Retrying(
             retry=tenacity.retry_if_exception(self._is_transient),
             wait=self._wait,
@@ -344,7 +345,7 @@ class _Fetch(Generic[ModelT]):
             raise self._bad_proxy() from None
 
     def _bad_proxy(self) -> TransportError:
-        # What httpx says of an address can quote a part of the proxy's password.
+        # httpx's message about an address can quote a part of the proxy's password.
         return self._transport_error(
             "no connection can be set up: the address of a proxy cannot be used",
             "Check HTTPS_PROXY, ALL_PROXY and NO_PROXY.",
@@ -407,7 +408,9 @@ class _Fetch(Generic[ModelT]):
         }
 
     def _send(self, http: httpx.Client, request: httpx.Request) -> httpx.Response:
-        """Send *request* when the rate limit allows it, which takes nothing of the timeout."""
+        """
+        Send *request* when the rate limit allows it; the wait does not count towards the timeout.
+        """
         try:
             waited = self._pacer.enter(self._patience)
         except PacingError as error:
@@ -455,7 +458,7 @@ class _Fetch(Generic[ModelT]):
         try:
             return self._decoded(response, _LARGEST_ERROR)
         except InvalidResponseError:
-            # The status says enough, and decides whether it is asked again.
+            # The status says enough, and decides whether to retry.
             return b""
 
     def _decoded(self, response: httpx.Response, limit: int) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 from pulumi_cf_invoice.billing.errors import SettingsError
 
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
-# Controls, and characters that are not drawn and could stand within a word.
+# Control characters, and invisible ones that can occur within a word.
 _UNSEEN = dict.fromkeys(
     number
     for first, last in (
@@ -26,8 +26,8 @@ class Credentials:
     An API token, or the older pair of e-mail address and API key.
 
     Raises `SettingsError` when both kinds, half a pair or nothing is given, or when a part is not
-    one line of printable ASCII text. Neither the error nor a repr shows a part. *source* is where
-    they were found, for messages.
+    one line of printable ASCII text. Neither the error nor a repr shows any part. *source* is where
+    they came from, for messages.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Credentials:
     ) -> None:
         self.source = source
         self._parts = given_parts({"api_token": api_token, "email": email, "api_key": api_key})
-        # Whoever keeps an error keeps its frames: no local variable of them holds a credential.
+        # Whoever keeps an error keeps its frames, so no local variable may hold a credential.
         del api_token, email, api_key
         problem = problem_with(self._parts) or unsendable(self._parts)
         if problem:
@@ -75,7 +75,7 @@ class Credentials:
         return text
 
     def redact_all(self, value: Any) -> Any:
-        """Return *value*, plain data, with every text of it as `redact` returns it."""
+        """Return *value*, plain data, with `redact` applied to every text in it."""
         if isinstance(value, dict):
             return {self.redact(name): self.redact_all(item) for name, item in value.items()}
         if isinstance(value, list):
@@ -101,7 +101,7 @@ def redacted(text: str, secret: str) -> str:
     """
     Return *text* without a *secret* that it may repeat, in either case.
 
-    Characters that nobody sees could hide it from a search: they go with it.
+    Invisible characters could hide it from a search, so they are removed with it.
     """
     seen, wanted = text.translate(_UNSEEN), secret.translate(_LOWER)
     lowered = seen.translate(_LOWER)
@@ -113,7 +113,7 @@ def redacted(text: str, secret: str) -> str:
 
 
 def given_parts(parts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the *parts* that are given, without blanks around them: an empty one is absent."""
+    """Return the given *parts* without surrounding blanks; empty ones count as absent."""
     stripped = {
         name: part.strip() if isinstance(part, str) else part for name, part in parts.items()
     }
@@ -121,9 +121,7 @@ def given_parts(parts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def problem_with(parts: Mapping[str, Any]) -> str | None:
-    """
-    Say what is wrong with a combination of *parts*, as the rest of a sentence about its source.
-    """
+    """Say what is wrong with a combination of *parts*, to complete a sentence about its source."""
     if "api_token" in parts and len(parts) > 1:
         return "has both an API token and an e-mail or API key: keep one kind"
     if set(parts) == {"email"}:

@@ -39,13 +39,13 @@ FEE_PERCENT = 5
 _NAMES = {"disabled_reason": "disabledReason", "last_failed_at": "lastFailedAt"}
 # No Unix second of this millennium is as large, and every millisecond since 1973 is larger.
 _MILLISECONDS_FROM = 100_000_000_000
-# What an error that is an object may have besides is nobody's business: a client's secret, a card.
+# An error object may have other fields that are nobody's business: a client's secret, a card.
 _EXPLAINING = ("code", "decline_code", "type", "reason", "message")
 _UNREADABLE = "a reason that cannot be read"
 
 
 def _seconds_of_any(value: Any) -> Any:
-    # The contract names no unit.
+    # The API documents no unit.
     if isinstance(value, str):
         return _seconds_of_text(value.strip())
     number = finite(value)
@@ -63,7 +63,7 @@ def _seconds_of_text(text: str) -> Any:
 
 
 def _reason(value: Any) -> str | None:
-    # In another form than a text it tells of a failure all the same.
+    # Even if it is not a text, it reports a failure.
     if isinstance(value, str):
         return value if value.strip(" ") else None
     if not value:
@@ -149,7 +149,9 @@ class CreditBalance:
         return parsed(cls, result, _NAMES)
 
     def to_figures(self) -> dict[str, Any]:
-        """Return the fields and what follows from them (`FIGURES`), by name, as plain data."""
+        """
+        Return the fields and the figures derived from them (`FIGURES`), by name, as plain data.
+        """
         return self._fields() | derived(FIGURES, self)
 
     def to_api(self) -> dict[str, Any]:
@@ -208,7 +210,7 @@ class CreditBalance:
 
     @property
     def text(self) -> str:
-        """The balance and the automatic top-up, for people; their currency is not known here."""
+        """The balance and the automatic top-up, for people; their currency is unknown here."""
         return self.text_in(None)
 
     def text_in(self, currency: str | None) -> str:
@@ -219,7 +221,7 @@ class CreditBalance:
         """
         Return what the automatic top-up does, for people, without the API's own words.
 
-        It names what is charged besides what is added: Cloudflare takes a fee of 5%.
+        It states both what is added and what is charged: Cloudflare takes a fee of 5%.
         """
         config = self.topup_config
         if config is None:
@@ -235,12 +237,12 @@ class CreditBalance:
         return f"{adds} ({amount_text(charged, currency)} charged) {below}{failed}"
 
     def balance_text(self, currency: str | None) -> str:
-        """Return the balance for people, in *currency* where that is known: ``$6.40``."""
+        """Return the balance for people, in *currency* if that is known: ``$6.40``."""
         return amount_text(self.balance, currency)
 
 
 def amount_text(amount: float, currency: str | None) -> str:
-    """Return an *amount* of credit for people, in cents where no *currency* is known."""
+    """Return an *amount* of credit for people, in cents if no *currency* is known."""
     if currency is None:
         return f"{money.exact(amount):,f} cents"
     return money.to_text(amount, currency)

@@ -160,7 +160,7 @@ def _gateway(number: int, row: Any) -> dict[str, Any]:
 
 
 def _rule(rule: Any) -> dict[str, Any]:
-    # What is no rule caps nothing.
+    # Anything but a rule caps nothing.
     rule = rule if isinstance(rule, Mapping) else {}
     limit = rule.get("limit")
     return {
@@ -168,7 +168,7 @@ def _rule(rule: Any) -> dict[str, Any]:
         "limit_type": rule.get("limitType"),
         "window": rule.get("window"),
         "technique": rule.get("technique"),
-        # Whatever is neither true nor left out does not enable it.
+        # Any value but true disables it, unless it is left out.
         "enabled": None if rule.get("enabled") is None else rule.get("enabled") is True,
         "scopes": [name for name in SCOPES if rule.get(name)],
     }
@@ -189,7 +189,7 @@ def _to_api(gateway: Mapping[str, Any]) -> dict[str, Any]:
                 )
                 if name in rule
             },
-            # By what values is nobody's business here.
+            # The values are nobody's business here.
             **{scope: {"mode": "filter"} for scope in rule["scopes"]},
         }
         for rule in gateway["spend_limit_rules"]

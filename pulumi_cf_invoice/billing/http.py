@@ -1,8 +1,8 @@
 """
 httpx, imported without its own command line, and what every connection of ours shares.
 
-Where click, rich and pygments are installed, httpx imports them for a command that is not called
-here, which takes longer than all the rest of it. Where they are missing it does without.
+If click, rich and pygments are installed, httpx imports them for its command line, which is not
+used here; that takes longer than importing the rest. It works without them.
 """
 
 import ipaddress
@@ -21,7 +21,7 @@ from pulumi_cf_invoice.billing.settings import is_loopback
 
 _COMMAND_LINE = "httpx._main"
 
-# None in place of a module makes its import fail, for which httpx is prepared.
+# None in place of a module makes its import fail, which httpx handles.
 sys.modules.setdefault(_COMMAND_LINE, None)  # type: ignore[arg-type]
 import httpx  # noqa: E402
 
@@ -42,7 +42,7 @@ _GZIP = 16 + zlib.MAX_WBITS
 
 
 class BodyError(Exception):
-    """The body of an answer cannot be used. The text says why, in words of ours alone."""
+    """The body of an answer cannot be used. The message says why, in our own words."""
 
 
 class BodyTooLargeError(BodyError):
@@ -51,7 +51,7 @@ class BodyTooLargeError(BodyError):
 
 @cache
 def user_agent() -> str:
-    """Return the ``User-Agent`` of every request, which says what is asking in which version."""
+    """Return the ``User-Agent`` of every request, which names the package and its version."""
     try:
         return f"pulumi-cf-invoice/{version('pulumi-cf-invoice')}"
     except PackageNotFoundError:
@@ -60,10 +60,10 @@ def user_agent() -> str:
 
 def proxy_for(url: str) -> str | None:
     """
-    Return the address of the environment's proxy for *url*, or None where there is none.
+    Return the address of the environment's proxy for *url*, or None if there is none.
 
     A proxy is for the network, never for this machine's own addresses. Entries of NO_PROXY may be
-    names, addresses and networks; httpx itself refuses to connect at all where it cannot parse one.
+    names, addresses and networks; httpx itself refuses to connect at all if it cannot parse one.
     """
     parsed = urlsplit(url)
     if is_loopback(parsed.hostname or ""):
@@ -108,7 +108,7 @@ def is_tls_error(error: BaseException | None) -> bool:
 
 def read_body(response: httpx.Response, limit: int, deadline: float) -> bytes:
     """
-    Return the decompressed body of a streamed *response*, bounded in size while it comes out.
+    Return the decompressed body of a streamed *response*, limiting its size as it arrives.
 
     httpx would decompress each chunk as a whole: two kilobytes can become gigabytes. *limit* is in
     bytes, *deadline* a time of the monotonic clock. Raises `BodyError`, and `TimeoutError` for what

@@ -238,7 +238,7 @@ class Invoice:
         Raises `InvalidDataError`, which names the field, if it is not an invoice.
         """
         invoice = parsed(cls, outputs, {"invoice_id": "id"})
-        # The API promises no order; without one of ours a reordered answer would be a diff.
+        # The API promises no order; without ours, a reordered answer would cause a diff.
         for line in invoice.invoice_lines:
             if len(line.pretax_credit_amounts) > 1:
                 line.pretax_credit_amounts.sort(key=_credit_order)
@@ -260,8 +260,8 @@ class Invoice:
         """
         Return the invoice's fields as plain data, as a stack stores them.
 
-        Whatever the API left empty (null, or the credits of a line that has none) is omitted, and
-        so is ``invoice_lines_complete`` if it is true.
+        Empty values (null, or the credits of a line without any) are omitted, and so is
+        ``invoice_lines_complete`` if it is true.
         """
         outputs: dict[str, Any] = adapter(Invoice).dump_python(self, exclude_none=True)
         if self.invoice_lines_complete:
@@ -293,7 +293,7 @@ class Invoice:
         """
         Return the fields and everything computed from them, by name, as plain data (see `FIGURES`).
 
-        Whatever is summed from lines is omitted if the lines are not complete.
+        Sums of lines are omitted if lines are missing.
         """
         left_out = () if self.invoice_lines_complete else SUMMED
         figures = {name: getattr(self, name) for name in FIGURES if name not in left_out}
@@ -379,7 +379,7 @@ class Invoice:
         if elapsed < _EARLIEST_PROJECTION:
             return None
         share = Fraction(elapsed // _MICROSECOND, length // _MICROSECOND)
-        # Half to even, to a whole minor unit: an estimate has no use for less.
+        # Half to even, to a whole minor unit: an estimate does not need more.
         return round(Fraction(self._net) / share)
 
     def projected_amount_due(self, at: datetime) -> float | None:
@@ -401,7 +401,7 @@ class Invoice:
         return Period(start=start, end=max(period.end for period in periods))
 
     def period_problem(self, at: datetime) -> str | None:
-        """Say in a few words why nothing can be projected at the time *at*; None if it can."""
+        """Say briefly why nothing can be projected at the time *at*; None if it can."""
         if self.period_end == self.period_start:
             return "the period has no length"
         if at >= instant(self.period_end):

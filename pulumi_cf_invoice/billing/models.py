@@ -36,8 +36,8 @@ LAST_SECOND = 253_402_300_799
 # of their fields, whereas a BaseModel would silently become a list of pairs.
 CONFIG = ConfigDict(extra="ignore", defer_build=True)
 """
-The configuration of every model's pydantic dataclass. What parses it is made when it is first used:
-most programs use one of them.
+The configuration of every model's pydantic dataclass. Its parser is built on first use, because
+most programs use only one model.
 """
 
 
@@ -49,7 +49,7 @@ class Slotted:
     """
     A dataclass with slots, which takes half the time and memory, and can still be exported.
 
-    Pulumi exports an object as the mapping that its ``__dict__`` is.
+    Pulumi exports an object as its ``__dict__``.
     """
 
     __slots__ = ()
@@ -62,7 +62,7 @@ class Slotted:
 @dataclass(frozen=True)
 class Answered:
     """
-    How a ``result`` was answered: whether its entries are all there, to which query, and when.
+    How a ``result`` was answered: whether its entries are complete, to which query, and when.
 
     ``query`` are the parameters of the request by name.
     """
@@ -73,7 +73,7 @@ class Answered:
 
 
 WHOLE = Answered()
-"""A result that is complete, and of which nothing else is known."""
+"""A complete result about which nothing else is known."""
 
 
 class Model(Protocol):
@@ -99,14 +99,14 @@ class Model(Protocol):
 
     @property
     def text(self) -> str:
-        """What it says, in a few words for people."""
+        """A summary for people."""
 
 
 T = TypeVar("T")
 
 
 def _carried(value: Any) -> float:
-    # Pulumi hands whole numbers over as floats: by far the most frequent case.
+    # Pulumi passes whole numbers as floats: by far the most frequent case.
     if isinstance(value, float) and value.is_integer() and abs(value) <= money.LARGEST_AMOUNT:
         return int(value)
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
@@ -126,7 +126,7 @@ def _seconds(value: Any) -> int:
 
 
 def finite(value: Any) -> float | None:
-    """Return a number as 64-bit floats have it, or None if it is none, or beyond them."""
+    """Return a number as a 64-bit float, or None if it is not a number, or out of range."""
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         return None
     try:
@@ -139,7 +139,7 @@ def finite(value: Any) -> float | None:
 
 
 def _text_or_none(value: Any) -> str | None:
-    # A lone surrogate would be a reason to fail, to protobuf.
+    # A lone surrogate would make protobuf fail.
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
 
 
@@ -159,7 +159,7 @@ class ListOrNull:
 
 class Otherwise:
     """
-    Annotates what may be of another form: *fallback* makes of that what it stands for.
+    Annotates a field that may be malformed: *fallback* interprets such a value.
 
     The usual form is tried first, without a call into Python.
     """
@@ -180,11 +180,11 @@ class Otherwise:
 
 
 def _none(_: Any) -> None:
-    """Return what a value of another form stands for where none is needed."""
+    """Return the meaning of a malformed value for a field that may be none."""
 
 
 OR_NONE = Otherwise(_none)
-"""Annotates what only names or explains: whatever else stands there is none."""
+"""Annotates a field that only names or explains: any malformed value is none."""
 
 
 def _list_if_null(value: Any) -> Any:
@@ -199,7 +199,7 @@ if TYPE_CHECKING:
     UnixSeconds = int
     Quantity = float
 else:
-    # Ours, and right as it is: pydantic would make a float of a whole amount.
+    # Ours, and already correct: pydantic would turn a whole amount into a float.
     Estimate = SkipValidation[float]
     _Whole = Annotated[int, Strict(), Field(ge=-money.LARGEST_AMOUNT, le=money.LARGEST_AMOUNT)]
     Amount = Annotated[
@@ -218,7 +218,7 @@ else:
         Field(union_mode="left_to_right"),
         WithJsonSchema({"type": "number"}),
     ]
-# A constraint makes pydantic look at the text, and refuse one with a lone surrogate.
+# A constraint makes pydantic check the text, and refuse a lone surrogate.
 _Utf8 = Annotated[
     str, StringConstraints(strict=True, min_length=0), WithJsonSchema({"type": "string"})
 ]
@@ -305,7 +305,7 @@ def instant(seconds: float) -> datetime:
 
 def parse_instant(text: str) -> datetime:
     """
-    Return the instant of ISO 8601 *text* in UTC, which it is taken for where it names no zone.
+    Return the instant of ISO 8601 *text* in UTC, which is also the default time zone.
 
     Raises `ValueError`, whose message is for people.
     """

@@ -1,9 +1,9 @@
 """
 Money: exact amounts in minor units, decimals in major units, and text for people.
 
-The API's amounts are JSON numbers, and fractions of a minor unit occur among them. Here a whole
-amount is an ``int`` and a fractional one the ``float`` whose repr it is, because that is what
-Pulumi and JSON carry. All arithmetic is on `exact` decimals.
+The API's amounts are JSON numbers, sometimes with fractions of a minor unit. Here a whole amount is
+an ``int`` and a fractional one the ``float`` with that repr, because that is what Pulumi and JSON
+can represent. All arithmetic is on `exact` decimals.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 LARGEST_AMOUNT = 2**53 - 1
-"""The largest amount, in minor units, up to which 64-bit floats carry every whole number."""
+"""The amount, in minor units, up to which 64-bit floats represent every whole number."""
 
 # ISO 4217 where it differs from two digits, except where Stripe, whose amounts these are, departs
 # from it: MGA has none there, and ISK and UGX have two.
@@ -49,7 +49,7 @@ def currencies_with(count: int) -> list[str]:
 
 
 def exact(amount: float | Decimal) -> Decimal:
-    """Return *amount* as a decimal, which for a ``float`` is what its repr says."""
+    """Return *amount* as a decimal, which for a ``float`` follows its repr."""
     return Decimal(repr(amount)) if isinstance(amount, float) else Decimal(amount)
 
 
@@ -61,7 +61,7 @@ def number(amount: Decimal) -> float:
 
 def carried(amount: Decimal) -> float:
     """
-    Return *amount* as the number that Pulumi and JSON carry: an ``int`` if it is whole.
+    Return *amount* as a number for Pulumi and JSON: an ``int`` if it is whole.
 
     Raises ValueError if a 64-bit float would change it, or it is beyond ±(2^53 - 1).
     """
@@ -90,7 +90,7 @@ def total(amounts: Iterable[float | Decimal], less: Iterable[float | Decimal] = 
 
 
 def totals(amounts: Iterable[tuple[float, str]]) -> list[Money]:
-    """Return the exact sum of *amounts* in each of their currencies, by currency."""
+    """Return the exact sum of *amounts* per currency."""
     by_currency: dict[str, list[float]] = {}
     for amount, currency in amounts:
         by_currency.setdefault(currency, []).append(amount)
@@ -151,7 +151,7 @@ def to_rough_text(amount: float | Decimal, currency: str) -> str:
     return _formatted(whole * 10 ** digits(currency), currency, 0)
 
 
-# A report says most of its amounts several times, and Babel takes its time for each.
+# A report shows most amounts several times, and Babel is slow for each.
 @lru_cache(maxsize=4096)
 def _formatted(amount: int, currency: str, shown_digits: int) -> str:
     from babel.numbers import format_currency, get_currency_symbol

@@ -1,10 +1,10 @@
 """
 Paces requests within an address's rate limits, so that it refuses none.
 
-Cloudflare allows a token 1,200 requests in 5 minutes, of all who use it together, and says with
-each answer what is left (``Ratelimit``) and which policies there are (``Ratelimit-Policy``). What
-is left is shared by the requests that wait; where it is used up, they wait for the reset. A refusal
-(HTTP 429) holds back all of them for as long as it asks for.
+Cloudflare allows each token 1,200 requests in 5 minutes, shared by everything that uses it. Each
+answer says how many are left (``Ratelimit``) and which policies apply (``Ratelimit-Policy``).
+Waiting requests share what is left; when it is used up, they wait for the reset. A refusal (HTTP
+429) holds back all of them for as long as it says.
 """
 
 import logging
@@ -22,7 +22,7 @@ from pulumi_cf_invoice.billing.models import counted
 from pulumi_cf_invoice.billing.retries import retry_after
 
 MOST_REFUSALS = 5
-"""The HTTP 429 of a run after which nothing more is sent."""
+"""How many HTTP 429 answers a run accepts before it sends nothing more."""
 _AT_ONCE = 16
 _A_SECOND = 200
 _REFUSALS_COUNT_FOR = 600.0
@@ -80,7 +80,7 @@ class _Hold(NamedTuple):
 
 
 class Throughput:
-    """Counts what is sent to an address with any credentials: at most 200 requests a second."""
+    """Counts requests to an address with any credentials: at most 200 a second."""
 
     def __init__(self) -> None:
         self._sent: deque[float] = deque(maxlen=_A_SECOND)
@@ -123,7 +123,7 @@ class Pacer:
         """
         Wait until a request may be sent, and return how many seconds the rate limit took of it.
 
-        Raises `PacingError` where that would be more than *patience*.
+        Raises `PacingError` if that would be more than *patience*.
         """
         waited = 0.0
         with self._changed:
@@ -158,7 +158,7 @@ class Pacer:
             self._changed.notify_all()
 
     def _hold_back(self, seconds: float | None) -> None:
-        """Send nothing for so many *seconds* after a refusal, and then one request first."""
+        """Send nothing for *seconds* after a refusal, then a single request first."""
         now = self._clock()
         wait = seconds or min(_FIRST_WAIT * 2**self._refusals, _LONGEST_BACKOFF)
         self._refusals += 1
@@ -204,8 +204,8 @@ class Pacer:
         if self._is_probing:
             return 1
         least = min((left.requests for left in self._left.values()), default=0)
-        # Where nobody knows what is left, or others with the token may take it meanwhile, all that
-        # are under way can be refused.
+        # If nobody knows what is left, or others with the token may use it meanwhile, all requests
+        # in progress can be refused.
         return _AT_ONCE if least > _AT_ONCE else MOST_REFUSALS - self._refusals
 
     def _learn(self, headers: Mapping[str, str]) -> None:
@@ -220,10 +220,10 @@ class Pacer:
                 continue
             if reset is None:
                 reset = self._policies[name].window if name in self._policies else 1.0
-            # A second that has begun may be said or not.
+            # The header may or may not count a second that has begun.
             reset += min(1.0, self._policies[name].window / 3) if name in self._policies else 1.0
             resets_at, known = now + min(reset, _LONGEST_RESET), self._left.get(name)
-            # Answers can overtake each other: within a window the least that was said counts.
+            # Answers can overtake each other: within a window, the lowest number counts.
             if known is None or resets_at > known.resets_at + 1.5:
                 self._left[name] = _Left(int(requests), resets_at)
             else:
@@ -264,7 +264,7 @@ def _duration(seconds: float) -> str:
 
 
 def _at(seconds: float) -> str:
-    """Return the time that is so many *seconds* from now, for people."""
+    """Return the time *seconds* from now, for people."""
     if seconds <= 0:
         return "within minutes"
     moment = datetime.now(UTC) + timedelta(seconds=ceil(seconds))

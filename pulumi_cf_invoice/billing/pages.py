@@ -1,11 +1,11 @@
 """
 Collects all pages of an answer, and determines whether they are complete.
 
-Where ``result_info``, or ``pagination`` inside the result, says that there is more, the following
+If ``result_info``, or ``pagination`` inside the result, says that there is more, the following
 pages are requested. Entries need not have an ID, so whole pages are compared, and equal entries are
-never dropped. Complete is what has been shown to be complete: no fewer entries than any
-``total_count`` says, no fewer pages than any ``total_pages``, and, where neither is given, a last
-page that says that nothing follows. An answer that says nothing of pages is complete by itself.
+never dropped. An answer only counts as complete if that is proven: no fewer entries than any
+``total_count``, no fewer pages than any ``total_pages`` and, if neither is given, a last page that
+says that nothing follows. An answer without any paging information is complete.
 """
 
 from collections.abc import Callable, Mapping
@@ -51,12 +51,12 @@ class _Stated:
     number: int
 
     def shows(self, entries: int, pages: int) -> bool:
-        """Return whether that many *entries* on that many *pages* are all that there are."""
+        """Return whether that many *entries* on that many *pages* are complete."""
         has_all = entries >= (self.entries or 0) and pages >= (self.pages or 0)
         return has_all and not self.uncounted
 
     def after(self, earlier: "_Stated") -> "_Stated":
-        """Return what this page says, and no less than the *earlier* ones said there is."""
+        """Return what this page says, but no less than the *earlier* ones said."""
         return replace(
             self,
             entries=_larger(self.entries, earlier.entries),
@@ -71,8 +71,8 @@ def collect(
     Return the answer *first*, an envelope, with the *entries* of the pages that follow it.
 
     *entries* is the field of the result that has them, or `RESULT`. *next_page* returns the
-    envelope of the page of that number, or raises `PageError`. If the fields beside the entries
-    move from one page to the next, all is requested once more, from the start.
+    envelope of the page of that number, or raises `PageError`. If the other fields change from one
+    page to the next, everything is requested once more, from the start.
     """
     collected = _collect(first, entries, next_page)
     if collected is not None:
@@ -94,7 +94,7 @@ def is_complete(envelope: Mapping[str, Any], entries: str) -> bool:
 def _collect(
     first: dict[str, Any], entries: str, next_page: Callable[[int], dict[str, Any]]
 ) -> Collected | None:
-    """Return what was collected, or None if the fields beside the entries moved."""
+    """Return what was collected, or None if the other fields changed."""
     result, stated = first["result"], _stated(first)
     listed = _entries(result, entries)
     if listed is None:
@@ -118,7 +118,7 @@ def _collect(
     if len(pages) == 1:
         return Collected(result, stated.shows(count, 1))
     together = [entry for listed in pages for entry in listed]
-    # An entry too many has moved from one page to the next, and hides another one.
+    # An extra entry has moved from one page to the next, and hides another one.
     complete = stated.shows(count, len(pages)) and stated.entries in (None, count)
     return Collected({**result, entries: together} if entries else together, complete)
 
@@ -175,7 +175,7 @@ def _number(info: Mapping[str, Any]) -> int:
 
 
 def _entries(result: Any, name: str) -> list[Any] | None:
-    """Return the entries of a *result*, of which null are none; None if it has no such list."""
+    """Return the entries of a *result* (null means no entries); None if it has no such list."""
     if name:
         if not isinstance(result, Mapping):
             return None

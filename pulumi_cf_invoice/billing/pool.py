@@ -2,8 +2,8 @@
 What the reads of one address share: a client with its connections, threads and pacing.
 
 At most 16 reads run at a time, each on a thread; the rest wait for one. The threads are daemons, so
-that none keeps a process alive, and end soon after the last read; the client closes with them. A
-forked child begins anew, as its parent's threads do not exist there.
+that none keeps a process alive, and they end soon after the last read; the client closes with them.
+A forked child starts afresh, because its parent's threads do not exist there.
 """
 
 import os
@@ -20,7 +20,7 @@ from pulumi_cf_invoice.billing.transport import CONNECTIONS, open_client
 Job = Callable[[], None]
 
 READS_AT_ONCE = CONNECTIONS
-"""The most reads of one address at a time, each on a thread of its own."""
+"""The maximum number of concurrent reads of one address, each on its own thread."""
 THREADS = "cf-invoice-fetch"
 """The name of these threads."""
 _IDLE = 2.0
@@ -51,7 +51,7 @@ class Pool:
 
     def submit(self, job: Job) -> None:
         """
-        Run *job* on a thread, as soon as one is free. It has to handle its own errors.
+        Run *job* on a thread, as soon as one is free. It must handle its own errors.
 
         Raises RuntimeError if the system has no thread for it.
         """
@@ -76,7 +76,7 @@ class Pool:
 
     def pacer(self, credentials: Credentials) -> Pacer:
         """Return the pacer of the requests that *credentials* make."""
-        # By their hash, so that no credential outlives its reads.
+        # By hash, so that no credential outlives its reads.
         return self._pacers.setdefault(hash(credentials), Pacer(self._throughput))
 
     def note(self, is_answered: bool) -> None:
@@ -87,7 +87,9 @@ class Pool:
 
     @property
     def is_silent(self) -> bool:
-        """Whether as many reads as run at a time were not answered, and none since."""
+        """
+        Whether a full set of concurrent reads went unanswered, and none has been answered since.
+        """
         recent = time.monotonic() - self._unanswered_at < _SILENT_FOR
         return self._unanswered >= READS_AT_ONCE and recent
 
@@ -101,7 +103,7 @@ class Pool:
             if job is None:
                 return
             job()
-            # Nothing of a read may be kept by a thread that waits: it has its credentials.
+            # A waiting thread must not keep anything of a read, which has credentials.
             del job
 
     def _next_job(self) -> Job | None:
@@ -125,7 +127,7 @@ _lock = threading.Lock()
 
 
 def pool_of(base_url: str) -> Pool:
-    """Return the pool of *base_url*, which all of this process shares."""
+    """Return the pool of *base_url*, shared by the whole process."""
     with _lock:
         now = time.monotonic()
         for key, pool in list(_pools.items()):

@@ -9,9 +9,9 @@ import tenacity
 TRANSIENT = frozenset([408, 429, 500, 502, 503, 504, *range(520, 528), 530])
 """The HTTP statuses after which a request is made again."""
 ATTEMPTS = 4
-"""The most attempts at one request."""
+"""The maximum number of attempts at one request."""
 backoff = tenacity.wait_exponential(0.2, max=4.0) + tenacity.wait_random(0.0, 0.2)
-"""The wait before another attempt, where the server asks for none."""
+"""The wait before another attempt, if the server does not specify one."""
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -39,17 +39,17 @@ VARIABLES = {
     "baseUrl": "CLOUDFLARE_BASE_URL",
     "timeout": "CF_INVOICE_TIMEOUT",
 }
-"""The settings' names in the environment."""
+"""The names of the settings in the environment."""
 SETTINGS = tuple(VARIABLES)
-"""The settings, by the names that they have in stack config and as the provider's arguments."""
+"""The settings, by their names in stack config and as provider arguments."""
 SECRETS = ("apiToken", "apiKey")
-"""The settings that nobody may see."""
+"""The settings that are secret."""
 CREDENTIALS_ARGUMENT = "the credentials argument"
-"""What messages call the source of a call's own credentials."""
+"""The name in messages for a call's own credentials."""
 STACK_CONFIG = "stack config"
-"""What the names of sources in a stack's config begin with."""
+"""The prefix of the names of sources in stack config."""
 ENVIRONMENT = "the environment"
-"""What messages call the source of environment variables."""
+"""The name in messages for environment variables."""
 CREDENTIALS = ("apiToken", "email", "apiKey")
 """The settings that are parts of credentials."""
 NAMESPACE = "cf-invoice"
@@ -65,9 +65,9 @@ class Settings:
     """
     Everything that a fetch needs.
 
-    ``timeout`` is in seconds, for the whole of a read, and ``more_time`` says how to set it, for
-    people who see it run out. ``longest_wait`` is for how many seconds a read waits for the rate
-    limit besides; by default as long as the timeout.
+    ``timeout`` is in seconds, for a whole read, and ``more_time`` is the advice on how to raise it
+    when it runs out. In addition, a read waits up to ``longest_wait`` seconds for the rate limit,
+    by default as long as the timeout.
     """
 
     account_id: str
@@ -100,7 +100,7 @@ class Source:
         return given_parts(self.values).get(setting)
 
     def label(self, setting: str) -> str:
-        """Return what people call *setting* there."""
+        """Return the name of *setting* in this source."""
         return self.labels.get(setting, self.name)
 
 
@@ -164,8 +164,8 @@ def config_sources(config: GetConfig, *, trust: str | None = None) -> list[Sourc
     """
     Return the sources of stack config: ours, then that of pulumi-cloudflare.
 
-    An address in it is trusted with the credentials in it by the stack's own program (*trust*),
-    since whoever writes one can read the others; elsewhere an address can come with a pull request
+    The stack's own program trusts an address in it with the credentials in it (*trust*), since
+    whoever can write one can read the other. Elsewhere, an address can come with a pull request
     whose author cannot.
     """
     own = {name: config(f"{NAMESPACE}:{name}") for name in SETTINGS}
@@ -188,7 +188,7 @@ def unknown_keys(names: Iterable[str]) -> list[str]:
 
 
 def in_plain_text(keys: Iterable[str]) -> list[str]:
-    """Return a warning for each of *keys*, with their namespace, that holds a secret in plain."""
+    """Return a warning for each of *keys*, with namespace, that holds a secret in plain text."""
     secret = {f"{of}:{name}" for of in (NAMESPACE, "cloudflare") for name in SECRETS}
     return [
         f"stack config {key} is in plain text: run `pulumi config set --secret {key} VALUE`, with "
@@ -316,8 +316,8 @@ def is_cloudflare(base_url: str) -> bool:
     Return whether *base_url* is Cloudflare's API, over TLS.
 
     Other hosts of Cloudflare's are not: ``gateway.ai.cloudflare.com`` forwards to whatever an
-    account configures. Neither are other paths of the same host, below which an account can keep
-    what it likes.
+    account configures. Neither are other paths on the same host, under which an account can serve
+    anything.
     """
     parsed, known = urlsplit(base_url), urlsplit(CLOUDFLARE_API)
     is_path = parsed.path.rstrip("/") in ("", known.path)
@@ -336,7 +336,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _credentials(account_id: str | None, base_url: str, sources: Sequence[Source]) -> Credentials:
-    # Whoever keeps an error keeps its frames: no local variable here holds a credential.
+    # Whoever keeps an error keeps its frames, so no local variable here may hold a credential.
     source = _source_of_credentials(sources)
     if source is None:
         whose = f" for account {account_id}" if account_id else ""
@@ -358,7 +358,8 @@ def _refuse_to_send_elsewhere(source: Source, base_url: str, sources: Sequence[S
     of_url = next(source for source in sources if source.get("baseUrl") is not None)
     if of_url.trust is not None and of_url.trust == source.trust:
         return
-    # The environment is the machine's: what it names is trusted with whatever the machine has.
+    # The environment belongs to the machine: an address in it is trusted with all of the machine's
+    # credentials.
     machine = next((source for source in sources if source.name == ENVIRONMENT), None)
     if machine is not None and _is_same_address(machine.get("baseUrl"), base_url):
         return

@@ -1,10 +1,10 @@
 """
 A snapshot: every read of an account in the API's shape, with the time of reading.
 
-It is made for CI and for attaching to a question. It is written from the models' own fields, and
-holds nothing else of an answer: no credentials, payment method, people, or links, which open an
-invoice for everyone. A text that only mentions one of these stays, without it: the reason why a
-top-up failed has to be known.
+It is for CI and for attaching to a question. It is written from the models' own fields and contains
+nothing else from an answer: no credentials, payment method, people, or links, which open an invoice
+for anyone. A text that mentions one of these is kept without it, because the reason why a top-up
+failed matters.
 """
 
 import json
@@ -40,7 +40,7 @@ _CLOCKS_DIFFER_BY = timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class Given:
-    """The ``result`` of an answer as it is, with how it was answered."""
+    """The unparsed ``result`` of an answer, with how it was answered."""
 
     result: Any
     answered: Answered = WHOLE
@@ -96,7 +96,7 @@ class Snapshot:
         return _parsed(read, given) if isinstance(given, Given) else given
 
     def refuse_older(self, than: timedelta, at: datetime) -> None:
-        """Raise `NotAvailableError` if it was read longer ago than that at the time *at*."""
+        """Raise `NotAvailableError` if, at the time *at*, it is older than that."""
         age = at - self.read_at
         if age > than:
             raise NotAvailableError(
@@ -151,7 +151,7 @@ class Snapshot:
             base_url = safe_base_url(base_url)
         except BillingError as error:
             raise InvalidDataError(f"it is not a snapshot: {error}") from None
-        # As models at once: what was parsed from JSON takes several times as much memory.
+        # As models right away: parsed JSON takes several times as much memory.
         answers = {
             read.name: _model(read, _read(reads[read.name], read_at))
             for read in READS
@@ -165,7 +165,7 @@ def _instant(written: Any) -> datetime:
         read_at = datetime.fromisoformat(str(written))
     except ValueError:
         read_at = None
-    # A time without its zone would be another one elsewhere.
+    # A time without a zone would mean something else elsewhere.
     if read_at is None or read_at.tzinfo is None:
         is_what = "missing" if written is None else repr(one_line(str(written), _LONGEST_TIME))
         raise InvalidDataError(
@@ -190,8 +190,8 @@ def take_each(accounts: Iterable[Settings], at: datetime) -> Iterator[Snapshot]:
     """
     Take a snapshot of each of *accounts* at the time *at*, in their order.
 
-    The reads of the accounts that follow are under way meanwhile, so that many accounts take as
-    long as their connections need, and the memory of a few.
+    The next accounts are being read meanwhile, so that many accounts take only as long as their
+    connections need, and the memory of a few.
     """
     ahead: deque[Callable[[], Snapshot]] = deque()
     for settings in accounts:
@@ -203,7 +203,7 @@ def take_each(accounts: Iterable[Settings], at: datetime) -> Iterator[Snapshot]:
 
 
 def _begin(settings: Settings, at: datetime) -> Callable[[], Snapshot]:
-    """Ask for every read of an account, and return what waits for the answers."""
+    """Request every read of an account, and return a function that waits for the answers."""
     from pulumi_cf_invoice.billing.client import BillingClient
 
     client = BillingClient.from_settings(settings)

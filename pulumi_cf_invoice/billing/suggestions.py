@@ -33,7 +33,7 @@ def unknown_name(noun: str, name: object, names: Iterable[str]) -> str:
 def errors_under(
     place: str, kind: type[LimitError] | type[RuleError] = LimitError
 ) -> Iterator[None]:
-    """Raise a `LimitError` or `RuleError` again as *kind*, with the *place* where it stands."""
+    """Re-raise a `LimitError` or `RuleError` as *kind*, with the *place* of the mistake."""
     try:
         yield
     except (LimitError, RuleError) as error:
@@ -67,5 +67,5 @@ def _new_glob(glob: str, descriptions: Sequence[str]) -> str | None:
     for candidate in new:
         if any(fnmatchcase(text, candidate) for text in descriptions):
             return candidate
-    # Of a model that was not used, only the kind of token or the date tells it from a fee's name.
+    # For a model that was not used, only the kind of token or the date distinguishes it from a fee.
     return new[0] if "Token" in (old["tokens"] or "") or model != old["model"] else None

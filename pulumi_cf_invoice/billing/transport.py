@@ -1,9 +1,9 @@
 """
 Connections that respect the deadline of the read that uses them.
 
-A timeout of httpx is one of each step: headers that trickle in begin it anew, and the resolution of
-a name knows none. Here every step of a thread ends by the deadline that `until` sets for it, so
-that a read is bounded as a whole while its connection is one of a shared pool.
+httpx's timeouts apply to each step: headers that trickle in restart them, and name resolution has
+none. Here every step on a thread ends by the deadline that `until` sets for it, so that a read is
+limited as a whole although its connection comes from a shared pool.
 """
 
 import ipaddress
@@ -24,9 +24,9 @@ import httpcore
 from pulumi_cf_invoice.billing.http import httpx, proxy_for
 
 CONNECTIONS = 16
-"""The most connections to one address."""
+"""The maximum number of connections to one address."""
 _CONNECT_TIMEOUT = 10.0
-# Shorter than that of any server that we know of: a connection is rarely closed under a request.
+# Shorter than any server's that we know of, so that connections rarely close under a request.
 _KEPT_FOR = 4.0
 _current = threading.local()
 
@@ -48,7 +48,7 @@ def open_client(base_url: str) -> httpx.Client:
     Raises OSError if the certificates cannot be read, ImportError if the proxy is one of SOCKS and
     its package is missing, and ValueError or `httpx.InvalidURL` if its address cannot be used.
     """
-    # Without TLS certificates are never needed: a redirect to another scheme is refused.
+    # Without TLS, certificates are never needed: redirects to another scheme are refused.
     is_tls = urlsplit(base_url).scheme == "https"
     transport = _Transport(_connections(proxy_for(base_url), is_tls))
     # Nothing is kept from one request to the next: many accounts share the client.
@@ -82,7 +82,7 @@ def _connections(proxy_url: str | None, is_tls: bool) -> httpcore.ConnectionPool
 
 
 class _Transport(httpx.BaseTransport):
-    """What httpx's own transport does, on *connections* of ours."""
+    """Does what httpx's own transport does, on our own *connections*."""
 
     def __init__(self, connections: httpcore.ConnectionPool) -> None:
         self._connections = connections
@@ -100,7 +100,7 @@ class _Transport(httpx.BaseTransport):
         )
         with _errors_of_httpx():
             answered = self._connections.handle_request(asked)
-        # Without the phrase that the server chose, which httpx would log as it is.
+        # Without the server's reason phrase, which httpx would log verbatim.
         return httpx.Response(
             answered.status, headers=answered.headers, stream=_Body(answered.stream)
         )
@@ -123,7 +123,7 @@ class _Body(httpx.SyncByteStream):
 
 @contextmanager
 def _errors_of_httpx() -> Iterator[None]:
-    """Raise httpcore's errors as those of httpx, which has one of each name."""
+    """Raise httpcore's errors as httpx's, which have the same names."""
     try:
         yield
     except (
@@ -166,14 +166,14 @@ class _Backend(httpcore.NetworkBackend):
 
 
 class _Names:
-    """Resolves names, each on a thread of its own: a resolution cannot be interrupted."""
+    """Resolves names, each on its own thread, because a resolution cannot be interrupted."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._asked: dict[tuple[str, int], Future[list[str]]] = {}
 
     def addresses(self, host: str, port: int) -> list[str]:
-        """Return the addresses of *host*. Whoever asks for it meanwhile shares the answer."""
+        """Return the addresses of *host*. Concurrent callers share the answer."""
         with suppress(ValueError):
             return [str(ipaddress.ip_address(host))]
         with self._lock:
@@ -235,7 +235,7 @@ class _Stream(httpcore.NetworkStream):
 
 
 def _bounded(timeout: float | None) -> float | None:
-    """Return *timeout* in seconds, or what remains of this thread's time if that is less."""
+    """Return *timeout* in seconds, or this thread's remaining time if that is less."""
     remaining = _remaining()
     if remaining is None or timeout is None:
         return timeout if remaining is None else remaining

@@ -34,12 +34,9 @@ WINDOWS: tuple[Window, ...] = get_args(Window)
 FIGURES = ("total",)
 """The figures of a `UsageHistory` that follow from its fields."""
 MOST_WINDOWS = 20_000
-"""The most hours or days of one request: some 27 months of hours."""
+"""The maximum number of hours or days per request: about 27 months of hours."""
 DEFAULT_DAYS = 100
-"""
-The days that are asked for if nobody says since when, today included: as many as a forecast and its
-track record need.
-"""
+"""The default number of days, including today: as many as a forecast and its track record need."""
 SECONDS: dict[str, int] = {"day": 86_400, "hour": 3_600}
 """The length of each window."""
 
@@ -122,7 +119,7 @@ class UsageHistory:
         """
         Return the history of the usage *values* by start, in Unix seconds, as read at *at*.
 
-        *without_value* are the starts of what the API gave without a value.
+        *without_value* has the starts of hours or days that the API returned without a value.
         """
         length = SECONDS[window]
         return cls(
@@ -156,7 +153,7 @@ class UsageHistory:
                     "aggregated_value": value,
                 }
                 for start, value in values
-                # An hour or day that is missing is one without usage.
+                # A missing hour or day has no usage.
                 if value != 0
             ]
         }
@@ -190,17 +187,17 @@ class UsageHistory:
 
     @property
     def left_out_text(self) -> str:
-        """How many hours or days the API gave without a value, for people."""
+        """How many hours or days the API returned without a value, for people."""
         return f"{counted(len(self.entries_without_value), self.window)} without a value left out"
 
     @property
     def since_iso(self) -> str:
-        """Start of what was asked for, as ISO 8601 in UTC."""
+        """Start of the requested time, as ISO 8601 in UTC."""
         return iso(self.since)
 
     @property
     def until_iso(self) -> str:
-        """End of what was asked for, not included, as ISO 8601 in UTC."""
+        """End of the requested time, not included, as ISO 8601 in UTC."""
         return iso(self.until)
 
 
@@ -217,9 +214,9 @@ def query(
     """
     Return the parameters of a request at the time *at*.
 
-    *since* is moved back to the start of its hour or day and *until* on to the end, because the API
-    fails on bounds in between. By default it is 100 days, today included. What is still to come is
-    not asked for. Raises `SettingsError`.
+    *since* is rounded down to the start of its hour or day, and *until* up to the end, because the
+    API fails on bounds in between. The default is 100 days, including today. The future is not
+    requested. Raises `SettingsError`.
     """
     if window not in WINDOWS:
         raise SettingsError(f"window is {window!r}: it is 'day' or 'hour'")
@@ -284,7 +281,7 @@ def _ceiling(moment: datetime, length: int) -> int:
 
 
 def _bounds(query: Mapping[str, str]) -> tuple[int, int, Window]:
-    """Return the bounds and the window of a *query*, which a file may hold in any form."""
+    """Return the bounds and the window of a *query*, which may be malformed in a file."""
     asked_for = query.get("value_grouping_window")
     window = next((window for window in WINDOWS if window == asked_for), None)
     if window is None:
@@ -302,7 +299,7 @@ def _bounds(query: Mapping[str, str]) -> tuple[int, int, Window]:
 
 
 def _values(history: Any, length: int) -> tuple[dict[int, float], list[int]]:
-    """Return the usage by start, in Unix seconds, and the starts of what has no value."""
+    """Return the usage by start, in Unix seconds, and the starts of entries without a value."""
     if history is None:
         return {}, []
     if not isinstance(history, list):
@@ -324,7 +321,7 @@ def _values(history: Any, length: int) -> tuple[dict[int, float], list[int]]:
         if value is None:
             raise InvalidDataError(f"history.{number}.aggregated_value: not a number")
         if isinstance(entry.get("id"), str):
-            # What an ID names is not documented: it may be that of more than one entry.
+            # What the ID identifies is not documented: several entries may share it.
             if (entry["id"], began) in seen:
                 continue
             seen.add((entry["id"], began))

@@ -200,7 +200,7 @@ class InvoicePreviewPlugin(provider.Provider):
         )
 
     async def delete(self, request: provider.DeleteRequest) -> None:
-        """Do nothing: nothing was made. It needs neither credentials nor the network."""
+        """Do nothing: nothing was created. Needs neither credentials nor the network."""
 
     async def invoke(self, request: provider.InvokeRequest) -> provider.InvokeResponse:
         from pulumi_cf_invoice.plugin import schema
