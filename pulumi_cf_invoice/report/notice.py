@@ -1,5 +1,6 @@
 """What to notify people of between deployments: what is wrong now and was not before."""
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -155,4 +156,6 @@ def _listed(what: str, rules: Collection[str]) -> str:
 
 
 def _harmless(text: str) -> str:
-    return in_one_line(text, _LONGEST_LINE).translate(_HARMLESS)
+    line = in_one_line(text, _LONGEST_LINE).translate(_HARMLESS)
+    # A joiner keeps them from making a link of an address.
+    return re.sub(r"(?i)(:)(?=//)|(\bwww)(?=\.)", "\\g<0>\u2060", line)

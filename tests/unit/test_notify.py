@@ -184,7 +184,7 @@ def test_slack_and_teams_are_told_in_their_own_form(
     server, environment = hook
     teams = f"workflows://acme.webhook.office.com:443/643e8d7a/{SECRET}/"
     environment["CF_INVOICE_NOTIFY"] = f"{SLACK}\n{teams}"
-    file = write(tmp_path, 55500, "<!channel> @everyone <http://x.example|y> `code`")
+    file = write(tmp_path, 55500, "<!channel> @everyone <http://x.example|y> www.x.eu `code`")
     done = run(*options(file, "--budget-line", "*=1 USD"), **environment)
     assert done.returncode == 1, done.stderr
     (host, path, to_slack), (other, _, to_teams) = server.received
@@ -198,6 +198,9 @@ def test_slack_and_teams_are_told_in_their_own_form(
         assert "<!channel>" not in text
         assert "@everyone" not in text
         assert "<http" not in text
+        plain = text.replace("\\", "")
+        assert "http:\u2060//x.example" in plain
+        assert "www\u2060.x.eu" in plain
 
 
 def test_mail_is_sent(tmp_path: Path) -> None:
