@@ -1,7 +1,7 @@
 """
 ``cf-invoice``: the upcoming invoice in a terminal and in CI (extra ``report``).
 
-Whatever a command needs is imported when it runs: a command line has to answer at once.
+Each command imports what it needs when it runs, because a command line should answer at once.
 """
 
 import sys
@@ -20,7 +20,7 @@ _EXTRA = "install pulumi-cf-invoice with its extra 'report', from where you have
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit code. Whatever goes wrong is one line."""
     given = sys.argv[1:] if arguments is None else list(arguments)
-    # A sandbox whose address nobody reads would serve for good, for nobody.
+    # A sandbox whose address nobody reads would run forever, for nobody.
     with standard_streams(strict=given[:1] == ["sandbox"]) as output:
         code = _guarded(given)
         if output.failure is None:
@@ -39,7 +39,7 @@ def _guarded(given: list[str]) -> int:
     except BrokenPipeError:
         return code
     except Exception as error:
-        # Whatever is opened by its name has that in the error.
+        # Errors on files that were opened by name include that name.
         if isinstance(error, OSError) and error.filename is None:
             return _fail(f"cannot write standard output: {error.strerror or error}")
         return _fail(
@@ -51,7 +51,7 @@ def _run(given: list[str]) -> int:
     try:
         return _dispatch(given)
     except SystemExit as ended:
-        # How argparse ends after it has shown help or a usage error.
+        # argparse exits this way after showing help or a usage error.
         return int(ended.code or 0)
 
 
@@ -88,7 +88,7 @@ def _log_requests() -> None:
 
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(OneLine())
-    # These two log addresses, statuses and waits, and no header.
+    # These two log addresses, statuses and waits, but no headers.
     logging.basicConfig(handlers=[handler])
     for name in ("httpx", "pulumi_cf_invoice"):
         logging.getLogger(name).setLevel(logging.INFO)

@@ -19,12 +19,12 @@ from pulumi_cf_invoice.cli.progress import progress
 
 _LONGEST_NAME = 100
 ANY = "0" * 32
-"""An account to resolve settings with that are the same for all."""
+"""A placeholder account to resolve settings that are the same for all."""
 
 
 @dataclass(frozen=True)
 class NamedAccount:
-    """An account with the name that people know it by, if there is one."""
+    """An account with its name, if it has one."""
 
     account_id: str
     name: str | None = None
@@ -36,7 +36,7 @@ class NamedAccount:
 
 
 def are_several(options: argparse.Namespace) -> bool:
-    """Return whether *options* are about more than the one account that settings name."""
+    """Return whether *options* select more than the one account in the settings."""
     return bool(options.all_accounts or options.accounts_file or len(options.account_ids) > 1)
 
 
@@ -51,7 +51,7 @@ def listed(options: argparse.Namespace) -> list[NamedAccount]:
     """
     Return the accounts that *options* name, those in a file among them, in order.
 
-    Raises `CommandError`, with the line of a file, for what is no account ID or appears twice.
+    Raises `CommandError`, with the line in the file, for invalid or repeated account IDs.
     """
     if options.accounts_file is not None:
         accounts = list(_in_file(options.accounts_file))
@@ -66,7 +66,7 @@ def listed(options: argparse.Namespace) -> list[NamedAccount]:
 
 def seen(options: argparse.Namespace, resolved: Settings) -> list[NamedAccount]:
     """
-    Return the accounts of *options*, or all that the token in the *resolved* settings sees.
+    Return the accounts of *options*, or all that the token in the *resolved* settings can see.
 
     Raises what `listed` raises, `FetchError`, and `CommandError` for a list that is not complete.
     """
@@ -113,7 +113,7 @@ def read_accounts(
 def resolve(account_id: str | None, before: Sequence[Source]) -> Settings:
     """Resolve the settings to read with, *before* those of the environment."""
     resolved = settings.resolve(account_id, [*before, settings.environment(os.environ)])
-    # The rate limit is the token's, whose accounts may be more than it has room for at once.
+    # The rate limit is per token, which may have more accounts than fit into it at once.
     return replace(resolved, longest_wait=inf) if account_id == ANY else resolved
 
 

@@ -159,8 +159,8 @@ def _command(commands: Any, name: str, purpose: str, example: str) -> argparse.A
 
 
 def _within_80(text: str) -> str:
-    """Return *text* in lines of at most 79 characters; a command goes on behind a backslash."""
-    # Lines that begin at the margin and follow one another are a paragraph.
+    """Return *text* in lines of at most 79 characters; commands continue after a backslash."""
+    # Consecutive lines without indentation are a paragraph.
     joined = re.sub(r"(?<=[^\n:])\n(?=[^\s])", " ", text)
     return "\n".join(part for line in joined.split("\n") for part in _broken(line))
 
@@ -437,7 +437,7 @@ def _line_budget(written: str) -> tuple[str, str]:
 
 
 def instant(written: str) -> "datetime":
-    """Return an ISO 8601 time in UTC, which it is taken for where it names no zone."""
+    """Return an ISO 8601 time in UTC, which is also the default time zone."""
     from pulumi_cf_invoice.billing.models import parse_instant
 
     try:

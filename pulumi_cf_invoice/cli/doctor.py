@@ -22,7 +22,7 @@ from pulumi_cf_invoice.cli.errors import CommandError
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the settings and all that is wrong with them, and return the exit code."""
+    """Print the settings and all problems with them, and return the exit code."""
     before = inputs.config(options)
     sources = [*before, settings.environment(os.environ)]
     examined = settings.examine(ANY if are_several(options) else only_account(options), sources)
@@ -66,7 +66,7 @@ def _tried(snapshot: Snapshot, read: Read[Model]) -> bool:
 
 
 def _answer(snapshot: Snapshot, read: Read[Model]) -> str:
-    """Return what *read* answered, and credits, which name no currency, in the invoice's."""
+    """Return the answer to *read*; credits, which have no currency, are in the invoice's."""
     answer = snapshot.get(read)
     if isinstance(answer, CreditBalance) and snapshot.problem(INVOICE_PREVIEW) is None:
         return answer.text_in(snapshot.get(INVOICE_PREVIEW).currency)

@@ -227,7 +227,7 @@ def _refuse_older(
 
 
 def live(options: argparse.Namespace, before: Sequence[Source]) -> Snapshot:
-    """Ask the API for every read of the account. Raises `SettingsError`."""
+    """Request every read of the account from the API. Raises `SettingsError`."""
     sources = [*before, settings.environment(os.environ)]
     resolved = settings.resolve(only_account(options), sources)
     with _progress(f"Asking for account {resolved.account_id} …"):

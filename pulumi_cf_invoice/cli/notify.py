@@ -2,8 +2,8 @@
 ``cf-invoice notify``: notifies people of what is wrong with the upcoming invoice (extra
 ``notify``).
 
-Addresses are those of apprise, which speaks to chats, mail and webhooks. They hold passwords, so
-that nothing of them is ever printed: an address is called by its place and its service.
+Addresses are apprise URLs, for chats, mail and webhooks. They contain passwords, so they are never
+printed: messages refer to an address by its place and its service.
 """
 
 import argparse
@@ -32,7 +32,7 @@ _VERSION = 1
 
 
 def run(options: argparse.Namespace) -> int:
-    """Tell people what has changed, and return the exit code of the report."""
+    """Notify people of what has changed, and return the exit code of the report."""
     if not (options.rules or options.budget or options.budget_projected or options.budget_line):
         raise CommandError("nothing would be judged: give --rules or --budget")
     receivers = [] if options.dry_run else _receivers(_addresses(options))
@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 class Receiver:
-    """An address, by its *place* among all of them."""
+    """An address, identified by its *place* among all of them."""
 
     def __init__(self, place: int, address: str) -> None:
         server = _server(address)
@@ -80,7 +80,7 @@ class Receiver:
                     title=title, body=body, notify_type=kind, body_format=form
                 )
             except Exception:
-                # What it says can quote the address.
+                # Its message can quote the address.
                 taken = False
         if taken:
             return None
@@ -89,8 +89,8 @@ class Receiver:
 
 class _Log(logging.Handler):
     """
-    What is logged while a message is sent, by apprise and what it sends with: it can quote the
-    address, so that nothing of it is printed. Only a status is kept.
+    Captures the logs of apprise and its HTTP client while a message is sent. They can quote the
+    address, so none of it is printed; only the status is kept.
     """
 
     def __init__(self) -> None:
@@ -118,7 +118,7 @@ class _Log(logging.Handler):
 def _tell(
     notice: Notice, receivers: Sequence[Receiver], state: str | None, link: str | None
 ) -> int:
-    """Tell every receiver what is news for it, keep what each knows, and return the exit code."""
+    """Tell every receiver what is new to it, record what each knows, and return the exit code."""
     known = _read(state)
     known += [[]] * (len(receivers) - len(known))
     code = 0
@@ -157,7 +157,7 @@ def _dry(notice: Notice, known: Sequence[Sequence[Key]], link: str | None) -> st
 
 
 def _addresses(options: argparse.Namespace) -> list[str]:
-    """Return the addresses, one a line. Raises `CommandError` if there are none."""
+    """Return the addresses, one per line. Raises `CommandError` if there are none."""
     text = os.environ.get(VARIABLE, "")
     if options.addresses is not None:
         try:
@@ -185,7 +185,7 @@ def _receivers(addresses: Sequence[str]) -> list[Receiver]:
 def _server(address: str) -> "apprise.NotifyBase | None":
     import apprise
 
-    # Nothing of apprise's own in the message, and no picture from its site.
+    # No branding of apprise's in the message, and no picture from its site.
     asset = apprise.AppriseAsset(
         app_id="cf-invoice",
         app_desc="Upcoming Cloudflare AI Gateway invoice",
@@ -198,13 +198,13 @@ def _server(address: str) -> "apprise.NotifyBase | None":
         try:
             server: Any = apprise.Apprise.instantiate(address, asset=asset)
         except Exception:
-            # What it says can quote the address.
+            # Its message can quote the address.
             return None
     return server or None
 
 
 def _read(state: str | None) -> list[list[Key]]:
-    """Return what was wrong when each address was told last. Of a broken file, nothing is known."""
+    """Return what was wrong when each address was last notified; nothing for a broken file."""
     if state is None or not Path(state).exists():
         return []
     try:
@@ -229,7 +229,7 @@ def _write(state: str | None, known: Sequence[Sequence[Key]]) -> None:
 
 
 def _job(variables: Mapping[str, str]) -> str | None:
-    """Return the address of the job that this runs in, if its runner tells it."""
+    """Return the URL of the current job, if the runner provides it."""
     names = ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID")
     if all(variables.get(name) for name in names):
         server, repository, run_id = (variables[name] for name in names)

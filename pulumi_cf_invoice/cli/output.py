@@ -16,7 +16,7 @@ def write_output(text: str | Iterable[str], output: str | None) -> None:
     """
     Write *text*, or the parts of one, to the file *output*, or to standard output.
 
-    A full disk, a kill and Ctrl-C leave an older file as it was. Raises `CommandError`.
+    A full disk, a kill or Ctrl-C leaves an existing file unchanged. Raises `CommandError`.
     """
     parts = [text] if isinstance(text, str) else text
     if output is None:
@@ -45,7 +45,7 @@ def replace_file(path: Path, parts: Iterable[str]) -> None:
     target = Path(os.path.realpath(path))
     beside = target.with_name(f".cf-invoice-{secrets.token_hex(8)}.tmp")
     try:
-        # Not tempfile's, whose files nobody else can read, whatever the umask says.
+        # Not tempfile's, whose files only the owner can read, whatever the umask.
         with beside.open("x", encoding="utf-8") as file:
             if mode is not None:
                 beside.chmod(stat.S_IMODE(mode))
@@ -68,7 +68,8 @@ def _mode(path: Path) -> int | None:
 
 
 def _sync_folder(folder: Path) -> None:
-    # Windows opens no folders, and some file systems sync none: the file itself is there by now.
+    # Windows cannot open folders, and some file systems cannot sync them; the file itself is
+    # already there.
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

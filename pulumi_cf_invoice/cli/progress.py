@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 EVERY = 10.0
-"""The seconds between two lines where standard error is no terminal."""
+"""The seconds between two lines if standard error is not a terminal."""
 
 
 @contextmanager
 def progress(total: int) -> Iterator[Callable[[], None]]:
-    """Tell of *total* accounts on standard error; what it yields is called for each one read."""
+    """
+    Show the progress of *total* accounts on standard error; call what it yields for each account
+    read.
+    """
     done = 0
 
     def text() -> str:

@@ -33,7 +33,7 @@ _MODULES = {"text": "text", "markdown": "markdown", "html": "html", "json": "jso
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the report, and return the exit code that says how it judged."""
+    """Write the report, and return the exit code for its verdict."""
     try:
         report = make(options)
     except Exception as error:
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         if options.github:
             _tell_github(failure, {"verdict": "unknown"})
         if options.format == "markdown":
-            # Posted in its place, it keeps an older comment from standing beside a failed job.
+            # Posted in place of the report, it replaces an older comment when the job fails.
             write_output(failure, options.output)
         raise
     code = exit_code(report)
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def exit_code(report: Report) -> int:
-    """Return the exit code that says how *report* judged."""
+    """Return the exit code for the verdict of *report*."""
     over = OVER_BUDGET if report.verdict == "over" else 0
     return over if report.is_known else COULD_NOT_TELL
 
@@ -68,7 +68,7 @@ def make(options: argparse.Namespace) -> Report:
     before = inputs.config(options)
     found, missing = inputs.accounts(options, before, at)
     if missing and not found and not reads:
-        # No rule is left that could be judged.
+        # No rules are left to judge.
         raise missing[0].error
     snapshots = [invoice.snapshot for invoice in found if invoice.snapshot]
     snapshots += [lacking.snapshot for lacking in missing]
@@ -134,7 +134,7 @@ def _tell_github(summary: str, outputs: Mapping[str, object]) -> None:
 
 
 def _outputs(report: Report) -> dict[str, object]:
-    """Return the outputs of the step; one that several invoices do not agree on is empty."""
+    """Return the outputs of the step; an output that differs between invoices is empty."""
     totals, projected = report.totals, [invoice.projected_amount_due for invoice in report.invoices]
     known = [amount for amount in projected if amount is not None]
     summed = len(totals) == 1 and len(known) == len(projected)

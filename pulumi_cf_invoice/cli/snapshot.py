@@ -26,7 +26,7 @@ from pulumi_cf_invoice.cli.output import write_output
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the snapshot, or one of each account, and return the exit code."""
+    """Write the snapshot, or one per account, and return the exit code."""
     before = inputs.config(options)
     if are_several(options):
         if options.output is None:
@@ -54,7 +54,7 @@ def _write_each(
     """
     Write a snapshot of each of the *accounts* as soon as it is read, and return the exit code.
 
-    What is in the *folder* already and recent enough stays, so that a run can be run again.
+    Snapshots already in the *folder* that are recent enough stay, so that you can run it again.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ def _write_each(
     for account, snapshot in read_accounts(left, resolved):
         refused = _refused(snapshot)
         if len(refused) == len(snapshot.answers):
-            # Of all that a token sees, some have never used AI Gateway.
+            # Some of the accounts that a token can see have never used AI Gateway.
             unread += not (options.all_accounts and is_of_unused(refused[0]))
             _tell(refused[:1])
             continue

@@ -1,8 +1,8 @@
 """
 Posts a report as a comment on the pull or merge request of a CI job.
 
-Of all comments there, ours is the one that was written with this token and begins with the marker
-of its tag. It is updated, so that a request has one comment of each tag.
+Ours is the comment that was written with this token and begins with the marker of its tag. It is
+updated, so that a request has one comment per tag.
 
 A forge is a module of this package with a subclass of `comments.forge.Forge`, and its name here.
 """

@@ -1,7 +1,7 @@
 """
 Sends requests to a forge, with a limit on the size of each answer and on the time for all.
 
-Whatever a forge says is shown as one line, without the token.
+Messages from a forge are shown as one line, without the token.
 """
 
 import ssl
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     import httpx
 
 LARGEST_ANSWER = 16 * 2**20
-"""The most bytes of an answer, decompressed: a page of a hundred comments of the longest kind."""
+"""
+The maximum size of an answer in bytes, decompressed: a page of a hundred comments of maximum
+length.
+"""
 _LONGEST_MESSAGE = 300
 _SHORTEST_TOKEN = 4
 
@@ -55,8 +58,8 @@ class Connection:
     """
     A connection to the API at *url*, open until *deadline*, a time of the monotonic clock.
 
-    *place* is what errors call the request. *certificates* is a file of authorities to trust beside
-    those of the environment. Raises `CommentError` if no connection can be set up.
+    *place* is the name of the request in errors. *certificates* is a file with additional
+    authorities to trust. Raises `CommentError` if no connection can be set up.
     """
 
     def __init__(
@@ -89,7 +92,7 @@ class Connection:
                 proxy=proxy_for(url),
             )
         except (ImportError, OSError, ValueError, httpx.InvalidURL):
-            # What httpx says of an address can quote a part of the proxy's password.
+            # httpx's message about an address can quote a part of the proxy's password.
             files = "SSL_CERT_FILE" + (" and CI_SERVER_TLS_CA_FILE" if certificates else "")
             raise CommentError(
                 f"cannot comment on {place}: no connection can be set up. Check HTTPS_PROXY and "
@@ -102,11 +105,11 @@ class Connection:
         return self.deadline - time.monotonic()
 
     def close(self) -> None:
-        """Close it, also under a read of another thread."""
+        """Close it, even during a read on another thread."""
         self._http.close()
 
     def cleaned(self, text: str, longest: int = _LONGEST_MESSAGE) -> str:
-        """Return *text* that a forge wrote as the middle of one line, without the token."""
+        """Return *text* from a forge as a part of one line, without the token."""
         return one_line(self._redacted(text), longest).rstrip(".")
 
     def ask(
@@ -117,7 +120,7 @@ class Connection:
         json: Any = None,
         params: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Ask the forge once. Raises `TransientError` or `CommentError` where nothing arrives."""
+        """Make one request. Raises `TransientError` or `CommentError` if no answer arrives."""
         from pulumi_cf_invoice.billing.http import BodyError, httpx, read_body
 
         if self.seconds_left <= 0:
@@ -136,7 +139,7 @@ class Connection:
         except httpx.HTTPError as error:
             raise self._failed(error) from None
         except (TimeoutError, RuntimeError, OSError):
-            # The connection was closed under a read, since the time is up.
+            # The connection was closed during a read, because the time is up.
             raise self.timed_out() from None
         except (httpx.InvalidURL, httpx.StreamError, ValueError):
             raise self._unusable("the answer is not HTTP") from None
@@ -179,14 +182,16 @@ class Connection:
         )
 
     def _redacted(self, text: str) -> str:
-        # Shorter ones are none, and would be in every word.
+        # Shorter ones are not real tokens, and would occur in every word.
         if len(self._token) < _SHORTEST_TOKEN:
             return text
         return redacted(text, self._token)
 
 
 def _context(url: str, certificates: str | None) -> ssl.SSLContext | bool:
-    """Return whom to trust at *url*. Raises `OSError` if certificates cannot be read."""
+    """
+    Return the authorities to trust for *url*. Raises `OSError` if certificates cannot be read.
+    """
     from pulumi_cf_invoice.billing.http import httpx
 
     if urlsplit(url).scheme != "https":

@@ -1,8 +1,8 @@
 """
 What comments need from a forge, and what all forges share.
 
-A forge says of a job of CI which request it runs for, lists the comments of a request, and creates
-and updates one. What a refusal means, and what to do about it, is decided here.
+A forge finds the request that a CI job runs for, lists the comments on a request, and creates and
+updates one. This module decides what a refusal means and what to do about it.
 """
 
 import re
@@ -17,10 +17,10 @@ from pulumi_cf_invoice.comments.connection import Answer, Connection
 from pulumi_cf_invoice.comments.errors import CommentError, TransientError
 
 Variables = Mapping[str, str]
-"""Environment variables, without blanks around their values and without empty ones."""
+"""Environment variables, with values stripped and without empty ones."""
 
 MOST_PAGES = 100
-"""The most pages of comments that are read: ten thousand comments."""
+"""The maximum number of pages of comments to read: ten thousand comments."""
 _REMEDIES = {
     r"\blocked\b": "The request is locked: unlock its conversation, and run again.",
     r"\barchived\b": "The repository is archived, and takes no comments.",
@@ -34,7 +34,7 @@ _REMEDIES = {
     r"forbids access via": "Use a kind of token that the organization allows.",
     r"too long": "Write the report with `cf-invoice report --format markdown`.",
 }
-"""What to do about a refusal whose message matches, whatever its status."""
+"""What to do about a refusal with a matching message, whatever its status."""
 _LARGEST_NUMBER = 2**31 - 1
 
 
@@ -130,7 +130,7 @@ class Forge(ABC):
 
     @staticmethod
     def certificates(variables: Variables) -> str | None:
-        """Return the file with the authorities that a job with *variables* trusts beside others."""
+        """Return the file with additional authorities that a job with *variables* trusts."""
         return None
 
     @staticmethod
@@ -171,21 +171,21 @@ class Forge(ABC):
         return None
 
     def ask(self, method: str, path: str = "", **more: Any) -> Answer:
-        """Ask the forge. Raises `CommentError` for whatever is no success."""
+        """Make a request to the forge. Raises `CommentError` for anything but success."""
         answer = self.connection.ask(method, path, **more)
         if not 200 <= answer.status < 300:
             raise self._refusal(answer)
         return answer
 
     def odd(self) -> CommentError:
-        """Return the error for an answer that is not what was asked for."""
+        """Return the error for an answer that does not match the request."""
         return CommentError(
             f"cannot comment on {self.request.text}: {self.title}'s answer lacks what was asked "
             "for. Check --api-url."
         )
 
     def at(self, content: Any, *path: str) -> Any:
-        """Return what stands at *path* in JSON. Raises `CommentError`."""
+        """Return the value at *path* in JSON. Raises `CommentError`."""
         for name in path:
             content = content.get(name) if isinstance(content, Mapping) else None
         if content is None:
@@ -213,7 +213,7 @@ class Forge(ABC):
         return CommentError(self._sentence(problem, remedy))
 
     def unable(self, problem: str, wait: float | None = None) -> CommentError:
-        """Return the error for what can get better by itself."""
+        """Return the error for a failure worth retrying."""
         self.connection.last_problem = f"{self.title} said {problem}"
         return TransientError(self._sentence(problem, "Run again later."), wait)
 
@@ -247,7 +247,7 @@ class Forge(ABC):
 
 
 def number_of(text: Any) -> int | None:
-    """Return the number of a request that stands in *text*, or None if there is none."""
+    """Return the number of a request in *text*, or None if there is none."""
     if not re.fullmatch("[0-9]{1,10}", str(text)):
         return None
     number = int(str(text))

@@ -1,8 +1,8 @@
 """
 Gitea and Forgejo, through the REST API that they share.
 
-Their runners set the variables of GitHub Actions, with a token and addresses of their own, so that
-a job has to say that it is theirs.
+Their runners set the variables of GitHub Actions, with their own token and addresses, so a job must
+say which forge it runs on.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ from pulumi_cf_invoice.comments.github import GitHub, host_of, imitates_github
 
 
 class Gitea(Forge):
-    """Gitea or Forgejo. In their jobs, GITHUB_TOKEN is a token of theirs."""
+    """Gitea or Forgejo. In their jobs, GITHUB_TOKEN is their own token."""
 
     title = "Gitea"
     longest = 1_000_000
@@ -39,7 +39,7 @@ class Gitea(Forge):
     @staticmethod
     def runs(variables: Variables) -> bool:
         """Return whether the variables are those of Gitea Actions or Forgejo Actions."""
-        # Older runners set no variable of their own, and all an empty address of GraphQL.
+        # Older runners set no variable of their own; all set an empty GraphQL address.
         return imitates_github(variables) or (
             GitHub.runs(variables)
             and host_of(variables.get("GITHUB_SERVER_URL", "")) not in ("", "github.com")

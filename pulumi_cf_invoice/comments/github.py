@@ -24,7 +24,7 @@ _IMITATORS = ("GITEA_ACTIONS", "FORGEJO_ACTIONS")
 _STATUSES = {"FORBIDDEN": 403, "INSUFFICIENT_SCOPES": 403, "NOT_FOUND": 404}
 _SIDES = ("head", "base")
 _TRANSIENT = ("", "RATE_LIMITED", "SERVICE_UNAVAILABLE", "INTERNAL", "TIMEOUT")
-"""Types of errors that can get better; its failures of its own have none."""
+"""Types of errors worth retrying; internal failures have no type."""
 
 
 class GitHub(Forge):
@@ -50,7 +50,7 @@ class GitHub(Forge):
         """Return the GraphQL endpoint of the server that a job's token belongs to."""
         server, endpoint = variables.get("GITHUB_SERVER_URL"), variables.get("GITHUB_GRAPHQL_URL")
         if not server:
-            # Outside of a job, these tokens are github.com's for GitHub's own command line as well.
+            # Outside of a job, GitHub's own command line also uses these tokens for github.com.
             is_job = "GITHUB_ACTIONS" in variables or imitates_github(variables)
             return endpoint or (None if is_job else _API)
         host = host_of(server)
@@ -187,7 +187,7 @@ def _number_in_event(event: Mapping[str, Any]) -> int | None:
     if "workflow_run" in event:
         requests = event["workflow_run"]["pull_requests"]
         numbers = {request["number"] for request in requests if _is_of(event, request)}
-        # Of several it would be a guess.
+        # With several, it would be a guess.
         return number_of(numbers.pop()) if len(numbers) == 1 else None
     issue = event.get("issue") or {}
     request = event.get("pull_request") or (issue if "pull_request" in issue else {})

@@ -7,7 +7,7 @@ from pulumi_cf_invoice.comments.forge import Comment, Forge, Variables, number_o
 
 
 class GitLab(Forge):
-    """GitLab. A merge request is in the project that it is to be merged into."""
+    """GitLab. A merge request belongs to its target project."""
 
     title = "GitLab"
     longest = 1_000_000
@@ -43,7 +43,7 @@ class GitLab(Forge):
 
     @staticmethod
     def certificates(variables: Variables) -> str | None:
-        """Return the file with the authority of a server of one's own."""
+        """Return the file with the authority of a self-managed server."""
         return variables.get("CI_SERVER_TLS_CA_FILE")
 
     @staticmethod
@@ -77,7 +77,7 @@ class GitLab(Forge):
                 )
                 for note in self.entries(answer.content)
             ]
-            # The number, and not the link, which could lead a token elsewhere.
+            # The number, not the link, which could send a token elsewhere.
             following = answer.headers.get("x-next-page", "").strip()
             if not following:
                 return

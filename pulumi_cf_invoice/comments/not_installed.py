@@ -1,8 +1,8 @@
 """
 Replaces our comment on a GitHub pull request if the Action could not install its dependencies.
 
-An older comment would stay there, green. So this file is run by itself, on whatever Python a runner
-has (3.6 or newer), and needs nothing but the standard library.
+Otherwise an older comment would stay green. This file runs on its own, on whatever Python a runner
+has (3.6 or newer), and needs only the standard library.
 """
 
 import json
@@ -27,7 +27,7 @@ UPDATE = """mutation($comment: ID!, $body: String!) {
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: object) -> None:
-        """Follow nothing: the token would go along."""
+        """Follow no redirects: they would get the token."""
 
 
 def replace(body: str, tag: str) -> bool:
@@ -88,7 +88,7 @@ def outcome(file_name: str) -> str:
         with open(file_name, encoding="utf-8") as file:  # noqa: PTH123
             replaced = replace(file.read(), os.environ.get("TAG", ""))
     except Exception as error:
-        # What it says could repeat the token.
+        # Its message could repeat the token.
         return "An older comment could not be replaced: " + type(error).__name__
     return "Replaced the older comment." if replaced else "There is no older comment."
 
@@ -96,7 +96,7 @@ def outcome(file_name: str) -> str:
 def main() -> None:
     """Replace the comment by the text in the file that is named, and say what was done in time."""
     said = ["An older comment could not be replaced: GitHub did not answer in time."]
-    # A timeout of urllib is one of each step: headers that trickle in begin it anew.
+    # urllib's timeout applies to each step: headers that trickle in restart it.
     thread = threading.Thread(target=lambda: said.append(outcome(sys.argv[1])), daemon=True)
     thread.start()
     thread.join(SECONDS)

@@ -23,12 +23,12 @@ _OTHERS = {
     "JENKINS_URL": "Jenkins",
     "TEAMCITY_VERSION": "TeamCity",
 }
-"""Variables that tell where else a job runs."""
+"""Variables that show that a job runs elsewhere."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a comment goes, as far as that is known."""
+    """Where a comment goes, as far as known."""
 
     forge: type[Forge] | None = None
     api_url: str | None = None
@@ -37,7 +37,7 @@ class Place:
 
     @property
     def text(self) -> str:
-        """The place for people, with the options for what is not known."""
+        """The place for people, with the options for what is unknown."""
         options = {
             "--forge": self.forge,
             "--repository": self.repository,
@@ -81,7 +81,7 @@ def find_place(
     chosen = load(forge) if forge else _forge_of_job(variables)
     if chosen is None:
         return Place()
-    # What a job of another forge says of its request is not about this one.
+    # What a job on another forge says about its request does not apply to this one.
     of_job = variables if chosen.runs(variables) else {}
     return Place(
         chosen,

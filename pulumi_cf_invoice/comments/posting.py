@@ -12,12 +12,12 @@ from pulumi_cf_invoice.comments.forge import Comment, Forge, Request
 from pulumi_cf_invoice.comments.places import Place
 
 SECONDS = 60.0
-"""How long posting takes at most, all pages and attempts included."""
+"""The time limit for posting, including all pages and attempts."""
 
 
 def post(request: Request, body: str) -> str:
     """
-    Update our comment of the same marker, or create it, and return what was done, as a sentence.
+    Update our comment with the same marker, or create it, and return what was done as a sentence.
 
     Raises `CommentError`.
     """
@@ -30,11 +30,11 @@ def post(request: Request, body: str) -> str:
         try:
             outcome.set_result(_with_retries(forge, body))
         except Exception as error:
-            # Frames of httpx hold the token, for as long as somebody keeps the error.
+            # Frames of httpx keep the token for as long as somebody keeps the error.
             error.__cause__ = error.__context__ = None
             outcome.set_exception(error.with_traceback(None))
 
-    # Name resolution and headers that trickle in heed no timeout of httpx.
+    # httpx's timeouts do not cover name resolution and headers that trickle in.
     threading.Thread(target=run, name="cf-invoice-comment", daemon=True).start()
     try:
         return outcome.result(SECONDS)
@@ -46,7 +46,7 @@ def post(request: Request, body: str) -> str:
 
 def describe(place: Place, body: str) -> str:
     """
-    Return what `post` would do and write, as far as that is known without asking the forge.
+    Return what `post` would do and write, as far as known without contacting the forge.
 
     Raises `CommentError` if it would be refused in any case.
     """

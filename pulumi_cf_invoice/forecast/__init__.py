@@ -2,8 +2,8 @@
 What is coming: the invoice at the period's end, how certain that is, and how long credits last.
 
 `forecast_invoice` takes what was read (invoice, usage history, credit balance) and the time, and
-asks nobody else: the same inputs give the same figures, everywhere. The invoice is the money, and
-the history tells how it is spread over days.
+makes no requests: the same inputs give the same figures everywhere. The invoice is the money, and
+the history shows how it is spread over days.
 """
 
 from pulumi_cf_invoice.forecast.forecast import forecast_invoice

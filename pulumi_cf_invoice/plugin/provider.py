@@ -1,8 +1,8 @@
 """
 `cf-invoice`, the provider plugin: the billing API in programs of every Pulumi language.
 
-`lifecycle` says what its resource does, and `reads` which functions there are; here that is
-translated for the engine. Properties are camelCase, as Pulumi's are, and credentials are the
+`lifecycle` defines what its resource does, and `reads` which functions there are; this module
+translates that for the engine. Properties are camelCase, like Pulumi's, and credentials are the
 provider's own arguments.
 """
 
@@ -70,7 +70,7 @@ class _Figure(PropertyValue):
 
 
 class InvoicePreviewPlugin(provider.Provider):
-    """The provider. *engine* is the engine's address, for messages."""
+    """The provider. *engine* is the engine's address, to send messages to."""
 
     def __init__(self, engine: str) -> None:
         self._engine = engine
@@ -112,7 +112,7 @@ class InvoicePreviewPlugin(provider.Provider):
         account = request.args.get("accountId", PropertyValue.null())
         if account.is_secret:
             self._secret_account = str(_plain(account)).strip().lower()
-        # A provider that no program made has the stack config as its arguments.
+        # A default provider has the stack config as its arguments.
         if arguments != config:
             remedies = {"apiToken": "give the provider an apiToken"}
             own = Source("the provider's arguments", arguments, remedies, trust="arguments")
@@ -127,7 +127,7 @@ class InvoicePreviewPlugin(provider.Provider):
             for problem in unknown:
                 await self._log(engine_pb2.INFO, "", f"{problem} (or is it the program's own?)")
             unknown = []
-        # A provider that no program made has the stack config as its arguments.
+        # A default provider has the stack config as its arguments.
         of_program = [name for name in arguments if name not in config and name[:2] != "__"]
         for name in of_program:
             if name not in (*settings.SETTINGS, *settings.OF_THE_ENGINE):
@@ -264,12 +264,12 @@ class InvoicePreviewPlugin(provider.Provider):
             )
         error = asked.exception()
         if error is not None:
-            # Shared by all who asked: each would make its traceback longer.
+            # Shared by all callers: each would make its traceback longer.
             raise error.with_traceback(None)
         return resolved, asked.result()
 
     def _account(self, account_id: str, given: PropertyValue) -> PropertyValue:
-        """Return the account, which is a secret where the program or the stack config says so."""
+        """Return the account, which is secret if the program or the stack config marks it so."""
         is_secret = given.is_secret or account_id == self._secret_account
         return PropertyValue(account_id, is_secret=is_secret)
 
@@ -285,7 +285,7 @@ class InvoicePreviewPlugin(provider.Provider):
     async def _log(self, severity: Any, urn: str, message: str) -> None:
         async with grpc.aio.insecure_channel(self._engine) as channel:
             request = engine_pb2.LogRequest(severity=severity, message=message, urn=urn)
-            # It is no reason to fail that nobody hears it.
+            # A message that nobody receives is no reason to fail.
             with suppress(grpc.RpcError):
                 await engine_pb2_grpc.EngineStub(channel).Log(request)
 
@@ -299,8 +299,8 @@ class _Servicer(ProviderServicer):
     async def Diff(self, request: Any, context: Any) -> Any:  # noqa: N802
         return await _answered(super().Diff, request, context)
 
-    # What was checked is what is stored. It is passed on as it came, since to decode and encode it
-    # takes as long as all the rest.
+    # The checked inputs are stored. They are passed on unchanged, since decoding and encoding them
+    # takes as long as everything else.
 
     async def Create(self, request: Any, context: Any) -> Any:  # noqa: N802
         return await _answered(self._create, request, context)
@@ -338,7 +338,7 @@ async def _answered(
     try:
         return await method(request, context)
     except Exception as error:
-        # Newer versions of the server raise another one while they handle ours.
+        # Newer versions of the server raise another error while handling ours.
         for cause in (error, error.__context__):
             if isinstance(cause, BillingError):
                 await context.abort(grpc.StatusCode.UNKNOWN, str(cause))
@@ -346,11 +346,11 @@ async def _answered(
 
 
 async def serve(engine: str) -> None:
-    """Serve the engine at the address *engine* until it ends this process, or has gone."""
+    """Serve the engine at the address *engine* until it ends this process, or is gone."""
     parent = os.getppid()
     loop = asyncio.get_running_loop()
     interrupted = asyncio.Event()
-    # Python's own way to be interrupted would end each call under way with a traceback.
+    # Python's default interrupt would end each call in progress with a traceback.
     signal.signal(signal.SIGINT, lambda *_: loop.call_soon_threadsafe(interrupted.set))
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1)])
     plugin = InvoicePreviewPlugin(engine)
@@ -363,7 +363,7 @@ async def serve(engine: str) -> None:
     while not interrupted.is_set() and os.getppid() == parent:
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(interrupted.wait(), 1)
-    # The calls under way answer that they were cancelled, which takes them no time.
+    # Calls in progress answer immediately that they were cancelled.
     await plugin.cancel()
     await server.stop(grace=5)
 
@@ -402,7 +402,7 @@ def _plain(value: PropertyValue) -> Any:
 
 
 def _differences(path: str, old: Any, new: Any) -> dict[str, PropertyDiff]:
-    """Return where *old* and *new* differ, by path, as deep as both have something."""
+    """Return where *old* and *new* differ, by path, as deep as both have a value."""
     if old == new:
         return {}
     if isinstance(old, dict) and isinstance(new, dict):

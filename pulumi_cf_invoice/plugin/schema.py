@@ -1,8 +1,8 @@
 """
 The Pulumi package schema of the plugin, from which SDKs are generated.
 
-It is made from the models, which describe each property and its unit, and from the reads, each of
-which is a function.
+It is generated from the models, which describe each property and its unit, and from the reads, each
+of which is a function.
 """
 
 import re
@@ -32,9 +32,9 @@ _ACCOUNT_ID: Spec = {
 FUNCTIONS: dict[str, Read[Model]] = {
     f"{_INDEX}{camel_case(f'get_{read.name}'.replace('-', '_'))}": read for read in READS
 }
-"""The plugin's functions that are a read, by token: ``cf-invoice:index:getInvoicePreview``."""
+"""The plugin's functions for reads, by token: ``cf-invoice:index:getInvoicePreview``."""
 FORECAST = f"{_INDEX}getForecast"
-"""The plugin's function that is a forecast."""
+"""The plugin's function for the forecast."""
 _PROVIDER = {
     "accountId": (
         "The account, 32 hex digits, for resources and functions that name none.",
@@ -59,7 +59,7 @@ _PROVIDER = {
         "none, it is the client's",
     ),
 }
-"""For each of `settings.SETTINGS`, what it is and what part of the API."""
+"""For each of `settings.SETTINGS`, its description and its place in the API."""
 
 
 def package(project: "PackageMetadata | None" = None, version: str | None = None) -> Spec:
@@ -122,8 +122,8 @@ def published(project_metadata: "PackageMetadata") -> Spec:
     Return who publishes the package and where, as far as pyproject.toml names it.
 
     Everything follows from the repository on GitHub and the author. The namespace is part of the
-    SDKs' names, and is the one that Pulumi would choose for a package that is added by its
-    repository: the SDKs have the same names however the package is added.
+    SDKs' names. It is the one that Pulumi would choose for a package added by its repository, so
+    that the SDKs have the same names however the package is added.
     """
     urls = dict(entry.split(", ", 1) for entry in project_metadata.get_all("Project-URL") or [])
     repository = urls.get("Repository", "")
@@ -171,7 +171,7 @@ def _resource(invoice: Spec) -> Spec:
 def _function(read: Read[Model], model: Spec) -> Spec:
     derived = {camel_case(name): _derived(read.model, name) for name in read.figures}
     outputs = {"accountId": _ACCOUNT_ID, **derived, **model["properties"]}
-    # A field may be missing in the answer, and a sum of lines that are not complete is not known.
+    # A field may be missing in the answer, and a sum is unknown if lines are missing.
     known = {camel_case(name) for name in read.figures if name not in read.not_always_known}
     always = {"accountId", *model["required"], *known}
     arguments = {
@@ -320,7 +320,7 @@ def _converted(whole: Spec, place: Callable[[str], str]) -> tuple[Spec, dict[str
             return {"$ref": f"#/types/{_INDEX}{name}"}
         if spec.get("type") == "array":
             return {"type": "array", "items": of_type(spec["items"], f"{path}[]")}
-        # A field that may be none is absent then, which Pulumi spells as not required.
+        # A field that may be none is absent in that case, which Pulumi expresses as not required.
         if "anyOf" in spec:
             [only] = [option for option in spec["anyOf"] if option.get("type") != "null"]
             return of_type(only, path)

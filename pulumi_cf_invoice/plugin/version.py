@@ -1,13 +1,13 @@
 """
 The version in the form that Pulumi expects for a plugin and its SDKs.
 
-It imports nothing, since the build runs it before anything is installed.
+It imports nothing, because the build runs it before anything is installed.
 """
 
 import re
 
 PLACEHOLDER = "0.0.0-dev.0+placeholder"
-"""The version in the committed schema, which would be another one at each commit."""
+"""The version in the committed schema, which would otherwise change with each commit."""
 
 
 def semver(version: str) -> str:

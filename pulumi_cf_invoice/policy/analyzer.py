@@ -2,8 +2,9 @@
 What Pulumi's policy SDK knows but does not pass to policies: a pack's whole config before anything
 runs, and the request in which a resource is judged.
 
-The SDK has no public way to either, so its server is extended here. Where a version of it has
-another server, rules are still judged: their config is then checked when they are first called.
+The SDK has no public access to either, so this module extends its server. If a version of the SDK
+has a different server, rules are still judged; their config is then checked when they are first
+called.
 """
 
 import os
@@ -38,7 +39,7 @@ _dry_runs: list[bool] = []
 
 
 class Call:
-    """A request to judge one resource, which all rules of a pack answer."""
+    """A request to judge one resource, answered by all rules of a pack."""
 
     def __init__(self, resource_type: str, properties: struct_pb2.Struct) -> None:
         self._type = resource_type
@@ -46,7 +47,7 @@ class Call:
 
     @cached_property
     def properties(self) -> dict[str, Any]:
-        """The resource's properties, of which an unknown one raises when it is touched."""
+        """The resource's properties; accessing an unknown one raises."""
         plain = json_format.MessageToDict(self._message)
         return unknown_checking_proxy(deserialize_properties(plain))
 
@@ -60,7 +61,7 @@ class Call:
 
 
 def current_call() -> Call | None:
-    """Return the request that this thread answers, or None where that is not known."""
+    """Return the request that this thread answers, or None if unknown."""
     return getattr(_local, "call", None)
 
 
@@ -81,7 +82,7 @@ def install(configure: Configure, finish: Callable[[], None], only_rules: bool) 
     Have the pack of this process call *configure* before anything runs, and *finish* at the end.
 
     If it has *only_rules*, which read a resource from `current_call`, the SDK need not decode the
-    properties for each of them: that takes longer than to judge them.
+    properties for each of them, which takes longer than judging them.
     """
     server = getattr(pulumi_policy.policy, _SERVER, None)
     methods = ("Configure", "ConfigureStack", "Analyze", "AnalyzeStack")
@@ -121,7 +122,7 @@ def install(configure: Configure, finish: Callable[[], None], only_rules: bool) 
 
 
 def _config(written: Any) -> Config:
-    # Pulumi always sends a level, the policy's own where the config has none.
+    # Pulumi always sends a level, the policy's own if the config has none.
     level = analyzer_pb2.EnforcementLevel.Name(written.enforcementLevel)
     return Config(json_format.MessageToDict(written.properties), _LEVELS.get(level, "mandatory"))
 

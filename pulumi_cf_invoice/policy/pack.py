@@ -44,17 +44,19 @@ STACK_TYPE = "pulumi:pulumi:Stack"
 def serve(
     name: str, policies: Sequence[Policy], rules: Path | None, level: EnforcementLevel
 ) -> None:
-    """Serve the engine a pack with *policies* and the file of *rules*, as `spend_policy_pack`."""
+    """
+    Serve a pack with *policies* and the file of *rules* to the engine, for `spend_policy_pack`.
+    """
     try:
         every = [*_with_warnings(policies), *map(_policy, read_rules(rules) if rules else [])]
         if not every:
             raise RuleError("it has no rules: give policies, or the path of a file of rules")
         ours = [policy.rule for policy in every if isinstance(policy, _RulePolicy)]
         others = [policy.name for policy in every if not isinstance(policy, _RulePolicy)]
-        # What is missing may come with Pulumi's config, which is not known yet.
+        # Missing settings may come with Pulumi's config, which is not known yet.
         as_declared = configured([rule.declared for rule in ours], {}, others)
     except RuleError as error:
-        # Pulumi prints this as it is, and an exception with its traceback.
+        # Pulumi prints this verbatim, but an exception with its traceback.
         raise SystemExit(f"error: policy pack '{name}': {error}") from None
 
     def configure(config: Mapping[str, Config]) -> None:
@@ -66,7 +68,7 @@ def serve(
                 of_rule = config.get(declared.name, Config()).settings
                 gates.append(rule.configure(Gate.of(declared), of_rule))
         _accounts.update(account for gate in gates for account in gate.account_ids)
-        # All is asked for before the first answer is waited for.
+        # Request everything before waiting for the first answer.
         for gate in gates:
             gate.ask(_reader, _now())
 
@@ -111,23 +113,23 @@ class _PackRule:
 
     @cached_property
     def declared(self) -> DeclaredRule:
-        """The rule as it is declared. Raises `RuleError`."""
+        """The rule as declared. Raises `RuleError`."""
         return self._declare()
 
     def configure(self, gate: Gate, config: Mapping[str, Any]) -> Gate:
-        """Keep the *gate* that Pulumi's *config* of the rule makes, and return it."""
+        """Keep and return the gate with Pulumi's *config* of the rule."""
         self._gate, self._config = gate, config
         return gate
 
     @property
     def configured(self) -> Gate | None:
-        """The gate, or None where the rule is disabled or not configured."""
+        """The gate, or None if the rule is disabled or not configured."""
         return self._gate
 
     def gate(self, config: Mapping[str, Any]) -> Gate:
         """Return the gate with Pulumi's *config* of the rule. Raises `RuleError`."""
         if self._gate is None or config != self._config:
-            # The SDK's server could not be extended, and nobody has configured the rule yet.
+            # The SDK's server could not be extended, so nobody has configured the rule yet.
             gate = Gate.of(self.declared.configured(Config(dict(config))))
             return self.configure(gate, dict(config))
         return self._gate
@@ -147,7 +149,7 @@ class _OnInvoices(_RulePolicy, ResourceValidationPolicy):
         self._judged: set[str | None] = set()
 
     def finish(self) -> None:
-        """Note, after all resources, what was not judged at all."""
+        """After all resources, note what was not judged at all."""
         gate, at = self.rule.configured, _now()
         if gate is None or gate.reads_accounts or gate.in_force(at) is None:
             return
@@ -194,7 +196,7 @@ class _OnInvoices(_RulePolicy, ResourceValidationPolicy):
         try:
             return self.rule.gate(args.get_config())
         except RuleError as error:
-            # Where Pulumi let it pass until here, it would be told for every resource.
+            # If Pulumi let it pass so far, it would be reported for every resource.
             if args.resource_type == STACK_TYPE:
                 report(str(error), None)
             return None
@@ -240,7 +242,7 @@ _named: set[str] = set()
 
 
 def declared(kind_name: str, settings: Mapping[str, Any], options: Mapping[str, Any]) -> Policy:
-    """Return the policy of a rule that is declared in code, with what it is called there."""
+    """Return the policy of a rule declared in code, with the names used there."""
     kind = KINDS[kind_name]
     given: dict[str, Any] = dict(options)
     name = given.pop("name", kind.name)
@@ -303,7 +305,7 @@ def _report(
 
 
 def _worded(finding: Finding) -> str:
-    """Return the message of a violation, which names an account that is the only one once."""
+    """Return the message of a violation, which names the only account once."""
     account = finding.account_id
     if account is None:
         return finding.violation
@@ -323,7 +325,7 @@ def _report_absence(policy: str, resource: str, report: ReportViolation) -> None
         f"{policy} cannot judge {resource}: its figures are not known, because it was not checked. "
         "Was it left out by --target or --exclude?"
     )
-    # A preview says so and passes; an update has to know.
+    # A preview reports it and passes; an update must know.
     if analyzer.is_preview():
         _note(message)
     else:
@@ -331,7 +333,7 @@ def _report_absence(policy: str, resource: str, report: ReportViolation) -> None
 
 
 def _note(message: str) -> None:
-    """Print what is no violation, once in a run: Pulumi shows a pack's standard error."""
+    """Print a note that is no violation, once per run: Pulumi shows a pack's standard error."""
     with _lock:
         if message in _noted:
             return

@@ -1,9 +1,9 @@
 """
 Reads from within a running Pulumi program: with its stack config, and once for all callers.
 
-A process can run several programs, or one twice (Automation API). Each run has a monitor of its
-own, on which its answers are kept. Under `pulumi.runtime.set_mocks` nothing is read, and the
-answers are those of `pulumi_cf_invoice.testing`.
+A process can run several programs, or one twice (Automation API). Each run has its own monitor,
+which keeps its answers. Under `pulumi.runtime.set_mocks` nothing is read, and the answers are those
+of `pulumi_cf_invoice.testing`.
 """
 
 import asyncio
@@ -44,12 +44,12 @@ def now() -> datetime:
 
 
 def ask(read: "Read[ModelT]", resolved: Settings) -> "Future[ModelT]":
-    """Ask for *read*, once in a run of the program."""
+    """Request *read*, once per run of the program."""
     return _answers_of_this_run().ask(read, resolved)
 
 
 def outcomes(asked: "Mapping[str, Future[Any]]") -> dict[str, Any]:
-    """Return what was answered, or the error in its place, by the same names."""
+    """Return the answers, or errors in their place, by the same names."""
     return {name: _outcome(answer) for name, answer in asked.items()}
 
 
@@ -69,8 +69,7 @@ def ask_output(
     arguments: Mapping[str, Any] | None = None,
 ) -> "pulumi.Output[R]":
     """
-    Ask for *read* when everything given and *depends_on* are known; the Output is *convert*'s
-    result.
+    Request *read* when all arguments and *depends_on* are known; the Output is *convert*'s result.
 
     *arguments* are those of the read itself.
     """
@@ -90,21 +89,21 @@ def when_known(
     respond: "Callable[[Answers, Settings, dict[str, Any]], Awaitable[R]]",
 ) -> "pulumi.Output[R]":
     """
-    Return what *respond* does with the run's answers, the settings and the *arguments*, as soon as
-    everything given and *depends_on* are known.
+    Return the result of *respond* for the run's answers, the settings and the *arguments*, as soon
+    as all of them and *depends_on* are known.
     """
 
-    # A unit test may state another invoice by the time that the arguments are known.
+    # A unit test may have set another invoice by the time the arguments are known.
     answers = _answers_of_this_run()
 
     @raises_run_errors
     def go_on(known: dict[str, Any]) -> Any:
         # Whoever keeps an error keeps its frames: no local variable of them holds a credential.
         resolved = resolve(known["account_id"], settings.given(known.pop("values")))
-        # An awaitable, so that an invoice and its usage, or two accounts, are asked side by side.
+        # An awaitable, so that an invoice and its usage, or two accounts, are read in parallel.
         return _awaited(respond(answers, resolved, known["arguments"]))
 
-    # A secret account or token does not make the invoice that it reads a secret.
+    # A secret account or token does not make the invoice secret.
     values = {name: unsecret(value) for name, value in given.values.items()}
     return pulumi.Output.all(
         account_id=unsecret(account_id),

@@ -20,7 +20,7 @@ def examine() -> None:
     """
     Refuse settings in stack config that do nothing, and warn of secrets in plain text.
 
-    In a project that has the namespace's own name they may be the program's, and are only noted.
+    In a project with the same name as the namespace, they may be the program's, and are only noted.
     Raises `SettingsError`.
     """
     monitor = get_monitor()
@@ -42,7 +42,7 @@ def examine() -> None:
 
 
 def say_once(log: Callable[[str], None], message: str) -> None:
-    """Give *message* to *log*, once in a run of the program."""
+    """Pass *message* to *log*, once per run of the program."""
     monitor = get_monitor()
     if monitor is None:
         return
@@ -53,7 +53,7 @@ def say_once(log: Callable[[str], None], message: str) -> None:
 
 
 def is_default_provider_disabled(package: str) -> bool:
-    """Return whether the stack config has Pulumi make no provider of *package* by itself."""
+    """Return whether the stack config disables Pulumi's default provider for *package*."""
     written = get_config("pulumi:disable-default-providers")
     try:
         packages = json.loads(written) if isinstance(written, str) else written

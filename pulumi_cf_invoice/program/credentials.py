@@ -46,7 +46,7 @@ class Credentials:
 
         Raises `SettingsError` if *provider* is something else.
         """
-        # Importing pulumi_cloudflare takes seconds; whoever has a provider of it has imported it.
+        # Importing pulumi_cloudflare takes seconds; whoever has a provider has already imported it.
         cloudflare = sys.modules.get("pulumi_cloudflare")
         if cloudflare is None or not isinstance(provider, cloudflare.Provider):
             raise SettingsError(
@@ -57,7 +57,7 @@ class Credentials:
 
     @property
     def inputs(self) -> Mapping[str, Any]:
-        """The parts that were given, by name, as text or Outputs. For the package's own use."""
+        """The given parts, by name, as text or Outputs. For internal use."""
         return self._inputs
 
     def __repr__(self) -> str:
@@ -65,7 +65,7 @@ class Credentials:
 
 
 class _ProviderCredentials(Credentials):
-    """Credentials of a provider, whose parts are known only while the program runs."""
+    """Credentials of a provider, whose parts only become known while the program runs."""
 
     def __init__(self, provider: Any) -> None:
         self._inputs = {name: getattr(provider, name) for name in PARTS}

@@ -1,8 +1,8 @@
 """
 Errors of the billing core, as a running Pulumi program raises them.
 
-Pulumi prints the line of a `pulumi.RunError` and no traceback. So each error of the core is raised
-in a program as a class that is both: ``except ApiError`` catches it, and uncaught it is one line.
+Pulumi prints the line of a `pulumi.RunError` and no traceback. So a program raises each error of
+the core as a class that is both: ``except ApiError`` catches it, and uncaught it is one line.
 """
 
 from collections.abc import Callable
@@ -18,14 +18,14 @@ R = TypeVar("R")
 
 
 def as_run_error(error: BillingError) -> BillingError:
-    """Return *error* as one that is a `pulumi.RunError` as well, without frames or context."""
+    """Return *error* as one that is also a `pulumi.RunError`, without frames or context."""
     if isinstance(error, pulumi.RunError):
         return error
     return _copied(error, _run_error_class(type(error)))  # type: ignore[arg-type]
 
 
 def raises_run_errors(function: Callable[P, R]) -> Callable[P, R]:
-    """Make *function* raise errors of the core as `as_run_error` has them."""
+    """Make *function* raise errors of the core through `as_run_error`."""
 
     @wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -50,7 +50,7 @@ def _copied(error: BillingError, kind: type[BillingError]) -> BillingError:
 @cache
 def _run_error_class(kind: type[BillingError]) -> type[BillingError]:
     def reduce(error: BillingError) -> tuple[Any, ...]:
-        # A class that is made here cannot be imported where the error is unpickled.
+        # A class created here cannot be imported where the error is unpickled.
         return as_run_error, (_copied(error, kind),)
 
     attributes = {

@@ -20,7 +20,7 @@ def whole_or_exact(number: Any) -> Any:
     """
     Return *number* as an ``int`` if it is whole, and None as it is.
 
-    Pulumi hands every number over as a float, and would print 18846.0.
+    Pulumi passes every number as a float, and would print 18846.0.
     """
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
@@ -92,7 +92,7 @@ class InvoiceLine(dict):  # type: ignore[type-arg]
 @_whole_numbers("amount_due")
 @pulumi.output_type
 class LastUpdate(dict):  # type: ignore[type-arg]
-    """The invoice at the update before, against which an increase is measured."""
+    """The invoice at the previous update, against which an increase is measured."""
 
     amount_due: float = pulumi.property("amount_due")
     currency: str = pulumi.property("currency")

@@ -76,11 +76,11 @@ def as_configured(account_id: Any) -> Any:
 
 
 def unsecret(value: Any) -> Any:
-    """Return *value* without the mark of a secret, if it is an Output that may have one."""
+    """Return *value* without the mark of a secret, if it is an Output."""
     return pulumi.Output.unsecret(value) if isinstance(value, pulumi.Output) else value
 
 
 def is_mocked() -> bool:
     """Return whether the program runs under `pulumi.runtime.set_mocks`, in a unit test."""
-    # A test may bring a monitor of its own; the engine always is Pulumi's.
+    # A test may have its own monitor; the engine's is always Pulumi's.
     return isinstance(get_engine(), MockEngine)

@@ -1,7 +1,7 @@
 """
 The answers that unit tests set for programs under `pulumi.runtime.set_mocks`.
 
-`pulumi_cf_invoice.testing` has the functions that tests state them with.
+`pulumi_cf_invoice.testing` has the functions to set them.
 """
 
 from collections.abc import Sequence
@@ -39,13 +39,13 @@ MAKERS = {
 
 
 class StatedAnswers:
-    """The answers of a program under mocks, as stated by now."""
+    """The answers of a program under mocks, as set so far."""
 
     def __init__(self) -> None:
         self._stated = dict(STATED)
 
     def ask(self, read: Read[Any], resolved: Settings) -> "Future[Any]":
-        """Return the future of an answer, which is there already."""
+        """Return the completed future of an answer."""
         account = resolved.account_id
         stated = self._stated.get((read.name, account)) or self._stated.get((read.name, None))
         answer: Future[Any] = Future()
@@ -58,7 +58,7 @@ class StatedAnswers:
 
 def settings_of(account_id: Any, sources: Sequence[Source]) -> Settings:
     """
-    Resolve the account as outside of a test; nothing else is needed, as no request is made.
+    Resolve the account as outside of a test; nothing else is needed, because no request is made.
 
     Raises `SettingsError`.
     """

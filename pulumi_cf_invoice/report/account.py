@@ -51,7 +51,7 @@ class AccountReport:
 
     @property
     def earlier_invoices(self) -> list[PastInvoice]:
-        """The earlier invoices, the newest first; none if they could not be read."""
+        """The earlier invoices, newest first; none if they could not be read."""
         return self.invoice_history.invoices if self.invoice_history else []
 
     @property
@@ -62,7 +62,7 @@ class AccountReport:
 
     @property
     def notes(self) -> list[str]:
-        """What a reader has to know of the figures, a sentence each."""
+        """Notes on the figures, a sentence each."""
         problem = self.credit_balance.topup_problem if self.credit_balance else None
         trouble = (
             [f"The automatic top-up does not work: {quoted_problem(problem)}."] if problem else []

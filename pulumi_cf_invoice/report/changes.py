@@ -14,8 +14,7 @@ _TAX = "(tax and adjustments)"
 @dataclass(frozen=True)
 class Change:
     """
-    The net amount of a line before and now, in minor units; None where there was or is no such
-    line.
+    The net amount of a line before and now, in minor units; None if there was or is no such line.
 
     Lines of one name count together, and tax and adjustments count as a line.
     """
@@ -48,20 +47,20 @@ class Change:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What moved since a baseline; ``problem`` says why they cannot be compared, if so."""
+    """What has changed since a baseline; ``problem`` says why they cannot be compared, if so."""
 
     baseline: Invoice
     problem: str | None
     amount_due: float
     """The change of the amount due, in minor units."""
     changes: Sequence[Change]
-    """The lines that moved, the largest change first."""
+    """The lines that changed, largest change first."""
 
     @property
     def text(self) -> str:
         """The change of the amount due for people, with its sign and its share of the baseline."""
         before = self.baseline.amount_due
-        # The share of a change that is hardly one would be 0.0%.
+        # The share of a tiny change would be 0.0%.
         if before <= 0 or abs(self.amount_due) < 1:
             return self.short_text
         percent = 100 * money.exact(self.amount_due) / money.exact(before)
@@ -75,7 +74,9 @@ class Comparison:
 
 
 def compare(baseline: Invoice, invoice: Invoice, problem: str | None = None) -> Comparison:
-    """Return what moved from *baseline* to *invoice*, unless a *problem* forbids comparing them."""
+    """
+    Return what changed from *baseline* to *invoice*, unless a *problem* prevents comparing them.
+    """
     problem = problem or _incomparable(baseline, invoice)
     if problem:
         return Comparison(baseline, problem, 0, [])

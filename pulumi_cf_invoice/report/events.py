@@ -1,8 +1,8 @@
 """
 The engine's events of one preview or update, and whether they are complete.
 
-The engine numbers its events, and keeps some to itself: each step of a default provider is a pair
-of numbers that are never printed. Beyond these nothing may be missing, or an invoice could be.
+The engine numbers its events but does not print all: each step of a default provider is a pair of
+numbers that never appear. Nothing else may be missing, or an invoice could be too.
 """
 
 from collections import Counter
@@ -19,7 +19,7 @@ from pulumi_cf_invoice.state import TYPES
 
 STACK = "pulumi:pulumi:Stack"
 GONE = ("delete", "delete-replaced", "create-replacement", "discard", "discard-replaced")
-"""The operations after which there is no resource, or another step has it."""
+"""The operations after which the resource is gone, or another step has it."""
 _FOUND_BY_REFRESH = ("same", "update")
 _KINDS = {
     "preludeEvent",
@@ -37,7 +37,7 @@ def is_event(document: Any) -> bool:
     if not isinstance(document, Mapping):
         return False
     named = {name for name, part in document.items() if isinstance(part, Mapping)}
-    # Others write JSON too, and the engine numbers its own.
+    # Others write JSON too, but only the engine numbers its events.
     is_numbered = "sequence" in document
     return bool(named & _KINDS) or (is_numbered and any(name.endswith("Event") for name in named))
 
@@ -46,7 +46,7 @@ def operations(events: Iterable[PlacedObject]) -> Iterator["Operation"]:
     """
     Yield the *events* of each operation together.
 
-    An update prints those of its preview first, and a file may have been appended to.
+    An update first prints those of its preview, and a file may have been appended to.
     """
     part: list[PlacedObject] = []
     seen: set[str] = set()
@@ -105,18 +105,18 @@ class Operation:
 
     @cached_property
     def steps_before(self) -> list[Mapping[str, Any]]:
-        """Each step as it was announced: operation, URN, type, and the state before and after."""
+        """Each step as announced: operation, URN, type, and the state before and after."""
         return mappings([part.get("metadata") for part in self.parts("resourcePreEvent")])
 
     @cached_property
     def steps_after(self) -> list[Mapping[str, Any]]:
-        """Each step as it was done, whose new state has the fresh figures."""
+        """Each step as done, whose new state has the fresh figures."""
         return mappings([part.get("metadata") for part in self.parts("resOutputsEvent")])
 
     @cached_property
     def not_evaluated(self) -> list[Mapping[str, Any]]:
         """
-        The resources that ``--target`` or ``--exclude`` left out, with the figures of before.
+        The resources that ``--target`` or ``--exclude`` left out, with the previous figures.
 
         A resource that was evaluated has no outputs yet when its step is announced. Providers and
         the stack itself are always evaluated.
@@ -286,7 +286,7 @@ def _by_operation(steps: Mapping[tuple[str, str], int]) -> Counter[str]:
 
 
 def mappings(values: Any) -> list[Mapping[str, Any]]:
-    """Return those of *values* that are mappings; none if they are no list."""
+    """Return those of *values* that are mappings; none if it is not a list."""
     listed = values if isinstance(values, list) else []
     return [value for value in listed if isinstance(value, Mapping)]
 

@@ -25,7 +25,7 @@ def render(report: Report) -> str:
     """
     Return the report as an HTML document, of at most 2 MB for a thousand accounts.
 
-    It says so if it shows only the 200 largest lines of an invoice. Of many accounts it shows the
+    It says so if it shows only the 200 largest lines of an invoice. Of many accounts, it shows the
     worst in full, and a row for each.
     """
     is_of_many = report.is_of_many
@@ -36,7 +36,7 @@ def render(report: Report) -> str:
     shown = rows[:_IN_FULL]
     lines, most = (_FEW_LINES, MANY) if is_of_many else (LINES, LINES)
     only = report.invoices[0] if len(report.invoices) == 1 else None
-    # Each account's tables and charts are made when they are drawn, and then dropped.
+    # Each account's tables and charts are created when they are rendered, and then dropped.
     document = _template().generate(
         report=report,
         signs=SIGNS,

@@ -2,7 +2,7 @@
 Reads invoices from a file, whose kind it recognizes by the content.
 
 It is what ``pulumi preview --json``, ``pulumi up --json`` or ``pulumi stack output --json`` prints,
-or the API's own JSON. Text around the JSON, such as warnings, is passed over.
+or the API's own JSON. Text around the JSON, such as warnings, is skipped.
 """
 
 import json
@@ -89,7 +89,7 @@ def _decoded(text: str | bytes) -> str:
 
 
 def _in_one_encoding(text: bytes) -> str:
-    # PowerShell writes UTF-16, and many an editor a byte order mark.
+    # PowerShell writes UTF-16, and many editors write a byte order mark.
     encoding = json.detect_encoding(text)
     if not encoding.startswith("utf-8") and _NAME_IN_BYTES.search(text):
         raise NoInvoiceError(f"it begins as text in UTF-16, and goes on in UTF-8: {_MIXED}")
@@ -140,7 +140,7 @@ def _objects(text: str) -> _Objects:
         if _is_of_preview(placed.value):
             objects.of_previews.append(placed)
             continue
-        # Only the first is ever read, and a log can have millions.
+        # Only the first is ever used, and a log can have millions.
         if objects.first is None:
             objects.first = placed.value
         objects.others += 1

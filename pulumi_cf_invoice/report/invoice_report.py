@@ -1,4 +1,6 @@
-"""One invoice of a report: what is due, how the rules judged it, what is coming, and what moved."""
+"""
+One invoice of a report: what is due, how the rules judged it, what is coming, and what changed.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -106,7 +108,7 @@ class InvoiceReport:
 
     @property
     def verdict_text(self) -> str:
-        """The verdict for people, in few words."""
+        """The verdict for people, briefly."""
         return verdict_text(self.verdict, self.rules)
 
     @cached_property
@@ -163,18 +165,18 @@ class InvoiceReport:
 
     @property
     def limit(self) -> Budget | None:
-        """The limit that a reader is shown: the lowest mandatory one, or the lowest of all."""
+        """The limit shown to a reader: the lowest mandatory one, or the lowest of all."""
         mandatory = [budget for budget in self.budgets if budget.is_mandatory]
         return next(iter([*mandatory, *self.budgets]), None)
 
     @cached_property
     def months(self) -> Months | None:
-        """The months before, if anything beside the invoice was read of the account."""
+        """The previous months, if anything besides the invoice was read of the account."""
         return Months(self.invoice, self.account, self.forecast) if self.account else None
 
     @property
     def against_last_month(self) -> AgainstLastMonth | None:
-        """This period against the one before, if that is known."""
+        """This period compared with the previous one, if known."""
         lines = lines_of_last_month(self.last_month, self.invoice)
         last = self.months.last if self.months else None
         if last is None and self.last_month is not None and lines is not None:
@@ -195,7 +197,9 @@ class InvoiceReport:
 
     @property
     def expected(self) -> tuple[float | None, str]:
-        """What this period is expected to come to, and by what if it is no forecast."""
+        """
+        What this period is expected to come to, and how that is known if it is not a forecast.
+        """
         forecast = self.forecast
         if forecast is not None and (forecast.is_forecast or forecast.has_ended):
             return forecast.amount_due, ""
@@ -439,7 +443,9 @@ def _fixed_lines(rules: Sequence[RuleResult]) -> dict[str, tuple[str, ...]]:
 def _other_forecasts(
     judged_with: Mapping[str, tuple[str, ...]], account: AccountReport
 ) -> list[str]:
-    """Return a sentence for each rule that was judged by another forecast than the one shown."""
+    """
+    Return a sentence for each rule that was judged by a different forecast than the one shown.
+    """
     notes = []
     for name, fixed_lines in judged_with.items():
         forecast = account.forecast_with(fixed_lines)

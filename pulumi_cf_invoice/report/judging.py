@@ -31,7 +31,7 @@ _NO_BUDGET: Mapping[Verdict, str] = {
     "within": "Within the rules",
 }
 POLICY = "policy"
-"""The kind of a rule of a policy pack, which Pulumi judged at the preview."""
+"""The kind of a policy pack's rule, which Pulumi judged at the preview."""
 _JUST_NOW = timedelta(minutes=1)
 _TIME_OF_READING, _ORIGIN = _OF_READING = ("time of reading", "origin")
 
@@ -75,7 +75,7 @@ class RuleResult:
 
     @property
     def noted(self) -> list[str]:
-        """What is no violation but has to be known, a sentence each."""
+        """Notes that are not violations, a sentence each."""
         return [shown(note) for note in self.marked_notes]
 
     @property
@@ -110,14 +110,14 @@ def judge(
     missing: Sequence[MissingInvoice] = (),
 ) -> list[RuleResult]:
     """
-    Judge *rules* on the invoices that were *found*, or on the accounts that they read by
-    themselves, at the time *at*.
+    Judge *rules* on the invoices that were *found*, or on the accounts that they read themselves,
+    at the time *at*.
 
     A rule on invoices cannot be judged on one that is *missing*, which violates it. Raises
     `RuleError` if a rule is not complete, before anything is read.
     """
     gates = [None if rule.level == "disabled" else Gate.of(rule) for rule in rules]
-    # All is asked for before the first answer is waited for.
+    # Request everything before waiting for the first answer.
     for gate in gates:
         if gate is not None:
             gate.ask(reader, at)
@@ -254,7 +254,7 @@ def verdict_of(rules: Sequence[RuleResult]) -> Verdict:
         return "advisory"
     if any(rule.verdict == "within" for rule in rules):
         return "within"
-    # A rule that is disabled in so many words is not one that could not be judged.
+    # A rule that was disabled explicitly does not count as one that could not be judged.
     return "unknown" if any(rule.level != "disabled" for rule in rules) else "none"
 
 
@@ -270,7 +270,7 @@ def verdict_text(verdict: Verdict, rules: Sequence[RuleResult]) -> str:
         violated = (f for rule in rules if rule.level == level for f in rule.violations)
         # One in another currency than its limit may be within it.
         on_amounts = (f for f in violated if f.excess and f.status in ("over", "failed"))
-    # Credit, an unpaid invoice or a status is no matter of a budget.
+    # Credit, an unpaid invoice or a status has nothing to do with a budget.
     is_budget = any(not f.is_minimum for f in on_amounts)
     return TITLES[verdict] if is_budget else _NO_BUDGET[verdict]
 

@@ -19,7 +19,7 @@ from pulumi_cf_invoice.report.tables import Table
 MARKER = "<!-- pulumi-cf-invoice report -->"
 """The first line, which readers do not see: `comments` finds the comment to update by it."""
 END = "<!-- end of report -->"
-"""The last line, which readers do not see either: a report without it is cut off."""
+"""The last line, which readers do not see either: a report without it is truncated."""
 LARGEST = 65_400
 """
 The most characters in a report: a tag fits into a comment of GitHub's 65,536 characters as well,
@@ -52,7 +52,7 @@ def render(report: Report) -> str:
 
 
 def render_failure(reason: str) -> str:
-    """Return what stands in place of a report that cannot be made, for a *reason* of one line."""
+    """Return the replacement for a report that cannot be made, with a *reason* of one line."""
     headline = f"### {SIGNS['unknown']} {TITLES['unknown']}: there is no report."
     return "\n\n".join([MARKER, headline, words(reason), END]) + "\n"
 
@@ -103,7 +103,7 @@ def _escaped(text: str) -> str:
 
 
 def _reference(character: str) -> str:
-    # A joiner keeps a forge from mentioning anybody.
+    # A word joiner keeps a forge from mentioning anybody.
     return f"&#{ord(character)};{'&#8288;' if character in '@#' else ''}"
 
 

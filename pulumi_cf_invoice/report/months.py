@@ -1,8 +1,8 @@
 """
 The previous months: which earlier invoice is a month's usage invoice, and what usage says.
 
-The API names no kind of earlier invoice. A usage invoice is told from a purchase of credits by when
-it was made and by its amount, and where that is not enough, nothing is concluded.
+The API does not say what kind an earlier invoice is. The creation time and the amount distinguish a
+usage invoice from a credit purchase; if they are not enough, nothing is concluded.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ _MOST = 12
 _MADE_WITHIN = 3 * 86_400
 _NEAR = Fraction(2, 100)
 _CHARGED = Fraction(100 + FEE_PERCENT, 100)
-"""What a purchase of credits is charged, as a share of the credit."""
+"""What a credit purchase costs, as a share of the credit."""
 _SHARES = (
     (0.95, 1.05, "nearly all"),
     (0.72, 0.78, "three quarters"),
@@ -40,8 +40,8 @@ class Month:
     """
     A period before the invoice's, and what it came to in minor units of ``currency``.
 
-    ``invoice`` is its usage invoice, where one of the earlier invoices is known to be that. Else
-    ``how`` says by what the amount is known: by its usage it is priced as the invoice prices usage,
+    ``invoice`` is its usage invoice, where one of the earlier invoices is known to be that.
+    Otherwise ``how`` says how the amount is known: by usage, at the invoice's price of usage,
     without tax and fixed fees.
     """
 
@@ -110,7 +110,7 @@ class Months:
             start, end = period_before(start, end)
 
     def _by_usage(self, start: int, end: int) -> Fraction | None:
-        """Return what a month came to by its usage, at the price that the forecast has for it."""
+        """Return what a month came to by its usage, at the forecast's price."""
         last = self.forecast.last_period if self.forecast else None
         history = self.account.usage_history
         if last is None or history is None or history.since > start:
@@ -143,7 +143,7 @@ class Months:
         return is_near and not self._is_purchase(due)
 
     def _is_purchase(self, due: Fraction) -> bool:
-        """Return whether *due* is a multiple of what the automatic top-up is charged."""
+        """Return whether *due* is a multiple of the automatic top-up's charge."""
         balance = self.account.credit_balance
         config = balance.topup_config if balance else None
         if config is None or not config.amount or due <= 0:
@@ -176,7 +176,7 @@ class AgainstLastMonth:
 
     @property
     def percent(self) -> int | None:
-        """The change in percent of last month; None where that has no sense."""
+        """The change in percent of last month; None if that makes no sense."""
         if self.amount is None or self.amount < 0 or self.last.amount <= 0:
             return None
         change = money.total([self.amount], less=[self.last.amount])

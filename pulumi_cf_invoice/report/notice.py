@@ -17,7 +17,7 @@ the forecast passes a limit."""
 _MOST_LINES = 8
 _LONGEST_LINE = 500
 _UNREADABLE = "no report could be made"
-# Chat programs take these for links, mentions and markup of their own.
+# Chat programs interpret these as links, mentions and markup.
 _HARMLESS = str.maketrans({"<": "\u2039", ">": "\u203a", "@": "\uff20", "`": "'"})
 
 
@@ -38,7 +38,7 @@ class Wrong:
 
     @property
     def key(self) -> Key:
-        """What it is kept by from run to run."""
+        """What identifies it from run to run."""
         return self.kind, self.rule, self.subject
 
 
@@ -96,7 +96,7 @@ class Notice:
         return "\n".join([*lines, *([link] if link else [])])
 
     def _open(self, before: Collection[Key]) -> list[Key]:
-        """Return what was wrong *before* and cannot be judged now."""
+        """Return what was wrong *before* but cannot be judged now."""
         return [key for key in before if self.unjudged is None or key[1:] in self.unjudged]
 
     def _no_longer(self, before: Collection[Key]) -> str:
@@ -107,7 +107,7 @@ class Notice:
 
 
 def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:
-    """Return what people are told of *report*, who want to know of *kinds*."""
+    """Return the notice of *report* for people who want to know about *kinds*."""
     wrong, unjudged = [], set()
     for rule in report.rules:
         for label, finding in report.labelled(rule):
@@ -139,7 +139,7 @@ def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:
 
 
 def notice_of_failure(problem: str, kinds: Collection[Kind]) -> Notice:
-    """Return what people are told where there is no report, because of a *problem*."""
+    """Return the notice if there is no report, because of a *problem*."""
     wrong = [Wrong("unknown", "the report", "", problem)] if "unknown" in kinds else []
     return Notice(f"Could not tell: {_UNREADABLE}.", wrong, unjudged=None)
 

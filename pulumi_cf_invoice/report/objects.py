@@ -1,7 +1,7 @@
 """
 Finds the JSON objects in text that also contains other things, such as warnings.
 
-An object is read whole, or the text is refused: half of a preview must never pass for all of it.
+An object is read whole, or the text is refused: half a preview must never pass for a whole one.
 """
 
 import json
@@ -16,7 +16,7 @@ from pulumi_cf_invoice.report.found import NoInvoiceError
 # A brace that begins a line, or one within a line of text that is followed by a name in quotes.
 _BRACE = re.compile(r'^[ \t]*\{|\{(?=\s*")', re.MULTILINE)
 _ANY_BRACE = re.compile("[{}]")
-# What stands in an object of a preview, and in nothing that is written around one.
+# What occurs in an object of a preview, but in nothing that is written around one.
 _INSIDE = re.compile(r'"(?:steps|newState|\w+Event|amount_?[dD]ue)"[ \t]*:')
 _REST_OF_LINE = re.compile(r"[^\n]*")
 _GOES_ON = re.compile(r'[}\]]|,?\s*["{\[]')

@@ -13,7 +13,7 @@ def policy_results(found: Sequence[Found]) -> list[RuleResult]:
     """
     Return a result for each policy that was violated where the invoices were *found*.
 
-    A preview that a mandatory policy blocked is over it, whatever else is within.
+    A preview blocked by a mandatory policy is over it, whatever else is within.
     """
     policies: dict[tuple[str, str, bool], list[list[Finding]]] = {}
     for number, invoice in enumerate(found):

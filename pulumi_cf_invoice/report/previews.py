@@ -1,8 +1,8 @@
 """
 Reads invoices from Pulumi's output of a preview or update: a digest, or the engine's events.
 
-Either has figures of the last deployment as well, and only some of its places have fresh ones. What
-is not certainly fresh is not taken, and `NoInvoiceError` says which flag helps.
+Both also have figures of the last deployment, and only some places have fresh ones. Figures that
+are not certainly fresh are not used, and `NoInvoiceError` says which flag helps.
 """
 
 import re
@@ -53,7 +53,7 @@ def is_digest(document: Any) -> bool:
 
 
 class _NothingFreshError(NoInvoiceError):
-    """A preview that succeeded has no invoice, or none that is certainly fresh."""
+    """A successful preview has no invoice, or none that is certainly fresh."""
 
 
 def find_invoices(objects: Iterable[PlacedObject], prefix: str | None) -> list[Found]:
@@ -309,7 +309,7 @@ def _exported(operation: Operation, prefix: str | None, resources: list[Found]) 
             if known_account(outputs.get("account_id")) in accounts:
                 continue
             raise
-        # Outputs that were renamed cannot be told from one another.
+        # Renamed outputs cannot be distinguished.
         baseline = _baseline(before[number]) if len(before) == len(now) else None
         exported.append(replace(invoice, baseline=baseline, names=names))
     return exported

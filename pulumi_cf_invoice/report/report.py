@@ -21,9 +21,11 @@ from pulumi_cf_invoice.report.judging import (
 from pulumi_cf_invoice.rules.rule import Finding
 
 LONGEST_NAME = 60
-"""The most characters of a name in a table: it is cut in the middle."""
+"""The maximum length of a name in a table, which is cut in the middle."""
 MANY = 10
-"""The most accounts that a report shows in full: of more, it shows the worst, and rows."""
+"""
+The maximum number of accounts that a report shows in full: of more, it shows the worst, and rows.
+"""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Report:
 
     @property
     def notes(self) -> list[str]:
-        """What a reader has to know of accounts without an invoice, a sentence each."""
+        """Notes on accounts without an invoice, a sentence each."""
         notes = []
         for missing in self.missing:
             account = AccountReport(missing.snapshot, None)

@@ -368,7 +368,7 @@ def _label_name(budget: Budget) -> str:
 
 
 def _title(report: InvoiceReport, is_bar: bool = False) -> str:
-    """Say in a sentence what the chart shows."""
+    """Describe the chart in a sentence."""
     spent = f"{report.period_name}: {report.invoice.amount_due_text} so far"
     if report.as_of.timestamp() >= report.invoice.period_end:
         spent = f"{report.period_name}: {report.invoice.amount_due_text}, the period has ended"

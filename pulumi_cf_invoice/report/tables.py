@@ -76,7 +76,7 @@ def name_cell(text: str, longest: int = LONGEST_NAME) -> str:
 
 def judged(report: Report, most: int) -> list[JudgedRow]:
     """
-    Return the rules, mandatory ones that are violated first, with *most* sentences on each.
+    Return the rules, violated mandatory ones first, with at most *most* sentences on each.
 
     Where there are several invoices, those that pass are one row.
     """
@@ -184,7 +184,7 @@ def _line_cell(line: InvoiceLine) -> str:
 
 
 def moved(report: InvoiceReport, most: int) -> Table | None:
-    """Return what moved since the baseline, the *most* largest changes; None if nothing did."""
+    """Return what changed since the baseline, the *most* largest changes; None if nothing did."""
     comparison = report.comparison
     if comparison is None or not comparison.changes:
         return None
@@ -248,7 +248,7 @@ def forecast_days(made: Forecast | None) -> Table | None:
 
 
 def months(report: InvoiceReport) -> Table | None:
-    """Return what the months before came to, the oldest first, and the forecast as the last."""
+    """Return what the previous months came to, oldest first, and the forecast last."""
     known = report.months.known if report.months else []
     if not known:
         return None

@@ -14,7 +14,7 @@ from pulumi_cf_invoice.billing.cleaning import in_one_line
 from pulumi_cf_invoice.report.tables import Table as DecidedTable
 
 NARROWEST = 12
-"""The least width of a column of text."""
+"""The minimum width of a column of text."""
 _WIDTH = 100
 _LONGEST = 1000
 
@@ -22,7 +22,7 @@ _LONGEST = 1000
 def render(parts: Sequence[RenderableType]) -> str:
     """Return *parts*, one below the other, as plain text that is 100 columns wide."""
     buffer = io.StringIO()
-    # Without these, FORCE_COLOR and TTY_COMPATIBLE would make a terminal of it.
+    # Without these, FORCE_COLOR and TTY_COMPATIBLE would make it a terminal.
     plain = Console(
         file=buffer,
         width=_WIDTH,
@@ -44,7 +44,7 @@ def write(parts: Sequence[RenderableType], file: IO[str]) -> None:
 
 
 def _print(console: Console, parts: Sequence[RenderableType]) -> None:
-    # Amounts do not wrap, and Rich would cut their digits where a terminal is too narrow.
+    # Amounts do not wrap, and Rich would cut off digits if the terminal is too narrow.
     needed = (_least_width(part) for part in parts if isinstance(part, Table))
     console.width = max(console.width, *needed, 0)
     console.print(Group(*parts))

@@ -36,8 +36,8 @@ class AccountState:
     """
     What was read of an account: ``answers`` by name of read, and ``errors`` of those refused.
 
-    ``read_at`` is when, and ``base_url`` is where it came from, if not from Cloudflare.
-    ``forecasts`` are those that were made of the account already.
+    ``read_at`` is when it was read, and ``base_url`` where it came from, if not from Cloudflare.
+    ``forecasts`` are those already made for the account.
     """
 
     account_id: str
@@ -49,7 +49,7 @@ class AccountState:
 
     def get(self, read: Read[ModelT]) -> ModelT:
         """
-        Return the answer of a *read* that is needed, whatever its query was.
+        Return the answer of a required *read*, whatever its query was.
 
         Raises its error if it was refused.
         """
@@ -58,12 +58,14 @@ class AccountState:
         return cast(ModelT, self.answers[read.name])
 
     def find(self, read: Read[ModelT]) -> ModelT | None:
-        """Return the answer of *read*, or None if it was refused, for which there is an error."""
+        """
+        Return the answer of *read*, or None if it was refused, in which case there is an error.
+        """
         return cast("ModelT | None", self.answers.get(read.name))
 
     @property
     def of_invoice(self) -> InvoiceState:
-        """The upcoming invoice, which was needed, as rules on invoices take it."""
+        """The upcoming invoice, which is required, in the form that rules on invoices take."""
         invoice = self.get(INVOICE_PREVIEW)
         return InvoiceState(self.account_id, invoice, base_url=self.base_url, read_at=self.read_at)
 
@@ -71,8 +73,8 @@ class AccountState:
         """
         Return the forecast as of the time of reading, which several rules share.
 
-        It needs the invoice and the usage history, raises the error of one that was refused, and
-        what `forecast_invoice` raises. Without the balance, credits are taken to last.
+        It needs the invoice and the usage history. Raises the error of a refused one, and what
+        `forecast_invoice` raises. Without the balance, credits are assumed to last.
         """
         from pulumi_cf_invoice.forecast import forecast_invoice
 
@@ -141,7 +143,7 @@ class AccountReader:
             resolved = self._settings(account_id, base_url)
         except BillingError as error:
             return _failed(error)
-        # Most packs and reports read nothing by themselves.
+        # Most packs and reports read no accounts themselves.
         from pulumi_cf_invoice.billing.client import BillingClient
 
         key = (read, account_id, resolved.base_url)

@@ -1,8 +1,8 @@
 """
 Rules as people declare them: ``rules.json``, Pulumi's policy config on top, levels and waivers.
 
-What is written is checked when it is read, and what is missing when everything has been merged:
-Pulumi's config may set it. Each mistake is a `RuleError` in one line.
+Settings are checked when they are read; missing ones are reported when everything has been merged,
+since Pulumi's config may set them. Each mistake is a `RuleError` in one line.
 """
 
 import json
@@ -32,7 +32,7 @@ READING: Mapping[str, Setting] = {
     "failOpen": rule_settings.FAIL_OPEN,
     "baseUrl": rule_settings.BASE_URL,
 }
-"""The settings of a rule that reads accounts by itself."""
+"""The settings of a rule that reads accounts itself."""
 SCHEMA_FILE = Path(__file__).parents[1] / "rules.schema.json"
 """The JSON Schema of ``rules.json``, for editors."""
 _ALL = "all"
@@ -48,7 +48,7 @@ class Waiver:
     """
     Settings that replace a rule's own before the instant ``until``; none suspend the rule.
 
-    ``end`` is that instant as it is written: a date includes that day, in UTC. ``settings`` are the
+    ``end`` is that instant as written: a date includes that day, in UTC. ``settings`` are the
     values that their readers returned, and ``terms`` says what was written.
     """
 
@@ -97,9 +97,9 @@ class DeclaredRule:
     """
     A rule as it is declared, under a name of its own.
 
-    ``settings`` are the values that their readers returned. ``level`` is None where it is the
-    policy pack's own; a report takes that for mandatory. ``source`` is the file that it stands in,
-    or the flag that it is made of; empty where it is declared in code.
+    ``settings`` are the values that their readers returned. ``level`` is None for the policy pack's
+    default; a report treats that as mandatory. ``source`` is the file that it stands in, or the
+    flag that it is made of; empty where it is declared in code.
 
     A rule with ``warn_at`` declares further rules (`warnings`), each of which has the rule's own
     name as its ``base``, and as its limit ``percent`` of the limit there. ``own`` are the settings
@@ -160,7 +160,7 @@ class DeclaredRule:
         ]
 
     def following(self, base: "DeclaredRule") -> "DeclaredRule":
-        """Return the rule, which warns, as it follows from its *base*: it is off where that is."""
+        """Return this warning rule as derived from its *base*: it is disabled if that is."""
         waiver = base.waiver
         if waiver is not None:
             share = f"{self.percent}% of {waiver.terms}"
@@ -181,8 +181,8 @@ class DeclaredRule:
         """
         Return the rule with Pulumi's policy config over it. Raises `RuleError`.
 
-        A setting there replaces the one here, as Pulumi merges it; a limit by account that has no
-        amount for all others keeps those that are here.
+        A setting there replaces the one here, as Pulumi merges it; a limit by account without an
+        amount for all others keeps the limits here.
         """
         with errors_under(f"rule '{self.name}'", RuleError):
             for name in ("waiver", "warnAt"):
@@ -201,7 +201,7 @@ class DeclaredRule:
 @dataclass(frozen=True)
 class Config:
     """
-    What Pulumi's policy config says of a rule: its settings as written, and its level.
+    What Pulumi's policy config says about a rule: its settings as written, and its level.
 
     ``level`` is None where the config says nothing of it.
     """
@@ -419,7 +419,7 @@ def _over(before: Any, value: Any) -> Any:
 def _term(name: str, written: Any) -> str:
     """Say what a waiver replaces the setting *name* with, as it is *written*."""
     if name == "days":
-        # Pulumi hands whole numbers over as floats.
+        # Pulumi passes whole numbers as floats.
         return "the end of the period" if isinstance(written, str) else counted(int(written), "day")
     if name == "limits":
         texts = [text for glob, limit in written.items() for text in _amounts(limit, glob)]
@@ -488,7 +488,7 @@ def _config(written: Any) -> Config:
 
 
 def _pulumi_level(written: Any) -> Level:
-    # Where there is nothing to remediate, Pulumi takes it for mandatory.
+    # If there is nothing to remediate, Pulumi treats it as mandatory.
     return "mandatory" if written == "remediate" else _level(written)
 
 

@@ -3,7 +3,7 @@ Gates: complete declared rules, judged on what a program reads, or on accounts t
 themselves.
 
 Policy packs and reports judge through `Gate`, so that neither passes what the other blocks, and
-both say it in the same words.
+both use the same words.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -25,10 +25,10 @@ NO_INVOICE = (
     "It judged nothing: the stack has no InvoicePreview. Pulumi shows a policy nothing of what a "
     "program reads with `.get` or a function; with accountIds a rule reads accounts itself."
 )
-"""What has to be known of a rule on the program's invoices where there is none."""
+"""The note for a rule on the program's invoices if there are none."""
 _MOST = 5
 DISABLED = "It is disabled, and judges nothing."
-"""What has to be known of a rule whose level is ``disabled``."""
+"""The note for a rule whose level is ``disabled``."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +92,11 @@ class Gate:
 
     @property
     def reads_accounts(self) -> bool:
-        """Whether the gate reads accounts by itself, and judges nothing else."""
+        """Whether the gate reads accounts itself, and judges nothing else."""
         return bool(self.account_ids)
 
     def in_force(self, at: datetime) -> Rule | None:
-        """Return the rule that counts at the time *at*; None while a waiver suspends it."""
+        """Return the rule that applies at the time *at*; None while a waiver suspends it."""
         if self.waiver is not None and self.waiver.in_force(at):
             return self.waived
         return self.rule
@@ -117,7 +117,7 @@ class Gate:
                 return f"Give the account a limit in {setting}."
             if finding.limit is not None and finding.amount is not None:
                 return f"Set {setting} in {finding.amount.currency.upper()}."
-            # What cannot be read says itself what to do.
+            # A failed read already says what to do.
             return ""
         return self.rule_remedy
 
@@ -137,7 +137,7 @@ class Gate:
         return f"the {needed} of {of_rule}" if needed else of_rule
 
     def notices(self, at: datetime) -> list[str]:
-        """Return what has to be known of the gate itself at the time *at*, a sentence each."""
+        """Return notes about the gate itself at the time *at*, a sentence each."""
         sentence = self._of_waiver(at)
         return [sentence] if sentence else []
 
@@ -203,7 +203,7 @@ class Gate:
         return list(zip(explained, (urn for _, urn in found), strict=True))
 
     def ask(self, reader: AccountReader, at: datetime) -> None:
-        """Have *reader* ask for what the gate reads by itself, without waiting for it."""
+        """Have *reader* request what the gate reads itself, without waiting for it."""
         rule = self.in_force(at)
         if rule is None:
             return
@@ -227,7 +227,7 @@ class Gate:
         self, rule: Rule, reader: AccountReader, account_id: str, at: datetime
     ) -> AccountState | Finding:
         """Return what is read of an account for *rule*, or the finding that it could not be."""
-        # A run that goes past midnight asks for no second day.
+        # A run that passes midnight does not request a second day.
         read_at = reader.read_at(account_id, self.base_url, at)
         needed, also = (
             [read.asked(read_at) for read in reads] for reads in (rule.reads, rule.also_reads)
@@ -251,7 +251,7 @@ class Gate:
         )
 
     def _explained(self, found: Iterable[Finding], at: datetime) -> list[Finding]:
-        """Return what was *found*; what violates says what has to be known, and what to do."""
+        """Return what was *found*; violations include the notes, and what to do."""
         sentence = self._of_waiver(at)
         more = f" {sentence}" if sentence else ""
         return [

@@ -1,8 +1,8 @@
 """
 Spend limits: parsed as people write them, and compared with an amount.
 
-Limits are written in major units with their currency, as one would say them: ``250.00 USD``,
-``usd 250``. One that cannot be read raises `LimitError`, in words for whoever wrote it.
+Limits are written in major units with their currency: ``250.00 USD``, ``usd 250``. One that cannot
+be parsed raises `LimitError`, with a message for whoever wrote it.
 """
 
 import json
@@ -51,7 +51,7 @@ def _amount_pattern() -> str:
         rf"(?!{has(3, 4)})[^.]*\.[0-9]{{3}}",
         rf"(?={has(3)})[^.]*\.[0-9]{{4}}",
         rf"(?={has(4)})[^.]*\.[0-9]{{5}}",
-        # With as many decimals, a comma could stand before them.
+        # With that many decimals, a comma could be the decimal separator.
         rf"(?={has(3, 4)})[^0-9]*[0-9]{{1,3}},[0-9]{{3}}(?![.,0-9])",
     )
     of_digits = "".join(f"(?!{part})" for part in refused)
@@ -67,7 +67,7 @@ WARNING_PATTERN = r"^\s*[0-9]{1,2}(\.[0-9]{1,2})?\s*%\s*$"
 MULTIPLE_PATTERN = r"^\s*[0-9]{1,3}(\.[0-9]{1,2})?\s*[xX]\s*$"
 """The form of a multiple that `parse_daily_limit` takes."""
 ACCOUNT_ID_PATTERN = r"^\s*[0-9a-fA-F]{32}\s*$"
-"""The form of an account ID, which is read in either case."""
+"""The form of an account ID, in upper or lower case."""
 _LIMIT_SETTINGS = ("limit", "accounts")
 _LONGEST_AMOUNT = 100
 _LONGEST_SHOWN = 24
@@ -77,7 +77,7 @@ def shown(written: Any) -> str:
     """Return what somebody wrote in JSON, abridged, for a message about it."""
     if isinstance(written, str):
         return repr(one_line(written, _LONGEST_SHOWN))
-    # Pulumi hands whole numbers over as floats.
+    # Pulumi passes whole numbers as floats.
     if isinstance(written, float) and written.is_integer():
         written = int(written)
     return one_line(json.dumps(written, default=str), _LONGEST_SHOWN)
@@ -108,7 +108,7 @@ def _parsed_amount(written: str) -> Money:
 
 
 def _problem_with(written: str, number: str | None, currency: "re.Match[str] | None") -> str:
-    """Say why *written* is no amount, and how it is written instead."""
+    """Say why *written* is not an amount, and how to write it instead."""
     if re.fullmatch(rf"\s*{_NUMBER}\s*", written):
         return f"{shown(written)} has no currency: write it as '{written.strip()} USD'"
     if number and "-" in written:
@@ -139,7 +139,9 @@ def _is_number_and(currency: str, written: str, number: str) -> bool:
 
 
 def _ways_to_read(number: str, currency: str) -> list[str]:
-    """Return what a *number* of one separator and three digits can be meant to be, if it is two."""
+    """
+    Return the two readings of a *number* with one separator and three digits, if there are two.
+    """
     if not re.fullmatch("[0-9]{1,3}[.,][0-9]{3}", number):
         return []
     before, after = re.split("[.,]", number)
@@ -161,7 +163,7 @@ def _minor_units(amount: Decimal, currency: str) -> int:
 
 @dataclass(frozen=True)
 class Limit:
-    """A limit for every account, and limits of their own for some."""
+    """A limit for every account, and individual limits for some."""
 
     default: Money | None
     accounts: Mapping[str, Money]
@@ -192,7 +194,7 @@ class Limit:
         """
         Return the limit of *account_id*, if it has one.
 
-        An account that is not known has none where limits differ by account.
+        An unknown account has none if limits differ by account.
         """
         if account_id is None and self.accounts:
             return None
@@ -223,7 +225,7 @@ def parse_account_id(written: Any) -> str:
 
 @dataclass(frozen=True)
 class Multiple:
-    """A limit that is a multiple of what is usual."""
+    """A limit that is a multiple of a usual day."""
 
     factor: Fraction
 
@@ -300,7 +302,7 @@ def _share(amount: Money, percent: Decimal) -> Money:
 
 
 def _plain(number: Decimal) -> Decimal:
-    """Return *number* without zeros at its end, which a text of it would show."""
+    """Return *number* without trailing zeros, which its text would show."""
     text = f"{number:f}"
     return Decimal(text.rstrip("0").rstrip(".") if "." in text else text)
 
@@ -322,7 +324,7 @@ def longest_matches(descriptions: Sequence[str], globs: Iterable[str]) -> list[s
 
 
 def comparable(currency: str, limit: Money) -> bool:
-    """Return whether an amount in *currency* can be held against *limit*."""
+    """Return whether an amount in *currency* can be compared with *limit*."""
     return currency == limit.currency
 
 
@@ -330,7 +332,7 @@ def excess(amount: float | Decimal, currency: str, limit: Money) -> str | None:
     """
     Say by how much *amount*, in minor units of *currency*, exceeds *limit*; None if it does not.
 
-    An amount that equals its limit is within it. One in another currency never is.
+    An amount equal to its limit is within it; one in another currency never is.
     """
     return _compared(total([amount], less=[limit.amount]), currency, limit, "over the limit")
 

@@ -178,13 +178,13 @@ def refusal(balance: CreditBalance) -> str:
 
 
 def used_up(balance: CreditBalance, currency: str | None) -> str:
-    """Say in a few words that no credits are left."""
+    """Say briefly that no credits are left."""
     left = balance.balance_text(currency)
     return f"credits are used up: {left} left{_topup_in_brief(balance)}"
 
 
 def running_out(balance: CreditBalance, currency: str, out: date, now: datetime) -> str:
-    """Say in a few words that credits run out on the day *out*, as of *now*."""
+    """Say briefly that credits run out on the day *out*, as of *now*."""
     days = (out - now.astimezone(UTC).date()).days
     when = {0: "today", 1: "tomorrow"}.get(days, f"about {out}, in {days} days")
     left = balance.balance_text(currency)
@@ -210,7 +210,7 @@ def _topup_in_brief(balance: CreditBalance) -> str:
 
 
 def unexplained_failure(balance: CreditBalance, topup: str) -> Iterator[Finding]:
-    """Tell of a failure of the automatic *topup*, which is healthy as far as the API says."""
+    """Report a failure of the automatic *topup*, which is healthy according to the API."""
     if balance.topup_config is not None and balance.topup_config.last_failed_at:
         failed = iso(balance.topup_config.last_failed_at)
         message = f"{topup} last failed at {failed}, and the API gives no reason."
@@ -233,7 +233,7 @@ def topup_trouble(balance: CreditBalance, topup: str) -> str:
 
 
 def _payment_is_unknown(balance: CreditBalance) -> bool:
-    """Return whether a payment method is all that is not known of an automatic top-up."""
+    """Return whether the payment method is the only unknown of an automatic top-up."""
     is_unknown = balance.has_default_payment_method is None
     return is_unknown and balance.topup_is_on and not balance.topup_problem
 

@@ -89,7 +89,7 @@ class MaxDailySpend(Rule):
 
         history, invoice = state.get(USAGE_HISTORY), state.find(INVOICE_PREVIEW)
         if isinstance(self.limit, Limit):
-            # Without its price no day is an amount.
+            # Without a price, a day has no amount.
             invoice = state.get(INVOICE_PREVIEW)
         try:
             return last_days(history, invoice, at=state.read_at, fixed_lines=self.fixed_lines)

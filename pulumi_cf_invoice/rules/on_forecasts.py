@@ -72,7 +72,7 @@ class MaxForecast(Rule):
     fixed_lines: tuple[str, ...] = ()
 
     def evaluate(self, state: InvoiceState, at: datetime) -> Iterator[Finding]:
-        """Return how the amount due is judged, which needs no forecast to be over."""
+        """Judge the amount due, which can be over without any forecast."""
         limit = self.limit.of(state.account_id)
         if limit is None:
             yield no_limit(f"account {state.account_id}")
@@ -246,7 +246,7 @@ class MinRunway(Rule):
 
 
 def _unjudged(state: InvoiceState, forecast: "Forecast", percentile: int, judged: str) -> str:
-    """Say why there is nothing to judge but what is *judged* instead; empty if there is."""
+    """Say why only *judged* was judged; empty if the forecast can be."""
     if forecast.is_too_early:
         return too_early("a forecast", state, judged)
     if forecast.is_not_known:
@@ -284,7 +284,7 @@ def _not_known(subject: str, what: str) -> Finding:
 
 
 def _basis(forecast: "Forecast") -> str:
-    """Say what a forecast is made from, and how wrong that has been."""
+    """Say what a forecast is based on, and how wrong that has been."""
     record = forecast.track_record
     was_off = f", and was {record.text}" if record is not None else ""
     of_history = f"{counted(forecast.days_of_history, 'day')} of history"
@@ -317,7 +317,10 @@ def _topup_of(state: AccountState) -> str:
 
 
 def _topup(state: AccountState, balance: CreditBalance, currency: str | None) -> tuple[str, str]:
-    """Say how credits are refilled, before what is wrong with them if that failed, else after."""
+    """
+    Say how credits are refilled, as a text to put first if that failed, and one to put last
+    otherwise.
+    """
     if balance.topup_problem:
         return f"{topup_trouble(balance, _topup_of(state))} ", ""
     if balance.topup_is_healthy:

@@ -73,7 +73,7 @@ class MaxProjectedAmountDue(Rule):
         if limit is None:
             yield _no_limit(state)
             return
-        # What is due already needs no projection to be over.
+        # What is already due needs no projection to be over.
         due = judged_amount_due(state, limit)
         if due.violates:
             yield due
@@ -252,7 +252,7 @@ class AllowedCurrencies(Rule):
 
 
 def judged_amount_due(state: InvoiceState, limit: Money) -> Finding:
-    """Hold the amount due against *limit*."""
+    """Compare the amount due with *limit*."""
     invoice = state.invoice
     return held(
         AMOUNT_DUE,
@@ -276,7 +276,7 @@ def _named(
 
 
 def unmatched(state: InvoiceState, globs: Sequence[str]) -> Finding:
-    """Tell of the *globs* that match no line."""
+    """Report the *globs* that match no line."""
     more = f" and {len(globs) - _LARGEST:,} more" if len(globs) > _LARGEST else ""
     listed = ", ".join(named(glob) for glob in globs[:_LARGEST])
     descriptions = [line.description or "" for line in state.invoice.invoice_lines]
@@ -304,7 +304,7 @@ def _no_base(state: InvoiceState, why: str) -> Finding:
 
 
 def incomplete(subject: str, state: InvoiceState) -> Finding:
-    """Return the finding on a figure that is summed from lines of which some are missing."""
+    """Return the finding on a sum of lines of which some are missing."""
     message = (
         f"The {subject} of the {invoice_of(state)} for {state.invoice.period_text} is {INCOMPLETE}."
     )

@@ -112,7 +112,7 @@ class RequireGatewaySpendLimit(StackRule):
         self, resources: Sequence[StackResource], accounts: Sequence[AccountState] = ()
     ) -> Iterator[tuple[Finding, str]]:
         gateways = [_of_stack(resource) for resource in resources if resource.type == GATEWAY]
-        # One that the stack is about to change counts with what it will be.
+        # A gateway that the stack is about to change counts with its new settings.
         made = {(gateway.account, gateway.identifier) for gateway in gateways}
         for state in accounts:
             listed = state.get(GATEWAYS_READ)
@@ -182,7 +182,7 @@ class _Allowance:
         if limit is None or window is None or limit < 0 or window < 1:
             return None
         windows = -(-_MONTH // int(window))
-        # A sliding window has no bounds that a month could fall between.
+        # A sliding window has no fixed bounds for a month to straddle.
         straddling = 0 if rule.get("technique") == "sliding" else 1
         return cls(money.product(limit, 100), int(window), windows + straddling)
 

@@ -6,5 +6,5 @@ It answers on loopback, with made-up invoices (`SCENARIOS`) or with what can go 
 
 from pulumi_cf_invoice._lazy import lazy_names
 
-# Imported when they are asked for, so that the command can say that the extra is missing.
+# Imported on first use, so that the command can say that the extra is missing.
 __getattr__, __dir__ = lazy_names(__name__)

@@ -23,7 +23,7 @@ from pulumi_cf_invoice.sandbox.usage import DAY, USUAL_USAGE, WINDOWS, Month, Se
 Result = dict[str, Any]
 Lines = Callable[[int, int], list[Result]]
 WORKERS_AI = "@cf/"
-"""How the name of a model begins whose usage is on the invoice and not in the history."""
+"""The prefix of models whose usage is on the invoice but not in the history."""
 _ROWS_OF_A_PAGE = 20
 
 
@@ -163,7 +163,7 @@ class Account:
         return invoice if self.amount_due is None else self._moved(invoice, self.amount_due)
 
     def _moved(self, invoice: Result, due: int) -> Result:
-        """Return *invoice* with that amount *due*, for which its largest line moves."""
+        """Return *invoice* with that amount *due*, changing its largest line accordingly."""
         by = money.total([due], less=[invoice["amount_due"]])
         lines = invoice["invoice_lines"] or [
             {
@@ -197,7 +197,7 @@ class Account:
 
     @cached_property
     def _usual(self) -> Series:
-        """The usage if nobody had moved the figure of this month."""
+        """The usage if nobody had changed this month's figure."""
         a_day = self.scenario.usage.a_day
         if a_day is not None:
             return Series(self.scenario.usage, self.now, self.month, Decimal(a_day))
@@ -269,7 +269,7 @@ class Account:
         size = PAGE_SIZE if self.scenario.pages else _ROWS_OF_A_PAGE
         size = whole_number(query, "per_page", size)
         if self.scenario.pages == "moving":
-            # An invoice is added with each page, and moves the last of one to the next.
+            # An invoice is added with each page, and pushes the last of one page to the next.
             rows = rows[:1] * (number - 1) + rows
         part, info = page_of(rows, number, size, self.scenario.pages)
         return {"invoices": part, "pagination": info}
@@ -288,7 +288,7 @@ def whole_number(query: Mapping[str, str], name: str, default: int) -> int:
 
 
 def _number(text: str) -> Decimal | None:
-    """Return the number that *text* is, in any of JSON's forms, or None if it is none."""
+    """Return *text* as a number, in any of JSON's forms, or None if it is not one."""
     if not re.fullmatch(r"-?[0-9]{1,20}(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?", text):
         return None
     number = Decimal(text)

@@ -1,8 +1,8 @@
 """
 The made-up accounts that the sandbox lists: as many as requested, and always the same ones.
 
-They have figures of their own, so that a report of many of them has something to tell: most are
-steady, of any size, and some are in trouble.
+Each has its own figures, so that a report on many of them has something to show: most are steady,
+of any size, and some are in trouble.
 """
 
 import hashlib

@@ -54,7 +54,7 @@ class Fault:
     """The reads that it can happen to; by default all."""
 
     def concerns(self, read: str) -> bool:
-        """Return whether it can happen to the read of that name."""
+        """Return whether it applies to the read of that name."""
         return not self.reads or read in self.reads
 
 

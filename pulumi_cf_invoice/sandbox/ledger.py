@@ -39,7 +39,7 @@ USUAL_CREDITS = Credits()
 
 class Ledger:
     """
-    The invoices of an account before *now* (Unix seconds), and the balance that is left.
+    The invoices of an account before *now* (Unix seconds), and the remaining balance.
 
     *past* are the earlier months with their usage, the oldest first, *used* are the credits on the
     upcoming invoice, and *unpaid* are the statuses of what was not paid, by months ago.

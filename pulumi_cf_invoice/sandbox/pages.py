@@ -9,7 +9,7 @@ How entries come in pages: all of them, ``page=`` is ignored, fewer than there a
 pages move while they are read, each says that more follow, or every page after the first fails.
 """
 PAGE_SIZE = 2
-"""The entries of a page of a scenario that is about pages."""
+"""The number of entries per page in scenarios about pages."""
 
 
 def page_of(

@@ -108,7 +108,7 @@ def _bare(used: int, call: int) -> list[Result]:
 
 
 def _odd(used: int, call: int) -> list[Result]:
-    # The text that Pulumi takes for a value to come.
+    # The text that Pulumi uses for an unknown value.
     marker = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
     return [_line(marker, 500), _line("openai/gpt-5.5", 100, unit="free of charge")]
 

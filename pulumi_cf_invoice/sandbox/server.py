@@ -32,7 +32,7 @@ from pulumi_cf_invoice.sandbox.scenarios import SCENARIOS
 
 TOKEN = "sandbox-token"
 USUAL = "usual"
-"""The scenario of accounts without another."""
+"""The default scenario of accounts."""
 EMAIL, KEY = "sandbox@example.com", "sandbox-key"
 _PREFIX = "/client/v4"
 _NAMES = {read.name: read for read in (*READS, ACCOUNTS)}
@@ -104,7 +104,7 @@ class Sandbox:
 
     @property
     def requests(self) -> list[str]:
-        """The account IDs that were asked for, in order."""
+        """The requested account IDs, in order."""
         return [asked.account_id for asked in self.asked]
 
     @property
@@ -133,7 +133,7 @@ class Sandbox:
         self._server.run([self._socket])
 
     def stop(self) -> None:
-        """Make `serve` return, even if it has not begun yet."""
+        """Make `serve` return, even if it has not started yet."""
         self._server.should_exit = self._server.force_exit = True
 
     def __enter__(self) -> "Sandbox":
@@ -243,7 +243,7 @@ class Sandbox:
         return is_allowed, stated
 
     async def all_asked(self) -> None:
-        """Wait until all reads of ``together`` have been asked for."""
+        """Wait until all reads in ``together`` have been requested."""
         while not self.together <= {asked.read for asked in self.asked}:
             await asyncio.sleep(0.01)
 
@@ -314,7 +314,7 @@ def _protocol(sandbox: Sandbox) -> type[asyncio.Protocol]:
             sandbox.connections -= 1
 
         def shutdown(self) -> None:
-            # At once: some faults would keep a connection open for good.
+            # At once: some faults would keep a connection open forever.
             self.transport.abort()
 
         def data_received(self, data: bytes) -> None:

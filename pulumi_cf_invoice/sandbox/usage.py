@@ -159,7 +159,7 @@ def _weights(
         if launch is not None and day >= launch:
             weight *= 4
         if any(hour in night for night in loop):
-            # A machine keeps no hours.
+            # A machine keeps no office hours.
             weight = _LOOP * _AVERAGE
         weights.append(round(weight * (1 + growth) ** (day - base)))
     return list(accumulate(weights, initial=0)), weights
