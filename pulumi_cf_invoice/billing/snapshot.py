@@ -31,6 +31,7 @@ _LINK = re.compile(r"(?<![\w+.-])[\w+.-]*+://\S++")
 _ADDRESS = re.compile(r"(?<![\w.+-])[\w.+-]++@([\w.-]++)")
 _DIGITS = re.compile(r"(?i)((?:ending (?:in|with) |(?<![*\u2022])[*\u2022]{2,}+ ?))\d{4}\b")
 _LONGEST_ERROR = 1000
+_LONGEST_NAME = 100
 _AHEAD = 32
 _LONGEST_TIME = 40
 # Both ends of a forecast from it are dates.
@@ -52,13 +53,14 @@ class Snapshot:
     What was read of an account at a time, or why it could not be.
 
     ``answers`` are by the name of the read: its model, or a result, which becomes one when it is
-    asked for. ``base_url`` is where they came from.
+    asked for. ``base_url`` is where they came from, and ``name`` what people call the account.
     """
 
     account_id: str
     read_at: datetime
     base_url: str
     answers: Mapping[str, Model | Given | BillingError]
+    name: str | None = None
     _models: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def get(self, read: Read[ModelT]) -> ModelT:
@@ -115,6 +117,7 @@ class Snapshot:
         content = {
             "version": VERSION,
             "account_id": self.account_id,
+            **({"name": _without_private(self.name)} if self.name else {}),
             "read_at": iso(self.read_at.timestamp()),
             "base_url": self.base_url,
             "reads": {
@@ -157,7 +160,9 @@ class Snapshot:
             for read in READS
             if read.name in reads
         }
-        return cls(account_id, read_at, base_url, answers)
+        name = content.get("name")
+        name = one_line(name, _LONGEST_NAME) if isinstance(name, str) else None
+        return cls(account_id, read_at, base_url, answers, name or None)
 
 
 def _instant(written: Any) -> datetime:

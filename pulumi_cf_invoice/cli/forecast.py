@@ -14,7 +14,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the forecasts, and return the exit code."""
     if options.files and options.stack is not None:
         raise CommandError("--stack does nothing with --from")
-    found, missing = inputs.accounts(options, inputs.config(options), inputs.now())
+    found, missing, left_out = inputs.accounts(options, inputs.config(options), inputs.now())
     if missing and not found:
         raise missing[0].error
     made = []
@@ -30,6 +30,8 @@ def run(options: argparse.Namespace) -> int:
         sys.stdout.write(forecasts.to_json(made))
     else:
         forecasts.write(made, sys.stdout)
+    if left_out:
+        print(f"cf-invoice: {left_out}", file=sys.stderr)
     for lacking in missing:
         print(f"cf-invoice: not available: {lacking.error}", file=sys.stderr)
     return COULD_NOT_TELL if any(not lacking.is_unused for lacking in missing) else 0

@@ -3,14 +3,16 @@
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from pulumi_cf_invoice.billing import settings
-from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.cleaning import named, one_line
 from pulumi_cf_invoice.billing.errors import NotAvailableError
 from pulumi_cf_invoice.billing.models import counted
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
@@ -49,15 +51,23 @@ def config(options: argparse.Namespace) -> list[Source]:
     return [command_line, *settings.config_sources(read_config(stack))]
 
 
-def accounts(
-    options: argparse.Namespace, before: Sequence[Source], at: datetime
-) -> tuple[list[Found], list[MissingInvoice]]:
+class Accounts(NamedTuple):
     """
-    Return the invoices in the files of *options*, or else those that the API tells.
+    What is known of accounts, each of which is there once: their invoices, those that are missing,
+    and a sentence on what was not asked for.
+    """
 
-    Each account is there once. The accounts whose invoice cannot be read come besides, unless
-    there is no other. Raises `CommandError`, `NoInvoiceError`, `NotAvailableError` for a snapshot
-    that is too old at the time *at*, `SettingsError` or `FetchError`.
+    found: list[Found]
+    missing: list[MissingInvoice]
+    left_out: str = ""
+
+
+def accounts(options: argparse.Namespace, before: Sequence[Source], at: datetime) -> Accounts:
+    """
+    Return the accounts in the files of *options*, or else those that the API tells.
+
+    Raises `CommandError`, `NoInvoiceError`, `SettingsError` or `FetchError`, and
+    `NotAvailableError` if there is only one snapshot, which is too old at the time *at*.
     """
     if options.files:
         return _in_files(options, at)
@@ -67,7 +77,7 @@ def accounts(
     if not are_several(options):
         snapshot = live(options, before)
         lacking = MissingInvoice.of_snapshot(snapshot)
-        return ([], [lacking]) if lacking else ([Found.of_snapshot(snapshot)], [])
+        return Accounts(*(([], [lacking]) if lacking else ([Found.of_snapshot(snapshot)], [])))
     every: list[Found] = []
     missing: list[MissingInvoice] = []
     for account, snapshot in read_each(options, before):
@@ -79,35 +89,82 @@ def accounts(
         missing.append(MissingInvoice(snapshot, error, account.names, is_unused))
     if not every and missing and not any(lacking.is_unused for lacking in missing):
         raise missing[0].error
-    return every, missing
+    return Accounts(every, missing)
 
 
-def _in_files(
-    options: argparse.Namespace, at: datetime
-) -> tuple[list[Found], list[MissingInvoice]]:
+def _in_files(options: argparse.Namespace, at: datetime) -> Accounts:
     if options.all_accounts:
         raise CommandError("--all-accounts does nothing with --from")
     wanted = {account.account_id: account for account in listed(options)}
     if sum(file == "-" for file, _ in options.files) > 1:
         raise CommandError("standard input can be read only once")
-    every: list[Found] = []
-    missing: list[MissingInvoice] = []
+    contents: list[Found | MissingInvoice] = []
     for file, name, label in _files(options.files):
         for content in _in_file(file, options):
             account = wanted.get(_account_of(content) or "")
-            named = _named(content, name or (account.name if account else None), label)
-            if isinstance(named, MissingInvoice):
-                missing.append(named)
-            else:
-                every.append(named)
+            contents.append(_named(content, name or (account.name if account else None), label))
+    others: list[Found | MissingInvoice] = []
     if are_several(options):
-        every, missing = _only(wanted, every, missing, options, at)
-    snapshots = [
-        *(invoice.snapshot for invoice in every),
-        *(lacking.snapshot for lacking in missing),
+        others = [content for content in contents if _account_of(content) not in wanted]
+        contents = [content for content in contents if _account_of(content) in wanted]
+    contents = _recent(contents, options.max_age, at)
+    if are_several(options):
+        contents += _absent(wanted.values(), set(map(_account_of, contents)), at)
+    every = [content for content in contents if isinstance(content, Found)]
+    missing = [content for content in contents if isinstance(content, MissingInvoice)]
+    return Accounts(*_joined(one_of_each_account(every), missing), _not_asked_for(others))
+
+
+def _absent(
+    wanted: Iterable[NamedAccount], known: Collection[str | None], at: datetime
+) -> Iterator[MissingInvoice]:
+    """Yield the accounts *wanted* of which nothing is *known*."""
+    error = NotAvailableError("there is no snapshot of it: run `cf-invoice snapshot` again")
+    for account in wanted:
+        if account.account_id not in known:
+            yield MissingInvoice.absent(account.account_id, at, error, account.names)
+
+
+def _recent(
+    contents: Sequence[Found | MissingInvoice], than: timedelta | None, at: datetime
+) -> list[Found | MissingInvoice]:
+    """
+    Return *contents*, of which a snapshot that is older *than* that is absent at the time *at*.
+
+    Raises `NotAvailableError` for one that is the only one, or whose account has another, and
+    `CommandError` if there is none.
+    """
+    if than is None:
+        return list(contents)
+    if contents and not any(content.snapshot for content in contents):
+        raise CommandError("--max-age is for snapshots, and no --from is one")
+    counts = Counter(map(_account_of, contents))
+    recent: list[Found | MissingInvoice] = []
+    for content in contents:
+        snapshot = content.snapshot
+        try:
+            if snapshot:
+                snapshot.refuse_older(than, at)
+            recent.append(content)
+        except NotAvailableError as error:
+            if len(contents) == 1 or snapshot is None or counts[snapshot.account_id] > 1:
+                raise
+            why = error.with_traceback(None)
+            recent.append(MissingInvoice.absent(snapshot.account_id, at, why, content.names))
+    return recent
+
+
+def _not_asked_for(others: Sequence[Found | MissingInvoice]) -> str:
+    """Name the accounts of files that are not on the list, as a sentence."""
+    if not others:
+        return ""
+    shown = [
+        ", ".join([*map(named, other.names), _account_of(other) or "an account that is not known"])
+        for other in others[:_MOST_LISTED]
     ]
-    _refuse_older(snapshots, options.max_age, at)
-    return _joined(one_of_each_account(every), missing)
+    more = len(others) - len(shown)
+    listed = "; ".join([*shown, *([f"{more:,} more"] if more else [])])
+    return f"Left out, because not asked for: {counted(len(others), 'account')} ({listed})."
 
 
 def _files(
@@ -130,58 +187,6 @@ def _files(
         yield from ((str(path), None, None) for path in inside)
 
 
-def _only(
-    wanted: Mapping[str, NamedAccount],
-    every: list[Found],
-    missing: list[MissingInvoice],
-    options: argparse.Namespace,
-    at: datetime,
-) -> tuple[list[Found], list[MissingInvoice]]:
-    """
-    Return what is of the accounts *wanted*, and tell of the others.
-
-    Raises `CommandError`, which names all accounts of which nothing is there, or nothing recent.
-    """
-    contents: list[Found | MissingInvoice] = [*every, *missing]
-    snapshots = {_account_of(content): content.snapshot for content in contents}
-    absent = [account_id for account_id in wanted if account_id not in snapshots]
-    older = [
-        account_id
-        for account_id in wanted
-        if options.max_age is not None
-        and (snapshot := snapshots.get(account_id)) is not None
-        and at - snapshot.read_at > options.max_age
-    ]
-    problems = []
-    if absent:
-        problems.append(f"nothing is there of {_listed(absent, wanted)}")
-    if older:
-        hours = options.max_age.total_seconds() / 3600
-        problems.append(f"read more than {hours:g} hours ago: {_listed(older, wanted)}")
-    if problems:
-        raise CommandError(f"{'; '.join(problems)}. Read them with `cf-invoice snapshot`")
-    others = [account_id or "unknown" for account_id in snapshots if account_id not in wanted]
-    if others:
-        what = counted(len(others), "account")
-        print(
-            f"cf-invoice: left out {what} not asked for: {_listed(others, wanted)}",
-            file=sys.stderr,
-        )
-    return (
-        [found for found in every if found.state.account_id in wanted],
-        [lacking for lacking in missing if lacking.account_id in wanted],
-    )
-
-
-def _listed(account_ids: Sequence[str], wanted: Mapping[str, NamedAccount]) -> str:
-    shown = []
-    for account_id in account_ids[:_MOST_LISTED]:
-        name = wanted[account_id].name if account_id in wanted else None
-        shown.append(f"{account_id} ({name})" if name else account_id)
-    more = len(account_ids) - len(shown)
-    return ", ".join(shown) + (f" and {more:,} more" if more else "")
-
-
 def _account_of(content: Found | MissingInvoice) -> str | None:
     return content.account_id if isinstance(content, MissingInvoice) else content.state.account_id
 
@@ -195,7 +200,9 @@ def _joined(
     Raises `NoInvoiceError` if an account is in two different snapshots.
     """
     of_found = ((found.state.account_id, found.snapshot) for found in every)
-    of_missing = ((lacking.account_id, lacking.snapshot) for lacking in missing)
+    of_missing = (
+        (lacking.account_id, lacking.snapshot) for lacking in missing if not lacking.is_absent
+    )
     snapshots: dict[str | None, list[Snapshot]] = {}
     for account_id, snapshot in (*of_found, *of_missing):
         if snapshot is not None:
@@ -207,23 +214,6 @@ def _joined(
         lacking.account_id: lacking for lacking in missing if lacking.account_id not in known
     }
     return joined, list(without.values())
-
-
-def _refuse_older(
-    snapshots: Sequence[Snapshot | None], than: timedelta | None, at: datetime
-) -> None:
-    if than is None:
-        return
-    given = [snapshot for snapshot in snapshots if snapshot]
-    if not given:
-        raise CommandError("--max-age is for snapshots, and no --from is one")
-    for snapshot in given:
-        try:
-            snapshot.refuse_older(than, at)
-        except NotAvailableError as error:
-            if len(given) == 1:
-                raise
-            raise NotAvailableError(f"account {snapshot.account_id}: {error}") from None
 
 
 def live(options: argparse.Namespace, before: Sequence[Source]) -> Snapshot:

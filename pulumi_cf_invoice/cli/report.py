@@ -66,12 +66,13 @@ def make(options: argparse.Namespace) -> Report:
     if options.files and options.stack is not None and not reads:
         raise CommandError("--stack does nothing with --from, unless --rules has accounts to read")
     before = inputs.config(options)
-    found, missing = inputs.accounts(options, before, at)
-    if missing and not found and not reads:
-        # No rules are left to judge.
+    found, missing, left_out = inputs.accounts(options, before, at)
+    are_absent = len(missing) > 1 and any(lacking.is_absent for lacking in missing)
+    if missing and not found and not reads and not are_absent:
+        # No rules are left to judge, and there is one reason for all.
         raise missing[0].error
     snapshots = [invoice.snapshot for invoice in found if invoice.snapshot]
-    snapshots += [lacking.snapshot for lacking in missing]
+    snapshots += [lacking.snapshot for lacking in missing if not lacking.is_absent]
     reader = AccountReader(os.environ, before, snapshots)
     baselines = [before for file in options.baselines for before in inputs.in_file(file, options)]
     compared = compared_with(found, baselines)
@@ -82,7 +83,12 @@ def make(options: argparse.Namespace) -> Report:
             "--fixed-line does nothing without the usage of an account: give --from a snapshot"
         )
     return make_report(
-        compared, at=at, rules=judged, missing=missing, fixed_lines=options.fixed_lines
+        compared,
+        at=at,
+        rules=judged,
+        missing=missing,
+        left_out=left_out,
+        fixed_lines=options.fixed_lines,
     )
 
 

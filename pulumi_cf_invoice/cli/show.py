@@ -15,8 +15,9 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError("--stack does nothing with --from")
     before = inputs.config(options)
     at = options.at or inputs.now()
-    found, missing = inputs.accounts(options, before, at)
+    found, missing, left_out = inputs.accounts(options, before, at)
     if missing and not found:
         raise missing[0].error
-    text.write_in_full(make_report(found, at=at, missing=missing), sys.stdout)
+    report = make_report(found, at=at, missing=missing, left_out=left_out)
+    text.write_in_full(report, sys.stdout)
     return COULD_NOT_TELL if any(not account.is_unused for account in missing) else 0

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def _write_each(
             unread += not (options.all_accounts and is_of_unused(refused[0]))
             _tell(refused[:1])
             continue
-        write_output(snapshot.to_json(), str(_file(folder, account)))
+        write_output(replace(snapshot, name=account.name).to_json(), str(_file(folder, account)))
         _tell(refused)
     if len(left) < len(accounts):
         kept = counted(len(accounts) - len(left), "account")

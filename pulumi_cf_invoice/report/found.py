@@ -3,13 +3,14 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from datetime import datetime
 from typing import Any
 
 from pulumi_cf_invoice.billing.errors import BillingError
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.models import iso
 from pulumi_cf_invoice.billing.reads import BESIDE_INVOICE, INVOICE_PREVIEW
-from pulumi_cf_invoice.billing.settings import is_cloudflare
+from pulumi_cf_invoice.billing.settings import CLOUDFLARE_API, is_cloudflare
 from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.state import InvoiceState, snake_case, snake_cased
 
@@ -79,20 +80,22 @@ class Found:
         state = InvoiceState(
             snapshot.account_id, invoice, base_url=base_url, read_at=snapshot.read_at
         )
-        return cls(state, snapshot=snapshot)
+        return cls(state, names=_names(snapshot), snapshot=snapshot)
 
 
 @dataclass(frozen=True)
 class MissingInvoice:
     """
     An account whose upcoming invoice could not be read, though something else of it could, or
-    another account. One that ``is_unused`` has never had an invoice.
+    another account. One that ``is_unused`` has never had an invoice. One that ``is_absent`` was
+    asked for, and the files have nothing of it, or nothing recent.
     """
 
     snapshot: Snapshot
     error: BillingError
     names: tuple[str, ...] = ()
     is_unused: bool = False
+    is_absent: bool = False
 
     @classmethod
     def of_snapshot(cls, snapshot: Snapshot) -> "MissingInvoice | None":
@@ -100,12 +103,23 @@ class MissingInvoice:
         error = snapshot.problem(INVOICE_PREVIEW)
         if error is None or all(snapshot.problem(read) for read in BESIDE_INVOICE):
             return None
-        return cls(snapshot, error)
+        return cls(snapshot, error, _names(snapshot))
+
+    @classmethod
+    def absent(
+        cls, account_id: str, at: datetime, error: BillingError, names: tuple[str, ...] = ()
+    ) -> "MissingInvoice":
+        """Return an account of which nothing can be used at the time *at*, by an *error*."""
+        return cls(Snapshot(account_id, at, CLOUDFLARE_API, {}), error, names, is_absent=True)
 
     @property
     def account_id(self) -> str:
         """The account, 32 hex digits."""
         return self.snapshot.account_id
+
+
+def _names(snapshot: Snapshot) -> tuple[str, ...]:
+    return (snapshot.name,) if snapshot.name else ()
 
 
 def of_outputs(outputs: Mapping[str, Any], secret: str = SECRET_IN_OUTPUTS) -> Found:

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import cut_in_the_middle, named, shown
+from pulumi_cf_invoice.billing.models import counted
 from pulumi_cf_invoice.report.account import AccountReport
 from pulumi_cf_invoice.report.found import Found, MissingInvoice
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport, invoice_report
@@ -37,11 +38,13 @@ class Report:
     rules: Sequence[RuleResult]
     missing: Sequence[MissingInvoice] = ()
     """The accounts whose invoice could not be read; there may be no other."""
+    left_out: str = ""
+    """What was not asked for and is left out, as a sentence."""
 
     @property
     def notes(self) -> list[str]:
         """Notes on accounts without an invoice, a sentence each."""
-        notes = []
+        notes = [self.left_out] if self.left_out else []
         for missing in self.missing:
             account = AccountReport(missing.snapshot, None)
             figures = "; ".join(f"{name}: {text}" for name, text in account.figures)
@@ -58,8 +61,19 @@ class Report:
 
         ``over`` if a mandatory rule is exceeded, ``unknown`` if one cannot be judged or none was,
         ``advisory`` if only advisory ones are violated, ``within``, or ``none`` without rules.
+        Where an account is absent it is never better than ``unknown``.
         """
-        return verdict_of(self.rules)
+        verdict = verdict_of(self.rules)
+        return "unknown" if verdict != "over" and self._absent else verdict
+
+    @property
+    def _absent(self) -> list[MissingInvoice]:
+        return [missing for missing in self.missing if missing.is_absent]
+
+    @property
+    def _absence(self) -> str:
+        count = len(self._absent)
+        return f"; nothing recent is there of {counted(count, 'account')}" if count else ""
 
     @property
     def is_known(self) -> bool:
@@ -70,7 +84,7 @@ class Report:
             if rule.level == "mandatory"
             for finding in rule.findings
         )
-        return self.verdict != "unknown" and not unknown
+        return self.verdict != "unknown" and not unknown and not self._absent
 
     @property
     def tone(self) -> Verdict:
@@ -93,7 +107,8 @@ class Report:
             [only] = self.invoices
             headline = replace(only, rules=self.rules).marked_headline
             elsewhere = not only.rules and any(rule.of_accounts for rule in self.rules)
-            return f"{headline[:-1]}; no rule judged this invoice." if elsewhere else headline
+            more = "; no rule judged this invoice" if elsewhere else ""
+            return f"{headline[:-1]}{more}{self._absence}."
         if not self.invoices:
             return self._headline_without_invoice
         return self._headline_of_several
@@ -114,11 +129,12 @@ class Report:
     def _headline_of_several(self) -> str:
         count, total = f"{len(self.invoices):,}", f"{' and '.join(self.total_texts)} in total"
         title = verdict_text(self.verdict, self.rules)
+        total += self._absence
         if self.verdict == "none":
             return f"{count} upcoming invoices, {total}."
         counts = self._counts
         if not counts:
-            if self.verdict != "within":
+            if self.verdict != "within" and not self._absent:
                 # What is violated is of no invoice here.
                 fact = replace(self.invoices[0], rules=self.rules).situation.worst.text
                 return f"{title}: {fact}; {count} upcoming invoices, {total}."
@@ -210,10 +226,12 @@ def make_report(
     at: datetime,
     rules: Sequence[RuleResult] = (),
     missing: Sequence[MissingInvoice] = (),
+    left_out: str = "",
     fixed_lines: Sequence[str] = (),
 ) -> Report:
     """
-    Make the report on the invoices that were *found* as of *at*, with the results of *rules*.
+    Make the report on the invoices that were *found* as of *at*, with the results of *rules*, and
+    on what is *missing* or *left_out*.
 
     Its forecasts are made with the globs of *fixed_lines*, if any, and otherwise with those of the
     rules that judged them. Raises ValueError if *at* has no time zone.
@@ -229,4 +247,5 @@ def make_report(
         ],
         rules,
         missing,
+        left_out,
     )

@@ -264,40 +264,97 @@ def test_a_run_that_is_interrupted_keeps_the_snapshots_that_it_has(tmp_path: Pat
         assert Snapshot.from_json(json.loads(file.read_text())).account_id == file.stem
 
 
-@pytest.mark.parametrize("list_it", [True, False])
-def test_accounts_of_which_a_folder_has_nothing_are_named(
-    several: Sandbox, run: Run, folder: Path, tmp_path: Path, list_it: bool
-) -> None:
-    gone = several.directory.ids[1]
-    (folder / f"{gone}.json").unlink()
-    accounts = tmp_path / "accounts.txt"
-    wanted = several.directory.ids if list_it else [ACCOUNT]
-    accounts.write_text("".join(f"{account} Team {n}\n" for n, account in enumerate(wanted)))
-    arguments = ["report", "--from", str(folder), "--accounts", str(accounts), "--at", AT]
-    code, out, told = run(*arguments, "--budget", "5000 USD")
-    if list_it:
-        assert (code, out) == (2, "")
-        assert f"nothing is there of {gone} (Team 1)." in told
-    else:
-        assert code == 0
-        assert "Team 0" in out
-        assert told.startswith("cf-invoice: left out 3 accounts not asked for: ")
+def listing(accounts: list[str], folder: Path) -> list[str]:
+    """Return the options of a report on *folder* with a list of these *accounts*, with names."""
+    file = folder.with_name("accounts.txt")
+    file.write_text("".join(f"{account} Team {n}\n" for n, account in enumerate(accounts)))
+    return ["--from", str(folder), "--accounts", str(file)]
 
 
-def test_snapshots_that_are_too_old_are_all_named(
-    several: Sandbox, run: Run, folder: Path, tmp_path: Path
-) -> None:
-    accounts = tmp_path / "accounts.txt"
-    accounts.write_text("".join(f"{account}\n" for account in several.directory.ids))
-    older = several.directory.ids[:2]
-    for account in older:
+def aged(folder: Path, accounts: list[str]) -> None:
+    """Let the snapshots of *accounts* be nine days old."""
+    for account in accounts:
         file = folder / f"{account}.json"
         content = json.loads(file.read_text())
         file.write_text(json.dumps({**content, "read_at": (NOW - timedelta(days=9)).isoformat()}))
-    arguments = ["show", "--from", str(folder), "--accounts", str(accounts), "--max-age", "24"]
-    code, _, told = run(*arguments)
+
+
+@pytest.fixture
+def recent(folder: Path) -> Path:
+    """The folder, as if its snapshots had been taken just now."""
+    for file in folder.iterdir():
+        file.write_text(json.dumps({**json.loads(file.read_text()), "read_at": AT}))
+    return folder
+
+
+@pytest.mark.parametrize("rules", [[], ["--budget", "5000 USD"]], ids=["no rules", "a rule"])
+def test_accounts_of_which_a_folder_has_nothing_recent_are_rows_and_exit_code_2(
+    several: Sandbox, run: Run, recent: Path, rules: list[str]
+) -> None:
+    _, gone, older, *_ = several.directory.ids
+    (recent / f"{gone}.json").unlink()
+    aged(recent, [older])
+    given = listing(several.directory.ids, recent)
+    code, out, _ = run("report", *given, "--max-age", "96", "--at", AT, *rules)
     assert code == 2
-    assert f"read more than 24 hours ago: {older[0]}, {older[1]}" in told
+    words = " ".join(out.split())
+    assert words.startswith("Could not tell: ")
+    assert f"Team 1, account {gone} has no upcoming invoice here: there is no snapshot" in words
+    assert f"Team 2, account {older} has no upcoming invoice here: the snapshot is 216.0" in words
+    assert words.count("Not known: ") == 2
+    code, report = reported(run, *given, "--max-age", "96", *rules)
+    assert (code, report["verdict"], len(report["invoices"])) == (2, "unknown", COUNT - 2)
+    # The other commands tell them, too.
+    assert run("show", *given)[0] == 2
+    code, _, told = run("forecast", *given)
+    assert code == 2
+    assert told.count("not available: there is no snapshot of it") == 1
+
+
+def test_where_a_folder_has_nothing_recent_at_all_each_account_is_named(
+    several: Sandbox, run: Run, folder: Path
+) -> None:
+    aged(folder, several.directory.ids)
+    code, out, _ = run("report", "--from", str(folder), "--max-age", "96", "--at", AT)
+    assert code == 2
+    assert all(account in out for account in several.directory.ids)
+
+
+def test_an_old_snapshot_is_refused_where_the_account_has_figures_besides(
+    run: Run, recent: Path
+) -> None:
+    (recent / "newer.json").write_text((recent / f"{ACCOUNT}.json").read_text())
+    aged(recent, [ACCOUNT])
+    code, out, told = run("report", "--from", str(recent), "--max-age", "96", "--at", AT)
+    assert (code, out) == (2, "")
+    assert "the snapshot is 216.0 hours old" in told
+
+
+def test_accounts_that_are_not_on_the_list_are_named_and_left_out(
+    several: Sandbox, run: Run, folder: Path
+) -> None:
+    given = listing(several.directory.ids[:2], folder)
+    code, out, _ = run("report", *given, "--at", AT, "--budget", "5000 USD")
+    assert code == 0
+    words = " ".join(out.split())
+    assert "Team 0" in words
+    assert "Left out, because not asked for: 3 accounts (Sandbox account " in words
+    _, report = reported(run, *given)
+    assert len(report["invoices"]) == 2
+    assert all(account in report["notes"][0] for account in several.directory.ids[2:])
+    assert run("forecast", *given)[2].startswith("cf-invoice: Left out, because not asked for: ")
+
+
+def test_a_snapshot_keeps_the_name_of_its_account_without_an_address(
+    run: Run, tmp_path: Path
+) -> None:
+    accounts = tmp_path / "accounts.txt"
+    accounts.write_text(f"{ACCOUNT} Team A\n{OTHER_ACCOUNT} somebody@example.com's Account\n")
+    folder = tmp_path / "named"
+    assert run("snapshot", "--accounts", str(accounts), "--output", str(folder))[0] == 0
+    _, report = reported(run, "--from", str(folder))
+    names = {invoice["account_id"]: invoice["names"] for invoice in report["invoices"]}
+    assert names == {ACCOUNT: ["Team A"], OTHER_ACCOUNT: ["[e-mail address]'s Account"]}
 
 
 def test_a_folder_that_holds_nothing_or_something_else_is_refused(
