@@ -1,9 +1,9 @@
 """
-What a build writes: the README that a package index shows, and the version in the plugin's schema.
+Writes, during a build, the README for a package index, and the version in the plugin's schema.
 
-On an index there are no files beside the README. Its picture and links lead to the repository that
-pyproject.toml names, at the tag of this version. While it names none, they are left out, and so is
-the list of pages at the end.
+An index has no files besides the README. Its picture and links lead to the repository named in
+pyproject.toml, at the tag of this version. If it names none, they are left out, and so is the list
+of pages at the end.
 """
 
 import re

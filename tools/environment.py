@@ -1,9 +1,10 @@
 """
 Run a command with the few variables of this environment that it may depend on.
 
-``python -m tools.environment COMMAND …`` keeps what finds programs and files, and what an installer
-needs to reach its registry: proxies, certificates, and the settings of pip, npm and Go. Everything
-else of a developer's shell is left out, so that no test passes because of it.
+``python -m tools.environment COMMAND …`` keeps the variables that locate programs and files, and
+those that installers need to reach their registries: proxies, certificates, and the settings of
+pip, npm and Go. Everything else in a developer's shell is left out, so that no test passes because
+of it.
 """
 
 import json

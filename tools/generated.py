@@ -1,4 +1,4 @@
-"""Files that are generated: written, or compared with what is there."""
+"""Generated files: writes them, or compares them with what is there."""
 
 import sys
 from collections.abc import Mapping, Sequence

@@ -1,8 +1,8 @@
 """
 Write the lock of the GitHub Action: every package that it installs, with the hashes of its files.
 
-``python -m tools.lock`` asks the package index, through uv. What the Action needs is what the
-package needs with its extra ``report``, but not Pulumi, which no report needs.
+``python -m tools.lock`` asks the package index, through uv. The Action needs the package's
+dependencies with the extra ``report``, but without Pulumi, which no report needs.
 """
 
 import subprocess

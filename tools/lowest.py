@@ -1,8 +1,8 @@
 """
 Print the lowest versions that pyproject.toml allows, as a constraints file for pip.
 
-``python -m tools.lowest > constraints.txt`` covers the package's own dependencies and extras; what
-only its development needs may be of any version.
+``python -m tools.lowest > constraints.txt`` covers the package's own dependencies and extras;
+development dependencies may have any version.
 """
 
 from importlib.metadata import requires

@@ -1,10 +1,10 @@
 """
 Write the four schemas, and the names of the SDKs wherever programs import them.
 
-``python -m tools.schema`` writes the plugin's schema, and those of a file of rules, of the report
-and of the forecasts; with ``--check`` it writes nothing, and fails where one is stale.
+``python -m tools.schema`` writes the schemas of the plugin, the file of rules, the report and the
+forecasts; with ``--check`` it writes nothing, and fails if one is stale.
 
-Run it after a change of a model, or of who publishes the project and where, which is part of the
+Run it after changing a model, or the project's publisher and repository, which are part of the
 SDKs' names. The version is a placeholder, which the build and the plugin fill in.
 """
 

@@ -1,9 +1,9 @@
 """
 Write the tables in the docs that are generated from the code: ``python -m tools.tables``.
 
-With ``--check`` it writes nothing, and fails where one is stale.
+With ``--check`` it writes nothing, and fails if one is stale.
 
-Each stands between two comments in its page, ``<!-- table: NAME -->`` and ``<!-- end -->``.
+In its page, each table is between two comments: ``<!-- table: NAME -->`` and ``<!-- end -->``.
 """
 
 import argparse

@@ -7,7 +7,7 @@ Run it in the repository, or in a project's folder, with any Python 3.11 or newe
 
 It builds the wheel from its own clone into `third_party`, removes an earlier one, and writes its
 path into each `requirements.txt` and `pyproject.toml` below the folder that names a wheel of the
-package. So the same command upgrades, and one wheel serves a repository's programs and packs.
+package. The same command upgrades, and one wheel serves all programs and packs in a repository.
 """
 
 import argparse

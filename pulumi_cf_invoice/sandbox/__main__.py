@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None, program: str | None = None) -> 
             file=sys.stderr,
         )
         return 2
-    # A signal can come before uvicorn handles it, and uvicorn raises again those that it handled.
+    # A signal can arrive before uvicorn handles it, and uvicorn re-raises those that it handled.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: server.stop())
     print(f"export CLOUDFLARE_BASE_URL={server.base_url}")
@@ -92,16 +92,16 @@ def _parser(
         type=_count,
         default=1,
         metavar="N",
-        help="list that many accounts, with figures of their own in the scenario 'usual'",
+        help="list that many accounts, each with its own figures in the scenario 'usual'",
     )
     parser.add_argument(
         "--rate-limit",
         type=_rate_limit,
         metavar="100/3s",
-        help="refuse more requests than that, with HTTP 429",
+        help="refuse a token's requests beyond that, with HTTP 429",
     )
     parser.add_argument(
-        "--latency", type=_milliseconds, default=0, metavar="MS", help="wait with each answer"
+        "--latency", type=_milliseconds, default=0, metavar="MS", help="delay each answer"
     )
     parser.add_argument("--list", action="store_true", help="list scenarios and faults, and stop")
     return parser
