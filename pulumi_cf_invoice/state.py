@@ -65,6 +65,7 @@ class LastUpdate:
     period_start: int
 
 
+_LONGEST_URL = 1000
 LAST_UPDATE = tuple(field.name for field in fields(LastUpdate))
 """The properties of ``last_update``, each of which is the invoice's of that name."""
 
@@ -130,7 +131,7 @@ def read(resource_type: str, properties: Mapping[str, Any]) -> InvoiceState | No
         account_id=plain["account_id"],
         invoice=Invoice.from_outputs(plain),
         last_update=_last_update(last) if last else None,
-        base_url=base_url if isinstance(base_url, str) else None,
+        base_url=one_line(base_url, _LONGEST_URL) if isinstance(base_url, str) else None,
     )
 
 

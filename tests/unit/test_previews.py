@@ -16,6 +16,7 @@ from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.report import input
 from pulumi_cf_invoice.report.found import Found, NoInvoiceError
 from pulumi_cf_invoice.state import UNKNOWN
+from tests.command import run
 from tests.factories import ACCOUNT, OTHER_ACCOUNT, api_result
 from tests.properties import examples
 from tests.unit.test_report import only
@@ -405,6 +406,17 @@ def test_what_others_write_on_lines_of_their_own_does_not_matter(beside: str) ->
         beside = f"said {beside}"
     text = f"{beside}\n{sample('preview-stream-moved.ndjson')}{beside}\n"
     assert figures(only(text)) == (99900, 18846)
+
+
+@pytest.mark.parametrize("form", ["text", "markdown", "html", "json"])
+def test_an_address_in_a_preview_is_one_clean_line_in_every_format(form: str) -> None:
+    odd = r"http://x\ud800\u001b[31m\u202e\n::error::"
+    text = sample("preview-first.json").replace(
+        '"amount_due"', f'"base_url": "{odd}", "amount_due"'
+    )
+    told = run("report", "--from", "-", "--budget", "1 USD", "--format", form, stdin=text)
+    assert told.returncode == 1, told.stderr
+    assert not re.search("[\x1b\ud800\u202e]|^::error", told.stdout, flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("success", [False, None, 0, 1, "true", "false", []])
