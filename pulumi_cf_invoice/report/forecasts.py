@@ -60,13 +60,13 @@ def schema() -> str:
         "names": {
             "type": "array",
             "items": {"type": "string"},
-            "description": "What --name says.",
+            "description": "The value of --name.",
         },
         "account_id": {"type": "string", "description": "32 hex digits."},
         "read_at": {"type": "string", "description": "The time of reading, ISO 8601 in UTC."},
         "last_month_text": {
             "type": ["string", "null"],
-            "description": "This period against the one before; null if that is not known.",
+            "description": "This period compared with the previous one; null if unknown.",
         },
     }
     base_url = {
@@ -83,7 +83,7 @@ def schema() -> str:
         "properties": {
             "version": {
                 "const": VERSION,
-                "description": "Changes when a reader of this version would break.",
+                "description": "Changes when readers of this version would break.",
             },
             "forecasts": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/Forecast"}},
         },

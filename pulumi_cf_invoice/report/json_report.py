@@ -40,17 +40,15 @@ class Figure:
 class Line:
     """One line item of the invoice."""
 
-    description: str | None = Field(
-        description="What the line is for; null if the API does not say."
-    )
+    description: str | None = Field(description="What the line is for; null if not given.")
     gross: int | float = Field(
         description="Before credits, in minor units of the invoice's currency."
     )
     credits: int | float = Field(description="Pre-tax credits, in minor units.")
     net: int | float = Field(description="After credits and before tax, in minor units.")
-    quantity: float | None = Field(description="Number of units; null if the API gives none.")
+    quantity: float | None = Field(description="Number of units; null if not given.")
     period_start: int | None = Field(
-        description="In Unix seconds, UTC; null if the API gives no period of the line."
+        description="In Unix seconds, UTC; null if the line's period is not given."
     )
     period_end: int | None = Field(description="In Unix seconds, UTC, not included; or null.")
 
@@ -60,19 +58,19 @@ class FindingResult:
     """One figure that a rule judged."""
 
     status: Literal["within", "over", "failed", "unknown", "noted"] = Field(
-        description="over, failed (a rule that is no limit) and unknown violate the rule; "
-        "noted is no violation, but has to be known."
+        description="over, failed (a rule without a limit) and unknown violate the rule; noted "
+        "is not a violation, but worth knowing."
     )
     of: str = Field(description="What was judged: amount due, or the name of a line, and so on.")
     is_line: bool = Field(description="Whether it is a figure of a line.")
     invoice: int | None = Field(
-        description="The index in `invoices`; null for an account that the rule read by itself."
+        description="The index in `invoices`; null for an account that the rule read itself."
     )
     account_id: str | None = Field(
-        description="The account that the rule read by itself; null if it judges an invoice."
+        description="The account that the rule read itself; null if it judges an invoice."
     )
     limit: Figure | None = Field(description="Null if there is none.")
-    amount: Figure | None = Field(description="Null if it is not known, or no amount.")
+    amount: Figure | None = Field(description="Null if it is unknown, or not an amount.")
     text: str = Field(description="The finding for people, in one line.")
 
 
@@ -84,9 +82,9 @@ class JudgedRule:
     rule: str = Field(description="The kind of rule.")
     enforcement_level: Literal["mandatory", "advisory", "disabled"]
     verdict: Literal["over", "failed", "unknown", "within", "noted"] = Field(
-        description="failed: over, where the rule is no limit; noted: nothing was judged."
+        description="failed: over, for a rule without a limit; noted: nothing was judged."
     )
-    notices: list[str] = Field(description="What has to be known of the rule, such as a waiver.")
+    notices: list[str] = Field(description="Notes on the rule, such as a waiver.")
     what_to_do: list[str] = Field(description="What to do about its violations, a sentence each.")
     findings: list[FindingResult]
 
@@ -113,27 +111,27 @@ class Baseline:
     problem: str | None = Field(description="Why the two cannot be compared; null if they can.")
     amount_due: Figure
     change: Figure | None = Field(description="Of the amount due; null if they cannot be compared.")
-    lines: list[LineChange] = Field(description="What moved, the largest change first.")
+    lines: list[LineChange] = Field(description="What changed, largest change first.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Topup:
     """The automatic top-up."""
 
-    is_on: bool = Field(description="Whether one is set, and not disabled.")
+    is_on: bool = Field(description="Whether one is set and not disabled.")
     is_healthy: bool = Field(description="Whether one is set and nothing is known to be wrong.")
     problem: str | None = Field(description="Why it failed or is disabled, in the API's words.")
-    amount: Figure | None = Field(description="What it adds; null if none is set.")
-    threshold: Figure | None = Field(description="Below which balance; null if none is set.")
+    amount: Figure | None = Field(description="What it adds; null if no top-up is set.")
+    threshold: Figure | None = Field(description="Below which balance; null if no top-up is set.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class EarlierInvoice:
     """An earlier invoice, as the API lists it."""
 
-    created: str | None = Field(description="ISO 8601 in UTC; null if the API gives none.")
-    status: str | None = Field(description="Null if the API gives none.")
-    description: str | None = Field(description="Null if the API gives none.")
+    created: str | None = Field(description="ISO 8601 in UTC; null if not given.")
+    status: str | None = Field(description="Null if not given.")
+    description: str | None = Field(description="Null if not given.")
     amount_due: Figure
     amount_paid: Figure
     amount_remaining: Figure
@@ -153,12 +151,12 @@ class Account:
     """What was read of an account besides its invoice. What is null was not available."""
 
     read_at: str = Field(description="ISO 8601 in UTC.")
-    credit_balance: Figure | None = Field(description="Credit that is left.")
+    credit_balance: Figure | None = Field(description="Remaining credit.")
     topup: Topup | None
-    earlier_invoices: list[EarlierInvoice] | None = Field(description="The newest first.")
-    earlier_invoices_complete: bool | None = Field(description="Whether the API gave them all.")
+    earlier_invoices: list[EarlierInvoice] | None = Field(description="Newest first.")
+    earlier_invoices_complete: bool | None = Field(description="Whether the API returned them all.")
     usage: list[Usage] | None = Field(description="By day, in order.")
-    not_available: list[str] = Field(description="Why a read is not here, a sentence each.")
+    not_available: list[str] = Field(description="Why a read is missing, a sentence each.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,8 +164,8 @@ class OutlookResult:
     """A mandatory limit on the amount due that the forecast passes before the period ends."""
 
     rule: str = Field(description="The name of the rule.")
-    limit: Figure = Field(description="The limit as of that day, waivers included.")
-    date: str = Field(description="The UTC day on which it is passed, about.")
+    limit: Figure = Field(description="The limit on that day, including waivers.")
+    date: str = Field(description="The approximate UTC day on which it is passed.")
     amount_due: Figure = Field(description="The median at the end of the period.")
     text: str = Field(description="For people.")
 
@@ -182,7 +180,7 @@ class PastMonth:
     amount: Figure
     known_by: Literal["usage-invoice", "usage"] = Field(
         description="usage-invoice: an earlier invoice is known to be that of the month; usage: "
-        "its days, priced as the invoice prices usage, without tax and fixed fees."
+        "its days at the invoice's price of usage, without tax and fixed fees."
     )
     invoice_id: str | None = Field(description="Of the usage invoice; null if there is none.")
 
@@ -192,34 +190,34 @@ class ReportedInvoice:
     """One of the invoices, of one account each."""
 
     names: list[str] = Field(
-        description="Where it was found: stacks as project/stack, or what --name says."
+        description="Where it was found: stacks as project/stack, or the value of --name."
     )
-    account_id: str | None = Field(description="32 hex digits; null if the input does not tell it.")
+    account_id: str | None = Field(description="32 hex digits; null if not in the input.")
     verdict: Literal["over", "unknown", "advisory", "within", "none"] = Field(
         description="The verdict of the rules on this invoice; none if there are none."
     )
     headline: str = Field(description="The worst fact in a sentence.")
     outlook: OutlookResult | None = Field(
-        description="Null where a mandatory rule is violated, or none will be by the forecast."
+        description="Null if a mandatory rule is violated, or if the forecast passes no limit."
     )
-    what_to_do: list[str] = Field(description="What to do about what is violated, worst first.")
+    what_to_do: list[str] = Field(description="What to do about the violations, worst first.")
     last_month_text: str | None = Field(
-        description="This period against the one before, for people; null if that is not known."
+        description="This period compared with the previous one, for people; null if unknown."
     )
-    months: list[PastMonth] = Field(description="The periods before, the oldest first.")
+    months: list[PastMonth] = Field(description="The previous periods, oldest first.")
     base_url: str | None = Field(
-        description="Where the figures came from; null if from Cloudflare, or not known."
+        description="Where the figures came from; null if from Cloudflare, or unknown."
     )
-    notes: list[str] = Field(description="What a reader has to know of the figures.")
-    invoice_id: str | None = Field(description="Null if the API gives none.")
-    status: str | None = Field(description="Null if the API gives none.")
+    notes: list[str] = Field(description="Notes on the figures.")
+    invoice_id: str | None = Field(description="Null if not given.")
+    status: str | None = Field(description="Null if not given.")
     currency: str = Field(description="ISO 4217 code in lower case.")
     period_start: str = Field(description="ISO 8601 in UTC.")
     period_end: str = Field(description="ISO 8601 in UTC, not included.")
-    period_text: str = Field(description="UTC days, the last one included.")
+    period_text: str = Field(description="UTC days, including the last one.")
     amount_due: Figure
     invoice_lines_complete: bool = Field(
-        description="Whether the API gave all lines; if not, what is summed from them is null."
+        description="Whether the API returned all lines; if not, their sums are null."
     )
     gross: Figure | None
     credits: Figure | None
@@ -233,21 +231,21 @@ class ReportedInvoice:
     )
     baseline: Baseline | None = Field(description="Null if there is no baseline.")
     account: Account | None = Field(
-        description="What else was read of the account; null if nothing was."
+        description="What else was read about the account; null if nothing was."
     )
     forecast_text: str | None = Field(description="The forecast in a line; null if there is none.")
     forecast: dict[str, Any] | None = Field(
-        description="What `cf-invoice forecast --format json` has of the account; null without it."
+        description="The account in `cf-invoice forecast --format json`; null without a forecast."
     )
-    lines: list[Line] = Field(description="Every line, the largest net amount first.")
+    lines: list[Line] = Field(description="Every line, largest net amount first.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class JsonReport:
     """The report of `cf-invoice report --format json`."""
 
-    version: Literal[1] = Field(description="Changes when a reader of this version would break.")
-    at: str = Field(description="The time that the report speaks of, ISO 8601 in UTC.")
+    version: Literal[1] = Field(description="Changes when readers of this version would break.")
+    at: str = Field(description="The time of the report, ISO 8601 in UTC.")
     verdict: Literal["over", "unknown", "advisory", "within", "none"] = Field(
         description="over: a mandatory rule is exceeded; unknown: one could not be judged, or none "
         "was; advisory: only advisory rules are violated; none: there are no rules."
@@ -256,11 +254,11 @@ class JsonReport:
     totals: list[Figure] = Field(description="The sum of the amounts due in each currency.")
     rules: list[JudgedRule]
     notes: list[str] = Field(
-        description="What is known of accounts whose invoice could not be read, a sentence each."
+        description="Notes on accounts whose invoice could not be read, a sentence each."
     )
     invoices: list[ReportedInvoice] = Field(
-        description="One of each account; none if no invoice could be read, and rules were judged "
-        "on what else was."
+        description="One per account; none if no invoice could be read, but rules were judged on "
+        "other reads."
     )
 
 

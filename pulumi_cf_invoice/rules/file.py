@@ -350,7 +350,7 @@ def _schema_of(kind: type[Rule]) -> dict[str, Any]:
         **{name: dict(kind.settings[name].schema) for name in kind.waivable},
     }
     waiver: dict[str, Any] = {
-        "description": "Settings that hold instead of the rule's own until an end."
+        "description": "Settings that replace the rule's own until an end."
         if kind.waivable
         else "Suspends the rule until an end.",
         "type": "object",
