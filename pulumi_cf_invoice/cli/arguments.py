@@ -103,7 +103,8 @@ def parser() -> argparse.ArgumentParser:
     snapshot = _command(
         commands,
         "snapshot",
-        "read the invoice, credits, usage and earlier invoices into a file, or one per account",
+        "read the invoice, credits, usage, earlier invoices and gateways into a file, or one per "
+        "account",
         "cf-invoice snapshot --stack --output snapshot.json\n"
         "  cf-invoice report --from snapshot.json --max-age 2 --budget '250 USD'",
     )
