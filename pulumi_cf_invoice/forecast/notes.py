@@ -68,7 +68,8 @@ def _unit(priced: PricedDays, currency: str, other: float | None) -> str:
 
 
 def _price(unit: Unit, currency: str) -> str:
-    return money.to_text(money.number(money.exact(round(unit.price))), currency)
+    # A minor unit of the currency, or a major one: whole minor units.
+    return money.to_text(int(unit.price), currency)
 
 
 def _fee(priced: PricedDays, invoice: Invoice) -> Iterator[str]:
