@@ -96,3 +96,6 @@ def test_the_sdk_finds_nothing_wrong_where_an_answer_keeps_to_the_contract(
         for kind in ("all", "auto", "manual"):
             assert billing.invoice_history(account_id=ACCOUNT, type=kind).invoices is not None
         assert [account.id for account in strict.accounts.list()] == [ACCOUNT]
+        # A page, of which some scenarios have no end.
+        gateways = strict.ai_gateway.list(account_id=ACCOUNT, per_page=100).result
+        assert [gateway.id for gateway in gateways if gateway.is_default] == ["default"]
