@@ -1,9 +1,7 @@
-"""Imports public names, and whatever is heavy, on first use."""
+"""Imports public names on first use."""
 
-import gc
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -44,20 +42,3 @@ def lazy_names(package: str) -> tuple[Callable[[str], Any], Callable[[], list[st
         return sorted({*vars(sys.modules[package]), *modules()})
 
     return import_name, names
-
-
-@contextmanager
-def no_garbage() -> Iterator[None]:
-    """
-    Collect no garbage meanwhile, for imports: they make none.
-
-    Each collection would walk all that Pulumi has loaded, which takes a quarter of the import of
-    the client and its models.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

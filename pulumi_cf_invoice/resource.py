@@ -24,7 +24,6 @@ from pulumi.dynamic import (
 from pulumi.runtime import rpc
 
 from pulumi_cf_invoice import lifecycle
-from pulumi_cf_invoice._lazy import no_garbage
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.errors import (
     BillingError,
@@ -35,6 +34,7 @@ from pulumi_cf_invoice.billing.settings import Settings, Source
 from pulumi_cf_invoice.program import answers, config, output_types, settings as program_settings
 from pulumi_cf_invoice.program.credentials import Credentials
 from pulumi_cf_invoice.program.errors import raises_run_errors
+from pulumi_cf_invoice.program.imports import no_garbage
 from pulumi_cf_invoice.state import FIELDS, READ_PROPERTIES, UNKNOWN
 
 # The client and the model are imported where they are needed: a program that declares a resource

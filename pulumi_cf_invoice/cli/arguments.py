@@ -11,9 +11,10 @@ import textwrap
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pulumi_cf_invoice.comments import FORGES
+from pulumi_cf_invoice.sandbox.arguments import instant
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import timedelta
 
 FORMATS = ("text", "markdown", "html", "json")
 
@@ -435,13 +436,3 @@ def _line_budget(written: str) -> tuple[str, str]:
     if not equals:
         raise argparse.ArgumentTypeError(f"{written!r} has no '=': write 'openai/*=100 USD'")
     return glob, amount
-
-
-def instant(written: str) -> "datetime":
-    """Return an ISO 8601 time in UTC, which is also the default time zone."""
-    from pulumi_cf_invoice.billing.models import parse_instant
-
-    try:
-        return parse_instant(written)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None

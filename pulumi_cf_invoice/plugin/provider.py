@@ -28,7 +28,6 @@ from pulumi.provider.experimental.server import ProviderServicer
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, provider_pb2_grpc
 
 from pulumi_cf_invoice import lifecycle
-from pulumi_cf_invoice._lazy import no_garbage
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.errors import (
     BillingError,
@@ -39,6 +38,7 @@ from pulumi_cf_invoice.billing.errors import (
 from pulumi_cf_invoice.billing.settings import Settings, Source
 from pulumi_cf_invoice.billing.suggestions import unknown_name
 from pulumi_cf_invoice.plugin.version import semver
+from pulumi_cf_invoice.program.imports import no_garbage
 from pulumi_cf_invoice.state import (
     FIELDS,
     PLUGIN_TYPE,

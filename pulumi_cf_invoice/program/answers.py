@@ -17,11 +17,11 @@ from weakref import WeakKeyDictionary
 import pulumi
 from pulumi.runtime.settings import get_monitor
 
-from pulumi_cf_invoice._lazy import no_garbage
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.errors import BillingError
 from pulumi_cf_invoice.billing.settings import Settings, Source
 from pulumi_cf_invoice.program.errors import as_run_error, raises_run_errors
+from pulumi_cf_invoice.program.imports import no_garbage
 from pulumi_cf_invoice.program.settings import is_mocked, resolve, unsecret
 
 # The client and the models are imported for the first request: most programs make none themselves.

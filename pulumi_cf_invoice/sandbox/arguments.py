@@ -1,0 +1,98 @@
+"""The sandbox's arguments, and how any command line reads a time."""
+
+import argparse
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+_EPILOG = """\
+example:
+  python -m pulumi_cf_invoice.sandbox --port 8787 --now 2026-09-15T12:00:00Z
+
+while it runs, another program can move the figure or break the API, or a single read of it:
+  curl -X PUT http://127.0.0.1:8787/sandbox -d '{"amount_due": 20001}'
+  curl -X PUT http://127.0.0.1:8787/sandbox -d '{"fault": "http-503"}'
+  curl -X PUT http://127.0.0.1:8787/sandbox -d '{"faults": {"credit-balance": "http-403"}}'
+  curl -X PUT http://127.0.0.1:8787/sandbox -d '{"fault": null, "faults": null, "amount_due": null}'
+"""
+
+
+def parser(
+    scenarios: Iterable[str], faults: Iterable[str], program: str | None
+) -> argparse.ArgumentParser:
+    """Return the parser of *program*, which knows these scenarios and faults by name."""
+    made = argparse.ArgumentParser(
+        prog=program or "python -m pulumi_cf_invoice.sandbox",
+        description="A local stand-in for Cloudflare's AI Gateway billing API.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument(
+        "--scenario",
+        default="usual",
+        choices=scenarios,
+        metavar="NAME",
+        help="what it answers with (default: usual)",
+    )
+    made.add_argument("--fault", choices=faults, metavar="NAME", help="what goes wrong")
+    made.add_argument("--port", type=_port, default=8787, help="0 for a free one (default: 8787)")
+    made.add_argument("--now", type=instant, help="fix the clock, in ISO 8601")
+    made.add_argument(
+        "--accounts",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="list that many accounts, each with its own figures in the scenario 'usual'",
+    )
+    made.add_argument(
+        "--rate-limit",
+        type=_rate_limit,
+        metavar="100/3s",
+        help="refuse a token's requests beyond that, with HTTP 429",
+    )
+    made.add_argument(
+        "--latency", type=_milliseconds, default=0, metavar="MS", help="delay each answer"
+    )
+    made.add_argument("--list", action="store_true", help="list scenarios and faults, and stop")
+    return made
+
+
+def instant(text: str) -> "datetime":
+    """Return an ISO 8601 time in UTC, which is also the default time zone."""
+    from pulumi_cf_invoice.billing.models import parse_instant
+
+    try:
+        return parse_instant(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is not a port: 0 to 65535")
+    return port
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text[:7]) <= 100_000:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of accounts: 1 to 100,000")
+    return int(text)
+
+
+def _milliseconds(text: str) -> int:
+    if not text.isdigit() or int(text[:7]) > 60_000:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of milliseconds: 0 to 60,000")
+    return int(text)
+
+
+def _rate_limit(text: str) -> str:
+    from pulumi_cf_invoice.sandbox.limits import RateLimit
+
+    try:
+        RateLimit.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
