@@ -205,7 +205,7 @@ def run_on_gitlab(
     done = subprocess.run(
         ["bash", "-eo", "pipefail", "-c", f"trap 'echo $at' EXIT\n{numbered}"],
         cwd=directory,
-        env={**environment, **pipeline["variables"]},
+        env={**environment, **pipeline.get("variables", {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
