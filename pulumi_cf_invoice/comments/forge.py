@@ -10,9 +10,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from pulumi_cf_invoice.billing import retries
 from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.settings import is_loopback
 from pulumi_cf_invoice.comments.connection import Answer, Connection
 from pulumi_cf_invoice.comments.errors import CommentError, TransientError
 
@@ -244,6 +246,30 @@ class Forge(ABC):
 
     def _sentence(self, problem: str, remedy: str) -> str:
         return f"cannot comment on {self.request.text}: {self.title} said {problem}. {remedy}"
+
+
+def host_of(url: str) -> str:
+    """Return the host of *url* in lower case; it is empty where there is none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def refuse_another_server(variables: Variables, server: str, address: str) -> None:
+    """
+    Raise `CommentError` if the *address* leads to another server than the job's own *server*.
+
+    Both are names of *variables*, of which either may be absent.
+    """
+    if server not in variables or address not in variables:
+        return
+    host, asked = host_of(variables[server]), host_of(variables[address])
+    if asked not in (host, f"api.{host}") and not is_loopback(asked):
+        raise CommentError(
+            f"cannot comment: this job's token belongs to {one_line(host)} ({server}), and "
+            f"{address} leads to {one_line(asked)}: give --api-url"
+        )
 
 
 def number_of(text: Any) -> int | None:

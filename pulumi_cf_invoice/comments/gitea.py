@@ -13,9 +13,11 @@ from pulumi_cf_invoice.comments.forge import (
     Comment,
     Forge,
     Variables,
+    host_of,
     owner_and_name,
+    refuse_another_server,
 )
-from pulumi_cf_invoice.comments.github import GitHub, host_of, imitates_github
+from pulumi_cf_invoice.comments.github import GitHub, imitates_github
 
 
 class Gitea(Forge):
@@ -51,6 +53,7 @@ class Gitea(Forge):
         """Return the root of the REST API of the job's own server."""
         if not Gitea.runs(variables):
             return None
+        refuse_another_server(variables, "GITHUB_SERVER_URL", "GITHUB_API_URL")
         server = variables.get("GITHUB_SERVER_URL")
         of_server = f"{server.rstrip('/')}/api/v1" if server else None
         return variables.get("GITHUB_API_URL") or of_server

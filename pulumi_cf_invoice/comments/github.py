@@ -5,18 +5,18 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from pulumi_cf_invoice.billing.cleaning import one_line
-from pulumi_cf_invoice.billing.settings import is_loopback
 from pulumi_cf_invoice.comments.connection import Answer
 from pulumi_cf_invoice.comments.errors import CommentError
 from pulumi_cf_invoice.comments.forge import (
     Comment,
     Forge,
     Variables,
+    host_of,
     number_of,
     owner_and_name,
+    refuse_another_server,
 )
 
 _API = "https://api.github.com/graphql"
@@ -61,13 +61,7 @@ class GitHub(Forge):
             )
         if not endpoint:
             return _API
-        of_endpoint = host_of(endpoint)
-        if of_endpoint not in (host, f"api.{host}") and not is_loopback(of_endpoint):
-            raise CommentError(
-                f"cannot comment: this job's token belongs to {one_line(host)} "
-                f"(GITHUB_SERVER_URL), and GITHUB_GRAPHQL_URL leads to {one_line(of_endpoint)}: "
-                "give --api-url"
-            )
+        refuse_another_server(variables, "GITHUB_SERVER_URL", "GITHUB_GRAPHQL_URL")
         return endpoint
 
     @staticmethod
@@ -217,11 +211,3 @@ def _type_of(errors: Any) -> str:
         if isinstance(extensions, Mapping) and isinstance(extensions.get("code"), str):
             kinds.append(extensions["code"])
     return next(iter(kinds), "")
-
-
-def host_of(url: str) -> str:
-    """Return the host of *url* in lower case; it is empty where there is none."""
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""

@@ -3,7 +3,13 @@
 from collections.abc import Iterator, Mapping
 from urllib.parse import quote
 
-from pulumi_cf_invoice.comments.forge import Comment, Forge, Variables, number_of
+from pulumi_cf_invoice.comments.forge import (
+    Comment,
+    Forge,
+    Variables,
+    number_of,
+    refuse_another_server,
+)
 
 
 class GitLab(Forge):
@@ -28,6 +34,7 @@ class GitLab(Forge):
     @staticmethod
     def api_url(variables: Variables) -> str | None:
         """Return the root of the REST API of the job's own server."""
+        refuse_another_server(variables, "CI_SERVER_URL", "CI_API_V4_URL")
         return variables.get("CI_API_V4_URL")
 
     @staticmethod

@@ -851,6 +851,22 @@ def test_a_token_goes_to_no_github_that_it_does_not_belong_to(
         find_request(forge_.github | variables)
 
 
+@pytest.mark.parametrize("name", ["gitlab", "gitea"])
+def test_a_token_goes_to_no_other_server_than_the_jobs_own(name: str, forge_: Forge) -> None:
+    server, address = {
+        "gitlab": ("CI_SERVER_URL", "CI_API_V4_URL"),
+        "gitea": ("GITHUB_SERVER_URL", "GITHUB_API_URL"),
+    }[name]
+    job = getattr(forge_, name) | {server: "https://git.example"}
+    own = find_request(job | {address: "https://git.example/api"}, forge=name)
+    assert own.api_url == "https://git.example/api"
+    for elsewhere in ("https://git.example.org/api", "https://git.example@evil.org/api"):
+        with pytest.raises(CommentError, match=rf"to git\.example \({server}\), and {address}"):
+            find_request(job | {address: elsewhere}, forge=name)
+    given = find_request(job, forge=name, api_url="https://other.example/api")
+    assert given.api_url == "https://other.example/api"
+
+
 @pytest.mark.parametrize(
     ("variables", "runner"),
     [
