@@ -14,12 +14,16 @@ from statistics import fmean, median
 
 from pulumi_cf_invoice.forecast.weekdays import WEEK, Weekdays
 
-RATES = (0.03, 0.1, 0.3, 0.6)
+RATES = (0.03, 0.1, 0.3)
 """What the latest day has of a level by exponential smoothing: from slow to fast."""
 CALM_RATES = (0.03, 0.1)
 """The same for levels of days without peaks, which a fast level forgets by itself."""
-CANDIDATES = 2 * len(RATES) + len(CALM_RATES)
-"""How many ways there are to go on: each level, without growth and with it, and the calm ones."""
+MEDIANS = (WEEK, 2 * WEEK, 4 * WEEK)
+"""The last days whose median is a level: a burst that is over is none of it."""
+GROWING_RATES = (0.1, 0.3)
+"""The rates of the levels that may grow."""
+CANDIDATES = len(RATES) + len(CALM_RATES) + len(MEDIANS) + len(GROWING_RATES)
+"""How many ways there are to go on: each level as it is, and some of them with growth."""
 # What happened longer ago than a quarter of a year says little about next month.
 _LONGEST = 13 * WEEK
 _POWERS = {
@@ -27,10 +31,12 @@ _POWERS = {
     for rate in {*RATES, *CALM_RATES}
 }
 # A day is a peak by what it has more than so many times the median of four weeks before it.
-_PEAK = 2.5
-# Of a level that moved: how many standard errors it has to move by, in how many of the last days,
+_PEAK = 1.5
+# Of a level that moved: how many standard errors it has to rise by, in how many of the last days,
 # how many days it has to last, and how many days before it are looked at.
 _CLEARLY, _RECENT, _LASTING, _BEFORE = 10.0, 6 * WEEK, 4, 14
+# How much more a fall counts than a rise, which may be a burst, and bursts do not last.
+_FALL_COUNTS = 2
 # A weekday that has less of a mean day than this says nothing about the level.
 _LEAST_FACTOR = 0.1
 # A pause: so little of what its weekday usually has, on so many days.
@@ -44,9 +50,9 @@ class Sight:
     factors: list[float]
     """What each weekday has of a mean day, the day itself first."""
     levels: list[float]
-    """The mean day by each of `RATES`."""
-    calm: list[float]
-    """The mean day by each of `CALM_RATES`."""
+    """The mean day by each of `RATES`, `CALM_RATES` and `MEDIANS`."""
+    growing: list[float]
+    """The mean day by each of `GROWING_RATES`."""
     growth: float
     """The log of the growth a day."""
 
@@ -61,8 +67,7 @@ class Sight:
             ]
         return [
             *((level, steady) for level in self.levels),
-            *((level, growing) for level in self.levels),
-            *((level, steady) for level in self.calm),
+            *((level, growing) for level in self.growing),
         ]
 
 
@@ -101,36 +106,35 @@ class Past:
     def sight(self, day: int) -> Sight:
         """Return what can be seen on the *day*, from the days before it."""
         factors = self._weekdays.factors(day)
-        first = max(0, day - _LONGEST)
-        moved = self._moved(day, factors)
-        first = max(first, moved)
-        # The weeks before a level that moved are no growth.
+        days, means = self._recent(day, factors)
+        moved = _moved(means)
+        first = max(0, day - _LONGEST, days[moved] if moved else 0)
+        by_rate = {
+            rate: _level(smoothed, rate, factors, first, day)
+            for rate, smoothed in zip(RATES, self._smoothed, strict=True)
+        }
+        calm = [
+            _level(smoothed, rate, factors, first, day)
+            for rate, smoothed in zip(CALM_RATES, self._calm, strict=True)
+        ]
+        since = means[moved:]
         return Sight(
             factors=factors,
-            levels=[
-                _level(smoothed, rate, factors, first, day)
-                for smoothed, rate in zip(self._smoothed, RATES, strict=True)
-            ],
-            calm=[
-                _level(smoothed, rate, factors, first, day)
-                for smoothed, rate in zip(self._calm, CALM_RATES, strict=True)
-            ],
+            levels=[*by_rate.values(), *calm, *(median(since[-last:]) for last in MEDIANS)],
+            growing=[by_rate[rate] for rate in GROWING_RATES],
+            # The weeks before a level that moved are no growth.
             growth=0.0 if moved else self._growth(day),
         )
 
-    def _moved(self, day: int, factors: list[float]) -> int:
-        """Return the day on which the level clearly moved for good, or 0 if it did not."""
-        days = [
-            position
-            for position in range(max(0, day - _RECENT), day)
-            if factors[(position - day) % WEEK] > _LEAST_FACTOR
-        ]
-        recent = [self.spend[position] / factors[(position - day) % WEEK] for position in days]
-        least = 0.02 * fmean(recent) if recent else 0.0
-        if least <= 0:
-            return 0
-        split = _split([log(amount / least + 1) for amount in recent])
-        return days[split] if split else 0
+    def _recent(self, day: int, factors: list[float]) -> tuple[list[int], list[float]]:
+        """Return the last days that tell of the level on *day*, and their spend as mean days."""
+        days, means = [], []
+        for other in range(max(0, day - _RECENT), day):
+            factor = factors[(other - day) % WEEK]
+            if factor > _LEAST_FACTOR:
+                days.append(other)
+                means.append(self.spend[other] / factor)
+        return days, means
 
     def _growth(self, day: int) -> float:
         """
@@ -233,6 +237,12 @@ def _smoothed(spend: Sequence[float], rate: float) -> list[float]:
     return list(accumulate(spend, lambda total, amount: total * (1 - rate) + amount, initial=0.0))
 
 
+def _moved(means: list[float]) -> int:
+    """Return where *means* of days clearly moved for good, or 0 if they did not."""
+    least = 0.02 * fmean(means)
+    return _split([log(mean / least + 1) for mean in means]) if least > 0 else 0
+
+
 def _split(logs: list[float]) -> int:
     """Return where *logs* clearly moved for the last time, or 0 if they did not."""
     moves = _Moves(logs)
@@ -259,7 +269,7 @@ class _Moves:
         self._squares = [0.0, *accumulate(value * value for value in values)]
 
     def at(self, split: int) -> float:
-        """Return the distance in standard errors."""
+        """Return the distance in standard errors, of which a fall counts more than a rise."""
         start = max(0, split - _BEFORE)
         before, after = split - start, self._end - split
         middle = self._sums[split]
@@ -269,7 +279,8 @@ class _Moves:
         scatter -= before * of_before * of_before + after * of_after * of_after
         # Days of an API's usage differ by some percent at least: less is luck.
         variance = max(scatter / (before + after - 2), 0.01)
-        return abs(of_before - of_after) / sqrt(variance * (1 / before + 1 / after))
+        distance = (of_after - of_before) / sqrt(variance * (1 / before + 1 / after))
+        return distance if distance > 0 else -distance * _FALL_COUNTS
 
 
 def _effective_days(ahead: int) -> float:

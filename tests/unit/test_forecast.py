@@ -42,7 +42,7 @@ def history_of(
 ) -> UsageHistory:
     """Return a daily history of the days before the period, and of those of it."""
     since = START - len(before) * DAY
-    values = {since + n * DAY: one * factor for n, one in enumerate([*before, *during])}
+    values = {since + n * DAY: amount * factor for n, amount in enumerate([*before, *during])}
     until = int(at.timestamp()) // DAY * DAY + DAY
     return UsageHistory.of_values(values, window="day", since=since, until=until, at=at)
 
@@ -161,6 +161,18 @@ def test_a_step_is_followed_once_it_lasted_for_days() -> None:
         at=NOW,
     )
     assert found.amount_due == pytest.approx(CENTS * (22 + 31), rel=0.04)
+
+
+@pytest.mark.parametrize("left", [0.3, 0.5])
+@pytest.mark.parametrize("since", [4, 7])
+def test_a_fall_is_followed_after_four_days(since: int, left: float) -> None:
+    """Spend that fell is believed sooner than spend that rose, which may be a burst."""
+    usual = [CENTS * (0.8 + number % 5 / 10) for number in range(91)]
+    usage = [*usual[:-since], *(left * day for day in usual[-since:])]
+    during = [*usage[91 - NOON :], left * CENTS / 2]
+    invoice, history = invoice_of(round(sum(during))), history_of(usage[: 91 - NOON], during)
+    found = forecast_invoice(invoice, history, at=NOW).amount_due
+    assert found == pytest.approx(sum(during) + left * CENTS * 15.5, rel=0.05)
 
 
 def test_a_partial_day_is_no_trend() -> None:
@@ -624,9 +636,9 @@ def test_hours_and_days_say_the_same() -> None:
     """A history of hours, with gaps, gives what the same days give."""
     days = [CENTS * (1 + n % 3) for n in range(60 + NOON)]
     hourly: dict[int, float] = {START + NOON * DAY + 8 * HOUR: 100}
-    for number, one in enumerate(days):
+    for number, amount in enumerate(days):
         start = START + (number - 60) * DAY
-        hourly |= {start + 9 * HOUR: one / 2, start + 20 * HOUR: one / 2}
+        hourly |= {start + 9 * HOUR: amount / 2, start + 20 * HOUR: amount / 2}
     by_hour = UsageHistory.of_values(
         hourly, window="hour", since=START - 60 * DAY, until=START + 15 * DAY - 12 * HOUR, at=NOW
     )
@@ -746,7 +758,7 @@ def test_discounted_spend_takes_less_of_the_credits() -> None:
 
 
 usages = st.lists(
-    st.one_of(st.just(0.0), st.floats(0.01, 1e6).map(lambda one: round(one, 2))),
+    st.one_of(st.just(0.0), st.floats(0.01, 1e6).map(lambda amount: round(amount, 2))),
     min_size=1,
     max_size=90,
 )
@@ -784,16 +796,16 @@ def test_the_median_lies_in_its_band_above_what_is_known(usage: list[float], gro
 @given(usages, st.sampled_from([2, 10, 360]))
 def test_the_scale_of_usage_does_not_matter(usage: list[float], factor: int) -> None:
     """Usage in a unit of its own gives the same figures, however large the unit is."""
-    whole = [float(round(one)) for one in usage]
+    whole = [float(round(amount)) for amount in usage]
     assert _forecast(whole, factor=12_345) == _forecast(whole, factor=12_345 * factor)
 
 
 @given(usages)
 def test_cents_and_dollars_give_the_same_figures(usage: list[float]) -> None:
     """The two units that are recognized differ in their name alone."""
-    cents = _forecast([float(round(one)) for one in usage])
+    cents = _forecast([float(round(amount)) for amount in usage])
     dollars = _forecast(
-        [round(one) / 100 for one in usage], gross=round(sum(map(round, usage[-NOON - 1 :])))
+        [round(amount) / 100 for amount in usage], gross=round(sum(map(round, usage[-NOON - 1 :])))
     )
     assert _without_unit(cents) == _without_unit(dollars)
 
@@ -824,10 +836,10 @@ def test_days_that_a_ratio_lacks_are_in_it() -> None:
 
 
 def test_a_track_record_of_one_day_is_told_in_the_singular() -> None:
-    many = TrackRecord(error=0.0719, horizon=14, origins=49, bands=((0.0, 0.1),))
-    one = TrackRecord(error=0.125, horizon=1, origins=1, bands=((0.0, 0.1),))
-    assert many.text == "off by 7% over 14 days, tried on 49 days"
-    assert one.text == "off by 12% over 1 day, tried on 1 day"
+    several = TrackRecord(error=0.0719, horizon=14, origins=49, bands=((0.0, 0.1),))
+    single = TrackRecord(error=0.125, horizon=1, origins=1, bands=((0.0, 0.1),))
+    assert several.text == "off by 7% over 14 days, tried on 49 days"
+    assert single.text == "off by 12% over 1 day, tried on 1 day"
 
 
 def test_the_last_period_tells_what_a_forecast_would_have_said() -> None:
