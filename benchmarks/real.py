@@ -49,11 +49,7 @@ def section() -> list[str]:
     for name in (*NAMES, LAST_FOUR):
         say(f"forecasts of the same by {name}")
         found[name] = _peer(name, reported)
-    best = min(
-        fmean(mean_share(on(day, tries)) for day in DAYS)
-        for name, tries in found.items()
-        if name != _OURS
-    )
+    others = [tries for name, tries in found.items() if name != _OURS]
     fields = sorted({series.field for series in reported})
     return [
         "### On real series",
@@ -61,19 +57,23 @@ def section() -> list[str]:
         f"{len(tuned) + len(reported)} daily series of what was counted in the world "
         f"({', '.join(sorted({series.field for series in (*tuned, *reported)}))}), which packages "
         "of a registry ship. Each gives up to eight accounts. The method was chosen and tuned on "
-        "every other series; what is reported is of the rest, apart from the second row. One "
-        "thing was added after a first look at them, because it was better on the tuned half too: "
-        "levels without peaks. Before that, the mean of the pooled shares was 0.97 here.",
+        "every other series; what is reported is of the rest, apart from the second row. Twice "
+        "it was changed after these had been looked at, by what was better on the tuned half: by "
+        "levels without peaks (the mean of the pooled shares was 0.97 here before, and 0.94 with "
+        "them), and by medians, fewer fast levels and falls that are believed sooner.",
         "",
-        "Errors are shares of the straight line's, as the mean of the fields, as above it is of "
-        f"the kinds, and at most {TARGET_BY_DAY:.2f} on each day; pooled is that of all accounts "
-        "together, which two pages that went viral decide. A method's days are taken to be wrong "
-        "together or each by itself, whichever has the lower loss.",
+        "Errors are shares of the straight line's: by day as the mean of the fields, as above it "
+        "is of the kinds, so that no field counts more because more of its series were found; and "
+        "pooled, as the errors of all accounts together, which pages that went viral have most "
+        f"of. Either is at most {TARGET:.2f} in the mean and {TARGET_BY_DAY:.2f} on each day, and "
+        "not above the best of the others. A method's days are taken to be wrong together or each "
+        "by itself, whichever has the lower loss.",
         "",
-        f"| method | {' | '.join(f'day {day}' for day in DAYS)} | mean | pooled | in the band | "
+        f"| method | {' | '.join(f'day {day}' for day in DAYS)} | mean | pooled | pooled by day | "
+        "in the band | "
         f"by day | loss | 90th percentile over {WIDE} times the median |",
-        f"|---|{'---|' * len(DAYS)}---|---|---|---|---|---|",
-        _by_method(f"{_OURS}, {len(reported)} series", found[_OURS], best, found["MSTL"]),
+        f"|---|{'---|' * len(DAYS)}---|---|---|---|---|---|---|",
+        _by_method(f"{_OURS}, {len(reported)} series", found[_OURS], others, found["MSTL"]),
         _by_method(f"{_OURS}, {len(tuned)} tuned", ours_tuned),
         *(_by_method(name, tries) for name, tries in found.items() if name != _OURS),
         "",
@@ -155,21 +155,25 @@ def _by_peer(name: str, account: Account, field: str, day: int) -> tuple[Tried, 
 def _by_method(
     name: str,
     found: Sequence[Tried],
-    best: float | None = None,
+    others: Sequence[Sequence[Tried]] = (),
     mstl: Sequence[Tried] | None = None,
 ) -> str:
-    shares = [mean_share(on(day, found)) for day in DAYS]
-    pooled = fmean(of_straight_line(on(day, found)) for day in DAYS)
-    mean = fmean(shares)
-    cells = [name, *(f"{share:.2f}" for share in shares), f"{mean:.2f}", f"{pooled:.2f}"]
-    if best is not None:
+    shares, pooled = _mean_of_fields_by_day(found), _pooled_by_day(found)
+    mean, of_all = fmean(shares), fmean(pooled)
+    by_days = ", ".join(f"{share:.2f}" for share in pooled)
+    cells = [name, *(f"{share:.2f}" for share in shares), f"{mean:.2f}", f"{of_all:.2f}", by_days]
+    if others:
+        best = min(fmean(_mean_of_fields_by_day(tries)) for tries in others)
+        best_of_all = min(fmean(_pooled_by_day(tries)) for tries in others)
         cells[1:] = [
             *(
                 f"{share:.2f} (≤ {TARGET_BY_DAY:.2f}){missed(share > TARGET_BY_DAY)}"
                 for share in shares
             ),
             f"{mean:.2f} (≤ {TARGET:.2f} and {best:.2f}){missed(mean > min(TARGET, best))}",
-            f"{pooled:.2f} (≤ {TARGET:.2f}){missed(pooled > TARGET)}",
+            f"{of_all:.2f} (≤ {TARGET:.2f} and {best_of_all:.2f})"
+            f"{missed(of_all > min(TARGET, best_of_all))}",
+            f"{by_days} (≤ {TARGET_BY_DAY:.2f}){missed(max(pooled) > TARGET_BY_DAY)}",
         ]
     with_band = [each for each in found if each.is_in_band is not None]
     if not with_band:
@@ -195,6 +199,14 @@ def _by_method(
             f"{figures[3]} (≤ {WIDEST:.1%}){missed(wide > WIDEST)}",
         ]
     return row([*cells, *figures])
+
+
+def _mean_of_fields_by_day(found: Sequence[Tried]) -> list[float]:
+    return [mean_share(on(day, found)) for day in DAYS]
+
+
+def _pooled_by_day(found: Sequence[Tried]) -> list[float]:
+    return [of_straight_line(on(day, found)) for day in DAYS]
 
 
 def _by_field(field: str, found: Sequence[Tried]) -> str:

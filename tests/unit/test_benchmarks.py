@@ -1,11 +1,14 @@
 """The benchmarks' results, and a small part of the forecast's benchmark."""
 
+import subprocess
+import sys
 from pathlib import Path
 from statistics import fmean
 
 import pytest
 
 from benchmarks import results
+from benchmarks.__main__ import main
 from benchmarks.simulated import KINDS
 from benchmarks.trying import FRESH, of_straight_line, tried
 
@@ -18,6 +21,18 @@ def test_a_section_is_written_without_the_others(tmp_path: Path) -> None:
     results.write({"two": "## Two\n\nnew\n\n### More"}, titles, file)
     _, _, sections = file.read_text().partition("\n\n## ")
     assert sections == "One\n\n| a |\n\n## Two\n\nnew\n\n### More\n"
+
+
+def test_an_unknown_section_is_refused() -> None:
+    with pytest.raises(SystemExit, match="no section speed: they are performance, accounts"):
+        main(["speed"])
+
+
+def test_the_forecasts_section_needs_no_language_host() -> None:
+    """Its environment has the libraries that it compares with, and not the plugin's SDK."""
+    code = "import benchmarks.__main__, benchmarks.forecast, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "pulumi_cf_invoice_sdk" not in done.stdout.split()
 
 
 @pytest.mark.parametrize("day", [3, 21])
