@@ -53,7 +53,7 @@ class BudgetedGateway(pulumi.ComponentResource):
     It reads the invoice of the account (``invoice``), and sets two rules of ``gateway``'s spend
     limits: the daily one of the step that the amount due is in (``dollars_per_day``), and a fifth
     of the budget in any seven days, so that a month never costs more than the budget even if nobody
-    deploys again. ``requests_per_minute`` is the step's as well.
+    deploys again. ``requests_per_minute`` also comes from the step.
     """
 
     gateway: cloudflare.AiGateway

@@ -34,7 +34,7 @@ FIELDS = (
     "status",
     "invoice_lines",
 )
-"""The properties that are fields of the invoice, each of which is part of the diff."""
+"""The properties that are fields of the invoice, all part of the diff."""
 READ_PROPERTIES = (*FIELDS, "invoice_lines_complete", "base_url")
 """The properties that a read of the invoice brings, those that make no diff included."""
 CHECK_FAILED = "check_failed"
@@ -67,7 +67,7 @@ class LastUpdate:
 
 _LONGEST_URL = 1000
 LAST_UPDATE = tuple(field.name for field in fields(LastUpdate))
-"""The properties of ``last_update``, each of which is the invoice's of that name."""
+"""The properties of ``last_update``, copied from the invoice's properties of the same name."""
 
 
 @dataclass(frozen=True)

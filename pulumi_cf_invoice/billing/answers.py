@@ -54,10 +54,11 @@ class Reader(Generic[ModelT]):
         self, response: "httpx.Response", body: bytes, attempts: int, requests: int = 1
     ) -> dict[str, Any]:
         """
-        Return what *response* with the decoded *body* says, a ``result`` and what is beside it.
+        Return the content of *response* with the decoded *body*: a ``result`` and what comes with
+        it.
 
-        Raises `ApiError` for a refusal, which came at the attempt of that number, after so many
-        *requests* of the run, and `InvalidResponseError` for anything else.
+        Raises `ApiError` for a refusal, which came at that *attempt*, after that number of
+        *requests* in the run, and `InvalidResponseError` for anything else.
         """
         answer = self._without_credentials(parse_json(body), body)
         if response.status_code != 200:

@@ -30,9 +30,9 @@ def one_line(text: str, longest: int = LONGEST) -> str:
 
 def inert_json(text: str) -> str:
     """
-    Return JSON that means the same and is a command to nobody, neither a terminal nor a runner.
+    Return equivalent JSON that contains no command to a terminal or a runner.
 
-    What is one occurs in its texts alone, where it can be an escape.
+    Such commands only occur in strings, where they can be escaped.
     """
     # Of the control characters, JSON itself escapes only the first 32.
     escaped = re.sub(

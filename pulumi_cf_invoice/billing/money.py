@@ -129,9 +129,10 @@ def to_text(amount: float | Decimal, currency: str) -> str:
 
 def difference_text(difference: float | Decimal, currency: str) -> str:
     """
-    Format a *difference* in minor units as `to_text`, and one below a minor unit as less than that.
+    Format a *difference* in minor units like `to_text`, but one below a minor unit as less than
+    that.
 
-    Rounded to ``$0.00`` it would read as none.
+    Rounded to ``$0.00``, it would look like no difference.
     """
     if 0 < abs(exact(difference)) < 1:
         return f"less than {to_text(1, currency)}"

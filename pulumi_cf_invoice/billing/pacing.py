@@ -69,9 +69,9 @@ class PacingError(Exception):
 
 class _Hold(NamedTuple):
     """
-    Why nothing can be sent: for *seconds* at most, and *why* if it is a rate limit.
+    Why nothing can be sent: for at most *seconds*, and *why* if it is a rate limit.
 
-    One that *is_final* is for everyone, however long they would wait.
+    If it *is_final*, waiting longer does not help.
     """
 
     seconds: float
@@ -96,10 +96,9 @@ class Throughput:
 
 class Pacer:
     """
-    Decides when each request of one set of credentials to one address is sent, on any thread.
+    Decides when to send each request with one set of credentials to one address, on any thread.
 
-    *throughput* is that of the address, and *clock* a monotonic one. ``requests`` counts those that
-    were sent.
+    *throughput* is the address's, and *clock* is monotonic. ``requests`` counts the requests sent.
     """
 
     def __init__(

@@ -36,12 +36,11 @@ class Collected:
 @dataclass(frozen=True)
 class _Stated:
     """
-    What an answer says of its pages.
+    What an answer says about its pages.
 
-    ``more`` is whether anything says that further pages follow, and ``uncounted`` whether that is
-    said without a count. ``entries`` and ``pages`` are the least that there are in all, infinite
-    where what is said cannot be read, and None where nothing is said. ``number`` is that of this
-    page.
+    ``more`` is whether further pages follow, and ``uncounted`` whether it says so without a count.
+    ``entries`` and ``pages`` are the minimum in total: infinite if the answer's number cannot be
+    parsed, and None if it has none. ``number`` is this page's number.
     """
 
     more: bool

@@ -81,12 +81,13 @@ class Settings:
 @dataclass(frozen=True)
 class Source:
     """
-    A place where settings are found. ``name`` is for people; a repr shows no value.
+    A source of settings.
 
-    ``remedies`` say how to set the account, credentials or timeout there, by ``accountId``,
-    ``apiToken`` and ``timeout``, and ``labels`` what each setting is called there.
-    ``trust`` names those who may decide together where credentials go: a base URL gets those of a
-    source with the same trust. None is for what comes with a pull request.
+    ``name`` is for people; a repr shows no value. ``remedies`` say how to set the account,
+    credentials or timeout there, by ``accountId``, ``apiToken`` and ``timeout``, and ``labels``
+    have the name of each setting there. A base URL gets the credentials of a source with the same
+    ``trust``, because whoever controls one controls both. None is for sources that can come with a
+    pull request.
     """
 
     name: str
@@ -107,10 +108,10 @@ class Source:
 @dataclass(frozen=True)
 class Examined:
     """
-    What became of a setting.
+    The outcome for a setting.
 
     ``value`` is for people and shows no credential, ``where`` says where it was found, and
-    ``problem`` what is wrong with it, if something is.
+    ``problem`` what is wrong with it, if anything.
     """
 
     name: str
@@ -178,9 +179,10 @@ def config_sources(config: GetConfig, *, trust: str | None = None) -> list[Sourc
 
 def unknown_keys(names: Iterable[str]) -> list[str]:
     """
-    Say which of *names*, keys of the stack config ``cf-invoice:`` without it, are no settings.
+    Say which of *names*, keys of the stack config ``cf-invoice:`` without the prefix, are not
+    settings.
 
-    Each is a sentence without its end, which names the setting that was probably meant.
+    Each is an unfinished sentence, which names the setting that was probably meant.
     """
     known = [f"{NAMESPACE}:{name}" for name in SETTINGS]
     unknown = [name for name in names if name not in (*SETTINGS, *OF_THE_ENGINE)]
@@ -235,9 +237,9 @@ def resolve_account(account_id: Any, sources: Sequence[Source]) -> str:
 
 def examine(account_id: Any, sources: Sequence[Source]) -> list[Examined]:
     """
-    Return what becomes of account, credentials, base URL and timeout, with every problem at once.
+    Return the outcome for account, credentials, base URL and timeout, with all problems at once.
 
-    *account_id* comes before *sources*, as in `resolve`, which raises what is told here.
+    *account_id* comes before *sources*, as in `resolve`, which raises these problems instead.
     """
     found, account, base_url = [], None, CLOUDFLARE_API
     try:

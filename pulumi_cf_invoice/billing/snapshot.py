@@ -183,9 +183,9 @@ def _instant(written: Any) -> datetime:
 
 def take(settings: Settings, at: datetime) -> Snapshot:
     """
-    Ask for every read of an account, side by side, at the time *at*.
+    Request every read of an account in parallel, at the time *at*.
 
-    What is refused takes nothing from the rest: its error is the answer.
+    A refused read does not affect the others: its error is its answer.
     """
     [snapshot] = take_each([settings], at)
     return snapshot

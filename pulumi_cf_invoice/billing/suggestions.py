@@ -42,10 +42,10 @@ def errors_under(
 
 def new_globs(globs: Iterable[str], descriptions: Sequence[str]) -> str:
     """
-    Say how to write those of *globs* that are for lines as they were called before 2026-09-01.
+    Say how to rewrite those of *globs* that match the names of lines before 2026-09-01.
 
-    Since then an invoice has a line for each model, and none for each kind of token. It is a
-    sentence behind a space, or empty if none of them is one.
+    Since then an invoice has a line for each model, not for each kind of token. Returns a sentence
+    after a space, or an empty text if there are none.
     """
     written = []
     for glob in globs:

@@ -65,7 +65,7 @@ class UsageHistory:
     """
     The usage of an account's AI Gateway by hour or day. Its values are never money.
 
-    An hour or day that the API leaves out is there with a usage of 0.
+    Hours or days that the API leaves out are included with a usage of 0.
 
     API: ``result`` of ``GET /accounts/{account_id}/ai-gateway/billing/usage-history``.
     """

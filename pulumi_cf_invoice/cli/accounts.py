@@ -90,9 +90,9 @@ def read_each(
     options: argparse.Namespace, before: Sequence[Source]
 ) -> Iterator[tuple[NamedAccount, Snapshot]]:
     """
-    Yield each account of *options*, of which there are several, with all reads of it.
+    Yield each of the several accounts of *options* with all its reads, and show the progress.
 
-    It tells how far it is. Raises what `seen` raises.
+    Raises what `seen` raises.
     """
     resolved = resolve(ANY, before)
     accounts = seen(options, resolved)

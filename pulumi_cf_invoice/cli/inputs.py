@@ -53,8 +53,8 @@ def config(options: argparse.Namespace) -> list[Source]:
 
 class Accounts(NamedTuple):
     """
-    What is known of accounts, each of which is there once: their invoices, those that are missing,
-    and a sentence on what was not asked for.
+    What is known about accounts, each once: their invoices, those that are missing, and a sentence
+    on what was not requested.
     """
 
     found: list[Found]
@@ -64,7 +64,7 @@ class Accounts(NamedTuple):
 
 def accounts(options: argparse.Namespace, before: Sequence[Source], at: datetime) -> Accounts:
     """
-    Return the accounts in the files of *options*, or else those that the API tells.
+    Return the accounts in the files of *options*, or else from the API.
 
     Raises `CommandError`, `NoInvoiceError`, `SettingsError` or `FetchError`, and
     `NotAvailableError` if there is only one snapshot, which is too old at the time *at*.
@@ -118,7 +118,7 @@ def _in_files(options: argparse.Namespace, at: datetime) -> Accounts:
 def _absent(
     wanted: Iterable[NamedAccount], known: Collection[str | None], at: datetime
 ) -> Iterator[MissingInvoice]:
-    """Yield the accounts *wanted* of which nothing is *known*."""
+    """Yield the *wanted* accounts about which nothing is *known*."""
     error = NotAvailableError("there is no snapshot of it: run `cf-invoice snapshot` again")
     for account in wanted:
         if account.account_id not in known:
@@ -129,10 +129,10 @@ def _recent(
     contents: Sequence[Found | MissingInvoice], than: timedelta | None, at: datetime
 ) -> list[Found | MissingInvoice]:
     """
-    Return *contents*, of which a snapshot that is older *than* that is absent at the time *at*.
+    Return *contents* without the snapshots that are older *than* that at the time *at*.
 
-    Raises `NotAvailableError` for one that is the only one, or whose account has another, and
-    `CommandError` if there is none.
+    Raises `NotAvailableError` if such a snapshot is the only one, or if its account has another,
+    and `CommandError` if there are none.
     """
     if than is None:
         return list(contents)
@@ -173,7 +173,7 @@ def _files(
     """
     Yield the files *given* and those of folders, which are snapshots.
 
-    Each comes with the name that a user gave it, and what it is called where it says no name.
+    Each comes with the name that the user gave it, and a default name.
     """
     for file, name in given:
         if file == "-" or not Path(file).is_dir():
@@ -195,7 +195,7 @@ def _joined(
     every: list[Found], missing: list[MissingInvoice]
 ) -> tuple[list[Found], list[MissingInvoice]]:
     """
-    Give an account whose invoice another file has the reads of a snapshot without one.
+    Add the reads of a snapshot without an invoice to the account's invoice from another file.
 
     Raises `NoInvoiceError` if an account is in two different snapshots.
     """

@@ -32,10 +32,11 @@ def write_output(text: str | Iterable[str], output: str | None) -> None:
 
 def replace_file(path: Path, parts: Iterable[str]) -> None:
     """
-    Write the *parts* of a text to a file beside *path* and put it in its place, with the mode of an
-    older one.
+    Write the *parts* of a text to a temporary file next to *path*, then replace *path*, keeping its
+    mode.
 
-    A link stays one. What is no regular file, such as a pipe, is written to. Raises `OSError`.
+    A link stays a link. Anything but a regular file, such as a pipe, is written to directly. Raises
+    `OSError`.
     """
     mode = _mode(path)
     if mode is not None and not stat.S_ISREG(mode):

@@ -22,14 +22,14 @@ from pulumi_cf_invoice.billing.settings import (
 
 _SECONDS = 60
 _NOT_OPENED = "[unknown]"
-"""What Pulumi shows of a value of an environment (ESC) that it was not told to open."""
+"""What Pulumi shows for an ESC environment's value that it was not asked to open."""
 
 
 def read_config(stack: str | None) -> GetConfig:
     """
     Return the stack config of *stack*, or of the selected stack if that is None.
 
-    Secrets are decrypted only where a setting that counts is one. Raises `SettingsError`.
+    Secrets are only decrypted if a setting that applies is one. Raises `SettingsError`.
     """
     config = _run(stack)
     _examine(config)

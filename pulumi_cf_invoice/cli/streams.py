@@ -1,9 +1,9 @@
 """
 The command's standard streams: a failed write does not change the exit code by itself.
 
-Python flushes both streams once more at exit, and exits with 120 where that fails: a closed pipe or
-a full disk would take the place of the verdict. So failures of writing are kept here, and the
-command decides what they mean.
+Python flushes both streams once more at exit, and exits with 120 if that fails: a closed pipe or a
+full disk would replace the verdict. So this module records write failures, and the command decides
+what they mean.
 """
 
 import io
@@ -52,7 +52,7 @@ class _Standard(io.FileIO):
 
 
 class _Other:
-    """A terminal, or a stream of whoever calls the command in a process of their own."""
+    """A terminal, or the stream of a caller that runs the command in its own process."""
 
     failure = None
 
@@ -62,8 +62,8 @@ def standard_streams(strict: bool = False) -> Iterator[Output]:
     """
     Write standard output and standard error in UTF-8, as long as somebody reads them.
 
-    With *strict*, a failure to write standard output is raised where it happens, for a command that
-    has no use unless it is read. Streams that a caller put in their place are left as they are.
+    With *strict*, a failure to write to standard output raises immediately, for a command whose
+    only use is its output. Streams that a caller has replaced are left alone.
     """
     before = sys.stdout, sys.stderr
     sys.stdout, output = _opened(sys.stdout, sys.__stdout__, _STDOUT, strict)

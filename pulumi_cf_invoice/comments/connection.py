@@ -31,10 +31,10 @@ _SHORTEST_TOKEN = 4
 @dataclass(frozen=True)
 class Answer:
     """
-    What a forge answered: ``content`` is the JSON of the body, or None where it is no JSON.
+    A forge's answer.
 
-    ``message`` is what a refusal says, as the forge wrote it, and ``wait`` the seconds that it asks
-    to wait.
+    ``content`` is the JSON of the body, or None if it is not JSON. ``message`` is the forge's text
+    of a refusal, and ``wait`` the seconds that it asks to wait.
     """
 
     status: int

@@ -43,9 +43,9 @@ _LARGEST_NUMBER = 2**31 - 1
 @dataclass(frozen=True)
 class Request:
     """
-    A pull or merge request, and the API and token that it is reached by.
+    A pull or merge request, with the API and token to reach it.
 
-    ``certificates`` is a file with authorities to trust beside those of the environment.
+    ``certificates`` is a file with additional authorities to trust.
     """
 
     forge: "type[Forge]"

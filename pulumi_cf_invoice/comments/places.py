@@ -72,10 +72,10 @@ def find_place(
     number: int | None = None,
 ) -> Place:
     """
-    Return the request that a job with *variables* runs for, as far as they tell it.
+    Return the request that a job with *variables* runs for, as far as they show it.
 
-    What is given comes before the variables. Raises `CommentError` where they would lead a token to
-    another forge than its own, or over a connection that is not safe.
+    Explicit arguments come before the variables. Raises `CommentError` if these would send a token
+    to a forge that it does not belong to, or over an unsafe connection.
     """
     variables = _stripped(variables)
     chosen = load(forge) if forge else _forge_of_job(variables)

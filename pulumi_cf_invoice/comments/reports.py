@@ -9,9 +9,9 @@ from pulumi_cf_invoice.report.markdown import END, MARKER
 
 def tagged(report: str, tag: str | None) -> str:
     """
-    Return a *report* in Markdown as the comment of *tag*.
+    Return a Markdown *report* as the comment of *tag*.
 
-    Raises `CommentError` if *tag* cannot stand in a marker, or the report is empty or not whole.
+    Raises `CommentError` if *tag* is invalid, or the report is empty or truncated.
     """
     first_line = marker(tag)
     text = report.removeprefix("\ufeff").strip()

@@ -31,9 +31,9 @@ class Bill:
 
     def net_of(self, spend: Fraction, credit: Fraction | None) -> Fraction:
         """
-        Return what is left to pay of further *spend*, given the *credit* that is left.
+        Return what remains to be paid of further *spend*, given the remaining *credit*.
 
-        Without a limit to it (None) credits take as large a share as they have now.
+        Without a limit (None), credits keep their current share.
         """
         credited = spend * self.credited
         if credit is not None:
@@ -45,10 +45,10 @@ def bill_of(invoice: Invoice, fixed_lines: Sequence[str]) -> Bill:
     """
     Return the *invoice* without the lines whose description matches a glob of *fixed_lines*.
 
-    Raises `IncompleteLinesError` if the API gave only a part of its lines, and `SettingsError` if
-    *fixed_lines* is no list of texts.
+    Raises `IncompleteLinesError` if the API returned only some of its lines, and `SettingsError` if
+    *fixed_lines* is not a list of texts.
     """
-    # A text is a sequence as well, of globs of a character each: "*" would match every line.
+    # A text is also a sequence, of single-character globs: "*" would match every line.
     is_list = isinstance(fixed_lines, (list, tuple))
     if not is_list or not all(isinstance(glob, str) and glob for glob in fixed_lines):
         raise SettingsError("the fixed lines must be a list of globs such as ['openai/*']")

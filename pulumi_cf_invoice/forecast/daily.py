@@ -18,19 +18,19 @@ from pulumi_cf_invoice.forecast.priced import PricedDays, fallen_silent, price_d
 from pulumi_cf_invoice.forecast.unit import UnknownUnit
 
 FEWEST_DAYS = 14
-"""The days of history without which there is no telling what is usual."""
+"""The minimum days of history to know what is usual."""
 USUAL_DAYS = 28
-"""The days that what is usual is made of."""
+"""The number of days that determine what is usual."""
 _PERCENTILE = Fraction(95, 100)
 
 
 @dataclass(frozen=True)
 class LastDay:
     """
-    A day that is judged: yesterday, or today so far (``is_today``).
+    A day to judge: yesterday, or today so far (``is_today``).
 
-    ``usage`` is None where the history does not have it yet, and ``spend``, in minor units before
-    credits, where it has no price either.
+    ``usage`` is None if the history does not have it yet; ``spend``, in minor units before credits,
+    is also None without a price.
     """
 
     date: date
@@ -72,7 +72,7 @@ class LastDays:
         left_out: set[int] = set()
         for number in range(FEWEST_DAYS, len(self.before)):
             usual = _usual(self.before[:number], left_out)
-            # Where nothing was used there is nothing to be a multiple of.
+            # Without usage there is nothing to be a multiple of.
             if usual > 0 and self.before[number].usage > multiple * usual:
                 left_out.add(self.before[number].start)
         return _usual(self.before, left_out)
@@ -152,7 +152,7 @@ def _prices(
         return {}, None, priced.reason
     usage = sum((day.in_period for day in days), Fraction(0))
     if bill.gross > 0 and usage > 0:
-        # What lag there is cannot be told yet: a day is its share of the period so far.
+        # The lag is not known yet: a day is its share of the period so far.
         return {}, bill.gross / usage, ""
     if bill.gross == 0 and usage == 0:
         return {day_of(now): Fraction(0)}, None, priced.reason

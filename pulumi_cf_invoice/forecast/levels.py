@@ -165,8 +165,8 @@ def without_pause(spend: Sequence[float]) -> Sequence[float]:
     """
     Return *spend* with its only pause filled by the mean of the same weekdays around it.
 
-    A pause is over, and is three days to three weeks of next to nothing on weekdays that usually
-    have something. An account that has several goes on having them, and is left as it is.
+    A pause has ended, and has three days to three weeks of next to no spend on weekdays that
+    usually have some. An account with several pauses will have more, and is left as it is.
     """
     pause = _only_pause(spend)
     if pause is None:
@@ -233,7 +233,7 @@ def _level(
 
 
 def _smoothed(spend: Sequence[float], rate: float) -> list[float]:
-    """Return the sums of the days before each day, of which each counts less than the next one."""
+    """Return the sums of the days before each day, with older days counting less."""
     return list(accumulate(spend, lambda total, amount: total * (1 - rate) + amount, initial=0.0))
 
 

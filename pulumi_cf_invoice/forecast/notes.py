@@ -24,8 +24,8 @@ def notes_of(
     """
     Return what is assumed, what does not fit, and what is left out.
 
-    The first of them says why it is a straight line, if it is one. *other* is the median if the
-    invoice is behind, in minor units, where that cannot be told from a price.
+    The first note says why it is a straight line, if it is one. *other* is the median, in minor
+    units, if the invoice is behind and that cannot be told from a price.
     """
     if isinstance(priced, UnknownUnit):
         yield priced.reason
@@ -43,7 +43,7 @@ def notes_of(
 
 
 def left_out(history: UsageHistory | None) -> Iterator[str]:
-    """Return what the API gave without a value, of which the forecast takes the usage for 0."""
+    """Return what the API returned without a value, which the forecast counts as 0."""
     if history is not None and history.entries_without_value:
         yield f"The usage history has {history.left_out_text}: it counts as without usage."
 

@@ -30,7 +30,7 @@ class Outlook(Protocol):
 
     @property
     def method(self) -> Method:
-        """How the spend to come is found."""
+        """How the coming spend is estimated."""
 
     def daily(self, day: int) -> Fraction:
         """Return what is spent on the whole day that starts at *day*."""
@@ -45,7 +45,7 @@ class Outlook(Protocol):
 
 @dataclass(frozen=True)
 class StraightLine:
-    """Spend goes on as it was from the start of the period until now."""
+    """Spend continues as from the start of the period until now."""
 
     rate: Fraction
     """Minor units a second."""
@@ -60,7 +60,7 @@ class StraightLine:
 
 @dataclass(frozen=True)
 class DailyUsage:
-    """Spend goes on as the daily usage of the past says."""
+    """Spend continues according to past daily usage."""
 
     first: int
     """The first day that is foreseen, which is the one after the last day that counts."""

@@ -22,7 +22,7 @@ from pulumi_cf_invoice.forecast.unit import UnitName
 
 DERIVED = ("method_text", "text", "amount_due_text", "amount_due_p10_text", "amount_due_p90_text")
 """The figures of a `Forecast` that follow from its fields."""
-# The band itself is drawn; what it is made of is nobody's business but the method's.
+# The band itself is drawn; its parts are internal to the method.
 _INTERNAL = "bands"
 _WORDS: dict[Method, str] = {
     "daily-usage": "daily usage",
@@ -176,7 +176,9 @@ class Forecast:
 
 
 def to_figures(forecast: Forecast) -> dict[str, Any]:
-    """Return the fields and what follows from them (`DERIVED`), by name, without what is none."""
+    """
+    Return the fields and the derived figures (`DERIVED`), by name, without those that are None.
+    """
     figures: dict[str, Any] = _plain(adapter(Forecast).dump_python(forecast, exclude_none=True))
     figures.get("track_record", {}).pop(_INTERNAL, None)
     if forecast.runway is not None:
@@ -201,7 +203,7 @@ def json_schema() -> dict[str, Any]:
     for name in DERIVED:
         _add(made, name, " ".join((getattr(Forecast, name).__doc__ or "").split()))
     for model in (made, *definitions.values()):
-        # What is none is left out.
+        # Values that are None are left out.
         model["required"] = [
             name for name, spec in model["properties"].items() if not _may_be_none(spec)
         ]

@@ -1,9 +1,10 @@
 """
 The unit of usage, which the API documents nowhere: what one costs, according to the invoice.
 
-Usage that adds up to the invoice in minor or in major units of its currency is counted in those. A
-difference is taken for lag only where the days of usage say so: otherwise the invoice is up to
-date, and the ratio of the two is the price. That an invoice that is behind looks the same is told.
+If usage adds up to the invoice in minor or major units of its currency, that is the unit. A
+difference only counts as lag if the days of usage show it; otherwise the invoice is assumed to be
+up to date, and the ratio of the two is the price. A note says that an invoice that is behind looks
+the same.
 """
 
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ class UnknownUnit:
 
     reason: str
     is_unpriced: bool = False
-    """Whether there is usage that the invoice asks nothing for."""
+    """Whether there is usage that the invoice does not charge for."""
 
 
 def infer_unit(

@@ -1,7 +1,7 @@
 """
 The Pulumi package schema of the plugin, from which SDKs are generated.
 
-It is generated from the models, which describe each property and its unit, and from the reads, each
+It is derived from the models, which describe each property and its unit, and from the reads, each
 of which is a function.
 """
 

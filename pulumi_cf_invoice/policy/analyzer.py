@@ -67,10 +67,10 @@ def current_call() -> Call | None:
 
 def is_preview() -> bool:
     """
-    Return whether the pack judges a preview, and not an update.
+    Return whether the pack judges a preview rather than an update.
 
-    The engine says so when it configures the stack. Where it did not, only some of its hosts set
-    a variable.
+    The engine says so when it configures the stack. If it did not, only some of its hosts set a
+    variable.
     """
     if _dry_runs:
         return _dry_runs[-1]

@@ -101,8 +101,8 @@ class _PackRule:
     """
     A rule of a pack, and the gate that it becomes once Pulumi has configured the pack.
 
-    What is wrong with a rule is an error when the pack is served or configured, not when the rule
-    is declared: *declare* raises `RuleError`.
+    A mistake in a rule is an error when the pack is served or configured, not when the rule is
+    declared: *declare* raises `RuleError`.
     """
 
     def __init__(self, name: str, declare: Callable[[], DeclaredRule]) -> None:

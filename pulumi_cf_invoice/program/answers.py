@@ -98,7 +98,7 @@ def when_known(
 
     @raises_run_errors
     def go_on(known: dict[str, Any]) -> Any:
-        # Whoever keeps an error keeps its frames: no local variable of them holds a credential.
+        # Whoever keeps an error keeps its frames, so no local variable may hold a credential.
         resolved = resolve(known["account_id"], settings.given(known.pop("values")))
         # An awaitable, so that an invoice and its usage, or two accounts, are read in parallel.
         return _awaited(respond(answers, resolved, known["arguments"]))

@@ -30,7 +30,7 @@ class Credentials:
         api_key: pulumi.Input[str] | None = None,
     ) -> None:
         self._inputs = given_parts({"api_token": api_token, "email": email, "api_key": api_key})
-        # Whoever keeps an error keeps its frames: no local variable of them holds a credential.
+        # Whoever keeps an error keeps its frames, so no local variable may hold a credential.
         del api_token, email, api_key
         problem = problem_with(self._inputs)
         if problem:

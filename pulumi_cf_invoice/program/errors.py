@@ -34,7 +34,7 @@ def raises_run_errors(function: Callable[P, R]) -> Callable[P, R]:
         except BillingError as error:
             raised = as_run_error(error)
         # Outside of the handler, so that the original and its frames are not kept as the context;
-        # and without the arguments, of which some are credentials.
+        # and without the arguments, some of which are credentials.
         del args, kwargs
         raise raised
 

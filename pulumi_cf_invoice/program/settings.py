@@ -62,9 +62,9 @@ def resolve(account_id: Any, given: Source) -> Settings:
 
 def as_configured(account_id: Any) -> Any:
     """
-    Return *account_id*, or the stack's own for None, as a secret if it is one in stack config.
+    Return *account_id*, or the stack's own for None, as a secret if stack config marks it so.
 
-    Only the program can tell: the provider gets plain config.
+    Only the program can tell, because the provider gets plain config.
     """
     configured = (get_config(_ACCOUNT_CONFIG) or "").strip()
     if not configured or not is_config_secret(_ACCOUNT_CONFIG):

@@ -45,7 +45,7 @@ class UsageChart:
 
 
 def usage(report: InvoiceReport) -> UsageChart | None:
-    """Return the chart of usage by day; None where there is none to draw."""
+    """Return the chart of usage by day; None if there is nothing to draw."""
     history = report.account.usage_history if report.account else None
     entries = history.entries[-_DAYS:] if history else []
     highest = max((entry.aggregated_value for entry in entries), default=0)

@@ -33,9 +33,9 @@ class NoInvoiceError(BillingError):
 @dataclass(frozen=True)
 class PackViolation:
     """
-    What a policy pack, ours or another, said of the resource *urn* at a preview or an update.
+    What a policy pack, ours or another, said about the resource *urn* at a preview or an update.
 
-    Its texts are others' words, each one clean line. One that is mandatory blocked the operation.
+    Its texts were written by others; each is one clean line. A mandatory one blocked the operation.
     """
 
     pack: str
@@ -50,12 +50,12 @@ class Found:
     """
     An invoice with what is known of it, and the one of the last deployment if known.
 
-    ``baseline_problem`` says why the two cannot be compared, if that is known already. ``notes``
-    are sentences on what a reader has to know of where it was found, and ``names`` what that is
-    called: stacks as ``project/stack``, or what a user says. ``also`` are the other states of the
-    same account that were found: no rule may pass over what one of them violates. ``snapshot`` has
-    the other reads of the account, if they were read. ``violations`` are what policy packs said
-    at the preview that it was found in.
+    ``baseline_problem`` says why the two cannot be compared, if already known. ``notes`` are
+    sentences about where it was found, and ``names`` the names of these places: stacks as
+    ``project/stack``, or names from the user. ``also`` are other states of the same account that
+    were found: rules must not ignore what one of them violates. ``snapshot`` has the other reads of
+    the account, if any. ``violations`` are what policy packs said at the preview that it was found
+    in.
     """
 
     state: InvoiceState
@@ -88,7 +88,7 @@ class MissingInvoice:
     """
     An account whose upcoming invoice could not be read, though something else of it could, or
     another account. One that ``is_unused`` has never had an invoice. One that ``is_absent`` was
-    asked for, and the files have nothing of it, or nothing recent.
+    requested, but the files have nothing on it, or nothing recent.
     """
 
     snapshot: Snapshot
@@ -109,7 +109,9 @@ class MissingInvoice:
     def absent(
         cls, account_id: str, at: datetime, error: BillingError, names: tuple[str, ...] = ()
     ) -> "MissingInvoice":
-        """Return an account of which nothing can be used at the time *at*, by an *error*."""
+        """
+        Return an account about which nothing is usable at the time *at*, because of an *error*.
+        """
         return cls(Snapshot(account_id, at, CLOUDFLARE_API, {}), error, names, is_absent=True)
 
     @property
@@ -126,8 +128,8 @@ def of_outputs(outputs: Mapping[str, Any], secret: str = SECRET_IN_OUTPUTS) -> F
     """
     Return the invoice in a stack's *outputs*, by unprefixed names.
 
-    Raises `NoInvoiceError`, which says *secret*, if they are, and `InvalidDataError` if they are no
-    invoice.
+    Raises `NoInvoiceError` with the message *secret* if they are secret, and `InvalidDataError` if
+    they are not an invoice.
     """
     plain = revealed(outputs)
     if plain is None:
@@ -138,7 +140,7 @@ def of_outputs(outputs: Mapping[str, Any], secret: str = SECRET_IN_OUTPUTS) -> F
 
 def revealed(properties: Mapping[str, Any]) -> dict[str, Any] | None:
     """
-    Return *properties* with none for what is secret and no figure; None if a figure is secret.
+    Return *properties* with None for secrets that are not figures; None if a figure is secret.
 
     Names are those of the resource, in either form.
     """
@@ -169,8 +171,8 @@ def invoices_in_outputs(
     """
     Return every invoice among a stack's *outputs*, or the one with *prefix*, by unprefixed names.
 
-    An exported `Invoice` (a mapping of its fields), and what the plugin's function returned, are
-    found by the output's name as the prefix.
+    For an exported `Invoice` (a mapping of its fields) or result of the plugin's function, the
+    prefix is the output's name.
     """
     found = []
     for name, value in outputs.items():
@@ -189,7 +191,7 @@ def invoices_in_outputs(
 
 
 def known_account(account_id: Any) -> str | None:
-    """Return *account_id* if it is one: what stands there may be unknown, secret or else."""
+    """Return *account_id* if it is one: the value may be unknown, secret or anything else."""
     known = isinstance(account_id, str) and re.fullmatch("[0-9a-f]{32}", account_id)
     return account_id if known else None
 
@@ -198,8 +200,8 @@ def one_of_each_account(found: Sequence[Found]) -> list[Found]:
     """
     Return *found* with one invoice of each account, in order.
 
-    Of several the highest amount of the latest period counts, which is told, and the others are
-    judged as well. One whose account is not known stands by itself. Raises `NoInvoiceError` if two
+    Of several, the highest amount of the latest period counts, with a note, and the others are
+    judged too. An invoice whose account is unknown stays separate. Raises `NoInvoiceError` if two
     of an account are in different currencies, or come with different snapshots.
     """
     by_account: dict[str, list[Found]] = {}
@@ -209,7 +211,7 @@ def one_of_each_account(found: Sequence[Found]) -> list[Found]:
     merged = [_merged(same) for same in by_account.values()]
     if len(merged) == 1:
         return merged
-    # What is in one file was told so already.
+    # Invoices from one file already have that note.
     return [
         invoice
         if invoice.state.account_id or _MAY_COUNT_TWICE in invoice.notes
@@ -220,7 +222,7 @@ def one_of_each_account(found: Sequence[Found]) -> list[Found]:
 
 def compared_with(found: Sequence[Found], baselines: Sequence[Found]) -> list[Found]:
     """
-    Return *found* with the *baselines* of their accounts in place of those that they brought.
+    Return *found* with the *baselines* of their accounts instead of their own.
 
     Raises `NoInvoiceError` if one of several belongs to none of them.
     """
@@ -283,7 +285,7 @@ def _merged(same: Sequence[Found]) -> Found:
 
 def only_snapshot(snapshots: Sequence[Snapshot]) -> Snapshot | None:
     """
-    Return the one snapshot that there is of an account, if there is one.
+    Return the only snapshot of an account, if there is one.
 
     Raises `NoInvoiceError` for a second one: it could say what a rule on the first never sees.
     """

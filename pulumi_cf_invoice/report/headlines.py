@@ -1,9 +1,9 @@
 """
 The headline: a report's worst fact in one sentence, in money or days.
 
-In the order of what is worst: a mandatory limit on money that is exceeded, credits that are used up
-or run out within a rule's days, what could not be judged, another mandatory rule that is violated,
-a forecast over a mandatory limit, an advisory limit, and what is within.
+From worst to mildest: an exceeded mandatory limit on money, credits that are used up or run out
+within a rule's days, something that could not be judged, another violated mandatory rule, a
+forecast over a mandatory limit, an advisory limit, and anything within its limits.
 """
 
 import re
@@ -80,7 +80,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Situation:
-    """What a headline is made of: an invoice, how it was judged, and what else is known."""
+    """The input of a headline: an invoice, how it was judged, and what else is known."""
 
     invoice: Invoice
     account_id: str | None
@@ -97,7 +97,7 @@ class Situation:
 
     @property
     def headline(self) -> str:
-        """The worst fact in a sentence, behind the verdict where it does not speak for itself."""
+        """The worst fact in a sentence, after the verdict if it does not speak for itself."""
         fact = self.worst
         due = f"the upcoming invoice is {self._due}"
         if fact.rank is Rank.WITHIN:
@@ -151,7 +151,7 @@ class Situation:
         return Fact(_rank(rule, finding), text, finding.limit, order, says_amount)
 
     def _text(self, rule: RuleResult, finding: Finding) -> tuple[str, bool]:
-        """Return a finding in a few words, and whether they say the amount due."""
+        """Return a short form of a finding, and whether it states the amount due."""
         other = finding.account_id not in (None, self.account_id)
         where = f"account {finding.account_id}: " if other else ""
         if finding.amount is not None and finding.limit is not None and finding.excess is not None:
@@ -186,7 +186,7 @@ class Situation:
 
 
 def _question(message: str) -> str:
-    """Return what a message says is not known, as what could not be told."""
+    """Turn what a message says is not known into what could not be told."""
     found = re.match(r"(whether|how long) (.*?) is not known[,:]? ?(.*)", message, re.I | re.S)
     if found is None:
         return f"{message[:1].lower()}{message[1:]}"
@@ -219,7 +219,7 @@ def outlook_of(
     Return the first of the mandatory *limits* that the forecast passes by more than 1%.
 
     *coming* has each day to come with its last instant and the median of the amount due by then, in
-    minor units of *currency*; *limits* have each rule with the account that it is held against.
+    minor units of *currency*; *limits* has each rule with the account that it applies to.
     """
     if not coming:
         return None

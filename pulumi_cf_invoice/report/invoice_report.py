@@ -126,7 +126,7 @@ class InvoiceReport:
 
     @cached_property
     def situation(self) -> Situation:
-        """What the headline is made of."""
+        """The input of the headline."""
         return Situation(
             self.invoice,
             self.account_id,
@@ -244,16 +244,16 @@ class InvoiceReport:
         """The forecast of the invoice's period, if there is usage or a balance to make it from."""
         forecast = self.account.forecast if self.account else None
         if forecast is None or forecast.period_start != self.invoice.period_start:
-            # A preview can be of a later period than the snapshot beside it.
+            # A preview can be of a later period than the snapshot given with it.
             return None
         return forecast
 
     @property
     def forecast_text(self) -> str | None:
         """
-        The forecast, the limit and the runway in a line for a reader who has no time.
+        The forecast, the limit and the runway in a line for a reader in a hurry.
 
-        It is a straight line where there is no forecast, and None where nothing can be said. It has
+        It is a straight line if there is no forecast, and None if nothing can be said. It contains
         no words that others wrote.
         """
         forecast = self.forecast
@@ -290,8 +290,8 @@ class InvoiceReport:
     @property
     def summary(self) -> list[str]:
         """
-        What follows the headline, a line each: the forecast, last month and what would have been
-        said of it. Others' words in it are marked.
+        The lines below the headline: the forecast, last month and what would have been forecast for
+        it. Words of others are marked.
         """
         against, forecast = self.against_last_month, self.forecast
         lines = [
@@ -372,7 +372,7 @@ class InvoiceReport:
 
     @property
     def figures(self) -> list[tuple[str, str]]:
-        """What a reader asks for beside the sum of the lines, as name and text."""
+        """What a reader wants to know besides the sum of the lines, as name and text."""
         invoice = self.invoice
         rows = [("Period", f"{invoice.period_text} (UTC)"), ("Status", _status(invoice))]
         if self.forecast is None or not self.forecast.is_forecast:

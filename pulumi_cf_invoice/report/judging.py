@@ -39,10 +39,10 @@ _TIME_OF_READING, _ORIGIN = _OF_READING = ("time of reading", "origin")
 @dataclass(frozen=True)
 class RuleResult:
     """
-    A rule by its name and kind, how it was judged, and what has to be known of the rule.
+    A rule by name and kind, how it was judged, and notes on the rule.
 
     ``of_invoices`` are the findings on each invoice of a report, and ``of_accounts`` those on the
-    accounts that the rule read by itself. ``gate`` is what judged, if this project did.
+    accounts that the rule read itself. ``gate`` is what judged, if this project did.
     """
 
     name: str
@@ -129,7 +129,7 @@ def judge(
 
 
 def _noted_once(results: Sequence[RuleResult]) -> list[RuleResult]:
-    """Return *results* of which the first alone notes when an account was read, and from where."""
+    """Return *results* in which only the first notes when an account was read, and from where."""
     noted: set[str] = set()
     once = []
     for result in results:

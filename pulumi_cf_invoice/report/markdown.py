@@ -26,7 +26,7 @@ The most characters in a report: a tag fits into a comment of GitHub's 65,536 ch
 and in any script it is less than a job summary's 1 MiB.
 """
 SIGNS = {"over": "❌", "unknown": "❔", "advisory": "⚠️", "within": "✅", "none": ""}
-"""The sign of each verdict, beside which its word always stands."""
+"""The sign of each verdict, which always comes with its word."""
 _ROWS = 100
 _FEW = 5
 _MOST = 100

@@ -78,7 +78,7 @@ class Months:
 
     @cached_property
     def known(self) -> list[Month]:
-        """The months of which an amount is known, the oldest first; the latest twelve at most."""
+        """The months with a known amount, oldest first; at most the latest twelve."""
         return list(self._found())[::-1]
 
     @property

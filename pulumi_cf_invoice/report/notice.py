@@ -12,8 +12,8 @@ Kind = Literal["over", "unknown", "advisory", "outlook"]
 Key = tuple[str, str, str]
 """The kind, the rule and the subject of what is wrong."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
-"""What can be told: a mandatory rule is violated, or cannot be judged; an advisory one is violated;
-the forecast passes a limit."""
+"""The kinds of problems: a mandatory rule is violated, or cannot be judged; an advisory one is
+violated; the forecast passes a limit."""
 _MOST_LINES = 8
 _LONGEST_LINE = 500
 _UNREADABLE = "no report could be made"
@@ -24,10 +24,10 @@ _HARMLESS = str.maketrans({"<": "\u2039", ">": "\u203a", "@": "\uff20", "`": "'"
 @dataclass(frozen=True)
 class Wrong:
     """
-    One thing that is wrong: its kind, the rule, and the account or what else it was found on.
+    A problem: its kind, the rule, and the account or whatever it was found on.
 
-    ``text`` says it in a sentence, and ``remedy`` what to do, if anything is known to help. What
-    others wrote in them is marked (`named`).
+    ``text`` is a sentence, and ``remedy`` what to do, if known. What others wrote in them is marked
+    (`named`).
     """
 
     kind: Kind
@@ -45,11 +45,11 @@ class Wrong:
 @dataclass(frozen=True)
 class Notice:
     """
-    A report in the few lines that people are told.
+    A report in the few lines that people receive.
 
-    ``wrong`` is all that is wrong, of the kinds that are asked for. ``forecast`` is a line for
-    those who want to know what is coming. ``is_fine`` says that nothing is wrong of any kind, and
-    ``unjudged`` are the rules and subjects that could not be judged: None stands for all.
+    ``wrong`` has all problems of the requested kinds. ``forecast`` is a line for those who want to
+    know what is coming. ``is_fine`` means that there are no problems of any kind, and ``unjudged``
+    has the rules and subjects that could not be judged: None stands for all.
     """
 
     headline: str

@@ -34,7 +34,7 @@ def find_objects(text: str) -> Iterator[PlacedObject]:
     """
     Yield every JSON object in *text*, each by its outermost braces, in one pass.
 
-    Raises `NoInvoiceError` where one cannot be read, or where its line goes on after it.
+    Raises `NoInvoiceError` if one cannot be parsed, or if its line continues after it.
     """
     line, counted, position, opened = 1, 0, 0, 0
     while brace := _BRACE.search(text, position):

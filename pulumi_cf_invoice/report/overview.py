@@ -1,7 +1,7 @@
 """
 The accounts of a report on several, one row each: worst first, and one row for all that pass.
 
-It has the same columns in every format, and only those in which some account has something.
+It has the same columns in every format, and only columns in which some account has a value.
 """
 
 from collections import Counter
@@ -25,9 +25,9 @@ _LONGEST_REASON = 160
 @dataclass(frozen=True)
 class Row:
     """
-    An account, or several together: the cells, and the verdict that the row looks like.
+    An account, or several together: the cells, and the verdict that styles the row.
 
-    ``invoice`` is that of the account, whose ``label`` is in the first cell; None if it has none.
+    ``invoice`` is the account's, or None, and the first cell contains its ``label``.
     """
 
     cells: Sequence[str]
@@ -39,10 +39,10 @@ class Row:
 @dataclass(frozen=True)
 class Overview:
     """
-    The accounts of a report of several.
+    The accounts of a report on several.
 
-    ``attention`` are those that somebody has to look at, the worst first, and ``passing`` the rest.
-    The cells of ``totals`` are the sums of all, in each currency.
+    ``attention`` has those that need it, worst first, and ``passing`` the rest. The cells of
+    ``totals`` are the sums of all, per currency.
     """
 
     columns: Sequence[Column]
@@ -58,13 +58,13 @@ class Overview:
 
     @property
     def is_folded(self) -> bool:
-        """Whether one row stands for those that pass."""
+        """Whether a single row represents those that pass."""
         return len(self.passing) > 1 and (self.is_of_many or bool(self.attention))
 
     def rows(self, most: int) -> list[Row]:
         """
-        Return the rows: *most* of the invoices that need attention, and of the accounts that could
-        not be read, and one for each group that is left out.
+        Return the rows: at most *most* invoices that need attention and as many accounts that could
+        not be read, plus one row for each group that is left out.
         """
         shown = [row for row in self.attention if row.invoice]
         unread = [row for row in self.attention if not row.invoice]
@@ -92,7 +92,7 @@ class Overview:
         return ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
 
     def summed(self, label: str, rows: Sequence[Row]) -> Row:
-        """Return a row for several accounts, called *label*, with what they sum up to."""
+        """Return a row for several accounts, called *label*, with their sums."""
         blank = [""] * (len(self.columns) - 2)
         worst = min((row.tone for row in rows), key=_TONES.index)
         return Row([label, _sum(row.invoice for row in rows), *blank], worst, label)
@@ -149,7 +149,7 @@ def overview(report: Report) -> Overview:
 
 
 def title_of(missing: MissingInvoice) -> str:
-    """Return what an account without an invoice is called."""
+    """Return the label of an account without an invoice."""
     title = f"account {missing.account_id}"
     if not missing.names:
         return title.capitalize()
@@ -157,7 +157,7 @@ def title_of(missing: MissingInvoice) -> str:
 
 
 def reason_of(missing: MissingInvoice) -> str:
-    """Return in a few words why an account has no invoice."""
+    """Return briefly why an account has no invoice."""
     error = missing.error
     problem = error.problem if isinstance(error, FetchError) else str(error)
     why = one_line(problem, _LONGEST_REASON).split(". ")[0].rstrip(".")
@@ -165,7 +165,7 @@ def reason_of(missing: MissingInvoice) -> str:
 
 
 def _kind(row: Row) -> str:
-    """Return what a row that passes is called among others that do."""
+    """Return the label of a passing row among other passing ones."""
     if row.invoice is None:
         return "without an invoice"
     return "within" if row.tone == "within" else "not judged"

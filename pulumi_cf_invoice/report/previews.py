@@ -36,7 +36,7 @@ from pulumi_cf_invoice.report.found import (
 )
 from pulumi_cf_invoice.report.objects import PlacedObject
 
-# A new state has its figures among the inputs, but for a refresh, which moves the outputs alone.
+# A new state has its figures among the inputs, except after a refresh, which only changes outputs.
 _INPUTS_FIRST = ("inputs", "outputs")
 _OUTPUTS_FIRST = ("outputs", "inputs")
 _LONGEST = 1000
@@ -58,10 +58,10 @@ class _NothingFreshError(NoInvoiceError):
 
 def find_invoices(objects: Iterable[PlacedObject], prefix: str | None) -> list[Found]:
     """
-    Return every invoice in digests and events, of which a file can have those of several stacks.
+    Return every invoice in digests and events; a file can have those of several stacks.
 
-    Of events *prefix* chooses among the stack's outputs. Raises `NoInvoiceError` if a preview
-    failed for another reason than a policy, if a part of one is missing, or if a stack has no
+    For events, *prefix* selects among the stack's outputs. Raises `NoInvoiceError` if a preview
+    failed for a reason other than a policy, if a part of one is missing, or if a stack has no
     invoice in any of its previews.
     """
     found: dict[str, list[Found]] = {}
@@ -101,8 +101,8 @@ def _in_digest(digest: Mapping[str, Any], prefix: str | None) -> list[Found]:
     """
     Return every invoice in a *digest*. Raises `NoInvoiceError`.
 
-    The last step of a resource that is no refresh has the fresh figures: both states of a refresh
-    step are those of before. The stack's outputs are always the last deployment's.
+    A resource's last step other than a refresh has the fresh figures: both states of a refresh step
+    are old. The stack's outputs are always the last deployment's.
     """
     diagnostics = mappings(digest.get("diagnostics"))
     if any(diagnostic.get("severity") == "error" for diagnostic in diagnostics):
@@ -127,7 +127,7 @@ def _in_digest(digest: Mapping[str, Any], prefix: str | None) -> list[Found]:
     unread = []
     for urn, step in fresh.items():
         new = _state(step, "newState")
-        # Only what a refresh found has outputs already: its inputs are those of before.
+        # Only a refreshed resource already has outputs; its inputs are old.
         is_refreshed = new is not None and bool(new.get("outputs"))
         invoice = _found(urn, new, _state(step, "oldState"), is_refreshed)
         if invoice is None:
@@ -167,7 +167,7 @@ def _in_events(operation: Operation, prefix: str | None) -> list[Found]:
         for urn, step in resources.items():
             new = _state(step, "new")
             is_refreshed = urn in operation.only_refreshed
-            # What a policy pack says of figures stands in the log, and in the events, in plain.
+            # What a policy pack says about figures is in plain text in the log and in the events.
             is_told = bool(violations)
             invoice = _found(urn, new, _state(step, "old"), is_refreshed, is_told)
             if invoice is None:
@@ -186,7 +186,7 @@ def _in_events(operation: Operation, prefix: str | None) -> list[Found]:
     of_resource = {urn: number for number, urn in enumerate(found)}
     said: list[list[PackViolation]] = [[] for _ in every]
     for violation in violations:
-        # One on another resource is told beside the stack's first invoice.
+        # A violation on another resource is reported with the stack's first invoice.
         said[of_resource.get(violation.urn, 0)].append(violation)
     return [
         replace(invoice, notes=(*invoice.notes, *notes), violations=tuple(of_invoice))
@@ -196,9 +196,9 @@ def _in_events(operation: Operation, prefix: str | None) -> list[Found]:
 
 def _violations(operation: Operation) -> list[PackViolation]:
     """
-    Return what policy packs said of an operation.
+    Return what policy packs said about an operation.
 
-    Raises `NoInvoiceError` if it failed, unless that is a preview that they alone blocked.
+    Raises `NoInvoiceError` if it failed, unless it is a preview that only they blocked.
     """
     violations = [
         PackViolation(
@@ -282,8 +282,8 @@ def _exported(operation: Operation, prefix: str | None, resources: list[Found]) 
     """
     Return the invoices among the stack's outputs, without those of *resources* that are unreadable.
 
-    Under ``--target`` and ``--exclude`` they mix fresh figures with those of before, unmarked:
-    raises `NoInvoiceError` unless all are of accounts whose resource was evaluated.
+    Under ``--target`` and ``--exclude`` they mix fresh and old figures without a mark: raises
+    `NoInvoiceError` unless all are of accounts whose resource was evaluated.
     """
     of_stack = operation.stack_outputs
     # The first outputs of a preview are the last deployment's.
@@ -335,9 +335,9 @@ def _found(
     is_told: bool = False,
 ) -> Found | None:
     """
-    Return the invoice of a resource, whose states are *new* and *old*, if it has one that is known.
+    Return the invoice of a resource with the states *new* and *old*, if it is known.
 
-    Secret figures raise `NoInvoiceError`, unless a policy pack has told of them (*is_told*).
+    Secret figures raise `NoInvoiceError`, unless a policy pack has reported them (*is_told*).
     """
     fresh = _read(new, _OUTPUTS_FIRST if is_refreshed else _INPUTS_FIRST, is_told)
     if fresh is None:
@@ -354,10 +354,10 @@ def _read(
     of_resource: Mapping[str, Any] | None, names: Sequence[str], is_told: bool
 ) -> state.InvoiceState | None:
     """
-    Return the invoice in a resource's state, if it has one that is known, in the first of *names*.
+    Return the invoice in a resource's state, if it is known, from the first of *names*.
 
-    Pulumi prints some secret outputs among the inputs in plain. Raises `NoInvoiceError` for them
-    all the same, unless *is_told*, and `InvalidDataError` if the figures are no invoice.
+    Pulumi prints some secret outputs among the inputs in plain text. Raises `NoInvoiceError` for
+    them anyway, unless *is_told*, and `InvalidDataError` if the figures are not an invoice.
     """
     if of_resource is None or of_resource.get("type") not in state.TYPES:
         return None

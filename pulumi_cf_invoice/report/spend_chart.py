@@ -390,7 +390,7 @@ def _title(report: InvoiceReport, is_bar: bool = False) -> str:
 
 
 def _figures(report: InvoiceReport) -> Table:
-    """Return every figure that the chart draws beside its days, as a table."""
+    """Return every figure in the chart besides its days, as a table."""
     invoice, forecast = report.invoice, report.forecast
     rows = [["Due so far", invoice.amount_due_text]]
     straight = _straight(report)

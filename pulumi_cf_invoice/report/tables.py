@@ -1,7 +1,7 @@
 """
 The tables of a report: title, columns and cells, which the formats render.
 
-What others wrote in a cell is marked (`named`), and cut in the middle where it is long.
+What others wrote in a cell is marked (`named`), and cut in the middle if it is long.
 """
 
 from collections.abc import Iterable, Sequence
@@ -38,9 +38,9 @@ class Column:
 @dataclass(frozen=True)
 class Table:
     """
-    A table: rows of cells under columns, of which the last ``sums`` are sums of those above.
+    A table: rows of cells under columns; the last ``sums`` rows are sums of those above.
 
-    ``left_out`` says what is not shown, and ``note`` what has to be known of the table.
+    ``left_out`` says what is not shown, and ``note`` is a note on the table.
     """
 
     title: str
@@ -78,7 +78,7 @@ def judged(report: Report, most: int) -> list[JudgedRow]:
     """
     Return the rules, violated mandatory ones first, with at most *most* sentences on each.
 
-    Where there are several invoices, those that pass are one row.
+    With several invoices, those that pass share one row.
     """
     rules = worst_first(report.rules)
     rows = [
@@ -129,7 +129,7 @@ def _found(label: str, finding: Finding, only: str | None) -> str:
     line = f"{name_cell(finding.subject)}: " if finding.of_line else ""
     if finding.amount is None or finding.limit is None:
         message = without_account(finding.marked, only) if only else finding.marked
-        # A sentence names the account that a rule read by itself.
+        # A sentence names the account that a rule read itself.
         prefix = f"{label}: " if label and finding.account_id is None else ""
         return f"{prefix}{message}"
     return f"{f'{label}: ' if label else ''}{line}{finding.text}"
@@ -274,7 +274,7 @@ def _known_by(row: PastInvoice) -> str:
 
 
 def other_invoices(report: InvoiceReport, most: int) -> Table | None:
-    """Return purchases of credits, and the earlier invoices that cannot be told apart."""
+    """Return credit purchases, and the earlier invoices that cannot be distinguished from them."""
     rows = report.months.others if report.months else []
     if not rows:
         return None

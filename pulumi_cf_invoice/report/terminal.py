@@ -64,7 +64,7 @@ def _least_width_of_column(column: Column) -> int:
 
 
 def inert(text: str, style: str = "") -> Text:
-    """Return *text* that others wrote as a line that is no command to whoever reads the log."""
+    """Return *text* that others wrote as a line that no log reader takes for a command."""
     # At the start of a line, where it may be folded to, this is a command to GitHub's runner.
     return Text(re.sub(":(?=:)", ": ", in_one_line(text, _LONGEST)), style=style)
 

@@ -95,12 +95,12 @@ class AccountState:
 
 class AccountReader:
     """
-    Reads what is asked of accounts, each read once, whether it fails or not.
+    Reads accounts for rules, each read once, whether it fails or not.
 
-    Credentials and timeout come from the sources *before* the environment *variables* and from
-    these, and the base URL from the gate: one that stands elsewhere would redirect a gate that
-    nobody told so. An account of *snapshots* is not asked for where that came from the same
-    address.
+    Credentials and timeout come from the sources *before* and then from the environment
+    *variables*, but the base URL comes from the gate: one from elsewhere would redirect a gate
+    without its knowledge. An account in *snapshots* is not requested if its snapshot came from the
+    same address.
     """
 
     def __init__(
@@ -132,9 +132,9 @@ class AccountReader:
 
     def ask(self, read: Read[ModelT], account_id: str, base_url: str | None) -> "Future[ModelT]":
         """
-        Ask for a *read* of an account, if nobody has, at *base_url* or else at Cloudflare.
+        Request a *read* of an account, if nobody has, from *base_url* or else from Cloudflare.
 
-        What goes wrong is in the future.
+        The future carries any error.
         """
         try:
             snapshot = self._snapshot(account_id, base_url)
@@ -191,7 +191,7 @@ class AccountReader:
         )
 
     def teller(self, account_id: str, base_url: str | None, error: str, name: str) -> str:
-        """Return the first gate that told an *error* of an account, which may be *name*."""
+        """Return the first gate that reported an *error* of an account, which may be *name*."""
         with self._lock:
             return self._tellers.setdefault((account_id, base_url, error), name)
 

@@ -95,15 +95,15 @@ class Waiver:
 @dataclass(frozen=True)
 class DeclaredRule:
     """
-    A rule as it is declared, under a name of its own.
+    A rule as declared, under its own name.
 
     ``settings`` are the values that their readers returned. ``level`` is None for the policy pack's
-    default; a report treats that as mandatory. ``source`` is the file that it stands in, or the
-    flag that it is made of; empty where it is declared in code.
+    default; a report treats that as mandatory. ``source`` is the file or flag that it comes from;
+    empty if it is declared in code.
 
-    A rule with ``warn_at`` declares further rules (`warnings`), each of which has the rule's own
-    name as its ``base``, and as its limit ``percent`` of the limit there. ``own`` are the settings
-    that Pulumi's config has for such a rule itself.
+    A rule with ``warn_at`` declares further rules (`warnings`), each of which has the rule's name
+    as its ``base``, and ``percent`` of its limit. ``own`` are the settings that Pulumi's config has
+    for such a rule itself.
     """
 
     name: str
@@ -179,7 +179,7 @@ class DeclaredRule:
 
     def configured(self, config: "Config") -> "DeclaredRule":
         """
-        Return the rule with Pulumi's policy config over it. Raises `RuleError`.
+        Return the rule with Pulumi's policy config applied on top. Raises `RuleError`.
 
         A setting there replaces the one here, as Pulumi merges it; a limit by account without an
         amount for all others keeps the limits here.
@@ -203,7 +203,7 @@ class Config:
     """
     What Pulumi's policy config says about a rule: its settings as written, and its level.
 
-    ``level`` is None where the config says nothing of it.
+    ``level`` is None if the config does not set it.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -272,9 +272,9 @@ def configured(
     rules: Iterable[DeclaredRule], config: Mapping[str, Config], others: Iterable[str] = ()
 ) -> list[DeclaredRule]:
     """
-    Return *rules* with Pulumi's policy *config* over them, by name of rule or ``all``.
+    Return *rules* with Pulumi's policy *config*, by name of rule or ``all``, applied on top.
 
-    *others* are the names of policies that are no rules of ours. Raises `RuleError`.
+    *others* are the names of policies that are not our rules. Raises `RuleError`.
     """
     rules = list(rules)
     names = [rule.name for rule in rules]

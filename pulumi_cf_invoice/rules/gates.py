@@ -36,9 +36,9 @@ class Gate:
     """
     A declared rule whose settings are complete.
 
-    ``rule`` is what holds by itself, and ``waived`` what holds while ``waiver`` is in force: None
-    suspends it. With ``account_ids`` the gate reads these accounts by itself, from ``base_url`` if
-    that is set, and passes over one that cannot be read if it is to ``fail_open``.
+    ``rule`` normally applies, and ``waived`` applies while ``waiver`` is in force: None suspends
+    it. With ``account_ids`` the gate reads these accounts itself, from ``base_url`` if that is set,
+    and skips one that cannot be read if it is to ``fail_open``.
     """
 
     name: str
@@ -143,9 +143,9 @@ class Gate:
 
     def unmatched(self, judged: Collection[str | None], at: datetime) -> str:
         """
-        Tell of the accounts that have a limit of their own and are not among those *judged*.
+        Report the accounts that have their own limit but are not among those *judged*.
 
-        It is a sentence, or empty if there is none.
+        The result is a sentence, or empty if there are none.
         """
         named = dict.fromkeys(
             account for limit in _limits_of(self.in_force(at)) for account in limit.accounts
@@ -157,9 +157,9 @@ class Gate:
 
     def passed_over(self, findings: Iterable[Finding]) -> str:
         """
-        Tell how many accounts of those in *findings* could not be read, which failOpen allows.
+        Report how many accounts in *findings* could not be read, which failOpen allows.
 
-        It is a sentence, or empty if there are fewer than two: one says so by itself.
+        The result is a sentence, or empty if there are fewer than two: one speaks for itself.
         """
         accounts = [finding.account_id for finding in findings if finding.is_passed_over]
         if len(accounts) < 2:
@@ -190,7 +190,7 @@ class Gate:
         """
         Judge a stack's *resources*, and the gate's accounts as *reader* reads them.
 
-        Each finding has the URN that it is about, which is empty if it is none's.
+        Each finding comes with the URN it is about, or an empty one.
         """
         rule = self.in_force(at)
         if not isinstance(rule, StackRule):

@@ -119,7 +119,7 @@ class MaxDailySpend(Rule):
         currency = invoice.currency
         floor = self.at_least or Money(_amount((days.gross or 0) * _FLOOR_SHARE), currency)
         if not comparable(currency, floor):
-            # Held against it, it says so.
+            # The comparison with it says so.
             largest = floor
         else:
             usual_amount = usual * days.price * limit.factor

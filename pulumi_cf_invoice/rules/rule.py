@@ -18,23 +18,23 @@ from pulumi_cf_invoice.state import InvoiceState, snake_case
 
 Status = Literal["within", "over", "failed", "unknown", "noted"]
 """
-What a finding says: ``within`` the rule, ``over`` its limit, ``failed`` where the rule is no limit,
-``unknown``, which violates it as well, or ``noted``, which is no violation but has to be known.
+What a finding says: ``within`` the rule, ``over`` its limit, ``failed`` for a rule without a limit,
+``unknown``, which also violates it, or ``noted``, which is not a violation but worth knowing.
 """
 
 
 @dataclass(frozen=True)
 class Finding:
     """
-    What a rule says of one figure.
+    What a rule says about one figure.
 
     ``subject`` is what was judged, such as `AMOUNT_DUE` or the name of a line (``of_line``).
-    ``amount`` and ``limit`` are None where there is none. ``excess`` says by how much the amount is
+    ``amount`` and ``limit`` are None if there is none. ``excess`` says by how much the amount is
     over the limit, or below it if the limit ``is_minimum``. ``account_id`` is the account that a
-    rule read by itself. ``brief`` is the fact in a few words without account and rule, where it is
-    no amount against a limit. What others wrote in it is marked (`named`). ``remedy`` is what to do
-    about a violation, in a sentence. ``is_passed_over`` tells of an account that could not be read,
-    which the rule allows. ``day`` is the UTC day whose spend was judged, if it is one.
+    rule read itself. ``brief`` is a short form of the fact without account and rule, unless it
+    compares an amount with a limit. What others wrote in it is marked (`named`). ``remedy`` is what
+    to do about a violation, in a sentence. ``is_passed_over`` means that an account could not be
+    read, which the rule allows. ``day`` is the UTC day whose spend was judged, if it is one.
     """
 
     status: Status
@@ -75,7 +75,7 @@ class Finding:
 
     @property
     def text(self) -> str:
-        """The finding for people who see account and period beside it."""
+        """The finding for people who see account and period next to it."""
         if self.amount is None or self.limit is None:
             return self.marked
         tell = money.difference_text if self.is_difference else money.to_text
@@ -93,7 +93,7 @@ class Finding:
 
 def without_account(message: str, account_id: str) -> str:
     """Return a *message* of one account where readers know which that is."""
-    # What stands behind it begins the sentence then.
+    # In that case the text after it begins the sentence.
     message = re.sub(rf"On account {account_id}, (.)", lambda found: str(found[1]).upper(), message)
     for phrase, instead in (
         (f" of account {account_id}", ""),
@@ -108,14 +108,14 @@ class Rule:
     """
     A kind of rule, with its settings.
 
-    ``name`` is what files and configs call the kind, and ``description`` what it asks for.
-    ``settings`` are its own settings by name, of which it needs at least one of ``needs``, and of
-    which a waiver replaces ``waivable``. A kind that ``reads_accounts`` can be given the accounts
-    to read, and has to be if it ``must_read``. Of an account it needs ``reads``, without any of
-    which it cannot be judged, and uses what it ``also_reads`` where that can be had. Among these is
-    what it needs only at times: `AccountState.get` raises if that was refused. ``remedy`` is what
-    to do about a violation: ``{setting}`` in it is where its limit stands, and ``{waive}`` how else
-    to get over it. A kind that ``limits_amount_due`` has a `Limit` on the whole invoice.
+    ``name`` is the kind's name in files and configs, and ``description`` what it requires.
+    ``settings`` are its own settings by name: it needs at least one of ``needs``, and a waiver
+    replaces ``waivable``. A kind that ``reads_accounts`` accepts accounts to read, and requires
+    them if it ``must_read``. It cannot be judged without all of its ``reads`` of an account, and
+    uses what it ``also_reads`` if available. Some of these it only needs at times:
+    `AccountState.get` raises if they were refused. ``remedy`` is what to do about a violation:
+    ``{setting}`` in it is the place of its limit, and ``{waive}`` another way to pass. A kind that
+    ``limits_amount_due`` has a `Limit` on the whole invoice.
     """
 
     name: ClassVar[str]
@@ -146,7 +146,7 @@ class Rule:
 
 class StackRule(Rule):
     """
-    A kind of rule on the resources of a stack, which is judged at its deployments.
+    A kind of rule on a stack's resources, which is judged at its deployments.
 
     One that reads accounts is judged on both, at the end of a deployment.
     """
@@ -160,7 +160,7 @@ class StackRule(Rule):
         """
         Return what the rule finds in a stack's *resources*, and in the *accounts* that it read.
 
-        Each finding has the URN that it is about, which is empty if it is none's.
+        Each finding comes with the URN it is about, or an empty one.
         """
         raise NotImplementedError
 
@@ -175,7 +175,7 @@ class StackResource:
     A resource of a stack, for rules on stacks.
 
     ``account_id`` is the account of an `InvoicePreview` with figures (``is_preview``), else None.
-    ``properties`` are those of any other resource; one that is not known raises when it is touched.
+    ``properties`` are those of any other resource; accessing an unknown one raises.
     """
 
     type: str
@@ -195,9 +195,9 @@ def held(
     is_minimum: bool = False,
 ) -> Finding:
     """
-    Hold *amount* against *limit*, which is the largest allowed or the minimum.
+    Compare *amount* with *limit*, which is a maximum or a minimum.
 
-    *tell* makes the message of the amount's text and of how it compares with the limit.
+    *tell* makes the message from the amount's text and its comparison with the limit.
     """
     over = (shortfall if is_minimum else excess)(amount, currency, limit)
     judged = Money(amount, currency)

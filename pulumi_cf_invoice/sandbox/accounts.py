@@ -79,12 +79,12 @@ class Scenario:
     """
     A made-up account.
 
-    ``lines`` makes the lines of its invoice, given the usage of the month in minor units and the
-    number of earlier calls. ``invoice`` are fields of the invoice that are not as they would be.
-    ``months`` are those of its history, and ``unpaid`` the statuses of what was not paid in them,
-    by months ago. ``written`` changes a result as the last step. ``in_contract`` is whether the
-    answers keep to the contract as it is published today. ``pages`` is how entries come in pages,
-    if they do. ``gateways`` are the account's AI gateways.
+    ``lines`` creates the lines of its invoice from the month's usage in minor units and the number
+    of earlier calls. ``invoice`` overrides fields of the invoice. ``months`` is the number of
+    months in its history, and ``unpaid`` the statuses of unpaid invoices, by months ago.
+    ``written`` changes a result as the last step. ``in_contract`` is whether the answers follow the
+    contract as published today. ``pages`` is how entries come in pages, if they do. ``gateways``
+    are the account's AI gateways.
     """
 
     description: str

@@ -15,7 +15,7 @@ PAGE_SIZE = 2
 def page_of(
     entries: list[Any], number: int, size: int, pages: Pages | None
 ) -> tuple[list[Any], Result]:
-    """Return the page of that number of *entries*, and what the API says of pages beside it."""
+    """Return the page of that number from *entries*, and the API's paging information."""
     start = 0 if pages == "ignored" else (number - 1) * size
     end = start + size
     info = {

@@ -51,18 +51,18 @@ class Sandbox:
     """
     A running sandbox; use it as a context manager.
 
-    ``base_url`` is what programs are pointed at. The answers can be changed while it runs:
-    ``scenario``, ``fault``, ``faults`` (of single reads, by their names), ``accounts`` (account IDs
-    with scenarios of their own), ``amount_due`` (moves the figure, in minor units, and the largest
-    line with it), ``fail_times`` (limits faults to that many requests), ``shuffle`` (puts the lines
-    into another order each time) and ``together`` (names of reads of which none is answered before
-    all are asked for). ``asked`` are the requests, in order, one for each page, and ``requests``
-    their account IDs. ``now`` fixes the clock that decides the month.
+    Point programs to its ``base_url``. The answers can be changed while it runs: ``scenario``,
+    ``fault``, ``faults`` (of single reads, by their names), ``accounts`` (account IDs with
+    scenarios of their own), ``amount_due`` (changes the figure, in minor units, and the largest
+    line with it), ``fail_times`` (limits faults to that many requests), ``shuffle`` (reorders the
+    lines each time) and ``together`` (names of reads that are only answered once all have been
+    requested). ``asked`` has the requests, in order, one for each page, and ``requests`` their
+    account IDs. ``now`` fixes the clock that determines the month.
 
-    It lists *number_of_accounts* accounts, with figures of their own as long as the scenario is
-    "usual", refuses what a *rate_limit* such as ``100/3s`` does not allow (``refusals`` counts it),
-    and waits *latency* seconds with each answer. ``most_connections`` is how many were open at
-    once.
+    It lists *number_of_accounts* accounts, with their own figures as long as the scenario is
+    "usual", refuses requests beyond a *rate_limit* such as ``100/3s`` (``refusals`` counts them),
+    and delays each answer by *latency* seconds. ``most_connections`` is the largest number of
+    concurrent connections.
 
     It takes the API token ``sandbox-token``, or the e-mail ``sandbox@example.com`` with the key
     ``sandbox-key``.

@@ -58,8 +58,8 @@ class Usage:
     ``a_day`` is that of an average day, in minor units; by default it is what the lines of half a
     month come to. ``weekdays`` are the shares of Monday to Sunday in percent, ``growth`` how much
     more each day has than the one before, and ``launched`` how many days ago usage quadrupled. In
-    each of the last ``nights_of_a_loop`` a loop used thirty times what an average hour has, and the
-    last loop still runs. The API counts in units of ``unit`` minor units. Its history is
+    each of the last ``nights_of_a_loop``, a loop used thirty times an average hour's usage, and the
+    last loop is still running. The API counts in units of ``unit`` minor units. Its history is
     ``history_behind`` days late, and the invoice ``invoice_behind``. Usage that ``is_included``
     costs nothing.
     """
@@ -166,7 +166,7 @@ def _weights(
 
 
 def _loop(today: int, nights: int) -> tuple[range, ...]:
-    """Return the hours of the last *nights*, from 22:00 to 06:00; the last goes on for good."""
+    """Return the hours of the last *nights*, from 22:00 to 06:00; the last one never ends."""
     starts = [(today - ago) * 24 + 22 for ago in range(nights, 0, -1)]
     return tuple(range(start, start + (8 if start < starts[-1] else 48)) for start in starts)
 
