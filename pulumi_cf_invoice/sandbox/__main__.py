@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 
+from pulumi_cf_invoice import _command
 from pulumi_cf_invoice.sandbox.arguments import parser
 
 _EXTRA = "install pulumi-cf-invoice with its extra 'sandbox', from where you have the package"
@@ -62,4 +63,4 @@ def _list(*groups: Mapping[str, object]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_command.run(main, "python -m pulumi_cf_invoice.sandbox", strict=True))

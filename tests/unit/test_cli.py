@@ -637,6 +637,29 @@ def test_a_report_over_budget_that_cannot_be_written_is_2_and_one_that_is_discar
     assert code_of(over, ">&-") == 1
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "pulumi_cf_invoice.sandbox --list",
+        "pulumi_cf_invoice.sandbox --help",
+        "pulumi_cf_invoice --help",
+    ],
+)
+def test_other_commands_whose_output_cannot_be_written_say_so_in_one_line(command: str) -> None:
+    shell = f"'{sys.executable}' -m {command}"
+    full, piped = (
+        subprocess.run(
+            ["bash", "-c", f"{shell} {redirected}"], capture_output=True, text=True, timeout=60
+        )
+        for redirected in ("> /dev/full", "| true; exit ${PIPESTATUS[0]}")
+    )
+    assert full.returncode == 2
+    assert re.fullmatch(
+        r".*pulumi\S*: cannot write standard output: No space left on device\n", full.stderr
+    )
+    assert (piped.returncode in (0, 2), piped.stderr) == (True, "")
+
+
 def test_closed_standard_input_is_one_line() -> None:
     script = '"$0" report --from - <&-'
     failed = subprocess.run(["bash", "-c", script, *COMMAND], capture_output=True, text=True)

@@ -1,5 +1,5 @@
 """
-The command's standard streams: a failed write does not change the exit code by itself.
+Runs a command: its exit code is its own, and whatever goes wrong is one line.
 
 Python flushes both streams once more at exit, and exits with 120 if that fails: a closed pipe or a
 full disk would replace the verdict. So this module records write failures, and the command decides
@@ -9,7 +9,7 @@ what they mean.
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
@@ -17,8 +17,62 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
 
+FAILED = 2
+"""The exit code of a command that could not do what it was asked for."""
+INTERRUPTED = 130
 _STDOUT = 1
 _STDERR = 2
+
+
+def run(command: Callable[[], int], name: str, strict: bool = False) -> int:
+    """
+    Run a *command*, and return its exit code. Its errors begin with its *name*.
+
+    It is *strict* if it has no use unless its output is read: then it ends where that fails.
+    """
+    with standard_streams(strict) as output:
+        code = _guarded(command, name)
+        if output.failure is None:
+            return code
+        return fail(name, f"cannot write standard output: {output.failure.strerror}")
+
+
+def fail(name: str, message: str) -> int:
+    """Say in one line why the command called *name* failed, and return its exit code."""
+    print(f"{name}: {message}", file=sys.stderr)
+    return FAILED
+
+
+def _guarded(command: Callable[[], int], name: str) -> int:
+    code = FAILED
+    try:
+        code = _exit_code(command)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        return code
+    except Exception as error:
+        # Errors on files that were opened by name include that name.
+        if isinstance(error, OSError) and error.filename is None:
+            return fail(name, f"cannot write standard output: {error.strerror or error}")
+        reason = _one_line(f"{type(error).__name__}: {error}")
+        return fail(name, f"it failed: {reason}. Please report it")
+
+
+def _exit_code(command: Callable[[], int]) -> int:
+    try:
+        return command()
+    except SystemExit as ended:
+        # argparse exits this way after showing help or a usage error.
+        return int(ended.code or 0)
+
+
+def _one_line(text: str) -> str:
+    from pulumi_cf_invoice.billing.cleaning import one_line
+
+    return one_line(text)
 
 
 class Output(Protocol):
