@@ -114,25 +114,25 @@ def section() -> str:
     lines = [
         "## Forecast",
         "",
-        f"{len(SEEDS) * ACCOUNTS} simulated accounts of each of five kinds, which "
-        "`benchmarks/simulated.py` describes, at noon of a day of a month of 30 days. Errors are "
-        "of the month's total, as a mean of the kinds, and as a share of the straight line's: "
-        f"under 1 is better than it. The share is at most {WORST:.2f} in any kind.",
+        f"{len(SEEDS) * ACCOUNTS} simulated accounts of each of five kinds, described in "
+        "`benchmarks/simulated.py`, at noon on a day of a 30-day month. Errors are of the month's "
+        "total, averaged over the kinds, and as a share of the straight line's error: under 1 is "
+        f"better than the straight line. The target is at most {WORST:.2f} in any kind.",
         "",
         f"| day, seeds | error | straight line's | share of it | {' | '.join(KINDS)} |",
         f"|---|---|---|---|{'---|' * len(KINDS)}",
         *(_by_day(fixed, day, SEEDS) for day in DAYS),
         *(_by_day(other, day, OTHER_SEEDS) for day in DAYS),
         "",
-        "How often the total was within the 10th to the 90th percentile, of the forecasts that "
-        "have a band. A new account has none before its 15th day.",
+        "How often the total was between the 10th and the 90th percentile, among the forecasts "
+        "with a band. A new account has none before its 15th day.",
         "",
         f"| seeds | all kinds | by day | {' | '.join(KINDS)} |",
         f"|---|---|---|{'---|' * len(KINDS)}",
         _in_band(fixed, SEEDS),
         _in_band(other, OTHER_SEEDS),
         "",
-        "Nobody forecasts a step before it came. Of the accounts with a step:",
+        "Nobody can forecast a step before it happens. Among the accounts with a step:",
         "",
         "| seeds | the step | forecasts | in the band | error | straight line's |",
         "|---|---|---|---|---|---|",
@@ -142,9 +142,10 @@ def section() -> str:
         *on_real_series,
         "### On other kinds of accounts",
         "",
-        f"{len(OTHER_SEEDS) * OTHER_ACCOUNTS} simulated accounts of each kind, with seeds other "
-        "than those by which the method was looked at. The mean of the kinds is at most "
-        f"{OTHER_TARGET:.2f} over the days, and any kind at most {OTHER_WORST:.2f}.",
+        f"{len(OTHER_SEEDS) * OTHER_ACCOUNTS} simulated accounts of each kind, with other seeds "
+        "than those used to develop the method. The targets are at most "
+        f"{OTHER_TARGET:.2f} for the mean of the kinds over the days, and {OTHER_WORST:.2f} for "
+        "any kind.",
         "",
         f"| kind | {' | '.join(f'day {day}' for day in DAYS)} | mean | in the band |",
         f"|---|{'---|' * len(DAYS)}---|---|",
@@ -152,11 +153,11 @@ def section() -> str:
         "",
         "### Where something is behind",
         "",
-        f"{2 * ACCOUNTS_BEHIND} accounts of each of the five kinds where usage history, invoice or "
-        "both are behind, and where usage is counted in neither cents nor dollars: the share of "
-        "the straight line's error, which has the same invoice and is wrong as well where that is "
-        f"behind. It is at most {WORST_BEHIND:.2f}. An invoice that is behind looks like a lower "
-        "price, and is taken for one: the band has room for both.",
+        f"{2 * ACCOUNTS_BEHIND} accounts of each of the five kinds, with the usage history, the "
+        "invoice or both behind, or with usage in neither cents nor dollars: the share of the "
+        "straight line's error, which has the same invoice and is wrong too if that is behind. The "
+        f"target is at most {WORST_BEHIND:.2f}. An invoice that is behind looks like a lower "
+        "price, and is treated as one: the band covers both.",
         "",
         f"| as read | {' | '.join(f'day {day}' for day in DAYS)} | worst kind | in the band |",
         f"|---|{'---|' * len(DAYS)}---|---|",

@@ -54,20 +54,20 @@ def section() -> list[str]:
     return [
         "### On real series",
         "",
-        f"{len(tuned) + len(reported)} daily series of what was counted in the world "
-        f"({', '.join(sorted({series.field for series in (*tuned, *reported)}))}), which packages "
-        "of a registry ship. Each gives up to eight accounts. The method was chosen and tuned on "
-        "every other series; what is reported is of the rest, apart from the second row. Twice "
-        "it was changed after these had been looked at, by what was better on the tuned half: by "
-        "levels without peaks (the mean of the pooled shares was 0.97 here before, and 0.94 with "
-        "them), and by medians, fewer fast levels and falls that are believed sooner.",
+        f"{len(tuned) + len(reported)} daily series of real-world counts "
+        f"({', '.join(sorted({series.field for series in (*tuned, *reported)}))}), shipped in "
+        "packages on a registry. Each gives up to eight accounts. The method was chosen and tuned "
+        "on every other series; the results are from the rest, except in the second row. Twice it "
+        "was changed after a look at these, each time for a gain on the tuned half: by levels "
+        "without peaks (the mean of the pooled shares was 0.97 here before, and 0.94 with them), "
+        "and by medians, fewer fast levels and earlier belief in falls.",
         "",
-        "Errors are shares of the straight line's: by day as the mean of the fields, as above it "
-        "is of the kinds, so that no field counts more because more of its series were found; and "
-        "pooled, as the errors of all accounts together, which pages that went viral have most "
-        f"of. Either is at most {TARGET:.2f} in the mean and {TARGET_BY_DAY:.2f} on each day, and "
-        "not above the best of the others. A method's days are taken to be wrong together or each "
-        "by itself, whichever has the lower loss.",
+        "Errors are shares of the straight line's error: by day as the mean of the fields, like "
+        "that of the kinds above, so that no field counts more because it has more series; and "
+        "pooled over all accounts, dominated by pages that went viral. The targets for both are at "
+        f"most {TARGET:.2f} in the mean and {TARGET_BY_DAY:.2f} on each day, and not above the "
+        "best of the others. Each method's daily errors count as fully correlated or independent, "
+        "whichever gives it the lower loss.",
         "",
         f"| method | {' | '.join(f'day {day}' for day in DAYS)} | mean | pooled | pooled by day | "
         "in the band | "
@@ -83,7 +83,7 @@ def section() -> list[str]:
         f"|---|{'---|' * len(DAYS)}---|",
         *(_by_field(field, found[_OURS]) for field in fields),
         "",
-        "What was tuned on: " + "; ".join(_names(tuned)) + ". What is reported: "
+        "Tuned on: " + "; ".join(_names(tuned)) + ". Reported: "
         "" + "; ".join(_names(reported)) + ".",
         "",
     ]
