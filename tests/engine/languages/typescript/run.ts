@@ -42,10 +42,9 @@ const programs: Record<string, automation.PulumiFn> = {
             ),
         };
     },
-    exported: async () => ({ invoice: cfInvoice.getInvoicePreviewOutput() }),
-    function: async () => {
-        const invoice = await cfInvoice.getInvoicePreview();
-        return { net: invoice.net, netText: invoice.netText, status: invoice.status };
+    functions: async () => {
+        const { net, netText, status } = await cfInvoice.getInvoicePreview();
+        return { net, netText, status, invoice: cfInvoice.getInvoicePreviewOutput() };
     },
 };
 
