@@ -183,15 +183,6 @@ def test_an_address_in_a_packs_rules_gets_a_token_only_where_the_runner_names_it
 
 
 @ONE_FORM
-def test_an_advisory_says_so_and_lets_pass(
-    make_stack: MakeStack, program: Program, settled: dict[str, str], pack: MakePack
-) -> None:
-    config = {"max-amount-due": {"limit": "150 USD", "enforcementLevel": "advisory"}}
-    run = make_stack(program, **settled).up(**pack("[max_amount_due()]", config))
-    assert run.ok, run.text
-    assert VERDICT in run.text
-
-
 def test_a_block_at_an_update_creates_nothing_that_depends_on_the_invoice(
     make_stack: MakeStack, program: Program, settled: dict[str, str], pack: MakePack
 ) -> None:
@@ -229,15 +220,9 @@ LIMITED = {"max-amount-due": {"limit": "1000 USD"}, "near": {"rule": "max-amount
     ("config", "said"),
     [
         ({"max-amount-due": {"limit": "300"}}, "has no currency: write it as '300 USD'"),
-        ({"max-amount-due": {"limit": "-1 USD"}}, "'-1 USD' is below zero"),
-        ({"max-amount-due": {"limit": "1.005 USD"}}, "1.005 has more digits than USD has"),
-        ({"max-amount-due": {"limit": 250}}, "250 is not an amount of money"),
-        ({"max-amount-due": {"limit": ["1 USD"]}}, '["1 USD"] is not an amount of money'),
         ({"max-amount-due": {"limit": None}}, "null is not an amount of money"),
-        ({"max-amount-due": {"limit": {}}}, "it is empty"),
         ({"max-amount-due": {"limts": "1 USD"}}, "no setting 'limts'; did you mean 'limit'?"),
         ({"max-amont-due": "mandatory"}, "no rule 'max-amont-due'; did you mean 'max-amount-due'"),
-        ({"max-increase": {"limit": "1 USD", "enforcementLevel": "advisory"}}, "no rule 'max-incr"),
         # Pulumi itself refuses a config of a name that it does not know, in its own words.
         ({"max-amont-due": {"limit": "1 USD"}}, 'error: configuring policy pack "tests"'),
         ({}, "rule 'near': it has no limit, and would let everything pass"),
@@ -265,10 +250,7 @@ def test_a_config_that_would_do_nothing_is_refused_before_anything_runs(
     ("policies", "rules", "said"),
     [
         (None, {"max-amount-due": {"limits": "1 USD"}}, "rules.json: rule 'max-amount-due': there"),
-        (None, {}, "rules.json: it has no rules"),
         ("[max_amount_due('250')]", None, "'250' has no currency: write it as '250 USD'"),
-        ("[max_amount_due('1 USD'), max_amount_due('2 USD')]", None, "two rules with the name"),
-        ("[]", None, "it has no rules"),
     ],
 )
 def test_a_pack_whose_rules_cannot_be_used_does_not_load(
@@ -297,7 +279,7 @@ def test_a_config_brings_a_limit_and_a_level_and_a_disabled_rule_is_named(
         "max-increase": "disabled",
     }
     rules = {**LIMITED, "max-increase": {}}
-    run = make_stack(program, **settled).preview(**pack(rules=rules, config=config))
+    run = make_stack(program, **settled).up(**pack(rules=rules, config=config))
     assert run.ok, run.text
     assert VERDICT in run.text
     assert "max-increase: It is disabled, and judges nothing." in run.text
@@ -416,6 +398,7 @@ def test_a_failed_read_is_one_error_and_the_policies_stay_quiet(
     assert "Traceback" not in run.text
 
 
+@ONE_FORM
 def test_an_invoice_that_is_not_targeted_is_told_of_and_blocks_the_update(
     make_stack: MakeStack, form: Form, settled: dict[str, str], pack: MakePack
 ) -> None:
@@ -464,15 +447,13 @@ def test_an_increase_violates_also_after_a_refresh(
         assert "rose by $11.55 to $200.01 since the last update, over the limit" in run.text
 
 
-@pytest.mark.parametrize("form", ["dynamic"], indirect=True)
-@pytest.mark.parametrize("reads", [False, True])
+@ONE_FORM
 def test_rules_that_judged_nothing_say_so_at_previews_and_updates(
-    make_stack: MakeStack, form: Form, settled: dict[str, str], pack: MakePack, reads: bool
+    make_stack: MakeStack, form: Form, settled: dict[str, str], pack: MakePack
 ) -> None:
-    def program() -> None:
+    def reading() -> None:
         Echo("alone", "x")
-        if reads:
-            form.get("read", ACCOUNT)
+        form.get("read", ACCOUNT)
 
     rules = {
         "max-amount-due": {"limit": "0 USD"},
@@ -481,9 +462,10 @@ def test_rules_that_judged_nothing_say_so_at_previews_and_updates(
         "require-invoice-preview": {},
         **budget(settled, "1000 USD"),
     }
-    stack = make_stack(program, **settled)
+    stack = make_stack(lambda: Echo("alone", "x"), **settled)
     for operation in (stack.preview, stack.up):
         run = operation(**pack(rules=rules))
+        stack.use(reading)
         assert run.ok, run.text
         notes = notes_of(run)
         for name in ("max-amount-due", "near"):
@@ -493,7 +475,7 @@ def test_rules_that_judged_nothing_say_so_at_previews_and_updates(
         assert sum("off: It is disabled, and judges nothing." in note for note in notes) == 1
 
 
-@pytest.mark.parametrize("form", ["dynamic"], indirect=True)
+@ONE_FORM
 @pytest.mark.parametrize("in_code", [False, True])
 def test_a_rule_warns_at_percentages_of_its_limit(
     make_stack: MakeStack, program: Program, settled: dict[str, str], pack: MakePack, in_code: bool
@@ -511,7 +493,7 @@ def test_a_rule_warns_at_percentages_of_its_limit(
     assert "over the limit of $160.00 by $28.46" in violation.message
 
 
-@pytest.mark.parametrize("form", ["dynamic"], indirect=True)
+@ONE_FORM
 def test_a_limit_of_an_account_that_was_not_judged_is_noted(
     make_stack: MakeStack, program: Program, settled: dict[str, str], pack: MakePack
 ) -> None:
@@ -547,12 +529,11 @@ def budget(settled: dict[str, str], limit: str = "150 USD", **more: Any) -> dict
 @pytest.mark.parametrize(
     "flags",
     [
-        {},
         {"target": ["urn:pulumi:dev::test::pulumi-python:dynamic/tests:Echo::independent"]},
         {"exclude": ["**"]},
         {"exclude": ["urn:pulumi:dev::test::pulumi:pulumi:Stack::test-dev"]},
     ],
-    ids=["all", "target", "exclude", "exclude-stack"],
+    ids=["target", "exclude", "exclude-stack"],
 )
 def test_over_its_budget_an_update_creates_nothing_at_all(
     make_stack: MakeStack, settled: dict[str, str], pack: MakePack, flags: dict[str, Any]
@@ -589,15 +570,6 @@ def test_an_update_that_only_deletes_is_gated_and_a_waiver_helps(
     assert run.ok, run.text
     assert "A waiver with the limit 500 USD is in force" in run.text
     assert created(stack) == []
-
-
-def test_within_its_budget_a_stack_deploys(
-    make_stack: MakeStack, settled: dict[str, str], pack: MakePack
-) -> None:
-    stack = make_stack(lambda: Echo("independent", "x"), **settled)
-    run = stack.up(**pack(rules=budget(settled, "188.46 USD")))
-    assert run.ok, run.text
-    assert "independent" in created(stack)
 
 
 def test_every_account_that_is_named_is_checked_whatever_the_environment_says(
