@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 OLDEST := python3.11
 NEWER := python3.13
 WITHOUT_HOST := $(patsubst %,tests/engine/test_%.py,engine resource dynamic plugin faults stack_outputs upgrade)
+# One test at a time to each: no worker has much left when the others have nothing.
+WORKERS := -n 4 --dist load --maxschedchunk 1
 INSTALL := -m pip install --quiet --no-compile --disable-pip-version-check
 # Nothing of the caller's environment that could make a test pass.
 ISOLATED = $(BIN)/python -m tools.environment
@@ -42,23 +44,23 @@ demo: $(VENV)/.demo ## Run the demo: a team and its budget, on a real engine
 	@$(ENGINE) $(BIN)/python examples/demo.py
 
 test: languages ## Run all tests on a real engine
-	@$(ENGINE) $(ISOLATED) $(BIN)/python -m pytest -n 4 --dist worksteal $(ARGS)
+	@$(ENGINE) $(ISOLATED) $(BIN)/python -m pytest $(WORKERS) $(ARGS)
 
 test-newest-engine: BUILD := --build latest
 test-newest-engine: languages ## Run the tests that need no language host on the newest engine
 	@$(BIN)/python -m tools.engine $(BUILD) > /dev/null
-	@$(ENGINE) $(ISOLATED) $(BIN)/python -m pytest -n 4 --dist worksteal $(WITHOUT_HOST) $(ARGS)
+	@$(ENGINE) $(ISOLATED) $(BIN)/python -m pytest $(WORKERS) $(WITHOUT_HOST) $(ARGS)
 
 test-oldest: setup ## Run the tests that need no engine on the oldest Python and the lowest versions
 	@$(OLDEST) -m venv .venv-oldest
 	@$(BIN)/python -m tools.lowest > .venv-oldest/lowest.txt
 	@.venv-oldest/bin/python $(INSTALL) -c .venv-oldest/lowest.txt -e '.[test]'
-	@$(ISOLATED) .venv-oldest/bin/python -m pytest -n 4 --dist worksteal tests/unit $(ARGS)
+	@$(ISOLATED) .venv-oldest/bin/python -m pytest $(WORKERS) tests/unit $(ARGS)
 
 test-newer: ## Run the tests that need no engine on another Python: make test-newer NEWER=python3.13
 	@$(NEWER) -m venv --clear .venv-newer
 	@.venv-newer/bin/python $(INSTALL) -e '.[test]'
-	@.venv-newer/bin/python -m tools.environment .venv-newer/bin/python -m pytest -n 4 --dist worksteal tests/unit $(ARGS)
+	@.venv-newer/bin/python -m tools.environment .venv-newer/bin/python -m pytest $(WORKERS) tests/unit $(ARGS)
 
 properties: setup ## Try each property of the unit tests a hundred times as often
 	@$(ISOLATED) $(BIN)/python -m pytest -n 4 --timeout 7200 --hypothesis-profile nightly tests/unit $(ARGS)

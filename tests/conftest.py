@@ -27,6 +27,11 @@ settings.register_profile("fuzz", deadline=None, max_examples=20_000)
 settings.load_profile("every-run")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest: begun last, it would be waited for alone."""
+    items.sort(key=lambda item: item.get_closest_marker("longest") is None)
+
+
 def pytest_collection_finish() -> None:
     """Let no garbage collection look at modules and thousands of collected tests again."""
     gc.collect()

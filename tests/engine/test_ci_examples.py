@@ -195,6 +195,7 @@ def check_comment(project: Project, situation: str) -> None:
     assert HEADLINES[situation] in comment
 
 
+@pytest.mark.longest
 def test_a_stack_on_github_from_its_first_preview_until_it_cannot_be_read(
     on_github: OnGitHub,
 ) -> None:
@@ -218,6 +219,7 @@ def test_a_stack_on_github_from_its_first_preview_until_it_cannot_be_read(
     check_comment(project, "failed")
 
 
+@pytest.mark.longest
 def test_a_stack_on_gitlab_from_its_first_preview_until_it_cannot_be_read(project: Project) -> None:
     report = project.directory / "report.html"
     for situation, of_preview, of_update in (
@@ -273,6 +275,7 @@ def test_a_scheduled_job_watches_the_budget(on_github: OnGitHub, situation: str)
     check_on_gitlab(on_github.project, "watch", SCHEDULED[situation])
 
 
+@pytest.mark.longest
 @pytest.mark.parametrize("forge_name", ["github", "gitlab"])
 def test_after_a_night_of_a_loop_the_scheduled_job_is_red_and_people_are_told_once(
     on_github: OnGitHub, forge_name: str, tmp_path: Path

@@ -133,6 +133,7 @@ def test_the_read_only_example_is_set_up_like_the_quickstart() -> None:
     assert len({file.read_text() for file in manifests}) == 1
 
 
+@pytest.mark.longest
 def test_a_colleague_s_clone_needs_neither_the_package_s_clone_nor_an_index_and_upgrades_with_it(
     started: Callable[[str], CommandLine], tmp_path: Path
 ) -> None:

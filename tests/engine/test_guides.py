@@ -186,6 +186,7 @@ def test_the_trend_is_in_a_report_in_a_comparison_and_in_a_file(shell: CommandLi
     assert [row.partition(",")[2] for row in rows] == ["188.46", "188.46"]
 
 
+@pytest.mark.longest
 def test_without_pulumi_the_command_is_installed_from_a_clone_and_reads_the_account(
     shell: CommandLine, offline: dict[str, str]
 ) -> None:
@@ -202,6 +203,7 @@ def test_without_pulumi_the_command_is_installed_from_a_clone_and_reads_the_acco
     assert "sandbox-token" in program
 
 
+@pytest.mark.longest
 def test_every_example_of_a_help_works_in_the_quickstart(
     make_command_line: MakeCommandLine, sandbox: Sandbox
 ) -> None:

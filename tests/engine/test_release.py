@@ -222,6 +222,7 @@ def test_one_tag_makes_all_that_is_uploaded_and_nothing_else(dist: Path) -> None
     assert (dist / "notes.md").read_text() == "The first one.\n\n"
 
 
+@pytest.mark.longest
 def test_the_same_commit_makes_the_same_bytes(project: Path, dist: Path, tmp_path: Path) -> None:
     again = tmp_path / "again"
     built = shell(f"python -m tools.release {TAG} --output '{again}'", project)
@@ -276,6 +277,7 @@ def test_every_archive_of_the_plugin_has_the_same_content(dist: Path) -> None:
     assert gzip.decompress(archives.pop())
 
 
+@pytest.mark.longest
 def test_the_plugin_is_installed_from_its_archive_and_serves_a_program(
     dist: Path, tmp_path: Path, settled: dict[str, str], offline: dict[str, str]
 ) -> None:

@@ -48,6 +48,7 @@ def run(language: Language, tmp_path: Path, settled: dict[str, str]) -> MakeRun:
     return make
 
 
+@pytest.mark.longest
 def test_the_quickstart_lives_from_its_first_preview_to_an_answer_that_is_refused(
     run: MakeRun, sandbox: Sandbox
 ) -> None:
