@@ -1,4 +1,4 @@
-"""``cf-invoice``, run in this process or as one of its own."""
+"""``cf-invoice``, run in this process or in its own."""
 
 import io
 import os
@@ -18,7 +18,7 @@ def run(*arguments: str, stdin: str = "", **environment: str) -> Done:
     """
     Run a command in this process, with *environment* added to its variables.
 
-    A process of its own, which `start` makes, takes a quarter of a second longer.
+    A separate process, as created by `start`, takes a quarter of a second longer.
     """
     given, output, errors = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(3))
     given.buffer.write(stdin.encode())

@@ -16,8 +16,8 @@ from tools.environment import set_aside
 set_aside(os.environ)
 pytest_plugins = ["pytester", "tests.golden"]
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A run in the background of a shell ignores interrupts, and would hand that on to the processes
-    # that tests interrupt. What is handled here is not ignored there.
+    # A background run of a shell ignores interrupts, and would pass that on to the processes that
+    # tests interrupt. A signal that is handled here is not ignored there.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # On a busy machine a first example takes longer than any deadline.
@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Let no garbage collection look at modules and thousands of collected tests again."""
+    """Keep the garbage collector from traversing modules and thousands of collected tests again."""
     gc.collect()
     gc.freeze()
 
@@ -57,7 +57,7 @@ def sandbox() -> Iterator[Sandbox]:
     """A running sandbox whose billing period is September 2026."""
     ending = ExitStack()
     yield ending.enter_context(september())
-    # It takes a tenth of a second to end, for which no other test waits.
+    # It takes a tenth of a second to end, and no other test waits for that.
     threading.Thread(target=ending.close).start()
 
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-# Pulumi's registry has a Markdown of its own.
+# Pulumi's registry has its own flavour of Markdown.
 _OF_THE_REGISTRY = ("_index.md", "installation-configuration.md")
 PAGES = {
     path: path.read_text(encoding="utf-8")

@@ -71,7 +71,7 @@ class Forge(ThreadingHTTPServer):
         return f"{self.scheme}://127.0.0.1:{self.server_port}"
 
     def get_request(self) -> Any:
-        """Count a connection, whatever becomes of it."""
+        """Count a connection, whatever happens to it."""
         self.connections += 1
         return super().get_request()
 
@@ -133,7 +133,7 @@ class Forge(ThreadingHTTPServer):
 
 @contextmanager
 def running(certificate: trustme.LeafCert | None = None) -> Iterator[Forge]:
-    """Serve a forge for the duration of the context, over TLS where it has a *certificate*."""
+    """Serve a forge for the duration of the context, over TLS if it has a *certificate*."""
     with Forge() as forge:
         if certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

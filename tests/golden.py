@@ -1,5 +1,5 @@
 """
-What is printed, held against the files in a folder ``golden`` beside the test's module.
+Compares output with the files in a folder ``golden`` next to the test's module.
 
 A test takes the fixture `golden`. With ``--golden=write`` only such tests run, and write their
 files instead; with ``--golden=check`` only they run. Either way no file may be left over, which is

@@ -1,4 +1,4 @@
-"""Hosts of the internet on this machine: a proxy that answers for each name, over TLS."""
+"""Internet hosts on this machine: a proxy that answers for each name, over TLS."""
 
 import select
 import socket

@@ -12,7 +12,7 @@ from pulumi.runtime.config import set_all_config
 
 @contextmanager
 def mocked_by(mocks: pulumi.runtime.Mocks) -> Iterator[None]:
-    """Set *mocks* for a ``with`` block, in an event loop of its own."""
+    """Set *mocks* for a ``with`` block, in its own event loop."""
     # Pulumi takes the current event loop, which newer versions of Python no longer make.
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -22,5 +22,5 @@ def mocked_by(mocks: pulumi.runtime.Mocks) -> Iterator[None]:
     set_all_config({}, [])
     asyncio.set_event_loop(None)
     loop.close()
-    # Its mocks leave loops to the garbage collector, which would tell of them in a later test.
+    # Its mocks leave loops to the garbage collector, which would report them in a later test.
     gc.collect()

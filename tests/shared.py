@@ -1,4 +1,4 @@
-"""What takes long to make, made once for all workers of a session."""
+"""Resources that are slow to make, made once for all workers of a session."""
 
 import fcntl
 import os
@@ -17,7 +17,7 @@ def shared(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], ob
         fcntl.flock(lock, fcntl.LOCK_EX)
         lock.seek(0)
         if not lock.read():
-            # What an attempt that failed has left is not in the way of the next.
+            # The leftovers of a failed attempt do not hinder the next one.
             shutil.rmtree(directory, ignore_errors=True)
             directory.mkdir()
             make(directory)

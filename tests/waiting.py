@@ -1,4 +1,4 @@
-"""Waits that end: with the condition, with the process that was to meet it, or with the time."""
+"""Waits that end: with the condition, with the process that should meet it, or with a timeout."""
 
 import subprocess
 import time
@@ -16,7 +16,7 @@ def wait_until(
     process: "subprocess.Popen[str] | None" = None,
     seconds: float = LONGEST,
 ) -> None:
-    """Wait until *is_met*; fail, naming *what* did not happen, where *process* ends before it."""
+    """Wait until *is_met*; fail, naming *what* did not happen, if *process* ends first."""
     end = time.monotonic() + seconds
     while not is_met():
         if process is not None and process.poll() is not None:

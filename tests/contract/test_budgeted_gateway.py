@@ -30,7 +30,7 @@ class Mocks(pulumi.runtime.Mocks):
 
 @pytest.fixture(autouse=True)
 def mocked() -> Iterator[None]:
-    """Mocks that keep what is made."""
+    """Mocks that record what is created."""
     with mocked_by(Mocks()):
         yield
 

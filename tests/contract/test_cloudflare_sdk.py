@@ -76,7 +76,7 @@ def test_the_sdk_reads_every_healthy_history_of_invoices(
 def test_the_sdk_finds_nothing_wrong_where_an_answer_keeps_to_the_contract(
     sandbox: Sandbox, name: str
 ) -> None:
-    """In its strict mode it refuses what does not fit its types, of each read."""
+    """In strict mode it refuses any read that does not fit its types."""
     sandbox.scenario = name
     since = float(START * 1000)
     with cloudflare.Cloudflare(

@@ -31,7 +31,7 @@ def test_every_resource_that_has_spend_limits_is_held_to_them() -> None:
 
 
 def test_what_scopes_a_rule_is_what_pulumi_cloudflare_lets_one_write() -> None:
-    """Another property of a cost rule could scope it as well, and has to be looked at."""
+    """Another property of a cost rule could also restrict it, and must be reviewed."""
     known = {"id", "limit", "limitType", "window", "enabled", "technique"}
     scopes = {"aiGatewayProvider", "model", "metadata"}
     rule = vars(pulumi_cloudflare.AiGatewaySpendLimitsRuleArgs)

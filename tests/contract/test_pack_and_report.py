@@ -23,14 +23,14 @@ _numbers = count()
 
 
 def an_account() -> str:
-    """Return an account that no other test has: a pack reads one once for as long as it runs."""
+    """Return an account that no other test uses: a pack reads each account once in its lifetime."""
     return f"{next(_numbers):032x}"
 
 
 ORIGIN = "The figures come from"
-"""How the note begins that pack and report have once in a run."""
+"""The beginning of the note that pack and report have once per run."""
 WAITING = ("http-", "slow", "trickle", "endless", "reset")
-"""How those faults begin that are waited for, or asked again, until the time is up."""
+"""The prefixes of faults that cause waits or retries until the time is up."""
 
 
 @pytest.mark.parametrize("fault", [None, *FAULTS])
@@ -58,7 +58,7 @@ def test_pack_and_report_read_an_account_to_the_same_verdict(
 
 
 def reported_by(sandbox: Sandbox, account: str, variables: dict[str, str]) -> list[RuleResult]:
-    """Judge *account* as a report does that reads it from *sandbox*."""
+    """Judge *account* like a report that reads it from *sandbox*."""
     written = {"accountIds": [account], "baseUrl": sandbox.base_url}
     rules = parse_rules(
         {
@@ -164,7 +164,7 @@ def test_pack_and_report_forecast_alike_live_and_from_a_snapshot(
 
 
 def set_clock(monkeypatch: pytest.MonkeyPatch, moment: datetime) -> None:
-    """Let it be *moment* for a pack, which has the time from its clock."""
+    """Set the time to *moment* for a pack, which uses its clock."""
 
     class Clock(datetime):
         @classmethod
@@ -184,5 +184,5 @@ def without_ray(messages: list[str]) -> list[str]:
 
 
 def unnamed(messages: list[str], account: str) -> list[str]:
-    """Return *messages*, of which a pack names an only account in the first one."""
+    """Return *messages*; a pack names a single account only in the first one."""
     return [without_account(message, account) for message in messages]

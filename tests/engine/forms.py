@@ -108,7 +108,7 @@ FORMS: dict[str, Form] = {"dynamic": Dynamic(), "plugin": Plugin()}
 
 
 ONE_FORM = pytest.mark.parametrize("form", ["dynamic"], indirect=True)
-"""For what does not depend on the form: the pack, the report, or the engine."""
+"""For tests that do not depend on the form: the pack, the report, or the engine."""
 
 
 def in_turn(*values: Any) -> list[tuple[Any, str]]:

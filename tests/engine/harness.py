@@ -79,7 +79,7 @@ class Run:
 
     @property
     def errors(self) -> list[str]:
-        """The messages of the errors that the engine told of."""
+        """The messages of the errors that the engine reported."""
         told = [event.diagnostic_event for event in self.events if event.diagnostic_event]
         return [event.message for event in told if event.severity == "error"]
 
@@ -104,7 +104,7 @@ class _Stack(automation.Stack):
 
 
 class _Workspace(automation.LocalWorkspace):
-    """A workspace whose stack is there already, so that selecting it needs no process."""
+    """A workspace whose stack already exists, so that selecting it needs no process."""
 
     def __init__(self, directory: Path, program: Program, project: str) -> None:
         super().__init__(
@@ -302,7 +302,7 @@ AUTHOR = ["git", "-c", "user.name=Octocat", "-c", "user.email=octocat@example.co
 
 
 def copy_files(directory: Path) -> None:
-    """Copy the files of this repository, committed or not, without what is made from them."""
+    """Copy the files of this repository, committed or not, without anything generated from them."""
     listed = run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], ROOT)
     for name in filter(lambda name: (ROOT / name).is_file(), listed.splitlines()):
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
@@ -325,7 +325,7 @@ def example(directory: Path) -> tuple[str, Program]:
 
 
 def run(command: list[str], directory: Path, environment: dict[str, str] | None = None) -> str:
-    """Run *command*, which has to succeed, and return its standard output."""
+    """Run *command*, which must succeed, and return its standard output."""
     done = subprocess.run(
         command, cwd=directory, env=environment, capture_output=True, text=True, check=False
     )

@@ -1,4 +1,4 @@
-"""Resources of other people: one whose output is unknown at preview, and one that lies."""
+"""Other people's resources: one whose output is unknown at preview, and one that lies."""
 
 from typing import Any
 

@@ -333,7 +333,7 @@ def test_the_sandbox_prints_the_two_lines() -> None:
 
 
 def test_the_sandbox_listens_on_the_port_that_the_docs_show() -> None:
-    """Seen by what it says where that port is taken: by this test, or by a sandbox that runs."""
+    """Shown by its message when the port is taken, by this test or by a running sandbox."""
     with socket.socket() as taken:
         with suppress(OSError):
             taken.bind(("127.0.0.1", 8787))

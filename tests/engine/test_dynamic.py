@@ -240,7 +240,7 @@ def test_the_invoice_becomes_json_inside_of_a_program(
 def test_a_program_asks_for_each_read_and_query_once_and_side_by_side(
     make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox
 ) -> None:
-    """The sandbox answers none of the reads before all of them are asked for."""
+    """The sandbox answers none of the reads before all of them are requested."""
     sandbox.together = frozenset(read.name for read in READS)
 
     def program() -> None:

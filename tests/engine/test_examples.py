@@ -52,7 +52,7 @@ PLACEHOLDER = "./third_party/pulumi_cf_invoice-0.0.0-py3-none-any.whl"
 
 
 def test_no_example_refers_to_what_is_outside_of_its_folder() -> None:
-    """Copied anywhere, it finds the package in a wheel of its own, and asks no index for it."""
+    """Copied anywhere, it finds the package in its own wheel, without asking an index for it."""
     for file in EXAMPLES.rglob("requirements.txt"):
         named = [line.partition("[")[0] for line in file.read_text().splitlines()]
         assert named == [PLACEHOLDER], "vendor.py writes the wheel's name here"
@@ -137,7 +137,7 @@ def test_the_read_only_example_is_set_up_like_the_quickstart() -> None:
 def test_a_colleague_s_clone_needs_neither_the_package_s_clone_nor_an_index_and_upgrades_with_it(
     started: Callable[[str], CommandLine], tmp_path: Path
 ) -> None:
-    """One wheel serves a program and a pack, and the usual ignore file names nothing of it."""
+    """One wheel serves a program and a pack, and the usual ignore file does not exclude it."""
     clone = commit_files(tmp_path / "clone")
     first = started("quickstart")
     new, vendor, *others = commands("quickstart").splitlines()

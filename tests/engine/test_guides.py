@@ -1,4 +1,4 @@
-"""The how-to guides: what they say to run does what they say, and readers' words lead there."""
+"""The how-to guides: their commands do what they say, and readers' words lead there."""
 
 import json
 import re
@@ -87,7 +87,7 @@ def test_one_preview_prints_for_people_and_writes_for_the_report(project: Comman
 
 @pytest.fixture
 def webhook() -> Iterator[tuple[str, list[bytes]]]:
-    """The address of a server that takes messages, and the messages that it took."""
+    """The address of a server that receives messages, and the messages it received."""
     taken: list[bytes] = []
 
     class Webhook(BaseHTTPRequestHandler):

@@ -25,7 +25,7 @@ WANTED = "install pulumi-cf-invoice with its extra {!r}, from where you have the
 
 @dataclass
 class Environment:
-    """A virtual environment, in which commands see no other one, and no variable of the tests."""
+    """A virtual environment in which commands see no other one, and no variables of the tests."""
 
     directory: Path
     offline: dict[str, str]
@@ -77,7 +77,7 @@ def environment_with(
 def without_extras(
     tmp_path_factory: pytest.TempPathFactory, archives: Path, offline: dict[str, str]
 ) -> Environment:
-    """An environment with the wheel and what it depends on, and nothing else."""
+    """An environment with the wheel and its dependencies, and nothing else."""
     return environment_with(str(wheel(archives)), "without-extras", tmp_path_factory, offline)
 
 

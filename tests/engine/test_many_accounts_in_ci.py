@@ -29,14 +29,14 @@ LISTED = [
 
 @pytest.fixture
 def several() -> Iterator[Sandbox]:
-    """A sandbox whose clock is the machine's, as snapshots may not be too old."""
+    """A sandbox with the machine's clock, because snapshots must not be too old."""
     with Sandbox() as running:
         yield running
 
 
 @pytest.fixture
 def repository(tmp_path: Path, several: Sandbox) -> Path:
-    """A repository with the example, and with rules of which one reads an account by itself."""
+    """A repository with the example, and with rules one of which reads an account itself."""
     made = tmp_path / "repository"
     (made / "policy-pack").mkdir(parents=True)
     shutil.copy(EXAMPLE / "accounts.txt", made)

@@ -71,7 +71,7 @@ def commit(project: Path) -> None:
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository of this project as it is committed for a release, with an `origin`."""
+    """A repository of this project as committed for a release, with an `origin`."""
     return shared(tmp_path_factory, "release", commit_project) / "project"
 
 
@@ -118,7 +118,7 @@ def only(directory: Path, pattern: str) -> Path:
 
 
 def refusal(project: Path, tag: str = TAG, **environment: str) -> str:
-    """Return why a release is refused, which is one line, and after which nothing was built."""
+    """Return why a release is refused, in one line, checking that nothing was built."""
     script = step("build", "Build")
     refused = shell(script, project, **{"GITHUB_REF_NAME": tag, **environment})
     assert (refused.returncode, refused.stdout) == (1, ""), refused.stderr

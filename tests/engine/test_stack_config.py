@@ -68,7 +68,7 @@ def test_the_account_of_the_command_line_comes_first(
 
 
 def test_a_secret_is_decrypted_only_where_it_counts(project: CommandLine) -> None:
-    """Without a passphrase a secret cannot be read; one that does not count does no harm."""
+    """Without a passphrase a secret cannot be read; one that does not apply does no harm."""
     project.environment["PULUMI_CONFIG_PASSPHRASE"] = ""
     del project.environment["PULUMI_CONFIG_PASSPHRASE"]
     assert not project.shell("cf-invoice doctor --stack")

@@ -1,4 +1,4 @@
-"""Stack config of programs: what does nothing is refused, and what is risky is warned of."""
+"""Stack config of programs: ineffective settings are refused, and risky ones cause a warning."""
 
 import json
 from collections.abc import Callable
@@ -79,7 +79,7 @@ def test_a_misspelt_argument_of_the_plugins_provider_is_refused(
 def test_a_token_in_plain_text_is_warned_of_with_the_command_that_mends_it(
     make_stack: MakeStack, settled: dict[str, str]
 ) -> None:
-    """The engine tells a plugin of no such thing: `doctor` and `--stack` warn there."""
+    """The engine does not tell a plugin: `doctor` and `--stack` warn there."""
     del settled["CLOUDFLARE_API_TOKEN"]
     stack = make_stack(lambda: InvoicePreview("upcoming") and None, **settled)
     stack.set("cf-invoice:apiToken", TOKEN)

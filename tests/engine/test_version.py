@@ -1,4 +1,4 @@
-"""The version, which git tells: of a tag, of a commit between two, and of a copy without git."""
+"""The version according to git: of a tag, of a commit between tags, and of a copy without git."""
 
 import re
 import shutil

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 CANARY = "c4n4ry-0f-an-unkn0wn-f1eld"
-"""A text that is in fields that nobody knows, and may be in no output."""
+"""A text in unknown fields, which must not appear in any output."""
 _UNKNOWN = ("client_secret", "bank_details", "customer_email", "zzz", "hosted_invoice_url")
 _NOISE = ("warning: something\n", "\n", "{\n", '{"a": \n', "}\n", "\x1b[31m", "\r", "::error::x\n")
 ODD: st.SearchStrategy[Any] = st.one_of(
@@ -47,14 +47,14 @@ def damage_json(value: Any, data: st.DataObject) -> None:
 
 
 def add_unknown(value: Any, data: st.DataObject) -> None:
-    """Add a field that nobody knows, with `CANARY`, to some of the objects in *value*."""
+    """Add an unknown field with `CANARY` to some of the objects in *value*."""
     objects = [value, *(place[key] for place, key in places(value) if isinstance(place[key], dict))]
     chosen = data.draw(st.sampled_from(objects))
     chosen[data.draw(st.sampled_from(_UNKNOWN))] = CANARY
 
 
 def damage_text(text: str, data: st.DataObject) -> str:
-    """Cut *text* at either end, put something into it, or take its line breaks away."""
+    """Truncate *text* at either end, insert something, or remove its line breaks."""
     at = data.draw(st.integers(0, len(text)))
     how: Callable[[], str] = data.draw(
         st.sampled_from(

@@ -1,5 +1,5 @@
 """
-Inputs that are damaged in every way that we think of. Each has an oracle.
+Inputs that are damaged in every way we can think of. Each has an oracle.
 
 What is not read whole is never told as if it were, nothing raises but our own errors, which are one
 line, and no output has a token or a field that nobody knows. `make fuzz` tries many more.
@@ -33,7 +33,7 @@ from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, SECRET, api_result
 from tests.fuzz.damage import CANARY, ODD, add_unknown, damage_json, damage_lines, damage_text
 
 EVERY_RUN = 1_000
-"""The examples of each kind in every run, which are the same ones each time."""
+"""The number of examples of each kind in every run, always the same ones."""
 _IS_EVERY_RUN = settings.default is None or settings.default.max_examples <= EVERY_RUN
 FUZZ = settings(
     max_examples=EVERY_RUN if _IS_EVERY_RUN else settings().max_examples,
@@ -66,7 +66,7 @@ def hold_one_clean_line(error: Exception) -> None:
 
 
 def read(text: str) -> list[Found] | MissingInvoice | None:
-    """Return what *text* holds, or None where it is refused, in one line."""
+    """Return the content of *text*, or None if it is refused, in one line."""
     try:
         return input.read_any(text.encode("utf-8", "surrogatepass"))
     except BillingError as error:
@@ -75,7 +75,7 @@ def read(text: str) -> list[Found] | MissingInvoice | None:
 
 
 def read_whole(text: str) -> set[tuple[str | None, float]] | None:
-    """Return each account in *text* with what is due, or None where it is refused."""
+    """Return each account in *text* with its amount due, or None if it is refused."""
     found = read(text)
     if found is None or isinstance(found, MissingInvoice):
         return None
@@ -121,7 +121,7 @@ def test_previews_in_one_file_are_all_read_or_none(order: list[int], data: st.Da
     damaged = "".join(parts)
     allowed = [None, whole]
     if not parts[number].strip():
-        # Where nothing is left of it, nobody can tell that it was there.
+        # If nothing is left of it, its absence cannot be noticed.
         allowed.append({pair for pair in whole if pair[0] != f"{order[number]:032x}"})
     assert read_whole(damaged) in allowed
 
@@ -326,7 +326,8 @@ def test_the_command_exits_with_0_only_where_the_file_was_read(
     data: st.DataObject,
 ) -> None:
     text = made(data)
-    # One for all: a folder for each would take longer than all the rest, as would a synced output.
+    # One for all: a folder for each would take longer than everything else, and so would a synced
+    # output.
     file = tmp_path_factory.getbasetemp() / "fuzz-input"
     file.write_text(text, encoding="utf-8", errors="surrogatepass")
     is_read = isinstance(read(text), list)

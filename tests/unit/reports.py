@@ -19,7 +19,7 @@ from tests.factories import ACCOUNT, NOW, START, settings_for
 FIRST = datetime.fromtimestamp(START, tz=UTC)
 """The beginning of the invoices' period."""
 MORNING = datetime(2026, 9, 16, 6, 23, tzinfo=UTC)
-"""The one after a loop in the night, at the time of a scheduled job."""
+"""The morning after a loop ran overnight, at the time of a scheduled job."""
 OF_ACCOUNT = {"accountIds": [ACCOUNT]}
 
 
@@ -38,7 +38,7 @@ def report_on(
     at: datetime | None = None,
     **more: Any,
 ) -> Report:
-    """Return the report on *snapshots*, judged by *rules* of a file called rules.json."""
+    """Return the report on *snapshots*, judged by *rules* from a file called rules.json."""
     at = at or snapshots[0].read_at
     lacking = [MissingInvoice.of_snapshot(snapshot) for snapshot in snapshots]
     missing = [account for account in lacking if account]
@@ -102,7 +102,7 @@ CHARTS: Mapping[str, Callable[[], Report]] = {
     "ten thousand lines": _charted("ten-thousand-lines"),
     "another currency": _charted("dinar", rules={"max-amount-due": {"limit": "100 KWD"}}),
 }
-"""Reports whose charts differ, by what there is to see."""
+"""Reports with different charts, by what they show."""
 
 
 def six_accounts() -> Report:

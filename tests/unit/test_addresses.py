@@ -1,4 +1,4 @@
-"""A token is for the host that it was given for: which address gets which credentials."""
+"""Credentials only go to the host they are meant for: which address gets which ones."""
 
 import json
 import os
@@ -24,7 +24,7 @@ HERE = "http://127.0.0.1:8787/client/v4"
 
 
 def source(name: str, values: Mapping[str, Any]) -> Source:
-    """Return a source that a program, the plugin, a rule or a command has."""
+    """Return a source as used by a program, the plugin, a rule or a command."""
     match name:
         case "arguments":
             return settings.given(values)

@@ -1,4 +1,4 @@
-"""Reports of the largest answers that a client takes, and what they need of the machine."""
+"""Reports on the largest answers that a client accepts, and the memory they need."""
 
 import copy
 import json
@@ -14,7 +14,7 @@ from tests.factories import ACCOUNT, END, START, api_line, api_result
 LARGEST_ANSWER = 4 * 2**20
 MOST_MEMORY = 300 * 2**20
 LAST_SECOND = 253_402_300_799
-# A process begins with the peak of the one that forked it, and that of a test can be large.
+# A process starts with the peak of the one that forked it, and a test's can be large.
 _MEASURE = """
 import resource, subprocess, sys
 subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
@@ -71,7 +71,7 @@ def written(directory: Path, **reads: Any) -> Path:
 
 
 def hold_memory(file: Path, form: str) -> None:
-    """Report on *file* in a process of its own, which may not need more than `MOST_MEMORY`."""
+    """Report on *file* in a separate process, which must not need more than `MOST_MEMORY`."""
     command = ["report", "--from", str(file), "--format", form, "--output", f"{file}.report"]
     code = f"import sys; from pulumi_cf_invoice.cli import main; sys.exit(main({command!r}))"
     measured = subprocess.run(
@@ -84,7 +84,7 @@ def hold_memory(file: Path, form: str) -> None:
     assert int(measured.stdout) * unit < MOST_MEMORY
 
 
-# JSON has all of it; what the others show is cut to a few lines first, whatever they are.
+# JSON has all of it; the other formats first cut it to a few lines.
 @pytest.mark.parametrize(
     ("kind", "form"),
     [*((kind, "json") for kind in INVOICES), ("lines", "html"), ("lines", "markdown")],

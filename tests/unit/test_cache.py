@@ -92,7 +92,7 @@ os._exit(0)
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_fork_at_any_moment_of_the_first_fetch_does_not_hang_the_child(sandbox: Sandbox) -> None:
-    """What a thread imports while its process forks would be locked in the child for good."""
+    """A module that a thread imports while its process forks would stay locked in the child."""
     program = f"""
 import os, threading, time
 from pulumi_cf_invoice.billing import Credentials, cache

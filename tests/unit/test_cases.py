@@ -123,7 +123,7 @@ def test_the_same_file_whole_is_over(report: Report) -> None:
 
 
 def changed(name: str, change: Callable[[str], str], keep: Callable[[str], Any]) -> str:
-    """Return the lines of a case that are kept, changed."""
+    """Return the recorded lines of a case, changed."""
     lines = (CASES / name).read_text().splitlines(keepends=True)
     return "".join(change(line) for line in lines if keep(line))
 

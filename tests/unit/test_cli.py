@@ -510,7 +510,7 @@ def test_without_its_extra_the_command_says_what_to_install(form: str) -> None:
     assert "Traceback" not in told.stderr
 
 
-# What CI can trust.
+# What CI can rely on.
 
 CREATE = str(DATA / "preview-create.json")
 
@@ -859,7 +859,7 @@ def test_fixed_lines_are_not_extrapolated(live: dict[str, str]) -> None:
 
 
 def test_a_report_takes_fixed_lines_too(live: dict[str, str], tmp_path: Path) -> None:
-    """And refuses them where there is no forecast that they could do anything to."""
+    """It refuses them if there is no forecast for them to affect."""
     snapshot = tmp_path / "snapshot.json"
     run("snapshot", "--output", str(snapshot), **live)
     told = run("report", "--from", str(snapshot), "--fixed-line", "openai/*", **live)
@@ -902,7 +902,7 @@ def test_credits_are_judged_where_the_invoice_is_refused(
             judged = run("report", *source, "--rules", str(rules), **live)
             assert judged.returncode == code, judged.stderr
             assert "no upcoming invoice could be read" in judged.stdout
-    # What nothing is left to judge of, and what shows an invoice, fails as before.
+    # Without anything to judge, and for commands that show an invoice, it fails as before.
     for command in ("report", "show", "forecast"):
         failed = run(command, "--from", str(file), **live)
         assert failed.returncode == 2
@@ -927,7 +927,7 @@ def test_a_snapshot_without_the_invoice_adds_to_a_preview_of_the_account(
 def test_two_snapshots_of_an_account_without_its_invoice_are_refused_too(
     sandbox: Sandbox, live: dict[str, str], tmp_path: Path
 ) -> None:
-    """The one that is passed over could say what a rule on the other never sees."""
+    """The ignored snapshot could have figures that a rule on the other never sees."""
     whole, low, rich = (str(tmp_path / f"{name}.json") for name in ("whole", "low", "rich"))
     run("snapshot", "--output", whole, **live)
     sandbox.faults["invoice-preview"] = "http-404"

@@ -1,4 +1,4 @@
-"""Commands about many accounts: whom they ask, what they name, and what they never pass over."""
+"""Commands about many accounts: what they request, what they name, and what they never ignore."""
 
 import json
 import os
@@ -134,7 +134,7 @@ def test_a_token_that_may_not_list_accounts_is_told_in_one_line(several: Sandbox
 def test_an_account_that_cannot_be_read_is_a_row_and_violates_what_is_mandatory(
     several: Sandbox, run: Run, tmp_path: Path
 ) -> None:
-    """One that a user named is wanted, whatever the reason is that it cannot be read."""
+    """An account that a user named is wanted, whatever the reason it cannot be read."""
     accounts = tmp_path / "accounts.txt"
     accounts.write_text("".join(f"{account}\n" for account in several.directory.ids))
     several.faults["invoice-preview"] = "http-404"

@@ -1,4 +1,4 @@
-"""What a report notes of rules that judged nothing, or not all that they name."""
+"""A report's notes on rules that judged nothing, or not everything that they name."""
 
 import re
 from typing import Any

@@ -151,7 +151,7 @@ def test_every_address_is_told_for_itself(
         "cf-invoice: cannot notify address 1 (JSON): it did not take the message\n"
     )
     assert len(server.received) == 1
-    # Who was not told is told the next time, and nobody twice.
+    # Whoever was not reached is notified the next time, and nobody twice.
     addresses = "\n".join([environment["CF_INVOICE_NOTIFY"]] * 2)
     run(*options(over, *state), **(environment | {"CF_INVOICE_NOTIFY": addresses}))
     assert len(server.received) == 2
@@ -194,7 +194,7 @@ def test_slack_and_teams_are_told_in_their_own_form(
         text = json.dumps(message, ensure_ascii=False)
         assert "Over budget" in text
         assert "$555.00" in text
-        # Words of others mention nobody and link nowhere.
+        # Words of others mention nobody and contain no links.
         assert "<!channel>" not in text
         assert "@everyone" not in text
         assert "<http" not in text
@@ -291,7 +291,7 @@ def test_the_docs_show_what_people_are_told(
     done = run("notify", *files, "--link", link[0], "--dry-run")
     told = done.stdout.removeprefix("Would tell:\n\n").splitlines()
     [shown] = re.findall(r"^```\n(Over budget.*?)^```", page("slack"), re.M | re.S)
-    # A forecast is told as it is made on the day.
+    # The message has the forecast as made on that day.
     assert shown.splitlines() == [line for line in told if not line.startswith("Forecast ")]
 
 

@@ -24,7 +24,7 @@ ENDS = {
 
 
 def run(before: str, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-    """Run a command in a process of its own, after what the code *before* does."""
+    """Run a command in its own process, after the code *before*."""
     code = (
         "import os, resource, signal, sys\nfrom pathlib import Path\n"
         f"from pulumi_cf_invoice.cli import main\n{before}\nsys.exit(main({list(arguments)!r}))"
@@ -34,7 +34,7 @@ def run(before: str, *arguments: str, **variables: str) -> "subprocess.Completed
         capture_output=True,
         text=True,
         timeout=60,
-        # Where files may not grow, Python would keep half of what it compiled.
+        # If files cannot grow, Python would keep half a compiled file.
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **variables},
     )
 

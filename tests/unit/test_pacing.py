@@ -1,4 +1,4 @@
-"""The pace of requests, by what answers say of the rate limits of their address."""
+"""The pace of requests, according to what answers say about their address's rate limits."""
 
 import threading
 
@@ -121,7 +121,7 @@ def test_200_requests_a_second_go_to_an_address_whatever_the_credentials(clock: 
 def test_no_more_is_sent_at_once_than_could_be_refused(
     pacer: Pacer, limit: str | None, count: int
 ) -> None:
-    """Before the first answer, without headers, and where hardly anything is left."""
+    """Before the first answer, without headers, and when hardly anything is left."""
     if limit is not None:
         answered(pacer, limit)
     assert at_once(pacer) == count

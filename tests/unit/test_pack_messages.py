@@ -1,4 +1,4 @@
-"""What a pack's violations say, and what stands once in a run."""
+"""What a pack's violations say, and what appears once per run."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ from tests.unit.test_policy import before_all
 
 @pytest.fixture(autouse=True)
 def new_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let each test be a run of its own."""
+    """Make each test a separate run."""
     for name in ("_accounts", "_named", "_noted"):
         monkeypatch.setattr(pack, name, set())
     monkeypatch.setattr(pack, "_reader", AccountReader({"CLOUDFLARE_API_TOKEN": TOKEN}))

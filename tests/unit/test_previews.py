@@ -1,4 +1,4 @@
-"""What Pulumi prints of previews and updates. The samples under `data/previews` are real ones."""
+"""What Pulumi prints for previews and updates. The samples under `data/previews` are real."""
 
 import contextlib
 import copy
@@ -309,7 +309,7 @@ def test_a_stream_that_lacks_any_event_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["twins-up-refresh.ndjson", "twins-refresh.ndjson"])
 def test_a_refresh_of_two_accounts_that_lacks_two_events_is_refused_or_all_there(name: str) -> None:
-    """Two numbers can be missing because nobody prints them, and an account must not be."""
+    """Two numbers can be missing because they are never printed, but an account must not be."""
     whole = sample(name).splitlines()
     due = read_due("\n".join(whole))
     assert len(due) == 2
@@ -362,7 +362,7 @@ def test_a_number_that_is_missing_is_told_with_its_line() -> None:
 
 
 def bare_stream() -> list[dict[str, Any]]:
-    """Return the least that a stream can be: the events of an invoice that is new."""
+    """Return the smallest possible stream: the events of a new invoice."""
     urn = "urn:pulumi:dev::ours::pulumi-python:dynamic/cf_invoice:InvoicePreview::upcoming"
     inputs = Invoice.from_api(api_result(amount_due=100)).to_figures() | {"account_id": ACCOUNT}
     new = {"type": urn.split("::")[2], "urn": urn, "inputs": inputs}
@@ -631,7 +631,7 @@ def test_a_secret_figure_is_told_as_secret(name: str, mark: Any) -> None:
 def test_figures_of_additional_secret_outputs_are_secret_in_every_form(
     form: str, printed: str
 ) -> None:
-    """Pulumi prints them in plain among the inputs, and a comment would tell everyone."""
+    """Pulumi prints them in plain text among the inputs, and a comment would show everyone."""
     said = refusal((PREVIEWS / "secret" / f"{form}-{printed}").read_text())
     assert said.startswith("the figures are secret: leave them out of additional_secret_outputs")
 

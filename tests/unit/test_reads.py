@@ -1,4 +1,4 @@
-"""The client's other reads than the invoice, against real HTTP."""
+"""The client's reads other than the invoice, against real HTTP."""
 
 from typing import Any
 
@@ -51,7 +51,7 @@ def client(sandbox: Sandbox, token: str = TOKEN) -> BillingClient:
 
 
 def usage(sandbox: Sandbox, **arguments: Any) -> UsageHistory:
-    """Return the usage that is asked for at `NOW`, whatever the clock of the machine."""
+    """Return the read of the usage at `NOW`, whatever the machine's clock."""
     return client(sandbox).submit(USAGE_HISTORY.asked(NOW, **arguments), ACCOUNT).result()
 
 
@@ -145,7 +145,7 @@ def test_entries_of_usage_that_come_twice_count_once(sandbox: Sandbox) -> None:
         ("pages-short", None, 7, False),
         ("pages-endless", None, 7, True),
         ("pages-failing", None, 2, False),
-        # What moved to the next page is there once, and something else may be missing.
+        # An entry that moved to the next page appears once, and another may be missing.
         ("pages-moving", None, 7, False),
         ("usual", "repeated-entries", 7, False),
         ("usual", "no-pagination", 7, True),
@@ -204,7 +204,7 @@ def test_days_that_the_api_leaves_out_are_there_with_zero(sandbox: Sandbox, scen
 
 
 def test_the_reads_of_an_account_are_asked_side_by_side(sandbox: Sandbox) -> None:
-    """The sandbox answers none before all are asked for."""
+    """The sandbox answers none before all are requested."""
     sandbox.together = frozenset(read.name for read in READS)
     snapshot = take(settings_for(sandbox.base_url, timeout=20), NOW)
     assert not [read.name for read in READS if snapshot.problem(read)]

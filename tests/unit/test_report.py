@@ -637,7 +637,7 @@ def test_an_unknown_account_stands_by_itself_and_that_is_told() -> None:
     found = one_of_each_account([A, UNKNOWN, UNKNOWN])
     assert [one.state.account_id for one in found] == [PREVIEW_ACCOUNT, None, None]
     assert "counts twice in the total" in found[1].notes[0]
-    # Once, although it is said of a file's invoices and again of all files'.
+    # Once, although it applies to a file's invoices and again to all files'.
     assert one_of_each_account(found) == found
     assert one_of_each_account([UNKNOWN]) == [UNKNOWN]
 
@@ -698,7 +698,7 @@ def test_a_rule_tells_when_the_snapshot_that_it_judged_was_read() -> None:
 
 
 def test_two_snapshots_of_an_account_are_refused() -> None:
-    """Rules that read by themselves would pass over what the older one says."""
+    """Rules that read accounts themselves would ignore what the older one says."""
     empty, full = (snapshot(credit_balance={"balance": n}) for n in (0, 5000))
     with pytest.raises(NoInvoiceError, match=f"account {ACCOUNT} is in several snapshots, of 2026"):
         one_of_each_account([Found.of_snapshot(empty), Found.of_snapshot(full)])

@@ -1,4 +1,4 @@
-"""What a report shows of an account besides its invoice."""
+"""What a report shows about an account besides its invoice."""
 
 import html as entities
 import json
@@ -543,7 +543,7 @@ USED: list[dict[str, Any]] = [
 
 
 def test_the_report_shows_the_forecast_that_a_rule_was_judged_by() -> None:
-    """What a rule takes for a fixed fee does not grow in the report either."""
+    """A rule's fixed fee does not grow in the report either."""
     rule = {"accountIds": [ACCOUNT], "limit": "900 USD", "fixedLines": ["Platform*"]}
     report = with_a_fee({"max-forecast": rule})
     assert report.forecast is not None

@@ -171,7 +171,7 @@ def test_a_glob_that_matches_no_line_is_told() -> None:
     assert told("max-line-amount", limits) == [
         f"No line of the upcoming invoice of account {ACCOUNT} matches opena/*."
     ]
-    # A glob that a longer one takes every line from is of no use either.
+    # A glob is also useless if a longer one takes all of its lines.
     assert told("max-line-amount", {"limits": {"openai/*": "500 USD", "*": "1 USD"}})
 
 
@@ -228,7 +228,7 @@ def test_a_null_status_is_not_allowed() -> None:
     assert "has no status, which is not among: draft." in message
 
 
-# What is not known, or not to be shown.
+# What is unknown, or must not be shown.
 
 
 def test_figures_of_incomplete_lines_violate() -> None:

@@ -176,7 +176,7 @@ def test_a_multiple_needs_no_price_and_an_amount_does() -> None:
         "not known."
     )
     assert statuses(spike("50 USD", days, invoice_preview=refused)) == ["unknown"]
-    # Usage that the invoice asks nothing for has no price either.
+    # Usage that the invoice does not charge for has no price either.
     assert statuses(spike("50 USD", days, gross=0)) == ["unknown", "unknown"]
     assert statuses(spike("3x", days, gross=0)) == ["within", "over"]
     part = bill(40_000, whole=False)

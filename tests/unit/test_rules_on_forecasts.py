@@ -496,7 +496,7 @@ def test_usage_without_a_price_is_not_known(rule: str, value: object, subject: s
 
 @pytest.mark.parametrize(("rule", "value"), [("max-forecast", "900 USD"), ("min-runway", 14)])
 def test_the_first_day_of_a_period_blocks_nobody(rule: str, value: object) -> None:
-    """An invoice is rarely up to the hour: what is known is judged, and the rest is noted."""
+    """An invoice is rarely up to date: what is known is judged, and the rest is noted."""
     at = datetime.fromtimestamp(START + 7 * 3600, tz=UTC)
     answers = {
         **STEADY,

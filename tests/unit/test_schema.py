@@ -179,7 +179,7 @@ def test_who_publishes_it_and_where_follows_from_author_and_repository() -> None
     package = schema.package(project(Repository=repository))
     assert {name: package[name] for name in NAMES} == {
         "publisher": "Octo Org",
-        # Like that of a package that is added by its repository.
+        # Like the name of a package that is added by its repository.
         "namespace": "octo-org",
         "homepage": repository,
         "repository": repository,

@@ -89,7 +89,7 @@ PRIVATE = {
 
 
 def test_only_the_models_own_fields_are_in_a_file(settled: dict[str, str]) -> None:
-    """What an answer has besides, at any depth, is kept nowhere, whatever it is called."""
+    """Other content of an answer, at any depth and under any name, is not kept anywhere."""
     day = {"start_time": 1788220800000, "aggregated_value": 5, "id": "secret-0", **PRIVATE}
     line = {**api_line(**PRIVATE), "period": {"start": 1, "end": 2, **PRIVATE}}
     line["pretax_credit_amounts"] = [{"amount": 1, "type": "discount", **PRIVATE}]
@@ -120,7 +120,7 @@ def test_only_the_models_own_fields_are_in_a_file(settled: dict[str, str]) -> No
 
 @pytest.mark.parametrize("character", ["a", "*", "@", ".", ":", "#", "-", "0", " ", "\u2022", "/"])
 def test_a_megabyte_of_any_one_character_takes_time_in_proportion(character: str) -> None:
-    """A text of an answer that is long is no reason to search it again from each of its places."""
+    """A long text in an answer must not be searched again from each of its positions."""
     long = character * 2**20
     one = snapshot_of(
         invoice_preview=api_result(invoice_lines=[api_line(description=f"x{long}")]),
@@ -147,7 +147,7 @@ def test_a_megabyte_of_any_one_character_takes_time_in_proportion(character: str
     ],
 )
 def test_a_reason_that_mentions_what_is_private_stays_a_reason(reason: str, kept: str) -> None:
-    """A top-up that failed would else be healthy in the file."""
+    """Otherwise a failed top-up would be healthy in the file."""
     topup = {"amount": 1000, "threshold": 500, "error": reason}
     one = snapshot_of(credit_balance={"balance": 5, "topup_config": topup})
     credits = Snapshot.from_json(written(one)).get(CREDIT_BALANCE)

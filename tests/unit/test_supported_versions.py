@@ -1,4 +1,4 @@
-"""docs/supported-versions.md says what the package asks for and what CI tests."""
+"""docs/supported-versions.md says what the package requires and what CI tests."""
 
 import os
 import re

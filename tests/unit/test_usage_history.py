@@ -1,4 +1,4 @@
-"""The usage history: what is asked for, and what is made of the answer."""
+"""The usage history: what is requested, and how the answer is read."""
 
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -182,7 +182,7 @@ def test_a_malformed_entry_is_refused_by_its_name(entries: list[Any], said: str)
 
 
 def test_a_day_without_a_value_is_left_out_and_told() -> None:
-    """Its usage is not known: it counts as 0, and the text and the figures say so."""
+    """Its usage is unknown: it counts as 0, and the text and the figures say so."""
     found = history(entry(START, 2), entry(START + DAY, None))
     assert found.total == 2
     assert found.entries_without_value == [START + DAY]
