@@ -8,7 +8,7 @@ WITHOUT_HOST := $(patsubst %,tests/engine/test_%.py,engine resource dynamic plug
 # One test at a time to each: no worker has much left when the others have nothing.
 WORKERS := -n 4 --dist load --maxschedchunk 1
 INSTALL := -m pip install --quiet --no-compile --disable-pip-version-check
-# Nothing of the caller's environment that could make a test pass.
+# Keeps out the caller's variables, which could make a test pass.
 ISOLATED = $(BIN)/python -m tools.environment
 ENGINE = PATH="$$($(BIN)/python -m tools.engine $(BUILD)):$(CURDIR)/.languages/bin:$(CURDIR)/$(BIN):$$PATH" \
 	PULUMI_CF_INVOICE_PYTHON="$(CURDIR)/$(BIN)/python"
@@ -31,7 +31,7 @@ $(VENV)/.ready: pyproject.toml
 	@$(BIN)/python $(INSTALL) -e '.[dev]'
 	@touch $@
 
-# The demo needs less than the tests, and whoever sees it first does not wait for the rest.
+# The demo needs less than the tests, so that newcomers need not wait for the rest.
 $(VENV)/.demo: pyproject.toml
 	@echo "Setting up $(VENV) (once, usually half a minute) …"
 	@$(PYTHON) -m venv $(VENV) || (echo "Python cannot make virtual environments: on Debian, apt-get install python3-venv" >&2; exit 1)
@@ -72,7 +72,7 @@ bench: languages .venv-benchmark/.ready ## Run the benchmarks and write benchmar
 	@$(ENGINE) $(BIN)/python -m benchmarks performance accounts
 	@.venv-benchmark/bin/python -m benchmarks forecast
 
-# The packages of the benchmark of forecasts are many, and nothing else needs them.
+# The forecast benchmark needs many packages, which nothing else needs.
 .venv-benchmark/.ready: pyproject.toml benchmarks/data.txt
 	@$(PYTHON) -m venv .venv-benchmark
 	@.venv-benchmark/bin/python -m pip install --quiet --disable-pip-version-check -e '.[benchmark,test]'
@@ -88,14 +88,14 @@ lint: languages ## Check linting, formatting, types, imports, and that no genera
 	@$(BIN)/python -m tools.tables --check
 	@$(ISOLATED) $(BIN)/python -m pytest --quiet --golden=check tests/unit
 
-docs: setup ## Write the generated tables of the docs, and build their site into .site
+docs: setup ## Write the generated tables of the docs, and build the site into .site
 	@$(BIN)/python -m tools.tables
 	@$(BIN)/python -m tools.site
 
-golden: setup ## Write the golden files, which tests compare with what is printed: review them
+golden: setup ## Write the golden files that tests compare output with: review the difference
 	@$(ISOLATED) $(BIN)/python -m pytest --quiet --golden=write tests/unit
 
-lock: setup ## Write what the GitHub Action installs, with hashes, and try it for every runner (some minutes)
+lock: setup ## Lock what the GitHub Action installs, with hashes, and try it for every runner (some minutes)
 	@$(BIN)/python -m tools.lock
 
 schema: setup ## Write the four schemas, and the SDKs' names into examples and docs
