@@ -280,6 +280,9 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
     _add_fixed_lines(parser)
     parser.add_argument("--output", metavar="FILE", help="write the report to this file")
     parser.add_argument(
+        "--html", metavar="FILE", help="also write it as HTML to this file, whatever the format"
+    )
+    parser.add_argument(
         "--github",
         action="store_true",
         help="in GitHub Actions, also append to the job summary and set step outputs",

@@ -50,6 +50,8 @@ def run(options: argparse.Namespace) -> int:
     if options.github:
         _tell_github(markdown.render(report), _outputs(report))
     _write(report, options.format, options.output)
+    if options.html is not None:
+        _write(report, "html", options.html)
     return code
 
 

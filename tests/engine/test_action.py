@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pulumi_cf_invoice.billing.reads import READS
 from pulumi_cf_invoice.report import markdown
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests import forge
@@ -372,10 +373,12 @@ def test_several_files_are_one_report_with_a_name_for_each(workflow: Workflow, h
 
 @pytest.mark.parametrize("event", ["push", "schedule", "workflow_dispatch"])
 def test_without_a_pull_request_it_does_not_comment_and_says_so(
-    workflow: Workflow, host: Forge, event: str
+    workflow: Workflow, host: Forge, sandbox: Sandbox, event: str
 ) -> None:
     run = workflow.use({"rules": "rules.json"}, event=event)
     assert run.jobs == {"invoice": "success"}, run.said
+    # Both reports are made of what was read once.
+    assert sorted(asked.read for asked in sandbox.asked) == sorted(read.name for read in READS)
     assert f"No comment, as {event} names no pull request" in run.said
     assert "the upcoming invoice is $188.46" in run.summary
     assert host.requests == []

@@ -330,6 +330,16 @@ def test_a_policy_pack_config_is_for_the_file_of_rules_alone(tmp_path: Path) -> 
     assert run("report", "--from", UPDATE, *given).returncode == 1
 
 
+def test_one_run_writes_the_report_as_html_as_well(tmp_path: Path) -> None:
+    made, alone = tmp_path / "report.html", tmp_path / "alone.html"
+    arguments = ["report", "--from", UPDATE, "--at", "2026-09-15T12:00:00Z", "--budget", "1 USD"]
+    done = run(*arguments, "--format", "markdown", "--html", str(made))
+    assert done.returncode == 1
+    assert done.stdout == run(*arguments, "--format", "markdown").stdout
+    run(*arguments, "--format", "html", "--output", str(alone))
+    assert made.read_text() == alone.read_text()
+
+
 def test_github_gets_a_summary_and_step_outputs_also_over_budget(tmp_path: Path) -> None:
     summary, outputs = tmp_path / "summary", tmp_path / "outputs"
     summary.write_text("before\n")
