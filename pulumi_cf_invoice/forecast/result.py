@@ -6,6 +6,7 @@ Plain data is what the plugin's function and JSON have.
 
 from collections.abc import Mapping
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from pydantic.dataclasses import dataclass as described
@@ -24,6 +25,8 @@ DERIVED = ("method_text", "text", "amount_due_text", "amount_due_p10_text", "amo
 """The figures of a `Forecast` that follow from its fields."""
 # The band itself is drawn; its parts are internal to the method.
 _INTERNAL = "bands"
+# A band of which so little is on one side of the median has only the other one.
+_HARDLY = Decimal("0.1")
 _WORDS: dict[Method, str] = {
     "daily-usage": "daily usage",
     "recent-mean": f"mean of the last days, without a band (under {BAND_FROM} days of history)",
@@ -134,13 +137,19 @@ class Forecast:
         if self.amount_due_p10 is None or self.amount_due_p90 is None:
             return f"Forecast {median} for {period}, without a band"
         low, high = self._rough(self.amount_due_p10), self._rough(self.amount_due_p90)
-        if low == median == high:
+        if low == high:
             return f"Forecast {median} for {period}"
-        if low == median:
+        least, middle, most = map(
+            money.exact, (self.amount_due_p10, self.amount_due, self.amount_due_p90)
+        )
+        hardly = (most - least) * _HARDLY
+        if middle - least < hardly and median != high:
             return f"Forecast {median} for {period}, up to {high} and hardly less"
-        if high == median:
+        if most - middle < hardly and median != low:
             return f"Forecast {median} for {period}, down to {low} and hardly more"
-        return f"Forecast {low} to {high} for {period} (median {median})"
+        # Rounded, a median is at times the same as one of its band.
+        said = "" if median in (low, high) else f" (median {median})"
+        return f"Forecast {low} to {high} for {period}{said}"
 
     @property
     def amount_due_text(self) -> str | None:

@@ -307,9 +307,15 @@ class InvoiceReport:
         if last is None or last.as_of is None:
             return None
         known = self.months.last if self.months else None
-        if known is not None and known.invoice is not None:
+        if known is not None and known.invoice is not None and not self._has_more_than_usage:
             return f"{last.text_against(known.amount)}."
         return f"{last.text}."
+
+    @property
+    def _has_more_than_usage(self) -> bool:
+        """Whether an invoice has what its period by usage has not: fixed fees, or tax."""
+        has_fees = self.account is not None and bool(self.account.fixed_lines)
+        return has_fees or bool(self.invoice.tax_and_adjustments)
 
     @property
     def remedies(self) -> list[str]:

@@ -521,6 +521,26 @@ def test_a_band_with_one_side_is_said_in_words() -> None:
     assert falling.text == "Forecast $300 for September, down to $200 and hardly more"
 
 
+@pytest.mark.parametrize(
+    ("p10", "p90", "text"),
+    [
+        (29_000, 40_000, "Forecast $300 for September, up to $400 and hardly less"),
+        (28_000, 40_000, "Forecast $280 to $400 for September (median $300)"),
+        (28_000, 30_040, "Forecast $300 for September, down to $280 and hardly more"),
+        (28_000, 30_400, "Forecast $280 to $304 for September (median $300)"),
+        (29_930, 30_060, "Forecast $299 to $301 for September (median $300)"),
+        (29_960, 30_060, "Forecast $300 to $301 for September"),
+        (29_960, 30_040, "Forecast $300 for September"),
+    ],
+)
+def test_what_rounding_hides_of_a_band_makes_it_no_band_with_one_side(
+    p10: int, p90: int, text: str
+) -> None:
+    """Small amounts are told in whole dollars, to which all of a narrow band may be rounded."""
+    forecast = forecast_invoice(invoice_of(GROSS), steady(), at=NOW)
+    assert replace(forecast, amount_due_p10=p10, amount_due_p90=p90).text == text
+
+
 @pytest.mark.parametrize("quiet", [0, 0.03])
 @pytest.mark.parametrize("after", [1, 2, 5, 9, 14, 23, 37, 50, 69])
 @pytest.mark.parametrize("before", [3, 15, 40])

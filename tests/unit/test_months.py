@@ -119,6 +119,19 @@ def test_an_amount_with_tax_at_the_present_invoices_share_is_near_too() -> None:
     assert without.invoice is None
 
 
+def test_last_months_forecast_is_compared_with_an_invoice_that_is_usage_alone() -> None:
+    """A forecast leaves tax and fixed fees out: an invoice with them would always be above it."""
+    invoice = STEADY.get(INVOICE_PREVIEW)
+    taxed = dataclasses.replace(invoice, amount_due=round(invoice.amount_due * 1.2))
+    answers = {**STEADY.answers, "invoice-preview": taxed}
+    snapshot = dataclasses.replace(STEADY, answers=answers, _models={})
+    with_tax = with_rows(row(round(AUGUST * 1.2), at(9, 1)), snapshot=snapshot)
+    usage_alone = with_rows(row(AUGUST, at(9, 1)))
+    assert last_month(with_tax) != last_month(usage_alone)
+    assert usage_alone.summary[-1].endswith("; August came to $421.")
+    assert with_tax.summary[-1].endswith("; August came to $421 by usage.")
+
+
 def test_a_multiple_of_the_top_up_with_its_fee_is_a_purchase() -> None:
     unit = round(AUGUST / 4 / 1.05)
     charged = round(4 * unit * 1.05)
