@@ -64,6 +64,7 @@ def figures(found: Found) -> tuple[float, float | None]:
         ("preview-stream-moved.ndjson", 99900, 18846),
         ("preview-stream-moved-refresh.ndjson", 99900, 18846),
         ("preview-stream-functions.ndjson", 99900, 18846),
+        ("preview-stream-destroyed.ndjson", 18846, None),
     ],
 )
 def test_the_fresh_figure_is_told_and_the_last_deployments_is_the_baseline(
