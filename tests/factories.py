@@ -92,7 +92,9 @@ def snapshot(base_url: str = CLOUDFLARE_API, **answers: Any) -> Snapshot:
         NOW,
         base_url,
         {
-            name.replace("_", "-"): one if isinstance(one, (Given, BillingError)) else Given(one)
-            for name, one in results.items()
+            name.replace("_", "-"): answer
+            if isinstance(answer, (Given, BillingError))
+            else Given(answer)
+            for name, answer in results.items()
         },
     )

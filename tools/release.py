@@ -179,14 +179,14 @@ def _write_go_sdk(sdk: Path, output: Path) -> None:
 
 
 def _check_versions(output: Path, version: str) -> None:
-    told = {
+    published = {
         file.name: f"-{version}" in file.name or f"-v{version}-" in file.name
         for folder in ("npm", "plugin", "pypi", "pypi-sdk")
         for file in (output / folder).glob("*.*z")
     }
     plugin = output / "go" / "cfinvoice" / "pulumi-plugin.json"
-    told["the Go SDK"] = json.loads(plugin.read_text())["version"] == version
-    for name, is_right in told.items():
+    published["the Go SDK"] = json.loads(plugin.read_text())["version"] == version
+    for name, is_right in published.items():
         if not is_right:
             raise Refused(f"{name} is not of version {version}")
 

@@ -93,12 +93,12 @@ def configuration() -> str:
         name: f"Credentials({part}=…)"
         for name, part in zip(settings.CREDENTIALS, PARTS, strict=True)
     }
-    told = schema.package()["provider"]["inputProperties"]
+    properties = schema.package()["provider"]["inputProperties"]
     keys = [source.values for source in settings.config_sources(lambda key: key)]
     rows = (
         [
             f"`{name}`",
-            _meaning(told[name]),
+            _meaning(properties[name]),
             f"`{arguments[name]}`" if name in arguments else "",
             ", then ".join(f"`{of[name]}`" for of in keys if of.get(name)),
             f"`{variable}`",
@@ -223,11 +223,11 @@ def main() -> int:
     return generated.write(pages, "make docs", generated.is_check(sys.argv[1:]))
 
 
-def _types(package: Spec, of: Spec) -> str:
+def _types(package: Spec, spec: Spec) -> str:
     """Return a section for each type of the objects in the properties *of* something."""
     return "\n".join(
         f"### {token.rpartition(':')[2]}\n\n{_properties('property', package['types'][token])}"
-        for token in dict.fromkeys(_tokens(package, of))
+        for token in dict.fromkeys(_tokens(package, spec))
     )
 
 
@@ -244,7 +244,9 @@ def _function(package: Spec, token: str) -> str:
     """Return the arguments of a function besides the account, and its result with its types."""
     spec = package["functions"][token]
     arguments = {
-        name: one for name, one in spec["inputs"]["properties"].items() if name != "accountId"
+        name: argument
+        for name, argument in spec["inputs"]["properties"].items()
+        if name != "accountId"
     }
     tables = [
         *([_properties("argument", {"properties": arguments})] if arguments else []),
@@ -256,8 +258,8 @@ def _function(package: Spec, token: str) -> str:
 
 def _properties(header: str, spec: Spec) -> str:
     rows = (
-        [f"`{snake_case(name)}`", _type(one), _meaning(one)]
-        for name, one in spec["properties"].items()
+        [f"`{snake_case(name)}`", _type(field), _meaning(field)]
+        for name, field in spec["properties"].items()
     )
     return _table([header, "type", "meaning"], rows)
 
@@ -279,8 +281,8 @@ def _figure(name: str) -> Spec:
 
 def _meaning(spec: Spec) -> str:
     """Return what a property means, without the places that it comes from."""
-    told = re.split(" (?:Environment|API): ", spec["description"])[0]
-    return re.sub("`([a-z]\\w*)`", lambda name: f"`{snake_case(name[1])}`", told)
+    meaning = re.split(" (?:Environment|API): ", spec["description"])[0]
+    return re.sub("`([a-z]\\w*)`", lambda name: f"`{snake_case(name[1])}`", meaning)
 
 
 def commands_with_parsers() -> Iterator[tuple[str, str, argparse.ArgumentParser]]:
@@ -305,7 +307,10 @@ def _argument(action: argparse.Action) -> list[str]:
 
 def _of_action(header: str, part: str) -> str:
     action = yaml.safe_load((ROOT / "action.yml").read_text())
-    rows = ([f"`{name}`", _one_paragraph(one["description"])] for name, one in action[part].items())
+    rows = (
+        [f"`{name}`", _one_paragraph(described["description"])]
+        for name, described in action[part].items()
+    )
     return _table([header, "meaning"], rows)
 
 

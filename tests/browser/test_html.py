@@ -31,8 +31,8 @@ PHONE, DESK = {"width": 360, "height": 740}, {"width": 1100, "height": 800}
 
 
 def write(directory: Path, scenario: str = "usual", budget: str = "150 USD", **more: Any) -> str:
-    def invoice(of: str) -> Invoice:
-        return Invoice.from_api({**SCENARIOS[of].at(NOW).result("invoice-preview"), **more})
+    def invoice(scenario: str) -> Invoice:
+        return Invoice.from_api({**SCENARIOS[scenario].at(NOW).result("invoice-preview"), **more})
 
     rules = parse_rules(
         {

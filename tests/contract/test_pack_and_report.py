@@ -101,10 +101,10 @@ def test_pack_and_report_say_the_same_of_every_account(
         settings = {snake_case(name): value for name, value in RULES[rule.name].items()}
         declare = getattr(policy, rule.name.replace("-", "_"))
         gate = declare(account_ids=[account], base_url=sandbox.base_url, **settings)
-        expected = [one.violation for one in rule.violations]
+        expected = [finding.violation for finding in rule.violations]
         assert unnamed(before_all(gate), account) == unnamed(expected, account)
-        told = [f"{rule.name}: {said}" for said in rule.noted if not said.startswith(ORIGIN)]
-        assert noted(capsys.readouterr().err) == told
+        notes = [f"{rule.name}: {said}" for said in rule.noted if not said.startswith(ORIGIN)]
+        assert noted(capsys.readouterr().err) == notes
     assert sandbox.requests.count(account) >= 2 * 3
 
 
@@ -139,25 +139,25 @@ def test_pack_and_report_forecast_alike_live_and_from_a_snapshot(
             for percentile in (50, 90)
         }
         reader = AccountReader({}, snapshots=[known])
-        told: dict[str, list[str]] = {}
+        notes: dict[str, list[str]] = {}
         reported = judge(parse_rules({"rules": declared}), [], moment + timedelta(hours=5), reader)
         for rule in reported:
             settings = {snake_case(name): value for name, value in declared[rule.name].items()}
             declare = getattr(policy, settings.pop("rule").replace("-", "_"))
             gate = declare(name=rule.name, **settings)
-            expected = [one.violation for one in rule.violations]
+            expected = [finding.violation for finding in rule.violations]
             assert unnamed(before_all(gate), account) == unnamed(expected, account)
             # What only a snapshot has is its age, which the first rule of an account notes.
-            told[rule.name] = [
-                one
-                for one in rule.noted
-                if " was read on " not in one and not one.startswith(ORIGIN)
+            notes[rule.name] = [
+                note
+                for note in rule.noted
+                if " was read on " not in note and not note.startswith(ORIGIN)
             ]
-            assert len(told[rule.name]) == len(rule.noted) - 2 * (rule is reported[0])
+            assert len(notes[rule.name]) == len(rule.noted) - 2 * (rule is reported[0])
             assert noted(capsys.readouterr().err) == [
-                f"{rule.name}: {one}" for one in told[rule.name]
+                f"{rule.name}: {one}" for one in notes[rule.name]
             ]
-    told_of = {name for name, sentences in told.items() if sentences}
+    told_of = {name for name, sentences in notes.items() if sentences}
     assert told_of == {name for name in declared if name.endswith(unjudged)}
     judged = [rule for rule in reported if rule.name not in told_of]
     assert {rule.verdict for rule in judged if rule.kind == "max-forecast"} <= {"over"}

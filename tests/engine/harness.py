@@ -80,8 +80,8 @@ class Run:
     @property
     def errors(self) -> list[str]:
         """The messages of the errors that the engine reported."""
-        told = [event.diagnostic_event for event in self.events if event.diagnostic_event]
-        return [event.message for event in told if event.severity == "error"]
+        diagnostics = [event.diagnostic_event for event in self.events if event.diagnostic_event]
+        return [event.message for event in diagnostics if event.severity == "error"]
 
     @property
     def everything(self) -> str:

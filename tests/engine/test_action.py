@@ -236,7 +236,7 @@ def test_an_action_that_cannot_be_installed_fails_and_replaces_an_older_comment(
 
 
 @pytest.mark.parametrize(
-    ("python", "told"),
+    ("python", "line"),
     [
         (
             "import sys; sys.version_info = (3, 9, 2, 'final', 0); import platform; "
@@ -247,7 +247,7 @@ def test_an_action_that_cannot_be_installed_fails_and_replaces_an_older_comment(
     ],
 )
 def test_a_runner_whose_python_is_too_old_says_so_in_one_line(
-    workflow: Workflow, host: Forge, tmp_path: Path, python: str, told: str
+    workflow: Workflow, host: Forge, tmp_path: Path, python: str, line: str
 ) -> None:
     workflow.install_anew(tmp_path / "runner")
     (tmp_path / "first").mkdir()
@@ -262,9 +262,9 @@ def test_a_runner_whose_python_is_too_old_says_so_in_one_line(
     host.add(markdown.MARKER)
     run = workflow.use(RULES)
     assert run.jobs == {"invoice": "failure"}, run.said
-    assert told in run.said
+    assert line in run.said
     assert "Traceback" not in run.said
-    assert told in host.bodies[0]
+    assert line in host.bodies[0]
 
 
 def test_nothing_of_the_workspace_is_run_and_no_setting_of_pip_counts(

@@ -47,7 +47,7 @@ def expected(sandbox: Sandbox) -> dict[str, Any]:
         "usage": usage.total,
         "days": 7,
         "latest": answer(INVOICE_HISTORY).invoices[0].amount_due,
-        "gateways": [one.gateway_id for one in answer(GATEWAYS).gateways],
+        "gateways": [gateway.gateway_id for gateway in answer(GATEWAYS).gateways],
     }
 
 
@@ -62,7 +62,9 @@ def bill(functions: Any) -> Callable[[], None]:
         pulumi.export("days", usage.entries.apply(len))
         pulumi.export("latest", history.invoices[0].amount_due)
         gateways = functions.get_gateways_output().gateways
-        pulumi.export("gateways", gateways.apply(lambda all: [one.gateway_id for one in all]))
+        pulumi.export(
+            "gateways", gateways.apply(lambda all: [gateway.gateway_id for gateway in all])
+        )
         # Again, in the other form: what was read is not asked for once more.
         pulumi.export("again", functions.get_credit_balance_output().balance)
 
@@ -92,7 +94,7 @@ def test_a_limit_comes_from_the_credits_that_are_left(
 ) -> None:
     def program() -> None:
         credits = functions.get_credit_balance_output()
-        Echo("gateway", credits.apply(lambda one: str(int(one.balance) // 100)))
+        Echo("gateway", credits.apply(lambda credit: str(int(credit.balance) // 100)))
 
     sandbox.scenario = "topped-up"
     preview = make_stack(program, **settled).preview()

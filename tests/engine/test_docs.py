@@ -219,13 +219,15 @@ def test_a_forecast_over_its_limit_says_what_the_docs_show(sandbox: Sandbox) -> 
     assert (blocking.verdict, blocking.level) == ("within", "mandatory")
     assert (warning.verdict, warning.level) == ("over", "advisory")
     shown = block(f"The upcoming invoice of account {ACCOUNT} is forecast").strip()
-    assert [one.message for one in warning.violations] == [shown]
+    assert [finding.message for finding in warning.violations] == [shown]
 
 
 def test_the_esc_environment_sets_what_is_read() -> None:
     values = yaml.safe_load(block("values:"))["values"]
     sources = settings.config_sources(lambda key: key)
-    assert set(values["pulumiConfig"]) <= {key for one in sources for key in one.values.values()}
+    assert set(values["pulumiConfig"]) <= {
+        key for source in sources for key in source.values.values()
+    }
     assert set(values["environmentVariables"]) <= set(settings.VARIABLES.values())
 
 
@@ -338,8 +340,8 @@ def test_the_sandbox_listens_on_the_port_that_the_docs_show() -> None:
         with suppress(OSError):
             taken.bind(("127.0.0.1", 8787))
             taken.listen()
-        told = subprocess.run(sandbox_command(), capture_output=True, text=True, timeout=60)
-    assert told.stderr == "cannot listen on port 8787: Address already in use\n"
+        done = subprocess.run(sandbox_command(), capture_output=True, text=True, timeout=60)
+    assert done.stderr == "cannot listen on port 8787: Address already in use\n"
 
 
 def test_the_sandbox_can_be_moved_and_broken_as_the_docs_show(sandbox: Sandbox) -> None:
@@ -359,11 +361,11 @@ def test_the_sandbox_can_be_moved_and_broken_as_the_docs_show(sandbox: Sandbox) 
 
 
 def test_every_option_of_the_sandbox_has_a_row() -> None:
-    told = subprocess.run([*sandbox_command(), "--help"], capture_output=True, text=True).stdout
-    options = set(re.findall("^  (--[a-z-]+)", told, flags=re.M))
+    printed = subprocess.run([*sandbox_command(), "--help"], capture_output=True, text=True).stdout
+    options = set(re.findall("^  (--[a-z-]+)", printed, flags=re.M))
     assert len(options) == 8
     assert all(f"| `{option}" in page("testing") for option in options)
-    assert all(line in told for line in block("curl").splitlines())
+    assert all(line in printed for line in block("curl").splitlines())
 
 
 @pytest.mark.parametrize("command", sorted(set(re.findall(r"`make (\w+)`", TEXT))))

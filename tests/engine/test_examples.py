@@ -179,9 +179,9 @@ def test_a_colleague_s_clone_needs_neither_the_package_s_clone_nor_an_index_and_
 
 def versions(shell: CommandLine) -> list[str]:
     """Return the package's version in the environments of a program and of its pack."""
-    told = "from importlib.metadata import version; print(version('pulumi-cf-invoice'))"
+    code = "from importlib.metadata import version; print(version('pulumi-cf-invoice'))"
     pythons = ("venv/bin/python", "pack/.venv/bin/python")
-    return [run([python, "-c", told], shell.directory).strip() for python in pythons]
+    return [run([python, "-c", code], shell.directory).strip() for python in pythons]
 
 
 @pytest.mark.parametrize(

@@ -166,10 +166,10 @@ def test_pulumi_does_not_take_it_for_the_sdk_of_a_plugin_in_whatever_form_it_is_
     [listed] = json.loads(environment.pip("list", "--verbose", "--format", "json"))
     file = Path(listed["location"]) / "pulumi_cf_invoice" / "pulumi-plugin.json"
     assert json.loads(file.read_text()) == {"resource": False}
-    told = environment.command(
+    done = environment.command(
         "python", "-I", "-c", "import pulumi_cf_invoice as p; print(p.__file__)"
     )
-    assert Path(told.stdout.strip()).is_relative_to(PACKAGE) == (form == "editable"), told.stderr
+    assert Path(done.stdout.strip()).is_relative_to(PACKAGE) == (form == "editable"), done.stderr
 
 
 def test_what_it_depends_on_is_consistent(
@@ -208,8 +208,8 @@ def test_what_it_depends_on_is_consistent(
 def test_without_its_extra_each_part_says_what_to_install(
     without_extras: Environment, command: list[str], code: int, line: str
 ) -> None:
-    told = without_extras.command(*command)
-    assert (told.returncode, told.stdout, told.stderr) == (code, "", line)
+    done = without_extras.command(*command)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", line)
 
 
 WHERE = """

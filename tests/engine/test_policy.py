@@ -302,29 +302,29 @@ def test_a_waiver_and_a_rule_without_a_base_are_told_of(
     }
     run = make_stack(program, **settled).up(**pack(rules=rules))
     assert run.ok, run.text
-    of = "by the CFO: launch week."
+    author = "by the CFO: launch week."
     for said in (
-        f"max-amount-due: A waiver with the limit 500 USD is in force until 2999-01-01, {of}",
+        f"max-amount-due: A waiver with the limit 500 USD is in force until 2999-01-01, {author}",
         "ended: Its waiver (until 2020-01-01, by the CFO: launch week) has ended.",
-        f"allowed-statuses: A waiver suspends it until 2999-01-01, {of}",
+        f"allowed-statuses: A waiver suspends it until 2999-01-01, {author}",
         "it is new, has another name, or is replaced",
         f"The figures come from {sandbox_url(settled)}, not from Cloudflare.",
     ):
         assert said in run.text
 
 
-@pytest.mark.parametrize(("of", "form"), in_turn("program", "stack-config"), indirect=["form"])
+@pytest.mark.parametrize(("source", "form"), in_turn("program", "stack-config"), indirect=["form"])
 def test_a_secret_account_is_not_printed(
-    make_stack: MakeStack, form: Form, settled: dict[str, str], pack: MakePack, of: str
+    make_stack: MakeStack, form: Form, settled: dict[str, str], pack: MakePack, source: str
 ) -> None:
     del settled["CLOUDFLARE_ACCOUNT_ID"]
     secret = "0" * 31 + "7"
 
     def program() -> None:
-        form.resource("upcoming", pulumi.Output.secret(secret) if of == "program" else None)
+        form.resource("upcoming", pulumi.Output.secret(secret) if source == "program" else None)
 
     stack = make_stack(program, **settled)
-    if of == "stack-config":
+    if source == "stack-config":
         stack.set("cf-invoice:accountId", secret, secret=True)
     run = stack.preview(**pack("[max_amount_due('150 USD'), max_increase('1%')]"))
     assert not run.ok
@@ -686,7 +686,9 @@ def test_pack_and_report_say_the_same_of_every_scenario(
             ]
             # A pack names an account once, as long as it has met no other.
             said_by_pack = [without_account(message, account) for message in packs]
-            said_by_report = [without_account(one.violation, account) for one in rule.violations]
+            said_by_report = [
+                without_account(finding.violation, account) for finding in rule.violations
+            ]
             assert said_by_pack == said_by_report, (name, rule.name)
             for said in rule.noted:
                 assert f"{rule.name}: {said}" in run.text, (name, rule.name)
@@ -777,12 +779,12 @@ def test_a_pack_judges_what_is_coming_and_a_spike_as_a_report_does_by_the_real_c
     mandatory = [rule for rule in reported if rule.is_mandatory]
     assert run.ok == (not any(rule.violations for rule in mandatory))
     for rule in reported:
-        told = [event.policy_event for event in run.events if event.policy_event]
-        told = [event for event in told if event.policy_name == rule.name]
-        assert {event.enforcement_level for event in told} <= {rule.level}
+        events = [event.policy_event for event in run.events if event.policy_event]
+        events = [event for event in events if event.policy_name == rule.name]
+        assert {event.enforcement_level for event in events} <= {rule.level}
         # The figures move with the clock.
-        said = sorted(event.message.split("\n", 1)[1].split("$")[0].strip() for event in told)
-        without = (without_account(one.violation, ACCOUNT) for one in rule.violations)
+        said = sorted(event.message.split("\n", 1)[1].split("$")[0].strip() for event in events)
+        without = (without_account(finding.violation, ACCOUNT) for finding in rule.violations)
         assert [without_account(text, ACCOUNT) for text in said] == sorted(
             text.split("$")[0].strip() for text in without
         )

@@ -168,9 +168,10 @@ def test_a_tag_that_is_not_the_version_is_refused(unbuilt: Path, tag: str) -> No
 
 def test_files_that_are_not_those_of_the_tag_are_refused(unbuilt: Path) -> None:
     (unbuilt / "LICENSE").write_text("Another one.\n")
-    told = refusal(unbuilt)
+    reason = refusal(unbuilt)
     assert re.fullmatch(
-        rf"the tag is {TAG}, and the version of these files 0\.2\.0\.dev0\+g\w{{7}}\.d\d{{8}}", told
+        rf"the tag is {TAG}, and the version of these files 0\.2\.0\.dev0\+g\w{{7}}\.d\d{{8}}",
+        reason,
     )
 
 
@@ -244,10 +245,10 @@ def test_an_index_takes_the_packages_which_have_the_licence_and_the_repository(d
     for wheel in (archive for archive in archives if archive.suffix == ".whl"):
         with zipfile.ZipFile(wheel) as archive:
             [metadata] = [name for name in archive.namelist() if name.endswith("/METADATA")]
-            told = Parser().parsestr(archive.read(metadata).decode())
+            headers = Parser().parsestr(archive.read(metadata).decode())
             licence = archive.read(f"{Path(metadata).parent}/licenses/LICENSE").decode()
-        assert told["Version"] == VERSION
-        assert f"Repository, {URL}" in told.get_all("Project-URL", [])
+        assert headers["Version"] == VERSION
+        assert f"Repository, {URL}" in headers.get_all("Project-URL", [])
         assert licence == (ROOT / "LICENSE").read_text()
     with tarfile.open(only(dist / "pypi", "*.tar.gz")) as sdist:
         assert f"pulumi_cf_invoice-{VERSION}/LICENSE" in sdist.getnames()
@@ -320,15 +321,15 @@ def test_the_schema_says_what_a_registry_and_pulumi_want_to_know(dist: Path) -> 
     assert (ROOT / schema["logoUrl"].removeprefix(raw)).is_file()
 
 
-def plugin_of(told: dict[str, Any]) -> tuple[str, str, str]:
-    return told["name"], told["version"], told["server"]
+def plugin_of(plugin: dict[str, Any]) -> tuple[str, str, str]:
+    return plugin["name"], plugin["version"], plugin["server"]
 
 
 def test_the_python_sdk_tells_pulumi_where_its_plugin_is(dist: Path, tmp_path: Path) -> None:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target"]
     run([*pip, str(tmp_path), str(only(dist / "pypi-sdk", "*.whl"))], tmp_path)
-    told = json.loads((tmp_path / "pulumi_cf_invoice_sdk" / "pulumi-plugin.json").read_text())
-    assert plugin_of(told) == ("cf-invoice", VERSION, SERVER)
+    plugin = json.loads((tmp_path / "pulumi_cf_invoice_sdk" / "pulumi-plugin.json").read_text())
+    assert plugin_of(plugin) == ("cf-invoice", VERSION, SERVER)
     program = "import pulumi_cf_invoice_sdk as sdk; print(sdk.__file__, sdk.InvoicePreview)"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     said = run([sys.executable, "-c", program], tmp_path, environment)
@@ -351,11 +352,11 @@ def test_a_typescript_example_compiles_with_the_node_sdk(
     run(["node", str(installed / "typescript" / "bin" / "tsc")], tmp_path)
     load = f"console.log(require('{NODE_SDK}').InvoicePreview.__pulumiType)"
     assert run(["node", "-e", load], tmp_path) == "cf-invoice:index:InvoicePreview\n"
-    told = json.loads((modules / NODE_SDK / "package.json").read_text())
-    assert plugin_of(told["pulumi"]) == ("cf-invoice", VERSION, SERVER)
+    package = json.loads((modules / NODE_SDK / "package.json").read_text())
+    assert plugin_of(package["pulumi"]) == ("cf-invoice", VERSION, SERVER)
     # npm's provenance asks for it.
-    assert told["repository"] == URL
-    assert "postinstall" not in told["scripts"]
+    assert package["repository"] == URL
+    assert "postinstall" not in package["scripts"]
 
 
 def test_go_takes_the_sdk_from_the_tag_that_the_release_pushes(
@@ -405,8 +406,8 @@ def test_the_examples_follow_the_names_and_the_folder_of_an_added_package(projec
     module = (project / "examples" / "go" / "quickstart" / "go.mod").read_text()
     assert f"replace {GO_SDK} => ./sdks/octo-org-cf-invoice\n" in module
     for manifest in (project / "examples" / "typescript").glob("*/package.json"):
-        told = json.loads(manifest.read_text())["dependencies"]
-        assert told[NODE_SDK] == "file:sdks/octo-org-cf-invoice"
+        dependencies = json.loads(manifest.read_text())["dependencies"]
+        assert dependencies[NODE_SDK] == "file:sdks/octo-org-cf-invoice"
     assert f'from "{NODE_SDK}";' in (project / "docs" / "languages.md").read_text()
 
 

@@ -486,10 +486,10 @@ def test_a_secret_account_stays_secret(
     assert run.ok, run.text
     assert stack.refresh().ok
     upcoming = stack.resource("upcoming")
-    for of in (upcoming["inputs"], upcoming["outputs"]):
+    for properties in (upcoming["inputs"], upcoming["outputs"]):
         # An exported stack represents a secret as an object that contains its plaintext.
-        assert json.loads(of[form.spelled("account_id")]["plaintext"]) == OTHER_ACCOUNT
-        assert of[form.spelled("amount_due")] == 18846
+        assert json.loads(properties[form.spelled("account_id")]["plaintext"]) == OTHER_ACCOUNT
+        assert properties[form.spelled("amount_due")] == 18846
     assert OTHER_ACCOUNT not in run.text
 
 

@@ -155,9 +155,9 @@ def test_a_snapshot_that_is_damaged_tells_figures_that_are_in_it_or_one_line(
         text = damage_text(text, data)
     found = read(text)
     if isinstance(found, list):
-        told = "".join(each.snapshot.to_json() for each in found if each.snapshot)
+        written = "".join(each.snapshot.to_json() for each in found if each.snapshot)
         # A report of it takes longest of all.
-        assert CANARY not in told + (shown(found) if data.draw(st.integers(0, 4)) == 0 else "")
+        assert CANARY not in written + (shown(found) if data.draw(st.integers(0, 4)) == 0 else "")
         assert {each.state.invoice.amount_due for each in found} <= numbers_in(content)
 
 

@@ -23,9 +23,11 @@ def reader(*snapshots: Snapshot, **variables: str) -> AccountReader:
 
 
 def test_every_read_of_an_account_is_asked_once_however_many_want_it(sandbox: Sandbox) -> None:
-    one = reader()
+    accounts = reader()
     for _ in range(2):
-        state = one.read(ACCOUNT, sandbox.base_url, [read.asked(NOW) for read in READS], at=NOW)
+        state = accounts.read(
+            ACCOUNT, sandbox.base_url, [read.asked(NOW) for read in READS], at=NOW
+        )
     assert len(sandbox.requests) == len(READS)
     assert state.of_invoice.invoice.amount_due == 18846
     assert state.get(CREDIT_BALANCE) is state.find(CREDIT_BALANCE)
@@ -33,11 +35,12 @@ def test_every_read_of_an_account_is_asked_once_however_many_want_it(sandbox: Sa
 
 
 def test_another_query_and_another_account_are_reads_of_their_own(sandbox: Sandbox) -> None:
-    one, week = reader(), USAGE_HISTORY.asked(NOW, since=NOW - timedelta(days=7))
+    accounts, week = reader(), USAGE_HISTORY.asked(NOW, since=NOW - timedelta(days=7))
     for account in (ACCOUNT, OTHER_ACCOUNT):
-        one.read(account, sandbox.base_url, [USAGE_HISTORY.asked(NOW)], at=NOW)
+        accounts.read(account, sandbox.base_url, [USAGE_HISTORY.asked(NOW)], at=NOW)
         assert (
-            len(one.read(account, sandbox.base_url, [week], at=NOW).get(USAGE_HISTORY).entries) == 8
+            len(accounts.read(account, sandbox.base_url, [week], at=NOW).get(USAGE_HISTORY).entries)
+            == 8
         )
     assert sandbox.requests == [ACCOUNT, ACCOUNT, OTHER_ACCOUNT, OTHER_ACCOUNT]
 

@@ -23,7 +23,7 @@ def plot(report: Report) -> ElementTree.Element:
 
 
 def by_class(svg: ElementTree.Element, name: str) -> list[ElementTree.Element]:
-    return [one for one in svg.iter() if name in (one.get("class") or "").split()]
+    return [element for element in svg.iter() if name in (element.get("class") or "").split()]
 
 
 def text_of(element: ElementTree.Element) -> str:
@@ -56,7 +56,7 @@ def test_a_label_is_at_its_own_line_or_joined_to_it_by_a_leader(name: str) -> No
 @pytest.mark.parametrize("name", CHARTS)
 def test_labels_in_the_gutter_are_apart_and_within_the_chart(name: str) -> None:
     svg = plot(CHARTS[name]())
-    labels = [one for one in by_class(svg, "label") if "data-line" in one.attrib]
+    labels = [label for label in by_class(svg, "label") if "data-line" in label.attrib]
     heights = sorted(number(label, "y") for label in labels)
     # Two lines of text each.
     assert all(below - above >= 2 * LINE_HEIGHT for above, below in pairwise(heights))
@@ -67,23 +67,23 @@ def test_labels_in_the_gutter_are_apart_and_within_the_chart(name: str) -> None:
 @pytest.mark.parametrize("name", CHARTS)
 def test_every_figure_that_is_drawn_is_in_the_table_beside_it(name: str) -> None:
     report = CHARTS[name]()
-    [one] = report.invoices
-    chart = spend_chart.spend(one) or spend_chart.limit_bar(one)
+    [reported] = report.invoices
+    chart = spend_chart.spend(reported) or spend_chart.limit_bar(reported)
     assert chart is not None
     amounts = {row[1] for row in chart.figures.rows}
     svg = plot(report)
     for label in by_class(svg, "amount"):
         assert text_of(label).removeprefix("↑ ") in amounts
-    assert one.invoice.amount_due_text in amounts
-    assert {budget.limit.text for budget in one.budgets} <= amounts
+    assert reported.invoice.amount_due_text in amounts
+    assert {budget.limit.text for budget in reported.budgets} <= amounts
 
 
 @pytest.mark.parametrize("name", CHARTS)
 def test_the_axis_has_a_few_round_values_and_zero(name: str) -> None:
-    [one] = CHARTS[name]().invoices
-    chart = spend_chart.spend(one)
+    [reported] = CHARTS[name]().invoices
+    chart = spend_chart.spend(reported)
     if chart is None:
-        assert spend_chart.limit_bar(one) is not None
+        assert spend_chart.limit_bar(reported) is not None
         return
     assert 2 <= len(chart.ticks) <= 6
     assert any(re.fullmatch(r"\D*0(\.0+)?", tick.text) for tick in chart.ticks)
@@ -107,7 +107,7 @@ def test_a_title_says_in_a_sentence_what_is_shown(name: str, title: str) -> None
 
 def test_the_time_of_the_figures_is_named() -> None:
     def named(name: str) -> Any:
-        return [text_of(one) for one in by_class(plot(CHARTS[name]()), "now-text")]
+        return [text_of(element) for element in by_class(plot(CHARTS[name]()), "now-text")]
 
     assert named("usual") == ["today"]
     assert named("the period over") == ["Sep 15"]

@@ -170,38 +170,38 @@ def test_a_refused_token_is_exit_code_2_and_is_not_printed(live: dict[str, str])
 
 
 def test_verbose_tells_of_requests_without_credentials(live: dict[str, str]) -> None:
-    told = start("show", "--verbose", **live)
-    assert "200 OK" in told.stderr
-    assert "sandbox-token" not in told.stderr
+    done = start("show", "--verbose", **live)
+    assert "200 OK" in done.stderr
+    assert "sandbox-token" not in done.stderr
 
 
 def test_what_verbose_tells_is_no_command_to_a_runner(live: dict[str, str]) -> None:
     with stand_in("{}", 302, Location="/x##vso[task.x]y") as (base_url, _):
-        told = start("show", "--verbose", **{**live, "CLOUDFLARE_BASE_URL": base_url})
-    assert told.returncode == 2
-    assert "/x## vso[task.x]y" in told.stderr
-    assert "##vso" not in told.stderr
+        done = start("show", "--verbose", **{**live, "CLOUDFLARE_BASE_URL": base_url})
+    assert done.returncode == 2
+    assert "/x## vso[task.x]y" in done.stderr
+    assert "##vso" not in done.stderr
 
 
 def test_a_retry_is_told_when_verbose(sandbox: Sandbox, live: dict[str, str]) -> None:
     sandbox.fault = "http-503"
-    told = start("show", "--verbose", **live).stderr
-    assert "attempt 1: Cloudflare said HTTP 503" in told
+    errors = start("show", "--verbose", **live).stderr
+    assert "attempt 1: Cloudflare said HTTP 503" in errors
 
 
 def test_a_baseline_file_is_compared_with(tmp_path: Path, live: dict[str, str]) -> None:
     baseline = tmp_path / "baseline.json"
     baseline.write_text((DATA / "preview-create.json").read_text())
-    told = run("report", "--from", UPDATE, "--baseline", str(baseline), "--format", "json", *AT)
-    assert baseline_in(told.stdout)["change"]["text"] == "$11.55"
+    done = run("report", "--from", UPDATE, "--baseline", str(baseline), "--format", "json", *AT)
+    assert baseline_in(done.stdout)["change"]["text"] == "$11.55"
 
 
 def test_a_baseline_of_another_account_is_not_compared_with(tmp_path: Path) -> None:
     baseline = tmp_path / "baseline.json"
     mine = "0123456789abcdef0123456789ab0001"
     baseline.write_text((DATA / "preview-create.json").read_text().replace(mine, ACCOUNT))
-    told = run("report", "--from", UPDATE, "--baseline", str(baseline), "--format", "json", *AT)
-    problem = baseline_in(told.stdout)["problem"]
+    done = run("report", "--from", UPDATE, "--baseline", str(baseline), "--format", "json", *AT)
+    problem = baseline_in(done.stdout)["problem"]
     assert problem == f"the baseline is of another account, {ACCOUNT}"
 
 
@@ -222,9 +222,9 @@ def stack(directory: Path, project: str, account_id: str, amount: int | None = N
 def test_one_report_has_several_stacks(tmp_path: Path) -> None:
     shop, docs = stack(tmp_path, "shop", ACCOUNT), stack(tmp_path, "docs", OTHER_ACCOUNT, 30000)
     both = ["--from", shop, "--from", docs, "--budget", "250 USD", *AT]
-    told = run("report", *both)
-    assert told.returncode == 1
-    assert told.stdout.startswith("Over budget: 1 of 2 over, $500.01 in total. Worst is ")
+    done = run("report", *both)
+    assert done.returncode == 1
+    assert done.stdout.startswith("Over budget: 1 of 2 over, $500.01 in total. Worst is ")
     report = json.loads(run("report", *both, "--format", "json").stdout)
     assert [one["names"] for one in report["invoices"]] == [["shop/dev"], ["docs/dev"]]
     assert [one["account_id"] for one in report["invoices"]] == [ACCOUNT, OTHER_ACCOUNT]
@@ -234,24 +234,24 @@ def test_one_report_has_several_stacks(tmp_path: Path) -> None:
 
 def test_an_account_of_two_stacks_counts_once_with_its_higher_amount(tmp_path: Path) -> None:
     shop, docs = stack(tmp_path, "shop", ACCOUNT), stack(tmp_path, "docs", ACCOUNT, 30000)
-    told = run("report", "--from", shop, "--from", docs, "--budget", "250 USD", *AT)
-    assert told.returncode == 1
-    assert "the upcoming invoice is $300.00" in told.stdout
-    assert f"shop/dev, docs/dev, account {ACCOUNT}" in told.stdout
-    said = " ".join(told.stdout.split())
+    done = run("report", "--from", shop, "--from", docs, "--budget", "250 USD", *AT)
+    assert done.returncode == 1
+    assert "the upcoming invoice is $300.00" in done.stdout
+    assert f"shop/dev, docs/dev, account {ACCOUNT}" in done.stdout
+    said = " ".join(done.stdout.split())
     assert "more than once, as $200.01 for" in said
     assert "the highest amount of the latest period counts." in said
 
 
 def test_a_name_stands_for_the_file_before_it_and_a_file_for_itself(tmp_path: Path) -> None:
     plain = {"account_id": OTHER_ACCOUNT, **Invoice.from_api(api_result()).to_figures()}
-    told = run(
+    done = run(
         *["show", "--from", UPDATE, "--name", "production", "--from", "-", *AT],
         stdin=json.dumps(plain),
     )
-    assert told.returncode == 0, told.stderr
-    assert "\n- production " in told.stdout
-    assert "\n- standard input " in told.stdout
+    assert done.returncode == 0, done.stderr
+    assert "\n- production " in done.stdout
+    assert "\n- standard input " in done.stdout
 
 
 def test_each_of_several_baselines_is_of_its_account(tmp_path: Path) -> None:
@@ -262,8 +262,8 @@ def test_each_of_several_baselines_is_of_its_account(tmp_path: Path) -> None:
     ]
     given = [*(["--from", file] for file in now), *(["--baseline", file] for file in before)]
     arguments = [word for pair in given for word in pair]
-    told = run("report", *arguments, "--format", "json", *AT)
-    changes = [one["baseline"]["change"]["text"] for one in json.loads(told.stdout)["invoices"]]
+    done = run("report", *arguments, "--format", "json", *AT)
+    changes = [one["baseline"]["change"]["text"] for one in json.loads(done.stdout)["invoices"]]
     assert changes == ["$0.01", "$200.00"]
     other = stack(tmp_path, "other", "f" * 32)
     refused = run("report", *arguments, "--baseline", other, *AT)
@@ -363,79 +363,79 @@ def test_github_gets_a_summary_and_step_outputs_also_over_budget(tmp_path: Path)
 
 
 def test_doctor_names_the_sources_and_never_the_values(live: dict[str, str]) -> None:
-    told = run("doctor", **live)
-    assert told.returncode == 0
-    assert f"account          {ACCOUNT} (CLOUDFLARE_ACCOUNT_ID)" in told.stdout
-    assert "credentials      API token (CLOUDFLARE_API_TOKEN)" in told.stdout
+    done = run("doctor", **live)
+    assert done.returncode == 0
+    assert f"account          {ACCOUNT} (CLOUDFLARE_ACCOUNT_ID)" in done.stdout
+    assert "credentials      API token (CLOUDFLARE_API_TOKEN)" in done.stdout
     address = f"{live['CLOUDFLARE_BASE_URL']}, not Cloudflare's (CLOUDFLARE_BASE_URL)"
-    assert f"base URL         {address}" in told.stdout
-    assert "timeout          30 s (default)" in told.stdout
-    assert "AI Gateway Read" in told.stdout
-    assert "invoice-preview  answered: $188.46" in told.stdout
-    assert "sandbox-token" not in told.stdout + told.stderr
+    assert f"base URL         {address}" in done.stdout
+    assert "timeout          30 s (default)" in done.stdout
+    assert "AI Gateway Read" in done.stdout
+    assert "invoice-preview  answered: $188.46" in done.stdout
+    assert "sandbox-token" not in done.stdout + done.stderr
 
 
 def test_doctor_tries_every_read_once(sandbox: Sandbox, live: dict[str, str]) -> None:
-    told = run("doctor", **live)
+    done = run("doctor", **live)
     assert len(sandbox.requests) == len(READS)
     for read in READS:
-        assert re.search(rf"^{read.name} +answered: ", told.stdout, flags=re.M)
+        assert re.search(rf"^{read.name} +answered: ", done.stdout, flags=re.M)
     for said in (
         "answered: $92.00, automatic top-up: adds $25.00 ($26.25 charged)",
         "usage in ",
         "earlier invoices: ",
     ):
-        assert said in told.stdout
+        assert said in done.stdout
 
 
 def test_doctor_explains_what_fails(live: dict[str, str]) -> None:
-    told = run("doctor", **{**live, "CLOUDFLARE_API_TOKEN": "wrong"})
-    assert told.returncode == 2
-    assert "Give the token the permission AI Gateway Read" in told.stdout
+    done = run("doctor", **{**live, "CLOUDFLARE_API_TOKEN": "wrong"})
+    assert done.returncode == 2
+    assert "Give the token the permission AI Gateway Read" in done.stdout
     assert (
-        told.stderr == f"cf-invoice: {len(READS)} of {len(READS)} requests failed, as told above\n"
+        done.stderr == f"cf-invoice: {len(READS)} of {len(READS)} requests failed, as told above\n"
     )
 
 
 def test_doctor_without_credentials_says_which_to_set(live: dict[str, str]) -> None:
-    told = run("doctor", **{**live, "CLOUDFLARE_API_TOKEN": ""})
-    assert told.returncode == 2
-    assert "set CLOUDFLARE_API_TOKEN" in told.stdout
-    assert told.stderr == (
+    done = run("doctor", **{**live, "CLOUDFLARE_API_TOKEN": ""})
+    assert done.returncode == 2
+    assert "set CLOUDFLARE_API_TOKEN" in done.stdout
+    assert done.stderr == (
         "cf-invoice: no request was tried: 1 setting above is missing or wrong\n"
     )
 
 
 def test_doctor_tells_all_problems_at_once(sandbox: Sandbox) -> None:
-    told = run(
+    done = run(
         "doctor",
         CLOUDFLARE_ACCOUNT_ID="short",
         CLOUDFLARE_API_KEY="half",
         CLOUDFLARE_BASE_URL="http://example.com",
         CF_INVOICE_TIMEOUT="soon",
     )
-    assert told.returncode == 2
-    assert "account          'short' is not an account ID" in told.stdout
-    assert "credentials      the environment has an api_key and no email" in told.stdout
-    assert "base URL         the base URL http://example.com is neither https nor" in told.stdout
-    assert "timeout          the timeout 'soon' is not a number of seconds" in told.stdout
-    assert "4 settings above are missing or wrong" in told.stderr
+    assert done.returncode == 2
+    assert "account          'short' is not an account ID" in done.stdout
+    assert "credentials      the environment has an api_key and no email" in done.stdout
+    assert "base URL         the base URL http://example.com is neither https nor" in done.stdout
+    assert "timeout          the timeout 'soon' is not a number of seconds" in done.stdout
+    assert "4 settings above are missing or wrong" in done.stderr
     assert sandbox.requests == []
 
 
 def test_a_remedy_names_only_what_helps_a_command() -> None:
-    told = run("show")
-    assert told.stderr == (
+    done = run("show")
+    assert done.stderr == (
         "cf-invoice: no account ID: give --account-id, or set CLOUDFLARE_ACCOUNT_ID\n"
     )
-    told = run("show", "--account-id", ACCOUNT)
-    assert f"no credentials for account {ACCOUNT}: set CLOUDFLARE_API_TOKEN; the" in told.stderr
+    done = run("show", "--account-id", ACCOUNT)
+    assert f"no credentials for account {ACCOUNT}: set CLOUDFLARE_API_TOKEN; the" in done.stderr
 
 
 def test_sandbox_is_the_sandbox() -> None:
-    told = run("sandbox", "--list")
-    assert told.returncode == 0
-    assert "ten-thousand-lines" in told.stdout
+    done = run("sandbox", "--list")
+    assert done.returncode == 0
+    assert "ten-thousand-lines" in done.stdout
     assert "usage: cf-invoice sandbox" in run("sandbox", "--help").stdout
 
 
@@ -443,18 +443,18 @@ def test_sandbox_is_the_sandbox() -> None:
     "command", [[], ["show"], ["report"], ["doctor"], ["sandbox"], ["completion"]]
 )
 def test_every_help_has_an_example(command: list[str]) -> None:
-    told = run(*command, "--help")
-    assert told.returncode == 0
-    assert "example" in told.stdout.lower()
+    done = run(*command, "--help")
+    assert done.returncode == 0
+    assert "example" in done.stdout.lower()
 
 
 @pytest.mark.parametrize(
     "command", [[], *([name] for name in ("show", "report", "forecast", "comment", "notify"))]
 )
 def test_a_help_keeps_to_80_columns(command: list[str]) -> None:
-    told = run(*command, "--help", COLUMNS="80")
-    assert max(map(len, told.stdout.splitlines())) <= 80
-    assert not re.search(r"\w-\n", told.stdout)
+    done = run(*command, "--help", COLUMNS="80")
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert not re.search(r"\w-\n", done.stdout)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
@@ -466,15 +466,15 @@ def test_a_shell_can_complete(shell: str) -> None:
 
 def test_bash_takes_the_completion_and_offers_the_commands() -> None:
     script = 'eval "$("$0" completion bash)"; complete -p cf-invoice'
-    told = subprocess.run(["bash", "-c", script, *COMMAND], capture_output=True, text=True)
-    assert "cf-invoice" in told.stdout, told.stderr
+    done = subprocess.run(["bash", "-c", script, *COMMAND], capture_output=True, text=True)
+    assert "cf-invoice" in done.stdout, done.stderr
 
 
 def test_a_reader_that_has_enough_is_no_error(long: str) -> None:
     script = 'set -o pipefail; "$0" show --from "$1" | head -1'
-    told = subprocess.run(["bash", "-c", script, *COMMAND, long], capture_output=True, text=True)
-    assert told.returncode == 0
-    assert told.stderr == ""
+    done = subprocess.run(["bash", "-c", script, *COMMAND, long], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stderr == ""
 
 
 def _on_a_terminal(**environment: str) -> str:
@@ -486,15 +486,15 @@ def _on_a_terminal(**environment: str) -> str:
         env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", **environment},
     )
     os.close(theirs)
-    told = b""
+    shown = b""
     try:
         while chunk := os.read(ours, 65536):
-            told += chunk
+            shown += chunk
     except OSError:
         pass  # The read fails once the command has exited and closed its end.
     os.close(ours)
     process.wait(60)
-    return told.decode()
+    return shown.decode()
 
 
 def test_colour_is_for_a_terminal_only() -> None:
@@ -514,10 +514,10 @@ def test_without_its_extra_the_command_says_what_to_install(form: str) -> None:
         "from pulumi_cf_invoice.cli import main\n"
         f"sys.exit(main(['report', '--from', {UPDATE!r}, '--format', {form!r}]))"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert told.returncode == 2
-    assert "install pulumi-cf-invoice with its extra 'report'" in told.stderr
-    assert "Traceback" not in told.stderr
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "install pulumi-cf-invoice with its extra 'report'" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 # What CI can rely on.
@@ -719,9 +719,9 @@ def test_a_defect_of_ours_is_exit_code_2_and_one_line() -> None:
         "input.read_any = lambda *a, **k: 1 / 0\n"
         f"sys.exit(cli.main(['report', '--from', {UPDATE!r}]))"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert told.returncode == 2
-    assert told.stderr == (
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == (
         "cf-invoice: it failed: ZeroDivisionError: division by zero. Please report it\n"
     )
 
@@ -748,10 +748,10 @@ def test_any_content_is_exit_code_2_and_one_line(content: str) -> None:
 
 
 def test_a_narrow_terminal_folds_and_cuts_no_digit() -> None:
-    told = _on_a_terminal(COLUMNS="20", NO_COLOR="1")
+    shown = _on_a_terminal(COLUMNS="20", NO_COLOR="1")
     for amount in ("$200.01", "$192.87", "$18.08", "$174.79", "$13.67"):
-        assert amount in told
-    assert "…" not in told
+        assert amount in shown
+    assert "…" not in shown
 
 
 def test_no_word_of_others_is_a_command_to_a_runner(tmp_path: Path) -> None:
@@ -762,10 +762,10 @@ def test_no_word_of_others_is_a_command_to_a_runner(tmp_path: Path) -> None:
     inputs["invoice_lines"] = [{**line, "description": command} for command in commands]
     inputs["status"] = "::error::gone"
     for columns in ("100", "40"):
-        told = run("show", "--from", "-", stdin=json.dumps(answer), COLUMNS=columns).stdout
-        assert "##[" not in told
-        assert not [line for line in told.splitlines() if line.strip().startswith("::")]
-        assert "::error" not in told
+        shown = run("show", "--from", "-", stdin=json.dumps(answer), COLUMNS=columns).stdout
+        assert "##[" not in shown
+        assert not [line for line in shown.splitlines() if line.strip().startswith("::")]
+        assert "::error" not in shown
 
 
 def test_json_is_no_command_to_whoever_shows_it(live: dict[str, str]) -> None:
@@ -836,10 +836,10 @@ def test_a_snapshot_of_an_account_that_answers_nothing_is_none(
 def test_a_largest_age_is_for_snapshots_alone(
     arguments: list[str], said: str, live: dict[str, str]
 ) -> None:
-    told = run(*arguments, **live)
-    assert told.returncode == 2
-    assert said in told.stderr
-    assert told.stderr.count("\n") == 1
+    done = run(*arguments, **live)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_forecast_is_a_table_or_json_from_a_snapshot_or_live(
@@ -849,31 +849,31 @@ def test_a_forecast_is_a_table_or_json_from_a_snapshot_or_live(
     file = tmp_path / "snapshot.json"
     run("snapshot", "--output", str(file), **live)
     for arguments in (["--from", str(file)], []):
-        told = run("forecast", *arguments, **live)
-        assert told.returncode == 0
-        assert f"Account {ACCOUNT}, as of 20" in told.stdout
+        done = run("forecast", *arguments, **live)
+        assert done.returncode == 0
+        assert f"Account {ACCOUNT}, as of 20" in done.stdout
         made = run("forecast", *arguments, "--format", "json", **live)
         content = json.loads(made.stdout)
         jsonschema.validate(content, json.loads(forecasts.schema()))
         assert content["forecasts"][0]["account_id"] == ACCOUNT
-        assert content["forecasts"][0]["text"] in told.stdout
+        assert content["forecasts"][0]["text"] in done.stdout
     schema = Path(forecasts.__file__).with_name("forecast.schema.json")
     assert schema.read_text() == forecasts.schema(), "run `make schema`"
 
 
 def test_fixed_lines_are_not_extrapolated(live: dict[str, str]) -> None:
-    told = run("forecast", "--fixed-line", "openai/*", "--fixed-line", "nothing/*", **live)
-    assert told.returncode == 0
-    assert "of a fixed fee, $192.87 before credits, stays as it is" in told.stdout
-    assert 'No line of the invoice matches "nothing/*"' in told.stdout
+    done = run("forecast", "--fixed-line", "openai/*", "--fixed-line", "nothing/*", **live)
+    assert done.returncode == 0
+    assert "of a fixed fee, $192.87 before credits, stays as it is" in done.stdout
+    assert 'No line of the invoice matches "nothing/*"' in done.stdout
 
 
 def test_a_report_takes_fixed_lines_too(live: dict[str, str], tmp_path: Path) -> None:
     """It refuses them if there is no forecast for them to affect."""
     snapshot = tmp_path / "snapshot.json"
     run("snapshot", "--output", str(snapshot), **live)
-    told = run("report", "--from", str(snapshot), "--fixed-line", "openai/*", **live)
-    assert "of a fixed fee, $192.87 before credits, stays as it is" in " ".join(told.stdout.split())
+    done = run("report", "--from", str(snapshot), "--fixed-line", "openai/*", **live)
+    assert "of a fixed fee, $192.87 before credits, stays as it is" in " ".join(done.stdout.split())
     preview = tmp_path / "preview.json"
     preview.write_text(json.dumps(api_result()))
     refused = run("report", "--from", str(preview), "--fixed-line", "openai/*", **live)
@@ -882,9 +882,9 @@ def test_a_report_takes_fixed_lines_too(live: dict[str, str], tmp_path: Path) ->
 
 
 def test_a_forecast_needs_more_than_an_invoice() -> None:
-    told = run("forecast", "--from", CREATE)
-    assert told.returncode == 2
-    assert "a forecast needs the usage of an account" in told.stderr
+    done = run("forecast", "--from", CREATE)
+    assert done.returncode == 2
+    assert "a forecast needs the usage of an account" in done.stderr
     assert run("forecast", "--from", CREATE, "--at", "2026-09-15").returncode == 2
 
 
@@ -892,9 +892,9 @@ def test_a_forecast_of_a_part_of_the_lines_is_exit_code_2(
     sandbox: Sandbox, live: dict[str, str]
 ) -> None:
     sandbox.scenario = "pages-failing"
-    told = run("forecast", **live)
-    assert told.returncode == 2
-    assert "the API gave only a part of the invoice's lines" in told.stderr
+    done = run("forecast", **live)
+    assert done.returncode == 2
+    assert "the API gave only a part of the invoice's lines" in done.stderr
 
 
 def test_credits_are_judged_where_the_invoice_is_refused(

@@ -109,10 +109,10 @@ def test_a_file_of_accounts_is_refused_with_the_line(
     file = tmp_path / "accounts.txt"
     file.write_text(content)
     for command in ("show", "report", "forecast", "doctor"):
-        code, _, told = run(command, "--accounts", str(file))
+        code, _, errors = run(command, "--accounts", str(file))
         assert code == 2
-        assert said in told
-        assert told.count("\n") == 1
+        assert said in errors
+        assert errors.count("\n") == 1
     assert "cannot read" in run("show", "--accounts", str(tmp_path / "none"))[2]
 
 
@@ -125,10 +125,10 @@ def test_an_account_that_is_given_twice_is_refused(run: Run) -> None:
 
 def test_a_token_that_may_not_list_accounts_is_told_in_one_line(several: Sandbox, run: Run) -> None:
     several.faults["accounts"] = "http-403"
-    code, _, told = run("report", "--all-accounts")
+    code, _, errors = run("report", "--all-accounts")
     assert code == 2
-    assert "Account Settings Read" in told
-    assert told.count("\n") == 1
+    assert "Account Settings Read" in errors
+    assert errors.count("\n") == 1
 
 
 def test_an_account_that_cannot_be_read_is_a_row_and_violates_what_is_mandatory(
@@ -150,10 +150,10 @@ def test_an_account_that_cannot_be_read_is_a_row_and_violates_what_is_mandatory(
     code, shown, _ = once("show")
     assert code == 2
     assert shown.count("openai/gpt-5.5") >= COUNT - 1
-    code, out, told = once("forecast", "--format", "json")
+    code, out, errors = once("forecast", "--format", "json")
     assert code == 2
     assert len(json.loads(out)["forecasts"]) == COUNT - 1
-    assert told.count("\n") == 1
+    assert errors.count("\n") == 1
 
 
 def test_an_account_that_never_used_ai_gateway_is_noted_among_all(
@@ -172,10 +172,10 @@ def test_an_account_that_never_used_ai_gateway_is_noted_among_all(
 def test_where_no_account_can_be_read_the_reason_is_told_once(several: Sandbox, run: Run) -> None:
     several.fault = "http-403"
     accounts = ["--account-id", ACCOUNT, "--account-id", OTHER_ACCOUNT]
-    code, _, told = run("report", *accounts)
+    code, _, errors = run("report", *accounts)
     assert code == 2
-    assert told.count("\n") == 1
-    assert "AI Gateway Read" in told
+    assert errors.count("\n") == 1
+    assert "AI Gateway Read" in errors
 
 
 def test_doctor_tries_every_account(several: Sandbox, run: Run) -> None:
@@ -185,9 +185,9 @@ def test_doctor_tries_every_account(several: Sandbox, run: Run) -> None:
     assert f"account          {ACCOUNT}, Sandbox account 1" in out
     several.faults["invoice-preview"] = "http-404"
     several.fail_times = 1
-    code, _, told = run("doctor", "--all-accounts")
+    code, _, errors = run("doctor", "--all-accounts")
     assert code == 2
-    assert f"1 of {len(READS) * COUNT} requests failed" in told
+    assert f"1 of {len(READS) * COUNT} requests failed" in errors
 
 
 # Folders of snapshots.
@@ -222,11 +222,11 @@ def test_a_run_is_run_again_for_what_is_not_recent(
     (folder / f"{several.directory.ids[3]}.json").write_text("torn")
     several.asked.clear()
     again = ["snapshot", "--all-accounts", "--output", str(folder), "--max-age", "1"]
-    code, _, told = run(*again)
+    code, _, errors = run(*again)
     assert code == 0
     asked = {each.account_id for each in several.asked if each.read != "accounts"}
     assert asked == set(several.directory.ids[1:4])
-    assert told == "cf-invoice: recent enough before: 2 accounts\n"
+    assert errors == "cf-invoice: recent enough before: 2 accounts\n"
     assert len(list(folder.iterdir())) == COUNT
 
 
@@ -234,9 +234,9 @@ def test_what_was_read_before_a_failure_stays(several: Sandbox, run: Run, folder
     before = {path: path.read_bytes() for path in folder.iterdir()}
     several.fault = "http-404"
     ids = [argument for account in several.directory.ids for argument in ("--account-id", account)]
-    code, _, told = run("snapshot", *ids, "--output", str(folder))
+    code, _, errors = run("snapshot", *ids, "--output", str(folder))
     assert code == 2
-    assert told.count("not available") == COUNT
+    assert errors.count("not available") == COUNT
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
@@ -255,9 +255,9 @@ def test_a_run_that_is_interrupted_keeps_the_snapshots_that_it_has(tmp_path: Pat
         )
         wait_until(lambda: any(tmp_path.glob("*.json")), "a snapshot was written", process)
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "Traceback" not in told
+    assert "Traceback" not in errors
     kept = list(tmp_path.iterdir())
     assert 0 < len(kept) < 200
     for file in kept:
@@ -306,9 +306,9 @@ def test_accounts_of_which_a_folder_has_nothing_recent_are_rows_and_exit_code_2(
     assert (code, report["verdict"], len(report["invoices"])) == (2, "unknown", COUNT - 2)
     # The other commands tell them, too.
     assert run("show", *given)[0] == 2
-    code, _, told = run("forecast", *given)
+    code, _, errors = run("forecast", *given)
     assert code == 2
-    assert told.count("not available: there is no snapshot of it") == 1
+    assert errors.count("not available: there is no snapshot of it") == 1
 
 
 def test_where_a_folder_has_nothing_recent_at_all_each_account_is_named(
@@ -325,9 +325,9 @@ def test_an_old_snapshot_is_refused_where_the_account_has_figures_besides(
 ) -> None:
     (recent / "newer.json").write_text((recent / f"{ACCOUNT}.json").read_text())
     aged(recent, [ACCOUNT])
-    code, out, told = run("report", "--from", str(recent), "--max-age", "96", "--at", AT)
+    code, out, errors = run("report", "--from", str(recent), "--max-age", "96", "--at", AT)
     assert (code, out) == (2, "")
-    assert "the snapshot is 216.0 hours old" in told
+    assert "the snapshot is 216.0 hours old" in errors
 
 
 def test_accounts_that_are_not_on_the_list_are_named_and_left_out(
@@ -364,9 +364,9 @@ def test_a_folder_that_holds_nothing_or_something_else_is_refused(
     empty.mkdir()
     assert "has no snapshot" in run("show", "--from", str(empty))[2]
     (folder / "other.json").write_text("{}")
-    code, _, told = run("show", "--from", str(folder))
+    code, _, errors = run("show", "--from", str(folder))
     assert code == 2
-    assert "other.json" in told
+    assert "other.json" in errors
     assert "--name does nothing" in run("show", "--from", str(folder), "--name", "a")[2]
     assert "--output FOLDER" in run("snapshot", "--all-accounts")[2]
     assert "--max-age" in run("snapshot", "--account-id", ACCOUNT, "--max-age", "1")[2]

@@ -312,18 +312,18 @@ GITEA_REFUSALS: list[tuple[int, Any, str]] = [
 
 
 @pytest.mark.parametrize(
-    ("name", "status", "content", "told"),
+    ("name", "status", "content", "expected"),
     [("github", *entry) for entry in GITHUB_REFUSALS]
     + [("gitlab", *entry) for entry in GITLAB_REFUSALS]
     + [("gitea", *entry) for entry in GITEA_REFUSALS],
 )
 def test_a_refusal_says_what_the_forge_said_and_what_to_do_and_is_final(
-    name: str, status: int, content: Any, told: str, forge_: Forge
+    name: str, status: int, content: Any, expected: str, forge_: Forge
 ) -> None:
     forge_.refuse(status, content)
     said = refusal(Job(name, getattr(forge_, name)).request())
     assert said.startswith("cannot comment on ")
-    assert told in said
+    assert expected in said
     assert forge_.comments == []
     assert len(forge_.requests) == 1
 
@@ -707,7 +707,7 @@ def test_an_event_of_no_request_or_of_a_forks_names_no_number(
 
 
 @pytest.mark.parametrize(
-    ("missing", "told"),
+    ("missing", "expected"),
     [
         ("GITHUB_ACTIONS", "neither GitHub Actions nor GitLab CI: give --forge"),
         ("GITHUB_REPOSITORY", "it is not known where: give --repository"),
@@ -723,14 +723,14 @@ def test_an_event_of_no_request_or_of_a_forks_names_no_number(
 )
 @pytest.mark.parametrize("value", ["", " \n", None])
 def test_what_a_job_lacks_is_named(
-    missing: str, told: str, value: str | None, forge_: Forge
+    missing: str, expected: str, value: str | None, forge_: Forge
 ) -> None:
     variables = dict(forge_.github if missing in forge_.github else forge_.gitlab)
     if value is None:
         del variables[missing]
     else:
         variables[missing] = value
-    with pytest.raises(CommentError, match=f"cannot comment: .*{told}"):
+    with pytest.raises(CommentError, match=f"cannot comment: .*{expected}"):
         find_request(variables)
 
 
@@ -834,7 +834,7 @@ def test_a_token_goes_to_the_github_that_it_belongs_to(
 
 
 @pytest.mark.parametrize(
-    ("server", "endpoint", "told"),
+    ("server", "endpoint", "expected"),
     [
         ("https://ghe.example", "https://api.github.com/graphql", "leads to api.github.com"),
         ("https://github.com", "https://ghe.example/api/graphql", "leads to ghe.example"),
@@ -844,10 +844,10 @@ def test_a_token_goes_to_the_github_that_it_belongs_to(
     ],
 )
 def test_a_token_goes_to_no_github_that_it_does_not_belong_to(
-    server: str, endpoint: str, told: str, forge_: Forge
+    server: str, endpoint: str, expected: str, forge_: Forge
 ) -> None:
     variables = {"GITHUB_SERVER_URL": server, "GITHUB_GRAPHQL_URL": endpoint}
-    with pytest.raises(CommentError, match=told):
+    with pytest.raises(CommentError, match=expected):
         find_request(forge_.github | variables)
 
 

@@ -174,34 +174,34 @@ def test_a_rules_base_url_gets_the_environments_credentials_only_if_that_names_i
     """The file of rules comes with a pull request, and the environment belongs to the machine."""
     variables = {"CLOUDFLARE_BASE_URL": trusted} if trusted else {}
     written = {**BUDGET, "baseUrl": "https://gateway.invalid"}
-    one = reader(CF_INVOICE_TIMEOUT="3", **variables)
-    [message] = messages(gate(written, "account-budget").judge_accounts(one, NOW))
+    accounts = reader(CF_INVOICE_TIMEOUT="3", **variables)
+    [message] = messages(gate(written, "account-budget").judge_accounts(accounts, NOW))
     assert said in message
 
 
 def test_one_read_serves_every_rule(sandbox: Sandbox) -> None:
-    one = reader()
+    accounts = reader()
     for rule in ("account-budget", "max-amount-due", "max-projected-amount-due"):
-        gate({**BUDGET, "baseUrl": sandbox.base_url}, rule).judge_accounts(one, NOW)
+        gate({**BUDGET, "baseUrl": sandbox.base_url}, rule).judge_accounts(accounts, NOW)
     assert sandbox.requests == [ACCOUNT]
     for rule in ("min-credit-balance", "require-healthy-top-up", "no-unpaid-invoices"):
         written = {**BUDGET, "baseUrl": sandbox.base_url}
         needs = {name: value for name, value in written.items() if name in settings_of(KINDS[rule])}
-        gate(needs, rule).judge_accounts(one, NOW)
+        gate(needs, rule).judge_accounts(accounts, NOW)
     # The balance and the history besides: the balance's currency is that of the same invoice.
     assert sandbox.requests == [ACCOUNT] * 3
 
 
 def test_a_failure_is_read_once_and_told_once_and_violates_every_rule(sandbox: Sandbox) -> None:
     sandbox.fault = "http-503"
-    one, written = reader(), {**BUDGET, "baseUrl": sandbox.base_url}
+    accounts, written = reader(), {**BUDGET, "baseUrl": sandbox.base_url}
     first, second = gate(written, "account-budget"), gate(written, "max-amount-due")
-    [told] = messages(first.judge_accounts(one, NOW))
-    assert told.startswith(
+    [message] = messages(first.judge_accounts(accounts, NOW))
+    assert message.startswith(
         f"Whether account {ACCOUNT} is within this rule is not known: "
         f"cannot read the upcoming invoice of account {ACCOUNT}: Cloudflare said HTTP 503"
     )
-    [short] = messages(second.judge_accounts(one, NOW))
+    [short] = messages(second.judge_accounts(accounts, NOW))
     assert short == (
         f"Whether account {ACCOUNT} is within this rule is not known: account-budget says why."
     )
@@ -213,10 +213,10 @@ def test_an_account_that_cannot_be_read_is_passed_over_only_if_the_rule_says_so(
 ) -> None:
     wrong = {"CLOUDFLARE_API_TOKEN": "wrong"}
     assert messages(budget(sandbox).judge_accounts(reader(**wrong), NOW))
-    [told] = budget(sandbox, failOpen=True).judge_accounts(reader(**wrong), NOW)
-    assert told.status == "noted"
-    assert "was not judged, which failOpen allows: cannot read the upcoming" in told.message
-    assert "HTTP 403" in told.message
+    [finding] = budget(sandbox, failOpen=True).judge_accounts(reader(**wrong), NOW)
+    assert finding.status == "noted"
+    assert "was not judged, which failOpen allows: cannot read the upcoming" in finding.message
+    assert "HTTP 403" in finding.message
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def test_lines_that_differ_in_their_credits_alone_have_an_order() -> None:
     lines = [
         api_line(pretax_credit_amounts=[{"amount": 5, "type": kind}]) for kind in ("b", "a", "c")
     ]
-    read = [Invoice.from_api(api_result(invoice_lines=of)) for of in (lines, lines[::-1])]
+    read = [Invoice.from_api(api_result(invoice_lines=ordered)) for ordered in (lines, lines[::-1])]
     assert read[0] == read[1]
 
 

@@ -98,7 +98,9 @@ def test_the_lines_add_up_to_the_amount_due_whatever_is_left_out(lines: int, cre
                     "quantity": 1,
                     "period": {"start": template.period_start, "end": template.period_end},
                     "pricing": {"unit_amount_decimal": "1"},
-                    "pretax_credit_amounts": [one for one in discounted if one and not number],
+                    "pretax_credit_amounts": [
+                        credit for credit in discounted if credit and not number
+                    ],
                 }
                 for number, line in enumerate(template.invoice_lines)
             ],
@@ -199,8 +201,8 @@ def test_a_sentence_that_others_wrote_mentions_and_links_nobody(words: str) -> N
 
 def test_every_chart_is_drawn_or_has_a_bar_where_there_is_a_limit() -> None:
     for name, made in CHARTS.items():
-        [one] = made().invoices
-        drawn = (spend_chart.spend(one), spend_chart.limit_bar(one))
+        [reported] = made().invoices
+        drawn = (spend_chart.spend(reported), spend_chart.limit_bar(reported))
         assert sum(chart is not None for chart in drawn) == 1, name
 
 

@@ -216,16 +216,16 @@ def test_mail_is_sent(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("on", "told"),
+    ("on", "is_told"),
     [("unknown", False), ("over,advisory", True), ("advisory", False), ("outlook", False)],
 )
 def test_people_are_told_of_what_they_ask_for(
-    on: str, told: bool, hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+    on: str, is_told: bool, hook: tuple[Webhook, dict[str, str]], tmp_path: Path
 ) -> None:
     server, environment = hook
     done = run(*options(write(tmp_path, 55500), "--on", on), **environment)
     assert done.returncode == 1
-    assert bool(server.received) == told
+    assert bool(server.received) == is_told
 
 
 def test_a_forecast_that_passes_a_limit_is_told_to_those_who_ask(
@@ -335,7 +335,7 @@ def test_a_broken_state_hides_nothing(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "variable", "told"),
+    ("arguments", "variable", "expected"),
     [
         ([], "", "nobody to notify: set CF_INVOICE_NOTIFY"),
         ([], f"nonsense://{SECRET}", "address 1 in CF_INVOICE_NOTIFY or --addresses cannot be"),
@@ -345,11 +345,11 @@ def test_a_broken_state_hides_nothing(
     ],
 )
 def test_what_cannot_work_is_one_line_without_an_address(
-    arguments: list[str], variable: str, told: str, tmp_path: Path
+    arguments: list[str], variable: str, expected: str, tmp_path: Path
 ) -> None:
     done = run(*options(write(tmp_path, 55500), *arguments), CF_INVOICE_NOTIFY=variable)
     assert done.returncode == 2
-    assert told in done.stderr
+    assert expected in done.stderr
     assert done.stderr.count("\n") == 1
     assert SECRET not in done.stderr + done.stdout
 

@@ -29,11 +29,11 @@ def new_run(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_only_account_and_where_figures_come_from_stand_once_in_a_run(
     sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    of: dict[str, Any] = {"account_ids": [ACCOUNT], "base_url": sandbox.base_url}
+    reading: dict[str, Any] = {"account_ids": [ACCOUNT], "base_url": sandbox.base_url}
     gates = [
-        policy.account_budget("150 USD", **of),
-        policy.max_amount_due("100 USD", **of),
-        policy.min_credit_balance("5000 USD", **of),
+        policy.account_budget("150 USD", **reading),
+        policy.max_amount_due("100 USD", **reading),
+        policy.min_credit_balance("5000 USD", **reading),
     ]
     messages = [message for gate in gates for message in before_all(gate)]
     assert len(messages) == 3
@@ -48,8 +48,14 @@ def test_an_only_account_and_where_figures_come_from_stand_once_in_a_run(
 
 
 def test_every_message_of_several_accounts_names_its_own(sandbox: Sandbox) -> None:
-    of: dict[str, Any] = {"account_ids": [ACCOUNT, OTHER_ACCOUNT], "base_url": sandbox.base_url}
-    for gate in (policy.account_budget("150 USD", **of), policy.max_amount_due("1 USD", **of)):
+    reading: dict[str, Any] = {
+        "account_ids": [ACCOUNT, OTHER_ACCOUNT],
+        "base_url": sandbox.base_url,
+    }
+    for gate in (
+        policy.account_budget("150 USD", **reading),
+        policy.max_amount_due("1 USD", **reading),
+    ):
         first, second = before_all(gate)
         assert ACCOUNT in first
         assert OTHER_ACCOUNT in second

@@ -151,8 +151,8 @@ def test_what_is_no_violation_is_told_once_on_standard_error(
     foreign = state(base_url="http://127.0.0.1:77")
     for _ in range(2):
         assert judge(gate, foreign) == []
-    told = capsys.readouterr().err.splitlines()
-    assert told == [
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
         f"first-update: The upcoming invoice of account {ACCOUNT} has nothing to be compared with: "
         "it is new, has another name, or is replaced.",
         "The figures come from http://127.0.0.1:77, not from Cloudflare.",

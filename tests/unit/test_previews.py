@@ -33,8 +33,8 @@ def events(name: str = "preview-stream-moved.ndjson") -> list[dict[str, Any]]:
     return [json.loads(line) for line in sample(name).splitlines()]
 
 
-def lines(of: list[dict[str, Any]]) -> str:
-    return "".join(f"{json.dumps(event)}\n" for event in of)
+def lines(listed: list[dict[str, Any]]) -> str:
+    return "".join(f"{json.dumps(event)}\n" for event in listed)
 
 
 def digest(name: str = "preview-moved.json") -> dict[str, Any]:
@@ -197,8 +197,8 @@ def test_unchanged_resources_that_pulumi_left_out_are_told_of() -> None:
 def test_two_accounts_are_two_invoices_whatever_their_figures(amount: int) -> None:
     both = twice(amount, OTHER_ACCOUNT)
     found = input.read(both)
-    assert [one.state.account_id for one in found] == [ACCOUNT, OTHER_ACCOUNT]
-    assert [one.state.invoice.amount_due for one in found] == [99900, amount]
+    assert [invoice.state.account_id for invoice in found] == [ACCOUNT, OTHER_ACCOUNT]
+    assert [invoice.state.invoice.amount_due for invoice in found] == [99900, amount]
 
 
 def of_stack(text: str, project: str, account: str, amount: int) -> str:
@@ -212,8 +212,8 @@ def test_several_previews_in_one_file_are_all_read(name: str) -> None:
     """A file that each stack's preview was appended to has every stack's invoice."""
     both = f"{sample(name)}\n{of_stack(sample(name), 'theirs', OTHER_ACCOUNT, 100)}"
     found = input.read(both)
-    assert [one.names for one in found] == [("ours/dev",), ("theirs/dev",)]
-    assert [one.state.invoice.amount_due for one in found] == [99900, 100]
+    assert [invoice.names for invoice in found] == [("ours/dev",), ("theirs/dev",)]
+    assert [invoice.state.invoice.amount_due for invoice in found] == [99900, 100]
 
 
 def test_diagnostics_before_the_prelude_are_of_the_same_preview() -> None:
@@ -223,7 +223,7 @@ def test_diagnostics_before_the_prelude_are_of_the_same_preview() -> None:
     stream = f"{diagnostic}\n{sample('preview-stream-moved.ndjson')}"
     assert only(stream).state.invoice.amount_due == 99900
     both = f"{stream}\n{of_stack(stream, 'theirs', OTHER_ACCOUNT, 100)}"
-    assert [one.state.invoice.amount_due for one in input.read(both)] == [99900, 100]
+    assert [invoice.state.invoice.amount_due for invoice in input.read(both)] == [99900, 100]
 
 
 def test_one_of_several_previews_that_was_cut_off_is_told() -> None:
@@ -236,7 +236,7 @@ def test_one_of_several_previews_that_was_cut_off_is_told() -> None:
 def test_a_digest_and_the_events_of_another_stack_are_both_read() -> None:
     other = of_stack(sample("preview-stream-moved.ndjson"), "theirs", OTHER_ACCOUNT, 100)
     found = input.read(f"{sample('preview-moved.json')}\n{other}")
-    assert [one.state.invoice.amount_due for one in found] == [99900, 100]
+    assert [invoice.state.invoice.amount_due for invoice in found] == [99900, 100]
 
 
 @pytest.mark.parametrize("broken", ["preview-failed-refresh.json", "preview-stream-failed.ndjson"])
@@ -275,7 +275,7 @@ def test_an_output_of_no_known_account_is_given_none() -> None:
     known = {f"a_{name}": value for name, value in figures.items()} | {"a_account_id": ACCOUNT}
     unknown = {f"b_{name}": value for name, value in figures.items()} | {"b_amount_due": 30000}
     found = input.read(json.dumps(known | unknown))
-    assert [one.state.account_id for one in found] == [ACCOUNT, None]
+    assert [invoice.state.account_id for invoice in found] == [ACCOUNT, None]
     assert "Its account is not known" in found[1].notes[0]
 
 
@@ -415,9 +415,9 @@ def test_an_address_in_a_preview_is_one_clean_line_in_every_format(form: str) ->
     text = sample("preview-first.json").replace(
         '"amount_due"', f'"base_url": "{odd}", "amount_due"'
     )
-    told = run("report", "--from", "-", "--budget", "1 USD", "--format", form, stdin=text)
-    assert told.returncode == 1, told.stderr
-    assert not re.search("[\x1b\ud800\u202e]|^::error", told.stdout, flags=re.MULTILINE)
+    done = run("report", "--from", "-", "--budget", "1 USD", "--format", form, stdin=text)
+    assert done.returncode == 1, done.stderr
+    assert not re.search("[\x1b\ud800\u202e]|^::error", done.stdout, flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("success", [False, None, 0, 1, "true", "false", []])
@@ -547,7 +547,7 @@ def test_a_preview_that_is_changed_anyhow_tells_a_figure_that_is_in_it_or_one_li
             mutate(content, data)
     text = lines(content) if is_stream else json.dumps(content)
     try:
-        found = [one.state.invoice for one in input.read(text)]
+        found = [each.state.invoice for each in input.read(text)]
     except NoInvoiceError as error:
         said = str(error)
     else:

@@ -83,7 +83,7 @@ def test_a_malformed_answer_is_refused_by_the_apis_name_of_its_field(
     sandbox: Sandbox, fault: str, read: str
 ) -> None:
     sandbox.fault = fault
-    [wanted] = [one for one in READS if one.name == read]
+    [wanted] = [declared for declared in READS if declared.name == read]
     with pytest.raises(InvalidResponseError) as failed:
         client(sandbox).submit(wanted, ACCOUNT).result()
     assert SAID[fault, read] in str(failed.value)
@@ -221,7 +221,7 @@ def test_a_query_is_asked_once_and_another_one_for_itself(sandbox: Sandbox) -> N
             cache.get(INVOICE_HISTORY.asked(NOW, type=kind), settings)
         for _ in range(2):
             cache.get(CREDIT_BALANCE, settings)
-    asked = [(one.account_id, one.read) for one in sandbox.asked]
+    asked = [(request.account_id, request.read) for request in sandbox.asked]
     each = [USAGE_HISTORY.name] * 3 + [INVOICE_HISTORY.name] * 2 + [CREDIT_BALANCE.name]
     assert asked == [(account, read) for account in (ACCOUNT, OTHER_ACCOUNT) for read in each]
 

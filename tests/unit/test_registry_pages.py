@@ -26,11 +26,11 @@ def block(page: Path, language: str) -> str:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_page_has_the_front_matter_that_the_registry_asks_for(page: Path) -> None:
     _, front, text = page.read_text().split("---\n", 2)
-    told = yaml.safe_load(front)
-    assert set(told) == {"title", "meta_desc", "layout"}
-    assert told["layout"] == "package"
-    assert told["title"].startswith(schema.package()["displayName"])
-    assert 20 < len(told["meta_desc"]) < 160
+    metadata = yaml.safe_load(front)
+    assert set(metadata) == {"title", "meta_desc", "layout"}
+    assert metadata["layout"] == "package"
+    assert metadata["title"].startswith(schema.package()["displayName"])
+    assert 20 < len(metadata["meta_desc"]) < 160
     assert text.startswith("\n")
 
 

@@ -149,9 +149,9 @@ def test_a_refresh_does_not_move_the_baseline() -> None:
 def test_the_plugin_resource_is_read_like_the_dynamic_one() -> None:
     preview = json.loads(UPDATE)
     for state in ("oldState", "newState"):
-        of = preview["steps"][1][state]
-        of["type"] = "cf-invoice:index:InvoicePreview"
-        of["inputs"] = camel_cased(of["inputs"])
+        properties = preview["steps"][1][state]
+        properties["type"] = "cf-invoice:index:InvoicePreview"
+        properties["inputs"] = camel_cased(properties["inputs"])
     assert only(json.dumps(preview)) == only(UPDATE)
 
 
@@ -167,8 +167,8 @@ def test_an_exported_model_is_read_too() -> None:
 
 
 def test_a_prefix_chooses_between_two_invoices() -> None:
-    one, two = invoice(), invoice("yen")
-    outputs = {f"a_{name}": value for name, value in one.to_figures().items()}
+    mine, two = invoice(), invoice("yen")
+    outputs = {f"a_{name}": value for name, value in mine.to_figures().items()}
     outputs |= {f"b_{name}": value for name, value in two.to_figures().items()}
     assert only(json.dumps(outputs), prefix="b").state.invoice == two
     with pytest.raises(NoInvoiceError, match="several invoices"):
@@ -190,7 +190,7 @@ def test_an_account_is_chosen_by_its_id() -> None:
     assert only(both, account_id=OTHER_ACCOUNT.upper()).state.invoice.amount_due == 1
     assert only(both, account_id=OTHER_ACCOUNT).baseline is None
     found = input.read(both)
-    assert [one.state.account_id for one in found] == [PREVIEW_ACCOUNT, OTHER_ACCOUNT]
+    assert [each.state.account_id for each in found] == [PREVIEW_ACCOUNT, OTHER_ACCOUNT]
 
 
 def test_one_page_of_several_is_a_part() -> None:
@@ -350,8 +350,8 @@ def test_the_verdict_speaks_of_a_budget_only_where_one_is_exceeded() -> None:
 
 def test_rules_on_an_account_are_told_without_naming_it_twice() -> None:
     known = snapshot(credit_balance={"balance": 1999}, invoice_history={"invoices": []})
-    of = {"accountIds": [ACCOUNT]}
-    rules = {"min-credit-balance": {"limit": "20 USD", **of}, "no-unpaid-invoices": of}
+    reading = {"accountIds": [ACCOUNT]}
+    rules = {"min-credit-balance": {"limit": "20 USD", **reading}, "no-unpaid-invoices": reading}
     declared = parse_rules({"rules": rules})
     found = [Found.of_snapshot(known)]
     results = judge(declared, found, NOW, AccountReader({}, snapshots=[known]))
@@ -367,10 +367,12 @@ def test_rules_on_an_account_are_told_without_naming_it_twice() -> None:
 
 
 def test_what_differs_by_account_cannot_be_judged_where_the_account_is_not_known() -> None:
-    of = InvoiceState(None, invoice())
+    state = InvoiceState(None, invoice())
     limit = {"limit": "1000 USD", "accounts": {OTHER_ACCOUNT: "1 USD"}}
     rules = parse_rules({"rules": {"max-amount-due": {"limit": limit}}})
-    made = make_report([Found(of)], at=NOW, rules=judge(rules, [Found(of)], NOW, AccountReader({})))
+    made = make_report(
+        [Found(state)], at=NOW, rules=judge(rules, [Found(state)], NOW, AccountReader({}))
+    )
     assert made.verdict == "unknown"
     assert "--account-id names it" in " ".join(text.render(made).split())
 
@@ -542,7 +544,7 @@ def test_a_headline_says_the_fact_of_a_rule_on_another_account() -> None:
         "CLOUDFLARE_API_TOKEN; the token needs the permission AI Gateway Read; 2 upcoming "
         "invoices, $448.46 in total."
     )
-    assert [one.verdict for one in made.invoices] == ["within", "within"]
+    assert [each.verdict for each in made.invoices] == ["within", "within"]
 
 
 def test_no_rule_passes_that_one_file_of_an_account_violates() -> None:
@@ -603,8 +605,8 @@ def test_the_json_holds_no_command_to_a_runner() -> None:
     odd = "a ##[error]x ###vso[y]"
     rendered = json_report.render(report(named((odd, 100), status="##[x]")))
     assert "##" not in rendered
-    [one] = json.loads(rendered)["invoices"]
-    assert one["lines"][0]["description"] == odd
+    [shown] = json.loads(rendered)["invoices"]
+    assert shown["lines"][0]["description"] == odd
 
 
 def test_an_invoice_of_a_stack_that_has_two_is_told_apart_by_its_account() -> None:
@@ -635,7 +637,7 @@ def test_one_account_in_two_currencies_is_refused() -> None:
 
 def test_an_unknown_account_stands_by_itself_and_that_is_told() -> None:
     found = one_of_each_account([A, UNKNOWN, UNKNOWN])
-    assert [one.state.account_id for one in found] == [PREVIEW_ACCOUNT, None, None]
+    assert [each.state.account_id for each in found] == [PREVIEW_ACCOUNT, None, None]
     assert "counts twice in the total" in found[1].notes[0]
     # Once, although it applies to a file's invoices and again to all files'.
     assert one_of_each_account(found) == found
@@ -645,8 +647,8 @@ def test_an_unknown_account_stands_by_itself_and_that_is_told() -> None:
 def test_where_figures_came_from_is_kept_of_two_files_of_one_account() -> None:
     foreign = Found(InvoiceState(PREVIEW_ACCOUNT, invoice(), base_url="http://127.0.0.1:1"))
     for found in ([A, foreign], [foreign, A]):
-        [one] = one_of_each_account(found)
-        assert one.state.base_url == "http://127.0.0.1:1"
+        [kept] = one_of_each_account(found)
+        assert kept.state.base_url == "http://127.0.0.1:1"
 
 
 @pytest.mark.parametrize("accounts", [None, [ACCOUNT]])
@@ -685,12 +687,12 @@ def test_a_rule_that_reads_a_snapshot_does_not_pass_over_a_preview_of_its_accoun
 
 
 def test_a_rule_tells_when_the_snapshot_that_it_judged_was_read() -> None:
-    one, later = snapshot(), NOW + timedelta(hours=3)
+    taken, later = snapshot(), NOW + timedelta(hours=3)
     declared = parse_rules(
         {"rules": {"account-budget": {"accountIds": [ACCOUNT], "limit": "190 USD"}}}
     )
-    reader = AccountReader({}, snapshots=[one])
-    [rule] = judge(declared, [Found.of_snapshot(one)], later, reader)
+    reader = AccountReader({}, snapshots=[taken])
+    [rule] = judge(declared, [Found.of_snapshot(taken)], later, reader)
     assert rule.verdict == "within"
     assert rule.noted == [
         f"Account {ACCOUNT} was read on 2026-09-15 12:00 UTC, and is judged as of then."
@@ -702,8 +704,8 @@ def test_two_snapshots_of_an_account_are_refused() -> None:
     empty, full = (snapshot(credit_balance={"balance": n}) for n in (0, 5000))
     with pytest.raises(NoInvoiceError, match=f"account {ACCOUNT} is in several snapshots, of 2026"):
         one_of_each_account([Found.of_snapshot(empty), Found.of_snapshot(full)])
-    [one] = one_of_each_account([Found.of_snapshot(full), Found.of_snapshot(full)])
-    assert one.snapshot == full
+    [kept] = one_of_each_account([Found.of_snapshot(full), Found.of_snapshot(full)])
+    assert kept.snapshot == full
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)

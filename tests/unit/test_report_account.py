@@ -116,15 +116,15 @@ def test_every_format_says_what_its_golden_file_says(suffix: str, golden: Golden
 
 @pytest.mark.parametrize("suffix", ["txt", "md", "html"])
 def test_credits_top_up_and_unpaid_invoices_are_told(suffix: str) -> None:
-    told = plain(FORMATS[suffix](reported()))
-    assert re.search(r"Credit balance\W+\$6\.40", told)
+    shown = plain(FORMATS[suffix](reported()))
+    assert re.search(r"Credit balance\W+\$6\.40", shown)
     assert (
         "adds $10.00 ($10.50 charged) when the balance falls below $5.00; the last one failed"
-        in told
+        in shown
     )
-    assert "Your card was declined" in told
-    assert re.search(r"Unpaid earlier invoices\W+1, \$12\.00 in total", told)
-    assert "4242" not in told
+    assert "Your card was declined" in shown
+    assert re.search(r"Unpaid earlier invoices\W+1, \$12\.00 in total", shown)
+    assert "4242" not in shown
 
 
 def test_words_of_the_api_are_no_markdown() -> None:
@@ -147,14 +147,14 @@ def test_words_of_the_api_are_no_markdown() -> None:
     ],
 )
 def test_credits_are_told_in_words(changes: dict[str, Any], said: str) -> None:
-    [one] = reported(credit_balance=given({**CREDITS, **changes})).invoices
-    assert said in dict(one.figures).values()
+    [shown] = reported(credit_balance=given({**CREDITS, **changes})).invoices
+    assert said in dict(shown.figures).values()
 
 
 def test_unpaid_invoices_are_summed_by_currency_and_told_to_be_a_part() -> None:
     rows = [past(1200, "open"), past(500, "uncollectible"), past(1900, "open", currency="jpy")]
-    [one] = reported(invoice_history=given({"invoices": rows}, complete=False)).invoices
-    assert dict(one.figures)["Unpaid earlier invoices"] == (
+    [shown] = reported(invoice_history=given({"invoices": rows}, complete=False)).invoices
+    assert dict(shown.figures)["Unpaid earlier invoices"] == (
         "3, ¥1,900 and $17.00 in total (the API gave only a part of them)"
     )
 
@@ -162,19 +162,19 @@ def test_unpaid_invoices_are_summed_by_currency_and_told_to_be_a_part() -> None:
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_a_read_that_was_refused_takes_nothing_from_the_rest(suffix: str) -> None:
     refused = ApiError("credit balance", ACCOUNT, 403, 10000, "Authentication error", "Ask.", "r")
-    told = plain(FORMATS[suffix](reported(credit_balance=refused)))
-    assert "Not available: cannot read the credit balance of account" in told
-    assert "$188.46" in told
-    assert "2026-08-01" in told
+    shown = plain(FORMATS[suffix](reported(credit_balance=refused)))
+    assert "Not available: cannot read the credit balance of account" in shown
+    assert "$188.46" in shown
+    assert "2026-08-01" in shown
 
 
 @pytest.mark.parametrize("read", [read for read in READS if read is not INVOICE_PREVIEW])
 def test_every_read_that_was_refused_is_told(read: Read[Any]) -> None:
     refused = ApiError(read.noun, ACCOUNT, 403, 10000, "Authentication error", "Ask.", "r")
-    [one] = reported(**{read.name.replace("-", "_"): refused}).invoices
-    assert one.account is not None
-    assert [note.partition(":")[0] for note in one.account.not_available] == ["Not available"]
-    assert f"cannot read the {read.noun} of account" in one.account.not_available[0]
+    [shown] = reported(**{read.name.replace("-", "_"): refused}).invoices
+    assert shown.account is not None
+    assert [note.partition(":")[0] for note in shown.account.not_available] == ["Not available"]
+    assert f"cannot read the {read.noun} of account" in shown.account.not_available[0]
 
 
 @pytest.mark.parametrize(
@@ -242,23 +242,23 @@ def test_one_line_says_forecast_limit_and_runway() -> None:
         "max-amount-due": {"limit": "300 USD"},
         "near": {"rule": "max-amount-due", "limit": "200 USD", "enforcementLevel": "advisory"},
     }
-    told = forecasting(rules=rules).invoices[0].forecast_text
-    assert told is not None
+    outlook = forecasting(rules=rules).invoices[0].forecast_text
+    assert outlook is not None
     assert re.fullmatch(
         r"Forecast \$\d{3} to \$\d{3} for September \(median \$\d{3}\), over the limit of \$300 "
         r"\(max-amount-due\); credits last until 2026-09-\d\d\.",
-        told,
+        outlook,
     )
     within = forecasting(rules={"max-amount-due": {"limit": "900 USD"}}).invoices[0].forecast_text
     assert ", within the limit of $900 (max-amount-due); " in str(within)
-    one = forecasting().invoices[0].forecast
-    assert one is not None
-    assert one.amount_due is not None
-    between = f"{(one.amount_due + 1) / 100:.2f} USD"
+    forecast = forecasting().invoices[0].forecast
+    assert forecast is not None
+    assert forecast.amount_due is not None
+    between = f"{(forecast.amount_due + 1) / 100:.2f} USD"
     perhaps = forecasting(rules={"max-amount-due": {"limit": between}}).invoices[0].forecast_text
     assert ", perhaps over the limit of $" in str(perhaps)
     for suffix in ("txt", "md", "html"):
-        assert told in plain(FORMATS[suffix](forecasting(rules=rules)))
+        assert outlook in plain(FORMATS[suffix](forecasting(rules=rules)))
 
 
 def test_a_forecast_does_not_hide_what_a_preview_beside_its_snapshot_has() -> None:
@@ -266,7 +266,7 @@ def test_a_forecast_does_not_hide_what_a_preview_beside_its_snapshot_has() -> No
     [known] = forecasting().invoices
     declared = parse_rules({"rules": rules})
     month = {"period_start": known.invoice.period_end, "period_end": 1_793_491_200}
-    for changes, told in (
+    for changes, expected in (
         ({"amount_due": 90_001}, ", over the limit of $900 (max-amount-due); "),
         ({"amount_due": 5, "invoice_lines": [], **month}, None),
     ):
@@ -275,20 +275,20 @@ def test_a_forecast_does_not_hide_what_a_preview_beside_its_snapshot_has() -> No
         merged = one_of_each_account([preview, Found(known.state, snapshot=snapshot)])
         results = judge(declared, merged, NOW, AccountReader({}))
         text_of = make_report(merged, at=NOW, rules=results).invoices[0].forecast_text
-        assert text_of is None if told is None else told in str(text_of)
+        assert text_of is None if expected is None else expected in str(text_of)
 
 
 @pytest.mark.parametrize(
-    ("days", "told"),
+    ("days", "expected"),
     [
         (60, r"Forecast \$\d+ to \$\d+ for September \(median \$\d+\); "),
         (10, r"A straight line to \$\d+ for September; "),
         (0, r"A straight line to \$\d+ for September; "),
     ],
 )
-def test_a_forecast_is_named_after_how_it_is_made(days: int, told: str) -> None:
+def test_a_forecast_is_named_after_how_it_is_made(days: int, expected: str) -> None:
     made = forecasting(days) if days else forecasting_without_usage()
-    assert re.match(told, str(made.invoices[0].forecast_text))
+    assert re.match(expected, str(made.invoices[0].forecast_text))
 
 
 def forecasting_without_usage() -> Report:
@@ -298,16 +298,16 @@ def forecasting_without_usage() -> Report:
 
 @pytest.mark.parametrize("suffix", ["txt", "md", "html"])
 def test_a_reader_finds_how_wrong_the_forecast_has_been(suffix: str) -> None:
-    told = plain(FORMATS[suffix](forecasting()))
-    assert re.search(r"off by \d+% over 14 days, tried on \d+ days", told)
-    assert re.search(r"Days of history\W+59", told)
+    shown = plain(FORMATS[suffix](forecasting()))
+    assert re.search(r"off by \d+% over 14 days, tried on \d+ days", shown)
+    assert re.search(r"Days of history\W+59", shown)
 
 
 @pytest.mark.parametrize("suffix", ["txt", "md", "html"])
 def test_without_usage_the_report_says_why_there_is_a_straight_line(suffix: str) -> None:
-    told = plain(FORMATS[suffix](forecasting_without_usage()))
-    assert "A straight line to $" in told
-    assert "Not available: no usage" in told
+    shown = plain(FORMATS[suffix](forecasting_without_usage()))
+    assert "A straight line to $" in shown
+    assert "Not available: no usage" in shown
 
 
 def test_incomplete_lines_make_no_forecast() -> None:
@@ -436,8 +436,8 @@ def test_an_old_snapshot_is_not_projected_as_if_it_were_of_now() -> None:
     at, made = NOW + timedelta(days=10), found()
     results = judge(rules, [made], at, AccountReader({}))
     late = make_report([made], at=at, rules=results)
-    [one] = late.invoices
-    assert one.projected_text == reported().invoices[0].projected_text == "$375.30"
+    [forecast] = late.invoices
+    assert forecast.projected_text == reported().invoices[0].projected_text == "$375.30"
     assert late.verdict == "over"
 
 
@@ -494,11 +494,11 @@ def test_a_waiver_that_suspends_a_rule_holds_without_the_invoice_too() -> None:
 
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_every_format_says_that_there_is_no_invoice_and_what_else_is_known(suffix: str) -> None:
-    told = plain(FORMATS[suffix](without_invoice(**{"min-credit-balance": BALANCE})))
-    assert "no upcoming invoice could be read" in told
-    assert f"Account {ACCOUNT} has no upcoming invoice here: cannot read the upcoming" in told
-    assert "Credit balance: 640.19 cents" in told
-    assert "min-credit-balance" in told
+    shown = plain(FORMATS[suffix](without_invoice(**{"min-credit-balance": BALANCE})))
+    assert "no upcoming invoice could be read" in shown
+    assert f"Account {ACCOUNT} has no upcoming invoice here: cannot read the upcoming" in shown
+    assert "Credit balance: 640.19 cents" in shown
+    assert "min-credit-balance" in shown
 
 
 def test_the_json_without_an_invoice_keeps_to_its_schema() -> None:

@@ -63,9 +63,9 @@ def many() -> Report:
     return report_on(*of_over, *found(WITHIN, DUE, OVER + 1))
 
 
-def sum_text(of: str) -> str:
-    numbers = range(1, OVER + 1) if of == "over" else range(OVER + 1, OVER + WITHIN + 1)
-    base = MORE if of == "over" else DUE
+def sum_text(amount: str) -> str:
+    numbers = range(1, OVER + 1) if amount == "over" else range(OVER + 1, OVER + WITHIN + 1)
+    base = MORE if amount == "over" else DUE
     return f"${Decimal(sum(base + number for number in numbers)) / 100:,.2f}"
 
 

@@ -253,8 +253,11 @@ EVERY: dict[str, Any] = {
 
 def test_a_secret_account_is_in_no_message() -> None:
     for kind, settings in EVERY.items():
-        for of in (state(account_is_secret=True), state(account_is_secret=True, last_update=LAST)):
-            found = judge(kind, settings, of)
+        for judged in (
+            state(account_is_secret=True),
+            state(account_is_secret=True, last_update=LAST),
+        ):
+            found = judge(kind, settings, judged)
             assert found
             assert ACCOUNT not in " ".join(finding.message for finding in found)
     other = {"limit": {"accounts": {OTHER_ACCOUNT: "1 USD"}}}

@@ -427,8 +427,8 @@ def test_many_names_take_no_time_and_little_room() -> None:
     limits = {f"model-{number}": "1 USD" for number in range(20_000)}
     made = verdict({"rules": {"max-line-amount": {"limits": limits}}})
     assert isinstance(made, Report)
-    [told] = made.rules[0].noted
-    assert told.endswith("matches model-0, model-1, model-2 and 19,997 more.")
+    [note] = made.rules[0].noted
+    assert note.endswith("matches model-0, model-1, model-2 and 19,997 more.")
 
 
 def test_a_waiver_may_last_to_the_end_of_the_calendar() -> None:

@@ -175,8 +175,8 @@ def test_a_healthy_top_up_is_within_and_an_unexplained_failure_is_told() -> None
         "adds 1,000 cents (1,050 cents charged) when the balance falls below 500 cents"
         in found.text
     )
-    [told] = messages("noted", judge("require-healthy-top-up", credit_balance=failed))
-    assert "last failed at 2026-09-15T12:00:00Z, and the API gives no reason" in told
+    [message] = messages("noted", judge("require-healthy-top-up", credit_balance=failed))
+    assert "last failed at 2026-09-15T12:00:00Z, and the API gives no reason" in message
 
 
 # Earlier invoices.

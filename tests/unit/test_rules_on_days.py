@@ -68,7 +68,7 @@ def test_a_loop_since_last_night_says_the_day_its_spend_and_what_is_usual() -> N
         "of it is allowed."
     )
     assert found[1].text == "$120.00, over the limit of $30.00 by $90.00"
-    [by_amount] = [one for one in spike("50 USD", [*STEADY, 12_000]) if one.violates]
+    [by_amount] = [finding for finding in spike("50 USD", [*STEADY, 12_000]) if finding.violates]
     assert by_amount.message == (
         f"Account {ACCOUNT} spent $120.00 on {TODAY} (today so far), over the limit of $50.00 by "
         "$70.00. Usual is $10.00 a day (the 95th percentile of 28 days)."

@@ -90,17 +90,20 @@ def judge(
 ) -> list[Finding]:
     """Return what a rule of *kind* finds at the time *at* in *answers* of `NOW`."""
     settings = given if isinstance(given, dict) else {_FIRST[kind]: given}
-    results = {name.replace("_", "-"): one for name, one in {**answers, **changes}.items()}
+    results = {name.replace("_", "-"): answer for name, answer in {**answers, **changes}.items()}
     snapshot = Snapshot(
         ACCOUNT,
         read_at,
         "https://api.cloudflare.com/client/v4",
-        {name: Given(one) if isinstance(one, dict) else one for name, one in results.items()},
+        {
+            name: Given(answer) if isinstance(answer, dict) else answer
+            for name, answer in results.items()
+        },
     )
     reader = AccountReader({}, snapshots=[snapshot])
     written = {"rule": kind, "accountIds": [ACCOUNT], **settings}
     found = Gate.of(DeclaredRule.parse("x", written)).judge_accounts(reader, at)
-    assert all("\n" not in one.message for one in found)
+    assert all("\n" not in finding.message for finding in found)
     return found
 
 
@@ -108,11 +111,11 @@ _FIRST = {"max-forecast": "limit", "min-runway": "days"}
 
 
 def statuses(found: list[Finding]) -> list[str]:
-    return [one.status for one in found]
+    return [finding.status for finding in found]
 
 
 def messages(status: str, found: list[Finding]) -> list[str]:
-    return [one.message for one in found if one.status == status]
+    return [finding.message for finding in found if finding.status == status]
 
 
 # The forecast.
@@ -293,7 +296,7 @@ def test_a_snapshot_is_forecast_as_of_its_time_and_not_as_of_now() -> None:
         ("min-runway", 13, "failed"),
     ):
         soon, late = (judge(kind, setting, at=NOW + timedelta(days=n)) for n in (0, 9))
-        assert [one.message for one in soon] == [one.message for one in late]
+        assert [finding.message for finding in soon] == [finding.message for finding in late]
         assert statuses(soon) == [status]
 
 
@@ -308,7 +311,7 @@ def test_an_account_is_forecast_once_in_a_run_whatever_rules_there_are(
         return forecast_invoice(*given, **named)
 
     monkeypatch.setattr(forecast, "forecast_invoice", counted)
-    answers = {name.replace("_", "-"): one for name, one in STEADY.items()}
+    answers = {name.replace("_", "-"): answer for name, answer in STEADY.items()}
     answers["credit-balance"] = Given(STEADY["credit_balance"])
     known = Snapshot(ACCOUNT, NOW, "https://api.cloudflare.com/client/v4", answers)
     reader = AccountReader({}, snapshots=[known])

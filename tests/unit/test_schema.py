@@ -74,9 +74,9 @@ def test_every_place_in_the_api_is_in_answers_of_it() -> None:
                     sandbox.answer(ACCOUNT, read.name, dict(read.asked(NOW).query))["result"],
                     "result",
                 )
-    told = re.findall(r"API: `(result\b(?!_)[^`]*)`", json.dumps(PACKAGE))
-    assert len(set(told)) > 50
-    assert set(told) - places == set()
+    fields = re.findall(r"API: `(result\b(?!_)[^`]*)`", json.dumps(PACKAGE))
+    assert len(set(fields)) > 50
+    assert set(fields) - places == set()
 
 
 def test_the_committed_schema_is_what_the_models_make() -> None:
@@ -96,10 +96,10 @@ def test_the_committed_schema_is_what_the_models_make() -> None:
     ],
 )
 def test_the_schemas_version_is_the_packages_as_a_semantic_one(version: str, semantic: str) -> None:
-    told = project()
-    del told["Version"]
-    told["Version"] = version
-    assert schema.package(told)["version"] == semantic
+    published = project()
+    del published["Version"]
+    published["Version"] = version
+    assert schema.package(published)["version"] == semantic
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.2.3rc1", "v1.2.3", "1.2.3.4"])
@@ -154,14 +154,14 @@ def test_no_generated_sdk_has_the_name_of_this_package() -> None:
 
 def project(*, author: str = "Octo Org", **urls: str) -> Any:
     """Return the metadata of a project with an author and these URLs."""
-    told = metadata("pulumi-cf-invoice")
+    published = metadata("pulumi-cf-invoice")
     for name in ("Author", "Project-URL"):
-        del told[name]  # type: ignore[attr-defined]
+        del published[name]  # type: ignore[attr-defined]
     if author:
-        told["Author"] = author  # type: ignore[index]
+        published["Author"] = author  # type: ignore[index]
     for name, url in urls.items():
-        told["Project-URL"] = f"{name}, {url}"  # type: ignore[index]
-    return told
+        published["Project-URL"] = f"{name}, {url}"  # type: ignore[index]
+    return published
 
 
 NAMES = {"publisher", "namespace", "homepage", "repository", "logoUrl", "pluginDownloadURL"}

@@ -38,34 +38,34 @@ def without_nulls(value: Any) -> Any:
     return [without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
-def written(one: Snapshot) -> dict[str, Any]:
-    content: dict[str, Any] = parse_json(one.to_json())
+def written(snapshot: Snapshot) -> dict[str, Any]:
+    content: dict[str, Any] = parse_json(snapshot.to_json())
     return content
 
 
 def test_a_file_has_every_read_with_the_time_of_reading(
     sandbox: Sandbox, settled: dict[str, str]
 ) -> None:
-    one = taken(settled)
-    content = written(one)
+    snapshot = taken(settled)
+    content = written(snapshot)
     assert content["read_at"] == "2026-09-15T12:00:00Z"
     assert content["account_id"] == ACCOUNT
     assert set(content["reads"]) == {read.name for read in READS}
     invoice = without_nulls(sandbox.answer(ACCOUNT)["result"])
     assert content["reads"]["invoice-preview"]["result"] == invoice
     again = Snapshot.from_json(content)
-    assert again.to_json() == one.to_json()
+    assert again.to_json() == snapshot.to_json()
     for read in READS:
-        assert again.get(read).to_api() == one.get(read).to_api()
+        assert again.get(read).to_api() == snapshot.get(read).to_api()
 
 
 def test_many_accounts_are_read_ahead_and_come_in_their_order() -> None:
     with Sandbox(now=NOW, number_of_accounts=40) as many:
         accounts = [settings_for(many.base_url, account) for account in many.directory.ids]
         found = list(snapshot.take_each(accounts, NOW))
-        assert [one.account_id for one in found] == many.directory.ids
+        assert [snapshot.account_id for snapshot in found] == many.directory.ids
         assert len(many.asked) == 40 * len(READS)
-    assert all(one.find(read) for one in found for read in READS)
+    assert all(snapshot.find(read) for snapshot in found for read in READS)
 
 
 def test_the_usage_of_a_snapshot_reaches_back_for_a_forecast(settled: dict[str, str]) -> None:
@@ -106,12 +106,12 @@ def test_only_the_models_own_fields_are_in_a_file(settled: dict[str, str]) -> No
             {"invoices": [{**row, "currency": "usd", "description": "September", **PRIVATE}]}
         ),
     }
-    one = Snapshot(ACCOUNT, NOW, "https://api.cloudflare.com/client/v4", results)
-    text = one.to_json() + taken(settled).to_json()
+    snapshot = Snapshot(ACCOUNT, NOW, "https://api.cloudflare.com/client/v4", results)
+    text = snapshot.to_json() + taken(settled).to_json()
     names = (f'"{name}"' for name in PRIVATE)
     found = [part for part in ("secret", "example.com", TOKEN, *names, "4242") if part in text]
     assert found == []
-    again = Snapshot.from_json(written(one))
+    again = Snapshot.from_json(written(snapshot))
     assert again.get(INVOICE_HISTORY).invoices[0].description == "September"
     assert again.get(USAGE_HISTORY).total == 5
     assert again.get(CREDIT_BALANCE).topup_problem == '{"message": "Declined"}'
@@ -122,11 +122,11 @@ def test_only_the_models_own_fields_are_in_a_file(settled: dict[str, str]) -> No
 def test_a_megabyte_of_any_one_character_takes_time_in_proportion(character: str) -> None:
     """A long text in an answer must not be searched again from each of its positions."""
     long = character * 2**20
-    one = snapshot_of(
+    snapshot = snapshot_of(
         invoice_preview=api_result(invoice_lines=[api_line(description=f"x{long}")]),
         credit_balance={"balance": 5, "topup_config": {"error": f"x{long}"}},
     )
-    again = Snapshot.from_json(written(one))
+    again = Snapshot.from_json(written(snapshot))
     assert again.get(INVOICE_PREVIEW).invoice_lines[0].name.startswith("x")
     assert again.get(CREDIT_BALANCE).topup_problem
 
@@ -149,38 +149,42 @@ def test_a_megabyte_of_any_one_character_takes_time_in_proportion(character: str
 def test_a_reason_that_mentions_what_is_private_stays_a_reason(reason: str, kept: str) -> None:
     """Otherwise a failed top-up would be healthy in the file."""
     topup = {"amount": 1000, "threshold": 500, "error": reason}
-    one = snapshot_of(credit_balance={"balance": 5, "topup_config": topup})
-    credits = Snapshot.from_json(written(one)).get(CREDIT_BALANCE)
+    snapshot = snapshot_of(credit_balance={"balance": 5, "topup_config": topup})
+    credits = Snapshot.from_json(written(snapshot)).get(CREDIT_BALANCE)
     assert credits.topup_problem == kept
     assert not credits.topup_is_healthy
 
 
 def test_whether_there_is_a_payment_method_is_not_private() -> None:
-    one = snapshot_of(credit_balance={"balance": 5, "has_default_payment_method": False})
-    assert one.get(CREDIT_BALANCE).has_default_payment_method is False
+    snapshot = snapshot_of(credit_balance={"balance": 5, "has_default_payment_method": False})
+    assert snapshot.get(CREDIT_BALANCE).has_default_payment_method is False
 
 
 def test_amounts_survive_the_file_exactly() -> None:
     body = json.dumps({"balance": 0, "topup_config": {}}).replace(": 0,", ": 640.19,")
-    one = snapshot_of(credit_balance=parse_json(body), invoice_preview=api_result(amount_due=0.5))
-    again = Snapshot.from_json(written(one))
+    snapshot = snapshot_of(
+        credit_balance=parse_json(body), invoice_preview=api_result(amount_due=0.5)
+    )
+    again = Snapshot.from_json(written(snapshot))
     assert again.get(CREDIT_BALANCE).balance == 640.19
     assert again.get(INVOICE_PREVIEW).amount_due == 0.5
 
 
 def test_an_amount_that_cannot_be_carried_is_refused_from_a_file_too() -> None:
-    one = snapshot_of(credit_balance=parse_json('{"balance": 1.00000000000000000001}'))
-    for each in (one, Snapshot.from_json(written(one))):
+    snapshot = snapshot_of(credit_balance=parse_json('{"balance": 1.00000000000000000001}'))
+    for each in (snapshot, Snapshot.from_json(written(snapshot))):
         with pytest.raises(BillingError, match="credit balance cannot be read: balance: "):
             each.get(CREDIT_BALANCE)
 
 
 def test_a_read_that_is_refused_takes_nothing_from_the_rest(settled: dict[str, str]) -> None:
-    one = taken(settled)
+    snapshot = taken(settled)
     refusal = ApiError("credit balance", ACCOUNT, 403, 10000, "Authentication error", "Ask.", "r")
-    part = dataclasses.replace(one, answers={**one.answers, "credit-balance": refusal}, _models={})
+    part = dataclasses.replace(
+        snapshot, answers={**snapshot.answers, "credit-balance": refusal}, _models={}
+    )
     for each in (part, Snapshot.from_json(written(part))):
-        assert each.get(INVOICE_PREVIEW) == one.get(INVOICE_PREVIEW)
+        assert each.get(INVOICE_PREVIEW) == snapshot.get(INVOICE_PREVIEW)
         assert each.find(CREDIT_BALANCE) is None
         assert str(each.problem(CREDIT_BALANCE)) == str(refusal)
         assert each.problem(INVOICE_PREVIEW) is None

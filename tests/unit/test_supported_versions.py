@@ -37,18 +37,18 @@ def version_of(job: str, action: str, setting: str) -> str:
 
 
 def test_each_supported_python_is_tested_and_is_a_classifier() -> None:
-    told = metadata("pulumi-cf-invoice")
-    named = re.findall(r"Python :: (3\.\d+)", str(told.get_all("Classifier")))
+    published = metadata("pulumi-cf-invoice")
+    named = re.findall(r"Python :: (3\.\d+)", str(published.get_all("Classifier")))
     assert ROWS["Python"] == f"{PYTHONS[0]} to {PYTHONS[-1]}"
     assert named == PYTHONS == [f"3.{minor}" for minor in range(11, 11 + len(PYTHONS))]
-    assert told["Requires-Python"] == f">={PYTHONS[0]}"
+    assert published["Requires-Python"] == f">={PYTHONS[0]}"
     assert version_of("oldest", "actions/setup-python", "python-version") == PYTHONS[0]
 
 
 @pytest.mark.parametrize("name", ["pulumi", "pulumi-policy", "pulumi-cloudflare"])
 def test_each_part_of_pulumi_has_the_bounds_of_the_requirement(name: str) -> None:
     requirements = map(Requirement, requires("pulumi-cf-invoice") or [])
-    [asked] = {one.specifier for one in requirements if one.name == name}
+    [asked] = {requirement.specifier for requirement in requirements if requirement.name == name}
     bounds = {spec.operator: spec.version for spec in asked}
     assert ROWS[name] == f"{bounds['>=']} or newer, below {bounds['<']}"
 

@@ -160,9 +160,9 @@ def test_a_stated_invoice_comes_before_an_api_that_would_answer(
 
 @pytest.mark.parametrize("form", FORMS)
 def test_two_accounts_have_an_invoice_each(form: str) -> None:
-    one, other = testing.make_invoice(100), testing.make_invoice(200, currency="eur")
-    with testing.invoice(one), testing.invoice(other, account_id=OTHER_ACCOUNT.upper()):
-        assert known(FORMS[form](ACCOUNT)) == one
+    mine, other = testing.make_invoice(100), testing.make_invoice(200, currency="eur")
+    with testing.invoice(mine), testing.invoice(other, account_id=OTHER_ACCOUNT.upper()):
+        assert known(FORMS[form](ACCOUNT)) == mine
         assert known(FORMS[form](OTHER_ACCOUNT)) == other
 
 

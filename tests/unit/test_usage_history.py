@@ -56,7 +56,7 @@ def bounds(window: str = "day", **given: Any) -> tuple[str, str]:
     assert asked["value_grouping_window"] == window
     start, end = (int(asked[name]) for name in ("start_time", "end_time"))
     assert start % 1000 == end % 1000 == 0
-    since, until = (datetime.fromtimestamp(one // 1000, UTC) for one in (start, end))
+    since, until = (datetime.fromtimestamp(moment // 1000, UTC) for moment in (start, end))
     return f"{since:%m-%dT%H:%M}", f"{until:%m-%dT%H:%M}"
 
 
@@ -124,19 +124,19 @@ def test_the_result_says_what_was_asked_for_and_fills_gaps_with_zero() -> None:
         "2026-09-01T00:00:00Z",
         "2026-09-04T00:00:00Z",
     )
-    assert [(one.start - START, one.end - one.start) for one in found.entries] == [
+    assert [(entry.start - START, entry.end - entry.start) for entry in found.entries] == [
         (0, DAY),
         (DAY, DAY),
         (2 * DAY, DAY),
     ]
-    assert [one.aggregated_value for one in found.entries] == [0, 1.5, 0]
+    assert [entry.aggregated_value for entry in found.entries] == [0, 1.5, 0]
 
 
 def test_today_is_marked_as_a_part() -> None:
     at = datetime.fromtimestamp(START + DAY + 1, UTC)
-    assert [one.is_partial for one in history(at=at).entries] == [False, True, True]
+    assert [entry.is_partial for entry in history(at=at).entries] == [False, True, True]
     hours = history(window="hour", days=1, at=datetime.fromtimestamp(START + HOUR, UTC))
-    assert [one.is_partial for one in hours.entries] == [False] + 23 * [True]
+    assert [entry.is_partial for entry in hours.entries] == [False] + 23 * [True]
 
 
 def test_entries_come_in_any_order_and_are_added_up_by_window() -> None:
@@ -147,7 +147,7 @@ def test_entries_come_in_any_order_and_are_added_up_by_window() -> None:
         entry(START - DAY, 100),
         entry(START + 3 * DAY, 100),
     )
-    assert [one.aggregated_value for one in found.entries] == [1, 0.3, 0]
+    assert [entry.aggregated_value for entry in found.entries] == [1, 0.3, 0]
     assert found.total == 1.3
 
 

@@ -66,7 +66,7 @@ def test_each_percentage_is_an_advisory_rule_with_its_share_of_the_limit() -> No
 )
 def test_every_form_of_a_limit_can_warn(kind: str, settings: dict[str, Any], limit: str) -> None:
     _, tier = judged(kind, {**settings, "warnAt": ["80%"]})
-    assert any(f"over the limit of {limit}" in one.message for one in tier.violations)
+    assert any(f"over the limit of {limit}" in finding.message for finding in tier.violations)
 
 
 def test_a_config_of_the_rule_moves_its_warnings_and_a_warning_has_its_own() -> None:

@@ -21,7 +21,7 @@ def run(program: str) -> str:
 
 def test_the_whole_core_can_be_used(sandbox: Sandbox) -> None:
     """Client, cache, models, money, settings, credentials, errors, limits and rules all work."""
-    told = run(f"""
+    printed = run(f"""
 import os, pickle
 from datetime import UTC, datetime
 from pulumi_cf_invoice import ApiError, Invoice, state
@@ -55,23 +55,23 @@ try:
 except LimitError as error:
     print(error)
 """)
-    assert "$188.46 for 2026-09-01 to 2026-09-30 $188.46" in told
-    assert "straight line" in told or "period has ended" in told or "too early" in told
-    assert "HTTP 403, code 10000: Authentication error" in told
-    assert "over the limit of $150.00 by $38.46" in told
-    assert "'250' has no currency" in told
+    assert "$188.46 for 2026-09-01 to 2026-09-30 $188.46" in printed
+    assert "straight line" in printed or "period has ended" in printed or "too early" in printed
+    assert "HTTP 403, code 10000: Authentication error" in printed
+    assert "over the limit of $150.00 by $38.46" in printed
+    assert "'250' has no currency" in printed
 
 
 def test_show_reads_a_file() -> None:
     arguments = ["show", "--from", str(PREVIEW)]
-    told = run(f"from pulumi_cf_invoice.cli import main; sys.exit(main({arguments!r}))")
-    assert "The upcoming invoice is $200.01" in told
+    printed = run(f"from pulumi_cf_invoice.cli import main; sys.exit(main({arguments!r}))")
+    assert "The upcoming invoice is $200.01" in printed
 
 
 def test_importing_the_core_imports_no_pulumi() -> None:
-    told = run("""
+    printed = run("""
 sys.modules.pop('pulumi'), sys.modules.pop('pulumi_policy')
 import pulumi_cf_invoice.billing.cache, pulumi_cf_invoice.rules, pulumi_cf_invoice.report.input
 print(*(name for name in sys.modules if name.split('.')[0] == 'pulumi'))
 """)
-    assert told.split() == []
+    assert printed.split() == []

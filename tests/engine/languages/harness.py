@@ -57,8 +57,8 @@ class Language:
         )
         said = done.stdout + done.stderr
         assert answer.exists(), said
-        told: dict[str, Any] = json.loads(answer.read_text())
-        return Run(told["ok"], said, outputs=told["outputs"])
+        answered: dict[str, Any] = json.loads(answer.read_text())
+        return Run(answered["ok"], said, outputs=answered["outputs"])
 
 
 def _compile_typescript() -> None:

@@ -36,10 +36,10 @@ def test_the_example_keeps_to_the_schema() -> None:
     function = package["functions"][call["function"].replace(":", ":index:")]
     assert set(call["arguments"]) <= set(function["inputs"]["properties"])
     for written in program["outputs"].values():
-        of, _, name = written.strip("${}").partition(".")
+        source, _, name = written.strip("${}").partition(".")
         outputs = (
             function["outputs"]
-            if of == "invoice"
+            if source == "invoice"
             else package["resources"]["cf-invoice:index:InvoicePreview"]
         )
         assert name in outputs["properties"]
