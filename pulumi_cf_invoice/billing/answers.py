@@ -7,7 +7,8 @@ reported, the innermost reason first.
 """
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -206,13 +207,12 @@ def parse_json(text: str | bytes) -> Any:
     """
     Return the JSON of *text* with exact numbers, or None if it is not JSON.
 
-    A number beyond the range of decimals is infinite.
+    A number beyond all that a decimal can be is infinite, and a name that appears twice in an
+    object is no JSON.
     """
     try:
         # pydantic's own parser would round a fraction without a word.
-        return json.loads(
-            text, parse_float=_decimal, parse_int=_integer, parse_constant=_refuse_constant
-        )
+        return json.loads(text, **_EXACT)
     except (ValueError, RecursionError):
         return None
 
@@ -241,23 +241,20 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """
     made = dict(pairs)
     if len(made) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        counts = Counter(name for name, _ in pairs)
+        twice = next(name for name, count in counts.items() if count > 1)
         raise ValueError(f"'{one_line(twice)}' appears twice in one object")
     return made
 
 
-JSON_DECODER = json.JSONDecoder(
-    parse_float=_decimal,
-    parse_int=_integer,
-    parse_constant=_refuse_constant,
-    object_pairs_hook=unique,
-)
-"""
-Decodes JSON with exact numbers: a number beyond all that a decimal can be is infinite.
-
-A name that appears twice in one object is a ValueError.
-"""
+_EXACT: Mapping[str, Any] = {
+    "parse_float": _decimal,
+    "parse_int": _integer,
+    "parse_constant": _refuse_constant,
+    "object_pairs_hook": unique,
+}
+JSON_DECODER = json.JSONDecoder(**_EXACT)
+"""Decodes JSON as `parse_json` does, and raises ValueError where it is none."""
 
 
 def reasons(answer: Any, depth: int = 0) -> Iterator[Reason]:

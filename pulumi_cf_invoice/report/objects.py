@@ -18,8 +18,8 @@ _BRACE = re.compile(r'^[ \t]*\{|\{(?=\s*")', re.MULTILINE)
 _ANY_BRACE = re.compile("[{}]")
 # What occurs in an object of a preview, but in nothing that is written around one.
 _INSIDE = re.compile(r'"(?:steps|newState|\w+Event|amount_?[dD]ue)"[ \t]*:')
-_REST_OF_LINE = re.compile(r"[^\n]*")
-_GOES_ON = re.compile(r'[}\]]|,?\s*["{\[]')
+_BLANKS = re.compile(r"[^\S\n]*")
+_GOES_ON = re.compile(r'[}\]]|,?[^\S\n]*["{\[]')
 
 
 @dataclass(frozen=True)
@@ -86,11 +86,12 @@ def _unreadable(text: str, line: int, error: ValueError) -> str:
 
 
 def _refuse_rest(text: str, begin: int, end: int) -> None:
-    rest = _REST_OF_LINE.match(text, end)
-    follows = rest[0].strip() if rest else ""
+    blanks = _BLANKS.match(text, end)
+    rest = blanks.end() if blanks else end
     begins_line = begin == 0 or text[begin - 1] == "\n"
     # A line of text may quote an object, but not hold a part of a larger one.
-    if follows and (begins_line or _GOES_ON.match(follows)):
+    is_followed = text[rest : rest + 1] not in ("", "\n")
+    if is_followed and (begins_line or _GOES_ON.match(text, rest)):
         line = text.count("\n", 0, end) + 1
         raise NoInvoiceError(
             f"something follows the JSON object that ends on line {line}: are two outputs joined, "

@@ -274,6 +274,17 @@ def test_an_answer_that_repeats_the_token_is_read_without_it(
     assert invoice.invoice_lines[0].description == invoice.status == "a [redacted]"
 
 
+def test_an_answer_that_has_a_figure_twice_is_refused() -> None:
+    """The last one would count, and hide the first."""
+    body = json.dumps({"success": True, "result": api_result(amount_due=1)})
+    twice = body.replace('"amount_due"', '"amount_due": 99900, "amount_due"')
+    with (
+        stand_in(twice) as (base_url, _),
+        pytest.raises(InvalidResponseError, match="the answer is not a JSON object"),
+    ):
+        client(base_url).get_invoice_preview(ACCOUNT)
+
+
 def test_a_name_of_a_field_that_repeats_the_token_is_read_without_it() -> None:
     limits = {"rules": [{"id": "r", "limit": 1, "metadata": {SECRET: {"mode": "partition"}}}]}
     gateways = [{"id": "g", "spend_limits": {"enabled": True, **limits}}]

@@ -483,7 +483,16 @@ def test_an_invoice_beside_a_preview_is_not_passed_over() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ['{"a": ' * 1_000_000, "{\n" * 4_000_000, "[" * 8_000_000, 'x {"' * 2_000_000]
+    "text",
+    [
+        '{"a": ' * 1_000_000,
+        "{\n" * 4_000_000,
+        "[" * 8_000_000,
+        'x {"' * 2_000_000,
+        'x {"a": 1} ' * 100_000 + "y" * 7_000_000,
+        "{" + '"a": 1, ' * 890_000 + '"a": 1}',
+        '"aEvent' * 1_140_000,
+    ],
 )
 def test_eight_megabytes_of_anything_are_refused_in_one_pass(text: str) -> None:
     assert len(refusal(text)) < 300
