@@ -124,7 +124,7 @@ class Operation:
         return [
             step
             for step in self.steps_before
-            if was_left_out(step.get("op"), step.get("new"))
+            if was_left_out(step.get("op"), step.get("old"), step.get("new"))
             and step.get("type") != STACK
             and not str(step.get("type")).startswith(_PROVIDERS)
         ]
@@ -241,14 +241,18 @@ class Operation:
         ]
 
 
-def was_left_out(op: Any, new: Any) -> bool:
+def was_left_out(op: Any, old: Any, new: Any) -> bool:
     """
-    Return whether a step whose state is *new* when it is announced was left out.
+    Return whether a step from the *old* to the *new* state, as it is announced, was left out.
 
-    ``--target`` and ``--exclude`` make it "same", and only of such a step the outputs are there
-    from the start.
+    ``--target`` and ``--exclude`` make it "same". Only of such a step the outputs are there from
+    the start, and only such a resource is the same without ever having been deployed.
     """
-    return op == "same" and isinstance(new, Mapping) and bool(new.get("outputs"))
+    if op != "same":
+        return False
+    if isinstance(new, Mapping) and new.get("outputs"):
+        return True
+    return isinstance(old, Mapping) and old.get("custom") is True and not old.get("id")
 
 
 def refuse_torn_type(step: Mapping[str, Any]) -> None:

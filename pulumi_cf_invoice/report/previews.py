@@ -121,7 +121,9 @@ def _in_digest(digest: Mapping[str, Any], prefix: str | None) -> list[Found]:
         refuse_torn_type(step)
     fresh = {str(step.get("urn")): step for step in steps if step.get("op") != "refresh"}
     _refuse_not_evaluated(
-        step for step in fresh.values() if was_left_out(step.get("op"), step.get("newState"))
+        step
+        for step in fresh.values()
+        if was_left_out(step.get("op"), step.get("oldState"), step.get("newState"))
     )
     found: list[Found] = []
     unread = []
@@ -257,7 +259,7 @@ def _refuse_not_evaluated(steps: Iterable[Mapping[str, Any]]) -> None:
         more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
         raise NoInvoiceError(
             f"the preview left out {one_line(names[0])}{more} by --target or --exclude: its "
-            "figures are those of the last deployment. Preview without these flags"
+            "figures are those of the last deployment, if any. Preview without these flags"
         )
 
 

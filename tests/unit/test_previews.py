@@ -591,6 +591,12 @@ def test_every_flag_that_leaves_a_resource_out_is_noticed(name: str, left_out: s
     assert said.startswith(f"the preview left out {left_out} by --target or --exclude")
 
 
+@pytest.mark.parametrize("name", ["new-preview.ndjson", "new-sames.json", "new-up.ndjson"])
+def test_a_resource_that_was_never_deployed_is_noticed_where_it_is_left_out(name: str) -> None:
+    said = refusal((TARGETED / name).read_text())
+    assert said.startswith("the preview left out upcoming by --target or --exclude")
+
+
 @pytest.mark.parametrize("form", ["dyn", "plug"])
 def test_a_digest_without_sames_leaves_out_what_was_not_evaluated(form: str) -> None:
     assert STALE.split(": ")[1] in refusal((TARGETED / f"{form}-digest.json").read_text())
