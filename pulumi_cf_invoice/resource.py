@@ -28,6 +28,7 @@ from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.errors import (
     BillingError,
     MissingCredentialsError,
+    NotAvailableError,
     SettingsError,
 )
 from pulumi_cf_invoice.billing.settings import Settings, Source
@@ -302,7 +303,13 @@ async def _known_or_none(output: pulumi.Output[Any]) -> Any:
 def _invoice(figures: dict[str, Any]) -> "Invoice":
     from pulumi_cf_invoice.billing.invoice import Invoice
 
-    return Invoice.from_outputs({n: value for n, value in figures.items() if value is not None})
+    known = {name: value for name, value in figures.items() if value is not None}
+    if not known:
+        raise NotAvailableError(
+            "the InvoicePreview has no figures: it was never deployed, and this update leaves it "
+            "out by --target or --exclude"
+        )
+    return Invoice.from_outputs(known)
 
 
 DYNAMIC_PACKAGE = "pulumi-python"

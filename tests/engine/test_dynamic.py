@@ -237,6 +237,22 @@ def test_the_invoice_becomes_json_inside_of_a_program(
     assert outputs["model"]["amount_due"] == 18846
 
 
+def test_an_update_that_leaves_a_new_invoice_out_says_so_where_its_figures_are_used(
+    make_stack: MakeStack, settled: dict[str, str]
+) -> None:
+    def program() -> None:
+        pulumi.export("due", InvoicePreview("upcoming").invoice.amount_due_text)
+
+    run = make_stack(program, **settled).up(exclude=["**InvoicePreview**"])
+    assert not run.ok
+    assert (
+        "the InvoicePreview has no figures: it was never deployed, and this update leaves it out "
+        "by --target or --exclude"
+    ) in run.text
+    assert "Field required" not in run.text
+    assert "Traceback" not in run.text
+
+
 def test_a_program_asks_for_each_read_and_query_once_and_side_by_side(
     make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox
 ) -> None:
