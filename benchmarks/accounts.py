@@ -195,7 +195,8 @@ def programs(count: int = 50) -> list[str]:
             )
     return [
         f"A preview of a program that reads {count} accounts, the engine's own time included. It "
-        "checks one resource after the other, whatever the form; functions are called at once.",
+        "checks one resource after the other, whatever the form. A dynamic resource asks for those "
+        "after it ahead; functions are called at once.",
         "",
         "| as | took | connections | requests |",
         "|---|---|---|---|",

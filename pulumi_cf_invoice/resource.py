@@ -6,7 +6,8 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,13 @@ from pulumi_cf_invoice.billing.errors import (
     SettingsError,
 )
 from pulumi_cf_invoice.billing.settings import Settings, Source
-from pulumi_cf_invoice.program import answers, config, output_types, settings as program_settings
+from pulumi_cf_invoice.program import (
+    ahead,
+    answers,
+    config,
+    output_types,
+    settings as program_settings,
+)
 from pulumi_cf_invoice.program.credentials import Credentials
 from pulumi_cf_invoice.program.errors import raises_run_errors
 from pulumi_cf_invoice.program.imports import no_garbage
@@ -42,6 +49,10 @@ from pulumi_cf_invoice.state import FIELDS, READ_PROPERTIES, UNKNOWN
 # needs neither, and they would double its start.
 if TYPE_CHECKING:
     from pulumi_cf_invoice.billing.invoice import Invoice
+
+
+# An input of which a check returns nothing, so that it is in no state. Policies see no such name.
+_FOLLOWING = "__following"
 
 
 class InvoicePreviewProvider(ResourceProvider):
@@ -94,7 +105,8 @@ class InvoicePreviewProvider(ResourceProvider):
             return lifecycle.unknown(settings.resolve_account(account_id, self._sources), olds)
         arguments = settings.given(given or {})
         resolved = settings.resolve(account_id, [arguments, *self._sources])
-        return lifecycle.checked(resolved.account_id, _figures(resolved), olds)
+        figures = _figures(resolved, news.get(_FOLLOWING) or ())
+        return lifecycle.checked(resolved.account_id, figures, olds)
 
 
 class GivenInvoiceProvider(ResourceProvider):
@@ -175,6 +187,8 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
             inputs = {"account_id": program_settings.as_configured(account_id)}
             if given.values:
                 inputs["credentials"] = pulumi.Output.secret(dict(given.values))
+            provider = opts and opts.provider
+            inputs[_FOLLOWING] = ahead.following(inputs["account_id"], given, provider)
         self._register(InvoicePreviewProvider(), resource_name, inputs, opts)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -287,12 +301,17 @@ def _read_by_the_program(account_id: Any, given: Source, depends_on: Any) -> dic
     return {**figures, "account_id": program_settings.as_configured(resolved.account_id)}
 
 
-def _figures(resolved: Settings) -> dict[str, Any]:
+def _figures(resolved: Settings, following: Iterable[str] = ()) -> dict[str, Any]:
+    """Read the figures, and ask for those of the accounts *following* meanwhile."""
     with no_garbage():
         from pulumi_cf_invoice.billing import cache
         from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 
-    return lifecycle.figures(cache.of_this_process().get(INVOICE_PREVIEW, resolved), resolved)
+    answers = cache.of_this_process()
+    answer = answers.ask(INVOICE_PREVIEW, resolved)
+    for account_id in following:
+        answers.ask_ahead(INVOICE_PREVIEW, replace(resolved, account_id=account_id))
+    return lifecycle.figures(answer.result(), resolved)
 
 
 async def _known_or_none(output: pulumi.Output[Any]) -> Any:

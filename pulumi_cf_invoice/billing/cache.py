@@ -27,10 +27,11 @@ class AnswerCache:
         """Forget all answers, including those in progress."""
         self._lock = threading.Lock()
         self._answers: dict[Any, Future[Any]] = {}
+        self._ahead: set[Any] = set()
 
     def ask(self, read: Read[ModelT], settings: Settings) -> "Future[ModelT]":
         """Return the future of an answer, shared by everyone who requests it."""
-        key = (read, settings.account_id, settings.base_url, settings.credentials)
+        key = _key(read, settings)
         with self._lock:
             answer = self._answers.get(key)
             if answer is not None:
@@ -40,6 +41,15 @@ class AnswerCache:
         answer.add_done_callback(lambda done: self._forget_failure(key, done))
         return answer
 
+    def ask_ahead(self, read: Read[ModelT], settings: Settings) -> None:
+        """Ask for what will be wanted later. What is refused is not asked for ahead once more."""
+        key = _key(read, settings)
+        with self._lock:
+            if key in self._ahead:
+                return
+            self._ahead.add(key)
+        self.ask(read, settings)
+
     def get(self, read: Read[ModelT], settings: Settings) -> ModelT:
         """Return an answer. Raises what `BillingClient.get_invoice_preview` raises."""
         return self.ask(read, settings).result()
@@ -48,6 +58,10 @@ class AnswerCache:
         if answer.exception() is not None:
             with self._lock:
                 self._answers.pop(key, None)
+
+
+def _key(read: Read[ModelT], settings: Settings) -> Any:
+    return read, settings.account_id, settings.base_url, settings.credentials
 
 
 _caches: WeakSet[AnswerCache] = WeakSet()

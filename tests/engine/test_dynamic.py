@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,9 +26,10 @@ from pulumi_cf_invoice import (
 from pulumi_cf_invoice.billing.reads import READS
 from pulumi_cf_invoice.sandbox import Sandbox
 from pulumi_cf_invoice.state import DYNAMIC_TYPE
+from tests.conftest import pointed_at
 from tests.engine.conftest import MakeCommandLine, MakeStack
 from tests.engine.resources import Echo
-from tests.factories import ACCOUNT, OTHER_ACCOUNT, TOKEN
+from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, TOKEN
 
 
 def test_the_config_of_pulumi_cloudflare_is_enough(
@@ -377,3 +379,34 @@ def test_bad_input_is_one_line(
     assert message in run.text
     if "unhandled error" not in run.text:
         assert "Traceback" not in run.text
+
+
+def test_resources_of_many_accounts_are_read_side_by_side_and_each_once(
+    make_stack: MakeStack,
+) -> None:
+    """
+    The engine checks one resource after the other: the first one's check asks for those after it.
+
+    One that is refused ahead is asked for once more by its own check, which says why.
+    """
+    with Sandbox(now=NOW, number_of_accounts=20, latency=0.1) as several:
+        accounts = several.directory.ids
+
+        def program() -> None:
+            for number, account in enumerate(accounts):
+                InvoicePreview(f"upcoming-{number}", account)
+
+        stack = make_stack(program, **pointed_at(several))
+        run = stack.up()
+        assert run.ok, run.text
+        assert sorted(several.requests) == sorted(accounts)
+        # So many are under way before an answer says what the rate limit leaves.
+        assert several.most_connections >= 5
+        stored = stack.resource("upcoming-0")
+        assert "following" not in json.dumps([stored["inputs"], stored["outputs"]])
+        several.asked.clear()
+        several.faults["invoice-preview"] = "http-403"
+        refused = stack.preview()
+        assert not refused.ok
+        assert "cannot read the upcoming invoice of account" in refused.text
+        assert max(Counter(several.requests).values()) <= 2
