@@ -367,8 +367,8 @@ class Invoice:
         Project `net` to the end of the period in minor units, as if usage continued as until *at*.
 
         It is a straight line over the period: None in the first hour, when it would be
-        meaningless, and `net` itself once the period is over. Raises ValueError if *at* has no time
-        zone.
+        meaningless, and `net` itself once the period has ended. Raises ValueError if *at* has no
+        time zone.
         """
         if at.tzinfo is None:
             raise ValueError("the time of a projection needs a time zone")
@@ -405,7 +405,7 @@ class Invoice:
         if self.period_end == self.period_start:
             return "the period has no length"
         if at >= instant(self.period_end):
-            return "the period is over"
+            return "the period has ended"
         return "the lines are of another period" if self._has_other_lines else None
 
     def period_notes(self, at: datetime) -> list[str]:
@@ -413,13 +413,13 @@ class Invoice:
         if self.period_end == self.period_start:
             return [f"The invoice's period has no length: it is {iso(self.period_end)} alone."]
         period, lines = f"The invoice's period, {self.period_text}", self.lines_period
-        is_over = at >= instant(self.period_end)
+        has_ended = at >= instant(self.period_end)
         if not self._has_other_lines or lines is None:
-            return [f"{period}, is over."] if is_over else []
-        if is_over and at < instant(lines.end):
-            return [f"{period}, is over; that of its lines, {lines.text}, is not."]
-        over = "over, and " if is_over else ""
-        return [f"{period}, is {over}not that of its lines, {lines.text}."]
+            return [f"{period}, has ended."] if has_ended else []
+        if has_ended and at < instant(lines.end):
+            return [f"{period}, has ended; that of its lines, {lines.text}, has not."]
+        ended = "has ended, and " if has_ended else ""
+        return [f"{period}, {ended}is not that of its lines, {lines.text}."]
 
     @property
     def _has_other_lines(self) -> bool:

@@ -191,9 +191,13 @@ class InvoiceHistory:
     @property
     def unpaid_text(self) -> str:
         """How many invoices are unpaid, and what remains of them, for people."""
-        unpaid = self.unpaid
-        sums = money.totals((invoice.amount_remaining, invoice.currency) for invoice in unpaid)
-        return f"{len(unpaid):,}, {' and '.join(remaining.text for remaining in sums)} in total"
+        return f"{len(self.unpaid):,}, {self.unpaid_sum_text} in total"
+
+    @property
+    def unpaid_sum_text(self) -> str:
+        """What remains to be paid of the unpaid invoices, in each currency, for people."""
+        rows = ((invoice.amount_remaining, invoice.currency) for invoice in self.unpaid)
+        return " and ".join(remaining.text for remaining in money.totals(rows))
 
 
 def _without_repeats(invoices: list[PastInvoice]) -> list[PastInvoice]:

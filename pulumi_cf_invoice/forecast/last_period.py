@@ -1,6 +1,7 @@
 """The previous period: what it came to, and what a forecast on the same day would have said."""
 
 from datetime import date
+from decimal import Decimal
 from fractions import Fraction
 
 from pydantic.dataclasses import dataclass as described
@@ -13,6 +14,9 @@ from pulumi_cf_invoice.forecast.outlook import DailyUsage, ahead
 from pulumi_cf_invoice.forecast.periods import period_before, period_name
 from pulumi_cf_invoice.forecast.priced import PricedDays
 from pulumi_cf_invoice.forecast.record import BAND_FROM, foresee
+
+_FAR_OFF = Decimal("0.2")
+"""The share of what a month came to from which on a miss says that forecasts are bad there."""
 
 
 @described(frozen=True, kw_only=True, config=DESCRIBED)
@@ -52,7 +56,7 @@ class LastPeriod:
     @property
     def text(self) -> str:
         """What would have been forecast, and what the period came to by usage, for people."""
-        return self.text_against(self.by_usage, " by usage")
+        return self.text_against(self.by_usage, " by its usage")
 
     def text_against(self, amount: float, how: str = "") -> str:
         """
@@ -61,11 +65,27 @@ class LastPeriod:
         The amount is in minor units of `currency`, followed by *how* it is known.
         """
         came_to = f"{self.name} came to {self._rough(amount)}{how}"
+        hindsight = self.hindsight(amount)
+        return f"{hindsight}; {came_to}" if hindsight else came_to
+
+    def hindsight(self, amount: float) -> str:
+        """
+        Return what would have been said, and how wrong that was of the *amount* that it came to.
+
+        The amount is in minor units of `currency`. Empty if nothing would have been said.
+        """
         if self.as_of is None or self.p10 is None or self.p90 is None:
-            return came_to
+            return ""
         low, high = self._rough(self.p10), self._rough(self.p90)
         band = low if low == high else f"{low} to {high}"
-        return f"On {self.as_of} the forecast would have said {band} for {self.name}; {came_to}"
+        miss = money.total([self.p10], less=[amount]), money.total([amount], less=[self.p90])
+        was = "which was right"
+        if max(miss) > 0:
+            off = self._rough(money.number(max(miss)))
+            was = f"{off} too {'high' if miss[0] > 0 else 'low'}"
+            if max(miss) > money.exact(abs(amount)) * _FAR_OFF:
+                was += ": take this one with care"
+        return f"On {self.as_of} the forecast for {self.name} would have been {band}, {was}"
 
     def _rough(self, amount: float) -> str:
         return money.to_rough_text(amount, self.currency)

@@ -39,7 +39,7 @@ class SpentDay:
     net: int
     """Spend less the share that credits have of the invoice, in minor units of its currency."""
     is_settled: bool
-    """Whether the day is over and the history probably has all of it."""
+    """Whether the day has ended and the history probably has all of it."""
 
 
 @dataclass(frozen=True)

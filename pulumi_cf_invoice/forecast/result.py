@@ -12,7 +12,7 @@ from typing import Any
 from pydantic.dataclasses import dataclass as described
 
 from pulumi_cf_invoice.billing import money
-from pulumi_cf_invoice.billing.models import DESCRIBED, Estimate, adapter
+from pulumi_cf_invoice.billing.models import DESCRIBED, Estimate, adapter, counted
 from pulumi_cf_invoice.forecast.last_period import LastPeriod
 from pulumi_cf_invoice.forecast.outlook import Method
 from pulumi_cf_invoice.forecast.periods import period_name
@@ -135,7 +135,8 @@ class Forecast:
         if self.is_straight_line:
             return f"A straight line to {median} for {period}"
         if self.amount_due_p10 is None or self.amount_due_p90 is None:
-            return f"Forecast {median} for {period}, without a band"
+            days = counted(self.days_of_history, "day")
+            return f"Forecast {median} for {period}, with no range yet after {days} of history"
         low, high = self._rough(self.amount_due_p10), self._rough(self.amount_due_p90)
         if low == high:
             return f"Forecast {median} for {period}"
@@ -147,9 +148,7 @@ class Forecast:
             return f"Forecast {median} for {period}, up to {high} and hardly less"
         if most - middle < hardly and median != low:
             return f"Forecast {median} for {period}, down to {low} and hardly more"
-        # Rounded, a median is at times the same as one of its band.
-        said = "" if median in (low, high) else f" (median {median})"
-        return f"Forecast {low} to {high} for {period}{said}"
+        return f"Forecast {median} for {period} ({low} to {high})"
 
     @property
     def amount_due_text(self) -> str | None:

@@ -58,21 +58,6 @@ class Runway:
         return f"{failed}{lasting[0].upper()}{lasting[1:]}"
 
     @property
-    def short_text(self) -> str:
-        """The runway in a few words, without amounts and without the API's own words."""
-        failed = "the automatic top-up does not work, and " if self.topup_problem else ""
-        if self.balance <= 0:
-            topped_up = ", though they are topped up automatically" if self.is_topped_up else ""
-            return f"{failed}no credits are left{topped_up}"
-        if self.is_topped_up:
-            return "credits are topped up automatically"
-        if not self.is_known:
-            return f"{failed}how long credits last is not known yet"
-        if self.runs_out is None:
-            return f"{failed}credits last over a year"
-        return f"{failed}credits last until {self.runs_out}"
-
-    @property
     def lasting(self) -> str:
         """How long the credits last without a top-up, as the beginning of a sentence's middle."""
         if self.balance <= 0:

@@ -63,11 +63,13 @@ class AccountReport:
     @property
     def notes(self) -> list[str]:
         """Notes on the figures, a sentence each."""
+        return [*self.not_available, *([self.topup_note] if self.topup_note else [])]
+
+    @property
+    def topup_note(self) -> str:
+        """What is wrong with the automatic top-up, as a sentence; empty if nothing is."""
         problem = self.credit_balance.topup_problem if self.credit_balance else None
-        trouble = (
-            [f"The automatic top-up does not work: {quoted_problem(problem)}."] if problem else []
-        )
-        return [*self.not_available, *trouble]
+        return f"The automatic top-up does not work: {quoted_problem(problem)}." if problem else ""
 
     @property
     def figures(self) -> list[tuple[str, str]]:

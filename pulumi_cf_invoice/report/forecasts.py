@@ -123,6 +123,7 @@ def _parts(of_account: AccountForecast) -> list[Any]:
     title = title if of_account.names else title.capitalize()
     figures, days = tables.forecast(report), tables.forecast_days(forecast)
     return [
+        *([] if report.forecast_text else [inert(f"{forecast.text}.")]),
         *map(inert, report.summary),
         inert(f"{title}, as of {snapshot.read_at:%Y-%m-%d %H:%M} UTC."),
         *([inert(origin(base_url))] if (base_url := _origin(snapshot).get("base_url")) else []),

@@ -30,6 +30,9 @@ _SUBJECTS = (AMOUNT_DUE, FORECAST, PROJECTED_AMOUNT_DUE)
 _OPEN_QUESTIONS = ("whether ", "how long ")
 _LONGEST_REASON = 300
 _LONGEST_QUOTE = 160
+_DAY = 86_400
+_CLOSE = 95
+"""The percent of a limit from which on a forecast is close to it."""
 
 
 class Rank(IntEnum):
@@ -54,12 +57,18 @@ class Outlook:
     """The UTC day on which it is passed, about."""
     amount: Money
     """The median at the end of the period."""
+    is_today: bool = False
 
     @property
     def text(self) -> str:
         """The outlook as the second half of a sentence."""
-        limit = money.to_rough_text(*self.limit)
-        return f"the forecast passes {limit} about {self.date}"
+        forecast, limit = money.to_rough_text(*self.amount), money.to_rough_text(*self.limit)
+        return f"the forecast of {forecast} passes the limit of {limit} {self.when}"
+
+    @property
+    def when(self) -> str:
+        """When it is passed, in a sentence's middle."""
+        return "today" if self.is_today else f"about {self.date}"
 
 
 @dataclass(frozen=True)
@@ -76,6 +85,23 @@ class Fact:
     limit: Money | None = None
     order: tuple[int, Decimal] = (0, Decimal(0))
     says_amount: bool = False
+    """Whether the text has the amount due."""
+    says_forecast: bool = False
+    """Whether the text has what the amount due will come to."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """
+    What the amount due is expected to come to, in minor units of the invoice's currency.
+
+    ``highest`` is the 90th percentile of a forecast, where it has one. What is no forecast
+    (``is_forecast``) is a straight line.
+    """
+
+    amount: float
+    highest: float | None
+    is_forecast: bool
 
 
 @dataclass(frozen=True)
@@ -84,11 +110,16 @@ class Situation:
 
     invoice: Invoice
     account_id: str | None
+    as_of: datetime
     rules: Sequence[RuleResult]
     outlook: Outlook | None
     credits: CreditBalance | None
     limit: Money | None
     """The limit on the amount due that a reader is shown, if there is one."""
+    expected: Expected | None
+    """What is expected to be due; None where nothing can be said, or the period has ended."""
+    is_too_early: bool
+    """Whether nothing can be said because the period has just begun."""
 
     @property
     def worst(self) -> Fact:
@@ -98,30 +129,92 @@ class Situation:
     @property
     def headline(self) -> str:
         """The worst fact in a sentence, after the verdict if it does not speak for itself."""
-        fact = self.worst
-        due = f"the upcoming invoice is {self._due}"
-        if fact.rank is Rank.WITHIN:
-            verdict = verdict_of(self.rules)
-            if verdict == "none":
-                return f"The upcoming invoice is {self._due}."
-            return f"{verdict_text(verdict, self.rules)}: {fact.text}."
-        if fact.rank is Rank.OUTLOOK:
-            return f"Within budget so far: {due}; {fact.text}."
-        more = "" if fact.says_amount else f"; {due}"
-        if fact.rank is Rank.UNKNOWN:
-            opened = fact.text.startswith(_OPEN_QUESTIONS)
-            return f"Could not tell{' ' if opened else ': '}{fact.text}{more}."
-        if fact.rank is Rank.OVER:
-            return f"Over budget: {fact.text}{more}."
-        if fact.rank is Rank.ADVISORY:
-            return f"{verdict_text('advisory', self.rules)}: {fact.text}{more}."
-        return f"{fact.text[0].upper()}{fact.text[1:]}{more}."
+        rank, said = self.worst.rank, self.sentence
+        if rank is Rank.WITHIN:
+            return f"{self._within}."
+        if rank is Rank.UNKNOWN:
+            opened = said.startswith(_OPEN_QUESTIONS)
+            return f"Could not tell{' ' if opened else ': '}{said}."
+        titles = {
+            Rank.OVER: "Over budget: ",
+            Rank.OUTLOOK: "Within budget so far: ",
+            Rank.ADVISORY: f"{verdict_text('advisory', self.rules)}: ",
+        }
+        return f"{titles[rank]}{said}." if rank in titles else f"{_capitalized(said)}."
 
     @property
-    def _due(self) -> str:
+    def sentence(self) -> str:
+        """The worst fact, what is due so far, and what is coming, without a verdict."""
+        fact, outlook = self.worst, self.outlook
+        if fact.rank is Rank.OUTLOOK:
+            return f"{self._due('')}; {fact.text}"
+        text, coming = fact.text, outlook.text if outlook else self._forecast
+        if fact.says_forecast:
+            is_same = outlook is not None and fact.limit == outlook.limit
+            text += f", which it passes {outlook.when}" if outlook and is_same else ""
+            coming = outlook.text if outlook and not is_same else ""
+        so_far = "" if fact.says_amount else self.due_so_far
+        return "; ".join(part for part in (text, so_far, coming) if part)
+
+    @property
+    def due_so_far(self) -> str:
+        """What is due so far, and how much of the period that is: ``$188.46 so far in …``."""
+        return self._due(" so far")
+
+    def _due(self, so_far: str) -> str:
         invoice = self.invoice
         period = period_name(invoice.period_start, invoice.period_end)
-        return f"{invoice.amount_due_text} for {period}"
+        amount = invoice.amount_due_text
+        if invoice.amount_due < 0:
+            amount = f"{money.to_text(-invoice.amount_due, invoice.currency)} in your favour"
+        if not invoice.amount_due and not invoice.invoice_lines:
+            amount = "nothing used"
+        day = day_of_period(invoice, self.as_of)
+        if day is None:
+            return f"{amount} for {period}, which has ended"
+        return f"{amount}{so_far} {'for' if period[0].isdigit() else 'in'} {period} ({day})"
+
+    @property
+    def _forecast(self) -> str:
+        """What the amount due will come to, in a few words; empty where nothing can be said."""
+        if self.is_too_early:
+            return "too early for a forecast"
+        if self.expected is None or self.expected.amount <= 0:
+            return ""
+        rough = money.to_rough_text(self.expected.amount, self.invoice.currency)
+        return f"forecast {rough}" if self.expected.is_forecast else f"{rough} by a straight line"
+
+    @property
+    def _within(self) -> str:
+        verdict = verdict_of(self.rules)
+        if verdict == "none":
+            return _capitalized(self.sentence)
+        title = verdict_text(verdict, self.rules)
+        if self.limit is None or not self._is_judged:
+            return f"{title}: {self.sentence}"
+        if self._closeness:
+            return f"{title}, but close: {self.due_so_far}; {self._closeness}"
+        coming = [self._forecast, f"limit {self.limit.text}"]
+        return f"{title}: {self.due_so_far}; {', '.join(filter(None, coming))}"
+
+    @property
+    def _closeness(self) -> str:
+        """How little the forecast leaves of the limit; empty where it leaves enough."""
+        expected, limit = self.expected, self.limit
+        if expected is None or limit is None or not expected.is_forecast:
+            return ""
+        is_edge = expected.highest is not None
+        most = money.exact(expected.amount if expected.highest is None else expected.highest)
+        if 100 * most < _CLOSE * money.exact(limit.amount):
+            return ""
+        amount, of = (
+            money.to_rough_text(figure, limit.currency) for figure in (most, limit.amount)
+        )
+        what = f"the forecast of {'up to ' if is_edge else ''}{amount}"
+        if most > limit.amount:
+            return f"{what} may be over the limit of {of}"
+        left = money.to_rough_text(money.total([limit.amount], less=[most]), limit.currency)
+        return f"{what} leaves {left} of the limit of {of}"
 
     def _facts(self) -> Iterator[Fact]:
         for rule in self.rules:
@@ -134,8 +227,7 @@ class Situation:
             yield Fact(Rank.UNKNOWN, "no rule was judged", order=(9, Decimal(0)))
         if self.outlook is not None:
             yield Fact(Rank.OUTLOOK, self.outlook.text, self.outlook.limit)
-        limit = f", the limit is {self.limit.text}" if self.limit and self._is_judged else ""
-        yield Fact(Rank.WITHIN, f"the upcoming invoice is {self._due}{limit}", self.limit)
+        yield Fact(Rank.WITHIN, self.due_so_far, self.limit, says_amount=True)
 
     @property
     def _is_judged(self) -> bool:
@@ -148,15 +240,19 @@ class Situation:
             excess = money.total([finding.amount.amount], less=[finding.limit.amount])
         subjects = (*_SUBJECTS, finding.subject)
         order = (subjects.index(finding.subject), -excess)
-        return Fact(_rank(rule, finding), text, finding.limit, order, says_amount)
+        says_forecast = finding.subject in (FORECAST, PROJECTED_AMOUNT_DUE)
+        rank = _rank(rule, finding)
+        return Fact(rank, text, finding.limit, order, says_amount, says_forecast)
 
     def _text(self, rule: RuleResult, finding: Finding) -> tuple[str, bool]:
         """Return a short form of a finding, and whether it states the amount due."""
         other = finding.account_id not in (None, self.account_id)
         where = f"account {finding.account_id}: " if other else ""
         if finding.amount is not None and finding.limit is not None and finding.excess is not None:
-            return f"{where}{self._amount_against_limit(finding, finding.amount)}", (
-                finding.subject == AMOUNT_DUE and not other
+            says_amount = finding.subject == AMOUNT_DUE and finding.status != "unknown"
+            return (
+                f"{where}{self._amount_against_limit(finding, finding.amount)}",
+                says_amount and not other,
             )
         if rule.kind == POLICY:
             # Pulumi has a policy's description before what it says.
@@ -168,9 +264,12 @@ class Situation:
 
     def _amount_against_limit(self, finding: Finding, amount: Money) -> str:
         period = period_name(self.invoice.period_start, self.invoice.period_end)
+        if finding.status == "unknown" and finding.limit is not None:
+            currency = amount.currency.upper()
+            return f"the limit of {finding.limit.text} is not in {currency}, as the invoice is"
         compared = f", {finding.excess}"
         if finding.subject == AMOUNT_DUE:
-            return f"the upcoming invoice is {amount.text} for {period}{compared}"
+            return f"{self.due_so_far}{compared}"
         if finding.subject in (FORECAST, PROJECTED_AMOUNT_DUE):
             what = "forecast" if finding.subject == FORECAST else "straight-line projection"
             return f"the {what} is {amount.text} for {period}{compared}"
@@ -185,17 +284,31 @@ class Situation:
         return f"the {finding.subject} is {amount.text}{compared}"
 
 
+def _capitalized(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def day_of_period(invoice: Invoice, at: datetime) -> str | None:
+    """Return how much of an invoice's period is over: ``day 15 of 30``; None once it has ended."""
+    if at.timestamp() >= invoice.period_end:
+        return None
+    days = max(round((invoice.period_end - invoice.period_start) / _DAY), 1)
+    day = int(max(at.timestamp() - invoice.period_start, 0) // _DAY) + 1
+    return f"day {min(day, days)} of {days}"
+
+
 def _question(message: str) -> str:
     """Turn what a message says is not known into what could not be told."""
     found = re.match(r"(whether|how long) (.*?) is not known[,:]? ?(.*)", message, re.I | re.S)
     if found is None:
         return f"{message[:1].lower()}{message[1:]}"
     opening, what, why = found.groups()
-    return f"{opening.lower()} {what}{f': {why}' if why else ''}"
+    separator = ", " if why.startswith("since ") else ": "
+    return f"{opening.lower()} {what}{f'{separator}{why}' if why else ''}"
 
 
 def _rank(rule: RuleResult, finding: Finding) -> Rank:
-    if finding.subject == RUNWAY and finding.status == "failed":
+    if finding.subject == RUNWAY and finding.status == "failed" and not finding.is_refilled:
         return Rank.CREDITS
     if not rule.is_mandatory:
         return Rank.ADVISORY
@@ -250,4 +363,5 @@ def _passed(
         is_clear = is_clear or 100 * amount > 101 * money.exact(limit.amount)
     if first is None or not is_clear:
         return None
-    return Outlook(rule.name, first[1], first[0], Money(coming[-1][2], currency))
+    is_today = first[0] == coming[0][0]
+    return Outlook(rule.name, first[1], first[0], Money(coming[-1][2], currency), is_today)

@@ -1,5 +1,6 @@
 """The report as one self-contained HTML file, light and dark, for phones and for print."""
 
+import re
 from collections import defaultdict
 from functools import cache
 from pathlib import Path
@@ -8,10 +9,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
+from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import one_line, parts
 from pulumi_cf_invoice.report import charts, spend_chart, tables
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
-from pulumi_cf_invoice.report.markdown import SIGNS
 from pulumi_cf_invoice.report.overview import overview
 from pulumi_cf_invoice.report.report import MANY, Report
 
@@ -19,6 +20,8 @@ LINES = 200
 _FEW_LINES = 20
 _IN_FULL = 25
 _LONGEST = 1000
+# Rules' names and dates, which browsers would break at their hyphens.
+_WITH_HYPHENS = re.compile(r"(?<![\w&#./-])\w{1,20}(?:-\w{1,12}){1,3}(?![\w;./-])")
 
 
 def render(report: Report) -> str:
@@ -39,7 +42,6 @@ def render(report: Report) -> str:
     # Each account's tables and charts are created when they are rendered, and then dropped.
     document = _template().generate(
         report=report,
-        signs=SIGNS,
         chart=charts,
         spend_chart=spend_chart,
         title=report.headline,
@@ -65,10 +67,16 @@ def words(text: str) -> Markup:
     return html
 
 
+def unbroken(text: str) -> Markup:
+    """Return a sentence as `words` does, in which no name or date is broken at a hyphen."""
+    return Markup(_WITH_HYPHENS.sub(r'<span class="whole">\g<0></span>', str(words(text))))
+
+
 def _invoice(report: InvoiceReport, label: str, lines: int) -> dict[str, Any]:
     return {
         "report": report,
-        "label": label,
+        "title": report.title or label,
+        "expected": _expected(report),
         "spend": spend_chart.spend(report),
         "limit_bar": spend_chart.limit_bar(report),
         "usage": charts.usage(report),
@@ -84,6 +92,23 @@ def _invoice(report: InvoiceReport, label: str, lines: int) -> dict[str, Any]:
     }
 
 
+def _expected(report: InvoiceReport) -> tuple[str, str] | None:
+    """Return what the amount due will come to, and by what; None where nothing can be said."""
+    expected = report.situation.expected
+    if expected is None or expected.amount <= 0:
+        return None
+    currency, forecast = report.invoice.currency, report.forecast
+    ends = [forecast.amount_due_p10, forecast.amount_due_p90] if forecast else []
+    known = [money.to_rough_text(end, currency) for end in ends if end is not None]
+    if not expected.is_forecast:
+        how = "by a straight line"
+    elif known:
+        how = f"forecast, {' to '.join(dict.fromkeys(known))}"
+    else:
+        how = "forecast, no range yet"
+    return money.to_rough_text(expected.amount, currency), how
+
+
 @cache
 def _template() -> Template:
     environment = Environment(
@@ -94,5 +119,5 @@ def _template() -> Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["words"] = words
+    environment.filters |= {"words": words, "unbroken": unbroken}
     return environment.get_template("report.html.j2")

@@ -10,13 +10,21 @@ from functools import cached_property
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import named, shown
 from pulumi_cf_invoice.billing.invoice import Invoice
+from pulumi_cf_invoice.billing.models import counted
 from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.forecast import Forecast
 from pulumi_cf_invoice.forecast.periods import period_name
 from pulumi_cf_invoice.report.account import AccountReport
 from pulumi_cf_invoice.report.changes import Comparison, compare
 from pulumi_cf_invoice.report.found import Found
-from pulumi_cf_invoice.report.headlines import Outlook, Rank, Situation, outlook_of
+from pulumi_cf_invoice.report.headlines import (
+    Expected,
+    Outlook,
+    Rank,
+    Situation,
+    day_of_period,
+    outlook_of,
+)
 from pulumi_cf_invoice.report.judging import (
     RuleResult,
     Verdict,
@@ -31,7 +39,7 @@ from pulumi_cf_invoice.report.months import (
     Months,
     lines_of_last_month,
 )
-from pulumi_cf_invoice.rules.on_forecasts import FORECAST, MaxForecast, MinRunway
+from pulumi_cf_invoice.rules.on_forecasts import FORECAST, RUNWAY, MaxForecast, MinRunway
 from pulumi_cf_invoice.rules.on_invoices import (
     AMOUNT_DUE,
     INCOMPLETE,
@@ -128,13 +136,38 @@ class InvoiceReport:
     def situation(self) -> Situation:
         """The input of the headline."""
         return Situation(
-            self.invoice,
-            self.account_id,
-            self.rules,
-            self.outlook,
-            self.account.credit_balance if self.account else None,
-            self.limit.limit if self.limit else None,
+            invoice=self.invoice,
+            account_id=self.account_id,
+            as_of=self.as_of,
+            rules=self.rules,
+            outlook=self.outlook,
+            credits=self.account.credit_balance if self.account else None,
+            limit=self.limit.limit if self.limit else None,
+            expected=self._expected,
+            is_too_early=self._is_too_early,
         )
+
+    @property
+    def _expected(self) -> Expected | None:
+        amount, how = self.expected
+        if amount is None or self.as_of.timestamp() >= self.invoice.period_end:
+            return None
+        highest = self.forecast.amount_due_p90 if self.forecast and not how else None
+        return Expected(amount, highest, is_forecast=not how)
+
+    @property
+    def _is_too_early(self) -> bool:
+        if self.as_of.timestamp() < self.invoice.period_start:
+            return False
+        if self.forecast is not None:
+            return self.forecast.is_too_early
+        return self.projected_text == TOO_EARLY
+
+    @property
+    def due_until(self) -> str:
+        """Until when the amount due is known, for people: ``so far, day 15 of 30``."""
+        day = day_of_period(self.invoice, self.as_of)
+        return f"so far, {day}" if day else "the period has ended"
 
     @property
     def headline(self) -> str:
@@ -149,19 +182,23 @@ class InvoiceReport:
     @cached_property
     def outlook(self) -> Outlook | None:
         """
-        The mandatory limit on the amount due that the forecast passes before the period ends.
+        The mandatory limit that the amount due is not over yet, and passes before the period ends.
 
-        None where a mandatory rule is violated already, or where there is no forecast.
+        None where there is no such limit, or no forecast.
         """
         forecast = self.forecast
-        if self.verdict in ("over", "unknown") or forecast is None or not forecast.is_forecast:
+        if forecast is None or not forecast.is_forecast:
             return None
         coming = [
             (day.date, datetime.combine(day.date, time.max, UTC), float(day.median))
             for day in forecast.coming
         ]
-        mandatory = [(rule, self.account_id) for rule in self.rules if rule.is_mandatory]
-        return outlook_of(coming, mandatory, self.invoice.currency)
+        to_pass = [
+            (rule, self.account_id)
+            for rule in self.rules
+            if rule.is_mandatory and not any(f.subject == AMOUNT_DUE for f in rule.violations)
+        ]
+        return outlook_of(coming, to_pass, self.invoice.currency)
 
     @property
     def limit(self) -> Budget | None:
@@ -251,13 +288,18 @@ class InvoiceReport:
     @property
     def forecast_text(self) -> str | None:
         """
-        The forecast, the limit and the runway in a line for a reader in a hurry.
+        The forecast and the limit in a line for a reader in a hurry.
 
         It is a straight line if there is no forecast, and None if nothing can be said. It contains
         no words that others wrote.
         """
         forecast = self.forecast
         straight = self.projected_amount_due
+        is_unused = not self.invoice.amount_due and not self.invoice.invoice_lines
+        if is_unused or (forecast is not None and forecast.has_ended):
+            return None
+        if self._is_too_early:
+            return f"{self.period_name} is not an hour old: from then on there is a forecast."
         if forecast is not None:
             text, median = forecast.text, forecast.amount_due
         elif straight is not None:
@@ -271,8 +313,7 @@ class InvoiceReport:
         if limit is not None and median is not None and named_limit in (None, limit.limit):
             rough = money.to_rough_text(*limit.limit)
             text += f", {self._against(limit.limit, median)} the limit of {rough} ({limit.name})"
-        runway = f"; {forecast.runway.short_text}" if forecast and forecast.runway else ""
-        return f"{text}{runway}."
+        return f"{text}."
 
     def _against(self, limit: Money, median: float) -> str:
         # What is due already may be more than what the forecast of a snapshot knew of.
@@ -290,16 +331,43 @@ class InvoiceReport:
     @property
     def summary(self) -> list[str]:
         """
-        The lines below the headline: the forecast, last month and what would have been forecast for
-        it. Words of others are marked.
+        The lines below the headline: the figures' age, if it matters, the forecast, last month with
+        what would have been forecast for it, and the credits. Words of others are marked.
         """
-        against, forecast = self.against_last_month, self.forecast
+        against = self.against_last_month
+        last_month = [against.text if against else None, self._hindsight]
         lines = [
+            self._age,
             self.forecast_text,
-            against.text if against else None,
-            self._hindsight if forecast else None,
+            " ".join(filter(None, last_month)),
+            self.credits_text,
         ]
         return [line for line in lines if line]
+
+    @property
+    def _age(self) -> str | None:
+        days = (self.at.date() - self.as_of.date()).days
+        if days < 1:
+            return None
+        return f"These are the figures of {self.as_of:%Y-%m-%d}, {counted(days, 'day')} old."
+
+    @property
+    def credits_text(self) -> str | None:
+        """
+        How long the credits last, in a sentence; None where the headline says it, or where a top-up
+        that works makes it no matter.
+        """
+        account, runway = self.account, self.forecast.runway if self.forecast else None
+        if account is None or runway is None or self.situation.worst.rank is Rank.CREDITS:
+            return None
+        if not runway.is_topped_up:
+            lasting = f"{runway.lasting[0].upper()}{runway.lasting[1:]}."
+            return f"{account.topup_note} {lasting}".strip()
+        balance = account.credit_balance
+        is_judged = any(f.subject == RUNWAY for rule in self.rules for f in rule.findings)
+        if balance is None or not is_judged:
+            return None
+        return f"The automatic top-up works, and {balance.topup_text(self.invoice.currency)}."
 
     @property
     def _hindsight(self) -> str | None:
@@ -307,9 +375,9 @@ class InvoiceReport:
         if last is None or last.as_of is None:
             return None
         known = self.months.last if self.months else None
-        if known is not None and known.invoice is not None and not self._has_more_than_usage:
-            return f"{last.text_against(known.amount)}."
-        return f"{last.text}."
+        is_like = known is not None and known.invoice is not None and not self._has_more_than_usage
+        amount = known.amount if known is not None and is_like else last.by_usage
+        return f"{last.hindsight(amount)}."
 
     @property
     def _has_more_than_usage(self) -> bool:
@@ -317,7 +385,7 @@ class InvoiceReport:
         has_fees = self.account is not None and bool(self.account.fixed_lines)
         return has_fees or bool(self.invoice.tax_and_adjustments)
 
-    @property
+    @cached_property
     def remedies(self) -> list[str]:
         """What to do about what is violated, and what will be, the worst first, each once."""
         every = [remedy for rule in worst_first(self.rules) for remedy in rule.remedies]
@@ -328,11 +396,14 @@ class InvoiceReport:
     @property
     def _remedies_in_time(self) -> list[str]:
         outlook = self.outlook
-        rules = [rule for rule in self.rules if outlook and rule.name == outlook.rule and rule.gate]
+        if outlook is None:
+            return []
+        when = "Today" if outlook.is_today else f"Before {outlook.date}"
+        rules = [rule for rule in self.rules if rule.name == outlook.rule and not rule.violations]
         return [
-            f"Before {outlook.date}: {remedy[0].lower()}{remedy[1:]}"
+            f"{when}: {remedy[0].lower()}{remedy[1:]}"
             for rule in rules[:1]
-            if outlook and rule.gate and (remedy := rule.gate.rule_remedy)
+            if rule.gate and (remedy := rule.gate.rule_remedy)
         ]
 
     @property
@@ -426,13 +497,19 @@ def invoice_report(
             *found.notes,
             *([state.origin] if state.origin else []),
             *state.invoice.period_notes(state.as_of(at)),
-            *(account.notes if account else []),
+            *(account.notes if account and not _tells_of_topup(account) else []),
+            *(account.not_available if account and _tells_of_topup(account) else []),
             *other_forecasts,
         ],
         names=found.names,
         account=account,
         last_month=last_month,
     )
+
+
+def _tells_of_topup(account: AccountReport) -> bool:
+    """Return whether what the report says of the credits has what is wrong with the top-up."""
+    return account.forecast is not None and account.forecast.runway is not None
 
 
 def _fixed_lines(rules: Sequence[RuleResult]) -> dict[str, tuple[str, ...]]:

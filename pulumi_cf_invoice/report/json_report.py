@@ -198,7 +198,8 @@ class ReportedInvoice:
     )
     headline: str = Field(description="The worst fact in a sentence.")
     outlook: OutlookResult | None = Field(
-        description="Null if a mandatory rule is violated, or if the forecast passes no limit."
+        description="The first mandatory limit that the forecast passes and the amount due does "
+        "not exceed yet; null if there is none."
     )
     what_to_do: list[str] = Field(description="What to do about the violations, worst first.")
     last_month_text: str | None = Field(

@@ -168,7 +168,7 @@ def _rules(report: Report, rows: int) -> list[str]:
         return []
     cells = [
         [
-            f"{SIGNS[row.tone]} {row.verdict}".strip(),
+            f"{SIGNS[row.tone]} {row.word}".strip(),
             words(row.name),
             "<br>".join(map(words, row.sentences)),
         ]

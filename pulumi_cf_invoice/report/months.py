@@ -21,10 +21,12 @@ from pulumi_cf_invoice.forecast import Forecast
 from pulumi_cf_invoice.forecast.periods import period_before, period_name
 from pulumi_cf_invoice.report.account import AccountReport
 
-BY_USAGE = " by usage"
+BY_USAGE = " by its usage"
 _MOST = 12
 _MADE_WITHIN = 3 * 86_400
 _NEAR = Fraction(2, 100)
+_RISE = 10
+"""The percent of last month from which on a reader asks what a rise is by."""
 _CHARGED = Fraction(100 + FEE_PERCENT, 100)
 """What a credit purchase costs, as a share of the credit."""
 _SHARES = (
@@ -64,7 +66,7 @@ class Month:
 
     @property
     def rough_text(self) -> str:
-        """The amount in a sentence: ``$320 by usage``."""
+        """The amount in a sentence: ``$320 by its usage``."""
         return f"{money.to_rough_text(self.amount, self.currency)}{self.how}"
 
 
@@ -185,22 +187,23 @@ class AgainstLastMonth:
     @property
     def text(self) -> str:
         """The comparison in a sentence, with lines' names marked as others' words."""
-        before = f"{self.last.name} ({self.last.rough_text})"
-        if self.amount is None:
+        percent, before = self.percent, f"{self.last.name} ({self.last.rough_text})"
+        if self.amount is None or percent is None:
             return f"{self.last.name} came to {self.last.rough_text}."
         now = period_name(self.invoice.period_start, self.invoice.period_end)
         rough = money.to_rough_text(self.amount, self.invoice.currency)
-        start = f"{now} {rough}{self.how}"
-        if self.percent is None:
-            return f"{start}, after {before}."
-        if self.percent == 0:
-            return f"{start}, about the same as {before}."
-        return f"{start}, {self.percent:+,d}% on {before}{self._drivers}."
+        would_be = f"{now} at {rough}{self.how} is"
+        if percent == 0:
+            return f"{would_be} about the same as {before}."
+        more = "more" if percent > 0 else "less"
+        return f"{would_be} {abs(percent):,d}% {more} than {before}{self._drivers}."
 
     @property
     def _drivers(self) -> str:
-        if self.lines is None or self.amount is None:
+        if self.amount is None:
             return ""
+        if self.lines is None:
+            return self._largest_line
         rise = _exact(self.amount) - _exact(self.last.amount)
         growth = _exact(self.amount) / _exact(self.invoice.net) if self.invoice.net > 0 else 1
         name, change = self._largest_change(self.lines, Fraction(growth), rise)
@@ -209,6 +212,14 @@ class AgainstLastMonth:
             return ""
         words = next((w for low, high, w in _SHARES if low <= share < high), f"{share:.0%}")
         return f"; {named(name)} is {words} of the {'rise' if rise > 0 else 'fall'}"
+
+    @property
+    def _largest_line(self) -> str:
+        """What a rise is probably by, where last month's lines are not known."""
+        if self.percent is None or self.percent < _RISE or not self.invoice.invoice_lines:
+            return ""
+        line = self.invoice.largest_lines[0]
+        return f"; the largest line is {named(line.name)}, {line.net_text} so far"
 
     def _largest_change(
         self, before: dict[str, float], growth: Fraction, rise: Fraction

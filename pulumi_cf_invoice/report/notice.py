@@ -122,7 +122,8 @@ def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:
             text = f"{rule.name}: {of}{finding.message}"
             wrong.append(Wrong(kind, rule.name, subject, text, finding.remedy))
     for invoice, label in zip(report.invoices, report.labels, strict=True):
-        if invoice.outlook:
+        violated = {rule.name for rule in invoice.rules if rule.violations}
+        if invoice.outlook and invoice.outlook.rule not in violated:
             rule_name, text = invoice.outlook.rule, invoice.outlook.text
             subject = invoice.account_id or label
             wrong.append(Wrong("outlook", rule_name, subject, f"{rule_name}: {text}."))

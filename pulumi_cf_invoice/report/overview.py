@@ -138,12 +138,13 @@ def overview(report: Report) -> Overview:
 
     rows = [row(*pair) for pair in sorted(pairs, key=_badness)]
     rows = sorted([*rows, *map(unread, report.missing)], key=lambda row: _TONES.index(row.tone))
-    blank = [""] * (len(columns) - 2)
+    no_limit, rest = [""] * has_limits, [""] * (len(columns) - 3 - has_limits)
+    totals = zip(report.total_texts, report.forecast_total_texts, strict=True)
     return Overview(
         columns,
         [row for row in rows if row.tone not in _PASSING],
         [row for row in rows if row.tone in _PASSING],
-        [["Total", text, *blank] for text in report.total_texts],
+        [["Total", due, *no_limit, coming, *rest] for due, coming in totals],
         report.is_of_many,
     )
 

@@ -21,6 +21,7 @@ from pulumi_cf_invoice.report.judging import (
 )
 from pulumi_cf_invoice.rules.rule import Finding
 
+_MOST_LABELS = 3
 LONGEST_NAME = 60
 """The maximum length of a name in a table, which is cut in the middle."""
 MANY = 10
@@ -127,7 +128,9 @@ class Report:
 
     @property
     def _headline_of_several(self) -> str:
-        count, total = f"{len(self.invoices):,}", f"{' and '.join(self.total_texts)} in total"
+        count, total = f"{len(self.invoices):,}", f"{' and '.join(self.total_texts)} so far"
+        coming = " and ".join(filter(None, self.forecast_total_texts))
+        total += f" in total{f', heading for {coming}' if coming else ''}"
         title = verdict_text(self.verdict, self.rules)
         total += self._absence
         if self.verdict == "none":
@@ -144,8 +147,8 @@ class Report:
             zip(self.invoices, self.labels, strict=True),
             key=lambda pair: (pair[0].situation.worst.rank, pair[0].situation.worst.order),
         )
-        fact = worst.situation.worst.text
-        return f"{title}{so_far}: {counts}, {total}. Worst is {label}: {fact}."
+        fact = worst.situation.sentence
+        return f"{title}{so_far}: {counts}; {total}. Worst is {label}: {fact}."
 
     @property
     def _counts(self) -> str:
@@ -168,15 +171,41 @@ class Report:
     def remedies(self) -> list[str]:
         """What to do about what is violated, and what will be, the worst first, each once."""
         every = [remedy for rule in worst_first(self.rules) for remedy in rule.remedies]
-        of_each = [remedy for invoice in self.invoices for remedy in invoice.remedies]
-        return list(dict.fromkeys([*every, *of_each]))
+        if len(self.invoices) < 2:
+            of_each = [remedy for invoice in self.invoices for remedy in invoice.remedies]
+            return list(dict.fromkeys([*every, *of_each]))
+        labels: dict[str, list[str]] = {remedy: [] for remedy in every}
+        for invoice, label in zip(self.invoices, self.labels, strict=True):
+            for remedy in invoice.remedies:
+                labels.setdefault(remedy, []).append(label)
+        return [f"{_for(whom)}{remedy}" for remedy, whom in labels.items()]
 
     @property
     def totals(self) -> list[tuple[float, str]]:
-        """The sum of the amounts due in each currency, in its minor units, by currency."""
+        """
+        The sum of the amounts due in each currency, in its minor units; the currency of most
+        invoices comes first.
+        """
         invoices = [report.invoice for report in self.invoices]
-        due = ((invoice.amount_due, invoice.currency) for invoice in invoices)
-        return [(money.number(money.exact(amount)), code) for amount, code in money.totals(due)]
+        due = money.totals((invoice.amount_due, invoice.currency) for invoice in invoices)
+        codes = [invoice.currency for invoice in invoices]
+        ordered = sorted(due, key=lambda total: -codes.count(total.currency))
+        return [(money.number(money.exact(amount)), code) for amount, code in ordered]
+
+    @property
+    def forecast_total_texts(self) -> list[str]:
+        """
+        What the amounts due will come to in each currency, for people, in the order of `totals`.
+
+        It is empty for a currency of which an invoice has neither forecast nor straight line.
+        """
+        texts = []
+        for _, currency in self.totals:
+            expected = [i.expected[0] for i in self.invoices if i.invoice.currency == currency]
+            known = [amount for amount in expected if amount is not None]
+            is_whole = len(known) == len(expected)
+            texts.append(money.to_rough_text(money.total(known), currency) if is_whole else "")
+        return texts
 
     @property
     def total_texts(self) -> list[str]:
@@ -191,13 +220,11 @@ class Report:
     @cached_property
     def labels(self) -> list[str]:
         """What tells each invoice from the others: its names, with its account where needed."""
-        names = [", ".join(invoice.names) for invoice in self.invoices]
-        counts = Counter(names)
+        short = [_short_label(invoice, self.is_of_many) for invoice in self.invoices]
+        counts = Counter(short)
         return [
-            named(cut_in_the_middle(name, LONGEST_NAME))
-            if name and counts[name] == 1
-            else invoice.title or "An unknown account"
-            for name, invoice in zip(names, self.invoices, strict=True)
+            label if label and counts[label] == 1 else invoice.title or "An unknown account"
+            for label, invoice in zip(short, self.invoices, strict=True)
         ]
 
     def labelled(self, rule: RuleResult) -> list[tuple[str, Finding]]:
@@ -218,6 +245,27 @@ class Report:
                 for finding in rule.of_accounts
             ),
         ]
+
+
+def _short_label(invoice: InvoiceReport, is_one_of_many: bool) -> str:
+    """
+    Return an invoice's names, else the ends of its account's ID; empty if neither is known.
+
+    Of many accounts (``is_one_of_many``) not all are in full, and the ID has to stand in the row.
+    """
+    if invoice.names:
+        return named(cut_in_the_middle(", ".join(invoice.names), LONGEST_NAME))
+    account = invoice.account_id
+    if account is None or is_one_of_many:
+        return ""
+    return f"Account {account[:6]}…{account[-4:]}"
+
+
+def _for(labels: Sequence[str]) -> str:
+    """Return the beginning of a sentence that says for which of several invoices it is."""
+    more = len(labels) - _MOST_LABELS
+    whom = f"{', '.join(labels[:_MOST_LABELS])}{f' and {more:,} more' if more > 0 else ''}"
+    return f"{whom}: " if labels else ""
 
 
 def make_report(

@@ -26,6 +26,7 @@ _LONGEST_LABEL = 14
 _TICKS = 4
 # A limit further away would leave nothing to see of the rest.
 _FARTHEST = 3
+_BEYOND_LIMIT = Decimal("1.2")
 _DAY = 86_400
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
@@ -179,10 +180,11 @@ def limit_bar(report: InvoiceReport) -> LimitBar | None:
     if limit is None or _has_course(report):
         return None
     due, most = money.exact(invoice.amount_due), money.exact(limit.limit.amount)
-    largest = max(due, most, Decimal(1))
+    # The limit stands within the bar, so that an empty one does not look full.
+    largest = max(due, most * _BEYOND_LIMIT, Decimal(1))
     return LimitBar(
         title=_title(report, is_bar=True),
-        due=f"{invoice.amount_due_text} due",
+        due=f"{invoice.amount_due_text} so far",
         limit=f"limit {limit.limit.text} ({cut_in_the_middle(limit.name, 24)})",
         width=round(float(max(due, Decimal(0)) / largest) * WIDTH, 1),
         limit_x=round(float(most / largest) * WIDTH, 1),
@@ -197,8 +199,8 @@ def _has_course(report: InvoiceReport) -> bool:
     has_ended = report.as_of.timestamp() >= report.invoice.period_end
     if not coming and straight is None and not has_ended:
         return False
-    figures = [report.invoice.amount_due, *_foreseen(coming), straight or 0]
-    return any(figures)
+    # What is in the payer's favour is not spent day by day.
+    return max(report.invoice.amount_due, *_foreseen(coming), straight or 0) > 0
 
 
 def _spent(report: InvoiceReport) -> Sequence[SpentDay]:

@@ -53,16 +53,31 @@ class Table:
 
 @dataclass(frozen=True)
 class JudgedRow:
-    """A rule as a reader sees it: how it was judged, its name, and a sentence for each finding."""
+    """
+    A rule as a reader sees it: how it was judged, its name, and a sentence for each finding.
+
+    One that ``may_not_last`` is within its limit so far, and will not be by the forecast.
+    """
 
     verdict: RuleVerdict
     is_mandatory: bool
     name: str
     sentences: Sequence[str]
+    is_limit: bool = True
+    may_not_last: bool = False
+
+    @property
+    def word(self) -> str:
+        """The verdict as a reader sees it: a rule that is no limit is ``met``, and not within."""
+        if self.verdict != "within":
+            return self.verdict
+        return "within so far" if self.may_not_last else "within" if self.is_limit else "met"
 
     @property
     def tone(self) -> str:
         """What the row looks like: ``over``, ``unknown``, ``advisory``, ``within`` or ``none``."""
+        if self.may_not_last:
+            return "advisory"
         if self.verdict in ("over", "failed", "unknown") and not self.is_mandatory:
             return "advisory"
         tones = {"failed": "over", "noted": "none"}
@@ -82,7 +97,7 @@ def judged(report: Report, most: int) -> list[JudgedRow]:
     """
     rules = worst_first(report.rules)
     rows = [
-        JudgedRow(rule.verdict, rule.is_mandatory, _rule_name(rule), _sentences(report, rule, most))
+        _judged_row(report, rule, most)
         for rule in rules
         if len(report.invoices) < 2 or rule.violations or rule.noted
     ]
@@ -91,6 +106,22 @@ def judged(report: Report, most: int) -> list[JudgedRow]:
         names = ", ".join(map(_rule_name, passing))
         rows.append(JudgedRow("within", True, f"{len(passing)} more", [names]))
     return rows
+
+
+def _judged_row(report: Report, rule: RuleResult, most: int) -> JudgedRow:
+    outlooks = [i.outlook for i in report.invoices if i.outlook and i.outlook.rule == rule.name]
+    may_not_last = rule.verdict == "within" and bool(outlooks)
+    sentences = _sentences(report, rule, most)
+    if may_not_last and len(report.invoices) == 1:
+        sentences = [f"{sentences[0]}; {outlooks[0].text}", *sentences[1:]]
+    return JudgedRow(
+        rule.verdict,
+        rule.is_mandatory,
+        _rule_name(rule),
+        sentences,
+        is_limit=any(finding.limit for finding in rule.findings),
+        may_not_last=may_not_last,
+    )
 
 
 def _rule_name(rule: RuleResult) -> str:
@@ -281,7 +312,7 @@ def other_invoices(report: InvoiceReport, most: int) -> Table | None:
     columns = [
         Column("Made", is_text=True),
         Column("Amount due"),
-        Column("Remaining"),
+        Column("Remaining", is_wide=True),
         Column("Status", is_text=True),
     ]
     cells = [

@@ -151,7 +151,7 @@ def _rules(report: Report, lines: int) -> Table | None:
     table.add_column(overflow="fold", min_width=NARROWEST)
     table.add_column(overflow="fold", min_width=2 * NARROWEST)
     for row in rows:
-        verdict, name = Text(row.verdict, _COLOURS[row.tone]), inert(row.name)
+        verdict, name = Text(row.word, _COLOURS[row.tone]), inert(row.name)
         for sentence in row.sentences or [""]:
             table.add_row(verdict, name, _line(sentence))
             verdict, name = Text(), Text()

@@ -119,22 +119,28 @@ class Gate:
                 return f"Set {setting} in {finding.amount.currency.upper()}."
             # A failed read already says what to do.
             return ""
-        return self.rule_remedy
+        return self._filled(finding.remedy) if finding.remedy else self.rule_remedy
 
     @property
     def rule_remedy(self) -> str:
         """What to do about a figure that is, or will be, over the rule's limit."""
+        return self._filled(self.rule.remedy)
+
+    def _filled(self, remedy: str) -> str:
         is_written = self.source and not self.source.startswith("--")
         waive = " or give it a waiver" if is_written and self.rule.waivable else ""
-        return self.rule.remedy.format(setting=self._setting, waive=waive)
+        return remedy.format(setting=self._setting, rule=self._written, waive=waive)
 
     @property
     def _setting(self) -> str:
         if self.source.startswith("--"):
             return self.source
         needed = next((name for name in self.rule.needs if snake_case(name) in vars(self.rule)), "")
-        of_rule = f"the rule {self.base or self.name}{f' in {self.source}' if self.source else ''}"
-        return f"the {needed} of {of_rule}" if needed else of_rule
+        return f"the {needed} of {self._written}" if needed else self._written
+
+    @property
+    def _written(self) -> str:
+        return f"the rule {self.base or self.name}{f' in {self.source}' if self.source else ''}"
 
     def notices(self, at: datetime) -> list[str]:
         """Return notes about the gate itself at the time *at*, a sentence each."""

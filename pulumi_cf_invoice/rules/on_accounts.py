@@ -36,9 +36,7 @@ class MinCreditBalance(Rule):
     """
 
     name = "min-credit-balance"
-    remedy = (
-        "Buy credits or mend the automatic top-up in Cloudflare's dashboard, or lower {setting}."
-    )
+    remedy = "Buy credits in Cloudflare's dashboard, or lower {setting}."
     description = "The account's AI Gateway credits do not run low."
     settings: ClassVar = {"limit": rule_settings.MINIMUM}
     needs = waivable = ("limit",)
@@ -91,7 +89,7 @@ class RequireHealthyTopUp(Rule):
     """
 
     name = "require-healthy-top-up"
-    remedy = "Mend the automatic top-up, or what it is paid with, in Cloudflare's dashboard."
+    remedy = "Fix the automatic top-up, or what it is paid with, in Cloudflare's dashboard."
     description = "The account's AI Gateway credits are topped up automatically."
     settings: ClassVar = {}
     needs = ()
@@ -147,7 +145,8 @@ class NoUnpaidInvoices(Rule):
                 "failed",
                 subject,
                 lambda: f"There are unpaid invoices of {account}: {_unpaid(history, at)}{more}",
-                brief=f"unpaid earlier invoices: {history.unpaid_text}",
+                brief=_unpaid_in_brief(history),
+                remedy=_to_pay(history),
             )
         elif part:
             message = f"Whether {account} has unpaid invoices is not known, since {part}."
@@ -162,6 +161,22 @@ class NoUnpaidInvoices(Rule):
         if other:
             brief = "whether all earlier invoices are paid"
             yield Finding("unknown", subject, lambda: _of_other_status(other, account), brief=brief)
+
+
+def _unpaid_in_brief(history: InvoiceHistory) -> str:
+    count = len(history.unpaid)
+    are = "earlier invoices are" if count != 1 else "earlier invoice is"
+    return f"{count:,} {are} unpaid, {history.unpaid_sum_text}{' in total' if count != 1 else ''}"
+
+
+def _to_pay(history: InvoiceHistory) -> str:
+    statuses = {row.status for row in history.unpaid}
+    if "uncollectible" not in statuses:
+        return "Pay the open invoices in Cloudflare's dashboard."
+    settle = "ask Cloudflare how to settle what it calls uncollectible."
+    if "open" in statuses:
+        return f"Pay the open invoices in Cloudflare's dashboard, and {settle}"
+    return f"A{settle[1:]}"
 
 
 def _refills(balance: CreditBalance, currency: str) -> str:
@@ -180,7 +195,8 @@ def refusal(balance: CreditBalance) -> str:
 def used_up(balance: CreditBalance, currency: str | None) -> str:
     """Say briefly that no credits are left."""
     left = balance.balance_text(currency)
-    return f"credits are used up: {left} left{_topup_in_brief(balance)}"
+    has = f"{left} left" if balance.balance == 0 else f"the balance is {left}"
+    return f"credits are used up and AI Gateway refuses requests: {has}{_topup_in_brief(balance)}"
 
 
 def running_out(balance: CreditBalance, currency: str, out: date, now: datetime) -> str:
@@ -188,8 +204,10 @@ def running_out(balance: CreditBalance, currency: str, out: date, now: datetime)
     days = (out - now.astimezone(UTC).date()).days
     when = {0: "today", 1: "tomorrow"}.get(days, f"about {out}, in {days} days")
     left = balance.balance_text(currency)
-    unaided = " without the automatic top-up" if balance.topup_is_healthy else ""
-    return f"credits run out {when}{unaided}: {left} left{_topup_in_brief(balance)}"
+    if balance.topup_is_healthy:
+        return f"without the automatic top-up, which works, {left} of credits run out {when}"
+    refused = ", and AI Gateway then refuses requests"
+    return f"credits run out {when}{refused}: {left} left{_topup_in_brief(balance)}"
 
 
 def quoted_problem(problem: str) -> str:

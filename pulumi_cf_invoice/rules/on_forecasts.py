@@ -149,10 +149,7 @@ class MinRunway(Rule):
     must_read = True
     reads = (CREDIT_BALANCE,)
     also_reads = (INVOICE_PREVIEW, USAGE_HISTORY)
-    remedy = (
-        "Buy credits or mend the automatic top-up in Cloudflare's dashboard, let one that works "
-        "count (topUpSuffices), or lower {setting}."
-    )
+    remedy = "Buy credits in Cloudflare's dashboard, or lower {setting}."
 
     days: int | Literal["period"]
     percentile: int = 50
@@ -219,18 +216,25 @@ class MinRunway(Rule):
             brief = running_out(balance, forecast.currency, out, state.read_at)
 
         def tell() -> str:
+            by = "" if self.percentile == 50 else f", by {_PERCENTILES[self.percentile]}"
             last = (
                 f"On account {state.account_id}, {runway.lasting}; they have to last until "
-                f"{needed} ({self._text}), judged by {_PERCENTILES[self.percentile]}. "
-                f"{_basis(forecast)}"
+                f"{needed} ({self._text}){by}."
             )
             if not is_over:
                 return last
             before, after = _topup(state, balance, forecast.currency)
-            hint = " That counts only with topUpSuffices." if balance.topup_is_healthy else ""
-            return f"{before}{last}{after}{hint} {refusal(balance)}"
+            hint = " The rule does not count it." if balance.topup_is_healthy else ""
+            return f"{before}{last}{after}{hint} {refusal(balance)} {_basis(forecast)}"
 
-        return Finding("failed" if is_over else "within", RUNWAY, tell, brief=brief)
+        return Finding(
+            "failed" if is_over else "within",
+            RUNWAY,
+            tell,
+            brief=brief,
+            remedy=_to_refill(balance) if is_over else "",
+            is_refilled=balance.topup_is_healthy,
+        )
 
     def _needed(self, now: datetime, forecast: "Forecast") -> date:
         """Return the first day on which the credits may run out."""
@@ -275,7 +279,8 @@ def _is_not_known(forecast: "Forecast", now: datetime) -> bool:
 
 
 def _not_known(subject: str, what: str) -> Finding:
-    brief = f"{what[0].lower()}{what[1:]} is not known"
+    why = "since the invoice asks nothing yet for what was used"
+    brief = f"{what[0].lower()}{what[1:]} is not known, {why}"
     message = (
         f"{what} is not known: there is usage in the period, and the invoice asks nothing for it "
         "yet."
@@ -309,7 +314,23 @@ def _used_up(state: AccountState, balance: CreditBalance) -> Finding:
         f"{before}Account {state.account_id} has no credits left: the balance is "
         f"{balance.balance_text(currency)}.{after} {refusal(balance)}"
     )
-    return Finding("failed", RUNWAY, lambda: message, brief=used_up(balance, currency))
+    brief, remedy = used_up(balance, currency), _to_refill(balance)
+    return Finding("failed", RUNWAY, lambda: message, brief=brief, remedy=remedy)
+
+
+def _to_refill(balance: CreditBalance) -> str:
+    """Say what to do about credits that do not last, as a rule's ``remedy``."""
+    where = "in Cloudflare's dashboard"
+    if balance.balance > 0 and balance.topup_is_healthy:
+        return (
+            f"Buy credits {where}, or let the automatic top-up, which works, count: set "
+            "topUpSuffices in {rule}."
+        )
+    if balance.topup_problem:
+        return f"Fix what the automatic top-up is paid with, or buy credits, {where}."
+    if balance.topup_is_on and not balance.topup_is_healthy:
+        return f"Give the automatic top-up a payment method, or buy credits, {where}."
+    return f"Buy credits, or set an automatic top-up, {where}."
 
 
 def _topup_of(state: AccountState) -> str:

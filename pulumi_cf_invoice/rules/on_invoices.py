@@ -53,8 +53,8 @@ class MaxProjectedAmountDue(Rule):
     """
     The amount due, and its projection to the period's end by a straight line, are within the limit.
 
-    If the period is over, or differs from that of the lines, there is nothing to project, which is
-    noted.
+    If the period has ended, or differs from that of the lines, there is nothing to project, which
+    is noted.
     """
 
     name = "max-projected-amount-due"

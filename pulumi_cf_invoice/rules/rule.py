@@ -34,7 +34,8 @@ class Finding:
     rule read itself. ``brief`` is a short form of the fact without account and rule, unless it
     compares an amount with a limit. What others wrote in it is marked (`named`). ``remedy`` is what
     to do about a violation, in a sentence. ``is_passed_over`` means that an account could not be
-    read, which the rule allows. ``day`` is the UTC day whose spend was judged, if it is one.
+    read, which the rule allows. ``is_refilled`` means that a working top-up adds to the credits.
+    ``day`` is the UTC day whose spend was judged, if it is one.
     """
 
     status: Status
@@ -50,6 +51,7 @@ class Finding:
     brief: str | None = None
     remedy: str = ""
     is_passed_over: bool = False
+    is_refilled: bool = False
     day: date | None = None
 
     @property
@@ -113,9 +115,10 @@ class Rule:
     replaces ``waivable``. A kind that ``reads_accounts`` accepts accounts to read, and requires
     them if it ``must_read``. It cannot be judged without all of its ``reads`` of an account, and
     uses what it ``also_reads`` if available. Some of these it only needs at times:
-    `AccountState.get` raises if they were refused. ``remedy`` is what to do about a violation:
-    ``{setting}`` in it is the place of its limit, and ``{waive}`` another way to pass. A kind that
-    ``limits_amount_due`` has a `Limit` on the whole invoice.
+    `AccountState.get` raises if they were refused. ``remedy`` is what to do about a violation,
+    unless the finding has its own: in either, ``{rule}`` is the place of the rule, ``{setting}``
+    that of its limit, and ``{waive}`` another way to pass. A kind that ``limits_amount_due`` has a
+    `Limit` on the whole invoice.
     """
 
     name: ClassVar[str]
@@ -127,7 +130,7 @@ class Rule:
     must_read: ClassVar[bool] = False
     reads: ClassVar[tuple[Read[Model], ...]] = (INVOICE_PREVIEW,)
     also_reads: ClassVar[tuple[Read[Model], ...]] = ()
-    remedy: ClassVar[str] = "Raise {setting}{waive}, or cap the gateways with spend limits."
+    remedy: ClassVar[str] = "Cap the gateways with spend limits, or raise {setting}{waive}."
     limits_amount_due: ClassVar[bool] = False
 
     @classmethod

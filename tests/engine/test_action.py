@@ -93,7 +93,7 @@ def test_a_pull_request_within_budget_gets_summary_comment_outputs_and_reports(
 ) -> None:
     run = workflow.use({**RULES, "tag": "dev"})
     assert run.jobs == {"invoice": "success"}, run.said
-    headline = "✅ Within budget: the upcoming invoice is $188.46"
+    headline = "✅ Within budget: $188.46"
     assert headline in run.summary
     [comment] = host.bodies
     assert headline in comment
@@ -103,7 +103,7 @@ def test_a_pull_request_within_budget_gets_summary_comment_outputs_and_reports(
     assert headline in reports["markdown"]
     assert reports["html"].startswith("<!doctype html>")
     assert run.outputs.pop("projected-amount-due").isdigit()
-    assert run.outputs.pop("headline").startswith("Within budget: the upcoming invoice is $188.46")
+    assert run.outputs.pop("headline").startswith("Within budget: $188.46")
     assert run.outputs == {
         "verdict": "within",
         "outlook": "",
@@ -131,8 +131,8 @@ def test_over_budget_fails_after_everything_is_told(workflow: Workflow, host: Fo
     assert run.jobs == {"invoice": "failure"}, run.said
     assert run.steps["Report > Report"] == "success"
     assert run.steps["Report > Gate"] == "failure"
-    assert "Over budget: the upcoming invoice is $999.00" in run.summary
-    assert "Over budget: the upcoming invoice is $999.00" in host.bodies[0]
+    assert "Over budget: $999.00" in run.summary
+    assert "Over budget: $999.00" in host.bodies[0]
     assert run.outputs["verdict"] == "over"
     assert Path(run.outputs["html"]).exists()
 
@@ -380,7 +380,7 @@ def test_without_a_pull_request_it_does_not_comment_and_says_so(
     # Both reports are made of what was read once.
     assert sorted(asked.read for asked in sandbox.asked) == sorted(read.name for read in READS)
     assert f"No comment, as {event} names no pull request" in run.said
-    assert "the upcoming invoice is $188.46" in run.summary
+    assert "Within budget: $188.46" in run.summary
     assert host.requests == []
 
 

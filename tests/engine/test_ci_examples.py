@@ -183,9 +183,9 @@ def check_on_gitlab(project: Project, job: str, failing: str | None) -> None:
 
 
 HEADLINES = {
-    "first": "Over an advisory limit: the upcoming invoice is $188.46",
-    "moved": "Over an advisory limit: the upcoming invoice is $200.01",
-    "over": "Over budget: the upcoming invoice is $999.00",
+    "first": "Over an advisory limit: $188.46",
+    "moved": "Over an advisory limit: $200.01",
+    "over": "Over budget: $999.00",
     "failed": "Could not tell: there is no report.",
 }
 
@@ -299,7 +299,7 @@ def test_after_a_night_of_a_loop_the_scheduled_job_is_red_and_people_are_told_on
         (_, _, told), (_, _, over) = server.received
         assert re.match(
             r"Over budget: the daily spend of \S+ is \S+, over the limit of \S+ by \S+; "
-            r"the upcoming invoice is \S+ for \w+\.$",
+            r"\S+ so far in \w+ \(day \d+ of \d+\)(; .*)?\.$",
             told["title"],
         )
         assert f"Account {ACCOUNT} spent $" in told["message"]

@@ -47,7 +47,7 @@ def test_show_and_report_read_the_stacks_account(project: CommandLine, sandbox: 
     (project.directory / "rules.json").write_text(json.dumps({"rules": rules}))
     assert not project.shell("cf-invoice report --rules rules.json --stack dev")
     assert "account-budget" in project.said
-    assert "The upcoming invoice is $188.46" in project.said
+    assert "$188.46 for September, which has ended" in project.said
     assert f"Account {ACCOUNT}" in project.said
     # Once for each command: the rule shares the answer.
     assert sandbox.requests == [ACCOUNT, ACCOUNT] * len(READS)

@@ -139,15 +139,16 @@ def test_a_period_that_is_over_is_told_and_a_projection_of_it_is_no_pass(
     code, said = report(name, *arguments)
     assert code == 2
     assert (
-        "The invoice's period, 2026-08-01 to 2026-08-31, is over; that of its lines, 2026-09-01 to "
-        "2026-09-30, is not."
+        "The invoice's period, 2026-08-01 to 2026-08-31, has ended; that of its lines, 2026-09-01 "
+        "to "
+        "2026-09-30, has not."
     ) in plain(said)
-    assert "cannot be projected: the period is over." in plain(said)
+    assert "cannot be projected: the period has ended." in plain(said)
     if form == "json":
         [invoice] = json.loads(said)["invoices"]
         assert invoice["projected_amount_due"] is invoice["projected_net"] is None
     else:
-        assert "the period is over" in plain(said)
+        assert "the period has ended" in plain(said)
 
 
 def test_what_is_due_of_a_period_that_is_over_is_still_judged(report: Report) -> None:
@@ -160,7 +161,10 @@ def test_what_is_due_of_a_period_that_is_over_is_still_judged(report: Report) ->
     [
         ((1788220800, 1788220800), "has no length: it is 2026-09-01T00:00:00Z alone."),
         ((1790812800, 1793491200), "is not that of its lines, 2026-09-01 to 2026-09-30."),
-        ((1785542400, 1788220800), "is over; that of its lines, 2026-09-01 to 2026-09-30, is not."),
+        (
+            (1785542400, 1788220800),
+            "has ended; that of its lines, 2026-09-01 to 2026-09-30, has not.",
+        ),
     ],
 )
 @pytest.mark.parametrize("form", FORMATS)

@@ -42,7 +42,7 @@ def live(sandbox: Sandbox) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        (["show"], "The upcoming invoice is $188.46"),
+        (["show"], "$188.46 for September, which has ended."),
         (["report", "--budget", "250 USD"], "Within budget"),
         (["forecast"], "Forecast"),
         (["snapshot"], '"amount_due": 18846'),
@@ -61,7 +61,7 @@ def test_each_command_runs_in_a_process_of_its_own(
 def test_show_tells_the_live_invoice(live: dict[str, str]) -> None:
     shown = run("show", **live)
     assert shown.returncode == 0
-    assert "The upcoming invoice is $188.46 for September." in shown.stdout
+    assert "$188.46 for September, which has ended." in shown.stdout
     assert f"Account {ACCOUNT}" in shown.stdout
     assert "openai/gpt-5.5" in shown.stdout
 
@@ -224,7 +224,8 @@ def test_one_report_has_several_stacks(tmp_path: Path) -> None:
     both = ["--from", shop, "--from", docs, "--budget", "250 USD", *AT]
     done = run("report", *both)
     assert done.returncode == 1
-    assert done.stdout.startswith("Over budget: 1 of 2 over, $500.01 in total. Worst is ")
+    start = "Over budget: 1 of 2 over; $500.01 so far in total, heading for $903. Worst is "
+    assert " ".join(done.stdout.split()).startswith(start)
     report = json.loads(run("report", *both, "--format", "json").stdout)
     assert [one["names"] for one in report["invoices"]] == [["shop/dev"], ["docs/dev"]]
     assert [one["account_id"] for one in report["invoices"]] == [ACCOUNT, OTHER_ACCOUNT]
@@ -236,7 +237,7 @@ def test_an_account_of_two_stacks_counts_once_with_its_higher_amount(tmp_path: P
     shop, docs = stack(tmp_path, "shop", ACCOUNT), stack(tmp_path, "docs", ACCOUNT, 30000)
     done = run("report", "--from", shop, "--from", docs, "--budget", "250 USD", *AT)
     assert done.returncode == 1
-    assert "the upcoming invoice is $300.00" in done.stdout
+    assert "Over budget: $300.00 so far" in done.stdout
     assert f"shop/dev, docs/dev, account {ACCOUNT}" in done.stdout
     said = " ".join(done.stdout.split())
     assert "more than once, as $200.01 for" in said
@@ -278,7 +279,7 @@ def test_github_gets_the_totals_of_several_stacks(tmp_path: Path) -> None:
     outputs = (tmp_path / "outputs").read_text().splitlines()
     assert outputs[:5] == [
         "verdict=none",
-        "headline=2 upcoming invoices, $500.01 in total.",
+        "headline=2 upcoming invoices, $500.01 so far in total, heading for $903.",
         "outlook=",
         "amount-due=50001",
         "amount-due-text=$500.01",
@@ -351,8 +352,8 @@ def test_github_gets_a_summary_and_step_outputs_also_over_budget(tmp_path: Path)
     )
     assert outputs.read_text().splitlines() == [
         "verdict=over",
-        "headline=Over budget: the upcoming invoice is $200.01 for September, over the limit of "
-        "$150.00 by $50.01.",
+        "headline=Over budget: $200.01 so far in September (day 15 of 30), over the limit of "
+        "$150.00 by $50.01; $401 by a straight line.",
         "outlook=",
         "amount-due=20001",
         "amount-due-text=$200.01",

@@ -489,7 +489,7 @@ def test_usage_without_a_price_is_not_known() -> None:
     assert "may be included" in found.notes[0]
     assert found.runway is not None
     assert (found.runway.is_known, found.runway.runs_out) == (False, None)
-    assert found.runway.short_text == "how long credits last is not known yet"
+    assert found.runway.text == "Credits of $20.00 last for a time that is not known yet."
 
 
 def test_an_account_that_is_idle_has_credits_for_over_a_year() -> None:
@@ -525,11 +525,11 @@ def test_a_band_with_one_side_is_said_in_words() -> None:
     ("p10", "p90", "text"),
     [
         (29_000, 40_000, "Forecast $300 for September, up to $400 and hardly less"),
-        (28_000, 40_000, "Forecast $280 to $400 for September (median $300)"),
+        (28_000, 40_000, "Forecast $300 for September ($280 to $400)"),
         (28_000, 30_040, "Forecast $300 for September, down to $280 and hardly more"),
-        (28_000, 30_400, "Forecast $280 to $304 for September (median $300)"),
-        (29_930, 30_060, "Forecast $299 to $301 for September (median $300)"),
-        (29_960, 30_060, "Forecast $300 to $301 for September"),
+        (28_000, 30_400, "Forecast $300 for September ($280 to $304)"),
+        (29_930, 30_060, "Forecast $300 for September ($299 to $301)"),
+        (29_960, 30_060, "Forecast $300 for September ($300 to $301)"),
         (29_960, 30_040, "Forecast $300 for September"),
     ],
 )
@@ -754,7 +754,6 @@ def test_a_top_up_that_works_does_not_hide_that_no_credits_are_left(balance: flo
     found = forecast_invoice(invoice_of(GROSS), steady(), topped, at=NOW).runway
     assert found is not None
     assert found.text == "No credits are left, though they are topped up automatically at $10.00."
-    assert found.short_text == "no credits are left, though they are topped up automatically"
 
 
 def test_a_top_up_that_failed_is_said_first() -> None:
@@ -872,10 +871,15 @@ def test_the_last_period_tells_what_a_forecast_would_have_said() -> None:
     assert last is not None
     assert (last.as_of, last.by_usage, last.median) == (date(2026, 8, 15), CENTS * 31, CENTS * 31)
     assert last.text == (
-        "On 2026-08-15 the forecast would have said $310 for August; August came to $310 by usage"
+        "On 2026-08-15 the forecast for August would have been $310, which was right; August came "
+        "to $310 by its usage"
     )
     assert last.text_against(32_000) == (
-        "On 2026-08-15 the forecast would have said $310 for August; August came to $320"
+        "On 2026-08-15 the forecast for August would have been $310, $10 too low; August came to "
+        "$320"
+    )
+    assert last.hindsight(20_000).endswith(
+        " would have been $310, $110 too high: take this one with care"
     )
     assert found.to_figures()["last_period"]["text"] == last.text
 
@@ -909,7 +913,7 @@ def test_a_last_period_without_enough_history_before_has_no_forecast() -> None:
     last = forecast_invoice(invoice_of(GROSS), history, at=NOW).last_period
     assert last is not None
     assert (last.as_of, last.median, last.by_usage) == (None, None, CENTS * 20)
-    assert last.text == "August came to $200 by usage"
+    assert last.text == "August came to $200 by its usage"
 
 
 def test_a_period_that_is_no_month_follows_one_that_is_as_long() -> None:

@@ -50,22 +50,37 @@ def test_every_account_of_the_sandbox_has_a_headline_that_its_golden_file_shows(
         (
             "launch",
             {**EVERY, "statuses": {"rule": "allowed-statuses", "statuses": ["open"]}},
-            r"Over budget: the upcoming invoice is \$479\.27 for September, over the limit of "
-            r"\$450\.00 by \$29\.27\.",
+            r"Over budget: \$479\.27 so far in September \(day 15 of 30\), over the limit of "
+            r"\$450\.00 by \$29\.27; forecast \$1,\d{3}\.",
         ),
         (
             "top-up-failed",
             {**EVERY, "unknown": {"rule": "max-amount-due", "limit": "1 EUR"}},
-            r"Credits run out today: \$4\.20 left, the top-up failed \(“.*funds”\); the u.*",
+            r"Credits run out today, and AI Gateway then refuses requests: \$4\.20 left, the "
+            r"top-up "
+            r"failed \(“.*funds”\); \$206\.52 so far in September .*",
         ),
-        ("never-paid", LIMIT, r"Credits are used up: \$0\.00 left, no top-up is set; the upc.*"),
+        (
+            "never-paid",
+            LIMIT,
+            r"Credits are used up and AI Gateway refuses requests: \$0\.00 left, no top-up is set; "
+            r"nothing used so far in September \(day 15 of 30\)\.",
+        ),
+        (
+            "workers-ai",
+            EVERY,
+            r"Without the automatic top-up, which works, \$92\.00 of credits run out about "
+            r"2026-09-\d\d, in \d days; \$250\.60 so far in September \(day 15 of 30\); the "
+            r"forecast of \$5\d\d passes the limit of \$450 about 2026-09-\d\d\.",
+        ),
         (
             "steady",
             {
                 "max-amount-due": {"limit": "900 EUR"},
                 "statuses": {"rule": "allowed-statuses", "statuses": ["open"]},
             },
-            r"Could not tell: the upcoming invoice is \$206\.52 for September, in USD, which.*",
+            r"Could not tell: the limit of €900\.00 is not in USD, as the invoice is; \$206\.52 so "
+            r".*",
         ),
         (
             "steady",
@@ -77,7 +92,7 @@ def test_every_account_of_the_sandbox_has_a_headline_that_its_golden_file_shows(
                     "enforcementLevel": "advisory",
                 },
             },
-            r"The upcoming invoice has the status draft, which is not among: open; the upcoming .*",
+            r"The upcoming invoice has the status draft, which is not among: open; \$206.*",
         ),
         (
             "growing",
@@ -89,20 +104,41 @@ def test_every_account_of_the_sandbox_has_a_headline_that_its_golden_file_shows(
                     "enforcementLevel": "advisory",
                 },
             },
-            r"Within budget so far: the upcoming invoice is \$\d+\.\d\d for September; the "
-            r"forecast passes \$450 about 2026-09-\d\d\.",
+            r"Within budget so far: \$\d+\.\d\d in September \(day 15 of 30\); the forecast of "
+            r"\$5\d\d passes the limit of \$450 about 2026-09-\d\d\.",
         ),
         (
             "steady",
             {"near": {"rule": "max-amount-due", "limit": "1 USD", "enforcementLevel": "advisory"}},
-            r"Over an advisory limit: the upcoming invoice is \$206\.52 for September, over the .*",
+            r"Over an advisory limit: \$206\.52 so far in September \(day 15 of 30\), over the .*",
         ),
         (
             "steady",
             LIMIT,
-            r"Within budget: the upcoming invoice is \$206\.52 for September, .*",
+            r"Within budget, but close: \$206\.52 so far in September \(day 15 of 30\); the "
+            r"forecast "
+            r"of up to \$44\d leaves \$\d\.\d\d of the limit of \$450\.",
         ),
-        ("steady", None, r"The upcoming invoice is \$206\.52 for September\."),
+        (
+            "usual",
+            {"max-amount-due": {"limit": "400 USD"}},
+            r"Within budget, but close: .*; the forecast of up to \$\d+ may be over the limit of "
+            r"\$400\.",
+        ),
+        (
+            "usual",
+            LIMIT,
+            r"Within budget: \$188\.46 so far in September \(day 15 of 30\); forecast \$39\d, "
+            r"limit "
+            r"\$450\.00\.",
+        ),
+        (
+            "credits-exceed-usage",
+            LIMIT,
+            r"Within budget: \$15\.00 in your favour so far in September \(day 15 of 30\); limit "
+            r"\$450\.00\.",
+        ),
+        ("steady", None, r"\$206\.52 so far in September \(day 15 of 30\); forecast \$43\d\."),
         (
             "capped-gateways",
             {
@@ -119,11 +155,15 @@ def test_every_account_of_the_sandbox_has_a_headline_that_its_golden_file_shows(
         "over",
         "credits run out",
         "credits used up",
+        "credits that are topped up, and the outlook",
         "unknown",
         "another rule",
         "outlook",
         "advisory",
+        "within, with little left",
+        "within, and perhaps not for long",
         "within",
+        "in your favour",
         "no rules",
         "gateways",
     ],
@@ -153,7 +193,7 @@ def test_a_forecast_that_passes_a_limit_is_amber_with_exit_code_0_and_in_the_jso
     assert report_on(taken("steady"), rules=LIMIT).invoices[0].outlook is None
 
 
-def test_hardly_over_a_limit_is_no_outlook_and_a_violated_rule_has_none() -> None:
+def test_hardly_over_a_limit_is_no_outlook_and_neither_is_one_that_is_exceeded() -> None:
     forecast = only(report_on(taken("growing"))).forecast
     assert forecast is not None
     assert forecast.amount_due is not None
@@ -162,7 +202,13 @@ def test_hardly_over_a_limit_is_no_outlook_and_a_violated_rule_has_none() -> Non
         report = report_on(taken("growing"), rules={"max-amount-due": {"limit": limit}})
         assert (only(report).outlook is not None) is passes
     violated = {**LIMIT, "allowed-statuses": {"statuses": ["open"]}}
-    assert only(report_on(taken("growing"), rules=violated)).outlook is None
+    both = report_on(taken("growing"), rules=violated)
+    outlook = only(both).outlook
+    assert outlook is not None
+    assert both.headline.endswith(f"; {outlook.text}.")
+    assert f" passes the limit of $450 about {outlook.date}" in outlook.text
+    assert both.remedies[-1].startswith("Before 2026-09-")
+    assert only(report_on(taken("launch"), rules=LIMIT)).outlook is None
 
 
 def test_a_waiver_that_ends_before_the_period_does_is_in_the_outlook() -> None:
@@ -191,7 +237,7 @@ def test_one_limit_is_in_headline_forecast_and_chart() -> None:
     }
     report = report_on(taken("usual"), rules=rules)
     invoice = only(report)
-    assert "the limit is $500.00" in report.headline
+    assert ", limit $500.00." in report.headline
     assert ", within the limit of $500 (team)" in str(invoice.forecast_text)
     for other in ("$600", "$300"):
         assert other not in f"{report.headline}{invoice.forecast_text}"
@@ -220,11 +266,29 @@ def test_a_straight_line_is_shown_only_where_there_is_no_forecast() -> None:
         (
             "usual",
             {"max-amount-due": {"limit": "1 USD"}},
-            "Raise the limit of the rule max-amount-due in rules.json or give it a waiver, or cap "
-            "the gateways with spend limits.",
+            "Cap the gateways with spend limits, or raise the limit of the rule max-amount-due in "
+            "rules.json or give it a waiver.",
         ),
-        ("unpaid", EVERY, "Pay the open invoices in Cloudflare's dashboard."),
-        ("top-up-failed", EVERY, "Buy credits or mend the automatic top-up in Cloudflare's "),
+        (
+            "unpaid",
+            EVERY,
+            "Pay the open invoices in Cloudflare's dashboard, and ask Cloudflare how to settle "
+            "what it "
+            "calls uncollectible.",
+        ),
+        (
+            "top-up-failed",
+            EVERY,
+            "Fix what the automatic top-up is paid with, or buy credits, in Cloudflare's "
+            "dashboard.",
+        ),
+        (
+            "topped-up",
+            EVERY,
+            "Buy credits in Cloudflare's dashboard, or let the automatic top-up, which works, "
+            "count: "
+            "set topUpSuffices in the rule min-runway in rules.json.",
+        ),
         ("yen", LIMIT, "Set the limit of the rule max-amount-due in rules.json in JPY."),
     ],
 )
@@ -239,20 +303,24 @@ def test_what_to_do_is_said_in_every_format(scenario: str, rules: Any, said: str
 def test_hours_into_a_period_nothing_is_forecast_and_nothing_is_amber() -> None:
     early = report_on(taken("growing", FIRST + timedelta(minutes=40)), rules=LIMIT)
     assert early.tone == "within"
-    assert "Too early for a forecast for September" in str(only(early).forecast_text)
+    assert early.headline.endswith("(day 1 of 30); too early for a forecast, limit $450.00.")
+    assert only(early).summary[0].startswith("September is not an hour old")
 
 
 def test_of_several_the_counts_and_the_worst_are_told() -> None:
     names = ("usual", "launch", "steady", "yen")
     snapshots = [taken(name, NOW, f"{number:032x}") for number, name in enumerate(names)]
     report = report_on(*snapshots, rules=LIMIT)
-    assert report.headline.startswith(
-        "Over budget: 1 of 4 over, 1 could not be judged, ¥1,900 and "
+    assert re.match(
+        r"Over budget: 1 of 4 over, 1 could not be judged; \$874\.25 and ¥1,900 so far in total, "
+        r"heading for \$2,\d{3} and ¥3,\d{3}\. Worst is Account 000000…0001: \$479\.27 so far in ",
+        report.headline,
     )
-    assert report.headline.endswith(
-        f" in total. Worst is Account {1:032x}: the upcoming invoice is $479.27 for September, "
-        "over the limit of $450.00 by $29.27."
-    )
+    assert report.remedies == [
+        "Account 000000…0001: Cap the gateways with spend limits, or raise the limit of the rule "
+        "max-amount-due in rules.json or give it a waiver.",
+        "Account 000000…0003: Set the limit of the rule max-amount-due in rules.json in JPY.",
+    ]
 
 
 def test_an_account_that_is_the_only_one_is_not_repeated_by_every_rule() -> None:

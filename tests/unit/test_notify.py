@@ -57,12 +57,14 @@ def test_a_webhook_is_told_once_and_again_when_it_is_fine(
     over, within = write(tmp_path, 55500), write(tmp_path, 18846)
     first = run(*options(over, *state), CI_JOB_URL="https://ci.example/1", **environment)
     assert (first.returncode, first.stderr) == (1, "")
-    assert first.stdout.startswith("Told 1 of 1 addresses: Over budget: the upcoming invoice is")
+    assert first.stdout.startswith("Told 1 of 1 addresses: Over budget: $555.00")
     [(_, path, message)] = server.received
     assert path == "/hook"
-    assert message["title"].startswith("Over budget: the upcoming invoice is $555.00")
+    assert message["title"].startswith("Over budget: $555.00")
     assert "- max-amount-due: " in message["message"]
-    assert "What to do: Raise --budget" in message["message"]
+    assert (
+        "What to do: Cap the gateways with spend limits, or raise --budget." in message["message"]
+    )
     assert message["message"].splitlines()[-1] == "https://ci.example/1"
     # The same, with another amount.
     again = run(*options(write(tmp_path, 60000), *state), **environment)
@@ -242,7 +244,7 @@ def test_a_forecast_that_passes_a_limit_is_told_to_those_who_ask(
     assert (done.returncode, done.stderr) == (0, "")
     [(_, _, message)] = server.received
     assert message["title"].startswith("Within budget so far")
-    assert "- max-amount-due: the forecast passes $300 about 2026-09-" in message["message"]
+    assert "passes the limit of $300 about 2026-09-" in message["message"]
 
 
 def test_a_loop_in_the_night_is_told_once_with_what_to_do_and_again_when_it_is_over(
@@ -314,7 +316,7 @@ def test_a_dry_run_shows_the_message_and_tells_nobody(
     state = tmp_path / "told.json"
     done = run(*options(write(tmp_path, 55500), "--dry-run", "--state", str(state)), **environment)
     assert (done.returncode, done.stderr) == (1, "")
-    assert done.stdout.startswith("Would tell:\n\nOver budget: the upcoming invoice is $555.00")
+    assert done.stdout.startswith("Would tell:\n\nOver budget: $555.00")
     assert server.received == []
     assert not state.exists()
     assert run(*options(write(tmp_path, 55500), "--dry-run")).returncode == 1

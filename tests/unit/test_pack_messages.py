@@ -64,14 +64,22 @@ def test_every_message_of_several_accounts_names_its_own(sandbox: Sandbox) -> No
 @pytest.mark.parametrize(
     ("kind", "settings", "end"),
     [
-        ("account-budget", {"limit": "1 USD"}, "or cap the gateways with spend limits."),
-        ("max-line-amount", {"defaultLimit": "1 USD"}, "or cap the gateways with spend limits."),
+        (
+            "account-budget",
+            {"limit": "1 USD"},
+            "the limit of the rule x in rules.json or give it a waiver.",
+        ),
+        (
+            "max-line-amount",
+            {"defaultLimit": "1 USD"},
+            "the limits of the rule x in rules.json or give it a waiver.",
+        ),
         ("allowed-statuses", {"statuses": ["open"]}, "the statuses of the rule x in rules.json."),
         ("allowed-currencies", {"currencies": ["EUR"]}, ", and set limits in it."),
         ("min-credit-balance", {"limit": "900 USD"}, "the limit of the rule x in rules.json."),
-        ("min-runway", {"days": 300}, "or lower the days of the rule x in rules.json."),
+        ("min-runway", {"days": 300}, "count: set topUpSuffices in the rule x in rules.json."),
         ("require-healthy-top-up", {}, "or what it is paid with, in Cloudflare's dashboard."),
-        ("no-unpaid-invoices", {}, "Pay the open invoices in Cloudflare's dashboard."),
+        ("no-unpaid-invoices", {}, "and ask Cloudflare how to settle what it calls uncollectible."),
     ],
 )
 def test_a_violation_begins_with_the_fact_and_ends_with_what_to_change(

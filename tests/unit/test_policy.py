@@ -79,8 +79,8 @@ def test_a_rule_is_judged_on_what_the_engine_passes() -> None:
     gate = policy.max_amount_due("150 USD")
     assert judge(gate, state()) == [
         f"The upcoming invoice of account {ACCOUNT} is $188.46 for 2026-09-01 to 2026-09-30, "
-        "over the limit of $150.00 by $38.46. Largest lines: openai/gpt-5.5 $174.79. Raise the "
-        "limit of the rule max-amount-due, or cap the gateways with spend limits."
+        "over the limit of $150.00 by $38.46. Largest lines: openai/gpt-5.5 $174.79. Cap the "
+        "gateways with spend limits, or raise the limit of the rule max-amount-due."
     ]
     assert judge(gate, state(), {"limit": "1000 USD"}) == []
 

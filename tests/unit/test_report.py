@@ -105,6 +105,11 @@ BUDGETS = {
 }
 
 
+def plain(rendered: str) -> str:
+    """Return what is read of a report, without tags."""
+    return " ".join(html_entities.unescape(re.sub("<[^>]*>", "", rendered)).split())
+
+
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_every_format_says_what_its_golden_file_says(suffix: str, golden: Golden) -> None:
     before = named(("anthropic/claude-haiku", 1367), ("gone/model", 250), amount_due=1700)
@@ -280,7 +285,7 @@ def test_a_headline_has_a_forecast_that_is_over() -> None:
         rules = judge(parse_rules(declared), [], NOW, AccountReader({}, snapshots=[known]))
     made = make_report([Found.of_snapshot(known)], at=NOW, rules=rules)
     assert made.headline.startswith("Over budget: the forecast is $")
-    assert made.headline.endswith("; the upcoming invoice is $188.46 for September.")
+    assert made.headline.endswith("; $188.46 so far in September (day 15 of 30).")
     assert ", over the limit of $250.00 by $" in made.headline
 
 
@@ -331,21 +336,21 @@ def test_the_verdict_speaks_of_a_budget_only_where_one_is_exceeded() -> None:
     rule = {"statuses": ["open"]}
     statuses = {"allowed-statuses": rule}
     assert report(invoice(), statuses).headline == (
-        "The upcoming invoice has the status draft, which is not among: open; "
-        "the upcoming invoice is $188.46 for September."
+        "The upcoming invoice has the status draft, which is not among: open; $188.46 so far in "
+        "September (day 15 of 30); $390 by a straight line."
     )
     in_euros = {**statuses, "max-amount-due": {"limit": "1 EUR"}}
-    assert report(invoice(), in_euros).headline.startswith("Could not tell: the upcoming invoice")
+    assert report(invoice(), in_euros).headline.startswith("Could not tell: the limit of €1.00 is")
     kept = {"allowed-statuses": {"statuses": ["draft"]}}
-    assert report(invoice(), kept).headline.startswith("Within the rules: the upcoming invoice")
+    assert report(invoice(), kept).headline.startswith("Within the rules: $188.46 so far")
     both = {**kept, "max-amount-due": {"limit": "999 USD"}}
-    assert report(invoice(), both).headline.startswith("Within budget: the upcoming invoice")
+    assert report(invoice(), both).headline.startswith("Within budget: $188.46 so far")
     advisory = {
         "allowed-statuses": {**statuses["allowed-statuses"], "enforcementLevel": "advisory"}
     }
     assert report(invoice(), advisory).headline.startswith("Against an advisory rule: the upc")
     both = {**statuses, "max-amount-due": OVER}
-    assert report(invoice(), both).headline.startswith("Over budget: the upcoming invoice is")
+    assert report(invoice(), both).headline.startswith("Over budget: $188.46 so far")
 
 
 def test_rules_on_an_account_are_told_without_naming_it_twice() -> None:
@@ -357,8 +362,8 @@ def test_rules_on_an_account_are_told_without_naming_it_twice() -> None:
     results = judge(declared, found, NOW, AccountReader({}, snapshots=[known]))
     made = make_report(found, at=NOW, rules=results)
     assert made.headline == (
-        "Credits are down to $19.99, below the minimum of $20.00 by $0.01; the upcoming invoice is "
-        "$188.46 for September."
+        "Credits are down to $19.99, below the minimum of $20.00 by $0.01; $188.46 so far in "
+        "September (day 15 of 30); $375 by a straight line."
     )
     for form in (text.render, markdown.render, html.render):
         plain = " ".join(html_entities.unescape(form(made)).split())
@@ -410,8 +415,8 @@ def test_every_format_tells_of_a_waiver_and_of_its_end(form: str) -> None:
         (NOW, "A waiver with the limit 1000 USD is in force until 2026-09-20, by me: launch."),
         (NOW.replace(day=21), "Its waiver (until 2026-09-20, by me: launch) has ended."),
     ]:
-        rendered = html_entities.unescape(FORMATS[form](report(invoice(), waived, at=at)))
-        assert said in " ".join(rendered.split()), rendered
+        rendered = plain(FORMATS[form](report(invoice(), waived, at=at)))
+        assert said in rendered, rendered
 
 
 def test_a_time_in_any_zone_is_the_same_time() -> None:
@@ -462,7 +467,7 @@ def test_lines_of_one_name_are_compared_together() -> None:
 def test_what_cannot_be_compared_is_said_in_every_format(baseline: Invoice, said: str) -> None:
     made = report(invoice(), baseline=baseline)
     for render in FORMATS.values():
-        assert said in " ".join(render(made).split())
+        assert said in plain(render(made))
     assert json.loads(json_report.render(made))["invoices"][0]["baseline"]["change"] is None
 
 
@@ -497,26 +502,39 @@ def test_every_format_says_of_several_what_its_golden_file_says(
 
 
 ONE_OVER = (
-    "Over budget: 1 of 2 over, $448.46 in total. Worst is docs/prod, docs/dev: the upcoming "
-    "invoice is $260.00 for September, over the limit of $200.00 by $60.00."
+    "Over budget: 1 of 2 over; $448.46 so far in total, heading for $851. Worst is docs/prod, "
+    "docs/dev: "
+    "$260.00 so far in September (day 15 of 30), over the limit of $200.00 by $60.00; $461 by a "
+    "straight line."
 )
 BOTH_OVER = (
-    "Over budget: 2 of 2 over, $448.46 in total. Worst is docs/prod, docs/dev: the upcoming "
-    "invoice is $260.00 for September, over the limit of $100.00 by $160.00."
+    "Over budget: 2 of 2 over; $448.46 so far in total, heading for $851. Worst is docs/prod, "
+    "docs/dev: "
+    "$260.00 so far in September (day 15 of 30), over the limit of $100.00 by $160.00; $461 by a "
+    "straight line."
 )
 YEN_UNKNOWN = (
-    "Could not tell: 1 of 2 could not be judged, ¥1,900 and $188.46 in total. Worst is shop/tokyo: "
-    "the upcoming invoice is ¥1,900 for September, in JPY, which cannot be compared with the limit "
-    "of $200.00: set a limit in JPY."
+    "Could not tell: 1 of 2 could not be judged; ¥1,900 and $188.46 so far in total, heading "
+    "for ¥3,931 and $390. Worst is shop/tokyo: the limit of $200.00 is not in JPY, as the invoice "
+    "is; "
+    "¥1,900 so far in September (day 15 of 30); ¥3,931 by a straight line."
 )
 
 
 @pytest.mark.parametrize(
     ("found", "limit", "headline"),
     [
-        ([A, B], None, "2 upcoming invoices, $448.46 in total."),
-        ([A, YEN], None, "2 upcoming invoices, ¥1,900 and $188.46 in total."),
-        ([A, B], "300 USD", "Within budget: 2 upcoming invoices, $448.46 in total."),
+        ([A, B], None, "2 upcoming invoices, $448.46 so far in total, heading for $851."),
+        (
+            [A, YEN],
+            None,
+            "2 upcoming invoices, ¥1,900 and $188.46 so far in total, heading for ¥3,931 and $390.",
+        ),
+        (
+            [A, B],
+            "300 USD",
+            "Within budget: 2 upcoming invoices, $448.46 so far in total, heading for $851.",
+        ),
         ([A, B], "200 USD", ONE_OVER),
         ([A, B], "100 USD", BOTH_OVER),
         (
@@ -542,7 +560,7 @@ def test_a_headline_says_the_fact_of_a_rule_on_another_account() -> None:
     assert made.headline == (
         f"Could not tell: account {'f' * 32}: no credentials for account {'f' * 32}: set "
         "CLOUDFLARE_API_TOKEN; the token needs the permission AI Gateway Read; 2 upcoming "
-        "invoices, $448.46 in total."
+        "invoices, $448.46 so far in total, heading for $851."
     )
     assert [each.verdict for each in made.invoices] == ["within", "within"]
 
@@ -588,7 +606,9 @@ def test_a_headline_has_no_limit_of_another_account() -> None:
     rule = RuleResult("account-budget", "account-budget", "mandatory", of_accounts=[finding])
     made = make_report([A], at=NOW, rules=[rule])
     assert made.headline == (
-        "Within budget: the upcoming invoice is $188.46 for September; no rule judged this invoice."
+        "Within budget: $188.46 so far in September (day 15 of 30); $390 by a straight line; no "
+        "rule "
+        "judged this invoice."
     )
 
 

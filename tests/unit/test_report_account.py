@@ -104,8 +104,12 @@ def found(**answers: Given | BillingError) -> Found:
     return Found.of_snapshot(snapshot)
 
 
+def _without_spans(rendered: str) -> str:
+    return re.sub("</?span[^>]*>", "", rendered)
+
+
 def plain(rendered: str) -> str:
-    return re.sub(r"\s+", " ", re.sub("<[^>]*>", " ", entities.unescape(rendered)))
+    return re.sub(r"\s+", " ", re.sub("<[^>]*>", " ", entities.unescape(_without_spans(rendered))))
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -237,7 +241,7 @@ def forecasting(days: int = 60, rules: dict[str, Any] | None = None) -> Report:
     return make_report([made], at=NOW, rules=results)
 
 
-def test_one_line_says_forecast_limit_and_runway() -> None:
+def test_one_line_says_forecast_and_limit_and_another_how_long_credits_last() -> None:
     rules = {
         "max-amount-due": {"limit": "300 USD"},
         "near": {"rule": "max-amount-due", "limit": "200 USD", "enforcementLevel": "advisory"},
@@ -245,12 +249,12 @@ def test_one_line_says_forecast_limit_and_runway() -> None:
     outlook = forecasting(rules=rules).invoices[0].forecast_text
     assert outlook is not None
     assert re.fullmatch(
-        r"Forecast \$\d{3} to \$\d{3} for September \(median \$\d{3}\), over the limit of \$300 "
-        r"\(max-amount-due\); credits last until 2026-09-\d\d\.",
+        r"Forecast \$\d{3} for September \(\$\d{3} to \$\d{3}\), over the limit of \$300 "
+        r"\(max-amount-due\)\.",
         outlook,
     )
     within = forecasting(rules={"max-amount-due": {"limit": "900 USD"}}).invoices[0].forecast_text
-    assert ", within the limit of $900 (max-amount-due); " in str(within)
+    assert ", within the limit of $900 (max-amount-due)." in str(within)
     forecast = forecasting().invoices[0].forecast
     assert forecast is not None
     assert forecast.amount_due is not None
@@ -258,7 +262,9 @@ def test_one_line_says_forecast_limit_and_runway() -> None:
     perhaps = forecasting(rules={"max-amount-due": {"limit": between}}).invoices[0].forecast_text
     assert ", perhaps over the limit of $" in str(perhaps)
     for suffix in ("txt", "md", "html"):
-        assert outlook in plain(FORMATS[suffix](forecasting(rules=rules)))
+        rendered = plain(FORMATS[suffix](forecasting(rules=rules)))
+        assert outlook in rendered
+        assert re.search(r"Credits of \$100\.00 last until 2026-09-\d\d", rendered)
 
 
 def test_a_forecast_does_not_hide_what_a_preview_beside_its_snapshot_has() -> None:
@@ -267,7 +273,7 @@ def test_a_forecast_does_not_hide_what_a_preview_beside_its_snapshot_has() -> No
     declared = parse_rules({"rules": rules})
     month = {"period_start": known.invoice.period_end, "period_end": 1_793_491_200}
     for changes, expected in (
-        ({"amount_due": 90_001}, ", over the limit of $900 (max-amount-due); "),
+        ({"amount_due": 90_001}, ", over the limit of $900 (max-amount-due)."),
         ({"amount_due": 5, "invoice_lines": [], **month}, None),
     ):
         preview = Found(InvoiceState(ACCOUNT, Invoice.from_api(api_result(**changes))))
@@ -281,9 +287,9 @@ def test_a_forecast_does_not_hide_what_a_preview_beside_its_snapshot_has() -> No
 @pytest.mark.parametrize(
     ("days", "expected"),
     [
-        (60, r"Forecast \$\d+ to \$\d+ for September \(median \$\d+\); "),
-        (10, r"A straight line to \$\d+ for September; "),
-        (0, r"A straight line to \$\d+ for September; "),
+        (60, r"Forecast \$\d+ for September \(\$\d+ to \$\d+\)\."),
+        (10, r"A straight line to \$\d+ for September\."),
+        (0, r"A straight line to \$\d+ for September\."),
     ],
 )
 def test_a_forecast_is_named_after_how_it_is_made(days: int, expected: str) -> None:
@@ -391,17 +397,14 @@ def test_the_chart_names_what_is_forecast_and_its_table_the_most_of_a_day() -> N
     assert ["Most spent on a day", "$18.20"] in chart.figures.rows
 
 
-def test_days_without_spend_are_no_columns_and_have_no_most() -> None:
+def test_what_is_in_the_payers_favour_is_not_drawn_as_spend_by_day() -> None:
     credits = [{"amount": 2500, "discount": None, "type": "credit_balance_transaction"}]
     line = {**api_line(amount=1000), "pretax_credit_amounts": credits}
     invoice = api_result(amount_due=-1500, invoice_lines=[line])
     [report] = reported(invoice_preview=given(invoice)).invoices
-    chart = spend_chart.spend(report)
-    assert chart is not None
     assert report.forecast is not None
     assert report.forecast.spent
-    assert chart.columns == []
-    assert "Most spent on a day" not in [row[0] for row in chart.figures.rows]
+    assert spend_chart.spend(report) is None
 
 
 def test_the_first_hour_is_a_bar_against_the_lowest_limit() -> None:
@@ -413,7 +416,7 @@ def test_the_first_hour_is_a_bar_against_the_lowest_limit() -> None:
     assert spend_chart.spend(early) is None
     bar = spend_chart.limit_bar(early)
     assert bar is not None
-    assert (bar.width, bar.limit_x, bar.is_over) == (charts.WIDTH / 2, charts.WIDTH, False)
+    assert (bar.width, bar.limit_x, bar.is_over) == (charts.WIDTH / 2.4, charts.WIDTH / 1.2, False)
     assert bar.limit == "limit $250.00 (max-amount-due)"
     without = make_report([Found(state)], at=minutes).invoices[0]
     assert spend_chart.spend(without) is None

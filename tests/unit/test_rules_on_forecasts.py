@@ -247,7 +247,7 @@ def test_after_the_end_of_the_period_the_amount_due_is_all_there_is_to_come(
     found, note = judge("max-forecast", settings, {**STEADY, **answers}, read_at=over)
     assert (found.status, found.subject) == ("within", "amount due")
     assert note.status == "noted"
-    assert note.message.endswith("cannot be forecast: the period is over.")
+    assert note.message.endswith("cannot be forecast: the period has ended.")
 
 
 def test_a_limit_in_another_currency_is_not_known() -> None:
@@ -337,9 +337,9 @@ def test_credits_that_run_out_too_early_are_told_with_their_date() -> None:
     assert (found.status, found.subject) == ("failed", RUNWAY)
     assert found.message == (
         f"On account {ACCOUNT}, credits of $120.00 last until 2026-09-27; they have to last until "
-        "2026-09-29 (14 days), judged by the median. The forecast is by daily usage, with 80 days "
-        "of history, and was off by 0% over 14 days, tried on 49 days. Its automatic top-up is "
-        "not set. AI Gateway refuses inference once the credits are used up (HTTP 402)."
+        "2026-09-29 (14 days). Its automatic top-up is not set. AI Gateway refuses inference once "
+        "the credits are used up (HTTP 402). The forecast is by daily usage, with 80 days of "
+        "history, and was off by 0% over 14 days, tried on 49 days."
     )
     assert found.text == found.message
 
@@ -373,7 +373,7 @@ def test_the_early_date_is_told_and_judged_if_the_rule_is_careful() -> None:
     assert statuses(judge("min-runway", {"days": days, "percentile": 90}, JUMPING)) == ["within"]
     [careful] = judge("min-runway", {"days": days + 1, "percentile": 90}, JUMPING)
     assert careful.status == "failed"
-    assert f"({days + 1} days), judged by the 90th percentile." in careful.message
+    assert f"({days + 1} days), by the 90th percentile." in careful.message
 
 
 @pytest.mark.parametrize("balance", [0, -300])
@@ -399,7 +399,7 @@ def test_a_top_up_that_works_is_enough_only_where_the_rule_says_so() -> None:
     assert without.status == "failed"
     assert (
         "Its automatic top-up adds $10.00 ($10.50 charged) when the balance falls below $5.00. "
-        "That counts only with topUpSuffices. AI Gateway"
+        "The rule does not count it. AI Gateway"
     ) in without.message
     settings = {"days": 30, "topUpSuffices": True}
     found = judge("min-runway", settings, credit_balance=credits, usage_history=REFUSED)

@@ -65,7 +65,7 @@ except LimitError as error:
 def test_show_reads_a_file() -> None:
     arguments = ["show", "--from", str(PREVIEW)]
     printed = run(f"from pulumi_cf_invoice.cli import main; sys.exit(main({arguments!r}))")
-    assert "The upcoming invoice is $200.01" in printed
+    assert "$200.01 for September, which has ended." in printed
 
 
 def test_importing_the_core_imports_no_pulumi() -> None:
