@@ -280,7 +280,9 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
     _add_fixed_lines(parser)
     parser.add_argument("--output", metavar="FILE", help="write the report to this file")
     parser.add_argument(
-        "--html", metavar="FILE", help="also write the report as HTML to this file, whatever the format"
+        "--html",
+        metavar="FILE",
+        help="also write the report as HTML to this file",
     )
     parser.add_argument(
         "--github",

@@ -101,9 +101,14 @@ class Notice:
 
     def _no_longer(self, before: Collection[Key]) -> str:
         """Return the rules that were violated *before* and are not any more; empty if none are."""
-        now = self.keys(before)
-        rules = {key[1] for key in before if key not in now} - {key[1] for key in now}
-        return _listed("No longer wrong", rules)
+        still = {key[1:] for key in self.keys(before)}
+        elsewhere = {rule for rule, _ in still}
+        over = {
+            f"{rule} ({subject})" if rule in elsewhere else rule
+            for _, rule, subject in before
+            if (rule, subject) not in still and (subject or rule not in elsewhere)
+        }
+        return _listed("No longer wrong", over)
 
 
 def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:

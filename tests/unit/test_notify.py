@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from pulumi_cf_invoice.billing import settings
-from pulumi_cf_invoice.billing.snapshot import take
+from pulumi_cf_invoice.billing.snapshot import Given, Snapshot, take
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests import receivers
 from tests.command import run, start
 from tests.docs import page
-from tests.factories import ACCOUNT, NOW, api_result
+from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, api_result
 from tests.receivers import Webhook
 from tests.unit.reports import taken
 
@@ -92,6 +92,36 @@ def test_only_what_is_new_is_told(hook: tuple[Webhook, dict[str, str]], tmp_path
     assert "- max-line-amount: " in message
     assert "- max-amount-due" not in message
     assert "As before: max-amount-due." in message
+
+
+def test_each_account_is_told_for_itself(
+    hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    server, environment = hook
+    limit = {"limit": "10 USD", "accounts": {ACCOUNT: "150 USD", OTHER_ACCOUNT: "150 USD"}}
+    rules = {"budget": {"rule": "max-amount-due", "limit": limit}}
+    (tmp_path / "rules.json").write_text(json.dumps({"rules": rules}))
+    state = ["--state", str(tmp_path / "told.json")]
+
+    def morning(**due: int) -> None:
+        for account, amount in zip((ACCOUNT, OTHER_ACCOUNT), due.values(), strict=True):
+            read = {"invoice-preview": Given(api_result(amount_due=amount))}
+            snapshot = Snapshot(account, NOW, settings.CLOUDFLARE_API, read)
+            (tmp_path / "read").mkdir(exist_ok=True)
+            (tmp_path / "read" / f"{account}.json").write_text(snapshot.to_json())
+        files = ["--from", str(tmp_path / "read"), "--rules", str(tmp_path / "rules.json")]
+        run("notify", *files, *AT, *state, **environment)
+
+    morning(first=20000, second=100)
+    morning(first=20000, second=30000)
+    morning(first=100, second=30000)
+    one, both, other = (message["message"].splitlines() for _, _, message in server.received)
+    assert [line for line in one if ACCOUNT in line and line.startswith("- budget: ")]
+    assert [line for line in both if OTHER_ACCOUNT in line and line.startswith("- budget: ")]
+    assert not [line for line in both if line.startswith("- ") and ACCOUNT in line]
+    assert "As before: budget." in both
+    assert "As before: budget." in other
+    assert f"No longer wrong: budget (Account {ACCOUNT})." in other
 
 
 @pytest.mark.parametrize("on", ["over", "over,unknown"])
