@@ -1,5 +1,6 @@
 """Ways in which inputs get damaged: as texts, and as JSON at any depth."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -41,9 +42,10 @@ def damage_json(value: Any, data: st.DataObject) -> None:
     elif how == "reverse" and _lists(where[key]):
         where[key].reverse()
     elif how == "repeat" and _lists(where):
-        where.append(where[key])
+        where.append(copy.deepcopy(where[key]))
     else:
-        where[key] = data.draw(ODD)
+        # The next damage may be done to it, and must not be in what is drawn later.
+        where[key] = copy.deepcopy(data.draw(ODD))
 
 
 def add_unknown(value: Any, data: st.DataObject) -> None:
