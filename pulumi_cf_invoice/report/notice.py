@@ -114,6 +114,11 @@ class Notice:
 def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:
     """Return the notice of *report* for people who want to know about *kinds*."""
     wrong, unjudged = [], set()
+    # A label may be shortened.
+    accounts = {
+        label: invoice.account_id
+        for invoice, label in zip(report.invoices, report.labels, strict=True)
+    }
     for rule in report.rules:
         for label, finding in report.labelled(rule):
             if not finding.violates:
@@ -121,7 +126,7 @@ def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:
             of = f"{label}: " if label and finding.account_id is None else ""
             kind: Kind = "unknown" if finding.status == "unknown" else "over"
             kind = "advisory" if rule.level == "advisory" else kind
-            subject = finding.account_id or label
+            subject = finding.account_id or accounts.get(label) or label
             if finding.status == "unknown":
                 unjudged.add((rule.name, subject))
             text = f"{rule.name}: {of}{finding.message}"

@@ -121,7 +121,7 @@ def test_each_account_is_told_for_itself(
     assert not [line for line in both if line.startswith("- ") and ACCOUNT in line]
     assert "As before: budget." in both
     assert "As before: budget." in other
-    assert f"No longer wrong: budget (Account {ACCOUNT})." in other
+    assert f"No longer wrong: budget ({ACCOUNT})." in other
 
 
 @pytest.mark.parametrize("on", ["over", "over,unknown"])
