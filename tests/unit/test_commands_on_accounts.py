@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -382,3 +383,32 @@ def test_a_long_run_says_how_far_it_is(
     with progress.progress(1000) as advance:
         advance()
         assert told.wait(30)
+
+
+def test_a_terminal_shows_how_far_a_run_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a pseudo-terminal, in one line that is written over, above which warnings stand."""
+    master, slave = os.openpty()
+    with os.fdopen(slave, "w") as terminal, monkeypatch.context() as patched:
+        patched.setattr(sys, "stderr", terminal)
+        patched.setenv("TERM", "xterm")
+        with progress.progress(1000) as advance:
+            for _ in range(500):
+                advance()
+            print("waiting 140 s", file=sys.stderr)
+        terminal.flush()
+        shown = read_all(master)
+    os.close(master)
+    assert "500 of 1,000 accounts read" in shown
+    assert "waiting 140 s\r\n" in shown
+    # The line is gone in the end, and the cursor is there again.
+    assert shown.rindex("\x1b[?25h") > shown.rindex("accounts read")
+
+
+def read_all(terminal: int) -> str:
+    """Return everything that was written to a pseudo-terminal so far."""
+    os.set_blocking(terminal, False)
+    parts = []
+    with suppress(BlockingIOError):
+        while part := os.read(terminal, 4096):
+            parts.append(part)
+    return b"".join(parts).decode()
