@@ -12,6 +12,7 @@ from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import cut_in_the_middle, named, one_line
 from pulumi_cf_invoice.billing.errors import FetchError
 from pulumi_cf_invoice.report.found import MissingInvoice
+from pulumi_cf_invoice.report.headlines import Rank
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 from pulumi_cf_invoice.report.judging import Verdict
 from pulumi_cf_invoice.report.report import LONGEST_NAME, Report
@@ -126,7 +127,7 @@ def overview(report: Report) -> Overview:
             *([money.to_rough_text(*limit.limit) if limit else ""] if has_limits else []),
             invoice.short_forecast_text,
             *([invoice.short_change_text] if has_changes else []),
-            *([invoice.tone_text if invoice.rules else ""] if has_verdicts else []),
+            *([_verdict(invoice)] if has_verdicts else []),
         ]
         return Row(cells, invoice.tone, label, invoice)
 
@@ -163,6 +164,12 @@ def reason_of(missing: MissingInvoice) -> str:
     problem = error.problem if isinstance(error, FetchError) else str(error)
     why = one_line(problem, _LONGEST_REASON).split(". ")[0].rstrip(".")
     return f"{'No invoice' if missing.is_unused else 'Not known'}: {why}"
+
+
+def _verdict(invoice: InvoiceReport) -> str:
+    if invoice.situation.worst.rank is Rank.CREDITS and invoice.verdict in _PASSING:
+        return "Credits used up"
+    return invoice.tone_text if invoice.rules else ""
 
 
 def _kind(row: Row) -> str:

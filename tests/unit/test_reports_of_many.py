@@ -159,3 +159,11 @@ def test_an_account_that_could_not_be_read_is_a_row_that_says_why(form: str) -> 
     for number in (500, 501):
         assert f"account {account(number)}" in words
     assert words.count("Not known: its snapshot is too old") >= 2
+
+
+@pytest.mark.parametrize("form", RENDERED)
+def test_a_row_says_why_an_account_within_its_limit_needs_attention(form: str) -> None:
+    accounts = [Found.of_snapshot(taken(name)) for name in ("negative-balance", "usual")]
+    of_other = dataclasses.replace(accounts[1].state, account_id=account(1))
+    accounts[1] = Found(of_other)
+    assert "Credits used up" in RENDERED[form](report_on(*accounts))
