@@ -14,7 +14,7 @@ from pulumi_cf_invoice.report.report import Report
 from pulumi_cf_invoice.report.terminal import NARROWEST, drawn, inert
 
 LINES = 50
-_FEW = 5
+_FEW, _FEWEST = 5, 3
 _ROWS = 12
 _MOST = 100
 _COLOURS = {
@@ -76,7 +76,7 @@ def _several(report: Report, lines: int) -> list[RenderableType]:
     is_of_many = report.is_of_many
     accounts = overview(report)
     parts: list[RenderableType] = [Text(), drawn(accounts.table(_ROWS if is_of_many else _MOST))]
-    rules = _rules(report, _FEW if is_of_many else lines)
+    rules = _rules(report, _FEWEST if is_of_many else lines)
     parts += [Text(), rules] if rules else []
     if is_of_many:
         return parts

@@ -353,7 +353,13 @@ def test_a_comment_that_gitlab_refuses_fails_the_job(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("schema", "file"), [("vendor.github-workflows", GITHUB), ("vendor.gitlab-ci", GITLAB)]
+    ("schema", "file"),
+    [
+        (schema, file)
+        for schema, example in (("vendor.github-workflows", GITHUB), ("vendor.gitlab-ci", GITLAB))
+        for file in sorted(example.parent.iterdir())
+    ],
+    ids=lambda of: of.name if isinstance(of, Path) else of,
 )
 def test_the_file_keeps_to_the_published_schema(schema: str, file: Path) -> None:
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, str(file)]

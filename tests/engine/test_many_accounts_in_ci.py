@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -99,15 +98,6 @@ def test_both_have_the_accounts_of_the_list() -> None:
     [accounts] = PIPELINE["snapshot"]["parallel"]["matrix"]
     of_github = WORKFLOW["jobs"]["snapshot"]["strategy"]["matrix"]["account"]
     assert LISTED == of_github == accounts["ACCOUNT"]
-
-
-@pytest.mark.parametrize(
-    ("schema", "file"), [("vendor.github-workflows", GITHUB), ("vendor.gitlab-ci", GITLAB)]
-)
-def test_the_file_keeps_to_the_published_schema(schema: str, file: Path) -> None:
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, str(file)]
-    checked = subprocess.run(command, capture_output=True, text=True)
-    assert checked.returncode == 0, checked.stdout
 
 
 def test_jobs_have_the_least_permissions_and_only_the_snapshot_has_the_token() -> None:
