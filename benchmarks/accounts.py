@@ -74,6 +74,14 @@ took = time.perf_counter() - started
 """
 
 
+_COMMAND = """
+from pulumi_cf_invoice.cli import main
+started = time.perf_counter()
+read = main(given)
+took = time.perf_counter() - started
+"""
+
+
 def section() -> str:
     """Measure runs over many accounts, and return them as a section of the results."""
     rows = [measured(count) for count in (1, 10, 100, 1000)]
@@ -91,6 +99,8 @@ def section() -> str:
         *(f"| {' | '.join(row)} |" for row in rows),
         "",
         limited(),
+        "",
+        *reports(),
         "",
         *programs(),
     ]
@@ -117,9 +127,10 @@ def measured(count: int, every_read: bool = False) -> tuple[str, ...]:
             "accounts": sandbox.directory.ids,
             "every_read": every_read,
         }
-        ours = _run(_OURS, given, certificates)
+        trusting = {"SSL_CERT_FILE": str(certificates)}
+        ours = _run(_OURS, given, trusting)
         connections, requests = sandbox.most_connections, len(sandbox.asked)
-        bare = None if every_read else _run(_BARE, given, certificates)
+        bare = None if every_read else _run(_BARE, given, trusting)
     limit = math.ceil(requests / READS_AT_ONCE) * LATENCY
     target = f" (≤ {TARGETS[count]})" if count in TARGETS and not every_read else ""
     return (
@@ -145,12 +156,42 @@ def limited(count: int = 300, rate_limit: str = "100/3s") -> str:
             "accounts": sandbox.directory.ids,
             "every_read": False,
         }
-        ours = _run(_OURS, given, None)
+        ours = _run(_OURS, given, {})
         refused = sandbox.refusals
     return (
         f"{count} accounts under a rate limit of {rate_limit}: {ours['read']} read ({count}) in "
         f"{ours['took']:.1f} s, {refused} answers of HTTP 429 (≤ 5)."
     )
+
+
+def reports(count: int = 1000) -> list[str]:
+    """Return the rows of reports on *count* accounts in a folder of snapshots, in each format."""
+    say(f"reports on {count:,} accounts")
+    rows = []
+    with (
+        Sandbox(now=NOW, number_of_accounts=count, rate_limit=STATED) as sandbox,
+        tempfile.TemporaryDirectory() as directory,
+    ):
+        address = {"CLOUDFLARE_BASE_URL": sandbox.base_url, "CLOUDFLARE_API_TOKEN": TOKEN}
+        folder, file = f"{directory}/snapshots", Path(directory) / "report"
+        _run(_COMMAND, ["snapshot", "--all-accounts", "--output", folder], address)
+        given = ["--from", folder, "--at", NOW.isoformat(), "--budget", "500 USD"]
+        for form in ("text", "markdown", "html", "json"):
+            command = ["report", *given, "--format", form, "--output", str(file)]
+            done = _run(_COMMAND, command, {})
+            size = f"{file.stat().st_size / 1e6:.2f} MB"
+            target = " (≤ 2)" if form == "html" else ""
+            rows.append(
+                f"| {form} | {done['took']:.1f} s | {done['peak']:.0f} MB (≤ {MEMORY}) | "
+                f"{size}{target} |"
+            )
+    return [
+        f"Reports on {count:,} accounts from a folder of their snapshots, by one rule.",
+        "",
+        "| format | took | peak memory | size |",
+        "|---|---|---|---|",
+        *rows,
+    ]
 
 
 def programs(count: int = 50) -> list[str]:
@@ -204,11 +245,10 @@ def programs(count: int = 50) -> list[str]:
     ]
 
 
-def _run(program: str, given: dict[str, Any], certificates: Path | None) -> dict[str, Any]:
+def _run(program: str, given: Any, environment: dict[str, str]) -> dict[str, Any]:
     code = _MEASURED.replace("PROGRAM", program)
     # Below a shell: a process that this large one starts would have its peak of memory.
     command = ["sh", "-c", '"$0" -W ignore -c "$1" "$2"; exit $?', sys.executable, code]
-    environment = {} if certificates is None else {"SSL_CERT_FILE": str(certificates)}
     done = subprocess.run(
         [*command, json.dumps(given)],
         capture_output=True,
