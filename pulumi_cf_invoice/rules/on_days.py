@@ -5,7 +5,7 @@ It always reads its accounts itself, because no resource has the usage history.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -134,8 +134,9 @@ class MaxDailySpend(Rule):
                 f"({usually} a day, {_basis(days)}), and {limit.text} of it is allowed{of_floor}."
             )
 
-        held_day = held(_subject(day), _amount(day.spend), currency, largest, tell)
-        return held_day.of_day(day.date)
+        found = held(_subject(day), _amount(day.spend), currency, largest, tell)
+        detail = f", on {_named(day)}: {times} ({usually} a day)"
+        return replace(found, day=day.date, detail=detail)
 
 
 def _against_amount(state: AccountState, days: "LastDays", day: "LastDay", limit: Money) -> Finding:
@@ -149,15 +150,17 @@ def _against_amount(state: AccountState, days: "LastDays", day: "LastDay", limit
         return Finding(status, _subject(day), lambda: message, day=day.date)  # type: ignore[arg-type]
     is_comparable = comparable(invoice.currency, limit)
     usual = days.usual_within(Fraction(money.exact(limit.amount))) if is_comparable else None
-    usually = ""
+    usually, detail = "", f", on {_named(day)}"
     if usual is not None and days.price is not None:
         amount = Money(_amount(usual * days.price), invoice.currency).text
         usually = f" Usual is {amount} a day ({_basis(days)})."
+        detail += f"; usual is {amount} a day"
 
     def tell(amount: str, over: str) -> str:
         return f"Account {state.account_id} spent {amount} on {_named(day)}, {over}.{usually}"
 
-    return held(_subject(day), _amount(day.spend), invoice.currency, limit, tell).of_day(day.date)
+    found = held(_subject(day), _amount(day.spend), invoice.currency, limit, tell)
+    return replace(found, day=day.date, detail=detail)
 
 
 def _is_idle(days: "LastDays") -> bool:

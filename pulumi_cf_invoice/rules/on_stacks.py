@@ -5,7 +5,7 @@ The one on gateways can also read an account's gateways, whoever created them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from fnmatch import fnmatchcase
@@ -159,7 +159,7 @@ class RequireGatewaySpendLimit(StackRule):
                 f"{shown}{more}."
             ),
         )
-        return found, urn
+        return replace(found, detail=f": {shown}{more}"), urn
 
 
 @dataclass(frozen=True)

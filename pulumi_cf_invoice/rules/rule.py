@@ -35,7 +35,8 @@ class Finding:
     compares an amount with a limit. What others wrote in it is marked (`named`). ``remedy`` is what
     to do about a violation, in a sentence. ``is_passed_over`` means that an account could not be
     read, which the rule allows. ``is_refilled`` means that a working top-up adds to the credits.
-    ``day`` is the UTC day whose spend was judged, if it is one.
+    ``day`` is the UTC day whose spend was judged, if it is one. ``detail`` is what a reader has to
+    know besides amount and limit, as the end of the `text`.
     """
 
     status: Status
@@ -53,6 +54,7 @@ class Finding:
     is_passed_over: bool = False
     is_refilled: bool = False
     day: date | None = None
+    detail: str = ""
 
     @property
     def violates(self) -> bool:
@@ -81,11 +83,8 @@ class Finding:
         if self.amount is None or self.limit is None:
             return self.marked
         tell = money.difference_text if self.is_difference else money.to_text
-        return f"{tell(*self.amount)}, {self.excess or within(self.limit, self.is_minimum)}"
-
-    def of_day(self, day: date) -> "Finding":
-        """Return the finding as that on the spend of a *day*."""
-        return replace(self, day=day)
+        compared = self.excess or within(self.limit, self.is_minimum)
+        return f"{tell(*self.amount)}, {compared}{self.detail}"
 
     def followed_by(self, more: str) -> "Finding":
         """Return the finding with *more* sentences in its message."""

@@ -67,11 +67,18 @@ def test_a_loop_since_last_night_says_the_day_its_spend_and_what_is_usual() -> N
         "$90.00: 12.0 times what is usual ($10.00 a day, the 95th percentile of 28 days), and 3x "
         "of it is allowed."
     )
-    assert found[1].text == "$120.00, over the limit of $30.00 by $90.00"
+    assert found[1].text == (
+        f"$120.00, over the limit of $30.00 by $90.00, on {TODAY} (today so far): 12.0 times what "
+        "is usual ($10.00 a day)"
+    )
     [by_amount] = [finding for finding in spike("50 USD", [*STEADY, 12_000]) if finding.violates]
     assert by_amount.message == (
         f"Account {ACCOUNT} spent $120.00 on {TODAY} (today so far), over the limit of $50.00 by "
         "$70.00. Usual is $10.00 a day (the 95th percentile of 28 days)."
+    )
+    assert by_amount.text == (
+        f"$120.00, over the limit of $50.00 by $70.00, on {TODAY} (today so far); usual is $10.00 "
+        "a day"
     )
     assert "cap the gateway" in found[1].remedy
 
