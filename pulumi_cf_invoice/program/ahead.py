@@ -1,9 +1,9 @@
 """
-The accounts of the resources that come after one, so that its check can ask for them ahead.
+The accounts of the resources after one, so that its check can read them ahead of time.
 
-Pulumi's engine checks one resource after the other, so a provider that only asks for the account
-in hand reads one account at a time. By the time that the first resource is registered, a program
-has declared all that it declares at once, and so it can say which accounts come next.
+Pulumi's engine checks one resource after the other, so a provider that only reads the current
+account reads one at a time. By the time the first resource is registered, a program has declared
+everything that it declares at once, so it can say which accounts come next.
 """
 
 from collections.abc import Hashable
@@ -16,7 +16,7 @@ from pulumi.runtime.settings import get_monitor
 from pulumi_cf_invoice.billing.settings import Source
 
 MOST = 15
-"""The accounts that a check asks for besides its own: as many as are read at a time."""
+"""How many accounts a check reads besides its own: as many as are read at a time."""
 _of_runs: WeakKeyDictionary[Any, dict[Hashable, dict[str, int]]] = WeakKeyDictionary()
 
 
