@@ -82,9 +82,9 @@ class LastPeriod:
         was = "which was right"
         if max(miss) > 0:
             off = self._rough(money.number(max(miss)))
-            was = f"{off} too {'high' if miss[0] > 0 else 'low'}"
+            was = f"and it came to {off} {'less' if miss[0] > 0 else 'more'}"
             if max(miss) > money.exact(abs(amount)) * _FAR_OFF:
-                was += ": take this one with care"
+                was += ": take this month's with care"
         return f"On {self.as_of} the forecast for {self.name} would have been {band}, {was}"
 
     def _rough(self, amount: float) -> str:

@@ -88,6 +88,8 @@ class Fact:
     """Whether the text has the amount due."""
     says_forecast: bool = False
     """Whether the text has what the amount due will come to."""
+    is_hypothetical: bool = False
+    """Whether it holds only without the automatic top-up, which works."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,8 @@ class Situation:
     """What is expected to be due; None where nothing can be said, or the period has ended."""
     is_too_early: bool
     """Whether nothing can be said because the period has just begun."""
+    stale: str = ""
+    """That the figures are older than a day, in a few words; empty if they are not."""
 
     @property
     def worst(self) -> Fact:
@@ -130,6 +134,8 @@ class Situation:
     def headline(self) -> str:
         """The worst fact in a sentence, after the verdict if it does not speak for itself."""
         rank, said = self.worst.rank, self.sentence
+        if self.stale and rank >= Rank.OUTLOOK:
+            return f"{self.stale}: {self._due('')}{self._limit_text}."
         if rank is Rank.WITHIN:
             return f"{self._within}."
         if rank is Rank.UNKNOWN:
@@ -148,6 +154,9 @@ class Situation:
         fact, outlook = self.worst, self.outlook
         if fact.rank is Rank.OUTLOOK:
             return f"{self._due('')}; {fact.text}"
+        if fact.is_hypothetical and outlook is not None:
+            # What is coming comes before what a top-up keeps from coming.
+            return f"{outlook.text}; {self.due_so_far}; {fact.text}"
         text, coming = fact.text, outlook.text if outlook else self._forecast
         if fact.says_forecast:
             is_same = outlook is not None and fact.limit == outlook.limit
@@ -193,9 +202,23 @@ class Situation:
         if self.limit is None or not self._is_judged:
             return f"{title}: {self.sentence}"
         if self._closeness:
-            return f"{title}, but close: {self.due_so_far}; {self._closeness}"
+            so_far = "so far: " if self.may_pass else ", but close: "
+            due = self._due("") if self.may_pass else self.due_so_far
+            return f"{title}{' ' if self.may_pass else ''}{so_far}{due}; {self._closeness}"
         coming = [self._forecast, f"limit {self.limit.text}"]
         return f"{title}: {self.due_so_far}; {', '.join(filter(None, coming))}"
+
+    @property
+    def _limit_text(self) -> str:
+        return f", limit {self.limit.text}" if self.limit and self._is_judged else ""
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the forecast's median is within the limit, and its 90th percentile is not."""
+        expected, limit = self.expected, self.limit
+        if expected is None or limit is None or expected.highest is None or not self._is_judged:
+            return False
+        return money.exact(expected.highest) > limit.amount
 
     @property
     def _closeness(self) -> str:
@@ -212,7 +235,7 @@ class Situation:
         )
         what = f"the forecast of {'up to ' if is_edge else ''}{amount}"
         if most > limit.amount:
-            return f"{what} may be over the limit of {of}"
+            return f"{what} may pass the limit of {of}"
         left = money.to_rough_text(money.total([limit.amount], less=[most]), limit.currency)
         return f"{what} leaves {left} of the limit of {of}"
 
@@ -242,7 +265,8 @@ class Situation:
         order = (subjects.index(finding.subject), -excess)
         says_forecast = finding.subject in (FORECAST, PROJECTED_AMOUNT_DUE)
         rank = _rank(rule, finding)
-        return Fact(rank, text, finding.limit, order, says_amount, says_forecast)
+        unaided = rank is Rank.FAILED and finding.is_refilled
+        return Fact(rank, text, finding.limit, order, says_amount, says_forecast, unaided)
 
     def _text(self, rule: RuleResult, finding: Finding) -> tuple[str, bool]:
         """Return a short form of a finding, and whether it states the amount due."""

@@ -76,6 +76,8 @@ def _invoice(report: InvoiceReport, label: str, lines: int) -> dict[str, Any]:
     return {
         "report": report,
         "title": report.title or label,
+        # The figures at the top say it already.
+        "summary": [line for line in report.summary if label or line != report.forecast_text],
         "expected": _expected(report),
         "spend": spend_chart.spend(report),
         "limit_bar": spend_chart.limit_bar(report),

@@ -10,7 +10,7 @@ from functools import cached_property
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import named, shown
 from pulumi_cf_invoice.billing.invoice import Invoice
-from pulumi_cf_invoice.billing.models import counted
+from pulumi_cf_invoice.billing.models import counted, instant
 from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.forecast import Forecast
 from pulumi_cf_invoice.forecast.periods import period_name
@@ -39,7 +39,7 @@ from pulumi_cf_invoice.report.months import (
     Months,
     lines_of_last_month,
 )
-from pulumi_cf_invoice.rules.on_forecasts import FORECAST, RUNWAY, MaxForecast, MinRunway
+from pulumi_cf_invoice.rules.on_forecasts import FORECAST, RUNWAY, MaxForecast, MinRunway, to_refill
 from pulumi_cf_invoice.rules.on_invoices import (
     AMOUNT_DUE,
     INCOMPLETE,
@@ -51,6 +51,8 @@ from pulumi_cf_invoice.state import InvoiceState
 
 _OF_WHOLE = (AMOUNT_DUE, PROJECTED_AMOUNT_DUE, FORECAST)
 _WHOLE = 0.95
+_MUCH = 0.02
+"""The share of last month that is much for the first hour of this one."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,9 @@ class InvoiceReport:
     @cached_property
     def tone(self) -> Verdict:
         """The verdict, or ``advisory`` where it is within and its headline is a warning."""
-        warns = self.situation.worst.rank < Rank.ADVISORY
+        situation = self.situation
+        is_warned = situation.may_pass or bool(situation.stale)
+        warns = situation.worst.rank < Rank.ADVISORY or (is_warned and bool(self.rules))
         return "advisory" if warns and self.verdict in ("within", "none") else self.verdict
 
     @property
@@ -145,6 +149,7 @@ class InvoiceReport:
             limit=self.limit.limit if self.limit else None,
             expected=self._expected,
             is_too_early=self._is_too_early,
+            stale=self._age,
         )
 
     @property
@@ -167,7 +172,9 @@ class InvoiceReport:
     def due_until(self) -> str:
         """Until when the amount due is known, for people: ``so far, day 15 of 30``."""
         day = day_of_period(self.invoice, self.as_of)
-        return f"so far, {day}" if day else "the period has ended"
+        if day is None:
+            return "the period has ended"
+        return f"on {day}" if self._age else f"so far, {day}"
 
     @property
     def headline(self) -> str:
@@ -299,7 +306,7 @@ class InvoiceReport:
         if is_unused or (forecast is not None and forecast.has_ended):
             return None
         if self._is_too_early:
-            return f"{self.period_name} is not an hour old: from then on there is a forecast."
+            return f"{self.period_name} is not an hour old, too early for a forecast."
         if forecast is not None:
             text, median = forecast.text, forecast.amount_due
         elif straight is not None:
@@ -337,7 +344,7 @@ class InvoiceReport:
         against = self.against_last_month
         last_month = [against.text if against else None, self._hindsight]
         lines = [
-            self._age,
+            self._first_hour,
             self.forecast_text,
             " ".join(filter(None, last_month)),
             self.credits_text,
@@ -345,11 +352,25 @@ class InvoiceReport:
         return [line for line in lines if line]
 
     @property
-    def _age(self) -> str | None:
-        days = (self.at.date() - self.as_of.date()).days
+    def _age(self) -> str:
+        days = (self.at - self.as_of).days
         if days < 1:
+            return ""
+        ended = ""
+        if self.at.timestamp() >= self.invoice.period_end:
+            ended = f", and {self.period_name} has ended since"
+        return f"Figures of {self.as_of:%Y-%m-%d}, {counted(days, 'day')} old{ended}"
+
+    @property
+    def _first_hour(self) -> str | None:
+        last = self.months.last if self.months else None
+        if not self._is_too_early or last is None or last.amount <= 0:
             return None
-        return f"These are the figures of {self.as_of:%Y-%m-%d}, {counted(days, 'day')} old."
+        share = self.invoice.amount_due / last.amount
+        if share < _MUCH:
+            return None
+        due, all_of = self.invoice.amount_due_text, f"{last.name} ({last.rough_text})"
+        return f"{due} in the first hour is {share:.0%} of all of {all_of}: find what spends it."
 
     @property
     def credits_text(self) -> str | None:
@@ -391,20 +412,35 @@ class InvoiceReport:
         every = [remedy for rule in worst_first(self.rules) for remedy in rule.remedies]
         if not every and self.situation.worst.rank is Rank.CREDITS:
             every.append("Buy credits in Cloudflare's dashboard.")
-        return list(dict.fromkeys([*every, *self._remedies_in_time]))
+        in_time = self._remedies_in_time
+        if self.situation.worst.is_hypothetical:
+            return list(dict.fromkeys([*in_time, *every]))
+        return list(dict.fromkeys([*every, *in_time]))
 
     @property
     def _remedies_in_time(self) -> list[str]:
         outlook = self.outlook
-        if outlook is None:
-            return []
-        when = "Today" if outlook.is_today else f"Before {outlook.date}"
-        rules = [rule for rule in self.rules if rule.name == outlook.rule and not rule.violations]
+        found = [(date, remedy) for date, remedy in [self._credits_in_time] if remedy]
+        for rule in self.rules:
+            if outlook and rule.name == outlook.rule and not rule.violations and rule.gate:
+                found.append((outlook.date, rule.gate.rule_remedy))
+        today = self.as_of.date()
         return [
-            f"{when}: {remedy[0].lower()}{remedy[1:]}"
-            for rule in rules[:1]
-            if rule.gate and (remedy := rule.gate.rule_remedy)
+            f"{'Today' if date <= today else f'Before {date}'}: {remedy[0].lower()}{remedy[1:]}"
+            for date, remedy in sorted(found)
         ]
+
+    @property
+    def _credits_in_time(self) -> tuple[date, str]:
+        """What to do about credits that run out in the period without any rule on that."""
+        runway = self.forecast.runway if self.forecast else None
+        balance = self.account.credit_balance if self.account else None
+        is_judged = any(f.subject == RUNWAY for rule in self.rules for f in rule.violations)
+        out = runway.runs_out if runway else None
+        if out is None or balance is None or balance.topup_is_healthy or is_judged:
+            return date.max, ""
+        ends = instant(self.invoice.period_end).date()
+        return out, to_refill(balance) if out < ends and balance.balance > 0 else ""
 
     @property
     def projected_text(self) -> str:

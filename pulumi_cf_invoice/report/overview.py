@@ -94,9 +94,11 @@ class Overview:
 
     def summed(self, label: str, rows: Sequence[Row]) -> Row:
         """Return a row for several accounts, called *label*, with their sums."""
-        blank = [""] * (len(self.columns) - 2)
         worst = min((row.tone for row in rows), key=_TONES.index)
-        return Row([label, _sum(row.invoice for row in rows), *blank], worst, label)
+        reports = [row.invoice for row in rows if row.invoice]
+        sums = {"Amount due": _sum(reports), "Forecast": _forecast_sum(reports)}
+        cells = [sums.get(column.title, "") for column in self.columns[1:]]
+        return Row([label, *cells], worst, label)
 
     def table(self, most: int) -> Table:
         """Return the rows and totals, with *most* of those that need attention."""
@@ -140,12 +142,16 @@ def overview(report: Report) -> Overview:
     rows = [row(*pair) for pair in sorted(pairs, key=_badness)]
     rows = sorted([*rows, *map(unread, report.missing)], key=lambda row: _TONES.index(row.tone))
     no_limit, rest = [""] * has_limits, [""] * (len(columns) - 3 - has_limits)
-    totals = zip(report.total_texts, report.forecast_total_texts, strict=True)
+    totals = zip(report.totals, report.total_texts, report.forecast_total_texts, strict=True)
+    is_mixed = len(report.totals) > 1
     return Overview(
         columns,
         [row for row in rows if row.tone not in _PASSING],
         [row for row in rows if row.tone in _PASSING],
-        [["Total", due, *no_limit, coming, *rest] for due, coming in totals],
+        [
+            [f"Total in {code.upper()}" if is_mixed else "Total", due, *no_limit, coming, *rest]
+            for (_, code), due, coming in totals
+        ],
         report.is_of_many,
     )
 
@@ -184,7 +190,16 @@ def _badness(pair: tuple[InvoiceReport, str]) -> tuple[int, int, tuple[object, .
     return _TONES.index(pair[0].tone), worst.rank, worst.order
 
 
-def _sum(invoices: Iterable[InvoiceReport | None]) -> str:
-    of = (report.invoice for report in invoices if report)
+def _forecast_sum(reports: Sequence[InvoiceReport]) -> str:
+    """Return what several will come to, in each currency; empty if one of them has no forecast."""
+    expected = [(report.expected[0], report.invoice.currency) for report in reports]
+    known = [(amount, currency) for amount, currency in expected if amount is not None]
+    if len(known) < len(expected):
+        return ""
+    return " and ".join(money.to_rough_text(*amount) for amount in money.totals(known))
+
+
+def _sum(reports: Iterable[InvoiceReport]) -> str:
+    of = (report.invoice for report in reports)
     sums = money.totals((invoice.amount_due, invoice.currency) for invoice in of)
     return " and ".join(money.to_text(*amount) for amount in sums)

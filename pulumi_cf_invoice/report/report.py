@@ -173,7 +173,7 @@ class Report:
         every = [remedy for rule in worst_first(self.rules) for remedy in rule.remedies]
         if len(self.invoices) < 2:
             of_each = [remedy for invoice in self.invoices for remedy in invoice.remedies]
-            return list(dict.fromkeys([*every, *of_each]))
+            return list(dict.fromkeys([*of_each, *every]))
         labels: dict[str, list[str]] = {remedy: [] for remedy in every}
         for invoice, label in zip(self.invoices, self.labels, strict=True):
             for remedy in invoice.remedies:

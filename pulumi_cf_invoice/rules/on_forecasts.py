@@ -232,7 +232,7 @@ class MinRunway(Rule):
             RUNWAY,
             tell,
             brief=brief,
-            remedy=_to_refill(balance) if is_over else "",
+            remedy=to_refill(balance) if is_over else "",
             is_refilled=balance.topup_is_healthy,
         )
 
@@ -314,17 +314,17 @@ def _used_up(state: AccountState, balance: CreditBalance) -> Finding:
         f"{before}Account {state.account_id} has no credits left: the balance is "
         f"{balance.balance_text(currency)}.{after} {refusal(balance)}"
     )
-    brief, remedy = used_up(balance, currency), _to_refill(balance)
+    brief, remedy = used_up(balance, currency), to_refill(balance)
     return Finding("failed", RUNWAY, lambda: message, brief=brief, remedy=remedy)
 
 
-def _to_refill(balance: CreditBalance) -> str:
+def to_refill(balance: CreditBalance) -> str:
     """Say what to do about credits that do not last, as a rule's ``remedy``."""
     where = "in Cloudflare's dashboard"
     if balance.balance > 0 and balance.topup_is_healthy:
         return (
-            f"Buy credits {where}, or let the automatic top-up, which works, count: set "
-            "topUpSuffices in {rule}."
+            "If the automatic top-up is enough, set topUpSuffices to true in {rule}; if not, buy "
+            f"credits {where}."
         )
     if balance.topup_problem:
         return f"Fix what the automatic top-up is paid with, or buy credits, {where}."

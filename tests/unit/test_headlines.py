@@ -69,9 +69,11 @@ def test_every_account_of_the_sandbox_has_a_headline_that_its_golden_file_shows(
         (
             "workers-ai",
             EVERY,
-            r"Without the automatic top-up, which works, \$92\.00 of credits run out about "
-            r"2026-09-\d\d, in \d days; \$250\.60 so far in September \(day 15 of 30\); the "
-            r"forecast of \$5\d\d passes the limit of \$450 about 2026-09-\d\d\.",
+            r"The forecast of \$5\d\d passes the limit of \$450 about 2026-09-\d\d; \$250\.60 so "
+            r"far "
+            r"in September \(day 15 of 30\); without the automatic top-up, which works, \$92\.00 "
+            r"of "
+            r"credits run out about 2026-09-\d\d, in \d days\.",
         ),
         (
             "steady",
@@ -122,7 +124,7 @@ def test_every_account_of_the_sandbox_has_a_headline_that_its_golden_file_shows(
         (
             "usual",
             {"max-amount-due": {"limit": "400 USD"}},
-            r"Within budget, but close: .*; the forecast of up to \$\d+ may be over the limit of "
+            r"Within budget so far: .*; the forecast of up to \$\d+ may pass the limit of "
             r"\$400\.",
         ),
         (
@@ -285,9 +287,9 @@ def test_a_straight_line_is_shown_only_where_there_is_no_forecast() -> None:
         (
             "topped-up",
             EVERY,
-            "Buy credits in Cloudflare's dashboard, or let the automatic top-up, which works, "
-            "count: "
-            "set topUpSuffices in the rule min-runway in rules.json.",
+            "If the automatic top-up is enough, set topUpSuffices to true in the rule min-runway "
+            "in "
+            "rules.json; if not, buy credits in Cloudflare's dashboard.",
         ),
         ("yen", LIMIT, "Set the limit of the rule max-amount-due in rules.json in JPY."),
     ],
@@ -304,7 +306,29 @@ def test_hours_into_a_period_nothing_is_forecast_and_nothing_is_amber() -> None:
     early = report_on(taken("growing", FIRST + timedelta(minutes=40)), rules=LIMIT)
     assert early.tone == "within"
     assert early.headline.endswith("(day 1 of 30); too early for a forecast, limit $450.00.")
-    assert only(early).summary[0].startswith("September is not an hour old")
+    start, *_ = only(early).summary
+    assert start == "September is not an hour old, too early for a forecast."
+    much = only(report_on(taken("usual", FIRST + timedelta(minutes=40)), rules=LIMIT)).summary
+    assert re.match(
+        r"\$188\.46 in the first hour is \d+% of all of August \(\$\d+\): find ", much[0]
+    )
+
+
+def test_figures_that_are_older_than_a_day_are_said_to_be_and_are_amber() -> None:
+    at = NOW + timedelta(days=20)
+    report = report_on(taken("usual"), rules=LIMIT, at=at)
+    assert (report.verdict, report.tone) == ("within", "advisory")
+    assert report.headline == (
+        "Figures of 2026-09-15, 20 days old, and September has ended since: $188.46 in September "
+        "(day 15 of 30), limit $450.00."
+    )
+    assert report_on(taken("usual"), rules=LIMIT, at=NOW + timedelta(hours=23)).tone == "within"
+
+
+def test_what_to_do_has_the_dates_in_their_order_and_credits_that_no_rule_asks_for() -> None:
+    first, second = report_on(taken("growing"), rules=LIMIT).remedies
+    assert first.startswith("Before 2026-09-21: buy credits, or set an automatic top-up")
+    assert re.match(r"Before 2026-09-2\d: cap the gateways", second)
 
 
 def test_of_several_the_counts_and_the_worst_are_told() -> None:

@@ -267,7 +267,7 @@ def test_a_forecast_that_passes_a_limit_is_told_to_those_who_ask(
     sandbox.scenario = "steady"
     snapshot = take(settings.resolve(ACCOUNT, [settings.environment(settled)]), NOW)
     (tmp_path / "snapshot.json").write_text(snapshot.to_json())
-    asked = ["notify", "--from", str(tmp_path / "snapshot.json"), "--budget", "300 USD"]
+    asked = ["notify", "--from", str(tmp_path / "snapshot.json"), "--budget", "300 USD", *AT]
     unasked = run(*asked, **environment).stdout
     assert unasked.startswith("Nobody was told, as --on does not ask for it: Within budget so far")
     done = run(*asked, "--on", "outlook", **environment)
@@ -320,7 +320,8 @@ def test_the_docs_show_what_people_are_told(
     link = re.search(r"^https://\S+/runs/\d+$", page("slack"), re.M)
     assert link
     files = ["--from", "snapshot.json", "--rules", "rules.json"]
-    done = run("notify", *files, "--link", link[0], "--dry-run")
+    at = ["--at", morning.read_at.isoformat()]
+    done = run("notify", *files, *at, "--link", link[0], "--dry-run")
     told = done.stdout.removeprefix("Would tell:\n\n").splitlines()
     [shown] = re.findall(r"^```\n(Over budget.*?)^```", page("slack"), re.M | re.S)
     # The message has the forecast as made on that day.

@@ -77,7 +77,11 @@ def test_every_message_of_several_accounts_names_its_own(sandbox: Sandbox) -> No
         ("allowed-statuses", {"statuses": ["open"]}, "the statuses of the rule x in rules.json."),
         ("allowed-currencies", {"currencies": ["EUR"]}, ", and set limits in it."),
         ("min-credit-balance", {"limit": "900 USD"}, "the limit of the rule x in rules.json."),
-        ("min-runway", {"days": 300}, "count: set topUpSuffices in the rule x in rules.json."),
+        (
+            "min-runway",
+            {"days": 300},
+            "in the rule x in rules.json; if not, buy credits in Cloudflare's dashboard.",
+        ),
         ("require-healthy-top-up", {}, "or what it is paid with, in Cloudflare's dashboard."),
         ("no-unpaid-invoices", {}, "and ask Cloudflare how to settle what it calls uncollectible."),
     ],
