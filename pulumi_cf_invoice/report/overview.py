@@ -5,8 +5,9 @@ It has the same columns in every format, and only columns in which some account 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import cut_in_the_middle, named, one_line
@@ -21,6 +22,14 @@ from pulumi_cf_invoice.report.tables import Column, Table
 _TONES: tuple[Verdict, ...] = ("over", "unknown", "advisory", "within", "none")
 _PASSING = ("within", "none")
 _LONGEST_REASON = 160
+_COLUMNS = (
+    Column("Invoice", is_text=True),
+    Column("Amount due"),
+    Column("Limit", is_wide=True),
+    Column("Forecast", is_wide=True),
+    Column("Change", is_wide=True),
+    Column("Verdict", is_text=True),
+)
 
 
 @dataclass(frozen=True)
@@ -67,20 +76,15 @@ class Overview:
         Return the rows: at most *most* invoices that need attention and as many accounts that could
         not be read, plus one row for each group that is left out.
         """
-        shown = [row for row in self.attention if row.invoice]
+        read = [row for row in self.attention if row.invoice]
         unread = [row for row in self.attention if not row.invoice]
-        more, unread_more = shown[most:], unread[most:]
-        return [
-            *shown[:most],
-            *([self.summed(f"… and {len(more):,} more", more)] if more else []),
-            *unread[:most],
-            *(
-                [self.summed(f"… and {len(unread_more):,} more", unread_more)]
-                if unread_more
-                else []
-            ),
-            *([self.passed] if self.is_folded else self.passing),
-        ]
+        passing = [self.passed] if self.is_folded else self.passing
+        return [*self._first(read, most), *self._first(unread, most), *passing]
+
+    def _first(self, rows: Sequence[Row], most: int) -> list[Row]:
+        left = rows[most:]
+        more = [self.summed(f"… and {len(left):,} more", left)] if left else []
+        return [*rows[:most], *more]
 
     @property
     def passed(self) -> Row:
@@ -108,55 +112,67 @@ class Overview:
 
 def overview(report: Report) -> Overview:
     """Return the accounts of a *report* of several."""
-    pairs = list(zip(report.invoices, report.labels, strict=True))
-    has_verdicts = bool(report.rules or report.missing)
-    has_limits = any(invoice.limit for invoice in report.invoices)
-    has_changes = any(invoice.short_change_text for invoice in report.invoices)
+    pairs = zip(report.invoices, report.labels, strict=True)
+    accounts = [_of_invoice(*pair) for pair in sorted(pairs, key=_badness)]
+    accounts += map(_of_missing, report.missing)
     columns = [
-        Column("Invoice", is_text=True),
-        Column("Amount due"),
-        *([Column("Limit", is_wide=True)] if has_limits else []),
-        Column("Forecast", is_wide=True),
-        *([Column("Change", is_wide=True)] if has_changes else []),
-        *([Column("Verdict", is_text=True)] if has_verdicts else []),
+        column
+        for column in _COLUMNS
+        if any(account.cells.get(column.title) for account in accounts)
     ]
 
-    def row(invoice: InvoiceReport, label: str) -> Row:
-        limit = invoice.limit
-        cells = [
-            label,
-            invoice.invoice.amount_due_text,
-            *([money.to_rough_text(*limit.limit) if limit else ""] if has_limits else []),
-            invoice.short_forecast_text,
-            *([invoice.short_change_text] if has_changes else []),
-            *([_verdict(invoice)] if has_verdicts else []),
-        ]
-        return Row(cells, invoice.tone, label, invoice)
+    def placed(cells: Mapping[str, str]) -> list[str]:
+        return [cells.get(column.title, "") for column in columns]
 
-    def unread(missing: MissingInvoice) -> Row:
-        label = title_of(missing)
-        blank = [""] * (len(columns) - 2)
-        tone: Verdict = "none" if missing.is_unused else "unknown"
-        return Row([label, *blank, reason_of(missing)], tone, label)
-
-    rows = [row(*pair) for pair in sorted(pairs, key=_badness)]
-    rows = sorted([*rows, *map(unread, report.missing)], key=lambda row: _TONES.index(row.tone))
-    no_limit, rest = [""] * has_limits, [""] * (len(columns) - 3 - has_limits)
-    totals = zip(report.totals, report.total_texts, report.forecast_total_texts, strict=True)
-    is_mixed = len(report.totals) > 1
+    rows = [
+        Row(placed(account.cells), account.tone, account.cells["Invoice"], account.invoice)
+        for account in sorted(accounts, key=lambda account: _TONES.index(account.tone))
+    ]
     return Overview(
         columns,
         [row for row in rows if row.tone not in _PASSING],
         [row for row in rows if row.tone in _PASSING],
-        [
-            [f"Total in {code.upper()}" if is_mixed else "Total", due, *no_limit, coming, *rest]
-            for (_, code), due, coming in totals
-        ],
+        [placed(cells) for cells in _totals(report)],
         report.is_of_many,
     )
 
 
-def title_of(missing: MissingInvoice) -> str:
+def _totals(report: Report) -> Iterator[Mapping[str, str]]:
+    """Yield the cells of the total in each currency by the titles of their columns."""
+    is_mixed = len(report.totals) > 1
+    texts = zip(report.totals, report.total_texts, report.forecast_total_texts, strict=True)
+    for (_, code), due, coming in texts:
+        total = f"Total in {code.upper()}" if is_mixed else "Total"
+        yield {"Invoice": total, "Amount due": due, "Forecast": coming}
+
+
+class _Account(NamedTuple):
+    """An account with its cells by the titles of their columns."""
+
+    cells: Mapping[str, str]
+    tone: Verdict
+    invoice: InvoiceReport | None = None
+
+
+def _of_invoice(invoice: InvoiceReport, label: str) -> _Account:
+    limit = invoice.limit
+    cells = {
+        "Invoice": label,
+        "Amount due": invoice.invoice.amount_due_text,
+        "Limit": money.to_rough_text(*limit.limit) if limit else "",
+        "Forecast": invoice.short_forecast_text,
+        "Change": invoice.short_change_text,
+        "Verdict": _verdict(invoice),
+    }
+    return _Account(cells, invoice.tone, invoice)
+
+
+def _of_missing(missing: MissingInvoice) -> _Account:
+    cells = {"Invoice": _title(missing), "Verdict": _reason(missing)}
+    return _Account(cells, "none" if missing.is_unused else "unknown")
+
+
+def _title(missing: MissingInvoice) -> str:
     """Return the label of an account without an invoice."""
     title = f"account {missing.account_id}"
     if not missing.names:
@@ -164,7 +180,7 @@ def title_of(missing: MissingInvoice) -> str:
     return f"{named(cut_in_the_middle(', '.join(missing.names), LONGEST_NAME))}, {title}"
 
 
-def reason_of(missing: MissingInvoice) -> str:
+def _reason(missing: MissingInvoice) -> str:
     """Return briefly why an account has no invoice."""
     error = missing.error
     problem = error.problem if isinstance(error, FetchError) else str(error)
