@@ -11,11 +11,14 @@ _EPILOG = """\
 example:
   python -m pulumi_cf_invoice.sandbox --port 8787 --now 2026-09-15T12:00:00Z
 
-while it runs, another program can move the figure or break the API, or a single read of it:
+while it runs, another program can move the figure or break the API, or a single
+read of it:
   curl -X PUT http://127.0.0.1:8787/sandbox -d '{"amount_due": 20001}'
   curl -X PUT http://127.0.0.1:8787/sandbox -d '{"fault": "http-503"}'
-  curl -X PUT http://127.0.0.1:8787/sandbox -d '{"faults": {"credit-balance": "http-403"}}'
-  curl -X PUT http://127.0.0.1:8787/sandbox -d '{"fault": null, "faults": null, "amount_due": null}'
+  curl -X PUT http://127.0.0.1:8787/sandbox \\
+    -d '{"faults": {"credit-balance": "http-403"}}'
+  curl -X PUT http://127.0.0.1:8787/sandbox \\
+    -d '{"fault": null, "faults": null, "amount_due": null}'
 """
 
 

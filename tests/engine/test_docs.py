@@ -346,7 +346,7 @@ def test_the_sandbox_listens_on_the_port_that_the_docs_show() -> None:
 
 def test_the_sandbox_can_be_moved_and_broken_as_the_docs_show(sandbox: Sandbox) -> None:
     moved = []
-    for line in block("curl").splitlines():
+    for line in block("curl").replace("\\\n", "").splitlines():
         *curl, url, _, content = shlex.split(line)
         assert curl == ["curl", "-X", "PUT"]
         assert DEFAULT_SANDBOX.startswith(url.removesuffix("sandbox"))

@@ -450,7 +450,8 @@ def test_every_help_has_an_example(command: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [[], *([name] for name in ("show", "report", "forecast", "comment", "notify"))]
+    "command",
+    [[], *([name] for name in ("show", "report", "forecast", "comment", "notify", "sandbox"))],
 )
 def test_a_help_keeps_to_80_columns(command: list[str]) -> None:
     done = run(*command, "--help", COLUMNS="80")
