@@ -205,8 +205,10 @@ class Situation:
             so_far = "so far: " if self.may_pass else ", but close: "
             due = self._due("") if self.may_pass else self.due_so_far
             return f"{title}{' ' if self.may_pass else ''}{so_far}{due}; {self._closeness}"
-        coming = [self._forecast, f"limit {self.limit.text}"]
-        return f"{title}: {self.due_so_far}; {', '.join(filter(None, coming))}"
+        coming = ", ".join(filter(None, [self._forecast, f"limit {self.limit.text}"]))
+        if self.is_too_early:
+            return f"{title} so far: {self._due('')}; {coming}"
+        return f"{title}: {self.due_so_far}; {coming}"
 
     @property
     def _limit_text(self) -> str:

@@ -125,7 +125,7 @@ class InvoiceReport:
     def tone(self) -> Verdict:
         """The verdict, or ``advisory`` where it is within and its headline is a warning."""
         situation = self.situation
-        is_warned = situation.may_pass or bool(situation.stale)
+        is_warned = bool(situation.may_pass or situation.stale or self._first_hour)
         warns = situation.worst.rank < Rank.ADVISORY or (is_warned and bool(self.rules))
         return "advisory" if warns and self.verdict in ("within", "none") else self.verdict
 

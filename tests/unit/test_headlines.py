@@ -308,7 +308,9 @@ def test_hours_into_a_period_nothing_is_forecast_and_nothing_is_amber() -> None:
     assert early.headline.endswith("(day 1 of 30); too early for a forecast, limit $450.00.")
     start, *_ = only(early).summary
     assert start == "September is not an hour old, too early for a forecast."
-    much = only(report_on(taken("usual", FIRST + timedelta(minutes=40)), rules=LIMIT)).summary
+    fast = report_on(taken("usual", FIRST + timedelta(minutes=40)), rules=LIMIT)
+    assert (fast.verdict, fast.tone) == ("within", "advisory")
+    much = only(fast).summary
     assert re.match(
         r"\$188\.46 in the first hour is \d+% of all of August \(\$\d+\): find ", much[0]
     )
