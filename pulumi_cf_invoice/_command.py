@@ -1,18 +1,20 @@
 """
-Runs a command: its exit code is its own, and whatever goes wrong is one line.
+Parses a command's arguments and runs it: its exit code is its own, and whatever goes wrong is one
+line.
 
 Python flushes both streams once more at exit, and exits with 120 if that fails: a closed pipe or a
 full disk would replace the verdict. So this module records write failures, and the command decides
 what they mean.
 """
 
+import argparse
 import io
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TextIO
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
@@ -22,6 +24,41 @@ FAILED = 2
 INTERRUPTED = 130
 _STDOUT = 1
 _STDERR = 2
+
+
+class Parser(argparse.ArgumentParser):
+    """
+    A parser whose errors are one line, and which refuses an option with one value that is repeated.
+
+    argparse takes the last value: of two files of rules, the first would never be judged.
+    """
+
+    def __init__(self, *given: Any, **settings: Any) -> None:
+        super().__init__(*given, **settings)
+        # Python 3.14 colours the help, which FORCE_COLOR would do in a file as well.
+        self.color = False
+        # Both names of what an argument without an action does.
+        for name in (None, "store"):
+            self.register("action", name, _StoreOnce)
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with one line: the usage would be many."""
+        self.exit(FAILED, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+class _StoreOnce(argparse.Action):
+    """Stores a value; *instead* tells in an error what to do in place of repeating the option."""
+
+    def __init__(self, *given: Any, instead: str = "give it once", **settings: Any) -> None:
+        super().__init__(*given, **settings)
+        self._instead = instead
+
+    def __call__(self, parser: Any, options: Any, value: Any, option: Any = None) -> None:
+        stored: frozenset[str] = getattr(options, "stored", frozenset())
+        if self.dest in stored:
+            parser.error(f"{'/'.join(self.option_strings)} is given twice: {self._instead}")
+        options.stored = stored | {self.dest}
+        setattr(options, self.dest, value)
 
 
 def run(command: Callable[[], int], name: str, strict: bool = False) -> int:

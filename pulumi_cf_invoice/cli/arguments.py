@@ -8,8 +8,9 @@ import argparse
 import re
 import sys
 import textwrap
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
+from pulumi_cf_invoice._command import Parser
 from pulumi_cf_invoice.comments import FORGES
 from pulumi_cf_invoice.sandbox.arguments import instant
 
@@ -17,25 +18,12 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
 FORMATS = ("text", "markdown", "html", "json")
-
-
-class _Parser(argparse.ArgumentParser):
-    def __init__(self, *given: Any, **settings: Any) -> None:
-        super().__init__(*given, **settings)
-        # Python 3.14 colours the help, which FORCE_COLOR would do in a file as well.
-        self.color = False
-
-    def error(self, message: str) -> NoReturn:
-        """Exit with one line: the usage would be many."""
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
-
-
 _WIDEST = 79
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of ``cf-invoice``, whose result has the ``command`` to run."""
-    made = _Parser(
+    made = Parser(
         prog="cf-invoice",
         description="Show and check the upcoming Cloudflare AI Gateway invoice.",
         epilog="Credentials come from CLOUDFLARE_API_TOKEN, or CLOUDFLARE_EMAIL and\n"
@@ -302,7 +290,10 @@ def _add_rules(parser: argparse.ArgumentParser) -> None:
         "own baseline; may be repeated",
     )
     parser.add_argument(
-        "--rules", metavar="FILE", help="check the rules in this file, as the policy pack does"
+        "--rules",
+        metavar="FILE",
+        instead="put all rules into one file",
+        help="check the rules in this file, as the policy pack does",
     )
     parser.add_argument(
         "--policy-pack-config",
@@ -325,7 +316,7 @@ def _add_rules(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="GLOB=AMOUNT",
-        help="check the rule max-line-amount with this limit: 'openai/*=100 USD'",
+        help="check the rule max-line-amount with this limit: 'openai/*=100 USD'; may be repeated",
     )
 
 
@@ -334,6 +325,7 @@ def _add_notify(parser: argparse.ArgumentParser) -> None:
         "--on",
         type=_kinds,
         metavar="KIND,…",
+        instead="separate the kinds by commas",
         default=("over", "unknown"),
         help="what to report: over, unknown, advisory, outlook (default: over,unknown)",
     )

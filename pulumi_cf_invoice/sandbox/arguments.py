@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from pulumi_cf_invoice._command import Parser
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -26,7 +28,7 @@ def parser(
     scenarios: Iterable[str], faults: Iterable[str], program: str | None
 ) -> argparse.ArgumentParser:
     """Return the parser of *program*, which knows these scenarios and faults by name."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog=program or "python -m pulumi_cf_invoice.sandbox",
         description="A local stand-in for Cloudflare's AI Gateway billing API.",
         epilog=_EPILOG,

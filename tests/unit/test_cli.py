@@ -162,6 +162,48 @@ def test_what_cannot_be_told_is_exit_code_2_and_one_line(arguments: list[str], s
     assert failed.stderr.count("\n") == 1
 
 
+# Those that add up.
+REPEATABLE = {
+    "--account-id",
+    "--baseline",
+    "--budget-line",
+    "--except",
+    "--fixed-line",
+    "--from",
+    "--name",
+}
+VALUES = {"--at": "2026-09-15", "--now": "2026-09-15", "--on": "over", "--rate-limit": "1/1s"}
+
+
+@pytest.mark.parametrize(
+    ("command", "most"),
+    [
+        ("show", "--accounts"),
+        ("report", "--budget"),
+        ("comment", "--tag"),
+        ("notify", "--state"),
+        ("doctor", "--stack"),
+        ("snapshot", "--max-age"),
+        ("forecast", "--format"),
+        ("sandbox", "--port"),
+    ],
+)
+def test_no_option_with_one_value_is_repeated(command: str, most: str) -> None:
+    """The last would replace the others: a budget that nobody judges."""
+    shown = run(command, "--help").stdout
+    options = dict(re.findall(r"^  (--[\w-]+) ([A-Z\[{]\S*)", shown, flags=re.M))
+    assert most in options
+    for option in options.keys() - REPEATABLE:
+        choice = re.match(r"{(\w+)", options[option])
+        value = VALUES.get(option, choice[1] if choice else "1")
+        if command == "sandbox":
+            value = {"--scenario": "usual", "--fault": "http-403"}.get(option, value)
+        done = run(command, option, value, f"{option}={value}")
+        assert done.returncode == 2
+        assert f"{option} is given twice" in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
 def test_a_refused_token_is_exit_code_2_and_is_not_printed(live: dict[str, str]) -> None:
     failed = run("report", "--verbose", **{**live, "CLOUDFLARE_API_TOKEN": "wrong-secret"})
     assert failed.returncode == 2
