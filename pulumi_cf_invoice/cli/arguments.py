@@ -244,7 +244,7 @@ def _add_files(parser: argparse.ArgumentParser, what: str) -> None:
         "--max-age",
         type=_hours,
         metavar="HOURS",
-        help="refuse a snapshot that is older than this",
+        help="refuse a snapshot that is older than this, and figures of unknown age",
     )
     parser.add_argument(
         "--name", action=_Name, help="the name in the report for the preceding --from"

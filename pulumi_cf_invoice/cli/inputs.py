@@ -99,10 +99,12 @@ def _in_files(options: argparse.Namespace, at: datetime) -> Accounts:
     if sum(file == "-" for file, _ in options.files) > 1:
         raise CommandError("standard input can be read only once")
     contents: list[Found | MissingInvoice] = []
-    for file, name, label in _files(options.files):
-        for content in _in_file(file, options):
+    for file in _files(options.files):
+        for content in _in_file(file.path, options):
+            _refuse_without_time(content, file, options)
             account = wanted.get(_account_of(content) or "")
-            contents.append(_named(content, name or (account.name if account else None), label))
+            name = file.name or (account.name if account else None)
+            contents.append(_named(content, name, file.label))
     others: list[Found | MissingInvoice] = []
     if are_several(options):
         others = [content for content in contents if _account_of(content) not in wanted]
@@ -113,6 +115,24 @@ def _in_files(options: argparse.Namespace, at: datetime) -> Accounts:
     every = [content for content in contents if isinstance(content, Found)]
     missing = [content for content in contents if isinstance(content, MissingInvoice)]
     return Accounts(*_joined(one_of_each_account(every), missing), _not_asked_for(others))
+
+
+def _refuse_without_time(
+    content: Found | MissingInvoice, file: "_File", options: argparse.Namespace
+) -> None:
+    """Raise `CommandError` unless the time of reading of *content* is known where it must be."""
+    if content.snapshot:
+        return
+    if file.is_in_folder:
+        raise CommandError(
+            f"{_label(file.path)} is not a snapshot, and a folder is of snapshots alone: give it "
+            "its own --from"
+        )
+    if options.max_age is not None:
+        raise CommandError(
+            f"{_label(file.path)} does not say when its figures were read, so --max-age cannot "
+            "judge it: give a snapshot instead"
+        )
 
 
 def _absent(
@@ -131,13 +151,10 @@ def _recent(
     """
     Return *contents* without the snapshots that are older *than* that at the time *at*.
 
-    Raises `NotAvailableError` if such a snapshot is the only one, or if its account has another,
-    and `CommandError` if there are none.
+    Raises `NotAvailableError` if such a snapshot is the only one, or if its account has another.
     """
     if than is None:
         return list(contents)
-    if contents and not any(content.snapshot for content in contents):
-        raise CommandError("--max-age is for snapshots, and no --from is one")
     counts = Counter(map(_account_of, contents))
     recent: list[Found | MissingInvoice] = []
     for content in contents:
@@ -167,24 +184,52 @@ def _not_asked_for(others: Sequence[Found | MissingInvoice]) -> str:
     return f"Left out, because not asked for: {counted(len(others), 'account')} ({listed})."
 
 
-def _files(
-    given: Sequence[tuple[str, str | None]],
-) -> Iterator[tuple[str, str | None, str | None]]:
-    """
-    Yield the files *given* and those of folders, which are snapshots.
+class _File(NamedTuple):
+    """A file to read, with the name that the user gave it, and a default name."""
 
-    Each comes with the name that the user gave it, and a default name.
-    """
-    for file, name in given:
-        if file == "-" or not Path(file).is_dir():
-            yield file, name, file if len(given) > 1 else None
+    path: str
+    name: str | None = None
+    label: str | None = None
+    is_in_folder: bool = False
+
+
+def _files(given: Sequence[tuple[str, str | None]]) -> Iterator[_File]:
+    """Yield the files *given*, and those in folders. Raises `CommandError`."""
+    for path, name in given:
+        if path == "-" or not Path(path).is_dir():
+            yield _File(path, name, path if len(given) > 1 else None)
             continue
         if name is not None:
-            raise CommandError(f"--name does nothing for {one_line(file)}, which is a folder")
-        inside = sorted(path for path in Path(file).glob("*.json") if path.is_file())
+            raise CommandError(f"--name does nothing for {one_line(path)}, which is a folder")
+        try:
+            inside = [file for file in sorted(Path(path).iterdir()) if _is_to_be_read(file)]
+        except OSError as error:
+            raise CommandError(f"cannot read {one_line(path)}: {error.strerror}") from None
         if not inside:
-            raise CommandError(f"{one_line(file)} has no snapshot: no file in it ends with .json")
-        yield from ((str(path), None, None) for path in inside)
+            raise CommandError(f"{one_line(path)} has no snapshot: no file in it ends with .json")
+        yield from (_File(str(file), is_in_folder=True) for file in inside)
+
+
+def _is_to_be_read(path: Path) -> bool:
+    """
+    Return whether *path*, in a folder of snapshots, is one by its name.
+
+    Raises `CommandError` for what must not be left out, but is not such a file, and `OSError`.
+    """
+    if path.is_file():
+        return _is_json(path)
+    if path.is_dir() and any(map(_is_json, path.rglob("*"))):
+        raise CommandError(
+            f"{one_line(str(path))} is a folder with JSON in it, which would not be read: put all "
+            "files into one folder (with actions/download-artifact: `merge-multiple: true`)"
+        )
+    if _is_json(path):
+        raise CommandError(f"{one_line(str(path))} is not a file that can be read")
+    return False
+
+
+def _is_json(path: Path) -> bool:
+    return path.suffix.lower() == ".json"
 
 
 def _account_of(content: Found | MissingInvoice) -> str | None:

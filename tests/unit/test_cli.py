@@ -867,7 +867,7 @@ def test_a_snapshot_of_an_account_that_answers_nothing_is_none(
     ("arguments", "said"),
     [
         (["report", "--max-age", "2"], "--max-age does nothing without --from"),
-        (["report", "--from", CREATE, "--max-age", "2"], "no --from is one"),
+        (["report", "--from", CREATE, "--max-age", "2"], "does not say when its figures were"),
         (["show", "--from", CREATE, "--max-age", "soon"], "'soon' is not a number of hours"),
         (["show", "--from", CREATE, "--max-age", "0"], "'0' is not above zero"),
         (["show", "--from", CREATE, "--max-age", "nan"], "'nan' is not a number of hours"),

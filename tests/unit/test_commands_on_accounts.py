@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.billing.reads import READS
 from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.cli import main, progress
@@ -372,6 +374,63 @@ def test_a_folder_that_holds_nothing_or_something_else_is_refused(
     assert "--output FOLDER" in run("snapshot", "--all-accounts")[2]
     assert "--max-age" in run("snapshot", "--account-id", ACCOUNT, "--max-age", "1")[2]
     assert "nothing with --from" in run("show", "--from", str(folder), "--all-accounts")[2]
+
+
+def test_figures_of_unknown_age_do_not_stand_in_for_a_snapshot(
+    several: Sandbox, run: Run, recent: Path, tmp_path: Path
+) -> None:
+    invoice = json.loads((recent / f"{ACCOUNT}.json").read_text())["reads"]["invoice-preview"]
+    outputs = Invoice.from_api(invoice["result"]).to_figures()
+    text = json.dumps({"invoice": {"account_id": several.directory.ids[1], **outputs}})
+    beside = tmp_path / "outputs.json"
+    beside.write_text(text)
+    (recent / f"{several.directory.ids[1]}.json").unlink()
+    given = ["report", *listing(several.directory.ids, recent), "--at", AT, "--budget", "5000 USD"]
+    code, out, errors = run(*given, "--from", str(beside), "--max-age", "96")
+    assert (code, out) == (2, "")
+    assert errors == (
+        f"cf-invoice: {beside} does not say when its figures were read, so --max-age cannot judge "
+        "it: give a snapshot instead\n"
+    )
+    assert run(*given, "--from", str(beside))[0] == 0
+    misplaced = recent / beside.name
+    misplaced.write_text(text)
+    code, out, errors = run(*given)
+    assert (code, out) == (2, "")
+    assert f"{misplaced} is not a snapshot" in errors
+
+
+def in_own_folder(path: Path) -> None:
+    """Write a file into a folder *path*, as actions/download-artifact does by default."""
+    path.mkdir()
+    (path / f"{ACCOUNT}.json").write_text("{}")
+
+
+# By its name in a folder: how to make it, and what is said of it.
+NOT_SNAPSHOTS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "dangling.json": (lambda path: path.symlink_to("nowhere"), "is not a file that can be read"),
+    "loop.json": (lambda path: path.symlink_to(path), "is not a file that can be read"),
+    "pipe.json": (os.mkfifo, "is not a file that can be read"),
+    "folder.json": (Path.mkdir, "is not a file that can be read"),
+    "upper.JSON": (lambda path: path.write_text("{"), "upper.JSON: "),
+    "artifact": (in_own_folder, "merge-multiple: true"),
+    "artifact.json": (in_own_folder, "merge-multiple: true"),
+}
+
+
+def test_nothing_in_a_folder_that_may_be_a_snapshot_is_skipped(run: Run, folder: Path) -> None:
+    (folder / ".cf-invoice-0123456789abcdef.tmp").write_text("torn")
+    (folder / "logs").mkdir()
+    assert run("show", "--from", str(folder))[0] == 0
+    for name, (make, said) in NOT_SNAPSHOTS.items():
+        copy = folder.with_name(f"with {name}")
+        shutil.copytree(folder, copy)
+        make(copy / name)
+        code, out, errors = run("show", "--from", str(copy))
+        assert (code, out) == (2, "")
+        assert str(copy / name) in errors
+        assert said in errors
+        assert errors.count("\n") == 1
 
 
 def test_a_long_run_says_how_far_it_is(
