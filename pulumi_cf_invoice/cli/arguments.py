@@ -108,7 +108,7 @@ def parser() -> argparse.ArgumentParser:
         "--max-age",
         type=_hours,
         metavar="HOURS",
-        help="read only the accounts without a snapshot in the folder, or with an older one",
+        help="read only the accounts without a whole snapshot in the folder, or with an older one",
     )
     forecast = _command(
         commands,

@@ -8,8 +8,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from pulumi_cf_invoice.billing.answers import parse_json
+from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import BillingError
 from pulumi_cf_invoice.billing.models import counted
+from pulumi_cf_invoice.billing.reads import READS
 from pulumi_cf_invoice.billing.settings import Settings
 from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.cli import COULD_NOT_TELL, inputs
@@ -55,28 +57,38 @@ def _write_each(
     """
     Write a snapshot of each of the *accounts* as soon as it is read, and return the exit code.
 
-    Snapshots already in the *folder* that are recent enough stay, so that you can run it again.
+    Snapshots already in the *folder* that are whole and recent enough stay, so that you can run it
+    again.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CommandError(f"cannot write to {folder}: {error.strerror}") from None
     left = [
-        account for account in accounts if not _is_recent(_file(folder, account), options.max_age)
+        account
+        for account in accounts
+        if not _is_recent(_file(folder, account), options.max_age, resolved.base_url)
     ]
     unread = 0
     for account, snapshot in read_accounts(left, resolved):
-        refused = _refused(snapshot)
+        file, refused = _file(folder, account), _refused(snapshot)
         if len(refused) == len(snapshot.answers):
-            # Some of the accounts that a token can see have never used AI Gateway.
-            unread += not (options.all_accounts and is_of_unused(refused[0]))
             _tell(refused[:1])
+            # Some of the accounts that a token can see have never used AI Gateway.
+            is_unused = options.all_accounts and is_of_unused(refused[0])
+            if is_unused and file.exists():
+                is_unused = False
+                _warn(
+                    f"account {account.account_id} was read before, into {one_line(str(file))}: if "
+                    "it is no longer to be in reports, delete that file"
+                )
+            unread += not is_unused
             continue
-        write_output(replace(snapshot, name=account.name).to_json(), str(_file(folder, account)))
+        write_output(replace(snapshot, name=account.name).to_json(), str(file))
         _tell(refused)
     if len(left) < len(accounts):
         kept = counted(len(accounts) - len(left), "account")
-        print(f"cf-invoice: recent enough before: {kept}", file=sys.stderr)
+        _warn(f"recent enough before: {kept}")
     return COULD_NOT_TELL if unread else 0
 
 
@@ -84,8 +96,8 @@ def _file(folder: Path, account: NamedAccount) -> Path:
     return folder / f"{account.account_id}.json"
 
 
-def _is_recent(file: Path, max_age: timedelta | None) -> bool:
-    """Return whether *file* is a snapshot that is not older than *max_age*."""
+def _is_recent(file: Path, max_age: timedelta | None, base_url: str) -> bool:
+    """Return whether *file* has every read, from *base_url* and not older than *max_age*."""
     if max_age is None:
         return False
     try:
@@ -94,7 +106,8 @@ def _is_recent(file: Path, max_age: timedelta | None) -> bool:
         snapshot.refuse_older(max_age, inputs.now())
     except (OSError, BillingError):
         return False
-    return snapshot.account_id == file.stem
+    is_whole = all(snapshot.problem(read) is None for read in READS)
+    return is_whole and (snapshot.account_id, snapshot.base_url) == (file.stem, base_url)
 
 
 def _refused(snapshot: Snapshot) -> list[BillingError]:
@@ -103,4 +116,8 @@ def _refused(snapshot: Snapshot) -> list[BillingError]:
 
 def _tell(refused: Sequence[BillingError]) -> None:
     for error in refused:
-        print(f"cf-invoice: not available: {error}", file=sys.stderr)
+        _warn(f"not available: {error}")
+
+
+def _warn(message: str) -> None:
+    print(f"cf-invoice: {message}", file=sys.stderr)

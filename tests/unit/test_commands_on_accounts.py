@@ -433,6 +433,43 @@ def test_nothing_in_a_folder_that_may_be_a_snapshot_is_skipped(run: Run, folder:
         assert errors.count("\n") == 1
 
 
+def test_a_snapshot_from_elsewhere_or_with_a_failed_read_is_taken_again(
+    several: Sandbox, run: Run, folder: Path
+) -> None:
+    elsewhere, refused, lacking, *others = several.directory.ids
+    content = json.loads((folder / f"{elsewhere}.json").read_text())
+    content["base_url"] = "https://api.cloudflare.com/client/v4"
+    (folder / f"{elsewhere}.json").write_text(json.dumps(content))
+    content = json.loads((folder / f"{refused}.json").read_text())
+    content["reads"]["credit-balance"] = {"error": "HTTP 403"}
+    (folder / f"{refused}.json").write_text(json.dumps(content))
+    content = json.loads((folder / f"{lacking}.json").read_text())
+    del content["reads"]["credit-balance"]
+    (folder / f"{lacking}.json").write_text(json.dumps(content))
+    several.asked.clear()
+    code, _, errors = run("snapshot", "--all-accounts", "--output", str(folder), "--max-age", "1")
+    assert (code, errors) == (0, f"cf-invoice: recent enough before: {len(others)} accounts\n")
+    asked = {each.account_id for each in several.asked if each.read != "accounts"}
+    assert asked == {elsewhere, refused, lacking}
+
+
+def test_an_account_that_was_read_before_is_not_one_that_was_never_used(
+    several: Sandbox, run: Run, folder: Path
+) -> None:
+    known, *others = several.directory.ids
+    for account in others:
+        (folder / f"{account}.json").unlink()
+    several.faults.update({read.name: "http-404" for read in READS})
+    code, _, errors = run("snapshot", "--all-accounts", "--output", str(folder))
+    assert code == 2
+    assert [line for line in errors.splitlines() if "not available" not in line] == [
+        f"cf-invoice: account {known} was read before, into {folder / f'{known}.json'}: if it is "
+        "no longer to be in reports, delete that file"
+    ]
+    (folder / f"{known}.json").unlink()
+    assert run("snapshot", "--all-accounts", "--output", str(folder))[0] == 0
+
+
 def test_a_long_run_says_how_far_it_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
