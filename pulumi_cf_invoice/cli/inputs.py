@@ -151,7 +151,8 @@ def _recent(
     """
     Return *contents* without the snapshots that are older *than* that at the time *at*.
 
-    Raises `NotAvailableError` if such a snapshot is the only one, or if its account has another.
+    What has no snapshot has been refused by `_refuse_without_time`. Raises `NotAvailableError` if
+    such an old snapshot is the only one, or if its account has another.
     """
     if than is None:
         return list(contents)
@@ -312,12 +313,12 @@ def _named(
     if name is not None:
         return replace(found, names=(one_line(name, _LONGEST_NAME),))
     if file is not None and not found.names:
-        return replace(found, names=(_label(file),))
+        return replace(found, names=(one_line(_label(file), _LONGEST_NAME),))
     return found
 
 
 def _label(file: str) -> str:
-    return "standard input" if file == "-" else one_line(file, _LONGEST_NAME)
+    return "standard input" if file == "-" else one_line(file)
 
 
 @contextmanager
