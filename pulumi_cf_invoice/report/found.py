@@ -12,7 +12,8 @@ from pulumi_cf_invoice.billing.models import iso
 from pulumi_cf_invoice.billing.reads import BESIDE_INVOICE, INVOICE_PREVIEW
 from pulumi_cf_invoice.billing.settings import CLOUDFLARE_API, is_cloudflare
 from pulumi_cf_invoice.billing.snapshot import Snapshot
-from pulumi_cf_invoice.state import InvoiceState, snake_case, snake_cased
+from pulumi_cf_invoice.report.caveats import Caveat
+from pulumi_cf_invoice.state import InvoiceState, origin, snake_case, snake_cased
 
 SECRET_IN_PREVIEW = (
     "the figures are secret: leave them out of additional_secret_outputs, or report from a "
@@ -51,17 +52,18 @@ class Found:
     An invoice with what is known of it, and the one of the last deployment if known.
 
     ``baseline_problem`` says why the two cannot be compared, if already known. ``notes`` are
-    sentences about where it was found, and ``names`` the names of these places: stacks as
-    ``project/stack``, or names from the user. ``also`` are other states of the same account that
-    were found: rules must not ignore what one of them violates. ``snapshot`` has the other reads of
-    the account, if any. ``violations`` are what policy packs said at the preview that it was found
-    in.
+    sentences about where it was found, ``caveats`` what a reader has to know of that, and ``names``
+    the names of these places: stacks as ``project/stack``, or names from the user. ``also`` are
+    other states of the same account that were found: rules must not ignore what one of them
+    violates. ``snapshot`` has the other reads of the account, if any. ``violations`` are what
+    policy packs said at the preview that it was found in.
     """
 
     state: InvoiceState
     baseline: Invoice | None = None
     baseline_problem: str | None = None
     notes: tuple[str, ...] = ()
+    caveats: tuple[Caveat, ...] = ()
     names: tuple[str, ...] = ()
     also: tuple[InvoiceState, ...] = ()
     snapshot: Snapshot | None = None
@@ -75,10 +77,12 @@ class Found:
     @classmethod
     def of_snapshot(cls, snapshot: Snapshot) -> "Found":
         """Return the invoice in a *snapshot*. Raises the error of a read that failed."""
-        base_url = None if is_cloudflare(snapshot.base_url) else snapshot.base_url
         invoice = snapshot.get(INVOICE_PREVIEW)
         state = InvoiceState(
-            snapshot.account_id, invoice, base_url=base_url, read_at=snapshot.read_at
+            snapshot.account_id,
+            invoice,
+            base_url=_base_url(snapshot),
+            read_at=snapshot.read_at,
         )
         return cls(state, names=_names(snapshot), snapshot=snapshot)
 
@@ -118,6 +122,16 @@ class MissingInvoice:
     def account_id(self) -> str:
         """The account, 32 hex digits."""
         return self.snapshot.account_id
+
+    @property
+    def origin(self) -> str:
+        """Where what is known of it came from, as a sentence; empty if from Cloudflare."""
+        return origin(_base_url(self.snapshot))
+
+
+def _base_url(snapshot: Snapshot) -> str | None:
+    """Return where a *snapshot* came from; None if from Cloudflare."""
+    return None if is_cloudflare(snapshot.base_url) else snapshot.base_url
 
 
 def _names(snapshot: Snapshot) -> tuple[str, ...]:
@@ -211,11 +225,11 @@ def one_of_each_account(found: Sequence[Found]) -> list[Found]:
     merged = [_merged(same) for same in by_account.values()]
     if len(merged) == 1:
         return merged
-    # Invoices from one file already have that note.
+    # Invoices from one file already have that caveat.
     return [
         invoice
-        if invoice.state.account_id or _MAY_COUNT_TWICE in invoice.notes
-        else replace(invoice, notes=(*invoice.notes, _MAY_COUNT_TWICE))
+        if invoice.state.account_id or _MAY_COUNT_TWICE in invoice.caveats
+        else replace(invoice, caveats=(*invoice.caveats, _MAY_COUNT_TWICE))
         for invoice in merged
     ]
 
@@ -243,8 +257,9 @@ def compared_with(found: Sequence[Found], baselines: Sequence[Found]) -> list[Fo
     return compared
 
 
-_MAY_COUNT_TWICE = (
-    "Its account is not known: if that appears once more, the invoice counts twice in the total."
+_MAY_COUNT_TWICE = Caveat(
+    "ambiguous",
+    "Its account is not known: if that appears once more, the invoice counts twice in the total.",
 )
 
 
@@ -258,13 +273,15 @@ def _merged(same: Sequence[Found]) -> Found:
     updates = [found.state.last_update for found in same if found.state.last_update]
     elsewhere = [found.state.base_url for found in same if found.state.base_url]
     notes = dict.fromkeys(note for found in same for note in found.notes)
+    caveats = dict.fromkeys(caveat for found in same for caveat in found.caveats)
     texts = {found.invoice.text for found in same}
     if len(texts) > 1:
         listed = " and as ".join(sorted(texts))
-        notes[
+        text = (
             f"The invoice appears more than once, as {listed}: the highest amount of the latest "
             "period counts."
-        ] = None
+        )
+        caveats[Caveat("ambiguous", text)] = None
     states = (state for found in same for state in (found.state, *found.also))
     return Found(
         replace(
@@ -274,6 +291,7 @@ def _merged(same: Sequence[Found]) -> Found:
         ),
         highest.baseline or next((found.baseline for found in same if found.baseline), None),
         notes=tuple(notes),
+        caveats=tuple(caveats),
         names=tuple(dict.fromkeys(name for found in same for name in found.names)),
         also=tuple(state for state in states if state != highest.state),
         snapshot=only_snapshot([found.snapshot for found in same if found.snapshot]),

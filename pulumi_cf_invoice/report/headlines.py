@@ -131,10 +131,15 @@ class Situation:
         return min(self._facts(), key=lambda fact: (fact.rank, fact.order))
 
     @property
+    def begins_with_age(self) -> bool:
+        """Whether the headline begins with the age of the figures, which nothing worse precedes."""
+        return bool(self.stale) and self.worst.rank >= Rank.OUTLOOK
+
+    @property
     def headline(self) -> str:
         """The worst fact in a sentence, after the verdict if it does not speak for itself."""
         rank, said = self.worst.rank, self.sentence
-        if self.stale and rank >= Rank.OUTLOOK:
+        if self.begins_with_age:
             return f"{self.stale}: {self._due('')}{self._limit_text}."
         if rank is Rank.WITHIN:
             return f"{self._within}."

@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import one_line, parts
 from pulumi_cf_invoice.report import charts, spend_chart, tables
+from pulumi_cf_invoice.report.caveats import first
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 from pulumi_cf_invoice.report.overview import overview
 from pulumi_cf_invoice.report.report import MANY, Report
@@ -45,8 +46,8 @@ def render(report: Report) -> str:
         chart=charts,
         spend_chart=spend_chart,
         title=report.headline,
-        notes=tables.first(report.notes, most),
-        what_to_do=tables.first(report.remedies, most),
+        notes=[*report.caveats, *first(report.notes, most)],
+        what_to_do=first(report.remedies, most),
         rules=tables.judged(report, most),
         several=several,
         numbers=defaultdict(int, {row.label: number for number, row in enumerate(shown, 1)}),
@@ -76,6 +77,8 @@ def _invoice(report: InvoiceReport, label: str, lines: int) -> dict[str, Any]:
     return {
         "report": report,
         "title": report.title or label,
+        # The caveats of a report's only invoice are those of the report.
+        "notes": report.notes if label else report.explanations,
         # The figures at the top say it already.
         "summary": [line for line in report.summary if label or line != report.forecast_text],
         "expected": _expected(report),

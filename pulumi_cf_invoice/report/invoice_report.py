@@ -2,9 +2,9 @@
 One invoice of a report: what is due, how the rules judged it, what is coming, and what changed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 
 from pulumi_cf_invoice.billing import money
@@ -15,6 +15,7 @@ from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.forecast import Forecast
 from pulumi_cf_invoice.forecast.periods import period_name
 from pulumi_cf_invoice.report.account import AccountReport
+from pulumi_cf_invoice.report.caveats import Caveat
 from pulumi_cf_invoice.report.changes import Comparison, compare
 from pulumi_cf_invoice.report.found import Found
 from pulumi_cf_invoice.report.headlines import (
@@ -46,11 +47,12 @@ from pulumi_cf_invoice.rules.on_invoices import (
     PROJECTED_AMOUNT_DUE,
     TOO_EARLY,
 )
-from pulumi_cf_invoice.rules.rule import Finding
+from pulumi_cf_invoice.rules.rule import Finding, without_account
 from pulumi_cf_invoice.state import InvoiceState
 
 _OF_WHOLE = (AMOUNT_DUE, PROJECTED_AMOUNT_DUE, FORECAST)
 _WHOLE = 0.95
+_CLOCKS_DIFFER = timedelta(minutes=5)
 _MUCH = 0.02
 """The share of last month that is much for the first hour of this one."""
 
@@ -74,16 +76,18 @@ class InvoiceReport:
     """
     One invoice of a report, and how the rules judged it. ``at`` is the report's time, in UTC.
 
-    ``names`` say where it was found, as ``project/stack`` or as a user calls it, and ``notes`` what
-    a reader has to know of the figures, a sentence each. ``account`` is what else was read of the
-    account, if anything was. ``last_month`` is a baseline of the period before.
+    ``names`` say where it was found, as ``project/stack`` or as a user calls it, ``caveats`` what a
+    reader has to know of the figures, and ``explanations`` what else helps, a sentence each.
+    ``account`` is what else was read of the account, if anything was. ``last_month`` is a baseline
+    of the period before.
     """
 
     state: InvoiceState
     at: datetime
     rules: Sequence[RuleResult]
     comparison: Comparison | None
-    notes: Sequence[str] = ()
+    caveats: Sequence[Caveat] = ()
+    explanations: Sequence[str] = ()
     names: Sequence[str] = ()
     account: AccountReport | None = None
     last_month: Invoice | None = None
@@ -92,6 +96,11 @@ class InvoiceReport:
     def invoice(self) -> Invoice:
         """The invoice itself."""
         return self.state.invoice
+
+    @property
+    def notes(self) -> list[str]:
+        """What is to be known of the figures: the caveats, and then the explanations."""
+        return [*(caveat.text for caveat in self.caveats), *self.explanations]
 
     @property
     def as_of(self) -> datetime:
@@ -343,7 +352,9 @@ class InvoiceReport:
         """
         against = self.against_last_month
         last_month = [against.text if against else None, self._hindsight]
+        age = self._age
         lines = [
+            f"{age}." if age and not self.situation.begins_with_age else None,
             self._first_hour,
             self.forecast_text,
             " ".join(filter(None, last_month)),
@@ -352,8 +363,13 @@ class InvoiceReport:
         return [line for line in lines if line]
 
     @property
+    def days_old(self) -> int:
+        """The age of the figures in whole days; 0 where it is not known."""
+        return max((self.at - self.as_of).days, 0)
+
+    @property
     def _age(self) -> str:
-        days = (self.at - self.as_of).days
+        days = self.days_old
         if days < 1:
             return ""
         ended = ""
@@ -529,12 +545,10 @@ def invoice_report(
         comparison=None
         if found.baseline is None or last_month is not None
         else compare(found.baseline, state.invoice, found.baseline_problem),
-        notes=[
+        caveats=[*found.caveats, *_caveats(state, at, account)],
+        explanations=[
             *found.notes,
-            *([state.origin] if state.origin else []),
-            *state.invoice.period_notes(state.as_of(at)),
-            *(account.notes if account and not _tells_of_topup(account) else []),
-            *(account.not_available if account and _tells_of_topup(account) else []),
+            *([account.topup_note] if account and not _tells_of_topup(account) else []),
             *other_forecasts,
         ],
         names=found.names,
@@ -543,9 +557,26 @@ def invoice_report(
     )
 
 
+def _caveats(state: InvoiceState, at: datetime, account: AccountReport | None) -> Iterator[Caveat]:
+    """Yield what a reader at the time *at* has to know of an invoice, besides where it was."""
+    read_at = state.as_of(at)
+    if read_at - at > _CLOCKS_DIFFER:
+        when = f"{read_at:%Y-%m-%d %H:%M} UTC, after the report's time, {at:%Y-%m-%d %H:%M} UTC"
+        yield Caveat("time", f"The figures are dated {when}: a clock or --at is wrong.")
+    if state.origin:
+        yield Caveat("origin", state.origin)
+    for note in state.invoice.period_notes(read_at):
+        yield Caveat("period", note)
+    if not state.invoice.invoice_lines_complete:
+        yield Caveat("incomplete", "The API gave only a part of the invoice's lines.")
+    for note in account.not_available if account else ():
+        yield Caveat("incomplete", without_account(note, str(state.account_id)))
+
+
 def _tells_of_topup(account: AccountReport) -> bool:
-    """Return whether what the report says of the credits has what is wrong with the top-up."""
-    return account.forecast is not None and account.forecast.runway is not None
+    """Return whether there is nothing to say of the top-up that the report does not say anyway."""
+    has_runway = account.forecast is not None and account.forecast.runway is not None
+    return has_runway or not account.topup_note
 
 
 def _fixed_lines(rules: Sequence[RuleResult]) -> dict[str, tuple[str, ...]]:

@@ -255,7 +255,8 @@ class JsonReport:
     totals: list[Figure] = Field(description="The sum of the amounts due in each currency.")
     rules: list[JudgedRule]
     notes: list[str] = Field(
-        description="Notes on accounts whose invoice could not be read, a sentence each."
+        description="What a reader has to know of the figures, once for all that share it, and "
+        "notes on accounts whose invoice could not be read, a sentence each."
     )
     invoices: list[ReportedInvoice] = Field(
         description="One per account; none if no invoice could be read, but rules were judged on "
@@ -307,7 +308,7 @@ def _data(report: Report, invoices: list[ReportedInvoice]) -> JsonReport:
         headline=report.headline,
         totals=[_figure(amount, currency) for amount, currency in report.totals],
         rules=[_rule(rule) for rule in report.rules],
-        notes=[shown(note) for note in report.notes],
+        notes=[shown(note) for note in (*report.caveats, *report.notes)],
         invoices=invoices,
     )
 

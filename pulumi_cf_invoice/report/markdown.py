@@ -10,6 +10,7 @@ from pulumi_cf_invoice.billing.cleaning import (
     parts,
 )
 from pulumi_cf_invoice.report import tables
+from pulumi_cf_invoice.report.caveats import first
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 from pulumi_cf_invoice.report.judging import TITLES
 from pulumi_cf_invoice.report.overview import Overview, Row, overview
@@ -115,8 +116,8 @@ def _render(report: Report, rows: int) -> str:
     blocks = [
         MARKER,
         f"### {sign}{' ' if sign else ''}{words(report.marked_headline)}",
-        *_lines([*(only.summary if only else []), *tables.first(report.notes, most)]),
-        *_remedies(tables.first(report.remedies, most)),
+        *_lines([*(only.summary if only else []), *report.caveats, *first(report.notes, most)]),
+        *_remedies(first(report.remedies, most)),
         *(_overview(several, rows) if several else []),
         *_rules(report, rows),
         *(_moved(only) if only else []),
@@ -211,7 +212,7 @@ def _details(report: InvoiceReport, rows: int) -> list[str]:
     if comparison is not None and len(comparison.changes) > _FEW and rows:
         table = tables.moved(report, rows)
         every = [_drawn(table)] if table else []
-    return [_fold(summary, [*_lines(report.notes), *every, *_tables(report, rows)])]
+    return [_fold(summary, [*_lines(report.explanations), *every, *_tables(report, rows)])]
 
 
 def _tables(report: InvoiceReport, rows: int) -> list[str]:

@@ -15,6 +15,7 @@ from pulumi_cf_invoice import state
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.models import counted
+from pulumi_cf_invoice.report.caveats import Caveat
 from pulumi_cf_invoice.report.events import (
     GONE,
     Operation,
@@ -138,14 +139,8 @@ def _in_digest(digest: Mapping[str, Any], prefix: str | None) -> list[Found]:
             found.append(invoice)
     if not found:
         _explain(steps, fresh.values())
-    notes = _unread(unread)
-    left_out = _left_out(digest, steps)
-    if left_out:
-        notes += (
-            f"Pulumi left out {counted(left_out, 'unchanged resource')}, which may be invoices of "
-            f"other accounts: {_SHOW_SAMES}.",
-        )
-    return [replace(invoice, notes=(*invoice.notes, *notes)) for invoice in found]
+    caveats = [*_unread(unread), *_left_out(digest, steps)]
+    return [replace(invoice, caveats=(*invoice.caveats, *caveats)) for invoice in found]
 
 
 def _in_events(operation: Operation, prefix: str | None) -> list[Found]:
@@ -177,12 +172,12 @@ def _in_events(operation: Operation, prefix: str | None) -> list[Found]:
             else:
                 found[urn] = invoice
     exported = _exported(operation, prefix, list(found.values()))
-    notes = _unread(unread)
+    caveats = _unread(unread)
     if not found and not exported:
         raise _NothingFreshError(
             "no invoice in it: the program needs an InvoicePreview, or export_invoice"
         )
-    if notes and not operation.is_preview:
+    if caveats and not operation.is_preview:
         raise NoInvoiceError("an InvoicePreview has no figures, although it was updated")
     every = [*found.values(), *exported]
     of_resource = {urn: number for number, urn in enumerate(found)}
@@ -191,7 +186,7 @@ def _in_events(operation: Operation, prefix: str | None) -> list[Found]:
         # A violation on another resource is reported with the stack's first invoice.
         said[of_resource.get(violation.urn, 0)].append(violation)
     return [
-        replace(invoice, notes=(*invoice.notes, *notes), violations=tuple(of_invoice))
+        replace(invoice, caveats=(*invoice.caveats, *caveats), violations=tuple(of_invoice))
         for invoice, of_invoice in zip(every, said, strict=True)
     ]
 
@@ -269,15 +264,16 @@ def _resource_type(step: Mapping[str, Any]) -> Any:
     return step.get("type") or next((found.get("type") for found in states if found), None)
 
 
-def _unread(states: Iterable[Mapping[str, Any] | None]) -> tuple[str, ...]:
-    """Return the note on how many of *states* are of an InvoicePreview without figures."""
+def _unread(states: Iterable[Mapping[str, Any] | None]) -> list[Caveat]:
+    """Return the caveat on how many of *states* are of an InvoicePreview without figures."""
     count = sum(found is not None and found.get("type") in state.TYPES for found in states)
     if not count:
-        return ()
-    return (
+        return []
+    text = (
         f"The figures of {count} more InvoicePreview resource{'s' * (count != 1)} are not known "
-        "yet, and were not judged.",
+        "yet, and were not judged."
     )
+    return [Caveat("not judged", text)]
 
 
 def _exported(operation: Operation, prefix: str | None, resources: list[Found]) -> list[Found]:
@@ -385,12 +381,19 @@ def _names(urn: str) -> tuple[str, ...]:
     return (one_line(f"{parts[2]}/{parts[1]}"),) if parts else ()
 
 
-def _left_out(digest: Mapping[str, Any], steps: list[Mapping[str, Any]]) -> int:
-    """Return how many unchanged resources are in the summary of a digest and not in its steps."""
+def _left_out(digest: Mapping[str, Any], steps: list[Mapping[str, Any]]) -> list[Caveat]:
+    """Return the caveat on unchanged resources in a digest's summary that its steps do not have."""
     summary = digest.get("changeSummary")
     same = summary.get("same") if isinstance(summary, Mapping) else 0
     shown = sum(step.get("op") == "same" for step in steps)
-    return max(same - shown, 0) if isinstance(same, int) else 0
+    left_out = same - shown if isinstance(same, int) else 0
+    if left_out <= 0:
+        return []
+    text = (
+        f"Pulumi left out {counted(left_out, 'unchanged resource')}, which may be invoices of "
+        f"other accounts: {_SHOW_SAMES}."
+    )
+    return [Caveat("not judged", text)]
 
 
 def _explain(steps: list[Mapping[str, Any]], fresh: Iterable[Mapping[str, Any]]) -> NoReturn:

@@ -10,6 +10,7 @@ from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import cut_in_the_middle, named, shown
 from pulumi_cf_invoice.billing.models import counted
 from pulumi_cf_invoice.report.account import AccountReport
+from pulumi_cf_invoice.report.caveats import addressed, of_several
 from pulumi_cf_invoice.report.found import Found, MissingInvoice
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport, invoice_report
 from pulumi_cf_invoice.report.judging import (
@@ -21,7 +22,6 @@ from pulumi_cf_invoice.report.judging import (
 )
 from pulumi_cf_invoice.rules.rule import Finding
 
-_MOST_LABELS = 3
 LONGEST_NAME = 60
 """The maximum length of a name in a table, which is cut in the middle."""
 MANY = 10
@@ -43,9 +43,15 @@ class Report:
     """What was not asked for and is left out, as a sentence."""
 
     @property
+    def caveats(self) -> list[str]:
+        """What a reader has to know of the figures, which no format folds or leaves out."""
+        labelled = zip(self.labels, (invoice.caveats for invoice in self.invoices), strict=True)
+        return [*([self.left_out] if self.left_out else []), *of_several(list(labelled))]
+
+    @property
     def notes(self) -> list[str]:
         """Notes on accounts without an invoice, a sentence each."""
-        notes = [self.left_out] if self.left_out else []
+        notes = []
         for missing in self.missing:
             account = AccountReport(missing.snapshot, None)
             figures = "; ".join(f"{name}: {text}" for name, text in account.figures)
@@ -53,6 +59,7 @@ class Report:
             title = title if missing.names else title.capitalize()
             notes.append(f"{title} has no upcoming invoice here: {missing.error}")
             notes += [f"{figures}.", *account.notes] if figures else []
+            notes += [missing.origin] if figures and missing.origin else []
         return notes
 
     @property
@@ -133,22 +140,37 @@ class Report:
         total += f" in total{f', heading for {coming}' if coming else ''}"
         title = verdict_text(self.verdict, self.rules)
         total += self._absence
+        old = self._age
         if self.verdict == "none":
-            return f"{count} upcoming invoices, {total}."
+            return f"{old}{count} upcoming invoices, {total}."
         counts = self._counts
         if not counts:
             if self.verdict != "within" and not self._absent:
                 # What is violated is of no invoice here.
                 fact = replace(self.invoices[0], rules=self.rules).situation.worst.text
-                return f"{title}: {fact}; {count} upcoming invoices, {total}."
-            return f"{title}: {count} upcoming invoices, {total}."
+                return f"{title}: {old}{fact}; {count} upcoming invoices, {total}."
+            return f"{title}: {old}{count} upcoming invoices, {total}."
         so_far = " so far" if self.verdict == "within" else ""
         worst, label = min(
             zip(self.invoices, self.labels, strict=True),
             key=lambda pair: (pair[0].situation.worst.rank, pair[0].situation.worst.order),
         )
         fact = worst.situation.sentence
-        return f"{title}{so_far}: {counts}; {total}. Worst is {label}: {fact}."
+        return f"{title}{so_far}: {old}{counts}; {total}. Worst is {label}: {fact}."
+
+    @property
+    def _age(self) -> str:
+        """How many of several invoices have old figures, and of when; empty if none has."""
+        old = sorted(
+            (invoice for invoice in self.invoices if invoice.days_old),
+            key=lambda invoice: invoice.as_of,
+        )
+        if not old:
+            return ""
+        days = list(dict.fromkeys(f"{invoice.as_of:%Y-%m-%d}" for invoice in old))
+        of = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+        age = f"{'' if len(days) == 1 else 'up to '}{counted(old[0].days_old, 'day')} old"
+        return f"{len(old):,} of {len(self.invoices):,} with figures of {of}, {age}; "
 
     @property
     def _counts(self) -> str:
@@ -178,7 +200,7 @@ class Report:
         for invoice, label in zip(self.invoices, self.labels, strict=True):
             for remedy in invoice.remedies:
                 labels.setdefault(remedy, []).append(label)
-        return [f"{_for(whom)}{remedy}" for remedy, whom in labels.items()]
+        return [f"{addressed(whom)}{remedy}" for remedy, whom in labels.items()]
 
     @property
     def totals(self) -> list[tuple[float, str]]:
@@ -259,13 +281,6 @@ def _short_label(invoice: InvoiceReport, is_one_of_many: bool) -> str:
     if account is None or is_one_of_many:
         return ""
     return f"Account {account[:6]}…{account[-4:]}"
-
-
-def _for(labels: Sequence[str]) -> str:
-    """Return the beginning of a sentence that says for which of several invoices it is."""
-    more = len(labels) - _MOST_LABELS
-    whom = f"{', '.join(labels[:_MOST_LABELS])}{f' and {more:,} more' if more > 0 else ''}"
-    return f"{whom}: " if labels else ""
 
 
 def make_report(

@@ -13,6 +13,7 @@ from pulumi_cf_invoice.billing.invoice import Invoice, InvoiceLine
 from pulumi_cf_invoice.billing.invoice_history import PastInvoice
 from pulumi_cf_invoice.forecast import Forecast
 from pulumi_cf_invoice.report.account import days_of, forecast_figures
+from pulumi_cf_invoice.report.caveats import first
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 from pulumi_cf_invoice.report.judging import RuleResult, RuleVerdict, worst_first
 from pulumi_cf_invoice.report.report import LONGEST_NAME, Report
@@ -144,16 +145,10 @@ def _sentences(report: Report, rule: RuleResult, most: int) -> list[str]:
             ],
             most,
         )
-    known = {note for invoice in report.invoices for note in invoice.notes}
+    known = {caveat.text for invoice in report.invoices for caveat in invoice.caveats}
     notes = [note for note in rule.marked_notes if note not in known]
     notes = [without_account(note, only) if only else note for note in notes]
     return [*sentences, *first(list(dict.fromkeys(notes)), most)]
-
-
-def first(sentences: Sequence[str], most: int) -> list[str]:
-    """Return *most* of the *sentences*, and how many are left out."""
-    left = len(sentences) - most
-    return [*sentences[:most], *([f"… and {left:,} more"] if left > 0 else [])]
 
 
 def _found(label: str, finding: Finding, only: str | None) -> str:

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pulumi_cf_invoice.report import tables, terminal
+from pulumi_cf_invoice.report.caveats import first
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 from pulumi_cf_invoice.report.overview import overview
 from pulumi_cf_invoice.report.report import Report
@@ -67,8 +68,8 @@ def _head(report: Report) -> list[RenderableType]:
     if len(report.invoices) == 1:
         parts += map(_line, report.invoices[0].summary)
     most = _FEW if report.is_of_many else _MOST
-    parts += [_line(f"What to do: {remedy}") for remedy in tables.first(report.remedies, most)]
-    return [*parts, *map(inert, tables.first(report.notes, most))]
+    parts += [_line(f"What to do: {remedy}") for remedy in first(report.remedies, most)]
+    return [*parts, *map(inert, report.caveats), *map(inert, first(report.notes, most))]
 
 
 def _several(report: Report, lines: int) -> list[RenderableType]:
@@ -103,7 +104,8 @@ def _invoice(
     parts: list[RenderableType] = []
     if report.title and not titled:
         parts.append(inert(report.title))
-    parts += map(inert, report.notes)
+    # The caveats of a report's only invoice are those of the report.
+    parts += map(inert, report.notes if titled else report.explanations)
     if rules is not None:
         parts += [Text(), rules]
     for table in (

@@ -13,7 +13,7 @@ from pulumi_cf_invoice.report import html, json_report, markdown, text
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 from pulumi_cf_invoice.report.report import Report
 from pulumi_cf_invoice.sandbox import SCENARIOS
-from tests.factories import ACCOUNT, NOW
+from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT
 from tests.golden import Golden
 from tests.unit.reports import FIRST, OF_ACCOUNT, report_on, taken
 
@@ -325,6 +325,26 @@ def test_figures_that_are_older_than_a_day_are_said_to_be_and_are_amber() -> Non
         "(day 15 of 30), limit $450.00."
     )
     assert report_on(taken("usual"), rules=LIMIT, at=NOW + timedelta(hours=23)).tone == "within"
+    over = report_on(taken("usual"), rules={"max-amount-due": {"limit": "1 USD"}}, at=at)
+    assert over.headline.startswith("Over budget: ")
+    assert only(over).summary[0] == (
+        "Figures of 2026-09-15, 20 days old, and September has ended since."
+    )
+
+
+def test_the_headline_of_several_says_how_many_have_old_figures_and_of_when() -> None:
+    old, at = taken("usual"), NOW + timedelta(days=10)
+    other = dataclasses.replace(old, account_id=OTHER_ACCOUNT)
+    both = report_on(old, other, rules=LIMIT, at=at)
+    assert both.headline.startswith(
+        "Within budget so far: 2 of 2 with figures of 2026-09-15, 10 days old; 2 of 2 with a "
+    )
+    later = dataclasses.replace(other, read_at=NOW + timedelta(days=4))
+    assert report_on(old, later, at=at).headline.startswith(
+        "2 of 2 with figures of 2026-09-15 to 2026-09-19, up to 10 days old; 2 upcoming invoices, "
+    )
+    fresh = dataclasses.replace(other, read_at=at)
+    assert report_on(old, fresh, at=at).headline.startswith("1 of 2 with figures of 2026-09-15, 10")
 
 
 def test_what_to_do_has_the_dates_in_their_order_and_credits_that_no_rule_asks_for() -> None:

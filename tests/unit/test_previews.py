@@ -165,13 +165,13 @@ def twice(amount: int, account: str | None = None) -> str:
 
 
 def test_one_account_that_is_there_twice_is_one_invoice_and_the_higher_amount_counts() -> None:
-    assert only(twice(99900)).notes == ()
+    assert only(twice(99900)).caveats == ()
     for other, amount in ((99901, 99901), (5, 99900)):
         found = only(twice(other))
         assert found.state.invoice.amount_due == amount
-        [note] = found.notes
-        assert note.startswith("The invoice appears more than once, as $")
-        assert note.endswith(": the highest amount of the latest period counts.")
+        [caveat] = found.caveats
+        assert caveat.text.startswith("The invoice appears more than once, as $")
+        assert caveat.text.endswith(": the highest amount of the latest period counts.")
 
 
 def test_an_account_that_is_there_twice_is_compared_with_its_last_update() -> None:
@@ -186,11 +186,13 @@ def test_an_account_that_is_there_twice_is_compared_with_its_last_update() -> No
 
 
 def test_unchanged_resources_that_pulumi_left_out_are_told_of() -> None:
-    assert only(sample("preview-moved.json")).notes == ()
+    assert only(sample("preview-moved.json")).caveats == ()
     partly = digest()
     partly["changeSummary"]["same"] = 3
-    [note] = only(json.dumps(partly)).notes
-    assert note.startswith("Pulumi left out 2 unchanged resources, which may be invoices of other")
+    [caveat] = only(json.dumps(partly)).caveats
+    assert caveat.text.startswith(
+        "Pulumi left out 2 unchanged resources, which may be invoices of other"
+    )
 
 
 @pytest.mark.parametrize("amount", [1, 99900])
@@ -257,8 +259,8 @@ def test_one_of_several_stacks_without_an_invoice_is_told() -> None:
 def test_an_invoice_preview_without_figures_beside_another_is_told() -> None:
     preview = json.loads(twice(1, OTHER_ACCOUNT))
     preview["steps"][-1]["newState"]["inputs"]["amount_due"] = UNKNOWN
-    [note] = only(json.dumps(preview)).notes
-    assert note == (
+    [caveat] = only(json.dumps(preview)).caveats
+    assert caveat.text == (
         "The figures of 1 more InvoicePreview resource are not known yet, and were not judged."
     )
 
@@ -276,7 +278,7 @@ def test_an_output_of_no_known_account_is_given_none() -> None:
     unknown = {f"b_{name}": value for name, value in figures.items()} | {"b_amount_due": 30000}
     found = input.read(json.dumps(known | unknown))
     assert [invoice.state.account_id for invoice in found] == [ACCOUNT, None]
-    assert "Its account is not known" in found[1].notes[0]
+    assert "Its account is not known" in found[1].caveats[0].text
 
 
 def test_the_stack_is_named_from_the_urns() -> None:

@@ -643,10 +643,10 @@ def test_of_one_account_the_highest_amount_counts_and_that_is_told() -> None:
     assert found.state.invoice.amount_due == 26000
     assert found.names == ("shop/dev", "docs/prod", "docs/dev")
     assert found.baseline == invoice("moving")
-    assert found.notes == (
+    assert [caveat.text for caveat in found.caveats] == [
         "The invoice appears more than once, as $188.46 for 2026-09-01 to 2026-09-30 and as "
         "$260.00 for 2026-09-01 to 2026-09-30: the highest amount of the latest period counts.",
-    )
+    ]
 
 
 def test_one_account_in_two_currencies_is_refused() -> None:
@@ -658,7 +658,7 @@ def test_one_account_in_two_currencies_is_refused() -> None:
 def test_an_unknown_account_stands_by_itself_and_that_is_told() -> None:
     found = one_of_each_account([A, UNKNOWN, UNKNOWN])
     assert [each.state.account_id for each in found] == [PREVIEW_ACCOUNT, None, None]
-    assert "counts twice in the total" in found[1].notes[0]
+    assert "counts twice in the total" in found[1].caveats[0].text
     # Once, although it applies to a file's invoices and again to all files'.
     assert one_of_each_account(found) == found
     assert one_of_each_account([UNKNOWN]) == [UNKNOWN]

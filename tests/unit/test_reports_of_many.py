@@ -4,8 +4,10 @@ import dataclasses
 import json
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from decimal import Decimal
 from functools import cache
+from html import unescape
 from typing import Any
 
 import jsonschema
@@ -16,6 +18,7 @@ from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 from pulumi_cf_invoice.billing.settings import CLOUDFLARE_API
 from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.report import html, json_report, markdown, text
+from pulumi_cf_invoice.report.caveats import Caveat
 from pulumi_cf_invoice.report.found import Found, MissingInvoice
 from pulumi_cf_invoice.report.judging import judge
 from pulumi_cf_invoice.report.report import MANY, Report, make_report
@@ -159,6 +162,66 @@ def test_an_account_that_could_not_be_read_is_a_row_that_says_why(form: str) -> 
     for number in (500, 501):
         assert f"account {account(number)}" in words
     assert words.count("Not known: its snapshot is too old") >= 2
+
+
+ELSEWHERE = "https://api.cloudf1are.com/client/v4"
+
+
+def head(form: str, report: Report) -> str:
+    """Return what a reader sees before any table, section or fold, as words."""
+    before = re.split("<details|<table|<section|^Lines$|\\| Invoice", RENDERED[form](report))[0]
+    shown = re.sub(r"<[^>]*>", "", re.sub(r"<(title|style)>.*?</\1>", "", before, flags=re.S))
+    return " ".join(unescape(shown).split())
+
+
+@pytest.mark.parametrize("count", [1, 2, MANY + 1])
+@pytest.mark.parametrize("form", RENDERED)
+def test_caveats_stand_before_all_else_once_for_all_that_share_them(form: str, count: int) -> None:
+    unread = Caveat("not judged", "The figures of 1 more InvoicePreview are not known.")
+    accounts = [
+        dataclasses.replace(
+            of, state=dataclasses.replace(of.state, base_url=ELSEWHERE), caveats=(unread,)[number:]
+        )
+        for number, of in enumerate(found(count, DUE, 1))
+    ]
+    report = report_on(*accounts)
+    assert report.verdict == "within"
+    seen = head(form, report)
+    all_of_them = {1: "", 2: "Both invoices: "}.get(count, f"All {count} invoices: ")
+    assert f"{all_of_them}The figures come from {ELSEWHERE}, not from Cloudflare." in seen
+    assert seen.count(ELSEWHERE) == 1
+    assert f"{report.labels[0]}: {unread.text}" in seen or count == 1
+    assert seen.count(unread.text) == 1
+    notes = json.loads("".join(json_report.parts(report)))["notes"]
+    assert [sum(text in note for note in notes) for text in (ELSEWHERE, unread.text)] == [1, 1]
+
+
+def test_caveats_are_bounded_and_no_kind_hides_another() -> None:
+    accounts = [
+        dataclasses.replace(
+            of,
+            state=dataclasses.replace(of.state, base_url=f"https://{number}.example"),
+            caveats=(Caveat("not judged", "It is shared."),) if number % 2 else (),
+        )
+        for number, of in enumerate(found(40, DUE, 1))
+    ]
+    report = report_on(*accounts)
+    *origins, more, shared = report.caveats
+    assert len(origins) == 3
+    assert more == "… and 37 more"
+    first_three = ", ".join(report.labels[1:6:2])
+    assert shared == f"{first_three} and 17 more: It is shared."
+
+
+def test_figures_that_are_dated_after_the_report_are_told_of() -> None:
+    of = taken("usual")
+    early = NOW - timedelta(hours=1)
+    [caveat] = make_report([Found.of_snapshot(of)], at=early).caveats
+    assert caveat == (
+        "The figures are dated 2026-09-15 12:00 UTC, after the report's time, 2026-09-15 11:00 "
+        "UTC: a clock or --at is wrong."
+    )
+    assert make_report([Found.of_snapshot(of)], at=NOW).caveats == []
 
 
 @pytest.mark.parametrize("form", RENDERED)
