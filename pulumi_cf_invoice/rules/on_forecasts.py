@@ -51,8 +51,9 @@ class MaxForecast(Rule):
     The amount due of every listed account, and its forecast from daily usage, are within the limit.
 
     If the history is too short for a forecast, or for the percentile, only the amount due is
-    judged, with a note. A usage history that cannot be read is a violation, and so is, from the
-    second day of a period on, usage that the invoice does not charge for.
+    judged, with a note. If the period has ended, there is nothing to forecast, which is noted. A
+    usage history that cannot be read is a violation, and so is, from the second day of a period on,
+    usage that the invoice does not charge for.
     """
 
     name = "max-forecast"
@@ -92,8 +93,6 @@ class MaxForecast(Rule):
         yield from _of_globs(invoice_state, self.fixed_lines)
         problem = invoice_state.invoice.period_problem(state.read_at)
         if problem:
-            # Nothing is to come.
-            yield due
             yield no_projection(invoice_state, problem, FORECAST, "forecast")
             return
         if _is_not_known(forecast, state.read_at):
@@ -132,9 +131,10 @@ class MinRunway(Rule):
     The credits of every listed account last long enough, by the forecast from daily usage.
 
     Credits that are used up always violate it. If the history is too short for a forecast, or for
-    the percentile, nothing else is judged, with a note. An automatic top-up counts only if the rule
-    says so, and one that failed is reported first. From the second day of a period on, usage that
-    the invoice does not charge for violates the rule.
+    the percentile, nothing else is judged, with a note. If the period has ended, and no forecast
+    goes beyond it, that is noted. An automatic top-up counts only if the rule says so, and one that
+    failed is reported first. From the second day of a period on, usage that the invoice does not
+    charge for violates the rule.
     """
 
     name = "min-runway"
@@ -185,7 +185,10 @@ class MinRunway(Rule):
         if _is_not_known(forecast, state.read_at):
             yield _not_known(RUNWAY, f"How long the credits of account {state.account_id} last")
             return
-        unjudged = self._unjudged(invoice_state, forecast)
+        if forecast.has_ended and (self.days == "period" or forecast.track_record is None):
+            yield _not_judged(invoice_state)
+            return
+        unjudged = _unjudged(invoice_state, forecast, self.percentile, "balance")
         if unjudged or forecast.runway is None:
             left = balance.balance_text(invoice_state.invoice.currency)
             yield Finding(
@@ -194,15 +197,6 @@ class MinRunway(Rule):
             yield Finding("noted", RUNWAY, lambda: unjudged)
             return
         yield self._judged(state, balance, forecast, forecast.runway)
-
-    def _unjudged(self, state: InvoiceState, forecast: "Forecast") -> str:
-        is_over = forecast.has_ended
-        if is_over and (self.days == "period" or forecast.track_record is None):
-            return (
-                f"The period of the {invoice_of(state)} ({state.invoice.period_text}) has ended: "
-                "the balance was judged."
-            )
-        return _unjudged(state, forecast, self.percentile, "balance")
 
     def _judged(
         self, state: AccountState, balance: CreditBalance, forecast: "Forecast", runway: "Runway"
@@ -247,6 +241,15 @@ class MinRunway(Rule):
         if self.days == "period":
             return "the end of the period"
         return counted(self.days, "day")
+
+
+def _not_judged(state: InvoiceState) -> Finding:
+    """Return the note that credits cannot be judged by the invoice of a period that has ended."""
+    message = (
+        f"The period of the {invoice_of(state)} ({state.invoice.period_text}) has ended: how long "
+        "the credits last was not judged."
+    )
+    return Finding("noted", RUNWAY, lambda: message)
 
 
 def _unjudged(state: InvoiceState, forecast: "Forecast", percentile: int, judged: str) -> str:

@@ -238,16 +238,16 @@ def test_without_a_band_the_median_can_be_judged_and_the_careful_percentile_cann
 
 
 @pytest.mark.parametrize("percentile", [50, 90])
-def test_after_the_end_of_the_period_the_amount_due_is_all_there_is_to_come(
-    percentile: int,
-) -> None:
+def test_after_the_end_of_the_period_there_is_nothing_to_forecast(percentile: int) -> None:
     over = datetime.fromtimestamp(END, tz=UTC) + timedelta(hours=1)
     answers = {"invoice_preview": bill(30_000), "usage_history": usage([1000.0] * 80 + [1], over)}
     settings = {"limit": "300 USD", "percentile": percentile}
-    found, note = judge("max-forecast", settings, {**STEADY, **answers}, read_at=over)
-    assert (found.status, found.subject) == ("within", "amount due")
+    [note] = judge("max-forecast", settings, {**STEADY, **answers}, read_at=over)
     assert note.status == "noted"
     assert note.message.endswith("cannot be forecast: the period has ended.")
+    settings["limit"] = "299 USD"
+    [due] = judge("max-forecast", settings, {**STEADY, **answers}, read_at=over)
+    assert (due.status, due.subject) == ("over", "amount due")
 
 
 def test_a_limit_in_another_currency_is_not_known() -> None:
@@ -448,10 +448,10 @@ def test_the_period_of_an_invoice_that_is_over_asks_for_nothing_more() -> None:
         "usage_history": usage([1000.0] * 80 + [1], over),
     }
     found = judge("min-runway", "period", answers, read_at=over)
-    assert statuses(found) == ["within", "noted"]
-    assert found[1].message == (
+    assert statuses(found) == ["noted"]
+    assert found[0].message == (
         f"The period of the upcoming invoice of account {ACCOUNT} (2026-09-01 to 2026-09-30) "
-        "has ended: the balance was judged."
+        "has ended: how long the credits last was not judged."
     )
     assert statuses(judge("min-runway", 60, answers, read_at=over)) == ["failed"]
 
