@@ -1,5 +1,6 @@
 """The GitHub Action, which act runs as a step of a workflow, against the sandbox and a forge."""
 
+import ast
 import json
 import os
 import shutil
@@ -297,6 +298,7 @@ def test_nothing_of_the_workspace_is_run_and_no_setting_of_pip_counts(
         "PIP_ROOT": str(elsewhere),
         "PIP_REQUIRE_VIRTUALENV": "1",
         "PIP_NO_BINARY": ":all:",
+        **_where_pip_finds_packages(),
     }
     run = workflow.use(TOO_MUCH)
     assert run.jobs == {"invoice": "failure"}, run.said
@@ -304,6 +306,22 @@ def test_nothing_of_the_workspace_is_run_and_no_setting_of_pip_counts(
     assert "$999.00" in host.bodies[0]
     assert not ran.exists()
     assert not elsewhere.exists()
+
+
+def _where_pip_finds_packages() -> dict[str, str]:
+    """Return as variables what this machine's own configuration of pip says, if there is any."""
+    listed = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"],
+        env=installing(),
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    settings = (line.partition("=") for line in listed.splitlines() if line.startswith("global."))
+    return {
+        f"PIP_{name.removeprefix('global.').replace('-', '_').upper()}": ast.literal_eval(value)
+        for name, _, value in settings
+    }
 
 
 def test_where_pips_configuration_file_says_to_find_packages_counts(
