@@ -76,8 +76,9 @@ class Receiver:
         with _Log() as log:
             try:
                 form = apprise.NotifyFormat.TEXT
+                # Nothing is sent without a body.
                 taken = self._server.notify(
-                    title=title, body=body, notify_type=kind, body_format=form
+                    title=title, body=body or title, notify_type=kind, body_format=form
                 )
             except Exception:
                 # Its message can quote the address.
@@ -128,7 +129,7 @@ def _tell(
         if not notice.is_news(before):
             continue
         title, body = notice.title(before), notice.body(before, link)
-        problem = receiver.tell(title, body, is_fine=notice.is_fine)
+        problem = receiver.tell(title, body, is_fine=notice.is_fine and not notice.keys(before))
         if problem is None:
             told.append(title)
             known[number] = notice.keys(before)

@@ -3,14 +3,17 @@
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from pulumi_cf_invoice.billing.cleaning import in_one_line
+from pulumi_cf_invoice.report.invoice_report import InvoiceReport
+from pulumi_cf_invoice.report.judging import RuleResult
 from pulumi_cf_invoice.report.report import Report
+from pulumi_cf_invoice.rules.rule import Finding
 
 Kind = Literal["over", "unknown", "advisory", "outlook"]
 Key = tuple[str, str, str]
-"""The kind, the rule and the subject of what is wrong."""
+"""The kind, the rule and the account of what is wrong."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """The kinds of problems: a mandatory rule is violated, or cannot be judged; an advisory one is
 violated; the forecast passes a limit."""
@@ -24,22 +27,23 @@ _HARMLESS = str.maketrans({"<": "\u2039", ">": "\u203a", "@": "\uff20", "`": "'"
 @dataclass(frozen=True)
 class Wrong:
     """
-    A problem: its kind, the rule, and the account or whatever it was found on.
+    A problem: its kind, the rule, and the account, which is empty for the whole report.
 
+    An invoice whose account is not known is told from others by the names of its places, if any.
     ``text`` is a sentence, and ``remedy`` what to do, if known. What others wrote in them is marked
     (`named`).
     """
 
     kind: Kind
     rule: str
-    subject: str
+    account: str
     text: str
     remedy: str = ""
 
     @property
     def key(self) -> Key:
         """What identifies it from run to run."""
-        return self.kind, self.rule, self.subject
+        return self.kind, self.rule, self.account
 
 
 @dataclass(frozen=True)
@@ -48,15 +52,18 @@ class Notice:
     A report in the few lines that people receive.
 
     ``wrong`` has all problems of the requested kinds. ``forecast`` is a line for those who want to
-    know what is coming. ``is_fine`` means that there are no problems of any kind, and ``unjudged``
-    has the rules and subjects that could not be judged: None stands for all.
+    know what is coming, and ``origin`` names the address of the figures if it is not Cloudflare's.
+    ``is_fine`` means that there are no problems of any kind. ``judged`` are the accounts that any
+    rule judged, and ``unjudged`` the rules and accounts that could not be judged all the same.
     """
 
     headline: str
     wrong: Sequence[Wrong]
     forecast: str | None = None
+    origin: str = ""
     is_fine: bool = False
-    unjudged: Collection[tuple[str, str]] | None = ()
+    judged: Collection[str] = ()
+    unjudged: Collection[tuple[str, str]] = ()
 
     def keys(self, before: Collection[Key]) -> list[Key]:
         """
@@ -84,75 +91,131 @@ class Notice:
         remedies = [wrong.remedy for wrong in new if wrong.remedy]
         lines += _first([f"What to do: {_harmless(remedy)}" for remedy in remedies], "")
         still = {wrong.rule for wrong in self.wrong if wrong.key in before}
-        unjudged = {key[1] for key in self._open(before)} - {wrong.rule for wrong in self.wrong}
+        unjudged = {key[1:] for key in self._open(before)} - {w.key[1:] for w in self.wrong}
         no_longer = self._no_longer(before) if self.keys(before) or self.is_fine else ""
         more = [
             _listed("As before", still),
-            _listed("Not judged this time", unjudged),
+            _listed("Not judged this time", {_on(*rule) for rule in unjudged}),
             no_longer,
             self.forecast or "",
+            self.origin,
         ]
         lines += [_harmless(line) for line in more if line]
         return "\n".join([*lines, *([link] if link else [])])
 
     def _open(self, before: Collection[Key]) -> list[Key]:
         """Return what was wrong *before* but cannot be judged now."""
-        return [key for key in before if self.unjudged is None or key[1:] in self.unjudged]
+        return [key for key in before if key[2] not in self.judged or key[1:] in self.unjudged]
 
     def _no_longer(self, before: Collection[Key]) -> str:
         """Return the rules that were violated *before* and are not any more; empty if none are."""
         still = {key[1:] for key in self.keys(before)}
         elsewhere = {rule for rule, _ in still}
         over = {
-            f"{rule} ({subject})" if rule in elsewhere else rule
-            for _, rule, subject in before
-            if (rule, subject) not in still and (subject or rule not in elsewhere)
+            _on(rule, account) if rule in elsewhere else rule
+            for _, rule, account in before
+            if (rule, account) not in still
         }
         return _listed("No longer wrong", over)
 
 
 def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:
     """Return the notice of *report* for people who want to know about *kinds*."""
-    wrong, unjudged = [], set()
-    # A label may be shortened.
-    accounts = {
-        label: invoice.account_id
-        for invoice, label in zip(report.invoices, report.labels, strict=True)
-    }
-    for rule in report.rules:
-        for label, finding in report.labelled(rule):
-            if not finding.violates:
-                continue
-            of = f"{label}: " if label and finding.account_id is None else ""
-            kind: Kind = "unknown" if finding.status == "unknown" else "over"
-            kind = "advisory" if rule.level == "advisory" else kind
-            subject = finding.account_id or accounts.get(label) or label
-            if finding.status == "unknown":
-                unjudged.add((rule.name, subject))
-            text = f"{rule.name}: {of}{finding.message}"
-            wrong.append(Wrong(kind, rule.name, subject, text, finding.remedy))
-    for invoice, label in zip(report.invoices, report.labels, strict=True):
-        violated = {rule.name for rule in invoice.rules if rule.violations}
-        if invoice.outlook and invoice.outlook.rule not in violated:
-            rule_name, text = invoice.outlook.rule, invoice.outlook.text
-            subject = invoice.account_id or label
-            wrong.append(Wrong("outlook", rule_name, subject, f"{rule_name}: {text}."))
+    found = _found(report)
+    judged = {of.account for of in found if of.finding.status != "noted"}
+    wrong = [*_violations(found), *_outlooks(report)]
     if report.verdict == "unknown" and not wrong:
-        wrong.append(Wrong("unknown", "all rules", "", "No rule could be judged."))
+        wrong = _not_judged({*_accounts(report), *(of.account for of in found)} - judged)
     forecasts = [invoice.forecast_text for invoice in report.invoices]
     return Notice(
         report.headline,
         [each for each in wrong if each.kind in kinds],
         forecasts[0] if len(forecasts) == 1 else None,
+        _origins(report),
         is_fine=not wrong,
-        unjudged=unjudged,
+        judged={"", *judged},
+        unjudged={
+            (of.rule.name, of.account)
+            for of in found
+            if of.finding.status == "unknown" or of.finding.is_passed_over
+        },
     )
 
 
 def notice_of_failure(problem: str, kinds: Collection[Kind]) -> Notice:
     """Return the notice if there is no report, because of a *problem*."""
     wrong = [Wrong("unknown", "the report", "", problem)] if "unknown" in kinds else []
-    return Notice(f"Could not tell: {_UNREADABLE}.", wrong, unjudged=None)
+    return Notice(f"Could not tell: {_UNREADABLE}.", wrong)
+
+
+class _Found(NamedTuple):
+    """A finding of a rule, with its account and the label of the account in the report."""
+
+    account: str
+    label: str
+    rule: RuleResult
+    finding: Finding
+
+
+def _found(report: Report) -> list[_Found]:
+    # A label may be shortened, and is empty for the only invoice.
+    labels = report.labels if len(report.invoices) != 1 else [""]
+    accounts = dict(zip(labels, map(_account, report.invoices), strict=True))
+    return [
+        _Found(finding.account_id or accounts[label], label, rule, finding)
+        for rule in report.rules
+        for label, finding in report.labelled(rule)
+    ]
+
+
+def _account(invoice: InvoiceReport) -> str:
+    return invoice.account_id or invoice.title or "an unknown account"
+
+
+def _accounts(report: Report) -> list[str]:
+    missing = [missing.account_id for missing in report.missing]
+    return [*map(_account, report.invoices), *missing]
+
+
+def _violations(found: Sequence[_Found]) -> list[Wrong]:
+    wrong = []
+    for account, label, rule, finding in found:
+        if not finding.violates:
+            continue
+        of = f"{label}: " if label and finding.account_id is None else ""
+        kind: Kind = "unknown" if finding.status == "unknown" else "over"
+        kind = "advisory" if rule.level == "advisory" else kind
+        text = f"{rule.name}: {of}{finding.message}"
+        wrong.append(Wrong(kind, rule.name, account, text, finding.remedy))
+    return wrong
+
+
+def _outlooks(report: Report) -> list[Wrong]:
+    wrong = []
+    for invoice in report.invoices:
+        violated = {rule.name for rule in invoice.rules if rule.violations}
+        if invoice.outlook and invoice.outlook.rule not in violated:
+            rule_name, text = invoice.outlook.rule, invoice.outlook.text
+            wrong.append(Wrong("outlook", rule_name, _account(invoice), f"{rule_name}: {text}."))
+    return wrong
+
+
+def _not_judged(accounts: Collection[str]) -> list[Wrong]:
+    text = "No rule could be judged."
+    return [
+        Wrong("unknown", "all rules", account, f"{account}: {text}" if account else text)
+        for account in sorted(accounts) or [""]
+    ]
+
+
+def _origins(report: Report) -> str:
+    """Name the addresses that the figures came from, in a line; empty if only Cloudflare's."""
+    origins = [
+        *(invoice.state.origin for invoice in report.invoices),
+        *(missing.origin for missing in report.missing),
+        *(rule.gate.origin for rule in report.rules if rule.gate and rule.of_accounts),
+    ]
+    return " ".join(dict.fromkeys(filter(None, origins)))
 
 
 def _first(lines: Sequence[str], bullet: str) -> list[str]:
@@ -164,6 +227,10 @@ def _first(lines: Sequence[str], bullet: str) -> list[str]:
 
 def _listed(what: str, rules: Collection[str]) -> str:
     return f"{what}: {', '.join(sorted(rules))}." if rules else ""
+
+
+def _on(rule: str, account: str) -> str:
+    return f"{rule} ({account})" if account else rule
 
 
 def _harmless(text: str) -> str:

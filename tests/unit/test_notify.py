@@ -13,10 +13,11 @@ from pulumi_cf_invoice.billing.snapshot import Given, Snapshot, take
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests import receivers
 from tests.command import run, start
+from tests.conftest import pointed_at
 from tests.docs import page
 from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, api_result
 from tests.receivers import Webhook
-from tests.unit.reports import taken
+from tests.unit.reports import MORNING, taken
 
 # Of apprise, which imports all its services at once.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
@@ -43,6 +44,24 @@ def write(directory: Path, amount_due: int, line: str = "openai/gpt-5.5") -> str
     lines = [{**api_result()["invoice_lines"][0], "description": line}]
     file.write_text(json.dumps(api_result(amount_due=amount_due, invoice_lines=lines)))
     return str(file)
+
+
+def snapshot_of(directory: Path, account_id: str, amount_due: int, base_url: str = "") -> str:
+    """Write a snapshot of the account, and return the file."""
+    read = {"invoice-preview": Given(api_result(amount_due=amount_due))}
+    snapshot = Snapshot(account_id, NOW, base_url or settings.CLOUDFLARE_API, read)
+    file = directory / f"{account_id}.json"
+    file.write_text(snapshot.to_json())
+    return str(file)
+
+
+def judged_by(how: str, directory: Path, account_id: str) -> list[str]:
+    """Return the options to judge the invoice of the account, or the account itself."""
+    if how == "invoice":
+        return ["--budget", "250 USD"]
+    rule = {"accountIds": [account_id], "limit": "250 USD"}
+    (directory / "rules.json").write_text(json.dumps({"rules": {"max-amount-due": rule}}))
+    return ["--rules", str(directory / "rules.json")]
 
 
 def options(file: str, *more: str) -> list[str]:
@@ -105,10 +124,8 @@ def test_each_account_is_told_for_itself(
 
     def morning(**due: int) -> None:
         for account, amount in zip((ACCOUNT, OTHER_ACCOUNT), due.values(), strict=True):
-            read = {"invoice-preview": Given(api_result(amount_due=amount))}
-            snapshot = Snapshot(account, NOW, settings.CLOUDFLARE_API, read)
             (tmp_path / "read").mkdir(exist_ok=True)
-            (tmp_path / "read" / f"{account}.json").write_text(snapshot.to_json())
+            snapshot_of(tmp_path / "read", account, amount)
         files = ["--from", str(tmp_path / "read"), "--rules", str(tmp_path / "rules.json")]
         run("notify", *files, *AT, *state, **environment)
 
@@ -122,6 +139,157 @@ def test_each_account_is_told_for_itself(
     assert "As before: budget." in both
     assert "As before: budget." in other
     assert f"No longer wrong: budget ({ACCOUNT})." in other
+
+
+@pytest.mark.parametrize("how", ["invoice", "account"])
+def test_only_an_account_that_was_judged_is_fine_again(
+    how: str, hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    server, environment = hook
+
+    def morning(account_id: str, amount_due: int) -> str:
+        files = ["--from", snapshot_of(tmp_path, account_id, amount_due), *AT]
+        by = judged_by(how, tmp_path, account_id)
+        state = ["--state", str(tmp_path / "told.json")]
+        return run("notify", *files, *by, *state, **environment).stdout
+
+    morning(ACCOUNT, 55500)
+    assert morning(OTHER_ACCOUNT, 100).startswith("Nobody was told, as nothing has changed")
+    morning(OTHER_ACCOUNT, 55500)
+    morning(OTHER_ACCOUNT, 100)
+    morning(ACCOUNT, 100)
+    _, other, other_fine, fine = (message for _, _, message in server.received)
+    assert OTHER_ACCOUNT in other["message"].splitlines()[0]
+    assert other_fine["title"].startswith("Within budget")
+    assert other_fine["type"] == "failure"
+    lines = other_fine["message"].splitlines()
+    assert f"Not judged this time: max-amount-due ({ACCOUNT})." in lines
+    assert f"No longer wrong: max-amount-due ({OTHER_ACCOUNT})." in lines
+    assert fine["title"].startswith("Fine again. Within budget")
+    assert fine["type"] == "success"
+    assert "No longer wrong: max-amount-due." in fine["message"]
+
+
+def test_an_account_that_no_rule_could_judge_is_not_fine_because_another_is(
+    hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    server, environment = hook
+    waiver = {"until": "2026-09-30", "reason": "a launch", "by": "the CFO"}
+    for account, more in ((ACCOUNT, {"waiver": waiver}), (OTHER_ACCOUNT, {})) * 2:
+        rules = {"allowed-statuses": {"statuses": ["draft"], **more}}
+        (tmp_path / "rules.json").write_text(json.dumps({"rules": rules}))
+        files = ["--from", snapshot_of(tmp_path, account, 100), *AT]
+        by = ["--rules", str(tmp_path / "rules.json"), "--state", str(tmp_path / "told.json")]
+        run("notify", *files, *by, **environment)
+    [(_, _, message)] = server.received
+    assert message["message"].splitlines()[0] == f"- {ACCOUNT}: No rule could be judged."
+
+
+@pytest.mark.parametrize("on", ["over", "over,unknown"])
+def test_what_a_suspended_rule_found_is_not_fine_again_as_long_as_nothing_is_judged(
+    on: str, hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    server, environment = hook
+    waiver = {"until": "2026-09-30", "reason": "a launch", "by": "the CFO"}
+    files = ["--from", snapshot_of(tmp_path, ACCOUNT, 100), *AT]
+    by = ["--rules", str(tmp_path / "rules.json"), "--state", str(tmp_path / "told.json")]
+    for statuses, more in (("open", {}), ("open", {"waiver": waiver}), ("draft", {})):
+        rules = {"allowed-statuses": {"statuses": [statuses], **more}}
+        (tmp_path / "rules.json").write_text(json.dumps({"rules": rules}))
+        run("notify", *files, *by, "--on", on, **environment)
+    _, *suspended, fine = (message for _, _, message in server.received)
+    assert len(suspended) == (on == "over,unknown")
+    for message in suspended:
+        assert message["title"].startswith("Could not tell")
+        assert f"Not judged this time: allowed-statuses ({ACCOUNT})." in message["message"]
+        assert "No longer" not in message["message"]
+    assert fine["title"].startswith("Fine again.")
+
+
+def test_a_history_without_usage_to_judge_by_is_not_fine_again(
+    hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    server, environment = hook
+    rule = {"accountIds": [ACCOUNT], "limit": "3x"}
+    (tmp_path / "rules.json").write_text(json.dumps({"rules": {"max-daily-spend": rule}}))
+    by = ["--rules", str(tmp_path / "rules.json"), "--state", str(tmp_path / "told.json")]
+    for scenario in ("night-loop", "no-usage", "steady"):
+        (tmp_path / "snapshot.json").write_text(taken(scenario, MORNING).to_json())
+        files = ["--from", str(tmp_path / "snapshot.json"), "--at", MORNING.isoformat()]
+        run("notify", *files, *by, "--on", "over", **environment)
+    over, fine = (message for _, _, message in server.received)
+    assert over["title"].startswith("Over budget")
+    assert fine["title"].startswith("Fine again.")
+    assert fine["type"] == "success"
+
+
+def test_an_account_that_is_passed_over_is_not_fine_again(
+    hook: tuple[Webhook, dict[str, str]], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    server, environment = hook
+    reads = {"accountIds": [ACCOUNT], "baseUrl": sandbox.base_url}
+    rules = {
+        "max-amount-due": {**reads, "limit": "150 USD", "failOpen": True},
+        "min-credit-balance": {**reads, "limit": "1 USD"},
+    }
+    (tmp_path / "rules.json").write_text(json.dumps({"rules": rules}))
+    command = ["notify", "--rules", str(tmp_path / "rules.json"), *AT]
+    state = ["--state", str(tmp_path / "told.json")]
+    sandbox.scenario = "steady"
+    codes = []
+    faults: dict[str, str]
+    for faults, amount_due in (({}, 20000), ({"invoice-preview": "http-403"}, 100), ({}, 100)):
+        sandbox.faults, sandbox.amount_due = faults, amount_due
+        done = run(*command, *state, **environment, **pointed_at(sandbox))
+        codes.append(done.returncode)
+    assert codes == [1, 0, 0]
+    over, fine = (message for _, _, message in server.received)
+    assert over["title"].startswith("Over budget")
+    assert fine["title"].startswith("Fine again. Within budget")
+
+
+@pytest.mark.parametrize("of", ["the file", "the rule", "both"])
+def test_an_address_that_is_not_cloudflares_is_named_once(
+    of: str, hook: tuple[Webhook, dict[str, str]], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    server, environment = hook
+    environment |= {"CLOUDFLARE_API_TOKEN": pointed_at(sandbox)["CLOUDFLARE_API_TOKEN"]}
+    rule: dict[str, object] = {"limit": "150 USD"}
+    command = ["notify", *AT, "--rules", str(tmp_path / "rules.json")]
+    for base_url in (sandbox.base_url, settings.CLOUDFLARE_API):
+        of_file = settings.CLOUDFLARE_API if of == "the rule" else base_url
+        if of != "the file":
+            rule |= {"accountIds": [ACCOUNT], "baseUrl": base_url}
+        (tmp_path / "rules.json").write_text(json.dumps({"rules": {"max-amount-due": rule}}))
+        file = snapshot_of(tmp_path, ACCOUNT, 55500, of_file)
+        run(*command, "--from", file, "--link", "https://ci.example/1", **environment)
+    (_, _, elsewhere), (_, _, cloudflare) = server.received
+    shown = sandbox.base_url.replace("://", ":\u2060//")
+    said = f"The figures come from {shown}, not from Cloudflare."
+    assert elsewhere["message"].splitlines()[-2:] == [said, "https://ci.example/1"]
+    assert elsewhere["message"].count("The figures come from") == 1
+    assert "The figures come from" not in cloudflare["message"]
+
+
+def test_the_address_is_named_of_an_account_without_invoice_and_where_nothing_could_be_read(
+    hook: tuple[Webhook, dict[str, str]], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    server, environment = hook
+    sandbox.faults = {"invoice-preview": "http-403"}
+    live = pointed_at(sandbox)
+    without = take(settings.resolve(OTHER_ACCOUNT, [settings.environment(live)]), NOW)
+    (tmp_path / "without.json").write_text(without.to_json())
+    files = ["--from", str(tmp_path / "without.json")]
+    files += ["--from", snapshot_of(tmp_path, ACCOUNT, 55500)]
+    run("notify", *files, *AT, "--budget", "250 USD", **environment)
+    run("notify", "--budget", "250 USD", **environment, **live)
+    (_, _, of_files), (_, _, failure) = server.received
+    shown = sandbox.base_url.replace("://", ":\u2060//")
+    assert (
+        f"The figures come from {shown}, not from Cloudflare." in of_files["message"].splitlines()
+    )
+    assert failure["title"].startswith("Could not tell")
+    assert f"The address that was asked is {shown}, not Cloudflare's." in failure["message"]
 
 
 @pytest.mark.parametrize("on", ["over", "over,unknown"])
@@ -147,9 +315,8 @@ def test_what_cannot_be_judged_is_not_over(
     )
     for message in between:
         assert "No longer" not in message["message"]
-        assert ("Not judged this time: max-amount-due." in message["message"]) == (
-            unknown == "no report"
-        )
+        not_judged = "Not judged this time: max-amount-due (an unknown account)."
+        assert (not_judged in message["message"]) == (unknown == "no report")
     assert first["title"].startswith("Over budget")
     assert last["title"].startswith("Fine again. Within budget")
     assert "No longer wrong: max-amount-due" in last["message"]
@@ -167,6 +334,23 @@ def test_what_is_over_is_told_as_such_where_something_else_is_not_fine(
     [_, (_, _, message)] = server.received
     assert message["title"].startswith("No longer wrong: max-amount-due. Over an advisory limit: ")
     assert "No longer" not in message["message"]
+
+
+def test_a_message_that_has_nothing_to_add_to_its_first_line_is_sent(
+    hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    server, environment = hook
+    rules = {"near": {"rule": "max-amount-due", "limit": "100 USD", "enforcementLevel": "advisory"}}
+    (tmp_path / "rules.json").write_text(json.dumps({"rules": rules}))
+    by = ["--rules", str(tmp_path / "rules.json"), "--budget", "250 USD"]
+    # Of several accounts there is no forecast.
+    other = ["--from", snapshot_of(tmp_path, OTHER_ACCOUNT, 100)]
+    for amount_due in (55500, 18846):
+        files = ["--from", snapshot_of(tmp_path, ACCOUNT, amount_due), *other]
+        state = ["--state", str(tmp_path / "told.json")]
+        assert run("notify", *files, *AT, *by, *state, **environment).stderr == ""
+    [_, (_, _, message)] = server.received
+    assert message["title"].startswith("No longer wrong: max-amount-due. Over an advisory limit: ")
 
 
 def test_every_address_is_told_for_itself(
@@ -364,7 +548,8 @@ def test_a_broken_state_hides_nothing(
     assert done.returncode == 1
     assert "the file of --state cannot be read: all is told anew" in done.stderr
     assert len(server.received) == 1
-    assert json.loads(state.read_text())["addresses"] == [[["over", "max-amount-due", ""]]]
+    [told] = json.loads(state.read_text())["addresses"]
+    assert told == [["over", "max-amount-due", "an unknown account"]]
 
 
 @pytest.mark.parametrize(
