@@ -3,17 +3,20 @@
 ``notify``).
 
 Addresses are apprise URLs, for chats, mail and webhooks. They contain passwords, so they are never
-printed: messages refer to an address by its place and its service.
+printed: messages refer to an address by its place and its service, and ``--state`` by a slow hash.
 """
 
 import argparse
+import hashlib
 import json
 import logging
 import os
 import re
+import secrets
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     import apprise
 
 VARIABLE = "CF_INVOICE_NOTIFY"
-_VERSION = 1
+_VERSION = 2
 
 
 def run(options: argparse.Namespace) -> int:
@@ -46,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
         notice, code = notice_of_failure(told, options.on), COULD_NOT_TELL
     link = options.link or _job(os.environ)
     if options.dry_run:
-        print(_dry(notice, _read(options.state), link))
+        print(_dry(notice, _read(options.state).told, link))
     else:
         code = max(code, _tell(notice, receivers, options.state, link))
     if error:
@@ -54,8 +57,20 @@ def run(options: argparse.Namespace) -> int:
     return code
 
 
+@dataclass(frozen=True)
+class State:
+    """
+    What was wrong when each address was last notified.
+
+    ``told`` has it by the `Receiver.digest` of the address with this ``salt``.
+    """
+
+    salt: bytes
+    told: Mapping[str, list[Key]]
+
+
 class Receiver:
-    """An address, identified by its *place* among all of them."""
+    """An address, which messages identify by its *place* among all of them."""
 
     def __init__(self, place: int, address: str) -> None:
         server = _server(address)
@@ -67,6 +82,15 @@ class Receiver:
             )
         self.name = f"{self.name} ({server.service_name})"
         self._server = server
+        self._address = address
+
+    def digest(self, salt: bytes) -> str:
+        """
+        Return what identifies the address in a file, from which nobody can read it.
+
+        It is slow, because a password in an address could be guessed.
+        """
+        return hashlib.scrypt(self._address.encode(), salt=salt, n=2**14, r=8, p=1, dklen=16).hex()
 
     def tell(self, title: str, body: str, is_fine: bool) -> str | None:
         """Send a message, and return why it was not taken, or None."""
@@ -120,40 +144,42 @@ def _tell(
     notice: Notice, receivers: Sequence[Receiver], state: str | None, link: str | None
 ) -> int:
     """Tell every receiver what is new to it, record what each knows, and return the exit code."""
-    known = _read(state)
-    known += [[]] * (len(receivers) - len(known))
+    before = _read(state)
+    # An address that is given twice is told once.
+    addresses = {receiver.digest(before.salt): receiver for receiver in receivers}
+    known = {digest: before.told.get(digest, []) for digest in addresses}
     code = 0
-    told: list[str] = []
-    for number, receiver in enumerate(receivers):
-        before = known[number]
-        if not notice.is_news(before):
+    titles: list[str] = []
+    for digest, receiver in addresses.items():
+        keys = known[digest]
+        if not notice.is_news(keys):
             continue
-        title, body = notice.title(before), notice.body(before, link)
-        problem = receiver.tell(title, body, is_fine=notice.is_fine and not notice.keys(before))
+        title, body = notice.title(keys), notice.body(keys, link)
+        problem = receiver.tell(title, body, is_fine=notice.is_fine and not notice.keys(keys))
         if problem is None:
-            told.append(title)
-            known[number] = notice.keys(before)
+            titles.append(title)
+            known[digest] = notice.keys(keys)
         else:
             code = COULD_NOT_TELL
             print(f"cf-invoice: cannot notify {receiver.name}: {problem}", file=sys.stderr)
-    _write(state, known[: len(receivers)])
-    if told:
-        print(f"Told {len(told)} of {len(receivers)} addresses: {told[0]}")
+    _write(state, State(before.salt, known))
+    if titles:
+        print(f"Told {len(titles)} of {len(addresses)} addresses: {titles[0]}")
     elif not code:
-        print(f"Nobody was told, as {_why_not(notice, known)}: {notice.headline}")
+        print(f"Nobody was told, as {_why_not(notice, known.values())}: {notice.headline}")
     return code
 
 
-def _why_not(notice: Notice, known: Sequence[Sequence[Key]]) -> str:
+def _why_not(notice: Notice, known: Iterable[Sequence[Key]]) -> str:
     if any(known):
         return "nothing has changed since it was told"
     return "nothing is wrong" if notice.is_fine else "--on does not ask for it"
 
 
-def _dry(notice: Notice, known: Sequence[Sequence[Key]], link: str | None) -> str:
-    before = known[0] if known else []
+def _dry(notice: Notice, told: Mapping[str, list[Key]], link: str | None) -> str:
+    before = next(iter(told.values()), [])
     if not notice.is_news(before):
-        return f"Nobody would be told, as {_why_not(notice, known)}: {notice.headline}"
+        return f"Nobody would be told, as {_why_not(notice, told.values())}: {notice.headline}"
     return f"Would tell:\n\n{notice.title(before)}\n{notice.body(before, link)}"
 
 
@@ -204,27 +230,32 @@ def _server(address: str) -> "apprise.NotifyBase | None":
     return server or None
 
 
-def _read(state: str | None) -> list[list[Key]]:
-    """Return what was wrong when each address was last notified; nothing for a broken file."""
+def _read(state: str | None) -> State:
+    """Return what each address was told; nothing for a broken file, or one of another version."""
+    new = State(secrets.token_bytes(16), {})
     if state is None or not Path(state).exists():
-        return []
+        return new
     try:
         content = json.loads(Path(state).read_text(encoding="utf-8"))
-        return [
-            [(str(kind), str(rule), str(subject)) for kind, rule, subject in known]
-            for known in content["addresses"]
-        ]
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        if content["version"] != _VERSION:
+            raise ValueError("another version")
+        told = {
+            str(digest): [(str(kind), str(rule), str(account)) for kind, rule, account in keys]
+            for digest, keys in content["addresses"].items()
+        }
+        return State(bytes.fromhex(content["salt"]), told)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         print("cf-invoice: the file of --state cannot be read: all is told anew", file=sys.stderr)
-        return []
+        return new
 
 
-def _write(state: str | None, known: Sequence[Sequence[Key]]) -> None:
-    if state is None:
+def _write(path: str | None, state: State) -> None:
+    if path is None:
         return
+    content = {"version": _VERSION, "salt": state.salt.hex(), "addresses": state.told}
     try:
-        Path(state).parent.mkdir(parents=True, exist_ok=True)
-        replace_file(Path(state), [json.dumps({"version": _VERSION, "addresses": known}), "\n"])
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        replace_file(Path(path), [json.dumps(content), "\n"])
     except OSError as error:
         raise CommandError(f"cannot write the file of --state: {error.strerror}") from None
 

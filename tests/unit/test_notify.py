@@ -367,10 +367,52 @@ def test_every_address_is_told_for_itself(
         "cf-invoice: cannot notify address 1 (JSON): it did not take the message\n"
     )
     assert len(server.received) == 1
-    # Whoever was not reached is notified the next time, and nobody twice.
-    addresses = "\n".join([environment["CF_INVOICE_NOTIFY"]] * 2)
-    run(*options(over, *state), **(environment | {"CF_INVOICE_NOTIFY": addresses}))
-    assert len(server.received) == 2
+    # Whoever was not reached is notified the next time.
+    done = run(*options(over, *state), **(environment | {"CF_INVOICE_NOTIFY": addresses}))
+    assert "cannot notify address 1 (JSON)" in done.stderr
+    assert len(server.received) == 1
+
+
+def test_an_address_is_known_by_itself_and_not_by_its_place(
+    hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    server, environment = hook
+    first = environment["CF_INVOICE_NOTIFY"]
+    over, state = write(tmp_path, 55500), tmp_path / "told.json"
+
+    def tell(*paths: str, file: Path = state) -> list[str]:
+        """Notify the addresses with these paths, and return which of them were told."""
+        before = len(server.received)
+        addresses = "\n".join(first.replace("/hook", path) for path in paths)
+        variables = environment | {"CF_INVOICE_NOTIFY": addresses}
+        run(*options(over, "--state", str(file)), **variables)
+        return [path for _, path, _ in server.received[before:]]
+
+    assert tell("/a", "/b") == ["/a", "/b"]
+    # Moved, inserted, replaced, and given twice.
+    assert tell("/b", "/a") == []
+    assert tell("/new", "/b", "/a") == ["/new"]
+    assert tell("/new", "/other", "/a") == ["/other"]
+    assert tell("/twice", "/a", "/twice") == ["/twice"]
+    # What was taken out is forgotten.
+    assert tell("/a", "/b") == ["/b"]
+
+
+def test_an_address_cannot_be_read_from_the_state(
+    hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    _, environment = hook
+    over = write(tmp_path, 55500)
+    states = [tmp_path / "told.json", tmp_path / "elsewhere.json"]
+    for state in states:
+        run(*options(over, "--state", str(state)), **environment)
+    one, other = (json.loads(state.read_text()) for state in states)
+    assert one["salt"] != other["salt"]
+    # The same address, told the same.
+    assert not one["addresses"].keys() & other["addresses"].keys()
+    assert list(one["addresses"].values()) == list(other["addresses"].values())
+    written = states[0].read_text()
+    assert not [part for part in (SECRET, "127.0.0.1", "hook", "json:") if part in written]
 
 
 def test_a_refusal_is_one_line_without_the_address(
@@ -537,7 +579,20 @@ def test_a_dry_run_shows_the_message_and_tells_nobody(
     assert run(*options(write(tmp_path, 55500), "--dry-run")).returncode == 1
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"addresses": [[1]]}', '{"addresses": 5}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        '{"version": 2, "salt": "00", "addresses": {"00": [1]}}',
+        '{"version": 2, "salt": "00", "addresses": [[]]}',
+        '{"version": 2, "salt": "of no use", "addresses": {}}',
+        '{"version": 2, "salt": 5, "addresses": {}}',
+        '{"version": 1, "addresses": [[["over", "max-amount-due", ""]]]}',
+        '{"version": 3, "salt": "00", "addresses": {}}',
+    ],
+)
 def test_a_broken_state_hides_nothing(
     content: str, hook: tuple[Webhook, dict[str, str]], tmp_path: Path
 ) -> None:
@@ -548,7 +603,7 @@ def test_a_broken_state_hides_nothing(
     assert done.returncode == 1
     assert "the file of --state cannot be read: all is told anew" in done.stderr
     assert len(server.received) == 1
-    [told] = json.loads(state.read_text())["addresses"]
+    [told] = json.loads(state.read_text())["addresses"].values()
     assert told == [["over", "max-amount-due", "an unknown account"]]
 
 
