@@ -33,9 +33,10 @@ def _parse(arguments: Sequence[str] | None, options: argparse.Namespace) -> int:
     parser.add_argument("engine", nargs="?", help="the engine's address, which Pulumi passes")
     # Pulumi adds its own logging flags, one of which has a value.
     parser.add_argument("--tracing", help=argparse.SUPPRESS)
-    parser.parse_known_args(arguments, options)
-    if options.engine is None:
+    given, _ = parser.parse_known_args(arguments)
+    if given.engine is None:
         parser.error("Pulumi starts this plugin by itself, and passes it the engine's address")
+    options.engine = given.engine
     return 0
 
 

@@ -226,3 +226,12 @@ def test_started_by_a_person_it_says_who_starts_it() -> None:
     )
     assert done.returncode == 2
     assert "Pulumi starts this plugin by itself" in done.stderr
+
+
+@pytest.mark.parametrize(("option", "code"), [("--help", 0), ("--tracing", 2)])
+def test_help_and_a_wrong_option_start_nothing_even_after_an_address(
+    option: str, code: int
+) -> None:
+    command = [*COMMANDS["console-script"], "127.0.0.1:1", option]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+    assert done.returncode == code
