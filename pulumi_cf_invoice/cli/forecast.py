@@ -16,7 +16,7 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError("--stack does nothing with --from")
     found, missing, left_out = inputs.accounts(options, inputs.config(options), inputs.now())
     if missing and not found:
-        raise missing[0].error
+        raise missing[0].problem
     made = []
     for account in found:
         if account.snapshot is None:
@@ -33,5 +33,5 @@ def run(options: argparse.Namespace) -> int:
     if left_out:
         print(f"cf-invoice: {left_out}", file=sys.stderr)
     for lacking in missing:
-        print(f"cf-invoice: not available: {lacking.error}", file=sys.stderr)
+        print(f"cf-invoice: not available: {lacking.problem}", file=sys.stderr)
     return COULD_NOT_TELL if any(not lacking.is_unused for lacking in missing) else 0

@@ -51,7 +51,7 @@ def config(options: argparse.Namespace) -> list[Source]:
     return [command_line, *settings.config_sources(read_config(stack))]
 
 
-class Accounts(NamedTuple):
+class Contents(NamedTuple):
     """
     What is known about accounts, each once: their invoices, those that are missing, and a sentence
     on what was not requested.
@@ -62,7 +62,7 @@ class Accounts(NamedTuple):
     left_out: str = ""
 
 
-def accounts(options: argparse.Namespace, before: Sequence[Source], at: datetime) -> Accounts:
+def accounts(options: argparse.Namespace, before: Sequence[Source], at: datetime) -> Contents:
     """
     Return the accounts in the files of *options*, or else from the API.
 
@@ -77,7 +77,9 @@ def accounts(options: argparse.Namespace, before: Sequence[Source], at: datetime
     if not are_several(options):
         snapshot = live(options, before)
         lacking = MissingInvoice.of_snapshot(snapshot)
-        return Accounts(*(([], [lacking]) if lacking else ([Found.of_snapshot(snapshot)], [])))
+        if lacking:
+            return Contents([], [lacking])
+        return Contents([Found.of_snapshot(snapshot)], [])
     every: list[Found] = []
     missing: list[MissingInvoice] = []
     for account, snapshot in read_each(options, before):
@@ -89,10 +91,10 @@ def accounts(options: argparse.Namespace, before: Sequence[Source], at: datetime
         missing.append(MissingInvoice(snapshot, error, account.names, is_unused))
     if not every and missing and not any(lacking.is_unused for lacking in missing):
         raise missing[0].error
-    return Accounts(every, missing)
+    return Contents(every, missing)
 
 
-def _in_files(options: argparse.Namespace, at: datetime) -> Accounts:
+def _in_files(options: argparse.Namespace, at: datetime) -> Contents:
     if options.all_accounts:
         raise CommandError("--all-accounts does nothing with --from")
     wanted = {account.account_id: account for account in listed(options)}
@@ -114,7 +116,7 @@ def _in_files(options: argparse.Namespace, at: datetime) -> Accounts:
         contents += _absent(wanted.values(), set(map(_account_of, contents)), at)
     every = [content for content in contents if isinstance(content, Found)]
     missing = [content for content in contents if isinstance(content, MissingInvoice)]
-    return Accounts(*_joined(one_of_each_account(every), missing), _not_asked_for(others))
+    return Contents(*_joined(one_of_each_account(every), missing), _not_asked_for(others))
 
 
 def _refuse_without_time(
@@ -165,8 +167,10 @@ def _recent(
                 snapshot.refuse_older(than, at)
             recent.append(content)
         except NotAvailableError as error:
-            if len(contents) == 1 or snapshot is None or counts[snapshot.account_id] > 1:
+            if len(contents) == 1 or snapshot is None:
                 raise
+            if counts[snapshot.account_id] > 1:
+                raise NotAvailableError(f"account {snapshot.account_id}: {error}") from None
             why = error.with_traceback(None)
             recent.append(MissingInvoice.absent(snapshot.account_id, at, why, content.names))
     return recent
@@ -176,13 +180,15 @@ def _not_asked_for(others: Sequence[Found | MissingInvoice]) -> str:
     """Name the accounts of files that are not on the list, as a sentence."""
     if not others:
         return ""
-    shown = [
+    # Several files can be on one account; those on none that is known are told apart.
+    accounts = {_account_of(other) or number: other for number, other in enumerate(others)}
+    names = [
         ", ".join([*map(named, other.names), _account_of(other) or "an account that is not known"])
-        for other in others[:_MOST_LISTED]
+        for other in accounts.values()
     ]
-    more = len(others) - len(shown)
-    listed = "; ".join([*shown, *([f"{more:,} more"] if more else [])])
-    return f"Left out, because not asked for: {counted(len(others), 'account')} ({listed})."
+    more = len(names) - _MOST_LISTED
+    shown = "; ".join([*names[:_MOST_LISTED], *([f"{more:,} more"] if more > 0 else [])])
+    return f"Left out, because not asked for: {counted(len(names), 'account')} ({shown})."
 
 
 class _File(NamedTuple):

@@ -72,7 +72,7 @@ def make(options: argparse.Namespace) -> Report:
     are_absent = len(missing) > 1 and any(lacking.is_absent for lacking in missing)
     if missing and not found and not reads and not are_absent:
         # No rules are left to judge, and there is one reason for all.
-        raise missing[0].error
+        raise missing[0].problem
     snapshots = [invoice.snapshot for invoice in found if invoice.snapshot]
     snapshots += [lacking.snapshot for lacking in missing if not lacking.is_absent]
     reader = AccountReader(os.environ, before, snapshots)

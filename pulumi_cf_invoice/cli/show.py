@@ -17,7 +17,7 @@ def run(options: argparse.Namespace) -> int:
     at = options.at or inputs.now()
     found, missing, left_out = inputs.accounts(options, before, at)
     if missing and not found:
-        raise missing[0].error
+        raise missing[0].problem
     report = make_report(found, at=at, missing=missing, left_out=left_out)
     text.write_in_full(report, sys.stdout)
     return COULD_NOT_TELL if any(not account.is_unused for account in missing) else 0

@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
-from pulumi_cf_invoice.billing.errors import BillingError
+from pulumi_cf_invoice.billing.cleaning import named
+from pulumi_cf_invoice.billing.errors import BillingError, NotAvailableError
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.models import iso
 from pulumi_cf_invoice.billing.reads import BESIDE_INVOICE, INVOICE_PREVIEW
@@ -122,6 +123,19 @@ class MissingInvoice:
     def account_id(self) -> str:
         """The account, 32 hex digits."""
         return self.snapshot.account_id
+
+    @property
+    def problem(self) -> BillingError:
+        """The error, in which the account is named."""
+        if not self.is_absent:
+            return self.error
+        return NotAvailableError(f"account {self.account_id}: {self.error}")
+
+    @property
+    def title(self) -> str:
+        """Where it was found, if known, and its account."""
+        account = f"account {self.account_id}"
+        return ", ".join([*map(named, self.names), account]) if self.names else account.capitalize()
 
     @property
     def origin(self) -> str:

@@ -174,10 +174,10 @@ def _of_missing(missing: MissingInvoice) -> _Account:
 
 def _title(missing: MissingInvoice) -> str:
     """Return the label of an account without an invoice."""
-    title = f"account {missing.account_id}"
     if not missing.names:
-        return title.capitalize()
-    return f"{named(cut_in_the_middle(', '.join(missing.names), LONGEST_NAME))}, {title}"
+        return missing.title
+    names = named(cut_in_the_middle(", ".join(missing.names), LONGEST_NAME))
+    return f"{names}, account {missing.account_id}"
 
 
 def _reason(missing: MissingInvoice) -> str:

@@ -55,9 +55,7 @@ class Report:
         for missing in self.missing:
             account = AccountReport(missing.snapshot, None)
             figures = "; ".join(f"{name}: {text}" for name, text in account.figures)
-            title = ", ".join([*map(named, missing.names), f"account {missing.account_id}"])
-            title = title if missing.names else title.capitalize()
-            notes.append(f"{title} has no upcoming invoice here: {missing.error}")
+            notes.append(f"{missing.title} has no upcoming invoice here: {missing.error}")
             notes += [f"{figures}.", *account.notes] if figures else []
             notes += [missing.origin] if figures and missing.origin else []
         return notes
@@ -96,7 +94,7 @@ class Report:
 
     @property
     def tone(self) -> Verdict:
-        """The verdict, or ``advisory`` where it is within and the headline is a warning."""
+        """The verdict, or ``advisory`` where nothing is violated and the headline is a warning."""
         if self.verdict in ("within", "none") and any(
             invoice.tone == "advisory" for invoice in self.invoices
         ):

@@ -311,7 +311,7 @@ def test_accounts_of_which_a_folder_has_nothing_recent_are_rows_and_exit_code_2(
     assert run("show", *given)[0] == 2
     code, _, errors = run("forecast", *given)
     assert code == 2
-    assert errors.count("not available: there is no snapshot of it") == 1
+    assert errors.count(f"not available: account {gone}: there is no snapshot of it") == 1
 
 
 def test_where_a_folder_has_nothing_recent_at_all_each_account_is_named(
@@ -330,7 +330,7 @@ def test_an_old_snapshot_is_refused_where_the_account_has_figures_besides(
     aged(recent, [ACCOUNT])
     code, out, errors = run("report", "--from", str(recent), "--max-age", "96", "--at", AT)
     assert (code, out) == (2, "")
-    assert "the snapshot is 216.0 hours old" in errors
+    assert f"account {ACCOUNT}: the snapshot is 216.0 hours old" in errors
 
 
 def test_accounts_that_are_not_on_the_list_are_named_and_left_out(
@@ -346,6 +346,11 @@ def test_accounts_that_are_not_on_the_list_are_named_and_left_out(
     assert len(report["invoices"]) == 2
     assert all(account in report["notes"][0] for account in several.directory.ids[2:])
     assert run("forecast", *given)[2].startswith("cf-invoice: Left out, because not asked for: ")
+    # An account counts once, however many files it has.
+    left_out = folder / f"{several.directory.ids[2]}.json"
+    (folder / "again.json").write_text(left_out.read_text())
+    _, report = reported(run, *given)
+    assert "not asked for: 3 accounts (" in report["notes"][0]
 
 
 def test_a_snapshot_keeps_the_name_of_its_account_without_an_address(
