@@ -170,9 +170,10 @@ def _unpaid_in_brief(history: InvoiceHistory) -> str:
 
 
 def _to_pay(history: InvoiceHistory) -> str:
+    """Say how to settle invoices if paying the open ones is not all; empty if it is."""
     statuses = {row.status for row in history.unpaid}
     if "uncollectible" not in statuses:
-        return "Pay the open invoices in Cloudflare's dashboard."
+        return ""
     settle = "ask Cloudflare how to settle what it calls uncollectible."
     if "open" in statuses:
         return f"Pay the open invoices in Cloudflare's dashboard, and {settle}"

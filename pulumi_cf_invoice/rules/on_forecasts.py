@@ -149,7 +149,7 @@ class MinRunway(Rule):
     must_read = True
     reads = (CREDIT_BALANCE,)
     also_reads = (INVOICE_PREVIEW, USAGE_HISTORY)
-    remedy = "Buy credits in Cloudflare's dashboard, or lower {setting}."
+    remedy = "Buy credits in Cloudflare's dashboard."
 
     days: int | Literal["period"]
     percentile: int = 50
@@ -333,6 +333,8 @@ def to_refill(balance: CreditBalance) -> str:
         return f"Fix what the automatic top-up is paid with, or buy credits, {where}."
     if balance.topup_is_on and not balance.topup_is_healthy:
         return f"Give the automatic top-up a payment method, or buy credits, {where}."
+    if balance.topup_is_on:
+        return f"Buy credits, or raise what the automatic top-up adds, {where}."
     return f"Buy credits, or set an automatic top-up, {where}."
 
 

@@ -388,6 +388,7 @@ def test_credits_that_are_used_up_violate_whatever_else_can_be_read(balance: int
         " cents. Its automatic top-up adds 1,000 cents (1,050 cents charged) when the balance "
         "falls below 500 cents. AI Gateway refuses inference at zero and below (HTTP 402)."
     )
+    assert found.remedy.startswith("Buy credits, or raise what the automatic top-up adds, ")
     [found] = judge("min-runway", 1, NEW, credit_balance=credits)
     assert f"the balance is {'$0.00' if balance == 0 else '-$3.00'}." in found.message
 
