@@ -13,7 +13,7 @@ from statistics import fmean
 from time import process_time
 
 from benchmarks import real
-from benchmarks.results import say
+from benchmarks.results import missed, say
 from benchmarks.simulated import KINDS, OTHER_KINDS, account
 from benchmarks.trying import (
     DAYS,
@@ -26,7 +26,6 @@ from benchmarks.trying import (
     history_until,
     invoice_until,
     mean_share,
-    missed,
     of_straight_line,
     on,
     row,

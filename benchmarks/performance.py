@@ -4,6 +4,7 @@ import gc
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from pulumi.runtime.proto import provider_pb2
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderStub
 
 from benchmarks.no_op import NoOp
-from benchmarks.results import say
+from benchmarks.results import missed, say
 from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.sandbox import FAULTS, Sandbox
 from tests.engine import language_host
@@ -46,9 +47,20 @@ def section() -> str:
         "",
         "| what | measured | against | ratio or count, and target |",
         "|---|---|---|---|",
-        *(f"| {' | '.join(row)} |" for row in rows),
+        *(f"| {' | '.join(_marked(row))} |" for row in rows),
     ]
     return "\n".join(lines)
+
+
+def _marked(row: Row) -> Row:
+    """Return the *row*, marked if its figure misses the target beside it."""
+    result = row[3]
+    stated = re.match(r"([0-9.]+).*\(([≤≥]) ([0-9.]+)\)", result)
+    if stated is None:
+        return row
+    figure, target = float(stated[1]), float(stated[3])
+    is_missed = figure > target if stated[2] == "≤" else figure < target
+    return (*row[:3], result + missed(is_missed))
 
 
 def alternating(measures: dict[str, Callable[[], float]], runs: int) -> dict[str, float]:

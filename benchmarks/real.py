@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from statistics import fmean
 
 from benchmarks.peers import LAST_FOUR, NAMES, expected
-from benchmarks.results import say
+from benchmarks.results import missed, say
 from benchmarks.series import Series, halves
 from benchmarks.simulated import BEFORE, MONTH, Account
 from benchmarks.trying import (
@@ -20,7 +20,6 @@ from benchmarks.trying import (
     Tried,
     compared,
     mean_share,
-    missed,
     of_straight_line,
     on,
     row,

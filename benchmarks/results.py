@@ -19,6 +19,11 @@ def write(sections: Mapping[str, str], names: Mapping[str, str], file: Path = RE
     file.write_text("\n\n".join([_HEAD, *texts]) + "\n")
 
 
+def missed(is_missed: bool) -> str:
+    """Return the word for a target that *is_missed*."""
+    return " **missed**" if is_missed else ""
+
+
 def say(what: str) -> None:
     """Print what is being measured to standard error."""
     print(f"… {what}", file=sys.stderr, flush=True)

@@ -161,11 +161,6 @@ def share_in_band(found: Iterable[Tried]) -> float:
     return fmean(each.is_in_band for each in found if each.is_in_band is not None)
 
 
-def missed(is_missed: bool) -> str:
-    """Return the word for a target that *is_missed*."""
-    return " **missed**" if is_missed else ""
-
-
 def row(cells: Sequence[str]) -> str:
     """Return a row of a table."""
     return f"| {' | '.join(cells)} |"
