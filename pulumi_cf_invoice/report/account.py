@@ -107,11 +107,6 @@ class AccountReport:
             # The report says so of everything that is summed from lines, and of every read.
             return None
 
-    @property
-    def forecast_figures(self) -> list[tuple[str, str]]:
-        """How the forecast is made and how wrong it has been, as name and text."""
-        return [] if self.forecast is None else forecast_figures(self.forecast)
-
     @staticmethod
     def _unpaid_text(history: InvoiceHistory) -> str:
         part = "" if history.invoices_complete else " (the API gave only a part of them)"

@@ -2,10 +2,10 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 
 from pulumi_cf_invoice.billing import money
-from pulumi_cf_invoice.billing.usage_history import UsageEntry
+from pulumi_cf_invoice.forecast.days import date_of
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 
 WIDTH = 360
@@ -16,7 +16,7 @@ _DAYS = 31
 
 
 @dataclass(frozen=True)
-class Column:
+class DayColumn:
     """A day as a column. Lengths are in SVG units."""
 
     x: float
@@ -39,7 +39,7 @@ class UsageChart:
     """Usage by day over the last weeks, as far as there is any."""
 
     description: str
-    columns: list[Column]
+    columns: list[DayColumn]
     first_day: str
     last_day: str
 
@@ -57,25 +57,25 @@ def usage(report: InvoiceReport) -> UsageChart | None:
         height = max(entry.aggregated_value, 0) / highest * (USAGE_HEIGHT - 4)
         x, y = number * step, USAGE_HEIGHT - height
         columns.append(
-            Column(
+            DayColumn(
                 round(x + step * 0.1, 1),
                 round(y, 1),
                 round(step * 0.8, 1),
                 round(height, 1),
                 entry.is_partial,
-                _date(entry) in report.days_over,
+                date_of(entry.start) in report.days_over,
             )
         )
     most = max(entries, key=lambda entry: entry.aggregated_value)
     used = sum(entry.aggregated_value != 0 for entry in entries)
-    over = over_text(report, [_date(entry) for entry in entries])
+    over = over_text(report, [date_of(entry.start) for entry in entries])
     return UsageChart(
-        description=f"Usage on {used} of {len(entries)} days, most of it on {_date(most)}. "
+        description=f"Usage on {used} of {len(entries)} days, most of it on {date_of(most.start)}. "
         f"{f'{over[0].upper()}{over[1:]}. ' if over else ''}"
         "The API names no unit of usage, so the columns have no scale.",
         columns=columns,
-        first_day=str(_date(entries[0])),
-        last_day=str(_date(entries[-1])),
+        first_day=str(date_of(entries[0].start)),
+        last_day=str(date_of(entries[-1].start)),
     )
 
 
@@ -86,10 +86,6 @@ def over_text(report: InvoiceReport, shown: Collection[date]) -> str:
         for rule in rules if day in shown else ():
             by_rule.setdefault(rule, []).append(str(day))
     return "; ".join(f"over {rule}: {', '.join(days)}" for rule, days in by_rule.items())
-
-
-def _date(entry: UsageEntry) -> date:
-    return datetime.fromtimestamp(entry.start, UTC).date()
 
 
 @dataclass(frozen=True)

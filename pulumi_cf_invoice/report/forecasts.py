@@ -7,7 +7,7 @@ from typing import IO, Any
 
 from rich.text import Text
 
-from pulumi_cf_invoice.billing.cleaning import inert_json, named, shown
+from pulumi_cf_invoice.billing.cleaning import inert_json, shown
 from pulumi_cf_invoice.billing.models import iso
 from pulumi_cf_invoice.billing.settings import is_cloudflare
 from pulumi_cf_invoice.billing.snapshot import Snapshot
@@ -109,7 +109,7 @@ def _report(of_account: AccountForecast) -> InvoiceReport:
     snapshot = of_account.snapshot
     report = make_report([Found.of_snapshot(snapshot)], at=snapshot.read_at).invoices[0]
     account = AccountReport(snapshot, report.invoice.currency, of_account.forecast)
-    return replace(report, account=account)
+    return replace(report, account=account, names=of_account.names)
 
 
 def _last_month_text(of_account: AccountForecast) -> str | None:
@@ -119,13 +119,11 @@ def _last_month_text(of_account: AccountForecast) -> str | None:
 
 def _parts(of_account: AccountForecast) -> list[Any]:
     snapshot, forecast, report = of_account.snapshot, of_account.forecast, _report(of_account)
-    title = ", ".join([*map(named, of_account.names), f"account {snapshot.account_id}"])
-    title = title if of_account.names else title.capitalize()
     figures, days = tables.forecast(report), tables.forecast_days(forecast)
     return [
         *([] if report.forecast_text else [inert(f"{forecast.text}.")]),
         *map(inert, report.summary),
-        inert(f"{title}, as of {snapshot.read_at:%Y-%m-%d %H:%M} UTC."),
+        inert(f"{report.title}, as of {snapshot.read_at:%Y-%m-%d %H:%M} UTC."),
         *([inert(origin(base_url))] if (base_url := _origin(snapshot).get("base_url")) else []),
         *([Text(), drawn(figures)] if figures else []),
         *([Text(), drawn(days)] if days else []),

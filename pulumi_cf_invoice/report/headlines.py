@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import IntEnum
+from functools import cached_property
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import named, quoted
 from pulumi_cf_invoice.billing.credit_balance import CreditBalance
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.money import Money
+from pulumi_cf_invoice.forecast.days import DAY
 from pulumi_cf_invoice.forecast.periods import period_name
 from pulumi_cf_invoice.report.judging import POLICY, RuleResult, verdict_of, verdict_text
 from pulumi_cf_invoice.rules.on_accounts import used_up
@@ -30,7 +32,6 @@ _SUBJECTS = (AMOUNT_DUE, FORECAST, PROJECTED_AMOUNT_DUE)
 _OPEN_QUESTIONS = ("whether ", "how long ")
 _LONGEST_REASON = 300
 _LONGEST_QUOTE = 160
-_DAY = 86_400
 _CLOSE = 95
 """The percent of a limit from which on a forecast is close to it."""
 
@@ -125,14 +126,17 @@ class Situation:
     stale: str = ""
     """That the figures are older than a day, in a few words; empty if they are not."""
 
-    @property
+    @cached_property
     def worst(self) -> Fact:
         """The worst fact."""
         return min(self._facts(), key=lambda fact: (fact.rank, fact.order))
 
     @property
     def begins_with_age(self) -> bool:
-        """Whether the headline begins with the age of the figures, which nothing worse precedes."""
+        """
+        Whether the headline begins with the age of the figures: what is worse than an outlook comes
+        before it.
+        """
         return bool(self.stale) and self.worst.rank >= Rank.OUTLOOK
 
     @property
@@ -221,7 +225,7 @@ class Situation:
 
     @property
     def may_pass(self) -> bool:
-        """Whether the forecast's median is within the limit, and its 90th percentile is not."""
+        """Whether the forecast's 90th percentile is over the limit, which was judged."""
         expected, limit = self.expected, self.limit
         if expected is None or limit is None or expected.highest is None or not self._is_judged:
             return False
@@ -323,8 +327,8 @@ def day_of_period(invoice: Invoice, at: datetime) -> str | None:
     """Return how much of an invoice's period is over: ``day 15 of 30``; None once it has ended."""
     if at.timestamp() >= invoice.period_end:
         return None
-    days = max(round((invoice.period_end - invoice.period_start) / _DAY), 1)
-    day = int(max(at.timestamp() - invoice.period_start, 0) // _DAY) + 1
+    days = max(round((invoice.period_end - invoice.period_start) / DAY), 1)
+    day = int(max(at.timestamp() - invoice.period_start, 0) // DAY) + 1
     return f"day {min(day, days)} of {days}"
 
 

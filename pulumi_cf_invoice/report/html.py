@@ -92,7 +92,6 @@ def _invoice(report: InvoiceReport, label: str, lines: int) -> dict[str, Any]:
         "lines": tables.lines(report.invoice, lines),
         "figures": tables.figures(report),
         "forecast": tables.forecast(report),
-        "month_table": tables.months(report),
         "others": tables.other_invoices(report, lines),
     }
 

@@ -132,7 +132,7 @@ class InvoiceReport:
 
     @cached_property
     def tone(self) -> Verdict:
-        """The verdict, or ``advisory`` where it is within and its headline is a warning."""
+        """The verdict, or ``advisory`` where nothing is violated and the headline is a warning."""
         situation = self.situation
         is_warned = bool(situation.may_pass or situation.stale or self._first_hour)
         warns = situation.worst.rank < Rank.ADVISORY or (is_warned and bool(self.rules))
@@ -435,28 +435,27 @@ class InvoiceReport:
 
     @property
     def _remedies_in_time(self) -> list[str]:
-        outlook = self.outlook
-        found = [(date, remedy) for date, remedy in [self._credits_in_time] if remedy]
+        outlook, found = self.outlook, self._credits_in_time
         for rule in self.rules:
             if outlook and rule.name == outlook.rule and not rule.violations and rule.gate:
                 found.append((outlook.date, rule.gate.rule_remedy))
         today = self.as_of.date()
         return [
-            f"{'Today' if date <= today else f'Before {date}'}: {remedy[0].lower()}{remedy[1:]}"
-            for date, remedy in sorted(found)
+            f"{'Today' if day <= today else f'Before {day}'}: {remedy[0].lower()}{remedy[1:]}"
+            for day, remedy in sorted(found)
         ]
 
     @property
-    def _credits_in_time(self) -> tuple[date, str]:
-        """What to do about credits that run out in the period without any rule on that."""
+    def _credits_in_time(self) -> list[tuple[date, str]]:
+        """What to do about credits that run out in the period, where no rule is violated by it."""
         runway = self.forecast.runway if self.forecast else None
         balance = self.account.credit_balance if self.account else None
-        is_judged = any(f.subject == RUNWAY for rule in self.rules for f in rule.violations)
+        is_violated = any(f.subject == RUNWAY for rule in self.rules for f in rule.violations)
         out = runway.runs_out if runway else None
-        if out is None or balance is None or balance.topup_is_healthy or is_judged:
-            return date.max, ""
+        if out is None or balance is None or balance.topup_is_healthy or is_violated:
+            return []
         ends = instant(self.invoice.period_end).date()
-        return out, to_refill(balance) if out < ends and balance.balance > 0 else ""
+        return [(out, to_refill(balance))] if out < ends and balance.balance > 0 else []
 
     @property
     def projected_text(self) -> str:
@@ -468,12 +467,6 @@ class InvoiceReport:
             return problem
         projected = self.projected_amount_due
         return TOO_EARLY if projected is None else money.to_text(projected, self.invoice.currency)
-
-    def sum_text(self, name: str) -> str:
-        """Return a figure that is summed from the lines (``net``), for people."""
-        if not self.invoice.invoice_lines_complete:
-            return INCOMPLETE
-        return str(getattr(self.invoice, f"{name}_text"))
 
     @property
     def change_text(self) -> str | None:
@@ -575,8 +568,9 @@ def _caveats(state: InvoiceState, at: datetime, account: AccountReport | None) -
 
 def _tells_of_topup(account: AccountReport) -> bool:
     """Return whether there is nothing to say of the top-up that the report does not say anyway."""
-    has_runway = account.forecast is not None and account.forecast.runway is not None
-    return has_runway or not account.topup_note
+    if not account.topup_note:
+        return True
+    return account.forecast is not None and account.forecast.runway is not None
 
 
 def _fixed_lines(rules: Sequence[RuleResult]) -> dict[str, tuple[str, ...]]:
@@ -598,8 +592,10 @@ def _other_forecasts(
     """
     notes = []
     for name, fixed_lines in judged_with.items():
+        if fixed_lines == account.fixed_lines:
+            continue
         forecast = account.forecast_with(fixed_lines)
-        if fixed_lines == account.fixed_lines or forecast is None:
+        if forecast is None:
             continue
         globs = " and ".join(named(glob) for glob in fixed_lines)
         fees = f"with the fixed lines {globs}" if fixed_lines else "without fixed lines"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
 from pulumi_cf_invoice.billing.cleaning import in_one_line
+from pulumi_cf_invoice.report.caveats import first
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 from pulumi_cf_invoice.report.judging import RuleResult
 from pulumi_cf_invoice.report.report import Report
@@ -87,9 +88,12 @@ class Notice:
     def body(self, before: Collection[Key], link: str | None) -> str:
         """Return the lines that follow, for those who know what was wrong *before*."""
         new = [wrong for wrong in self.wrong if wrong.key not in before]
-        lines = _first([f"- {_harmless(wrong.text)}" for wrong in new], "- ")
-        remedies = [wrong.remedy for wrong in new if wrong.remedy]
-        lines += _first([f"What to do: {_harmless(remedy)}" for remedy in remedies], "")
+        problems = dict.fromkeys(_harmless(wrong.text) for wrong in new)
+        remedies = dict.fromkeys(
+            f"What to do: {_harmless(wrong.remedy)}" for wrong in new if wrong.remedy
+        )
+        lines = [f"- {problem}" for problem in first(list(problems), _MOST_LINES)]
+        lines += first(list(remedies), _MOST_LINES)
         still = {wrong.rule for wrong in self.wrong if wrong.key in before}
         unjudged = {key[1:] for key in self._open(before)} - {w.key[1:] for w in self.wrong}
         no_longer = self._no_longer(before) if self.keys(before) or self.is_fine else ""
@@ -216,13 +220,6 @@ def _origins(report: Report) -> str:
         *(rule.gate.origin for rule in report.rules if rule.gate and rule.of_accounts),
     ]
     return " ".join(dict.fromkeys(filter(None, origins)))
-
-
-def _first(lines: Sequence[str], bullet: str) -> list[str]:
-    """Return the first of *lines*, each once, and how many more there are."""
-    different = list(dict.fromkeys(lines))
-    more = len(different) - _MOST_LINES
-    return [*different[:_MOST_LINES], *([f"{bullet}… and {more:,} more"] if more > 0 else [])]
 
 
 def _listed(what: str, rules: Collection[str]) -> str:

@@ -7,10 +7,12 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import cut_in_the_middle
+from pulumi_cf_invoice.billing.models import instant
 from pulumi_cf_invoice.forecast import ComingDay, SpentDay
-from pulumi_cf_invoice.report.charts import WIDTH, Column, over_text
+from pulumi_cf_invoice.forecast.days import DAY
+from pulumi_cf_invoice.report.charts import WIDTH, DayColumn, over_text
 from pulumi_cf_invoice.report.invoice_report import Budget, InvoiceReport
-from pulumi_cf_invoice.report.tables import Column as TableColumn, Table
+from pulumi_cf_invoice.report.tables import Column, Table
 
 HEIGHT = 268
 BAR_HEIGHT = 64
@@ -27,7 +29,6 @@ _TICKS = 4
 # A limit further away would leave nothing to see of the rest.
 _FARTHEST = 3
 _BEYOND_LIMIT = Decimal("1.2")
-_DAY = 86_400
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
 
@@ -102,7 +103,7 @@ class SpendChart:
     forecast: str
     band: str
     straight: str
-    columns: list[Column]
+    columns: list[DayColumn]
     ticks: list[Tick]
     budgets: list[BudgetLine]
     labels: list[Label]
@@ -290,7 +291,7 @@ def _happened(
     if not spent:
         return []
     level = due - sum(day.net for day in spent)
-    points = [(x(_end_of(spent[0].date) - _DAY), y(level))]
+    points = [(x(_end_of(spent[0].date) - DAY), y(level))]
     for day in spent[:-1]:
         level += day.net
         points.append((x(_end_of(day.date)), y(level)))
@@ -299,16 +300,16 @@ def _happened(
 
 def _columns(
     spent: Sequence[SpentDay], x: Callable[[float], float], over: Collection[date]
-) -> list[Column]:
+) -> list[DayColumn]:
     highest = max((day.net for day in spent), default=0)
     if highest <= 0:
         return []
     columns = []
     for day in spent:
-        start, end = x(_end_of(day.date) - _DAY), x(_end_of(day.date))
+        start, end = x(_end_of(day.date) - DAY), x(_end_of(day.date))
         height = max(day.net, 0) / highest * (_BARS_BOTTOM - _BARS_TOP)
         columns.append(
-            Column(
+            DayColumn(
                 start + 0.5,
                 round(_BARS_BOTTOM - height, 1),
                 round(max(end - start - 1, 0.5), 1),
@@ -415,17 +416,17 @@ def _figures(report: InvoiceReport) -> Table:
     for budget in report.budgets:
         level = "" if budget.is_mandatory else ", advisory"
         rows.append([f"Limit {budget.name}{level}", budget.limit.text])
-    columns = [TableColumn("Figure", is_text=True), TableColumn("Amount")]
+    columns = [Column("Figure", is_text=True), Column("Amount")]
     return Table("What the chart shows", columns, rows)
 
 
 def _short(moment: float) -> str:
-    day = datetime.fromtimestamp(moment, tz=UTC)
+    day = instant(moment)
     return f"{_MONTHS[day.month - 1]} {day.day}"
 
 
 def _end_of(day: date) -> float:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() + _DAY
+    return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() + DAY
 
 
 def _path(points: Sequence[tuple[float, float]]) -> str:
