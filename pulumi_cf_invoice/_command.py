@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TextIO
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from _typeshed import ReadableBuffer as Buffer
 
 FAILED = 2
@@ -61,6 +63,16 @@ class _StoreOnce(argparse.Action):
         setattr(options, self.dest, value)
 
 
+def instant(text: str) -> "datetime":
+    """Return an ISO 8601 time in UTC, which is also the default time zone."""
+    from pulumi_cf_invoice.billing.models import parse_instant
+
+    try:
+        return parse_instant(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def run(command: Callable[[], int], name: str, strict: bool = False) -> int:
     """
     Run a *command*, and return its exit code. Its errors begin with its *name*.
@@ -94,7 +106,9 @@ def _guarded(command: Callable[[], int], name: str) -> int:
         # Errors on files that were opened by name include that name.
         if isinstance(error, OSError) and error.filename is None:
             return fail(name, f"cannot write standard output: {error.strerror or error}")
-        reason = _one_line(f"{type(error).__name__}: {error}")
+        from pulumi_cf_invoice.billing.cleaning import one_line
+
+        reason = one_line(f"{type(error).__name__}: {error}")
         return fail(name, f"it failed: {reason}. Please report it")
 
 
@@ -104,12 +118,6 @@ def _exit_code(command: Callable[[], int]) -> int:
     except SystemExit as ended:
         # argparse exits this way after showing help or a usage error.
         return int(ended.code or 0)
-
-
-def _one_line(text: str) -> str:
-    from pulumi_cf_invoice.billing.cleaning import one_line
-
-    return one_line(text)
 
 
 class Output(Protocol):

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from pulumi_cf_invoice.billing.invoice import Invoice
 
 
-# An input of which a check returns nothing, so that it is in no state. Policies see no such name.
+# An input that a check reads and does not return: neither the state nor a policy sees it.
 _FOLLOWING = "__following"
 
 
@@ -307,10 +307,10 @@ def _figures(resolved: Settings, following: Iterable[str] = ()) -> dict[str, Any
         from pulumi_cf_invoice.billing import cache
         from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 
-    answers = cache.of_this_process()
-    answer = answers.ask(INVOICE_PREVIEW, resolved)
+    cached = cache.of_this_process()
+    answer = cached.ask(INVOICE_PREVIEW, resolved)
     for account_id in following:
-        answers.ask_ahead(INVOICE_PREVIEW, replace(resolved, account_id=account_id))
+        cached.ask_ahead(INVOICE_PREVIEW, replace(resolved, account_id=account_id))
     return lifecycle.figures(answer.result(), resolved)
 
 

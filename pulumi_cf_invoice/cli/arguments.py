@@ -10,9 +10,8 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from pulumi_cf_invoice._command import Parser
+from pulumi_cf_invoice._command import Parser, instant
 from pulumi_cf_invoice.comments import FORGES
-from pulumi_cf_invoice.sandbox.arguments import instant
 
 if TYPE_CHECKING:
     from datetime import timedelta

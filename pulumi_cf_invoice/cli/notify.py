@@ -195,7 +195,9 @@ def _addresses(options: argparse.Namespace) -> list[str]:
     lines = [line.strip() for line in text.splitlines()]
     addresses = [line for line in lines if line and not line.startswith("#")]
     if not addresses:
-        raise CommandError(f"nobody to notify: set {VARIABLE}, an address a line, or --addresses")
+        raise CommandError(
+            f"nobody to notify: set {VARIABLE}, one address per line, or --addresses"
+        )
     return addresses
 
 

@@ -1,13 +1,9 @@
-"""The sandbox's arguments, and how any command line reads a time."""
+"""The sandbox's arguments."""
 
 import argparse
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
-from pulumi_cf_invoice._command import Parser
-
-if TYPE_CHECKING:
-    from datetime import datetime
+from pulumi_cf_invoice._command import Parser, instant
 
 _EPILOG = """\
 example:
@@ -62,16 +58,6 @@ def parser(
     )
     made.add_argument("--list", action="store_true", help="list scenarios and faults, and stop")
     return made
-
-
-def instant(text: str) -> "datetime":
-    """Return an ISO 8601 time in UTC, which is also the default time zone."""
-    from pulumi_cf_invoice.billing.models import parse_instant
-
-    try:
-        return parse_instant(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _port(text: str) -> int:
