@@ -2,8 +2,8 @@
 Compares output with the files in a folder ``golden`` next to the test's module.
 
 A test takes the fixture `golden`. With ``--golden=write`` only such tests run, and write their
-files instead; with ``--golden=check`` only they run. Either way no file may be left over, which is
-looked for where all tests of a folder ran.
+files instead; with ``--golden=check`` only they run. In a folder of which all tests ran, a file
+that no test uses is removed, or fails the check.
 """
 
 from collections.abc import Callable

@@ -20,7 +20,7 @@ class Webhook(ThreadingHTTPServer):
     A server that takes what is posted to it, for any host where it is used as a proxy.
 
     ``received`` are the host, the path and the JSON of each message; ``status`` is what it answers,
-    and ``broken`` a line among its headers that is none.
+    and ``broken`` is a malformed line to put among its headers.
     """
 
     daemon_threads = True
@@ -109,7 +109,7 @@ def webhook(directory: Path, *hosts: str) -> Iterator[tuple[Webhook, dict[str, s
     authority.issue_cert(*hosts).configure_cert(context)
     bundle = directory / "authority.pem"
     authority.cert_pem.write_to_path(bundle)
-    with _serving(Webhook(context)) as server:
+    with serving(Webhook(context)) as server:
         yield (
             server,
             {
@@ -123,12 +123,13 @@ def webhook(directory: Path, *hosts: str) -> Iterator[tuple[Webhook, dict[str, s
 @contextmanager
 def mail() -> Iterator[Mail]:
     """Serve mail for the duration of the context."""
-    with _serving(Mail()) as server:
+    with serving(Mail()) as server:
         yield server
 
 
 @contextmanager
-def _serving(server: ServerT) -> Iterator[ServerT]:
+def serving(server: ServerT) -> Iterator[ServerT]:
+    """Serve with *server* for the duration of the context."""
     with server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()

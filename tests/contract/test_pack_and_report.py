@@ -46,7 +46,7 @@ def test_pack_and_report_read_an_account_to_the_same_verdict(
     names = {"account_ids": [account], "base_url": sandbox.base_url}
     gates = [policy.account_budget("150 USD", **names), policy.allowed_statuses(["x"], **names)]  # type: ignore[arg-type]
     # Pack and report are processes of their own, of which neither paces the other's requests.
-    with Sandbox(fault=fault) as of_report:
+    with Sandbox(fault=fault, now=NOW) as of_report:
         reported = reported_by(of_report, account, variables)
         for gate, rule in zip(gates, reported, strict=True):
             said = [message.replace(sandbox.base_url, "API") for message in before_all(gate)]

@@ -331,13 +331,15 @@ def test_where_pips_configuration_file_says_to_find_packages_counts(
     configuration.parent.mkdir(parents=True)
     configuration.write_text(
         "[global]\nno-index = true\nextra-index-url =\n  http://127.0.0.1:9\n"
-        f"  http://127.0.0.1:9\n[install]\nfind-links = {tmp_path / 'nowhere at all'}\n"
+        f"  http://127.0.0.1:9\n[install]\nfind-links = {tmp_path / 'nowhere'}\n"
     )
     workflow.install_anew(tmp_path / "runner")
     workflow.environment["XDG_CONFIG_HOME"] = str(tmp_path / "configuration")
     run = workflow.use({**RULES, "comment": "false"})
     assert run.jobs == {"invoice": "failure"}, run.said
     assert "cf-invoice could not be installed: see the log." in run.summary
+    # What pip says of the folder that only this file names.
+    assert str(tmp_path / "nowhere") in run.said
 
 
 def test_its_environment_is_small_and_has_neither_pulumi_nor_pip(runner_temp: Path) -> None:

@@ -24,7 +24,6 @@ OF_ACCOUNT = {"accountIds": [ACCOUNT]}
 
 
 @cache
-@cache
 def taken(scenario: str, now: datetime = NOW, account_id: str = ACCOUNT) -> Snapshot:
     """Return a snapshot of an account of the sandbox, as if Cloudflare had answered."""
     with Sandbox(scenario, now=now) as sandbox:

@@ -12,7 +12,6 @@ import pytest
 from pulumi_cf_invoice.cli import main
 
 CASES = Path(__file__).with_name("data") / "cases"
-LOOKS_BACK = "10-period-looks-back.snapshot.json"
 FORMATS = ("text", "markdown", "html", "json")
 Report = Callable[..., tuple[int, str]]
 

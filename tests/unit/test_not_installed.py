@@ -1,14 +1,16 @@
 """What the Action runs where it could not install anything else."""
 
 import socket
-import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from pulumi_cf_invoice.comments import not_installed
+from tests import receivers
 from tests.factories import SECRET
 
 Answer = Callable[[socket.socket], None]
@@ -16,29 +18,23 @@ Answer = Callable[[socket.socket], None]
 
 @contextmanager
 def server(answer: Answer) -> Iterator[str]:
-    """Answer each connection as *answer* does, and give the address."""
+    """Answer each request as *answer* does, and give the address."""
 
-    def serve() -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = listener.accept()
-                threading.Thread(target=handle, args=(client,), daemon=True).start()
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            with suppress(OSError):
+                answer(self.connection)
 
-    def handle(client: socket.socket) -> None:
-        with suppress(OSError), client:
-            client.recv(65536)
-            answer(client)
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=serve, daemon=True).start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with receivers.serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as running:
+        yield f"http://127.0.0.1:{running.server_port}"
 
 
 def trickle(client: socket.socket) -> None:
     client.sendall(b"HTTP/1.1 200 OK\r\n")
-    while True:
+    for _ in range(100):
         client.sendall(b"X")
-        threading.Event().wait(0.05)
+        time.sleep(0.05)
 
 
 def answering(text: str) -> Answer:

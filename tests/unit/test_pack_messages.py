@@ -6,7 +6,6 @@ import pytest
 
 from pulumi_cf_invoice import policy
 from pulumi_cf_invoice.billing.snapshot import take
-from pulumi_cf_invoice.policy import pack
 from pulumi_cf_invoice.report.found import Found
 from pulumi_cf_invoice.report.judging import judge
 from pulumi_cf_invoice.rules.accounts import AccountReader
@@ -14,16 +13,8 @@ from pulumi_cf_invoice.rules.file import parse_rules
 from pulumi_cf_invoice.rules.kinds import KINDS
 from pulumi_cf_invoice.rules.rule import without_account
 from pulumi_cf_invoice.sandbox import Sandbox
-from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, TOKEN, settings_for
-from tests.unit.test_policy import before_all
-
-
-@pytest.fixture(autouse=True)
-def new_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make each test a separate run."""
-    for name in ("_accounts", "_named", "_noted"):
-        monkeypatch.setattr(pack, name, set())
-    monkeypatch.setattr(pack, "_reader", AccountReader({"CLOUDFLARE_API_TOKEN": TOKEN}))
+from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, settings_for
+from tests.unit.test_policy import before_all, new_run as new_run
 
 
 def test_an_only_account_and_where_figures_come_from_stand_once_in_a_run(

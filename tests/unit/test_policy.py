@@ -21,12 +21,15 @@ from pulumi_policy.proxy import (
 )
 
 from pulumi_cf_invoice import lifecycle, policy
+from pulumi_cf_invoice.policy import pack
 from pulumi_cf_invoice.policy.pack import STACK_TYPE
+from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.state import DYNAMIC_TYPE, PLUGIN_TYPE
 from tests.factories import (
     ACCOUNT,
     OTHER_ACCOUNT,
     START,
+    TOKEN,
     api_result,
     camel_cased,
     with_floats,
@@ -34,6 +37,14 @@ from tests.factories import (
 
 OPTIONS = PolicyResourceOptions(False, [], None, [], None, [])  # type: ignore[arg-type]
 GATEWAY = "cloudflare:index/aiGateway:AiGateway"
+
+
+@pytest.fixture(autouse=True)
+def new_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make each test a separate run."""
+    for name in ("_accounts", "_named", "_noted"):
+        monkeypatch.setattr(pack, name, set())
+    monkeypatch.setattr(pack, "_reader", AccountReader({"CLOUDFLARE_API_TOKEN": TOKEN}))
 
 
 def state(**changes: Any) -> dict[str, Any]:

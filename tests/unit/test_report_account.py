@@ -5,7 +5,6 @@ import json
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -33,7 +32,6 @@ FORMATS = {
     "html": html.render,
     "json": json_report.render,
 }
-GOLDEN = Path(__file__).parent / "golden"
 DAY = 86_400_000
 SEPTEMBER = 1_788_220_800_000
 CREDITS = {

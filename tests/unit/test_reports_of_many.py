@@ -66,10 +66,10 @@ def many() -> Report:
     return report_on(*of_over, *found(WITHIN, DUE, OVER + 1))
 
 
-def sum_text(amount: str) -> str:
-    numbers = range(1, OVER + 1) if amount == "over" else range(OVER + 1, OVER + WITHIN + 1)
-    base = MORE if amount == "over" else DUE
-    return f"${Decimal(sum(base + number for number in numbers)) / 100:,.2f}"
+def sum_within() -> str:
+    """Return what the accounts within their limit come to."""
+    numbers = range(OVER + 1, OVER + WITHIN + 1)
+    return f"${Decimal(sum(DUE + number for number in numbers)) / 100:,.2f}"
 
 
 def cells(page: str) -> list[list[str]]:
@@ -85,7 +85,7 @@ def cells(page: str) -> list[list[str]]:
 def test_those_that_pass_are_one_row_with_their_number_and_sum(form: str) -> None:
     rendered = RENDERED[form](many())
     words = " ".join(re.sub("<[^>]*>|[|]", " ", rendered).split())
-    assert f"{WITHIN} within {sum_text('within')}" in words
+    assert f"{WITHIN} within {sum_within()}" in words
     assert f"{OVER} of {OVER + WITHIN} over" in words
 
 
