@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OLDEST := python3.11
 NEWER := python3.13
 WITHOUT_HOST := $(patsubst %,tests/engine/test_%.py,engine resource dynamic plugin faults stack_outputs upgrade)
-# One test at a time to each: no worker has much left when the others have nothing.
+# Hands tests out one by one, so that all workers finish at about the same time.
 WORKERS := -n 4 --dist load --maxschedchunk 1
 INSTALL := -m pip install --quiet --no-compile --disable-pip-version-check
 # Keeps out the caller's variables, which could make a test pass.

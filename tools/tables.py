@@ -224,7 +224,7 @@ def main() -> int:
 
 
 def _types(package: Spec, spec: Spec) -> str:
-    """Return a section for each type of the objects in the properties *of* something."""
+    """Return a section for each type of the objects in the properties of *spec*."""
     return "\n".join(
         f"### {token.rpartition(':')[2]}\n\n{_properties('property', package['types'][token])}"
         for token in dict.fromkeys(_tokens(package, spec))

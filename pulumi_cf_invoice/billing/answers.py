@@ -235,7 +235,7 @@ def _refuse_constant(name: str) -> None:
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """
-    Return the object of the *pairs* that JSON has in it.
+    Return a JSON object from its *pairs*.
 
     Raises ValueError for a name that appears twice: the last one would hide the first.
     """
@@ -254,7 +254,7 @@ _EXACT: Mapping[str, Any] = {
     "object_pairs_hook": unique,
 }
 JSON_DECODER = json.JSONDecoder(**_EXACT)
-"""Decodes JSON as `parse_json` does, and raises ValueError where it is none."""
+"""Decodes JSON as `parse_json` does, and raises ValueError for anything else."""
 
 
 def reasons(answer: Any, depth: int = 0) -> Iterator[Reason]:

@@ -78,7 +78,7 @@ class LastDays:
         return _usual(self.before, left_out)
 
     def usual_within(self, most: Fraction) -> Fraction | None:
-        """Return the same by a largest amount *most*: days that cost more are left out."""
+        """Return the usage of a usual day, leaving out days that cost more than *most*."""
         if len(self.before) < FEWEST_DAYS or self.price is None:
             return None
         return _usual(

@@ -16,7 +16,9 @@ from pulumi_cf_invoice.forecast.priced import PricedDays
 from pulumi_cf_invoice.forecast.record import BAND_FROM, foresee
 
 _FAR_OFF = Decimal("0.2")
-"""The share of what a month came to from which on a miss says that forecasts are bad there."""
+"""
+The share of what a month came to: a larger miss means that forecasts are unreliable there.
+"""
 
 
 @described(frozen=True, kw_only=True, config=DESCRIBED)
@@ -70,7 +72,7 @@ class LastPeriod:
 
     def hindsight(self, amount: float) -> str:
         """
-        Return what would have been said, and how wrong that was of the *amount* that it came to.
+        Return what would have been forecast, and how far that was from the *amount* it came to.
 
         The amount is in minor units of `currency`. Empty if nothing would have been said.
         """

@@ -19,7 +19,7 @@ RATES = (0.03, 0.1, 0.3)
 CALM_RATES = (0.03, 0.1)
 """The same for levels of days without peaks, which a fast level forgets by itself."""
 MEDIANS = (WEEK, 2 * WEEK, 4 * WEEK)
-"""The last days whose median is a level: a burst that is over is none of it."""
+"""Numbers of last days whose median is a level, which a past burst does not raise."""
 GROWING_RATES = (0.1, 0.3)
 """The rates of the levels that may grow."""
 CANDIDATES = len(RATES) + len(CALM_RATES) + len(MEDIANS) + len(GROWING_RATES)
