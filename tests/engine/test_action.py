@@ -334,6 +334,9 @@ def test_where_pips_configuration_file_says_to_find_packages_counts(
         f"  http://127.0.0.1:9\n[install]\nfind-links = {tmp_path / 'nowhere'}\n"
     )
     workflow.install_anew(tmp_path / "runner")
+    # A variable of the machine's own would win over the file.
+    for name in [name for name in workflow.environment if name.startswith("PIP_")]:
+        del workflow.environment[name]
     workflow.environment["XDG_CONFIG_HOME"] = str(tmp_path / "configuration")
     run = workflow.use({**RULES, "comment": "false"})
     assert run.jobs == {"invoice": "failure"}, run.said
