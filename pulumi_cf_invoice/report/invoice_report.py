@@ -66,6 +66,11 @@ class Budget:
     limit: Money
 
     @property
+    def kind(self) -> str:
+        """What it is called: a limit that is only advisory says so."""
+        return "limit" if self.is_mandatory else "advisory limit"
+
+    @property
     def text(self) -> str:
         """The rule and its limit, for people."""
         return f"{self.name} {self.limit.text}{'' if self.is_mandatory else ' (advisory)'}"

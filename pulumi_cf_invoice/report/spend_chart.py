@@ -127,8 +127,13 @@ class LimitBar:
     limit: str
     width: float
     limit_x: float
-    is_over: bool
+    is_mandatory: bool
     figures: Table
+
+    @property
+    def limit_anchor(self) -> str:
+        """Where the limit's text is anchored, so that it stays within the drawing."""
+        return "end" if self.limit_x > WIDTH / 2 else "start"
 
 
 def spend(report: InvoiceReport) -> SpendChart | None:
@@ -186,10 +191,10 @@ def limit_bar(report: InvoiceReport) -> LimitBar | None:
     return LimitBar(
         title=_title(report, is_bar=True),
         due=f"{invoice.amount_due_text} so far",
-        limit=f"limit {limit.limit.text} ({cut_in_the_middle(limit.name, 24)})",
+        limit=f"{limit.kind} {limit.limit.text} ({cut_in_the_middle(limit.name, 24)})",
         width=round(float(max(due, Decimal(0)) / largest) * WIDTH, 1),
         limit_x=round(float(most / largest) * WIDTH, 1),
-        is_over=due > most,
+        is_mandatory=limit.is_mandatory,
         figures=_figures(report),
     )
 

@@ -246,10 +246,12 @@ def figures(report: InvoiceReport) -> Table:
 
 
 def forecast(report: InvoiceReport) -> Table | None:
-    """Return how the forecast is made and how wrong it has been, and its notes."""
-    if report.account is None or report.account.forecast is None:
+    """
+    Return how the forecast is made and how wrong it has been, and its notes; None without one.
+    """
+    made = report.forecast
+    if made is None:
         return None
-    made = report.account.forecast
     notes = [*made.notes, *([made.runway.text] if made.runway else [])]
     rows = [*forecast_figures(made)]
     rows += [("Notes" if not number else "", note) for number, note in enumerate(notes)]

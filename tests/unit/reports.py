@@ -60,9 +60,10 @@ def _charted(
     return lambda: report_on(taken(scenario, now), rules=limits)
 
 
+ADVISORY = {"enforcementLevel": "advisory"}
 CLOSE = {
     "max-amount-due": {"limit": "400 USD"},
-    "near": {"rule": "max-amount-due", "limit": "395 USD", "enforcementLevel": "advisory"},
+    "near": {"rule": "max-amount-due", "limit": "395 USD", **ADVISORY},
 }
 SIX = ("usual", "steady", "launch", "quiet-weekend", "future", "yen")
 CHARTS: Mapping[str, Callable[[], Report]] = {
@@ -83,6 +84,11 @@ CHARTS: Mapping[str, Callable[[], Report]] = {
     "nothing spent": _charted("no-usage"),
     "a refund": _charted("credits-exceed-usage"),
     "an hour into the period": _charted("usual", FIRST + timedelta(minutes=40)),
+    "an advisory limit an hour into the period": _charted(
+        "usual",
+        FIRST + timedelta(minutes=40),
+        rules={"near": {"rule": "max-amount-due", "limit": "100 USD", **ADVISORY}},
+    ),
     "three days into the period": _charted("usual", FIRST + timedelta(days=2, hours=2)),
     "the period's last day": _charted("usual", FIRST + timedelta(days=29, hours=20)),
     "the period over": lambda: report_on(

@@ -113,6 +113,18 @@ def test_the_time_of_the_figures_is_named() -> None:
     assert named("the period over") == ["Sep 15"]
 
 
+def test_an_advisory_limit_has_its_colour_and_name_in_the_bar_too() -> None:
+    for name, kind, level in (
+        ("an hour into the period", "over", "limit"),
+        ("an advisory limit an hour into the period", "advisory", "advisory limit"),
+    ):
+        svg = plot(CHARTS[name]())
+        [line] = by_class(svg, "budget")
+        assert (line.get("class") or "").split() == ["budget", kind]
+        [label] = [found for found in by_class(svg, "label") if kind in (found.get("class") or "")]
+        assert text_of(label).startswith(f"{level} $")
+
+
 def test_a_limit_far_above_is_named_above_the_chart_and_flattens_nothing() -> None:
     svg = plot(CHARTS["a limit far above"]())
     assert by_class(svg, "budget") == []

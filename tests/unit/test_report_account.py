@@ -278,8 +278,10 @@ def test_a_forecast_does_not_hide_what_a_preview_beside_its_snapshot_has() -> No
         snapshot = known.account.snapshot if known.account else None
         merged = one_of_each_account([preview, Found(known.state, snapshot=snapshot)])
         results = judge(declared, merged, NOW, AccountReader({}))
-        text_of = make_report(merged, at=NOW, rules=results).invoices[0].forecast_text
+        [report] = make_report(merged, at=NOW, rules=results).invoices
+        text_of = report.forecast_text
         assert text_of is None if expected is None else expected in str(text_of)
+        assert (tables.forecast(report) is None) is (expected is None)
 
 
 @pytest.mark.parametrize(
@@ -414,7 +416,7 @@ def test_the_first_hour_is_a_bar_against_the_lowest_limit() -> None:
     assert spend_chart.spend(early) is None
     bar = spend_chart.limit_bar(early)
     assert bar is not None
-    assert (bar.width, bar.limit_x, bar.is_over) == (charts.WIDTH / 2.4, charts.WIDTH / 1.2, False)
+    assert (bar.width, bar.limit_x) == (charts.WIDTH / 2.4, charts.WIDTH / 1.2)
     assert bar.limit == "limit $250.00 (max-amount-due)"
     without = make_report([Found(state)], at=minutes).invoices[0]
     assert spend_chart.spend(without) is None
