@@ -291,7 +291,7 @@ class _Fetch(Generic[ModelT]):
                 _log.info("page %d: %s", number, error.problem)
                 raise PageError from None
 
-        return self._parsed(collect(first, self._read.entries, next_page))
+        return self._parsed(collect(first, self._read.entries, next_page, self._read.per_page))
 
     def not_started(self, problem: str) -> TransportError:
         """Return the error for a fetch that the system has no thread for."""

@@ -5,7 +5,8 @@ If ``result_info``, or ``pagination`` inside the result, says that there is more
 pages are requested. Entries need not have an ID, so whole pages are compared, and equal entries are
 never dropped. An answer only counts as complete if that is proven: no fewer entries than any
 ``total_count``, no fewer pages than any ``total_pages`` and, if neither is given, a last page that
-says that nothing follows. An answer without any paging information is complete.
+says that nothing follows, or that has room for more. An answer without any paging information is
+complete, unless it has exactly as many entries as were requested for a page.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +18,10 @@ from typing import Any
 MOST_PAGES = 100
 RESULT = ""
 """Names the entries of a read whose result is their list."""
-_INSIDE = "pagination"
+# In lower case and without underscores, since both spellings occur.
+_INFOS = ("pagination", "resultinfo")
+_MORE = ("hasmore", "cursor", "next", "nextcursor", "nextpage", "nexttoken")
+_NESTED = {"cursors": "after", "links": "next"}
 _NO = ("", "0", "false", "no", "none", "null")
 
 
@@ -39,20 +43,28 @@ class _Stated:
     What an answer says about its pages.
 
     ``more`` is whether further pages follow, and ``uncounted`` whether it says so without a count.
-    ``entries`` and ``pages`` are the minimum in total: infinite if the answer's number cannot be
-    parsed, and None if it has none. ``number`` is this page's number.
+    Without any of that, a page that ``is_full`` may be followed by another one. ``entries`` and
+    ``pages`` are the minimum in total: infinite if the answer's number cannot be parsed, and None
+    if it has none. ``number`` is this page's number, if it has one. Of a page that ``is_torn``
+    entries are missing, or the pages before it.
     """
 
     more: bool
     uncounted: bool
+    is_full: bool
+    is_torn: bool
     entries: float | None
     pages: float | None
-    number: int
+    number: int | None
+
+    def may_go_on(self, entries: int, pages: int) -> bool:
+        """Return whether there may be another page after that many *entries* and *pages*."""
+        return self.more or self.is_full or not self._counts(entries, pages)
 
     def shows(self, entries: int, pages: int) -> bool:
         """Return whether that many *entries* on that many *pages* are complete."""
-        has_all = entries >= (self.entries or 0) and pages >= (self.pages or 0)
-        return has_all and not self.uncounted
+        is_proven = not (self.uncounted or self.is_full or self.is_torn)
+        return is_proven and self._counts(entries, pages)
 
     def after(self, earlier: "_Stated") -> "_Stated":
         """Return what this page says, but no less than the *earlier* ones said."""
@@ -60,60 +72,73 @@ class _Stated:
             self,
             entries=_larger(self.entries, earlier.entries),
             pages=_larger(self.pages, earlier.pages),
+            is_torn=self.is_torn or earlier.is_torn,
         )
+
+    def _counts(self, entries: int, pages: int) -> bool:
+        return entries >= (self.entries or 0) and pages >= (self.pages or 0)
 
 
 def collect(
-    first: dict[str, Any], entries: str, next_page: Callable[[int], dict[str, Any]]
+    first: dict[str, Any],
+    entries: str,
+    next_page: Callable[[int], dict[str, Any]],
+    per_page: int | None = None,
 ) -> Collected:
     """
     Return the answer *first*, an envelope, with the *entries* of the pages that follow it.
 
     *entries* is the field of the result that has them, or `RESULT`. *next_page* returns the
-    envelope of the page of that number, or raises `PageError`. If the other fields change from one
-    page to the next, everything is requested once more, from the start.
+    envelope of the page of that number, or raises `PageError`. *per_page* is the requested number
+    of entries, if there was one. If the other fields change from one page to the next, everything
+    is requested once more, from the start.
     """
-    collected = _collect(first, entries, next_page)
+    collected = _collect(first, entries, next_page, per_page)
     if collected is not None:
         return collected
     try:
-        first = next_page(_stated(first).number)
+        first = next_page(_first_number(_stated(first, entries, per_page)))
     except PageError:
         return Collected(first["result"], complete=False)
-    collected = _collect(first, entries, next_page)
+    collected = _collect(first, entries, next_page, per_page)
     return collected or Collected(first["result"], complete=False)
 
 
 def is_complete(envelope: Mapping[str, Any], entries: str) -> bool:
     """Return whether *envelope* alone has all *entries*, as far as it says."""
     listed = _entries(envelope.get("result"), entries)
-    return _stated(envelope).shows(len(listed or ()), 1)
+    return _in_sequence(_stated(envelope, entries)).shows(len(listed or ()), 1)
 
 
 def _collect(
-    first: dict[str, Any], entries: str, next_page: Callable[[int], dict[str, Any]]
+    first: dict[str, Any],
+    entries: str,
+    next_page: Callable[[int], dict[str, Any]],
+    per_page: int | None,
 ) -> Collected | None:
     """Return what was collected, or None if the other fields changed."""
-    result, stated = first["result"], _stated(first)
+    result, stated = first["result"], _in_sequence(_stated(first, entries, per_page))
     listed = _entries(result, entries)
     if listed is None:
         # Its model refuses it, and says what is wrong with it.
         return Collected(result, complete=not stated.more)
-    pages, number, count = [listed], stated.number, len(listed)
-    while (stated.more or not stated.shows(count, len(pages))) and len(pages) < MOST_PAGES:
+    pages, number, count = [listed], _first_number(stated), len(listed)
+    while stated.may_go_on(count, len(pages)) and len(pages) < MOST_PAGES:
         number += 1
         try:
             page = next_page(number)
         except PageError:
             break
         listed = _entries(page["result"], entries)
+        if listed == [] and stated.is_full:
+            stated = replace(stated, is_full=False)
         if not listed or listed in pages:
             break
         if _beside(page["result"], entries) != _beside(result, entries):
             return None
         pages.append(listed)
         count += len(listed)
-        stated = _stated(page).after(stated)
+        stated = _in_sequence(_stated(page, entries, per_page).after(stated), number)
     if len(pages) == 1:
         return Collected(result, stated.shows(count, 1))
     together = [entry for listed in pages for entry in listed]
@@ -122,31 +147,67 @@ def _collect(
     return Collected({**result, entries: together} if entries else together, complete)
 
 
-def _stated(envelope: Mapping[str, Any]) -> _Stated:
+def _stated(envelope: Mapping[str, Any], entries: str, per_page: int | None = None) -> _Stated:
     result = envelope.get("result")
-    inside = result.get(_INSIDE) if isinstance(result, Mapping) else None
-    infos = [info for info in (inside, envelope.get("result_info")) if isinstance(info, Mapping)]
-    saying_more = [info for info in infos if any(map(_is_yes, _named(info, "has_more")))]
+    listed = _entries(result, entries) or []
+    holders = [holder for holder in (result, envelope) if isinstance(holder, Mapping)]
+    given = [info for holder in holders for name in _INFOS for info in _spelt(holder, name)]
+    infos = [info for info in given if isinstance(info, Mapping)]
+    # What cannot be read may say that there is more.
+    unreadable = any(_is_yes(info) for info in given if not isinstance(info, Mapping))
+    saying_more = [info for info in infos if _says_more(info)]
+    more = bool(saying_more) or unreadable
+    more = more or any(_is_yes(value) for holder in holders for value in _spelt(holder, "hasmore"))
+    total_count, total_pages = _largest(infos, "totalcount"), _largest(infos, "totalpages")
+    is_stated = any(_spelt(info, "hasmore") for info in infos)
+    is_counted = total_count is not None or total_pages is not None
+    sizes = {_largest(infos, "perpage"), per_page} - {None}
     return _Stated(
-        more=bool(saying_more),
-        uncounted=any(
-            _largest([info], "total_count") is None and _largest([info], "total_pages") is None
-            for info in saying_more
-        ),
-        entries=_largest(infos, "total_count"),
-        pages=_largest(infos, "total_pages"),
-        number=next((_number(info) for info in infos if "page" in info), 1),
+        more=more,
+        uncounted=(more and not saying_more) or any(_is_uncounted(info) for info in saying_more),
+        is_full=0 < len(listed) in sizes and not (more or is_stated or is_counted),
+        is_torn=(_largest(infos, "count") or 0) > len(listed),
+        entries=total_count,
+        pages=total_pages,
+        number=next((n for info in infos if (n := _number(info)) is not None), None),
     )
+
+
+def _in_sequence(stated: _Stated, number: int | None = None) -> _Stated:
+    """
+    Return what the page of that *number* says, or the first page.
+
+    Without a count, it lacks the pages between it and the one before if it has another number.
+    """
+    is_counted = stated.entries is not None or stated.pages is not None
+    expected = (None, 0, 1) if number is None else (None, number)
+    lacks_pages = stated.number not in expected and not is_counted
+    return replace(stated, is_torn=stated.is_torn or lacks_pages)
+
+
+def _first_number(stated: _Stated) -> int:
+    return 1 if stated.number is None else stated.number
+
+
+def _says_more(info: Mapping[str, Any]) -> bool:
+    values = [value for name in _MORE for value in _spelt(info, name)]
+    for name, inner in _NESTED.items():
+        nested = [value for value in _spelt(info, name) if isinstance(value, Mapping)]
+        values += [value for links in nested for value in _spelt(links, inner)]
+    return any(map(_is_yes, values))
+
+
+def _is_uncounted(info: Mapping[str, Any]) -> bool:
+    return _largest([info], "totalcount") is None and _largest([info], "totalpages") is None
 
 
 def _larger(*values: float | None) -> float | None:
     return max((value for value in values if value is not None), default=None)
 
 
-def _named(info: Mapping[str, Any], name: str) -> list[Any]:
-    """Return the values that *info* has by that *name*, whether ``has_more`` or ``hasMore``."""
-    spelt = name.replace("_", "")
-    return [value for key, value in info.items() if key.replace("_", "").lower() == spelt]
+def _spelt(holder: Mapping[str, Any], name: str) -> list[Any]:
+    """Return the values that *holder* has by that *name*, whether ``has_more`` or ``hasMore``."""
+    return [value for key, value in holder.items() if key.replace("_", "").lower() == name]
 
 
 def _is_yes(value: Any) -> bool:
@@ -154,7 +215,7 @@ def _is_yes(value: Any) -> bool:
 
 
 def _largest(infos: list[Mapping[str, Any]], name: str) -> float | None:
-    values = [value for info in infos for value in _named(info, name)]
+    values = [value for info in infos for value in _spelt(info, name)]
     return _larger(*(None if value is None else _count(value) for value in values))
 
 
@@ -166,11 +227,11 @@ def _count(value: Any) -> float:
     return float(min(value, 10**9))
 
 
-def _number(info: Mapping[str, Any]) -> int:
+def _number(info: Mapping[str, Any]) -> int | None:
     number = info.get("page")
     if isinstance(number, bool) or not isinstance(number, (int, Decimal)):
-        return 1
-    return int(number) if 0 < number < 10**6 else 1
+        return None
+    return int(number) if 0 <= number < 10**6 else None
 
 
 def _entries(result: Any, name: str) -> list[Any] | None:
@@ -186,4 +247,8 @@ def _entries(result: Any, name: str) -> list[Any] | None:
 def _beside(result: Any, entries: str) -> dict[str, Any]:
     if not entries:
         return {}
-    return {name: value for name, value in result.items() if name not in (entries, _INSIDE)}
+    return {
+        name: value
+        for name, value in result.items()
+        if name != entries and name.replace("_", "").lower() not in (*_INFOS, "hasmore")
+    }

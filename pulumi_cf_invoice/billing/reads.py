@@ -70,6 +70,12 @@ class Read(Generic[ModelT_co]):
         """Whether it reads a single account, rather than everything that the token can see."""
         return "{account_id}" in self.place
 
+    @property
+    def per_page(self) -> int | None:
+        """The number of entries per page that its query requests, if it does."""
+        requested = dict(self.query).get("per_page")
+        return None if requested is None else int(requested)
+
     def is_complete(self, envelope: Mapping[str, Any]) -> bool:
         """Return whether *envelope*, an answer to this read, says that it has all entries."""
         return self.entries is None or pages.is_complete(envelope, self.entries)
@@ -122,6 +128,7 @@ USAGE_HISTORY = Read(
     "the API documents no unit. Hours or days without usage are included as 0.",
     UsageHistory,
     figures=usage_history.FIGURES,
+    entries="history",
     places={
         "window": "`value_grouping_window` of the query",
         "since": "`start_time` of the query",

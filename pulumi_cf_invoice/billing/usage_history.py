@@ -90,12 +90,20 @@ class UsageHistory:
         """
         Parse the ``result`` of an answer to a query that `query` made.
 
-        Raises `InvalidDataError`, which names the field, if it is not a usage history.
+        Raises `InvalidDataError`, which names the field, if it is not a usage history, or only a
+        part of one.
         """
         if not isinstance(result, dict):
             raise InvalidDataError("result is not an object")
+        if not answered.complete:
+            # Days that are missing would look like days without usage.
+            raise InvalidDataError("history: the API gave only a part of it")
         since, until, window = _bounds(answered.query)
         values, without_value = _values(result.get("history"), SECONDS[window])
+        starts = [*values, *without_value]
+        if starts and not any(since <= start < until for start in starts):
+            # Usage in another unit of time would look like none.
+            raise InvalidDataError("history: no entry is in the time that was requested")
         return cls.of_values(
             values,
             window=window,
@@ -165,7 +173,7 @@ class UsageHistory:
 
     @property
     def is_complete(self) -> bool:
-        """True: the answer comes in one piece."""
+        """True: a part of a history is refused."""
         return True
 
     def to_figures(self) -> dict[str, Any]:
@@ -326,4 +334,6 @@ def _values(history: Any, length: int) -> tuple[dict[int, float], list[int]]:
                 continue
             seen.add((entry["id"], began))
         sums[start] = money.number(money.total([sums.get(start, 0), value]))
+        if abs(sums[start]) > money.LARGEST_AMOUNT:
+            raise InvalidDataError(f"history.{number}.aggregated_value: beyond ±(2^53 - 1)")
     return sums, list(without_value)

@@ -82,6 +82,85 @@ def test_less_than_there_is_said_to_be_is_incomplete_however_it_is_said(
     assert not is_complete(envelope, "lines")
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"result_info": {"cursor": "eyJhIjoxfQ"}},
+        {"result_info": {"cursors": {"after": "eyJhIjoxfQ", "before": ""}}},
+        {"result_info": {"links": {"next": "/accounts?page=2"}}},
+        {"result_info": {"next_page": 2}},
+        {"resultInfo": {"hasMore": True}},
+        {"result_info": [{"has_more": True}]},
+        {"result_info": "has more"},
+        {"result_info": {"count": 2}},
+        {"pagination": {"has_more": True}},
+        {"has_more": True},
+    ],
+)
+@pytest.mark.parametrize("inside", [False, True])
+def test_an_answer_is_a_part_whatever_says_so(said: Any, inside: bool) -> None:
+    result = {"lines": ["a"], **(said if inside else {})}
+    envelope = {"result": result, **({} if inside else said)}
+    next_page, _ = asked(None, envelope)
+    assert not collect(envelope, "lines", next_page).complete
+    assert not is_complete(envelope, "lines")
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        {"cursor": "", "count": 1},
+        {"cursors": {"after": None}},
+        {"links": {"next": ""}},
+        {"next_page": None},
+        {"per_page": 50, "count": 1},
+    ],
+)
+def test_an_answer_that_points_nowhere_is_complete(info: Any) -> None:
+    next_page, numbers = asked()
+    envelope = {"result": {"lines": ["a"]}, "result_info": info}
+    assert collect(envelope, "lines", next_page).complete
+    assert numbers == []
+
+
+@pytest.mark.parametrize(
+    ("second", "complete"),
+    [
+        ({"result": []}, True),
+        ({"result": ["c"]}, True),
+        # The page is ignored, or cannot be had.
+        ({"result": ["a", "b"]}, False),
+        (None, False),
+    ],
+)
+@pytest.mark.parametrize("stated", [False, True])
+def test_a_full_page_without_a_count_may_have_others_after_it(
+    second: Any, complete: bool, stated: bool
+) -> None:
+    info = {"result_info": {"page": 1, "per_page": 2}} if stated else {}
+    first = {"result": ["a", "b"], **info}
+    next_page, numbers = asked(first, second)
+    assert collect(first, RESULT, next_page, None if stated else 2).complete is complete
+    assert numbers == [2]
+
+
+@pytest.mark.parametrize(("first", "second"), [(1, 3), (1, 1), (0, 2), (3, 4)])
+def test_pages_without_a_count_are_complete_only_in_sequence(first: int, second: int) -> None:
+    answers = {first: "a", first + 1: "b"}
+
+    def next_page(number: int) -> Any:
+        return page(answers[number], number=second)
+
+    collected = collect(page("a", more=True, number=first), "lines", next_page)
+    assert (lines(collected), collected.complete) == (["a", "b"], False)
+
+
+def test_pages_can_be_counted_from_zero() -> None:
+    next_page, numbers = asked(page("b", number=1))
+    collected = collect(page("a", more=True, number=0), "lines", next_page)
+    assert (lines(collected), collected.complete, numbers) == (["a", "b"], True, [1])
+
+
 def test_null_for_the_entries_is_none_of_them() -> None:
     envelope = {"result": {"lines": None}, "result_info": {"total_count": 2}}
     next_page, _ = asked(None, envelope)
@@ -130,7 +209,7 @@ def test_without_a_count_the_last_page_says_that_it_is_complete() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "asked_for"), [(Decimal("3.0"), 4), (10**25, 2), ("3", 2), (True, 2), (0, 2)]
+    ("number", "asked_for"), [(Decimal("3.0"), 4), (10**25, 2), ("3", 2), (True, 2), (0, 1)]
 )
 def test_a_page_has_a_number_in_any_form_or_is_the_first(number: Any, asked_for: int) -> None:
     next_page, numbers = asked()

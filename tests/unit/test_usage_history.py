@@ -181,6 +181,25 @@ def test_a_malformed_entry_is_refused_by_its_name(entries: list[Any], said: str)
         history(*entries)
 
 
+def test_usage_beyond_what_a_number_carries_is_refused() -> None:
+    with pytest.raises(InvalidDataError, match=r"^history\.1\.aggregated_value: beyond"):
+        history(entry(START, 9e15, id=None), entry(START, 9e15, id=None))
+
+
+def test_a_history_of_which_nothing_was_requested_is_refused() -> None:
+    """In seconds instead of milliseconds, all of it would be in 1970."""
+    with pytest.raises(InvalidDataError, match="no entry is in the time that was requested"):
+        history(entry(START // 1000, 5), entry(START // 1000 + DAY, 5))
+    assert history(entry(START - DAY, 5), entry(START, 7)).total == 7
+
+
+def test_a_part_of_a_history_is_refused() -> None:
+    """Days that are missing would look like days without usage, and forecasts would be low."""
+    query = {"value_grouping_window": "day", "start_time": "0", "end_time": str(DAY * 1000)}
+    with pytest.raises(InvalidDataError, match="history: the API gave only a part of it"):
+        UsageHistory.from_api({"history": []}, Answered(False, query))
+
+
 def test_a_day_without_a_value_is_left_out_and_told() -> None:
     """Its usage is unknown: it counts as 0, and the text and the figures say so."""
     found = history(entry(START, 2), entry(START + DAY, None))
