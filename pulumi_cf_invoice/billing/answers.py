@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
@@ -28,6 +29,8 @@ ErrorT = TypeVar("ErrorT", bound=FetchError)
 
 _LONGEST_MESSAGE = 300
 _DEEPEST_CHAIN = 10
+_MOST_REASONS = 20
+_MOST_DIGITS = 400
 
 
 class Reason(NamedTuple):
@@ -61,7 +64,7 @@ class Reader(Generic[ModelT]):
         Raises `ApiError` for a refusal, which came at that *attempt*, after that number of
         *requests* in the run, and `InvalidResponseError` for anything else.
         """
-        answer = self._without_credentials(parse_json(body), body)
+        answer = self._parsed(body)
         if response.status_code != 200:
             raise self._refusal(response, answer, attempts, requests)
         if not isinstance(answer, dict):
@@ -75,12 +78,16 @@ class Reader(Generic[ModelT]):
             raise self.invalid("the answer has no result", response)
         return answer
 
-    def _without_credentials(self, answer: Any, body: bytes) -> Any:
-        """Return *answer*, parsed from the JSON *body*, without credentials that it may repeat."""
+    def _parsed(self, body: bytes) -> Any:
+        """Return the JSON of *body* without credentials that it may repeat; None if it is none."""
+        answer = parse_json(body)
         # An escape, a character that nobody sees, or an encoding with zero bytes could hide one.
         may_hide = b"\\" in body or b"\0" in body or not body.isascii()
         if may_hide or self.credentials.is_in(body):
-            return self.credentials.redact_all(answer)
+            try:
+                return self.credentials.redact_all(answer)
+            except RecursionError:
+                return None
         return answer
 
     def invalid(
@@ -106,7 +113,7 @@ class Reader(Generic[ModelT]):
         # It imports tenacity, which is not needed for reading files.
         from pulumi_cf_invoice.billing import retries
 
-        found = list(dict.fromkeys(reasons(answer)))
+        found = list(dict.fromkeys(islice(reasons(answer), _MOST_REASONS)))
         others = [self.cleaned(reason.text) for reason in found[1:]]
         first = found[0] if found else Reason(None, response.reason_phrase or "no message")
         retry_after = retries.retry_after(response.headers)
@@ -207,7 +214,7 @@ def parse_json(text: str | bytes) -> Any:
     """
     Return the JSON of *text* with exact numbers, or None if it is not JSON.
 
-    A number beyond all that a decimal can be is infinite, and a name that appears twice in an
+    A number beyond all that a 64-bit float can be is infinite, and a name that appears twice in an
     object is no JSON.
     """
     try:
@@ -219,14 +226,16 @@ def parse_json(text: str | bytes) -> Any:
 
 def _decimal(digits: str) -> Decimal:
     try:
-        return Decimal(digits)
+        number = Decimal(digits)
     except ArithmeticError:
         return Decimal("Infinity")
+    # Arithmetic with such an exponent raises, or takes as many digits.
+    return number if number.adjusted() <= _MOST_DIGITS else Decimal("Infinity").copy_sign(number)
 
 
 def _integer(digits: str) -> int | Decimal:
     # Python refuses to create an int of thousands of digits, which no float can hold either.
-    return int(digits) if len(digits) <= 400 else Decimal("Infinity")
+    return int(digits) if len(digits) <= _MOST_DIGITS else Decimal("Infinity")
 
 
 def _refuse_constant(name: str) -> None:

@@ -11,6 +11,7 @@ import logging
 import time
 from concurrent.futures import Future, InvalidStateError
 from datetime import UTC, datetime
+from traceback import format_tb
 from typing import Any, Generic, NamedTuple, cast
 from urllib.parse import urlsplit
 
@@ -262,8 +263,14 @@ class _Fetch(Generic[ModelT]):
         """Return the model, or what went wrong."""
         try:
             return self._run()
-        except Exception as error:
+        except BillingError as error:
             return error
+        except Exception as error:
+            # An answer that nobody thought of must not end a program with a traceback. Only frames
+            # are logged: the message could quote the answer.
+            kind, frames = type(error).__name__, "".join(format_tb(error.__traceback__))
+            _log.debug("%s while reading the %s:\n%s", kind, self._read.noun, frames)
+            return self._reader.invalid(f"it cannot be interpreted ({kind})", self._response)
 
     def _run(self) -> ModelT:
         """Make the requests, including further pages and retries. Raises `FetchError`."""

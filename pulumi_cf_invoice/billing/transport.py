@@ -7,6 +7,7 @@ limited as a whole although its connection comes from a shared pool.
 """
 
 import ipaddress
+import logging
 import socket
 import ssl
 import threading
@@ -214,9 +215,14 @@ class _Stream(httpcore.NetworkStream):
         self._stream = stream
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        # A timeout only limits waiting, and a peer that never stops sending makes nobody wait.
+        if _is_late():
+            raise httpcore.ReadTimeout("the deadline has passed")
         return self._stream.read(max_bytes, _bounded(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        if _is_late():
+            raise httpcore.WriteTimeout("the deadline has passed")
         self._stream.write(buffer, _bounded(timeout))
 
     def close(self) -> None:
@@ -234,6 +240,21 @@ class _Stream(httpcore.NetworkStream):
         return self._stream.get_extra_info(info)
 
 
+class _OthersWords(logging.Filter):
+    """
+    Drops what httpcore would log of an answer to our requests: its status line and headers.
+
+    An address can repeat a credential there, or write what acts as a command in a log.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        is_ours = hasattr(_current, "deadline")
+        return not (is_ours and str(record.msg).startswith("receive_response"))
+
+
+logging.getLogger("httpcore.http11").addFilter(_OthersWords())
+
+
 def _bounded(timeout: float | None) -> float | None:
     """Return *timeout* in seconds, or this thread's remaining time if that is less."""
     remaining = _remaining()
@@ -246,3 +267,8 @@ def _remaining() -> float | None:
     deadline = getattr(_current, "deadline", None)
     # A timeout of 0 would make a socket answer at once, and not time out.
     return None if deadline is None else max(0.001, deadline - time.monotonic())
+
+
+def _is_late() -> bool:
+    deadline = getattr(_current, "deadline", None)
+    return deadline is not None and time.monotonic() >= deadline

@@ -177,8 +177,8 @@ class Connection:
 
     def _unusable(self, problem: str) -> CommentError:
         return CommentError(
-            f"cannot comment on {self.place}: {self._host}: {problem}. Check --api-url, and any "
-            "proxy before it."
+            f"cannot comment on {self.place}: {self._host}: {self.cleaned(problem)}. Check "
+            "--api-url, and any proxy before it."
         )
 
     def _redacted(self, text: str) -> str:

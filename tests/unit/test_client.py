@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
@@ -64,6 +64,29 @@ def stand_in(
         finally:
             server.shutdown()
             thread.join()
+
+
+@contextmanager
+def on_the_wire(sent: Callable[[], bytes], *, forever: bool = False) -> Iterator[str]:
+    """Send bytes in answer to each connection, once or *forever*, and give the base URL."""
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                threading.Thread(target=answer, args=(connection,), daemon=True).start()
+
+    def answer(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            connection.recv(65536)
+            connection.sendall(sent())
+            while forever:
+                connection.sendall(sent())
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/client/v4"
+        listener.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.mark.parametrize("scenario", [n for n, s in SCENARIOS.items() if s.pages is None])
@@ -307,8 +330,8 @@ def test_a_name_of_a_field_that_repeats_the_token_is_read_without_it() -> None:
 def test_neither_error_nor_log_repeats_a_token_that_an_answer_has_beside_its_body(
     caplog: pytest.LogCaptureFixture, status: int, phrase: str, location: str
 ) -> None:
-    caplog.set_level(logging.INFO)
-    headers = {"Location": location} if location else {}
+    caplog.set_level(logging.DEBUG)
+    headers = {"Location": location, "X-Asked": SECRET} if location else {"X-Asked": SECRET}
     said = ""
     with stand_in('{"success": true}', status, phrase, **headers) as (base_url, _):
         try:
@@ -319,6 +342,82 @@ def test_neither_error_nor_log_repeats_a_token_that_an_answer_has_beside_its_bod
     assert "HTTP Request" in caplog.text
     assert SECRET not in f"{said}{caplog.text}".lower()
     assert "##vso" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        f"HTTP/1.1 2000 {SECRET}",
+        f"HTTP/1.1 200 OK\r\n{SECRET} ##vso[x]y",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + SECRET,
+        f"HTTP/1.1 200 OK\r\nContent-Encoding: {SECRET}\r\nContent-Length: 0",
+    ],
+)
+def test_neither_error_nor_log_repeats_a_token_in_an_answer_that_is_not_http(
+    caplog: pytest.LogCaptureFixture, head: str
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    with (
+        on_the_wire(lambda: f"{head}\r\n\r\n".encode()) as base_url,
+        pytest.raises(BillingError) as failed,
+    ):
+        client(base_url, token=SECRET).get_invoice_preview(ACCOUNT)
+    said = f"{failed.value}{caplog.text}".lower()
+    # Whatever is left of it without what an encoding cannot have.
+    assert SECRET not in said
+    assert "".join(filter(str.isalnum, SECRET)) not in said
+    assert "##vso" not in caplog.text
+
+
+def test_a_flood_of_interim_answers_ends_in_time() -> None:
+    """Whoever waits for data must not be kept by a peer that never stops sending it."""
+    interim = b"HTTP/1.1 102 Processing\r\n\r\n" * 1000
+    with (
+        on_the_wire(lambda: interim, forever=True) as base_url,
+        pytest.raises(TransportError, match=r"no complete answer within 0\.5 s"),
+    ):
+        client(base_url, timeout=0.5).get_invoice_preview(ACCOUNT)
+
+
+@pytest.mark.parametrize("number", ["1e999999999999999999", "-1e999999999999999999", "1e-99999999"])
+def test_a_number_with_any_exponent_is_no_amount(number: str) -> None:
+    body = json.dumps({"success": True, "result": api_result(amount_due=777)})
+    with (
+        stand_in(body.replace("777", number)) as (base_url, _),
+        pytest.raises(InvalidResponseError, match="amount_due: not an amount that can be carried"),
+    ):
+        client(base_url).get_invoice_preview(ACCOUNT)
+
+
+@pytest.mark.parametrize("depth", [100, 300, 900, 950, 990, 2000])
+def test_an_answer_of_any_depth_is_read_or_refused(depth: int) -> None:
+    """An escape makes it necessary to look into all of it for the token."""
+    deep = "[" * depth + '"\\u0041"' + "]" * depth
+    body = json.dumps({"success": True, "more": 777, "result": api_result()}).replace("777", deep)
+    with stand_in(body) as (base_url, _):
+        answer = client(base_url).submit(INVOICE_PREVIEW, ACCOUNT)
+        refusal = answer.exception()
+    if refusal is None:
+        assert answer.result().amount_due == 18846
+    else:
+        assert isinstance(refusal, InvalidResponseError)
+        assert "the answer is not a JSON object" in str(refusal)
+
+
+def test_what_nobody_thought_of_in_an_answer_is_one_line(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError(SECRET)
+
+    monkeypatch.setattr(INVOICE_PREVIEW.model, "from_api", fail)
+    caplog.set_level(logging.DEBUG)
+    with pytest.raises(
+        InvalidResponseError, match=r"it cannot be interpreted \(KeyError\)"
+    ) as read:
+        client(sandbox.base_url).get_invoice_preview(ACCOUNT)
+    assert "in fail" in caplog.text
+    assert SECRET not in f"{read.value}{caplog.text}"
 
 
 def test_a_request_says_what_is_asking(sandbox: Sandbox) -> None:
