@@ -153,7 +153,7 @@ def _dollars(budget: str) -> Decimal:
 def _ordered(steps: Sequence[Step]) -> tuple[Step, ...]:
     ordered = tuple(sorted((Step(*step) for step in steps), key=lambda step: step.from_percent))
     if not ordered or ordered[0].from_percent > 0:
-        raise SettingsError("steps: the first has to hold from 0% of the budget on")
+        raise SettingsError("steps: the first must apply from 0% of the budget on")
     return ordered
 
 
@@ -162,7 +162,7 @@ def _step(steps: Sequence[Step], dollars: Decimal, due: float, currency: str) ->
     if currency != "usd":
         raise SettingsError(
             f"the upcoming invoice is in {currency.upper()}, and a gateway's spend limits are in "
-            "US dollars: a budget cannot be compared with it"
+            "US dollars: it cannot be compared with a budget"
         )
     percent = money.exact(due) / dollars
     # Credits that exceed usage make an invoice negative.

@@ -341,7 +341,7 @@ _INEFFECTIVE = {
     "plugin_download_url": "no provider plugin is called",
     "ignore_changes": "the figures are read after Pulumi applies it: use InvoicePreview.get "
     "where a figure that moves must not be a change",
-    "replace_on_changes": "nothing is made that could be replaced",
+    "replace_on_changes": "nothing is created that could be replaced",
     "custom_timeouts": "limit the time of a read with "
     "`pulumi config set cf-invoice:timeout SECONDS`",
 }

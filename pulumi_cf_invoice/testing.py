@@ -247,7 +247,7 @@ def make_api_error(
         status,
         code,
         message or responses.get(status, "no message"),
-        "A test states this error.",
+        "This error was set by a test.",
     )
 
 

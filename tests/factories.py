@@ -2,11 +2,13 @@
 
 import re
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from pulumi_cf_invoice.billing import BillingError, Credentials
+from pulumi_cf_invoice.billing.models import WHOLE, Answered, Model
+from pulumi_cf_invoice.billing.reads import READS, Read
 from pulumi_cf_invoice.billing.settings import CLOUDFLARE_API, DEFAULT_TIMEOUT, Settings
-from pulumi_cf_invoice.billing.snapshot import Given, Snapshot
+from pulumi_cf_invoice.billing.snapshot import Snapshot, parsed
 
 ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
 OTHER_ACCOUNT = "0" * 31 + "1"
@@ -80,21 +82,36 @@ def camel_cased(value: Any) -> Any:
     return [camel_cased(item) for item in value] if isinstance(value, list) else value
 
 
-def snapshot(base_url: str = CLOUDFLARE_API, **answers: Any) -> Snapshot:
-    """
-    Return a snapshot of `ACCOUNT` with the invoice of `api_result`.
+class Result(NamedTuple):
+    """A ``result`` as the API sends it, with how it was answered."""
 
-    Other *answers* are by read (``credit_balance=``): a ``result``, or the error of one refused.
+    result: Any
+    answered: Answered = WHOLE
+
+
+def snapshot(
+    base_url: str = CLOUDFLARE_API,
+    *,
+    account_id: str = ACCOUNT,
+    read_at: datetime = NOW,
+    **results: Any,
+) -> Snapshot:
     """
-    results = {"invoice_preview": api_result(), **answers}
-    return Snapshot(
-        ACCOUNT,
-        NOW,
-        base_url,
-        {
-            name.replace("_", "-"): answer
-            if isinstance(answer, (Given, BillingError))
-            else Given(answer)
-            for name, answer in results.items()
-        },
-    )
+    Return a snapshot with the invoice of `api_result`, and other *results*.
+
+    These are by read (``credit_balance=``): a ``result``, a `Result`, or the error of a refused
+    read. None leaves a read out.
+    """
+    results = {"invoice_preview": api_result(), **results}
+    answers = {
+        read.name: _answer(read, result)
+        for read in READS
+        if (result := results.get(read.name.replace("-", "_"))) is not None
+    }
+    return Snapshot(account_id, read_at, base_url, answers)
+
+
+def _answer(read: Read[Model], result: Any) -> Model | BillingError:
+    if isinstance(result, BillingError):
+        return result
+    return parsed(read, *(result if isinstance(result, Result) else Result(result)))

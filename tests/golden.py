@@ -62,7 +62,8 @@ def golden(request: pytest.FixtureRequest) -> Golden:
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     mode = session.config.getoption(_OPTION)
-    if not mode or exitstatus:
+    # A worker of several has only some of the tests.
+    if not mode or exitstatus or hasattr(session.config, "workerinput"):
         return
     used = session.config.stash.get(_used, set())
     folders = {file.parent for file in used if _is_whole(file.parents[1], session.config)}

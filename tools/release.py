@@ -199,8 +199,8 @@ def _run(
         command, cwd=directory, env=environment, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        said = (done.stderr or done.stdout).strip()
-        raise Refused(f"{' '.join(map(str, command))} failed:\n{said[-2000:]}")
+        output = (done.stderr or done.stdout).strip()
+        raise Refused(f"{' '.join(map(str, command))} failed:\n{output[-2000:]}")
     return done.stdout
 
 

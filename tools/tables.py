@@ -100,7 +100,7 @@ def configuration() -> str:
             f"`{name}`",
             _meaning(properties[name]),
             f"`{arguments[name]}`" if name in arguments else "",
-            ", then ".join(f"`{of[name]}`" for of in keys if of.get(name)),
+            ", then ".join(f"`{key[name]}`" for key in keys if key.get(name)),
             f"`{variable}`",
         ]
         for name, variable in settings.VARIABLES.items()
@@ -231,9 +231,9 @@ def _types(package: Spec, spec: Spec) -> str:
     )
 
 
-def _tokens(package: Spec, of: Spec) -> Iterator[str]:
-    for spec in of["properties"].values():
-        reference = spec.get("items", spec).get("$ref")
+def _tokens(package: Spec, spec: Spec) -> Iterator[str]:
+    for inner in spec["properties"].values():
+        reference = inner.get("items", inner).get("$ref")
         if reference:
             token = reference.removeprefix("#/types/")
             yield token

@@ -151,7 +151,7 @@ class Reader(Generic[ModelT]):
         if 7000 in codes and not urlsplit(self.base_url).path.rstrip("/").endswith("/client/v4"):
             return f"The base URL lacks /client/v4: Cloudflare's API is at {CLOUDFLARE_API}."
         if 7000 in codes:
-            return "Check the base URL, and that the account ID is right."
+            return "Check the base URL and the account ID."
         if 9109 in codes:
             return (
                 "The token is not valid, or may not be used from this address: check it and its "
@@ -171,7 +171,7 @@ class Reader(Generic[ModelT]):
         if status >= 500 or status == 408:
             retries = attempts - 1
             helped = f", and {retries} {_retry(retries)} did not help" if retries else ""
-            return f"Cloudflare's side failed{helped}: run again later."
+            return f"The failure is on Cloudflare's side{helped}: run again later."
         if status == 404:
             return (
                 "Check the account ID; an account that never used AI Gateway billing has no "

@@ -403,7 +403,7 @@ class _Fetch(Generic[ModelT]):
             finally:
                 response.close()
         raise self._transport_error(
-            f"more than {_REDIRECTS} redirects", "Check the base URL and any proxy before it."
+            f"more than {_REDIRECTS} redirects", "Check the base URL and any proxy in front of it."
         )
 
     def _headers(self) -> dict[str, str]:
@@ -446,14 +446,14 @@ class _Fetch(Generic[ModelT]):
             raise self._transport_error(
                 f"HTTP {response.status_code} redirects to an address that has the credentials in "
                 "it",
-                "Check the base URL and any proxy before it.",
+                "Check the base URL and any proxy in front of it.",
             )
         if following is None or _origin(following.url) != _origin(request.url):
             elsewhere = "nowhere" if following is None else f"the host {following.url.host}"
             raise self._transport_error(
                 f"HTTP {response.status_code} redirects to {self._reader.cleaned(elsewhere)}, "
                 "where credentials are not sent",
-                "Check the base URL and any proxy before it.",
+                "Check the base URL and any proxy in front of it.",
             )
         return following
 

@@ -125,9 +125,9 @@ def problem_with(parts: Mapping[str, Any]) -> str | None:
     if "api_token" in parts and len(parts) > 1:
         return "has both an API token and an e-mail or API key: keep one kind"
     if set(parts) == {"email"}:
-        return "has an email and no api_key: give both, or an api_token"
+        return "has an email but no api_key: give both, or an api_token"
     if set(parts) == {"api_key"}:
-        return "has an api_key and no email: give both, or an api_token"
+        return "has an api_key but no email: give both, or an api_token"
     if not parts:
         return "needs an api_token, or an email with an api_key"
     return None

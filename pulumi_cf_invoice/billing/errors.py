@@ -82,7 +82,7 @@ class FetchError(BillingError):
     def _where(self) -> str:
         if self.base_url is None:
             return ""
-        return f" The address that was asked is {self.base_url}, not Cloudflare's."
+        return f" The request went to {self.base_url}, not to Cloudflare."
 
 
 class ApiError(FetchError):

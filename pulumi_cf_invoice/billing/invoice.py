@@ -411,13 +411,15 @@ class Invoice:
     def period_notes(self, at: datetime) -> list[str]:
         """Say what is odd about the period at the time *at*, in a sentence at most."""
         if self.period_end == self.period_start:
-            return [f"The invoice's period has no length: it is {iso(self.period_end)} alone."]
+            return [
+                f"The invoice's period has no length: it begins and ends at {iso(self.period_end)}."
+            ]
         period, lines = f"The invoice's period, {self.period_text}", self.lines_period
         has_ended = at >= instant(self.period_end)
         if not self._has_other_lines or lines is None:
             return [f"{period}, has ended."] if has_ended else []
         if has_ended and at < instant(lines.end):
-            return [f"{period}, has ended; that of its lines, {lines.text}, has not."]
+            return [f"{period}, has ended, but that of its lines, {lines.text}, has not."]
         ended = "has ended, and " if has_ended else ""
         return [f"{period}, {ended}is not that of its lines, {lines.text}."]
 

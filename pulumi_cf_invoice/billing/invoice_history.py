@@ -103,7 +103,7 @@ class PastInvoice:
     @property
     def created_text(self) -> str:
         """The UTC day on which it was created, for people."""
-        return "date not told" if self.created is None else f"{instant(self.created):%Y-%m-%d}"
+        return "date not given" if self.created is None else f"{instant(self.created):%Y-%m-%d}"
 
     @property
     def created_iso(self) -> str | None:

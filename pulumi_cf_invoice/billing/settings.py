@@ -191,7 +191,7 @@ def unknown_keys(names: Iterable[str]) -> list[str]:
 
 def in_plain_text(keys: Iterable[str]) -> list[str]:
     """Return a warning for each of *keys*, with namespace, that holds a secret in plain text."""
-    secret = {f"{of}:{name}" for of in (NAMESPACE, "cloudflare") for name in SECRETS}
+    secret = {f"{namespace}:{name}" for namespace in (NAMESPACE, "cloudflare") for name in SECRETS}
     return [
         f"stack config {key} is in plain text: run `pulumi config set --secret {key} VALUE`, with "
         "a new value if others may have seen this one"
@@ -367,7 +367,7 @@ def _refuse_to_send_elsewhere(source: Source, base_url: str, sources: Sequence[S
         return
     raise SettingsError(
         f"{of_url.name} sets the base URL {base_url}, to which credentials from {source.name} are "
-        "not sent: set CLOUDFLARE_BASE_URL to it as well, if it is to be trusted"
+        "not sent: set CLOUDFLARE_BASE_URL to it as well, if you trust it"
     )
 
 

@@ -12,7 +12,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -40,39 +40,32 @@ _CLOCKS_DIFFER_BY = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
-class Given:
-    """The unparsed ``result`` of an answer, with how it was answered."""
-
-    result: Any
-    answered: Answered = WHOLE
-
-
-@dataclass(frozen=True)
 class Snapshot:
     """
     What was read of an account at a time, or why it could not be.
 
-    ``answers`` are by the name of the read: its model, or a result, which becomes one when it is
-    asked for. ``base_url`` is where they came from, and ``name`` what people call the account.
+    ``answers`` are by the name of the read: its model, or the error. ``base_url`` is where they
+    came from, and ``name`` what people call the account.
     """
 
     account_id: str
     read_at: datetime
     base_url: str
-    answers: Mapping[str, Model | Given | BillingError]
+    answers: Mapping[str, Model | BillingError]
     name: str | None = None
-    _models: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def get(self, read: Read[ModelT]) -> ModelT:
         """
         Return the model of *read*, whatever its query.
 
-        Raises `NotAvailableError` if it was not read, the error of the request if that failed, and
-        `InvalidDataError` if what was read does not fit the model.
+        Raises `NotAvailableError` if it was not read, or the error in its place.
         """
-        if read.name not in self._models:
-            self._models[read.name] = self._parsed(read)
-        return cast(ModelT, self._models[read.name])
+        answer = self.answers.get(read.name)
+        if answer is None:
+            raise NotAvailableError(f"the {read.noun} is not in the snapshot")
+        if isinstance(answer, BillingError):
+            raise answer.with_traceback(None)
+        return cast(ModelT, answer)
 
     def find(self, read: Read[ModelT]) -> ModelT | None:
         """Return the model of *read*, or None where `get` raises."""
@@ -89,27 +82,19 @@ class Snapshot:
             return error
         return None
 
-    def _parsed(self, read: Read[Model]) -> Any:
-        given = self.answers.get(read.name)
-        if given is None:
-            raise NotAvailableError(f"the {read.noun} is not in the snapshot")
-        if isinstance(given, BillingError):
-            raise given.with_traceback(None)
-        return _parsed(read, given) if isinstance(given, Given) else given
-
     def refuse_older(self, than: timedelta, at: datetime) -> None:
         """Raise `NotAvailableError` if, at the time *at*, it is older than that."""
         age = at - self.read_at
         if age > than:
             raise NotAvailableError(
-                f"the snapshot is {age.total_seconds() / 3600:,.1f} hours old, of "
-                f"{iso(self.read_at.timestamp())}, and at most "
+                f"the snapshot is {age.total_seconds() / 3600:,.1f} hours old, taken at "
+                f"{iso(self.read_at.timestamp())}, but at most "
                 f"{than.total_seconds() / 3600:g} are allowed: take another"
             )
         if age < -_CLOCKS_DIFFER_BY:
             raise NotAvailableError(
-                f"the snapshot is of {iso(self.read_at.timestamp())}, which is in the future: its "
-                "age cannot be told"
+                f"the snapshot was taken at {iso(self.read_at.timestamp())}, which is in the "
+                "future: check this machine's clock, or take another"
             )
 
     def to_json(self) -> str:
@@ -154,9 +139,8 @@ class Snapshot:
             base_url = safe_base_url(base_url)
         except BillingError as error:
             raise InvalidDataError(f"it is not a snapshot: {error}") from None
-        # As models right away: parsed JSON takes several times as much memory.
         answers = {
-            read.name: _model(read, _read(reads[read.name], read_at))
+            read.name: _read(read, reads[read.name], read_at)
             for read in READS
             if read.name in reads
         }
@@ -233,26 +217,17 @@ def is_snapshot(content: Mapping[str, Any]) -> bool:
     return {"version", "read_at", "reads"} <= content.keys()
 
 
-def _model(read: Read[Model], given: Given | BillingError) -> Model | BillingError:
-    """Return the model of what was *given*, or why there is none."""
-    if not isinstance(given, Given):
-        return given
+def parsed(read: Read[Model], result: Any, answered: Answered = WHOLE) -> Model | InvalidDataError:
+    """Return the model of a ``result``, or the error if it does not fit the model."""
     try:
-        return _parsed(read, given)
+        return cast(Model, read.model.from_api(result, answered))
     except InvalidDataError as error:
-        return error.with_traceback(None)
+        return InvalidDataError(f"the {read.noun} cannot be read: {error}")
 
 
-def _parsed(read: Read[Model], given: Given) -> Model:
-    try:
-        return cast(Model, read.model.from_api(given.result, given.answered))
-    except InvalidDataError as error:
-        raise InvalidDataError(f"the {read.noun} cannot be read: {error}") from None
-
-
-def _read(answer: Any, read_at: datetime) -> Given | BillingError:
+def _read(read: Read[Model], answer: Any, read_at: datetime) -> Model | BillingError:
     if not isinstance(answer, Mapping):
-        raise InvalidDataError("it is not a snapshot: an answer in it is no object")
+        raise InvalidDataError("it is not a snapshot: an answer in it is not an object")
     if "result" not in answer:
         reason = one_line(str(answer.get("error") or "it has no result"), _LONGEST_ERROR)
         return NotAvailableError(reason)
@@ -260,7 +235,7 @@ def _read(answer: Any, read_at: datetime) -> Given | BillingError:
     if not isinstance(query, Mapping) or not isinstance(complete, bool):
         raise InvalidDataError("it is not a snapshot: an answer in it lacks query or complete")
     texts = {name: str(value) for name, value in query.items()}
-    return Given(answer["result"], Answered(complete, texts, read_at))
+    return parsed(read, answer["result"], Answered(complete, texts, read_at))
 
 
 def _scrubbed(value: Any) -> Any:

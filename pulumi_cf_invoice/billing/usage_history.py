@@ -235,11 +235,11 @@ def query(
     start = earliest if since is None else start_of(since, window)
     if start >= end:
         raise SettingsError(
-            f"there is no usage to ask for: since is {iso(start)}, and until is {iso(end)}"
+            f"there is no usage to request: since is {iso(start)}, but until is {iso(end)}"
         )
     if (end - start) // length > MOST_WINDOWS:
         raise SettingsError(
-            f"since {iso(start)} is too long ago: at most {MOST_WINDOWS:,} {window}s are read"
+            f"since {iso(start)} is too long ago: at most {MOST_WINDOWS:,} {window}s can be read"
         )
     return _to_query(window, start, end)
 
@@ -302,7 +302,7 @@ def _bounds(query: Mapping[str, str]) -> tuple[int, int, Window]:
     is_aligned = since % length == 0 and until % length == 0
     latest = min(since + MOST_WINDOWS * length, LAST_SECOND)
     if not (is_aligned and 0 <= since < until <= latest):
-        raise InvalidDataError(f"the bounds of the request are no {window}s that can be asked for")
+        raise InvalidDataError(f"the bounds of the request are not {window}s that can be requested")
     return since, until, window
 
 

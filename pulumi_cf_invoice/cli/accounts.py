@@ -43,7 +43,7 @@ def are_several(options: argparse.Namespace) -> bool:
 def only_account(options: argparse.Namespace) -> str | None:
     """Return the account that *options* name, if they name one. Raises `CommandError`."""
     if options.excepted and not are_several(options):
-        raise CommandError("--except does nothing without --accounts or --all-accounts")
+        raise CommandError("--except has no effect without --accounts or --all-accounts")
     return options.account_ids[0] if len(options.account_ids) == 1 else None
 
 
@@ -78,7 +78,9 @@ def seen(options: argparse.Namespace, resolved: Settings) -> list[NamedAccount]:
     if not found.accounts_complete:
         raise CommandError("the API gave only a part of the list of accounts: run again")
     if not found.accounts:
-        raise CommandError("the token sees no account: give it Account Settings Read on them")
+        raise CommandError(
+            "the token sees no accounts: give it Account Settings Read on those to read"
+        )
     named = [
         NamedAccount(account.account_id, one_line(account.name or "", _LONGEST_NAME) or None)
         for account in found.accounts
@@ -126,7 +128,7 @@ def _without(accounts: list[NamedAccount], options: argparse.Namespace) -> list[
     excepted = {_canonical(written, "--except") for written in options.excepted}
     unknown = excepted - {account.account_id for account in accounts}
     if unknown:
-        raise CommandError(f"--except leaves out {min(unknown)}, which is none of the accounts")
+        raise CommandError(f"--except names {min(unknown)}, which is not among the accounts")
     left = [account for account in accounts if account.account_id not in excepted]
     if accounts and not left:
         raise CommandError("--except leaves out every account")
@@ -153,7 +155,7 @@ def _in_file(file: str) -> Iterator[NamedAccount]:
         lines[account_id] = number
         yield NamedAccount(account_id, one_line(" ".join(words[1:]), _LONGEST_NAME) or None)
     if not lines:
-        raise CommandError(f"{one_line(file)} lists no account: write an ID and a name a line")
+        raise CommandError(f"{one_line(file)} lists no accounts: write an ID and a name per line")
 
 
 def _canonical(written: str, where: str) -> str:

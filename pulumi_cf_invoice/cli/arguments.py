@@ -166,8 +166,8 @@ def _broken(line: str) -> list[str]:
 
 
 def _add_live(parser: argparse.ArgumentParser) -> None:
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument(
+    accounts = parser.add_mutually_exclusive_group()
+    accounts.add_argument(
         "--account-id",
         dest="account_ids",
         action="append",
@@ -176,13 +176,13 @@ def _add_live(parser: argparse.ArgumentParser) -> None:
         help="the account, 32 hex digits; also selects one of several in a file "
         "(default: CLOUDFLARE_ACCOUNT_ID); may be repeated",
     )
-    which.add_argument(
+    accounts.add_argument(
         "--accounts",
         dest="accounts_file",
         metavar="FILE",
         help="the accounts in this file, an ID and a name per line",
     )
-    which.add_argument(
+    accounts.add_argument(
         "--all-accounts",
         action="store_true",
         help="all accounts that the token can see; it also needs Account Settings Read",
@@ -377,7 +377,7 @@ class _From(argparse.Action):
 class _Name(argparse.Action):
     def __call__(self, parser: Any, options: Any, value: Any, option: Any = None) -> None:
         if not options.files or options.files[-1][1] is not None:
-            parser.error("argument --name: it names the --from before it, and there is none")
+            parser.error("argument --name: there is no --from before it to name")
         options.files = [*options.files[:-1], (options.files[-1][0], value)]
 
 

@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
             print(f"account          {', '.join([account.account_id, *account.names])}")
         refused += [_tried(snapshot, read) for read in READS]
     if any(refused):
-        raise CommandError(f"{sum(refused)} of {len(refused)} requests failed, as told above")
+        raise CommandError(f"{sum(refused)} of {len(refused)} requests failed, as shown above")
     return 0
 
 

@@ -13,7 +13,7 @@ from pulumi_cf_invoice.report.forecasts import AccountForecast
 def run(options: argparse.Namespace) -> int:
     """Print the forecasts, and return the exit code."""
     if options.files and options.stack is not None:
-        raise CommandError("--stack does nothing with --from")
+        raise CommandError("--stack has no effect with --from")
     found, missing, left_out = inputs.accounts(options, inputs.config(options), inputs.now())
     if missing and not found:
         raise missing[0].problem
@@ -21,8 +21,8 @@ def run(options: argparse.Namespace) -> int:
     for account in found:
         if account.snapshot is None:
             raise CommandError(
-                "a forecast needs the usage of an account: give --from a snapshot, which "
-                "`cf-invoice snapshot` takes, or leave it out to ask the API"
+                "a forecast needs the account's usage: give --from a snapshot, which "
+                "`cf-invoice snapshot` writes, or leave it out to read from the API"
             )
         forecast = forecast_snapshot(account.snapshot, options.fixed_lines)
         made.append(AccountForecast(account.snapshot, forecast, account.names))

@@ -73,7 +73,7 @@ def accounts(options: argparse.Namespace, before: Sequence[Source], at: datetime
         return _in_files(options, at)
     for name in ("prefix", "max_age"):
         if getattr(options, name) is not None:
-            raise CommandError(f"--{name.replace('_', '-')} does nothing without --from")
+            raise CommandError(f"--{name.replace('_', '-')} has no effect without --from")
     if not are_several(options):
         snapshot = live(options, before)
         lacking = MissingInvoice.of_snapshot(snapshot)
@@ -96,7 +96,7 @@ def accounts(options: argparse.Namespace, before: Sequence[Source], at: datetime
 
 def _in_files(options: argparse.Namespace, at: datetime) -> Contents:
     if options.all_accounts:
-        raise CommandError("--all-accounts does nothing with --from")
+        raise CommandError("--all-accounts has no effect with --from")
     wanted = {account.account_id: account for account in listed(options)}
     if sum(file == "-" for file, _ in options.files) > 1:
         raise CommandError("standard input can be read only once")
@@ -127,8 +127,8 @@ def _refuse_without_time(
         return
     if file.is_in_folder:
         raise CommandError(
-            f"{_label(file.path)} is not a snapshot, and a folder is of snapshots alone: give it "
-            "its own --from"
+            f"{_label(file.path)} is not a snapshot, but a folder may only have snapshots: give "
+            "the file its own --from"
         )
     if options.max_age is not None:
         raise CommandError(
@@ -183,12 +183,12 @@ def _not_asked_for(others: Sequence[Found | MissingInvoice]) -> str:
     # Several files can be on one account; those on none that is known are told apart.
     accounts = {_account_of(other) or number: other for number, other in enumerate(others)}
     names = [
-        ", ".join([*map(named, other.names), _account_of(other) or "an account that is not known"])
+        ", ".join([*map(named, other.names), _account_of(other) or "an unknown account"])
         for other in accounts.values()
     ]
     more = len(names) - _MOST_LISTED
     shown = "; ".join([*names[:_MOST_LISTED], *([f"{more:,} more"] if more > 0 else [])])
-    return f"Left out, because not asked for: {counted(len(names), 'account')} ({shown})."
+    return f"Left out, because not requested: {counted(len(names), 'account')} ({shown})."
 
 
 class _File(NamedTuple):
@@ -207,7 +207,7 @@ def _files(given: Sequence[tuple[str, str | None]]) -> Iterator[_File]:
             yield _File(path, name, path if len(given) > 1 else None)
             continue
         if name is not None:
-            raise CommandError(f"--name does nothing for {one_line(path)}, which is a folder")
+            raise CommandError(f"--name has no effect on {one_line(path)}, which is a folder")
         try:
             inside = [file for file in sorted(Path(path).iterdir()) if _is_to_be_read(file)]
         except OSError as error:
@@ -272,7 +272,7 @@ def live(options: argparse.Namespace, before: Sequence[Source]) -> Snapshot:
     """Request every read of the account from the API. Raises `SettingsError`."""
     sources = [*before, settings.environment(os.environ)]
     resolved = settings.resolve(only_account(options), sources)
-    with _progress(f"Asking for account {resolved.account_id} …"):
+    with _progress(f"Reading account {resolved.account_id} …"):
         return take(resolved, now())
 
 

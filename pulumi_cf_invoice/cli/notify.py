@@ -45,8 +45,10 @@ def run(options: argparse.Namespace) -> int:
         notice, code = notice_of(report, options.on), exit_code(report)
     except Exception as failure:
         error = failure
-        told = str(error) if isinstance(error, BillingError) else f"{type(error).__name__}: {error}"
-        notice, code = notice_of_failure(told, options.on), COULD_NOT_TELL
+        reason = str(error)
+        if not isinstance(error, BillingError):
+            reason = f"{type(error).__name__}: {reason}"
+        notice, code = notice_of_failure(reason, options.on), COULD_NOT_TELL
     link = options.link or _job(os.environ)
     if options.dry_run:
         print(_dry(notice, _read(options.state).told, link))
@@ -77,8 +79,8 @@ class Receiver:
         self.name = f"address {place}"
         if server is None:
             raise CommandError(
-                f"{self.name} in {VARIABLE} or --addresses cannot be read: it has to have a form "
-                "that apprise knows, such as slack://TOKEN_A/TOKEN_B/TOKEN_C"
+                f"{self.name} in {VARIABLE} or --addresses has no form that apprise knows: write "
+                "it like slack://TOKEN_A/TOKEN_B/TOKEN_C"
             )
         self.name = f"{self.name} ({server.service_name})"
         self._server = server
@@ -109,7 +111,7 @@ class Receiver:
                 taken = False
         if taken:
             return None
-        return f"it answered HTTP {log.status}" if log.status else "it did not take the message"
+        return f"it answered HTTP {log.status}" if log.status else "it did not accept the message"
 
 
 class _Log(logging.Handler):
@@ -164,23 +166,24 @@ def _tell(
             print(f"cf-invoice: cannot notify {receiver.name}: {problem}", file=sys.stderr)
     _write(state, State(before.salt, known))
     if titles:
-        print(f"Told {len(titles)} of {len(addresses)} addresses: {titles[0]}")
+        print(f"Notified {len(titles)} of {len(addresses)} addresses: {titles[0]}")
     elif not code:
-        print(f"Nobody was told, as {_why_not(notice, known.values())}: {notice.headline}")
+        print(f"Nobody was notified, because {_why_not(notice, known.values())}: {notice.headline}")
     return code
 
 
 def _why_not(notice: Notice, known: Iterable[Sequence[Key]]) -> str:
     if any(known):
-        return "nothing has changed since it was told"
-    return "nothing is wrong" if notice.is_fine else "--on does not ask for it"
+        return "nothing has changed since the last notification"
+    return "nothing is wrong" if notice.is_fine else "--on does not include it"
 
 
 def _dry(notice: Notice, told: Mapping[str, list[Key]], link: str | None) -> str:
     before = next(iter(told.values()), [])
     if not notice.is_news(before):
-        return f"Nobody would be told, as {_why_not(notice, told.values())}: {notice.headline}"
-    return f"Would tell:\n\n{notice.title(before)}\n{notice.body(before, link)}"
+        why = _why_not(notice, told.values())
+        return f"Nobody would be notified, because {why}: {notice.headline}"
+    return f"Would send:\n\n{notice.title(before)}\n{notice.body(before, link)}"
 
 
 def _addresses(options: argparse.Namespace) -> list[str]:
@@ -247,7 +250,10 @@ def _read(state: str | None) -> State:
         }
         return State(bytes.fromhex(content["salt"]), told)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        print("cf-invoice: the file of --state cannot be read: all is told anew", file=sys.stderr)
+        print(
+            "cf-invoice: the file of --state cannot be read: everything is sent again",
+            file=sys.stderr,
+        )
         return new
 
 

@@ -66,7 +66,7 @@ def make(options: argparse.Namespace) -> Report:
     rules, at = _rules(options), options.at or inputs.now()
     reads = any("accountIds" in rule.settings for rule in rules)
     if options.files and options.stack is not None and not reads:
-        raise CommandError("--stack does nothing with --from, unless --rules has accounts to read")
+        raise CommandError("--stack has no effect with --from, unless --rules has accounts to read")
     before = inputs.config(options)
     found, missing, left_out = inputs.accounts(options, before, at)
     are_absent = len(missing) > 1 and any(lacking.is_absent for lacking in missing)
@@ -81,9 +81,7 @@ def make(options: argparse.Namespace) -> Report:
     needed = [lacking for lacking in missing if not lacking.is_unused]
     judged = [*judge(rules, compared, at, reader, needed), *policy_results(compared)]
     if options.fixed_lines and not snapshots:
-        raise CommandError(
-            "--fixed-line does nothing without the usage of an account: give --from a snapshot"
-        )
+        raise CommandError("--fixed-line has no effect without usage: give --from a snapshot")
     return make_report(
         compared,
         at=at,
@@ -96,7 +94,7 @@ def make(options: argparse.Namespace) -> Report:
 
 def _rules(options: argparse.Namespace) -> list[DeclaredRule]:
     if options.policy_pack_config is not None and options.rules is None:
-        raise CommandError("--policy-pack-config does nothing without --rules")
+        raise CommandError("--policy-pack-config has no effect without --rules")
     rules = [] if options.rules is None else read_rules(options.rules)
     config = {} if options.policy_pack_config is None else read_config(options.policy_pack_config)
     return configured([*configured(rules, config), *_of_flags(options)], {})

@@ -79,8 +79,8 @@ def _write_each(
             if is_unused and file.exists():
                 is_unused = False
                 _warn(
-                    f"account {account.account_id} was read before, into {one_line(str(file))}: if "
-                    "it is no longer to be in reports, delete that file"
+                    f"account {account.account_id} was read earlier, into {one_line(str(file))}: "
+                    "to leave it out of reports, delete that file"
                 )
             unread += not is_unused
             continue
@@ -88,7 +88,7 @@ def _write_each(
         _tell(refused)
     if len(left) < len(accounts):
         kept = counted(len(accounts) - len(left), "account")
-        _warn(f"recent enough before: {kept}")
+        _warn(f"already recent enough: {kept}")
     return COULD_NOT_TELL if unread else 0
 
 

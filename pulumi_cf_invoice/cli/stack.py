@@ -99,7 +99,7 @@ def _run(stack: str | None, *more: str) -> dict[str, Any]:
         ) from None
     except subprocess.TimeoutExpired:
         raise SettingsError(
-            f"cannot read stack config: `pulumi config` said nothing within {_SECONDS} s"
+            f"cannot read stack config: `pulumi config` did not answer within {_SECONDS} s"
         ) from None
     if done.returncode:
         raise SettingsError(f"cannot read stack config: {_error_in(done.stderr)}")
@@ -110,7 +110,9 @@ def _run(stack: str | None, *more: str) -> dict[str, Any]:
     if not isinstance(config, dict) or not all(
         isinstance(entry, dict) for entry in config.values()
     ):
-        raise SettingsError("cannot read stack config: `pulumi config --json` printed no object")
+        raise SettingsError(
+            "cannot read stack config: `pulumi config --json` did not print an object"
+        )
     return config
 
 

@@ -93,10 +93,11 @@ class Connection:
             )
         except (ImportError, OSError, ValueError, httpx.InvalidURL):
             # httpx's message about an address can quote a part of the proxy's password.
-            files = "SSL_CERT_FILE" + (" and CI_SERVER_TLS_CA_FILE" if certificates else "")
+            names = ["HTTPS_PROXY", "ALL_PROXY", "SSL_CERT_FILE"]
+            last = names.pop() if not certificates else "CI_SERVER_TLS_CA_FILE"
             raise CommentError(
-                f"cannot comment on {place}: no connection can be set up. Check HTTPS_PROXY and "
-                f"ALL_PROXY, and {files}."
+                f"cannot comment on {place}: no connection can be set up. Check "
+                f"{', '.join(names)} and {last}."
             ) from None
 
     @property
@@ -162,14 +163,14 @@ class Connection:
 
         if isinstance(error, httpx.TimeoutException) and self.seconds_left <= 0:
             return self.timed_out()
-        said = self.cleaned(str(error)) or type(error).__name__
+        reason = self.cleaned(str(error)) or type(error).__name__
         if is_tls_error(error):
             return CommentError(
                 f"cannot comment on {self.place}: no trusted TLS connection to {self._host}: "
-                f"{said}. Set SSL_CERT_FILE to a file with the certificate of the authority that "
-                "this host or the proxy before it has its own from."
+                f"{reason}. Set SSL_CERT_FILE to a file with the certificate of the authority that "
+                "issued the one of this host, or of the proxy in front of it."
             )
-        self.last_problem = f"no answer from {self._host}: {said}"
+        self.last_problem = f"no answer from {self._host}: {reason}"
         return TransientError(
             f"cannot comment on {self.place}: {self.last_problem}. Check the network, and run "
             "again."
@@ -178,7 +179,7 @@ class Connection:
     def _unusable(self, problem: str) -> CommentError:
         return CommentError(
             f"cannot comment on {self.place}: {self._host}: {self.cleaned(problem)}. Check "
-            "--api-url, and any proxy before it."
+            "--api-url, and any proxy in front of it."
         )
 
     def _redacted(self, text: str) -> str:

@@ -163,8 +163,8 @@ class Forge(ABC):
             if count == MOST_PAGES:
                 raise CommentError(
                     f"cannot comment on {self.request.text}: it has more than {MOST_PAGES} pages "
-                    "of comments, and there is none of this report on them. Post the report by "
-                    "hand."
+                    f"of comments, and this report is on none of the first {MOST_PAGES}. Post the "
+                    "report by hand."
                 )
             for comment in page:
                 # Anyone can begin a comment with the marker.

@@ -61,7 +61,7 @@ def ask(query: str, **variables: object) -> Any:
     """Return the ``data`` that GitHub answers to *query* with."""
     url = os.environ["GITHUB_GRAPHQL_URL"]
     if not is_of_job(url):
-        raise ValueError("GITHUB_GRAPHQL_URL is no address of this job's GitHub")
+        raise ValueError("GITHUB_GRAPHQL_URL is not an address of this job's GitHub")
     sent = json.dumps({"query": query, "variables": variables}).encode()
     headers = {"Authorization": "Bearer " + os.environ["GH_TOKEN"].strip()}
     request = urllib.request.Request(url, sent, headers)
@@ -95,12 +95,12 @@ def outcome(file_name: str) -> str:
 
 def main() -> None:
     """Replace the comment by the text in the file that is named, and say what was done in time."""
-    said = ["An older comment could not be replaced: GitHub did not answer in time."]
+    outcomes = ["An older comment could not be replaced: GitHub did not answer in time."]
     # urllib's timeout applies to each step: headers that trickle in restart it.
-    thread = threading.Thread(target=lambda: said.append(outcome(sys.argv[1])), daemon=True)
+    thread = threading.Thread(target=lambda: outcomes.append(outcome(sys.argv[1])), daemon=True)
     thread.start()
     thread.join(SECONDS)
-    print(said[-1], flush=True)
+    print(outcomes[-1], flush=True)
 
 
 if __name__ == "__main__":

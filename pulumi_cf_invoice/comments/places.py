@@ -106,15 +106,15 @@ def find_request(
     if place.forge is None:
         raise CommentError(_unknown_forge(variables))
     if not place.repository:
-        raise CommentError("cannot comment: it is not known where: give --repository")
+        raise CommentError("cannot comment: the repository is not known: give --repository")
     if not place.number:
         raise CommentError(
             "cannot comment: this job runs for no pull or merge request: give --request NUMBER"
         )
     if not place.api_url:
         raise CommentError(
-            f"cannot comment: it is not known which server of {place.forge.title} the token "
-            "belongs to: give --api-url"
+            f"cannot comment: which {place.forge.title} server the token belongs to is not known: "
+            "give --api-url"
         )
     variables = _stripped(variables)
     return Request(

@@ -88,8 +88,8 @@ def _at(forge: Forge, comment: Comment) -> str:
 def _refuse_longer(forge: type[Forge], body: str) -> None:
     if len(body) > forge.longest:
         raise CommentError(
-            f"cannot comment: the report has {len(body):,} characters, and a comment at most "
-            f"{forge.longest:,}: write it with `cf-invoice report --format markdown`"
+            f"cannot comment: the report has {len(body):,} characters, and a comment may have at "
+            f"most {forge.longest:,}: write it with `cf-invoice report --format markdown`"
         )
 
 

@@ -17,8 +17,8 @@ def tagged(report: str, tag: str | None) -> str:
     text = report.removeprefix("\ufeff").strip()
     if not _is_whole(text):
         raise CommentError(
-            "cannot comment: the report is not whole, since it lacks its last line, "
-            f"{END!r}: write it again with `cf-invoice report --format markdown`"
+            f"cannot comment: the report is not whole, because its last line, {END!r}, is missing: "
+            "write it again with `cf-invoice report --format markdown`"
         )
     text = text.removeprefix(MARKER).strip()
     if not text.removesuffix(END).strip():
@@ -39,6 +39,7 @@ def marker(tag: str | None) -> str:
         return MARKER
     if not re.fullmatch("(?!.*--)[A-Za-z0-9][A-Za-z0-9._/-]{0,63}", tag):
         raise CommentError(
-            f"cannot comment: the tag {one_line(tag)!r} is not up to 64 letters, digits and . _ / -"
+            f"cannot comment: the tag {one_line(tag)!r} must be 1 to 64 letters, digits and . _ / "
+            "-, begin with a letter or digit, and have no --"
         )
     return MARKER.replace(" -->", f" {tag} -->")

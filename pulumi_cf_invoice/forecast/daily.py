@@ -61,10 +61,10 @@ class LastDays:
 
     def usual(self, multiple: Fraction) -> Fraction | None:
         """
-        Return the usage of a usual day: the 95th percentile of the last 28, the earlier two apart.
+        Return the usage of a usual day: the 95th percentile of the 28 days before those judged.
 
-        Days of more than *multiple* of what was usual before them are left out, so that three
-        nights of a loop are not usual. More than two weeks of such days are. None where there are
+        Days with more than *multiple* of what was usual before them are left out, so that three
+        nights of a loop do not become usual; after more than two weeks they do. None if there are
         fewer than 14 days.
         """
         if len(self.before) < FEWEST_DAYS:

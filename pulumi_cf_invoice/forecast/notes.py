@@ -32,20 +32,20 @@ def notes_of(
     else:
         if outlook is not None and outlook.method == "straight-line":
             least = "seven" if priced.history_is_behind else "three"
-            yield f"There are under {least} whole days of usage, too few for a trend."
+            yield f"There are fewer than {least} whole days of usage, too few for a trend."
         yield _unit(priced, invoice.currency, other)
         yield from _fee(priced, invoice)
         yield from _lag(priced, invoice.currency)
         yield from _days(priced)
     if bill.gross < 0:
-        yield "The invoice's lines are negative in sum: the forecast expects no further refunds."
+        yield "The invoice's lines add up to less than zero: no further refunds are forecast."
     yield from _fixed(bill, invoice)
 
 
 def left_out(history: UsageHistory | None) -> Iterator[str]:
     """Return what the API returned without a value, which the forecast counts as 0."""
     if history is not None and history.entries_without_value:
-        yield f"The usage history has {history.left_out_text}: it counts as without usage."
+        yield f"The usage history has {history.left_out_text}, which counts as no usage."
 
 
 def _unit(priced: PricedDays, currency: str, other: float | None) -> str:
@@ -55,14 +55,14 @@ def _unit(priced: PricedDays, currency: str, other: float | None) -> str:
         behind = money.to_text(money.number(money.exact(round(-unit.other.lag))), currency)
         return (
             f"Usage and invoice can be read in two ways: a unit of usage costs {price:.2f} times "
-            f"{_price(unit.other, currency)}, as the forecast takes it, or the invoice is "
-            f"{behind} behind, and then the median is {money.to_text(other, currency)}. The band "
-            "covers both."
+            f"{_price(unit.other, currency)}, which the forecast assumes, or the invoice is "
+            f"{behind} behind, in which case the median is {money.to_text(other, currency)}. The "
+            "band covers both."
         )
     if unit.name == "ratio":
         return (
-            "Usage is in a unit of its own, whose price is what the invoice asks for the period's "
-            "usage. A day that the invoice lacks would not be noticed: the band allows for it."
+            "Usage is in a unit of its own, at the price that the invoice charges for the period's "
+            "usage. A day missing from the invoice would go unnoticed: the band allows for that."
         )
     return f"A unit of usage is {_price(unit, currency)}: usage adds up to the invoice."
 
@@ -77,8 +77,8 @@ def _fee(priced: PricedDays, invoice: Invoice) -> Iterator[str]:
         amount = money.to_text(line.amount, invoice.currency)
         name = one_line(line.description or "without a description")
         yield (
-            f'Usage adds up to all lines but "{name}" ({amount}): if that is a fixed fee, name it '
-            "as a fixed line, so that it is not taken to grow."
+            f'Usage adds up to all lines but "{name}" ({amount}): if that is a fixed fee, list it '
+            "as a fixed line, so that the forecast does not let it grow."
         )
 
 
@@ -89,21 +89,21 @@ def _lag(priced: PricedDays, currency: str) -> Iterator[str]:
     amount = money.to_text(lag, currency)
     if priced.history_is_behind:
         yield (
-            f"The usage history is {amount} behind the invoice: its last days may still grow, are "
-            "no trend, and the band is wider."
+            f"The usage history is {amount} behind the invoice: its last days may still grow and "
+            "do not count as a trend, and the band is wider."
         )
     else:
         yield (
-            f"The invoice is {amount} behind the usage history: that is counted as spent, and the "
-            "band is wider."
+            f"The invoice is {amount} behind the usage history: that amount counts as spent, and "
+            "the band is wider."
         )
 
 
 def _days(priced: PricedDays) -> Iterator[str]:
     if priced.fell_silent is not None:
         yield (
-            f"The usage history has nothing since {date_of(priced.fell_silent.start)}, which is "
-            "taken for lag and not for a pause."
+            f"The usage history has nothing since {date_of(priced.fell_silent.start)}: the "
+            "forecast assumes that it lags, not that usage paused."
         )
     if priced.corrections:
         days = "1 day has" if priced.corrections == 1 else f"{priced.corrections} days have"
@@ -113,13 +113,13 @@ def _days(priced: PricedDays) -> Iterator[str]:
 def _fixed(bill: Bill, invoice: Invoice) -> Iterator[str]:
     if bill.fixed:
         total = money.number(money.total(line.amount for line in bill.fixed))
-        fee = f"of a fixed fee, {money.to_text(total, invoice.currency)} before credits,"
+        amount = f"{money.to_text(total, invoice.currency)} before credits"
         yield (
-            f"1 line {fee} stays as it is."
+            f"1 line is a fixed fee, {amount}, and stays as it is."
             if len(bill.fixed) == 1
-            else f"{len(bill.fixed)} lines {fee} stay as they are."
+            else f"{len(bill.fixed)} lines are fixed fees, {amount}, and stay as they are."
         )
     descriptions = [line.description or "" for line in invoice.invoice_lines]
     for glob in bill.unmatched:
-        unmatched = f'No line of the invoice matches "{one_line(glob)}" of the fixed lines.'
+        unmatched = f'No line of the invoice matches "{one_line(glob)}", one of the fixed lines.'
         yield f"{unmatched}{new_globs([glob], descriptions)}"

@@ -243,8 +243,8 @@ def price_days(
     start, end = invoice.period_start, invoice.period_end
     if not history.since <= start:
         return UnknownUnit(
-            "The usage history begins after the invoice's period does, so that its days cannot be "
-            "priced."
+            "The usage history begins after the invoice's period does, so the period's days cannot "
+            "be priced."
         )
     behind = (now - min(history.until, day_of(now))) // DAY
     if behind > MOST_DAYS_BEHIND:

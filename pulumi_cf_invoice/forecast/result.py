@@ -126,7 +126,7 @@ class Forecast:
         """The forecast in a line, in rough amounts: ``Forecast $392 to $447 for September``."""
         period = period_name(self.period_start, self.period_end)
         if self.method == "not-known":
-            return f"Not known for {period}: there is usage, and no price for it yet"
+            return f"Not known for {period}: there is usage, but no price for it yet"
         if self.amount_due is None:
             return f"Too early for a forecast for {period}"
         median = self._rough(self.amount_due)
@@ -145,9 +145,9 @@ class Forecast:
         )
         hardly = (most - least) * _HARDLY
         if middle - least < hardly and median != high:
-            return f"Forecast {median} for {period}, up to {high} and hardly less"
+            return f"Forecast {median} for {period}, up to {high} and unlikely to be less"
         if most - middle < hardly and median != low:
-            return f"Forecast {median} for {period}, down to {low} and hardly more"
+            return f"Forecast {median} for {period}, down to {low} and unlikely to be more"
         return f"Forecast {median} for {period} ({low} to {high})"
 
     @property

@@ -48,7 +48,7 @@ class Runway:
         if self.is_topped_up and self.topup_threshold is not None:
             at = money.to_text(self.topup_threshold, self.currency)
             if self.balance <= 0:
-                return f"No credits are left, though they are topped up automatically at {at}."
+                return f"No credits are left, although they are topped up automatically at {at}."
             return f"Credits are topped up automatically at {at}; without that, {lasting}"
         failed = (
             f"The automatic top-up does not work: {self.topup_problem}. "
@@ -64,7 +64,7 @@ class Runway:
             return "no credits are left"
         text = f"credits of {money.to_text(self.balance, self.currency)}"
         if not self.is_known:
-            return f"{text} last for a time that is not known yet"
+            return f"{text} last for a time that is not yet known"
         is_earlier = self.runs_out_early not in (None, self.runs_out)
         early = f" ({self.runs_out_early} at the earliest)" if is_earlier else ""
         if self.runs_out is None:

@@ -84,22 +84,22 @@ def infer_unit(
             other = Unit(name, price, lag, known)
     if days_over < MOST_DAYS_BEHIND:
         return UnknownUnit(
-            "What a unit of usage costs cannot be told yet: the usage of the period does not add "
-            "up to the invoice, and three days of it have to be over before their ratio counts."
+            "The price of a unit of usage is not known yet: the period's usage does not add up to "
+            "the invoice, and their ratio only counts once three days are over."
         )
     return Unit("ratio", gross / (usage + lacking), Fraction(0), known, other)
 
 
 def _nothing_to_compare(gross: Fraction, usage: Fraction) -> str:
     if gross < 0:
-        return "The invoice's lines are negative in sum, so that days cannot be priced."
+        return "The invoice's lines add up to less than zero, so its days cannot be priced."
     if usage < 0:
-        return "The period's usage is negative in sum, so that days cannot be priced."
+        return "The period's usage adds up to less than zero, so its days cannot be priced."
     if gross == 0 and usage == 0:
-        return "There is no usage and nothing to pay for in this period yet."
+        return "This period has no usage and no charges yet."
     if gross == 0:
         return (
-            "There is usage in this period that the invoice asks nothing for: it may be included, "
-            "or the invoice behind."
+            "There is usage in this period that the invoice does not charge for: it may be "
+            "included, or the invoice may be behind."
         )
-    return "The usage history has no usage in this period, though the invoice has."
+    return "The usage history has no usage in this period, although the invoice does."

@@ -12,7 +12,7 @@ from pulumi.runtime.settings import get_monitor, get_project
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.errors import SettingsError
 
-_said_in_runs: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
+_messages_of_runs: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
 _examined_runs: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 
 
@@ -46,9 +46,9 @@ def say_once(log: Callable[[str], None], message: str) -> None:
     monitor = get_monitor()
     if monitor is None:
         return
-    said = _said_in_runs.setdefault(monitor, set())
-    if message not in said:
-        said.add(message)
+    logged = _messages_of_runs.setdefault(monitor, set())
+    if message not in logged:
+        logged.add(message)
         log(message)
 
 

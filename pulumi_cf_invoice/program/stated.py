@@ -74,7 +74,7 @@ def settings_of(account_id: Any, sources: Sequence[Source]) -> Settings:
 def _nothing_stated(read: Read[Any], account_id: str) -> SettingsError:
     setter = "set_invoice(" if read.name == INVOICE_PREVIEW.name else f"set_answers({_snake(read)}="
     return SettingsError(
-        f"no {read.noun} is stated for account {account_id}, and nothing is read under Pulumi's "
+        f"no {read.noun} is set for account {account_id}, and nothing is read under Pulumi's "
         f"mocks: call pulumi_cf_invoice.testing.{setter}{MAKERS[read.name]}) before the program "
         "runs"
     )

@@ -204,11 +204,11 @@ class Operation:
             # found is announced as a refresh.
             shown = either[op]
             if self.is_preview:
-                told = announced[op] + announced["refresh"] if announced else done[op]
-                shown = min(done[op], told)
+                expected = announced[op] + announced["refresh"] if announced else done[op]
+                shown = min(done[op], expected)
             if isinstance(count, int) and shown < count:
                 raise NoInvoiceError(
-                    f"the summary counts {count:,} steps '{one_line(str(op))}', and only "
+                    f"the summary counts {count:,} steps '{one_line(str(op))}', but only "
                     f"{shown:,} are in the events: a line is missing"
                 )
 

@@ -265,15 +265,15 @@ def compared_with(found: Sequence[Found], baselines: Sequence[Found]) -> list[Fo
         of_account = (n for n, now in enumerate(found) if now.state.account_id == account)
         number = next(of_account, None)
         if account is None or number is None:
-            whose = f"account {account}" if account else "an account that is not known"
-            raise NoInvoiceError(f"a baseline is of {whose}, and there is no invoice of it")
+            whose = f"account {account}" if account else "an unknown account"
+            raise NoInvoiceError(f"there is a baseline of {whose}, but no invoice of it")
         compared[number] = _compared(found[number], before)
     return compared
 
 
 _MAY_COUNT_TWICE = Caveat(
     "ambiguous",
-    "Its account is not known: if that appears once more, the invoice counts twice in the total.",
+    "Its account is not known: if the same account appears again, it counts twice in the total.",
 )
 
 
@@ -324,8 +324,8 @@ def only_snapshot(snapshots: Sequence[Snapshot]) -> Snapshot | None:
     if len(snapshots) > 1 and len({snapshot.to_json() for snapshot in snapshots}) > 1:
         times = " and ".join(iso(snapshot.read_at.timestamp()) for snapshot in snapshots)
         raise NoInvoiceError(
-            f"account {snapshots[0].account_id} is in several snapshots, of {times}: give the "
-            "latest alone"
+            f"account {snapshots[0].account_id} is in several snapshots, of {times}: give only the "
+            "latest"
         )
     return snapshots[0] if snapshots else None
 

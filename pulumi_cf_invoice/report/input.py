@@ -108,7 +108,8 @@ def _content(text: str, prefix: str | None) -> list[Found] | MissingInvoice:
     if objects.of_previews:
         if objects.invoice_line is not None:
             raise NoInvoiceError(
-                f"line {objects.invoice_line} has an invoice beside the preview: give each a --from"
+                f"line {objects.invoice_line} has an invoice beside the preview: give each its own "
+                "--from"
             )
         return previews.find_invoices(objects.of_previews, prefix)
     if not text.strip():

@@ -238,9 +238,10 @@ class InvoiceReport:
         lines = lines_of_last_month(self.last_month, self.invoice)
         last = self.months.last if self.months else None
         if last is None and self.last_month is not None and lines is not None:
-            of = self.last_month
-            start, end = of.period_start, of.period_end
-            last = Month(start, end, of.amount_due, of.currency, how=" by the baseline")
+            baseline = self.last_month
+            start, end = baseline.period_start, baseline.period_end
+            due, currency = baseline.amount_due, baseline.currency
+            last = Month(start, end, due, currency, how=" by the baseline")
         if last is None:
             return None
         amount, how = self.expected
@@ -391,7 +392,9 @@ class InvoiceReport:
         if share < _MUCH:
             return None
         due, all_of = self.invoice.amount_due_text, f"{last.name} ({last.rough_text})"
-        return f"{due} in the first hour is {share:.0%} of all of {all_of}: find what spends it."
+        return (
+            f"{due} in the first hour is {share:.0%} of all of {all_of}: find what is spending it."
+        )
 
     @property
     def credits_text(self) -> str | None:

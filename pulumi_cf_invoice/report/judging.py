@@ -179,7 +179,7 @@ def _result(
 
 def _unknown(missing: MissingInvoice) -> Finding:
     account = missing.account_id
-    message = f"Whether account {account} is within this rule is not known: {missing.error}"
+    message = f"Account {account} could not be judged: {missing.error}"
     return Finding(
         "unknown", "account", lambda: message, account_id=account, brief=str(missing.error)
     )

@@ -63,8 +63,8 @@ def _opened(text: str, start: int, end: int, opened: int) -> int:
     if inside:
         line = text.count("\n", 0, inside.start()) + 1
         raise NoInvoiceError(
-            f"line {line} has a part of a preview without the object that it is in: was it cut, or "
-            "quoted?"
+            f"line {line} has part of a preview, without the object that it belongs to: was it cut "
+            "off, or quoted?"
         )
     for brace in _ANY_BRACE.finditer(text, start, end):
         opened += 1 if brace[0] == "{" else -1

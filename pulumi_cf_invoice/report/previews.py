@@ -181,13 +181,13 @@ def _in_events(operation: Operation, prefix: str | None) -> list[Found]:
         raise NoInvoiceError("an InvoicePreview has no figures, although it was updated")
     every = [*found.values(), *exported]
     of_resource = {urn: number for number, urn in enumerate(found)}
-    said: list[list[PackViolation]] = [[] for _ in every]
+    by_invoice: list[list[PackViolation]] = [[] for _ in every]
     for violation in violations:
         # A violation on another resource is reported with the stack's first invoice.
-        said[of_resource.get(violation.urn, 0)].append(violation)
+        by_invoice[of_resource.get(violation.urn, 0)].append(violation)
     return [
         replace(invoice, caveats=(*invoice.caveats, *caveats), violations=tuple(of_invoice))
-        for invoice, of_invoice in zip(every, said, strict=True)
+        for invoice, of_invoice in zip(every, by_invoice, strict=True)
     ]
 
 
@@ -216,7 +216,7 @@ def _violations(operation: Operation) -> list[PackViolation]:
         return violations
     is_blocked = any(violation.is_mandatory for violation in violations)
     if is_blocked and not operation.is_preview:
-        raise NoInvoiceError("a policy pack blocked the update, of which a part may be made")
+        raise NoInvoiceError("a policy pack blocked the update, part of which may have been made")
     if not is_blocked:
         what = "preview" if operation.is_preview else "update"
         raise NoInvoiceError(f"the {what} failed, and no event says why")
@@ -408,7 +408,7 @@ def _explain(steps: list[Mapping[str, Any]], fresh: Iterable[Mapping[str, Any]])
         )
     if any(of_ours(step) for step in steps):
         raise _NothingFreshError(
-            "this preview has the figures of the last deployment alone, which are not fresh: "
+            "this preview only has the figures of the last deployment, which are not fresh: "
             f"{_SHOW_SAMES}"
         )
     raise _NothingFreshError(

@@ -185,10 +185,10 @@ def lines(invoice: Invoice, most: int) -> Table | None:
     columns += [Column("Amount", is_wide=True), Column("Credits", is_wide=True)] * has_credits
     columns.append(Column("Net" if has_credits else "Amount"))
 
-    def row(name: str, of: Sequence[InvoiceLine]) -> list[str]:
-        gross = money.total(line.amount for line in of)
-        credits = money.total([], less=(line.credits for line in of))
-        net = money.total(line.net for line in of)
+    def row(name: str, lines: Sequence[InvoiceLine]) -> list[str]:
+        gross = money.total(line.amount for line in lines)
+        credits = money.total([], less=(line.credits for line in lines))
+        net = money.total(line.net for line in lines)
         amounts = [gross, credits, net] if has_credits else [net]
         return [name, *(money.to_text(amount, invoice.currency) for amount in amounts)]
 

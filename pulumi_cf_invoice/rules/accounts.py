@@ -207,9 +207,9 @@ class AccountReader:
             base_url = settings.safe_base_url(given)
             if not is_cloudflare(base_url):
                 raise SettingsError(
-                    f"CLOUDFLARE_BASE_URL is {one_line(base_url)}, which is not Cloudflare's, and "
-                    "a rule that reads by itself follows its own `baseUrl` alone: set that in the "
-                    "rule, or unset the variable"
+                    f"CLOUDFLARE_BASE_URL is {one_line(base_url)}, which is not Cloudflare's, but "
+                    "a rule that reads accounts itself only uses its own `baseUrl`: set that in "
+                    "the rule, or unset the variable"
                 )
         own = Source("the rule", {"baseUrl": base_url})
         environment = settings.environment(self._variables)

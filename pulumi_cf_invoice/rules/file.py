@@ -63,7 +63,7 @@ class Waiver:
     def parse(cls, written: Any, kind: type[Rule]) -> "Waiver":
         """Read the waiver of a rule of *kind*. Raises `LimitError`."""
         if not isinstance(written, Mapping):
-            raise LimitError(f"{shown(written)} is no object with until, by and reason")
+            raise LimitError(f"{shown(written)} is not an object with until, by and reason")
         for name in written:
             if name not in (*_OF_WAIVER, *kind.waivable):
                 names = (*_OF_WAIVER, *kind.waivable)
@@ -71,7 +71,7 @@ class Waiver:
         replacing = {name: written[name] for name in kind.waivable if name in written}
         settings = {n: _read(n, kind.settings[n], value) for n, value in replacing.items()}
         if kind.waivable and not settings:
-            raise LimitError(f"it has no {_or(kind.waivable)} to hold while it is in force")
+            raise LimitError(f"it has no {_or(kind.waivable)} to apply while it is in force")
         end = written.get("until")
         return cls(
             until=_instant(end),
@@ -126,9 +126,11 @@ class DeclaredRule:
     @classmethod
     def _parsed(cls, name: str, written: Any) -> "DeclaredRule":
         if name == _ALL or not re.fullmatch(_NAME, name):
-            raise LimitError("a name is letters, digits, '.', '_' and '-', and not 'all'")
+            raise LimitError(
+                "a name consists of letters, digits, '.', '_' and '-', and is not 'all'"
+            )
         if not isinstance(written, Mapping):
-            raise LimitError(f"{shown(written)} is no object with settings")
+            raise LimitError(f"{shown(written)} is not an object with settings")
         kind = _kind(name, written)
         rest = {key: value for key, value in written.items() if key not in _OF_EVERY_RULE}
         settings = _settings(kind, rest)
@@ -140,7 +142,7 @@ class DeclaredRule:
         warn_at = ()
         if "warnAt" in written:
             if not warns(kind):
-                raise LimitError(f"warnAt: {kind.name} has no largest amount to warn below")
+                raise LimitError(f"warnAt: {kind.name} has no maximum to warn before")
             warn_at = _read("warnAt", rule_settings.WARN_AT, written["warnAt"])
         return cls(name, kind, settings, level, waiver, warn_at=warn_at)
 
@@ -188,7 +190,7 @@ class DeclaredRule:
             for name in ("waiver", "warnAt"):
                 if name in config.settings:
                     what = "a waiver" if name == "waiver" else name
-                    raise LimitError(f"{what} is written in the file of rules only")
+                    raise LimitError(f"{what} can only be set in the file of rules")
             given = _settings(self.kind, config.settings)
         return replace(
             self,
@@ -222,7 +224,7 @@ _MOST = 5
 
 
 def warns(kind: type[Rule]) -> bool:
-    """Return whether a rule of *kind* has a largest amount, and can warn below it."""
+    """Return whether a rule of *kind* has a maximum, and can warn before it is exceeded."""
     return any(setting.scaled for setting in kind.settings.values())
 
 
@@ -246,7 +248,7 @@ def read_rules(path: str | Path) -> list[DeclaredRule]:
 def parse_rules(content: Any) -> list[DeclaredRule]:
     """Read the *content* of a file of rules. Raises `RuleError`."""
     if not isinstance(content, Mapping):
-        raise RuleError(f"{shown(content)} is no object with rules")
+        raise RuleError(f"{shown(content)} is not an object with rules")
     for name in content:
         if name not in ("$schema", "rules"):
             raise RuleError(unknown_name("setting", name, ["rules"]))
@@ -284,10 +286,10 @@ def configured(
             raise RuleError(unknown_name("rule", name, known))
     of_all = config.get(_ALL, Config())
     if of_all.settings:
-        raise RuleError("'all' takes an enforcementLevel alone")
+        raise RuleError("'all' takes only an enforcementLevel")
     for name in names:
         if names.count(name) > 1:
-            raise RuleError(f"there are two rules with the name '{name}'")
+            raise RuleError(f"two rules are called '{name}'")
     levelled = [rule.configured(Config(level=of_all.level)) for rule in rules]
     settled = [rule.configured(config.get(rule.name, Config())) for rule in levelled]
     by_name = {rule.name: rule for rule in settled}
@@ -311,7 +313,8 @@ def schema() -> dict[str, Any]:
         "properties": {
             "$schema": {"type": "string"},
             "rules": {
-                "description": "The rules by name: a kind's own, or any other with a `rule`.",
+                "description": "The rules by name: the name of a kind, or any other name with a "
+                "`rule`.",
                 "type": "object",
                 "minProperties": 1,
                 "propertyNames": {"pattern": _NAME, "not": {"const": _ALL}},
@@ -350,9 +353,9 @@ def _schema_of(kind: type[Rule]) -> dict[str, Any]:
         **{name: dict(kind.settings[name].schema) for name in kind.waivable},
     }
     waiver: dict[str, Any] = {
-        "description": "Settings that replace the rule's own until an end."
+        "description": "Settings that replace the rule's own until the waiver ends."
         if kind.waivable
-        else "Suspends the rule until an end.",
+        else "Suspends the rule until the waiver ends.",
         "type": "object",
         "required": ["until", "by", "reason"],
         "properties": of_waiver,
@@ -382,11 +385,11 @@ def _kind(name: str, written: Mapping[str, Any]) -> type[Rule]:
     if not isinstance(rule, str):
         raise LimitError(f"rule: {shown(rule)} is not the name of a rule")
     if rule not in KINDS:
-        add = "" if "rule" in written else " A name of your own needs a `rule` beside its settings."
+        add = "" if "rule" in written else " A name of your own needs a `rule`, too."
         raise LimitError(f"{unknown_name('rule', rule, KINDS)}{add}")
     if name in KINDS and rule != name:
         raise LimitError(
-            f"'{name}' is the name of another kind of rule than '{rule}': choose another name"
+            f"'{name}' is itself a kind of rule, and not '{rule}': choose another name"
         )
     return KINDS[rule]
 
@@ -397,7 +400,7 @@ def _settings(kind: type[Rule], written: Mapping[str, Any]) -> dict[str, Any]:
     values = {}
     for name, value in written.items():
         if name in READING and name not in known:
-            raise LimitError(f"{name}: {kind.name} reads no account by itself")
+            raise LimitError(f"{name}: {kind.name} does not read accounts itself")
         if name not in known:
             raise LimitError(unknown_name("setting", name, known))
         values[name] = _read(name, known[name], value)
@@ -431,14 +434,14 @@ def _term(name: str, written: Any) -> str:
 
 def _amounts(written: Any, glob: str | None = None) -> Iterator[str]:
     """Return each amount of a limit as it is *written*, with what it is for."""
-    of = "" if glob is None else f" for {one_line(glob)}"
+    for_glob = "" if glob is None else f" for {one_line(glob)}"
     if not isinstance(written, Mapping):
-        yield f"{one_line(written)}{of}"
+        yield f"{one_line(written)}{for_glob}"
         return
     if "limit" in written:
-        yield f"{one_line(written['limit'])}{of}"
+        yield f"{one_line(written['limit'])}{for_glob}"
     for account, amount in written.get("accounts", {}).items():
-        yield f"{one_line(amount)}{of} for account {parse_account_id(account)}"
+        yield f"{one_line(amount)}{for_glob} for account {parse_account_id(account)}"
 
 
 def _text(written: Mapping[str, Any], name: str) -> str:
@@ -469,7 +472,9 @@ def _instant(written: Any) -> datetime:
 
 def _parsed_config(content: Any) -> dict[str, Config]:
     if not isinstance(content, Mapping):
-        raise RuleError(f"{shown(content)} is no object with config by name of rule")
+        raise RuleError(
+            f"{shown(content)} is not an object with the config of each rule by its name"
+        )
     configs = {}
     for name, written in content.items():
         with errors_under(f"rule '{one_line(name)}'", RuleError):
@@ -481,7 +486,7 @@ def _config(written: Any) -> Config:
     if isinstance(written, str):
         return Config(level=_pulumi_level(written))
     if not isinstance(written, Mapping):
-        raise LimitError(f"{shown(written)} is no object with settings")
+        raise LimitError(f"{shown(written)} is not an object with settings")
     settings = dict(written)
     level = settings.pop("enforcementLevel", None)
     return Config(settings, _pulumi_level(level) if "enforcementLevel" in written else None)

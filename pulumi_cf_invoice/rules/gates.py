@@ -22,12 +22,13 @@ from pulumi_cf_invoice.rules.rule import Finding, Rule, StackResource, StackRule
 from pulumi_cf_invoice.state import InvoiceState, origin, snake_case
 
 NO_INVOICE = (
-    "It judged nothing: the stack has no InvoicePreview. Pulumi shows a policy nothing of what a "
-    "program reads with `.get` or a function; with accountIds a rule reads accounts itself."
+    "It judged nothing, because the stack has no InvoicePreview. Pulumi does not show policies "
+    "what a program reads with `.get` or a function; a rule with accountIds reads the accounts "
+    "itself."
 )
 """The note for a rule on the program's invoices if there are none."""
 _MOST = 5
-DISABLED = "It is disabled, and judges nothing."
+DISABLED = "It is disabled and judges nothing."
 """The note for a rule whose level is ``disabled``."""
 
 
@@ -65,11 +66,11 @@ class Gate:
         reading = {name: settings[name] for name in READING if name in settings}
         accounts = reading.get("accountIds", ())
         if kind.must_read and not accounts:
-            raise LimitError("it has no accountIds: name the accounts that it is to read")
+            raise LimitError("it has no accountIds: list the accounts that it should read")
         if reading and not accounts:
             raise LimitError(
-                f"{' and '.join(reading)} {'do' if len(reading) > 1 else 'does'} nothing without "
-                "accountIds"
+                f"{' and '.join(reading)} {'have' if len(reading) > 1 else 'has'} no effect "
+                "without accountIds"
             )
         rule = _rule(kind, own)
         waived = None
@@ -159,7 +160,7 @@ class Gate:
         accounts = [account for account in named if account not in judged]
         if not accounts:
             return ""
-        return f"Nothing that was judged is of {_accounts(accounts)}, which its limits name."
+        return f"Its limits name {_accounts(accounts)}, of which nothing was judged."
 
     def passed_over(self, findings: Iterable[Finding]) -> str:
         """
@@ -171,7 +172,7 @@ class Gate:
         if len(accounts) < 2:
             return ""
         named = _accounts([account for account in accounts if account])
-        return f"{len(accounts):,} accounts were not judged, which failOpen allows: {named}."
+        return f"{len(accounts):,} accounts could not be judged, which failOpen allows: {named}."
 
     def judge(self, state: InvoiceState, at: datetime) -> list[Finding]:
         """Judge *state* at the time *at*, which has a time zone."""
@@ -246,8 +247,8 @@ class Gate:
     def _unread(self, reader: AccountReader, account_id: str, error: BillingError) -> Finding:
         teller = reader.teller(account_id, self.base_url, str(error), self.name)
         why = str(error) if teller == self.name else f"{teller} says why."
-        judged = "was not judged, which failOpen allows" if self.fail_open else "is not known"
-        message = f"Whether account {account_id} is within this rule {judged}: {why}"
+        allowed = ", which failOpen allows" if self.fail_open else ""
+        message = f"Account {account_id} could not be judged{allowed}: {why}"
         return Finding(
             "noted" if self.fail_open else "unknown",
             "account",
@@ -287,7 +288,7 @@ class Gate:
 def _rule(kind: type[Rule], values: Mapping[str, Any]) -> Rule:
     if kind.needs and not any(name in values for name in kind.needs):
         raise LimitError(
-            f"it has no {' or '.join(kind.needs)}, and would let everything pass: set "
+            f"it has no {' or '.join(kind.needs)} and would let everything pass: set "
             f"{'it' if len(kind.needs) == 1 else 'one of them'} in the rule or in Pulumi's config"
         )
     return kind.from_settings(values)

@@ -210,7 +210,7 @@ def _parsed_accounts(written: Any) -> dict[str, Money]:
     for key, amount in written.items():
         account = parse_account_id(key)
         if account in accounts:
-            raise LimitError(f"the account {account} appears twice, in upper and in lower case")
+            raise LimitError(f"the account {account} appears twice, in upper and lower case")
         accounts[account] = parse_amount(amount)
     return accounts
 
@@ -234,7 +234,7 @@ class Multiple:
         """Read ``3x``, which is more than 1. Raises `LimitError`."""
         factor = Decimal(re.sub("[xX]", "", written).strip())
         if factor <= 1:
-            raise LimitError(f"{shown(written)} is not more than what is usual: write it as '3x'")
+            raise LimitError(f"{shown(written)} is not more than usual: write it as '3x'")
         return cls(Fraction(factor))
 
     def scaled(self, percent: Decimal) -> "Multiple":

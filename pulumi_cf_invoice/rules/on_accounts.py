@@ -68,7 +68,7 @@ class MinCreditBalance(Rule):
             yield found
             return
         assumed = (
-            f"It is taken for {currency.upper()}, because its currency is not known: "
+            f"It is taken to be in {currency.upper()}, because its currency is not known: "
             f"{state.errors[INVOICE_PREVIEW.name]}"
         )
         yield found.followed_by(f" {assumed}") if found.violates else found
@@ -89,7 +89,7 @@ class RequireHealthyTopUp(Rule):
     """
 
     name = "require-healthy-top-up"
-    remedy = "Fix the automatic top-up, or what it is paid with, in Cloudflare's dashboard."
+    remedy = "Fix the automatic top-up, or its payment method, in Cloudflare's dashboard."
     description = "The account's AI Gateway credits are topped up automatically."
     settings: ClassVar = {}
     needs = ()
@@ -144,7 +144,7 @@ class NoUnpaidInvoices(Rule):
             yield Finding(
                 "failed",
                 subject,
-                lambda: f"There are unpaid invoices of {account}: {_unpaid(history, at)}{more}",
+                lambda: f"Account {state.account_id} has {_unpaid(history, at)}{more}",
                 brief=_unpaid_in_brief(history),
                 remedy=_to_pay(history),
             )
@@ -174,15 +174,17 @@ def _to_pay(history: InvoiceHistory) -> str:
     statuses = {row.status for row in history.unpaid}
     if "uncollectible" not in statuses:
         return ""
-    settle = "ask Cloudflare how to settle what it calls uncollectible."
+    settle = "ask Cloudflare how to settle the uncollectible ones."
     if "open" in statuses:
         return f"Pay the open invoices in Cloudflare's dashboard, and {settle}"
-    return f"A{settle[1:]}"
+    return "Ask Cloudflare how to settle the uncollectible invoices."
 
 
 def _refills(balance: CreditBalance, currency: str) -> str:
     if balance.topup_is_healthy:
-        return f"Its automatic top-up {balance.topup_text(currency)}, and so caps nothing."
+        return (
+            f"Its automatic top-up {balance.topup_text(currency)}, so credits do not cap spending."
+        )
     return topup_trouble(balance, "Its automatic top-up")
 
 
@@ -213,8 +215,8 @@ def running_out(balance: CreditBalance, currency: str, out: date, now: datetime)
 
 def quoted_problem(problem: str) -> str:
     """Return what the API said of a top-up in quotation marks, and the time behind them."""
-    said, time = re.fullmatch(r"(.*?)( \([0-9TZ:-]+\))?", problem, re.DOTALL).groups()  # type: ignore[union-attr]
-    return f"{quoted(said)}{time or ''}"
+    reason, time = re.fullmatch(r"(.*?)( \([0-9TZ:-]+\))?", problem, re.DOTALL).groups()  # type: ignore[union-attr]
+    return f"{quoted(reason)}{time or ''}"
 
 
 def _topup_in_brief(balance: CreditBalance) -> str:
@@ -223,8 +225,8 @@ def _topup_in_brief(balance: CreditBalance) -> str:
         return ""
     if balance.topup_problem:
         is_disabled = "is disabled" if config.disabled_reason else "failed"
-        said = quoted_problem(balance.topup_problem).split("” (")[0].rstrip("”")
-        return f", the top-up {is_disabled} ({said}”)"
+        reason = quoted_problem(balance.topup_problem).split("” (")[0].rstrip("”")
+        return f", the top-up {is_disabled} ({reason}”)"
     return ", the top-up has no payment method" if balance.topup_is_on else ", no top-up is set"
 
 
@@ -240,7 +242,7 @@ def topup_trouble(balance: CreditBalance, topup: str) -> str:
     """Say what is wrong with the automatic *topup*, which is not healthy."""
     config, problem = balance.topup_config, balance.topup_problem
     if config is None:
-        return f"{topup} is not known: the API tells nothing of it."
+        return f"{topup} is not known: the API says nothing about it."
     if problem:
         return (
             f"{topup} {'is disabled' if config.disabled_reason else 'failed'}: "
@@ -261,7 +263,7 @@ def _part(history: InvoiceHistory) -> str:
     """Say why *history* may lack invoices; empty if it has them all."""
     if not history.invoices_complete:
         return "the API gave only a part of the invoice history"
-    return "" if history.type == "all" else f"what was read is of {history.type} invoices alone"
+    return "" if history.type == "all" else f"only {history.type} invoices were read"
 
 
 def _is_known(invoice: PastInvoice) -> bool:
@@ -273,7 +275,9 @@ def _unpaid(history: InvoiceHistory, at: datetime) -> str:
     oldest = sorted(history.unpaid, key=lambda invoice: invoice.created or 0)
     listed = "; ".join(_row(invoice, at) for invoice in oldest[:_MOST])
     more = f"; and {len(oldest) - _MOST:,} more" if len(oldest) > _MOST else ""
-    return f"{history.unpaid_text}: {listed}{more}."
+    count, total = len(oldest), history.unpaid_sum_text
+    in_total = f", {total} in total" if count > 1 else ""
+    return f"{counted(count, 'unpaid invoice')}{in_total}: {listed}{more}."
 
 
 def _row(invoice: PastInvoice, at: datetime) -> str:
@@ -288,7 +292,7 @@ def _row(invoice: PastInvoice, at: datetime) -> str:
 
 def _of_other_status(statuses: "Counter[str | None]", account: str) -> str:
     counts = ", ".join(
-        f"{count:,} with {'no status' if status is None else f'the status {named(status)}'}"
+        f"{count:,} {'without a status' if status is None else f'with the status {named(status)}'}"
         for status, count in statuses.items()
     )
     return f"Whether all earlier invoices of {account} are paid is not known: there are {counts}."

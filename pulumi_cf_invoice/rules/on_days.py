@@ -40,7 +40,7 @@ class MaxDailySpend(Rule):
     """
 
     name = "max-daily-spend"
-    description = "The account spends no more on AI Gateway in a day than it should."
+    description = "The account's daily AI Gateway spend stays within its limit."
     settings: ClassVar = {
         "limit": rule_settings.DAILY_LIMIT,
         "atLeast": rule_settings.AT_LEAST,
@@ -52,8 +52,8 @@ class MaxDailySpend(Rule):
     reads = (USAGE_HISTORY,)
     also_reads = (INVOICE_PREVIEW,)
     remedy = (
-        "Find what spends it, cap the gateway (`spend_limits`), or, if it is meant, raise "
-        "{setting}{waive}."
+        "Find what is spending it and cap its gateway (`spend_limits`), or, if it is intended, "
+        "raise {setting}{waive}."
     )
 
     limit: "Limit | Multiple"
@@ -62,7 +62,9 @@ class MaxDailySpend(Rule):
 
     def __post_init__(self) -> None:
         if self.at_least is not None and not isinstance(self.limit, Multiple):
-            raise LimitError("atLeast does nothing beside an amount: it is for a multiple, '3x'")
+            raise LimitError(
+                "atLeast has no effect on an amount: it is for a multiple, such as '3x'"
+            )
 
     def evaluate_account(self, state: AccountState, at: datetime) -> Iterator[Finding]:
         limit = self.limit if isinstance(self.limit, Multiple) else self.limit.of(state.account_id)
@@ -101,7 +103,7 @@ class MaxDailySpend(Rule):
     ) -> Finding:
         usual, usage = days.usual(limit.factor) or Fraction(0), day.usage or Fraction(0)
         invoice = state.find(INVOICE_PREVIEW)
-        times = f"{_times(usage, usual)} what is usual"
+        times = _times(usage, usual)
         if day.spend is None or days.price is None or invoice is None:
             is_over = usage > limit.factor * usual
             compared = "over" if is_over else "within"
@@ -126,25 +128,24 @@ class MaxDailySpend(Rule):
             largest = Money(max(_amount(usual_amount), money.exact(floor.amount)), currency)
         usually = Money(_amount(usual * days.price), currency).text
         is_floor = largest.amount == floor.amount
-        of_floor = f"; it counts from {floor.text} on" if is_floor else ""
+        of_floor = f", and at least {floor.text}" if is_floor else ""
 
         def tell(amount: str, over: str) -> str:
             return (
                 f"Account {state.account_id} spent {amount} on {_named(day)}, {over}: {times} "
-                f"({usually} a day, {_basis(days)}), and {limit.text} of it is allowed{of_floor}."
+                f"({usually}, {_basis(days)}); {limit.text} is allowed{of_floor}."
             )
 
         found = held(_subject(day), _amount(day.spend), currency, largest, tell)
-        detail = f", on {_named(day)}: {times} ({usually} a day)"
+        detail = f", on {_named(day)}: {times} ({usually})"
         return replace(found, day=day.date, detail=detail)
 
 
 def _against_amount(state: AccountState, days: "LastDays", day: "LastDay", limit: Money) -> Finding:
     invoice = state.get(INVOICE_PREVIEW)
     if day.spend is None:
-        message = (
-            f"What account {state.account_id} spent on {_named(day)} is not known. {days.unpriced}"
-        )
+        on_day = f"The spend of account {state.account_id} on {_named(day)}"
+        message = f"{on_day} is not known. {days.unpriced}"
         # Of a period in which nothing was used yet, yesterday was another's, and judged then.
         status = "noted" if days.gross == 0 and not day.is_today and _is_idle(days) else "unknown"
         return Finding(status, _subject(day), lambda: message, day=day.date)  # type: ignore[arg-type]
@@ -153,8 +154,8 @@ def _against_amount(state: AccountState, days: "LastDays", day: "LastDay", limit
     usually, detail = "", f", on {_named(day)}"
     if usual is not None and days.price is not None:
         amount = Money(_amount(usual * days.price), invoice.currency).text
-        usually = f" Usual is {amount} a day ({_basis(days)})."
-        detail += f"; usual is {amount} a day"
+        usually = f" A usual day is {amount} ({_basis(days)})."
+        detail += f"; a usual day is {amount}"
 
     def tell(amount: str, over: str) -> str:
         return f"Account {state.account_id} spent {amount} on {_named(day)}, {over}.{usually}"
@@ -182,7 +183,9 @@ def _basis(days: "LastDays") -> str:
 
 
 def _times(usage: Fraction, usual: Fraction) -> str:
-    return f"{float(usage / usual):,.1f} times" if usual > 0 else "any multiple of"
+    if usual > 0:
+        return f"{float(usage / usual):,.1f} times a usual day"
+    return "more than a usual day, which has nothing" if usage > 0 else "nothing, as on a usual day"
 
 
 def _amount(spend: Fraction | int) -> Decimal:
@@ -193,21 +196,21 @@ def _amount(spend: Fraction | int) -> Decimal:
 def _not_known(state: AccountState, days: "LastDays") -> Finding:
     first, last = days.days
     message = (
-        f"What account {state.account_id} spent on {first.date} and {last.date} is not known: the "
-        "usage history has neither day yet."
+        f"The spend of account {state.account_id} on {first.date} and {last.date} is not known: "
+        "the usage history has neither day yet."
     )
     return Finding("unknown", DAILY_SPEND, lambda: message)
 
 
 def _too_new(state: AccountState, days: "LastDays") -> Finding:
     message = (
-        f"What is usual for account {state.account_id} cannot be told from "
-        f"{counted(days.days_of_history, 'day')} of history: a multiple of it is not judged before "
-        "there are 14."
+        f"The usage history of account {state.account_id} has only "
+        f"{counted(days.days_of_history, 'day')}, too few to know a usual day: a multiple is "
+        "judged from 14 days on."
     )
     return Finding("noted", DAILY_SPEND, lambda: message)
 
 
 def _missing(state: AccountState, day: "LastDay") -> Finding:
-    message = f"The usage history of account {state.account_id} has nothing of {_named(day)} yet."
+    message = f"The usage history of account {state.account_id} has nothing for {_named(day)} yet."
     return Finding("noted", _subject(day), lambda: message, day=day.date)

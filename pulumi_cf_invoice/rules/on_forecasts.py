@@ -119,8 +119,8 @@ class MaxForecast(Rule):
         refused = state.errors.get(CREDIT_BALANCE.name)
         if refused is not None:
             message = (
-                f"How long the credits of account {state.account_id} last is not known, and the "
-                f"forecast takes them to last: {refused}"
+                f"How long the credits of account {state.account_id} last is not known, so the "
+                f"forecast assumes that they do: {refused}"
             )
             yield Finding("noted", FORECAST, lambda: message)
 
@@ -258,19 +258,19 @@ def _unjudged(state: InvoiceState, forecast: "Forecast", percentile: int, judged
         return too_early("a forecast", state, judged)
     if forecast.is_not_known:
         return (
-            f"The {invoice_of(state)} asks nothing yet for the usage of the period's first day: "
-            f"the {judged} was judged."
+            f"The {invoice_of(state)} does not charge yet for the usage of the period's first day: "
+            f"only the {judged} was judged."
         )
     if forecast.is_straight_line:
         return (
-            f"There is only a straight line for the {invoice_of(state)}, which is no forecast: the "
-            f"{judged} was judged. {forecast.notes[0]}"
+            f"There is only a straight line for the {invoice_of(state)}, which is no forecast: "
+            f"only the {judged} was judged. {forecast.notes[0]}"
         )
     if percentile != 50 and forecast.track_record is None:
         return (
             f"The forecast of the {invoice_of(state)} has no band with "
             f"{counted(forecast.days_of_history, 'day')} of history, and so no 90th percentile: "
-            f"the {judged} was judged."
+            f"only the {judged} was judged."
         )
     return ""
 
@@ -282,10 +282,10 @@ def _is_not_known(forecast: "Forecast", now: datetime) -> bool:
 
 
 def _not_known(subject: str, what: str) -> Finding:
-    why = "since the invoice asks nothing yet for what was used"
+    why = "since the invoice does not charge yet for what was used"
     brief = f"{what[0].lower()}{what[1:]} is not known, {why}"
     message = (
-        f"{what} is not known: there is usage in the period, and the invoice asks nothing for it "
+        f"{what} is not known: there is usage in the period that the invoice does not charge for "
         "yet."
     )
     return Finding("unknown", subject, lambda: message, brief=brief)
@@ -330,7 +330,7 @@ def to_refill(balance: CreditBalance) -> str:
             f"credits {where}."
         )
     if balance.topup_problem:
-        return f"Fix what the automatic top-up is paid with, or buy credits, {where}."
+        return f"Fix the automatic top-up or its payment method, or buy credits, {where}."
     if balance.topup_is_on and not balance.topup_is_healthy:
         return f"Give the automatic top-up a payment method, or buy credits, {where}."
     if balance.topup_is_on:

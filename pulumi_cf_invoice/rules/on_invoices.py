@@ -190,7 +190,7 @@ class MaxIncrease(Rule):
     def evaluate(self, state: InvoiceState, at: datetime) -> Iterator[Finding]:
         last, invoice = state.last_update, state.invoice
         if last is None:
-            yield _no_base(state, "it is new, has another name, or is replaced")
+            yield _no_base(state, "it is new, renamed or replaced")
             return
         if last.currency != invoice.currency:
             yield _no_base(state, f"it was in {last.currency.upper()} at the last update")
@@ -266,7 +266,8 @@ def judged_amount_due(state: InvoiceState, limit: Money) -> Finding:
 def _named(
     subject: str, state: InvoiceState, has: str, is_allowed: bool, allowed: tuple[str, ...]
 ) -> Finding:
-    which = f"which is {'' if is_allowed else 'not '}among: {one_line(', '.join(allowed))}."
+    is_one = "is" if is_allowed else "is not"
+    which = f"which {is_one} one of those allowed: {one_line(', '.join(allowed))}."
     return Finding(
         "within" if is_allowed else "failed",
         subject,
@@ -299,7 +300,7 @@ def _no_base(state: InvoiceState, why: str) -> Finding:
     return Finding(
         "noted",
         "increase",
-        lambda: f"The {invoice_of(state)} has nothing to be compared with: {why}.",
+        lambda: f"The {invoice_of(state)} has nothing to compare with: {why}.",
     )
 
 
@@ -315,7 +316,7 @@ def too_early(what: str, state: InvoiceState, judged: str) -> str:
     """Say that the first hour of a period is too early for *what*, and what was *judged*."""
     return (
         f"The {invoice_of(state)} is not yet an hour into its period "
-        f"({state.invoice.period_text}), too early for {what}: the {judged} was judged."
+        f"({state.invoice.period_text}), too early for {what}: only the {judged} was judged."
     )
 
 

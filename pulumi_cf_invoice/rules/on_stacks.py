@@ -42,7 +42,7 @@ class RequireInvoicePreview(StackRule):
     """
 
     name = "require-invoice-preview"
-    description = "A stack that makes AI traffic looks at its upcoming invoice."
+    description = "A stack that uses AI Gateway reads its upcoming invoice."
     settings: ClassVar = {
         "resourceTypes": rule_settings.RESOURCE_TYPES,
         "requiredAccountIds": rule_settings.REQUIRED_ACCOUNT_IDS,
@@ -61,7 +61,7 @@ class RequireInvoicePreview(StackRule):
         for account in self.required_account_ids:
             if account not in read:
                 message = (
-                    f"The stack has to look at the invoice of account {account}, and has no "
+                    f"The stack must read the upcoming invoice of account {account}, but has no "
                     "InvoicePreview of it with figures."
                 )
                 yield Finding("failed", "stack", partial(str, message)), ""
@@ -71,8 +71,8 @@ class RequireInvoicePreview(StackRule):
         for resource in resources:
             if any(fnmatchcase(resource.type, glob) for glob in self.resource_types):
                 message = (
-                    f"The stack has {one_line(resource.name)} ({resource.type}) and {lacking}: "
-                    "with one that has figures the other policies see what it costs."
+                    f"The stack has {one_line(resource.name)} ({resource.type}), but {lacking}: "
+                    "other policies cannot see what it costs."
                 )
                 yield Finding("failed", "stack", partial(str, message)), resource.urn
 
@@ -92,12 +92,12 @@ class RequireGatewaySpendLimit(StackRule):
     """
 
     name = "require-gateway-spend-limit"
-    description = "The spend limits of AI gateways agree with the budget."
+    description = "Every AI gateway has a spend limit, and together these stay within the budget."
     settings: ClassVar = {"limit": rule_settings.SPEND_LIMIT}
     needs = waivable = ("limit",)
     reads_accounts = True
     reads = (GATEWAYS_READ,)
-    remedy = "Give every gateway a spend limit, lower those there are, or raise {setting}{waive}."
+    remedy = "Give every gateway a spend limit, lower the existing ones, or raise {setting}{waive}."
 
     limit: Limit
 
@@ -220,7 +220,7 @@ class _Capped:
         allowance = self.allowance
         return (
             f"{named(self.gateway.name)} {money.to_text(allowance.amount, 'usd')} "
-            f"({allowance.windows:,} windows of {_duration(allowance.window)} with "
+            f"({allowance.windows:,} windows of {_duration(allowance.window)} at "
             f"{money.to_text(allowance.limit, 'usd')} each)"
         )
 
@@ -279,7 +279,7 @@ def _lacks(has_limits: bool, is_enabled: bool, has_rules: bool) -> str:
         return "its `spend_limits` are not enabled"
     if not has_rules:
         return "its `spend_limits` have no rules"
-    return "it has none of its rules enabled on all models, providers and metadata"
+    return "none of its rules is enabled for all models, providers and metadata"
 
 
 def _called(gateway: _Gateway) -> str:
@@ -290,15 +290,15 @@ def _called(gateway: _Gateway) -> str:
 def _uncapped(gateway: _Gateway) -> Finding:
     message = (
         f"{_called(gateway)} has no spend limit on all of its traffic: {gateway.lacks}. Credits "
-        "that are topped up automatically cap nothing either."
+        "that are topped up automatically do not cap it either."
     )
     return Finding("failed", SPEND_LIMITS, lambda: message)
 
 
 def _left_out(gateway: _Gateway) -> Finding:
     message = (
-        f"{_called(gateway)} takes one's own keys alone (byok_only), cannot reach the invoice, and "
-        "is left out."
+        f"{_called(gateway)} only takes your own provider keys (byok_only), so it cannot add to "
+        "the invoice, and was left out."
     )
     return Finding("noted", "gateways", lambda: message)
 

@@ -113,14 +113,14 @@ def _texts(written: Any) -> tuple[str, ...]:
         if not isinstance(item, str) or not item.strip():
             raise LimitError(f"{shown(item)} is not a text")
     if len(set(written)) < len(written):
-        raise LimitError("a text appears in it twice")
+        raise LimitError("the same text appears in it twice")
     return tuple(written)
 
 
 def _warnings(written: Any) -> tuple[Decimal, ...]:
     percentages = tuple(parse_warning(text) for text in _texts(written))
     if len(set(percentages)) < len(percentages):
-        raise LimitError("a percentage appears in it twice")
+        raise LimitError("the same percentage appears in it twice")
     return percentages
 
 
@@ -137,7 +137,7 @@ def _account_ids(written: Any) -> tuple[str, ...]:
         raise LimitError(f"{shown(written)} is not a list with at least one account ID")
     accounts = tuple(parse_account_id(account) for account in written)
     if len(set(accounts)) < len(accounts):
-        raise LimitError("an account appears in it twice")
+        raise LimitError("the same account appears in it twice")
     return accounts
 
 
@@ -149,7 +149,7 @@ def _flag(written: Any) -> bool:
 
 def _percentile(written: Any) -> int:
     if isinstance(written, bool) or written not in _PERCENTILES:
-        raise LimitError(f"{shown(written)} is neither 50, the median, nor 90")
+        raise LimitError(f"{shown(written)} is neither 50 (the median) nor 90")
     return int(written)
 
 

@@ -429,7 +429,7 @@ FAULTS: dict[str, Fault] = {
         "text instead of the automatic top-up", _text_for_top_up, reads=(CREDIT_BALANCE.name,)
     ),
     "no-pagination": Fault(
-        "earlier invoices without a word of pages",
+        "earlier invoices without paging information",
         _without_pagination,
         reads=(INVOICE_HISTORY.name,),
     ),

@@ -257,7 +257,7 @@ SCENARIOS: dict[str, Scenario] = {
         months=5,
     ),
     "without-required-fields": Scenario(
-        "amounts, currency and period alone: required fields that only explain are missing",
+        "only amounts, currency and period: required fields that only explain are missing",
         _bare,
         written=_only_what_is_required,
         in_contract=False,
@@ -269,7 +269,7 @@ SCENARIOS: dict[str, Scenario] = {
         in_contract=False,
     ),
     "unexplained": Scenario(
-        "credits without a type, a day without a value, a top-up without a word of failures",
+        "credits without a type, a day without a value, a top-up that says nothing of failures",
         _usual,
         written=_without_explanations,
         in_contract=False,
@@ -288,7 +288,7 @@ SCENARIOS: dict[str, Scenario] = {
         pages="moving",
     ),
     "pages-endless": Scenario(
-        "pages that say for ever that more follow", _many_pages, pages="endless"
+        "pages that never stop saying that more follow", _many_pages, pages="endless"
     ),
     "pages-failing": Scenario(
         "a first page, and an error for every other", _many_pages, pages="failing"

@@ -86,7 +86,7 @@ def test_steps_and_arguments_of_the_gateway_can_be_passed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         ({"budget": "0,500 USD"}, "budget: '0,500 USD' can be read two ways"),
         ({"budget": "200 EUR"}, "is not an amount in US dollars"),
@@ -97,10 +97,10 @@ def test_steps_and_arguments_of_the_gateway_can_be_passed() -> None:
         ({"budget": "200 USD", "spend_limits": {}}, "BudgetedGateway sets spend_limits itself"),
     ],
 )
-def test_what_cannot_work_is_one_line(arguments: dict[str, Any], said: str) -> None:
+def test_what_cannot_work_is_one_line(arguments: dict[str, Any], expected: str) -> None:
     with (
         testing.invoice(testing.make_invoice(amount_due=0)),
         pytest.raises(SettingsError) as refused,
     ):
         BudgetedGateway("assistant", **arguments)
-    assert said in str(refused.value)
+    assert expected in str(refused.value)

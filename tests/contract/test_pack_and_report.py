@@ -49,12 +49,12 @@ def test_pack_and_report_read_an_account_to_the_same_verdict(
     with Sandbox(fault=fault, now=NOW) as of_report:
         reported = reported_by(of_report, account, variables)
         for gate, rule in zip(gates, reported, strict=True):
-            said = [message.replace(sandbox.base_url, "API") for message in before_all(gate)]
+            text = [message.replace(sandbox.base_url, "API") for message in before_all(gate)]
             expected = [
                 finding.violation.replace(of_report.base_url, "API") for finding in rule.violations
             ]
-            assert without_ray(unnamed(said, account)) == without_ray(unnamed(expected, account))
-            assert said, fault
+            assert without_ray(unnamed(text, account)) == without_ray(unnamed(expected, account))
+            assert text, fault
 
 
 def reported_by(sandbox: Sandbox, account: str, variables: dict[str, str]) -> list[RuleResult]:
@@ -103,7 +103,9 @@ def test_pack_and_report_say_the_same_of_every_account(
         gate = declare(account_ids=[account], base_url=sandbox.base_url, **settings)
         expected = [finding.violation for finding in rule.violations]
         assert unnamed(before_all(gate), account) == unnamed(expected, account)
-        notes = [f"{rule.name}: {said}" for said in rule.noted if not said.startswith(ORIGIN)]
+        notes = [
+            f"{rule.name}: {message}" for message in rule.noted if not message.startswith(ORIGIN)
+        ]
         assert noted(capsys.readouterr().err) == notes
     assert sandbox.requests.count(account) >= 2 * 3
 
@@ -155,11 +157,11 @@ def test_pack_and_report_forecast_alike_live_and_from_a_snapshot(
             ]
             assert len(notes[rule.name]) == len(rule.noted) - 2 * (rule is reported[0])
             assert noted(capsys.readouterr().err) == [
-                f"{rule.name}: {one}" for one in notes[rule.name]
+                f"{rule.name}: {note}" for note in notes[rule.name]
             ]
-    told_of = {name for name, sentences in notes.items() if sentences}
-    assert told_of == {name for name in declared if name.endswith(unjudged)}
-    judged = [rule for rule in reported if rule.name not in told_of]
+    noted_rules = {name for name, sentences in notes.items() if sentences}
+    assert noted_rules == {name for name in declared if name.endswith(unjudged)}
+    judged = [rule for rule in reported if rule.name not in noted_rules]
     assert {rule.verdict for rule in judged if rule.kind == "max-forecast"} <= {"over"}
 
 

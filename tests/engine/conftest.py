@@ -50,7 +50,7 @@ def make_command_line(tmp_path: Path, settled: dict[str, str]) -> MakeCommandLin
     def make(project: Path) -> CommandLine:
         made = command_line(tmp_path, copy_with_environment(project, tmp_path / "project"))
         made.environment |= settled
-        assert made.shell("pulumi stack init dev"), made.said
+        assert made.shell("pulumi stack init dev"), made.printed
         return made
 
     return make

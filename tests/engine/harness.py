@@ -238,12 +238,12 @@ def _stack_outputs(events: list[automation.EngineEvent]) -> dict[str, Any]:
 
 
 class CommandLine:
-    """A shell in the directory of a Pulumi project; ``said`` is everything printed so far."""
+    """A shell in the directory of a Pulumi project, with what it ``printed`` so far."""
 
     def __init__(self, directory: Path, environment: dict[str, str]) -> None:
         self.directory = directory
         self.environment = environment
-        self.said = ""
+        self.printed = ""
 
     def shell(self, script: str, **environment: str) -> bool:
         """Run *script* the way a CI step is run, and return whether it passed."""
@@ -255,7 +255,7 @@ class CommandLine:
             text=True,
             timeout=600,
         )
-        self.said += done.stdout + done.stderr
+        self.printed += done.stdout + done.stderr
         return done.returncode == 0
 
 

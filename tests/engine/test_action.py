@@ -93,7 +93,7 @@ def test_a_pull_request_within_budget_gets_summary_comment_outputs_and_reports(
     workflow: Workflow, host: Forge
 ) -> None:
     run = workflow.use({**RULES, "tag": "dev"})
-    assert run.jobs == {"invoice": "success"}, run.said
+    assert run.jobs == {"invoice": "success"}, run.printed
     headline = "✅ Within budget: $188.46"
     assert headline in run.summary
     [comment] = host.bodies
@@ -129,7 +129,7 @@ def test_the_next_run_updates_its_own_comment_and_nobody_elses(
 
 def test_over_budget_fails_after_everything_is_told(workflow: Workflow, host: Forge) -> None:
     run = workflow.use(TOO_MUCH)
-    assert run.jobs == {"invoice": "failure"}, run.said
+    assert run.jobs == {"invoice": "failure"}, run.printed
     assert run.steps["Report > Report"] == "success"
     assert run.steps["Report > Gate"] == "failure"
     assert "Over budget: $999.00" in run.summary
@@ -140,7 +140,7 @@ def test_over_budget_fails_after_everything_is_told(workflow: Workflow, host: Fo
 
 def test_over_budget_passes_where_it_shall_not_fail(workflow: Workflow, host: Forge) -> None:
     run = workflow.use({**TOO_MUCH, "fail": "false"})
-    assert run.jobs == {"invoice": "success"}, run.said
+    assert run.jobs == {"invoice": "success"}, run.printed
     assert run.outputs["verdict"] == "over"
     assert len(host.bodies) == 1
 
@@ -148,7 +148,7 @@ def test_over_budget_passes_where_it_shall_not_fail(workflow: Workflow, host: Fo
 @pytest.mark.parametrize("fail", ["yes", "no", ""])
 def test_over_budget_fails_unless_fail_is_false(workflow: Workflow, fail: str) -> None:
     run = workflow.use({**TOO_MUCH, "fail": fail, "comment": "false"})
-    assert run.jobs == {"invoice": "failure"}, run.said
+    assert run.jobs == {"invoice": "failure"}, run.printed
 
 
 @pytest.mark.parametrize(
@@ -172,9 +172,9 @@ def test_what_cannot_be_told_fails_whatever_fail_is(
 ) -> None:
     shutil.copy(PREVIEWS / "preview-stream-failed.ndjson", workflow.directory / "failed.ndjson")
     run = workflow.use({**inputs, "fail": "false"})
-    assert run.jobs == {"invoice": "failure"}, run.said
+    assert run.jobs == {"invoice": "failure"}, run.printed
     assert run.steps["Report > Report"] == "failure"
-    assert reason in run.said
+    assert reason in run.printed
     assert run.outputs["verdict"] == "unknown"
     assert host.bodies == [] or "Could not tell" in host.bodies[0]
 
@@ -183,7 +183,7 @@ def test_a_preview_that_a_policy_pack_blocked_is_commented(workflow: Workflow, h
     blocked = PREVIEWS.parent / "cases" / "02-policy-violation.events.jsonl"
     shutil.copy(blocked, workflow.directory / "blocked.ndjson")
     run = workflow.use({"from": "blocked.ndjson", "budget": "250 USD"})
-    assert run.jobs == {"invoice": "failure"}, run.said
+    assert run.jobs == {"invoice": "failure"}, run.printed
     assert run.outputs["verdict"] == "over"
     [comment] = host.bodies
     assert "policy pack blocked the preview" in comment
@@ -197,7 +197,7 @@ def test_a_rule_that_cannot_be_judged_is_told_in_the_comment_and_fails(
     sandbox.fault = "http-403"
     workflow.write("rules.json", json.dumps({"rules": {"account-budget": rule}}))
     run = workflow.use({**RULES, "fail": "false"})
-    assert run.jobs == {"invoice": "failure"}, run.said
+    assert run.jobs == {"invoice": "failure"}, run.printed
     assert run.outputs["verdict"] == "unknown"
     assert "cannot read the upcoming invoice" in host.bodies[0]
 
@@ -205,15 +205,15 @@ def test_a_rule_that_cannot_be_judged_is_told_in_the_comment_and_fails(
 def test_an_invoice_that_the_api_refuses_fails(workflow: Workflow, sandbox: Sandbox) -> None:
     sandbox.fault = "http-403"
     run = workflow.use({"rules": "rules.json", "fail": "false"}, event="schedule")
-    assert run.jobs == {"invoice": "failure"}, run.said
-    assert "Cloudflare said HTTP 403" in run.said
+    assert run.jobs == {"invoice": "failure"}, run.printed
+    assert "Cloudflare said HTTP 403" in run.printed
 
 
 def test_a_refused_comment_fails_and_keeps_the_report(workflow: Workflow, host: Forge) -> None:
     host.refuse(403, {"message": "Resource not accessible by integration"})
     run = workflow.use(RULES)
-    assert run.jobs == {"invoice": "failure"}, run.said
-    assert "`pull-requests: write`" in run.said
+    assert run.jobs == {"invoice": "failure"}, run.printed
+    assert "`pull-requests: write`" in run.printed
     assert Path(run.outputs["html"]).exists()
     assert "Within budget" in run.summary
 
@@ -227,7 +227,7 @@ def test_an_action_that_cannot_be_installed_fails_and_replaces_an_older_comment(
     workflow.install_anew(tmp_path / "runner")
     workflow.environment |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "nowhere"}
     run = workflow.use({**RULES, "fail": "false", "tag": "dev"})
-    assert run.jobs == {"invoice": "failure"}, run.said
+    assert run.jobs == {"invoice": "failure"}, run.printed
     assert run.steps["Report > Install cf-invoice"] == "failure"
     assert run.outputs["verdict"] == "unknown"
     assert "cf-invoice could not be installed: see the log." in run.summary
@@ -262,9 +262,9 @@ def test_a_runner_whose_python_is_too_old_says_so_in_one_line(
     workflow.environment["PATH"] = f"{first.parent}:{workflow.environment['PATH']}"
     host.add(markdown.MARKER)
     run = workflow.use(RULES)
-    assert run.jobs == {"invoice": "failure"}, run.said
-    assert line in run.said
-    assert "Traceback" not in run.said
+    assert run.jobs == {"invoice": "failure"}, run.printed
+    assert line in run.printed
+    assert "Traceback" not in run.printed
     assert line in host.bodies[0]
 
 
@@ -301,8 +301,8 @@ def test_nothing_of_the_workspace_is_run_and_no_setting_of_pip_counts(
         **_where_pip_finds_packages(),
     }
     run = workflow.use(TOO_MUCH)
-    assert run.jobs == {"invoice": "failure"}, run.said
-    assert run.outputs["verdict"] == "over", run.said
+    assert run.jobs == {"invoice": "failure"}, run.printed
+    assert run.outputs["verdict"] == "over", run.printed
     assert "$999.00" in host.bodies[0]
     assert not ran.exists()
     assert not elsewhere.exists()
@@ -339,10 +339,10 @@ def test_where_pips_configuration_file_says_to_find_packages_counts(
         del workflow.environment[name]
     workflow.environment["XDG_CONFIG_HOME"] = str(tmp_path / "configuration")
     run = workflow.use({**RULES, "comment": "false"})
-    assert run.jobs == {"invoice": "failure"}, run.said
+    assert run.jobs == {"invoice": "failure"}, run.printed
     assert "cf-invoice could not be installed: see the log." in run.summary
     # What pip says of the folder that only this file names.
-    assert str(tmp_path / "nowhere") in run.said
+    assert str(tmp_path / "nowhere") in run.printed
 
 
 def test_its_environment_is_small_and_has_neither_pulumi_nor_pip(runner_temp: Path) -> None:
@@ -364,7 +364,7 @@ def test_it_runs_by_the_name_of_its_repository_as_well(
     workflow.action = "acme/cf-invoice@v1"
     workflow.repositories = {workflow.action: published}
     run = workflow.use(RULES)
-    assert run.jobs == {"invoice": "success"}, run.said
+    assert run.jobs == {"invoice": "success"}, run.printed
     assert "$188.46" in host.bodies[0]
 
 
@@ -376,7 +376,7 @@ def test_paths_may_have_spaces_and_whatever_a_shell_would_read(
     shutil.copy(workflow.directory / OVER, workflow.directory / preview)
     inputs = {"from": f"\n  {preview}  \n\n", "rules": rules, "comment": "false"}
     run = workflow.use({**inputs, "fail": "false"})
-    assert run.outputs["verdict"] == "over", run.said
+    assert run.outputs["verdict"] == "over", run.printed
     assert run.jobs == {"invoice": "success"}
     assert host.bodies == []
 
@@ -386,7 +386,7 @@ def test_several_files_are_one_report_with_a_name_for_each(workflow: Workflow, h
     workflow.write("other account.ndjson", other)
     files, names = f"{WITHIN}\nother account.ndjson\n", "the website\n\nthe app\n"
     run = workflow.use({"from": files, "name": names, "budget": "500 USD"})
-    assert run.jobs == {"invoice": "failure"}, run.said
+    assert run.jobs == {"invoice": "failure"}, run.printed
     assert run.outputs["verdict"] == "over"
     assert run.outputs["amount-due"] == "118746"
     [comment] = host.bodies
@@ -399,10 +399,10 @@ def test_without_a_pull_request_it_does_not_comment_and_says_so(
     workflow: Workflow, host: Forge, sandbox: Sandbox, event: str
 ) -> None:
     run = workflow.use({"rules": "rules.json"}, event=event)
-    assert run.jobs == {"invoice": "success"}, run.said
+    assert run.jobs == {"invoice": "success"}, run.printed
     # Both reports are made of what was read once.
     assert sorted(asked.read for asked in sandbox.asked) == sorted(read.name for read in READS)
-    assert f"No comment, as {event} names no pull request" in run.said
+    assert f"No comment, as {event} names no pull request" in run.printed
     assert "Within budget: $188.46" in run.summary
     assert host.requests == []
 
@@ -412,8 +412,8 @@ def test_a_forks_pull_request_gets_no_comment_and_is_told_why(
     workflow: Workflow, host: Forge, head: Any
 ) -> None:
     run = workflow.use(TOO_MUCH, head=head)
-    assert run.jobs == {"invoice": "failure"}, run.said
-    assert "No comment, as the token of a fork's pull request can only read" in run.said
+    assert run.jobs == {"invoice": "failure"}, run.printed
+    assert "No comment, as the token of a fork's pull request can only read" in run.printed
     assert "Over budget" in run.summary
     assert host.requests == []
 
@@ -423,15 +423,15 @@ def test_dependabots_pull_request_gets_no_comment_and_is_told_why(
 ) -> None:
     workflow.actor = "dependabot[bot]"
     run = workflow.use(RULES)
-    assert run.jobs == {"invoice": "success"}, run.said
-    assert "No comment, as Dependabot's token is that of a fork" in run.said
+    assert run.jobs == {"invoice": "success"}, run.printed
+    assert "No comment, as Dependabot's token is that of a fork" in run.printed
     assert host.requests == []
 
 
 def test_a_merge_queue_comments_on_the_request_at_its_end(workflow: Workflow, host: Forge) -> None:
     queued = f"refs/heads/gh-readonly-queue/main/pr-{NUMBER}-{'0' * 40}"
     run = workflow.use(RULES, event="merge_group", merge_group={"head_ref": queued})
-    assert run.jobs == {"invoice": "success"}, run.said
+    assert run.jobs == {"invoice": "success"}, run.printed
     assert len(host.bodies) == 1
 
 
@@ -440,16 +440,16 @@ def test_a_run_after_a_forks_request_comments_where_it_is_told(
 ) -> None:
     after: dict[str, Any] = {"workflow_run": {"pull_requests": []}}
     run = workflow.use(RULES, event="workflow_run", **after)
-    assert "No comment, as workflow_run names no pull request" in run.said
+    assert "No comment, as workflow_run names no pull request" in run.printed
     run = workflow.use({**RULES, "request": str(NUMBER)}, event="workflow_run", **after)
-    assert run.jobs == {"invoice": "success"}, run.said
+    assert run.jobs == {"invoice": "success"}, run.printed
     assert len(host.bodies) == 1
 
 
 def test_no_token_is_in_the_log(workflow: Workflow) -> None:
     run = workflow.use(RULES)
-    assert "job-token" not in run.said
-    assert TOKEN not in run.said
+    assert "job-token" not in run.printed
+    assert TOKEN not in run.printed
 
 
 def test_no_input_reaches_a_shell_as_text() -> None:

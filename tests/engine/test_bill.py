@@ -104,11 +104,11 @@ def test_a_limit_comes_from_the_credits_that_are_left(
 
 @FORMS
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         ({"window": "week"}, "window is 'week': it is 'day' or 'hour'"),
         ({"since": "yesterday"}, "since is 'yesterday', which is not ISO 8601"),
-        ({"since": "2026-05-05", "until": "2026-05-04"}, "there is no usage to ask for"),
+        ({"since": "2026-05-05", "until": "2026-05-04"}, "there is no usage to request"),
     ],
 )
 def test_an_argument_that_cannot_work_is_one_line(
@@ -116,11 +116,11 @@ def test_an_argument_that_cannot_work_is_one_line(
     settled: dict[str, str],
     functions: Any,
     arguments: dict[str, str],
-    said: str,
+    expected: str,
 ) -> None:
     preview = make_stack(lambda: functions.get_usage_history(**arguments), **settled).preview()
     assert not preview.ok
-    assert said in preview.text
+    assert expected in preview.text
 
 
 @FORMS
@@ -177,9 +177,9 @@ def test_a_yaml_program_has_the_rest_of_the_bill(
         "  latest: ${history.invoices[0].amountDue}\n"
         "  gateway: ${listed.gateways[0].gatewayId}\n"
     )
-    assert project.shell("pulumi preview"), project.said
+    assert project.shell("pulumi preview"), project.printed
     figures = expected(sandbox)
     assert figures["usage"] > 0
     for name in ("balance", "usage", "latest"):
-        assert re.search(rf"{name} *: {figures[name]}\b", project.said)
-    assert re.search(rf'gateway *: "{figures["gateways"][0]}"', project.said)
+        assert re.search(rf"{name} *: {figures[name]}\b", project.printed)
+    assert re.search(rf'gateway *: "{figures["gateways"][0]}"', project.printed)

@@ -68,7 +68,7 @@ class Project:
         """Deploy a program that has no resource, only what a function gives."""
         (self.directory / "__main__.py").write_text(FUNCTIONS)
         up = "pulumi up --yes --skip-preview --stack dev"
-        assert self.command_line.shell(up), self.command_line.said
+        assert self.command_line.shell(up), self.command_line.printed
 
     def answer_as(self, situation: str) -> None:
         """Let the API answer as it does in *situation*."""
@@ -161,9 +161,9 @@ def check_on_github(on_github: OnGitHub, job: str, failing: str | None) -> None:
     """Run a job, in which the step *failing* has to fail, or every step to pass."""
     events = {"preview": "pull_request", "watch": "schedule", "update": "push"}
     run = on_github.run(events[job], **(pull_request() if job == "preview" else {}))
-    assert run.jobs == {job: "failure" if failing else "success"}, run.said
+    assert run.jobs == {job: "failure" if failing else "success"}, run.printed
     # A report on a preview that failed fails as well.
-    assert run.failed[:1] == ([failing] if failing else []), run.said
+    assert run.failed[:1] == ([failing] if failing else []), run.printed
     steps = WORKFLOW["jobs"][job]["steps"]
     if not failing:
         assert [name for name in run.steps if ">" not in name] == [
@@ -173,10 +173,10 @@ def check_on_github(on_github: OnGitHub, job: str, failing: str | None) -> None:
 
 def check_on_gitlab(project: Project, job: str, failing: str | None) -> None:
     """Run a job, in which the command that does what the step *failing* does has to fail."""
-    failed, said = on_gitlab(project, job)
-    assert (failed is None) == (failing is None), said
+    failed, log = on_gitlab(project, job)
+    assert (failed is None) == (failing is None), log
     if failing and failed:
-        assert COMMANDS[job, failing] in failed, said
+        assert COMMANDS[job, failing] in failed, log
 
 
 HEADLINES = {
@@ -294,17 +294,17 @@ def test_after_a_night_of_a_loop_the_scheduled_job_is_red_and_people_are_told_on
 
         mornings = ("steady", "night-loop", "night-loop", "steady")
         assert [is_green(morning) for morning in mornings] == [True, False, False, True]
-        (_, _, told), (_, _, over) = server.received
+        (_, _, first), (_, _, second) = server.received
         assert re.match(
             r"Over budget: the daily spend of \S+ is \S+, over the limit of \S+ by \S+; "
             r"\S+ so far in \w+ \(day \d+ of \d+\)(; .*)?\.$",
-            told["title"],
+            first["title"],
         )
-        assert f"Account {ACCOUNT} spent $" in told["message"]
-        assert " times what is usual ($" in told["message"]
-        assert "What to do: Find what spends it, cap the gateway" in told["message"]
+        assert f"Account {ACCOUNT} spent $" in first["message"]
+        assert " times a usual day ($" in first["message"]
+        assert "What to do: Find what is spending it and cap its gateway" in first["message"]
         # Whatever else there is to warn of by now.
-        again = over["title"] + over["message"]
+        again = second["title"] + second["message"]
         assert "No longer wrong: max-daily-spend." in again
 
 
@@ -315,13 +315,13 @@ def test_a_fork_and_dependabot_are_told_why_nothing_runs(
     on_github: OnGitHub, head: str, actor: str
 ) -> None:
     run = on_github.preview(head, actor)
-    assert run.jobs == {"fork": "success"}, run.said
+    assert run.jobs == {"fork": "success"}, run.printed
     assert "A pull request from a fork or by Dependabot gets no secrets" in run.summary
 
 
 def test_a_matrix_of_stacks_gets_a_comment_for_each(on_github: OnGitHub) -> None:
     shell = on_github.project.command_line.shell
-    assert shell("pulumi stack init production"), on_github.project.command_line.said
+    assert shell("pulumi stack init production"), on_github.project.command_line.printed
     workflow = workflows.load(GITHUB)
     preview = workflow["jobs"]["preview"]
     preview |= {"strategy": {"matrix": {"stack": ["dev", "production"]}}}
@@ -340,14 +340,14 @@ def test_a_gate_stops_what_only_it_can_judge(on_github: OnGitHub) -> None:
     content["rules"]["require-invoice-preview"]["requiredAccountIds"] = ["0" * 32]
     rules.write_text(json.dumps(content))
     run = on_github.preview()
-    assert run.failed == ["Gate"], run.said
+    assert run.failed == ["Gate"], run.printed
 
 
 def test_a_comment_that_gitlab_refuses_fails_the_job(project: Project) -> None:
     project.forge.refuse(403, {"message": "insufficient_scope"})
-    failed, said = on_gitlab(project, "preview")
+    failed, log = on_gitlab(project, "preview")
     assert failed == 'cf-invoice comment report.md --tag "$STACK"'
-    assert "the scope `api`" in said
+    assert "the scope `api`" in log
 
 
 @pytest.mark.parametrize(
@@ -357,7 +357,7 @@ def test_a_comment_that_gitlab_refuses_fails_the_job(project: Project) -> None:
         for schema, example in (("vendor.github-workflows", GITHUB), ("vendor.gitlab-ci", GITLAB))
         for file in sorted(example.parent.iterdir())
     ],
-    ids=lambda of: of.name if isinstance(of, Path) else of,
+    ids=lambda value: value.name if isinstance(value, Path) else value,
 )
 def test_the_file_keeps_to_the_published_schema(schema: str, file: Path) -> None:
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, str(file)]

@@ -245,9 +245,9 @@ def test_the_report_is_what_the_docs_show(make_command_line: MakeCommandLine) ->
     project = make_command_line(ROOT / "examples" / "quickstart")
     _, *commands = block("source venv/bin/activate\nPULUMI_").strip().splitlines()
     script = "\n".join(commands).replace("report --from", "report --at 2026-09-15T12:00Z --from")
-    assert project.shell(f"pulumi stack select dev\n{script}"), project.said
+    assert project.shell(f"pulumi stack select dev\n{script}"), project.printed
     at = project.environment["CLOUDFLARE_BASE_URL"]
-    assert block("Within budget:") in project.said.replace(at, DEFAULT_SANDBOX)
+    assert block("Within budget:") in project.printed.replace(at, DEFAULT_SANDBOX)
 
 
 def test_the_forecast_is_what_the_docs_show(tmp_path: Path) -> None:

@@ -178,10 +178,10 @@ def test_a_program_that_declares_a_resource_imports_neither_client_nor_models(
     (project / "Pulumi.yaml").write_text("name: imports\nruntime: python\n")
     (project / "__main__.py").write_text(PROGRAM)
     made = make_command_line(project)
-    assert made.shell("pulumi up --yes --skip-preview"), made.said
-    made.said = ""
+    assert made.shell("pulumi up --yes --skip-preview"), made.printed
+    made.printed = ""
     assert made.shell("pulumi stack output imported --json")
-    assert json.loads(made.said) == [18846]
+    assert json.loads(made.printed) == [18846]
 
 
 def test_a_program_catches_an_error_of_the_core(

@@ -120,8 +120,8 @@ def follow(shell: CommandLine, example: str) -> bool:
 @pytest.mark.usefixtures("cloudflare_plugin")
 def test_an_example_does_what_its_readme_says(started: Callable[[str], CommandLine]) -> None:
     shell = started("cost-aware-gateway")
-    assert follow(shell, "cost-aware-gateway"), shell.said
-    assert "requests_per_minute: 100" in shell.said
+    assert follow(shell, "cost-aware-gateway"), shell.printed
+    assert "requests_per_minute: 100" in shell.printed
     assert (shell.directory / "venv" / "bin" / "cf-invoice").exists()
 
 
@@ -145,32 +145,32 @@ def test_a_colleague_s_clone_needs_neither_the_package_s_clone_nor_an_index_and_
     new_pack, vendor_again, *_ = commands("policy-pack").splitlines()
     assert vendor_again == vendor
     assert first.shell(script([new, f"mkdir pack\ncd pack\n{new_pack}\ncd ..", vendor], clone)), (
-        first.said
+        first.printed
     )
     shutil.copy(Path(__file__).parent / "data" / "python.gitignore", repository / ".gitignore")
     commit = "git add . && git -c user.name=a -c user.email=b commit --quiet --message Change"
-    assert first.shell(f"git init --quiet && {commit}"), first.said
+    assert first.shell(f"git init --quiet && {commit}"), first.printed
     [wheel] = (repository / "third_party").iterdir()
 
     colleague = CommandLine(tmp_path / "colleague", first.environment)
     run(["git", "clone", "--quiet", str(repository), str(colleague.directory)], tmp_path)
     shutil.move(clone, tmp_path / "elsewhere")
-    assert colleague.shell(script(others)), colleague.said
-    assert 'amount_due_text: "$188.46"' in colleague.said
+    assert colleague.shell(script(others)), colleague.printed
+    assert 'amount_due_text: "$188.46"' in colleague.printed
     # The pack blocks, in an environment that uv has made at its first use.
     (colleague.directory / "pack" / "rules.json").write_text(
         '{"rules": {"max-amount-due": {"limit": "150 USD"}}}'
     )
     gated = "CLOUDFLARE_API_TOKEN=sandbox-token pulumi preview --policy-pack pack"
     assert not colleague.shell(gated)
-    assert "over the limit of $150.00 by $38.46" in colleague.said
+    assert "over the limit of $150.00 by $38.46" in colleague.printed
     before = versions(colleague)
     assert set(before) == {wheel.name.split("-")[1]}
 
     moved = tmp_path / "elsewhere"
     run([*AUTHOR, "commit", "--quiet", "--allow-empty", "--message", "Move"], moved)
     upgrade = [vendor, "pulumi install", "cd pack", "pulumi install"]
-    assert colleague.shell(script(upgrade, moved)), colleague.said
+    assert colleague.shell(script(upgrade, moved)), colleague.printed
     after = versions(colleague)
     assert len(set(after)) == 1
     assert set(after).isdisjoint(before)
@@ -185,19 +185,19 @@ def versions(shell: CommandLine) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("folder", "said"),
+    ("folder", "expected"),
     [
         ("nowhere", "no wheel: there is no folder nowhere\n"),
         ("file", "no wheel: there is no folder file\n"),
     ],
 )
 def test_a_wheel_that_cannot_be_put_anywhere_is_one_line(
-    tmp_path: Path, folder: str, said: str
+    tmp_path: Path, folder: str, expected: str
 ) -> None:
     (tmp_path / "file").touch()
     command = [sys.executable, str(ROOT / "tools" / "vendor.py"), folder]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", expected)
 
 
 def test_the_yaml_example_does_what_its_readme_says(
@@ -208,8 +208,8 @@ def test_the_yaml_example_does_what_its_readme_says(
     [install] = [line for line in lines if line.startswith("pulumi install ")]
     # The YAML host of the registries is an older one, which cannot do that; the rest it can.
     lines.remove(install)
-    assert shell.shell(script(lines)), shell.said
-    assert 'amountDueText: "$188.46"' in shell.said
+    assert shell.shell(script(lines)), shell.printed
+    assert 'amountDueText: "$188.46"' in shell.printed
 
 
 def test_pulumi_install_makes_the_plugin_s_environment_anew_when_its_clone_has_moved(
@@ -219,7 +219,7 @@ def test_pulumi_install_makes_the_plugin_s_environment_anew_when_its_clone_has_m
     shell = started("yaml/quickstart")
     del shell.environment["PIP_NO_BUILD_ISOLATION"]
     new, add, install, *_ = commands("yaml/quickstart").splitlines()
-    assert shell.shell(script([new, add], clone)), shell.said
+    assert shell.shell(script([new, add], clone)), shell.printed
     found = []
     for _ in range(2):
         # After that, this older host of YAML refuses to link the package, which the others do.
@@ -246,9 +246,9 @@ def test_a_readme_of_another_language_is_followed_as_far_as_no_host_of_it_is_nee
     shell = started(example)
     shell.directory.rmdir()
     copy_example(EXAMPLES / example, shell.directory)
-    assert shell.shell("\n".join(settings)), shell.said
-    assert shell.shell("pulumi config --stack dev"), shell.said
-    assert ACCOUNT in shell.said
+    assert shell.shell("\n".join(settings)), shell.printed
+    assert shell.shell("pulumi config --stack dev"), shell.printed
+    assert ACCOUNT in shell.printed
 
 
 def test_the_policy_pack_gates_a_project_beside_it_as_its_readme_says(
@@ -256,7 +256,7 @@ def test_the_policy_pack_gates_a_project_beside_it_as_its_readme_says(
 ) -> None:
     shell = started("policy-pack")
     new, vendor, *gate = commands("policy-pack").splitlines()
-    assert shell.shell(script([new, vendor])), shell.said
+    assert shell.shell(script([new, vendor])), shell.printed
     file = shell.directory / "rules.json"
     content = json.loads(file.read_text())
     for reads in ("account-budget", "max-daily-spend"):
@@ -265,12 +265,12 @@ def test_the_policy_pack_gates_a_project_beside_it_as_its_readme_says(
     file.write_text(json.dumps(content))
     copy_with_environment(EXAMPLES / "quickstart", shell.directory.with_name("quickstart"))
     set_up = f"pulumi stack init dev\npulumi config set cf-invoice:accountId {ACCOUNT}"
-    assert shell.shell(f"cd ../quickstart\n{set_up}"), shell.said
-    assert shell.shell(script(gate)), shell.said
-    assert "is $188.46 for 2026-09-01 to 2026-09-30, over the limit of $120.00" in shell.said
+    assert shell.shell(f"cd ../quickstart\n{set_up}"), shell.printed
+    assert shell.shell(script(gate)), shell.printed
+    assert "is $188.46 for 2026-09-01 to 2026-09-30, over the limit of $120.00" in shell.printed
     sandbox.amount_due = 20001
     assert not shell.shell(script(gate))
-    assert "over the limit of $200.00 by $0.01" in shell.said
+    assert "over the limit of $200.00 by $0.01" in shell.printed
 
 
 def test_quickstart_exports_three_figures(make_stack: MakeStack, settled: dict[str, str]) -> None:

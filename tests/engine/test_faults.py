@@ -60,9 +60,9 @@ def test_a_fault_is_one_line_and_leaves_the_state_alone(deployed: Deployed, faul
     sandbox.fault = fault
     run = stack.up()
     assert not run.ok
-    said = SAID[fault].replace("Bearer [redacted]", "")
+    message = SAID[fault].replace("Bearer [redacted]", "")
     assert f"account {ACCOUNT}" in run.text
-    assert said in run.text
+    assert message in run.text
     assert "Traceback" not in run.text
     assert "sandbox-token" not in run.everything
     assert stack.stored() == stored

@@ -55,14 +55,14 @@ def write(file: Path, content: object) -> None:
 def test_production_is_blocked_by_what_only_warns_elsewhere(project: CommandLine) -> None:
     config, gate, publish = shown("production-only")
     assert publish == "pulumi policy publish ORGANIZATION\n"
-    assert project.shell(f"{config}pulumi stack init production"), project.said
-    assert project.shell(gate, STACK="dev"), project.said
-    assert "[advisory]" in project.said
+    assert project.shell(f"{config}pulumi stack init production"), project.printed
+    assert project.shell(gate, STACK="dev"), project.printed
+    assert "[advisory]" in project.printed
     assert not project.shell(gate, STACK="production")
-    assert "[mandatory]" in project.said
+    assert "[mandatory]" in project.printed
     report = "cf-invoice report --rules policy-pack/rules.json --policy-pack-config"
     assert f"{gate}{page('production-only')}".count("policy-pack/warn-only.json") > 1
-    assert project.shell(f"{report} policy-pack/warn-only.json"), project.said
+    assert project.shell(f"{report} policy-pack/warn-only.json"), project.printed
 
 
 def test_one_preview_prints_for_people_and_writes_for_the_report(project: CommandLine) -> None:
@@ -70,19 +70,19 @@ def test_one_preview_prints_for_people_and_writes_for_the_report(project: Comman
     preview, report = once.splitlines()
     rules = project.directory / "policy-pack" / "rules.json"
     write(rules, {"rules": {"max-amount-due": {"limit": "250 USD"}}})
-    assert project.shell(preview.replace("preview", "preview --stack dev", 1)), project.said
-    assert 'amount_due_text: "$188.46"' in project.said
-    assert project.shell(report.replace("report", AT, 1)), project.said
-    assert "quickstart/dev" in project.said.partition("Within budget")[2]
+    assert project.shell(preview.replace("preview", "preview --stack dev", 1)), project.printed
+    assert 'amount_due_text: "$188.46"' in project.printed
+    assert project.shell(report.replace("report", AT, 1)), project.printed
+    assert "quickstart/dev" in project.printed.partition("Within budget")[2]
 
     write(rules, {"rules": {"max-amount-due": {"limit": "150 USD"}}})
     *job, comment, leave = in_a_job.splitlines()
     assert comment == "cf-invoice comment report.md"
     assert not project.shell("\n".join(["pulumi stack select dev", *job, leave]))
-    assert "over the limit of $150.00" in project.said
+    assert "over the limit of $150.00" in project.printed
     assert (project.directory / "report.md").exists()
     assert not project.shell(preview.partition(" ")[2])
-    assert "unknown flag: --event-log" in project.said
+    assert "unknown flag: --event-log" in project.printed
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_people_are_told_once_that_the_budget_is_exceeded(
     shell.environment["CF_INVOICE_NOTIFY"] = address.replace("http://", "json://")
     for limit in ("250 USD", "150 USD", "150 USD"):
         write(shell.directory / "rules.json", {"rules": {"max-amount-due": {"limit": limit}}})
-        assert shell.shell(command) == (limit == "250 USD"), shell.said
+        assert shell.shell(command) == (limit == "250 USD"), shell.printed
     [message] = taken
     assert "over the limit of $150.00 by $38.46" in json.loads(message)["message"]
 
@@ -125,7 +125,7 @@ def test_many_stacks_have_one_report(make_command_line: MakeCommandLine) -> None
         copy_with_environment(QUICKSTART, folder)
         file = folder / "Pulumi.yaml"
         file.write_text(file.read_text().replace("name: quickstart", f"name: {name}"))
-        assert shell.shell(f"pulumi stack init {name} --cwd programs/{name}"), shell.said
+        assert shell.shell(f"pulumi stack init {name} --cwd programs/{name}"), shell.printed
     (shell.directory / "stacks.txt").write_text(
         "programs/search search\nprograms/support support\n"
     )
@@ -136,18 +136,18 @@ def test_many_stacks_have_one_report(make_command_line: MakeCommandLine) -> None
     _, vendor, preview, report, of_accounts = shown("many-stacks")
     assert vendor.startswith("python3 ")
     events = {"PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"}
-    assert shell.shell(preview, **events), shell.said
-    assert shell.shell(report.replace("report", AT, 1)), shell.said
-    assert "search" in shell.said
-    assert "support" in shell.said
+    assert shell.shell(preview, **events), shell.printed
+    assert shell.shell(report.replace("report", AT, 1)), shell.printed
+    assert "search" in shell.printed
+    assert "support" in shell.printed
     (shell.directory / "previews" / "support.json").write_text("")
     assert not shell.shell(report)
     accounts = f"{ACCOUNT} search\n{OTHER_ACCOUNT} support\n"
     (shell.directory / "accounts.txt").write_text(accounts)
-    shell.said = ""
-    assert shell.shell(of_accounts), shell.said
-    assert shell.said.startswith("Within budget: 2 upcoming invoices")
-    assert {"search", "support"} <= set(shell.said.split())
+    shell.printed = ""
+    assert shell.shell(of_accounts), shell.printed
+    assert shell.printed.startswith("Within budget: 2 upcoming invoices")
+    assert {"search", "support"} <= set(shell.printed.split())
 
 
 def test_budgets_differ_by_account_stack_and_team(shell: CommandLine, sandbox: Sandbox) -> None:
@@ -160,14 +160,14 @@ def test_budgets_differ_by_account_stack_and_team(shell: CommandLine, sandbox: S
     write(shell.directory / "policy-pack" / "rules.json", json.loads(by_account))
     write(shell.directory / "policy-pack" / "budgets" / "dev.json", json.loads(by_stack))
     report = report.replace("report", AT, 1)
-    assert shell.shell(report.partition(" --policy-pack-config")[0]), shell.said
+    assert shell.shell(report.partition(" --policy-pack-config")[0]), shell.printed
     assert not shell.shell(report)
-    assert "over the limit of $150.00 by $38.46" in shell.said
+    assert "over the limit of $150.00 by $38.46" in shell.printed
     teams = by_team.replace('"limit": "1000 USD"', f'"limit": "1000 USD", {base_url(sandbox)}')
     teams = teams.replace('"limit": "200 USD"', f'"limit": "150 USD", {base_url(sandbox)}')
     (shell.directory / "rules.json").write_text(teams)
     assert not shell.shell(on_team[0])
-    assert re.search(r"over +team-support", shell.said)
+    assert re.search(r"over +team-support", shell.printed)
     assert "0a1b2c3d4e5f60718293a4b5c6d7e8f9" in by_account
 
 
@@ -177,11 +177,11 @@ def base_url(sandbox: Sandbox) -> str:
 
 def test_the_trend_is_in_a_report_in_a_comparison_and_in_a_file(shell: CommandLine) -> None:
     charts, since, appended = shown("trend")
-    assert shell.shell(charts), shell.said
+    assert shell.shell(charts), shell.printed
     assert "<svg" in (shell.directory / "report.html").read_text()
-    assert shell.shell("cf-invoice snapshot --output last-week.json"), shell.said
-    assert shell.shell(since), shell.said
-    assert shell.shell(appended + appended), shell.said
+    assert shell.shell("cf-invoice snapshot --output last-week.json"), shell.printed
+    assert shell.shell(since), shell.printed
+    assert shell.shell(appended + appended), shell.printed
     rows = (shell.directory / "trend.csv").read_text().splitlines()
     assert [row.partition(",")[2] for row in rows] == ["188.46", "188.46"]
 
@@ -192,14 +192,14 @@ def test_without_pulumi_the_command_is_installed_from_a_clone_and_reads_the_acco
 ) -> None:
     install, settings, budget, program = shown("without-pulumi")
     assert shell.shell(install.replace("/path/to/pulumi-cf-invoice", str(ROOT)), **offline), (
-        shell.said
+        shell.printed
     )
     export, *commands = re.sub("=TOKEN", "=sandbox-token", settings).split("\ncf-invoice ")
     active = f"source venv/bin/activate\n{export}\n"
     for command in [*commands, budget.removeprefix("cf-invoice ")]:
-        assert shell.shell(f"{active}cf-invoice {command}"), shell.said
-    assert shell.shell(f"{active}which cf-invoice"), shell.said
-    assert shell.said.strip().endswith(f"{shell.directory}/venv/bin/cf-invoice")
+        assert shell.shell(f"{active}cf-invoice {command}"), shell.printed
+    assert shell.shell(f"{active}which cf-invoice"), shell.printed
+    assert shell.printed.strip().endswith(f"{shell.directory}/venv/bin/cf-invoice")
     assert "sandbox-token" in program
 
 
@@ -215,7 +215,7 @@ def test_every_example_of_a_help_works_in_the_quickstart(
         f"pulumi config set cf-invoice:accountId {ACCOUNT}\n"
         "pulumi config set --secret cloudflare:apiToken sandbox-token"
     )
-    assert shell.shell(setting), shell.said
+    assert shell.shell(setting), shell.printed
     helps = [parser(), *(command for _, _, command in tables.commands_with_parsers())]
     examples = [
         # Long commands go on in the next line.
@@ -226,8 +226,8 @@ def test_every_example_of_a_help_works_in_the_quickstart(
     assert len(examples) >= 7
     for lines in examples:
         assert lines
-        assert shell.shell("\n".join(lines)), shell.said
-    assert "Traceback" not in shell.said
+        assert shell.shell("\n".join(lines)), shell.printed
+    assert "Traceback" not in shell.printed
 
 
 def test_the_job_for_users_of_the_plugin_is_one_that_github_takes(tmp_path: Path) -> None:

@@ -235,15 +235,15 @@ def test_a_stack_is_deployed_and_reported_on(project: CommandLine, installed: En
     program = project.directory / "__main__.py"
     program.write_text(program.read_text() + WHERE)
     preview = "PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true pulumi preview --json > preview.json"
-    assert project.shell(f"pulumi stack init dev && {preview}"), project.said
+    assert project.shell(f"pulumi stack init dev && {preview}"), project.printed
     for form in ("text", "markdown", "html", "json"):
         report = f"cf-invoice report --from preview.json --budget '250 USD' --format {form}"
-        assert project.shell(report), project.said
-    assert "Within budget: $188.46" in project.said
-    assert "<!doctype html>" in project.said
-    assert project.shell("cf-invoice show && cf-invoice doctor"), project.said
-    assert "openai/gpt-5.5" in project.said
-    assert project.shell("pulumi up --yes --skip-preview"), project.said
+        assert project.shell(report), project.printed
+    assert "Within budget: $188.46" in project.printed
+    assert "<!doctype html>" in project.printed
+    assert project.shell("cf-invoice show && cf-invoice doctor"), project.printed
+    assert "openai/gpt-5.5" in project.printed
+    assert project.shell("pulumi up --yes --skip-preview"), project.printed
     outputs = json.loads(run(["pulumi", "stack", "output", "--json"], *where(project)))
     assert outputs["amount_due_text"] == "$188.46"
     for process in ("program", "provider"):
@@ -255,9 +255,9 @@ def test_a_pack_of_the_environment_gates_the_stack(
 ) -> None:
     pack = copy_example(ROOT / "examples" / "policy-pack", project.directory / "policy-pack")
     lend_environment(pack, installed.directory)
-    assert project.shell("pulumi stack init dev"), project.said
+    assert project.shell("pulumi stack init dev"), project.printed
     assert not project.shell("pulumi preview --policy-pack policy-pack")
-    assert "over the limit of $150.00 by $38.46" in project.said
+    assert "over the limit of $150.00 by $38.46" in project.printed
 
 
 def test_a_pack_without_the_extra_is_one_line(
@@ -265,10 +265,10 @@ def test_a_pack_without_the_extra_is_one_line(
 ) -> None:
     pack = copy_example(ROOT / "examples" / "policy-pack", project.directory / "policy-pack")
     lend_environment(pack, without_extras.directory)
-    assert project.shell("pulumi stack init dev"), project.said
+    assert project.shell("pulumi stack init dev"), project.printed
     assert not project.shell("pulumi preview --policy-pack policy-pack")
-    assert "error: pulumi_policy is missing: " + WANTED.format("policy") in project.said
-    assert "Traceback" not in project.said
+    assert "error: pulumi_policy is missing: " + WANTED.format("policy") in project.printed
+    assert "Traceback" not in project.printed
 
 
 def test_the_plugin_has_its_schema_and_serves_a_program_in_another_language(
@@ -284,9 +284,9 @@ def test_the_plugin_has_its_schema_and_serves_a_program_in_another_language(
     # Without a path, Pulumi takes the plugin from PATH.
     assert "packages" not in content
     (project.directory / "Pulumi.yaml").write_text(yaml.dump(content))
-    assert project.shell("pulumi stack init dev && pulumi preview"), project.said
-    assert f"pulumi-resource-cf-invoice from $PATH at {plugin}" in project.said
-    assert 'amountDueText: "$188.46"' in project.said
+    assert project.shell("pulumi stack init dev && pulumi preview"), project.printed
+    assert f"pulumi-resource-cf-invoice from $PATH at {plugin}" in project.printed
+    assert 'amountDueText: "$188.46"' in project.printed
 
 
 def where(project: CommandLine) -> tuple[Path, dict[str, str]]:

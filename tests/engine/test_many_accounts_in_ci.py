@@ -67,7 +67,7 @@ def test_on_github_each_account_is_read_once_and_one_job_reports_on_all(
     secrets = {"CLOUDFLARE_API_TOKEN": "sandbox-token"}
     runner = GitHub(repository, environment, tmp_path / "apart", secrets)
     run = runner.run("schedule")
-    assert run.jobs == {"snapshot": "success", "report": "success"}, run.said
+    assert run.jobs == {"snapshot": "success", "report": "success"}, run.printed
     page = (runner.artifacts / "upcoming-invoices" / "report.html").read_text()
     assert all(name in page for name in ("2 upcoming invoices", "Platform", "Research"))
     assert "Within budget" in run.summary
@@ -85,11 +85,11 @@ def test_on_gitlab_an_account_whose_job_failed_is_a_row_and_the_report_fails(
         return workflows.run_on_gitlab(PIPELINE, job, repository, {**environment, **variables})
 
     first, second = accounts["ACCOUNT"]
-    failed, said = run("snapshot", ACCOUNT=first, CLOUDFLARE_API_TOKEN="sandbox-token")
-    assert failed is None, said
-    failed, said = run("report")
-    assert failed == 'exit "$code"', said
-    words = " ".join(said.split())
+    failed, log = run("snapshot", ACCOUNT=first, CLOUDFLARE_API_TOKEN="sandbox-token")
+    assert failed is None, log
+    failed, log = run("report")
+    assert failed == 'exit "$code"', log
+    words = " ".join(log.split())
     assert f"Research, account {second} has no upcoming invoice here: there is no" in words
     assert "Research" in (repository / "report.html").read_text()
 

@@ -150,7 +150,7 @@ def test_stack_config_that_cannot_work_is_named_as_such(
     ("arguments", "message"),
     [
         ({"api_token": TOKEN, "api_key": "k"}, "the provider's arguments has both an API token"),
-        ({"email": "a@b.c"}, "the provider's arguments has an email and no api_key"),
+        ({"email": "a@b.c"}, "the provider's arguments has an email but no api_key"),
         ({"base_url": "http://example.com"}, "is neither https nor on this machine"),
         ({"timeout": 0}, "is not a number of seconds above 0 and up to 3600"),
         ({"account_id": "nope"}, "'nope' is not an account ID"),
@@ -194,20 +194,20 @@ def test_what_the_command_line_imports_moves_like_any_other(
 ) -> None:
     project = make_command_line(ROOT / "examples" / "ci")
     command = f"pulumi import {PLUGIN_TYPE} upcoming {ACCOUNT} --yes --generate-code=false"
-    assert project.shell(command), project.said
+    assert project.shell(command), project.printed
     (project.directory / "__main__.py").write_text(
         "import pulumi_cf_invoice_sdk as sdk\nsdk.InvoicePreview('upcoming')\n"
     )
     # An import protects the resource, but the program does not ask for that.
-    assert project.shell("pulumi state unprotect --all --yes"), project.said
+    assert project.shell("pulumi state unprotect --all --yes"), project.printed
     sandbox.amount_due = 20001
-    project.said = ""
-    assert project.shell("pulumi preview --diff"), project.said
-    assert "~ amountDue      : 18846 => 20001" in project.said
-    moved = re.findall(r"^ +~ (\w+) *: ", project.said, flags=re.M)
+    project.printed = ""
+    assert project.shell("pulumi preview --diff"), project.printed
+    assert "~ amountDue      : 18846 => 20001" in project.printed
+    moved = re.findall(r"^ +~ (\w+) *: ", project.printed, flags=re.M)
     assert moved == ["amountDue", "amountRemaining", "invoiceLines", "amount", "quantity"]
-    assert project.shell("pulumi up --yes"), project.said
-    assert project.shell("pulumi stack export --file exported.json"), project.said
+    assert project.shell("pulumi up --yes"), project.printed
+    assert project.shell("pulumi stack export --file exported.json"), project.printed
     exported = json.loads((project.directory / "exported.json").read_text())
     [found] = filter(None, map(state.read_state, exported["deployment"]["resources"]))
     assert (found.account_id, found.invoice.amount_due) == (ACCOUNT, 20001)
@@ -245,9 +245,9 @@ def test_an_interrupted_deployment_does_not_wait_for_an_answer(
     ) as process:
         wait_until(lambda: sandbox.requests, "the plugin asked the API", process)
         process.send_signal(signal.SIGINT)
-        said = process.communicate(timeout=60)[0]
+        message = process.communicate(timeout=60)[0]
     assert process.returncode != 0
-    assert f"account {ACCOUNT}: cancelled before an answer came. Run it again." in said
+    assert f"account {ACCOUNT}: cancelled before an answer came. Run it again." in message
 
 
 def test_the_committed_schema_is_the_plugins_but_for_the_version() -> None:
@@ -261,8 +261,8 @@ def test_the_committed_schema_is_the_plugins_but_for_the_version() -> None:
 
 def test_this_repository_is_a_plugin_by_its_path(make_command_line: MakeCommandLine) -> None:
     project = make_command_line(ROOT / "examples" / "ci")
-    assert project.shell(f"pulumi package get-schema '{ROOT}'"), project.said
-    assert f'"{PLUGIN_TYPE}"' in project.said
+    assert project.shell(f"pulumi package get-schema '{ROOT}'"), project.printed
+    assert f'"{PLUGIN_TYPE}"' in project.printed
 
 
 def test_a_multi_language_component_has_one(

@@ -112,7 +112,7 @@ def notes_of(run: Run) -> list[str]:
     return [line for diagnostic in found for line in diagnostic.message.splitlines()]
 
 
-def told(run: Run) -> str:
+def messages(run: Run) -> str:
     """Return a run's output and policy events together, as an abrupt end may truncate either."""
     return run.text + "".join(e.policy_event.message for e in run.events if e.policy_event)
 
@@ -155,7 +155,7 @@ def test_the_example_pack_blocks_by_itself_whatever_the_program_reads(
     stack = make_stack(lambda: Echo("independent", "x"), **settled)
     run = stack.up(**example_pack("account-budget", limit="150 USD"))
     assert not run.ok
-    assert VERDICT in told(run)
+    assert VERDICT in messages(run)
     assert created(stack) == []
 
 
@@ -170,10 +170,11 @@ def test_an_address_in_a_packs_rules_gets_a_token_only_where_the_runner_names_it
         options = pack(rules={"account-budget": rule})
         refused = make_stack(lambda: Echo("x", "x"), **environment).preview(**options)
         assert not refused.ok
-        assert f"sets the base URL {url}, to which credentials from the environment are" in told(
-            refused
+        assert (
+            f"sets the base URL {url}, to which credentials from the environment are"
+            in messages(refused)
         )
-        assert TOKEN not in told(refused)
+        assert TOKEN not in messages(refused)
         assert host not in internet.tokens
         environment["CLOUDFLARE_BASE_URL"] = url
         trusted = make_stack(lambda: Echo("x", "x"), **environment).preview(**options)
@@ -205,8 +206,8 @@ def test_several_violations_are_told_at_once(
     for message in (
         VERDICT,
         "comes to $174.79 after credits",
-        "has the status draft, which is not among: open.",
-        "is in USD, which is not among: EUR.",
+        "has the status draft, which is not one of those allowed: open.",
+        "is in USD, which is not one of those allowed: EUR.",
     ):
         assert message in run.text
 
@@ -217,7 +218,7 @@ LIMITED = {"max-amount-due": {"limit": "1000 USD"}, "near": {"rule": "max-amount
 
 @ONE_FORM
 @pytest.mark.parametrize(
-    ("config", "said"),
+    ("config", "expected"),
     [
         ({"max-amount-due": {"limit": "300"}}, "has no currency: write it as '300 USD'"),
         ({"max-amount-due": {"limit": None}}, "null is not an amount of money"),
@@ -225,8 +226,11 @@ LIMITED = {"max-amount-due": {"limit": "1000 USD"}, "near": {"rule": "max-amount
         ({"max-amont-due": "mandatory"}, "no rule 'max-amont-due'; did you mean 'max-amount-due'"),
         # Pulumi itself refuses a config of a name that it does not know, in its own words.
         ({"max-amont-due": {"limit": "1 USD"}}, 'error: configuring policy pack "tests"'),
-        ({}, "rule 'near': it has no limit, and would let everything pass"),
-        ({"near": {"limit": "1 USD", "waiver": {}}}, "a waiver is written in the file of rules"),
+        ({}, "rule 'near': it has no limit and would let everything pass"),
+        (
+            {"near": {"limit": "1 USD", "waiver": {}}},
+            "a waiver can only be set in the file of rules",
+        ),
     ],
 )
 def test_a_config_that_would_do_nothing_is_refused_before_anything_runs(
@@ -236,18 +240,18 @@ def test_a_config_that_would_do_nothing_is_refused_before_anything_runs(
     sandbox: Sandbox,
     pack: MakePack,
     config: Any,
-    said: str,
+    expected: str,
 ) -> None:
     run = make_stack(program, **settled).preview(**pack(rules=LIMITED, config=config))
     assert not run.ok
-    assert said in run.text
+    assert expected in run.text
     assert "Traceback" not in run.text
     assert sandbox.requests == []
 
 
 @ONE_FORM
 @pytest.mark.parametrize(
-    ("policies", "rules", "said"),
+    ("policies", "rules", "expected"),
     [
         (None, {"max-amount-due": {"limits": "1 USD"}}, "rules.json: rule 'max-amount-due': there"),
         ("[max_amount_due('250')]", None, "'250' has no currency: write it as '250 USD'"),
@@ -260,12 +264,12 @@ def test_a_pack_whose_rules_cannot_be_used_does_not_load(
     pack: MakePack,
     policies: str | None,
     rules: Any,
-    said: str,
+    expected: str,
 ) -> None:
     run = make_stack(program, **settled).preview(**pack(policies, rules=rules))
     assert not run.ok
     assert "error: policy pack 'tests': " in run.text
-    assert said in run.text
+    assert expected in run.text
     assert "Traceback" not in run.text
 
 
@@ -282,7 +286,7 @@ def test_a_config_brings_a_limit_and_a_level_and_a_disabled_rule_is_named(
     run = make_stack(program, **settled).up(**pack(rules=rules, config=config))
     assert run.ok, run.text
     assert VERDICT in run.text
-    assert "max-increase: It is disabled, and judges nothing." in run.text
+    assert "max-increase: It is disabled and judges nothing." in run.text
 
 
 @ONE_FORM
@@ -303,14 +307,14 @@ def test_a_waiver_and_a_rule_without_a_base_are_told_of(
     run = make_stack(program, **settled).up(**pack(rules=rules))
     assert run.ok, run.text
     author = "by the CFO: launch week."
-    for said in (
+    for message in (
         f"max-amount-due: A waiver with the limit 500 USD is in force until 2999-01-01, {author}",
         "ended: Its waiver (until 2020-01-01, by the CFO: launch week) has ended.",
         f"allowed-statuses: A waiver suspends it until 2999-01-01, {author}",
-        "it is new, has another name, or is replaced",
+        "it is new, renamed or replaced",
         f"The figures come from {sandbox_url(settled)}, not from Cloudflare.",
     ):
-        assert said in run.text
+        assert message in run.text
 
 
 @pytest.mark.parametrize(("source", "form"), in_turn("program", "stack-config"), indirect=["form"])
@@ -409,13 +413,13 @@ def test_an_invoice_that_is_not_targeted_is_told_of_and_blocks_the_update(
     options = pack("[max_amount_due('1 USD')]")
     options["target"] = ["urn:pulumi:dev::test::pulumi-python:dynamic/tests:Echo::targeted"]
     stack = make_stack(program, **settled)
-    said = "max-amount-due cannot judge upcoming: its figures are not known"
+    message = "max-amount-due cannot judge upcoming: its figures are not known"
     preview = stack.preview(**options)
     assert preview.ok, preview.text
-    assert said in preview.text
+    assert message in preview.text
     update = stack.up(**options)
     assert not update.ok
-    assert said in told(update)
+    assert message in messages(update)
 
 
 def test_a_host_that_sets_no_variable_tells_a_preview_from_an_update_all_the_same(
@@ -425,10 +429,10 @@ def test_a_host_that_sets_no_variable_tells_a_preview_from_an_update_all_the_sam
     [directory] = pack(rules={"max-amount-due": {"limit": "1 USD"}})["policy_packs"]
     project = make_command_line(EXAMPLE.parent / "ci")
     flags = f"--stack dev --policy-pack {directory} --exclude '**upcoming'"
-    assert project.shell(f"pulumi preview {flags}"), project.said
-    assert "max-amount-due cannot judge upcoming" in project.said
+    assert project.shell(f"pulumi preview {flags}"), project.printed
+    assert "max-amount-due cannot judge upcoming" in project.printed
     update = f"pulumi up --yes --skip-preview {flags}"
-    assert not project.shell(update, PULUMI_DRY_RUN="true"), project.said
+    assert not project.shell(update, PULUMI_DRY_RUN="true"), project.printed
 
 
 def test_an_increase_violates_also_after_a_refresh(
@@ -469,10 +473,10 @@ def test_rules_that_judged_nothing_say_so_at_previews_and_updates(
         assert run.ok, run.text
         notes = notes_of(run)
         for name in ("max-amount-due", "near"):
-            said = f"{name}: It judged nothing: the stack has no InvoicePreview."
-            assert sum(said in note for note in notes) == 1, notes
+            message = f"{name}: It judged nothing, because the stack has no InvoicePreview."
+            assert sum(message in note for note in notes) == 1, notes
         assert sum("judged nothing" in note for note in notes) == 2, notes
-        assert sum("off: It is disabled, and judges nothing." in note for note in notes) == 1
+        assert sum("off: It is disabled and judges nothing." in note for note in notes) == 1
 
 
 @ONE_FORM
@@ -501,8 +505,8 @@ def test_a_limit_of_an_account_that_was_not_judged_is_noted(
     rules = {"max-amount-due": {"limit": {"limit": "1000 USD", "accounts": accounts}}}
     run = make_stack(program, **settled).up(**pack(rules=rules))
     assert run.ok, run.text
-    said = f"Nothing that was judged is of account {OTHER_ACCOUNT}, which its limits name."
-    assert sum(said in note for note in notes_of(run)) == 1, run.text
+    message = f"Its limits name account {OTHER_ACCOUNT}, of which nothing was judged."
+    assert sum(message in note for note in notes_of(run)) == 1, run.text
     assert "judged nothing" not in run.text
 
 
@@ -541,7 +545,7 @@ def test_over_its_budget_an_update_creates_nothing_at_all(
     stack = make_stack(lambda: Echo("independent", "x"), **settled)
     run = stack.up(**pack(rules=budget(settled)), **flags)
     assert not run.ok
-    assert VERDICT in told(run)
+    assert VERDICT in messages(run)
     assert created(stack) == []
 
 
@@ -555,7 +559,7 @@ def test_a_forged_or_forgotten_resource_is_not_asked(
     stack = make_stack(program, **settled)
     run = stack.up(**pack(rules=rules))
     assert not run.ok
-    assert VERDICT in told(run)
+    assert VERDICT in messages(run)
 
 
 def test_an_update_that_only_deletes_is_gated_and_a_waiver_helps(
@@ -579,7 +583,7 @@ def test_every_account_that_is_named_is_checked_whatever_the_environment_says(
     rules = budget(settled, limit=limit, accountIds=[ACCOUNT, OTHER_ACCOUNT])  # type: ignore[arg-type]
     run = make_stack(lambda: Echo("independent", "x"), **settled).up(**pack(rules=rules))
     assert not run.ok
-    assert f"account {OTHER_ACCOUNT} is $188.46" in told(run)
+    assert f"account {OTHER_ACCOUNT} is $188.46" in messages(run)
     assert sorted(sandbox.requests) == sorted([ACCOUNT, OTHER_ACCOUNT])
 
 
@@ -597,7 +601,7 @@ def test_eight_rules_read_an_account_once_and_tell_once_why_it_failed(
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "said"),
+    ("setting", "value", "expected"),
     [
         ("CLOUDFLARE_API_TOKEN", "wrong", "HTTP 403, code 10000: Authentication error"),
         ("CLOUDFLARE_API_TOKEN", "", "set CLOUDFLARE_API_TOKEN; the token needs"),
@@ -609,15 +613,15 @@ def test_a_budget_that_cannot_be_read_fails_closed(
     pack: MakePack,
     setting: str,
     value: str,
-    said: str,
+    expected: str,
 ) -> None:
     settled[setting] = value
     stack = make_stack(lambda: Echo("independent", "x"), **settled)
     run = stack.up(**pack(rules=budget(settled)))
     assert not run.ok
-    assert f"Whether account {ACCOUNT} is within this rule is not known: " in told(run)
-    assert said in told(run)
-    assert "pulumi config" not in told(run)
+    assert f"Account {ACCOUNT} could not be judged: " in messages(run)
+    assert expected in messages(run)
+    assert "pulumi config" not in messages(run)
     assert created(stack) == []
     opened = stack.up(**pack(rules=budget(settled), config={"account-budget": {"failOpen": True}}))
     assert opened.ok
@@ -630,7 +634,7 @@ def test_a_base_url_of_the_environment_does_not_redirect_a_rule(
     stack = make_stack(lambda: Echo("independent", "x"), **settled)
     run = stack.up(**pack(rules=budget(settled, baseUrl=None)))
     assert not run.ok
-    assert "set that in the rule, or unset the variable" in told(run)
+    assert "set that in the rule, or unset the variable" in messages(run)
     assert sandbox.requests == []
 
 
@@ -690,8 +694,8 @@ def test_pack_and_report_say_the_same_of_every_scenario(
                 without_account(finding.violation, account) for finding in rule.violations
             ]
             assert said_by_pack == said_by_report, (name, rule.name)
-            for said in rule.noted:
-                assert f"{rule.name}: {said}" in run.text, (name, rule.name)
+            for note in rule.noted:
+                assert f"{rule.name}: {note}" in run.text, (name, rule.name)
 
 
 # What no resource has, and what a program sets.
@@ -711,8 +715,8 @@ def test_with_too_few_credits_an_update_creates_nothing_at_all(
     stack = make_stack(lambda: Echo("independent", "x"), **settled)
     run = stack.up(**pack(rules=of_account(settled)))
     assert not run.ok
-    assert f"The credit balance of account {ACCOUNT} is " in told(run)
-    assert "below the minimum of $1,000,000.00 by" in told(run)
+    assert f"The credit balance of account {ACCOUNT} is " in messages(run)
+    assert "below the minimum of $1,000,000.00 by" in messages(run)
     assert created(stack) == []
     # The invoice, for the currency and for the budget, and the balance.
     assert sandbox.requests == [ACCOUNT, ACCOUNT]
@@ -763,7 +767,9 @@ def test_no_update_passes_on_a_usage_history_that_cannot_be_read(
     assert sandbox.requests == [ACCOUNT] * 3
     opened = stack.up(**pack(rules=coming(sandbox_url(settled), failOpen=True)))
     assert opened.ok, opened.text
-    assert "was not judged, which failOpen allows: cannot read the usage history" in opened.text
+    assert (
+        "could not be judged, which failOpen allows: cannot read the usage history" in opened.text
+    )
 
 
 def test_a_pack_judges_what_is_coming_and_a_spike_as_a_report_does_by_the_real_clock(
@@ -783,9 +789,9 @@ def test_a_pack_judges_what_is_coming_and_a_spike_as_a_report_does_by_the_real_c
         events = [event for event in events if event.policy_name == rule.name]
         assert {event.enforcement_level for event in events} <= {rule.level}
         # The figures move with the clock.
-        said = sorted(event.message.split("\n", 1)[1].split("$")[0].strip() for event in events)
+        message = sorted(event.message.split("\n", 1)[1].split("$")[0].strip() for event in events)
         without = (without_account(finding.violation, ACCOUNT) for finding in rule.violations)
-        assert [without_account(text, ACCOUNT) for text in said] == sorted(
+        assert [without_account(text, ACCOUNT) for text in message] == sorted(
             text.split("$")[0].strip() for text in without
         )
     [daily] = [rule for rule in reported if rule.kind == "max-daily-spend"]
@@ -807,8 +813,8 @@ def test_the_example_gateway_allows_no_more_than_its_budget_at_preview_and_updat
         assert not run.ok
         assert (
             "The spend limits of the stack's AI gateways allow $160.00 in a month of 31 days, over "
-            "the limit of $159.00 by $1.00: assistant $160.00 (32 windows of 1 day with $5.00 each)"
-        ) in told(run)
+            "the limit of $159.00 by $1.00: assistant $160.00 (32 windows of 1 day at $5.00 each)"
+        ) in messages(run)
 
 
 @pytest.mark.usefixtures("cloudflare_plugin")
@@ -828,14 +834,14 @@ def test_every_gateway_of_an_account_is_held_against_the_budget_whoever_made_it(
     assert (
         f"The AI gateway default of account {ACCOUNT} has no spend limit on all of its traffic: it "
         "has no `spend_limits`."
-    ) in told(run)
+    ) in messages(run)
     sandbox.scenario = "capped-gateways"
     # $160.00 of the stack's own, as it will be, and two others.
     run = stack.preview(**pack(rules=rule("300 USD")))
     assert not run.ok
-    said = f"The spend limits of the AI gateways of account {ACCOUNT} allow $320.00 in a month"
-    assert said in told(run)
-    assert "chat $160.00 (32 windows of 1 day with $5.00 each)" in told(run)
+    message = f"The spend limits of the AI gateways of account {ACCOUNT} allow $320.00 in a month"
+    assert message in messages(run)
+    assert "chat $160.00 (32 windows of 1 day at $5.00 each)" in messages(run)
     run = stack.up(**pack(rules=rule("320 USD")))
     assert run.ok, run.text
     assert any("own-keys" in note and "is left out" in note for note in notes_of(run))
@@ -869,4 +875,4 @@ def test_a_spend_limit_that_depends_on_a_resource_to_come_is_an_advisory_and_the
     assert "can't run policy 'require-gateway-spend-limit'" in preview.text
     update = stack.up(**options)
     assert not update.ok
-    assert "allow $288.00 in a month of 31 days, over the limit of $200.00" in told(update)
+    assert "allow $288.00 in a month of 31 days, over the limit of $200.00" in messages(update)

@@ -36,8 +36,9 @@ SYSTEMS = [f"{name}-{cpu}" for name in ("darwin", "linux", "windows") for cpu in
 
 def step(job: str, name: str) -> str:
     """Return the script of a step of the release's workflow."""
-    [found] = [one["run"] for one in WORKFLOW["jobs"][job]["steps"] if one.get("name") == name]
-    return str(found)
+    steps = WORKFLOW["jobs"][job]["steps"]
+    [script] = [step["run"] for step in steps if step.get("name") == name]
+    return str(script)
 
 
 def shell(script: str, directory: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -57,9 +58,9 @@ def say(project: Path, *, author: str = "Octo Org", repository: str = URL) -> No
     """Write to pyproject.toml who publishes the project, and where."""
     file = project / "pyproject.toml"
     text = re.sub("^(# )?(authors|urls.Repository) = .*\n", "", file.read_text(), flags=re.M)
-    said = f"authors = [{{ name = {json.dumps(author)} }}]\n" if author else ""
-    said += f"urls.Repository = {json.dumps(repository)}\n" if repository else ""
-    file.write_text(text.replace("[project]\n", f"[project]\n{said}"))
+    metadata = f"authors = [{{ name = {json.dumps(author)} }}]\n" if author else ""
+    metadata += f"urls.Repository = {json.dumps(repository)}\n" if repository else ""
+    file.write_text(text.replace("[project]\n", f"[project]\n{metadata}"))
 
 
 def commit(project: Path) -> None:
@@ -129,7 +130,7 @@ def refusal(project: Path, tag: str = TAG, **environment: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("said", "message"),
+    ("expected", "message"),
     [
         (
             {"repository": ""},
@@ -145,9 +146,9 @@ def refusal(project: Path, tag: str = TAG, **environment: str) -> str:
     ],
 )
 def test_a_project_that_does_not_say_who_publishes_it_and_where_is_not_released(
-    unbuilt: Path, said: dict[str, str], message: str
+    unbuilt: Path, expected: dict[str, str], message: str
 ) -> None:
-    say(unbuilt, **said)
+    say(unbuilt, **expected)
     commit(unbuilt)
     assert refusal(unbuilt) == message
 
@@ -300,11 +301,11 @@ def test_the_plugin_is_installed_from_its_archive_and_serves_a_program(
     }
     archive = only(dist / "plugin", "*-linux-amd64.tar.gz")
     install = f"pulumi plugin install resource cf-invoice {TAG} --file '{archive}'"
-    assert shell.shell(install), shell.said
-    assert shell.shell("pulumi stack init dev && pulumi preview"), shell.said
-    assert 'amountDueText: "$188.46"' in shell.said
-    assert "pulumi-resource-cf-invoice from $PATH" not in shell.said
-    assert shell.shell("pulumi package get-schema cf-invoice > schema.json"), shell.said
+    assert shell.shell(install), shell.printed
+    assert shell.shell("pulumi stack init dev && pulumi preview"), shell.printed
+    assert 'amountDueText: "$188.46"' in shell.printed
+    assert "pulumi-resource-cf-invoice from $PATH" not in shell.printed
+    assert shell.shell("pulumi package get-schema cf-invoice > schema.json"), shell.printed
     served = json.loads((project / "schema.json").read_text())
     assert served == json.loads((dist / "schema.json").read_text())
 
@@ -332,8 +333,8 @@ def test_the_python_sdk_tells_pulumi_where_its_plugin_is(dist: Path, tmp_path: P
     assert plugin_of(plugin) == ("cf-invoice", VERSION, SERVER)
     program = "import pulumi_cf_invoice_sdk as sdk; print(sdk.__file__, sdk.InvoicePreview)"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    said = run([sys.executable, "-c", program], tmp_path, environment)
-    assert said.startswith(str(tmp_path))
+    message = run([sys.executable, "-c", program], tmp_path, environment)
+    assert message.startswith(str(tmp_path))
 
 
 @pytest.mark.parametrize("example", ["quickstart", "cost-aware-gateway"])

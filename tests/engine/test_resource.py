@@ -319,10 +319,10 @@ def test_a_failing_refresh_keeps_to_few_lines(
         stack.environment["CLOUDFLARE_BASE_URL"] = base_url
     run = stack.refresh()
     assert not run.ok
-    [said] = [error for error in run.errors if "update failed" not in error]
-    *before, last = said.strip().splitlines()
+    [text] = [error for error in run.errors if "update failed" not in error]
+    *before, last = text.strip().splitlines()
     assert message in last
-    frames = re.findall('File ".*/(.*)"', said)
+    frames = re.findall('File ".*/(.*)"', text)
     if form.type == DYNAMIC_TYPE:
         assert frames == ["__main__.py", "__main__.py", "resource.py"]
         # A frame has a line of code, which some versions of Python underline.

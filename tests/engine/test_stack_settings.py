@@ -38,15 +38,15 @@ def test_a_misspelt_setting_stops_the_program_in_one_line(
     stack.set("cf-invoice:acountId", ACCOUNT)
     run = stack.preview()
     assert not run.ok
-    said = (
+    message = (
         "there is no setting of stack config 'cf-invoice:acountId'; did you mean "
         "'cf-invoice:accountId'?"
     )
-    assert said in run.text
+    assert message in run.text
     stack.use(lambda: pulumi.export("due", form.function(ACCOUNT).amount_due))
     run = stack.preview()
     assert not run.ok
-    assert said in run.text
+    assert message in run.text
     assert sandbox.requests == []
 
 
@@ -85,13 +85,13 @@ def test_a_token_in_plain_text_is_warned_of_with_the_command_that_mends_it(
     stack.set("cf-invoice:apiToken", TOKEN)
     run = stack.preview()
     assert run.ok, run.text
-    said = "run `pulumi config set --secret cf-invoice:apiToken VALUE`"
-    assert severities(run, said)[0] == "warning"
+    message = "run `pulumi config set --secret cf-invoice:apiToken VALUE`"
+    assert severities(run, message)[0] == "warning"
     assert TOKEN not in run.text
     stack.set("cf-invoice:apiToken", TOKEN, secret=True)
     run = stack.preview()
     assert run.ok, run.text
-    assert said not in run.text
+    assert message not in run.text
 
 
 @pytest.mark.parametrize("secret", ["stack config", "environment", "argument"])
@@ -136,8 +136,8 @@ def test_figures_of_a_function_from_elsewhere_say_where_from(
 
     run = make_stack(program, **settled).preview()
     assert run.ok, run.text
-    said = f"The figures come from {sandbox.base_url}, not from Cloudflare."
-    assert severities(run, said) == ["info"]
+    message = f"The figures come from {sandbox.base_url}, not from Cloudflare."
+    assert severities(run, message) == ["info"]
 
 
 def test_a_program_says_which_credentials_it_takes(

@@ -44,7 +44,7 @@ def copy_action(directory: Path) -> None:
 @dataclass
 class Run:
     """
-    What the steps of a run did.
+    What the steps of a run did, and everything that they ``printed``.
 
     ``steps`` has the result of each step by its name, and of an action's own steps by both names
     (``Report > Comment``); ``jobs`` has the result of each job that was not skipped.
@@ -54,7 +54,7 @@ class Run:
     steps: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
     summary: str = ""
-    said: str = ""
+    printed: str = ""
 
     @property
     def failed(self) -> list[str]:
@@ -137,7 +137,7 @@ class GitHub:
 def _read(log: Iterator[Mapping[str, Any]]) -> Run:
     run = Run()
     for entry in log:
-        run.said += entry["msg"].rstrip("\n") + "\n"
+        run.printed += entry["msg"].rstrip("\n") + "\n"
         step = entry.get("stepID", [])
         if "jobResult" in entry:
             # A job of a matrix failed if one of its runs did.
@@ -173,9 +173,9 @@ def install_action(runner_temp: Path, directory: Path) -> None:
         "SHARED_RUNNER_TEMP": str(runner_temp),
     }
     run = GitHub(repository, environment, directory / "apart").run("push")
-    assert run.steps["Report > Install cf-invoice"] == "success", run.said
+    assert run.steps["Report > Install cf-invoice"] == "success", run.printed
     # It is given nothing to judge.
-    assert run.failed == ["Report"], run.said
+    assert run.failed == ["Report"], run.printed
 
 
 def gitlab_starts(condition: str, variables: Mapping[str, str]) -> bool:

@@ -231,7 +231,7 @@ def test_an_error_says_which_address_was_asked_and_whose_token(
     assert shown.returncode == 2
     assert (
         "The API token came from CLOUDFLARE_API_TOKEN: `cf-invoice doctor` shows every setting. "
-        f"The address that was asked is {ELSEWHERE}, not Cloudflare's." in shown.stderr
+        f"The request went to {ELSEWHERE}, not to Cloudflare." in shown.stderr
     )
     at_cloudflare = command(internet, "show")
-    assert "The address that was asked" not in at_cloudflare.stderr
+    assert "The request went to" not in at_cloudflare.stderr

@@ -32,9 +32,9 @@ def report(capsys: pytest.CaptureFixture[str]) -> Report:
 
 @pytest.mark.parametrize("name", ["01-untargeted.events.jsonl", "01-untargeted.digest.json"])
 def test_figures_that_the_preview_did_not_evaluate_are_refused(report: Report, name: str) -> None:
-    code, said = report(name, "--budget", "250 USD")
+    code, output = report(name, "--budget", "250 USD")
     assert code == 2
-    assert "the preview left out upcoming by --target or --exclude" in said
+    assert "the preview left out upcoming by --target or --exclude" in output
 
 
 def test_figures_that_were_evaluated_and_have_not_moved_are_judged(report: Report) -> None:
@@ -47,17 +47,17 @@ def test_a_preview_that_a_pack_blocked_has_a_report_with_what_the_pack_said(
     report: Report, form: str, budget: str
 ) -> None:
     name = "02-policy-violation.events.jsonl"
-    code, said = report(name, "--budget", budget, "--format", form)
+    code, output = report(name, "--budget", budget, "--format", form)
     assert code == 1
     for policy in ("max-amount-due", "near-budget", "max-line-amount"):
-        assert f"cf-invoice-spend: {policy}" in said
-    assert "by $38.46" in re.sub(r"\s+", " ", said) or "by &#36;38&#46;46" in said
+        assert f"cf-invoice-spend: {policy}" in output
+    assert "by $38.46" in re.sub(r"\s+", " ", output) or "by &#36;38&#46;46" in output
 
 
 def test_a_preview_that_a_pack_blocked_is_over_without_any_rule(report: Report) -> None:
-    code, said = report("02-policy-violation.events.jsonl")
+    code, output = report("02-policy-violation.events.jsonl")
     assert code == 1
-    assert "policy pack blocked the preview" in re.sub(r"\s+", " ", said)
+    assert "policy pack blocked the preview" in re.sub(r"\s+", " ", output)
 
 
 def test_what_a_pack_advises_alone_fails_nothing(report: Report, tmp_path: Path) -> None:
@@ -67,9 +67,9 @@ def test_what_a_pack_advises_alone_fails_nothing(report: Report, tmp_path: Path)
         lambda line: "preview failed" not in line,
     )
     (tmp_path / "advised").write_text(advised)
-    code, said = report(tmp_path / "advised", "--budget", "250 USD", "--format", "json")
+    code, output = report(tmp_path / "advised", "--budget", "250 USD", "--format", "json")
     assert code == 0
-    assert json.loads(said)["verdict"] == "advisory"
+    assert json.loads(output)["verdict"] == "advisory"
 
 
 def test_a_preview_that_failed_for_another_reason_as_well_tells_that(
@@ -79,9 +79,9 @@ def test_a_preview_that_failed_for_another_reason_as_well_tells_that(
     text = (CASES / "02-policy-violation.events.jsonl").read_text()
     failed = text.replace('{"sequence": 36,', f'{{"diagnosticEvent": {json.dumps(error)}}}\n\\g<0>')
     (tmp_path / "failed").write_text(failed.replace("\\g<0>", '{"sequence": 36,'))
-    code, said = report(tmp_path / "failed", "--budget", "250 USD")
+    code, output = report(tmp_path / "failed", "--budget", "250 USD")
     assert code == 2
-    assert said.endswith("the preview failed: no such zone\n")
+    assert output.endswith("the preview failed: no such zone\n")
 
 
 def test_a_digest_of_a_blocked_preview_names_the_command_that_tells_why(
@@ -90,15 +90,15 @@ def test_a_digest_of_a_blocked_preview_names_the_command_that_tells_why(
     digest = json.loads((CASES / "01-untargeted.digest.json").read_text())
     digest["diagnostics"] = [{"message": "error: preview failed\n", "severity": "error"}]
     (tmp_path / "digest").write_text(json.dumps(digest))
-    code, said = report(tmp_path / "digest")
+    code, output = report(tmp_path / "digest")
     assert code == 2
-    assert "PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true pulumi preview --json" in said
+    assert "PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true pulumi preview --json" in output
 
 
 def test_secret_figures_are_told_as_secret(report: Report) -> None:
-    code, said = report("11-secret-amount.events.jsonl")
+    code, output = report("11-secret-amount.events.jsonl")
     assert code == 2
-    assert "the figures are secret: leave them out of additional_secret_outputs" in said
+    assert "the figures are secret: leave them out of additional_secret_outputs" in output
 
 
 @pytest.mark.parametrize(
@@ -112,9 +112,9 @@ def test_secret_figures_are_told_as_secret(report: Report) -> None:
 def test_a_file_that_cannot_be_read_whole_is_refused_with_the_line(
     report: Report, name: str, where: str
 ) -> None:
-    code, said = report(name, "--budget", "250 USD")
+    code, output = report(name, "--budget", "250 USD")
     assert code == 2
-    assert where in said
+    assert where in output
 
 
 def test_the_same_file_whole_is_over(report: Report) -> None:
@@ -135,19 +135,18 @@ def test_a_period_that_is_over_is_told_and_a_projection_of_it_is_no_pass(
     report: Report, name: str, form: str
 ) -> None:
     arguments = ["--at", "2026-09-15T12:00:00Z", "--budget-projected", "300 USD", "--format", form]
-    code, said = report(name, *arguments)
+    code, output = report(name, *arguments)
     assert code == 2
     assert (
-        "The invoice's period, 2026-08-01 to 2026-08-31, has ended; that of its lines, 2026-09-01 "
-        "to "
-        "2026-09-30, has not."
-    ) in plain(said)
-    assert "cannot be projected: the period has ended." in plain(said)
+        "The invoice's period, 2026-08-01 to 2026-08-31, has ended, but that of its lines, "
+        "2026-09-01 to 2026-09-30, has not."
+    ) in plain(output)
+    assert "cannot be projected: the period has ended." in plain(output)
     if form == "json":
-        [invoice] = json.loads(said)["invoices"]
+        [invoice] = json.loads(output)["invoices"]
         assert invoice["projected_amount_due"] is invoice["projected_net"] is None
     else:
-        assert "the period has ended" in plain(said)
+        assert "the period has ended" in plain(output)
 
 
 def test_what_is_due_of_a_period_that_is_over_is_still_judged(report: Report) -> None:
@@ -158,11 +157,11 @@ def test_what_is_due_of_a_period_that_is_over_is_still_judged(report: Report) ->
 @pytest.mark.parametrize(
     ("period", "note"),
     [
-        ((1788220800, 1788220800), "has no length: it is 2026-09-01T00:00:00Z alone."),
+        ((1788220800, 1788220800), "has no length: it begins and ends at 2026-09-01T00:00:00Z."),
         ((1790812800, 1793491200), "is not that of its lines, 2026-09-01 to 2026-09-30."),
         (
             (1785542400, 1788220800),
-            "has ended; that of its lines, 2026-09-01 to 2026-09-30, has not.",
+            "has ended, but that of its lines, 2026-09-01 to 2026-09-30, has not.",
         ),
     ],
 )
@@ -174,9 +173,9 @@ def test_a_period_that_is_odd_is_told_in_every_format(
     answer["result"] |= dict(zip(("period_start", "period_end"), period, strict=True))
     (tmp_path / "answer").write_text(json.dumps(answer))
     arguments = ["--at", "2026-09-15T12:00:00Z", "--budget-projected", "300 USD", "--format", form]
-    code, said = report(tmp_path / "answer", *arguments)
+    code, output = report(tmp_path / "answer", *arguments)
     assert code == 2
-    assert note in plain(said)
+    assert note in plain(output)
 
 
 @pytest.mark.parametrize(("first", "second"), [("before", "after"), ("after", "before")])
@@ -185,10 +184,10 @@ def test_a_change_of_less_than_a_cent_is_told_as_that(
     report: Report, form: str, first: str, second: str
 ) -> None:
     baseline = str(CASES / f"12-subcent-{first}.json")
-    code, said = report(f"12-subcent-{second}.json", "--baseline", baseline, "--format", form)
+    code, output = report(f"12-subcent-{second}.json", "--baseline", baseline, "--format", form)
     assert code == 0
-    assert plain(said).count("less than $0.01") >= 2
-    assert not re.search(r"[+-]\$?0\.0|0\.0 ?%", plain(said))
+    assert plain(output).count("less than $0.01") >= 2
+    assert not re.search(r"[+-]\$?0\.0|0\.0 ?%", plain(output))
 
 
 def plain(text: str) -> str:

@@ -40,7 +40,7 @@ def live(sandbox: Sandbox) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
+    ("command", "expected"),
     [
         (["show"], "$188.46 for September, which has ended."),
         (["report", "--budget", "250 USD"], "Within budget"),
@@ -51,11 +51,11 @@ def live(sandbox: Sandbox) -> dict[str, str]:
     ],
 )
 def test_each_command_runs_in_a_process_of_its_own(
-    live: dict[str, str], command: list[str], said: str
+    live: dict[str, str], command: list[str], expected: str
 ) -> None:
     done = start(*command, **live)
     assert done.returncode == 0, done.stderr
-    assert said in done.stdout
+    assert expected in done.stdout
 
 
 def test_show_tells_the_live_invoice(live: dict[str, str]) -> None:
@@ -106,7 +106,7 @@ def test_the_exit_code_is_the_verdict(budgets: list[str], code: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         (["--from", "nowhere.json"], "cannot read nowhere.json: No such file"),
         (["--from", "-"], "standard input: it is empty"),
@@ -117,10 +117,10 @@ def test_the_exit_code_is_the_verdict(budgets: list[str], code: int) -> None:
         (["--from", UPDATE, "--at", "0001-01-01T00:00+14:00"], "is out of range"),
         (["--from", "-", "--from", "-"], "standard input can be read only once"),
         (["--from", UPDATE, "--from", "nowhere.json"], "cannot read nowhere.json"),
-        (["--name", "dev", "--from", UPDATE], "names the --from before it, and there is none"),
-        (["--from", UPDATE, "--name", "a", "--name", "b"], "names the --from before it"),
-        (["--prefix", "ai"], "--prefix does nothing without --from"),
-        (["--from", UPDATE, "--stack"], "--stack does nothing with --from"),
+        (["--name", "dev", "--from", UPDATE], "there is no --from before it to name"),
+        (["--from", UPDATE, "--name", "a", "--name", "b"], "no --from before it to name"),
+        (["--prefix", "ai"], "--prefix has no effect without --from"),
+        (["--from", UPDATE, "--stack"], "--stack has no effect with --from"),
         (["--stack", ""], "the name is empty: leave it out for the selected stack"),
         (["--from", UPDATE, "--at", "99999-01-01"], "is not an ISO 8601 time"),
         (["--from", UPDATE, "--budget", "250"], "'250' has no currency"),
@@ -129,17 +129,17 @@ def test_the_exit_code_is_the_verdict(budgets: list[str], code: int) -> None:
         (["--from", UPDATE, "--budget-line", "a=x"], "--budget-line: "),
         (
             ["--from", UPDATE, "--stack", "dev", "--rules", RULES],
-            "--stack does nothing with --from",
+            "--stack has no effect with --from",
         ),
-        (["--from", UPDATE, "--rules", RULES, "--budget", "1 USD"], "two rules with the name"),
+        (["--from", UPDATE, "--rules", RULES, "--budget", "1 USD"], "two rules are called"),
         (
             ["--from", UPDATE, "--baseline", UPDATE, "--baseline", UPDATE],
             "two baselines of account",
         ),
         (["--from", "a\n::error::x"], "cannot read a ::error::x: No such file"),
         (["--from", UPDATE, "--rules", "nowhere.json"], "nowhere.json: cannot be read"),
-        (["--from", UPDATE, "--policy-pack-config", "x"], "does nothing without --rules"),
-        (["--from", UPDATE, "--policy-pack-config", ""], "does nothing without --rules"),
+        (["--from", UPDATE, "--policy-pack-config", "x"], "has no effect without --rules"),
+        (["--from", UPDATE, "--policy-pack-config", ""], "has no effect without --rules"),
         (["--from", UPDATE, "--rules", ""], "cannot be read"),
         (["--from", UPDATE, "--rules", "a\nb"], "a b: cannot be read"),
         (["--from", UPDATE, "--baseline", ""], "cannot read"),
@@ -154,10 +154,12 @@ def test_the_exit_code_is_the_verdict(budgets: list[str], code: int) -> None:
         ([], "no account ID"),
     ],
 )
-def test_what_cannot_be_told_is_exit_code_2_and_one_line(arguments: list[str], said: str) -> None:
+def test_what_cannot_be_told_is_exit_code_2_and_one_line(
+    arguments: list[str], expected: str
+) -> None:
     failed = run("report", *arguments, GITHUB_OUTPUT="")
     assert failed.returncode == 2
-    assert said in failed.stderr
+    assert expected in failed.stderr
     assert failed.stderr.startswith("cf-invoice")
     assert failed.stderr.count("\n") == 1
 
@@ -274,9 +276,9 @@ def test_one_report_has_several_stacks(tmp_path: Path) -> None:
     headline = "Over budget: 1 of 2 over; $500.01 so far in total, heading for $903. Worst is "
     assert " ".join(done.stdout.split()).startswith(headline)
     report = json.loads(run("report", *both, "--format", "json").stdout)
-    assert [one["names"] for one in report["invoices"]] == [["shop/dev"], ["docs/dev"]]
-    assert [one["account_id"] for one in report["invoices"]] == [ACCOUNT, OTHER_ACCOUNT]
-    assert [one["verdict"] for one in report["invoices"]] == ["within", "over"]
+    assert [invoice["names"] for invoice in report["invoices"]] == [["shop/dev"], ["docs/dev"]]
+    assert [invoice["account_id"] for invoice in report["invoices"]] == [ACCOUNT, OTHER_ACCOUNT]
+    assert [invoice["verdict"] for invoice in report["invoices"]] == ["within", "over"]
     assert [total["text"] for total in report["totals"]] == ["$500.01"]
 
 
@@ -286,9 +288,9 @@ def test_an_account_of_two_stacks_counts_once_with_its_higher_amount(tmp_path: P
     assert done.returncode == 1
     assert "Over budget: $300.00 so far" in done.stdout
     assert f"shop/dev, docs/dev, account {ACCOUNT}" in done.stdout
-    said = " ".join(done.stdout.split())
-    assert "more than once, as $200.01 for" in said
-    assert "the highest amount of the latest period counts." in said
+    message = " ".join(done.stdout.split())
+    assert "more than once, as $200.01 for" in message
+    assert "the highest amount of the latest period counts." in message
 
 
 def test_a_name_stands_for_the_file_before_it_and_a_file_for_itself(tmp_path: Path) -> None:
@@ -311,12 +313,13 @@ def test_each_of_several_baselines_is_of_its_account(tmp_path: Path) -> None:
     given = [*(["--from", file] for file in now), *(["--baseline", file] for file in before)]
     arguments = [word for pair in given for word in pair]
     done = run("report", *arguments, "--format", "json", *AT)
-    changes = [one["baseline"]["change"]["text"] for one in json.loads(done.stdout)["invoices"]]
+    invoices = json.loads(done.stdout)["invoices"]
+    changes = [invoice["baseline"]["change"]["text"] for invoice in invoices]
     assert changes == ["$0.01", "$200.00"]
     other = stack(tmp_path, "other", "f" * 32)
     refused = run("report", *arguments, "--baseline", other, *AT)
     assert refused.returncode == 2
-    assert f"a baseline is of account {'f' * 32}, and there is no invoice of it" in refused.stderr
+    assert f"there is a baseline of account {'f' * 32}, but no invoice of it" in refused.stderr
 
 
 def test_github_gets_the_totals_of_several_stacks(tmp_path: Path) -> None:
@@ -428,12 +431,12 @@ def test_doctor_tries_every_read_once(sandbox: Sandbox, live: dict[str, str]) ->
     assert len(sandbox.requests) == len(READS)
     for read in READS:
         assert re.search(rf"^{read.name} +answered: ", done.stdout, flags=re.M)
-    for said in (
+    for message in (
         "answered: $92.00, automatic top-up: adds $25.00 ($26.25 charged)",
         "usage in ",
         "earlier invoices: ",
     ):
-        assert said in done.stdout
+        assert message in done.stdout
 
 
 def test_doctor_explains_what_fails(live: dict[str, str]) -> None:
@@ -441,7 +444,7 @@ def test_doctor_explains_what_fails(live: dict[str, str]) -> None:
     assert done.returncode == 2
     assert "Give the token the permission AI Gateway Read" in done.stdout
     assert (
-        done.stderr == f"cf-invoice: {len(READS)} of {len(READS)} requests failed, as told above\n"
+        done.stderr == f"cf-invoice: {len(READS)} of {len(READS)} requests failed, as shown above\n"
     )
 
 
@@ -464,7 +467,7 @@ def test_doctor_tells_all_problems_at_once(sandbox: Sandbox) -> None:
     )
     assert done.returncode == 2
     assert "account          'short' is not an account ID" in done.stdout
-    assert "credentials      the environment has an api_key and no email" in done.stdout
+    assert "credentials      the environment has an api_key but no email" in done.stdout
     assert "base URL         the base URL http://example.com is neither https nor" in done.stdout
     assert "timeout          the timeout 'soon' is not a number of seconds" in done.stdout
     assert "4 settings above are missing or wrong" in done.stderr
@@ -589,7 +592,7 @@ def test_rules_of_a_file_are_judged_with_pulumis_config_over_them(tmp_path: Path
     assert "did you mean 'max-amount-due'?" in refused.stderr
     both = run(*arguments, "--budget", "1 USD")
     assert both.returncode == 2
-    assert "two rules with the name 'max-amount-due'" in both.stderr
+    assert "two rules are called 'max-amount-due'" in both.stderr
 
 
 def test_a_rule_that_reads_by_itself_asks_once_for_what_is_shown_as_well(
@@ -815,8 +818,8 @@ def test_no_word_of_others_is_a_command_to_a_runner(tmp_path: Path) -> None:
 
 def test_json_is_no_command_to_whoever_shows_it(live: dict[str, str]) -> None:
     """A terminal, or a runner that shows it in its log; programs read what was said."""
-    said = "##vso[task.x]\x9b31m\u202e##[error]\u2028x"
-    result = api_result(invoice_lines=[api_line(description=said)])
+    message = "##vso[task.x]\x9b31m\u202e##[error]\u2028x"
+    result = api_result(invoice_lines=[api_line(description=message)])
     with stand_in(json.dumps({"success": True, "result": result})) as (base_url, _):
         variables = {**live, "CLOUDFLARE_BASE_URL": base_url}
         shown = [
@@ -824,7 +827,7 @@ def test_json_is_no_command_to_whoever_shows_it(live: dict[str, str]) -> None:
             run("report", "--budget", "1 USD", "--format", "json", **variables).stdout,
         ]
     for text in shown:
-        assert said in json.dumps(json.loads(text), ensure_ascii=False)
+        assert message in json.dumps(json.loads(text), ensure_ascii=False)
         assert not re.search("##|[\x7f-\x9f\u2028-\u202e]", text)
 
 
@@ -869,9 +872,9 @@ def test_a_snapshot_of_an_account_that_answers_nothing_is_none(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
-        (["report", "--max-age", "2"], "--max-age does nothing without --from"),
+        (["report", "--max-age", "2"], "--max-age has no effect without --from"),
         (["report", "--from", CREATE, "--max-age", "2"], "does not say when its figures were"),
         (["show", "--from", CREATE, "--max-age", "soon"], "'soon' is not a number of hours"),
         (["show", "--from", CREATE, "--max-age", "0"], "'0' is not above zero"),
@@ -879,11 +882,11 @@ def test_a_snapshot_of_an_account_that_answers_nothing_is_none(
     ],
 )
 def test_a_largest_age_is_for_snapshots_alone(
-    arguments: list[str], said: str, live: dict[str, str]
+    arguments: list[str], expected: str, live: dict[str, str]
 ) -> None:
     done = run(*arguments, **live)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert expected in done.stderr
     assert done.stderr.count("\n") == 1
 
 
@@ -909,7 +912,7 @@ def test_a_forecast_is_a_table_or_json_from_a_snapshot_or_live(
 def test_fixed_lines_are_not_extrapolated(live: dict[str, str]) -> None:
     done = run("forecast", "--fixed-line", "openai/*", "--fixed-line", "nothing/*", **live)
     assert done.returncode == 0
-    assert "of a fixed fee, $192.87 before credits, stays as it is" in done.stdout
+    assert "1 line is a fixed fee, $192.87 before credits, and stays as it is" in done.stdout
     assert 'No line of the invoice matches "nothing/*"' in done.stdout
 
 
@@ -918,18 +921,20 @@ def test_a_report_takes_fixed_lines_too(live: dict[str, str], tmp_path: Path) ->
     snapshot = tmp_path / "snapshot.json"
     run("snapshot", "--output", str(snapshot), **live)
     done = run("report", "--from", str(snapshot), "--fixed-line", "openai/*", **live)
-    assert "of a fixed fee, $192.87 before credits, stays as it is" in " ".join(done.stdout.split())
+    assert "1 line is a fixed fee, $192.87 before credits, and stays as it is" in " ".join(
+        done.stdout.split()
+    )
     preview = tmp_path / "preview.json"
     preview.write_text(json.dumps(api_result()))
     refused = run("report", "--from", str(preview), "--fixed-line", "openai/*", **live)
     assert refused.returncode == 2
-    assert "--fixed-line does nothing without the usage of an account" in refused.stderr
+    assert "--fixed-line has no effect without usage" in refused.stderr
 
 
 def test_a_forecast_needs_more_than_an_invoice() -> None:
     done = run("forecast", "--from", CREATE)
     assert done.returncode == 2
-    assert "a forecast needs the usage of an account" in done.stderr
+    assert "a forecast needs the account's usage" in done.stderr
     assert run("forecast", "--from", CREATE, "--at", "2026-09-15").returncode == 2
 
 
@@ -1011,7 +1016,7 @@ def test_a_snapshot_without_its_invoice_is_told_apart_from_one_that_cannot_be_us
     rules.write_text(json.dumps({"rules": {"min-credit-balance": rule}}))
     arguments = ["report", "--from", str(file), "--rules", str(rules)]
     assert run(*arguments, "--account-id", ACCOUNT.upper(), **live).returncode == 0
-    for more, said in (
+    for more, message in (
         (["--prefix", "ai"], "--prefix chooses among stack outputs"),
         (
             ["--account-id", OTHER_ACCOUNT],
@@ -1020,7 +1025,7 @@ def test_a_snapshot_without_its_invoice_is_told_apart_from_one_that_cannot_be_us
     ):
         refused = run(*arguments, *more, **live)
         assert refused.returncode == 2
-        assert f"{file}: {said}" in refused.stderr
+        assert f"{file}: {message}" in refused.stderr
     file.write_text(file.read_text().replace('"version": 1', '"version": 2'))
     broken = run(*arguments, **live)
     assert broken.returncode == 2

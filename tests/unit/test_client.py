@@ -137,7 +137,7 @@ def test_the_older_pair_of_email_and_key_is_accepted(sandbox: Sandbox) -> None:
 
 
 RAY = "(ray ID 8f1a2b3c4d5e6f70-AMS)"
-FAILED_SIDE = "Cloudflare's side failed, and 3 retries did not help: run again later."
+FAILED_SIDE = "The failure is on Cloudflare's side, and 3 retries did not help: run again later."
 SAID = {
     "http-400": f"HTTP 400, code 7003: Could not route to the given account {RAY}. Check the account",
     "http-401": f"HTTP 401, code 10000: Authentication error {RAY}. Check that the token",
@@ -147,7 +147,7 @@ SAID = {
     "http-429": f"HTTP 429, code 10013: Rate limited {RAY}. Too many requests",
     "http-429-long": "Cloudflare asks to wait 3600 s",
     "http-500": f"HTTP 500, code 10001: Internal error {RAY}. {FAILED_SIDE}",
-    "http-501": f"HTTP 501, code 10005: Not implemented {RAY}. Cloudflare's side failed: run again",
+    "http-501": f"HTTP 501, code 10005: Not implemented {RAY}. The failure is on Cloudflare's side: run again",
     "http-502": f"HTTP 502: Bad Gateway {RAY}. {FAILED_SIDE}",
     "http-503": f"HTTP 503, code 10002: Service unavailable {RAY}. {FAILED_SIDE}",
     "http-504": f"HTTP 504: Gateway Timeout {RAY}. {FAILED_SIDE}",
@@ -332,15 +332,15 @@ def test_neither_error_nor_log_repeats_a_token_that_an_answer_has_beside_its_bod
 ) -> None:
     caplog.set_level(logging.DEBUG)
     headers = {"Location": location, "X-Asked": SECRET} if location else {"X-Asked": SECRET}
-    said = ""
+    message = ""
     with stand_in('{"success": true}', status, phrase, **headers) as (base_url, _):
         try:
             client(base_url, token=SECRET).get_invoice_preview(ACCOUNT)
         except BillingError as error:
-            said = str(error)
-    assert said
+            message = str(error)
+    assert message
     assert "HTTP Request" in caplog.text
-    assert SECRET not in f"{said}{caplog.text}".lower()
+    assert SECRET not in f"{message}{caplog.text}".lower()
     assert "##vso" not in caplog.text
 
 

@@ -77,12 +77,14 @@ def test_an_account_is_left_out_by_its_id(several: Sandbox, run: Run) -> None:
     _, report = reported(run, "--all-accounts", "--except", ACCOUNT.upper())
     assert [each["account_id"] for each in report["invoices"]] == several.directory.ids[1:]
     assert ACCOUNT not in {asked.account_id for asked in several.asked}
-    assert "which is none of the accounts" in run("show", "--all-accounts", "--except", "f" * 32)[2]
+    assert (
+        "which is not among the accounts" in run("show", "--all-accounts", "--except", "f" * 32)[2]
+    )
     every = [argument for account in several.directory.ids for argument in ("--except", account)]
     assert "leaves out every account" in run("show", "--all-accounts", *every)[2]
     alone = run("show", "--account-id", ACCOUNT, "--except", ACCOUNT)
     assert alone[0] == 2
-    assert "--except does nothing without" in alone[2]
+    assert "--except has no effect without" in alone[2]
 
 
 def test_accounts_are_named_by_repeating_the_option_or_in_a_file(
@@ -99,22 +101,22 @@ def test_accounts_are_named_by_repeating_the_option_or_in_a_file(
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "expected"),
     [
         (f"{ACCOUNT} a\nxyz b\n", "line 2: 'xyz' is not an account ID"),
         (f"{ACCOUNT}\n\n{ACCOUNT.upper()} b\n", f"line 3: account {ACCOUNT} appears twice, first"),
-        ("# nobody\n", "lists no account: write an ID and a name a line"),
+        ("# nobody\n", "lists no accounts: write an ID and a name per line"),
     ],
 )
 def test_a_file_of_accounts_is_refused_with_the_line(
-    run: Run, tmp_path: Path, content: str, said: str
+    run: Run, tmp_path: Path, content: str, expected: str
 ) -> None:
     file = tmp_path / "accounts.txt"
     file.write_text(content)
     for command in ("show", "report", "forecast", "doctor"):
         code, _, errors = run(command, "--accounts", str(file))
         assert code == 2
-        assert said in errors
+        assert expected in errors
         assert errors.count("\n") == 1
     assert "cannot read" in run("show", "--accounts", str(tmp_path / "none"))[2]
 
@@ -229,7 +231,7 @@ def test_a_run_is_run_again_for_what_is_not_recent(
     assert code == 0
     asked = {each.account_id for each in several.asked if each.read != "accounts"}
     assert asked == set(several.directory.ids[1:4])
-    assert errors == "cf-invoice: recent enough before: 2 accounts\n"
+    assert errors == "cf-invoice: already recent enough: 2 accounts\n"
     assert len(list(folder.iterdir())) == COUNT
 
 
@@ -341,16 +343,16 @@ def test_accounts_that_are_not_on_the_list_are_named_and_left_out(
     assert code == 0
     words = " ".join(out.split())
     assert "Team 0" in words
-    assert "Left out, because not asked for: 3 accounts (Sandbox account " in words
+    assert "Left out, because not requested: 3 accounts (Sandbox account " in words
     _, report = reported(run, *given)
     assert len(report["invoices"]) == 2
     assert all(account in report["notes"][0] for account in several.directory.ids[2:])
-    assert run("forecast", *given)[2].startswith("cf-invoice: Left out, because not asked for: ")
+    assert run("forecast", *given)[2].startswith("cf-invoice: Left out, because not requested: ")
     # An account counts once, however many files it has.
     left_out = folder / f"{several.directory.ids[2]}.json"
     (folder / "again.json").write_text(left_out.read_text())
     _, report = reported(run, *given)
-    assert "not asked for: 3 accounts (" in report["notes"][0]
+    assert "not requested: 3 accounts (" in report["notes"][0]
 
 
 def test_a_snapshot_keeps_the_name_of_its_account_without_an_address(
@@ -375,10 +377,10 @@ def test_a_folder_that_holds_nothing_or_something_else_is_refused(
     code, _, errors = run("show", "--from", str(folder))
     assert code == 2
     assert "other.json" in errors
-    assert "--name does nothing" in run("show", "--from", str(folder), "--name", "a")[2]
+    assert "--name has no effect on" in run("show", "--from", str(folder), "--name", "a")[2]
     assert "--output FOLDER" in run("snapshot", "--all-accounts")[2]
     assert "--max-age" in run("snapshot", "--account-id", ACCOUNT, "--max-age", "1")[2]
-    assert "nothing with --from" in run("show", "--from", str(folder), "--all-accounts")[2]
+    assert "no effect with --from" in run("show", "--from", str(folder), "--all-accounts")[2]
 
 
 def test_figures_of_unknown_age_do_not_stand_in_for_a_snapshot(
@@ -430,7 +432,7 @@ def test_nothing_in_a_folder_that_may_be_a_snapshot_is_skipped(
     (folder / ".cf-invoice-0123456789abcdef.tmp").write_text("torn")
     (folder / "logs").mkdir()
     assert run("show", "--from", str(folder))[0] == 0
-    for name, (make, said) in NOT_SNAPSHOTS.items():
+    for name, (make, message) in NOT_SNAPSHOTS.items():
         # A long path, as runners have, is not cut: the name is at its end.
         copy = Path(f"{'snapshots-' * 10}with-{name}")
         shutil.copytree(folder, copy)
@@ -438,7 +440,7 @@ def test_nothing_in_a_folder_that_may_be_a_snapshot_is_skipped(
         code, out, errors = run("show", "--from", str(copy))
         assert (code, out) == (2, "")
         assert str(copy / name) in errors
-        assert said in errors
+        assert message in errors
         assert errors.count("\n") == 1
 
 
@@ -457,7 +459,7 @@ def test_a_snapshot_from_elsewhere_or_with_a_failed_read_is_taken_again(
     (folder / f"{lacking}.json").write_text(json.dumps(content))
     several.asked.clear()
     code, _, errors = run("snapshot", "--all-accounts", "--output", str(folder), "--max-age", "1")
-    assert (code, errors) == (0, f"cf-invoice: recent enough before: {len(others)} accounts\n")
+    assert (code, errors) == (0, f"cf-invoice: already recent enough: {len(others)} accounts\n")
     asked = {each.account_id for each in several.asked if each.read != "accounts"}
     assert asked == {elsewhere, refused, lacking}
 
@@ -472,8 +474,8 @@ def test_an_account_that_was_read_before_is_not_one_that_was_never_used(
     code, _, errors = run("snapshot", "--all-accounts", "--output", str(folder))
     assert code == 2
     assert [line for line in errors.splitlines() if "not available" not in line] == [
-        f"cf-invoice: account {known} was read before, into {folder / f'{known}.json'}: if it is "
-        "no longer to be in reports, delete that file"
+        f"cf-invoice: account {known} was read earlier, into {folder / f'{known}.json'}: to leave "
+        "it out of reports, delete that file"
     ]
     (folder / f"{known}.json").unlink()
     assert run("snapshot", "--all-accounts", "--output", str(folder))[0] == 0
@@ -483,11 +485,11 @@ def test_a_long_run_says_how_far_it_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(progress, "EVERY", 0.001)
-    told = threading.Event()
-    monkeypatch.setattr("builtins.print", lambda *_, **__: told.set())
+    printed = threading.Event()
+    monkeypatch.setattr("builtins.print", lambda *_, **__: printed.set())
     with progress.progress(1000) as advance:
         advance()
-        assert told.wait(30)
+        assert printed.wait(30)
 
 
 def test_a_terminal_shows_how_far_a_run_is(monkeypatch: pytest.MonkeyPatch) -> None:

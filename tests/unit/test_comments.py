@@ -75,14 +75,14 @@ def refusal(request: Request) -> str:
     """Post the report, and return the one line that says why it is refused."""
     with pytest.raises(CommentError) as refused:
         post(request, tagged(REPORT, None))
-    said = str(refused.value)
-    assert said.isprintable()
-    return said
+    message = str(refused.value)
+    assert message.isprintable()
+    return message
 
 
 def test_the_first_report_is_a_new_comment(job: Job, forge_: Forge) -> None:
-    said = post(job.request(), tagged(REPORT, None))
-    assert said.startswith("Commented on ")
+    message = post(job.request(), tagged(REPORT, None))
+    assert message.startswith("Commented on ")
     assert forge_.bodies == [REPORT]
     [token] = forge_.tokens
     assert token in ("Bearer job-token", "comment-token", "token gitea-job-token")
@@ -94,8 +94,8 @@ def test_the_next_report_updates_our_comment_and_nobody_elses(job: Job, forge_: 
     forge_.add(f"a quotation of {MARKER}", BOT)
     request = job.request()
     post(request, tagged(REPORT, None))
-    said = post(request, tagged(OVER, None))
-    assert said.startswith("Updated the comment on ")
+    message = post(request, tagged(OVER, None))
+    assert message.startswith("Updated the comment on ")
     assert [body.splitlines()[-1] for body in forge_.bodies[:3]] == [
         "by a stranger",
         "a word of the same bot",
@@ -118,11 +118,11 @@ def test_reports_of_several_tags_are_comments_of_their_own(job: Job, forge_: For
 def test_a_dry_run_asks_nobody_and_shows_comment_and_place(job: Job, forge_: Forge) -> None:
     variables = {name: value for name, value in job.variables.items() if "TOKEN" not in name}
     place = find_place(variables, forge=job.name)
-    said = describe(place, tagged(REPORT, "dev"))
-    assert said.startswith("Would comment on ")
-    assert place.text in said
+    message = describe(place, tagged(REPORT, "dev"))
+    assert message.startswith("Would comment on ")
+    assert place.text in message
     assert f"request {NUMBER} of " in place.text
-    assert said.endswith(tagged(REPORT, "dev"))
+    assert message.endswith(tagged(REPORT, "dev"))
     assert forge_.requests == []
 
 
@@ -160,8 +160,8 @@ def test_what_can_get_better_is_tried_again(status: int, job: Job, forge_: Forge
 def test_a_comment_whose_answer_got_lost_is_not_made_twice(job: Job, forge_: Forge) -> None:
     # GitLab and Gitea are asked for their user first.
     forge_.lose_answer(after=1 if job.name == "github" else 2)
-    said = post(job.request(), tagged(REPORT, None))
-    assert said.startswith("Updated")
+    message = post(job.request(), tagged(REPORT, None))
+    assert message.startswith("Updated")
     assert len(forge_.comments) == 1
 
 
@@ -321,9 +321,9 @@ def test_a_refusal_says_what_the_forge_said_and_what_to_do_and_is_final(
     name: str, status: int, content: Any, expected: str, forge_: Forge
 ) -> None:
     forge_.refuse(status, content)
-    said = refusal(Job(name, getattr(forge_, name)).request())
-    assert said.startswith("cannot comment on ")
-    assert expected in said
+    message = refusal(Job(name, getattr(forge_, name)).request())
+    assert message.startswith("cannot comment on ")
+    assert expected in message
     assert forge_.comments == []
     assert len(forge_.requests) == 1
 
@@ -394,10 +394,10 @@ def test_an_odd_answer_is_one_clean_line(after: int, job: Job, forge_: Forge) ->
         forge_.comments.clear()
         forge_.refusals[:] = [*[(200, None, {})] * after, (200, content, {})]
         try:
-            said = post(request, tagged(REPORT, None))
+            message = post(request, tagged(REPORT, None))
         except CommentError as error:
-            said = str(error)
-        assert said.isprintable(), content
+            message = str(error)
+        assert message.isprintable(), content
         # Whatever was odd was asked for again, or nothing was written after it.
         assert len(forge_.comments) <= 1, content
 
@@ -445,7 +445,9 @@ def test_an_answer_whose_encoding_cannot_be_read_is_refused(
     sent: bytes, encoding: str, job: Job, forge_: Forge
 ) -> None:
     forge_.refuse(200, sent, Content_Encoding=encoding)
-    assert "encoding (br)" in (said := refusal(job.request())) or "compression is broken" in said
+    assert (
+        "encoding (br)" in (message := refusal(job.request())) or "compression is broken" in message
+    )
 
 
 def test_a_forge_that_never_ends_its_answer_is_given_up(
@@ -466,9 +468,9 @@ def test_what_failed_before_the_time_was_up_is_told(
 
 
 def test_an_unreachable_forge_is_one_line(job: Job) -> None:
-    said = refusal(job.request(api_url="http://127.0.0.1:9"))
-    assert "no answer from 127.0.0.1: " in said
-    assert said.endswith("Check the network, and run again.")
+    message = refusal(job.request(api_url="http://127.0.0.1:9"))
+    assert "no answer from 127.0.0.1: " in message
+    assert message.endswith("Check the network, and run again.")
 
 
 @pytest.mark.parametrize("proxy", ["http://user:s3cret@:bad", "s3cret://proxy"])
@@ -477,9 +479,9 @@ def test_a_proxy_that_cannot_be_used_is_one_line_without_its_password(
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     request = find_request(forge_.github, api_url="https://forge.invalid/graphql")
-    said = refusal(request)
-    assert "no connection can be set up" in said
-    assert "s3cret" not in said
+    message = refusal(request)
+    assert "no connection can be set up" in message
+    assert "s3cret" not in message
 
 
 @pytest.mark.parametrize("no_proxy", (ENVIRONMENTS / "no-proxy.txt").read_text().splitlines())
@@ -511,9 +513,9 @@ def guarded(authority: trustme.CA) -> Iterator[Forge]:
 def test_a_certificate_of_its_own_names_the_variable_and_is_final(
     name: str, guarded: Forge
 ) -> None:
-    said = refusal(Job(name, getattr(guarded, name)).request())
-    assert "no trusted TLS connection to 127.0.0.1: " in said
-    assert "Set SSL_CERT_FILE to a file" in said
+    message = refusal(Job(name, getattr(guarded, name)).request())
+    assert "no trusted TLS connection to 127.0.0.1: " in message
+    assert "Set SSL_CERT_FILE to a file" in message
     assert guarded.connections == 1
 
 
@@ -542,9 +544,9 @@ def test_gitlabs_own_certificate_file_is_trusted_beside_the_others(
 
 def test_certificates_that_cannot_be_read_are_one_line(guarded: Forge, tmp_path: Path) -> None:
     variables = {**guarded.gitlab, "CI_SERVER_TLS_CA_FILE": str(tmp_path / "missing.pem")}
-    said = refusal(find_request(variables))
-    assert "no connection can be set up" in said
-    assert "SSL_CERT_FILE and CI_SERVER_TLS_CA_FILE" in said
+    message = refusal(find_request(variables))
+    assert "no connection can be set up" in message
+    assert "SSL_CERT_FILE and CI_SERVER_TLS_CA_FILE" in message
 
 
 @pytest.mark.parametrize("hidden", ["{0}", "a{0}b", "{1}\x1b{2}", "{1}\u202e{2}", "{1}\u200b{2}"])
@@ -553,9 +555,9 @@ def test_the_token_is_redacted_in_what_a_forge_says(hidden: str, job: Job, forge
     token = request.token
     message = hidden.format(token, token[:3], token[3:])
     forge_.refuse(401, {"message": message, "errors": [{"message": f"again {token}"}]})
-    said = refusal(request)
-    assert token not in said
-    assert "[redacted]" in said
+    text = refusal(request)
+    assert token not in text
+    assert "[redacted]" in text
 
 
 def test_the_token_is_redacted_in_a_comments_address(
@@ -563,22 +565,24 @@ def test_the_token_is_redacted_in_a_comments_address(
 ) -> None:
     monkeypatch.setattr(forge, "REPOSITORY", "owner/job-token")
     variables = {**forge_.github, "GITHUB_REPOSITORY": "owner/job-token"}
-    said = post(find_request(variables), tagged(REPORT, None))
-    assert "https://github.com/owner/[redacted]/pull/12" in said
+    message = post(find_request(variables), tagged(REPORT, None))
+    assert "https://github.com/owner/[redacted]/pull/12" in message
 
 
 def test_a_report_that_is_too_long_for_a_comment_is_refused(forge_: Forge) -> None:
     long = tagged(f"{'x' * 65_500}\n\n{END}", None)
-    with pytest.raises(CommentError, match="has 65,560 characters, and a comment at most 65,536"):
+    with pytest.raises(
+        CommentError, match="has 65,560 characters, and a comment may have at most 65,536"
+    ):
         post(find_request(forge_.github), long)
-    with pytest.raises(CommentError, match="a comment at most 65,536"):
+    with pytest.raises(CommentError, match="a comment may have at most 65,536"):
         describe(find_place(forge_.github), long)
     assert forge_.requests == []
 
 
 @pytest.mark.parametrize("tag", ["", " ", "-->", "a--b", "a b", "-a", "é", "x" * 65, "a\nb"])
 def test_a_tag_that_cannot_stand_in_a_marker_is_refused(tag: str) -> None:
-    with pytest.raises(CommentError, match="is not up to 64 letters, digits and"):
+    with pytest.raises(CommentError, match="must be 1 to 64 letters, digits and"):
         marker(tag)
 
 
@@ -612,7 +616,7 @@ def test_the_command_refuses_half_a_report(forge_: Forge) -> None:
     whole = run("report", "--from", UPDATE, "--format", "markdown").stdout
     half = run("comment", "-", stdin=whole[: len(whole) // 2], **forge_.github)
     assert half.returncode == 2
-    assert "the report is not whole, since it lacks its last line" in half.stderr
+    assert "the report is not whole, because its last line" in half.stderr
     assert forge_.requests == []
     assert tagged(whole, None) == whole
 
@@ -710,13 +714,16 @@ def test_an_event_of_no_request_or_of_a_forks_names_no_number(
     ("missing", "expected"),
     [
         ("GITHUB_ACTIONS", "neither GitHub Actions nor GitLab CI: give --forge"),
-        ("GITHUB_REPOSITORY", "it is not known where: give --repository"),
+        ("GITHUB_REPOSITORY", "the repository is not known: give --repository"),
         ("GITHUB_REF", "runs for no pull or merge request: give --request"),
         ("GH_TOKEN", "no token: set GH_TOKEN or GITHUB_TOKEN"),
-        ("GITHUB_GRAPHQL_URL", "which server of GitHub the token belongs to: give --api-url"),
+        (
+            "GITHUB_GRAPHQL_URL",
+            "which GitHub server the token belongs to is not known: give --api-url",
+        ),
         ("GITLAB_CI", "neither GitHub Actions nor GitLab CI: give --forge"),
-        ("CI_API_V4_URL", "which server of GitLab the token belongs to: give --api-url"),
-        ("CI_PROJECT_ID", "it is not known where: give --repository"),
+        ("CI_API_V4_URL", "which GitLab server the token belongs to is not known: give --api-url"),
+        ("CI_PROJECT_ID", "the repository is not known: give --repository"),
         ("CI_MERGE_REQUEST_IID", "runs for no pull or merge request: give --request"),
         ("GITLAB_TOKEN", "no token: set GITLAB_TOKEN"),
     ],

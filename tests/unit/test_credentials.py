@@ -34,8 +34,8 @@ def test_what_is_said_is_redacted() -> None:
         ({"api_token": ""}, "needs an api_token"),
         ({"api_token": SECRET, "email": "e"}, "keep one kind"),
         ({"api_token": SECRET, "api_key": "k"}, "keep one kind"),
-        ({"api_key": SECRET}, "has an api_key and no email"),
-        ({"email": SECRET}, "has an email and no api_key"),
+        ({"api_key": SECRET}, "has an api_key but no email"),
+        ({"email": SECRET}, "has an email but no api_key"),
     ],
 )
 def test_wrong_combinations_are_refused(kind: Any, arguments: Any, message: str) -> None:

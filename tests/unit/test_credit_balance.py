@@ -36,7 +36,7 @@ def test_a_balance_whose_currency_is_not_known_is_told_in_minor_units() -> None:
 
 
 @pytest.mark.parametrize(
-    ("result", "said"),
+    ("result", "expected"),
     [
         ({}, "balance: Field required"),
         ({"balance": None}, "balance: "),
@@ -52,10 +52,10 @@ def test_a_balance_whose_currency_is_not_known_is_told_in_minor_units() -> None:
         ([], "result is not an object"),
     ],
 )
-def test_malformed_money_is_refused_by_its_name(result: Any, said: str) -> None:
+def test_malformed_money_is_refused_by_its_name(result: Any, expected: str) -> None:
     with pytest.raises(InvalidDataError) as failed:
         CreditBalance.from_api(result)
-    assert str(failed.value).startswith(said)
+    assert str(failed.value).startswith(expected)
 
 
 @pytest.mark.parametrize("odd", [None, "none", 7, [], {"a": 1}])

@@ -187,12 +187,12 @@ def test_the_unit_of_usage_does_not_matter(factor: float) -> None:
     found = forecast_invoice(invoice_of(GROSS), steady(factor=factor), at=NOW)
     assert found.amount_due == MONTH
     assert found.unit == {1: "minor", 0.01: "major"}.get(factor, "ratio")
-    said = {
+    message = {
         "minor": "unit of usage is $0.01",
         "major": "unit of usage is $1.00",
         "ratio": "of its own",
     }
-    assert said[found.unit or ""] in found.notes[0]
+    assert message[found.unit or ""] in found.notes[0]
 
 
 def test_an_inferred_ratio_widens_the_band() -> None:
@@ -217,7 +217,7 @@ def test_another_ratio_needs_three_days_of_the_period() -> None:
         history = history_of([CENTS] * 60, usage, at=at, factor=0.0037)
         found = forecast_invoice(invoice_of(sum(usage)), history, at=at)
         assert found.method == method
-        assert any("cannot be told yet" in note for note in found.notes) == (day == 3)
+        assert any("is not known yet" in note for note in found.notes) == (day == 3)
 
 
 def test_a_history_that_is_behind_is_told_and_widens_the_band() -> None:
@@ -249,9 +249,9 @@ def test_an_invoice_that_is_behind_is_the_other_reading_of_a_price() -> None:
     assert found.amount_due_p90 is not None
     assert found.amount_due_p90 >= MONTH
     assert found.notes[0] == (
-        "Usage and invoice can be read in two ways: a unit of usage costs 0.93 times $0.01, as "
-        "the forecast takes it, or the invoice is $10.00 behind, and then the median is $300.00. "
-        "The band covers both."
+        "Usage and invoice can be read in two ways: a unit of usage costs 0.93 times $0.01, which "
+        "the forecast assumes, or the invoice is $10.00 behind, in which case the median is "
+        "$300.00. The band covers both."
     )
     assert sum(day.gross for day in found.spent) == GROSS - CENTS
 
@@ -370,7 +370,7 @@ def test_the_first_hour_is_too_early() -> None:
     )
     assert (found.method, found.amount_due, found.coming) == ("too-early", None, ())
     assert found.runway is not None
-    assert found.runway.text == "Credits of $5.00 last for a time that is not known yet."
+    assert found.runway.text == "Credits of $5.00 last for a time that is not yet known."
 
 
 @pytest.mark.parametrize("days", [401, 36_500])
@@ -466,7 +466,7 @@ def test_an_invoice_of_zero_without_usage_stays_at_zero() -> None:
     """Nothing used and nothing to pay is a straight line along zero."""
     found = forecast_invoice(invoice_of(0), history_of([0] * 60, [0] * 15), at=NOW)
     assert (found.method, found.amount_due) == ("straight-line", 0)
-    assert "no usage and nothing to pay" in found.notes[0]
+    assert "no usage and no charges" in found.notes[0]
 
 
 def test_an_invoice_without_lines_stays_at_zero() -> None:
@@ -478,18 +478,18 @@ def test_an_invoice_without_lines_stays_at_zero() -> None:
     )
     assert found.amount_due == 0
     assert found.runway is not None
-    assert found.runway.text == "Credits of $1.00 last for a time that is not known yet."
+    assert found.runway.text == "Credits of $1.00 last for a time that is not yet known."
 
 
 def test_usage_without_a_price_is_not_known() -> None:
     """An invoice of zero that is behind says neither what is to come nor how long credits last."""
     found = forecast_invoice(invoice_of(0), steady(), balance_of(2_000), at=NOW)
     assert (found.method, found.amount_due, found.coming) == ("not-known", None, ())
-    assert found.text == "Not known for September: there is usage, and no price for it yet"
+    assert found.text == "Not known for September: there is usage, but no price for it yet"
     assert "may be included" in found.notes[0]
     assert found.runway is not None
     assert (found.runway.is_known, found.runway.runs_out) == (False, None)
-    assert found.runway.text == "Credits of $20.00 last for a time that is not known yet."
+    assert found.runway.text == "Credits of $20.00 last for a time that is not yet known."
 
 
 def test_an_account_that_is_idle_has_credits_for_over_a_year() -> None:
@@ -516,17 +516,17 @@ def test_a_band_with_one_side_is_said_in_words() -> None:
     """A median that is its own 10th percentile is no middle."""
     forecast = forecast_invoice(invoice_of(GROSS), steady(), at=NOW)
     rising = replace(forecast, amount_due_p90=40_000)
-    assert rising.text == "Forecast $300 for September, up to $400 and hardly less"
+    assert rising.text == "Forecast $300 for September, up to $400 and unlikely to be less"
     falling = replace(forecast, amount_due_p10=20_000)
-    assert falling.text == "Forecast $300 for September, down to $200 and hardly more"
+    assert falling.text == "Forecast $300 for September, down to $200 and unlikely to be more"
 
 
 @pytest.mark.parametrize(
     ("p10", "p90", "text"),
     [
-        (29_000, 40_000, "Forecast $300 for September, up to $400 and hardly less"),
+        (29_000, 40_000, "Forecast $300 for September, up to $400 and unlikely to be less"),
         (28_000, 40_000, "Forecast $300 for September ($280 to $400)"),
-        (28_000, 30_040, "Forecast $300 for September, down to $280 and hardly more"),
+        (28_000, 30_040, "Forecast $300 for September, down to $280 and unlikely to be more"),
         (28_000, 30_400, "Forecast $300 for September ($280 to $304)"),
         (29_930, 30_060, "Forecast $300 for September ($299 to $301)"),
         (29_960, 30_060, "Forecast $300 for September ($300 to $301)"),
@@ -603,8 +603,8 @@ def test_fixed_fees_are_not_carried_on() -> None:
     assert found.amount_due == MONTH + 2_000
     assert sum(day.gross for day in found.spent) == GROSS
     assert found.notes[-2:] == (
-        "1 line of a fixed fee, $20.00 before credits, stays as it is.",
-        'No line of the invoice matches "Seat*" of the fixed lines.',
+        "1 line is a fixed fee, $20.00 before credits, and stays as it is.",
+        'No line of the invoice matches "Seat*", one of the fixed lines.',
     )
     straight = forecast_invoice(invoice, at=NOW, fixed_lines=["Platform*"])
     assert straight.amount_due == MONTH + 2_000
@@ -624,7 +624,7 @@ def test_negative_usage_is_a_correction() -> None:
 
 @pytest.mark.parametrize("usage", [-CENTS, CENTS])
 def test_a_refund_does_not_go_on(usage: float) -> None:
-    """Lines that are negative in sum are no trend, whatever the usage is."""
+    """Lines that add up to less than zero are no trend, whatever the usage is."""
     history = history_of([CENTS] * 60, [*[usage] * NOON, 0])
     found = forecast_invoice(invoice_of(-5000), history, at=NOW)
     assert (found.method, found.amount_due) == ("straight-line", -5000)
@@ -636,7 +636,7 @@ def test_usage_that_is_negative_in_sum_prices_nothing() -> None:
     history = history_of([CENTS] * 60, [*[-CENTS] * NOON, 0])
     found = forecast_invoice(invoice_of(GROSS), history, at=NOW)
     assert (found.method, found.amount_due) == ("straight-line", MONTH)
-    assert "period's usage is negative" in found.notes[0]
+    assert "period's usage adds up to less than zero" in found.notes[0]
 
 
 def test_incomplete_lines_have_no_forecast() -> None:
@@ -753,7 +753,7 @@ def test_a_top_up_that_works_does_not_hide_that_no_credits_are_left(balance: flo
     topped = balance_of(balance, amount=5_000, threshold=1_000)
     found = forecast_invoice(invoice_of(GROSS), steady(), topped, at=NOW).runway
     assert found is not None
-    assert found.text == "No credits are left, though they are topped up automatically at $10.00."
+    assert found.text == "No credits are left, although they are topped up automatically at $10.00."
 
 
 def test_a_top_up_that_failed_is_said_first() -> None:

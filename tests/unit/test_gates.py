@@ -31,25 +31,25 @@ def messages(found: list[Finding]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("name", "written", "said"),
+    ("name", "written", "expected"),
     [
-        ("max-amount-due", {}, "it has no limit, and would let everything pass: set it"),
-        ("max-line-amount", {}, "it has no limits or defaultLimit, and would let everything pass"),
+        ("max-amount-due", {}, "it has no limit and would let everything pass: set it"),
+        ("max-line-amount", {}, "it has no limits or defaultLimit and would let everything pass"),
         ("max-increase", {}, "it has no limit"),
         ("allowed-statuses", {}, "it has no statuses"),
         ("allowed-currencies", {}, "it has no currencies"),
-        ("account-budget", {"limit": "1 USD"}, "it has no accountIds: name the accounts"),
+        ("account-budget", {"limit": "1 USD"}, "it has no accountIds: list the accounts"),
         ("account-budget", {"accountIds": [ACCOUNT]}, "it has no limit"),
-        ("min-credit-balance", {"limit": "1 USD"}, "it has no accountIds: name the accounts"),
+        ("min-credit-balance", {"limit": "1 USD"}, "it has no accountIds: list the accounts"),
         ("min-credit-balance", {"accountIds": [ACCOUNT]}, "it has no limit"),
-        ("require-healthy-top-up", {}, "it has no accountIds: name the accounts"),
-        ("no-unpaid-invoices", {}, "it has no accountIds: name the accounts"),
+        ("require-healthy-top-up", {}, "it has no accountIds: list the accounts"),
+        ("no-unpaid-invoices", {}, "it has no accountIds: list the accounts"),
         ("require-gateway-spend-limit", {}, "it has no limit"),
-        ("max-amount-due", {"limit": "1 USD", "failOpen": True}, "failOpen does nothing without"),
+        ("max-amount-due", {"limit": "1 USD", "failOpen": True}, "failOpen has no effect without"),
         (
             "max-amount-due",
             {"limit": "1 USD", "baseUrl": "https://a.b", "failOpen": False},
-            "failOpen and baseUrl do nothing without accountIds",
+            "failOpen and baseUrl have no effect without accountIds",
         ),
         (
             "account-budget",
@@ -63,11 +63,11 @@ def messages(found: list[Finding]) -> list[str]:
         ),
     ],
 )
-def test_a_rule_that_would_judge_nothing_is_refused(name: str, written: Any, said: str) -> None:
+def test_a_rule_that_would_judge_nothing_is_refused(name: str, written: Any, expected: str) -> None:
     with pytest.raises(RuleError) as refused:
         gate(written, name)
     assert str(refused.value).startswith(f"rule '{name}': ")
-    assert said in str(refused.value)
+    assert expected in str(refused.value)
 
 
 def test_pulumis_config_may_bring_what_is_missing_and_replaces_what_is_there() -> None:
@@ -94,12 +94,12 @@ def test_a_waiver_holds_until_its_end_and_every_message_says_so() -> None:
     waived = gate({"limit": "150 USD", "waiver": {**WAIVER, "limit": "180 USD"}})
     [message] = messages(waived.judge(STATE, NOW))
     assert "over the limit of $180.00" in message
-    said = "A waiver with the limit 180 USD is in force until 2026-09-20, by the CFO: launch week."
-    assert message.endswith(said)
-    assert waived.notices(NOW) == [said]
+    text = "A waiver with the limit 180 USD is in force until 2026-09-20, by the CFO: launch week."
+    assert message.endswith(text)
+    assert waived.notices(NOW) == [text]
     enough = gate({"limit": "150 USD", "waiver": {**WAIVER, "limit": "200 USD"}})
     assert messages(enough.judge(STATE, NOW)) == []
-    assert enough.notices(NOW) == [said.replace("180", "200")]
+    assert enough.notices(NOW) == [text.replace("180", "200")]
 
 
 def test_after_its_end_the_rule_is_as_it_was_and_says_so() -> None:
@@ -161,7 +161,7 @@ def test_each_account_that_is_named_is_read_whatever_the_environment_says(
 
 
 @pytest.mark.parametrize(
-    ("trusted", "said"),
+    ("trusted", "expected"),
     [
         (None, "the rule sets the base URL https://gateway.invalid, to which credentials from the"),
         ("https://other.invalid", "to which credentials from the environment are not sent"),
@@ -169,14 +169,14 @@ def test_each_account_that_is_named_is_read_whatever_the_environment_says(
     ],
 )
 def test_a_rules_base_url_gets_the_environments_credentials_only_if_that_names_it_too(
-    trusted: str | None, said: str
+    trusted: str | None, expected: str
 ) -> None:
     """The file of rules comes with a pull request, and the environment belongs to the machine."""
     variables = {"CLOUDFLARE_BASE_URL": trusted} if trusted else {}
     written = {**BUDGET, "baseUrl": "https://gateway.invalid"}
     accounts = reader(CF_INVOICE_TIMEOUT="3", **variables)
     [message] = messages(gate(written, "account-budget").judge_accounts(accounts, NOW))
-    assert said in message
+    assert expected in message
 
 
 def test_one_read_serves_every_rule(sandbox: Sandbox) -> None:
@@ -198,13 +198,11 @@ def test_a_failure_is_read_once_and_told_once_and_violates_every_rule(sandbox: S
     first, second = gate(written, "account-budget"), gate(written, "max-amount-due")
     [message] = messages(first.judge_accounts(accounts, NOW))
     assert message.startswith(
-        f"Whether account {ACCOUNT} is within this rule is not known: "
+        f"Account {ACCOUNT} could not be judged: "
         f"cannot read the upcoming invoice of account {ACCOUNT}: Cloudflare said HTTP 503"
     )
     [short] = messages(second.judge_accounts(accounts, NOW))
-    assert short == (
-        f"Whether account {ACCOUNT} is within this rule is not known: account-budget says why."
-    )
+    assert short == (f"Account {ACCOUNT} could not be judged: account-budget says why.")
     assert len(sandbox.requests) == 4
 
 
@@ -215,12 +213,12 @@ def test_an_account_that_cannot_be_read_is_passed_over_only_if_the_rule_says_so(
     assert messages(budget(sandbox).judge_accounts(reader(**wrong), NOW))
     [finding] = budget(sandbox, failOpen=True).judge_accounts(reader(**wrong), NOW)
     assert finding.status == "noted"
-    assert "was not judged, which failOpen allows: cannot read the upcoming" in finding.message
+    assert "could not be judged, which failOpen allows: cannot read the upcoming" in finding.message
     assert "HTTP 403" in finding.message
 
 
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("variables", "expected"),
     [
         ({"CLOUDFLARE_API_TOKEN": ""}, "no credentials for account"),
         ({"CLOUDFLARE_EMAIL": "a@b.c"}, "the environment has both"),
@@ -229,10 +227,10 @@ def test_an_account_that_cannot_be_read_is_passed_over_only_if_the_rule_says_so(
     ],
 )
 def test_a_remedy_names_what_a_pack_can_use(
-    sandbox: Sandbox, variables: dict[str, str], said: str
+    sandbox: Sandbox, variables: dict[str, str], expected: str
 ) -> None:
     [message] = messages(budget(sandbox).judge_accounts(reader(**variables), NOW))
-    assert said in message or "keep one kind" in message
+    assert expected in message or "keep one kind" in message
     assert "pulumi config" not in message
     assert "cf-invoice:" not in message
 
@@ -276,7 +274,7 @@ def test_while_a_waiver_suspends_a_rule_nothing_is_read(sandbox: Sandbox) -> Non
 
 
 @pytest.mark.parametrize(
-    ("kind", "written", "waived", "said"),
+    ("kind", "written", "waived", "expected"),
     [
         (
             "max-amount-due",
@@ -312,10 +310,10 @@ def test_while_a_waiver_suspends_a_rule_nothing_is_read(sandbox: Sandbox) -> Non
     ],
 )
 def test_a_waiver_says_all_that_it_replaces(
-    kind: str, written: dict[str, Any], waived: dict[str, Any], said: str
+    kind: str, written: dict[str, Any], waived: dict[str, Any], expected: str
 ) -> None:
     [notice] = gate({**written, "waiver": {**WAIVER, **waived}}, kind).notices(NOW)
-    assert said in notice
+    assert expected in notice
 
 
 def test_a_setting_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:

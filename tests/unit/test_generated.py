@@ -54,12 +54,12 @@ def test_what_no_test_has_any_more_is_removed(pytester: pytest.Pytester, folder:
 
 
 @pytest.mark.parametrize(
-    "some", [["-k", "first"], ["test_first.py"], ["test_first.py::test_first"]]
+    "selected", [["-k", "first"], ["test_first.py"], ["test_first.py::test_first"]]
 )
 def test_the_golden_files_of_tests_that_do_not_run_stay(
-    pytester: pytest.Pytester, folder: Path, some: list[str]
+    pytester: pytest.Pytester, folder: Path, selected: list[str]
 ) -> None:
-    assert pytester.runpytest_inprocess("--golden=write", *some).ret == 0
+    assert pytester.runpytest_inprocess("--golden=write", *selected).ret == 0
     assert {file.name: file.read_text() for file in folder.iterdir()} == {
         "first": "first",
         "second": "before",

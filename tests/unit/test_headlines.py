@@ -94,7 +94,8 @@ def test_every_account_of_the_sandbox_has_a_headline_that_its_golden_file_shows(
                     "enforcementLevel": "advisory",
                 },
             },
-            r"The upcoming invoice has the status draft, which is not among: open; \$206.*",
+            r"The upcoming invoice has the status draft, which is not one of those allowed: open; "
+            r"\$206.*",
         ),
         (
             "growing",
@@ -263,7 +264,7 @@ def test_a_straight_line_is_shown_only_where_there_is_no_forecast() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scenario", "rules", "said"),
+    ("scenario", "rules", "expected"),
     [
         (
             "usual",
@@ -274,14 +275,13 @@ def test_a_straight_line_is_shown_only_where_there_is_no_forecast() -> None:
         (
             "unpaid",
             EVERY,
-            "Pay the open invoices in Cloudflare's dashboard, and ask Cloudflare how to settle "
-            "what it "
-            "calls uncollectible.",
+            "Pay the open invoices in Cloudflare's dashboard, and ask Cloudflare how to settle the "
+            "uncollectible ones.",
         ),
         (
             "top-up-failed",
             EVERY,
-            "Fix what the automatic top-up is paid with, or buy credits, in Cloudflare's "
+            "Fix the automatic top-up or its payment method, or buy credits, in Cloudflare's "
             "dashboard.",
         ),
         (
@@ -294,12 +294,12 @@ def test_a_straight_line_is_shown_only_where_there_is_no_forecast() -> None:
         ("yen", LIMIT, "Set the limit of the rule max-amount-due in rules.json in JPY."),
     ],
 )
-def test_what_to_do_is_said_in_every_format(scenario: str, rules: Any, said: str) -> None:
+def test_what_to_do_is_said_in_every_format(scenario: str, rules: Any, expected: str) -> None:
     report = report_on(taken(scenario), rules=rules)
     for render in (text.render, markdown.render, html.render):
         plain = entities.unescape(re.sub("<[^>]*>|[*]", "", render(report)))
-        assert f"What to do: {said}" in " ".join(plain.split())
-    assert said in json_report.render(report)
+        assert f"What to do: {expected}" in " ".join(plain.split())
+    assert expected in json_report.render(report)
 
 
 def test_hours_into_a_period_nothing_is_forecast_and_nothing_is_amber() -> None:

@@ -43,7 +43,7 @@ def test_amounts_are_exact_and_in_the_currency_of_each_invoice() -> None:
 
 @pytest.mark.parametrize("name", ["amount_due", "amount_paid", "amount_remaining"])
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "expected"),
     [
         (None, ""),
         ("18846", "not a number"),
@@ -51,11 +51,11 @@ def test_amounts_are_exact_and_in_the_currency_of_each_invoice() -> None:
         (Decimal("1.00000000000000000001"), "more digits"),
     ],
 )
-def test_malformed_money_is_refused_by_its_name(name: str, value: Any, said: str) -> None:
+def test_malformed_money_is_refused_by_its_name(name: str, value: Any, expected: str) -> None:
     with pytest.raises(InvalidDataError) as failed:
         history(row(), row(id="b", **{name: value}))
     assert str(failed.value).startswith(f"invoices.1.{name}: ")
-    assert said in str(failed.value)
+    assert expected in str(failed.value)
 
 
 @pytest.mark.parametrize("currency", [None, "", "dollars", 840])

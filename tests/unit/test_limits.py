@@ -187,9 +187,9 @@ def test_an_amount_that_equals_its_limit_is_within_it() -> None:
 
 
 def test_a_fraction_of_a_minor_unit_over_a_limit_is_over_it() -> None:
-    said = "over the limit of $250.00 by less than $0.01"
-    assert excess(25000.4, "usd", Money(25000, "usd")) == said
-    assert excess(25000.5, "usd", Money(25000, "usd")) == said
+    message = "over the limit of $250.00 by less than $0.01"
+    assert excess(25000.4, "usd", Money(25000, "usd")) == message
+    assert excess(25000.5, "usd", Money(25000, "usd")) == message
     assert excess(24999.6, "usd", Money(25000, "usd")) is None
 
 

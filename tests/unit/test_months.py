@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from pulumi_cf_invoice.billing.models import Answered
-from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
-from pulumi_cf_invoice.billing.snapshot import Given, Snapshot
+from pulumi_cf_invoice.billing.reads import CREDIT_BALANCE, INVOICE_HISTORY, INVOICE_PREVIEW
+from pulumi_cf_invoice.billing.snapshot import Snapshot, parsed
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 from pulumi_cf_invoice.report.months import Month, Months
 from tests.unit.reports import report_on, taken
@@ -37,15 +37,17 @@ def row(amount: float, created: int, **more: Any) -> dict[str, Any]:
 def with_rows(*rows: dict[str, Any], snapshot: Snapshot = STEADY, **balance: Any) -> InvoiceReport:
     answers: dict[str, Any] = {
         **snapshot.answers,
-        "invoice-history": Given(
-            {"invoices": list(rows)}, Answered(query={"type": "all"}, at=snapshot.read_at)
+        "invoice-history": parsed(
+            INVOICE_HISTORY,
+            {"invoices": list(rows)},
+            Answered(query={"type": "all"}, at=snapshot.read_at),
         ),
     }
     if balance:
-        answers["credit-balance"] = Given(
-            {"balance": 5000, **balance}, Answered(at=snapshot.read_at)
+        answers["credit-balance"] = parsed(
+            CREDIT_BALANCE, {"balance": 5000, **balance}, Answered(at=snapshot.read_at)
         )
-    [report] = report_on(dataclasses.replace(snapshot, answers=answers, _models={})).invoices
+    [report] = report_on(dataclasses.replace(snapshot, answers=answers)).invoices
     return report
 
 
@@ -109,7 +111,7 @@ def test_an_amount_with_tax_at_the_present_invoices_share_is_near_too() -> None:
     invoice = STEADY.get(INVOICE_PREVIEW)
     taxed = dataclasses.replace(invoice, amount_due=round(invoice.amount_due * 1.2))
     answers = {**STEADY.answers, "invoice-preview": taxed}
-    snapshot = dataclasses.replace(STEADY, answers=answers, _models={})
+    snapshot = dataclasses.replace(STEADY, answers=answers)
     with_tax = round(AUGUST * 1.2)
     last = last_month(with_rows(row(with_tax, at(9, 1)), snapshot=snapshot))
     assert last is not None
@@ -124,7 +126,7 @@ def test_last_months_forecast_is_compared_with_an_invoice_that_is_usage_alone() 
     invoice = STEADY.get(INVOICE_PREVIEW)
     taxed = dataclasses.replace(invoice, amount_due=round(invoice.amount_due * 1.2))
     answers = {**STEADY.answers, "invoice-preview": taxed}
-    snapshot = dataclasses.replace(STEADY, answers=answers, _models={})
+    snapshot = dataclasses.replace(STEADY, answers=answers)
     with_tax = with_rows(row(round(AUGUST * 1.2), at(9, 1)), snapshot=snapshot)
     usage_alone = with_rows(row(AUGUST, at(9, 1)))
     assert last_month(with_tax) != last_month(usage_alone)
@@ -181,7 +183,7 @@ def test_tax_is_left_out_where_last_month_is_known_by_its_usage() -> None:
     invoice = STEADY.get(INVOICE_PREVIEW)
     taxed = dataclasses.replace(invoice, amount_due=invoice.amount_due + 5000)
     answers = {**STEADY.answers, "invoice-preview": taxed}
-    report = with_rows(snapshot=dataclasses.replace(STEADY, answers=answers, _models={}))
+    report = with_rows(snapshot=dataclasses.replace(STEADY, answers=answers))
     plain, against = with_rows().against_last_month, report.against_last_month
     assert plain is not None
     assert against is not None

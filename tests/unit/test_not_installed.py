@@ -41,7 +41,7 @@ def answering(text: str) -> Answer:
     return lambda client: client.sendall(text.encode())
 
 
-def said(
+def printed(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> str:
     """Run it as the Action does, with a forge at *url*, and return what it prints."""
@@ -81,7 +81,7 @@ def test_an_odd_answer_is_one_line_without_the_token(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with server(answering(text)) as url:
-        line = said(url, tmp_path, monkeypatch, capsys)
+        line = printed(url, tmp_path, monkeypatch, capsys)
     assert line.startswith("An older comment could not be replaced: ")
     assert line.count("\n") == 1
     assert SECRET not in line
@@ -92,7 +92,7 @@ def test_an_answer_that_trickles_in_has_an_end(
 ) -> None:
     monkeypatch.setattr(not_installed, "SECONDS", 0.5)
     with server(trickle) as url:
-        line = said(url, tmp_path, monkeypatch, capsys)
+        line = printed(url, tmp_path, monkeypatch, capsys)
     assert line.endswith("GitHub did not answer in time.\n")
 
 

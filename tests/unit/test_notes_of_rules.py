@@ -32,7 +32,7 @@ def test_where_the_only_rule_is_disabled_the_verdict_is_none(level: str | None) 
     config = {} if level else {"max-amount-due": Config(level="disabled")}
     report = reported({"max-amount-due": rule}, config)
     assert (report.verdict, report.is_known) == ("none", True)
-    assert report.rules[0].noted == ["It is disabled, and judges nothing."]
+    assert report.rules[0].noted == ["It is disabled and judges nothing."]
 
 
 def test_a_disabled_rule_hides_none_that_could_not_be_judged() -> None:
@@ -55,16 +55,14 @@ def test_an_account_with_a_limit_that_nothing_judged_matches_is_noted(
         limit["accounts"] = {OTHER_ACCOUNT: "1 USD", ACCOUNT: "800 USD"}
     [rule] = reported({kind: settings}).rules
     assert rule.verdict == "within"
-    assert rule.noted == [
-        f"Nothing that was judged is of account {OTHER_ACCOUNT}, which its limits name."
-    ]
+    assert rule.noted == [f"Its limits name account {OTHER_ACCOUNT}, of which nothing was judged."]
 
 
 def test_many_accounts_that_nothing_judged_matches_are_one_note() -> None:
     accounts = {f"{number:032x}": "1 USD" for number in range(1, 9)}
     limit = {"limit": "900 USD", "accounts": accounts}
     [note] = reported({"max-amount-due": {"limit": limit}}).rules[0].noted
-    assert note.endswith(f"{5:032x} and 3 more, which its limits name.")
+    assert note.endswith(f"{5:032x} and 3 more, of which nothing was judged.")
 
 
 def test_accounts_that_are_passed_over_are_counted_before_anything_else() -> None:
@@ -73,7 +71,7 @@ def test_accounts_that_are_passed_over_are_counted_before_anything_else() -> Non
     [result] = reported({"account-budget": rule}).rules
     assert result.verdict == "noted"
     assert result.noted[0] == (
-        "40 accounts were not judged, which failOpen allows: accounts "
+        "40 accounts could not be judged, which failOpen allows: accounts "
         f"{', '.join(accounts[:5])} and 35 more."
     )
     assert len(result.noted) == 41
@@ -107,14 +105,16 @@ def test_a_glob_for_lines_as_they_were_called_before_september_suggests_the_new_
     ]
     rules = {"max-line-amount": {"limits": {glob: "900 USD"}}}
     [note] = reported(rules, invoice_lines=lines).rules[0].noted
-    told = f"No line of the upcoming invoice of account {ACCOUNT} matches {glob}."
+    expected = f"No line of the upcoming invoice of account {ACCOUNT} matches {glob}."
     if new is not None:
-        told += f' Since 2026-09-01 a line is called provider/model: write "{new}" for "{glob}".'
-    assert note == told
+        expected += (
+            f' Since 2026-09-01 a line is called provider/model: write "{new}" for "{glob}".'
+        )
+    assert note == expected
     invoice = Invoice.from_api(api_result(invoice_lines=lines))
     *_, of_fixed_lines = forecast_invoice(invoice, at=NOW, fixed_lines=[glob]).notes
-    assert of_fixed_lines.endswith(told.partition(".")[2])
-    assert f'matches "{glob}" of the fixed lines.' in of_fixed_lines
+    assert of_fixed_lines.endswith(expected.partition(".")[2])
+    assert f'matches "{glob}", one of the fixed lines.' in of_fixed_lines
 
 
 def test_the_docs_have_the_globs_that_are_suggested() -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from pulumi_cf_invoice.billing import settings
-from pulumi_cf_invoice.billing.snapshot import Given, Snapshot, take
+from pulumi_cf_invoice.billing.snapshot import take
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests import receivers
 from tests.command import run, start
 from tests.conftest import pointed_at
 from tests.docs import page
-from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, api_result
+from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, api_result, snapshot
 from tests.receivers import Webhook
 from tests.unit.reports import MORNING, taken
 
@@ -46,12 +46,13 @@ def write(directory: Path, amount_due: int, line: str = "openai/gpt-5.5") -> str
     return str(file)
 
 
-def snapshot_of(directory: Path, account_id: str, amount_due: int, base_url: str = "") -> str:
+def write_snapshot(
+    directory: Path, account_id: str, amount_due: int, base_url: str = settings.CLOUDFLARE_API
+) -> str:
     """Write a snapshot of the account, and return the file."""
-    read = {"invoice-preview": Given(api_result(amount_due=amount_due))}
-    snapshot = Snapshot(account_id, NOW, base_url or settings.CLOUDFLARE_API, read)
+    invoice = api_result(amount_due=amount_due)
     file = directory / f"{account_id}.json"
-    file.write_text(snapshot.to_json())
+    file.write_text(snapshot(base_url, account_id=account_id, invoice_preview=invoice).to_json())
     return str(file)
 
 
@@ -76,7 +77,7 @@ def test_a_webhook_is_told_once_and_again_when_it_is_fine(
     over, within = write(tmp_path, 55500), write(tmp_path, 18846)
     first = run(*options(over, *state), CI_JOB_URL="https://ci.example/1", **environment)
     assert (first.returncode, first.stderr) == (1, "")
-    assert first.stdout.startswith("Told 1 of 1 addresses: Over budget: $555.00")
+    assert first.stdout.startswith("Notified 1 of 1 addresses: Over budget: $555.00")
     [(_, path, message)] = server.received
     assert path == "/hook"
     assert message["title"].startswith("Over budget: $555.00")
@@ -88,13 +89,15 @@ def test_a_webhook_is_told_once_and_again_when_it_is_fine(
     # The same, with another amount.
     again = run(*options(write(tmp_path, 60000), *state), **environment)
     assert again.returncode == 1
-    assert again.stdout.startswith("Nobody was told, as nothing has changed since it was told")
+    assert again.stdout.startswith(
+        "Nobody was notified, because nothing has changed since the last notification"
+    )
     fine = run(*options(within, *state), **environment)
     assert fine.returncode == 0
     assert server.received[-1][2]["title"].startswith("Fine again. Within budget")
     assert server.received[-1][2]["message"].startswith("No longer wrong: max-amount-due.")
     quiet = run(*options(within, *state), **environment)
-    assert quiet.stdout.startswith("Nobody was told, as nothing is wrong")
+    assert quiet.stdout.startswith("Nobody was notified, because nothing is wrong")
     assert len(server.received) == 2
     for done in (first, again, fine, quiet):
         assert SECRET not in done.stdout + done.stderr
@@ -125,20 +128,20 @@ def test_each_account_is_told_for_itself(
     def morning(**due: int) -> None:
         for account, amount in zip((ACCOUNT, OTHER_ACCOUNT), due.values(), strict=True):
             (tmp_path / "read").mkdir(exist_ok=True)
-            snapshot_of(tmp_path / "read", account, amount)
+            write_snapshot(tmp_path / "read", account, amount)
         files = ["--from", str(tmp_path / "read"), "--rules", str(tmp_path / "rules.json")]
         run("notify", *files, *AT, *state, **environment)
 
     morning(first=20000, second=100)
     morning(first=20000, second=30000)
     morning(first=100, second=30000)
-    one, both, other = (message["message"].splitlines() for _, _, message in server.received)
-    assert [line for line in one if ACCOUNT in line and line.startswith("- budget: ")]
+    first, both, second = (message["message"].splitlines() for _, _, message in server.received)
+    assert [line for line in first if ACCOUNT in line and line.startswith("- budget: ")]
     assert [line for line in both if OTHER_ACCOUNT in line and line.startswith("- budget: ")]
     assert not [line for line in both if line.startswith("- ") and ACCOUNT in line]
     assert "As before: budget." in both
-    assert "As before: budget." in other
-    assert f"No longer wrong: budget ({ACCOUNT})." in other
+    assert "As before: budget." in second
+    assert f"No longer wrong: budget ({ACCOUNT})." in second
 
 
 @pytest.mark.parametrize("how", ["invoice", "account"])
@@ -148,13 +151,15 @@ def test_only_an_account_that_was_judged_is_fine_again(
     server, environment = hook
 
     def morning(account_id: str, amount_due: int) -> str:
-        files = ["--from", snapshot_of(tmp_path, account_id, amount_due), *AT]
+        files = ["--from", write_snapshot(tmp_path, account_id, amount_due), *AT]
         by = judged_by(how, tmp_path, account_id)
         state = ["--state", str(tmp_path / "told.json")]
         return run("notify", *files, *by, *state, **environment).stdout
 
     morning(ACCOUNT, 55500)
-    assert morning(OTHER_ACCOUNT, 100).startswith("Nobody was told, as nothing has changed")
+    assert morning(OTHER_ACCOUNT, 100).startswith(
+        "Nobody was notified, because nothing has changed"
+    )
     morning(OTHER_ACCOUNT, 55500)
     morning(OTHER_ACCOUNT, 100)
     morning(ACCOUNT, 100)
@@ -178,7 +183,7 @@ def test_an_account_that_no_rule_could_judge_is_not_fine_because_another_is(
     for account, more in ((ACCOUNT, {"waiver": waiver}), (OTHER_ACCOUNT, {})) * 2:
         rules = {"allowed-statuses": {"statuses": ["draft"], **more}}
         (tmp_path / "rules.json").write_text(json.dumps({"rules": rules}))
-        files = ["--from", snapshot_of(tmp_path, account, 100), *AT]
+        files = ["--from", write_snapshot(tmp_path, account, 100), *AT]
         by = ["--rules", str(tmp_path / "rules.json"), "--state", str(tmp_path / "told.json")]
         run("notify", *files, *by, **environment)
     [(_, _, message)] = server.received
@@ -191,7 +196,7 @@ def test_what_a_suspended_rule_found_is_not_fine_again_as_long_as_nothing_is_jud
 ) -> None:
     server, environment = hook
     waiver = {"until": "2026-09-30", "reason": "a launch", "by": "the CFO"}
-    files = ["--from", snapshot_of(tmp_path, ACCOUNT, 100), *AT]
+    files = ["--from", write_snapshot(tmp_path, ACCOUNT, 100), *AT]
     by = ["--rules", str(tmp_path / "rules.json"), "--state", str(tmp_path / "told.json")]
     for statuses, more in (("open", {}), ("open", {"waiver": waiver}), ("draft", {})):
         rules = {"allowed-statuses": {"statuses": [statuses], **more}}
@@ -248,25 +253,25 @@ def test_an_account_that_is_passed_over_is_not_fine_again(
     assert fine["title"].startswith("Fine again. Within budget")
 
 
-@pytest.mark.parametrize("of", ["the file", "the rule", "both"])
+@pytest.mark.parametrize("place", ["the file", "the rule", "both"])
 def test_an_address_that_is_not_cloudflares_is_named_once(
-    of: str, hook: tuple[Webhook, dict[str, str]], sandbox: Sandbox, tmp_path: Path
+    place: str, hook: tuple[Webhook, dict[str, str]], sandbox: Sandbox, tmp_path: Path
 ) -> None:
     server, environment = hook
     environment |= {"CLOUDFLARE_API_TOKEN": pointed_at(sandbox)["CLOUDFLARE_API_TOKEN"]}
     rule: dict[str, object] = {"limit": "150 USD"}
     command = ["notify", *AT, "--rules", str(tmp_path / "rules.json")]
     for base_url in (sandbox.base_url, settings.CLOUDFLARE_API):
-        of_file = settings.CLOUDFLARE_API if of == "the rule" else base_url
-        if of != "the file":
+        of_file = settings.CLOUDFLARE_API if place == "the rule" else base_url
+        if place != "the file":
             rule |= {"accountIds": [ACCOUNT], "baseUrl": base_url}
         (tmp_path / "rules.json").write_text(json.dumps({"rules": {"max-amount-due": rule}}))
-        file = snapshot_of(tmp_path, ACCOUNT, 55500, of_file)
+        file = write_snapshot(tmp_path, ACCOUNT, 55500, of_file)
         run(*command, "--from", file, "--link", "https://ci.example/1", **environment)
     (_, _, elsewhere), (_, _, cloudflare) = server.received
     shown = sandbox.base_url.replace("://", ":\u2060//")
-    said = f"The figures come from {shown}, not from Cloudflare."
-    assert elsewhere["message"].splitlines()[-2:] == [said, "https://ci.example/1"]
+    message = f"The figures come from {shown}, not from Cloudflare."
+    assert elsewhere["message"].splitlines()[-2:] == [message, "https://ci.example/1"]
     assert elsewhere["message"].count("The figures come from") == 1
     assert "The figures come from" not in cloudflare["message"]
 
@@ -280,7 +285,7 @@ def test_the_address_is_named_of_an_account_without_invoice_and_where_nothing_co
     without = take(settings.resolve(OTHER_ACCOUNT, [settings.environment(live)]), NOW)
     (tmp_path / "without.json").write_text(without.to_json())
     files = ["--from", str(tmp_path / "without.json")]
-    files += ["--from", snapshot_of(tmp_path, ACCOUNT, 55500)]
+    files += ["--from", write_snapshot(tmp_path, ACCOUNT, 55500)]
     run("notify", *files, *AT, "--budget", "250 USD", **environment)
     run("notify", "--budget", "250 USD", **environment, **live)
     (_, _, of_files), (_, _, failure) = server.received
@@ -289,7 +294,7 @@ def test_the_address_is_named_of_an_account_without_invoice_and_where_nothing_co
         f"The figures come from {shown}, not from Cloudflare." in of_files["message"].splitlines()
     )
     assert failure["title"].startswith("Could not tell")
-    assert f"The address that was asked is {shown}, not Cloudflare's." in failure["message"]
+    assert f"The request went to {shown}, not to Cloudflare." in failure["message"]
 
 
 @pytest.mark.parametrize("on", ["over", "over,unknown"])
@@ -306,7 +311,7 @@ def test_what_cannot_be_judged_is_not_over(
     run(*options(over, *more), **environment)
     done = run(*not_known, **environment)
     assert done.returncode == 2
-    assert ("Nobody was told, as nothing has changed" in done.stdout) == (on == "over")
+    assert ("Nobody was notified, because nothing has changed" in done.stdout) == (on == "over")
     run(*not_known, **environment)
     assert run(*options(within, *more), **environment).returncode == 0
     first, *between, last = [message for _, _, message in server.received]
@@ -344,9 +349,9 @@ def test_a_message_that_has_nothing_to_add_to_its_first_line_is_sent(
     (tmp_path / "rules.json").write_text(json.dumps({"rules": rules}))
     by = ["--rules", str(tmp_path / "rules.json"), "--budget", "250 USD"]
     # Of several accounts there is no forecast.
-    other = ["--from", snapshot_of(tmp_path, OTHER_ACCOUNT, 100)]
+    other = ["--from", write_snapshot(tmp_path, OTHER_ACCOUNT, 100)]
     for amount_due in (55500, 18846):
-        files = ["--from", snapshot_of(tmp_path, ACCOUNT, amount_due), *other]
+        files = ["--from", write_snapshot(tmp_path, ACCOUNT, amount_due), *other]
         state = ["--state", str(tmp_path / "told.json")]
         assert run("notify", *files, *AT, *by, *state, **environment).stderr == ""
     [_, (_, _, message)] = server.received
@@ -364,7 +369,7 @@ def test_every_address_is_told_for_itself(
     done = run(*options(over, *state), **(environment | {"CF_INVOICE_NOTIFY": addresses}))
     assert done.returncode == 2
     assert done.stderr == (
-        "cf-invoice: cannot notify address 1 (JSON): it did not take the message\n"
+        "cf-invoice: cannot notify address 1 (JSON): it did not accept the message\n"
     )
     assert len(server.received) == 1
     # Whoever was not reached is notified the next time.
@@ -406,11 +411,11 @@ def test_an_address_cannot_be_read_from_the_state(
     states = [tmp_path / "told.json", tmp_path / "elsewhere.json"]
     for state in states:
         run(*options(over, "--state", str(state)), **environment)
-    one, other = (json.loads(state.read_text()) for state in states)
-    assert one["salt"] != other["salt"]
-    # The same address, told the same.
-    assert not one["addresses"].keys() & other["addresses"].keys()
-    assert list(one["addresses"].values()) == list(other["addresses"].values())
+    first, second = (json.loads(state.read_text()) for state in states)
+    assert first["salt"] != second["salt"]
+    # The same address, which was told the same.
+    assert not first["addresses"].keys() & second["addresses"].keys()
+    assert list(first["addresses"].values()) == list(second["addresses"].values())
     written = states[0].read_text()
     assert not [part for part in (SECRET, "127.0.0.1", "hook", "json:") if part in written]
 
@@ -491,11 +496,13 @@ def test_a_forecast_that_passes_a_limit_is_told_to_those_who_ask(
 ) -> None:
     server, environment = hook
     sandbox.scenario = "steady"
-    snapshot = take(settings.resolve(ACCOUNT, [settings.environment(settled)]), NOW)
-    (tmp_path / "snapshot.json").write_text(snapshot.to_json())
+    usual = take(settings.resolve(ACCOUNT, [settings.environment(settled)]), NOW)
+    (tmp_path / "snapshot.json").write_text(usual.to_json())
     asked = ["notify", "--from", str(tmp_path / "snapshot.json"), "--budget", "300 USD", *AT]
     unasked = run(*asked, **environment).stdout
-    assert unasked.startswith("Nobody was told, as --on does not ask for it: Within budget so far")
+    assert unasked.startswith(
+        "Nobody was notified, because --on does not include it: Within budget so far"
+    )
     done = run(*asked, "--on", "outlook", **environment)
     assert (done.returncode, done.stderr) == (0, "")
     [(_, _, message)] = server.received
@@ -520,8 +527,8 @@ def test_a_loop_in_the_night_is_told_once_with_what_to_do_and_again_when_it_is_o
     }
     (tmp_path / "rules.json").write_text(json.dumps({"rules": {"max-daily-spend": rule}}))
 
-    def morning(snapshot: str) -> int:
-        (tmp_path / "snapshot.json").write_text(snapshot)
+    def morning(written: str) -> int:
+        (tmp_path / "snapshot.json").write_text(written)
         files = ["--from", str(tmp_path / "snapshot.json"), "--rules", str(tmp_path / "rules.json")]
         done = run("notify", *files, "--state", str(tmp_path / "told.json"), **environment)
         return done.returncode
@@ -548,10 +555,10 @@ def test_the_docs_show_what_people_are_told(
     files = ["--from", "snapshot.json", "--rules", "rules.json"]
     at = ["--at", morning.read_at.isoformat()]
     done = run("notify", *files, *at, "--link", link[0], "--dry-run")
-    told = done.stdout.removeprefix("Would tell:\n\n").splitlines()
+    sent = done.stdout.removeprefix("Would send:\n\n").splitlines()
     [shown] = re.findall(r"^```\n(Over budget.*?)^```", page("slack"), re.M | re.S)
     # The message has the forecast as made on that day.
-    assert shown.splitlines() == [line for line in told if not line.startswith("Forecast ")]
+    assert shown.splitlines() == [line for line in sent if not line.startswith("Forecast ")]
 
 
 def test_a_report_that_cannot_be_made_is_told_and_is_exit_code_2(
@@ -573,7 +580,7 @@ def test_a_dry_run_shows_the_message_and_tells_nobody(
     state = tmp_path / "told.json"
     done = run(*options(write(tmp_path, 55500), "--dry-run", "--state", str(state)), **environment)
     assert (done.returncode, done.stderr) == (1, "")
-    assert done.stdout.startswith("Would tell:\n\nOver budget: $555.00")
+    assert done.stdout.startswith("Would send:\n\nOver budget: $555.00")
     assert server.received == []
     assert not state.exists()
     assert run(*options(write(tmp_path, 55500), "--dry-run")).returncode == 1
@@ -601,17 +608,21 @@ def test_a_broken_state_hides_nothing(
     state.write_text(content)
     done = run(*options(write(tmp_path, 55500), "--state", str(state)), **environment)
     assert done.returncode == 1
-    assert "the file of --state cannot be read: all is told anew" in done.stderr
+    assert "the file of --state cannot be read: everything is sent again" in done.stderr
     assert len(server.received) == 1
-    [told] = json.loads(state.read_text())["addresses"].values()
-    assert told == [["over", "max-amount-due", "an unknown account"]]
+    [problems] = json.loads(state.read_text())["addresses"].values()
+    assert problems == [["over", "max-amount-due", "an unknown account"]]
 
 
 @pytest.mark.parametrize(
     ("arguments", "variable", "expected"),
     [
         ([], "", "nobody to notify: set CF_INVOICE_NOTIFY"),
-        ([], f"nonsense://{SECRET}", "address 1 in CF_INVOICE_NOTIFY or --addresses cannot be"),
+        (
+            [],
+            f"nonsense://{SECRET}",
+            "address 1 in CF_INVOICE_NOTIFY or --addresses has no form that apprise knows",
+        ),
         ([], f"json://127.0.0.1/\n{SECRET}", "address 2 in CF_INVOICE_NOTIFY or --addresses"),
         (["--addresses", "missing.txt"], "", "cannot read the file of --addresses: No such file"),
         (["--on", "ovr"], "", "there is no 'ovr'; known: over, unknown, advisory, outlook"),

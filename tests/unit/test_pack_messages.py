@@ -73,8 +73,8 @@ def test_every_message_of_several_accounts_names_its_own(sandbox: Sandbox) -> No
             {"days": 300},
             "in the rule x in rules.json; if not, buy credits in Cloudflare's dashboard.",
         ),
-        ("require-healthy-top-up", {}, "or what it is paid with, in Cloudflare's dashboard."),
-        ("no-unpaid-invoices", {}, "and ask Cloudflare how to settle what it calls uncollectible."),
+        ("require-healthy-top-up", {}, "or its payment method, in Cloudflare's dashboard."),
+        ("no-unpaid-invoices", {}, "and ask Cloudflare how to settle the uncollectible ones."),
     ],
 )
 def test_a_violation_begins_with_the_fact_and_ends_with_what_to_change(
@@ -93,7 +93,7 @@ def test_a_violation_begins_with_the_fact_and_ends_with_what_to_change(
         )
     assert result.violations
     for finding in result.violations:
-        assert finding.violation.startswith(("The ", "There are ", "On account "))
+        assert finding.violation.startswith(("The ", "Account ", "On account "))
         assert finding.violation.endswith(end)
         assert "rule" not in finding.violation.split(". ")[0]
 

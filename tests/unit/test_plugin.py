@@ -90,20 +90,20 @@ def test_check_read_and_invoke_answer_from_one_request(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         ({"fixedLine": ["a"]}, "there is no argument 'fixedLine'; did you mean 'fixedLines'?"),
         ({"fixedLines": "openai/*"}, "the fixed lines must be a list of globs"),
     ],
 )
 def test_a_wrong_argument_of_a_forecast_is_one_line(
-    plugin: Any, arguments: dict[str, Any], said: str
+    plugin: Any, arguments: dict[str, Any], expected: str
 ) -> None:
     request = proto.InvokeRequest(tok="cf-invoice:index:getForecast")
     request.args.update(arguments)
     with pytest.raises(grpc.RpcError) as failed:
         plugin.Invoke(request)
-    assert said in failed.value.details()
+    assert expected in failed.value.details()
 
 
 @pytest.mark.parametrize(
@@ -133,11 +133,11 @@ def test_any_odd_argument_is_one_line(
     # When all are done, `running` checks that the plugin's standard error is empty.
     with pytest.raises(grpc.RpcError) as failed:
         plugin.Invoke(request)
-    said = failed.value.details()
-    assert "\n" not in said
-    assert "Error" not in said
+    message = failed.value.details()
+    assert "\n" not in message
+    assert "Error" not in message
     [name] = arguments
-    assert name in said or "account ID" in said or "fixed lines" in said
+    assert name in message or "account ID" in message or "fixed lines" in message
 
 
 def test_many_resources_that_fail_at_once_say_so_and_nothing_else(

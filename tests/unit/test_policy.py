@@ -166,8 +166,8 @@ def test_what_is_no_violation_is_told_once_on_standard_error(
         assert judge(gate, foreign) == []
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
-        f"first-update: The upcoming invoice of account {ACCOUNT} has nothing to be compared with: "
-        "it is new, has another name, or is replaced.",
+        f"first-update: The upcoming invoice of account {ACCOUNT} has nothing to compare with: "
+        "it is new, renamed or replaced.",
         "The figures come from http://127.0.0.1:77, not from Cloudflare.",
     ]
 
@@ -176,17 +176,17 @@ def test_a_waiver_is_told_before_the_first_resource(capsys: pytest.CaptureFixtur
     waiver = {"until": "2999-01-01", "by": "the CFO", "reason": "launch", "limit": "1000 USD"}
     gate = policy.max_amount_due("1 USD", name="waived", waiver=waiver)
     assert before_all(gate) == judge(gate, state()) == []
-    said = (
+    message = (
         "waived: A waiver with the limit 1000 USD is in force until 2999-01-01, by the CFO: launch."
     )
-    assert capsys.readouterr().err == f"{said}\n"
+    assert capsys.readouterr().err == f"{message}\n"
 
 
 # Where Pulumi's SDK does not let a pack check its config before anything runs.
 
 
 @pytest.mark.parametrize(
-    ("gate", "config", "said"),
+    ("gate", "config", "expected"),
     [
         (policy.max_amount_due(), {}, "it has no limit"),
         (policy.max_amount_due("250"), {}, "'250' has no currency: write it as '250 USD'"),
@@ -204,7 +204,7 @@ def test_a_waiver_is_told_before_the_first_resource(capsys: pytest.CaptureFixtur
         (
             policy.max_forecast("1 USD", account_ids=[ACCOUNT]),
             {"percentile": 95.0},
-            "percentile: 95 is neither 50, the median, nor 90",
+            "percentile: 95 is neither 50 (the median) nor 90",
         ),
         (policy.min_runway("period"), {}, "it has no accountIds"),
         (policy.min_runway(account_ids=[ACCOUNT]), {}, "it has no days"),
@@ -217,10 +217,10 @@ def test_a_waiver_is_told_before_the_first_resource(capsys: pytest.CaptureFixtur
     ],
 )
 def test_a_rule_that_cannot_be_used_is_a_violation_before_the_first_resource(
-    gate: Policy, config: dict[str, Any], said: str
+    gate: Policy, config: dict[str, Any], expected: str
 ) -> None:
     [message] = before_all(gate, config)
-    assert said in message
+    assert expected in message
     assert judge(gate, state(), config) == []
 
 

@@ -74,23 +74,25 @@ def test_the_fresh_figure_is_told_and_the_last_deployments_is_the_baseline(
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "expected"),
     [
         ("preview-moved-refresh.json", STALE),
         ("preview-failed-refresh.json", "the preview failed: pulumi_cf_invoice.errors.ApiError: c"),
         ("preview-stream-failed.ndjson", "the preview failed: pulumi-python:dynamic/cf_invoice"),
     ],
 )
-def test_without_a_fresh_figure_the_reason_and_the_remedy_are_told(name: str, said: str) -> None:
-    assert said in refusal(sample(name))
+def test_without_a_fresh_figure_the_reason_and_the_remedy_are_told(
+    name: str, expected: str
+) -> None:
+    assert expected in refusal(sample(name))
 
 
 def test_an_unchanged_invoice_that_pulumi_left_out_is_no_pass() -> None:
     quiet = digest("preview-unchanged-sames.json")
     quiet["steps"] = quiet["steps"][:1]
-    said = refusal(json.dumps(quiet))
-    assert "If it has one whose figures did not move, Pulumi left it out: preview with" in said
-    assert "PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true pulumi preview --json" in said
+    message = refusal(json.dumps(quiet))
+    assert "If it has one whose figures did not move, Pulumi left it out: preview with" in message
+    assert "PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true pulumi preview --json" in message
 
 
 def test_a_refresh_alone_is_never_fresh() -> None:
@@ -306,8 +308,8 @@ STREAMS = [
 def test_a_stream_that_lacks_any_event_is_refused(name: str) -> None:
     whole = events(name)
     for number in range(len(whole) - 1):
-        said = refusal(lines(whole[:number] + whole[number + 1 :]))
-        assert "is missing" in said or "without a summary" in said, number
+        message = refusal(lines(whole[:number] + whole[number + 1 :]))
+        assert "is missing" in message or "without a summary" in message, number
 
 
 @pytest.mark.parametrize("name", ["twins-up-refresh.ndjson", "twins-refresh.ndjson"])
@@ -351,8 +353,10 @@ def test_a_blocked_preview_that_lacks_an_event_is_refused_or_stays_blocked() -> 
 @pytest.mark.parametrize("name", STREAMS)
 def test_a_stream_whose_events_are_out_of_order_or_repeated_is_refused(name: str) -> None:
     whole = events(name)
-    said = refusal(lines([whole[0], whole[2], whole[1], *whole[3:]]))
-    assert said.startswith("line 3 has event 1 after event 2 on line 2: were the lines reordered")
+    message = refusal(lines([whole[0], whole[2], whole[1], *whole[3:]]))
+    assert message.startswith(
+        "line 3 has event 1 after event 2 on line 2: were the lines reordered"
+    )
     assert "line 3 has event 1 after event 1" in refusal(lines([*whole[:2], *whole[1:]]))
 
 
@@ -424,8 +428,8 @@ def test_an_address_in_a_preview_is_one_clean_line_in_every_format(form: str) ->
 
 @pytest.mark.parametrize("success", [False, None, 0, 1, "true", "false", []])
 def test_an_answer_of_the_api_that_is_no_success_is_refused(success: Any) -> None:
-    said = refusal(json.dumps({"success": success, "result": api_result(amount_due=1)}))
-    assert said == "this answer of the API is an error: without a reason"
+    message = refusal(json.dumps({"success": success, "result": api_result(amount_due=1)}))
+    assert message == "this answer of the API is an error: without a reason"
 
 
 def dear() -> str:
@@ -435,7 +439,7 @@ def dear() -> str:
 
 
 @pytest.mark.parametrize(
-    ("joined", "said"),
+    ("joined", "expected"),
     [
         (lambda first, second: first.encode() + second.encode("utf-16"), "line 26 is not text"),
         (lambda first, second: first.encode() + second.encode("utf-16-be"), "line 26 has a zero"),
@@ -446,10 +450,10 @@ def dear() -> str:
         (lambda first, _: first.encode().replace(b"upcoming", b"upc\xf6ming", 1), "is not text"),
     ],
 )
-def test_what_is_joined_in_another_encoding_is_not_passed_over(joined: Any, said: str) -> None:
+def test_what_is_joined_in_another_encoding_is_not_passed_over(joined: Any, expected: str) -> None:
     """PowerShell's `>>` appends UTF-16 to a file in UTF-8."""
     refused = refusal(joined(sample("preview-stream-moved.ndjson"), dear()))
-    assert said in refused
+    assert expected in refused
     assert "was something else appended" in refused
 
 
@@ -458,8 +462,8 @@ def test_a_preview_with_something_before_each_line_is_read_whole_or_refused(pref
     def quoted(text: str) -> str:
         return "".join(f"{prefix}{line}\n" for line in text.splitlines())
 
-    said = refusal(sample("preview-stream-moved.ndjson") + quoted(sample("preview-first.json")))
-    assert re.match("line 2[0-9]+ has a part of a preview|something follows|the JSON object", said)
+    message = refusal(sample("preview-stream-moved.ndjson") + quoted(sample("preview-first.json")))
+    assert re.match("line 2[0-9]+ has part of a preview|something follows|the JSON object", message)
     both = input.read(sample("preview-stream-moved.ndjson") + quoted(dear()))
     assert {found.invoice.amount_due for found in both} == {99900, 999900}
 
@@ -474,14 +478,14 @@ def test_a_preview_with_something_before_each_line_is_read_whole_or_refused(pref
 )
 def test_a_name_that_is_there_twice_is_refused(before: str, after: str) -> None:
     name = before.strip(':"')
-    said = refusal(sample("preview-first.json").replace(before, after, 1))
-    assert f"cannot be read: '{name}' appears twice in one object" in said
+    message = refusal(sample("preview-first.json").replace(before, after, 1))
+    assert f"cannot be read: '{name}' appears twice in one object" in message
 
 
 def test_an_invoice_beside_a_preview_is_not_passed_over() -> None:
     beside = json.dumps({"success": True, "result": api_result(amount_due=10**6)})
-    said = refusal(f"{sample('preview-stream-moved.ndjson')}{beside}\n")
-    assert said == "line 26 has an invoice beside the preview: give each a --from"
+    message = refusal(f"{sample('preview-stream-moved.ndjson')}{beside}\n")
+    assert message == "line 26 has an invoice beside the preview: give each its own --from"
 
 
 # Whatever takes more than one pass takes minutes.
@@ -562,11 +566,11 @@ def test_a_preview_that_is_changed_anyhow_tells_a_figure_that_is_in_it_or_one_li
     try:
         found = [each.state.invoice for each in input.read(text)]
     except NoInvoiceError as error:
-        said = str(error)
+        message = str(error)
     else:
-        said = "".join(invoice.text for invoice in found)
+        message = "".join(invoice.text for invoice in found)
         assert {invoice.amount_due for invoice in found} <= amounts_in(content)
-    assert "\n" not in said
+    assert "\n" not in message
 
 
 TARGETED = PREVIEWS / "targeted"
@@ -576,8 +580,8 @@ TARGETED = PREVIEWS / "targeted"
 @pytest.mark.parametrize("printed", ["preview.ndjson", "sames.json", "up.ndjson"])
 def test_figures_of_the_last_deployment_are_refused_in_every_form(form: str, printed: str) -> None:
     """The account was at $555.00 when these were taken, and what is deployed at $188.46."""
-    said = refusal((TARGETED / f"{form}-{printed}").read_text())
-    assert said.startswith(f"the preview left out {form} by --target or --exclude: its figures")
+    message = refusal((TARGETED / f"{form}-{printed}").read_text())
+    assert message.startswith(f"the preview left out {form} by --target or --exclude: its figures")
 
 
 @pytest.mark.parametrize(
@@ -591,14 +595,14 @@ def test_figures_of_the_last_deployment_are_refused_in_every_form(form: str, pri
 )
 def test_every_flag_that_leaves_a_resource_out_is_noticed(name: str, left_out: str) -> None:
     """With ``--exclude``, with ``--target-dependents``, and with ``--refresh`` besides."""
-    said = refusal((TARGETED / name).read_text())
-    assert said.startswith(f"the preview left out {left_out} by --target or --exclude")
+    message = refusal((TARGETED / name).read_text())
+    assert message.startswith(f"the preview left out {left_out} by --target or --exclude")
 
 
 @pytest.mark.parametrize("name", ["new-preview.ndjson", "new-sames.json", "new-up.ndjson"])
 def test_a_resource_that_was_never_deployed_is_noticed_where_it_is_left_out(name: str) -> None:
-    said = refusal((TARGETED / name).read_text())
-    assert said.startswith("the preview left out upcoming by --target or --exclude")
+    message = refusal((TARGETED / name).read_text())
+    assert message.startswith("the preview left out upcoming by --target or --exclude")
 
 
 @pytest.mark.parametrize("form", ["dyn", "plug"])
@@ -652,8 +656,8 @@ def test_figures_of_additional_secret_outputs_are_secret_in_every_form(
     form: str, printed: str
 ) -> None:
     """Pulumi prints them in plain text among the inputs, and a comment would show everyone."""
-    said = refusal((PREVIEWS / "secret" / f"{form}-{printed}").read_text())
-    assert said.startswith("the figures are secret: leave them out of additional_secret_outputs")
+    message = refusal((PREVIEWS / "secret" / f"{form}-{printed}").read_text())
+    assert message.startswith("the figures are secret: leave them out of additional_secret_outputs")
 
 
 def test_secret_figures_that_a_policy_pack_told_of_are_judged() -> None:

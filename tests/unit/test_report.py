@@ -15,7 +15,7 @@ from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.billing.cleaning import cut_in_the_middle, one_line, shown
 from pulumi_cf_invoice.billing.models import Answered
 from pulumi_cf_invoice.billing.money import Money
-from pulumi_cf_invoice.billing.snapshot import Given, take
+from pulumi_cf_invoice.billing.snapshot import take
 from pulumi_cf_invoice.report import html, input, json_report, markdown, text
 from pulumi_cf_invoice.report.found import Found, NoInvoiceError, one_of_each_account
 from pulumi_cf_invoice.report.judging import RuleResult, judge
@@ -26,7 +26,16 @@ from pulumi_cf_invoice.rules.on_invoices import INCOMPLETE
 from pulumi_cf_invoice.rules.rule import Finding
 from pulumi_cf_invoice.sandbox import SCENARIOS, Sandbox
 from pulumi_cf_invoice.state import InvoiceState, LastUpdate
-from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, START, camel_cased, settings_for, snapshot
+from tests.factories import (
+    ACCOUNT,
+    NOW,
+    OTHER_ACCOUNT,
+    START,
+    Result,
+    camel_cased,
+    settings_for,
+    snapshot,
+)
 from tests.golden import Golden
 
 HERE = Path(__file__).parent
@@ -59,14 +68,14 @@ def named(*lines: tuple[str | None, int], **changes: Any) -> Invoice:
 
 
 def report(
-    of: Invoice,
+    invoice: Invoice,
     rules: dict[str, Any] | None = None,
     *,
     at: datetime = NOW,
     base_url: str | None = None,
     **more: Any,
 ) -> Report:
-    state = InvoiceState(PREVIEW_ACCOUNT, of, base_url=base_url)
+    state = InvoiceState(PREVIEW_ACCOUNT, invoice, base_url=base_url)
     return reported(Found(state, **more), rules=rules, at=at)
 
 
@@ -204,7 +213,7 @@ def test_one_page_of_several_is_a_part() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "expected"),
     [
         ("[" * 200_000, "this is not JSON"),
         ('{"steps": [1, null]}', "no invoice in it"),
@@ -244,10 +253,10 @@ def test_one_page_of_several_is_a_part() -> None:
         ),
     ],
 )
-def test_what_is_no_invoice_is_refused_in_one_line(content: str, said: str) -> None:
+def test_what_is_no_invoice_is_refused_in_one_line(content: str, expected: str) -> None:
     with pytest.raises(NoInvoiceError) as caught:
         input.read(content)
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -336,8 +345,8 @@ def test_the_verdict_speaks_of_a_budget_only_where_one_is_exceeded() -> None:
     rule = {"statuses": ["open"]}
     statuses = {"allowed-statuses": rule}
     assert report(invoice(), statuses).headline == (
-        "The upcoming invoice has the status draft, which is not among: open; $188.46 so far in "
-        "September (day 15 of 30); $390 by a straight line."
+        "The upcoming invoice has the status draft, which is not one of those allowed: open; "
+        "$188.46 so far in September (day 15 of 30); $390 by a straight line."
     )
     in_euros = {**statuses, "max-amount-due": {"limit": "1 EUR"}}
     assert report(invoice(), in_euros).headline.startswith("Could not tell: the limit of €1.00 is")
@@ -411,12 +420,12 @@ def test_every_format_tells_of_a_waiver_and_of_its_end(form: str) -> None:
             "waiver": {"until": "2026-09-20", "by": "me", "reason": "launch", "limit": "1000 USD"},
         }
     }
-    for at, said in [
+    for at, message in [
         (NOW, "A waiver with the limit 1000 USD is in force until 2026-09-20, by me: launch."),
         (NOW.replace(day=21), "Its waiver (until 2026-09-20, by me: launch) has ended."),
     ]:
         rendered = plain(FORMATS[form](report(invoice(), waived, at=at)))
-        assert said in rendered, rendered
+        assert message in rendered, rendered
 
 
 def test_a_time_in_any_zone_is_the_same_time() -> None:
@@ -455,7 +464,7 @@ def test_lines_of_one_name_are_compared_together() -> None:
 
 
 @pytest.mark.parametrize(
-    ("baseline", "said"),
+    ("baseline", "expected"),
     [
         (invoice("yen"), "the baseline is in JPY"),
         (
@@ -464,10 +473,10 @@ def test_lines_of_one_name_are_compared_together() -> None:
         ),
     ],
 )
-def test_what_cannot_be_compared_is_said_in_every_format(baseline: Invoice, said: str) -> None:
+def test_what_cannot_be_compared_is_said_in_every_format(baseline: Invoice, expected: str) -> None:
     made = report(invoice(), baseline=baseline)
     for render in FORMATS.values():
-        assert said in plain(render(made))
+        assert expected in plain(render(made))
     assert json.loads(json_report.render(made))["invoices"][0]["baseline"]["change"] is None
 
 
@@ -690,7 +699,7 @@ def test_a_rule_that_reads_a_snapshot_does_not_pass_over_a_preview_of_its_accoun
     today = (NOW - timedelta(hours=12)).timestamp()
     bounds = {"start_time": str(START * 1000), "end_time": f"{today + 86_400:.0f}000"}
     usage = Answered(query={"value_grouping_window": "day", **bounds}, at=NOW)
-    read = snapshot(usage_history=Given({"history": []}, usage), credit_balance={"balance": 5})
+    read = snapshot(usage_history=Result({"history": []}, usage), credit_balance={"balance": 5})
     taken = Found.of_snapshot(read)
     higher = Found(InvoiceState(ACCOUNT, invoice(amount_due=20001)))
     rules = {kind: {"accountIds": [ACCOUNT], "limit": "190 USD"}}

@@ -14,7 +14,6 @@ from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.billing.errors import ApiError, BillingError
 from pulumi_cf_invoice.billing.models import Answered
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW, READS, Read
-from pulumi_cf_invoice.billing.snapshot import Given, Snapshot
 from pulumi_cf_invoice.report import charts, html, json_report, markdown, spend_chart, tables, text
 from pulumi_cf_invoice.report.found import Found, MissingInvoice, one_of_each_account
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
@@ -23,7 +22,7 @@ from pulumi_cf_invoice.report.report import Report, make_report
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import parse_rules
 from pulumi_cf_invoice.state import InvoiceState
-from tests.factories import ACCOUNT, NOW, api_line, api_result
+from tests.factories import ACCOUNT, NOW, Result, api_line, api_result, snapshot
 from tests.golden import Golden
 
 FORMATS = {
@@ -81,25 +80,23 @@ def past(amount: float, status: str | None = "paid", **more: Any) -> dict[str, A
 HISTORY = {"invoices": [past(1200, "open"), past(18100), past(300, None, created=None)]}
 
 
-def given(result: Any, query: dict[str, str] | None = None, complete: bool = True) -> Given:
-    return Given(result, Answered(complete, query or {}, NOW))
+def given(result: Any, query: dict[str, str] | None = None, complete: bool = True) -> Result:
+    return Result(result, Answered(complete, query or {}, NOW))
 
 
-def reported(**answers: Given | BillingError) -> Report:
+def reported(**answers: Result | BillingError) -> Report:
     return make_report([found(**answers)], at=NOW + timedelta(hours=1))
 
 
-def found(**answers: Given | BillingError) -> Found:
-    every: dict[str, Given | BillingError] = {
-        "invoice-preview": given(api_result()),
-        "credit-balance": given(CREDITS),
-        "usage-history": given(USAGE, QUERY),
-        "invoice-history": given(HISTORY, {"type": "all"}),
+def found(**answers: Result | BillingError) -> Found:
+    every: dict[str, Any] = {
+        "credit_balance": given(CREDITS),
+        "usage_history": given(USAGE, QUERY),
+        "invoice_history": given(HISTORY, {"type": "all"}),
         "gateways": given([{"id": "default", "is_default": True}]),
-        **{name.replace("_", "-"): answer for name, answer in answers.items()},
+        **answers,
     }
-    snapshot = Snapshot(ACCOUNT, NOW, "https://api.cloudflare.com/client/v4", every)
-    return Found.of_snapshot(snapshot)
+    return Found.of_snapshot(snapshot(**every))
 
 
 def _without_spans(rendered: str) -> str:
@@ -134,7 +131,7 @@ def test_words_of_the_api_are_no_markdown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "expected"),
     [
         ({"balance": 0}, "$0.00: AI Gateway refuses inference"),
         ({"balance": -310.5}, "-$3.10: AI Gateway refuses inference"),
@@ -148,9 +145,9 @@ def test_words_of_the_api_are_no_markdown() -> None:
         ),
     ],
 )
-def test_credits_are_told_in_words(changes: dict[str, Any], said: str) -> None:
+def test_credits_are_told_in_words(changes: dict[str, Any], expected: str) -> None:
     [shown] = reported(credit_balance=given({**CREDITS, **changes})).invoices
-    assert said in dict(shown.figures).values()
+    assert expected in dict(shown.figures).values()
 
 
 def test_unpaid_invoices_are_summed_by_currency_and_told_to_be_a_part() -> None:
@@ -197,7 +194,7 @@ def test_the_json_has_all_that_was_read() -> None:
     assert account["topup"]["is_healthy"] is False
     assert len(account["usage"]) == 15
     assert account["usage"][-1]["is_partial"] is True
-    assert [one["amount_due"]["amount"] for one in account["earlier_invoices"]] == [
+    assert [earlier["amount_due"]["amount"] for earlier in account["earlier_invoices"]] == [
         1200,
         18100,
         300,
@@ -275,8 +272,8 @@ def test_a_forecast_does_not_hide_what_a_preview_beside_its_snapshot_has() -> No
         ({"amount_due": 5, "invoice_lines": [], **month}, None),
     ):
         preview = Found(InvoiceState(ACCOUNT, Invoice.from_api(api_result(**changes))))
-        snapshot = known.account.snapshot if known.account else None
-        merged = one_of_each_account([preview, Found(known.state, snapshot=snapshot)])
+        read = known.account.snapshot if known.account else None
+        merged = one_of_each_account([preview, Found(known.state, snapshot=read)])
         results = judge(declared, merged, NOW, AccountReader({}))
         [report] = make_report(merged, at=NOW, rules=results).invoices
         text_of = report.forecast_text
@@ -452,16 +449,11 @@ BALANCE = {"accountIds": [ACCOUNT], "limit": "5 USD"}
 
 def without_invoice(**rules: Any) -> Report:
     """Return a report on an account whose credits could be read, and its invoice could not."""
-    snapshot = Snapshot(
-        ACCOUNT,
-        NOW,
-        "https://api.cloudflare.com/client/v4",
-        {"invoice-preview": REFUSED, "credit-balance": given({"balance": 640.19})},
-    )
-    missing = MissingInvoice.of_snapshot(snapshot)
+    part = snapshot(invoice_preview=REFUSED, credit_balance={"balance": 640.19})
+    missing = MissingInvoice.of_snapshot(part)
     assert missing is not None
     results = judge(
-        parse_rules({"rules": rules}), [], NOW, AccountReader({}, snapshots=[snapshot]), [missing]
+        parse_rules({"rules": rules}), [], NOW, AccountReader({}, snapshots=[part]), [missing]
     )
     return make_report([], at=NOW, rules=results, missing=[missing])
 
@@ -511,8 +503,7 @@ def test_the_json_without_an_invoice_keeps_to_its_schema() -> None:
 
 
 def test_an_account_without_any_answer_is_not_missing_an_invoice_alone() -> None:
-    nothing = Snapshot(ACCOUNT, NOW, "https://api.cloudflare.com/client/v4", {})
-    assert MissingInvoice.of_snapshot(nothing) is None
+    assert MissingInvoice.of_snapshot(snapshot(invoice_preview=None)) is None
 
 
 FEE = api_line(description="Platform fee", amount=6_000, pretax_credit_amounts=[])

@@ -43,12 +43,12 @@ def found(count: int, amount_due: int, first: int, whole: bool = False) -> list[
 
     A forecast, which takes time, is made of those that are *whole*.
     """
-    of = taken("usual")
-    invoice = of.get(INVOICE_PREVIEW)
+    usual = taken("usual")
+    invoice = usual.get(INVOICE_PREVIEW)
     accounts = []
     for number in range(first, first + count):
         due = dataclasses.replace(invoice, amount_due=amount_due + number)
-        answers = {**of.answers, INVOICE_PREVIEW.name: due}
+        answers = {**usual.answers, INVOICE_PREVIEW.name: due}
         snapshot = Snapshot(account(number), NOW, CLOUDFLARE_API, answers)
         made = Found.of_snapshot(snapshot)
         accounts.append(made if whole else dataclasses.replace(made, snapshot=None))
@@ -180,9 +180,11 @@ def test_caveats_stand_before_all_else_once_for_all_that_share_them(form: str, c
     unread = Caveat("not judged", "The figures of 1 more InvoicePreview are not known.")
     accounts = [
         dataclasses.replace(
-            of, state=dataclasses.replace(of.state, base_url=ELSEWHERE), caveats=(unread,)[number:]
+            account,
+            state=dataclasses.replace(account.state, base_url=ELSEWHERE),
+            caveats=(unread,)[number:],
         )
-        for number, of in enumerate(found(count, DUE, 1))
+        for number, account in enumerate(found(count, DUE, 1))
     ]
     report = report_on(*accounts)
     assert report.verdict == "within"
@@ -199,11 +201,11 @@ def test_caveats_stand_before_all_else_once_for_all_that_share_them(form: str, c
 def test_caveats_are_bounded_and_no_kind_hides_another() -> None:
     accounts = [
         dataclasses.replace(
-            of,
-            state=dataclasses.replace(of.state, base_url=f"https://{number}.example"),
+            account,
+            state=dataclasses.replace(account.state, base_url=f"https://{number}.example"),
             caveats=(Caveat("not judged", "It is shared."),) if number % 2 else (),
         )
-        for number, of in enumerate(found(40, DUE, 1))
+        for number, account in enumerate(found(40, DUE, 1))
     ]
     report = report_on(*accounts)
     *origins, more, shared = report.caveats
@@ -214,14 +216,14 @@ def test_caveats_are_bounded_and_no_kind_hides_another() -> None:
 
 
 def test_figures_that_are_dated_after_the_report_are_told_of() -> None:
-    of = taken("usual")
+    usual = taken("usual")
     early = NOW - timedelta(hours=1)
-    [caveat] = make_report([Found.of_snapshot(of)], at=early).caveats
+    [caveat] = make_report([Found.of_snapshot(usual)], at=early).caveats
     assert caveat == (
         "The figures are dated 2026-09-15 12:00 UTC, after the report's time, 2026-09-15 11:00 "
         "UTC: a clock or --at is wrong."
     )
-    assert make_report([Found.of_snapshot(of)], at=NOW).caveats == []
+    assert make_report([Found.of_snapshot(usual)], at=NOW).caveats == []
 
 
 @pytest.mark.parametrize("form", RENDERED)

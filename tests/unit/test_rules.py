@@ -30,19 +30,19 @@ def state(account_id: str | None = ACCOUNT, **changes: Any) -> InvoiceState:
 
 
 def judge(
-    kind: str, settings: Any, of: InvoiceState | None = None, at: datetime = NOW
+    kind: str, settings: Any, judged: InvoiceState | None = None, at: datetime = NOW
 ) -> list[Finding]:
     """Return what a rule of *kind*, whose ``limit`` may be given alone, finds."""
     written = {"limit": settings} if isinstance(settings, str) else settings
     gate = Gate.of(DeclaredRule.parse("x", {"rule": kind, **written}))
-    return gate.judge(of or state(), at)
+    return gate.judge(judged or state(), at)
 
 
 def violations(*arguments: Any, **more: Any) -> list[str]:
     return [finding.message for finding in judge(*arguments, **more) if finding.violates]
 
 
-def told(*arguments: Any, **more: Any) -> list[str]:
+def notes(*arguments: Any, **more: Any) -> list[str]:
     return [f.message for f in judge(*arguments, **more) if f.status == "noted"]
 
 
@@ -131,7 +131,7 @@ def test_the_first_hour_of_a_period_is_told_and_the_amount_due_judged() -> None:
     early = START_OF_PERIOD + timedelta(minutes=30)
     found = judge("max-projected-amount-due", "1000 USD", at=early)
     assert [finding.status for finding in found] == ["within", "noted"]
-    assert "too early for a projection: the amount due was judged" in found[1].message
+    assert "too early for a projection: only the amount due was judged" in found[1].message
 
 
 # Lines.
@@ -168,27 +168,27 @@ def test_of_globs_of_one_length_the_lowest_limit_counts(order: int) -> None:
 
 def test_a_glob_that_matches_no_line_is_told() -> None:
     limits = {"limits": {"openai/*": "500 USD", "opena/*": "1 USD"}}
-    assert told("max-line-amount", limits) == [
+    assert notes("max-line-amount", limits) == [
         f"No line of the upcoming invoice of account {ACCOUNT} matches opena/*."
     ]
     # A glob is also useless if a longer one takes all of its lines.
-    assert told("max-line-amount", {"limits": {"openai/*": "500 USD", "*": "1 USD"}})
+    assert notes("max-line-amount", {"limits": {"openai/*": "500 USD", "*": "1 USD"}})
 
 
 # The increase.
 
 
 @pytest.mark.parametrize(
-    ("limit", "said"),
+    ("limit", "expected"),
     [
         ("38 USD", "rose by $38.46 to $188.46 since the last update, over the limit of $38.00 by"),
         ("25%", "over the limit of $37.50 by $0.96 (25% of $150.00)."),
         ("1 EUR", "in USD, which cannot be compared with the limit of €1.00"),
     ],
 )
-def test_an_increase_is_judged_in_money_or_percent(limit: str, said: str) -> None:
+def test_an_increase_is_judged_in_money_or_percent(limit: str, expected: str) -> None:
     [message] = violations("max-increase", limit, state(last_update=LAST))
-    assert said in message
+    assert expected in message
 
 
 @pytest.mark.parametrize("limit", ["38.46 USD", "26%"])
@@ -201,14 +201,14 @@ def test_an_increase_up_to_the_limit_is_within_it(limit: str) -> None:
 @pytest.mark.parametrize(
     ("last", "why"),
     [
-        (None, "it is new, has another name, or is replaced"),
+        (None, "it is new, renamed or replaced"),
         (replace(LAST, period_start=START - 1), "the last update was in another billing period"),
         (replace(LAST, currency="eur"), "it was in EUR at the last update"),
     ],
 )
 def test_an_increase_without_a_base_says_so(last: Any, why: str) -> None:
-    [message] = told("max-increase", "1 USD", state(last_update=last))
-    assert message.endswith(f"has nothing to be compared with: {why}.")
+    [message] = notes("max-increase", "1 USD", state(last_update=last))
+    assert message.endswith(f"has nothing to compare with: {why}.")
 
 
 # Statuses and currencies.
@@ -216,16 +216,16 @@ def test_an_increase_without_a_base_says_so(last: Any, why: str) -> None:
 
 def test_statuses_and_currencies_are_judged_by_name() -> None:
     [message] = violations("allowed-statuses", {"statuses": ["open"]})
-    assert message.endswith("has the status draft, which is not among: open.")
+    assert message.endswith("has the status draft, which is not one of those allowed: open.")
     assert statuses("allowed-statuses", {"statuses": ["draft"]}) == ["within"]
     [message] = violations("allowed-currencies", {"currencies": ["eur"]})
-    assert message.endswith("is in USD, which is not among: EUR.")
+    assert message.endswith("is in USD, which is not one of those allowed: EUR.")
     assert statuses("allowed-currencies", {"currencies": ["USD"]}) == ["within"]
 
 
 def test_a_null_status_is_not_allowed() -> None:
     [message] = violations("allowed-statuses", {"statuses": ["draft"]}, state(status=None))
-    assert "has no status, which is not among: draft." in message
+    assert "has no status, which is not one of those allowed: draft." in message
 
 
 # What is unknown, or must not be shown.

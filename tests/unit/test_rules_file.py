@@ -100,19 +100,19 @@ def test_the_published_schema_is_the_one_of_the_settings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "written", "said"),
+    ("name", "written", "expected"),
     [
         ("max-amont-due", {}, "there is no rule 'max-amont-due'; did you mean 'max-amount-due'?"),
-        ("spend", {"limit": "1 USD"}, "A name of your own needs a `rule` beside its settings."),
+        ("spend", {"limit": "1 USD"}, "A name of your own needs a `rule`, too."),
         ("spend", {"rule": "max-amount"}, "there is no rule 'max-amount'; did you mean"),
         ("spend", {"rule": ["max-amount-due"]}, 'rule: ["max-amount-due"] is not the name'),
-        ("all", {"rule": "max-amount-due"}, "and not 'all'"),
-        ("", {"rule": "max-amount-due"}, "a name is letters"),
-        ("two\nlines", {"rule": "max-amount-due"}, "a name is letters"),
-        ("trailing\n", {"rule": "max-amount-due"}, "a name is letters"),
-        ("max-amount-due", {"rule": "max-increase"}, "is the name of another kind of rule"),
-        ("max-amount-due", "250 USD", "'250 USD' is no object with settings"),
-        ("max-amount-due", None, "null is no object"),
+        ("all", {"rule": "max-amount-due"}, "and is not 'all'"),
+        ("", {"rule": "max-amount-due"}, "a name consists of letters"),
+        ("two\nlines", {"rule": "max-amount-due"}, "a name consists of letters"),
+        ("trailing\n", {"rule": "max-amount-due"}, "a name consists of letters"),
+        ("max-amount-due", {"rule": "max-increase"}, "is itself a kind of rule"),
+        ("max-amount-due", "250 USD", "'250 USD' is not an object with settings"),
+        ("max-amount-due", None, "null is not an object"),
         ("max-amount-due", {"limits": "1 USD"}, "no setting 'limits'; did you mean 'limit'?"),
         ("max-amount-due", {"Limit": "1 USD"}, "no setting 'Limit'; did you mean 'limit'?"),
         ("max-amount-due", {"limit": "300"}, "limit: '300' has no currency: write it as '300 USD'"),
@@ -132,13 +132,13 @@ def test_the_published_schema_is_the_one_of_the_settings() -> None:
         (
             "max-amount-due",
             {"accountIds": [ACCOUNT, ACCOUNT.upper()]},
-            "an account appears in it twice",
+            "the same account appears in it twice",
         ),
         ("max-amount-due", {"accountIds": [7]}, "must be text of 32 hex digits, not int"),
         ("max-amount-due", {"failOpen": "true"}, "failOpen: 'true' is neither true nor false"),
         ("max-amount-due", {"baseUrl": "http://example.com"}, "neither https nor on this machine"),
         ("max-amount-due", {"baseUrl": 7}, "the base URL must be text"),
-        ("max-increase", {"accountIds": [ACCOUNT]}, "max-increase reads no account by itself"),
+        ("max-increase", {"accountIds": [ACCOUNT]}, "max-increase does not read accounts itself"),
         ("max-increase", {"limit": "20 percent"}, "is not an amount of money"),
         ("max-increase", {"limit": "-5%"}, "is below zero"),
         ("max-line-amount", {"limits": {}}, "limits: {} has no glob"),
@@ -152,18 +152,18 @@ def test_the_published_schema_is_the_one_of_the_settings() -> None:
         ("allowed-statuses", {"statuses": "draft"}, "is not a list"),
         ("allowed-statuses", {"statuses": ["draft", 7]}, "7 is not a text"),
         ("allowed-currencies", {"currencies": ["dollar"]}, "is not an ISO 4217 code"),
-        ("allowed-currencies", {"currencies": ["usd", "USD"]}, "a text appears in it twice"),
+        ("allowed-currencies", {"currencies": ["usd", "USD"]}, "the same text appears in it twice"),
         ("require-invoice-preview", {"requiredAccountIds": ["x"]}, "is not an account ID"),
         ("require-gateway-spend-limit", {"limit": "250 EUR"}, "is not in US dollars"),
-        ("require-invoice-preview", {"accountIds": [ACCOUNT]}, "reads no account by itself"),
+        ("require-invoice-preview", {"accountIds": [ACCOUNT]}, "does not read accounts itself"),
         ("min-credit-balance", {"minimum": "20 USD"}, "there is no setting 'minimum'"),
-        ("max-forecast", {"percentile": 10}, "percentile: 10 is neither 50, the median, nor 90"),
+        ("max-forecast", {"percentile": 10}, "percentile: 10 is neither 50 (the median) nor 90"),
         ("max-forecast", {"percentile": "90"}, "percentile: '90' is neither 50"),
         ("max-forecast", {"percentile": True}, "percentile: true is neither 50"),
         ("max-forecast", {"percentile": [50]}, "percentile: [50] is neither 50"),
         ("max-forecast", {"fixedLines": "support*"}, "fixedLines: 'support*' is not a list"),
         ("max-forecast", {"fixedLine": ["a"]}, "did you mean 'fixedLines'?"),
-        ("max-forecast", {"waiver": WAIVER}, "waiver: it has no limit to hold"),
+        ("max-forecast", {"waiver": WAIVER}, "waiver: it has no limit to apply"),
         ("min-runway", {"days": 0}, "days: 0 is neither a whole number of days from 1 to 366"),
         ("min-runway", {"days": 367}, "days: 367 is neither"),
         ("min-runway", {"days": 1.5}, "days: 1.5 is neither"),
@@ -176,16 +176,18 @@ def test_the_published_schema_is_the_one_of_the_settings() -> None:
         ("min-runway", {"waiver": {**WAIVER, "days": -1}}, "waiver: days: -1 is neither"),
         ("require-healthy-top-up", {"limit": "20 USD"}, "there is no setting 'limit'"),
         ("no-unpaid-invoice", {}, "no rule 'no-unpaid-invoice'; did you mean 'no-unpaid-invoices'"),
-        ("max-amount-due", {"waiver": None}, "waiver: null is no object"),
-        ("max-amount-due", {"waiver": WAIVER}, "waiver: it has no limit to hold"),
+        ("max-amount-due", {"waiver": None}, "waiver: null is not an object"),
+        ("max-amount-due", {"waiver": WAIVER}, "waiver: it has no limit to apply"),
     ],
 )
-def test_what_is_wrong_in_a_rule_is_refused_in_one_line(name: str, written: Any, said: str) -> None:
-    assert said in refusal(written, name)
+def test_what_is_wrong_in_a_rule_is_refused_in_one_line(
+    name: str, written: Any, expected: str
+) -> None:
+    assert expected in refusal(written, name)
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "expected"),
     [
         ({"until": None}, "it has no end: add `until`"),
         ({"until": "soon"}, "'soon' is neither a date such as 2026-12-01 nor an instant"),
@@ -203,18 +205,18 @@ def test_what_is_wrong_in_a_rule_is_refused_in_one_line(name: str, written: Any,
         ({"enforcementLevel": "advisory"}, "no setting of a waiver 'enforcementLevel'"),
     ],
 )
-def test_a_waiver_has_an_end_a_name_and_a_reason(changes: dict[str, Any], said: str) -> None:
+def test_a_waiver_has_an_end_a_name_and_a_reason(changes: dict[str, Any], expected: str) -> None:
     waiver = {**WAIVER, "limit": "1 USD", **changes}
     written = {name: value for name, value in waiver.items() if value is not None}
-    assert said in refusal({"limit": "1 USD", "waiver": written})
+    assert expected in refusal({"limit": "1 USD", "waiver": written})
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "expected"),
     [
         ("", "is not JSON: line 1"),
         ("{'rules': {}}", "is not JSON: line 1"),
-        ("[]", "[] is no object with rules"),
+        ("[]", "[] is not an object with rules"),
         ("{}", 'it has no rules: write them under "rules", by name'),
         ('{"rules": {}}', "it has no rules"),
         ('{"rules": []}', "it has no rules"),
@@ -226,14 +228,14 @@ def test_a_waiver_has_an_end_a_name_and_a_reason(changes: dict[str, Any], said: 
     ],
 )
 def test_a_file_that_cannot_be_used_is_one_line_that_names_it(
-    tmp_path: Path, content: str, said: str
+    tmp_path: Path, content: str, expected: str
 ) -> None:
     file = tmp_path / "rules.json"
     file.write_text(content)
     with pytest.raises(RuleError) as refused:
         read_rules(file)
     assert str(refused.value).startswith(f"{file}: ")
-    assert said in str(refused.value)
+    assert expected in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
@@ -271,27 +273,29 @@ def test_a_config_sets_levels_and_settings_as_pulumi_merges_them(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "expected"),
     [
         ({"near-bugdet": {}}, "there is no rule 'near-bugdet'; did you mean 'near-budget'?"),
         ({"max-amount-due": {"limt": "1 USD"}}, "there is no setting 'limt'; did you mean 'limit'"),
         ({"max-amount-due": {"limit": "300"}}, "has no currency: write it as '300 USD'"),
-        ({"max-amount-due": {"waiver": WAIVER}}, "a waiver is written in the file of rules only"),
+        ({"max-amount-due": {"waiver": WAIVER}}, "a waiver can only be set in the file of rules"),
         ({"max-amount-due": {"enforcementLevel": "no"}}, "'no' is not mandatory or advisory"),
-        ({"max-amount-due": 7}, "7 is no object"),
-        ({"all": {"limit": "1 USD"}}, "'all' takes an enforcementLevel alone"),
-        ([], "[] is no object"),
+        ({"max-amount-due": 7}, "7 is not an object"),
+        ({"all": {"limit": "1 USD"}}, "'all' takes only an enforcementLevel"),
+        ([], "[] is not an object"),
         ("{", "is not JSON"),
     ],
 )
-def test_a_config_that_would_do_nothing_is_refused(tmp_path: Path, content: Any, said: str) -> None:
+def test_a_config_that_would_do_nothing_is_refused(
+    tmp_path: Path, content: Any, expected: str
+) -> None:
     with pytest.raises(RuleError) as refused:
         config(content, tmp_path)
-    assert said in str(refused.value)
+    assert expected in str(refused.value)
 
 
 def test_two_rules_of_one_name_are_refused() -> None:
-    with pytest.raises(RuleError, match="two rules with the name 'max-amount-due'"):
+    with pytest.raises(RuleError, match="two rules are called 'max-amount-due'"):
         configured([*parse_rules(EVERY), *parse_rules(EVERY)], {})
     assert configured(parse_rules(EVERY), {"other": Config()}, others=["other"])
 

@@ -4,12 +4,11 @@ import pytest
 
 from pulumi_cf_invoice import ApiError
 from pulumi_cf_invoice.billing.models import Answered
-from pulumi_cf_invoice.billing.snapshot import Given
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import DeclaredRule
 from pulumi_cf_invoice.rules.gates import Gate
 from pulumi_cf_invoice.rules.rule import Finding
-from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, api_result, snapshot
+from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, Result, api_result, snapshot
 
 REFUSED = ApiError("upcoming invoice", ACCOUNT, 403, 10000, "Authentication error", "Use another.")
 TOPUP = {"amount": 1000, "threshold": 500}
@@ -48,8 +47,8 @@ def test_below_the_minimum_the_message_says_by_how_much_and_what_refills_it() ->
     topped = balance(640.19, topup_config=TOPUP)
     [message] = messages("failed", judge("min-credit-balance", "20 USD", credit_balance=topped))
     adds = (
-        "Its automatic top-up adds $10.00 ($10.50 charged) when the balance falls below $5.00, and "
-        "so caps nothing."
+        "Its automatic top-up adds $10.00 ($10.50 charged) when the balance falls below $5.00, so "
+        "credits do not cap spending."
     )
     assert adds in message
     failing = balance(640.19, topup_config={**TOPUP, "error": "card declined."})
@@ -82,7 +81,7 @@ def test_a_minimum_in_another_currency_than_the_invoice_is_a_violation() -> None
 
 def test_where_the_invoice_cannot_be_read_the_currency_is_taken_for_the_limits_and_told() -> None:
     refused = {"invoice_preview": REFUSED}
-    why = f"It is taken for USD, because its currency is not known: {REFUSED}"
+    why = f"It is taken to be in USD, because its currency is not known: {REFUSED}"
     found = judge("min-credit-balance", "20 USD", credit_balance=balance(2500), **refused)
     assert [finding.status for finding in found] == ["within", "noted"]
     assert messages("noted", found)[0].endswith(why)
@@ -121,7 +120,7 @@ def test_a_waiver_lowers_the_minimum_and_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "said"),
+    ("config", "expected"),
     [
         ({**TOPUP, "error": "card\ndeclined"}, "failed: “card declined”."),
         (
@@ -135,11 +134,13 @@ def test_a_waiver_lowers_the_minimum_and_says_so() -> None:
     ],
 )
 def test_a_top_up_that_does_not_work_is_a_violation_in_the_apis_words(
-    config: Any, said: str
+    config: Any, expected: str
 ) -> None:
     answer = balance(2500, topup_config=config)
     [message] = messages("failed", judge("require-healthy-top-up", credit_balance=answer))
-    assert message.startswith(f"The automatic top-up of account {ACCOUNT} {said} AI Gateway ref")
+    assert message.startswith(
+        f"The automatic top-up of account {ACCOUNT} {expected} AI Gateway ref"
+    )
 
 
 def test_no_top_up_and_one_that_nothing_pays_are_violations() -> None:
@@ -157,7 +158,7 @@ def test_no_top_up_and_one_that_nothing_pays_are_violations() -> None:
 def test_a_top_up_that_the_api_tells_nothing_of_is_not_known() -> None:
     [message] = messages("unknown", judge("require-healthy-top-up", credit_balance={"balance": 1}))
     assert message == (
-        f"The automatic top-up of account {ACCOUNT} is not known: the API tells nothing of it."
+        f"The automatic top-up of account {ACCOUNT} is not known: the API says nothing about it."
     )
 
 
@@ -195,8 +196,8 @@ def row(status: str | None, **changes: Any) -> dict[str, Any]:
     }
 
 
-def history(*rows: Any, complete: bool = True) -> Given:
-    return Given({"invoices": list(rows)}, Answered(complete))
+def history(*rows: Any, complete: bool = True) -> Result:
+    return Result({"invoices": list(rows)}, Answered(complete))
 
 
 def test_unpaid_invoices_are_told_with_amount_age_and_number() -> None:
@@ -206,7 +207,7 @@ def test_unpaid_invoices_are_told_with_amount_age_and_number() -> None:
         row("uncollectible", id=None, created=TODAY - 40 * DAY, amount_remaining=500.5),
     )
     assert messages("failed", judge("no-unpaid-invoices", invoice_history=rows)) == [
-        f"There are unpaid invoices of account {ACCOUNT}: 2, $17.00 in total: $5.00 uncollectible "
+        f"Account {ACCOUNT} has 2 unpaid invoices, $17.00 in total: $5.00 uncollectible "
         "for 40 days; $12.00 open for 12 days (in_1)."
     ]
 
@@ -218,7 +219,10 @@ def test_many_and_odd_rows_are_one_line() -> None:
         complete=False,
     )
     [message] = messages("failed", judge("no-unpaid-invoices", invoice_history=rows))
-    assert "5, €12.00 and $48.00 in total: €12.00 open for an unknown time (two lines); " in message
+    assert (
+        "5 unpaid invoices, €12.00 and $48.00 in total: €12.00 open for an unknown time (two "
+        "lines); " in message
+    )
     assert "$12.00 open for 3 days (in_4); $12.00 open for 2 days" in message
     assert message.endswith(
         "; and 2 more. There may be more: the API gave only a part of the invoice history."
@@ -243,17 +247,17 @@ def test_what_remains_of_an_invoice_with_no_known_status_is_not_taken_for_paid()
     rows = history(row(None), row("overdue", id="2"), row(None, id="3"))
     assert messages("unknown", judge("no-unpaid-invoices", invoice_history=rows)) == [
         f"Whether all earlier invoices of account {ACCOUNT} are paid is not known: there are 2 "
-        "with no status, 1 with the status overdue."
+        "without a status, 1 with the status overdue."
     ]
     nothing_remains = history(row(None, amount_remaining=0))
     assert messages("within", judge("no-unpaid-invoices", invoice_history=nothing_remains))
 
 
 def test_a_history_of_some_kinds_of_invoices_is_not_enough() -> None:
-    answer = Given({"invoices": []}, Answered(query={"type": "auto"}))
+    answer = Result({"invoices": []}, Answered(query={"type": "auto"}))
     assert messages("unknown", judge("no-unpaid-invoices", invoice_history=answer)) == [
-        f"Whether account {ACCOUNT} has unpaid invoices is not known, since what was read is "
-        "of auto invoices alone."
+        f"Whether account {ACCOUNT} has unpaid invoices is not known, since only auto invoices "
+        "were read."
     ]
 
 

@@ -64,17 +64,16 @@ def test_a_loop_since_last_night_says_the_day_its_spend_and_what_is_usual() -> N
     assert statuses(found) == ["within", "over"]
     assert found[1].message == (
         f"Account {ACCOUNT} spent $120.00 on {TODAY} (today so far), over the limit of $30.00 by "
-        "$90.00: 12.0 times what is usual ($10.00 a day, the 95th percentile of 28 days), and 3x "
-        "of it is allowed."
+        "$90.00: 12.0 times a usual day ($10.00, the 95th percentile of 28 days); 3x is allowed."
     )
     assert found[1].text == (
-        f"$120.00, over the limit of $30.00 by $90.00, on {TODAY} (today so far): 12.0 times what "
-        "is usual ($10.00 a day)"
+        f"$120.00, over the limit of $30.00 by $90.00, on {TODAY} (today so far): 12.0 times a "
+        "usual day ($10.00)"
     )
     [by_amount] = [finding for finding in spike("50 USD", [*STEADY, 12_000]) if finding.violates]
     assert by_amount.message == (
         f"Account {ACCOUNT} spent $120.00 on {TODAY} (today so far), over the limit of $50.00 by "
-        "$70.00. Usual is $10.00 a day (the 95th percentile of 28 days)."
+        "$70.00. A usual day is $10.00 (the 95th percentile of 28 days)."
     )
     assert by_amount.text == (
         f"$120.00, over the limit of $50.00 by $70.00, on {TODAY} (today so far); usual is $10.00 "
@@ -88,13 +87,13 @@ def test_nights_of_a_loop_do_not_become_usual() -> None:
         rule = {"limit": "3x", "atLeast": "25 USD"}
         found = spike(rule, [*STEADY, *[12_000.0] * nights, 6_000])
         assert statuses(found) == ["over", "over"], nights
-        assert "12.0 times what is usual ($10.00 a day" in found[0].message
+        assert "12.0 times a usual day ($10.00" in found[0].message
 
 
 def test_days_over_an_amount_are_not_told_as_usual() -> None:
     found = spike("50 USD", [*STEADY, *[12_000.0] * 3, 12_000])
     assert statuses(found) == ["over", "over"]
-    assert found[0].message.endswith("Usual is $10.00 a day (the 95th percentile of 28 days).")
+    assert found[0].message.endswith("A usual day is $10.00 (the 95th percentile of 28 days).")
 
 
 def test_what_goes_on_for_more_than_two_weeks_is_usual() -> None:
@@ -120,8 +119,8 @@ def test_cents_are_under_the_floor() -> None:
     cents = [2.0] * 80
     within = spike({"limit": "3x", "atLeast": "25 USD"}, [*cents, 90])
     assert statuses(within) == ["within", "within"]
-    assert "within the limit of $25.00: 45.0 times what is usual" in within[1].message
-    assert "it counts from $25.00 on" in within[1].message
+    assert "within the limit of $25.00: 45.0 times a usual day" in within[1].message
+    assert "3x is allowed, and at least $25.00." in within[1].message
     assert statuses(spike({"limit": "3x", "atLeast": "0.50 USD"}, [*cents, 90])) == [
         "within",
         "over",
@@ -131,9 +130,9 @@ def test_cents_are_under_the_floor() -> None:
 def test_without_a_floor_a_tenth_of_the_period_is_one() -> None:
     days = [*[1000.0] * 79, *[10.0] * 1]
     found = spike("1.05x", [*days, 1200])
-    # $12.00 is 1.2 times what is usual, and less than a tenth of $142.10.
+    # $12.00 is 1.2 times a usual day, and less than a tenth of $142.10.
     assert statuses(found) == ["within", "within"]
-    assert "it counts from $14." in found[1].message
+    assert "and at least $14." in found[1].message
 
 
 def test_a_quiet_week_and_a_weekend_are_within() -> None:
@@ -147,7 +146,7 @@ def test_a_new_account_is_noted_and_not_judged_by_a_multiple() -> None:
     days = [1000.0] * 9
     [note] = spike("3x", [*days, 90_000], gross=100_000)
     assert note.status == "noted"
-    assert "cannot be told from 8 days of history" in note.message
+    assert "has only 8 days, too few to know a usual day" in note.message
     assert statuses(spike("50 USD", [*days, 90_000], gross=99_000)) == ["within", "over"]
 
 
@@ -168,7 +167,7 @@ def test_a_history_that_is_two_days_behind_is_not_known(limit: str) -> None:
 def test_a_history_that_is_one_day_behind_says_so_and_judges_yesterday() -> None:
     found = spike("3x", [*STEADY, 12_000, 0])
     assert statuses(found) == ["over", "noted"]
-    assert f"has nothing of {TODAY} (today so far) yet" in found[1].message
+    assert f"has nothing for {TODAY} (today so far) yet" in found[1].message
     assert statuses(spike("3x", [*STEADY, 1000, 0])) == ["within", "noted"]
 
 
@@ -178,7 +177,7 @@ def test_a_multiple_needs_no_price_and_an_amount_does() -> None:
     found = spike("3x", days, invoice_preview=refused)
     assert statuses(found) == ["within", "over"]
     assert found[1].message == (
-        f"On {TODAY} (today so far) account {ACCOUNT} used 12.0 times what is usual (the 95th "
+        f"On {TODAY} (today so far) account {ACCOUNT} used 12.0 times a usual day (the 95th "
         "percentile of 28 days), over the limit of 3x. The upcoming invoice, which prices it, is "
         "not known."
     )
@@ -211,10 +210,10 @@ def test_accounts_have_amounts_of_their_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "said"),
+    ("written", "expected"),
     [
-        ({"limit": "1x"}, "'1x' is not more than what is usual: write it as '3x'"),
-        ({"limit": "0.5x"}, "is not more than what is usual"),
+        ({"limit": "1x"}, "'1x' is not more than usual: write it as '3x'"),
+        ({"limit": "0.5x"}, "is not more than usual"),
         ({"limit": "1,5x"}, "'1,5x' is not a multiple: write it as '3x' or '2.5x'"),
         ({"limit": "1.000x"}, "is not a multiple"),
         ({"limit": "x"}, "is not a multiple"),
@@ -224,15 +223,15 @@ def test_accounts_have_amounts_of_their_own() -> None:
         ({"limit": {"limit": "3x"}}, "is not an amount"),
     ],
 )
-def test_what_is_no_limit_of_a_day_is_refused(written: dict[str, Any], said: str) -> None:
+def test_what_is_no_limit_of_a_day_is_refused(written: dict[str, Any], expected: str) -> None:
     with pytest.raises(RuleError) as refused:
         parse_rules({"rules": {"max-daily-spend": written}})
-    assert said in str(refused.value)
+    assert expected in str(refused.value)
 
 
 def test_a_floor_beside_an_amount_is_refused() -> None:
     rule = {"limit": "50 USD", "atLeast": "25 USD", "accountIds": [ACCOUNT]}
-    with pytest.raises(RuleError, match="atLeast does nothing beside an amount"):
+    with pytest.raises(RuleError, match="atLeast has no effect on an amount"):
         Gate.of(DeclaredRule.parse("max-daily-spend", rule))
 
 

@@ -8,13 +8,22 @@ import pytest
 
 from pulumi_cf_invoice import ApiError, forecast
 from pulumi_cf_invoice.billing.models import Answered
-from pulumi_cf_invoice.billing.snapshot import Given, Snapshot
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import DeclaredRule
 from pulumi_cf_invoice.rules.gates import Gate
 from pulumi_cf_invoice.rules.on_forecasts import FORECAST, RUNWAY
 from pulumi_cf_invoice.rules.rule import Finding
-from tests.factories import ACCOUNT, END, NOW, OTHER_ACCOUNT, START, api_line, api_result
+from tests.factories import (
+    ACCOUNT,
+    END,
+    NOW,
+    OTHER_ACCOUNT,
+    START,
+    Result,
+    api_line,
+    api_result,
+    snapshot,
+)
 
 DAY = 86_400
 NOON = 14
@@ -25,7 +34,7 @@ LATER = NOW + timedelta(hours=3)
 """When a snapshot of `NOW` is judged."""
 
 
-def usage(days: Sequence[float], at: datetime = NOW) -> Given:
+def usage(days: Sequence[float], at: datetime = NOW) -> Result:
     """Return a usage history of *days* in cents, of which today is the last one."""
     today = int(at.timestamp()) // DAY * DAY
     since = today - 99 * DAY
@@ -43,16 +52,16 @@ def usage(days: Sequence[float], at: datetime = NOW) -> Given:
         "start_time": str(since * 1000),
         "end_time": str((today + DAY) * 1000),
     }
-    return Given({"history": entries}, Answered(True, query, at))
+    return Result({"history": entries}, Answered(True, query, at))
 
 
-def bill(gross: float, **changes: Any) -> Given:
+def bill(gross: float, **changes: Any) -> Result:
     """Return an invoice of one line of usage, without tax; *whole* says whether it is all of it."""
     whole = changes.pop("whole", True)
     line = api_line(amount=gross, pretax_credit_amounts=[])
     lines = [line, *changes.pop("lines", [])]
     result = api_result(**{"amount_due": gross, "invoice_lines": lines, **changes})
-    return Given(result, Answered(whole))
+    return Result(result, Answered(whole))
 
 
 STEADY: dict[str, Any] = {
@@ -90,17 +99,7 @@ def judge(
 ) -> list[Finding]:
     """Return what a rule of *kind* finds at the time *at* in *answers* of `NOW`."""
     settings = given if isinstance(given, dict) else {_FIRST[kind]: given}
-    results = {name.replace("_", "-"): answer for name, answer in {**answers, **changes}.items()}
-    snapshot = Snapshot(
-        ACCOUNT,
-        read_at,
-        "https://api.cloudflare.com/client/v4",
-        {
-            name: Given(answer) if isinstance(answer, dict) else answer
-            for name, answer in results.items()
-        },
-    )
-    reader = AccountReader({}, snapshots=[snapshot])
+    reader = AccountReader({}, snapshots=[snapshot(read_at=read_at, **{**answers, **changes})])
     written = {"rule": kind, "accountIds": [ACCOUNT], **settings}
     found = Gate.of(DeclaredRule.parse("x", written)).judge_accounts(reader, at)
     assert all("\n" not in finding.message for finding in found)
@@ -168,7 +167,7 @@ def test_what_is_due_already_needs_no_forecast_to_be_over() -> None:
 def test_a_usage_history_that_is_refused_lets_nothing_pass() -> None:
     [found] = judge("max-forecast", "10000 USD", usage_history=REFUSED)
     assert found.status == "unknown"
-    assert found.message == f"Whether account {ACCOUNT} is within this rule is not known: {REFUSED}"
+    assert found.message == f"Account {ACCOUNT} could not be judged: {REFUSED}"
     settings = {"limit": "10000 USD", "failOpen": True}
     assert statuses(judge("max-forecast", settings, usage_history=REFUSED)) == ["noted"]
 
@@ -178,8 +177,8 @@ def test_a_balance_that_is_refused_is_told_and_the_forecast_judged() -> None:
         found = judge("max-forecast", limit, credit_balance=REFUSED)
         assert statuses(found) == [status, "noted"]
         assert found[1].message == (
-            f"How long the credits of account {ACCOUNT} last is not known, and the forecast takes "
-            f"them to last: {REFUSED}"
+            f"How long the credits of account {ACCOUNT} last is not known, so the forecast assumes "
+            f"that they do: {REFUSED}"
         )
 
 
@@ -201,7 +200,7 @@ def test_in_the_first_hour_the_amount_due_is_judged_and_that_is_told() -> None:
     assert statuses(found) == ["within", "noted"]
     assert found[1].message == (
         f"The upcoming invoice of account {ACCOUNT} is not yet an hour into its period (2026-09-01 "
-        "to 2026-09-30), too early for a forecast: the amount due was judged."
+        "to 2026-09-30), too early for a forecast: only the amount due was judged."
     )
 
 
@@ -211,13 +210,13 @@ def test_where_there_is_only_a_straight_line_the_amount_due_is_judged_and_why_is
     assert found[0].text == "$25.00, within the limit of $26.00"
     assert found[1].message == (
         f"There is only a straight line for the upcoming invoice of account {ACCOUNT}, which is no "
-        "forecast: the amount due was judged. There are under three whole days of usage, too few "
-        "for a trend."
+        "forecast: only the amount due was judged. There are fewer than three whole days of usage, "
+        "too few for a trend."
     )
     none = judge("max-forecast", "200 USD", usage_history=usage([]))
     assert statuses(none) == ["within", "noted"]
     assert none[1].message.endswith(
-        "The usage history has no usage in this period, though the invoice has."
+        "The usage history has no usage in this period, although the invoice does."
     )
 
 
@@ -233,7 +232,7 @@ def test_without_a_band_the_median_can_be_judged_and_the_careful_percentile_cann
     assert statuses(careful) == ["within", "noted"]
     assert careful[1].message == (
         f"The forecast of the upcoming invoice of account {ACCOUNT} has no band with 9 days of "
-        "history, and so no 90th percentile: the amount due was judged."
+        "history, and so no 90th percentile: only the amount due was judged."
     )
 
 
@@ -311,10 +310,7 @@ def test_an_account_is_forecast_once_in_a_run_whatever_rules_there_are(
         return forecast_invoice(*given, **named)
 
     monkeypatch.setattr(forecast, "forecast_invoice", counted)
-    answers = {name.replace("_", "-"): answer for name, answer in STEADY.items()}
-    answers["credit-balance"] = Given(STEADY["credit_balance"])
-    known = Snapshot(ACCOUNT, NOW, "https://api.cloudflare.com/client/v4", answers)
-    reader = AccountReader({}, snapshots=[known])
+    reader = AccountReader({}, snapshots=[snapshot(**STEADY)])
     rules: list[dict[str, Any]] = [
         {"rule": "max-forecast", "limit": "250 USD"},
         {"rule": "max-forecast", "limit": "250 USD", "percentile": 90},
@@ -438,7 +434,7 @@ def test_where_history_is_too_short_the_balance_is_judged_and_that_is_told(
     assert statuses(found) == ["within", "noted"]
     assert found[0].message == f"Account {ACCOUNT} has $120.00 of credits left."
     assert why in found[1].message
-    assert ": the balance was judged." in found[1].message
+    assert ": only the balance was judged." in found[1].message
 
 
 def test_the_period_of_an_invoice_that_is_over_asks_for_nothing_more() -> None:
@@ -495,7 +491,9 @@ def test_usage_without_a_price_is_not_known(rule: str, value: object, subject: s
     [found] = judge(rule, value, answers)
     assert (found.status, found.subject) == ("unknown", subject)
     assert found.violates
-    assert "is not known: there is usage in the period, and the invoice asks nothing" in found.text
+    assert (
+        "is not known: there is usage in the period that the invoice does not charge" in found.text
+    )
 
 
 @pytest.mark.parametrize(("rule", "value"), [("max-forecast", "900 USD"), ("min-runway", 14)])
@@ -510,4 +508,4 @@ def test_the_first_day_of_a_period_blocks_nobody(rule: str, value: object) -> No
     }
     found = judge(rule, value, answers, read_at=at, at=at)
     assert statuses(found) == ["within", "noted"]
-    assert "asks nothing yet for the usage of the period's first day" in found[1].text
+    assert "does not charge yet for the usage of the period's first day" in found[1].text

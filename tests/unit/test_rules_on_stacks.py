@@ -5,7 +5,6 @@ import pytest
 
 from pulumi_cf_invoice import RuleError
 from pulumi_cf_invoice.billing.models import Answered
-from pulumi_cf_invoice.billing.snapshot import Given, Snapshot
 from pulumi_cf_invoice.report.judging import judge
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import DeclaredRule
@@ -14,7 +13,7 @@ from pulumi_cf_invoice.rules.on_stacks import RequireInvoicePreview
 from pulumi_cf_invoice.rules.rule import StackResource, StackRule
 from pulumi_cf_invoice.sandbox import Sandbox
 from pulumi_cf_invoice.sandbox.accounts import cost_rule, gateway
-from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, TOKEN
+from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, TOKEN, Result, snapshot
 
 GATEWAY = "cloudflare:index/aiGateway:AiGateway"
 
@@ -31,14 +30,14 @@ def resource(kind: str, account_id: str | None = None, is_preview: bool = False)
 def test_a_stack_with_a_gateway_has_to_look_at_an_invoice() -> None:
     gateway, looked_at = resource(GATEWAY), resource("preview", ACCOUNT)
     assert found_in([gateway]) == [
-        f"The stack has assistant ({GATEWAY}) and no InvoicePreview: with one that has figures the "
-        "other policies see what it costs."
+        f"The stack has assistant ({GATEWAY}), but no InvoicePreview: other policies cannot see "
+        "what it costs."
     ]
     assert found_in([gateway, looked_at]) == []
     assert found_in([resource("cloudflare:index/zone:Zone")]) == []
     assert found_in([]) == []
     without = found_in([gateway, resource("preview", is_preview=True)])
-    assert "and an InvoicePreview without figures" in without[0]
+    assert ", but an InvoicePreview without figures" in without[0]
     assert found_in([resource("aws:s3:Bucket")], resource_types=("aws:*",))
 
 
@@ -77,7 +76,7 @@ def test_what_a_gateway_allows_in_a_month_is_held_against_the_limit_exactly() ->
     assert violations("160 USD", capped(COST)) == []
     assert violations("159.99 USD", capped(COST)) == [
         "The spend limits of the stack's AI gateways allow $160.00 in a month of 31 days, over the "
-        "limit of $159.99 by $0.01: assistant $160.00 (32 windows of 1 day with $5.00 each)."
+        "limit of $159.99 by $0.01: assistant $160.00 (32 windows of 1 day at $5.00 each)."
     ]
 
 
@@ -120,7 +119,7 @@ def test_of_several_rules_of_a_gateway_the_lowest_counts_and_gateways_add_up() -
     [message] = violations("100 USD", *two)
     assert message.endswith(
         "allow $220.00 in a month of 31 days, over the limit of $100.00 by $120.00: other $160.00 "
-        "(32 windows of 1 day with $5.00 each); assistant $60.00 (6 windows of 7 days with $10.00 "
+        "(32 windows of 1 day at $5.00 each); assistant $60.00 (6 windows of 7 days at $10.00 "
         "each)."
     )
     [message] = violations("1 USD", *(capped(COST, name=f"gateway-{n}") for n in range(9)))
@@ -157,15 +156,15 @@ def test_each_account_has_gateways_and_a_limit_of_its_own() -> None:
 )
 def test_a_rule_that_caps_only_a_part_or_nothing_is_none(rule: dict[str, Any]) -> None:
     assert violations("999 USD", capped({**COST, **rule})) == [
-        "The AI gateway assistant has no spend limit on all of its traffic: it has none of its "
-        "rules enabled on all models, providers and metadata. Credits that are topped up "
-        "automatically cap nothing either."
+        "The AI gateway assistant has no spend limit on all of its traffic: none of its rules is "
+        "enabled for all models, providers and metadata. Credits that are topped up automatically "
+        "do not cap it either."
     ]
     assert violations("999 USD", capped({**COST, **rule}, COST)) == []
 
 
 @pytest.mark.parametrize(
-    ("limits", "said"),
+    ("limits", "expected"),
     [
         (None, "it has no `spend_limits`."),
         ({}, "its `spend_limits` are not enabled."),
@@ -173,13 +172,15 @@ def test_a_rule_that_caps_only_a_part_or_nothing_is_none(rule: dict[str, Any]) -
         ({"rules": [COST]}, "its `spend_limits` are not enabled."),
         ({"enabled": True}, "its `spend_limits` have no rules."),
         ({"enabled": True, "rules": []}, "its `spend_limits` have no rules."),
-        ({"enabled": True, "rules": [None, "x"]}, "none of its rules enabled"),
+        ({"enabled": True, "rules": [None, "x"]}, "none of its rules is enabled"),
     ],
 )
-def test_a_gateway_without_a_spend_limit_is_told_why_at_its_own_urn(limits: Any, said: str) -> None:
+def test_a_gateway_without_a_spend_limit_is_told_why_at_its_own_urn(
+    limits: Any, expected: str
+) -> None:
     gateway = StackResource(GATEWAY, "assistant", "urn", properties={"spendLimits": limits})
     [message] = violations("999 USD", gateway)
-    assert said in message
+    assert expected in message
     assert violations("0 USD", StackResource("aws:s3:Bucket", "x", "urn")) == []
 
 
@@ -198,11 +199,10 @@ def of_account(
     limit: Any, listed: list[Any], *stack: StackResource, complete: bool = True
 ) -> list[tuple[str, str]]:
     """Return the status and message of what is found in the *listed* gateways of the account."""
-    answers = {"gateways": Given(listed, Answered(complete))}
-    snapshot = Snapshot(ACCOUNT, NOW, "https://api.cloudflare.com/client/v4", answers)
+    known = snapshot(gateways=Result(listed, Answered(complete)))
     written = {"limit": limit, "accountIds": [ACCOUNT]}
     gate = Gate.of(DeclaredRule.parse("require-gateway-spend-limit", written))
-    found = gate.judge_stack(stack, AccountReader({}, snapshots=[snapshot]), NOW)
+    found = gate.judge_stack(stack, AccountReader({}, snapshots=[known]), NOW)
     return [(finding.status, finding.message) for finding, _ in found]
 
 
@@ -213,13 +213,13 @@ def test_every_gateway_of_an_account_needs_a_limit_whoever_made_it() -> None:
         (
             "failed",
             f"The AI gateway default of account {ACCOUNT} has no spend limit on all of its "
-            "traffic: it has no `spend_limits`. Credits that are topped up automatically cap "
-            "nothing either.",
+            "traffic: it has no `spend_limits`. Credits that are topped up automatically do not "
+            "cap it either.",
         ),
         (
             "within",
             f"The spend limits of the AI gateways of account {ACCOUNT} allow $160.00 in a month of "
-            "31 days, within the limit of $200.00: chat $160.00 (32 windows of 1 day with $5.00 "
+            "31 days, within the limit of $200.00: chat $160.00 (32 windows of 1 day at $5.00 "
             "each).",
         ),
     ]
@@ -247,8 +247,8 @@ def test_a_gateway_for_ones_own_keys_alone_is_noted_and_left_out() -> None:
     found = of_account("200 USD", [OWN_KEYS, gateway("default", cost_rule(1)), unified])
     assert [status for status, _ in found] == ["noted", "failed", "within"]
     assert found[0][1] == (
-        f"The AI gateway own-keys of account {ACCOUNT} takes one's own keys alone (byok_only), "
-        "cannot reach the invoice, and is left out."
+        f"The AI gateway own-keys of account {ACCOUNT} only takes your own provider keys "
+        "(byok_only), so it cannot add to the invoice, and was left out."
     )
     assert "The AI gateway unified" in found[1][1]
     own = {"accountId": ACCOUNT, "byokOnly": True, "workersAiBillingMode": "postpaid"}

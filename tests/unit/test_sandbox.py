@@ -163,7 +163,7 @@ def test_usage_grows_leaps_and_rests() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "balance", "has_paid", "said"),
+    ("name", "balance", "has_paid", "expected"),
     [
         ("fractions", 640.19, True, None),
         ("negative-balance", -1275, True, None),
@@ -174,13 +174,13 @@ def test_usage_grows_leaps_and_rests() -> None:
     ],
 )
 def test_a_balance_can_be_anything(
-    sandbox: Sandbox, name: str, balance: float, has_paid: bool, said: str | None
+    sandbox: Sandbox, name: str, balance: float, has_paid: bool, expected: str | None
 ) -> None:
     sandbox.scenario = name
     found = ask(sandbox, read="credit-balance").json()["result"]
     assert (found["balance"], found["first_topup_success"]) == (balance, has_paid)
     error = found["topup_config"]["error"]
-    assert error is None if said is None else said in error
+    assert error is None if expected is None else expected in error
 
 
 def test_what_is_topped_up_automatically_is_among_the_invoices(sandbox: Sandbox) -> None:

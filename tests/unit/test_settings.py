@@ -157,7 +157,7 @@ def test_the_account_is_resolved_without_credentials() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "expected"),
     [
         ("acountId", "did you mean 'cf-invoice:accountId'?"),
         ("timeOut", "did you mean 'cf-invoice:timeout'?"),
@@ -166,10 +166,12 @@ def test_the_account_is_resolved_without_credentials() -> None:
     ],
 )
 def test_a_key_of_stack_config_that_does_nothing_is_told_with_the_nearest(
-    name: str, said: str
+    name: str, expected: str
 ) -> None:
     [problem] = unknown_keys([*SETTINGS, "version", "pluginDownloadURL", name])
-    assert problem.startswith(f"there is no setting of stack config 'cf-invoice:{name}'; {said}")
+    assert problem.startswith(
+        f"there is no setting of stack config 'cf-invoice:{name}'; {expected}"
+    )
 
 
 def test_only_secrets_in_plain_text_are_warned_of() -> None:

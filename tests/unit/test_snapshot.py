@@ -17,19 +17,14 @@ from pulumi_cf_invoice.billing.reads import (
     READS,
     USAGE_HISTORY,
 )
-from pulumi_cf_invoice.billing.snapshot import Given, Snapshot
+from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.sandbox import Sandbox
-from tests.factories import ACCOUNT, NOW, TOKEN, api_line, api_result, settings_for
+from tests import factories
+from tests.factories import ACCOUNT, NOW, TOKEN, Result, api_line, api_result, settings_for
 
 
 def taken(settled: dict[str, str], at: datetime = NOW) -> Snapshot:
     return snapshot.take(settings.resolve(None, [settings.environment(settled)]), at)
-
-
-def snapshot_of(**results: Any) -> Snapshot:
-    """Return a snapshot with these results, by the name of their read."""
-    named = {name.replace("_", "-"): Given(result) for name, result in results.items()}
-    return Snapshot(ACCOUNT, NOW, "https://api.cloudflare.com/client/v4", named)
 
 
 def without_nulls(value: Any) -> Any:
@@ -96,22 +91,21 @@ def test_only_the_models_own_fields_are_in_a_file(settled: dict[str, str]) -> No
     row = dict.fromkeys(("amount_due", "amount_paid", "amount_remaining"), 1)
     topup = {"amount": 1, "error": {"message": "Declined", **PRIVATE}, **PRIVATE}
     query = dict(USAGE_HISTORY.asked(NOW, since="2026-09-01").query)
-    results = {
-        "invoice-preview": Given({**api_result(invoice_lines=[line]), **PRIVATE}),
-        "credit-balance": Given({"balance": 5, "topup_config": topup, **PRIVATE}),
-        "usage-history": Given(
+    private = factories.snapshot(
+        invoice_preview={**api_result(invoice_lines=[line]), **PRIVATE},
+        credit_balance={"balance": 5, "topup_config": topup, **PRIVATE},
+        usage_history=Result(
             {"history": [day], **PRIVATE}, Answered(query={**query, "client_secret": "secret-10"})
         ),
-        "invoice-history": Given(
-            {"invoices": [{**row, "currency": "usd", "description": "September", **PRIVATE}]}
-        ),
-    }
-    snapshot = Snapshot(ACCOUNT, NOW, "https://api.cloudflare.com/client/v4", results)
-    text = snapshot.to_json() + taken(settled).to_json()
+        invoice_history={
+            "invoices": [{**row, "currency": "usd", "description": "September", **PRIVATE}]
+        },
+    )
+    text = private.to_json() + taken(settled).to_json()
     names = (f'"{name}"' for name in PRIVATE)
     found = [part for part in ("secret", "example.com", TOKEN, *names, "4242") if part in text]
     assert found == []
-    again = Snapshot.from_json(written(snapshot))
+    again = Snapshot.from_json(written(private))
     assert again.get(INVOICE_HISTORY).invoices[0].description == "September"
     assert again.get(USAGE_HISTORY).total == 5
     assert again.get(CREDIT_BALANCE).topup_problem == '{"message": "Declined"}'
@@ -122,7 +116,7 @@ def test_only_the_models_own_fields_are_in_a_file(settled: dict[str, str]) -> No
 def test_a_megabyte_of_any_one_character_takes_time_in_proportion(character: str) -> None:
     """A long text in an answer must not be searched again from each of its positions."""
     long = character * 2**20
-    snapshot = snapshot_of(
+    snapshot = factories.snapshot(
         invoice_preview=api_result(invoice_lines=[api_line(description=f"x{long}")]),
         credit_balance={"balance": 5, "topup_config": {"error": f"x{long}"}},
     )
@@ -149,20 +143,22 @@ def test_a_megabyte_of_any_one_character_takes_time_in_proportion(character: str
 def test_a_reason_that_mentions_what_is_private_stays_a_reason(reason: str, kept: str) -> None:
     """Otherwise a failed top-up would be healthy in the file."""
     topup = {"amount": 1000, "threshold": 500, "error": reason}
-    snapshot = snapshot_of(credit_balance={"balance": 5, "topup_config": topup})
+    snapshot = factories.snapshot(credit_balance={"balance": 5, "topup_config": topup})
     credits = Snapshot.from_json(written(snapshot)).get(CREDIT_BALANCE)
     assert credits.topup_problem == kept
     assert not credits.topup_is_healthy
 
 
 def test_whether_there_is_a_payment_method_is_not_private() -> None:
-    snapshot = snapshot_of(credit_balance={"balance": 5, "has_default_payment_method": False})
+    snapshot = factories.snapshot(
+        credit_balance={"balance": 5, "has_default_payment_method": False}
+    )
     assert snapshot.get(CREDIT_BALANCE).has_default_payment_method is False
 
 
 def test_amounts_survive_the_file_exactly() -> None:
     body = json.dumps({"balance": 0, "topup_config": {}}).replace(": 0,", ": 640.19,")
-    snapshot = snapshot_of(
+    snapshot = factories.snapshot(
         credit_balance=parse_json(body), invoice_preview=api_result(amount_due=0.5)
     )
     again = Snapshot.from_json(written(snapshot))
@@ -171,7 +167,7 @@ def test_amounts_survive_the_file_exactly() -> None:
 
 
 def test_an_amount_that_cannot_be_carried_is_refused_from_a_file_too() -> None:
-    snapshot = snapshot_of(credit_balance=parse_json('{"balance": 1.00000000000000000001}'))
+    snapshot = factories.snapshot(credit_balance=parse_json('{"balance": 1.00000000000000000001}'))
     for each in (snapshot, Snapshot.from_json(written(snapshot))):
         with pytest.raises(BillingError, match="credit balance cannot be read: balance: "):
             each.get(CREDIT_BALANCE)
@@ -180,9 +176,7 @@ def test_an_amount_that_cannot_be_carried_is_refused_from_a_file_too() -> None:
 def test_a_read_that_is_refused_takes_nothing_from_the_rest(settled: dict[str, str]) -> None:
     snapshot = taken(settled)
     refusal = ApiError("credit balance", ACCOUNT, 403, 10000, "Authentication error", "Ask.", "r")
-    part = dataclasses.replace(
-        snapshot, answers={**snapshot.answers, "credit-balance": refusal}, _models={}
-    )
+    part = dataclasses.replace(snapshot, answers={**snapshot.answers, "credit-balance": refusal})
     for each in (part, Snapshot.from_json(written(part))):
         assert each.get(INVOICE_PREVIEW) == snapshot.get(INVOICE_PREVIEW)
         assert each.find(CREDIT_BALANCE) is None
@@ -192,29 +186,33 @@ def test_a_read_that_is_refused_takes_nothing_from_the_rest(settled: dict[str, s
 
 def test_what_is_not_in_a_file_is_not_available() -> None:
     with pytest.raises(NotAvailableError, match="the credit balance is not in the snapshot"):
-        snapshot_of().get(CREDIT_BALANCE)
+        factories.snapshot().get(CREDIT_BALANCE)
 
 
 @pytest.mark.parametrize(
-    ("hours", "said"),
+    ("hours", "expected"),
     [
         (2.0, None),
         (-0.05, None),
-        (2.5, "the snapshot is 2.5 hours old, of 2026-09-15T12:00:00Z, and at most 2 are allowed"),
+        (
+            2.5,
+            "the snapshot is 2.5 hours old, taken at 2026-09-15T12:00:00Z, but at most 2 are "
+            "allowed",
+        ),
         (-1.0, "which is in the future"),
     ],
 )
-def test_a_snapshot_older_than_allowed_is_refused(hours: float, said: str | None) -> None:
+def test_a_snapshot_older_than_allowed_is_refused(hours: float, expected: str | None) -> None:
     at = NOW + timedelta(hours=hours)
-    if said is None:
-        snapshot_of().refuse_older(timedelta(hours=2), at)
+    if expected is None:
+        factories.snapshot().refuse_older(timedelta(hours=2), at)
         return
-    with pytest.raises(NotAvailableError, match=said):
-        snapshot_of().refuse_older(timedelta(hours=2), at)
+    with pytest.raises(NotAvailableError, match=expected):
+        factories.snapshot().refuse_older(timedelta(hours=2), at)
 
 
 @pytest.mark.parametrize(
-    ("broken", "said"),
+    ("broken", "expected"),
     [
         ({"version": 2}, "version: 2 is not 1"),
         ({"account_id": "short"}, "not an account ID"),
@@ -229,7 +227,7 @@ def test_a_snapshot_older_than_allowed_is_refused(hours: float, said: str | None
         ({"reads": []}, "needs reads"),
         ({"base_url": None}, "a base_url"),
         ({"base_url": "https://user:password@example.com"}, "without a user"),
-        ({"reads": {"credit-balance": 5}}, "an answer in it is no object"),
+        ({"reads": {"credit-balance": 5}}, "an answer in it is not an object"),
         ({"reads": {"credit-balance": {"result": {}, "query": {}}}}, "lacks query or complete"),
         (
             {"reads": {"credit-balance": {"result": {}, "complete": True}}},
@@ -237,7 +235,9 @@ def test_a_snapshot_older_than_allowed_is_refused(hours: float, said: str | None
         ),
     ],
 )
-def test_a_file_that_is_no_snapshot_says_what_is_wrong(broken: dict[str, Any], said: str) -> None:
-    content = written(snapshot_of(credit_balance={"balance": 5}))
-    with pytest.raises(InvalidDataError, match=said):
+def test_a_file_that_is_no_snapshot_says_what_is_wrong(
+    broken: dict[str, Any], expected: str
+) -> None:
+    content = written(factories.snapshot(credit_balance={"balance": 5}))
+    with pytest.raises(InvalidDataError, match=expected):
         Snapshot.from_json({**content, **broken})

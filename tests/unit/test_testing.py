@@ -140,7 +140,7 @@ def test_without_a_stated_invoice_every_form_fails_and_asks_nobody(
         known(FORMS[form]())
     assert isinstance(raised.value, SettingsError)
     assert str(raised.value) == (
-        f"no upcoming invoice is stated for account {ACCOUNT}, and nothing is read under Pulumi's "
+        f"no upcoming invoice is set for account {ACCOUNT}, and nothing is read under Pulumi's "
         "mocks: call pulumi_cf_invoice.testing.set_invoice(make_invoice(amount_due=…)) before the "
         "program runs"
     )
@@ -170,7 +170,7 @@ def test_two_accounts_have_an_invoice_each(form: str) -> None:
 def test_an_account_that_is_not_stated_fails_where_only_another_is(form: str) -> None:
     with (
         testing.invoice(USUAL, OTHER_ACCOUNT),
-        pytest.raises(SettingsError, match=f"no upcoming invoice is stated for account {ACCOUNT}"),
+        pytest.raises(SettingsError, match=f"no upcoming invoice is set for account {ACCOUNT}"),
     ):
         known(FORMS[form](ACCOUNT))
 
@@ -222,7 +222,7 @@ def test_a_stated_error_is_raised_in_place_of_an_invoice(form: str) -> None:
     assert (raised.value.status, raised.value.code) == (403, 10000)
     assert str(raised.value) == (
         f"cannot read the upcoming invoice of account {ACCOUNT}: Cloudflare said HTTP 403, "
-        "code 10000: Authentication error. A test states this error."
+        "code 10000: Authentication error. This error was set by a test."
     )
 
 
@@ -246,7 +246,7 @@ def test_after_a_block_all_is_as_it_was_before() -> None:
         with testing.invoice(testing.make_invoice(2)):
             assert get_invoice_preview().amount_due == 2
         assert get_invoice_preview().amount_due == 1
-    with pytest.raises(SettingsError, match="no upcoming invoice is stated"):
+    with pytest.raises(SettingsError, match="no upcoming invoice is set"):
         get_invoice_preview()
 
 
@@ -330,7 +330,7 @@ def test_a_monitor_of_the_users_own_is_under_mocks_too() -> None:
             return getattr(self.pulumis, name)
 
     pulumi.runtime.set_mocks(Echoing(), monitor=cast(Any, Monitor()))
-    with pytest.raises(SettingsError, match="no upcoming invoice is stated"):
+    with pytest.raises(SettingsError, match="no upcoming invoice is set"):
         InvoicePreview("upcoming")
 
 
@@ -529,7 +529,7 @@ def test_a_forecast_without_what_it_is_made_from_says_what_to_state(name: str) -
     del stated[name]
     with testing.answers(**stated):
         for fail in (get_forecast, lambda: known(get_forecast_output())):
-            with pytest.raises(SettingsError, match="is stated for account"):
+            with pytest.raises(SettingsError, match="is set for account"):
                 fail()
 
 

@@ -97,23 +97,23 @@ def test_a_bound_before_the_first_instant_of_unix_is_never_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "expected"),
     [
         ({"since": datetime(2026, 9, 1)}, "needs a time zone"),
         ({"until": "2026-09-01T00:00:00"}, "until is 2026-09-01T00:00:00, which needs a time zone"),
         ({"since": "yesterday"}, "since is 'yesterday', which is not ISO 8601"),
         ({"since": 1788220800}, "since must be a datetime or ISO 8601 text, not int"),
-        ({"since": "2026-09-16"}, "there is no usage to ask for"),
-        ({"since": "2026-09-03", "until": "2026-09-03"}, "there is no usage to ask for"),
-        ({"since": "2026-09-03", "until": "2026-09-01"}, "there is no usage to ask for"),
-        ({"since": "2020-01-01", "window": "hour"}, "at most 20,000 hours are read"),
+        ({"since": "2026-09-16"}, "there is no usage to request"),
+        ({"since": "2026-09-03", "until": "2026-09-03"}, "there is no usage to request"),
+        ({"since": "2026-09-03", "until": "2026-09-01"}, "there is no usage to request"),
+        ({"since": "2020-01-01", "window": "hour"}, "at most 20,000 hours can be read"),
         ({"since": datetime.min.replace(tzinfo=TOKYO)}, "which is before 1970"),
         ({"until": date.min}, "which is before 1970"),
         ({"window": "week"}, "window is 'week': it is 'day' or 'hour'"),
     ],
 )
-def test_what_cannot_be_asked_for_is_refused(given: dict[str, Any], said: str) -> None:
-    with pytest.raises(SettingsError, match=said):
+def test_what_cannot_be_asked_for_is_refused(given: dict[str, Any], expected: str) -> None:
+    with pytest.raises(SettingsError, match=expected):
         query(NOW, **given)
 
 
@@ -168,7 +168,7 @@ def test_no_history_is_no_usage(nothing: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("entries", "said"),
+    ("entries", "expected"),
     [
         (["none"], "history.0: not an object"),
         ([entry(START, "5")], "history.0.aggregated_value: not a number"),
@@ -176,8 +176,8 @@ def test_no_history_is_no_usage(nothing: dict[str, Any]) -> None:
         ([entry(START, 1), {"aggregated_value": 1}], "history.1.start_time: not an instant"),
     ],
 )
-def test_a_malformed_entry_is_refused_by_its_name(entries: list[Any], said: str) -> None:
-    with pytest.raises(InvalidDataError, match=said):
+def test_a_malformed_entry_is_refused_by_its_name(entries: list[Any], expected: str) -> None:
+    with pytest.raises(InvalidDataError, match=expected):
         history(*entries)
 
 

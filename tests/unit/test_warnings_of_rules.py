@@ -80,7 +80,7 @@ def test_a_config_of_the_rule_moves_its_warnings_and_a_warning_has_its_own() -> 
     rules = declared("max-amount-due", written, {"max-amount-due-80%": Config({"limit": "5 USD"})})
     again = configured(rules, {})
     assert again == rules
-    with pytest.raises(RuleError, match="warnAt is written in the file of rules only"):
+    with pytest.raises(RuleError, match="warnAt can only be set in the file of rules"):
         judged("max-amount-due", written, {"max-amount-due": Config({"warnAt": ["5%"]})})
 
 
@@ -100,7 +100,7 @@ def test_a_waiver_holds_for_the_warnings_as_well() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "written", "said"),
+    ("kind", "written", "expected"),
     [
         ("max-amount-due", {"warnAt": []}, "warnAt: [] is not a list with at least one text"),
         ("max-amount-due", {"warnAt": "80%"}, "warnAt: '80%' is not a list"),
@@ -109,17 +109,17 @@ def test_a_waiver_holds_for_the_warnings_as_well() -> None:
         ("max-amount-due", {"warnAt": ["0.00%"]}, "'0.00%' is not a percentage below 100"),
         ("max-amount-due", {"warnAt": ["0,5%"]}, "'0,5%' is not a percentage below 100"),
         ("max-amount-due", {"warnAt": ["80.000%"]}, "'80.000%' is not a percentage below 100"),
-        ("max-amount-due", {"warnAt": ["80%", "80.0%"]}, "a percentage appears in it twice"),
-        ("min-credit-balance", {"warnAt": ["80%"]}, "min-credit-balance has no largest amount"),
-        ("allowed-statuses", {"warnAt": ["80%"]}, "allowed-statuses has no largest amount"),
+        ("max-amount-due", {"warnAt": ["80%", "80.0%"]}, "the same percentage appears in it twice"),
+        ("min-credit-balance", {"warnAt": ["80%"]}, "min-credit-balance has no maximum"),
+        ("allowed-statuses", {"warnAt": ["80%"]}, "allowed-statuses has no maximum"),
     ],
 )
 def test_a_warning_that_cannot_be_given_is_refused(
-    kind: str, written: dict[str, Any], said: str
+    kind: str, written: dict[str, Any], expected: str
 ) -> None:
     with pytest.raises(RuleError) as refused:
         parse_rules({"rules": {kind: written}})
-    assert said in str(refused.value)
+    assert expected in str(refused.value)
 
 
 def test_accounts_that_are_read_are_read_once_for_all_warnings() -> None:

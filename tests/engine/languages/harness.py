@@ -55,10 +55,10 @@ class Language:
             text=True,
             timeout=300,
         )
-        said = done.stdout + done.stderr
-        assert answer.exists(), said
+        message = done.stdout + done.stderr
+        assert answer.exists(), message
         answered: dict[str, Any] = json.loads(answer.read_text())
-        return Run(answered["ok"], said, outputs=answered["outputs"])
+        return Run(answered["ok"], message, outputs=answered["outputs"])
 
 
 def _compile_typescript() -> None:

@@ -16,12 +16,12 @@ def test_the_example_shows_its_figures_and_what_moved(
     project = make_command_line(EXAMPLE)
     pulumi_yaml = project.directory / "Pulumi.yaml"
     pulumi_yaml.write_text(pulumi_yaml.read_text().replace("/path/to/pulumi-cf-invoice", str(ROOT)))
-    assert project.shell("pulumi preview"), project.said
-    assert 'amountDueText: "$188.46"' in project.said
-    assert project.shell("pulumi up --yes"), project.said
+    assert project.shell("pulumi preview"), project.printed
+    assert 'amountDueText: "$188.46"' in project.printed
+    assert project.shell("pulumi up --yes"), project.printed
     sandbox.amount_due = 20001
-    assert project.shell("pulumi preview"), project.said
-    assert "amountDue    : 18846 => 20001" in project.said
+    assert project.shell("pulumi preview"), project.printed
+    assert "amountDue    : 18846 => 20001" in project.printed
 
 
 def test_the_example_keeps_to_the_schema() -> None:
