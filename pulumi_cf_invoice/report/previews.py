@@ -8,7 +8,7 @@ are not certainly fresh are not used, and `NoInvoiceError` says which flag helps
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby
+from itertools import groupby, zip_longest
 from typing import Any, NoReturn
 
 from pulumi_cf_invoice import state
@@ -37,6 +37,8 @@ from pulumi_cf_invoice.report.found import (
 )
 from pulumi_cf_invoice.report.objects import PlacedObject
 
+Preview = Mapping[str, Any] | Operation
+"""A digest, or the events of one preview or update."""
 # A new state has its figures among the inputs, except after a refresh, which only changes outputs.
 _INPUTS_FIRST = ("inputs", "outputs")
 _OUTPUTS_FIRST = ("outputs", "inputs")
@@ -46,11 +48,18 @@ _STREAM = "PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true pulumi preview --json"
 _SHOW_SAMES = f"preview with --show-sames, or print the engine's events: `{_STREAM}`"
 _NO_BASELINE = "The figures of the last deployment are secret, so that no change is shown."
 _FAILED = ("preview failed", "update failed")
+_OF_DIGEST = {"config", "steps", "diagnostics", "duration", "changeSummary", "maybeCorrupt"}
 
 
 def is_digest(document: Any) -> bool:
-    """Return whether *document* is the digest that ``pulumi preview --json`` prints."""
-    return isinstance(document, Mapping) and isinstance(document.get("steps"), list)
+    """
+    Return whether *document* is the digest that ``pulumi preview --json`` prints.
+
+    One without any steps has no such name: nothing changed, or the preview failed before its first.
+    """
+    if not isinstance(document, Mapping) or not document:
+        return False
+    return isinstance(document.get("steps"), list) or document.keys() <= _OF_DIGEST
 
 
 class _NothingFreshError(NoInvoiceError):
@@ -62,29 +71,30 @@ def find_invoices(objects: Iterable[PlacedObject], prefix: str | None) -> list[F
     Return every invoice in digests and events; a file can have those of several stacks.
 
     For events, *prefix* selects among the stack's outputs. Raises `NoInvoiceError` if a preview
-    failed for a reason other than a policy, if a part of one is missing, or if a stack has no
-    invoice in any of its previews.
+    failed for a reason other than a policy, if a part of one is missing, or if the last preview or
+    update of a stack has no invoice.
     """
     found: dict[str, list[Found]] = {}
     refusals: dict[str, NoInvoiceError] = {}
-    for preview in _previews(objects):
-        stack = _stack_of(preview)
-        found.setdefault(stack, [])
+    for stack, preview in _by_stack(_previews(objects)):
         try:
             if isinstance(preview, Operation):
-                found[stack] += _in_events(preview, prefix)
+                of_preview = _in_events(preview, prefix)
             else:
-                found[stack] += _in_digest(preview, prefix)
+                of_preview = _in_digest(preview, prefix)
         except _NothingFreshError as refusal:
-            # `pulumi up --json` prints a preview, which may know less, and then the update.
-            refusals.setdefault(stack, refusal)
-    for stack, of_stack in found.items():
-        if not of_stack:
-            raise refusals[stack]
+            refusals[stack] = refusal
+            continue
+        found.setdefault(stack, []).extend(of_preview)
+        # `pulumi up --json` prints a preview, which may know less, and then the update. What an
+        # earlier one knew is not fresh where a later one knows nothing.
+        refusals.pop(stack, None)
+    if refusals:
+        raise next(iter(refusals.values()))
     return [invoice for of_stack in found.values() for invoice in of_stack]
 
 
-def _previews(objects: Iterable[PlacedObject]) -> Iterator[Mapping[str, Any] | Operation]:
+def _previews(objects: Iterable[PlacedObject]) -> Iterator[Preview]:
     """Yield digests, and the events of each operation together."""
     for of_digest, group in groupby(objects, lambda found: is_digest(found.value)):
         if of_digest:
@@ -93,8 +103,24 @@ def _previews(objects: Iterable[PlacedObject]) -> Iterator[Mapping[str, Any] | O
             yield from operations(group)
 
 
-def _stack_of(preview: Mapping[str, Any] | Operation) -> str:
-    steps = preview.steps_after if isinstance(preview, Operation) else mappings(preview["steps"])
+def _by_stack(previews: Iterable[Preview]) -> Iterator[tuple[str, Preview]]:
+    """
+    Yield each of *previews* with its stack.
+
+    Without steps it names none. It is known only for the digest of `pulumi up --json`, which the
+    events of the update follow.
+    """
+    every = list(previews)
+    for preview, following in zip_longest(every, every[1:]):
+        is_updated = isinstance(following, Operation) and not following.is_preview
+        yield _stack_of(preview) or (_stack_of(following) if is_updated else ""), preview
+
+
+def _stack_of(preview: Preview) -> str:
+    if isinstance(preview, Operation):
+        steps = preview.steps_after
+    else:
+        steps = mappings(preview.get("steps"))
     return next((name for step in steps for name in _names(str(step.get("urn")))), "")
 
 
@@ -117,7 +143,7 @@ def _in_digest(digest: Mapping[str, Any], prefix: str | None) -> list[Found]:
             "--prefix chooses among the stack's outputs, which are not fresh in this preview: "
             f"print the engine's events: `{_STREAM}`"
         )
-    steps = [step for step in mappings(digest["steps"]) if step.get("op") not in GONE]
+    steps = [step for step in mappings(digest.get("steps")) if step.get("op") not in GONE]
     for step in steps:
         refuse_torn_type(step)
     fresh = {str(step.get("urn")): step for step in steps if step.get("op") != "refresh"}

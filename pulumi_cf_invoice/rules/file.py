@@ -7,6 +7,7 @@ since Pulumi's config may set them. Each mistake is a `RuleError` in one line.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -287,8 +288,8 @@ def configured(
     of_all = config.get(_ALL, Config())
     if of_all.settings:
         raise RuleError("'all' takes only an enforcementLevel")
-    for name in names:
-        if names.count(name) > 1:
+    for name, count in Counter(names).items():
+        if count > 1:
             raise RuleError(f"two rules are called '{name}'")
     levelled = [rule.configured(Config(level=of_all.level)) for rule in rules]
     settled = [rule.configured(config.get(rule.name, Config())) for rule in levelled]

@@ -258,6 +258,44 @@ def test_one_of_several_stacks_without_an_invoice_is_told() -> None:
     assert "no invoice in it" in refusal(f"{sample('preview-moved.json')}\n{json.dumps(without)}")
 
 
+WITHOUT_STEPS = {"config": {}, "duration": 1, "changeSummary": {"same": 4}}
+"""What `pulumi preview --json` prints of a stack in which nothing changed."""
+FAILED_EARLY = {
+    "diagnostics": [{"severity": "error", "message": "error: no module named x"}],
+    "duration": 1,
+}
+"""What it prints of one that failed before its first step."""
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [(WITHOUT_STEPS, "no invoice in it"), (FAILED_EARLY, "the preview failed: no module named x")],
+)
+@pytest.mark.parametrize("good", ["preview-moved.json", "preview-stream-moved.ndjson"])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_digest_without_steps_beside_another_preview_is_told(
+    other: dict[str, Any], said: str, good: str, first: bool
+) -> None:
+    parts = [json.dumps(other), sample(good)]
+    assert said in refusal("\n".join(parts if first else parts[::-1]))
+    assert said in refusal(json.dumps(other))
+
+
+def test_the_digest_of_an_update_may_have_no_steps() -> None:
+    update = events()
+    update[-2]["summaryEvent"]["isPreview"] = False
+    assert figures(only(f"{json.dumps(WITHOUT_STEPS)}\n{lines(update)}")) == (99900, 18846)
+
+
+@pytest.mark.parametrize("name", ["preview-moved.json", "preview-stream-moved.ndjson"])
+def test_an_earlier_previews_figures_are_not_fresh_where_the_last_one_has_none(name: str) -> None:
+    """What is appended to a file, day after day, ends with a preview that knows nothing."""
+    unmoved = digest("preview-unchanged-sames.json")
+    unmoved["steps"] = unmoved["steps"][:1]
+    assert "Pulumi left it out" in refusal(f"{sample(name)}\n{json.dumps(unmoved)}")
+    assert figures(only(f"{json.dumps(unmoved)}\n{sample(name)}")) == (99900, 18846)
+
+
 def test_an_invoice_preview_without_figures_beside_another_is_told() -> None:
     preview = json.loads(twice(1, OTHER_ACCOUNT))
     preview["steps"][-1]["newState"]["inputs"]["amount_due"] = UNKNOWN
