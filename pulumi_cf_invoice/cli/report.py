@@ -36,23 +36,29 @@ def run(options: argparse.Namespace) -> int:
     """Write the report, and return the exit code for its verdict."""
     try:
         report = make(options)
+        if options.html is not None:
+            _write(report, "html", options.html)
+        _write(report, options.format, options.output)
+        # The verdict comes last: what fails before must not leave one of a report that is not there.
+        if options.github:
+            _tell_github(markdown.render(report), _outputs(report))
     except Exception as error:
-        is_ours = isinstance(error, BillingError)
-        reason = str(error) if is_ours else f"{type(error).__name__}: {error}"
-        failure = markdown.render_failure(reason)
+        _write_failure(error, options)
+        raise
+    return exit_code(report)
+
+
+def _write_failure(error: Exception, options: argparse.Namespace) -> None:
+    """Write why there is no report: posted in its place, it replaces an older comment."""
+    is_ours = isinstance(error, BillingError)
+    reason = str(error) if is_ours else f"{type(error).__name__}: {error}"
+    failure = markdown.render_failure(reason)
+    try:
+        if options.format == "markdown":
+            write_output(failure, options.output)
+    finally:
         if options.github:
             _tell_github(failure, {"verdict": "unknown"})
-        if options.format == "markdown":
-            # Posted in place of the report, it replaces an older comment when the job fails.
-            write_output(failure, options.output)
-        raise
-    code = exit_code(report)
-    if options.github:
-        _tell_github(markdown.render(report), _outputs(report))
-    _write(report, options.format, options.output)
-    if options.html is not None:
-        _write(report, "html", options.html)
-    return code
 
 
 def exit_code(report: Report) -> int:

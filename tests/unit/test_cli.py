@@ -381,6 +381,23 @@ def test_a_policy_pack_config_is_for_the_file_of_rules_alone(tmp_path: Path) -> 
     assert run("report", "--from", UPDATE, *given).returncode == 1
 
 
+@pytest.mark.parametrize("broken", ["--html", "--output"])
+def test_a_report_that_cannot_be_written_leaves_no_verdict(tmp_path: Path, broken: str) -> None:
+    """Otherwise the comment would be green, and the job red."""
+    written, summary, outputs = (tmp_path / name for name in ("report.md", "summary", "outputs"))
+    files = {"--html": str(tmp_path / "report.html"), "--output": str(written), broken: "/dev/full"}
+    to_files = [word for option in files.items() for word in option]
+    arguments = ["--from", UPDATE, "--budget", "9000 USD", "--format", "markdown", "--github"]
+    variables = {"GITHUB_STEP_SUMMARY": str(summary), "GITHUB_OUTPUT": str(outputs)}
+    failed = run("report", *arguments, *to_files, **variables)
+    assert failed.returncode == 2
+    assert failed.stderr == "cf-invoice: cannot write /dev/full: No space left on device\n"
+    assert outputs.read_text() == "verdict=unknown\n"
+    assert "✅" not in summary.read_text(encoding="utf-8")
+    if broken == "--html":
+        assert written.read_text(encoding="utf-8") == summary.read_text(encoding="utf-8")
+
+
 def test_one_run_writes_the_report_as_html_as_well(tmp_path: Path) -> None:
     made, alone = tmp_path / "report.html", tmp_path / "alone.html"
     arguments = ["report", "--from", UPDATE, "--at", "2026-09-15T12:00:00Z", "--budget", "1 USD"]
