@@ -11,8 +11,7 @@ from pulumi_cf_invoice.comments.reports import tagged
 
 def run(options: argparse.Namespace) -> int:
     """Post the report, and return the exit code."""
-    report = inputs.read(options.file).decode("utf-8", "replace")
-    body = tagged(report, options.tag)
+    body = tagged(inputs.read_text(options.file), options.tag)
     find = find_place if options.dry_run else find_request
     place = find(
         os.environ,

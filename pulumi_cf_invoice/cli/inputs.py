@@ -308,6 +308,16 @@ def read(file: str) -> bytes:
         raise CommandError(f"cannot read {one_line(file)}: {error.strerror}") from None
 
 
+def read_text(file: str) -> str:
+    """
+    Return the text in *file*, which may be ``-``, in UTF-8 or UTF-16.
+
+    Raises `CommandError`, and `NoInvoiceError` if it is in more than one encoding, or another.
+    """
+    with _named_in_errors(file):
+        return input.decoded(read(file))
+
+
 def now() -> datetime:
     """Return the time, in UTC."""
     return datetime.now(UTC)

@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
         if options.html is not None:
             _write(report, "html", options.html)
         _write(report, options.format, options.output)
-        # The verdict comes last: what fails before must not leave one of a report that is not there.
+        # Last: what fails before must not leave a verdict without its report.
         if options.github:
             _tell_github(markdown.render(report), _outputs(report))
     except Exception as error:

@@ -4,33 +4,49 @@ import re
 
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.comments.errors import CommentError
-from pulumi_cf_invoice.report.markdown import END, MARKER
+from pulumi_cf_invoice.report.markdown import END, MARKER, checksum
 
 
 def tagged(report: str, tag: str | None) -> str:
     """
     Return a Markdown *report* as the comment of *tag*.
 
-    Raises `CommentError` if *tag* is invalid, or the report is empty or truncated.
+    Other text may stand around the report or in its place. Raises `CommentError` if *tag* is
+    invalid, or if the report is empty, not whole, or followed by another.
     """
     first_line = marker(tag)
     text = report.removeprefix("\ufeff").strip()
-    if not _is_whole(text):
-        raise CommentError(
-            f"cannot comment: the report is not whole, because its last line, {END!r}, is missing: "
-            "write it again with `cf-invoice report --format markdown`"
-        )
+    problem = _problem(text)
+    if problem:
+        raise CommentError(f"cannot comment: {problem}")
     text = text.removeprefix(MARKER).strip()
-    if not text.removesuffix(END).strip():
+    if not END.sub("", text).strip():
         raise CommentError("cannot comment: the report is empty")
     return f"{first_line}\n\n{text}\n"
 
 
-def _is_whole(text: str) -> bool:
-    """Return whether every report that begins in *text* ends in it; text of others may be there."""
-    lines = [line.strip() for line in text.splitlines()]
-    is_begun = 0 < len(text) < len(MARKER) and MARKER.startswith(text)
-    return not is_begun and lines.count(MARKER) <= lines.count(END)
+def _problem(text: str) -> str | None:
+    """Return why the report in *text* is not to be posted; None if it is, or if there is none."""
+    lines = [line.strip() for line in text.split("\n")]
+    begins = [number for number, line in enumerate(lines) if line == MARKER]
+    ends = [number for number, line in enumerate(lines) if END.fullmatch(line)]
+    if len(begins) > 1:
+        # Readers would take the first headline for that of all.
+        return "the file has more than one report: post each by itself, with a --tag of its own"
+    if len(begins) != len(ends):
+        return _not_whole(f"its {'last' if len(ends) < len(begins) else 'first'} line is missing")
+    if not begins:
+        is_cut_off = 0 < len(text) < len(MARKER) and MARKER.startswith(text)
+        return _not_whole("it ends in its first line") if is_cut_off else None
+    [begin], [end] = begins, ends
+    if checksum("\n".join(lines[begin:end])) not in lines[end]:
+        return _not_whole("something in it is missing or has been changed")
+    return None
+
+
+def _not_whole(why: str) -> str:
+    again = "write it again with `cf-invoice report --format markdown`"
+    return f"the report is not whole, because {why}: {again}"
 
 
 def marker(tag: str | None) -> str:

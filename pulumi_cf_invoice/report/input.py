@@ -68,7 +68,7 @@ def read_any(
     Raises what `read` raises.
     """
     try:
-        content = _content(_decoded(text), prefix)
+        content = _content(decoded(text), prefix)
     except InvalidDataError as error:
         raise NoInvoiceError(f"this is not an invoice: {error}") from None
     wanted = None if account_id is None else canonical_account_id(account_id)
@@ -79,7 +79,7 @@ def read_any(
     return _chosen(content, wanted)
 
 
-def _decoded(text: str | bytes) -> str:
+def decoded(text: str | bytes) -> str:
     """Return *text*, which is all in one encoding. Raises `NoInvoiceError`."""
     decoded = _in_one_encoding(text) if isinstance(text, bytes) else text
     if "\0" in decoded:

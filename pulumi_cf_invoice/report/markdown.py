@@ -1,5 +1,6 @@
 """The report for a pull request, in the Markdown of GitHub and GitLab."""
 
+import hashlib
 import re
 from collections.abc import Iterable, Sequence
 
@@ -19,8 +20,8 @@ from pulumi_cf_invoice.report.tables import Table
 
 MARKER = "<!-- pulumi-cf-invoice report -->"
 """The first line, which readers do not see: `comments` finds the comment to update by it."""
-END = "<!-- end of report -->"
-"""The last line, which readers do not see either: a report without it is truncated."""
+END = re.compile(r"<!-- end of report ([0-9a-f]{16}) -->")
+"""The last line, which readers do not see either: it has the `checksum` of those before it."""
 LARGEST = 65_400
 """
 The most characters in a report: a tag fits into a comment of GitHub's 65,536 characters as well,
@@ -55,7 +56,13 @@ def render(report: Report) -> str:
 def render_failure(reason: str) -> str:
     """Return the replacement for a report that cannot be made, with a *reason* of one line."""
     headline = f"### {SIGNS['unknown']} {TITLES['unknown']}: there is no report."
-    return "\n\n".join([MARKER, headline, words(reason), END]) + "\n"
+    return _joined([MARKER, headline, words(reason)])
+
+
+def checksum(text: str) -> str:
+    """Return the checksum of a report without its last line, whatever surrounds its lines."""
+    lines = [line.strip() for line in text.strip().split("\n")]
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def escape(text: str, longest: int = LONGEST_TEXT) -> str:
@@ -124,9 +131,14 @@ def _render(report: Report, rows: int) -> str:
         *(_folded(several, rows) if several else []),
         *(_details(only, rows) if only else []),
         _footer(report),
-        END,
     ]
-    return "\n\n".join(blocks) + "\n"
+    return _joined(blocks)
+
+
+def _joined(blocks: Sequence[str]) -> str:
+    text = "\n\n".join(blocks)
+    end = f"<!-- end of report {checksum(text)} -->"
+    return f"{text}\n\n{end}\n"
 
 
 def _lines(sentences: Iterable[str]) -> list[str]:

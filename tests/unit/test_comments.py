@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import trustme
+from hypothesis import given, strategies as st
 
 from pulumi_cf_invoice.billing import retries
 from pulumi_cf_invoice.comments import FORGES, connection, posting
@@ -16,15 +17,23 @@ from pulumi_cf_invoice.comments.forge import Request
 from pulumi_cf_invoice.comments.places import find_place, find_request
 from pulumi_cf_invoice.comments.posting import describe, post
 from pulumi_cf_invoice.comments.reports import marker, tagged
-from pulumi_cf_invoice.report.markdown import END, MARKER, render_failure
+from pulumi_cf_invoice.report.markdown import END, MARKER, checksum, render_failure
 from tests import forge
 from tests.command import run
 from tests.forge import BOT, NUMBER, STRANGER, Forge
 from tests.unit.test_cli import UPDATE
 
 ENVIRONMENTS = Path(__file__).parent / "data" / "environments"
-REPORT = f"{MARKER}\n\n### Within budget\n\n{END}\n"
-OVER = f"{MARKER}\n\n### Over budget\n\n{END}\n"
+
+
+def made(body: str) -> str:
+    """Return *body* as `cf-invoice report` writes it, between its first and its last line."""
+    text = f"{MARKER}\n\n{body}"
+    return f"{text}\n\n<!-- end of report {checksum(text)} -->\n"
+
+
+REPORT = made("### Within budget")
+OVER = made("### Over budget")
 
 
 class Job:
@@ -570,7 +579,7 @@ def test_the_token_is_redacted_in_a_comments_address(
 
 
 def test_a_report_that_is_too_long_for_a_comment_is_refused(forge_: Forge) -> None:
-    long = tagged(f"{'x' * 65_500}\n\n{END}", None)
+    long = tagged("x" * 65_524, None)
     with pytest.raises(
         CommentError, match="has 65,560 characters, and a comment may have at most 65,536"
     ):
@@ -586,7 +595,7 @@ def test_a_tag_that_cannot_stand_in_a_marker_is_refused(tag: str) -> None:
         marker(tag)
 
 
-@pytest.mark.parametrize("report", ["", "\n", "\ufeff", END, f"\ufeff{MARKER}\n{END}\n"])
+@pytest.mark.parametrize("report", ["", "\n", "\ufeff", f"\ufeff{made('')}"])
 def test_an_empty_report_is_refused(report: str) -> None:
     with pytest.raises(CommentError, match="the report is empty"):
         tagged(report, None)
@@ -598,18 +607,56 @@ def test_a_report_that_is_cut_off_anywhere_is_refused(whole: str) -> None:
     for length in range(len(whole) - 1):
         with pytest.raises(CommentError, match=r"the report is (empty|not whole)"):
             tagged(whole[:length], None)
+    for length in range(1, whole.rstrip().rindex("\n")):
+        with pytest.raises(CommentError, match="the report is not whole"):
+            tagged(whole[length:], None)
 
 
-@pytest.mark.parametrize(
-    "text", [f"before\n\n{REPORT}\nafter", "### My own words", f"{REPORT}{OVER}"]
-)
+@given(st.data())
+def test_a_report_that_lacks_or_repeats_something_in_its_middle_is_refused(
+    data: st.DataObject,
+) -> None:
+    """Such as one whose rows over the limit are gone, or half of one before half of another."""
+    whole = made("### Over budget\n\n| line | $5.00 |\n| line | $7.00 |\n\nAs of today.")
+    first, last = MARKER, whole.rstrip().rpartition("\n")[2]
+    inside = whole.removeprefix(first).rstrip().removesuffix(last)
+    begin, end = sorted(data.draw(st.integers(0, len(inside))) for _ in range(2))
+    lost, twice = inside[:begin] + inside[end:], inside[:end] + inside[begin:]
+    for damaged in (lost, twice):
+        # Blanks around lines do not count: some programs add or remove them.
+        lines, unharmed = ([line.strip() for line in t.split("\n")] for t in (damaged, inside))
+        if "\n".join(lines).strip() == "\n".join(unharmed).strip():
+            continue
+        with pytest.raises(CommentError, match=r"the report is (empty|not whole)"):
+            tagged(f"{first}{damaged}{last}\n", None)
+
+
+def test_line_ends_and_blanks_around_lines_do_not_count() -> None:
+    assert tagged(REPORT.replace("\n", "\r\n"), None).splitlines() == REPORT.splitlines()
+    assert "Within" in tagged(REPORT.replace("budget", "budget  "), None)
+
+
+@pytest.mark.parametrize("parts", [(REPORT, OVER), (OVER, "\n\n", REPORT), (REPORT, REPORT)])
+def test_two_reports_in_one_file_are_refused(parts: tuple[str, ...]) -> None:
+    """As where each run is appended: the first headline would be yesterday's."""
+    with pytest.raises(CommentError, match="more than one report: post each by itself"):
+        tagged("".join(parts), None)
+
+
+def test_the_end_of_a_report_before_a_whole_one_is_refused() -> None:
+    with pytest.raises(CommentError, match="its first line is missing"):
+        tagged(f"{OVER.removeprefix(MARKER)}{REPORT}", None)
+
+
+@pytest.mark.parametrize("text", [f"before\n\n{REPORT}\nafter", "### My own words"])
 def test_words_of_ones_own_may_stand_around_a_report_or_in_its_place(text: str) -> None:
     assert text.strip().removeprefix(MARKER).strip() in tagged(text, "dev")
 
 
 def test_half_a_report_behind_a_whole_one_is_refused() -> None:
-    with pytest.raises(CommentError, match="the report is not whole"):
-        tagged(f"{REPORT}{OVER.removesuffix(END + chr(10))}", None)
+    half = END.sub("", OVER)
+    with pytest.raises(CommentError, match="more than one report"):
+        tagged(f"{REPORT}{half}", None)
 
 
 def test_the_command_refuses_half_a_report(forge_: Forge) -> None:
@@ -619,6 +666,17 @@ def test_the_command_refuses_half_a_report(forge_: Forge) -> None:
     assert "the report is not whole, because its last line" in half.stderr
     assert forge_.requests == []
     assert tagged(whole, None) == whole
+
+
+def test_a_report_in_utf_16_is_posted_as_text(tmp_path: Path) -> None:
+    """PowerShell writes what a command prints in it."""
+    written = tmp_path / "report.md"
+    written.write_bytes(REPORT.encode("utf-16"))
+    assert run("comment", str(written), "--dry-run").stdout.endswith(f"\n\n{REPORT}\n")
+    written.write_bytes(REPORT.encode() + "more".encode("utf-16"))
+    refused = run("comment", str(written), "--dry-run")
+    assert refused.returncode == 2
+    assert "report.md: line 6 is not text in UTF-8" in refused.stderr
 
 
 def test_what_is_given_comes_before_the_variables(forge_: Forge) -> None:
@@ -811,10 +869,10 @@ def test_githubs_token_is_not_sent_to_gitea(forge_: Forge) -> None:
         "repository": "a/b",
         "number": 1,
     }
-    variables = forge_.github | {"GITHUB_TOKEN": "job-token"}
-    for given in (variables, {"GITHUB_TOKEN": "mine"}):
+    of_job = forge_.github | {"GITHUB_TOKEN": "job-token"}
+    for variables in (of_job, {"GITHUB_TOKEN": "mine"}):
         with pytest.raises(CommentError, match="no token: set GITEA_TOKEN or FORGEJO_TOKEN"):
-            find_request(given, forge="gitea", **there)
+            find_request(variables, forge="gitea", **there)
 
 
 @pytest.mark.parametrize(
