@@ -211,7 +211,8 @@ def _files(given: Sequence[tuple[str, str | None]]) -> Iterator[_File]:
         try:
             inside = [file for file in sorted(Path(path).iterdir()) if _is_to_be_read(file)]
         except OSError as error:
-            raise CommandError(f"cannot read {one_line(path)}: {error.strerror}") from None
+            place = one_line(str(error.filename or path))
+            raise CommandError(f"cannot read {place}: {error.strerror}") from None
         if not inside:
             raise CommandError(f"{one_line(path)} has no snapshot: no file in it ends with .json")
         yield from (_File(str(file), is_in_folder=True) for file in inside)
@@ -225,18 +226,36 @@ def _is_to_be_read(path: Path) -> bool:
     """
     if path.is_file():
         return _is_json(path)
-    if path.is_dir() and any(map(_is_json, path.rglob("*"))):
+    if path.is_dir() and any(_may_hold_json(path)):
         raise CommandError(
-            f"{one_line(str(path))} is a folder with JSON in it, which would not be read: put all "
-            "files into one folder (with actions/download-artifact: `merge-multiple: true`)"
+            f"{one_line(str(path))} is a folder with JSON in it, or a link to another folder, "
+            "which would not be read: put all files into one folder (with "
+            "actions/download-artifact: `merge-multiple: true`)"
         )
     if _is_json(path):
         raise CommandError(f"{one_line(str(path))} is not a file that can be read")
     return False
 
 
+def _may_hold_json(folder: Path) -> Iterator[bool]:
+    """
+    Yield for each entry in *folder*, at any depth, whether it is JSON or leads to another folder.
+
+    Raises `OSError` for a folder that cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for place, folders, files in os.walk(folder, onerror=refuse):
+        # Links are not followed, because they can lead back.
+        yield from ((Path(place) / name).is_symlink() for name in folders)
+        yield from (_is_json(Path(name)) for name in (*folders, *files))
+
+
 def _is_json(path: Path) -> bool:
-    return path.suffix.lower() == ".json"
+    # A file called only ".json" has no suffix: its writer lacked the account's ID.
+    return path.name.lower().endswith(".json")
 
 
 def _account_of(content: Found | MissingInvoice) -> str | None:

@@ -1,5 +1,6 @@
 """Commands about many accounts: what they request, what they name, and what they never ignore."""
 
+import errno
 import json
 import os
 import shutil
@@ -413,6 +414,12 @@ def in_own_folder(path: Path) -> None:
     (path / f"{ACCOUNT}.json").write_text("{}")
 
 
+def with_a_link(path: Path) -> None:
+    """Make a folder *path* that leads to another one with JSON in it."""
+    path.mkdir()
+    (path / "linked").symlink_to(path.parent.resolve())
+
+
 # By its name in a folder: how to make it, and what is said of it.
 NOT_SNAPSHOTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "dangling.json": (lambda path: path.symlink_to("nowhere"), "is not a file that can be read"),
@@ -422,6 +429,8 @@ NOT_SNAPSHOTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "upper.JSON": (lambda path: path.write_text("{"), "upper.JSON: "),
     "artifact": (in_own_folder, "merge-multiple: true"),
     "artifact.json": (in_own_folder, "merge-multiple: true"),
+    "linked": (with_a_link, "a link to another folder, which would not be read"),
+    ".json": (lambda path: path.write_text("{"), "/.json: "),
 }
 
 
@@ -442,6 +451,25 @@ def test_nothing_in_a_folder_that_may_be_a_snapshot_is_skipped(
         assert str(copy / name) in errors
         assert message in errors
         assert errors.count("\n") == 1
+
+
+def test_a_folder_in_a_folder_that_cannot_be_read_is_not_skipped(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = folder / "artifact"
+    in_own_folder(inside)
+    scan = os.scandir
+
+    def refuse(path: str) -> Any:
+        """Refuse as the system does, which lets an administrator read everything."""
+        if Path(path) == inside:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    code, out, errors = run("show", "--from", str(folder))
+    assert (code, out) == (2, "")
+    assert errors == f"cf-invoice: cannot read {inside}: Permission denied\n"
 
 
 def test_a_snapshot_from_elsewhere_or_with_a_failed_read_is_taken_again(
