@@ -7,6 +7,7 @@ has (3.6 or newer), and needs only the standard library.
 
 import json
 import os
+import re
 import sys
 import threading
 import urllib.request
@@ -45,8 +46,7 @@ def find(marker: str) -> "str | None":
     owner, _, name = os.environ["GITHUB_REPOSITORY"].partition("/")
     after = None
     for _ in range(MOST_PAGES):
-        number = int(os.environ["PULL_REQUEST"])
-        found = ask(FIND, owner=owner, name=name, number=number, after=after)
+        found = ask(FIND, owner=owner, name=name, number=number(), after=after)
         comments = found["repository"]["pullRequest"]["comments"]
         for node in comments["nodes"]:
             if node["viewerDidAuthor"] is True and node["body"].startswith(marker):
@@ -55,6 +55,13 @@ def find(marker: str) -> "str | None":
             return None
         after = comments["pageInfo"]["endCursor"]
     return None
+
+
+def number() -> int:
+    """Return the number of the pull request, which a merge queue has in its ref."""
+    written = os.environ["PULL_REQUEST"]
+    queued = re.match("refs/heads/gh-readonly-queue/.+/pr-([0-9]+)-[0-9a-f]+$", written)
+    return int(queued.group(1) if queued else written)
 
 
 def ask(query: str, **variables: object) -> Any:

@@ -1,5 +1,6 @@
 """What the Action runs where it could not install anything else."""
 
+import json
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -17,12 +18,14 @@ Answer = Callable[[socket.socket], None]
 
 
 @contextmanager
-def server(answer: Answer) -> Iterator[str]:
-    """Answer each request as *answer* does, and give the address."""
+def server(answer: Answer, asked: list[bytes] | None = None) -> Iterator[str]:
+    """Answer each request as *answer* does, note its body in *asked*, and give the address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if asked is not None:
+                asked.append(body)
             with suppress(OSError):
                 answer(self.connection)
 
@@ -42,9 +45,16 @@ def answering(text: str) -> Answer:
 
 
 def printed(
-    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    **more: str,
 ) -> str:
-    """Run it as the Action does, with a forge at *url*, and return what it prints."""
+    """
+    Run it as the Action does, with a forge at *url* and *more* variables, and return what it
+    prints.
+    """
     report = tmp_path / "report.md"
     report.write_text("x")
     for name, value in {
@@ -53,6 +63,7 @@ def printed(
         "GITHUB_REPOSITORY": "owner/name",
         "PULL_REQUEST": "12",
         "GH_TOKEN": SECRET,
+        **more,
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("sys.argv", ["not_installed.py", str(report)])
@@ -94,6 +105,22 @@ def test_an_answer_that_trickles_in_has_an_end(
     with server(trickle) as url:
         line = printed(url, tmp_path, monkeypatch, capsys)
     assert line.endswith("GitHub did not answer in time.\n")
+
+
+@pytest.mark.parametrize("written", ["12", "refs/heads/gh-readonly-queue/a/pr-7/pr-12-0a1b2c"])
+def test_the_comment_is_looked_for_where_the_job_names_the_request(
+    written: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    nothing = {"comments": {"nodes": [], "pageInfo": {"hasNextPage": False}}}
+    body = json.dumps({"data": {"repository": {"pullRequest": nothing}}})
+    asked: list[bytes] = []
+    with server(answering(f"HTTP/1.1 200 OK\r\n\r\n{body}"), asked) as url:
+        line = printed(url, tmp_path, monkeypatch, capsys, PULL_REQUEST=written)
+    assert line == "There is no older comment.\n"
+    assert [json.loads(query)["variables"]["number"] for query in asked] == [12]
 
 
 @pytest.mark.parametrize(
