@@ -7,24 +7,32 @@ from collections.abc import Iterator
 LONGEST = 200
 """The default maximum length of a text that others wrote, in characters."""
 _FIRST_STRONG, _POP = "\u2068", "\u2069"
+# Controls of a terminal, of lines and of the direction of text, and what has no meaning of its own.
 # Other format characters, such as the joiners of scripts and emoji, are harmless.
-_BIDI_CONTROLS = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C}
+HARMFUL = (
+    "\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
+    "\ue000-\uf8ff\U000f0000-\U000ffffd\U00100000-\U0010fffd"
+)
+"""The characters that `inert` replaces, for a regular expression's set."""
+_HARMFUL = re.compile(f"[{HARMFUL}\ud800-\udfff]")
+# GitHub's, Azure's and TeamCity's runners take `##[…]`, `##vso[…]` and `##teamcity[…]` for a
+# command anywhere in a line.
+_COMMAND = re.compile(r"##(?=\w*\[)")
 
 
-def one_line(text: str, longest: int = LONGEST) -> str:
+def inert(text: str) -> str:
     """
-    Return *text* as one line of at most *longest* characters, without terminal or direction
-    controls.
+    Return *text* as one line, without terminal or direction controls or a runner's commands.
 
     A right-to-left script keeps its own direction; only the controls that could reorder our text
     go.
     """
-    kept = "".join(
-        " " if _is_control(character) else character for character in text[: 2 * longest]
-    )
-    # GitHub's, Azure's and TeamCity's runners take `##[…]`, `##vso[…]` and `##teamcity[…]` for a
-    # command anywhere in a line.
-    line = re.sub(r"##(?=\w*\[)", "## ", " ".join(kept.split()))
+    return _COMMAND.sub("## ", _HARMFUL.sub(" ", text))
+
+
+def one_line(text: str, longest: int = LONGEST) -> str:
+    """Return *text* as `inert` does, in at most *longest* characters, without repeated blanks."""
+    line = " ".join(inert(text[: 2 * longest]).split())
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
@@ -94,13 +102,3 @@ def cut_in_the_middle(text: str, longest: int) -> str:
         return text
     end = (longest - 1) // 2
     return f"{text[: longest - 1 - end]}…{text[len(text) - end :]}"
-
-
-def _is_control(character: str) -> bool:
-    return ord(character) in _BIDI_CONTROLS or unicodedata.category(character) in (
-        "Cc",
-        "Cs",
-        "Co",
-        "Zl",
-        "Zp",
-    )

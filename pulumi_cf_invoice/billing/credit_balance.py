@@ -64,9 +64,10 @@ def _seconds_of_text(text: str) -> Any:
 
 def _reason(value: Any) -> str | None:
     # Even if it is not a text, it reports a failure.
-    if isinstance(value, str):
-        return value if value.strip(" ") else None
-    if not value:
+    if isinstance(value, str) and value.strip(" "):
+        # One of control characters would be blank in a snapshot, and none when that is read.
+        return value if one_line(value) else _UNREADABLE
+    if not value or isinstance(value, str):
         return None
     if isinstance(value, dict):
         value = {name: value[name] for name in _EXPLAINING if _is_plain(value.get(name))}
@@ -111,7 +112,11 @@ class TopupConfig:
 def _config_or_none(value: Any) -> Any:
     if not isinstance(value, dict):
         return value if isinstance(value, TopupConfig) else None
-    return {**value, **{ours: value.get(theirs) for ours, theirs in _NAMES.items()}}
+    # The API spells some names one way and some the other.
+    return {
+        **value,
+        **{ours: value.get(theirs) or value.get(ours) for ours, theirs in _NAMES.items()},
+    }
 
 
 @dataclass(frozen=True, kw_only=True, config=CONFIG)

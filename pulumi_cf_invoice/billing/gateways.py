@@ -5,12 +5,13 @@ Unlike the rest of the API, limits are in US dollars, not in cents, and windows 
 Cloudflare's best effort, and also count traffic with the customer's own provider keys.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from pulumi_cf_invoice.billing.cleaning import inert
 from pulumi_cf_invoice.billing.errors import InvalidDataError
 from pulumi_cf_invoice.billing.models import (
     CONFIG,
@@ -30,8 +31,11 @@ PER_PAGE = 100
 """The number of gateways per page, the most that the API allows."""
 SCOPES = ("model", "provider", "metadata")
 """What can restrict a rule to a part of the traffic, or split it."""
-UNIFIED = "unified"
-"""The way to bill Workers AI from the credits, and so on the invoice."""
+OTHER_SCOPE = "other"
+"""The scope of a rule with any other restriction than `SCOPES`."""
+POSTPAID = "postpaid"
+"""The default way to bill Workers AI, which is not on the invoice."""
+_RULE = ("id", "limit", "limitType", "window", "technique", "enabled")
 
 
 @dataclass(frozen=True, kw_only=True, config=CONFIG)
@@ -56,7 +60,7 @@ class SpendLimitRule:
     scopes: Annotated[list[str], ListOrNull()] = Field(
         default_factory=list,
         description="What restricts the rule to a part of the traffic, or splits it: model, "
-        "provider or metadata.",
+        "provider, metadata or other.",
     )
 
 
@@ -153,7 +157,7 @@ def _gateway(number: int, row: Any) -> dict[str, Any]:
     rules = limits.get("rules")
     return {
         **{name: row.get(name) for name in ("is_default", "byok_only", "workers_ai_billing_mode")},
-        "gateway_id": identifier,
+        "gateway_id": inert(identifier),
         "spend_limits_enabled": limits.get("enabled"),
         "spend_limit_rules": [_rule(rule) for rule in rules] if isinstance(rules, list) else [],
     }
@@ -170,8 +174,20 @@ def _rule(rule: Any) -> dict[str, Any]:
         "technique": rule.get("technique"),
         # Any value but true disables it, unless it is left out.
         "enabled": None if rule.get("enabled") is None else rule.get("enabled") is True,
-        "scopes": [name for name in SCOPES if rule.get(name)],
+        "scopes": scopes(rule),
     }
+
+
+def scopes(rule: Mapping[str, Any], known: Sequence[str] = SCOPES) -> list[str]:
+    """
+    Return what restricts a *rule* to a part of the traffic, or splits it: *known* names of fields.
+
+    Any other field that has fields itself is a restriction too, and is called `OTHER_SCOPE`.
+    """
+    found = [name for name in known if rule.get(name)]
+    others = (rule[name] for name in rule if name not in (*known, *_RULE))
+    is_other = any(value and isinstance(value, (Mapping, list)) for value in others)
+    return [*found, OTHER_SCOPE] if is_other else found
 
 
 def _to_api(gateway: Mapping[str, Any]) -> dict[str, Any]:

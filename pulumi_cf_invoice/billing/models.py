@@ -27,6 +27,7 @@ from pydantic import (
 from pydantic_core import core_schema
 
 from pulumi_cf_invoice.billing import money
+from pulumi_cf_invoice.billing.cleaning import HARMFUL, inert
 from pulumi_cf_invoice.billing.errors import InvalidDataError
 
 LAST_SECOND = 253_402_300_799
@@ -139,8 +140,11 @@ def finite(value: Any) -> float | None:
 
 
 def _text_or_none(value: Any) -> str | None:
-    # A lone surrogate would make protobuf fail.
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    # A lone surrogate would make protobuf fail. Where a text of several lines differs from an
+    # earlier one, Pulumi's engine prints it as it is: in a log, it could act as a command.
+    return inert(value.encode("utf-8", "replace").decode())
 
 
 def _whole_or_none(value: Any) -> int | None:
@@ -218,11 +222,13 @@ else:
         Field(union_mode="left_to_right"),
         WithJsonSchema({"type": "number"}),
     ]
-# A constraint makes pydantic check the text, and refuse a lone surrogate.
-_Utf8 = Annotated[
-    str, StringConstraints(strict=True, min_length=0), WithJsonSchema({"type": "string"})
+# A pattern also makes pydantic refuse a lone surrogate, with which protobuf would fail.
+_Inert = Annotated[
+    str,
+    StringConstraints(strict=True, pattern=f"^[^#{HARMFUL}]*$"),
+    WithJsonSchema({"type": "string"}),
 ]
-Text = Annotated[_Utf8 | None, Otherwise(_text_or_none)]
+Text = Annotated[_Inert | None, Otherwise(_text_or_none)]
 Flag = Annotated[Annotated[bool, Strict()] | None, OR_NONE]
 WholeOrNone = Annotated[
     Annotated[int, Strict(), Field(ge=0, le=LAST_SECOND)] | None, Otherwise(_whole_or_none)

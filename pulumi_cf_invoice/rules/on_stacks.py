@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import named, one_line
-from pulumi_cf_invoice.billing.gateways import UNIFIED, Gateway
+from pulumi_cf_invoice.billing.gateways import POSTPAID, Gateway, scopes
 from pulumi_cf_invoice.billing.models import finite
 from pulumi_cf_invoice.billing.reads import GATEWAYS as GATEWAYS_READ
 from pulumi_cf_invoice.rules import settings as rule_settings
@@ -176,7 +176,7 @@ class _Allowance:
         # A rule is enabled unless it says otherwise, in whatever form.
         if not isinstance(rule, Mapping) or rule.get("enabled") not in (None, True):
             return None
-        if rule.get("limitType") != "cost" or any(rule.get(scope) for scope in _SCOPES):
+        if rule.get("limitType") != "cost" or scopes(rule, _SCOPES):
             return None
         limit, window = (finite(rule.get(name)) for name in ("limit", "window"))
         if limit is None or window is None or limit < 0 or window < 1:
@@ -241,13 +241,13 @@ def _of_stack(resource: StackResource) -> _Gateway:
         urn=resource.urn,
         rules=rules if is_enabled and isinstance(rules, Sequence) else (),
         lacks=_lacks(has_limits, is_enabled, bool(rules)),
-        is_left_out=properties.get("byokOnly") is True and mode != UNIFIED,
+        is_left_out=properties.get("byokOnly") is True and mode in (None, POSTPAID),
         is_listed=False,
     )
 
 
 def _listed(gateway: Gateway, account: str) -> _Gateway:
-    is_enabled = gateway.spend_limits_enabled is True
+    is_enabled, mode = gateway.spend_limits_enabled is True, gateway.workers_ai_billing_mode
     has_limits = gateway.spend_limits_enabled is not None or bool(gateway.spend_limit_rules)
     rules = [
         {
@@ -256,7 +256,7 @@ def _listed(gateway: Gateway, account: str) -> _Gateway:
             "window": rule.window,
             "technique": rule.technique,
             "enabled": rule.enabled,
-            **dict.fromkeys(rule.scopes, True),
+            **{scope: {"mode": "filter"} for scope in rule.scopes},
         }
         for rule in gateway.spend_limit_rules
     ]
@@ -267,7 +267,7 @@ def _listed(gateway: Gateway, account: str) -> _Gateway:
         urn="",
         rules=rules if is_enabled else (),
         lacks=_lacks(has_limits, is_enabled, bool(rules)),
-        is_left_out=gateway.byok_only is True and gateway.workers_ai_billing_mode != UNIFIED,
+        is_left_out=gateway.byok_only is True and mode in (None, POSTPAID),
         is_listed=True,
     )
 

@@ -17,7 +17,8 @@ from tests.engine.conftest import MakeStack
 from tests.engine.forms import ONE_FORM, Form, in_turn
 from tests.engine.harness import Run
 from tests.engine.resources import Echo
-from tests.factories import ACCOUNT, OTHER_ACCOUNT, TOKEN
+from tests.factories import ACCOUNT, OTHER_ACCOUNT, TOKEN, api_line, api_result
+from tests.unit.test_client import stand_in
 
 
 @pytest.fixture
@@ -77,6 +78,25 @@ def test_a_changed_figure_is_an_update_with_its_property_diff(
     assert ("update", "upcoming") in run.steps
     assert re.search(rf"~ {form.spelled('amount_due')} *: 18846 => 20001", run.text)
     assert not stack.preview(expect_no_changes=True).ok
+
+
+def test_a_text_that_changes_acts_on_no_terminal_and_no_runner_in_the_engines_own_diff(
+    make_stack: MakeStack, settled: dict[str, str], form: Form
+) -> None:
+    """The engine prints a text of several lines as it is, where it differs from the last one."""
+    stack = make_stack(lambda: pulumi.export("lines", form.resource("x").invoice_lines), **settled)
+    said = ""
+    for number in range(2):
+        hostile = f"{number}\x1b[2J\n::error::a\n##vso[task.setvariable variable=b]c\u202e"
+        result = api_result(invoice_lines=[api_line(description=hostile)])
+        with stand_in(json.dumps({"success": True, "result": result})) as (base_url, _):
+            stack.environment["CLOUDFLARE_BASE_URL"] = base_url
+            for run in (stack.preview(diff=True), stack.up()):
+                assert run.ok, run.text
+                said += run.text
+    assert "1 [2J ::error::a" in said
+    assert said.replace("\n", "").isprintable()
+    assert not re.search(r"^\s*::|##vso\[", said, re.MULTILINE)
 
 
 @pytest.mark.parametrize(("scenario", "form"), in_turn("nulls", "no-usage"), indirect=["form"])

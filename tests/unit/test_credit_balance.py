@@ -132,3 +132,18 @@ def test_a_top_up_is_on_with_an_amount_and_a_threshold(
 def test_a_failure_is_told_in_the_apis_words_with_its_time(failed_at: Any) -> None:
     found = balance(5, error="Card\ndeclined.", disabledReason="failures", lastFailedAt=failed_at)
     assert found.topup_problem == "failures; Card declined (2026-09-15T04:00:00Z)"
+
+
+@pytest.mark.parametrize("name", ["disabledReason", "disabled_reason"])
+def test_a_reason_counts_however_its_name_is_spelled(name: str) -> None:
+    found = balance(5, amount=1, threshold=1, **{name: "card declined"})
+    assert (found.topup_problem, found.topup_is_healthy) == ("card declined", False)
+
+
+@pytest.mark.parametrize("error", ["\t\n", "\u2028", "\x1b\x00", "\xa0", "\u202e"])
+def test_a_reason_that_nobody_can_see_is_one_in_a_snapshot_too(error: str) -> None:
+    found = balance(5, amount=1, threshold=1, error=error)
+    again = CreditBalance.from_api(found.to_api())
+    assert again == found
+    assert not again.topup_is_healthy
+    assert again.topup_problem == "a reason that cannot be read"

@@ -64,6 +64,12 @@ def test_what_a_gateway_lacks_is_none(row: dict[str, Any]) -> None:
         ({"model": {"mode": "filter", "values": ["a"]}}, {"scopes": ["model"]}),
         ({"metadata": {"team": {"mode": "partition"}}}, {"scopes": ["metadata"]}),
         ({"metadata": {}, "provider": None}, {"scopes": []}),
+        (
+            {"customer": {"mode": "filter"}, "model": {"mode": "filter"}},
+            {"scopes": ["model", "other"]},
+        ),
+        ({"countries": ["NL"]}, {"scopes": ["other"]}),
+        ({"countries": [], "note": "of ours", "id": "x"}, {"scopes": []}),
     ],
 )
 def test_a_rule_is_read_leniently_but_never_as_a_cap_that_it_is_not(

@@ -124,6 +124,28 @@ def test_a_lone_surrogate_is_carried_as_a_question_mark() -> None:
     assert invoice.invoice_lines[0].description == "a?"
 
 
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("a\n::error::b", "a ::error::b"),
+        ("a\x1b[2J\x9b2Jb\x00", "a [2J 2Jb "),
+        ("##vso[task.x]y ##[error]z #1 ##", "## vso[task.x]y ## [error]z #1 ##"),
+        ("\u202ea\u2028\u2066", " a  "),
+        ("שלום 👩\u200d🔬 a\u00a0b", "שלום 👩\u200d🔬 a\u00a0b"),
+        ("x" * 5000, "x" * 5000),
+    ],
+)
+def test_a_text_is_one_line_that_acts_on_no_terminal_and_no_runner(written: str, kept: str) -> None:
+    """Whoever stores or exports it has it printed by Pulumi's engine, or by anything else."""
+    line = api_line(description=written, pricing={"unit_amount_decimal": written})
+    invoice = Invoice.from_api(api_result(id=written, status=written, invoice_lines=[line]))
+    outputs = invoice.to_outputs()
+    assert (outputs["invoice_id"], outputs["status"]) == (kept, kept)
+    [of_line] = outputs["invoice_lines"]
+    assert of_line["description"] == of_line["pricing"]["unit_amount_decimal"] == kept
+    assert Invoice.from_outputs(outputs) == invoice
+
+
 def test_a_name_is_one_clean_line() -> None:
     hostile = api_line(description="a\x1b[31m\nevil: all is well " + "x" * 500)
     name = Invoice.from_api(api_result(invoice_lines=[hostile])).invoice_lines[0].name

@@ -256,6 +256,21 @@ def test_a_gateway_for_ones_own_keys_alone_is_noted_and_left_out() -> None:
     assert [status for status, _ in of_account("1 USD", [], in_stack)] == ["noted"]
 
 
+@pytest.mark.parametrize("mode", ["unified", "Unified", "prepaid"])
+def test_a_gateway_whose_workers_ai_may_be_billed_is_not_left_out(mode: str) -> None:
+    listed = gateway("x", byok_only=True, workers_ai_billing_mode=mode)
+    own = {"accountId": ACCOUNT, "byokOnly": True, "workersAiBillingMode": mode}
+    in_stack = StackResource(GATEWAY, "mine", "urn", properties=own)
+    assert [status for status, _ in of_account("1 USD", [listed], in_stack)] == ["failed", "failed"]
+
+
+def test_a_spend_limit_with_a_restriction_that_nobody_knows_yet_caps_nothing() -> None:
+    restricted = {**cost_rule(1), "customer": {"mode": "filter", "values": ["a"]}}
+    [(status, message)] = of_account("200 USD", [gateway("x", restricted)])
+    assert status == "failed"
+    assert "has no spend limit on all of its traffic" in message
+
+
 def test_a_part_of_the_gateways_is_not_known_and_none_are_nothing() -> None:
     [(status, message), _] = of_account("200 USD", [gateway("x", cost_rule(1))], complete=False)
     assert status == "unknown"
