@@ -289,7 +289,8 @@ def _check_failed(args: ResourceValidationArgs) -> bool:
 def _stack_resource(resource: PolicyResource) -> StackResource:
     kind, name, urn = resource.resource_type, resource.name, resource.urn
     if kind not in state.TYPES:
-        return StackResource(kind, name, urn, properties=resource.props)
+        has_provider = resource.provider is not None
+        return StackResource(kind, name, urn, properties=resource.props, has_provider=has_provider)
     found = state.read(kind, resource.props)
     return StackResource(kind, name, urn, True, found.account_id if found else None)
 

@@ -113,26 +113,27 @@ class RequireGatewaySpendLimit(StackRule):
     ) -> Iterator[tuple[Finding, str]]:
         gateways = [_of_stack(resource) for resource in resources if resource.type == GATEWAY]
         # A gateway that the stack is about to change counts with its new settings.
-        made = {(gateway.account, gateway.identifier) for gateway in gateways}
+        made = {(made.account, made.identifier): made for made in gateways if made.has_provider}
         for state in accounts:
             listed = state.get(GATEWAYS_READ)
             if not listed.gateways_complete:
                 yield _part_of(state.account_id), ""
             for found in listed.gateways:
-                if (state.account_id, found.gateway_id) not in made:
-                    gateways.append(_listed(found, state.account_id))
+                gateway = _listed(found, state.account_id)
+                changed = made.get((gateway.account, gateway.identifier))
+                if changed is None:
+                    gateways.append(gateway)
+                elif _allows_more(gateway, changed):
+                    yield _to_be_changed(gateway), changed.urn
         by_account: dict[str | None, list[_Capped]] = {}
         for gateway in gateways:
+            allowance = gateway.allowance
             if gateway.is_left_out:
                 yield _left_out(gateway), gateway.urn
-                continue
-            caps = [cap for rule in gateway.rules if (cap := _Allowance.of(rule)) is not None]
-            if not caps:
+            elif allowance is None:
                 yield _uncapped(gateway), gateway.urn
-                continue
-            # All rules hold at once.
-            lowest = min(caps, key=lambda allowance: allowance.amount)
-            by_account.setdefault(gateway.account, []).append(_Capped(gateway, lowest))
+            else:
+                by_account.setdefault(gateway.account, []).append(_Capped(gateway, allowance))
         read = {state.account_id for state in accounts}
         for account, capped in by_account.items():
             yield self._judged(account, capped, is_read=account in read)
@@ -208,6 +209,13 @@ class _Gateway:
     lacks: str
     is_left_out: bool
     is_listed: bool
+    has_provider: bool = True
+
+    @property
+    def allowance(self) -> _Allowance | None:
+        """The lowest allowance of its rules, which all hold at once; None if it has none."""
+        caps = [cap for rule in self.rules if (cap := _Allowance.of(rule)) is not None]
+        return min(caps, key=lambda allowance: allowance.amount, default=None)
 
 
 @dataclass(frozen=True)
@@ -243,6 +251,7 @@ def _of_stack(resource: StackResource) -> _Gateway:
         lacks=_lacks(has_limits, is_enabled, bool(rules)),
         is_left_out=properties.get("byokOnly") is True and mode in (None, POSTPAID),
         is_listed=False,
+        has_provider=resource.has_provider,
     )
 
 
@@ -293,6 +302,26 @@ def _uncapped(gateway: _Gateway) -> Finding:
         "that are topped up automatically do not cap it either."
     )
     return Finding("failed", SPEND_LIMITS, lambda: message)
+
+
+def _allows_more(gateway: _Gateway, changed: _Gateway) -> bool:
+    """Return whether *gateway* is not as restricted as when it is *changed*."""
+    if gateway.is_left_out or changed.is_left_out:
+        return not gateway.is_left_out
+    now, then = gateway.allowance, changed.allowance
+    return then is not None and (now is None or now.amount > then.amount)
+
+
+def _to_be_changed(gateway: _Gateway) -> Finding:
+    allowance = gateway.allowance
+    allows = "has no spend limit on all of its traffic"
+    if allowance is not None:
+        allows = f"allows {money.to_text(allowance.amount, 'usd')} in a month of 31 days"
+    message = (
+        f"{_called(gateway)} {allows} now, and counts with what the stack sets. If Pulumi has "
+        "nothing to change about it, run `pulumi refresh` first."
+    )
+    return Finding("noted", "gateways", lambda: message)
 
 
 def _left_out(gateway: _Gateway) -> Finding:

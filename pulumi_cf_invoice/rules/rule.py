@@ -177,7 +177,8 @@ class StackResource:
     A resource of a stack, for rules on stacks.
 
     ``account_id`` is the account of an `InvoicePreview` with figures (``is_preview``), else None.
-    ``properties`` are those of any other resource; accessing an unknown one raises.
+    ``properties`` are those of any other resource; accessing an unknown one raises. A resource that
+    ``has_provider`` is what its type says, but a component can call itself anything.
     """
 
     type: str
@@ -186,6 +187,7 @@ class StackResource:
     is_preview: bool = False
     account_id: str | None = None
     properties: Mapping[str, Any] = field(default_factory=dict)
+    has_provider: bool = True
 
 
 def held(

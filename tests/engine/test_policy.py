@@ -847,6 +847,25 @@ def test_every_gateway_of_an_account_is_held_against_the_budget_whoever_made_it(
     assert any("own-keys" in note and "is left out" in note for note in notes_of(run))
 
 
+def test_a_component_that_calls_itself_a_gateway_hides_none_of_the_account(
+    make_stack: MakeStack, settled: dict[str, str], pack: MakePack
+) -> None:
+    """A rule that reads accounts by itself holds whatever the program does."""
+
+    def program() -> None:
+        rules = [{"limitType": "cost", "limit": 1, "window": 86400, "enabled": True}]
+        claimed = {"aiGatewayId": "default", "spendLimits": {"enabled": True, "rules": rules}}
+        kind = "cloudflare:index/aiGateway:AiGateway"
+        pulumi.ComponentResource(kind, "forged", {"accountId": ACCOUNT, **claimed})
+
+    rule = {"limit": "999 USD", "accountIds": [ACCOUNT], "baseUrl": sandbox_url(settled)}
+    run = make_stack(program, **settled).preview(
+        **pack(rules={"require-gateway-spend-limit": rule})
+    )
+    assert not run.ok
+    assert f"The AI gateway default of account {ACCOUNT} has no spend limit" in messages(run)
+
+
 @pytest.mark.usefixtures("cloudflare_plugin")
 def test_a_spend_limit_that_depends_on_a_resource_to_come_is_an_advisory_and_then_a_verdict(
     make_stack: MakeStack, settled: dict[str, str], pack: MakePack

@@ -233,13 +233,44 @@ def test_a_gateway_that_the_stack_changes_counts_with_what_it_will_be() -> None:
     listed = [gateway("chat", cost_rule(50)), gateway("default", cost_rule(1))]
     changed = capped(COST, name="resource")
     properties = {**changed.properties, "aiGatewayId": "chat", "accountId": ACCOUNT.upper()}
-    [(status, message)] = of_account("200 USD", listed, replace(changed, properties=properties))
+    told, (status, message) = of_account("200 USD", listed, replace(changed, properties=properties))
     assert status == "within"
     assert "allow $192.00 in a month" in message
+    # Pulumi may have nothing to change, where others changed it since the last update.
+    assert told == (
+        "noted",
+        f"The AI gateway chat of account {ACCOUNT} allows $1,600.00 in a month of 31 days now, and "
+        "counts with what the stack sets. If Pulumi has nothing to change about it, run `pulumi "
+        "refresh` first.",
+    )
     # Another gateway of that name, in another account, is another one.
     elsewhere = replace(changed, properties={**properties, "accountId": OTHER_ACCOUNT})
     found = of_account("200 USD", listed, elsewhere)
     assert [status for status, _ in found] == ["within", "over"]
+
+
+def test_a_component_that_calls_itself_a_gateway_hides_none() -> None:
+    """Only what a provider makes is what its type says."""
+    forged = replace(capped(COST, name="default"), has_provider=False)
+    properties = {**forged.properties, "aiGatewayId": "default", "accountId": ACCOUNT}
+    found = of_account("999 USD", [gateway("default")], replace(forged, properties=properties))
+    assert [status for status, _ in found] == ["failed", "within"]
+
+
+@pytest.mark.parametrize(
+    ("now", "tells"),
+    [
+        (gateway("chat"), "has no spend limit on all of its traffic now"),
+        (gateway("chat", cost_rule(1)), ""),
+        (gateway("chat", byok_only=True), ""),
+    ],
+)
+def test_a_gateway_that_allows_more_than_the_stack_says_is_told(now: Any, tells: str) -> None:
+    changed = capped(COST)
+    properties = {**changed.properties, "aiGatewayId": "chat", "accountId": ACCOUNT}
+    found = of_account("200 USD", [now], replace(changed, properties=properties))
+    assert [status for status, _ in found] == [*(["noted"] if tells else []), "within"]
+    assert tells in found[0][1]
 
 
 def test_a_gateway_for_ones_own_keys_alone_is_noted_and_left_out() -> None:
