@@ -56,7 +56,8 @@ AMOUNTS = (
 The names of the invoice's amounts. Each is available in minor units, as an exact decimal in major
 units (``net_decimal``: "188.46") and as text for people (``net_text``: "$188.46").
 """
-_EARLIEST_PROJECTION = timedelta(hours=1)
+EARLIEST_PROJECTION = timedelta(hours=1)
+"""How long after the beginning of its period an invoice is too young to be projected."""
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -376,7 +377,7 @@ class Invoice:
         length = timedelta(seconds=self.period_end - self.period_start)
         if elapsed >= length:
             return self.net
-        if elapsed < _EARLIEST_PROJECTION:
+        if elapsed < EARLIEST_PROJECTION:
             return None
         share = Fraction(elapsed // _MICROSECOND, length // _MICROSECOND)
         # Half to even, to a whole minor unit: an estimate does not need more.

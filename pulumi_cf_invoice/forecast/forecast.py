@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.credit_balance import CreditBalance
-from pulumi_cf_invoice.billing.invoice import Invoice
+from pulumi_cf_invoice.billing.invoice import EARLIEST_PROJECTION, Invoice
 from pulumi_cf_invoice.billing.usage_history import UsageHistory
 from pulumi_cf_invoice.forecast.bill import Bill, bill_of
 from pulumi_cf_invoice.forecast.days import DAY, date_of, day_of, sum_over
@@ -31,7 +31,7 @@ from pulumi_cf_invoice.forecast.result import ComingDay, Forecast
 from pulumi_cf_invoice.forecast.runway import FORESEEN, Runway, runway
 from pulumi_cf_invoice.forecast.unit import UnknownUnit
 
-_EARLIEST = 3_600
+_EARLIEST = EARLIEST_PROJECTION.total_seconds()
 _MOST_DAYS = 400
 """The days of the longest period that is forecast by day: a year, and a month of grace."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

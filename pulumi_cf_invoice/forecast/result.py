@@ -7,7 +7,7 @@ Plain data is what the plugin's function and JSON have.
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass as described
 
@@ -136,19 +136,53 @@ class Forecast:
             return f"A straight line to {median} for {period}"
         if self.amount_due_p10 is None or self.amount_due_p90 is None:
             days = counted(self.days_of_history, "day")
-            return f"Forecast {median} for {period}, with no range yet after {days} of history"
+            return (
+                f"Forecast {median} for {period}, with no range yet after {days} of history (it "
+                f"takes {BAND_FROM})"
+            )
         low, high = self._rough(self.amount_due_p10), self._rough(self.amount_due_p90)
         if low == high:
             return f"Forecast {median} for {period}"
-        least, middle, most = map(
-            money.exact, (self.amount_due_p10, self.amount_due, self.amount_due_p90)
-        )
-        hardly = (most - least) * _HARDLY
-        if middle - least < hardly and median != high:
-            return f"Forecast {median} for {period}, up to {high} and unlikely to be less"
-        if most - middle < hardly and median != low:
-            return f"Forecast {median} for {period}, down to {low} and unlikely to be more"
+        one_sided = {
+            "low": f"up to {high} and unlikely to be less",
+            "high": f"down to {low} and unlikely to be more",
+        }
+        if self._side:
+            return f"Forecast {median} for {period}, {one_sided[self._side]}"
         return f"Forecast {median} for {period} ({low} to {high})"
+
+    @property
+    def range_note(self) -> str:
+        """What a band does not say by itself, in a sentence; empty if there is nothing to say."""
+        if self.track_record is None:
+            return ""
+        unsettled = [day.date for day in self.spent if not day.is_settled]
+        # Today is never complete.
+        if len(unsettled) > 1:
+            return f"Usage since {unsettled[0]} is not complete yet: a later report knows more."
+        side = self._side
+        if not side:
+            return ""
+        at = f"The forecast is at the {side} end of its range"
+        low, high = self.track_record.band(len(self.coming))
+        if side != ("low" if -low < high else "high"):
+            return f"{at}, which allows for usage and invoice that do not agree."
+        seldom = "high" if side == "low" else "low"
+        return f"{at}: on past days, such forecasts were seldom much too {seldom}."
+
+    @property
+    def _side(self) -> Literal["low", "high", ""]:
+        """The end of its band that the median is at; empty if it is at none."""
+        least, middle, most = self.amount_due_p10, self.amount_due, self.amount_due_p90
+        if least is None or middle is None or most is None:
+            return ""
+        low, median, high = map(money.exact, (least, middle, most))
+        hardly = (high - low) * _HARDLY
+        if median - low < hardly and self._rough(middle) != self._rough(most):
+            return "low"
+        if high - median < hardly and self._rough(middle) != self._rough(least):
+            return "high"
+        return ""
 
     @property
     def amount_due_text(self) -> str | None:

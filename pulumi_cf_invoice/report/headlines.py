@@ -17,7 +17,8 @@ from functools import cached_property
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import named, quoted
 from pulumi_cf_invoice.billing.credit_balance import CreditBalance
-from pulumi_cf_invoice.billing.invoice import Invoice
+from pulumi_cf_invoice.billing.invoice import EARLIEST_PROJECTION, Invoice
+from pulumi_cf_invoice.billing.models import instant
 from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.forecast.days import DAY
 from pulumi_cf_invoice.forecast.periods import period_name
@@ -34,6 +35,8 @@ _LONGEST_REASON = 300
 _LONGEST_QUOTE = 160
 _CLOSE = 95
 """The percent of a limit from which on a forecast is close to it."""
+_CLEARLY = 101
+"""The percent of a limit above which a median passes it."""
 
 
 class Rank(IntEnum):
@@ -50,25 +53,34 @@ class Rank(IntEnum):
 
 @dataclass(frozen=True)
 class Outlook:
-    """A mandatory limit on the amount due that the forecast's median passes before the end."""
+    """
+    A limit on the amount due that the forecast passes before the period ends.
+
+    It is passed by the forecast's median, or, where ``is_upper``, by its 90th percentile.
+    """
 
     rule: str
     limit: Money
     date: date
     """The UTC day on which it is passed, about."""
     amount: Money
-    """The median at the end of the period."""
+    """The median, or the 90th percentile, at the end of the period."""
     is_today: bool = False
+    is_upper: bool = False
 
     @property
     def text(self) -> str:
         """The outlook as the second half of a sentence."""
         forecast, limit = money.to_rough_text(*self.amount), money.to_rough_text(*self.limit)
+        if self.is_upper:
+            return f"the forecast of up to {forecast} may pass the limit of {limit}, {self.when}"
         return f"the forecast of {forecast} passes the limit of {limit} {self.when}"
 
     @property
     def when(self) -> str:
         """When it is passed, in a sentence's middle."""
+        if self.is_upper:
+            return f"{'today' if self.is_today else f'on {self.date}'} at the earliest"
         return "today" if self.is_today else f"about {self.date}"
 
 
@@ -91,6 +103,8 @@ class Fact:
     """Whether the text has what the amount due will come to."""
     is_hypothetical: bool = False
     """Whether it holds only without the automatic top-up, which works."""
+    day: date | None = None
+    """The UTC day whose spend it is about, if it is one."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +120,11 @@ class Expected:
     highest: float | None
     is_forecast: bool
 
+    @property
+    def most(self) -> Decimal:
+        """The highest amount that is known to be likely."""
+        return money.exact(self.amount if self.highest is None else self.highest)
+
 
 @dataclass(frozen=True)
 class Situation:
@@ -116,6 +135,7 @@ class Situation:
     as_of: datetime
     rules: Sequence[RuleResult]
     outlook: Outlook | None
+    upper_outlook: Outlook | None
     credits: CreditBalance | None
     limit: Money | None
     """The limit on the amount due that a reader is shown, if there is one."""
@@ -144,7 +164,7 @@ class Situation:
         """The worst fact in a sentence, after the verdict if it does not speak for itself."""
         rank, said = self.worst.rank, self.sentence
         if self.begins_with_age:
-            return f"{self.stale}: {self._due('')}{self._limit_text}."
+            return f"{self.stale}: {self._then}."
         if rank is Rank.WITHIN:
             return f"{self._within}."
         if rank is Rank.UNKNOWN:
@@ -158,11 +178,25 @@ class Situation:
         return f"{titles[rank]}{said}." if rank in titles else f"{_capitalized(said)}."
 
     @property
+    def _then(self) -> str:
+        """What old figures were, after a colon."""
+        if self.worst.rank is not Rank.WITHIN:
+            return self.sentence
+        due, verdict = self._due(""), verdict_of(self.rules)
+        if verdict == "none":
+            return due
+        title = verdict_text(verdict, self.rules)
+        coming = f"; {self.closeness}" if self.closeness else self._limit_text
+        return f"{title[0].lower()}{title[1:]} then, with {due}{coming}"
+
+    @property
     def sentence(self) -> str:
         """The worst fact, what is due so far, and what is coming, without a verdict."""
         fact, outlook = self.worst, self.outlook
         if fact.rank is Rank.OUTLOOK:
             return f"{self._due('')}; {fact.text}"
+        if fact.rank is Rank.WITHIN and self.may_pass:
+            return f"{self._due('')}; {self.closeness}"
         if fact.is_hypothetical and outlook is not None:
             # What is coming comes before what a top-up keeps from coming.
             return f"{outlook.text}; {self.due_so_far}; {fact.text}"
@@ -196,7 +230,8 @@ class Situation:
     def _forecast(self) -> str:
         """What the amount due will come to, in a few words; empty where nothing can be said."""
         if self.is_too_early:
-            return "too early for a forecast"
+            starts = instant(self.invoice.period_start) + EARLIEST_PROJECTION
+            return f"too early for a forecast until {starts:%H:%M} UTC"
         if self.expected is None or self.expected.amount <= 0:
             return ""
         rough = money.to_rough_text(self.expected.amount, self.invoice.currency)
@@ -210,10 +245,10 @@ class Situation:
         title = verdict_text(verdict, self.rules)
         if self.limit is None or not self._is_judged:
             return f"{title}: {self.sentence}"
-        if self._closeness:
-            so_far = "so far: " if self.may_pass else ", but close: "
-            due = self._due("") if self.may_pass else self.due_so_far
-            return f"{title}{' ' if self.may_pass else ''}{so_far}{due}; {self._closeness}"
+        if self.may_pass:
+            return f"{title} so far: {self.sentence}"
+        if self.closeness:
+            return f"{title}, but close: {self.due_so_far}; {self.closeness}"
         coming = ", ".join(filter(None, [self._forecast, f"limit {self.limit.text}"]))
         if self.is_too_early:
             return f"{title} so far: {self._due('')}; {coming}"
@@ -225,30 +260,62 @@ class Situation:
 
     @property
     def may_pass(self) -> bool:
-        """Whether the forecast's 90th percentile is over the limit, which was judged."""
-        expected, limit = self.expected, self.limit
-        if expected is None or limit is None or expected.highest is None or not self._is_judged:
-            return False
-        return money.exact(expected.highest) > limit.amount
+        """
+        Whether the limit, which was judged, may be passed before the period ends.
+
+        The 90th percentile of the forecast passes it, or comes close to it where no range is known.
+        """
+        if self.upper_outlook is not None:
+            return True
+        return self.is_close and self.expected is not None and self.expected.highest is None
 
     @property
-    def _closeness(self) -> str:
-        """How little the forecast leaves of the limit; empty where it leaves enough."""
+    def is_close(self) -> bool:
+        """Whether what is expected leaves little of the limit, or nothing, which is kept so far."""
         expected, limit = self.expected, self.limit
-        if expected is None or limit is None or not expected.is_forecast:
+        if expected is None or limit is None or not self._is_judged:
+            return False
+        if self.invoice.amount_due > limit.amount:
+            return False
+        return 100 * expected.most >= _CLOSE * money.exact(limit.amount)
+
+    @property
+    def closeness(self) -> str:
+        """How little what is expected leaves of the limit; empty where it leaves enough."""
+        expected, limit = self.expected, self.limit
+        if self.upper_outlook is not None:
+            return self.upper_outlook.text
+        if expected is None or limit is None or not self.is_close:
             return ""
-        is_edge = expected.highest is not None
-        most = money.exact(expected.amount if expected.highest is None else expected.highest)
-        if 100 * most < _CLOSE * money.exact(limit.amount):
-            return ""
-        amount, of = (
-            money.to_rough_text(figure, limit.currency) for figure in (most, limit.amount)
-        )
-        what = f"the forecast of {'up to ' if is_edge else ''}{amount}"
-        if most > limit.amount:
-            return f"{what} may pass the limit of {of}"
+        most, of = expected.most, money.to_rough_text(*limit)
+        amount = money.to_rough_text(most, limit.currency)
         left = money.to_rough_text(money.total([limit.amount], less=[most]), limit.currency)
-        return f"{what} leaves {left} of the limit of {of}"
+        compared = f"leaves {left} of" if most <= limit.amount else "may pass"
+        if not expected.is_forecast:
+            compared = compared.replace("may pass", "passes")
+            return f"a straight line to {amount} {compared} the limit of {of}, without a range"
+        if expected.highest is None:
+            return f"the forecast of {amount} {compared} the limit of {of}, with no range yet"
+        return f"the forecast of up to {amount} {compared} the limit of {of}"
+
+    @property
+    def margin_text(self) -> str:
+        """How much more than expected would pass a limit that is close, in a sentence; or empty."""
+        expected, limit = self.expected, self.limit
+        if expected is None or limit is None or self.worst.rank is not Rank.WITHIN:
+            return ""
+        is_later = self.upper_outlook is not None and self.upper_outlook.limit != limit
+        if is_later or not (self.is_close or self.may_pass):
+            return ""
+        left = money.total([limit.amount], less=[expected.amount])
+        rest = money.total([expected.amount], less=[self.invoice.amount_due])
+        if left < 0 or rest <= 0 or left >= rest:
+            return ""
+        share = int(100 * left / rest)
+        more = f"{share}% more" if share else "any more"
+        period = period_name(self.invoice.period_start, self.invoice.period_end)
+        than = "than forecast" if expected.is_forecast else "a day than so far"
+        return f"The limit is passed if the rest of {period} costs {more} {than}."
 
     def _facts(self) -> Iterator[Fact]:
         for rule in self.rules:
@@ -258,10 +325,22 @@ class Situation:
         if credits is not None and credits.balance <= 0 and not credits.topup_is_healthy:
             yield Fact(Rank.CREDITS, used_up(credits, self.invoice.currency))
         if verdict_of(self.rules) == "unknown":
-            yield Fact(Rank.UNKNOWN, "no rule was judged", order=(9, Decimal(0)))
+            yield Fact(Rank.UNKNOWN, self._unjudged, order=(9, Decimal(0)))
         if self.outlook is not None:
             yield Fact(Rank.OUTLOOK, self.outlook.text, self.outlook.limit)
-        yield Fact(Rank.WITHIN, self.due_so_far, self.limit, says_amount=True)
+        order = (int(not self.may_pass), Decimal(0))
+        yield Fact(Rank.WITHIN, self.due_so_far, self.limit, order, says_amount=True)
+
+    @property
+    def _unjudged(self) -> str:
+        """Why no rule was judged, if it can be said in a few words."""
+        if day_of_period(self.invoice, self.as_of) is None and self.rules:
+            return "no rule here judges a period that has ended"
+        notes = {note for rule in self.rules for note in rule.marked_notes[:1]}
+        if len(notes) != 1:
+            return "no rule was judged"
+        note = without_account(notes.pop(), str(self.account_id)).rstrip(".")
+        return f"no rule was judged, as {note[0].lower()}{_cut(note)[1:]}"
 
     @property
     def _is_judged(self) -> bool:
@@ -277,7 +356,9 @@ class Situation:
         says_forecast = finding.subject in (FORECAST, PROJECTED_AMOUNT_DUE)
         rank = _rank(rule, finding)
         unaided = rank is Rank.FAILED and finding.is_refilled
-        return Fact(rank, text, finding.limit, order, says_amount, says_forecast, unaided)
+        return Fact(
+            rank, text, finding.limit, order, says_amount, says_forecast, unaided, finding.day
+        )
 
     def _text(self, rule: RuleResult, finding: Finding) -> tuple[str, bool]:
         """Return a short form of a finding, and whether it states the amount due."""
@@ -362,18 +443,21 @@ def outlook_of(
     coming: Sequence[tuple[date, datetime, float]],
     limits: Sequence[tuple[RuleResult, str | None]],
     currency: str,
+    *,
+    is_upper: bool = False,
 ) -> Outlook | None:
     """
-    Return the first of the mandatory *limits* that the forecast passes by more than 1%.
+    Return the first of the *limits* that the forecast passes: its median by more than 1%.
 
-    *coming* has each day to come with its last instant and the median of the amount due by then, in
-    minor units of *currency*; *limits* has each rule with the account that it applies to.
+    *coming* has each day to come with its last instant and the median of the amount due by then, or
+    the 90th percentile (*is_upper*), in minor units of *currency*; *limits* has each rule with the
+    account that it applies to.
     """
     if not coming:
         return None
     passed = []
     for rule, account_id in limits:
-        found = _passed(coming, rule, account_id, currency)
+        found = _passed(coming, rule, account_id, currency, is_upper)
         if found is not None:
             passed.append(found)
     return min(passed, key=lambda outlook: (outlook.date, outlook.limit.amount), default=None)
@@ -384,19 +468,22 @@ def _passed(
     rule: RuleResult,
     account_id: str | None,
     currency: str,
+    is_upper: bool,
 ) -> Outlook | None:
     first: tuple[date, Money] | None = None
+    least = 100 if is_upper else _CLEARLY
     is_clear = False
-    for day, instant, median in coming:
-        limit = rule.gate.limit(account_id, instant) if rule.gate else None
+    for day, until, median in coming:
+        limit = rule.gate.limit(account_id, until) if rule.gate else None
         if limit is None or limit.currency != currency:
             continue
         amount = money.exact(median)
         if amount > limit.amount and first is None:
             first = (day, limit)
         # As long as it is hardly more than the limit, it may be less.
-        is_clear = is_clear or 100 * amount > 101 * money.exact(limit.amount)
+        is_clear = is_clear or 100 * amount > least * money.exact(limit.amount)
     if first is None or not is_clear:
         return None
     is_today = first[0] == coming[0][0]
-    return Outlook(rule.name, first[1], first[0], Money(coming[-1][2], currency), is_today)
+    highest = Money(coming[-1][2], currency)
+    return Outlook(rule.name, first[1], first[0], highest, is_today, is_upper)

@@ -79,8 +79,8 @@ def _invoice(report: InvoiceReport, label: str, lines: int) -> dict[str, Any]:
         "title": report.title or label,
         # The caveats of a report's only invoice are those of the report.
         "notes": report.notes if label else report.explanations,
-        # The figures at the top say it already.
-        "summary": [line for line in report.summary if label or line != report.forecast_text],
+        # The figures at the top of a report on one invoice say what the forecast is already.
+        "summary": report.summary if label else report.summary_below_figures,
         "expected": _expected(report),
         "spend": spend_chart.spend(report),
         "limit_bar": spend_chart.limit_bar(report),

@@ -9,11 +9,12 @@ from functools import cached_property
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import named, shown
-from pulumi_cf_invoice.billing.invoice import Invoice
+from pulumi_cf_invoice.billing.invoice import EARLIEST_PROJECTION, Invoice
 from pulumi_cf_invoice.billing.models import counted, instant
 from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.forecast import Forecast
 from pulumi_cf_invoice.forecast.periods import period_name
+from pulumi_cf_invoice.report import spikes
 from pulumi_cf_invoice.report.account import AccountReport
 from pulumi_cf_invoice.report.caveats import Caveat
 from pulumi_cf_invoice.report.changes import Comparison, compare
@@ -146,9 +147,20 @@ class InvoiceReport:
     @property
     def tone_text(self) -> str:
         """The verdict for people, in few words, which says where it may not last."""
-        if self.verdict == "within" and self.outlook is not None:
-            return f"{self.verdict_text} so far"
-        return self.verdict_text
+        may_not_last = self.verdict == "within" and self.tone == "advisory"
+        return f"{self.verdict_text} so far" if may_not_last else self.verdict_text
+
+    def may_not_last(self, rule: RuleResult) -> str:
+        """Why a *rule* that is within its limit may not stay so, in few words; empty if it may."""
+        if self.situation.stale:
+            return f"as of {self.as_of:%Y-%m-%d}"
+        for outlook in (self.outlook, self.upper_outlook):
+            if outlook is not None and outlook.rule == rule.name:
+                return outlook.text
+        is_shown = self.limit is not None and self.limit.name == rule.name
+        if is_shown and self.situation.may_pass:
+            return self.situation.closeness
+        return "too early for a forecast" if is_shown and self._first_hour else ""
 
     @cached_property
     def situation(self) -> Situation:
@@ -159,6 +171,7 @@ class InvoiceReport:
             as_of=self.as_of,
             rules=self.rules,
             outlook=self.outlook,
+            upper_outlook=self.upper_outlook,
             credits=self.account.credit_balance if self.account else None,
             limit=self.limit.limit if self.limit else None,
             expected=self._expected,
@@ -210,16 +223,39 @@ class InvoiceReport:
         forecast = self.forecast
         if forecast is None or not forecast.is_forecast:
             return None
-        coming = [
-            (day.date, datetime.combine(day.date, time.max, UTC), float(day.median))
-            for day in forecast.coming
-        ]
+        medians = [(day.date, float(day.median)) for day in forecast.coming]
+        rules = [rule for rule in self.rules if rule.is_mandatory]
+        return self._outlook(medians, rules)
+
+    @cached_property
+    def upper_outlook(self) -> Outlook | None:
+        """
+        The limit that the forecast's 90th percentile passes before the period ends.
+
+        It is a mandatory one, or where there is none an advisory one. None where there is no such
+        limit, or no band.
+        """
+        forecast = self.forecast
+        if forecast is None or forecast.amount_due_p90 is None:
+            return None
+        highs = [(day.date, float(day.p90)) for day in forecast.coming if day.p90 is not None]
+        mandatory = any(budget.is_mandatory for budget in self.budgets)
+        rules = [rule for rule in self.rules if rule.is_mandatory or not mandatory]
+        return self._outlook(highs, rules, is_upper=True)
+
+    def _outlook(
+        self,
+        amounts: Sequence[tuple[date, float]],
+        rules: Sequence[RuleResult],
+        is_upper: bool = False,
+    ) -> Outlook | None:
+        coming = [(day, datetime.combine(day, time.max, UTC), amount) for day, amount in amounts]
         to_pass = [
             (rule, self.account_id)
-            for rule in self.rules
-            if rule.is_mandatory and not any(f.subject == AMOUNT_DUE for f in rule.violations)
+            for rule in rules
+            if not any(f.subject == AMOUNT_DUE for f in rule.violations)
         ]
-        return outlook_of(coming, to_pass, self.invoice.currency)
+        return outlook_of(coming, to_pass, self.invoice.currency, is_upper=is_upper)
 
     @property
     def limit(self) -> Budget | None:
@@ -310,18 +346,27 @@ class InvoiceReport:
     @property
     def forecast_text(self) -> str | None:
         """
-        The forecast and the limit in a line for a reader in a hurry.
+        The forecast and the limit in a line for a reader in a hurry, and what it rests on.
 
         It is a straight line if there is no forecast, and None if nothing can be said. It contains
         no words that others wrote.
         """
+        return " ".join(filter(None, [self._expected_text, self.forecast_note])) or None
+
+    @property
+    def _expected_text(self) -> str | None:
+        """The forecast and the limit, as figures."""
         forecast = self.forecast
         straight = self.projected_amount_due
         is_unused = not self.invoice.amount_due and not self.invoice.invoice_lines
         if is_unused or (forecast is not None and forecast.has_ended):
             return None
         if self._is_too_early:
-            return f"{self.period_name} is not an hour old, too early for a forecast."
+            starts = instant(self.invoice.period_start) + EARLIEST_PROJECTION
+            return (
+                f"{self.period_name} is not an hour old, and its first figures say little: a "
+                f"forecast can be made from {starts:%Y-%m-%d %H:%M} UTC on."
+            )
         if forecast is not None:
             text, median = forecast.text, forecast.amount_due
         elif straight is not None:
@@ -336,6 +381,26 @@ class InvoiceReport:
             rough = money.to_rough_text(*limit.limit)
             text += f", {self._against(limit.limit, median)} the limit of {rough} ({limit.name})"
         return f"{text}."
+
+    @property
+    def forecast_note(self) -> str:
+        """What the forecast's figures do not say: why it has no range, or how close a limit is."""
+        if self._expected_text is None or self._is_too_early:
+            return ""
+        forecast = self.forecast
+        notes = [self._basis, forecast.range_note if forecast else "", self.situation.margin_text]
+        return " ".join(filter(None, notes))
+
+    @property
+    def _basis(self) -> str:
+        """Why there is only a straight line, if a limit is close to it."""
+        forecast = self.forecast
+        if forecast is not None and forecast.is_straight_line:
+            return forecast.notes[0]
+        situation = self.situation
+        if forecast is not None or not situation.may_pass or situation.worst.rank < Rank.WITHIN:
+            return ""
+        return "Without the usage history there is neither a forecast nor a range."
 
     def _against(self, limit: Money, median: float) -> str:
         # What is due already may be more than what the forecast of a snapshot knew of.
@@ -356,13 +421,24 @@ class InvoiceReport:
         The lines below the headline: the figures' age, if it matters, the forecast, last month with
         what would have been forecast for it, and the credits. Words of others are marked.
         """
+        return self._lines(self.forecast_text)
+
+    @property
+    def summary_below_figures(self) -> list[str]:
+        """The `summary` where the figures of the forecast stand above it."""
+        forecast = self.forecast
+        is_whole = self._is_too_early or (forecast is not None and forecast.track_record is None)
+        return self._lines(self.forecast_text if is_whole else self.forecast_note)
+
+    def _lines(self, forecast: str | None) -> list[str]:
         against = self.against_last_month
         last_month = [against.text if against else None, self._hindsight]
         age = self._age
         lines = [
             f"{age}." if age and not self.situation.begins_with_age else None,
             self._first_hour,
-            self.forecast_text,
+            self.unusual_spend_text,
+            forecast,
             " ".join(filter(None, last_month)),
             self.credits_text,
         ]
@@ -392,9 +468,19 @@ class InvoiceReport:
         if share < _MUCH:
             return None
         due, all_of = self.invoice.amount_due_text, f"{last.name} ({last.rough_text})"
-        return (
-            f"{due} in the first hour is {share:.0%} of all of {all_of}: find what is spending it."
-        )
+        return f"{due} in the first hour is {share:.0%} of all of {all_of}."
+
+    @cached_property
+    def unusual_spend_text(self) -> str | None:
+        """The days that cost several times what is usual, where the headline does not name them."""
+        if self.situation.worst.day is not None:
+            return None
+        for days in self.days_over.values():
+            return "A day's spend: " + ", ".join(f.text for f in days.values())
+        is_judged = any(f.day is not None for rule in self.rules for f in rule.findings)
+        if is_judged or self.account is None or self.forecast is None:
+            return None
+        return spikes.text(self.account, self.forecast)
 
     @property
     def credits_text(self) -> str | None:
@@ -437,9 +523,47 @@ class InvoiceReport:
         if not every and self.situation.worst.rank is Rank.CREDITS:
             every.append("Buy credits in Cloudflare's dashboard.")
         in_time = self._remedies_in_time
+        first, last = every, [*in_time, *self._to_read_again]
         if self.situation.worst.is_hypothetical:
-            return list(dict.fromkeys([*in_time, *every]))
-        return list(dict.fromkeys([*every, *in_time]))
+            first, last = in_time, [*every, *self._to_read_again]
+        if self.situation.begins_with_age:
+            first, last = self._to_read_again, [*every, *in_time]
+        return list(dict.fromkeys([*first, *last])) or self._to_watch
+
+    @property
+    def _to_read_again(self) -> list[str]:
+        """What to do about figures that are too old to be judged, or too young."""
+        if self.situation.stale:
+            when = f"{self.as_of:%Y-%m-%d %H:%M} UTC"
+            return [f"Take a new snapshot (cf-invoice snapshot): these figures are of {when}."]
+        if self.verdict != "unknown":
+            return []
+        if self.forecast is not None and self.forecast.is_not_known:
+            return ["Check again in a day: the invoice may be behind, or the usage included in it."]
+        is_unjudged = not any(rule.violations for rule in self.rules)
+        if is_unjudged and self.as_of.timestamp() >= self.invoice.period_end:
+            return [
+                "Check again once the next period's invoice is there; the rule max-amount-due is "
+                "judged at any time."
+            ]
+        return []
+
+    @property
+    def _to_watch(self) -> list[str]:
+        """What to do where nothing is wrong, and may be."""
+        if self._first_hour and self.rules:
+            return ["Today: find what is spending it, and cap the gateways with spend limits."]
+        if self.situation.worst.rank is not Rank.WITHIN or not self.situation.may_pass:
+            return []
+        upper, today = self.upper_outlook, self.as_of.date()
+        if upper is not None:
+            by = "later today" if upper.date <= today else f"before {upper.date}"
+            return [f"No action is needed yet: check again {by}."]
+        if self.account is None:
+            return [
+                "For a forecast with a range, give the report a snapshot (cf-invoice snapshot) too."
+            ]
+        return ["No action is needed yet: check again every few days, as no range is known."]
 
     @property
     def _remedies_in_time(self) -> list[str]:

@@ -17,6 +17,7 @@ from pulumi_cf_invoice.billing.models import instant
 from pulumi_cf_invoice.forecast.result import to_figures
 from pulumi_cf_invoice.report.account import AccountReport
 from pulumi_cf_invoice.report.changes import Comparison
+from pulumi_cf_invoice.report.headlines import Outlook
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 from pulumi_cf_invoice.report.judging import RuleResult
 from pulumi_cf_invoice.report.months import Month
@@ -161,12 +162,15 @@ class Account:
 
 @dataclass(frozen=True, kw_only=True)
 class OutlookResult:
-    """A mandatory limit on the amount due that the forecast passes before the period ends."""
+    """A limit on the amount due that the forecast passes before the period ends."""
 
     rule: str = Field(description="The name of the rule.")
     limit: Figure = Field(description="The limit on that day, including waivers.")
     date: str = Field(description="The approximate UTC day on which it is passed.")
-    amount_due: Figure = Field(description="The median at the end of the period.")
+    amount_due: Figure = Field(
+        description="The median at the end of the period; or the 90th "
+        "percentile, if that passes it."
+    )
     text: str = Field(description="For people.")
 
 
@@ -199,9 +203,17 @@ class ReportedInvoice:
     headline: str = Field(description="The worst fact in a sentence.")
     outlook: OutlookResult | None = Field(
         description="The first mandatory limit that the forecast passes and the amount due does "
-        "not exceed yet; null if there is none."
+        "not exceed yet, by its median; null if there is none."
+    )
+    outlook_p90: OutlookResult | None = Field(
+        description="The same by the 90th percentile, whose date is the earliest; an advisory "
+        "limit if no limit is mandatory. Null if there is none, or no band."
     )
     what_to_do: list[str] = Field(description="What to do about the violations, worst first.")
+    unusual_spend_text: str | None = Field(
+        description="The days that cost several times what is usual, for people; null if none "
+        "did, or if the headline names them."
+    )
     last_month_text: str | None = Field(
         description="This period compared with the previous one, for people; null if unknown."
     )
@@ -327,8 +339,10 @@ def _invoice(report: InvoiceReport) -> ReportedInvoice:
         account_id=report.account_id,
         verdict=report.verdict,
         headline=report.headline,
-        outlook=_outlook(report),
+        outlook=_outlook(report.outlook),
+        outlook_p90=_outlook(report.upper_outlook),
         what_to_do=report.remedies,
+        unusual_spend_text=report.unusual_spend_text,
         last_month_text=shown(against.text) if against else None,
         months=[_month(month) for month in report.months.known] if report.months else [],
         base_url=report.state.base_url,
@@ -368,8 +382,7 @@ def _invoice(report: InvoiceReport) -> ReportedInvoice:
     )
 
 
-def _outlook(report: InvoiceReport) -> OutlookResult | None:
-    outlook = report.outlook
+def _outlook(outlook: Outlook | None) -> OutlookResult | None:
     if outlook is None:
         return None
     return OutlookResult(

@@ -142,11 +142,13 @@ class Report:
         if self.verdict == "none":
             return f"{old}{count} upcoming invoices, {total}."
         counts = self._counts
+        is_elsewhere = self.verdict not in ("within", *(i.tone for i in self.invoices))
+        if is_elsewhere and not self._absent:
+            # What is violated is of no invoice here.
+            fact = replace(self.invoices[0], rules=self.rules).situation.worst.text
+            counts = f", {counts}" if counts else ""
+            return f"{title}: {old}{fact}; {count} upcoming invoices{counts}, {total}."
         if not counts:
-            if self.verdict != "within" and not self._absent:
-                # What is violated is of no invoice here.
-                fact = replace(self.invoices[0], rules=self.rules).situation.worst.text
-                return f"{title}: {old}{fact}; {count} upcoming invoices, {total}."
             return f"{title}: {old}{count} upcoming invoices, {total}."
         so_far = " so far" if self.verdict == "within" else ""
         worst, label = min(

@@ -57,7 +57,7 @@ class JudgedRow:
     """
     A rule as a reader sees it: how it was judged, its name, and a sentence for each finding.
 
-    One that ``may_not_last`` is within its limit so far, and will not be by the forecast.
+    One that ``may_not_last`` is within its limit so far, and perhaps not for long.
     """
 
     verdict: RuleVerdict
@@ -110,11 +110,11 @@ def judged(report: Report, most: int) -> list[JudgedRow]:
 
 
 def _judged_row(report: Report, rule: RuleResult, most: int) -> JudgedRow:
-    outlooks = [i.outlook for i in report.invoices if i.outlook and i.outlook.rule == rule.name]
-    may_not_last = rule.verdict == "within" and bool(outlooks)
+    doubts = list(filter(None, (invoice.may_not_last(rule) for invoice in report.invoices)))
+    may_not_last = rule.verdict == "within" and bool(doubts)
     sentences = _sentences(report, rule, most)
     if may_not_last and len(report.invoices) == 1:
-        sentences = [f"{sentences[0]}; {outlooks[0].text}", *sentences[1:]]
+        sentences = [f"{sentences[0].rstrip('.')}; {doubts[0]}", *sentences[1:]]
     return JudgedRow(
         rule.verdict,
         rule.is_mandatory,

@@ -126,7 +126,7 @@ def test_every_account_of_the_sandbox_has_a_headline_that_its_golden_file_shows(
             "usual",
             {"max-amount-due": {"limit": "400 USD"}},
             r"Within budget so far: .*; the forecast of up to \$\d+ may pass the limit of "
-            r"\$400\.",
+            r"\$400, on 2026-09-\d\d at the earliest\.",
         ),
         (
             "usual",
@@ -305,15 +305,22 @@ def test_what_to_do_is_said_in_every_format(scenario: str, rules: Any, expected:
 def test_hours_into_a_period_nothing_is_forecast_and_nothing_is_amber() -> None:
     early = report_on(taken("growing", FIRST + timedelta(minutes=40)), rules=LIMIT)
     assert early.tone == "within"
-    assert early.headline.endswith("(day 1 of 30); too early for a forecast, limit $450.00.")
+    assert early.headline.endswith(
+        "(day 1 of 30); too early for a forecast until 01:00 UTC, limit $450.00."
+    )
     start, *_ = only(early).summary
-    assert start == "September is not an hour old, too early for a forecast."
+    assert start == (
+        "September is not an hour old, and its first figures say little: a forecast can be made "
+        "from 2026-09-01 01:00 UTC on."
+    )
+    assert not early.remedies
     fast = report_on(taken("usual", FIRST + timedelta(minutes=40)), rules=LIMIT)
     assert (fast.verdict, fast.tone) == ("within", "advisory")
     much = only(fast).summary
-    assert re.match(
-        r"\$188\.46 in the first hour is \d+% of all of August \(\$\d+\): find ", much[0]
+    assert re.fullmatch(
+        r"\$188\.46 in the first hour is \d+% of all of August \(\$\d+\)\.", much[0]
     )
+    assert fast.remedies == ["Today: find what is spending it, and cap the gateways with spend limits."]
 
 
 def test_figures_that_are_older_than_a_day_are_said_to_be_and_are_amber() -> None:
@@ -321,8 +328,8 @@ def test_figures_that_are_older_than_a_day_are_said_to_be_and_are_amber() -> Non
     report = report_on(taken("usual"), rules=LIMIT, at=at)
     assert (report.verdict, report.tone) == ("within", "advisory")
     assert report.headline == (
-        "Figures of 2026-09-15, 20 days old, and September has ended since: $188.46 in September "
-        "(day 15 of 30), limit $450.00."
+        "Figures of 2026-09-15, 20 days old, and September has ended since: within budget then, "
+        "with $188.46 in September (day 15 of 30), limit $450.00."
     )
     assert report_on(taken("usual"), rules=LIMIT, at=NOW + timedelta(hours=23)).tone == "within"
     over = report_on(taken("usual"), rules={"max-amount-due": {"limit": "1 USD"}}, at=at)

@@ -511,8 +511,8 @@ def test_every_format_says_of_several_what_its_golden_file_says(
 
 
 ONE_OVER = (
-    "Over budget: 1 of 2 over; $448.46 so far in total, heading for $851. Worst is docs/prod, "
-    "docs/dev: "
+    "Over budget: 1 of 2 over, 1 with a warning; $448.46 so far in total, heading for $851. Worst "
+    "is docs/prod, docs/dev: "
     "$260.00 so far in September (day 15 of 30), over the limit of $200.00 by $60.00; $461 by a "
     "straight line."
 )
@@ -523,9 +523,9 @@ BOTH_OVER = (
     "straight line."
 )
 YEN_UNKNOWN = (
-    "Could not tell: 1 of 2 could not be judged; ¥1,900 and $188.46 so far in total, heading "
-    "for ¥3,931 and $390. Worst is shop/tokyo: the limit of $200.00 is not in JPY, as the invoice "
-    "is; "
+    "Could not tell: 1 of 2 could not be judged, 1 with a warning; ¥1,900 and $188.46 so far in "
+    "total, heading for ¥3,931 and $390. Worst is shop/tokyo: the limit of $200.00 is not in JPY, "
+    "as the invoice is; "
     "¥1,900 so far in September (day 15 of 30); ¥3,931 by a straight line."
 )
 
@@ -541,8 +541,15 @@ YEN_UNKNOWN = (
         ),
         (
             [A, B],
-            "300 USD",
+            "500 USD",
             "Within budget: 2 upcoming invoices, $448.46 so far in total, heading for $851.",
+        ),
+        (
+            [A, B],
+            "400 USD",
+            "Within budget so far: 2 of 2 with a warning; $448.46 so far in total, heading for "
+            "$851. Worst is shop/dev: $188.46 in September (day 15 of 30); a straight line to $390 "
+            "leaves $10 of the limit of $400, without a range.",
         ),
         ([A, B], "200 USD", ONE_OVER),
         ([A, B], "100 USD", BOTH_OVER),
@@ -562,7 +569,7 @@ def test_one_headline_says_the_verdict_on_all(
 
 def test_a_headline_says_the_fact_of_a_rule_on_another_account() -> None:
     rules = {
-        "max-amount-due": {"limit": "300 USD"},
+        "max-amount-due": {"limit": "900 USD"},
         "account-budget": {"accountIds": ["f" * 32], "limit": "1 USD"},
     }
     made = reported(A, B, rules=rules)

@@ -1,0 +1,244 @@
+"""What a reader learns from a report's first lines: when, how sure that is, and what to do."""
+
+import dataclasses
+import html as entities
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from pulumi_cf_invoice.report import html, json_report, markdown, tables, text
+from pulumi_cf_invoice.report.found import Found
+from pulumi_cf_invoice.report.invoice_report import InvoiceReport
+from pulumi_cf_invoice.report.judging import judge
+from pulumi_cf_invoice.report.report import Report, make_report
+from pulumi_cf_invoice.rules.accounts import AccountReader
+from pulumi_cf_invoice.rules.file import parse_rules
+from tests.factories import NOW
+from tests.unit.reports import ADVISORY, FIRST, MORNING, OF_ACCOUNT, report_on, taken
+
+TENTH = FIRST + timedelta(days=9, hours=12)
+"""A moment at which an account that is as old as the month has no range yet."""
+WATCH = "No action is needed yet: check again "
+
+
+def limit(amount: str, **more: Any) -> dict[str, Any]:
+    return {"max-amount-due": {"limit": amount, **more}}
+
+
+def only(report: Report) -> InvoiceReport:
+    [invoice] = report.invoices
+    return invoice
+
+
+def alone(rules: Mapping[str, Any]) -> Report:
+    """Return the report on an invoice of which nothing else was read, as in a preview."""
+    found = [dataclasses.replace(Found.of_snapshot(taken("steady")), snapshot=None)]
+    results = judge(parse_rules({"rules": rules}), found, NOW, AccountReader({}))
+    return make_report(found, at=NOW, rules=results)
+
+
+def in_every_format(report: Report) -> list[str]:
+    rendered = (render(report) for render in (text.render, markdown.render, html.render))
+    return [" ".join(entities.unescape(re.sub("<[^>]*>|[*]", "", r)).split()) for r in rendered]
+
+
+def test_the_day_on_which_a_limit_may_be_passed_at_the_earliest_is_in_every_format() -> None:
+    report = report_on(taken("usual"), rules=limit("400 USD"))
+    invoice = only(report)
+    assert (report.tone, report.is_known, invoice.outlook) == ("advisory", True, None)
+    assert invoice.forecast is not None
+    first = next(day.date for day in invoice.forecast.coming if (day.p90 or 0) > 400_00)
+    assert report.headline.endswith(f" may pass the limit of $400, on {first} at the earliest.")
+    assert report.remedies == [f"{WATCH}before {first}."]
+    [row] = tables.judged(report, 9)
+    assert (row.word, row.tone) == ("within so far", "advisory")
+    assert row.sentences[0].endswith(f"on {first} at the earliest")
+    for rendered in in_every_format(report):
+        for sentence in (report.headline, report.remedies[0], row.sentences[0]):
+            assert sentence in rendered
+        assert re.search(r"limit is passed if the rest of September costs \d% more", rendered)
+    [given] = json.loads(json_report.render(report))["invoices"]
+    assert (given["outlook"], given["outlook_p90"]["date"]) == (None, first.isoformat())
+    assert given["outlook_p90"]["amount_due"]["amount"] == invoice.forecast.amount_due_p90
+    assert given["what_to_do"] == report.remedies
+
+
+def test_a_median_that_passes_a_limit_has_an_earlier_day_of_its_90th_percentile() -> None:
+    [given] = json.loads(json_report.render(report_on(taken("growing"), rules=limit("450 USD"))))[
+        "invoices"
+    ]
+    assert given["outlook_p90"]["date"] < given["outlook"]["date"]
+    assert given["outlook_p90"]["rule"] == given["outlook"]["rule"] == "max-amount-due"
+
+
+def test_the_earliest_day_counts_by_the_limit_as_of_that_day() -> None:
+    waiver = {"until": "2026-09-28", "by": "the CFO", "reason": "launch week", "limit": "900 USD"}
+    report = report_on(taken("usual"), rules=limit("400 USD", waiver=waiver))
+    upper = only(report).upper_outlook
+    assert upper is not None
+    assert (upper.limit.text, f"{upper.date}") == ("$400.00", "2026-09-30")
+    assert "if the rest of September" not in str(only(report).forecast_text)
+    until_later = limit("400 USD", waiver={**waiver, "until": "2026-10-02"})
+    assert only(report_on(taken("usual"), rules=until_later)).upper_outlook is None
+
+
+def test_an_advisory_limit_may_be_passed_where_no_limit_is_mandatory() -> None:
+    near = {"near": {"rule": "max-amount-due", "limit": "400 USD", **ADVISORY}}
+    assert only(report_on(taken("usual"), rules=near)).upper_outlook is not None
+    both = report_on(taken("usual"), rules={**near, **limit("900 USD")})
+    assert (only(both).upper_outlook, both.tone) == (None, "within")
+
+
+def test_what_has_no_range_and_leaves_little_is_amber_and_says_why_and_how_little() -> None:
+    new = taken("new", TENTH)
+    report = report_on(new, rules=limit("450 USD"))
+    assert (report.verdict, report.tone) == ("within", "advisory")
+    assert report.headline.endswith(" leaves $11 of the limit of $450, with no range yet.")
+    assert report.remedies == [f"{WATCH}every few days, as no range is known."]
+    for rendered in in_every_format(report):
+        assert "with no range yet after 9 days of history (it takes 14)" in rendered
+        assert "The limit is passed if the rest of September costs 3% more than forecast." in (
+            rendered
+        )
+    roomy = report_on(new, rules=limit("900 USD"))
+    assert (roomy.tone, roomy.remedies) == ("within", [])
+    assert all("(it takes 14)" in rendered for rendered in in_every_format(roomy))
+
+
+def test_a_straight_line_that_leaves_little_says_what_a_forecast_takes() -> None:
+    report = alone(limit("435 USD"))
+    assert (report.verdict, report.tone) == ("within", "advisory")
+    assert report.headline.endswith(
+        "; a straight line to $427 leaves $7.72 of the limit of $435, without a range."
+    )
+    for rendered in in_every_format(report):
+        assert "Without the usage history there is neither a forecast nor a range." in rendered
+        assert "costs 3% more a day than so far." in rendered
+        assert "give the report a snapshot (cf-invoice snapshot) too." in rendered
+    beyond = alone(limit("400 USD"))
+    assert beyond.tone == "advisory"
+    assert " a straight line to $427 passes the limit of $400, without a range." in beyond.headline
+    assert (alone(limit("600 USD")).tone, alone(limit("600 USD")).remedies) == ("within", [])
+    assert "range" not in str(only(alone(limit("100 USD"))).forecast_text)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "said"),
+    [
+        ("history-two-days-behind", "Usage since 2026-09-13 is not complete yet: a later report"),
+        ("growing", "at the low end of its range: on past days, such forecasts were seldom much"),
+        ("usual", None),
+    ],
+)
+def test_a_range_that_is_odd_is_explained(scenario: str, said: str | None) -> None:
+    report = report_on(taken(scenario), rules=limit("900 USD"))
+    if said is None:
+        assert not only(report).forecast_note
+    for rendered in in_every_format(report):
+        assert said is None or said in rendered
+
+
+def test_a_range_to_one_side_for_another_reason_is_not_laid_to_past_days() -> None:
+    made = only(report_on(taken("growing"))).forecast
+    assert made is not None
+    assert made.track_record is not None
+    even = dataclasses.replace(made.track_record, bands=((-0.2, 0.1),))
+    assert dataclasses.replace(made, track_record=even).range_note == (
+        "The forecast is at the low end of its range, which allows for usage and invoice that do "
+        "not agree."
+    )
+
+
+def test_old_figures_say_what_they_were_and_that_a_snapshot_has_to_be_taken() -> None:
+    at = NOW + timedelta(days=2, hours=3)
+    report = report_on(taken("usual"), rules=limit("450 USD"), at=at)
+    assert report.headline == (
+        "Figures of 2026-09-15, 2 days old: within budget then, with $188.46 in September (day 15 "
+        "of 30), limit $450.00."
+    )
+    again = "Take a new snapshot (cf-invoice snapshot): these figures are of 2026-09-15 12:00 UTC."
+    assert report.remedies == [again]
+    assert [(row.word, row.tone) for row in tables.judged(report, 9)] == [
+        ("within so far", "advisory")
+    ]
+    coming = report_on(taken("growing"), rules=limit("450 USD"), at=at)
+    outlook = only(coming).outlook
+    assert outlook is not None
+    assert coming.headline.endswith(f"; {outlook.text}.")
+    assert coming.remedies[0] == again
+    over = report_on(taken("launch"), rules=limit("450 USD"), at=at)
+    assert over.remedies[-1] == again
+    assert len(over.remedies) == 2
+
+
+def test_a_day_that_cost_much_more_than_usual_is_said_in_words_without_any_rule() -> None:
+    report = report_on(taken("night-loop"), rules=limit("900 USD"))
+    assert report.tone == "within"
+    said = only(report).unusual_spend_text
+    assert re.fullmatch(
+        r"\$\d+\.\d\d on 2026-09-15 \(today so far\) is \d+ times a usual day: if that was not "
+        r"meant, find what is spending it\.",
+        str(said),
+    )
+    assert all(str(said) in rendered for rendered in in_every_format(report))
+    assert json.loads(json_report.render(report))["invoices"][0]["unusual_spend_text"] == said
+    several = only(report_on(taken("three-nights-loop"))).unusual_spend_text
+    assert str(several).startswith("3 days since 2026-09-13 cost over 3 times a usual day, up to $")
+    for scenario in ("usual", "steady", "growing", "new", "no-usage", "included-usage"):
+        assert only(report_on(taken(scenario))).unusual_spend_text is None, scenario
+
+
+def test_what_a_rule_finds_of_a_day_is_said_where_something_worse_is_in_the_headline() -> None:
+    daily = {"max-daily-spend": {**OF_ACCOUNT, "limit": "3x", **ADVISORY}}
+    loop = taken("night-loop", MORNING)
+    worse = only(report_on(loop, rules={**limit("100 USD"), **daily}))
+    assert re.match(r"A day's spend: \$111\.71, over the limit of ", str(worse.unusual_spend_text))
+    named = only(report_on(loop, rules={**limit("900 USD"), **daily}))
+    assert " the daily spend of 2026-09-16 is $111.71" in named.headline
+    assert named.unusual_spend_text is None
+    # A rule that finds nothing wrong is asked, and no other multiple.
+    allowed = {"max-daily-spend": {**OF_ACCOUNT, "limit": "500 USD"}}
+    assert only(report_on(loop, rules=allowed)).unusual_spend_text is None
+
+
+def at_the_end(moment: datetime) -> Any:
+    """Return a snapshot that was taken after its invoice's period had ended."""
+    return dataclasses.replace(
+        taken("steady", FIRST + timedelta(days=29, hours=23)), read_at=moment
+    )
+
+
+def test_a_period_that_has_ended_leaves_a_rule_on_the_forecast_unknown_and_says_until_when() -> (
+    None
+):
+    ended = at_the_end(FIRST + timedelta(days=30, minutes=20))
+    report = report_on(ended, rules={"max-forecast": {"limit": "450 USD", **OF_ACCOUNT}})
+    assert (report.verdict, report.is_known) == ("unknown", False)
+    assert ": no rule here judges a period that has ended; $427.64 for September" in report.headline
+    assert report.remedies == [
+        "Check again once the next period's invoice is there; the rule max-amount-due is judged at "
+        "any time."
+    ]
+    assert report_on(ended, rules=limit("450 USD")).verdict == "within"
+
+
+def test_why_no_rule_was_judged_is_in_the_headline() -> None:
+    daily = {"max-daily-spend": {**OF_ACCOUNT, "limit": "3x"}}
+    report = report_on(taken("new", TENTH), rules=daily)
+    assert (report.verdict, report.is_known) == ("unknown", False)
+    assert ": no rule was judged, as what is usual for the account cannot be told from 8 days" in (
+        report.headline
+    )
+
+
+def test_usage_without_a_price_is_to_be_looked_at_again() -> None:
+    runway = {"min-runway": {"days": 7, **OF_ACCOUNT}}
+    report = report_on(taken("included-usage"), rules=runway)
+    assert report.verdict == "unknown"
+    assert report.remedies == [
+        "Check again in a day: the invoice may be behind, or the usage included in it."
+    ]
