@@ -22,7 +22,7 @@ _FEW_LINES = 20
 _IN_FULL = 25
 _LONGEST = 1000
 # Rules' names and dates, which browsers would break at their hyphens.
-_WITH_HYPHENS = re.compile(r"(?<![\w&#./-])\w{1,20}(?:-\w{1,12}){1,3}(?![\w;./-])")
+_WITH_HYPHENS = re.compile(r"(?<![\w&#./-])\w{1,20}(?:-\w{1,12}){1,3}(?![\w;/-]|\.\w)")
 
 
 def render(report: Report) -> str:

@@ -392,7 +392,7 @@ def _title(report: InvoiceReport, is_bar: bool = False) -> str:
     limit = report.limit
     over = over_text(report, [day.date for day in _spent(report)])
     return (
-        f"{spent}{f', limit {limit.limit.text} ({limit.name})' if limit else ''}"
+        f"{spent}{f', {limit.kind} {limit.limit.text} ({limit.name})' if limit else ''}"
         f"{f'; {over}' if over else ''}"
     )
 

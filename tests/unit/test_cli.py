@@ -273,7 +273,9 @@ def test_one_report_has_several_stacks(tmp_path: Path) -> None:
     both = ["--from", shop, "--from", docs, "--budget", "250 USD", *AT]
     done = run("report", *both)
     assert done.returncode == 1
-    headline = "Over budget: 1 of 2 over; $500.01 so far in total, heading for $903. Worst is "
+    headline = (
+        "Over budget: 1 of 2 over, 1 with a warning; $500.01 so far in total, heading for $903. "
+    )
     assert " ".join(done.stdout.split()).startswith(headline)
     report = json.loads(run("report", *both, "--format", "json").stdout)
     assert [invoice["names"] for invoice in report["invoices"]] == [["shop/dev"], ["docs/dev"]]
