@@ -230,9 +230,7 @@ def test_why_no_rule_was_judged_is_in_the_headline() -> None:
     daily = {"max-daily-spend": {**OF_ACCOUNT, "limit": "3x"}}
     report = report_on(taken("new", TENTH), rules=daily)
     assert (report.verdict, report.is_known) == ("unknown", False)
-    assert ": no rule was judged, as what is usual for the account cannot be told from 8 days" in (
-        report.headline
-    )
+    assert ": no rule was judged, as the usage history has only 8 days, " in report.headline
 
 
 def test_usage_without_a_price_is_to_be_looked_at_again() -> None:

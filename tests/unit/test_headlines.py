@@ -320,7 +320,9 @@ def test_hours_into_a_period_nothing_is_forecast_and_nothing_is_amber() -> None:
     assert re.fullmatch(
         r"\$188\.46 in the first hour is \d+% of all of August \(\$\d+\)\.", much[0]
     )
-    assert fast.remedies == ["Today: find what is spending it, and cap the gateways with spend limits."]
+    assert fast.remedies == [
+        "Today: find what is spending it, and cap the gateways with spend limits."
+    ]
 
 
 def test_figures_that_are_older_than_a_day_are_said_to_be_and_are_amber() -> None:
