@@ -452,7 +452,7 @@ class _Fetch(Generic[ModelT]):
             elsewhere = "nowhere" if following is None else f"the host {following.url.host}"
             raise self._transport_error(
                 f"HTTP {response.status_code} redirects to {self._reader.cleaned(elsewhere)}, "
-                "where credentials are not sent",
+                "to which credentials are not sent",
                 "Check the base URL and any proxy in front of it.",
             )
         return following

@@ -229,8 +229,7 @@ def resolve_account(account_id: Any, sources: Sequence[Source]) -> str:
         raise SettingsError(f"no account ID: {_remedy('accountId', sources)}")
     if isinstance(account_id, str) and not account_id.strip():
         raise SettingsError(
-            "the account ID is empty: give 32 hex digits, or leave it out and "
-            f"{_remedy('accountId', sources)}"
+            "the account ID is empty: give 32 hex digits, or leave it out to use another source"
         )
     return canonical_account_id(account_id)
 
@@ -303,7 +302,8 @@ def safe_base_url(url: str) -> str:
         raise SettingsError("the base URL cannot be read as a URL") from None
     if not host or "@" in parsed.netloc:
         raise SettingsError(
-            f"the base URL must be a plain address such as {CLOUDFLARE_API}, without a user"
+            f"the base URL must be a plain address such as {CLOUDFLARE_API}, with a host and "
+            "without a user"
         )
     if parsed.scheme != "https" and not (parsed.scheme == "http" and is_loopback(host)):
         raise SettingsError(

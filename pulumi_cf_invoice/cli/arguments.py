@@ -47,8 +47,11 @@ def parser() -> argparse.ArgumentParser:
         "check the invoice against budgets and show what changed",
         "PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true pulumi preview --json > preview.json\n"
         "  cf-invoice report --from preview.json --budget '250 USD'\n\n"
-        "exit code:\n  0 within every mandatory rule, 1 over one, 2 could not be determined, "
-        "130 interrupted",
+        "exit code:\n"
+        "  0    every mandatory rule is met\n"
+        "  1    a mandatory rule is violated\n"
+        "  2    that could not be determined\n"
+        "  130  interrupted",
     )
     _add_live(report)
     _add_input(report)
@@ -84,7 +87,7 @@ def parser() -> argparse.ArgumentParser:
     doctor = _command(
         commands,
         "doctor",
-        "show where each setting comes from, and use them to try every read of the API",
+        "show where each setting comes from, and try every read of the API with them",
         "cf-invoice doctor --stack",
     )
     _add_live(doctor)
@@ -107,7 +110,7 @@ def parser() -> argparse.ArgumentParser:
         "--max-age",
         type=_hours,
         metavar="HOURS",
-        help="read only the accounts without a whole snapshot in the folder, or with an older one",
+        help="skip accounts whose snapshot in the folder is whole and not older than this",
     )
     forecast = _command(
         commands,
@@ -342,7 +345,7 @@ def _add_notify(parser: argparse.ArgumentParser) -> None:
         "--link", metavar="URL", help="end the message with this URL (default: the job's)"
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="only print the message; notifies nobody"
+        "--dry-run", action="store_true", help="only print the message, and notify nobody"
     )
 
 

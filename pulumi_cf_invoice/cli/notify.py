@@ -79,7 +79,7 @@ class Receiver:
         self.name = f"address {place}"
         if server is None:
             raise CommandError(
-                f"{self.name} in {VARIABLE} or --addresses has no form that apprise knows: write "
+                f"{self.name} in {VARIABLE} or --addresses is in no form that apprise knows: write "
                 "it like slack://TOKEN_A/TOKEN_B/TOKEN_C"
             )
         self.name = f"{self.name} ({server.service_name})"

@@ -29,7 +29,7 @@ _INTERNAL = "bands"
 _HARDLY = Decimal("0.1")
 _WORDS: dict[Method, str] = {
     "daily-usage": "daily usage",
-    "recent-mean": f"mean of the last days, without a band (under {BAND_FROM} days of history)",
+    "recent-mean": f"the mean of the last days, without a band (under {BAND_FROM} days of history)",
     "straight-line": "straight line",
     "too-early": "too early for a forecast",
     "not-known": "not known: usage has no price yet",

@@ -386,8 +386,11 @@ def _kind(name: str, written: Mapping[str, Any]) -> type[Rule]:
     if not isinstance(rule, str):
         raise LimitError(f"rule: {shown(rule)} is not the name of a rule")
     if rule not in KINDS:
-        add = "" if "rule" in written else " A name of your own needs a `rule`, too."
-        raise LimitError(f"{unknown_name('rule', rule, KINDS)}{add}")
+        problem = unknown_name("rule", rule, KINDS)
+        if "rule" not in written:
+            end = "" if problem.endswith("?") else "."
+            problem += f"{end} To use a name of your own, add a `rule`."
+        raise LimitError(problem)
     if name in KINDS and rule != name:
         raise LimitError(
             f"'{name}' is itself a kind of rule, and not '{rule}': choose another name"

@@ -129,8 +129,14 @@ class Gate:
 
     def _filled(self, remedy: str) -> str:
         is_written = self.source and not self.source.startswith("--")
-        waive = " or give it a waiver" if is_written and self.rule.waivable else ""
-        return remedy.format(setting=self._setting, rule=self._written, waive=waive)
+        can_waive = is_written and self.rule.waivable
+        ways = [f"raise {self._setting}", *(["give it a waiver"] if can_waive else [])]
+        return remedy.format(
+            setting=self._setting,
+            rule=self._written,
+            raise_it=" or ".join(ways),
+            or_raise_it=", or ".join(ways) if can_waive else f"or {ways[0]}",
+        )
 
     @property
     def _setting(self) -> str:

@@ -347,7 +347,7 @@ def _compared(by: Decimal, currency: str, limit: Money, relation: str) -> str | 
     if not comparable(currency, limit):
         return (
             f"in {currency.upper()}, which cannot be compared with the {relation.split()[-1]} of "
-            f"{limit.text}: set a limit in {currency.upper()}"
+            f"{limit.text}"
         )
     if by <= 0:
         return None

@@ -53,7 +53,7 @@ class MaxDailySpend(Rule):
     also_reads = (INVOICE_PREVIEW,)
     remedy = (
         "Find what is spending it and cap its gateway (`spend_limits`), or, if it is intended, "
-        "raise {setting}{waive}."
+        "{raise_it}."
     )
 
     limit: "Limit | Multiple"

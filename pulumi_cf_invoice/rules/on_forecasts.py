@@ -294,9 +294,9 @@ def _not_known(subject: str, what: str) -> Finding:
 def _basis(forecast: "Forecast") -> str:
     """Say what a forecast is based on, and how wrong that has been."""
     record = forecast.track_record
-    was_off = f", and was {record.text}" if record is not None else ""
+    was_off = f", and has been {record.text}" if record is not None else ""
     of_history = f"{counted(forecast.days_of_history, 'day')} of history"
-    return f"The forecast is by {forecast.method_text}, with {of_history}{was_off}."
+    return f"The forecast is based on {forecast.method_text}, with {of_history}{was_off}."
 
 
 def _of_globs(state: InvoiceState, fixed_lines: tuple[str, ...]) -> Iterator[Finding]:

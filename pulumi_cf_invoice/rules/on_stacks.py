@@ -97,7 +97,7 @@ class RequireGatewaySpendLimit(StackRule):
     needs = waivable = ("limit",)
     reads_accounts = True
     reads = (GATEWAYS_READ,)
-    remedy = "Give every gateway a spend limit, lower the existing ones, or raise {setting}{waive}."
+    remedy = "Give every gateway a spend limit, lower the existing ones, {or_raise_it}."
 
     limit: Limit
 

@@ -116,7 +116,8 @@ class Rule:
     uses what it ``also_reads`` if available. Some of these it only needs at times:
     `AccountState.get` raises if they were refused. ``remedy`` is what to do about a violation,
     unless the finding has its own: in either, ``{rule}`` is the place of the rule, ``{setting}``
-    that of its limit, and ``{waive}`` another way to pass. A kind that ``limits_amount_due`` has a
+    that of its limit, and ``{raise_it}`` what to do about that, ``{or_raise_it}`` at the end of a
+    list. A kind that ``limits_amount_due`` has a
     `Limit` on the whole invoice.
     """
 
@@ -129,7 +130,7 @@ class Rule:
     must_read: ClassVar[bool] = False
     reads: ClassVar[tuple[Read[Model], ...]] = (INVOICE_PREVIEW,)
     also_reads: ClassVar[tuple[Read[Model], ...]] = ()
-    remedy: ClassVar[str] = "Cap the gateways with spend limits, or raise {setting}{waive}."
+    remedy: ClassVar[str] = "Cap the gateways with spend limits, {or_raise_it}."
     limits_amount_due: ClassVar[bool] = False
 
     @classmethod

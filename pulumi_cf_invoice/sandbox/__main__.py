@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None, program: str | None = None) -> 
         )
     except OSError as error:
         print(
-            f"cannot listen on port {options.port}: {os.strerror(error.errno or 0)}",
+            f"cannot listen on port {options.port}: {os.strerror(error.errno or 0)}. Give another "
+            "--port, or 0 for any free one.",
             file=sys.stderr,
         )
         return 2

@@ -341,7 +341,10 @@ def test_the_sandbox_listens_on_the_port_that_the_docs_show() -> None:
             taken.bind(("127.0.0.1", 8787))
             taken.listen()
         done = subprocess.run(sandbox_command(), capture_output=True, text=True, timeout=60)
-    assert done.stderr == "cannot listen on port 8787: Address already in use\n"
+    assert done.stderr == (
+        "cannot listen on port 8787: Address already in use. "
+        "Give another --port, or 0 for any free one.\n"
+    )
 
 
 def test_the_sandbox_can_be_moved_and_broken_as_the_docs_show(sandbox: Sandbox) -> None:

@@ -162,7 +162,7 @@ SAID = {
     "error-7000": f"HTTP 404, code 7000: No route for that URI {RAY}. Check the base URL",
     "challenge": f"HTTP 403: Forbidden {RAY}. Cloudflare answered with a browser challenge",
     "hostile-message": f"HTTP 404, code 7404: No [31m such account here {RAY}.",
-    "redirect-elsewhere": "HTTP 302 redirects to the host 127.0.0.2, where credentials are not sent",
+    "redirect-elsewhere": "HTTP 302 redirects to the host 127.0.0.2, to which credentials are not sent",
     "redirect-loop": "more than 3 redirects",
     "reset": "no answer from 127.0.0.1: ",
     "endless-headers": "no complete answer within 1.5 s",

@@ -269,8 +269,8 @@ def test_a_straight_line_is_shown_only_where_there_is_no_forecast() -> None:
         (
             "usual",
             {"max-amount-due": {"limit": "1 USD"}},
-            "Cap the gateways with spend limits, or raise the limit of the rule max-amount-due in "
-            "rules.json or give it a waiver.",
+            "Cap the gateways with spend limits, raise the limit of the rule max-amount-due in "
+            "rules.json, or give it a waiver.",
         ),
         (
             "unpaid",
@@ -372,8 +372,8 @@ def test_of_several_the_counts_and_the_worst_are_told() -> None:
         report.headline,
     )
     assert report.remedies == [
-        "Account 000000…0001: Cap the gateways with spend limits, or raise the limit of the rule "
-        "max-amount-due in rules.json or give it a waiver.",
+        "Account 000000…0001: Cap the gateways with spend limits, raise the limit of the rule "
+        "max-amount-due in rules.json, or give it a waiver.",
         "Account 000000…0003: Set the limit of the rule max-amount-due in rules.json in JPY.",
     ]
 

@@ -621,7 +621,7 @@ def test_a_broken_state_hides_nothing(
         (
             [],
             f"nonsense://{SECRET}",
-            "address 1 in CF_INVOICE_NOTIFY or --addresses has no form that apprise knows",
+            "address 1 in CF_INVOICE_NOTIFY or --addresses is in no form that apprise knows",
         ),
         ([], f"json://127.0.0.1/\n{SECRET}", "address 2 in CF_INVOICE_NOTIFY or --addresses"),
         (["--addresses", "missing.txt"], "", "cannot read the file of --addresses: No such file"),

@@ -58,12 +58,12 @@ def test_every_message_of_several_accounts_names_its_own(sandbox: Sandbox) -> No
         (
             "account-budget",
             {"limit": "1 USD"},
-            "the limit of the rule x in rules.json or give it a waiver.",
+            "the limit of the rule x in rules.json, or give it a waiver.",
         ),
         (
             "max-line-amount",
             {"defaultLimit": "1 USD"},
-            "the limits of the rule x in rules.json or give it a waiver.",
+            "the limits of the rule x in rules.json, or give it a waiver.",
         ),
         ("allowed-statuses", {"statuses": ["open"]}, "the statuses of the rule x in rules.json."),
         ("allowed-currencies", {"currencies": ["EUR"]}, ", and set limits in it."),
@@ -100,7 +100,10 @@ def test_a_violation_begins_with_the_fact_and_ends_with_what_to_change(
 
 def test_every_kind_of_rule_says_what_to_do() -> None:
     for kind in KINDS.values():
-        sentence = kind.remedy.format(setting="the limit of the rule x", waive="")
+        raised = "raise the limit of the rule x"
+        sentence = kind.remedy.format(
+            setting="the limit of the rule x", raise_it=raised, or_raise_it=f"or {raised}"
+        )
         assert sentence.endswith(".")
         assert "{" not in sentence
 

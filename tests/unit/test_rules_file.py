@@ -103,7 +103,7 @@ def test_the_published_schema_is_the_one_of_the_settings() -> None:
     ("name", "written", "expected"),
     [
         ("max-amont-due", {}, "there is no rule 'max-amont-due'; did you mean 'max-amount-due'?"),
-        ("spend", {"limit": "1 USD"}, "A name of your own needs a `rule`, too."),
+        ("spend", {"limit": "1 USD"}, "To use a name of your own, add a `rule`."),
         ("spend", {"rule": "max-amount"}, "there is no rule 'max-amount'; did you mean"),
         ("spend", {"rule": ["max-amount-due"]}, 'rule: ["max-amount-due"] is not the name'),
         ("all", {"rule": "max-amount-due"}, "and is not 'all'"),

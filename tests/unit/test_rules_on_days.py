@@ -76,10 +76,10 @@ def test_a_loop_since_last_night_says_the_day_its_spend_and_what_is_usual() -> N
         "$70.00. A usual day is $10.00 (the 95th percentile of 28 days)."
     )
     assert by_amount.text == (
-        f"$120.00, over the limit of $50.00 by $70.00, on {TODAY} (today so far); usual is $10.00 "
-        "a day"
+        f"$120.00, over the limit of $50.00 by $70.00, on {TODAY} (today so far); a usual day is "
+        "$10.00"
     )
-    assert "cap the gateway" in found[1].remedy
+    assert "cap its gateway" in found[1].remedy
 
 
 def test_nights_of_a_loop_do_not_become_usual() -> None:

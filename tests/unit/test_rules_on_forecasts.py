@@ -126,8 +126,8 @@ def test_a_forecast_over_the_limit_tells_percentile_method_and_error() -> None:
     assert found.message == (
         f"The upcoming invoice of account {ACCOUNT} is forecast to be $300.00 (the median) for "
         "2026-09-01 to 2026-09-30, over the limit of $250.00 by $50.00. It is $145.00 so far. The "
-        "forecast is by daily usage, with 80 days of history, and was off by 0% over 14 days, "
-        "tried on 49 days. Largest lines: openai/gpt-5.5 $145.00."
+        "forecast is based on daily usage, with 80 days of history, and has been off by 0% over 14 "
+        "days, tried on 49 days. Largest lines: openai/gpt-5.5 $145.00."
     )
     assert found.text == "$300.00, over the limit of $250.00 by $50.00"
 
@@ -225,8 +225,8 @@ def test_without_a_band_the_median_can_be_judged_and_the_careful_percentile_cann
     assert median.status == "over"
     assert "is forecast to be $250.00 (the median)" in median.message
     assert (
-        "The forecast is by mean of the last days, without a band (under 14 days of history), with "
-        "9 days of history. Largest"
+        "The forecast is based on the mean of the last days, without a band (under 14 days of "
+        "history), with 9 days of history. Largest"
     ) in median.message
     careful = judge("max-forecast", {"limit": "200 USD", "percentile": 90}, SHORT)
     assert statuses(careful) == ["within", "noted"]
@@ -334,8 +334,8 @@ def test_credits_that_run_out_too_early_are_told_with_their_date() -> None:
     assert found.message == (
         f"On account {ACCOUNT}, credits of $120.00 last until 2026-09-27; they have to last until "
         "2026-09-29 (14 days). Its automatic top-up is not set. AI Gateway refuses inference once "
-        "the credits are used up (HTTP 402). The forecast is by daily usage, with 80 days of "
-        "history, and was off by 0% over 14 days, tried on 49 days."
+        "the credits are used up (HTTP 402). The forecast is based on daily usage, with 80 days of "
+        "history, and has been off by 0% over 14 days, tried on 49 days."
     )
     assert found.text == found.message
 

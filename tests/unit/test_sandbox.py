@@ -527,7 +527,10 @@ def test_a_port_in_use_is_one_line(sandbox: Sandbox) -> None:
     port = sandbox.base_url.split(":")[2].split("/")[0]
     done = subprocess.run([*COMMAND, "--port", port], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr == f"cannot listen on port {port}: Address already in use\n"
+    assert done.stderr == (
+        f"cannot listen on port {port}: Address already in use. "
+        "Give another --port, or 0 for any free one.\n"
+    )
 
 
 def test_a_port_that_is_none_is_one_line() -> None:
