@@ -13,6 +13,8 @@ from pulumi.runtime.config import set_all_config
 @contextmanager
 def mocked_by(mocks: pulumi.runtime.Mocks) -> Iterator[None]:
     """Set *mocks* for a ``with`` block, in its own event loop."""
+    # The collection below needs to traverse only what the block makes.
+    gc.freeze()
     # Pulumi takes the current event loop, which newer versions of Python no longer make.
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)

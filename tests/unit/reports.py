@@ -57,7 +57,7 @@ def _charted(
     scenario: str, now: datetime = NOW, rules: Mapping[str, Any] | None = None
 ) -> Callable[[], Report]:
     limits = rules or {"max-amount-due": {"limit": "450 USD"}}
-    return lambda: report_on(taken(scenario, now), rules=limits)
+    return cache(lambda: report_on(taken(scenario, now), rules=limits))
 
 
 ADVISORY = {"enforcementLevel": "advisory"}
@@ -91,8 +91,12 @@ CHARTS: Mapping[str, Callable[[], Report]] = {
     ),
     "three days into the period": _charted("usual", FIRST + timedelta(days=2, hours=2)),
     "the period's last day": _charted("usual", FIRST + timedelta(days=29, hours=20)),
-    "the period over": lambda: report_on(
-        taken("usual"), rules={"max-amount-due": {"limit": "450 USD"}}, at=NOW + timedelta(days=20)
+    "the period over": cache(
+        lambda: report_on(
+            taken("usual"),
+            rules={"max-amount-due": {"limit": "450 USD"}},
+            at=NOW + timedelta(days=20),
+        )
     ),
     "behind by two days": _charted("history-two-days-behind"),
     "over its limit": _charted("launch"),
@@ -107,7 +111,7 @@ CHARTS: Mapping[str, Callable[[], Report]] = {
     "ten thousand lines": _charted("ten-thousand-lines"),
     "another currency": _charted("dinar", rules={"max-amount-due": {"limit": "100 KWD"}}),
 }
-"""Reports with different charts, by what they show."""
+"""Reports with different charts, by what they show. Each is made once."""
 
 
 def six_accounts() -> Report:

@@ -1,6 +1,7 @@
 """The report's charts, as their SVG has them."""
 
 import re
+from functools import cache
 from itertools import pairwise
 from typing import Any
 from xml.etree import ElementTree
@@ -8,15 +9,20 @@ from xml.etree import ElementTree
 import pytest
 
 from pulumi_cf_invoice.report import html, spend_chart
-from pulumi_cf_invoice.report.report import Report
 from tests.unit.reports import CHARTS
 
 LINE_HEIGHT = 11.5
 
 
-def plot(report: Report) -> ElementTree.Element:
-    """Return the SVG of the chart of spend."""
-    rendered = html.render(report)
+@cache
+def page(name: str) -> str:
+    """Return the HTML of one of `CHARTS`."""
+    return html.render(CHARTS[name]())
+
+
+def plot(name: str) -> ElementTree.Element:
+    """Return the SVG of the chart of spend of one of `CHARTS`."""
+    rendered = page(name)
     found = re.search(r'<svg class="plot".*?</svg>', rendered, re.DOTALL)
     assert found
     return ElementTree.fromstring(found[0])
@@ -36,7 +42,7 @@ def number(element: ElementTree.Element, name: str) -> float:
 
 @pytest.mark.parametrize("name", CHARTS)
 def test_a_label_is_at_its_own_line_or_joined_to_it_by_a_leader(name: str) -> None:
-    svg = plot(CHARTS[name]())
+    svg = plot(name)
     leaders = {
         tuple(map(float, re.findall(r"[\d.]+", leader.get("d") or "")))
         for leader in by_class(svg, "leader")
@@ -55,7 +61,7 @@ def test_a_label_is_at_its_own_line_or_joined_to_it_by_a_leader(name: str) -> No
 
 @pytest.mark.parametrize("name", CHARTS)
 def test_labels_in_the_gutter_are_apart_and_within_the_chart(name: str) -> None:
-    svg = plot(CHARTS[name]())
+    svg = plot(name)
     labels = [label for label in by_class(svg, "label") if "data-line" in label.attrib]
     heights = sorted(number(label, "y") for label in labels)
     # Two lines of text each.
@@ -66,12 +72,11 @@ def test_labels_in_the_gutter_are_apart_and_within_the_chart(name: str) -> None:
 
 @pytest.mark.parametrize("name", CHARTS)
 def test_every_figure_that_is_drawn_is_in_the_table_beside_it(name: str) -> None:
-    report = CHARTS[name]()
-    [reported] = report.invoices
+    [reported] = CHARTS[name]().invoices
     chart = spend_chart.spend(reported) or spend_chart.limit_bar(reported)
     assert chart is not None
     amounts = {row[1] for row in chart.figures.rows}
-    svg = plot(report)
+    svg = plot(name)
     for label in by_class(svg, "amount"):
         assert text_of(label).removeprefix("↑ ") in amounts
     assert reported.invoice.amount_due_text in amounts
@@ -101,13 +106,13 @@ def test_the_axis_has_a_few_round_values_and_zero(name: str) -> None:
     ],
 )
 def test_a_title_says_in_a_sentence_what_is_shown(name: str, title: str) -> None:
-    svg = plot(CHARTS[name]())
+    svg = plot(name)
     assert re.fullmatch(title, text_of(next(iter(svg))))
 
 
 def test_the_time_of_the_figures_is_named() -> None:
     def named(name: str) -> Any:
-        return [text_of(element) for element in by_class(plot(CHARTS[name]()), "now-text")]
+        return [text_of(element) for element in by_class(plot(name), "now-text")]
 
     assert named("usual") == ["today"]
     assert named("the period over") == ["Sep 15"]
@@ -118,7 +123,7 @@ def test_an_advisory_limit_has_its_colour_and_name_in_the_bar_too() -> None:
         ("an hour into the period", "over", "limit"),
         ("an advisory limit an hour into the period", "advisory", "advisory limit"),
     ):
-        svg = plot(CHARTS[name]())
+        svg = plot(name)
         [line] = by_class(svg, "budget")
         assert (line.get("class") or "").split() == ["budget", kind]
         [label] = [found for found in by_class(svg, "label") if kind in (found.get("class") or "")]
@@ -126,7 +131,7 @@ def test_an_advisory_limit_has_its_colour_and_name_in_the_bar_too() -> None:
 
 
 def test_a_limit_far_above_is_named_above_the_chart_and_flattens_nothing() -> None:
-    svg = plot(CHARTS["a limit far above"]())
+    svg = plot("a limit far above")
     assert by_class(svg, "budget") == []
     [label] = by_class(svg, "beyond")
     assert text_of(label) == "↑ $5,000.00max-amount-due"
@@ -134,7 +139,7 @@ def test_a_limit_far_above_is_named_above_the_chart_and_flattens_nothing() -> No
 
 @pytest.mark.parametrize("name", ["spend", "usage"])
 def test_a_day_over_its_limit_is_told_by_shape_and_words_not_by_colour_alone(name: str) -> None:
-    drawn = html.render(CHARTS["a day over its limit"]())
+    drawn = page("a day over its limit")
     svg, caption = figure(drawn, name)
     columns = by_class(svg, "day")
     over = by_class(svg, "over")
@@ -163,7 +168,7 @@ def test_days_over_their_limit_are_in_the_table_beside_the_chart() -> None:
 
 @pytest.mark.parametrize("name", ["spend", "usage"])
 def test_where_no_day_is_over_nothing_is_marked(name: str) -> None:
-    svg, caption = figure(html.render(CHARTS["usual"]()), name)
+    svg, caption = figure(page("usual"), name)
     assert by_class(svg, "day")
     assert by_class(svg, "mark") == []
     assert "mark" not in caption
