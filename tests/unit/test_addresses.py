@@ -1,9 +1,6 @@
 """Credentials only go to the host they are meant for: which address gets which ones."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +10,7 @@ import pytest
 from pulumi_cf_invoice.billing import SettingsError, settings
 from pulumi_cf_invoice.billing.settings import Source, is_cloudflare, resolve
 from pulumi_cf_invoice.sandbox import Sandbox
-from tests.command import run
+from tests.command import Done, run
 from tests.factories import ACCOUNT, TOKEN
 from tests.hosts import Hosts, hosts
 
@@ -155,20 +152,9 @@ def internet(sandbox: Sandbox, tmp_path: Path) -> Iterator[Hosts]:
         yield made
 
 
-def command(
-    internet: Hosts, *arguments: str, **variables: str
-) -> "subprocess.CompletedProcess[str]":
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith("CLOUDFLARE_")
-    }
+def command(internet: Hosts, *arguments: str, **variables: str) -> Done:
     settled = {"CLOUDFLARE_API_TOKEN": TOKEN, "CLOUDFLARE_ACCOUNT_ID": ACCOUNT, **variables}
-    return subprocess.run(
-        [str(Path(sys.executable).with_name("cf-invoice")), *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**environment, **internet.environment, **settled},
-    )
+    return run(*arguments, **internet.environment, **settled)
 
 
 def rules(directory: Path, base_url: str | None) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pulumi_cf_invoice.cli import main
+from tests.command import Done, run
 
 DATA = Path(__file__).with_name("data")
 UPDATE = str(DATA / "preview-update.json")
@@ -23,7 +24,7 @@ ENDS = {
 }
 
 
-def run(before: str, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+def run_after(before: str, *arguments: str) -> Done:
     """Run a command in its own process, after the code *before*."""
     code = (
         "import os, resource, signal, sys\nfrom pathlib import Path\n"
@@ -35,7 +36,7 @@ def run(before: str, *arguments: str, **variables: str) -> "subprocess.Completed
         text=True,
         timeout=60,
         # If files cannot grow, Python would keep half a compiled file.
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **variables},
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
     )
 
 
@@ -44,7 +45,7 @@ def test_an_older_file_stays_whatever_ends_the_command(end: str, tmp_path: Path)
     file = tmp_path / "report.html"
     file.write_text("older")
     arguments = ["report", "--from", UPDATE, "--format", "html", "--output", str(file)]
-    ended = run(ENDS[end], *arguments)
+    ended = run_after(ENDS[end], *arguments)
     assert ended.returncode == {"a full disk": 2, "a kill": -9, "Ctrl-C": 130}[end]
     assert file.read_text() == "older"
     if end == "a full disk":
@@ -74,10 +75,18 @@ def test_a_new_file_has_the_mode_that_the_umask_says(tmp_path: Path) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
 
 
-def test_a_pipe_is_written_to() -> None:
-    arguments = ["report", "--from", UPDATE, "--output", "/dev/stdout"]
-    assert "$200.01" in run("", *arguments).stdout
-    assert run("", *arguments[:-1], "/dev/full").returncode == 2
+def test_a_pipe_is_written_to(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "stdout"
+    os.mkfifo(pipe)
+    # As /dev/stdout is one.
+    link.symlink_to(pipe)
+    # A pipe holds what is written as long as it is open for reading.
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    arguments = ["report", "--from", UPDATE, "--output"]
+    assert main([*arguments, str(link)]) == 0
+    assert b"$200.01" in os.read(reader, 65536)
+    os.close(reader)
+    assert main([*arguments, "/dev/full"]) == 2
 
 
 def test_no_folder_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,6 +116,6 @@ def test_no_variable_colours_a_file(
 
 @pytest.mark.parametrize("command", ["report", "show"])
 def test_no_variable_colours_standard_output_that_is_no_terminal(command: str) -> None:
-    shown = run("", command, "--from", UPDATE, FORCE_COLOR="1", TTY_COMPATIBLE="1")
+    shown = run(command, "--from", UPDATE, FORCE_COLOR="1", TTY_COMPATIBLE="1")
     assert shown.returncode == 0
     assert "\x1b" not in shown.stdout

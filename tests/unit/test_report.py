@@ -773,10 +773,10 @@ def test_hundreds_of_stacks_fit_into_a_comment() -> None:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-@pytest.mark.parametrize("render", FORMATS.values(), ids=FORMATS)
-def test_every_scenario_can_be_rendered(scenario: str, render: Any) -> None:
+def test_every_scenario_can_be_rendered_in_every_format(scenario: str) -> None:
     made = report(invoice(scenario), rules=BUDGETS, baseline=invoice())
-    assert made.invoices[0].invoice.amount_due_text in render(made)
+    due = made.invoices[0].invoice.amount_due_text
+    assert [form for form, render in FORMATS.items() if due not in render(made)] == []
 
 
 @pytest.mark.parametrize(

