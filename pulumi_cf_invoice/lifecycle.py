@@ -92,6 +92,6 @@ def not_refreshed(account_id: str) -> str:
 
 def _last_update(account_id: str, olds: Mapping[str, Any]) -> Properties:
     # Nothing carries over from another account, or from inputs without figures.
-    if olds.get("account_id") != account_id or olds.get("amount_due") is None:
+    if olds.get("account_id") != account_id or any(olds.get(name) is None for name in LAST_UPDATE):
         return {}
     return {"last_update": {name: olds[name] for name in LAST_UPDATE}}

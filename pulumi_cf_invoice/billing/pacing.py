@@ -28,6 +28,7 @@ _A_SECOND = 200
 _REFUSALS_COUNT_FOR = 600.0
 _LONGEST_RESET = 3600.0
 _LONGEST_HEADER = 1000
+_MOST_LIMITS = 16
 _TOLD_FROM = 1.0
 _FIRST_WAIT, _LONGEST_BACKOFF = 0.2, 4.0
 # `"default";r=50;t=30`, with a name that is quoted or not.
@@ -211,11 +212,11 @@ class Pacer:
         now = self._clock()
         for name, parameters in _items(headers.get("ratelimit-policy", "")):
             quota, window = _number(parameters, "q"), _number(parameters, "w")
-            if quota and window:
+            if quota and window and _has_room(self._policies, name):
                 self._policies[name] = Policy(int(quota), min(window, _LONGEST_RESET))
         for name, parameters in _items(headers.get("ratelimit", "")):
             requests, reset = _number(parameters, "r"), _number(parameters, "t")
-            if requests is None:
+            if requests is None or not _has_room(self._left, name):
                 continue
             if reset is None:
                 reset = self._policies[name].window if name in self._policies else 1.0
@@ -248,6 +249,11 @@ def _items(header: str) -> Iterator[tuple[str, Mapping[str, str]]]:
     """Return the items of a *header* that is a list, by name with their parameters."""
     for item in _ITEM.finditer(header[:_LONGEST_HEADER]):
         yield item[1], dict(_PARAMETER.findall(item[2]))
+
+
+def _has_room(limits: Mapping[str, object], name: str) -> bool:
+    """Return whether *limits* may have one of that *name*: each is looked at for each request."""
+    return name in limits or len(limits) < _MOST_LIMITS
 
 
 def _number(parameters: Mapping[str, str], name: str) -> float | None:

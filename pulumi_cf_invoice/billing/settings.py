@@ -300,6 +300,9 @@ def safe_base_url(url: str) -> str:
         (host or "").rstrip(".").encode("idna")
     except ValueError:
         raise SettingsError("the base URL cannot be read as a URL") from None
+    # Brackets anywhere else are read in another way by whatever connects.
+    if not re.fullmatch(r"(\[[^\[\]]+\]|[^\[\]]*)(:[0-9]*)?", parsed.netloc):
+        raise SettingsError("the base URL cannot be read as a URL")
     if not host or "@" in parsed.netloc:
         raise SettingsError(
             f"the base URL must be a plain address such as {CLOUDFLARE_API}, with a host and "

@@ -844,7 +844,7 @@ def test_every_gateway_of_an_account_is_held_against_the_budget_whoever_made_it(
     assert "chat $160.00 (32 windows of 1 day at $5.00 each)" in messages(run)
     run = stack.up(**pack(rules=rule("320 USD")))
     assert run.ok, run.text
-    assert any("own-keys" in note and "is left out" in note for note in notes_of(run))
+    assert any("own-keys" in note and "was left out" in note for note in notes_of(run))
 
 
 def test_a_component_that_calls_itself_a_gateway_hides_none_of_the_account(

@@ -51,6 +51,13 @@ def test_nothing_carries_over_from_another_account_or_without_figures(olds: Any)
     assert "last_update" not in lifecycle.checked(ACCOUNT, figures(), others)
 
 
+@pytest.mark.parametrize("missing", ["amount_due", "currency", "period_start"])
+def test_nothing_carries_over_from_a_part_of_the_figures(missing: str) -> None:
+    """A state can be edited."""
+    olds = {name: value for name, value in inputs().items() if name != missing}
+    assert "last_update" not in lifecycle.checked(ACCOUNT, figures(), olds)
+
+
 def test_a_base_url_that_is_not_cloudflares_is_told() -> None:
     assert figures("http://127.0.0.1:1/client/v4")["base_url"] == "http://127.0.0.1:1/client/v4"
     assert "base_url" not in figures()

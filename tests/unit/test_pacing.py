@@ -74,6 +74,16 @@ def test_every_policy_that_is_listed_counts(pacer: Pacer, clock: Clock) -> None:
     answered(pacer)
 
 
+def test_an_address_cannot_make_up_limits_without_end(pacer: Pacer) -> None:
+    """Each limit is looked at for each request."""
+    for answer in range(20):
+        names = [f"{answer}-{number}" for number in range(20)]
+        limits = ",".join(f"{name};r=900;t=3600" for name in names)
+        answered(pacer, limits, ",".join(f"{name};q=900;w=3600" for name in names))
+    answered(pacer, "one-more;r=0;t=30", "one-more;q=1;w=30")
+    pacer.enter(0)
+
+
 def test_a_policy_of_which_nothing_is_left_to_read_is_kept_by_count(
     pacer: Pacer, clock: Clock
 ) -> None:

@@ -110,6 +110,10 @@ def test_the_account_comes_from_argument_config_then_environment() -> None:
         "https://example.com/client/v4#",
         "https://exa\nmple.com",
         "https://a b.example.com",
+        # Python reads the part in brackets as the host, and httpx does not.
+        "https://example.com[::1]",
+        "https://[::1]example.com",
+        "http://example.com[127.0.0.1]",
     ],
 )
 def test_a_base_url_that_is_not_safe_is_refused(url: str) -> None:
