@@ -52,7 +52,7 @@ def bill_of(invoice: Invoice, fixed_lines: Sequence[str]) -> Bill:
     is_list = isinstance(fixed_lines, (list, tuple))
     if not is_list or not all(isinstance(glob, str) and glob for glob in fixed_lines):
         raise SettingsError("the fixed lines must be a list of globs such as ['openai/*']")
-    # Asked for what is summed from them, the invoice refuses to sum a part of its lines.
+    # The invoice itself refuses to sum only some of its lines.
     _ = invoice.gross
     fixed = [line for line in invoice.invoice_lines if _matching(line, fixed_lines)]
     others = [line for line in invoice.invoice_lines if not _matching(line, fixed_lines)]

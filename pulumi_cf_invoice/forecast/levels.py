@@ -1,8 +1,8 @@
 """
 The statistics: what days of spend say about the days to come.
 
-Spend is one number a day, none of them negative, the latest day last. Only ratios between days
-matter, so that the unit does not. There are no random numbers in it.
+Spend is one number per day, none of them negative, the latest day last. Only ratios between days
+matter, so the unit does not. Nothing here is random.
 """
 
 from collections.abc import Sequence
@@ -15,49 +15,49 @@ from statistics import fmean, median
 from pulumi_cf_invoice.forecast.weekdays import WEEK, Weekdays
 
 RATES = (0.03, 0.1, 0.3)
-"""What the latest day has of a level by exponential smoothing: from slow to fast."""
+"""The weight of the latest day in an exponentially smoothed level, from slow to fast."""
 CALM_RATES = (0.03, 0.1)
-"""The same for levels of days without peaks, which a fast level forgets by itself."""
+"""The same for levels without peaks; a fast level forgets peaks by itself."""
 MEDIANS = (WEEK, 2 * WEEK, 4 * WEEK)
-"""Numbers of last days whose median is a level, which a past burst does not raise."""
+"""The numbers of latest days whose median is a level, which a past burst does not raise."""
 GROWING_RATES = (0.1, 0.3)
 """The rates of the levels that may grow."""
 CANDIDATES = len(RATES) + len(CALM_RATES) + len(MEDIANS) + len(GROWING_RATES)
-"""How many ways there are to go on: each level as it is, and some of them with growth."""
+"""The number of candidates: each level as it is, and some of them with growth as well."""
 # What happened longer ago than a quarter of a year says little about next month.
 _LONGEST = 13 * WEEK
 _POWERS = {
     rate: [(1 - rate) ** days for days in range(_LONGEST + WEEK + 1)]
     for rate in {*RATES, *CALM_RATES}
 }
-# A day is a peak by what it has more than so many times the median of four weeks before it.
+# Whatever a day has above this multiple of the median of the four weeks before it is a peak.
 _PEAK = 1.5
-# Of a level that moved: how many standard errors it has to rise by, in how many of the last days,
-# how many days it has to last, and how many days before it are looked at.
+# When a level has moved: by how many standard errors it has to rise, within how many of the last
+# days, how many days it has to last, and how many days before it count.
 _CLEARLY, _RECENT, _LASTING, _BEFORE = 10.0, 6 * WEEK, 4, 14
-# How much more a fall counts than a rise, which may be a burst, and bursts do not last.
+# How much more a fall counts than a rise: a rise may be a burst, which does not last.
 _FALL_COUNTS = 2
-# A weekday that has less of a mean day than this says nothing about the level.
+# A weekday with a smaller share of a mean day than this says nothing about the level.
 _LEAST_FACTOR = 0.1
-# A pause: so little of what its weekday usually has, on so many days.
+# A pause: days with at most this share of what their weekdays usually have, and how many.
 _QUIET, _PAUSE_FROM, _PAUSE_UNTIL = 0.15, 3, 21
 
 
 @dataclass(frozen=True)
 class Sight:
-    """What can be seen of the days to come, from one day of a history."""
+    """What one day of a history shows of the days to come."""
 
     factors: list[float]
-    """What each weekday has of a mean day, the day itself first."""
+    """Each weekday's share of a mean day, that of the day itself first."""
     levels: list[float]
     """The mean day by each of `RATES`, `CALM_RATES` and `MEDIANS`."""
     growing: list[float]
     """The mean day by each of `GROWING_RATES`."""
     growth: float
-    """The log of the growth a day."""
+    """The log of the daily growth."""
 
     def candidates(self, days: int) -> list[tuple[float, list[float]]]:
-        """Return each way to go on: a level, and what each of the next *days* has of it."""
+        """Return each candidate: a level, and the share of it that each of the next *days* has."""
         steady = [self.factors[number % WEEK] for number in range(days)]
         growing = steady
         if self.growth:
@@ -127,7 +127,7 @@ class Past:
         )
 
     def _recent(self, day: int, factors: list[float]) -> tuple[list[int], list[float]]:
-        """Return the last days that tell of the level on *day*, and their spend as mean days."""
+        """Return the last days that show the level on *day*, and their spend as mean days."""
         days, means = [], []
         for other in range(max(0, day - _RECENT), day):
             factor = factors[(other - day) % WEEK]
@@ -138,9 +138,9 @@ class Past:
 
     def _growth(self, day: int) -> float:
         """
-        Return the log growth a day where most of eight weeks rose, or fell, on one another.
+        Return the log of the daily growth if most of eight weeks rose, or fell, on the one before.
 
-        A step, a spike and chance leave the order of weeks mixed, and are no growth.
+        A step, a spike or chance leaves the order of weeks mixed, and is no growth.
         """
         count = min(8, day // WEEK)
         means = [
@@ -219,7 +219,7 @@ def _without_peaks(spend: Sequence[float]) -> list[float]:
 def _level(
     smoothed: Sequence[float], rate: float, factors: Sequence[float], first: int, day: int
 ) -> float:
-    """Return the mean day from *first* on: what was spent, by what its weekdays would have."""
+    """Return the mean day from *first* on: what was spent, per what its weekdays would have."""
     powers, days = _POWERS[rate], day - first
     spent = smoothed[day] - powers[days] * smoothed[first]
     weights = 0.0
@@ -227,8 +227,8 @@ def _level(
         weeks = (days + weekday) // WEEK
         weights += factor * powers[WEEK - 1 - weekday] * (1 - powers[WEEK * weeks])
     weights /= 1 - powers[WEEK]
-    # What is left of a difference may be below zero by a rounding error. Without weekdays that have
-    # anything there is nothing to expect.
+    # A rounding error can leave the difference just below zero. If no weekday has anything, nothing
+    # is expected.
     return max(spent, 0.0) / weights if weights > 1e-9 else 0.0
 
 
@@ -247,7 +247,7 @@ def _split(logs: list[float]) -> int:
     """Return where *logs* clearly moved for the last time, or 0 if they did not."""
     moves = _Moves(logs)
     latest = len(logs) - _LASTING
-    # Every fourth day tells whether it is worth to look at each of them.
+    # Every fourth day shows whether it is worth looking at each of them.
     if all(moves.at(split) < _CLEARLY / 2 for split in range(latest, 3, -4)):
         return 0
     found, most = 0, _CLEARLY
@@ -269,7 +269,7 @@ class _Moves:
         self._squares = [0.0, *accumulate(value * value for value in values)]
 
     def at(self, split: int) -> float:
-        """Return the distance in standard errors, of which a fall counts more than a rise."""
+        """Return the distance in standard errors; a fall counts more than a rise."""
         start = max(0, split - _BEFORE)
         before, after = split - start, self._end - split
         middle = self._sums[split]
@@ -277,7 +277,7 @@ class _Moves:
         of_after = (self._sums[self._end] - middle) / after
         scatter = self._squares[self._end] - self._squares[start]
         scatter -= before * of_before * of_before + after * of_after * of_after
-        # Days of an API's usage differ by some percent at least: less is luck.
+        # The days of an API's usage differ by at least a few percent: a smaller difference is luck.
         variance = max(scatter / (before + after - 2), 0.01)
         distance = (of_after - of_before) / sqrt(variance * (1 / before + 1 / after))
         return distance if distance > 0 else -distance * _FALL_COUNTS

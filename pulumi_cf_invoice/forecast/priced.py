@@ -73,12 +73,12 @@ class PricedDays:
 
     @property
     def history_is_behind(self) -> bool:
-        """Whether the invoice has more than usage, by more than a tenth of a day."""
+        """Whether the invoice exceeds usage by more than a tenth of a day."""
         return self.is_behind and self.unit.lag > 0
 
     @property
     def not_invoiced(self) -> Fraction:
-        """What usage has and the invoice has not yet, in minor units."""
+        """The usage that the invoice lacks, in minor units."""
         return max(-self.unit.lag, Fraction(0))
 
     @property
@@ -89,7 +89,7 @@ class PricedDays:
 
     @property
     def not_invoiced_at_most(self) -> Fraction:
-        """What usage has and the invoice has not yet, by either reading, in minor units."""
+        """The usage that the invoice lacks by either reading, in minor units."""
         other = self.unit.other
         return max(-other.lag, Fraction(0)) if other else self.not_invoiced
 
@@ -97,8 +97,8 @@ class PricedDays:
         """
         Return what was spent since the history fell silent, and is not in the invoice either.
 
-        *expected* is the spend of that time. Where the invoice has half of it or more, it is only
-        the history that is behind. A ratio cannot tell, because lag is in it.
+        *expected* is the spend of that time. If the invoice has half of it or more, only the
+        history is behind. A ratio does not show this, because it includes the lag.
         """
         lag = self.unit.lag
         if self.fell_silent is None or self.unit.name == "ratio" or lag * 2 >= expected:

@@ -24,7 +24,7 @@ _CHOSEN_OVER, _CHOSEN_FROM = 10, 28
 # An error below this share of what is usual is chance; a candidate of half the error of another
 # counts 16 times as much.
 _CHANCE, _POWER = 0.02, 4
-# An error of more times what is usual tells that something else began, and no more than that.
+# A larger multiple of what is usual only shows that something else began.
 _LARGEST_ERROR = 2.75
 
 
@@ -139,7 +139,7 @@ class _Tries:
         return self._sights[day]
 
     def _weights(self, day: int) -> list[float]:
-        """Return what each candidate counts on the *day*, by its errors until then."""
+        """Return each candidate's weight on the *day*, by its errors until then."""
         last = day - self._chosen_over
         first = max(self._earliest, last - _CHOSEN_FROM + 1)
         count = last - first + 1
@@ -175,7 +175,7 @@ class _Tries:
 def _band(found: Sequence[tuple[float, float, float]], horizon: int) -> tuple[float, float]:
     errors = sorted(_error(*pair) for pair in found)
     low, high = (_quantile(errors, share) for share in _QUANTILES)
-    # Horizons overlap: the fewer of them fit into the record, the less it knows of the extremes.
+    # Horizons overlap: the fewer of them fit into the record, the less it shows of the extremes.
     wider = 1 + horizon / len(errors)
     return min(low, 0.0) * wider, max(high, 0.0) * wider
 
@@ -184,7 +184,7 @@ def _error(foreseen: float, happened: float, usual: float) -> float:
     """
     Return an error as a share of what is usual.
 
-    Of what was foreseen alone, an error would have no limit where next to nothing was.
+    As a share of what was foreseen alone, it would have no limit if that was next to nothing.
     """
     most = max(foreseen, usual)
     # Rounded, so that a steady account has no band of rounding errors.

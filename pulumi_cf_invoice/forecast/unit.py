@@ -32,7 +32,7 @@ class Unit:
     price: Fraction
     """Minor units of the currency for one unit of usage."""
     lag: Fraction
-    """What the invoice has and the usage has not, in minor units; negative the other way round."""
+    """What the invoice has and usage lacks, in minor units; negative the other way round."""
     known_prices: tuple[Fraction, ...]
     """What a minor and a major unit of the currency cost, in minor units."""
     other: "Unit | None" = None

@@ -11,8 +11,8 @@ class Weekdays:
     """The weekday factors on each day of a history, from the weeks before that day alone."""
 
     def __init__(self, spend: Sequence[float]) -> None:
-        # Of the weeks that end on a day, and on the same weekday before it: how many there are, and
-        # the sums of each weekday's ratio to its week's mean day, and of the ratios' squares.
+        # By day, of the weeks that end on it or on the same weekday before it: how many there are,
+        # the sums of each weekday's ratio to its week's mean day, and those of the ratios' squares.
         self._counts = [0] * (len(spend) + 1)
         self._sums = [[0.0] * WEEK for _ in range(len(spend) + 1)]
         self._squares = [[0.0] * WEEK for _ in range(len(spend) + 1)]
@@ -27,10 +27,10 @@ class Weekdays:
 
     def factors(self, day: int) -> list[float]:
         """
-        Return what each weekday has of a mean day, that of the *day* (a position) first.
+        Return each weekday's share of a mean day, that of the *day* (a position) first.
 
-        What the mean ratios differ by is weighed by how much of it the scatter between weeks would
-        explain: all of it is no pattern.
+        The more of the difference between mean ratios the scatter between weeks would explain, the
+        less it counts; if that explains all of it, there is no pattern.
         """
         first = max(day % WEEK, day - _MOST_WEEKS * WEEK)
         weeks = self._counts[day] - self._counts[first]

@@ -64,7 +64,7 @@ MONTH = CENTS * 30
 
 @pytest.mark.parametrize("wrong", ["openai/*", [3], [""], None, {"openai/*": 1}])
 def test_fixed_lines_that_are_no_list_of_globs_are_refused(wrong: Any) -> None:
-    """A text would be the globs of its characters, and its "*" would fix every line."""
+    """A text would be a list of one-character globs, and its "*" would fix every line."""
     with pytest.raises(SettingsError, match=r"must be a list of globs such as \['openai/\*'\]"):
         forecast_invoice(invoice_of(GROSS), steady(), at=NOW, fixed_lines=wrong)
 
@@ -93,7 +93,8 @@ def test_a_steady_account_goes_on_as_it_was() -> None:
 
 
 def test_the_track_record_tells_how_wrong_the_method_was() -> None:
-    """Error, horizon and origins are told: none on a steady account, much on one that jumps."""
+    """The error comes with its horizon and origins: none on a steady account, much on a jumpy "
+    "one."""
     jumping = [CENTS * (1 + 3 * (n % 5 == 0)) for n in range(60 + NOON)]
     during = [*jumping[60:], 0]
     found = forecast_invoice(
@@ -107,7 +108,7 @@ def test_the_track_record_tells_how_wrong_the_method_was() -> None:
 
 
 def test_the_days_of_the_period_add_up_to_the_invoice() -> None:
-    """What was spent on each day is the invoice by share of usage, to the cent."""
+    """The spend of each day is the share of the invoice that its usage has, to the cent."""
     usage = [333.3, 1, 17.7, *[CENTS] * 11, 250]
     found = forecast_invoice(
         invoice_of(11_604, credits=[{"amount": 3_001, "type": "discount"}]),
@@ -131,7 +132,7 @@ def test_the_days_to_come_lead_from_now_to_the_forecast() -> None:
 
 
 def test_weekends_are_foreseen() -> None:
-    """An account that rests on weekends is not taken to work on them, nor to rest on others."""
+    """An account that rests on weekends is forecast to rest then, and on no other days."""
     start = datetime.fromtimestamp(START, tz=UTC)
     days = [0.2 * CENTS if (start + timedelta(n)).weekday() >= 5 else CENTS for n in range(-84, 30)]
     at = datetime(2026, 9, 5, tzinfo=UTC)
@@ -144,7 +145,7 @@ def test_weekends_are_foreseen() -> None:
 
 
 def test_growth_that_lasts_for_weeks_is_carried_on() -> None:
-    """An account that grew week by week comes to more than its last days say."""
+    """An account that grew week by week comes to more than its last days suggest."""
     days = [CENTS * math.exp(0.02 * n) for n in range(-84, 30)]
     during = [*days[84 : 84 + NOON], days[84 + NOON] / 2]
     gross = round(sum(during))
@@ -154,7 +155,7 @@ def test_growth_that_lasts_for_weeks_is_carried_on() -> None:
 
 
 def test_a_step_is_followed_once_it_lasted_for_days() -> None:
-    """A level that doubled a week ago is the level."""
+    """A level that doubled a week ago is the new level."""
     found = forecast_invoice(
         invoice_of(CENTS * 22),
         history_of([CENTS] * 60, [*[CENTS] * 7, *[2 * CENTS] * 7, CENTS]),
@@ -176,7 +177,7 @@ def test_a_fall_is_followed_after_four_days(since: int, left: float) -> None:
 
 
 def test_a_partial_day_is_no_trend() -> None:
-    """Little usage early today changes what is spent, and not what is to come."""
+    """Little usage early today changes what has been spent, but not what is to come."""
     found = forecast_invoice(invoice_of(CENTS * NOON + 7), steady(today=7), at=NOW)
     assert found.amount_due == CENTS * NOON + 7 + CENTS * 15.5
 
@@ -203,14 +204,14 @@ def test_an_inferred_ratio_widens_the_band() -> None:
 
 
 def test_a_yen_has_one_unit() -> None:
-    """A currency without decimals has minor units that are its major ones."""
+    """In a currency without decimals, minor units are major units."""
     lines = [api_line(amount=GROSS, currency="jpy", pretax_credit_amounts=[])]
     invoice = Invoice.from_api(api_result(amount_due=GROSS, currency="jpy", invoice_lines=lines))
     assert forecast_invoice(invoice, steady(), at=NOW).unit == "minor"
 
 
 def test_another_ratio_needs_three_days_of_the_period() -> None:
-    """Before, it is the straight line, which says why; then it counts."""
+    """Until then there is a straight line, which says why; after that the ratio counts."""
     for day, method in ((3, "straight-line"), (4, "daily-usage")):
         at = datetime(2026, 9, day, 12, tzinfo=UTC)
         usage = [*[CENTS] * (day - 1), CENTS / 2]
@@ -233,7 +234,7 @@ def test_a_history_that_is_behind_is_told_and_widens_the_band() -> None:
 
 
 def test_a_young_history_that_is_behind_has_its_late_days_by_the_invoice() -> None:
-    """What the invoice has and the history has not was spent on the days that are late."""
+    """What the invoice has and the history lacks was spent on the days that are late."""
     at = datetime(2026, 9, 7, 12, tzinfo=UTC)
     history = history_of([0], [*[CENTS] * 5, CENTS / 2, 0], at=at)
     found = forecast_invoice(invoice_of(CENTS * 6.5), history, at=at)
@@ -242,7 +243,7 @@ def test_a_young_history_that_is_behind_has_its_late_days_by_the_invoice() -> No
 
 
 def test_an_invoice_that_is_behind_is_the_other_reading_of_a_price() -> None:
-    """Neither can be told from the other: the price is taken, and the band covers both."""
+    """The two cannot be told apart: the price is assumed, and the band covers both."""
     found = forecast_invoice(invoice_of(GROSS - CENTS), steady(), at=NOW)
     price = (GROSS - CENTS) / GROSS
     assert (found.unit, found.amount_due) == ("ratio", round(MONTH * price))
@@ -270,7 +271,7 @@ def test_an_invoice_that_is_behind_is_the_other_reading_of_a_price() -> None:
 def test_a_steady_account_is_forecast_well_at_any_price(
     first: int, price: float, factor: float
 ) -> None:
-    """From the fifth day of the month on it is at most a tenth off, though not a cent a unit."""
+    """From the fifth day on it is at most a tenth off, although a unit does not cost a cent."""
     for day in range(first, 26, 4):
         at = datetime(2026, 9, day, 12, tzinfo=UTC)
         usage = [*[CENTS] * (day - 1), CENTS / 2]
@@ -294,7 +295,7 @@ def test_an_invoice_that_is_hours_behind_is_in_the_band(hours: int) -> None:
 
 @pytest.mark.parametrize("hours", [17, 24, 41, 48])
 def test_a_history_that_is_hours_behind_ends_early_and_is_no_price(hours: int) -> None:
-    """Its last days fall off, so that it is lag, and no unit of usage costs more."""
+    """Its last days fall off, so this is lag, and a unit of usage costs no more than before."""
     for day in range(6, 26):
         at = datetime(2026, 9, day, 12, tzinfo=UTC)
         known = day - 0.5 - hours / 24
@@ -306,7 +307,7 @@ def test_a_history_that_is_hours_behind_ends_early_and_is_no_price(hours: int) -
 
 
 def test_where_both_are_behind_silence_is_no_pause() -> None:
-    """Days without usage on an account that had none are lag: they are still to come."""
+    """On an account that never had them, days without usage are lag: the usage is still to come."""
     history = history_of([CENTS] * 60, [*[CENTS] * (NOON - 2), 0, 0, 0])
     found = forecast_invoice(invoice_of(CENTS * (NOON - 2)), history, at=NOW)
     assert found.amount_due == MONTH
@@ -427,7 +428,7 @@ def test_a_period_that_starts_within_a_day_has_that_days_later_hours() -> None:
 
 
 def test_a_whole_day_is_split_by_time() -> None:
-    """A daily history has of the period's first day the part that is as long."""
+    """Of the period's first day, a daily history counts for the share that is in the period."""
     found = forecast_invoice(
         invoice_of(GROSS - CENTS / 4, period_start=START + 6 * HOUR), steady(), at=NOW
     )
@@ -493,7 +494,7 @@ def test_usage_without_a_price_is_not_known() -> None:
 
 
 def test_an_account_that_is_idle_has_credits_for_over_a_year() -> None:
-    """Without usage in a history that was read there is nothing to spend them."""
+    """If the history that was read has no usage, nothing spends the credits."""
     idle = history_of([0] * 60, [0] * 15)
     found = forecast_invoice(invoice_of(0), idle, balance_of(2_000), at=NOW).runway
     assert found is not None
@@ -501,7 +502,7 @@ def test_an_account_that_is_idle_has_credits_for_over_a_year() -> None:
 
 
 def test_a_line_that_usage_does_not_have_may_be_a_fixed_fee() -> None:
-    """The note asks, and nothing is taken for one that nobody named."""
+    """The note asks, and no line counts as a fixed fee unless somebody names it."""
     fee = api_line(description="Platform fee", amount=2_000, pretax_credit_amounts=[])
     invoice = invoice_of(GROSS, lines=[fee], amount_due=GROSS + 2_000)
     asked = 'Usage adds up to all lines but "Platform fee" ($20.00): if that is a fixed fee'
@@ -513,7 +514,7 @@ def test_a_line_that_usage_does_not_have_may_be_a_fixed_fee() -> None:
 
 
 def test_a_band_with_one_side_is_said_in_words() -> None:
-    """A median that is its own 10th percentile is no middle."""
+    """A median that equals its 10th percentile is not in the middle."""
     forecast = forecast_invoice(invoice_of(GROSS), steady(), at=NOW)
     rising = replace(forecast, amount_due_p90=40_000)
     assert rising.text == "Forecast $300 for September, up to $400 and unlikely to be less"
@@ -536,7 +537,7 @@ def test_a_band_with_one_side_is_said_in_words() -> None:
 def test_what_rounding_hides_of_a_band_makes_it_no_band_with_one_side(
     p10: int, p90: int, text: str
 ) -> None:
-    """Small amounts are told in whole dollars, to which all of a narrow band may be rounded."""
+    """Small amounts are shown in whole dollars, and all of a narrow band may round to one."""
     forecast = forecast_invoice(invoice_of(GROSS), steady(), at=NOW)
     assert replace(forecast, amount_due_p10=p10, amount_due_p90=p90).text == text
 
@@ -572,7 +573,7 @@ def test_an_invoice_without_usage_is_a_straight_line() -> None:
 
 
 def test_credits_that_hide_all_of_it_do_so_while_they_last() -> None:
-    """Nothing is due now, and what the balance does not cover is."""
+    """Nothing is due now, but what the balance does not cover will be."""
     covered = [{"amount": GROSS, "type": "credit_balance_transaction"}]
     invoice = invoice_of(GROSS, credits=covered)
     assert forecast_invoice(invoice, steady(), at=NOW).amount_due == 0
@@ -588,7 +589,8 @@ def test_credits_that_hide_all_of_it_do_so_while_they_last() -> None:
 
 
 def test_discounts_go_on_and_tax_stays() -> None:
-    """A discount of a tenth is one to come as well; tax and adjustments stay as they stand."""
+    """A discount of a tenth also applies to what is to come; tax and adjustments stay as they "
+    "are."""
     tenth = [{"amount": GROSS / 10, "type": "discount"}]
     invoice = invoice_of(GROSS, credits=tenth, amount_due=GROSS * 0.9 + 123)
     found = forecast_invoice(invoice, steady(), balance_of(0), at=NOW)
@@ -596,7 +598,7 @@ def test_discounts_go_on_and_tax_stays() -> None:
 
 
 def test_fixed_fees_are_not_carried_on() -> None:
-    """A line that a glob names stays as it is, and a glob that names none is told."""
+    """A line that a glob matches stays as it is, and a glob that matches none gets a note."""
     fee = api_line(description="Platform fee", amount=2_000, pretax_credit_amounts=[])
     invoice = invoice_of(GROSS, lines=[fee], amount_due=GROSS + 2_000)
     found = forecast_invoice(invoice, steady(), at=NOW, fixed_lines=["Platform*", "Seat*"])
@@ -691,7 +693,8 @@ def test_days_without_usage_are_days() -> None:
 
 
 def test_credits_last_until_the_first_day_below_zero() -> None:
-    """The median and the early date are told; a balance of exactly a day's spend lasts that day."""
+    """The median and the early date are given; a balance of exactly a day's spend lasts that "
+    "day."""
     found = forecast_invoice(invoice_of(GROSS), steady(), balance_of(CENTS * 2.5), at=NOW).runway
     assert found is not None
     assert (found.runs_out, found.is_topped_up) == (date(2026, 9, 18), False)
@@ -728,7 +731,7 @@ def test_credits_that_are_gone_are_gone_today(balance: float) -> None:
 
 
 def test_credits_that_outlast_a_year_are_told_so() -> None:
-    """A date beyond a year is none."""
+    """There is no date beyond a year."""
     found = forecast_invoice(invoice_of(GROSS), steady(), balance_of(CENTS * 1000), at=NOW).runway
     assert found is not None
     assert found.runs_out is None
@@ -749,7 +752,7 @@ def test_a_top_up_is_said_with_what_would_be_without_it() -> None:
 
 @pytest.mark.parametrize("balance", [0, -300])
 def test_a_top_up_that_works_does_not_hide_that_no_credits_are_left(balance: float) -> None:
-    """AI Gateway refuses inference until it is made."""
+    """AI Gateway refuses inference until the top-up is made."""
     topped = balance_of(balance, amount=5_000, threshold=1_000)
     found = forecast_invoice(invoice_of(GROSS), steady(), topped, at=NOW).runway
     assert found is not None
@@ -757,7 +760,7 @@ def test_a_top_up_that_works_does_not_hide_that_no_credits_are_left(balance: flo
 
 
 def test_a_top_up_that_failed_is_said_first() -> None:
-    """Nobody who reads on for a date overlooks why no credits will come."""
+    """Whoever looks for a date also learns why no credits will come."""
     balance = balance_of(2_500, amount=5_000, threshold=1_000, error="Your card was declined.")
     found = forecast_invoice(invoice_of(GROSS), steady(), balance, at=NOW).runway
     assert found is not None
@@ -886,7 +889,7 @@ def test_the_last_period_tells_what_a_forecast_would_have_said() -> None:
 
 
 def test_what_would_have_been_said_does_not_know_what_came() -> None:
-    """A step after the same day of August is in what August came to alone."""
+    """A step after the same day of August shows only in what August came to."""
     days = [*[CENTS] * 76, *[3 * CENTS] * 16]
     found = forecast_invoice(
         invoice_of(3 * GROSS), history_of(days, [*[3 * CENTS] * NOON, 1.5 * CENTS]), at=NOW
@@ -909,7 +912,7 @@ def test_a_last_period_that_the_history_has_a_part_of_is_not_told() -> None:
 
 
 def test_a_last_period_without_enough_history_before_has_no_forecast() -> None:
-    """Its sum is told, and nothing that would have been said."""
+    """Its sum is shown, without what a forecast would have said."""
     history = history_of([*[0] * 40, *[CENTS] * 20], [*[CENTS] * NOON, CENTS / 2])
     last = forecast_invoice(invoice_of(GROSS), history, at=NOW).last_period
     assert last is not None
