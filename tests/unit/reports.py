@@ -1,6 +1,8 @@
 """Reports on the sandbox's accounts, as tests of charts, headlines and lengths look at them."""
 
 import dataclasses
+import html
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -29,6 +31,12 @@ def taken(scenario: str, now: datetime = NOW, account_id: str = ACCOUNT) -> Snap
     with Sandbox(scenario, now=now) as sandbox:
         snapshot = take(settings_for(sandbox.base_url, account_id), now)
     return dataclasses.replace(snapshot, base_url=CLOUDFLARE_API)
+
+
+def plain(rendered: str) -> str:
+    """Return a rendered report as a reader sees it: on one line, without tags and escapes."""
+    inline = re.sub("</?(?:a|b|bdi|code|em|small|span|strong|sub)(?: [^>]*)?>", "", rendered)
+    return " ".join(html.unescape(re.sub("<[^>]*>", " ", inline)).split())
 
 
 def report_on(

@@ -1,6 +1,5 @@
 """Inputs that public bug reports led to, through the whole command. Each stands for a kind."""
 
-import html
 import json
 import re
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 
 from pulumi_cf_invoice.cli import main
+from tests.unit.reports import plain
 
 CASES = Path(__file__).with_name("data") / "cases"
 FORMATS = ("text", "markdown", "html", "json")
@@ -188,8 +188,3 @@ def test_a_change_of_less_than_a_cent_is_told_as_that(
     assert code == 0
     assert plain(output).count("less than $0.01") >= 2
     assert not re.search(r"[+-]\$?0\.0|0\.0 ?%", plain(output))
-
-
-def plain(text: str) -> str:
-    """Return *text* as a reader sees it: on one line, without the escapes of Markdown and HTML."""
-    return " ".join(html.unescape(text).split())

@@ -198,8 +198,8 @@ def test_a_failure_is_read_once_and_told_once_and_violates_every_rule(sandbox: S
     first, second = gate(written, "account-budget"), gate(written, "max-amount-due")
     [message] = messages(first.judge_accounts(accounts, NOW))
     assert message.startswith(
-        f"Account {ACCOUNT} could not be judged: "
-        f"cannot read the upcoming invoice of account {ACCOUNT}: Cloudflare said HTTP 503"
+        f"Account {ACCOUNT} could not be judged: cannot read the upcoming invoice of account "
+        f"{ACCOUNT}: Cloudflare said HTTP 503"
     )
     [short] = messages(second.judge_accounts(accounts, NOW))
     assert short == (f"Account {ACCOUNT} could not be judged: account-budget says why.")

@@ -1,6 +1,5 @@
 """What a report shows about an account besides its invoice."""
 
-import html as entities
 import json
 import re
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from pulumi_cf_invoice.rules.file import parse_rules
 from pulumi_cf_invoice.state import InvoiceState
 from tests.factories import ACCOUNT, NOW, Result, api_line, api_result, snapshot
 from tests.golden import Golden
+from tests.unit.reports import plain
 
 FORMATS = {
     "txt": text.render,
@@ -97,14 +97,6 @@ def found(**answers: Result | BillingError) -> Found:
         **answers,
     }
     return Found.of_snapshot(snapshot(**every))
-
-
-def _without_spans(rendered: str) -> str:
-    return re.sub("</?span[^>]*>", "", rendered)
-
-
-def plain(rendered: str) -> str:
-    return re.sub(r"\s+", " ", re.sub("<[^>]*>", " ", entities.unescape(_without_spans(rendered))))
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
