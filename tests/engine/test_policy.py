@@ -519,7 +519,7 @@ def test_a_stack_that_has_to_look_at_an_invoice_is_told_so(
     run = stack.preview(**options)
     assert not run.ok
     assert (
-        "The stack has alone (pulumi-python:dynamic/tests:Echo) and no InvoicePreview" in run.text
+        "The stack has alone (pulumi-python:dynamic/tests:Echo), but no InvoicePreview" in run.text
     )
     stack.use(program)
     assert stack.preview(**options).ok
@@ -597,7 +597,7 @@ def test_eight_rules_read_an_account_once_and_tell_once_why_it_failed(
     assert not run.ok
     assert len(sandbox.requests) == 4
     assert count_of(run, "Cloudflare said HTTP 503") == 1
-    assert count_of(run, "is not known: budget-0 says why.") == 7
+    assert count_of(run, "could not be judged: budget-0 says why.") == 7
 
 
 @pytest.mark.parametrize(
@@ -736,7 +736,7 @@ def test_credits_that_cannot_be_read_block_and_every_reason_is_told_once(
     assert not run.ok
     assert count_of(run, "cannot read the credit balance") == 1
     assert count_of(run, "cannot read the upcoming invoice") == 1
-    assert count_of(run, "is not known: min-credit-balance says why.") == 1
+    assert count_of(run, "could not be judged: min-credit-balance says why.") == 1
 
 
 def coming(base_url: str, **more: Any) -> dict[str, Any]:
@@ -761,7 +761,7 @@ def test_no_update_passes_on_a_usage_history_that_cannot_be_read(
     run = stack.up(**pack(rules=coming(sandbox_url(settled))))
     assert not run.ok
     assert count_of(run, f"cannot read the usage history of account {ACCOUNT}") == 1
-    assert count_of(run, "is not known: max-forecast says why.") == 1
+    assert count_of(run, "could not be judged: max-forecast says why.") == 1
     assert created(stack) == []
     # Invoice, usage and balance, each once.
     assert sandbox.requests == [ACCOUNT] * 3

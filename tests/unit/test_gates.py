@@ -202,7 +202,7 @@ def test_a_failure_is_read_once_and_told_once_and_violates_every_rule(sandbox: S
         f"{ACCOUNT}: Cloudflare said HTTP 503"
     )
     [short] = messages(second.judge_accounts(accounts, NOW))
-    assert short == (f"Account {ACCOUNT} could not be judged: account-budget says why.")
+    assert short == f"Account {ACCOUNT} could not be judged: account-budget says why."
     assert len(sandbox.requests) == 4
 
 
