@@ -64,7 +64,7 @@ def date_of(start: int) -> date:
 
 
 def sum_over(daily: Callable[[int], Fraction], start: Fraction, until: Fraction) -> Fraction:
-    """Return the sum of *daily*, which is by start of the day, from *start* *until* then."""
+    """Return the sum from *start* to *until* of *daily*, which takes the start of a day."""
     days = range(day_of(start), ceil(until), DAY)
     parts = (
         daily(day) * (min(until, Fraction(day + DAY)) - max(start, Fraction(day))) / DAY
