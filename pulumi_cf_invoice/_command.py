@@ -49,7 +49,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class _StoreOnce(argparse.Action):
-    """Stores a value; *instead* tells in an error what to do in place of repeating the option."""
+    """Stores a value; *instead* is the advice in the error if the option is repeated."""
 
     def __init__(self, *given: Any, instead: str = "give it once", **settings: Any) -> None:
         super().__init__(*given, **settings)

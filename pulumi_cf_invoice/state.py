@@ -40,7 +40,7 @@ READ_PROPERTIES = (*FIELDS, "invoice_lines_complete", "base_url")
 CHECK_FAILED = "check_failed"
 """The one property of a resource whose check failed, by which policies can tell it."""
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-"""Pulumi's marker of an unknown value, here too because the SDK's would take importing the SDK."""
+"""Pulumi's marker of an unknown value, repeated here because the SDK's needs the SDK imported."""
 
 MARKERS = frozenset(
     [
@@ -58,7 +58,7 @@ MARKERS = frozenset(
 
 @dataclass(frozen=True)
 class LastUpdate:
-    """The invoice at the update before: ``amount_due`` in minor units of ``currency``, and when."""
+    """The invoice at the last update: ``amount_due`` in minor units of ``currency``, and when."""
 
     amount_due: float
     currency: str

@@ -42,7 +42,7 @@ class AnswerCache:
         return answer
 
     def ask_ahead(self, read: Read[ModelT], settings: Settings) -> None:
-        """Ask for what will be wanted later. What is refused is not asked for ahead once more."""
+        """Request what will be wanted later. A refused read is not requested ahead again."""
         key = _key(read, settings)
         with self._lock:
             if key in self._ahead:

@@ -31,7 +31,7 @@ class NamedAccount:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The name, as what was found has it."""
+        """The name, in the form in which `Found` has it."""
         return (self.name,) if self.name else ()
 
 

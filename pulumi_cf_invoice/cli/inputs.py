@@ -180,7 +180,7 @@ def _not_asked_for(others: Sequence[Found | MissingInvoice]) -> str:
     """Name the accounts of files that are not on the list, as a sentence."""
     if not others:
         return ""
-    # Several files can be on one account; those on none that is known are told apart.
+    # Several files can be on one account; those on an unknown one count separately.
     accounts = {_account_of(other) or number: other for number, other in enumerate(others)}
     names = [
         ", ".join([*map(named, other.names), _account_of(other) or "an unknown account"])

@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
         notice, code = notice_of_failure(reason, options.on), COULD_NOT_TELL
     link = options.link or _job(os.environ)
     if options.dry_run:
-        print(_dry(notice, _read(options.state).told, link))
+        print(_dry(notice, _read(options.state).notified, link))
     else:
         code = max(code, _tell(notice, receivers, options.state, link))
     if error:
@@ -64,11 +64,11 @@ class State:
     """
     What was wrong when each address was last notified.
 
-    ``told`` has it by the `Receiver.digest` of the address with this ``salt``.
+    ``notified`` has it by the `Receiver.digest` of the address with this ``salt``.
     """
 
     salt: bytes
-    told: Mapping[str, list[Key]]
+    notified: Mapping[str, list[Key]]
 
 
 class Receiver:
@@ -147,9 +147,9 @@ def _tell(
 ) -> int:
     """Tell every receiver what is new to it, record what each knows, and return the exit code."""
     before = _read(state)
-    # An address that is given twice is told once.
+    # An address that is given twice is notified once.
     addresses = {receiver.digest(before.salt): receiver for receiver in receivers}
-    known = {digest: before.told.get(digest, []) for digest in addresses}
+    known = {digest: before.notified.get(digest, []) for digest in addresses}
     code = 0
     titles: list[str] = []
     for digest, receiver in addresses.items():
@@ -178,10 +178,10 @@ def _why_not(notice: Notice, known: Iterable[Sequence[Key]]) -> str:
     return "nothing is wrong" if notice.is_fine else "--on does not include it"
 
 
-def _dry(notice: Notice, told: Mapping[str, list[Key]], link: str | None) -> str:
-    before = next(iter(told.values()), [])
+def _dry(notice: Notice, notified: Mapping[str, list[Key]], link: str | None) -> str:
+    before = next(iter(notified.values()), [])
     if not notice.is_news(before):
-        why = _why_not(notice, told.values())
+        why = _why_not(notice, notified.values())
         return f"Nobody would be notified, because {why}: {notice.headline}"
     return f"Would send:\n\n{notice.title(before)}\n{notice.body(before, link)}"
 
@@ -236,7 +236,7 @@ def _server(address: str) -> "apprise.NotifyBase | None":
 
 
 def _read(state: str | None) -> State:
-    """Return what each address was told; nothing for a broken file, or one of another version."""
+    """Return what each address knows; nothing for a broken file, or one of another version."""
     new = State(secrets.token_bytes(16), {})
     if state is None or not Path(state).exists():
         return new
@@ -244,11 +244,11 @@ def _read(state: str | None) -> State:
         content = json.loads(Path(state).read_text(encoding="utf-8"))
         if content["version"] != _VERSION:
             raise ValueError("another version")
-        told = {
+        notified = {
             str(digest): [(str(kind), str(rule), str(account)) for kind, rule, account in keys]
             for digest, keys in content["addresses"].items()
         }
-        return State(bytes.fromhex(content["salt"]), told)
+        return State(bytes.fromhex(content["salt"]), notified)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         print(
             "cf-invoice: the file of --state cannot be read: everything is sent again",
@@ -260,7 +260,7 @@ def _read(state: str | None) -> State:
 def _write(path: str | None, state: State) -> None:
     if path is None:
         return
-    content = {"version": _VERSION, "salt": state.salt.hex(), "addresses": state.told}
+    content = {"version": _VERSION, "salt": state.salt.hex(), "addresses": state.notified}
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         replace_file(Path(path), [json.dumps(content), "\n"])

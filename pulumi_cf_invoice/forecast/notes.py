@@ -25,7 +25,7 @@ def notes_of(
     Return what is assumed, what does not fit, and what is left out.
 
     The first note says why it is a straight line, if it is one. *other* is the median, in minor
-    units, if the invoice is behind and that cannot be told from a price.
+    units, if the invoice is behind and that cannot be distinguished from a price.
     """
     if isinstance(priced, UnknownUnit):
         yield priced.reason

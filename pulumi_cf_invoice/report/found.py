@@ -29,7 +29,7 @@ _FIGURES = frozenset(_FIELDS) - {"invoice_id", "status"}
 
 
 class NoInvoiceError(BillingError):
-    """A file contains no invoice, or none that can be told from others."""
+    """A file contains no invoice, or none that can be distinguished from others."""
 
 
 @dataclass(frozen=True)

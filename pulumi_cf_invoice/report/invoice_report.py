@@ -683,7 +683,7 @@ def invoice_report(
 
 
 def _caveats(state: InvoiceState, at: datetime, account: AccountReport | None) -> Iterator[Caveat]:
-    """Yield what a reader at the time *at* has to know of an invoice, besides where it was."""
+    """Yield what a reader at the time *at* must know of an invoice, besides where it was found."""
     read_at = state.as_of(at)
     if read_at - at > _CLOCKS_DIFFER:
         when = f"{read_at:%Y-%m-%d %H:%M} UTC, after the report's time, {at:%Y-%m-%d %H:%M} UTC"

@@ -83,7 +83,7 @@ class JudgedRule:
     rule: str = Field(description="The kind of rule.")
     enforcement_level: Literal["mandatory", "advisory", "disabled"]
     verdict: Literal["over", "failed", "unknown", "within", "noted"] = Field(
-        description="failed: over, for a rule without a limit; noted: nothing was judged."
+        description="failed: violated, for a rule without a limit; noted: nothing was judged."
     )
     notices: list[str] = Field(description="Notes on the rule, such as a waiver.")
     what_to_do: list[str] = Field(description="What to do about its violations, a sentence each.")

@@ -14,7 +14,7 @@ from pulumi_cf_invoice.forecast.daily import last_days
 from pulumi_cf_invoice.report.account import AccountReport
 
 MULTIPLE = 3
-"""How many times what is usual a day costs at least to be told."""
+"""How many times as much as usual a day must cost to be mentioned."""
 _SHARE = Fraction(1, 10)
 """The share of the period's spend that such a day has at least."""
 

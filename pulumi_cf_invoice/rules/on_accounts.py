@@ -37,7 +37,7 @@ class MinCreditBalance(Rule):
 
     name = "min-credit-balance"
     remedy = "Buy credits in Cloudflare's dashboard, or lower {setting}."
-    description = "The account's AI Gateway credits do not run low."
+    description = "The account's AI Gateway credits do not fall below their minimum."
     settings: ClassVar = {"limit": rule_settings.MINIMUM}
     needs = waivable = ("limit",)
     must_read = True
@@ -90,7 +90,7 @@ class RequireHealthyTopUp(Rule):
 
     name = "require-healthy-top-up"
     remedy = "Fix the automatic top-up, or its payment method, in Cloudflare's dashboard."
-    description = "The account's AI Gateway credits are topped up automatically."
+    description = "A working automatic top-up refills the account's AI Gateway credits."
     settings: ClassVar = {}
     needs = ()
     must_read = True

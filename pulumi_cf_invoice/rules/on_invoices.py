@@ -180,7 +180,7 @@ class MaxIncrease(Rule):
     """
 
     name = "max-increase"
-    description = "The upcoming AI Gateway invoice rises slowly from one update to the next."
+    description = "The upcoming AI Gateway invoice rises by no more than its limit between updates."
     settings: ClassVar = {"limit": rule_settings.INCREASE}
     needs = waivable = ("limit",)
     reads_accounts = False

@@ -127,7 +127,7 @@ def test_the_next_run_updates_its_own_comment_and_nobody_elses(
     assert "$999.00" in ours
 
 
-def test_over_budget_fails_after_everything_is_told(workflow: Workflow, host: Forge) -> None:
+def test_over_budget_fails_after_everything_is_reported(workflow: Workflow, host: Forge) -> None:
     run = workflow.use(TOO_MUCH)
     assert run.jobs == {"invoice": "failure"}, run.printed
     assert run.steps["Report > Report"] == "success"
@@ -167,7 +167,7 @@ def test_over_budget_fails_unless_fail_is_false(workflow: Workflow, fail: str) -
         ({"name": "one", "budget": "500 USD"}, "name has 1 lines, and from has 0"),
     ],
 )
-def test_what_cannot_be_told_fails_whatever_fail_is(
+def test_what_cannot_be_determined_fails_whatever_fail_is(
     workflow: Workflow, host: Forge, inputs: dict[str, str], reason: str
 ) -> None:
     shutil.copy(PREVIEWS / "preview-stream-failed.ndjson", workflow.directory / "failed.ndjson")
@@ -190,7 +190,7 @@ def test_a_preview_that_a_policy_pack_blocked_is_commented(workflow: Workflow, h
     assert "cf-invoice-spend: max-amount-due" in comment
 
 
-def test_a_rule_that_cannot_be_judged_is_told_in_the_comment_and_fails(
+def test_a_rule_that_cannot_be_judged_is_reported_in_the_comment_and_fails(
     workflow: Workflow, host: Forge, sandbox: Sandbox
 ) -> None:
     rule = {"accountIds": [ACCOUNT], "limit": "500 USD", "baseUrl": sandbox.base_url}

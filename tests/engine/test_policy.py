@@ -196,7 +196,7 @@ def test_a_block_at_an_update_creates_nothing_that_depends_on_the_invoice(
 
 
 @ONE_FORM
-def test_several_violations_are_told_at_once(
+def test_several_violations_are_reported_at_once(
     make_stack: MakeStack, program: Program, settled: dict[str, str], pack: MakePack
 ) -> None:
     policies = "[max_amount_due('150 USD'), max_line_amount({'openai/*': '100 USD'}), "
@@ -290,7 +290,7 @@ def test_a_config_brings_a_limit_and_a_level_and_a_disabled_rule_is_named(
 
 
 @ONE_FORM
-def test_a_waiver_and_a_rule_without_a_base_are_told_of(
+def test_a_waiver_and_a_rule_without_a_base_are_noted(
     make_stack: MakeStack, program: Program, settled: dict[str, str], pack: MakePack
 ) -> None:
     waiver = {"until": "2999-01-01", "by": "the CFO", "reason": "launch week"}
@@ -403,7 +403,7 @@ def test_a_failed_read_is_one_error_and_the_policies_stay_quiet(
 
 
 @ONE_FORM
-def test_an_invoice_that_is_not_targeted_is_told_of_and_blocks_the_update(
+def test_an_invoice_that_is_not_targeted_is_reported_and_blocks_the_update(
     make_stack: MakeStack, form: Form, settled: dict[str, str], pack: MakePack
 ) -> None:
     def program() -> None:
@@ -725,7 +725,7 @@ def test_with_too_few_credits_an_update_creates_nothing_at_all(
     assert "independent" in created(stack)
 
 
-def test_credits_that_cannot_be_read_block_and_every_reason_is_told_once(
+def test_credits_that_cannot_be_read_block_and_every_reason_is_reported_once(
     make_stack: MakeStack, settled: dict[str, str], pack: MakePack
 ) -> None:
     settled["CLOUDFLARE_API_TOKEN"] = "wrong"

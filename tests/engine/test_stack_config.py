@@ -100,7 +100,7 @@ def test_what_cannot_be_read_is_one_line(project: CommandLine, command: str, exp
     assert "Traceback" not in project.printed
 
 
-def test_stack_settings_that_do_nothing_are_refused_and_risks_are_told_by_each_command(
+def test_stack_settings_without_effect_are_refused_and_risks_are_reported_by_each_command(
     project: CommandLine, sandbox: Sandbox
 ) -> None:
     commands = (

@@ -281,7 +281,7 @@ COMMENTS: dict[type[Forge], Any] = {
 
 @FUZZ
 @given(st.sampled_from(list(COMMENTS)), st.data())
-def test_an_answer_of_a_forge_is_understood_or_told_in_one_line(
+def test_an_answer_of_a_forge_is_understood_or_reported_in_one_line(
     forge: type[Forge], data: st.DataObject
 ) -> None:
     request = Request(forge, "http://127.0.0.1:9", "owner/name", 12, SECRET)

@@ -95,7 +95,7 @@ def test_a_digest_of_a_blocked_preview_names_the_command_that_tells_why(
     assert "PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true pulumi preview --json" in output
 
 
-def test_secret_figures_are_told_as_secret(report: Report) -> None:
+def test_secret_figures_are_reported_as_secret(report: Report) -> None:
     code, output = report("11-secret-amount.events.jsonl")
     assert code == 2
     assert "the figures are secret: leave them out of additional_secret_outputs" in output
@@ -131,7 +131,7 @@ def changed(name: str, change: Callable[[str], str], keep: Callable[[str], Any])
 @pytest.mark.parametrize(
     "name", ["10-period-looks-back.json", "10-period-looks-back.snapshot.json"]
 )
-def test_a_period_that_is_over_is_told_and_a_projection_of_it_is_no_pass(
+def test_a_period_that_is_over_is_reported_and_a_projection_of_it_is_no_pass(
     report: Report, name: str, form: str
 ) -> None:
     arguments = ["--at", "2026-09-15T12:00:00Z", "--budget-projected", "300 USD", "--format", form]
@@ -166,7 +166,7 @@ def test_what_is_due_of_a_period_that_is_over_is_still_judged(report: Report) ->
     ],
 )
 @pytest.mark.parametrize("form", FORMATS)
-def test_a_period_that_is_odd_is_told_in_every_format(
+def test_a_period_that_is_odd_is_reported_in_every_format(
     report: Report, tmp_path: Path, form: str, period: tuple[int, int], note: str
 ) -> None:
     answer = json.loads((CASES / "10-period-looks-back.json").read_text())
@@ -180,7 +180,7 @@ def test_a_period_that_is_odd_is_told_in_every_format(
 
 @pytest.mark.parametrize(("first", "second"), [("before", "after"), ("after", "before")])
 @pytest.mark.parametrize("form", ["text", "markdown", "html"])
-def test_a_change_of_less_than_a_cent_is_told_as_that(
+def test_a_change_of_less_than_a_cent_is_shown_as_that(
     report: Report, form: str, first: str, second: str
 ) -> None:
     baseline = str(CASES / f"12-subcent-{first}.json")

@@ -138,7 +138,7 @@ def test_a_limit_far_above_is_named_above_the_chart_and_flattens_nothing() -> No
 
 
 @pytest.mark.parametrize("name", ["spend", "usage"])
-def test_a_day_over_its_limit_is_told_by_shape_and_words_not_by_colour_alone(name: str) -> None:
+def test_a_day_over_its_limit_is_shown_by_shape_and_words_not_by_colour_alone(name: str) -> None:
     drawn = page("a day over its limit")
     svg, caption = figure(drawn, name)
     columns = by_class(svg, "day")

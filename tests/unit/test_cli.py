@@ -154,7 +154,7 @@ def test_the_exit_code_is_the_verdict(budgets: list[str], code: int) -> None:
         ([], "no account ID"),
     ],
 )
-def test_what_cannot_be_told_is_exit_code_2_and_one_line(
+def test_what_cannot_be_determined_is_exit_code_2_and_one_line(
     arguments: list[str], expected: str
 ) -> None:
     failed = run("report", *arguments, GITHUB_OUTPUT="")
@@ -695,7 +695,7 @@ def test_the_exit_code_stays_without_buffers_too(command: str, code: int) -> Non
 @pytest.mark.parametrize(
     ("redirected", "code"), [("2> /dev/full", 2), ("> /dev/full 2>&1", 2), (">&- 2>&-", 2)]
 )
-def test_what_cannot_be_told_stays_2_where_errors_cannot_be_written(
+def test_what_cannot_be_determined_stays_2_where_errors_cannot_be_written(
     redirected: str, code: int
 ) -> None:
     for command in ("report --from nowhere.json", "no-command"):

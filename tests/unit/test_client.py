@@ -268,7 +268,7 @@ def test_no_repr_of_a_client_shows_a_token() -> None:
         (SECRET, "Check the account ID and the form of the credentials."),
     ],
 )
-def test_a_token_that_was_pasted_with_too_much_is_told(
+def test_a_token_that_was_pasted_with_too_much_is_reported(
     sandbox: Sandbox, token: str, remedy: str
 ) -> None:
     sandbox.fault = "error-chain"
@@ -429,7 +429,7 @@ def test_a_request_says_what_is_asking(sandbox: Sandbox) -> None:
     ]
 
 
-def test_a_base_url_without_its_path_is_told(sandbox: Sandbox) -> None:
+def test_a_base_url_without_its_path_is_reported(sandbox: Sandbox) -> None:
     with pytest.raises(ApiError) as failed:
         client(sandbox.base_url.replace("/client/v4", "")).get_invoice_preview(ACCOUNT)
     assert failed.value.code == 7000

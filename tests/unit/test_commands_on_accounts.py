@@ -129,7 +129,9 @@ def test_an_account_that_is_given_twice_is_refused(run: Run) -> None:
     assert "not allowed with argument" in run("show", "--account-id", ACCOUNT, "--all-accounts")[2]
 
 
-def test_a_token_that_may_not_list_accounts_is_told_in_one_line(several: Sandbox, run: Run) -> None:
+def test_a_token_that_may_not_list_accounts_is_reported_in_one_line(
+    several: Sandbox, run: Run
+) -> None:
     several.faults["accounts"] = "http-403"
     code, _, errors = run("report", "--all-accounts")
     assert code == 2
@@ -175,7 +177,9 @@ def test_an_account_that_never_used_ai_gateway_is_noted_among_all(
     assert run("report", *ids, "--at", AT, "--budget", "5000 USD")[0] == 2
 
 
-def test_where_no_account_can_be_read_the_reason_is_told_once(several: Sandbox, run: Run) -> None:
+def test_where_no_account_can_be_read_the_reason_is_reported_once(
+    several: Sandbox, run: Run
+) -> None:
     several.fault = "http-403"
     accounts = ["--account-id", ACCOUNT, "--account-id", OTHER_ACCOUNT]
     code, _, errors = run("report", *accounts)

@@ -337,7 +337,7 @@ def test_a_refusal_says_what_the_forge_said_and_what_to_do_and_is_final(
     assert len(forge_.requests) == 1
 
 
-def test_single_sign_on_is_told_by_githubs_header(forge_: Forge) -> None:
+def test_single_sign_on_is_reported_by_githubs_header(forge_: Forge) -> None:
     forge_.refuse(403, {"message": "Forbidden"}, X_GitHub_SSO="required; url=https://github.com/x")
     assert f"HTTP 403: Forbidden. {SSO}" in refusal(find_request(forge_.github))
 
@@ -467,7 +467,7 @@ def test_a_forge_that_never_ends_its_answer_is_given_up(
     assert "127.0.0.1 did not answer in time" in refusal(job.request())
 
 
-def test_what_failed_before_the_time_was_up_is_told(
+def test_what_failed_before_the_time_was_up_is_reported(
     job: Job, forge_: Forge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(posting, "SECONDS", 0.5)

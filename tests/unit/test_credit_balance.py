@@ -31,7 +31,7 @@ def test_an_amount_is_kept_exactly(amount: Any, kept: float, text: str) -> None:
     assert found.to_figures()["balance"] == kept
 
 
-def test_a_balance_whose_currency_is_not_known_is_told_in_minor_units() -> None:
+def test_a_balance_whose_currency_is_not_known_is_shown_in_minor_units() -> None:
     assert balance(Decimal("123456.5")).balance_text(None) == "123,456.5 cents"
 
 
@@ -129,7 +129,7 @@ def test_a_top_up_is_on_with_an_amount_and_a_threshold(
         *("2026-09-15T04:00:00Z", "2026-09-15T06:00:00.000+02:00", "2026-09-15T04:00:00"),
     ],
 )
-def test_a_failure_is_told_in_the_apis_words_with_its_time(failed_at: Any) -> None:
+def test_a_failure_is_reported_in_the_apis_words_with_its_time(failed_at: Any) -> None:
     found = balance(5, error="Card\ndeclined.", disabledReason="failures", lastFailedAt=failed_at)
     assert found.topup_problem == "failures; Card declined (2026-09-15T04:00:00Z)"
 

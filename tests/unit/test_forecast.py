@@ -69,7 +69,7 @@ def test_fixed_lines_that_are_no_list_of_globs_are_refused(wrong: Any) -> None:
         forecast_invoice(invoice_of(GROSS), steady(), at=NOW, fixed_lines=wrong)
 
 
-def test_a_band_without_width_is_not_told_as_one() -> None:
+def test_a_band_without_width_is_not_shown_as_one() -> None:
     found = forecast_invoice(invoice_of(GROSS), steady(), at=NOW)
     assert found.text == "Forecast $300 for September"
 
@@ -221,7 +221,7 @@ def test_another_ratio_needs_three_days_of_the_period() -> None:
         assert any("is not known yet" in note for note in found.notes) == (day == 3)
 
 
-def test_a_history_that_is_behind_is_told_and_widens_the_band() -> None:
+def test_a_history_that_is_behind_is_reported_and_widens_the_band() -> None:
     """The invoice says what was spent; days that may still move are no trend."""
     history = history_of([CENTS] * 60, [*[CENTS] * (NOON - 1), CENTS / 2, 0])
     found = forecast_invoice(invoice_of(GROSS), history, at=NOW)
@@ -375,7 +375,7 @@ def test_the_first_hour_is_too_early() -> None:
 
 
 @pytest.mark.parametrize("days", [401, 36_500])
-def test_a_period_of_more_than_400_days_is_told_and_not_forecast_by_day(days: int) -> None:
+def test_a_period_of_more_than_400_days_is_noted_and_not_forecast_by_day(days: int) -> None:
     """A year of 10,000 in an answer would otherwise keep a report busy for minutes."""
     invoice = invoice_of(GROSS, period_end=START + days * DAY)
     found = forecast_invoice(invoice, steady(), balance_of(2_500), at=NOW)
@@ -730,7 +730,7 @@ def test_credits_that_are_gone_are_gone_today(balance: float) -> None:
     assert (found.runs_out, found.text) == (date(2026, 9, 15), "No credits are left.")
 
 
-def test_credits_that_outlast_a_year_are_told_so() -> None:
+def test_credits_that_outlast_a_year_are_described_so() -> None:
     """There is no date beyond a year."""
     found = forecast_invoice(invoice_of(GROSS), steady(), balance_of(CENTS * 1000), at=NOW).runway
     assert found is not None
@@ -857,7 +857,7 @@ def test_days_that_a_ratio_lacks_are_in_it() -> None:
     assert (found.unit, found.amount_due) == ("ratio", MONTH)
 
 
-def test_a_track_record_of_one_day_is_told_in_the_singular() -> None:
+def test_a_track_record_of_one_day_is_written_in_the_singular() -> None:
     several = TrackRecord(error=0.0719, horizon=14, origins=49, bands=((0.0, 0.1),))
     single = TrackRecord(error=0.125, horizon=1, origins=1, bands=((0.0, 0.1),))
     assert several.text == "off by 7% over 14 days, tried on 49 days"
@@ -904,7 +904,7 @@ def test_the_last_period_is_priced_after_the_share_of_credits() -> None:
     assert (found.by_usage, found.median) == (CENTS * 31 / 2, CENTS * 31 / 2)
 
 
-def test_a_last_period_that_the_history_has_a_part_of_is_not_told() -> None:
+def test_a_last_period_that_the_history_has_a_part_of_is_not_shown() -> None:
     found = forecast_invoice(invoice_of(GROSS), steady(30), at=NOW)
     assert found.last_period is None
     assert "last_period" not in found.to_figures()

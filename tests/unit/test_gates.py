@@ -192,7 +192,7 @@ def test_one_read_serves_every_rule(sandbox: Sandbox) -> None:
     assert sandbox.requests == [ACCOUNT] * 3
 
 
-def test_a_failure_is_read_once_and_told_once_and_violates_every_rule(sandbox: Sandbox) -> None:
+def test_a_failure_is_read_once_and_reported_once_and_violates_every_rule(sandbox: Sandbox) -> None:
     sandbox.fault = "http-503"
     accounts, written = reader(), {**BUDGET, "baseUrl": sandbox.base_url}
     first, second = gate(written, "account-budget"), gate(written, "max-amount-due")
@@ -254,7 +254,7 @@ def test_a_base_url_from_the_environment_that_is_none_is_one_line(
     assert "base URL" in message
 
 
-def test_a_waiver_is_told_of_an_account_that_cannot_be_read(sandbox: Sandbox) -> None:
+def test_a_waiver_is_noted_for_an_account_that_cannot_be_read(sandbox: Sandbox) -> None:
     waived = budget(sandbox, waiver={**WAIVER, "limit": "500\nUSD"})
     [message] = messages(waived.judge_accounts(reader(CLOUDFLARE_API_TOKEN=""), NOW))
     assert message.endswith(

@@ -358,7 +358,7 @@ def test_what_to_do_has_the_dates_in_their_order_and_credits_that_no_rule_asks_f
     assert re.match(r"Before 2026-09-2\d: cap the gateways", second)
 
 
-def test_of_several_the_counts_and_the_worst_are_told() -> None:
+def test_of_several_the_counts_and_the_worst_are_reported() -> None:
     names = ("usual", "launch", "steady", "yen")
     snapshots = [taken(name, NOW, f"{number:032x}") for number, name in enumerate(names)]
     report = report_on(*snapshots, rules=LIMIT)

@@ -58,12 +58,12 @@ def test_nothing_carries_over_from_a_part_of_the_figures(missing: str) -> None:
     assert "last_update" not in lifecycle.checked(ACCOUNT, figures(), olds)
 
 
-def test_a_base_url_that_is_not_cloudflares_is_told() -> None:
+def test_a_base_url_that_is_not_cloudflares_is_reported() -> None:
     assert figures("http://127.0.0.1:1/client/v4")["base_url"] == "http://127.0.0.1:1/client/v4"
     assert "base_url" not in figures()
 
 
-def test_lines_that_are_not_complete_are_told() -> None:
+def test_lines_that_are_not_complete_are_reported() -> None:
     part = Invoice.from_outputs(
         {**Invoice.from_api(api_result()).to_outputs(), "invoice_lines_complete": False}
     )

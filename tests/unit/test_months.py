@@ -66,7 +66,7 @@ def last_month(report: InvoiceReport) -> Month | None:
 AUGUST = by_usage()
 
 
-def test_without_an_invoice_a_month_is_told_by_usage_as_far_as_usage_is_known() -> None:
+def test_without_an_invoice_a_month_is_reported_by_usage_as_far_as_usage_is_known() -> None:
     months = with_rows().months
     assert months is not None
     assert [month.name for month in months.known] == ["July", "August"]
@@ -218,6 +218,6 @@ def test_a_snapshot_of_last_month_as_baseline_names_the_line_that_drives_the_cha
     assert "of the rise" not in partly.against_last_month.text
 
 
-def test_a_month_without_history_is_not_told() -> None:
+def test_a_month_without_history_is_not_shown() -> None:
     [report] = report_on(taken("no-usage")).invoices
     assert report.against_last_month is None or "by its usage" not in report.against_last_month.text

@@ -327,7 +327,7 @@ def test_what_cannot_be_judged_is_not_over(
     assert "No longer wrong: max-amount-due" in last["message"]
 
 
-def test_what_is_over_is_told_as_such_where_something_else_is_not_fine(
+def test_what_is_over_is_reported_as_such_where_something_else_is_not_fine(
     hook: tuple[Webhook, dict[str, str]], tmp_path: Path
 ) -> None:
     server, environment = hook
@@ -510,7 +510,7 @@ def test_a_forecast_that_passes_a_limit_is_told_to_those_who_ask(
     assert "passes the limit of $300 about 2026-09-" in message["message"]
 
 
-def test_a_loop_in_the_night_is_told_once_with_what_to_do_and_again_when_it_is_over(
+def test_a_loop_in_the_night_is_reported_once_with_what_to_do_and_again_when_it_is_over(
     hook: tuple[Webhook, dict[str, str]], sandbox: Sandbox, settled: dict[str, str], tmp_path: Path
 ) -> None:
     server, environment = hook
@@ -561,7 +561,7 @@ def test_the_docs_show_what_people_are_told(
     assert shown.splitlines() == [line for line in sent if not line.startswith("Forecast ")]
 
 
-def test_a_report_that_cannot_be_made_is_told_and_is_exit_code_2(
+def test_a_report_that_cannot_be_made_is_reported_and_is_exit_code_2(
     hook: tuple[Webhook, dict[str, str]], tmp_path: Path
 ) -> None:
     server, environment = hook

@@ -180,7 +180,7 @@ def test_a_header_that_cannot_be_read_limits_nothing(pacer: Pacer, header: str) 
     answered(pacer)
 
 
-def test_a_wait_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_wait_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
     pacer = Pacer()
     pacer.enter(0)
     pacer.leave(200, {"ratelimit": '"x";r=0;t=1', "ratelimit-policy": '"x";q=100;w=3'})

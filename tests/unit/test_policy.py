@@ -135,7 +135,7 @@ def test_other_resources_and_failed_checks_are_passed_over() -> None:
 
 
 @pytest.mark.parametrize("properties", [{}, {"account_id": ACCOUNT}])
-def test_absent_figures_violate_at_an_update_and_are_told_of_at_a_preview(
+def test_absent_figures_violate_at_an_update_and_are_noted_at_a_preview(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], properties: Any
 ) -> None:
     name = f"of-{len(properties)}"
@@ -157,7 +157,7 @@ def test_an_unknown_account_is_left_to_pulumis_own_advisory() -> None:
         judge(policy.max_amount_due("0 USD"), {"account_id": UNKNOWN_STRING_VALUE})
 
 
-def test_what_is_no_violation_is_told_once_on_standard_error(
+def test_what_is_no_violation_is_reported_once_on_standard_error(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     gate = policy.max_increase("1 USD", name="first-update")
@@ -172,7 +172,7 @@ def test_what_is_no_violation_is_told_once_on_standard_error(
     ]
 
 
-def test_a_waiver_is_told_before_the_first_resource(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_waiver_is_noted_before_the_first_resource(capsys: pytest.CaptureFixture[str]) -> None:
     waiver = {"until": "2999-01-01", "by": "the CFO", "reason": "launch", "limit": "1000 USD"}
     gate = policy.max_amount_due("1 USD", name="waived", waiver=waiver)
     assert before_all(gate) == judge(gate, state()) == []

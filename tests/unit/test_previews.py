@@ -67,7 +67,7 @@ def figures(found: Found) -> tuple[float, float | None]:
         ("preview-stream-destroyed.ndjson", 18846, None),
     ],
 )
-def test_the_fresh_figure_is_told_and_the_last_deployments_is_the_baseline(
+def test_the_fresh_figure_is_reported_and_the_last_deployments_is_the_baseline(
     name: str, now: int, before: int | None
 ) -> None:
     assert figures(only(sample(name))) == (now, before)
@@ -81,7 +81,7 @@ def test_the_fresh_figure_is_told_and_the_last_deployments_is_the_baseline(
         ("preview-stream-failed.ndjson", "the preview failed: pulumi-python:dynamic/cf_invoice"),
     ],
 )
-def test_without_a_fresh_figure_the_reason_and_the_remedy_are_told(
+def test_without_a_fresh_figure_the_reason_and_the_remedy_are_reported(
     name: str, expected: str
 ) -> None:
     assert expected in refusal(sample(name))
@@ -187,7 +187,7 @@ def test_an_account_that_is_there_twice_is_compared_with_its_last_update() -> No
     assert last.amount_due == 18846
 
 
-def test_unchanged_resources_that_pulumi_left_out_are_told_of() -> None:
+def test_unchanged_resources_that_pulumi_left_out_are_reported() -> None:
     assert only(sample("preview-moved.json")).caveats == ()
     partly = digest()
     partly["changeSummary"]["same"] = 3
@@ -230,7 +230,7 @@ def test_diagnostics_before_the_prelude_are_of_the_same_preview() -> None:
     assert [invoice.state.invoice.amount_due for invoice in input.read(both)] == [99900, 100]
 
 
-def test_one_of_several_previews_that_was_cut_off_is_told() -> None:
+def test_one_of_several_previews_that_was_cut_off_is_reported() -> None:
     cut = "\n".join(sample("preview-stream-moved.ndjson").splitlines()[:-2])
     other = of_stack(sample("preview-stream-moved.ndjson"), "theirs", OTHER_ACCOUNT, 100)
     for parts in ([cut, other], [other, cut]):
@@ -245,13 +245,13 @@ def test_a_digest_and_the_events_of_another_stack_are_both_read() -> None:
 
 @pytest.mark.parametrize("broken", ["preview-failed-refresh.json", "preview-stream-failed.ndjson"])
 @pytest.mark.parametrize("first", [True, False])
-def test_one_of_several_previews_that_failed_is_told(broken: str, first: bool) -> None:
+def test_one_of_several_previews_that_failed_is_reported(broken: str, first: bool) -> None:
     good = of_stack(sample("preview-moved.json"), "theirs", OTHER_ACCOUNT, 100)
     parts = [sample(broken), good] if first else [good, sample(broken)]
     assert "the preview failed" in refusal("\n".join(parts))
 
 
-def test_one_of_several_stacks_without_an_invoice_is_told() -> None:
+def test_one_of_several_stacks_without_an_invoice_is_reported() -> None:
     without = digest()
     without["steps"] = without["steps"][:1]
     without["steps"][0]["urn"] = without["steps"][0]["urn"].replace("::ours::", "::theirs::")
@@ -273,7 +273,7 @@ FAILED_EARLY = {
 )
 @pytest.mark.parametrize("good", ["preview-moved.json", "preview-stream-moved.ndjson"])
 @pytest.mark.parametrize("first", [True, False])
-def test_a_digest_without_steps_beside_another_preview_is_told(
+def test_a_digest_without_steps_beside_another_preview_is_reported(
     other: dict[str, Any], said: str, good: str, first: bool
 ) -> None:
     parts = [json.dumps(other), sample(good)]
@@ -296,7 +296,7 @@ def test_an_earlier_previews_figures_are_not_fresh_where_the_last_one_has_none(n
     assert figures(only(f"{json.dumps(unmoved)}\n{sample(name)}")) == (99900, 18846)
 
 
-def test_an_invoice_preview_without_figures_beside_another_is_told() -> None:
+def test_an_invoice_preview_without_figures_beside_another_is_reported() -> None:
     preview = json.loads(twice(1, OTHER_ACCOUNT))
     preview["steps"][-1]["newState"]["inputs"]["amount_due"] = UNKNOWN
     [caveat] = only(json.dumps(preview)).caveats
@@ -398,7 +398,7 @@ def test_a_stream_whose_events_are_out_of_order_or_repeated_is_refused(name: str
     assert "line 3 has event 1 after event 1" in refusal(lines([*whole[:2], *whole[1:]]))
 
 
-def test_a_number_that_is_missing_is_told_with_its_line() -> None:
+def test_a_number_that_is_missing_is_reported_with_its_line() -> None:
     whole = [
         {"sequence": number, **event}
         for number, event in zip((0, 1, 4), bare_stream(), strict=True)
@@ -673,7 +673,7 @@ def test_a_refresh_alone_has_its_fresh_figures_among_the_outputs() -> None:
 
 @pytest.mark.parametrize("mark", [{"ciphertext": "[secret]"}, "[secret]"])
 @pytest.mark.parametrize("name", ["amount_due", "invoice_lines", "currency"])
-def test_a_secret_figure_is_told_as_secret(name: str, mark: Any) -> None:
+def test_a_secret_figure_is_reported_as_secret(name: str, mark: Any) -> None:
     secret = mark
     if isinstance(mark, dict):
         secret = mark | {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"}
@@ -698,7 +698,7 @@ def test_figures_of_additional_secret_outputs_are_secret_in_every_form(
     assert message.startswith("the figures are secret: leave them out of additional_secret_outputs")
 
 
-def test_secret_figures_that_a_policy_pack_told_of_are_judged() -> None:
+def test_secret_figures_that_a_policy_pack_reported_are_judged() -> None:
     found = only(lines(case("02-policy-violation.events.jsonl")))
     assert found.state.invoice.amount_due == 18846
 

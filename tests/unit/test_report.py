@@ -358,7 +358,7 @@ def test_the_verdict_speaks_of_a_budget_only_where_one_is_exceeded() -> None:
     assert report(invoice(), both).headline.startswith("Over budget: $188.46 so far")
 
 
-def test_rules_on_an_account_are_told_without_naming_it_twice() -> None:
+def test_rules_on_an_account_are_reported_without_naming_it_twice() -> None:
     known = snapshot(credit_balance={"balance": 1999}, invoice_history={"invoices": []})
     reading = {"accountIds": [ACCOUNT]}
     rules = {"min-credit-balance": {"limit": "20 USD", **reading}, "no-unpaid-invoices": reading}
@@ -438,7 +438,7 @@ def test_a_time_without_a_zone_is_refused() -> None:
 # Baselines.
 
 
-def test_changes_are_told_by_line_and_add_up_to_the_change_of_the_amount_due() -> None:
+def test_changes_are_reported_by_line_and_add_up_to_the_change_of_the_amount_due() -> None:
     before = named(("kept", 100), ("grown", 100), ("gone", 50), amount_due=260)
     after = named(("kept", 100), ("grown", 300), ("new", 70), amount_due=490)
     comparison = report(after, baseline=before).invoices[0].comparison
@@ -645,7 +645,7 @@ def test_an_invoice_of_a_stack_that_has_two_is_told_apart_by_its_account() -> No
     ]
 
 
-def test_of_one_account_the_highest_amount_counts_and_that_is_told() -> None:
+def test_of_one_account_the_highest_amount_counts_and_that_is_noted() -> None:
     again = dataclasses.replace(B, state=InvoiceState(PREVIEW_ACCOUNT, invoice(amount_due=26000)))
     [found] = one_of_each_account([A, again, A])
     assert found.state.invoice.amount_due == 26000
@@ -663,7 +663,7 @@ def test_one_account_in_two_currencies_is_refused() -> None:
         one_of_each_account([A, yen])
 
 
-def test_an_unknown_account_stands_by_itself_and_that_is_told() -> None:
+def test_an_unknown_account_stands_by_itself_and_that_is_noted() -> None:
     found = one_of_each_account([A, UNKNOWN, UNKNOWN])
     assert [each.state.account_id for each in found] == [PREVIEW_ACCOUNT, None, None]
     assert "counts twice in the total" in found[1].caveats[0].text
@@ -680,7 +680,7 @@ def test_where_figures_came_from_is_kept_of_two_files_of_one_account() -> None:
 
 
 @pytest.mark.parametrize("accounts", [None, [ACCOUNT]])
-def test_a_violation_is_told_once_wherever_its_figures_came_from(accounts: Any) -> None:
+def test_a_violation_is_reported_once_wherever_its_figures_came_from(accounts: Any) -> None:
     """A stack's outputs do not say that its resource reads from another address."""
     resource = Found(InvoiceState(ACCOUNT, invoice(), base_url="http://127.0.0.1:1"))
     exported = Found(InvoiceState(ACCOUNT, invoice()))
@@ -785,7 +785,7 @@ def test_an_invoice_without_lines_says_so() -> None:
     assert "nothing was used yet" in html.render(report(invoice("no-usage")))
 
 
-def test_ten_thousand_lines_fit_into_a_comment_and_the_rest_is_told() -> None:
+def test_ten_thousand_lines_fit_into_a_comment_and_the_rest_is_reported() -> None:
     made = report(invoice("ten-thousand-lines"), baseline=invoice())
     rendered = markdown.render(made)
     assert len(rendered) <= 65_536

@@ -106,7 +106,7 @@ def test_every_format_says_what_its_golden_file_says(suffix: str, golden: Golden
 
 
 @pytest.mark.parametrize("suffix", ["txt", "md", "html"])
-def test_credits_top_up_and_unpaid_invoices_are_told(suffix: str) -> None:
+def test_credits_top_up_and_unpaid_invoices_are_reported(suffix: str) -> None:
     shown = plain(FORMATS[suffix](reported()))
     assert re.search(r"Credit balance\W+\$6\.40", shown)
     assert (
@@ -137,12 +137,12 @@ def test_words_of_the_api_are_no_markdown() -> None:
         ),
     ],
 )
-def test_credits_are_told_in_words(changes: dict[str, Any], expected: str) -> None:
+def test_credits_are_reported_in_words(changes: dict[str, Any], expected: str) -> None:
     [shown] = reported(credit_balance=given({**CREDITS, **changes})).invoices
     assert expected in dict(shown.figures).values()
 
 
-def test_unpaid_invoices_are_summed_by_currency_and_told_to_be_a_part() -> None:
+def test_unpaid_invoices_are_summed_by_currency_and_reported_to_be_a_part() -> None:
     rows = [past(1200, "open"), past(500, "uncollectible"), past(1900, "open", currency="jpy")]
     [shown] = reported(invoice_history=given({"invoices": rows}, complete=False)).invoices
     assert dict(shown.figures)["Unpaid earlier invoices"] == (
@@ -160,7 +160,7 @@ def test_a_read_that_was_refused_takes_nothing_from_the_rest(suffix: str) -> Non
 
 
 @pytest.mark.parametrize("read", [read for read in READS if read is not INVOICE_PREVIEW])
-def test_every_read_that_was_refused_is_told(read: Read[Any]) -> None:
+def test_every_read_that_was_refused_is_reported(read: Read[Any]) -> None:
     refused = ApiError(read.noun, ACCOUNT, 403, 10000, "Authentication error", "Ask.", "r")
     [shown] = reported(**{read.name.replace("-", "_"): refused}).invoices
     assert shown.account is not None

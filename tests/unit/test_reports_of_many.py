@@ -215,7 +215,7 @@ def test_caveats_are_bounded_and_no_kind_hides_another() -> None:
     assert shared == f"{first_three} and 17 more: It is shared."
 
 
-def test_figures_that_are_dated_after_the_report_are_told_of() -> None:
+def test_figures_that_are_dated_after_the_report_are_reported() -> None:
     usual = taken("usual")
     early = NOW - timedelta(hours=1)
     [caveat] = make_report([Found.of_snapshot(usual)], at=early).caveats

@@ -125,7 +125,7 @@ def test_what_is_due_already_is_judged_before_any_projection() -> None:
     assert statuses("max-projected-amount-due", "1000 USD", incomplete) == ["unknown"]
 
 
-def test_the_first_hour_of_a_period_is_told_and_the_amount_due_judged() -> None:
+def test_the_first_hour_of_a_period_is_noted_and_the_amount_due_judged() -> None:
     early = START_OF_PERIOD + timedelta(minutes=30)
     found = judge("max-projected-amount-due", "1000 USD", at=early)
     assert [finding.status for finding in found] == ["within", "noted"]
@@ -164,7 +164,7 @@ def test_of_globs_of_one_length_the_lowest_limit_counts(order: int) -> None:
     assert statuses("max-line-amount", {"limits": other}) == ["unknown"]
 
 
-def test_a_glob_that_matches_no_line_is_told() -> None:
+def test_a_glob_that_matches_no_line_is_noted() -> None:
     limits = {"limits": {"openai/*": "500 USD", "opena/*": "1 USD"}}
     assert notes("max-line-amount", limits) == [
         f"No line of the upcoming invoice of account {ACCOUNT} matches opena/*."

@@ -79,7 +79,7 @@ def test_a_minimum_in_another_currency_than_the_invoice_is_a_violation() -> None
     assert messages("failed", judge("min-credit-balance", "2501 JPY", **answers))
 
 
-def test_where_the_invoice_cannot_be_read_the_currency_is_taken_for_the_limits_and_told() -> None:
+def test_where_the_invoice_cannot_be_read_the_currency_is_taken_for_the_limits_and_noted() -> None:
     refused = {"invoice_preview": REFUSED}
     why = f"It is taken to be in USD, because its currency is not known: {REFUSED}"
     found = judge("min-credit-balance", "20 USD", credit_balance=balance(2500), **refused)
@@ -162,7 +162,7 @@ def test_a_top_up_that_the_api_tells_nothing_of_is_not_known() -> None:
     )
 
 
-def test_a_healthy_top_up_is_within_and_an_unexplained_failure_is_told() -> None:
+def test_a_healthy_top_up_is_within_and_an_unexplained_failure_is_noted() -> None:
     answer = balance(2500, topup_config=TOPUP, has_default_payment_method=True)
     [found] = judge("require-healthy-top-up", credit_balance=answer)
     assert found.status == "within"
@@ -200,7 +200,7 @@ def history(*rows: Any, complete: bool = True) -> Result:
     return Result({"invoices": list(rows)}, Answered(complete))
 
 
-def test_unpaid_invoices_are_told_with_amount_age_and_number() -> None:
+def test_unpaid_invoices_are_reported_with_amount_age_and_number() -> None:
     rows = history(
         row("paid", id="in_2"),
         row("open"),

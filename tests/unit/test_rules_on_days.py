@@ -90,7 +90,7 @@ def test_nights_of_a_loop_do_not_become_usual() -> None:
         assert "12.0 times a usual day ($10.00" in found[0].message
 
 
-def test_days_over_an_amount_are_not_told_as_usual() -> None:
+def test_days_over_an_amount_are_not_counted_as_usual() -> None:
     found = spike("50 USD", [*STEADY, *[12_000.0] * 3, 12_000])
     assert statuses(found) == ["over", "over"]
     assert found[0].message.endswith("A usual day is $10.00 (the 95th percentile of 28 days).")

@@ -172,7 +172,7 @@ def test_a_usage_history_that_is_refused_lets_nothing_pass() -> None:
     assert statuses(judge("max-forecast", settings, usage_history=REFUSED)) == ["noted"]
 
 
-def test_a_balance_that_is_refused_is_told_and_the_forecast_judged() -> None:
+def test_a_balance_that_is_refused_is_noted_and_the_forecast_judged() -> None:
     for limit, status in (("300 USD", "within"), ("250 USD", "over")):
         found = judge("max-forecast", limit, credit_balance=REFUSED)
         assert statuses(found) == [status, "noted"]
@@ -189,7 +189,7 @@ def test_incomplete_lines_are_not_known() -> None:
     assert "the API gave only a part of the invoice's lines" in found.message
 
 
-def test_in_the_first_hour_the_amount_due_is_judged_and_that_is_told() -> None:
+def test_in_the_first_hour_the_amount_due_is_judged_and_that_is_noted() -> None:
     early = datetime.fromtimestamp(START, tz=UTC) + timedelta(minutes=30)
     answers = {
         **STEADY,
@@ -204,7 +204,7 @@ def test_in_the_first_hour_the_amount_due_is_judged_and_that_is_told() -> None:
     )
 
 
-def test_where_there_is_only_a_straight_line_the_amount_due_is_judged_and_why_is_told() -> None:
+def test_where_there_is_only_a_straight_line_the_amount_due_is_judged_and_why_is_noted() -> None:
     found = judge("max-forecast", "26 USD", NEW)
     assert statuses(found) == ["within", "noted"]
     assert found[0].text == "$25.00, within the limit of $26.00"
@@ -274,7 +274,7 @@ def test_a_waiver_raises_the_limit_and_says_so() -> None:
     assert found.message.endswith("is in force until 2026-09-20, by the CFO: launch.")
 
 
-def test_lines_of_a_fixed_fee_are_not_extrapolated_and_globs_that_match_none_are_told() -> None:
+def test_lines_of_a_fixed_fee_are_not_extrapolated_and_globs_that_match_none_are_noted() -> None:
     fee = api_line(description="support plan", amount=10_000, pretax_credit_amounts=[])
     answers = {
         **STEADY,
@@ -327,7 +327,7 @@ def test_an_account_is_forecast_once_in_a_run_whatever_rules_there_are(
 # The runway.
 
 
-def test_credits_that_run_out_too_early_are_told_with_their_date() -> None:
+def test_credits_that_run_out_too_early_are_reported_with_their_date() -> None:
     # $120.00 at $10.00 a day, half of today's still to come.
     [found] = judge("min-runway", 14)
     assert (found.status, found.subject) == ("failed", RUNWAY)
@@ -360,7 +360,7 @@ def test_credits_that_last_over_a_year_are_within() -> None:
     assert "credits of $10,000,000.00 last over a year; they have to last until" in found.text
 
 
-def test_the_early_date_is_told_and_judged_if_the_rule_is_careful() -> None:
+def test_the_early_date_is_reported_and_judged_if_the_rule_is_careful() -> None:
     [median] = judge("min-runway", 1, JUMPING)
     early = median.message.partition("(")[2][: len("2026-09-20")]
     days = (date.fromisoformat(early) - NOW.date()).days
@@ -408,7 +408,7 @@ def test_a_top_up_that_works_is_enough_only_where_the_rule_says_so() -> None:
     assert "last failed at 2026-09-01T00:00:00Z" in found[1].message
 
 
-def test_a_top_up_that_failed_is_told_first_and_suffices_for_nothing() -> None:
+def test_a_top_up_that_failed_is_reported_first_and_suffices_for_nothing() -> None:
     credits = {"balance": 12_000, "topup_config": {**TOPUP, "error": "card declined"}}
     failed = f"The automatic top-up of account {ACCOUNT} failed: “card declined”."
     settings = {"days": 30, "topUpSuffices": True}
@@ -427,7 +427,7 @@ def test_a_top_up_that_failed_is_told_first_and_suffices_for_nothing() -> None:
         ({"days": 366, "percentile": 90}, SHORT, "has no band with 9 days of history"),
     ],
 )
-def test_where_history_is_too_short_the_balance_is_judged_and_that_is_told(
+def test_where_history_is_too_short_the_balance_is_judged_and_that_is_noted(
     settings: Any, answers: dict[str, Any], why: str
 ) -> None:
     found = judge("min-runway", settings, answers)
@@ -467,7 +467,7 @@ def test_a_runway_needs_all_lines_and_every_read() -> None:
         assert statuses(judge("min-runway", allowed, answers)) == ["noted"], read
 
 
-def test_the_fixed_lines_of_a_runway_that_match_none_are_told() -> None:
+def test_the_fixed_lines_of_a_runway_that_match_none_are_noted() -> None:
     found = judge("min-runway", {"days": 1, "fixedLines": ["seats*"]})
     assert statuses(found) == ["noted", "within"]
     assert "matches seats*." in found[0].message

@@ -175,7 +175,7 @@ def test_a_rule_that_caps_only_a_part_or_nothing_is_none(rule: dict[str, Any]) -
         ({"enabled": True, "rules": [None, "x"]}, "none of its rules is enabled"),
     ],
 )
-def test_a_gateway_without_a_spend_limit_is_told_why_at_its_own_urn(
+def test_a_gateway_without_a_spend_limit_is_reported_with_the_reason_at_its_own_urn(
     limits: Any, expected: str
 ) -> None:
     gateway = StackResource(GATEWAY, "assistant", "urn", properties={"spendLimits": limits})
@@ -265,7 +265,7 @@ def test_a_component_that_calls_itself_a_gateway_hides_none() -> None:
         (gateway("chat", byok_only=True), ""),
     ],
 )
-def test_a_gateway_that_allows_more_than_the_stack_says_is_told(now: Any, tells: str) -> None:
+def test_a_gateway_that_allows_more_than_the_stack_says_is_reported(now: Any, tells: str) -> None:
     changed = capped(COST)
     properties = {**changed.properties, "aiGatewayId": "chat", "accountId": ACCOUNT}
     found = of_account("200 USD", [now], replace(changed, properties=properties))

@@ -169,7 +169,7 @@ def test_the_account_is_resolved_without_credentials() -> None:
         ("ACCOUNTID", "did you mean 'cf-invoice:accountId'?"),
     ],
 )
-def test_a_key_of_stack_config_that_does_nothing_is_told_with_the_nearest(
+def test_a_key_of_stack_config_that_does_nothing_is_reported_with_the_nearest(
     name: str, expected: str
 ) -> None:
     [problem] = unknown_keys([*SETTINGS, "version", "pluginDownloadURL", name])

@@ -227,7 +227,7 @@ def test_a_stated_error_is_raised_in_place_of_an_invoice(form: str) -> None:
 
 
 @pytest.mark.parametrize(("status", "name"), [(429, "Too Many Requests"), (520, "no message")])
-def test_an_error_is_told_with_the_name_of_its_status(status: int, name: str) -> None:
+def test_an_error_is_reported_with_the_name_of_its_status(status: int, name: str) -> None:
     error = testing.make_api_error(status, account_id=OTHER_ACCOUNT)
     assert f"account {OTHER_ACCOUNT}: Cloudflare said HTTP {status}: {name}." in str(error)
 

@@ -200,7 +200,7 @@ def test_a_part_of_a_history_is_refused() -> None:
         UsageHistory.from_api({"history": []}, Answered(False, query))
 
 
-def test_a_day_without_a_value_is_left_out_and_told() -> None:
+def test_a_day_without_a_value_is_left_out_and_reported() -> None:
     """Its usage is unknown: it counts as 0, and the text and the figures say so."""
     found = history(entry(START, 2), entry(START + DAY, None))
     assert found.total == 2
