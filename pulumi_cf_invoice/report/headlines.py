@@ -22,7 +22,7 @@ from pulumi_cf_invoice.billing.models import instant
 from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.forecast.days import DAY
 from pulumi_cf_invoice.forecast.periods import period_name
-from pulumi_cf_invoice.report.judging import POLICY, RuleResult, verdict_of, verdict_text
+from pulumi_cf_invoice.report.judging import POLICY, TITLES, RuleResult, verdict_of, verdict_text
 from pulumi_cf_invoice.rules.on_accounts import used_up
 from pulumi_cf_invoice.rules.on_forecasts import FORECAST, RUNWAY
 from pulumi_cf_invoice.rules.on_invoices import AMOUNT_DUE, PROJECTED_AMOUNT_DUE
@@ -30,7 +30,6 @@ from pulumi_cf_invoice.rules.on_stacks import SPEND_LIMITS
 from pulumi_cf_invoice.rules.rule import Finding, without_account
 
 _SUBJECTS = (AMOUNT_DUE, FORECAST, PROJECTED_AMOUNT_DUE)
-_OPEN_QUESTIONS = ("whether ", "how long ")
 _LONGEST_REASON = 300
 _LONGEST_QUOTE = 160
 _CLOSE = 95
@@ -168,8 +167,7 @@ class Situation:
         if rank is Rank.WITHIN:
             return f"{self._within}."
         if rank is Rank.UNKNOWN:
-            opened = said.startswith(_OPEN_QUESTIONS)
-            return f"Could not tell{' ' if opened else ': '}{said}."
+            return f"{TITLES['unknown']}: {said}."
         titles = {
             Rank.OVER: "Over budget: ",
             Rank.OUTLOOK: "Within budget so far: ",

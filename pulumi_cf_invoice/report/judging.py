@@ -19,7 +19,7 @@ RuleVerdict = Literal["over", "failed", "unknown", "within", "noted"]
 _VERDICTS: tuple[RuleVerdict, ...] = ("over", "failed", "unknown", "within", "noted")
 TITLES: dict[Verdict, str] = {
     "over": "Over budget",
-    "unknown": "Could not tell",
+    "unknown": "Unknown",
     "advisory": "Over an advisory limit",
     "within": "Within budget",
     "none": "Upcoming invoice",

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, get_args
 from pulumi_cf_invoice.billing.cleaning import in_one_line
 from pulumi_cf_invoice.report.caveats import first
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
-from pulumi_cf_invoice.report.judging import RuleResult
+from pulumi_cf_invoice.report.judging import TITLES, RuleResult
 from pulumi_cf_invoice.report.report import Report
 from pulumi_cf_invoice.rules.rule import Finding
 
@@ -149,7 +149,7 @@ def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:
 def notice_of_failure(problem: str, kinds: Collection[Kind]) -> Notice:
     """Return the notice if there is no report, because of a *problem*."""
     wrong = [Wrong("unknown", "the report", "", problem)] if "unknown" in kinds else []
-    return Notice(f"Could not tell: {_UNREADABLE}.", wrong)
+    return Notice(f"{TITLES['unknown']}: {_UNREADABLE}.", wrong)
 
 
 class _Found(NamedTuple):

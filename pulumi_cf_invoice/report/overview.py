@@ -185,7 +185,7 @@ def _reason(missing: MissingInvoice) -> str:
     error = missing.error
     problem = error.problem if isinstance(error, FetchError) else str(error)
     why = one_line(problem, _LONGEST_REASON).split(". ")[0].rstrip(".")
-    return f"{'No invoice' if missing.is_unused else 'Not known'}: {why}"
+    return f"{'No invoice' if missing.is_unused else 'Unknown'}: {why}"
 
 
 def _verdict(invoice: InvoiceReport) -> str:

@@ -128,7 +128,7 @@ class Report:
         finding = violated[0].violations[0]
         fact = (finding.brief or finding.marked).rstrip(".").split(". ")[0]
         more = "" if finding.status == "unknown" else "; no upcoming invoice could be read"
-        title = "Could not tell: " if finding.status == "unknown" else ""
+        title = "Unknown: " if finding.status == "unknown" else ""
         return f"{title}{fact if title else fact[0].upper() + fact[1:]}{more}."
 
     @property
@@ -174,13 +174,13 @@ class Report:
 
     @property
     def _counts(self) -> str:
-        """How many of several invoices are not within: ``3 of 6 over, 1 could not be judged``."""
+        """How many of several invoices are not within: ``3 of 6 over, 1 unknown``."""
         tones = [invoice.tone for invoice in self.invoices]
         if not any(invoice.rules for invoice in self.invoices):
             return ""
         words = {
             "over": "over" if verdict_text(self.verdict, self.rules) == "Over budget" else "failed",
-            "unknown": "could not be judged",
+            "unknown": "unknown",
             "advisory": "with a warning",
         }
         counts = [(tones.count(tone), text) for tone, text in words.items() if tone in tones]

@@ -64,15 +64,12 @@ class JudgedRow:
     is_mandatory: bool
     name: str
     sentences: Sequence[str]
-    is_limit: bool = True
     may_not_last: bool = False
 
     @property
     def word(self) -> str:
-        """The verdict as a reader sees it: a rule that is no limit is ``met``, and not within."""
-        if self.verdict != "within":
-            return self.verdict
-        return "within so far" if self.may_not_last else "within" if self.is_limit else "met"
+        """The verdict as a reader sees it, which says where it may not last."""
+        return f"{self.verdict} so far" if self.may_not_last else self.verdict
 
     @property
     def tone(self) -> str:
@@ -120,7 +117,6 @@ def _judged_row(report: Report, rule: RuleResult, most: int) -> JudgedRow:
         rule.is_mandatory,
         _rule_name(rule),
         sentences,
-        is_limit=any(finding.limit for finding in rule.findings),
         may_not_last=may_not_last,
     )
 

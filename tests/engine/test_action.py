@@ -176,7 +176,7 @@ def test_what_cannot_be_determined_fails_whatever_fail_is(
     assert run.steps["Report > Report"] == "failure"
     assert reason in run.printed
     assert run.outputs["verdict"] == "unknown"
-    assert host.bodies == [] or "Could not tell" in host.bodies[0]
+    assert host.bodies == [] or "Unknown" in host.bodies[0]
 
 
 def test_a_preview_that_a_policy_pack_blocked_is_commented(workflow: Workflow, host: Forge) -> None:
@@ -233,7 +233,7 @@ def test_an_action_that_cannot_be_installed_fails_and_replaces_an_older_comment(
     assert "cf-invoice could not be installed: see the log." in run.summary
     theirs, other, ours = host.bodies
     assert (theirs, other) == (f"{tag} theirs", markdown.MARKER)
-    assert ours.startswith(f"{tag}\n\n### ❔ Could not tell\n\ncf-invoice could not be installed")
+    assert ours.startswith(f"{tag}\n\n### ❔ Unknown\n\ncf-invoice could not be installed")
 
 
 @pytest.mark.parametrize(

@@ -183,7 +183,7 @@ HEADLINES = {
     "first": "Over an advisory limit: $188.46",
     "moved": "Over an advisory limit: $200.01",
     "over": "Over budget: $999.00",
-    "failed": "Could not tell: there is no report.",
+    "failed": "Unknown: there is no report.",
 }
 
 

@@ -370,7 +370,7 @@ def test_a_report_that_cannot_be_made_is_markdown_that_says_so(
     report = written.read_text(encoding="utf-8")
     assert report == (tmp_path / "summary").read_text(encoding="utf-8")
     assert (tmp_path / "outputs").read_text() == "verdict=unknown\n"
-    assert report.startswith(f"{markdown.MARKER}\n\n### ❔ Could not tell: there is no report.\n")
+    assert report.startswith(f"{markdown.MARKER}\n\n### ❔ Unknown: there is no report.\n")
     assert reason in html.unescape(report)
 
 

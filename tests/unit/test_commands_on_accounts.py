@@ -153,7 +153,7 @@ def test_an_account_that_cannot_be_read_is_a_row_and_violates_what_is_mandatory(
 
     code, out, _ = once("report", "--at", AT, "--budget", "5000 USD")
     assert code == 2
-    assert "Could not tell" in out
+    assert "Unknown" in out
     assert "has no upcoming invoice here" in " ".join(out.split())
     code, shown, _ = once("show")
     assert code == 2
@@ -308,10 +308,10 @@ def test_accounts_of_which_a_folder_has_nothing_recent_are_rows_and_exit_code_2(
     code, out, _ = run("report", *given, "--max-age", "96", "--at", AT, *rules)
     assert code == 2
     words = " ".join(out.split())
-    assert words.startswith("Could not tell: ")
+    assert words.startswith("Unknown: ")
     assert f"Team 1, account {gone} has no upcoming invoice here: there is no snapshot" in words
     assert f"Team 2, account {older} has no upcoming invoice here: the snapshot is 216.0" in words
-    assert words.count("Not known: ") == 2
+    assert words.count("Unknown: ") == 2
     code, report = reported(run, *given, "--max-age", "96", *rules)
     assert (code, report["verdict"], len(report["invoices"])) == (2, "unknown", COUNT - 2)
     # The other commands tell them, too.

@@ -80,7 +80,7 @@ def test_every_account_of_the_sandbox_has_a_headline_that_its_golden_file_shows(
                 "max-amount-due": {"limit": "900 EUR"},
                 "statuses": {"rule": "allowed-statuses", "statuses": ["open"]},
             },
-            r"Could not tell: the limit of €900\.00 is not in USD, as the invoice is; \$206\.52 so "
+            r"Unknown: the limit of €900\.00 is not in USD, as the invoice is; \$206\.52 so "
             r".*",
         ),
         (
@@ -363,7 +363,7 @@ def test_of_several_the_counts_and_the_worst_are_reported() -> None:
     snapshots = [taken(name, NOW, f"{number:032x}") for number, name in enumerate(names)]
     report = report_on(*snapshots, rules=LIMIT)
     assert re.match(
-        r"Over budget: 1 of 4 over, 1 could not be judged; \$874\.25 and ¥1,900 so far in total, "
+        r"Over budget: 1 of 4 over, 1 unknown; \$874\.25 and ¥1,900 so far in total, "
         r"heading for \$2,\d{3} and ¥3,\d{3}\. Worst is Account 000000…0001: \$479\.27 so far in ",
         report.headline,
     )

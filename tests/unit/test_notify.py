@@ -205,7 +205,7 @@ def test_what_a_suspended_rule_found_is_not_fine_again_as_long_as_nothing_is_jud
     _, *suspended, fine = (message for _, _, message in server.received)
     assert len(suspended) == (on == "over,unknown")
     for message in suspended:
-        assert message["title"].startswith("Could not tell")
+        assert message["title"].startswith("Unknown")
         assert f"Not judged this time: allowed-statuses ({ACCOUNT})." in message["message"]
         assert "No longer" not in message["message"]
     assert fine["title"].startswith("Fine again.")
@@ -293,7 +293,7 @@ def test_the_address_is_named_of_an_account_without_invoice_and_where_nothing_co
     assert (
         f"The figures come from {shown}, not from Cloudflare." in of_files["message"].splitlines()
     )
-    assert failure["title"].startswith("Could not tell")
+    assert failure["title"].startswith("Unknown")
     assert f"The request went to {shown}, not to Cloudflare." in failure["message"]
 
 
@@ -316,7 +316,7 @@ def test_what_cannot_be_judged_is_not_over(
     assert run(*options(within, *more), **environment).returncode == 0
     first, *between, last = [message for _, _, message in server.received]
     assert [message["title"].partition(":")[0] for message in between] == (
-        ["Could not tell"] if "unknown" in on else []
+        ["Unknown"] if "unknown" in on else []
     )
     for message in between:
         assert "No longer" not in message["message"]
@@ -569,7 +569,7 @@ def test_a_report_that_cannot_be_made_is_reported_and_is_exit_code_2(
     assert done.returncode == 2
     assert done.stderr.endswith("missing.json: No such file or directory\n")
     [(_, _, message)] = server.received
-    assert message["title"] == "Could not tell: no report could be made."
+    assert message["title"] == "Unknown: no report could be made."
     assert "No such file or directory" in message["message"]
 
 

@@ -345,7 +345,7 @@ def test_the_verdict_speaks_of_a_budget_only_where_one_is_exceeded() -> None:
         "$188.46 so far in September (day 15 of 30); $390 by a straight line."
     )
     in_euros = {**statuses, "max-amount-due": {"limit": "1 EUR"}}
-    assert report(invoice(), in_euros).headline.startswith("Could not tell: the limit of €1.00 is")
+    assert report(invoice(), in_euros).headline.startswith("Unknown: the limit of €1.00 is")
     kept = {"allowed-statuses": {"statuses": ["draft"]}}
     assert report(invoice(), kept).headline.startswith("Within the rules: $188.46 so far")
     both = {**kept, "max-amount-due": {"limit": "999 USD"}}
@@ -517,7 +517,7 @@ BOTH_OVER = (
     "$461 by a straight line."
 )
 YEN_UNKNOWN = (
-    "Could not tell: 1 of 2 could not be judged, 1 with a warning; ¥1,900 and $188.46 so far in "
+    "Unknown: 1 of 2 unknown, 1 with a warning; ¥1,900 and $188.46 so far in "
     "total, heading for ¥3,931 and $390. Worst is shop/tokyo: the limit of $200.00 is not in JPY, "
     "as the invoice is; ¥1,900 so far in September (day 15 of 30); ¥3,931 by a straight line."
 )
@@ -567,7 +567,7 @@ def test_a_headline_says_the_fact_of_a_rule_on_another_account() -> None:
     }
     made = reported(A, B, rules=rules)
     assert made.headline == (
-        f"Could not tell: account {'f' * 32}: no credentials for account {'f' * 32}: set "
+        f"Unknown: account {'f' * 32}: no credentials for account {'f' * 32}: set "
         "CLOUDFLARE_API_TOKEN; the token needs the permission AI Gateway Read; 2 upcoming "
         "invoices, $448.46 so far in total, heading for $851."
     )

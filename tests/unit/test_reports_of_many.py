@@ -161,7 +161,7 @@ def test_an_account_that_could_not_be_read_is_a_row_that_says_why(form: str) -> 
     words = " ".join(re.sub("<[^>]*>|[|]", " ", RENDERED[form](made)).split())
     for number in (500, 501):
         assert f"account {account(number)}" in words
-    assert words.count("Not known: its snapshot is too old") >= 2
+    assert words.count("Unknown: its snapshot is too old") >= 2
 
 
 ELSEWHERE = "https://api.cloudf1are.com/client/v4"
