@@ -126,7 +126,7 @@ class Forecast:
         """The forecast in a line, in rough amounts: ``Forecast $392 to $447 for September``."""
         period = period_name(self.period_start, self.period_end)
         if self.method == "not-known":
-            return f"Not known for {period}: there is usage, but no price for it yet"
+            return f"No forecast for {period}: there is usage, but no price for it yet"
         if self.amount_due is None:
             return f"Too early for a forecast for {period}"
         median = self._rough(self.amount_due)

@@ -311,7 +311,7 @@ def test_accounts_of_which_a_folder_has_nothing_recent_are_rows_and_exit_code_2(
     assert words.startswith("Unknown: ")
     assert f"Team 1, account {gone} has no upcoming invoice here: there is no snapshot" in words
     assert f"Team 2, account {older} has no upcoming invoice here: the snapshot is 216.0" in words
-    assert words.count("Unknown: ") == 2
+    assert words.count(" Unknown: ") == 2
     code, report = reported(run, *given, "--max-age", "96", *rules)
     assert (code, report["verdict"], len(report["invoices"])) == (2, "unknown", COUNT - 2)
     # The other commands tell them, too.

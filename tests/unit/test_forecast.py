@@ -486,7 +486,7 @@ def test_usage_without_a_price_is_not_known() -> None:
     """An invoice of zero that is behind says neither what is to come nor how long credits last."""
     found = forecast_invoice(invoice_of(0), steady(), balance_of(2_000), at=NOW)
     assert (found.method, found.amount_due, found.coming) == ("not-known", None, ())
-    assert found.text == "Not known for September: there is usage, but no price for it yet"
+    assert found.text == "No forecast for September: there is usage, but no price for it yet"
     assert "may be included" in found.notes[0]
     assert found.runway is not None
     assert (found.runway.is_known, found.runway.runs_out) == (False, None)
