@@ -48,9 +48,9 @@ def parser() -> argparse.ArgumentParser:
         "PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true pulumi preview --json > preview.json\n"
         "  cf-invoice report --from preview.json --budget '250 USD'\n\n"
         "exit code:\n"
-        "  0    every mandatory rule is met\n"
+        "  0    every mandatory rule is within or noted\n"
         "  1    a mandatory rule is violated\n"
-        "  2    that could not be determined\n"
+        "  2    one could not be judged, or something else failed\n"
         "  130  interrupted",
     )
     _add_live(report)

@@ -73,7 +73,7 @@ def max_projected_amount_due(
     Require the amount due, and its projection to the period's end by a straight line, to be within
     *limit*.
 
-    In the first hour of a period, when a projection is meaningless, only the amount due is checked,
+    In the first hour of a period, when a projection is meaningless, only the amount due is judged,
     with a note.
     """
     return declared("max-projected-amount-due", {"limit": limit}, options)
@@ -92,7 +92,7 @@ def max_forecast(
     The forecast is based on daily usage. *percentile* is 50 (the median, the default) or 90, which
     is exceeded in one case out of ten. *fixed_lines* are globs on the descriptions of lines with a
     fixed fee, which are not extrapolated. If the history is too short for a forecast, or for the
-    90th percentile, only the amount due is checked, with a note.
+    90th percentile, only the amount due is judged, with a note.
     """
     settings = {"limit": limit, "percentile": percentile, "fixedLines": fixed_lines}
     return declared("max-forecast", settings, options)
