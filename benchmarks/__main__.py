@@ -19,7 +19,7 @@ def main(arguments: Sequence[str]) -> None:
     unknown = [name for name in arguments if name not in TITLES]
     if unknown:
         raise SystemExit(f"there is no section {unknown[0]}: they are {', '.join(TITLES)}")
-    # One at a time: the forecast's environment has not what the others need.
+    # One at a time: the forecast's environment lacks what the others need.
     found = {name: import_module(f"benchmarks.{name}").section() for name in arguments or TITLES}
     results.write(found, TITLES)
     print("\n\n".join(found.values()))

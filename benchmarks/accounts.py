@@ -250,7 +250,7 @@ def programs(count: int = 50) -> list[str]:
 
 def _run(program: str, given: Any, environment: dict[str, str]) -> dict[str, Any]:
     code = _MEASURED.replace("PROGRAM", program)
-    # Below a shell: a process that this large one starts would have its peak of memory.
+    # Below a shell: a child of this large process would begin with its peak of memory.
     command = ["sh", "-c", '"$0" -W ignore -c "$1" "$2"; exit $?', sys.executable, code]
     done = subprocess.run(
         [*command, json.dumps(given)],

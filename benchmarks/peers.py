@@ -24,7 +24,7 @@ class Expected:
         """
         Return the 10th, 50th and 90th percentile of the sum of the days, of each its share.
 
-        Days are taken to be wrong *together*, or each by itself: no method says which.
+        Days are wrong *together*, or each by itself: no method says which, so the caller does.
         """
         median = _dot(shares, self.days)
         if together:

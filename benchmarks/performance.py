@@ -227,7 +227,7 @@ except BillingError:
     pass
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)
 """
-    # Below a shell: a process that this large one starts would have its peak of memory.
+    # Below a shell: a child of this large process would begin with its peak of memory.
     command = ["sh", "-c", '"$0" -c "$1"; exit $?', sys.executable, program]
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 

@@ -107,13 +107,13 @@ def _ours(series: Sequence[Series]) -> Iterator[Tried]:
     for each in series:
         for account in accounts(each):
             for day in DAYS:
-                # Cents are whole: what is next to nothing is nothing, and has no straight line.
+                # Cents are whole: next to nothing becomes nothing, and has no straight line.
                 if sum(account.spend[BEFORE : BEFORE + day - 1]) >= 100:
                     yield tried_on(account, each.field, day)
 
 
 def _peer(name: str, series: Sequence[Series]) -> list[Tried]:
-    # Of two ways to add up the days, the one that is better for it.
+    # Of the two ways to add up the days, the better one for the method.
     together, apart = [], []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -294,7 +294,7 @@ def _refuse_ineffective(opts: pulumi.InvokeOptions | None) -> None:
     for name in ("provider", "version", "plugin_download_url"):
         if getattr(opts, name, None):
             raise SettingsError(
-                f"opts.{name} has no effect here, since no provider plugin is called: "
-                "leave it out; credentials=Credentials.from_provider(…) takes those of a "
+                f"opts.{name} has no effect here, because no provider plugin is called: leave it "
+                "out, and pass credentials=Credentials.from_provider(…) to use those of a "
                 "cloudflare.Provider"
             )

@@ -334,14 +334,14 @@ def _invoice(figures: dict[str, Any]) -> "Invoice":
 DYNAMIC_PACKAGE = "pulumi-python"
 """The package of Python's dynamic resources, whose providers are interchangeable."""
 _INEFFECTIVE = {
-    "import_": "nothing has to be imported: leave it out, and the next update reads the invoice",
+    "import_": "there is nothing to import; leave it out, and the next update reads the invoice",
     "provider": "pass credentials=Credentials.from_provider(provider) instead",
     "providers": "pass credentials=Credentials.from_provider(provider) instead",
-    "version": "no provider plugin is called",
-    "plugin_download_url": "no provider plugin is called",
-    "ignore_changes": "the figures are read after Pulumi applies it: use InvoicePreview.get "
-    "where a figure that moves must not be a change",
-    "replace_on_changes": "nothing is created that could be replaced",
+    "version": "no provider plugin is called; leave it out",
+    "plugin_download_url": "no provider plugin is called; leave it out",
+    "ignore_changes": "the figures are read after Pulumi applies it; use InvoicePreview.get "
+    "if a figure that moves must not be a change",
+    "replace_on_changes": "nothing is created that could be replaced; leave it out",
     "custom_timeouts": "limit the time of a read with "
     "`pulumi config set cf-invoice:timeout SECONDS`",
 }

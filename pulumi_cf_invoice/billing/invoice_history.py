@@ -214,5 +214,5 @@ def _without_repeats(invoices: list[PastInvoice]) -> list[PastInvoice]:
 def query(at: Any = None, type: str = "all") -> dict[str, str]:
     """Return the parameters of a request. Raises `SettingsError`."""
     if type not in TYPES:
-        raise SettingsError(f"type is {type!r}: it is 'all', 'auto' or 'manual'")
+        raise SettingsError(f"type is {type!r}, but must be 'all', 'auto' or 'manual'")
     return {"type": type}

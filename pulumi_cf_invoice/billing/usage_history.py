@@ -227,7 +227,7 @@ def query(
     requested. Raises `SettingsError`.
     """
     if window not in WINDOWS:
-        raise SettingsError(f"window is {window!r}: it is 'day' or 'hour'")
+        raise SettingsError(f"window is {window!r}, but must be 'day' or 'hour'")
     length = SECONDS[window]
     now_ends = _floor(at, length) + length
     end = now_ends if until is None else min(_ceiling(_instant(until, "until"), length), now_ends)

@@ -106,7 +106,7 @@ def test_a_limit_comes_from_the_credits_that_are_left(
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ({"window": "week"}, "window is 'week': it is 'day' or 'hour'"),
+        ({"window": "week"}, "window is 'week', but must be 'day' or 'hour'"),
         ({"since": "yesterday"}, "since is 'yesterday', which is not ISO 8601"),
         ({"since": "2026-05-05", "until": "2026-05-04"}, "there is no usage to request"),
     ],

@@ -556,7 +556,7 @@ for base_url in {[sandbox.base_url for sandbox in sandboxes]!r}:
         pass
     {after}
 """
-    # Below a shell: a process that this large one starts would have its peak of memory.
+    # Below a shell: a child of this large process would begin with its peak of memory.
     command = ["sh", "-c", '"$0" -c "$1"; exit $?', sys.executable, program]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.stderr == ""

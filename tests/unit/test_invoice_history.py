@@ -119,5 +119,7 @@ def test_the_link_to_an_invoice_is_in_no_repr() -> None:
 
 
 def test_a_type_that_the_api_does_not_have_is_refused() -> None:
-    with pytest.raises(SettingsError, match="type is 'some': it is 'all', 'auto' or 'manual'"):
+    with pytest.raises(
+        SettingsError, match="type is 'some', but must be 'all', 'auto' or 'manual'"
+    ):
         query(type="some")

@@ -489,7 +489,7 @@ def test_arguments_may_be_outputs_of_what_is_made_in_the_program() -> None:
         assert known(get_usage_history_output(since=since, window="hour")) == stated
         with pytest.raises(SettingsError, match="get_usage_history takes plain values only"):
             get_usage_history(since=since)  # type: ignore[arg-type]
-        with pytest.raises(SettingsError, match="window is 'week': it is 'day' or 'hour'"):
+        with pytest.raises(SettingsError, match="window is 'week', but must be 'day' or 'hour'"):
             get_usage_history(window="week")  # type: ignore[arg-type]
 
 

@@ -109,7 +109,7 @@ def test_a_bound_before_the_first_instant_of_unix_is_never_asked_for() -> None:
         ({"since": "2020-01-01", "window": "hour"}, "at most 20,000 hours can be read"),
         ({"since": datetime.min.replace(tzinfo=TOKYO)}, "which is before 1970"),
         ({"until": date.min}, "which is before 1970"),
-        ({"window": "week"}, "window is 'week': it is 'day' or 'hour'"),
+        ({"window": "week"}, "window is 'week', but must be 'day' or 'hour'"),
     ],
 )
 def test_what_cannot_be_asked_for_is_refused(given: dict[str, Any], expected: str) -> None:
