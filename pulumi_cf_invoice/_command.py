@@ -88,7 +88,10 @@ def run(command: Callable[[], int], name: str, strict: bool = False) -> int:
 
 def fail(name: str, message: str) -> int:
     """Say in one line why the command called *name* failed, and return its exit code."""
-    print(f"{name}: {message}", file=sys.stderr)
+    from pulumi_cf_invoice.billing.cleaning import without_commands
+
+    # What is quoted in it may be abridged, and so not have been cleaned as a whole.
+    print(f"{name}: {without_commands(message)}", file=sys.stderr)
     return FAILED
 
 

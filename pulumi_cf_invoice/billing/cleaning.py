@@ -27,13 +27,18 @@ def inert(text: str) -> str:
     A right-to-left script keeps its own direction; only the controls that could reorder our text
     go.
     """
-    return _COMMAND.sub("## ", _HARMFUL.sub(" ", text))
+    return without_commands(_HARMFUL.sub(" ", text))
 
 
 def one_line(text: str, longest: int = LONGEST) -> str:
     """Return *text* as `inert` does, in at most *longest* characters, without repeated blanks."""
     line = " ".join(inert(text[: 2 * longest]).split())
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
+
+
+def without_commands(line: str) -> str:
+    """Return a *line* in which no runner finds a command."""
+    return _COMMAND.sub("## ", line)
 
 
 def inert_json(text: str) -> str:

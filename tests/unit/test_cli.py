@@ -399,6 +399,17 @@ def test_a_report_that_cannot_be_written_leaves_no_verdict(tmp_path: Path, broke
         assert written.read_text(encoding="utf-8") == summary.read_text(encoding="utf-8")
 
 
+def test_no_error_is_a_command_to_a_runner(tmp_path: Path) -> None:
+    account = "##[x]"
+    rules = tmp_path / "rules.json"
+    rules.write_text(
+        json.dumps({"rules": {"max-amount-due": {"limit": {"accounts": {account: "1 USD"}}}}})
+    )
+    for arguments in (["--account-id", account], ["--rules", str(rules)]):
+        said = run("report", "--from", UPDATE, *arguments).stderr
+        assert "'## [x]' is not an account ID" in said
+
+
 def test_one_run_writes_the_report_as_html_as_well(tmp_path: Path) -> None:
     made, alone = tmp_path / "report.html", tmp_path / "alone.html"
     arguments = ["report", "--from", UPDATE, "--at", "2026-09-15T12:00:00Z", "--budget", "1 USD"]
