@@ -33,11 +33,17 @@ def unknown_name(noun: str, name: object, names: Iterable[str]) -> str:
 def errors_under(
     place: str, kind: type[LimitError] | type[RuleError] = LimitError
 ) -> Iterator[None]:
-    """Re-raise a `LimitError` or `RuleError` as *kind*, with the *place* of the mistake."""
+    """
+    Re-raise a `LimitError` or `RuleError` as *kind*, with the *place* of the mistake.
+
+    What is nested too deeply to be read, or quoted, is a mistake too.
+    """
     try:
         yield
     except (LimitError, RuleError) as error:
         raise kind(f"{place}: {error}") from None
+    except RecursionError:
+        raise kind(f"{place}: it is nested too deeply") from None
 
 
 def new_globs(globs: Iterable[str], descriptions: Sequence[str]) -> str:

@@ -71,6 +71,9 @@ def read_any(
         content = _content(decoded(text), prefix)
     except InvalidDataError as error:
         raise NoInvoiceError(f"this is not an invoice: {error}") from None
+    except RecursionError:
+        # What the parser takes may still be too deep to look for an invoice in.
+        raise NoInvoiceError("the JSON is nested too deeply") from None
     wanted = None if account_id is None else canonical_account_id(account_id)
     if isinstance(content, MissingInvoice):
         if wanted not in (None, content.account_id):

@@ -72,7 +72,13 @@ def damage_text(text: str, data: st.DataObject) -> str:
 
 
 def damage_lines(text: str, data: st.DataObject) -> str:
-    """Drop, repeat or move a line of *text*."""
+    """Drop, repeat or move up to four lines of *text*."""
+    for _ in range(data.draw(st.integers(1, 4))):
+        text = _damage_line(text, data)
+    return text
+
+
+def _damage_line(text: str, data: st.DataObject) -> str:
     lines = text.splitlines(keepends=True)
     at = data.draw(st.integers(0, len(lines) - 1))
     to = data.draw(st.integers(0, len(lines) - 1))

@@ -305,6 +305,20 @@ def test_an_invoice_preview_without_figures_beside_another_is_reported() -> None
     )
 
 
+@pytest.mark.parametrize("depth", [*range(100, 1000, 50), 100_000])
+def test_nested_json_is_read_or_told_to_be_too_deep(depth: int) -> None:
+    """What the parser still takes can be too deep to be searched, wherever its limit is."""
+    preview = digest()
+    preview["steps"][1]["newState"]["inputs"]["tags"] = "NESTED"
+    text = json.dumps(preview).replace('"NESTED"', "[" * depth + "]" * depth)
+    try:
+        found = only(text)
+    except NoInvoiceError as error:
+        assert "nested too deeply" in str(error)  # noqa: PT017
+    else:
+        assert figures(found) == (99900, 18846)
+
+
 def test_a_prefix_that_chooses_nothing_is_refused() -> None:
     assert "--prefix chooses among" in refusal(sample("preview-moved.json"), prefix="ai")
     assert "--prefix chooses among" in refusal('{"success": true, "result": {}}', prefix="ai")

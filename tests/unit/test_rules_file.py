@@ -1,5 +1,6 @@
 import copy
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -237,6 +238,16 @@ def test_a_file_that_cannot_be_used_is_one_line_that_names_it(
     assert str(refused.value).startswith(f"{file}: ")
     assert expected in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("depth", range(100, 1000, 50))
+def test_a_nested_setting_is_refused_in_one_line(tmp_path: Path, depth: int) -> None:
+    """What the parser still takes can be too deep to be quoted, wherever its limit is."""
+    file = tmp_path / "rules.json"
+    limit = '{"limit": ' * depth + "1" + "}" * depth
+    file.write_text('{"rules": {"max-amount-due": {"limit": ' + limit + "}}}")
+    with pytest.raises(RuleError, match=f"^{re.escape(str(file))}: "):
+        read_rules(file)
 
 
 def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
