@@ -58,16 +58,8 @@ class LastPeriod:
     @property
     def text(self) -> str:
         """What would have been forecast, and what the period came to by usage, for people."""
-        return self.text_against(self.by_usage, " by its usage")
-
-    def text_against(self, amount: float, how: str = "") -> str:
-        """
-        Return what would have been forecast, and that the period came to *amount*, for people.
-
-        The amount is in minor units of `currency`, followed by *how* it is known.
-        """
-        came_to = f"{self.name} came to {self._rough(amount)}{how}"
-        hindsight = self.hindsight(amount)
+        came_to = f"{self.name} came to {self._rough(self.by_usage)} by its usage"
+        hindsight = self.hindsight(self.by_usage)
         return f"{hindsight}; {came_to}" if hindsight else came_to
 
     def hindsight(self, amount: float) -> str:
