@@ -120,7 +120,7 @@ def _daily(priced: PricedDays, invoice: Invoice, now: Fraction) -> DailyUsage:
     first = priced.trend_ends
     to_come = max(-int((first - invoice.period_end) // DAY), 1)
     foreseen = max(to_come, int((now - first) // DAY) + 1 + FORESEEN)
-    expected = foresee(priced.trend, foreseen, to_come)
+    expected = foresee(priced.trend, foreseen, to_come, priced.so_far)
     return DailyUsage(first, expected, priced.doubt, priced.dearer)
 
 

@@ -13,7 +13,7 @@ from pulumi_cf_invoice.forecast.days import DAY, date_of, day_of
 from pulumi_cf_invoice.forecast.outlook import DailyUsage, ahead
 from pulumi_cf_invoice.forecast.periods import period_before, period_name
 from pulumi_cf_invoice.forecast.priced import PricedDays
-from pulumi_cf_invoice.forecast.record import BAND_FROM, foresee
+from pulumi_cf_invoice.forecast.record import BAND_FROM, SoFar, foresee
 
 _FAR_OFF = Decimal("0.2")
 """
@@ -125,7 +125,9 @@ def _foreseen(
         return None
     first = day_of(then)
     days = -(-(end - first) // DAY)
-    outlook = DailyUsage(first, foresee(spend, days, days), 0, Fraction(1))
+    so_far = priced.gross_between(Fraction(first), then)
+    today = SoFar(float(so_far), float((then - first) / DAY))
+    outlook = DailyUsage(first, foresee(spend, days, days, today), 0, Fraction(1))
     *_, last = ahead(outlook, then, end)
     if last.p10 is None or last.p90 is None:
         return None

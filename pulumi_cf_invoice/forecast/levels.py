@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
-from math import exp, log, sqrt
+from math import exp, log, pi, sqrt
 from statistics import fmean, median
 
 from pulumi_cf_invoice.forecast.weekdays import WEEK, Weekdays
@@ -22,7 +22,13 @@ MEDIANS = (WEEK, 2 * WEEK, 4 * WEEK)
 """The numbers of latest days whose median is a level, which a past burst does not raise."""
 GROWING_RATES = (0.1, 0.3)
 """The rates of the levels that may grow."""
-CANDIDATES = len(RATES) + len(CALM_RATES) + len(MEDIANS) + len(GROWING_RATES)
+MEANS_OF = (
+    *((2 - rate) / rate for rate in (*RATES, *CALM_RATES)),
+    *(2 / pi * days for days in MEDIANS),
+    *((2 - rate) / rate for rate in GROWING_RATES),
+)
+"""For each candidate, the number of days whose mean varies by chance as little as its level."""
+CANDIDATES = len(MEANS_OF)
 """The number of candidates: each level as it is, and some of them with growth as well."""
 # What happened longer ago than a quarter of a year says little about next month.
 _LONGEST = 13 * WEEK

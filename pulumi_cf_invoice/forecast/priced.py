@@ -15,7 +15,7 @@ from pulumi_cf_invoice.billing.models import DESCRIBED
 from pulumi_cf_invoice.billing.usage_history import UsageHistory
 from pulumi_cf_invoice.forecast.bill import Bill
 from pulumi_cf_invoice.forecast.days import DAY, UsageDay, date_of, day_of, sum_over, usage_days
-from pulumi_cf_invoice.forecast.record import foresee
+from pulumi_cf_invoice.forecast.record import SoFar, foresee
 from pulumi_cf_invoice.forecast.unit import MOST_DAYS_BEHIND, Unit, UnknownUnit, infer_unit
 
 _FEWEST_DAYS = 3
@@ -148,6 +148,16 @@ class PricedDays:
     def trend(self) -> list[float]:
         """The spend of the settled days and of those that are late, in minor units."""
         return [*self.spend, *(float(min(amount, _LARGEST)) for amount in self.late)]
+
+    @property
+    def so_far(self) -> SoFar | None:
+        """The spend of the day after the trend so far; none where the history may lack some."""
+        start, today = self.trend_ends, self.days[-1]
+        is_today = today.start == start == day_of(self.now)
+        if not is_today or self.fell_silent or self.history_is_behind:
+            return None
+        spend = min(today.usage * self.unit.price, _LARGEST)
+        return SoFar(float(spend), float((self.now - start) / DAY))
 
     @property
     def trend_ends(self) -> int:

@@ -1,7 +1,7 @@
 """How wrong the method has been on an account, and what it learns from that."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
 from math import fsum, sqrt
@@ -10,11 +10,12 @@ from statistics import fmean
 from pydantic.dataclasses import dataclass as described
 
 from pulumi_cf_invoice.billing.models import DESCRIBED, counted
-from pulumi_cf_invoice.forecast.levels import CANDIDATES, Past, Sight, without_pause
+from pulumi_cf_invoice.forecast.levels import CANDIDATES, MEANS_OF, Past, Sight, without_pause
 
 BAND_FROM = 14
 """The days of history from which on weekdays are distinguished and there is a band."""
 _WEEK = 7
+_YOUNG_UNTIL = 4 * _WEEK
 _LONGEST_HORIZON = 14
 _ORIGINS = 49
 _FIRST_ORIGIN = 7
@@ -57,6 +58,14 @@ class TrackRecord:
 
 
 @dataclass(frozen=True)
+class SoFar:
+    """The spend of a day that is not over, and how much of the day has passed (0 to 1)."""
+
+    spend: float
+    part: float
+
+
+@dataclass(frozen=True)
 class Foreseen:
     """What is expected of the days to come."""
 
@@ -68,19 +77,36 @@ class Foreseen:
     """How wrong such expectations were; none where history is too short for a band."""
 
 
-def foresee(spend: Sequence[float], days: int, horizon: int = 1) -> Foreseen:
+def foresee(
+    spend: Sequence[float], days: int, horizon: int = 1, today: SoFar | None = None
+) -> Foreseen:
     """
     Return what to expect of the next *days*, from at least one day of *spend*.
 
     The error is measured over *horizon* days, 14 at most, and fewer where history is short. Under
     `BAND_FROM` days it is one level for all of them: the mean of the last week, and of all days
-    where there are more.
+    where there are more. Under four weeks, *today* so far is a good part of all that is known.
     """
     if len(spend) < BAND_FROM:
         level = fmean([fmean(spend[-_WEEK:]), fmean(spend)])
-        return Foreseen([level] * days, level, None)
-    tries, today = _Tries(spend), len(spend)
-    return Foreseen(tries.foreseen(today, days), tries.past.usual(today), tries.record(horizon))
+        foreseen = Foreseen([level] * days, level, None)
+    else:
+        tries, day = _Tries(spend), len(spend)
+        usual, record = tries.past.usual(day), tries.record(horizon)
+        foreseen = Foreseen(tries.foreseen(day, days), usual, record)
+    if today is None or len(spend) >= _YOUNG_UNTIL:
+        return foreseen
+    return _with(today, fsum(spend), foreseen)
+
+
+def _with(today: SoFar, spent: float, foreseen: Foreseen) -> Foreseen:
+    """Return what is *foreseen*, by as much more as there is with *today* than was expected."""
+    expected = spent + today.part * foreseen.spend[0]
+    # A day without any yet may only be late.
+    if today.spend <= 0 or expected <= 0:
+        return foreseen
+    more = (spent + today.spend) / expected
+    return replace(foreseen, spend=[round(amount * more, 6) for amount in foreseen.spend])
 
 
 class _Tries:
@@ -139,13 +165,22 @@ class _Tries:
         return self._sights[day]
 
     def _weights(self, day: int) -> list[float]:
-        """Return each candidate's weight on the *day*, by its errors until then."""
+        """
+        Return each candidate's weight on the *day*, by its errors until then.
+
+        A short history has few tries, and they overlap, so that the best of ten candidates is
+        mostly the luckiest. The fewer the tries, the more a candidate is weighted by the number of
+        days it averages, which is best where spend only varies by chance.
+        """
         last = day - self._chosen_over
         first = max(self._earliest, last - _CHOSEN_FROM + 1)
         count = last - first + 1
         usual = self.past.usual(day) * self._chosen_over
-        if count < 3 or usual <= 0:
+        if usual <= 0:
             return [1 / CANDIDATES] * CANDIDATES
+        means_of = [min(days, day) for days in MEANS_OF]
+        if count < 3:
+            return _shares(means_of)
         until = self._squares[last + 1 - self._earliest]
         before = self._squares[first - self._earliest]
         errors = [
@@ -153,9 +188,13 @@ class _Tries:
             for end, start in zip(until, before, strict=True)
         ]
         least = min(errors)
-        weights = [(least / error) ** _POWER for error in errors]
-        total = sum(weights)
-        return [weight / total for weight in weights]
+        tried = count / _CHOSEN_FROM
+        return _shares(
+            [
+                (least / error) ** (_POWER * tried) * days ** (1 - tried)
+                for error, days in zip(errors, means_of, strict=True)
+            ]
+        )
 
     @cached_property
     def _squares(self) -> list[list[float]]:
@@ -170,6 +209,11 @@ class _Tries:
             squares = (error * error for error in errors)
             sums.append([total + square for total, square in zip(sums[-1], squares, strict=True)])
         return sums
+
+
+def _shares(weights: Sequence[float]) -> list[float]:
+    total = sum(weights)
+    return [weight / total for weight in weights]
 
 
 def _band(found: Sequence[tuple[float, float, float]], horizon: int) -> tuple[float, float]:

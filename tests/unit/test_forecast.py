@@ -353,6 +353,30 @@ def test_short_histories_say_what_they_are(days: int, method: str) -> None:
     assert any("too few for a trend" in note for note in found.notes) == (days == 2)
 
 
+@pytest.mark.parametrize("days", [3, 6, 10, 13, 14, 20, 27])
+def test_today_counts_for_the_part_that_has_passed_on_a_young_account(days: int) -> None:
+    """Under four weeks of history, half a day is a good part of all that is known."""
+    at = datetime.fromtimestamp(START + days * DAY + DAY / 2, tz=UTC)
+    usage = [*[CENTS] * days, 3 * CENTS / 2]
+    invoice = invoice_of(sum(usage))
+    young = forecast_invoice(invoice, history_of([0] * 60, usage, at=at), at=at)
+    assert young.amount_due == round(invoice.projected_amount_due(at) or 0)
+    old = forecast_invoice(invoice, history_of([CENTS] * 60, usage, at=at), at=at)
+    assert old.amount_due == sum(usage) + CENTS * (29.5 - days)
+
+
+@pytest.mark.parametrize(("hour", "today", "gross"), [(5, 0, 8), (5, -1, 7), (12, 0, 8.5)])
+def test_today_does_not_count_without_usage_or_where_the_history_lacks_some(
+    hour: int, today: float, gross: float
+) -> None:
+    """A history that is hours behind, or a correction, says nothing about today."""
+    at = datetime(2026, 9, 9, hour, tzinfo=UTC)
+    history = history_of([0], [*[CENTS] * 8, today * CENTS], at=at)
+    found = forecast_invoice(invoice_of(CENTS * gross), history, at=at)
+    assert found.method == "recent-mean"
+    assert found.coming[-1].median - found.coming[-2].median == pytest.approx(CENTS, abs=1)
+
+
 def test_without_history_it_is_the_straight_line_and_named_so() -> None:
     """It is the invoice's own projection, and no day is drawn from it."""
     invoice = Invoice.from_api(api_result())
