@@ -13,6 +13,10 @@ from pulumi_cf_invoice.forecast.outlook import Outlook
 from pulumi_cf_invoice.forecast.priced import PricedDays
 from pulumi_cf_invoice.forecast.unit import Unit, UnknownUnit
 
+_OWN_UNIT = (
+    "Usage is in a unit of its own, at the price that the invoice charges for the period's usage."
+)
+
 
 def notes_of(
     priced: PricedDays | UnknownUnit,
@@ -33,7 +37,7 @@ def notes_of(
         if outlook is not None and outlook.method == "straight-line":
             least = "seven" if priced.history_is_behind else "three"
             yield f"There are fewer than {least} whole days of usage, too few for a trend."
-        yield _unit(priced, invoice.currency, other)
+        yield _unit(priced, outlook, invoice.currency, other)
         yield from _fee(priced, invoice)
         yield from _lag(priced, invoice.currency)
         yield from _days(priced)
@@ -48,22 +52,26 @@ def left_out(history: UsageHistory | None) -> Iterator[str]:
         yield f"The usage history has {history.left_out_text}, which counts as no usage."
 
 
-def _unit(priced: PricedDays, currency: str, other: float | None) -> str:
+def _unit(priced: PricedDays, outlook: Outlook | None, currency: str, other: float | None) -> str:
     unit = priced.unit
     if unit.other is not None and other is not None:
+        median = money.to_text(other, currency)
+        has_band = outlook is not None and outlook.method == "daily-usage"
+        covered = " The band covers both." if has_band else ""
+        if unit.other.name == "ratio":
+            return (
+                f"{_OWN_UNIT} If the invoice is missing the last two days, which would go "
+                f"unnoticed, the median is {median}.{covered}"
+            )
         price = float(unit.price / unit.other.price)
         behind = money.to_text(money.number(money.exact(round(-unit.other.lag))), currency)
         return (
             f"Usage and invoice can be read in two ways: a unit of usage costs {price:.2f} times "
             f"{_price(unit.other, currency)}, which the forecast assumes, or the invoice is "
-            f"{behind} behind, in which case the median is {money.to_text(other, currency)}. The "
-            "band covers both."
+            f"{behind} behind, in which case the median is {median}.{covered}"
         )
     if unit.name == "ratio":
-        return (
-            "Usage is in a unit of its own, at the price that the invoice charges for the period's "
-            "usage. A day missing from the invoice would go unnoticed: the band allows for that."
-        )
+        return _OWN_UNIT
     return f"A unit of usage is {_price(unit, currency)}: usage adds up to the invoice."
 
 

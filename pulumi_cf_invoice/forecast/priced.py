@@ -16,7 +16,13 @@ from pulumi_cf_invoice.billing.usage_history import UsageHistory
 from pulumi_cf_invoice.forecast.bill import Bill
 from pulumi_cf_invoice.forecast.days import DAY, UsageDay, date_of, day_of, sum_over, usage_days
 from pulumi_cf_invoice.forecast.record import SoFar, foresee
-from pulumi_cf_invoice.forecast.unit import MOST_DAYS_BEHIND, Unit, UnknownUnit, infer_unit
+from pulumi_cf_invoice.forecast.unit import (
+    DAYS_UNNOTICED,
+    MOST_DAYS_BEHIND,
+    Unit,
+    UnknownUnit,
+    infer_unit,
+)
 
 _FEWEST_DAYS = 3
 _WEEK = 7
@@ -264,10 +270,14 @@ def price_days(
     until = min(now, Fraction(end))
     usage = sum((day.in_period for day in days), Fraction(0))
     silence = _silence(days, silent) if silent and usage > 0 else ()
+    lacking = Fraction(0)
+    if silent and silence:
+        lacking = _lacking(silence, silent, Fraction(start), until)
     unit = infer_unit(
         bill.gross,
         usage,
-        lacking=_lacking(silence, silent, Fraction(start), until) if silent and silence else 0,
+        latest=_used_since(until - DAYS_UNNOTICED * DAY, days) + lacking,
+        lacking=lacking,
         currency=invoice.currency,
         days=(until - start) / DAY,
         days_over=sum(day.is_over and start <= day.start < end for day in days),
@@ -279,6 +289,16 @@ def price_days(
     if silent and priced.is_behind and (silent.start + DAY - start) / (until - start) < _ENOUGH:
         return UnknownUnit(f"The usage history has nothing since {date_of(silent.start)}.")
     return priced
+
+
+def _used_since(moment: Fraction, days: Sequence[UsageDay]) -> Fraction:
+    """Return the period's usage since *moment*; the day that it falls in counts in proportion."""
+    parts = (
+        day.in_period * min((day.start + DAY - moment) / DAY, Fraction(1))
+        for day in days
+        if day.start + DAY > moment
+    )
+    return sum(parts, Fraction(0))
 
 
 def _silence(days: Sequence[UsageDay], silent: UsageDay) -> tuple[Fraction, ...]:

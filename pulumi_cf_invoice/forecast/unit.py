@@ -17,6 +17,8 @@ UnitName = Literal["minor", "major", "ratio"]
 MOST_DAYS_BEHIND = 3
 """The days of spend by which usage and invoice may differ for it to be lag: two, and today."""
 _NEAR = 2
+DAYS_UNNOTICED = 2
+"""The days by which an invoice may be behind without a price that would tell."""
 # What the history lacks is estimated: so many times that much still is lag.
 _ABOUT = Fraction(7, 4)
 # The part of a day's spend by which usage and invoice that agree may differ.
@@ -36,7 +38,8 @@ class Unit:
     known_prices: tuple[Fraction, ...]
     """What a minor and a major unit of the currency cost, in minor units."""
     other: "Unit | None" = None
-    """The unit by the other reading: the invoice is behind, and a unit of usage costs more."""
+    """The unit by the other reading: the invoice is behind, and a unit of usage costs more. Its
+    name is ``ratio`` where nothing says by how much."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ def infer_unit(
     gross: Fraction,
     usage: Fraction,
     *,
+    latest: Fraction,
     lacking: Fraction | int = 0,
     currency: str,
     days: Fraction,
@@ -63,7 +67,8 @@ def infer_unit(
     That part is *days* long, and has *days_over* whole days. Usage that adds up to *gross* in
     minor or in major units, with what the history is seen to be *lacking*, is counted in these. Any
     other ratio is a price once three days are over. Where it is less than a unit's and an invoice
-    that is up to three days behind would look the same, that is the other reading.
+    that is up to three days behind would look the same, that is the other reading. Without such a
+    unit it is that the invoice has nothing of the *latest* two days of usage yet.
     """
     if gross <= 0 or usage <= 0:
         return UnknownUnit(_nothing_to_compare(gross, usage), is_unpriced=gross == 0 and usage > 0)
@@ -87,7 +92,19 @@ def infer_unit(
             "The price of a unit of usage is not known yet: the period's usage does not add up to "
             "the invoice, and their ratio only counts once three days are over."
         )
+    other = other or _unnoticed(gross, usage + lacking, latest, known)
     return Unit("ratio", gross / (usage + lacking), Fraction(0), known, other)
+
+
+def _unnoticed(
+    gross: Fraction, usage: Fraction, latest: Fraction, known: tuple[Fraction, ...]
+) -> Unit | None:
+    """Return the unit if the invoice has nothing yet of the *latest* usage, half of it at most."""
+    invoiced = usage - min(latest, usage / _NEAR)
+    if invoiced >= usage:
+        return None
+    price = gross / invoiced
+    return Unit("ratio", price, gross - price * usage, known)
 
 
 def _nothing_to_compare(gross: Fraction, usage: Fraction) -> str:

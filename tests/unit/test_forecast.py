@@ -197,10 +197,37 @@ def test_the_unit_of_usage_does_not_matter(factor: float) -> None:
 
 
 def test_an_inferred_ratio_widens_the_band() -> None:
-    """Where lag would not be noticed, the band has room for a day of it."""
+    """It covers an invoice that lacks two days, and has room for a history that lacks one."""
     found = forecast_invoice(invoice_of(GROSS), steady(factor=0.0037), at=NOW)
-    assert found.amount_due_p90 == round(GROSS + CENTS * 15.5 * 15 / 14)
+    assert found.amount_due_p90 == round(MONTH * 14.5 / 12.5)
     assert found.amount_due_p10 == round(GROSS + CENTS * 15.5 * 14 / 15)
+    assert found.notes == (
+        "Usage is in a unit of its own, at the price that the invoice charges for the period's "
+        "usage. If the invoice is missing the last two days, which would go unnoticed, the median "
+        "is $348.00. The band covers both.",
+    )
+
+
+def test_no_invoice_is_taken_to_lack_more_than_half_of_the_usage() -> None:
+    """After a quiet start of a month, an invoice without the last two days would be next to 0."""
+    at = datetime(2026, 9, 5, 12, tzinfo=UTC)
+    usage = [*[CENTS / 100] * 2, *[CENTS] * 2, CENTS / 2]
+    history = history_of([CENTS] * 60, usage, at=at, factor=0.0037)
+    found = forecast_invoice(invoice_of(round(sum(usage))), history, at=at)
+    assert found.amount_due is not None
+    assert found.amount_due < (found.amount_due_p90 or 0) <= 3 * found.amount_due
+
+
+def test_a_note_names_no_band_where_there_is_none() -> None:
+    """A young account has a median by either reading, and no band."""
+    at = datetime(2026, 9, 8, 12, tzinfo=UTC)
+    for factor, known in ((1, 6.5), (0.0037, 7.5)):
+        usage = [*[CENTS] * 7, CENTS / 2]
+        history = history_of([0], usage, at=at, factor=factor)
+        found = forecast_invoice(invoice_of(CENTS * known), history, at=at)
+        assert (found.method, found.amount_due_p90) == ("recent-mean", None)
+        assert "the median is" in found.notes[0]
+        assert not any("band" in note for note in found.notes)
 
 
 def test_a_yen_has_one_unit() -> None:
@@ -282,12 +309,14 @@ def test_a_steady_account_is_forecast_well_at_any_price(
         assert found.amount_due_p90 >= MONTH * price * 0.99
 
 
+@pytest.mark.parametrize("factor", [1, 0.0037])
 @pytest.mark.parametrize("hours", [17, 24, 41, 48])
-def test_an_invoice_that_is_hours_behind_is_in_the_band(hours: int) -> None:
+def test_an_invoice_that_is_hours_behind_is_in_the_band(hours: int, factor: float) -> None:
+    """So it is in cents and in a unit of its own, whose price would not tell."""
     for day in range(5, 26):
         at = datetime(2026, 9, day, 12, tzinfo=UTC)
         usage = [*[CENTS] * (day - 1), CENTS / 2]
-        history = history_of([CENTS] * 60, usage, at=at)
+        history = history_of([CENTS] * 60, usage, at=at, factor=factor)
         found = forecast_invoice(invoice_of(round(sum(usage) - CENTS * hours / 24)), history, at=at)
         assert found.amount_due_p10 is not None
         assert found.amount_due_p10 <= MONTH <= (found.amount_due_p90 or 0) + 1
