@@ -154,9 +154,9 @@ class InvoiceReport:
         """Why a *rule* that is within its limit may not stay so, in few words; empty if it may."""
         if self.situation.stale:
             return f"as of {self.as_of:%Y-%m-%d}"
-        for outlook in (self.outlook, self.upper_outlook):
-            if outlook is not None and outlook.rule == rule.name:
-                return outlook.text
+        outlook = self._outlook([rule]) or self._outlook([rule], is_upper=True)
+        if outlook is not None:
+            return outlook.text
         is_shown = self.limit is not None and self.limit.name == rule.name
         if is_shown and self.situation.may_pass:
             return self.situation.closeness
@@ -220,12 +220,7 @@ class InvoiceReport:
 
         None where there is no such limit, or no forecast.
         """
-        forecast = self.forecast
-        if forecast is None or not forecast.is_forecast:
-            return None
-        medians = [(day.date, float(day.median)) for day in forecast.coming]
-        rules = [rule for rule in self.rules if rule.is_mandatory]
-        return self._outlook(medians, rules)
+        return self._outlook([rule for rule in self.rules if rule.is_mandatory])
 
     @cached_property
     def upper_outlook(self) -> Outlook | None:
@@ -235,21 +230,20 @@ class InvoiceReport:
         It is a mandatory one, or where there is none an advisory one. None where there is no such
         limit, or no band.
         """
-        forecast = self.forecast
-        if forecast is None or forecast.amount_due_p90 is None:
-            return None
-        highs = [(day.date, float(day.p90)) for day in forecast.coming if day.p90 is not None]
         mandatory = any(budget.is_mandatory for budget in self.budgets)
         rules = [rule for rule in self.rules if rule.is_mandatory or not mandatory]
-        return self._outlook(highs, rules, is_upper=True)
+        return self._outlook(rules, is_upper=True)
 
-    def _outlook(
-        self,
-        amounts: Sequence[tuple[date, float]],
-        rules: Sequence[RuleResult],
-        is_upper: bool = False,
-    ) -> Outlook | None:
-        coming = [(day, datetime.combine(day, time.max, UTC), amount) for day, amount in amounts]
+    def _outlook(self, rules: Sequence[RuleResult], *, is_upper: bool = False) -> Outlook | None:
+        forecast = self.forecast
+        if forecast is None or not forecast.is_forecast:
+            return None
+        amounts = ((day.date, day.p90 if is_upper else day.median) for day in forecast.coming)
+        coming = [
+            (day, datetime.combine(day, time.max, UTC), float(amount))
+            for day, amount in amounts
+            if amount is not None
+        ]
         to_pass = [
             (rule, self.account_id)
             for rule in rules

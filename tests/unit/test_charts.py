@@ -182,4 +182,4 @@ def figure(drawn: str, name: str) -> tuple[ElementTree.Element, str]:
         re.DOTALL,
     )
     assert found
-    return ElementTree.fromstring(found[1]), found[2]
+    return ElementTree.fromstring(found[1]), re.sub("<[^>]*>", "", found[2])

@@ -93,6 +93,20 @@ def test_an_advisory_limit_may_be_passed_where_no_limit_is_mandatory() -> None:
     assert (only(both).upper_outlook, both.tone) == (None, "within")
 
 
+def test_each_limit_that_the_forecast_passes_is_only_kept_so_far() -> None:
+    amounts = ("400", "600", "900")
+    rules = {name: {"rule": "max-amount-due", "limit": f"{name} USD"} for name in amounts}
+    near = {"near": {"rule": "max-amount-due", "limit": "300 USD", **ADVISORY}}
+    rows = tables.judged(report_on(taken("growing"), rules={**rules, **near}), 9)
+    assert {row.name: (row.word, row.tone) for row in rows} == {
+        "400": ("within so far", "advisory"),
+        # The 90th percentile passes it.
+        "600": ("within so far", "advisory"),
+        "900": ("within", "within"),
+        "near (advisory)": ("within so far", "advisory"),
+    }
+
+
 def test_what_has_no_range_and_leaves_little_is_amber_and_says_why_and_how_little() -> None:
     new = taken("new", TENTH)
     report = report_on(new, rules=limit("450 USD"))
