@@ -89,7 +89,7 @@ def _priced(
         return UnknownUnit("The invoice is not yet an hour into its period.")
     if _is_long(invoice):
         return UnknownUnit(
-            f"The invoice's period is longer than {_MOST_DAYS} days, and is not forecast by day."
+            f"The invoice's period is longer than {_MOST_DAYS} days, so it is not forecast by day."
         )
     if history is None:
         return UnknownUnit("No usage history was read.")

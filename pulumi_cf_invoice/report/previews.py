@@ -245,7 +245,7 @@ def _violations(operation: Operation) -> list[PackViolation]:
         raise NoInvoiceError("a policy pack blocked the update, part of which may have been made")
     if not is_blocked:
         what = "preview" if operation.is_preview else "update"
-        raise NoInvoiceError(f"the {what} failed, and no event says why")
+        raise NoInvoiceError(f"the {what} failed, but no event says why")
     return violations
 
 

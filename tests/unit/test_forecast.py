@@ -434,7 +434,7 @@ def test_a_period_of_more_than_400_days_is_noted_and_not_forecast_by_day(days: i
     found = forecast_invoice(invoice, steady(), balance_of(2_500), at=NOW)
     assert found.method == "straight-line"
     assert found.notes[0] == (
-        "The invoice's period is longer than 400 days, and is not forecast by day."
+        "The invoice's period is longer than 400 days, so it is not forecast by day."
     )
     [last] = found.coming
     assert last.median == found.amount_due == round(GROSS * days / (NOON + 0.5))

@@ -130,7 +130,7 @@ def test_events_that_are_cut_off_are_no_pass() -> None:
     assert refusal(lines(cut)).endswith("without a summary: was the output cut off?")
     failed = events()
     failed[-2]["summaryEvent"]["result"] = "failed"
-    assert refusal(lines(failed)) == "the preview failed, and no event says why"
+    assert refusal(lines(failed)) == "the preview failed, but no event says why"
 
 
 def test_an_update_prints_a_digest_and_then_its_events() -> None:
