@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 OLDEST := python3.11
 NEWER := python3.13
 WITHOUT_HOST := $(patsubst %,tests/engine/test_%.py,engine resource dynamic plugin faults stack_outputs upgrade)
-# Hands tests out one by one, so that all workers finish at about the same time.
-WORKERS := -n 4 --dist load --maxschedchunk 1
+# Hands tests out one by one, so that all workers finish at about the same time. tests/conftest.py
+# has their number.
+WORKERS := -n auto --dist load --maxschedchunk 1
 INSTALL := -m pip install --quiet --no-compile --disable-pip-version-check
 # Keeps out the caller's variables, which could make a test pass.
 ISOLATED = $(BIN)/python -m tools.environment

@@ -4,6 +4,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -25,6 +26,17 @@ settings.register_profile("every-run", deadline=None, max_examples=EVERY_RUN)
 settings.register_profile("nightly", deadline=None, max_examples=NIGHTLY)
 settings.register_profile("fuzz", deadline=None, max_examples=20_000)
 settings.load_profile("every-run")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """
+    Return the number of workers for ``-n auto``: more than processors, as tests also wait.
+
+    Each worker collects all tests, so more of them pay only where tests wait for an engine.
+    """
+    processors = os.cpu_count() or 1
+    needs_no_engine = all("unit" in Path(argument).parts for argument in config.args)
+    return processors + 1 if needs_no_engine else max(4, processors)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -99,9 +99,17 @@ class Series:
         self._month = month
         self._a_day = a_day
         self._so_far = so_far
+        # By the start of a month: both are needed for each of its hours.
+        self._totals: dict[int, Decimal] = {}
+        self._weights: dict[int, tuple[list[int], list[int]]] = {}
 
     def total(self, month: Month) -> Decimal:
         """Return the usage of *month*, in whole minor units unless it was stated."""
+        if month.start not in self._totals:
+            self._totals[month.start] = self._total(month)
+        return self._totals[month.start]
+
+    def _total(self, month: Month) -> Decimal:
         if month == self._month and self._so_far is not None:
             return max(self._so_far, Decimal(0))
         average = Decimal(sum(self._usage.weekdays) * sum(_HOURS) * 100 * HOUR) / 7
@@ -126,14 +134,17 @@ class Series:
         """Return the weight of *month* until *moment*, or now if that is earlier."""
         seconds = max(min(moment, self._now, month.end) - month.start, 0)
         hours, rest = divmod(seconds, HOUR)
-        today = self._now // DAY
-        launch = None if self._usage.launched is None else today - self._usage.launched
-        usage = self._usage
-        loop = _loop(today, usage.nights_of_a_loop)
-        until, weights = _weights(
-            usage.weekdays, usage.growth, month, self._month.start // DAY, launch, loop
-        )
+        if month.start not in self._weights:
+            self._weights[month.start] = self._weights_of(month)
+        until, weights = self._weights[month.start]
         return until[hours] * HOUR + (weights[hours] * rest if rest else 0)
+
+    def _weights_of(self, month: Month) -> tuple[list[int], list[int]]:
+        usage, today = self._usage, self._now // DAY
+        launch = None if usage.launched is None else today - usage.launched
+        loop = _loop(today, usage.nights_of_a_loop)
+        base = self._month.start // DAY
+        return _weights(usage.weekdays, usage.growth, month, base, launch, loop)
 
 
 @cache

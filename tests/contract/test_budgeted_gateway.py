@@ -92,8 +92,8 @@ def test_steps_and_arguments_of_the_gateway_can_be_passed() -> None:
         ({"budget": "200 EUR"}, "is not an amount in US dollars"),
         ({"budget": "0 USD"}, "is not an amount in US dollars"),
         ({"budget": 200}, "budget: 200 is not an amount of money"),
-        ({"budget": "200 USD", "steps": []}, "steps: the first has to hold from 0%"),
-        ({"budget": "200 USD", "steps": [Step(10, 1, 1)]}, "steps: the first has to hold from 0%"),
+        ({"budget": "200 USD", "steps": []}, "steps: the first must apply from 0%"),
+        ({"budget": "200 USD", "steps": [Step(10, 1, 1)]}, "steps: the first must apply from 0%"),
         ({"budget": "200 USD", "spend_limits": {}}, "BudgetedGateway sets spend_limits itself"),
     ],
 )

@@ -10,10 +10,16 @@ from pulumi_cf_invoice.sandbox import SCENARIOS, Sandbox
 from tests.factories import ACCOUNT, START
 
 
-@pytest.fixture
-def sdk(sandbox: Sandbox) -> Iterator[cloudflare.Cloudflare]:
-    with cloudflare.Cloudflare(api_token="sandbox-token", base_url=sandbox.base_url) as client:
+@pytest.fixture(scope="module")
+def of_all_tests() -> Iterator[cloudflare.Cloudflare]:
+    """One for all, since a client reads every certificate of the machine."""
+    with cloudflare.Cloudflare(api_token="sandbox-token") as client:
         yield client
+
+
+@pytest.fixture
+def sdk(sandbox: Sandbox, of_all_tests: cloudflare.Cloudflare) -> cloudflare.Cloudflare:
+    return of_all_tests.with_options(base_url=sandbox.base_url)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -74,28 +80,26 @@ def test_the_sdk_reads_every_healthy_history_of_invoices(
 
 @pytest.mark.parametrize("name", [name for name, found in SCENARIOS.items() if found.in_contract])
 def test_the_sdk_finds_nothing_wrong_where_an_answer_keeps_to_the_contract(
-    sandbox: Sandbox, name: str
+    sandbox: Sandbox, sdk: cloudflare.Cloudflare, name: str
 ) -> None:
     """In strict mode it refuses any read that does not fit its types."""
     sandbox.scenario = name
     since = float(START * 1000)
-    with cloudflare.Cloudflare(
-        api_token="sandbox-token", base_url=sandbox.base_url, _strict_response_validation=True
-    ) as strict:
-        billing = strict.ai_gateway.billing
-        assert billing.invoice_preview(account_id=ACCOUNT).currency
-        assert billing.credit_balance(account_id=ACCOUNT).balance is not None
-        for window in ("day", "hour"):
-            history = billing.usage_history(
-                account_id=ACCOUNT,
-                value_grouping_window=window,
-                start_time=since,
-                end_time=since + 86_400_000,
-            ).history
-            assert history is not None
-        for kind in ("all", "auto", "manual"):
-            assert billing.invoice_history(account_id=ACCOUNT, type=kind).invoices is not None
-        assert [account.id for account in strict.accounts.list()] == [ACCOUNT]
-        # A page, of which some scenarios have no end.
-        gateways = strict.ai_gateway.list(account_id=ACCOUNT, per_page=100).result
-        assert [gateway.id for gateway in gateways if gateway.is_default] == ["default"]
+    strict = sdk.with_options(_extra_kwargs={"_strict_response_validation": True})
+    billing = strict.ai_gateway.billing
+    assert billing.invoice_preview(account_id=ACCOUNT).currency
+    assert billing.credit_balance(account_id=ACCOUNT).balance is not None
+    for window in ("day", "hour"):
+        history = billing.usage_history(
+            account_id=ACCOUNT,
+            value_grouping_window=window,
+            start_time=since,
+            end_time=since + 86_400_000,
+        ).history
+        assert history is not None
+    for kind in ("all", "auto", "manual"):
+        assert billing.invoice_history(account_id=ACCOUNT, type=kind).invoices is not None
+    assert [account.id for account in strict.accounts.list()] == [ACCOUNT]
+    # A page, of which some scenarios have no end.
+    gateways = strict.ai_gateway.list(account_id=ACCOUNT, per_page=100).result
+    assert [gateway.id for gateway in gateways if gateway.is_default] == ["default"]
