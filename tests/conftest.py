@@ -28,6 +28,7 @@ settings.register_profile("fuzz", deadline=None, max_examples=20_000)
 settings.load_profile("every-run")
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """
     Return the number of workers for ``-n auto``: more than processors, as tests also wait.

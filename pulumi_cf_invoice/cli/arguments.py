@@ -8,6 +8,7 @@ import argparse
 import re
 import sys
 import textwrap
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pulumi_cf_invoice._command import Parser, instant
@@ -20,6 +21,7 @@ FORMATS = ("text", "markdown", "html", "json")
 _WIDEST = 79
 
 
+@cache
 def parser() -> argparse.ArgumentParser:
     """Return the parser of ``cf-invoice``, whose result has the ``command`` to run."""
     made = Parser(
