@@ -21,6 +21,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.accounts import PER_PAGE as ACCOUNTS_OF_A_PAGE
+from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.gateways import PER_PAGE as GATEWAYS_OF_A_PAGE
 from pulumi_cf_invoice.billing.reads import ACCOUNTS, GATEWAYS, INVOICE_PREVIEW, READS
 from pulumi_cf_invoice.sandbox.accounts import QueryError, Scenario, whole_number
@@ -36,6 +37,7 @@ USUAL = "usual"
 EMAIL, KEY = "sandbox@example.com", "sandbox-key"
 _PREFIX = "/client/v4"
 _NAMES = {read.name: read for read in (*READS, ACCOUNTS)}
+_LONGEST_ERROR = 2000
 _LARGEST_CHANGE = 64 * 2**10
 
 
@@ -362,12 +364,12 @@ def _app(sandbox: Sandbox) -> Starlette:
         return answer
 
     async def control(request: Request) -> Response:
-        if request.method == "GET":
+        if request.method in ("GET", "HEAD"):
             return JSONResponse(sandbox.state())
         try:
             _set(sandbox, _parsed(await request.body()))
         except ValueError as error:
-            return JSONResponse({"error": str(error)}, 400)
+            return JSONResponse({"error": one_line(str(error), _LONGEST_ERROR)}, 400)
         return JSONResponse(sandbox.state())
 
     async def not_found(request: Request, error: Exception) -> Response:

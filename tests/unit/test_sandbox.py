@@ -429,6 +429,16 @@ def test_a_rate_limit_that_is_none_is_refused(limit: str) -> None:
         Sandbox(rate_limit=limit)
 
 
+def test_a_name_that_no_answer_can_carry_is_refused_and_only_put_changes_anything(
+    sandbox: Sandbox,
+) -> None:
+    control = sandbox.base_url.replace("/client/v4", "/sandbox")
+    refused = HTTP.put(control, content=b'{"\\ud800": 1}')
+    assert (refused.status_code, refused.json()["error"]) == (400, "unknown:")
+    asked = HTTP.request("HEAD", control, content=b'{"scenario": "no-usage"}')
+    assert (asked.status_code, sandbox.scenario) == (200, "usual")
+
+
 def test_a_refused_change_changes_nothing_and_a_null_clears(sandbox: Sandbox) -> None:
     control = sandbox.base_url.replace("/client/v4", "/sandbox")
     both = {"amount_due": 5, "scenario": "nope"}
