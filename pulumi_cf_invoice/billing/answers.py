@@ -31,6 +31,7 @@ _LONGEST_MESSAGE = 300
 _DEEPEST_CHAIN = 10
 _MOST_REASONS = 20
 _MOST_DIGITS = 400
+_A_DAY = 24 * 60 * 60
 
 
 class Reason(NamedTuple):
@@ -162,11 +163,11 @@ class Reader(Generic[ModelT]):
         if status == 429:
             wait = "Too many requests with this token: wait five minutes and run again."
             if retry_after:
-                resets = datetime.now(UTC) + timedelta(seconds=min(retry_after, 10**6))
-                wait = (
-                    f"Cloudflare asks to wait {retry_after:.0f} s: run again after that, at "
-                    f"{resets:%H:%M:%S} UTC."
-                )
+                resets = ""
+                if retry_after < _A_DAY:
+                    at = datetime.now(UTC) + timedelta(seconds=retry_after)
+                    resets = f", at {at:%H:%M:%S} UTC"
+                wait = f"Cloudflare asks to wait {retry_after:.0f} s: run again after that{resets}."
             return f"{wait} This run made {requests:,} request{'' if requests == 1 else 's'}."
         if status >= 500 or status == 408:
             retries = attempts - 1

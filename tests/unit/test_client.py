@@ -421,6 +421,23 @@ def test_what_nobody_thought_of_in_an_answer_is_one_line(
     assert SECRET not in f"{read.value}{caplog.text}"
 
 
+@pytest.mark.parametrize(
+    ("asked", "remedy"),
+    [
+        ("90000", "asks to wait 90000 s: run again after that. This run"),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", " s: run again after that. This run"),
+    ],
+)
+def test_a_wait_of_more_than_a_day_is_told_without_a_time_of_day(asked: str, remedy: str) -> None:
+    with (
+        stand_in("", 429, **{"Retry-After": asked}) as (base_url, requests),
+        pytest.raises(ApiError) as refused,
+    ):
+        client(base_url).get_invoice_preview(ACCOUNT)
+    assert remedy in refused.value.remedy
+    assert len(requests) == 1
+
+
 def test_a_request_says_what_is_asking(sandbox: Sandbox) -> None:
     with stand_in(json.dumps({"success": True, "result": api_result()})) as (base_url, asked):
         client(base_url).get_invoice_preview(ACCOUNT)

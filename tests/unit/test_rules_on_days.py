@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from pulumi_cf_invoice import ApiError, RuleError
+from pulumi_cf_invoice.billing.reads import USAGE_HISTORY
 from pulumi_cf_invoice.report.found import Found
 from pulumi_cf_invoice.report.judging import judge as judge_rules
 from pulumi_cf_invoice.rules.accounts import AccountReader
@@ -285,3 +286,24 @@ def test_the_scheduled_job_of_the_examples_is_red_on_the_morning_after_a_loop() 
             results = judge_rules(watched, found, now, AccountReader({}, snapshots=[snapshot]))
             [daily] = [result for result in results if result.kind == "max-daily-spend"]
             assert (daily.level, daily.verdict) == ("mandatory", verdict), (day, scenario)
+
+
+class _Cut(Sandbox):
+    """A sandbox whose usage history says that more follows, and gives the same page again."""
+
+    def answer(self, account_id: str, read: str = "", query: Any = None) -> dict[str, Any]:
+        answer = super().answer(account_id, read, query)
+        is_cut = read == USAGE_HISTORY.name
+        return {**answer, "result_info": {"has_more": True}} if is_cut else answer
+
+
+def test_a_part_of_the_history_is_not_known_and_never_within() -> None:
+    """The day that empties the budget could be on the page that is missing."""
+    with _Cut(now=NOW) as sandbox:
+        written = {"limit": "9999 USD", "accountIds": [ACCOUNT], "baseUrl": sandbox.base_url}
+        gate = Gate.of(DeclaredRule.parse("max-daily-spend", written))
+        reader = AccountReader({"CLOUDFLARE_API_TOKEN": TOKEN})
+        [found] = gate.judge_accounts(reader, NOW)
+        asked = [each.query.get("page") for each in sandbox.asked if each.read == "usage-history"]
+    assert (found.status, asked) == ("unknown", [None, "2"])
+    assert "history: the API gave only a part of it" in found.message
