@@ -533,7 +533,10 @@ class InvoiceReport:
         if self.verdict != "unknown":
             return []
         if self.forecast is not None and self.forecast.is_not_known:
-            return ["Check again in a day: the invoice may be behind, or the usage included in it."]
+            return [
+                "Check again in a day: the invoice may be behind, or the usage may be included in "
+                "it."
+            ]
         is_unjudged = not any(rule.violations for rule in self.rules)
         if is_unjudged and self.as_of.timestamp() >= self.invoice.period_end:
             return [

@@ -36,10 +36,10 @@ def text(account: AccountReport, forecast: Forecast) -> str | None:
     of_most = f"{money.to_text(most.net, forecast.currency)} on {_named(most, forecast)}"
     times = f"{float(most.gross / usual):,.0f} times a usual day"
     if len(days) == 1:
-        return f"{of_most} is {times}: if that was not meant, find what is spending it."
+        return f"{of_most} is {times}: if that was not intended, find what is spending it."
     return (
         f"{len(days)} days since {days[0].date} cost over {MULTIPLE} times a usual day, up to "
-        f"{of_most}, {times}: if that was not meant, find what is spending it."
+        f"{of_most}, {times}: if that was not intended, find what is spending it."
     )
 
 

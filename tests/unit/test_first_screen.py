@@ -141,19 +141,19 @@ def test_a_straight_line_that_leaves_little_says_what_a_forecast_takes() -> None
 
 
 @pytest.mark.parametrize(
-    ("scenario", "said"),
+    ("scenario", "expected"),
     [
         ("history-two-days-behind", "Usage since 2026-09-13 is not complete yet: a later report"),
         ("growing", "at the low end of its range: on past days, such forecasts were seldom much"),
         ("usual", None),
     ],
 )
-def test_a_range_that_is_odd_is_explained(scenario: str, said: str | None) -> None:
+def test_a_range_that_is_odd_is_explained(scenario: str, expected: str | None) -> None:
     report = report_on(taken(scenario), rules=limit("900 USD"))
-    if said is None:
+    if expected is None:
         assert not only(report).forecast_note
     for rendered in in_every_format(report):
-        assert said is None or said in rendered
+        assert expected is None or expected in rendered
 
 
 def test_a_range_to_one_side_for_another_reason_is_not_laid_to_past_days() -> None:
@@ -192,14 +192,14 @@ def test_old_figures_say_what_they_were_and_that_a_snapshot_has_to_be_taken() ->
 def test_a_day_that_cost_much_more_than_usual_is_said_in_words_without_any_rule() -> None:
     report = report_on(taken("night-loop"), rules=limit("900 USD"))
     assert report.tone == "within"
-    said = only(report).unusual_spend_text
+    sentence = only(report).unusual_spend_text
     assert re.fullmatch(
         r"\$\d+\.\d\d on 2026-09-15 \(today so far\) is \d+ times a usual day: if that was not "
-        r"meant, find what is spending it\.",
-        str(said),
+        r"intended, find what is spending it\.",
+        str(sentence),
     )
-    assert all(str(said) in rendered for rendered in in_every_format(report))
-    assert json.loads(json_report.render(report))["invoices"][0]["unusual_spend_text"] == said
+    assert all(str(sentence) in rendered for rendered in in_every_format(report))
+    assert json.loads(json_report.render(report))["invoices"][0]["unusual_spend_text"] == sentence
     several = only(report_on(taken("three-nights-loop"))).unusual_spend_text
     assert str(several).startswith("3 days since 2026-09-13 cost over 3 times a usual day, up to $")
     for scenario in ("usual", "steady", "growing", "new", "no-usage", "included-usage"):
@@ -252,5 +252,5 @@ def test_usage_without_a_price_is_to_be_looked_at_again() -> None:
     report = report_on(taken("included-usage"), rules=runway)
     assert report.verdict == "unknown"
     assert report.remedies == [
-        "Check again in a day: the invoice may be behind, or the usage included in it."
+        "Check again in a day: the invoice may be behind, or the usage may be included in it."
     ]
