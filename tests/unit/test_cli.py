@@ -842,8 +842,9 @@ def test_no_word_of_others_is_a_command_to_a_runner(tmp_path: Path) -> None:
 
 
 def test_json_is_no_command_to_whoever_shows_it(live: dict[str, str]) -> None:
-    """A terminal, or a runner that shows it in its log; programs read what was said."""
+    """A terminal, or a runner that shows it in its log; programs read what is safe to print."""
     message = "##vso[task.x]\x9b31m\u202e##[error]\u2028x"
+    kept = "## vso[task.x] 31m ## [error] x"
     result = api_result(invoice_lines=[api_line(description=message)])
     with stand_in(json.dumps({"success": True, "result": result})) as (base_url, _):
         variables = {**live, "CLOUDFLARE_BASE_URL": base_url}
@@ -852,7 +853,7 @@ def test_json_is_no_command_to_whoever_shows_it(live: dict[str, str]) -> None:
             run("report", "--budget", "1 USD", "--format", "json", **variables).stdout,
         ]
     for text in shown:
-        assert message in json.dumps(json.loads(text), ensure_ascii=False)
+        assert kept in json.dumps(json.loads(text), ensure_ascii=False)
         assert not re.search("##|[\x7f-\x9f\u2028-\u202e]", text)
 
 
