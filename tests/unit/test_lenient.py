@@ -16,7 +16,7 @@ DATA = Path(__file__).parent / "data" / "lenient"
     [
         ("lines-null.json", ": nothing used so far"),
         ("invoices-null.snapshot.json", " so far: $145.00"),
-        ("credit-type-null.json", ": $174.87 so far"),
+        ("credit-type-null.json", " so far: $174.87 in September"),
     ],
 )
 def test_null_where_nothing_is_does_not_refuse_a_report(

@@ -634,7 +634,7 @@ def test_the_json_holds_no_command_to_a_runner() -> None:
     rendered = json_report.render(report(named((odd, 100), status="##[x]")))
     assert "##" not in rendered
     [shown] = json.loads(rendered)["invoices"]
-    assert shown["lines"][0]["description"] == odd
+    assert shown["lines"][0]["description"] == "a ## [error]x ### vso[y]"
 
 
 def test_an_invoice_of_a_stack_that_has_two_is_told_apart_by_its_account() -> None:
