@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.engine import workflows
+from tests.conftest import pointed_at, september
+from tests.engine import vault, workflows
 from tests.engine.forms import FORMS, Form
 from tests.engine.harness import (
     CommandLine,
@@ -22,7 +24,7 @@ from tools.environment import installing
 
 ROOT = Path(__file__).parents[2]
 MakeStack = Callable[..., Stack]
-MakeCommandLine = Callable[[Path], CommandLine]
+MakeCommandLine = Callable[..., CommandLine]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -43,14 +45,47 @@ def make_stack(tmp_path: Path) -> MakeStack:
     return make
 
 
+def deployed_stack(
+    directory: Path, factory: pytest.TempPathFactory, form: Form, **environment: str
+) -> Stack:
+    """
+    Return a stack in which an `InvoicePreview` called `upcoming` is deployed already.
+
+    It is a copy of one that was deployed once in this session.
+    """
+
+    def program() -> None:
+        form.resource("upcoming")
+
+    def deploy(template: Path) -> None:
+        with september() as sandbox:
+            run = Stack(template, program, **pointed_at(sandbox)).up()
+        assert run.ok, run.text
+        shutil.rmtree(template / "home")
+
+    template = shared(factory, f"deployed-{type(form).__name__}", deploy)
+    return Stack(directory, program, template=str(template), **environment)
+
+
+@pytest.fixture
+def make_deployed(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> MakeStack:
+    """A factory of a stack in which an `InvoicePreview` called `upcoming` is deployed already."""
+
+    def make(form: Form, **environment: str) -> Stack:
+        return deployed_stack(tmp_path / "deployed", tmp_path_factory, form, **environment)
+
+    return make
+
+
 @pytest.fixture
 def make_command_line(tmp_path: Path, settled: dict[str, str]) -> MakeCommandLine:
     """A factory that copies a Pulumi project, with a stack `dev`, for Pulumi's own command line."""
 
-    def make(project: Path) -> CommandLine:
+    def make(project: Path, secrets_provider: str = vault.PROVIDER) -> CommandLine:
         made = command_line(tmp_path, copy_with_environment(project, tmp_path / "project"))
         made.environment |= settled
-        assert made.shell("pulumi stack init dev"), made.printed
+        init = f"pulumi stack init dev --secrets-provider {secrets_provider}"
+        assert made.shell(init), made.printed
         return made
 
     return make

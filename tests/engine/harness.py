@@ -23,7 +23,7 @@ from pulumi import automation
 from pulumi.automation._stack import StackInitMode
 from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
 
-from tests.engine import language_host
+from tests.engine import language_host, vault
 
 # A test process talks to hundreds of engines, and ports get reused. With its default of one shared
 # pool, gRPC would use a failed connection again for the next engine on the same port.
@@ -45,6 +45,10 @@ def apart(directory: Path) -> dict[str, str]:
         "PULUMI_CONFIG_PASSPHRASE": "tests",
         "PULUMI_HOME": str(directory / "home"),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "VAULT_ADDR": vault.address(),
+        # Operations last a second or two: their processes end before garbage collection pays off.
+        "GOGC": "off",
+        "GOMEMLIMIT": "1GiB",
     }
 
 
@@ -114,6 +118,7 @@ class _Workspace(automation.LocalWorkspace):
                 project, "python", backend=automation.ProjectBackend(f"file://{directory}/backend")
             ),
             pulumi_command=_pulumi(),
+            secrets_provider=vault.PROVIDER,
         )
 
     def select_stack(self, stack_name: str) -> None:
@@ -146,14 +151,25 @@ def environment(variables: dict[str, str]) -> Iterator[None]:
 
 
 class Stack:
-    """A stack in its own file backend. A failing operation returns a `Run` instead of raising."""
+    """
+    A stack in its own file backend. A failing operation returns a `Run` instead of raising.
+
+    It begins as a copy of *template*, the directory of another stack of the project: by default,
+    of one that was never deployed.
+    """
 
     def __init__(
-        self, directory: Path, program: Program, project: str = "test", **variables: str
+        self,
+        directory: Path,
+        program: Program,
+        project: str = "test",
+        template: str = "",
+        **variables: str,
     ) -> None:
         self.environment = {**apart(directory), **variables}
+        self._project = project
         self._stored = directory / "backend" / ".pulumi" / "stacks" / project / "dev.json"
-        shutil.copytree(_new_stack(project).name, directory, dirs_exist_ok=True)
+        shutil.copytree(template or _new_stack(project).name, directory, dirs_exist_ok=True)
         with self._environment():
             workspace = _Workspace(directory, program, project)
             self._stack = _Stack("dev", workspace, StackInitMode.SELECT)
@@ -164,9 +180,16 @@ class Stack:
         return str(self._stack.workspace.work_dir)
 
     def set(self, key: str, value: str, secret: bool = False) -> None:
-        """Set a stack config value."""
-        with self._environment():
-            self._stack.set_config(key, automation.ConfigValue(value, secret))
+        """Set a stack config value, without a process unless it has to be encrypted."""
+        if secret:
+            with self._environment():
+                self._stack.set_config(key, automation.ConfigValue(value, secret))
+            return
+        file = Path(self.directory) / "Pulumi.dev.yaml"
+        settings = yaml.safe_load(file.read_text())
+        name = key if ":" in key else f"{self._project}:{key}"
+        settings.setdefault("config", {})[name] = value
+        file.write_text(yaml.dump(settings))
 
     def use(self, program: Program) -> None:
         """Use *program* for the operations that follow."""
@@ -199,14 +222,16 @@ class Stack:
             self._stack.import_stack(automation.Deployment(**exported))
 
     def stored(self) -> list[dict[str, Any]]:
-        """Return the resources as the backend stores them, for comparison, without a process."""
+        """Return the resources as the backend stores them, which needs no process."""
         checkpoint: dict[str, Any] = json.loads(self._stored.read_text())["checkpoint"]
-        return list(checkpoint["latest"]["resources"])
+        return list((checkpoint.get("latest") or {}).get("resources", []))
 
     def resource(self, name: str) -> dict[str, Any]:
         """Return one resource of the exported stack."""
-        resources = self.state().get("resources", [])
-        return next(dict(r) for r in resources if r["urn"].endswith(f"::{name}"))
+        stored = _named(self.stored(), name)
+        # What has no secret is exported as it is stored.
+        is_plain = '"ciphertext"' not in json.dumps(stored)
+        return stored if is_plain else _named(self.state()["resources"], name)
 
     def _run(self, operation: Callable[..., Any], **options: Any) -> Run:
         text, events = io.StringIO(), list[automation.EngineEvent]()
@@ -228,6 +253,10 @@ class Stack:
         return environment(self.environment)
 
 
+def _named(resources: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    return next(found for found in resources if found["urn"].endswith(f"::{name}"))
+
+
 def _stack_outputs(events: list[automation.EngineEvent]) -> dict[str, Any]:
     """Return a program's exports, with secrets masked as they are in events."""
     for event in events:
@@ -244,6 +273,11 @@ class CommandLine:
         self.directory = directory
         self.environment = environment
         self.printed = ""
+
+    @property
+    def bin(self) -> Path:
+        """The first folder on its PATH."""
+        return Path(self.environment["PATH"].partition(os.pathsep)[0])
 
     def shell(self, script: str, **environment: str) -> bool:
         """Run *script* the way a CI step is run, and return whether it passed."""

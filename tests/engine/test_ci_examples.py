@@ -91,6 +91,7 @@ def project(make_command_line: MakeCommandLine, sandbox: Sandbox) -> Iterator[Pr
     (pack / "PulumiPolicy.yaml").write_text("name: cf-invoice-spend\nruntime: python\n")
     (pack / "requirements.txt").unlink()
     (command_line.directory / "requirements.txt").write_text("# It is installed already.\n")
+    workflows.lend_pip(command_line.bin)
     with forge.running() as running:
         made = Project(command_line, sandbox, running)
         made.limit("500 USD")

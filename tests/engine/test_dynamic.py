@@ -28,6 +28,7 @@ from pulumi_cf_invoice.sandbox import Sandbox
 from pulumi_cf_invoice.state import DYNAMIC_TYPE
 from tests.conftest import pointed_at
 from tests.engine.conftest import MakeCommandLine, MakeStack
+from tests.engine.forms import FORMS
 from tests.engine.resources import Echo
 from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, TOKEN
 
@@ -84,10 +85,9 @@ def test_credentials_of_the_program_are_nowhere_in_the_state(
 
 
 def test_credentials_that_become_unknown_show_figures_to_come_and_no_replacement(
-    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox
+    make_deployed: MakeStack, settled: dict[str, str], sandbox: Sandbox
 ) -> None:
-    stack = make_stack(lambda: InvoicePreview("upcoming"), **settled)
-    assert stack.up().ok
+    stack = make_deployed(FORMS["dynamic"], **settled)
 
     def unknown_credentials() -> None:
         token = Echo("token", TOKEN)

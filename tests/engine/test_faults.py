@@ -8,7 +8,7 @@ import pytest
 from pulumi_cf_invoice import InvoicePreview, get_invoice_preview
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.conftest import pointed_at, september
-from tests.engine.conftest import MakeStack
+from tests.engine.conftest import MakeStack, deployed_stack
 from tests.engine.forms import FORMS, in_turn
 from tests.engine.harness import Stack
 from tests.factories import ACCOUNT
@@ -30,12 +30,8 @@ def deployed(
     """One deployed stack per form, shared by all faults because none may change its state."""
     form = FORMS[request.param]
     with september() as sandbox:
-        stack = Stack(
-            tmp_path_factory.mktemp(request.param),
-            lambda: form.resource("upcoming"),
-            **pointed_at(sandbox),
-        )
-        assert stack.up().ok
+        directory = tmp_path_factory.mktemp(request.param)
+        stack = deployed_stack(directory, tmp_path_factory, form, **pointed_at(sandbox))
         assert stack.resource("upcoming")["outputs"][form.spelled("amount_due")] == 18846
         yield Deployed(stack, stack.stored(), sandbox)
 

@@ -47,9 +47,12 @@ def repository(tmp_path: Path, several: Sandbox) -> Path:
 
 
 @pytest.fixture
-def environment(several: Sandbox) -> dict[str, str]:
+def environment(several: Sandbox, tmp_path: Path) -> dict[str, str]:
     """The variables of the machine that jobs run on: no credentials."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    workflows.lend_pip(programs)
+    path = os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ["PATH"]])
     return {
         **os.environ,
         "PATH": path,

@@ -98,8 +98,7 @@ def sandbox_url(settled: dict[str, str]) -> str:
 
 
 def created(stack: Any) -> list[str]:
-    resources = stack.state().get("resources", [])
-    return [r["urn"].split("::")[-1] for r in resources if "Stack" not in r["type"]]
+    return [r["urn"].split("::")[-1] for r in stack.stored() if "Stack" not in r["type"]]
 
 
 def count_of(run: Run, message: str) -> int:

@@ -65,14 +65,9 @@ def test_an_update_exports_typed_figures_and_its_state_is_read_back_as_the_invoi
 
 
 def test_a_changed_figure_is_an_update_with_its_property_diff(
-    make_stack: MakeStack,
-    settled: dict[str, str],
-    sandbox: Sandbox,
-    form: Form,
-    quickstart: Callable[[], None],
+    make_deployed: MakeStack, settled: dict[str, str], sandbox: Sandbox, form: Form
 ) -> None:
-    stack = make_stack(quickstart, **settled)
-    stack.up()
+    stack = make_deployed(form, **settled)
     sandbox.amount_due = 20001
     run = stack.preview(diff=True)
     assert ("update", "upcoming") in run.steps
@@ -101,14 +96,13 @@ def test_a_text_that_changes_acts_on_no_terminal_and_no_runner_in_the_engines_ow
 
 @pytest.mark.parametrize(("scenario", "form"), in_turn("nulls", "no-usage"), indirect=["form"])
 def test_lines_that_come_change_and_go_are_in_the_diff(
-    make_stack: MakeStack,
+    make_deployed: MakeStack,
     settled: dict[str, str],
     sandbox: Sandbox,
     form: Form,
     scenario: str,
 ) -> None:
-    stack = make_stack(lambda: form.resource("upcoming"), **settled)
-    assert stack.up().ok
+    stack = make_deployed(form, **settled)
     sandbox.scenario = scenario
     preview = stack.preview(diff=True)
     assert form.spelled("invoice_lines") in preview.text
@@ -208,10 +202,9 @@ def test_an_unknown_account_is_unknown_at_preview_and_real_on_update(
 
 
 def test_an_account_that_becomes_unknown_may_be_a_replacement(
-    make_stack: MakeStack, settled: dict[str, str], form: Form
+    make_deployed: MakeStack, settled: dict[str, str], form: Form
 ) -> None:
-    stack = make_stack(lambda: form.resource("upcoming"), **settled)
-    assert stack.up().ok
+    stack = make_deployed(form, **settled)
     stack.use(lambda: form.resource("upcoming", Echo("account", ACCOUNT).value))
     preview = stack.preview()
     assert preview.ok, preview.text
@@ -239,10 +232,9 @@ def test_credentials_that_are_unknown_at_preview_are_waited_for(
 
 
 def test_another_account_is_a_replacement(
-    make_stack: MakeStack, settled: dict[str, str], form: Form
+    make_deployed: MakeStack, settled: dict[str, str], form: Form
 ) -> None:
-    stack = make_stack(lambda: form.resource("upcoming"), **settled)
-    stack.up()
+    stack = make_deployed(form, **settled)
     stack.use(lambda: form.resource("upcoming", OTHER_ACCOUNT))
     run = stack.up()
     assert run.ok, run.text
@@ -251,14 +243,9 @@ def test_another_account_is_a_replacement(
 
 
 def test_refresh_reads_the_figure_anew_and_keeps_the_state_where_it_cannot(
-    make_stack: MakeStack,
-    settled: dict[str, str],
-    sandbox: Sandbox,
-    form: Form,
-    quickstart: Callable[[], None],
+    make_deployed: MakeStack, settled: dict[str, str], sandbox: Sandbox, form: Form
 ) -> None:
-    stack = make_stack(quickstart, **settled)
-    stack.up()
+    stack = make_deployed(form, **settled)
     sandbox.amount_due = 20001
     sandbox.fault = "http-403"
     failed = stack.refresh()
@@ -298,10 +285,9 @@ def test_the_figure_of_the_last_update_survives_a_refresh_and_makes_no_diff(
 
 
 def test_refresh_without_credentials_keeps_the_figures_and_says_so(
-    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox, form: Form
+    make_deployed: MakeStack, settled: dict[str, str], sandbox: Sandbox, form: Form
 ) -> None:
-    stack = make_stack(lambda: form.resource("upcoming"), **settled)
-    stack.up()
+    stack = make_deployed(form, **settled)
     sandbox.amount_due = 20001
     del stack.environment["CLOUDFLARE_API_TOKEN"]
     run = stack.refresh()
@@ -324,7 +310,7 @@ def test_refresh_without_credentials_keeps_the_figures_and_says_so(
     indirect=["form"],
 )
 def test_a_failing_refresh_keeps_to_few_lines(
-    make_stack: MakeStack,
+    make_deployed: MakeStack,
     settled: dict[str, str],
     sandbox: Sandbox,
     form: Form,
@@ -332,8 +318,7 @@ def test_a_failing_refresh_keeps_to_few_lines(
 ) -> None:
     """It is one line; for a dynamic resource Pulumi puts a traceback before it, of three frames."""
     fault, base_url, message = failure
-    stack = make_stack(lambda: form.resource("upcoming"), CF_INVOICE_TIMEOUT="2", **settled)
-    assert stack.up().ok
+    stack = make_deployed(form, CF_INVOICE_TIMEOUT="2", **settled)
     sandbox.fault = fault
     if base_url:
         stack.environment["CLOUDFLARE_BASE_URL"] = base_url
@@ -352,10 +337,9 @@ def test_a_failing_refresh_keeps_to_few_lines(
 
 
 def test_destroy_needs_neither_credentials_nor_network(
-    make_stack: MakeStack, settled: dict[str, str], quickstart: Callable[[], None]
+    make_deployed: MakeStack, settled: dict[str, str], form: Form
 ) -> None:
-    stack = make_stack(quickstart, **settled)
-    stack.up()
+    stack = make_deployed(form, **settled)
     for name in settled:
         del stack.environment[name]
     stack.environment["CLOUDFLARE_BASE_URL"] = "http://127.0.0.1:9"

@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,17 @@ def pull_request(head: str = REPOSITORY) -> dict[str, Any]:
     branch = {"ref": "change", "repo": {"full_name": head}}
     opened = {"number": NUMBER, "head": branch, "base": {"ref": "main"}}
     return {"number": NUMBER, "pull_request": opened}
+
+
+def lend_pip(directory: Path) -> None:
+    """
+    Write to *directory*, which belongs on PATH, a `pip` for jobs whose packages are all here.
+
+    It is uv's, which finds that out in a hundredth of the time.
+    """
+    pip = directory / "pip"
+    pip.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m uv pip "$@" --python "{sys.prefix}"\n')
+    pip.chmod(0o755)
 
 
 def copy_action(directory: Path) -> None:
