@@ -7,7 +7,6 @@ GitHub's are run by act, with the action; the script of a job of GitLab is run a
 import json
 import re
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -349,21 +348,6 @@ def test_a_comment_that_gitlab_refuses_fails_the_job(project: Project) -> None:
     failed, log = on_gitlab(project, "preview")
     assert failed == 'cf-invoice comment report.md --tag "$STACK"'
     assert "the scope `api`" in log
-
-
-@pytest.mark.parametrize(
-    ("schema", "file"),
-    [
-        (schema, file)
-        for schema, example in (("vendor.github-workflows", GITHUB), ("vendor.gitlab-ci", GITLAB))
-        for file in sorted(example.parent.iterdir())
-    ],
-    ids=lambda value: value.name if isinstance(value, Path) else value,
-)
-def test_the_file_keeps_to_the_published_schema(schema: str, file: Path) -> None:
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, str(file)]
-    checked = subprocess.run(command, capture_output=True, text=True)
-    assert checked.returncode == 0, checked.stdout
 
 
 def test_actionlint_finds_nothing_in_workflow_and_action(on_github: OnGitHub) -> None:
