@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import pointed_at, september
-from tests.engine import vault, workflows
+from tests.engine import vault, wheelhouse, workflows
 from tests.engine.forms import FORMS, Form
 from tests.engine.harness import (
     CommandLine,
@@ -102,25 +102,24 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def offline(archives: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def offline(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """
     Variables with which pip and uv install what this package needs from a folder, and ask no index.
 
-    The folder is filled from the index once, with all that the package and its build need, and
-    without the package itself: a requirement that names it, and not its file, cannot be installed.
+    The folder has all that the package and its build need, without the package itself: a
+    requirement that names it, and not its file, cannot be installed.
     """
-    [wheel] = archives.glob("*.whl")
 
-    def download(directory: Path) -> None:
-        extras = f"{wheel}[cloudflare,notify,policy,report,sandbox]"
+    def fill(directory: Path) -> None:
+        extras = "pulumi-cf-invoice[cloudflare,notify,policy,report,sandbox]"
+        wheelhouse.fill(directory, [extras, "hatchling", "hatch-vcs"])
+        # Builds of an editable install need it, and this environment does not keep it.
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(directory)]
-        build = ["hatchling>=1.27", "hatch-vcs>=0.5", "editables"]
-        run([*pip, extras, *build], directory, installing())
-        (directory / wheel.name).unlink()
+        run([*pip, "editables"], directory, installing())
         config = f"no-index = true\nfind-links = [{json.dumps(str(directory))}]\n"
         (directory / "uv.toml").write_text(config)
 
-    directory = shared(tmp_path_factory, "wheelhouse", download)
+    directory = shared(tmp_path_factory, "wheelhouse", fill)
     return {
         "PIP_NO_INDEX": "1",
         "PIP_FIND_LINKS": str(directory),
