@@ -19,15 +19,19 @@ QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart"
 @pytest.fixture
 def project(make_command_line: MakeCommandLine, sandbox: Sandbox) -> CommandLine:
     """A project whose settings are all in its stack's config, the token as a secret."""
-    made = make_command_line(QUICKSTART)
+    return configured(make_command_line(QUICKSTART), sandbox)
+
+
+def configured(project: CommandLine, sandbox: Sandbox) -> CommandLine:
+    """Move the settings of the environment of *project* to the config of its stack."""
     for name in ("CLOUDFLARE_API_TOKEN", "CLOUDFLARE_ACCOUNT_ID", "CLOUDFLARE_BASE_URL"):
-        del made.environment[name]
-    assert made.shell(
+        del project.environment[name]
+    assert project.shell(
         f"pulumi config set cf-invoice:accountId {ACCOUNT}\n"
         f"pulumi config set cf-invoice:baseUrl {sandbox.base_url}\n"
         f"pulumi config set --secret cloudflare:apiToken {TOKEN}"
-    ), made.printed
-    return made
+    ), project.printed
+    return project
 
 
 def test_doctor_names_the_keys_of_stack_config(project: CommandLine, sandbox: Sandbox) -> None:
@@ -67,9 +71,11 @@ def test_the_account_of_the_command_line_comes_first(
     assert sandbox.requests == [OTHER_ACCOUNT] * len(READS)
 
 
-def test_a_secret_is_decrypted_only_where_it_counts(project: CommandLine) -> None:
+def test_a_secret_is_decrypted_only_where_it_counts(
+    make_command_line: MakeCommandLine, sandbox: Sandbox
+) -> None:
     """Without a passphrase a secret cannot be read; one that does not apply does no harm."""
-    project.environment["PULUMI_CONFIG_PASSPHRASE"] = ""
+    project = configured(make_command_line(QUICKSTART, "passphrase"), sandbox)
     del project.environment["PULUMI_CONFIG_PASSPHRASE"]
     assert not project.shell("cf-invoice doctor --stack")
     assert "cannot read stack config: passphrase must be set with PULUMI_CONFIG" in project.printed

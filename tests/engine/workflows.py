@@ -221,7 +221,7 @@ def run_on_gitlab(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     last = int(done.stdout.split()[-1])
     return commands[last] if done.returncode else None, done.stdout
