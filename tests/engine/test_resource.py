@@ -80,7 +80,7 @@ def test_a_text_that_changes_acts_on_no_terminal_and_no_runner_in_the_engines_ow
 ) -> None:
     """The engine prints a text of several lines as it is, where it differs from the last one."""
     stack = make_stack(lambda: pulumi.export("lines", form.resource("x").invoice_lines), **settled)
-    said = ""
+    printed = ""
     for number in range(2):
         hostile = f"{number}\x1b[2J\n::error::a\n##vso[task.setvariable variable=b]c\u202e"
         result = api_result(invoice_lines=[api_line(description=hostile)])
@@ -88,10 +88,10 @@ def test_a_text_that_changes_acts_on_no_terminal_and_no_runner_in_the_engines_ow
             stack.environment["CLOUDFLARE_BASE_URL"] = base_url
             for run in (stack.preview(diff=True), stack.up()):
                 assert run.ok, run.text
-                said += run.text
-    assert "1 [2J ::error::a" in said
-    assert said.replace("\n", "").isprintable()
-    assert not re.search(r"^\s*::|##vso\[", said, re.MULTILINE)
+                printed += run.text
+    assert "1 [2J ::error::a" in printed
+    assert printed.replace("\n", "").isprintable()
+    assert not re.search(r"^\s*::|##vso\[", printed, re.MULTILINE)
 
 
 @pytest.mark.parametrize(("scenario", "form"), in_turn("nulls", "no-usage"), indirect=["form"])

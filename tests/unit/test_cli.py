@@ -406,8 +406,8 @@ def test_no_error_is_a_command_to_a_runner(tmp_path: Path) -> None:
         json.dumps({"rules": {"max-amount-due": {"limit": {"accounts": {account: "1 USD"}}}}})
     )
     for arguments in (["--account-id", account], ["--rules", str(rules)]):
-        said = run("report", "--from", UPDATE, *arguments).stderr
-        assert "'## [x]' is not an account ID" in said
+        message = run("report", "--from", UPDATE, *arguments).stderr
+        assert "'## [x]' is not an account ID" in message
 
 
 def test_one_run_writes_the_report_as_html_as_well(tmp_path: Path) -> None:

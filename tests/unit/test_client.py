@@ -363,10 +363,10 @@ def test_neither_error_nor_log_repeats_a_token_in_an_answer_that_is_not_http(
         pytest.raises(BillingError) as failed,
     ):
         client(base_url, token=SECRET).get_invoice_preview(ACCOUNT)
-    said = f"{failed.value}{caplog.text}".lower()
+    message = f"{failed.value}{caplog.text}".lower()
     # Whatever is left of it without what an encoding cannot have.
-    assert SECRET not in said
-    assert "".join(filter(str.isalnum, SECRET)) not in said
+    assert SECRET not in message
+    assert "".join(filter(str.isalnum, SECRET)) not in message
     assert "##vso" not in caplog.text
 
 

@@ -83,7 +83,7 @@ def test_less_than_there_is_said_to_be_is_incomplete_however_it_is_said(
 
 
 @pytest.mark.parametrize(
-    "said",
+    "paging",
     [
         {"result_info": {"cursor": "eyJhIjoxfQ"}},
         {"result_info": {"cursors": {"after": "eyJhIjoxfQ", "before": ""}}},
@@ -98,9 +98,9 @@ def test_less_than_there_is_said_to_be_is_incomplete_however_it_is_said(
     ],
 )
 @pytest.mark.parametrize("inside", [False, True])
-def test_an_answer_is_a_part_whatever_says_so(said: Any, inside: bool) -> None:
-    result = {"lines": ["a"], **(said if inside else {})}
-    envelope = {"result": result, **({} if inside else said)}
+def test_an_answer_is_a_part_whatever_says_so(paging: Any, inside: bool) -> None:
+    result = {"lines": ["a"], **(paging if inside else {})}
+    envelope = {"result": result, **({} if inside else paging)}
     next_page, _ = asked(None, envelope)
     assert not collect(envelope, "lines", next_page).complete
     assert not is_complete(envelope, "lines")

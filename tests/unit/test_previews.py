@@ -268,17 +268,17 @@ FAILED_EARLY = {
 
 
 @pytest.mark.parametrize(
-    ("other", "said"),
+    ("other", "expected"),
     [(WITHOUT_STEPS, "no invoice in it"), (FAILED_EARLY, "the preview failed: no module named x")],
 )
 @pytest.mark.parametrize("good", ["preview-moved.json", "preview-stream-moved.ndjson"])
 @pytest.mark.parametrize("first", [True, False])
 def test_a_digest_without_steps_beside_another_preview_is_reported(
-    other: dict[str, Any], said: str, good: str, first: bool
+    other: dict[str, Any], expected: str, good: str, first: bool
 ) -> None:
     parts = [json.dumps(other), sample(good)]
-    assert said in refusal("\n".join(parts if first else parts[::-1]))
-    assert said in refusal(json.dumps(other))
+    assert expected in refusal("\n".join(parts if first else parts[::-1]))
+    assert expected in refusal(json.dumps(other))
 
 
 def test_the_digest_of_an_update_may_have_no_steps() -> None:

@@ -233,11 +233,11 @@ def test_a_gateway_that_the_stack_changes_counts_with_what_it_will_be() -> None:
     listed = [gateway("chat", cost_rule(50)), gateway("default", cost_rule(1))]
     changed = capped(COST, name="resource")
     properties = {**changed.properties, "aiGatewayId": "chat", "accountId": ACCOUNT.upper()}
-    told, (status, message) = of_account("200 USD", listed, replace(changed, properties=properties))
+    note, (status, message) = of_account("200 USD", listed, replace(changed, properties=properties))
     assert status == "within"
     assert "allow $192.00 in a month" in message
     # Pulumi may have nothing to change, where others changed it since the last update.
-    assert told == (
+    assert note == (
         "noted",
         f"The AI gateway chat of account {ACCOUNT} allows $1,600.00 in a month of 31 days now, and "
         "counts with what the stack sets. If Pulumi has nothing to change about it, run `pulumi "
