@@ -107,17 +107,17 @@ def judged(report: Report, most: int) -> list[JudgedRow]:
 
 
 def _judged_row(report: Report, rule: RuleResult, most: int) -> JudgedRow:
-    doubts = list(filter(None, (invoice.may_not_last(rule) for invoice in report.invoices)))
-    may_not_last = rule.verdict == "within" and bool(doubts)
+    judged = report.invoices if rule.verdict == "within" else []
+    doubt = next(filter(None, (invoice.may_not_last(rule) for invoice in judged)), "")
     sentences = _sentences(report, rule, most)
-    if may_not_last and len(report.invoices) == 1:
-        sentences = [f"{sentences[0].rstrip('.')}; {doubts[0]}", *sentences[1:]]
+    if doubt and len(report.invoices) == 1:
+        sentences = [f"{sentences[0].rstrip('.')}; {doubt}", *sentences[1:]]
     return JudgedRow(
         rule.verdict,
         rule.is_mandatory,
         _rule_name(rule),
         sentences,
-        may_not_last=may_not_last,
+        may_not_last=bool(doubt),
     )
 
 
