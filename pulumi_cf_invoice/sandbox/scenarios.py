@@ -1,6 +1,7 @@
 """The made-up accounts that the sandbox answers for."""
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from pulumi_cf_invoice.billing.reads import (
@@ -81,11 +82,17 @@ def _dinar(used: int, call: int) -> list[Result]:
 
 
 def _ten_thousand_lines(used: int, call: int) -> list[Result]:
+    return list(_lines_of_ten_thousand_models())
+
+
+# Each read of an account needs its lines several times.
+@cache
+def _lines_of_ten_thousand_models() -> tuple[Result, ...]:
     names = (f"provider-{n % 40:02}/model-{n:05}" for n in range(10_000))
-    return [
+    return tuple(
         _line(name, 100 + n % 977, quantity=1000 + n, unit="0.000125")
         for n, name in enumerate(names)
-    ]
+    )
 
 
 def _fractions(used: int, call: int) -> list[Result]:
