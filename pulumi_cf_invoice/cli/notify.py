@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 VARIABLE = "CF_INVOICE_NOTIFY"
 _VERSION = 2
+_SALT = 16
 
 
 def run(options: argparse.Namespace) -> int:
@@ -237,7 +238,7 @@ def _server(address: str) -> "apprise.NotifyBase | None":
 
 def _read(state: str | None) -> State:
     """Return what each address knows; nothing for a broken file, or one of another version."""
-    new = State(secrets.token_bytes(16), {})
+    new = State(secrets.token_bytes(_SALT), {})
     if state is None or not Path(state).exists():
         return new
     try:
@@ -248,7 +249,10 @@ def _read(state: str | None) -> State:
             str(digest): [(str(kind), str(rule), str(account)) for kind, rule, account in keys]
             for digest, keys in content["addresses"].items()
         }
-        return State(bytes.fromhex(content["salt"]), notified)
+        salt = bytes.fromhex(content["salt"])
+        if len(salt) != _SALT:
+            raise ValueError("a salt that is not ours")
+        return State(salt, notified)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         print(
             "cf-invoice: the file of --state cannot be read: everything is sent again",

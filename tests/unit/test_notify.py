@@ -592,12 +592,14 @@ def test_a_dry_run_shows_the_message_and_tells_nobody(
         "",
         "{",
         "[]",
-        '{"version": 2, "salt": "00", "addresses": {"00": [1]}}',
-        '{"version": 2, "salt": "00", "addresses": [[]]}',
+        '{"version": 2, "salt": "00000000000000000000000000000000", "addresses": {"00": [1]}}',
+        '{"version": 2, "salt": "00000000000000000000000000000000", "addresses": [[]]}',
         '{"version": 2, "salt": "of no use", "addresses": {}}',
         '{"version": 2, "salt": 5, "addresses": {}}',
+        # Without a salt, an address has the same hash in every file.
+        '{"version": 2, "salt": "", "addresses": {}}',
         '{"version": 1, "addresses": [[["over", "max-amount-due", ""]]]}',
-        '{"version": 3, "salt": "00", "addresses": {}}',
+        '{"version": 3, "salt": "00000000000000000000000000000000", "addresses": {}}',
     ],
 )
 def test_a_broken_state_hides_nothing(
