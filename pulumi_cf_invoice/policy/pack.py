@@ -146,6 +146,7 @@ class _OnInvoices(_RulePolicy, ResourceValidationPolicy):
         super().__init__(name=rule.name, validate=self._validate, **arguments)
         self.rule = rule
         self._met = False
+        self._is_begun = False
         self._judged: set[str | None] = set()
 
     def finish(self) -> None:
@@ -159,9 +160,12 @@ class _OnInvoices(_RulePolicy, ResourceValidationPolicy):
             _note(f"{gate.name}: {unmatched}")
 
     def _validate(self, args: ResourceValidationArgs, report: ReportViolation) -> None:
-        if args.resource_type == STACK_TYPE:
+        # The stack is the first resource, unless a program registers another one before it, or no
+        # stack at all.
+        if args.resource_type == STACK_TYPE or not self._is_begun:
             self._before_all(args, report)
-        elif args.resource_type in state.TYPES:
+            self._is_begun = self._is_begun or args.resource_type == STACK_TYPE
+        if args.resource_type in state.TYPES:
             self._on_resource(args, report)
 
     def _before_all(self, args: ResourceValidationArgs, report: ReportViolation) -> None:
@@ -197,7 +201,7 @@ class _OnInvoices(_RulePolicy, ResourceValidationPolicy):
             return self.rule.gate(args.get_config())
         except RuleError as error:
             # If Pulumi let it pass so far, it would be reported for every resource.
-            if args.resource_type == STACK_TYPE:
+            if args.resource_type == STACK_TYPE or not self._is_begun:
                 report(str(error), None)
             return None
 

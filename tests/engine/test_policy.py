@@ -4,9 +4,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pulumi
 import pulumi_cloudflare as cloudflare
 import pytest
+from pulumi.runtime.proto.resource_pb2 import RegisterResourceRequest
+from pulumi.runtime.settings import get_monitor
 
 from pulumi_cf_invoice import Credentials, InvoicePreview
 from pulumi_cf_invoice.budgeted_gateway import BudgetedGateway
@@ -839,6 +842,29 @@ def test_every_gateway_of_an_account_is_held_against_the_budget_whoever_made_it(
     run = stack.up(**pack(rules=rule("320 USD")))
     assert run.ok, run.text
     assert any("own-keys" in note and "was left out" in note for note in notes_of(run))
+
+
+def test_a_resource_that_a_program_registers_before_its_stack_is_not_created_either(
+    make_stack: MakeStack, settled: dict[str, str], pack: MakePack
+) -> None:
+    refused = []
+
+    def program() -> None:
+        monitor = get_monitor()
+        assert monitor is not None
+        early = RegisterResourceRequest(type="test:index:Early", name="early", custom=False)
+        try:
+            monitor.RegisterResource(early)
+        except grpc.RpcError as error:
+            refused.append(error)
+
+    rule = {"limit": "1 USD", "accountIds": [ACCOUNT], "baseUrl": sandbox_url(settled)}
+    stack = make_stack(program, **settled)
+    run = stack.up(**pack(rules={"account-budget": rule}))
+    assert not run.ok
+    assert "over the limit of $1.00 by $187.46" in messages(run)
+    assert refused
+    assert created(stack) == []
 
 
 def test_a_component_that_calls_itself_a_gateway_hides_none_of_the_account(
