@@ -22,6 +22,9 @@ from tests.engine.harness import (
 from tests.shared import shared
 from tools.environment import installing
 
+# An engine lives for a second or two: it ends before garbage collection pays off.
+os.environ.update(GOGC="off", GOMEMLIMIT="1GiB")
+
 ROOT = Path(__file__).parents[2]
 MakeStack = Callable[..., Stack]
 MakeCommandLine = Callable[..., CommandLine]

@@ -46,9 +46,6 @@ def apart(directory: Path) -> dict[str, str]:
         "PULUMI_HOME": str(directory / "home"),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "VAULT_ADDR": vault.address(),
-        # Operations last a second or two: their processes end before garbage collection pays off.
-        "GOGC": "off",
-        "GOMEMLIMIT": "1GiB",
     }
 
 
