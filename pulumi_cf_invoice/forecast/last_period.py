@@ -76,9 +76,9 @@ class LastPeriod:
         was = "which was right"
         if max(miss) > 0:
             off = self._rough(money.number(max(miss)))
-            was = f"and it came to {off} {'less' if miss[0] > 0 else 'more'}"
+            was = f"but it came to {off} {'less' if miss[0] > 0 else 'more'} than that"
             if max(miss) > money.exact(abs(amount)) * _FAR_OFF:
-                was += ": take this month's with care"
+                was += ": treat this month's with caution"
         return f"On {self.as_of} the forecast for {self.name} would have been {band}, {was}"
 
     def _rough(self, amount: float) -> str:

@@ -72,7 +72,7 @@ def _unit(priced: PricedDays, outlook: Outlook | None, currency: str, other: flo
         )
     if unit.name == "ratio":
         return _OWN_UNIT
-    return f"A unit of usage is {_price(unit, currency)}: usage adds up to the invoice."
+    return f"Usage is in units of {_price(unit, currency)}, which add up to the invoice."
 
 
 def _price(unit: Unit, currency: str) -> str:

@@ -137,8 +137,8 @@ class Forecast:
         if self.amount_due_p10 is None or self.amount_due_p90 is None:
             days = counted(self.days_of_history, "day")
             return (
-                f"Forecast {median} for {period}, with no range yet after {days} of history (it "
-                f"takes {BAND_FROM})"
+                f"Forecast {median} for {period}, with no range yet after {days} of history (a "
+                f"range needs {BAND_FROM})"
             )
         low, high = self._rough(self.amount_due_p10), self._rough(self.amount_due_p90)
         if low == high:
@@ -159,16 +159,18 @@ class Forecast:
         unsettled = [day.date for day in self.spent if not day.is_settled]
         # Today is never complete.
         if len(unsettled) > 1:
-            return f"Usage since {unsettled[0]} is not complete yet: a later report knows more."
+            return f"Usage since {unsettled[0]} is not complete yet: the figures may still change."
         side = self._side
         if not side:
             return ""
         at = f"The forecast is at the {side} end of its range"
         low, high = self.track_record.band(len(self.coming))
         if side != ("low" if -low < high else "high"):
-            return f"{at}, which allows for usage and invoice that do not agree."
+            return f"{at}, which is wider because usage and invoice do not agree."
         seldom = "high" if side == "low" else "low"
-        return f"{at}: on past days, such forecasts were seldom much too {seldom}."
+        return (
+            f"{at}: past ones like it were at times much too {side}, but seldom much too {seldom}."
+        )
 
     @property
     def _side(self) -> Literal["low", "high", ""]:

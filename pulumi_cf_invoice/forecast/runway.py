@@ -64,7 +64,7 @@ class Runway:
             return "no credits are left"
         text = f"credits of {money.to_text(self.balance, self.currency)}"
         if not self.is_known:
-            return f"{text} last for a time that is not yet known"
+            return f"how long {text} last is not known yet"
         is_earlier = self.runs_out_early not in (None, self.runs_out)
         early = f" ({self.runs_out_early} at the earliest)" if is_earlier else ""
         if self.runs_out is None:

@@ -144,6 +144,8 @@ class Situation:
     """Whether nothing can be said because the period has just begun."""
     stale: str = ""
     """That the figures are older than a day, in a few words; empty if they are not."""
+    unusual: str = ""
+    """What was spent in less time than usual, in a sentence's middle; empty if nothing was."""
 
     @cached_property
     def worst(self) -> Fact:
@@ -229,7 +231,7 @@ class Situation:
         """What the amount due will come to, in a few words; empty where nothing can be said."""
         if self.is_too_early:
             starts = instant(self.invoice.period_start) + EARLIEST_PROJECTION
-            return f"too early for a forecast until {starts:%H:%M} UTC"
+            return f"no forecast before {starts:%H:%M} UTC"
         if self.expected is None or self.expected.amount <= 0:
             return ""
         rough = money.to_rough_text(self.expected.amount, self.invoice.currency)
@@ -245,11 +247,14 @@ class Situation:
             return f"{title}: {self.sentence}"
         if self.may_pass:
             return f"{title} so far: {self.sentence}"
-        if self.closeness:
+        if self.unusual and not self.is_too_early:
+            title = f"{title}, but {self.unusual}"
+        elif self.closeness:
             return f"{title}, but close: {self.due_so_far}; {self.closeness}"
         coming = ", ".join(filter(None, [self._forecast, f"limit {self.limit.text}"]))
         if self.is_too_early:
-            return f"{title} so far: {self._due('')}; {coming}"
+            due = self.unusual or self._due("")
+            return f"{title} so far: {due}; {coming}"
         return f"{title}: {self.due_so_far}; {coming}"
 
     @property
@@ -287,8 +292,12 @@ class Situation:
             return ""
         most, of = expected.most, money.to_rough_text(*limit)
         amount = money.to_rough_text(most, limit.currency)
-        left = money.to_rough_text(money.total([limit.amount], less=[most]), limit.currency)
-        compared = f"leaves {left} of" if most <= limit.amount else "may pass"
+        compared = "may pass"
+        if most <= limit.amount:
+            # What is left is small, and has to agree with what it is left of.
+            amount, of = money.to_text(most, limit.currency), limit.text
+            left = money.to_text(money.total([limit.amount], less=[most]), limit.currency)
+            compared = f"leaves {left} of"
         if not expected.is_forecast:
             compared = compared.replace("may pass", "passes")
             return f"a straight line to {amount} {compared} the limit of {of}, without a range"
@@ -333,7 +342,7 @@ class Situation:
     def _unjudged(self) -> str:
         """Why no rule was judged, if it can be said in a few words."""
         if day_of_period(self.invoice, self.as_of) is None and self.rules:
-            return "no rule here judges a period that has ended"
+            return "none of the rules applies to a period that has ended"
         notes = {note for rule in self.rules for note in rule.marked_notes[:1]}
         if len(notes) != 1:
             return "no rule was judged"

@@ -14,6 +14,7 @@ from pulumi_cf_invoice.billing.models import counted, instant
 from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.forecast import Forecast
 from pulumi_cf_invoice.forecast.periods import period_name
+from pulumi_cf_invoice.forecast.record import BAND_FROM
 from pulumi_cf_invoice.report import spikes
 from pulumi_cf_invoice.report.account import AccountReport
 from pulumi_cf_invoice.report.caveats import Caveat
@@ -148,7 +149,9 @@ class InvoiceReport:
     def tone_text(self) -> str:
         """The verdict for people, in few words, which says where it may not last."""
         may_not_last = self.verdict == "within" and self.tone == "advisory"
-        return f"{self.verdict_text} so far" if may_not_last else self.verdict_text
+        if not may_not_last:
+            return self.verdict_text
+        return f"{self.verdict_text} {'then' if self.situation.stale else 'so far'}"
 
     def may_not_last(self, rule: RuleResult) -> str:
         """Why a *rule* that is within its limit may not stay so, in few words; empty if it may."""
@@ -177,6 +180,7 @@ class InvoiceReport:
             expected=self._expected,
             is_too_early=self._is_too_early,
             stale=self._age,
+            unusual=self._unusual,
         )
 
     @property
@@ -358,8 +362,8 @@ class InvoiceReport:
         if self._is_too_early:
             starts = instant(self.invoice.period_start) + EARLIEST_PROJECTION
             return (
-                f"{self.period_name} is not an hour old, and its first figures say little: a "
-                f"forecast can be made from {starts:%Y-%m-%d %H:%M} UTC on."
+                f"{self.period_name} is less than an hour old: there is no forecast before "
+                f"{starts:%Y-%m-%d %H:%M} UTC."
             )
         if forecast is not None:
             text, median = forecast.text, forecast.amount_due
@@ -471,10 +475,21 @@ class InvoiceReport:
             return None
         for days in self.days_over.values():
             return "A day's spend: " + ", ".join(f.text for f in days.values())
+        return self._spike.text if self._spike else None
+
+    @cached_property
+    def _spike(self) -> spikes.Spike | None:
+        """The days that cost several times what is usual, where no rule judges a day."""
         is_judged = any(f.day is not None for rule in self.rules for f in rule.findings)
         if is_judged or self.account is None or self.forecast is None:
             return None
-        return spikes.text(self.account, self.forecast)
+        return spikes.spike(self.account, self.forecast)
+
+    @property
+    def _unusual(self) -> str:
+        if self._first_hour:
+            return self._first_hour.rstrip(".")
+        return self._spike.brief if self._spike else ""
 
     @property
     def credits_text(self) -> str | None:
@@ -529,7 +544,7 @@ class InvoiceReport:
         """What to do about figures that are too old to be judged, or too young."""
         if self.situation.stale:
             when = f"{self.as_of:%Y-%m-%d %H:%M} UTC"
-            return [f"Take a new snapshot (cf-invoice snapshot): these figures are of {when}."]
+            return [f"Take a new snapshot (cf-invoice snapshot): these figures date from {when}."]
         if self.verdict != "unknown":
             return []
         if self.forecast is not None and self.forecast.is_not_known:
@@ -540,17 +555,23 @@ class InvoiceReport:
         is_unjudged = not any(rule.violations for rule in self.rules)
         if is_unjudged and self.as_of.timestamp() >= self.invoice.period_end:
             return [
-                "Check again once the next period's invoice is there; the rule max-amount-due is "
-                "judged at any time."
+                "Check again when the next period's invoice appears, or add the rule "
+                "max-amount-due, which also judges a period that has ended."
             ]
+        if is_unjudged:
+            return ["Check again later, or add a rule that can be judged now: max-amount-due."]
         return []
 
     @property
     def _to_watch(self) -> list[str]:
         """What to do where nothing is wrong, and may be."""
         if self._first_hour and self.rules:
-            return ["Today: find what is spending it, and cap the gateways with spend limits."]
-        if self.situation.worst.rank is not Rank.WITHIN or not self.situation.may_pass:
+            return ["Today: find out what is spending it, and cap the gateways with spend limits."]
+        if self.situation.worst.rank is not Rank.WITHIN:
+            return []
+        if self._spike:
+            return ["Find out what is spending so much, unless it was intended."]
+        if not self.situation.may_pass:
             return []
         upper, today = self.upper_outlook, self.as_of.date()
         if upper is not None:
@@ -560,7 +581,11 @@ class InvoiceReport:
             return [
                 "For a forecast with a range, give the report a snapshot (cf-invoice snapshot) too."
             ]
-        return ["No action is needed yet: check again every few days, as no range is known."]
+        days = self.forecast.days_of_history if self.forecast else BAND_FROM
+        if days < BAND_FROM:
+            known = today + timedelta(days=BAND_FROM - days)
+            return [f"Check again from {known} on, when there is enough history for a range."]
+        return ["Check again every few days: the range is not known."]
 
     @property
     def _remedies_in_time(self) -> list[str]:
@@ -581,10 +606,12 @@ class InvoiceReport:
         balance = self.account.credit_balance if self.account else None
         is_violated = any(f.subject == RUNWAY for rule in self.rules for f in rule.violations)
         out = runway.runs_out if runway else None
-        if out is None or balance is None or balance.topup_is_healthy or is_violated:
+        if runway is None or out is None or balance is None or is_violated:
             return []
         ends = instant(self.invoice.period_end).date()
-        return [(out, to_refill(balance))] if out < ends and balance.balance > 0 else []
+        if balance.topup_is_healthy or balance.balance <= 0 or out >= ends:
+            return []
+        return [(runway.runs_out_early or out, to_refill(balance))]
 
     @property
     def projected_text(self) -> str:

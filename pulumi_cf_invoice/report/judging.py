@@ -212,7 +212,7 @@ def _time_of_reading(account_id: str, read_at: datetime, at: datetime) -> list[F
     if abs(at - read_at) < _JUST_NOW:
         return []
     when = f"{read_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-    message = f"Account {account_id} was read on {when}, and is judged as of then."
+    message = f"Account {account_id} was read on {when}, and is judged as of that time."
     return [Finding("noted", _TIME_OF_READING, lambda: message)]
 
 

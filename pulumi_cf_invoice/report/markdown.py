@@ -236,7 +236,7 @@ def _tables(report: InvoiceReport, rows: int) -> list[str]:
         tables.months(report),
         tables.other_invoices(report, rows),
     )
-    nothing = [] if lines else ["The invoice has no lines: nothing was used yet."]
+    nothing = [] if lines else ["The invoice has no lines: nothing has been used yet."]
     return [*nothing, *(block for table in every if table for block in _with_note(table))]
 
 

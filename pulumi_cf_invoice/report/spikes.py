@@ -1,9 +1,10 @@
 """
-Days that cost several times what is usual, in words: a month's total shows them too late.
+Days that cost several times what is usual: a month's total shows them too late.
 
 What is usual is what the rule ``max-daily-spend`` takes for it.
 """
 
+from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 
@@ -19,9 +20,19 @@ _SHARE = Fraction(1, 10)
 """The share of the period's spend that such a day has at least."""
 
 
-def text(account: AccountReport, forecast: Forecast) -> str | None:
+@dataclass(frozen=True)
+class Spike:
+    """Days of the period that cost over three times what is usual, in words."""
+
+    text: str
+    """The days and what they cost, in a sentence."""
+    brief: str
+    """The costliest day, in a sentence's middle."""
+
+
+def spike(account: AccountReport, forecast: Forecast) -> Spike | None:
     """
-    Say which days of the period cost over three times what is usual, in a sentence.
+    Return the days that cost over three times what is usual.
 
     None if none did, or if what is usual is not known.
     """
@@ -34,11 +45,13 @@ def text(account: AccountReport, forecast: Forecast) -> str | None:
     most = max(days, key=lambda day: day.gross)
     of_most = f"{money.to_text(most.net, forecast.currency)} on {_named(most, forecast)}"
     multiple = f"{float(times[most.date]):,.0f} times a usual day"
+    brief = f"{of_most} is {multiple}"
     if len(days) == 1:
-        return f"{of_most} is {multiple}: if that was not intended, find what is spending it."
-    return (
+        return Spike(f"{brief}.", brief)
+    return Spike(
         f"{len(days)} days since {days[0].date} cost over {MULTIPLE} times a usual day, up to "
-        f"{of_most}, {multiple}: if that was not intended, find what is spending it."
+        f"{of_most}, {multiple}.",
+        brief,
     )
 
 

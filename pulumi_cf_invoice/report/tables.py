@@ -323,7 +323,7 @@ def other_invoices(report: InvoiceReport, most: int) -> Table | None:
         columns,
         cells,
         left_out=f"… and {left:,} more" if left > 0 else "",
-        note="The API does not say what an invoice is for: these are not known to be a month's.",
+        note="The API does not say what an invoice is for: some of these may be for a month.",
     )
 
 

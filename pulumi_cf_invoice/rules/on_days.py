@@ -205,7 +205,7 @@ def _not_known(state: AccountState, days: "LastDays") -> Finding:
 def _too_new(state: AccountState, days: "LastDays") -> Finding:
     message = (
         f"The usage history of account {state.account_id} has only "
-        f"{counted(days.days_of_history, 'day')}, too few to know a usual day: a multiple is "
+        f"{counted(days.days_of_history, 'day')}, and a multiple of a usual day is "
         "judged from 14 days on."
     )
     return Finding("noted", DAILY_SPEND, lambda: message)

@@ -212,7 +212,7 @@ class MinRunway(Rule):
         def tell() -> str:
             by = "" if self.percentile == 50 else f", by {_PERCENTILES[self.percentile]}"
             last = (
-                f"On account {state.account_id}, {runway.lasting}; they have to last until "
+                f"On account {state.account_id}, {runway.lasting}; they must last until "
                 f"{needed} ({self._text}){by}."
             )
             if not is_over:

@@ -123,7 +123,7 @@ def test_a_forecast_is_accessible_and_no_wider_than_a_phone(
     }
     file.write_text(html.render(forecasting(rules=rules)), encoding="utf-8")
     page = view(browser, file.as_uri(), scheme, size)
-    page.get_by_text("The figures of the chart").click()
+    page.get_by_text("Chart data").click()
     found = Axe().run(page)
     assert found.violations_count == 0, found.generate_report()
     assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]

@@ -111,23 +111,25 @@ def test_what_has_no_range_and_leaves_little_is_amber_and_says_why_and_how_littl
     new = taken("new", TENTH)
     report = report_on(new, rules=limit("450 USD"))
     assert (report.verdict, report.tone) == ("within", "advisory")
-    assert report.headline.endswith(" leaves $11 of the limit of $450, with no range yet.")
-    assert report.remedies == [f"{WATCH}every few days, as no range is known."]
+    assert report.headline.endswith(" leaves $10.69 of the limit of $450.00, with no range yet.")
+    assert report.remedies == [
+        "Check again from 2026-09-15 on, when there is enough history for a range."
+    ]
     for rendered in in_every_format(report):
-        assert "with no range yet after 9 days of history (it takes 14)" in rendered
+        assert "with no range yet after 9 days of history (a range needs 14)" in rendered
         assert "The limit is passed if the rest of September costs 3% more than forecast." in (
             rendered
         )
     roomy = report_on(new, rules=limit("900 USD"))
     assert (roomy.tone, roomy.remedies) == ("within", [])
-    assert all("(it takes 14)" in rendered for rendered in in_every_format(roomy))
+    assert all("(a range needs 14)" in rendered for rendered in in_every_format(roomy))
 
 
 def test_a_straight_line_that_leaves_little_says_what_a_forecast_takes() -> None:
     report = alone(limit("435 USD"))
     assert (report.verdict, report.tone) == ("within", "advisory")
     assert report.headline.endswith(
-        "; a straight line to $427 leaves $7.72 of the limit of $435, without a range."
+        "; a straight line to $427.28 leaves $7.72 of the limit of $435.00, without a range."
     )
     for rendered in in_every_format(report):
         assert "Without the usage history there is neither a forecast nor a range." in rendered
@@ -143,8 +145,11 @@ def test_a_straight_line_that_leaves_little_says_what_a_forecast_takes() -> None
 @pytest.mark.parametrize(
     ("scenario", "expected"),
     [
-        ("history-two-days-behind", "Usage since 2026-09-13 is not complete yet: a later report"),
-        ("growing", "at the low end of its range: on past days, such forecasts were seldom much"),
+        ("history-two-days-behind", "Usage since 2026-09-13 is not complete yet: the figures may"),
+        (
+            "growing",
+            "at the low end of its range: past ones like it were at times much too low, but",
+        ),
         ("usual", None),
     ],
 )
@@ -162,7 +167,7 @@ def test_a_range_to_one_side_for_another_reason_is_not_laid_to_past_days() -> No
     assert made.track_record is not None
     even = dataclasses.replace(made.track_record, bands=((-0.2, 0.1),))
     assert dataclasses.replace(made, track_record=even).range_note == (
-        "The forecast is at the low end of its range, which allows for usage and invoice that do "
+        "The forecast is at the low end of its range, which is wider because usage and invoice do "
         "not agree."
     )
 
@@ -174,7 +179,9 @@ def test_old_figures_say_what_they_were_and_that_a_snapshot_has_to_be_taken() ->
         "Figures of 2026-09-15, 2 days old: within budget then, with $188.46 in September (day 15 "
         "of 30), limit $450.00."
     )
-    again = "Take a new snapshot (cf-invoice snapshot): these figures are of 2026-09-15 12:00 UTC."
+    again = (
+        "Take a new snapshot (cf-invoice snapshot): these figures date from 2026-09-15 12:00 UTC."
+    )
     assert report.remedies == [again]
     assert [(row.word, row.tone) for row in tables.judged(report, 9)] == [
         ("within so far", "advisory")
@@ -194,12 +201,15 @@ def test_a_day_that_cost_much_more_than_usual_is_said_in_words_without_any_rule(
     assert report.tone == "within"
     sentence = only(report).unusual_spend_text
     assert re.fullmatch(
-        r"\$\d+\.\d\d on 2026-09-15 \(today so far\) is \d+ times a usual day: if that was not "
-        r"intended, find what is spending it\.",
+        r"\$\d+\.\d\d on 2026-09-15 \(today so far\) is \d+ times a usual day\.",
         str(sentence),
     )
     assert all(str(sentence) in rendered for rendered in in_every_format(report))
     assert json.loads(json_report.render(report))["invoices"][0]["unusual_spend_text"] == sentence
+    assert report.headline.startswith(
+        f"Within budget, but {str(sentence)[:-1]}: $443.17 so far in "
+    )
+    assert report.remedies == ["Find out what is spending so much, unless it was intended."]
     several = only(report_on(taken("three-nights-loop"))).unusual_spend_text
     assert str(several).startswith("3 days since 2026-09-13 cost over 3 times a usual day, up to $")
     for scenario in ("usual", "steady", "growing", "new", "no-usage", "included-usage"):
@@ -232,10 +242,13 @@ def test_a_period_that_has_ended_leaves_a_rule_on_the_forecast_unknown_and_says_
     ended = at_the_end(FIRST + timedelta(days=30, minutes=20))
     report = report_on(ended, rules={"max-forecast": {"limit": "450 USD", **OF_ACCOUNT}})
     assert (report.verdict, report.is_known) == ("unknown", False)
-    assert ": no rule here judges a period that has ended; $427.64 for September" in report.headline
+    assert (
+        ": none of the rules applies to a period that has ended; $427.64 for September"
+        in report.headline
+    )
     assert report.remedies == [
-        "Check again once the next period's invoice is there; the rule max-amount-due is judged at "
-        "any time."
+        "Check again when the next period's invoice appears, or add the rule max-amount-due, which "
+        "also judges a period that has ended."
     ]
     assert report_on(ended, rules=limit("450 USD")).verdict == "within"
 
@@ -245,6 +258,9 @@ def test_why_no_rule_was_judged_is_in_the_headline() -> None:
     report = report_on(taken("new", TENTH), rules=daily)
     assert (report.verdict, report.is_known) == ("unknown", False)
     assert ": no rule was judged, as the usage history has only 8 days, " in report.headline
+    assert report.remedies == [
+        "Check again later, or add a rule that can be judged now: max-amount-due."
+    ]
 
 
 def test_usage_without_a_price_is_to_be_looked_at_again() -> None:

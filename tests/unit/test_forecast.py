@@ -189,8 +189,8 @@ def test_the_unit_of_usage_does_not_matter(factor: float) -> None:
     assert found.amount_due == MONTH
     assert found.unit == {1: "minor", 0.01: "major"}.get(factor, "ratio")
     message = {
-        "minor": "unit of usage is $0.01",
-        "major": "unit of usage is $1.00",
+        "minor": "Usage is in units of $0.01,",
+        "major": "Usage is in units of $1.00,",
         "ratio": "of its own",
     }
     assert message[found.unit or ""] in found.notes[0]
@@ -424,7 +424,7 @@ def test_the_first_hour_is_too_early() -> None:
     )
     assert (found.method, found.amount_due, found.coming) == ("too-early", None, ())
     assert found.runway is not None
-    assert found.runway.text == "Credits of $5.00 last for a time that is not yet known."
+    assert found.runway.text == "How long credits of $5.00 last is not known yet."
 
 
 @pytest.mark.parametrize("days", [401, 36_500])
@@ -532,7 +532,7 @@ def test_an_invoice_without_lines_stays_at_zero() -> None:
     )
     assert found.amount_due == 0
     assert found.runway is not None
-    assert found.runway.text == "Credits of $1.00 last for a time that is not yet known."
+    assert found.runway.text == "How long credits of $1.00 last is not known yet."
 
 
 def test_usage_without_a_price_is_not_known() -> None:
@@ -543,7 +543,7 @@ def test_usage_without_a_price_is_not_known() -> None:
     assert "may be included" in found.notes[0]
     assert found.runway is not None
     assert (found.runway.is_known, found.runway.runs_out) == (False, None)
-    assert found.runway.text == "Credits of $20.00 last for a time that is not yet known."
+    assert found.runway.text == "How long credits of $20.00 last is not known yet."
 
 
 def test_an_account_that_is_idle_has_credits_for_over_a_year() -> None:
@@ -931,10 +931,11 @@ def test_the_last_period_tells_what_a_forecast_would_have_said() -> None:
         "to $310 by its usage"
     )
     assert last.hindsight(32_000) == (
-        "On 2026-08-15 the forecast for August would have been $310, and it came to $10 more"
+        "On 2026-08-15 the forecast for August would have been $310, but it came to $10 more than "
+        "that"
     )
     assert last.hindsight(20_000).endswith(
-        " would have been $310, and it came to $110 less: take this month's with care"
+        " would have been $310, but it came to $110 less than that: treat this month's with caution"
     )
     assert found.to_figures()["last_period"]["text"] == last.text
 

@@ -119,7 +119,7 @@ def test_every_account_of_the_sandbox_has_a_headline_that_its_golden_file_shows(
             LIMIT,
             r"Within budget, but close: \$206\.52 so far in September \(day 15 of 30\); the "
             r"forecast "
-            r"of up to \$44\d leaves \$\d\.\d\d of the limit of \$450\.",
+            r"of up to \$44\d\.\d\d leaves \$\d\.\d\d of the limit of \$450\.00\.",
         ),
         (
             "usual",
@@ -301,23 +301,25 @@ def test_what_to_do_is_said_in_every_format(scenario: str, rules: Any, expected:
 def test_hours_into_a_period_nothing_is_forecast_and_nothing_is_amber() -> None:
     early = report_on(taken("growing", FIRST + timedelta(minutes=40)), rules=LIMIT)
     assert early.tone == "within"
-    assert early.headline.endswith(
-        "(day 1 of 30); too early for a forecast until 01:00 UTC, limit $450.00."
-    )
+    assert early.headline.endswith("(day 1 of 30); no forecast before 01:00 UTC, limit $450.00.")
     start, *_ = only(early).summary
     assert start == (
-        "September is not an hour old, and its first figures say little: a forecast can be made "
-        "from 2026-09-01 01:00 UTC on."
+        "September is less than an hour old: there is no forecast before 2026-09-01 01:00 UTC."
     )
     assert not early.remedies
     fast = report_on(taken("usual", FIRST + timedelta(minutes=40)), rules=LIMIT)
     assert (fast.verdict, fast.tone) == ("within", "advisory")
+    assert re.fullmatch(
+        r"Within budget so far: \$188\.46 in the first hour is \d+% of all of August \(\$\d+\); no "
+        r"forecast before 01:00 UTC, limit \$450\.00\.",
+        fast.headline,
+    )
     much = only(fast).summary
     assert re.fullmatch(
         r"\$188\.46 in the first hour is \d+% of all of August \(\$\d+\)\.", much[0]
     )
     assert fast.remedies == [
-        "Today: find what is spending it, and cap the gateways with spend limits."
+        "Today: find out what is spending it, and cap the gateways with spend limits."
     ]
 
 
@@ -354,7 +356,7 @@ def test_the_headline_of_several_says_how_many_have_old_figures_and_of_when() ->
 
 def test_what_to_do_has_the_dates_in_their_order_and_credits_that_no_rule_asks_for() -> None:
     first, second = report_on(taken("growing"), rules=LIMIT).remedies
-    assert first.startswith("Before 2026-09-21: buy credits, or set an automatic top-up")
+    assert first.startswith("Before 2026-09-20: buy credits, or set an automatic top-up")
     assert re.match(r"Before 2026-09-2\d: cap the gateways", second)
 
 

@@ -541,8 +541,8 @@ YEN_UNKNOWN = (
             [A, B],
             "400 USD",
             "Within budget so far: 2 of 2 with a warning; $448.46 so far in total, heading for "
-            "$851. Worst is shop/dev: $188.46 in September (day 15 of 30); a straight line to $390 "
-            "leaves $10 of the limit of $400, without a range.",
+            "$851. Worst is shop/dev: $188.46 in September (day 15 of 30); a straight line to "
+            "$389.92 leaves $10.08 of the limit of $400.00, without a range.",
         ),
         ([A, B], "200 USD", ONE_OVER),
         ([A, B], "100 USD", BOTH_OVER),
@@ -723,7 +723,7 @@ def test_a_rule_tells_when_the_snapshot_that_it_judged_was_read() -> None:
     [rule] = judge(declared, [Found.of_snapshot(taken)], later, reader)
     assert rule.verdict == "within"
     assert rule.noted == [
-        f"Account {ACCOUNT} was read on 2026-09-15 12:00 UTC, and is judged as of then."
+        f"Account {ACCOUNT} was read on 2026-09-15 12:00 UTC, and is judged as of that time."
     ]
 
 
@@ -781,8 +781,8 @@ def test_a_currency_has_its_own_number_of_digits(scenario: str, due: str) -> Non
 
 
 def test_an_invoice_without_lines_says_so() -> None:
-    assert "nothing was used yet" in markdown.render(report(invoice("no-usage")))
-    assert "nothing was used yet" in html.render(report(invoice("no-usage")))
+    assert "nothing has been used yet" in markdown.render(report(invoice("no-usage")))
+    assert "nothing has been used yet" in html.render(report(invoice("no-usage")))
 
 
 def test_ten_thousand_lines_fit_into_a_comment_and_the_rest_is_reported() -> None:

@@ -332,7 +332,7 @@ def test_credits_that_run_out_too_early_are_reported_with_their_date() -> None:
     [found] = judge("min-runway", 14)
     assert (found.status, found.subject) == ("failed", RUNWAY)
     assert found.message == (
-        f"On account {ACCOUNT}, credits of $120.00 last until 2026-09-27; they have to last until "
+        f"On account {ACCOUNT}, credits of $120.00 last until 2026-09-27; they must last until "
         "2026-09-29 (14 days). Its automatic top-up is not set. AI Gateway refuses inference once "
         "the credits are used up (HTTP 402). The forecast is based on daily usage, with 80 days of "
         "history, and has been off by 0% over 14 days, tried on 49 days."
@@ -351,13 +351,13 @@ def test_a_period_ends_with_its_last_day() -> None:
     for balance, status in ((15_499, "failed"), (15_500, "within")):
         [found] = judge("min-runway", "period", credit_balance={"balance": balance})
         assert found.status == status
-        assert "have to last until 2026-10-01 (the end of the period)" in found.message
+        assert "must last until 2026-10-01 (the end of the period)" in found.message
 
 
 def test_credits_that_last_over_a_year_are_within() -> None:
     [found] = judge("min-runway", 366, credit_balance={"balance": 10**9})
     assert found.status == "within"
-    assert "credits of $10,000,000.00 last over a year; they have to last until" in found.text
+    assert "credits of $10,000,000.00 last over a year; they must last until" in found.text
 
 
 def test_the_early_date_is_reported_and_judged_if_the_rule_is_careful() -> None:
