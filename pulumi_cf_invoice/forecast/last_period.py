@@ -78,7 +78,7 @@ class LastPeriod:
             off = self._rough(money.number(max(miss)))
             was = f"but it came to {off} {'less' if miss[0] > 0 else 'more'} than that"
             if max(miss) > money.exact(abs(amount)) * _FAR_OFF:
-                was += ": treat this month's with caution"
+                was += ": treat this month's forecast with caution"
         return f"On {self.as_of} the forecast for {self.name} would have been {band}, {was}"
 
     def _rough(self, amount: float) -> str:

@@ -167,10 +167,8 @@ class Forecast:
         low, high = self.track_record.band(len(self.coming))
         if side != ("low" if -low < high else "high"):
             return f"{at}, which is wider because usage and invoice do not agree."
-        seldom = "high" if side == "low" else "low"
-        return (
-            f"{at}: past ones like it were at times much too {side}, but seldom much too {seldom}."
-        )
+        rarely = "high" if side == "low" else "low"
+        return f"{at}: similar ones were sometimes much too {side}, but rarely much too {rarely}."
 
     @property
     def _side(self) -> Literal["low", "high", ""]:

@@ -6,6 +6,7 @@ within a rule's days, something that could not be judged, another violated manda
 forecast over a mandatory limit, an advisory limit, and anything within its limits.
 """
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -318,7 +319,7 @@ class Situation:
         rest = money.total([expected.amount], less=[self.invoice.amount_due])
         if left < 0 or rest <= 0 or left >= rest:
             return ""
-        share = int(100 * left / rest)
+        share = math.ceil(100 * left / rest)
         more = f"{share}% more" if share else "any more"
         period = period_name(self.invoice.period_start, self.invoice.period_end)
         than = "than forecast" if expected.is_forecast else "a day than so far"

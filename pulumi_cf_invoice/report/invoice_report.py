@@ -440,7 +440,8 @@ class InvoiceReport:
             " ".join(filter(None, last_month)),
             self.credits_text,
         ]
-        return [line for line in lines if line]
+        # What the headline says is not repeated right below it.
+        return [line for line in lines if line and line.rstrip(".") not in self.marked_headline]
 
     @property
     def days_old(self) -> int:
@@ -537,7 +538,10 @@ class InvoiceReport:
             first, last = in_time, [*every, *self._to_read_again]
         if self.situation.begins_with_age:
             first, last = self._to_read_again, [*every, *in_time]
-        return list(dict.fromkeys([*first, *last])) or self._to_watch
+        spike = (
+            ["Find out what is spending so much, unless it was intended."] if self._spike else []
+        )
+        return list(dict.fromkeys([*first, *last, *spike])) or self._to_watch
 
     @property
     def _to_read_again(self) -> list[str]:
@@ -569,8 +573,6 @@ class InvoiceReport:
             return ["Today: find out what is spending it, and cap the gateways with spend limits."]
         if self.situation.worst.rank is not Rank.WITHIN:
             return []
-        if self._spike:
-            return ["Find out what is spending so much, unless it was intended."]
         if not self.situation.may_pass:
             return []
         upper, today = self.upper_outlook, self.as_of.date()
@@ -592,7 +594,10 @@ class InvoiceReport:
         outlook, found = self.outlook, self._credits_in_time
         for rule in self.rules:
             if outlook and rule.name == outlook.rule and not rule.violations and rule.gate:
-                found.append((outlook.date, rule.gate.rule_remedy))
+                upper = self.upper_outlook
+                is_same = upper is not None and upper.rule == outlook.rule
+                earliest = upper.date if upper is not None and is_same else outlook.date
+                found.append((earliest, rule.gate.rule_remedy))
         today = self.as_of.date()
         return [
             f"{'Today' if day <= today else f'Before {day}'}: {remedy[0].lower()}{remedy[1:]}"

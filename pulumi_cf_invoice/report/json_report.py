@@ -212,7 +212,7 @@ class ReportedInvoice:
     what_to_do: list[str] = Field(description="What to do about the violations, worst first.")
     unusual_spend_text: str | None = Field(
         description="The days that cost several times what is usual, for people; null if none "
-        "did, or if the headline names them."
+        "did, or if the headline names one that a rule judged."
     )
     last_month_text: str | None = Field(
         description="This period compared with the previous one, for people; null if unknown."

@@ -49,8 +49,8 @@ def spike(account: AccountReport, forecast: Forecast) -> Spike | None:
     if len(days) == 1:
         return Spike(f"{brief}.", brief)
     return Spike(
-        f"{len(days)} days since {days[0].date} cost over {MULTIPLE} times a usual day, up to "
-        f"{of_most}, {multiple}.",
+        f"{len(days)} days since {days[0].date} cost over {MULTIPLE} times a usual day; the "
+        f"highest is {of_most}, {multiple}.",
         brief,
     )
 

@@ -171,13 +171,20 @@ def _unpaid_in_brief(history: InvoiceHistory) -> str:
 
 def _to_pay(history: InvoiceHistory) -> str:
     """Say how to settle invoices if paying the open ones is not all; empty if it is."""
-    statuses = {row.status for row in history.unpaid}
-    if "uncollectible" not in statuses:
+    statuses = [row.status for row in history.unpaid]
+    uncollectible = statuses.count("uncollectible")
+    if not uncollectible:
         return ""
-    settle = "ask Cloudflare how to settle the uncollectible ones."
-    if "open" in statuses:
-        return f"Pay the open invoices in Cloudflare's dashboard, and {settle}"
-    return "Ask Cloudflare how to settle the uncollectible invoices."
+    to_pay = statuses.count("open")
+    if to_pay:
+        invoices = "invoice" if to_pay == 1 else "invoices"
+        settle = f"the uncollectible {'one' if uncollectible == 1 else 'ones'}"
+        return (
+            f"Pay the open {invoices} in Cloudflare's dashboard, and ask Cloudflare how to settle "
+            f"{settle}."
+        )
+    invoices = "invoice" if uncollectible == 1 else "invoices"
+    return f"Ask Cloudflare how to settle the uncollectible {invoices}."
 
 
 def _refills(balance: CreditBalance, currency: str) -> str:

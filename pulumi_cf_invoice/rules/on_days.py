@@ -205,8 +205,7 @@ def _not_known(state: AccountState, days: "LastDays") -> Finding:
 def _too_new(state: AccountState, days: "LastDays") -> Finding:
     message = (
         f"The usage history of account {state.account_id} has only "
-        f"{counted(days.days_of_history, 'day')}, and a multiple of a usual day is "
-        "judged from 14 days on."
+        f"{counted(days.days_of_history, 'whole day')}, and a multiple of a usual day needs 14."
     )
     return Finding("noted", DAILY_SPEND, lambda: message)
 

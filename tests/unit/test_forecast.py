@@ -935,7 +935,8 @@ def test_the_last_period_tells_what_a_forecast_would_have_said() -> None:
         "that"
     )
     assert last.hindsight(20_000).endswith(
-        " would have been $310, but it came to $110 less than that: treat this month's with caution"
+        " would have been $310, but it came to $110 less than that: treat this month's forecast "
+        "with caution"
     )
     assert found.to_figures()["last_period"]["text"] == last.text
 

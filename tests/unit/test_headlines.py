@@ -273,8 +273,8 @@ def test_a_straight_line_is_shown_only_where_there_is_no_forecast() -> None:
         (
             "unpaid",
             EVERY,
-            "Pay the open invoices in Cloudflare's dashboard, and ask Cloudflare how to settle the "
-            "uncollectible ones.",
+            "Pay the open invoice in Cloudflare's dashboard, and ask Cloudflare how to settle the "
+            "uncollectible one.",
         ),
         (
             "top-up-failed",
@@ -314,10 +314,6 @@ def test_hours_into_a_period_nothing_is_forecast_and_nothing_is_amber() -> None:
         r"forecast before 01:00 UTC, limit \$450\.00\.",
         fast.headline,
     )
-    much = only(fast).summary
-    assert re.fullmatch(
-        r"\$188\.46 in the first hour is \d+% of all of August \(\$\d+\)\.", much[0]
-    )
     assert fast.remedies == [
         "Today: find out what is spending it, and cap the gateways with spend limits."
     ]
@@ -355,9 +351,12 @@ def test_the_headline_of_several_says_how_many_have_old_figures_and_of_when() ->
 
 
 def test_what_to_do_has_the_dates_in_their_order_and_credits_that_no_rule_asks_for() -> None:
-    first, second = report_on(taken("growing"), rules=LIMIT).remedies
+    report = report_on(taken("growing"), rules=LIMIT)
+    first, second = report.remedies
     assert first.startswith("Before 2026-09-20: buy credits, or set an automatic top-up")
-    assert re.match(r"Before 2026-09-2\d: cap the gateways", second)
+    upper = only(report).upper_outlook
+    assert upper is not None
+    assert second.startswith(f"Before {upper.date}: cap the gateways")
 
 
 def test_of_several_the_counts_and_the_worst_are_reported() -> None:

@@ -74,7 +74,7 @@ def test_every_message_of_several_accounts_names_its_own(sandbox: Sandbox) -> No
             "in the rule x in rules.json; if not, buy credits in Cloudflare's dashboard.",
         ),
         ("require-healthy-top-up", {}, "or its payment method, in Cloudflare's dashboard."),
-        ("no-unpaid-invoices", {}, "and ask Cloudflare how to settle the uncollectible ones."),
+        ("no-unpaid-invoices", {}, "and ask Cloudflare how to settle the uncollectible one."),
     ],
 )
 def test_a_violation_begins_with_the_fact_and_ends_with_what_to_change(

@@ -147,9 +147,7 @@ def test_a_new_account_is_noted_and_not_judged_by_a_multiple() -> None:
     days = [1000.0] * 9
     [note] = spike("3x", [*days, 90_000], gross=100_000)
     assert note.status == "noted"
-    assert (
-        "has only 8 days, and a multiple of a usual day is judged from 14 days on" in note.message
-    )
+    assert "has only 8 whole days, and a multiple of a usual day needs 14" in note.message
     assert statuses(spike("50 USD", [*days, 90_000], gross=99_000)) == ["within", "over"]
 
 
