@@ -413,6 +413,8 @@ def test_what_nobody_thought_of_in_an_answer_is_one_line(
 
     monkeypatch.setattr(INVOICE_PREVIEW.model, "from_api", fail)
     caplog.set_level(logging.DEBUG)
+    # A command that told of its requests in this process has left another level.
+    caplog.set_level(logging.DEBUG, "pulumi_cf_invoice")
     with pytest.raises(
         InvalidResponseError, match=r"it cannot be interpreted \(KeyError\)"
     ) as read:
