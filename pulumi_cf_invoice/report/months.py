@@ -188,6 +188,8 @@ class AgainstLastMonth:
     def text(self) -> str:
         """The comparison in a sentence, with lines' names marked as others' words."""
         percent, before = self.percent, f"{self.last.name} ({self.last.rough_text})"
+        if not self.last.amount and self.last.how == BY_USAGE:
+            return f"{self.last.name} had no usage."
         if self.amount is None or percent is None:
             return f"{self.last.name} came to {self.last.rough_text}."
         now = period_name(self.invoice.period_start, self.invoice.period_end)

@@ -6,7 +6,7 @@ It always reads its accounts itself, because no resource has the usage history.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
@@ -203,9 +203,13 @@ def _not_known(state: AccountState, days: "LastDays") -> Finding:
 
 
 def _too_new(state: AccountState, days: "LastDays") -> Finding:
+    from pulumi_cf_invoice.forecast.daily import FEWEST_DAYS
+
+    known = state.read_at.date() + timedelta(days=FEWEST_DAYS - days.days_of_history)
     message = (
         f"The usage history of account {state.account_id} has only "
-        f"{counted(days.days_of_history, 'whole day')}, and a multiple of a usual day needs 14."
+        f"{counted(days.days_of_history, 'whole day')}, and a multiple of a usual day needs "
+        f"{FEWEST_DAYS}: it is judged from {known} on."
     )
     return Finding("noted", DAILY_SPEND, lambda: message)
 

@@ -120,6 +120,7 @@ def test_what_has_no_range_and_leaves_little_is_amber_and_says_why_and_how_littl
         assert "The limit is passed if the rest of September costs 4% more than forecast." in (
             rendered
         )
+    assert "August had no usage." in only(report).summary
     roomy = report_on(new, rules=limit("900 USD"))
     assert (roomy.tone, roomy.remedies) == ("within", [])
     assert all("(a range needs 14)" in rendered for rendered in in_every_format(roomy))
@@ -263,6 +264,7 @@ def test_why_no_rule_was_judged_is_in_the_headline() -> None:
     report = report_on(taken("new", TENTH), rules=daily)
     assert (report.verdict, report.is_known) == ("unknown", False)
     assert ": no rule was judged, as the usage history has only 8 whole days, " in report.headline
+    assert ": it is judged from 2026-09-16 on; " in report.headline
     assert report.remedies == [
         "Check again later, or add a rule that can be judged now: max-amount-due."
     ]

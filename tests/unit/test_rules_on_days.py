@@ -147,7 +147,13 @@ def test_a_new_account_is_noted_and_not_judged_by_a_multiple() -> None:
     days = [1000.0] * 9
     [note] = spike("3x", [*days, 90_000], gross=100_000)
     assert note.status == "noted"
-    assert "has only 8 whole days, and a multiple of a usual day needs 14" in note.message
+    known = NOW + timedelta(days=6)
+    assert (
+        "has only 8 whole days, and a multiple of a usual day needs 14: it is judged from "
+        f"{known:%Y-%m-%d} on."
+    ) in note.message
+    assert statuses(spike("3x", [*[1000.0] * 14, 90_000], gross=100_000)) == ["noted"]
+    assert statuses(spike("3x", [*[1000.0] * 15, 90_000], gross=100_000)) == ["within", "over"]
     assert statuses(spike("50 USD", [*days, 90_000], gross=99_000)) == ["within", "over"]
 
 
