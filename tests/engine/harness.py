@@ -32,6 +32,8 @@ _GRPC_CHANNEL_OPTIONS.append(("grpc.use_local_subchannel_pool", 1))
 ROOT = Path(__file__).parents[2]
 Program = Callable[[], Any]
 
+_IN_SOURCE = ("sourcePosition", "stackTrace")
+
 
 @cache
 def _pulumi() -> automation.PulumiCommand:
@@ -219,9 +221,18 @@ class Stack:
             self._stack.import_stack(automation.Deployment(**exported))
 
     def stored(self) -> list[dict[str, Any]]:
-        """Return the resources as the backend stores them, which needs no process."""
+        """
+        Return the resources as the backend stores them, which needs no process.
+
+        Where they are in the program's source is left out: those are paths from the directory of
+        the stack, which is not always the one that it was deployed in.
+        """
         checkpoint: dict[str, Any] = json.loads(self._stored.read_text())["checkpoint"]
-        return list((checkpoint.get("latest") or {}).get("resources", []))
+        resources = (checkpoint.get("latest") or {}).get("resources", [])
+        return [
+            {name: value for name, value in resource.items() if name not in _IN_SOURCE}
+            for resource in resources
+        ]
 
     def resource(self, name: str) -> dict[str, Any]:
         """Return one resource of the exported stack."""
