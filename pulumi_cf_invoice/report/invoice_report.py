@@ -141,7 +141,7 @@ class InvoiceReport:
     def tone(self) -> Verdict:
         """The verdict, or ``advisory`` where nothing is violated and the headline is a warning."""
         situation = self.situation
-        is_warned = bool(situation.may_pass or situation.stale or self._first_hour)
+        is_warned = bool(situation.may_pass or situation.stale or situation.unusual)
         warns = situation.worst.rank < Rank.ADVISORY or (is_warned and bool(self.rules))
         return "advisory" if warns and self.verdict in ("within", "none") else self.verdict
 
@@ -163,7 +163,9 @@ class InvoiceReport:
         is_shown = self.limit is not None and self.limit.name == rule.name
         if is_shown and self.situation.may_pass:
             return self.situation.closeness
-        return "too early for a forecast" if is_shown and self._first_hour else ""
+        if is_shown and self._first_hour:
+            return "too early for a forecast"
+        return "after a day of unusual spend" if is_shown and self._spike else ""
 
     @cached_property
     def situation(self) -> Situation:
@@ -426,7 +428,16 @@ class InvoiceReport:
         """The `summary` where the figures of the forecast stand above it."""
         forecast = self.forecast
         is_whole = self._is_too_early or (forecast is not None and forecast.track_record is None)
-        return self._lines(self.forecast_text if is_whole else self.forecast_note)
+        return self._lines(self.forecast_text if is_whole else self.forecast_note or self._no_date)
+
+    @property
+    def _no_date(self) -> str | None:
+        """That the limit is not expected to be passed, which figures leave to be worked out."""
+        expected = self.situation.expected
+        is_known = expected is not None and expected.is_forecast and expected.highest is not None
+        if not is_known or self.limit is None or self.tone != "within":
+            return None
+        return f"The limit is not expected to be passed in {self.period_name}."
 
     def _lines(self, forecast: str | None) -> list[str]:
         against = self.against_last_month

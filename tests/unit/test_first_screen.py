@@ -199,7 +199,10 @@ def test_old_figures_say_what_they_were_and_that_a_snapshot_has_to_be_taken() ->
 
 def test_a_day_that_cost_much_more_than_usual_is_said_in_words_without_any_rule() -> None:
     report = report_on(taken("night-loop"), rules=limit("900 USD"))
-    assert report.tone == "within"
+    assert (report.verdict, report.tone) == ("within", "advisory")
+    [row] = tables.judged(report, 9)
+    assert (row.word, row.tone) == ("within so far", "advisory")
+    assert row.sentences[0].endswith("; after a day of unusual spend")
     sentence = only(report).unusual_spend_text
     assert re.fullmatch(
         r"\$\d+\.\d\d on 2026-09-15 \(today so far\) is \d+ times a usual day\.",
@@ -277,3 +280,12 @@ def test_usage_without_a_price_is_to_be_looked_at_again() -> None:
     assert report.remedies == [
         "Check again in a day: the invoice may be behind, or the usage may be included in it."
     ]
+
+
+def test_where_figures_replace_the_forecasts_sentence_no_day_is_said_to_be_expected() -> None:
+    never = "The limit is not expected to be passed in September."
+    assert never in html.render(report_on(taken("usual"), rules=limit("450 USD")))
+    for scenario, most in (("usual", "400 USD"), ("growing", "450 USD"), ("launch", "450 USD")):
+        assert never not in html.render(report_on(taken(scenario), rules=limit(most)))
+    assert never not in html.render(report_on(taken("usual")))
+    assert never not in html.render(alone(limit("900 USD")))
