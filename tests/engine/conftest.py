@@ -2,7 +2,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,18 @@ from tests.engine.harness import (
 from tests.shared import shared
 from tools.environment import installing
 
-# An engine lives for a second or two: it ends before garbage collection pays off.
-os.environ.update(GOGC="off", GOMEMLIMIT="1GiB")
-
 ROOT = Path(__file__).parents[2]
 MakeStack = Callable[..., Stack]
 MakeCommandLine = Callable[..., CommandLine]
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _without_garbage_collection() -> Iterator[None]:
+    # An engine lives for a second or two: it ends before garbage collection pays off.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GOGC", "off")
+        patch.setenv("GOMEMLIMIT", "1GiB")
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
