@@ -293,14 +293,13 @@ class Situation:
             return ""
         most, of = expected.most, money.to_rough_text(*limit)
         amount = money.to_rough_text(most, limit.currency)
-        compared = "may pass"
+        compared = "may pass" if expected.is_forecast else "passes"
         if most <= limit.amount:
             # What is left is small, and has to agree with what it is left of.
             amount, of = money.to_text(most, limit.currency), limit.text
             left = money.to_text(money.total([limit.amount], less=[most]), limit.currency)
             compared = f"leaves {left} of"
         if not expected.is_forecast:
-            compared = compared.replace("may pass", "passes")
             return f"a straight line to {amount} {compared} the limit of {of}, without a range"
         if expected.highest is None:
             return f"the forecast of {amount} {compared} the limit of {of}, with no range yet"

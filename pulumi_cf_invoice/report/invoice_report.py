@@ -452,7 +452,8 @@ class InvoiceReport:
             self.credits_text,
         ]
         # What the headline says is not repeated right below it.
-        return [line for line in lines if line and line.rstrip(".") not in self.marked_headline]
+        headline = self.marked_headline
+        return [line for line in lines if line and line.rstrip(".") not in headline]
 
     @property
     def days_old(self) -> int:
@@ -582,9 +583,7 @@ class InvoiceReport:
         """What to do where nothing is wrong, and may be."""
         if self._first_hour and self.rules:
             return ["Today: find out what is spending it, and cap the gateways with spend limits."]
-        if self.situation.worst.rank is not Rank.WITHIN:
-            return []
-        if not self.situation.may_pass:
+        if self.situation.worst.rank is not Rank.WITHIN or not self.situation.may_pass:
             return []
         upper, today = self.upper_outlook, self.as_of.date()
         if upper is not None:
