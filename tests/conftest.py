@@ -3,12 +3,13 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
 
 import pytest
+import tenacity
 from hypothesis import settings
 
+from pulumi_cf_invoice.billing import retries
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.factories import ACCOUNT, NOW, TOKEN
 from tests.properties import EVERY_RUN, NIGHTLY
@@ -29,15 +30,9 @@ settings.load_profile("every-run")
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """
-    Return the number of workers for ``-n auto``: more than processors, as tests also wait.
-
-    Each worker collects all tests, so more of them pay only where tests wait for an engine.
-    """
-    processors = os.cpu_count() or 1
-    needs_no_engine = all("unit" in Path(argument).parts for argument in config.args)
-    return processors + 1 if needs_no_engine else max(4, processors)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return the number of workers for ``-n auto``: more than processors, as tests also wait."""
+    return max(4, os.cpu_count() or 1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -65,13 +60,27 @@ def pointed_at(sandbox: Sandbox) -> dict[str, str]:
     }
 
 
+@pytest.fixture(autouse=True)
+def _brief_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    # What is retried is retried as often as ever, only sooner.
+    monkeypatch.setattr(retries, "backoff", tenacity.wait_fixed(0.01))
+
+
+@contextmanager
+def serving(sandbox: Sandbox) -> Iterator[Sandbox]:
+    """Run *sandbox*, without waiting at the end for the tenth of a second that it takes to stop."""
+    ending = ExitStack()
+    try:
+        yield ending.enter_context(sandbox)
+    finally:
+        threading.Thread(target=ending.close).start()
+
+
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
     """A running sandbox whose billing period is September 2026."""
-    ending = ExitStack()
-    yield ending.enter_context(september())
-    # It takes a tenth of a second to end, and no other test waits for that.
-    threading.Thread(target=ending.close).start()
+    with serving(september()) as running:
+        yield running
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from pulumi_cf_invoice.report.report import Report, make_report
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import parse_rules
 from pulumi_cf_invoice.sandbox import Sandbox
+from tests.conftest import serving
 from tests.factories import ACCOUNT, NOW, START, settings_for
 
 FIRST = datetime.fromtimestamp(START, tz=UTC)
@@ -28,7 +29,7 @@ OF_ACCOUNT = {"accountIds": [ACCOUNT]}
 @cache
 def taken(scenario: str, now: datetime = NOW, account_id: str = ACCOUNT) -> Snapshot:
     """Return a snapshot of an account of the sandbox, as if Cloudflare had answered."""
-    with Sandbox(scenario, now=now) as sandbox:
+    with serving(Sandbox(scenario, now=now)) as sandbox:
         snapshot = take(settings_for(sandbox.base_url, account_id), now)
     return dataclasses.replace(snapshot, base_url=CLOUDFLARE_API)
 

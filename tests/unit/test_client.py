@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import trustme
+from tenacity import RetryCallState, Retrying
 
 from pulumi_cf_invoice.billing import (
     ApiError,
@@ -27,6 +28,7 @@ from pulumi_cf_invoice.billing import (
     TransportError,
 )
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
+from pulumi_cf_invoice.billing.retries import backoff
 from pulumi_cf_invoice.sandbox import FAULTS, SCENARIOS, Sandbox
 from tests.factories import ACCOUNT, NOW, SECRET, TOKEN, api_line, api_result
 from tests.waiting import wait_until
@@ -234,6 +236,15 @@ def test_a_fault_is_one_clean_line(sandbox: Sandbox, fault: str) -> None:
 def test_what_gets_better_is_retried_until_it_does(sandbox: Sandbox, fault: str) -> None:
     sandbox.fault, sandbox.fail_times = fault, 1
     assert client(sandbox.base_url).get_invoice_preview(ACCOUNT).amount_due == 18846
+
+
+def test_the_pause_before_each_further_attempt_is_longer_and_not_the_same_for_everybody() -> None:
+    for attempt, shortest in enumerate((0.2, 0.4, 0.8, 1.6), start=1):
+        state = RetryCallState(Retrying(), None, (), {})
+        state.attempt_number = attempt
+        pauses = {backoff(state) for _ in range(20)}
+        assert len(pauses) > 1
+        assert all(shortest <= pause <= shortest + 0.2 for pause in pauses)
 
 
 def test_an_api_error_tells_its_parts(sandbox: Sandbox) -> None:

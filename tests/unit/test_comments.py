@@ -10,7 +10,6 @@ import pytest
 import trustme
 from hypothesis import given, strategies as st
 
-from pulumi_cf_invoice.billing import retries
 from pulumi_cf_invoice.comments import FORGES, connection, posting
 from pulumi_cf_invoice.comments.errors import CommentError
 from pulumi_cf_invoice.comments.forge import Request
@@ -60,11 +59,6 @@ def forge_() -> Iterator[Forge]:
 def job(request: pytest.FixtureRequest, forge_: Forge) -> Job:
     """A job for a request, on each of the forges in turn."""
     return Job(request.param, getattr(forge_, request.param))
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retries, "backoff", lambda _: 0.0)
 
 
 def variables_of(name: str) -> dict[str, str]:
