@@ -14,7 +14,6 @@ from pulumi_cf_invoice.billing.models import counted, instant
 from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.forecast import Forecast
 from pulumi_cf_invoice.forecast.periods import period_name
-from pulumi_cf_invoice.forecast.record import BAND_FROM
 from pulumi_cf_invoice.report import spikes
 from pulumi_cf_invoice.report.account import AccountReport
 from pulumi_cf_invoice.report.caveats import Caveat
@@ -33,7 +32,6 @@ from pulumi_cf_invoice.report.judging import (
     Verdict,
     verdict_of,
     verdict_text,
-    worst_first,
 )
 from pulumi_cf_invoice.report.months import (
     BY_USAGE,
@@ -42,7 +40,7 @@ from pulumi_cf_invoice.report.months import (
     Months,
     lines_of_last_month,
 )
-from pulumi_cf_invoice.rules.on_forecasts import FORECAST, RUNWAY, MaxForecast, MinRunway, to_refill
+from pulumi_cf_invoice.rules.on_forecasts import FORECAST, RUNWAY, MaxForecast, MinRunway
 from pulumi_cf_invoice.rules.on_invoices import (
     AMOUNT_DUE,
     INCOMPLETE,
@@ -163,9 +161,9 @@ class InvoiceReport:
         is_shown = self.limit is not None and self.limit.name == rule.name
         if is_shown and self.situation.may_pass:
             return self.situation.closeness
-        if is_shown and self._first_hour:
+        if is_shown and self.first_hour_text:
             return "too early for a forecast"
-        return "after a day of unusual spend" if is_shown and self._spike else ""
+        return "after a day of unusual spend" if is_shown and self.spike else ""
 
     @cached_property
     def situation(self) -> Situation:
@@ -445,7 +443,7 @@ class InvoiceReport:
         age = self._age
         lines = [
             f"{age}." if age and not self.situation.begins_with_age else None,
-            self._first_hour,
+            self.first_hour_text,
             self.unusual_spend_text,
             forecast,
             " ".join(filter(None, last_month)),
@@ -470,8 +468,9 @@ class InvoiceReport:
             ended = f", and {self.period_name} has ended since"
         return f"Figures of {self.as_of:%Y-%m-%d}, {counted(days, 'day')} old{ended}"
 
-    @property
-    def _first_hour(self) -> str | None:
+    @cached_property
+    def first_hour_text(self) -> str | None:
+        """The first hour's share of last month, in a sentence, if it is much."""
         last = self.months.last if self.months else None
         if not self._is_too_early or last is None or last.amount <= 0:
             return None
@@ -488,10 +487,10 @@ class InvoiceReport:
             return None
         for days in self.days_over.values():
             return "A day's spend: " + ", ".join(f.text for f in days.values())
-        return self._spike.text if self._spike else None
+        return self.spike.text if self.spike else None
 
     @cached_property
-    def _spike(self) -> spikes.Spike | None:
+    def spike(self) -> spikes.Spike | None:
         """The days that cost several times what is usual, where no rule judges a day."""
         is_judged = any(f.day is not None for rule in self.rules for f in rule.findings)
         if is_judged or self.account is None or self.forecast is None:
@@ -500,9 +499,9 @@ class InvoiceReport:
 
     @property
     def _unusual(self) -> str:
-        if self._first_hour:
-            return self._first_hour.rstrip(".")
-        return self._spike.brief if self._spike else ""
+        if self.first_hour_text:
+            return self.first_hour_text.rstrip(".")
+        return self.spike.brief if self.spike else ""
 
     @property
     def credits_text(self) -> str | None:
@@ -537,96 +536,6 @@ class InvoiceReport:
         """Whether an invoice has what its period by usage has not: fixed fees, or tax."""
         has_fees = self.account is not None and bool(self.account.fixed_lines)
         return has_fees or bool(self.invoice.tax_and_adjustments)
-
-    @cached_property
-    def remedies(self) -> list[str]:
-        """What to do about what is violated, and what will be, the worst first, each once."""
-        every = [remedy for rule in worst_first(self.rules) for remedy in rule.remedies]
-        if not every and self.situation.worst.rank is Rank.CREDITS:
-            every.append("Buy credits in Cloudflare's dashboard.")
-        in_time = self._remedies_in_time
-        first, last = every, [*in_time, *self._to_read_again]
-        if self.situation.worst.is_hypothetical:
-            first, last = in_time, [*every, *self._to_read_again]
-        if self.situation.begins_with_age:
-            first, last = self._to_read_again, [*every, *in_time]
-        spike = (
-            ["Find out what is spending so much, unless it was intended."] if self._spike else []
-        )
-        return list(dict.fromkeys([*first, *last, *spike])) or self._to_watch
-
-    @property
-    def _to_read_again(self) -> list[str]:
-        """What to do about figures that are too old to be judged, or too young."""
-        if self.situation.stale:
-            when = f"{self.as_of:%Y-%m-%d %H:%M} UTC"
-            return [f"Take a new snapshot (cf-invoice snapshot): these figures date from {when}."]
-        if self.verdict != "unknown":
-            return []
-        if self.forecast is not None and self.forecast.is_not_known:
-            return [
-                "Check again in a day: the invoice may be behind, or the usage may be included in "
-                "it."
-            ]
-        is_unjudged = not any(rule.violations for rule in self.rules)
-        if is_unjudged and self.as_of.timestamp() >= self.invoice.period_end:
-            return [
-                "Check again when the next period's invoice appears, or add the rule "
-                "max-amount-due, which also judges a period that has ended."
-            ]
-        if is_unjudged:
-            return ["Check again later, or add a rule that can be judged now: max-amount-due."]
-        return []
-
-    @property
-    def _to_watch(self) -> list[str]:
-        """What to do where nothing is wrong, and may be."""
-        if self._first_hour and self.rules:
-            return ["Today: find out what is spending it, and cap the gateways with spend limits."]
-        if self.situation.worst.rank is not Rank.WITHIN or not self.situation.may_pass:
-            return []
-        upper, today = self.upper_outlook, self.as_of.date()
-        if upper is not None:
-            by = "later today" if upper.date <= today else f"before {upper.date}"
-            return [f"No action is needed yet: check again {by}."]
-        if self.account is None:
-            return [
-                "For a forecast with a range, give the report a snapshot (cf-invoice snapshot) too."
-            ]
-        days = self.forecast.days_of_history if self.forecast else BAND_FROM
-        if days < BAND_FROM:
-            known = today + timedelta(days=BAND_FROM - days)
-            return [f"Check again from {known} on, when there is enough history for a range."]
-        return ["Check again every few days: the range is not known."]
-
-    @property
-    def _remedies_in_time(self) -> list[str]:
-        outlook, found = self.outlook, self._credits_in_time
-        for rule in self.rules:
-            if outlook and rule.name == outlook.rule and not rule.violations and rule.gate:
-                upper = self.upper_outlook
-                is_same = upper is not None and upper.rule == outlook.rule
-                earliest = upper.date if upper is not None and is_same else outlook.date
-                found.append((earliest, rule.gate.rule_remedy))
-        today = self.as_of.date()
-        return [
-            f"{'Today' if day <= today else f'Before {day}'}: {remedy[0].lower()}{remedy[1:]}"
-            for day, remedy in sorted(found)
-        ]
-
-    @property
-    def _credits_in_time(self) -> list[tuple[date, str]]:
-        """What to do about credits that run out in the period, where no rule is violated by it."""
-        runway = self.forecast.runway if self.forecast else None
-        balance = self.account.credit_balance if self.account else None
-        is_violated = any(f.subject == RUNWAY for rule in self.rules for f in rule.violations)
-        out = runway.runs_out if runway else None
-        if runway is None or out is None or balance is None or is_violated:
-            return []
-        ends = instant(self.invoice.period_end).date()
-        if balance.topup_is_healthy or balance.balance <= 0 or out >= ends:
-            return []
-        return [(runway.runs_out_early or out, to_refill(balance))]
 
     @property
     def projected_text(self) -> str:

@@ -21,6 +21,7 @@ from pulumi_cf_invoice.report.headlines import Outlook
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 from pulumi_cf_invoice.report.judging import RuleResult
 from pulumi_cf_invoice.report.months import Month
+from pulumi_cf_invoice.report.remedies import remedies
 from pulumi_cf_invoice.report.report import Report
 from pulumi_cf_invoice.rules.rule import Finding
 
@@ -341,7 +342,7 @@ def _invoice(report: InvoiceReport) -> ReportedInvoice:
         headline=report.headline,
         outlook=_outlook(report.outlook),
         outlook_p90=_outlook(report.upper_outlook),
-        what_to_do=report.remedies,
+        what_to_do=remedies(report),
         unusual_spend_text=report.unusual_spend_text,
         last_month_text=shown(against.text) if against else None,
         months=[_month(month) for month in report.months.known] if report.months else [],

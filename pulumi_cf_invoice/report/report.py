@@ -20,6 +20,7 @@ from pulumi_cf_invoice.report.judging import (
     verdict_text,
     worst_first,
 )
+from pulumi_cf_invoice.report.remedies import remedies
 from pulumi_cf_invoice.rules.rule import Finding
 
 LONGEST_NAME = 60
@@ -194,11 +195,11 @@ class Report:
         """What to do about what is violated, and what will be, the worst first, each once."""
         every = [remedy for rule in worst_first(self.rules) for remedy in rule.remedies]
         if len(self.invoices) < 2:
-            of_each = [remedy for invoice in self.invoices for remedy in invoice.remedies]
+            of_each = [remedy for invoice in self.invoices for remedy in remedies(invoice)]
             return list(dict.fromkeys([*of_each, *every]))
         labels: dict[str, list[str]] = {remedy: [] for remedy in every}
         for invoice, label in zip(self.invoices, self.labels, strict=True):
-            for remedy in invoice.remedies:
+            for remedy in remedies(invoice):
                 labels.setdefault(remedy, []).append(label)
         return [f"{addressed(whom)}{remedy}" for remedy, whom in labels.items()]
 
