@@ -164,19 +164,19 @@ class Situation:
     @property
     def headline(self) -> str:
         """The worst fact in a sentence, after the verdict if it does not speak for itself."""
-        rank, said = self.worst.rank, self.sentence
+        rank, sentence = self.worst.rank, self.sentence
         if self.begins_with_age:
             return f"{self.stale}: {self._then}."
         if rank is Rank.WITHIN:
             return f"{self._within}."
         if rank is Rank.UNKNOWN:
-            return f"{TITLES['unknown']}: {said}."
+            return f"{TITLES['unknown']}: {sentence}."
         titles = {
             Rank.OVER: "Over budget: ",
             Rank.OUTLOOK: "Within budget so far: ",
             Rank.ADVISORY: f"{verdict_text('advisory', self.rules)}: ",
         }
-        return f"{titles[rank]}{said}." if rank in titles else f"{_capitalized(said)}."
+        return f"{titles[rank]}{sentence}." if rank in titles else f"{_capitalized(sentence)}."
 
     @property
     def _then(self) -> str:
@@ -291,19 +291,23 @@ class Situation:
             return self.upper_outlook.text
         if expected is None or limit is None or not self.is_close:
             return ""
-        most, of = expected.most, money.to_rough_text(*limit)
+        most, limit_text = expected.most, money.to_rough_text(*limit)
         amount = money.to_rough_text(most, limit.currency)
         compared = "may pass" if expected.is_forecast else "passes"
         if most <= limit.amount:
             # What is left is small, and has to agree with what it is left of.
-            amount, of = money.to_text(most, limit.currency), limit.text
+            amount, limit_text = money.to_text(most, limit.currency), limit.text
             left = money.to_text(money.total([limit.amount], less=[most]), limit.currency)
             compared = f"leaves {left} of"
         if not expected.is_forecast:
-            return f"a straight line to {amount} {compared} the limit of {of}, without a range"
+            return (
+                f"a straight line to {amount} {compared} the limit of {limit_text}, without a range"
+            )
         if expected.highest is None:
-            return f"the forecast of {amount} {compared} the limit of {of}, with no range yet"
-        return f"the forecast of up to {amount} {compared} the limit of {of}"
+            return (
+                f"the forecast of {amount} {compared} the limit of {limit_text}, with no range yet"
+            )
+        return f"the forecast of up to {amount} {compared} the limit of {limit_text}"
 
     @property
     def margin_text(self) -> str:

@@ -63,7 +63,9 @@ class FindingResult:
         description="over, failed (a rule without a limit) and unknown violate the rule; noted "
         "is not a violation, but worth knowing."
     )
-    of: str = Field(description="What was judged: amount due, or the name of a line, and so on.")
+    subject: str = Field(
+        description="What was judged: amount due, or the name of a line, and so on."
+    )
     is_line: bool = Field(description="Whether it is a figure of a line.")
     invoice: int | None = Field(
         description="The index in `invoices`; null for an account that the rule read itself."
@@ -486,7 +488,7 @@ def _finding(finding: Finding, invoice: int | None) -> FindingResult:
     return FindingResult(
         invoice=invoice,
         status=finding.status,
-        of=finding.subject,
+        subject=finding.subject,
         is_line=finding.of_line,
         account_id=finding.account_id,
         limit=_figure(*finding.limit) if finding.limit else None,

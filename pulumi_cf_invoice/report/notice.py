@@ -126,10 +126,10 @@ class Notice:
 def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:
     """Return the notice of *report* for people who want to know about *kinds*."""
     found = _found(report)
-    judged = {of.account for of in found if of.finding.status != "noted"}
+    judged = {entry.account for entry in found if entry.finding.status != "noted"}
     wrong = [*_violations(found), *_outlooks(report)]
     if report.verdict == "unknown" and not wrong:
-        wrong = _not_judged({*_accounts(report), *(of.account for of in found)} - judged)
+        wrong = _not_judged({*_accounts(report), *(entry.account for entry in found)} - judged)
     forecasts = [invoice.forecast_text for invoice in report.invoices]
     return Notice(
         report.headline,
@@ -139,9 +139,9 @@ def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:
         is_fine=not wrong,
         judged={"", *judged},
         unjudged={
-            (of.rule.name, of.account)
-            for of in found
-            if of.finding.status == "unknown" or of.finding.is_passed_over
+            (entry.rule.name, entry.account)
+            for entry in found
+            if entry.finding.status == "unknown" or entry.finding.is_passed_over
         },
     )
 
@@ -186,10 +186,10 @@ def _violations(found: Sequence[_Found]) -> list[Wrong]:
     for account, label, rule, finding in found:
         if not finding.violates:
             continue
-        of = f"{label}: " if label and finding.account_id is None else ""
+        prefix = f"{label}: " if label and finding.account_id is None else ""
         kind: Kind = "unknown" if finding.status == "unknown" else "over"
         kind = "advisory" if rule.level == "advisory" else kind
-        text = f"{rule.name}: {of}{finding.message}"
+        text = f"{rule.name}: {prefix}{finding.message}"
         wrong.append(Wrong(kind, rule.name, account, text, finding.remedy))
     return wrong
 

@@ -216,6 +216,6 @@ def _forecast_sum(reports: Sequence[InvoiceReport]) -> str:
 
 
 def _sum(reports: Iterable[InvoiceReport]) -> str:
-    of = (report.invoice for report in reports)
-    sums = money.totals((invoice.amount_due, invoice.currency) for invoice in of)
+    invoices = (report.invoice for report in reports)
+    sums = money.totals((invoice.amount_due, invoice.currency) for invoice in invoices)
     return " and ".join(money.to_text(*amount) for amount in sums)

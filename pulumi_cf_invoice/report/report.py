@@ -169,9 +169,9 @@ class Report:
         if not old:
             return ""
         days = list(dict.fromkeys(f"{invoice.as_of:%Y-%m-%d}" for invoice in old))
-        of = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+        dates = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
         age = f"{'' if len(days) == 1 else 'up to '}{counted(old[0].days_old, 'day')} old"
-        return f"{len(old):,} of {len(self.invoices):,} with figures of {of}, {age}; "
+        return f"{len(old):,} of {len(self.invoices):,} with figures of {dates}, {age}; "
 
     @property
     def _counts(self) -> str:
