@@ -2,9 +2,9 @@
 The client of Cloudflare's AI Gateway billing API.
 
 Transient failures are retried: HTTP 408, 429, 500, 502 to 504, 520 to 527 and 530, and network
-failures. Each read is limited as a whole, in time (including retries, name resolution, slow answers
-and further pages) and in memory. Reads of one address share its connections and its rate limit
-(`pool` and `pacing`).
+failures. Each read is limited as a whole in memory, and in time (retries, name resolution, slow
+answers and further pages included; waits for the rate limit have a limit of their own). Reads of
+one address share its connections and its rate limit (`pool` and `pacing`).
 """
 
 import logging
@@ -68,7 +68,7 @@ from pulumi_cf_invoice.billing.transport import until
 from pulumi_cf_invoice.billing.usage_history import Instant, UsageHistory, Window
 
 LARGEST_ANSWER = 4 * 2**20
-"""The most bytes of all pages of an answer, decompressed: some 20,000 lines."""
+"""The largest answer accepted, all pages together, in decompressed bytes: some 20,000 lines."""
 _LARGEST_ERROR = 64 * 2**10
 _REDIRECTS = 3
 # Seconds that are not enough for another attempt.
@@ -175,8 +175,9 @@ class BillingClient:
         """
         Start *read* of *account_id* in the background, with its default query if it has none.
 
-        At most 16 reads of an address run at a time. The future completes within the timeout, from
-        the read's first request on, and carries any error: this method raises nothing.
+        At most 16 reads of an address run at a time. The future completes within the timeout,
+        counted from the read's first request and extended by up to *longest_wait* while the rate
+        limit holds it back. It carries any error: this method raises nothing.
         """
         future: Future[ModelT] = Future()
         try:

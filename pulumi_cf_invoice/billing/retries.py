@@ -1,4 +1,4 @@
-"""Which failures are worth retrying, and how long to wait."""
+"""Which failures are worth retrying, and how long to wait, except after 429, when `pacing` does."""
 
 import time
 from collections.abc import Mapping

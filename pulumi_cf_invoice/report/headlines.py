@@ -172,7 +172,7 @@ class Situation:
         if rank is Rank.UNKNOWN:
             return f"{TITLES['unknown']}: {sentence}."
         titles = {
-            Rank.OVER: "Over budget: ",
+            Rank.OVER: f"{verdict_text('over', self.rules)}: ",
             Rank.OUTLOOK: "Within budget so far: ",
             Rank.ADVISORY: f"{verdict_text('advisory', self.rules)}: ",
         }
@@ -275,7 +275,10 @@ class Situation:
 
     @property
     def is_close(self) -> bool:
-        """Whether what is expected leaves little of the limit, or nothing, which is kept so far."""
+        """
+        Whether what is expected nearly uses up the limit, or passes it, while the amount due does
+        not.
+        """
         expected, limit = self.expected, self.limit
         if expected is None or limit is None or not self._is_judged:
             return False
@@ -411,6 +414,11 @@ class Situation:
         return f"the {finding.subject} is {amount.text}{compared}"
 
 
+def is_clearly_over(amount: float, limit: Money) -> bool:
+    """Whether a forecast of *amount*, in minor units, passes *limit* by more than a rough 1%."""
+    return 100 * money.exact(amount) > _CLEARLY * money.exact(limit.amount)
+
+
 def _capitalized(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}"
 
@@ -482,17 +490,15 @@ def _passed(
     is_upper: bool,
 ) -> Outlook | None:
     first: tuple[date, Money] | None = None
-    least = 100 if is_upper else _CLEARLY
-    is_clear = False
+    is_clear = is_upper
     for day, until, median in coming:
         limit = rule.gate.limit(account_id, until) if rule.gate else None
         if limit is None or limit.currency != currency:
             continue
-        amount = money.exact(median)
-        if amount > limit.amount and first is None:
+        if money.exact(median) > limit.amount and first is None:
             first = (day, limit)
         # As long as it is hardly more than the limit, it may be less.
-        is_clear = is_clear or 100 * amount > least * money.exact(limit.amount)
+        is_clear = is_clear or is_clearly_over(median, limit)
     if first is None or not is_clear:
         return None
     is_today = first[0] == coming[0][0]

@@ -25,6 +25,7 @@ from pulumi_cf_invoice.report.headlines import (
     Rank,
     Situation,
     day_of_period,
+    is_clearly_over,
     outlook_of,
 )
 from pulumi_cf_invoice.report.judging import (
@@ -151,19 +152,22 @@ class InvoiceReport:
             return self.verdict_text
         return f"{self.verdict_text} {'then' if self.situation.stale else 'so far'}"
 
-    def may_not_last(self, rule: RuleResult) -> str:
-        """Why a *rule* that is within its limit may not stay so, in few words; empty if it may."""
+    def doubt(self, rule: RuleResult) -> str:
+        """
+        Why a *rule* that is within its limit may soon be over it, in a few words; empty if nothing
+        suggests that.
+        """
         if self.situation.stale:
             return f"as of {self.as_of:%Y-%m-%d}"
         outlook = self._outlook([rule]) or self._outlook([rule], is_upper=True)
         if outlook is not None:
             return outlook.text
-        is_shown = self.limit is not None and self.limit.name == rule.name
-        if is_shown and self.situation.may_pass:
+        is_headline_limit = self.limit is not None and self.limit.name == rule.name
+        if is_headline_limit and self.situation.may_pass:
             return self.situation.closeness
-        if is_shown and self.first_hour_text:
+        if is_headline_limit and self.first_hour_text:
             return "too early for a forecast"
-        return "after a day of unusual spend" if is_shown and self.spike else ""
+        return "after a day of unusual spend" if is_headline_limit and self.spike else ""
 
     @cached_property
     def situation(self) -> Situation:
@@ -197,7 +201,7 @@ class InvoiceReport:
             return False
         if self.forecast is not None:
             return self.forecast.is_too_early
-        return self.projected_text == TOO_EARLY
+        return self._can_be_projected and self.projected_amount_due is None
 
     @property
     def due_until(self) -> str:
@@ -220,9 +224,10 @@ class InvoiceReport:
     @cached_property
     def outlook(self) -> Outlook | None:
         """
-        The mandatory limit that the amount due is not over yet, and passes before the period ends.
+        The first mandatory limit that the forecast passes before the period ends.
 
-        None where there is no such limit, or no forecast.
+        None where the amount due is over it already, and where there is no such limit or no
+        forecast.
         """
         return self._outlook([rule for rule in self.rules if rule.is_mandatory])
 
@@ -304,10 +309,12 @@ class InvoiceReport:
         The projected amount due in minor units; None if lines are missing, if it is too early, or
         if the invoice's period leaves nothing to project.
         """
+        return self.invoice.projected_amount_due(self.as_of) if self._can_be_projected else None
+
+    @property
+    def _can_be_projected(self) -> bool:
         invoice = self.invoice
-        if not invoice.invoice_lines_complete or invoice.period_problem(self.as_of):
-            return None
-        return invoice.projected_amount_due(self.as_of)
+        return invoice.invoice_lines_complete and not invoice.period_problem(self.as_of)
 
     @cached_property
     def budgets(self) -> list["Budget"]:
@@ -317,7 +324,7 @@ class InvoiceReport:
             for finding in rule.findings:
                 of_this = finding.account_id in (None, self.account_id) and not finding.of_line
                 if of_this and finding.subject in _OF_WHOLE and finding.limit is not None:
-                    budget = Budget(rule.name, rule.level == "mandatory", finding.limit)
+                    budget = Budget(rule.name, rule.is_mandatory, finding.limit)
                     if finding.limit.currency == self.invoice.currency:
                         found.setdefault(rule.name, budget)
         return sorted(found.values(), key=lambda budget: budget.limit.amount)
@@ -377,7 +384,7 @@ class InvoiceReport:
         limit = self.limit
         if limit is not None and median is not None and named_limit in (None, limit.limit):
             rough = money.to_rough_text(*limit.limit)
-            text += f", {self._against(limit.limit, median)} the limit of {rough} ({limit.name})"
+            text += f", {self._against(limit, median)} the limit of {rough} ({limit.name})"
         return f"{text}."
 
     @property
@@ -400,12 +407,15 @@ class InvoiceReport:
             return ""
         return "Without the usage history there is neither a forecast nor a range."
 
-    def _against(self, limit: Money, median: float) -> str:
+    def _against(self, budget: Budget, median: float) -> str:
+        """How a forecast compares with a limit, in the same words as headline and rules."""
+        is_violated = any(rule.name == budget.name and rule.violations for rule in self.rules)
         # What is due already may be more than what the forecast of a snapshot knew of.
-        if money.exact(max(median, self.invoice.amount_due)) > limit.amount:
+        is_due = self.invoice.amount_due > budget.limit.amount
+        if is_violated or is_due or is_clearly_over(median, budget.limit):
             return "over"
         highest = self.forecast.amount_due_p90 if self.forecast else None
-        may_be_over = highest is not None and money.exact(highest) > limit.amount
+        may_be_over = money.exact(max(median, highest or median)) > budget.limit.amount
         return "perhaps over" if may_be_over else "within"
 
     @property
@@ -430,7 +440,10 @@ class InvoiceReport:
 
     @property
     def _no_date(self) -> str | None:
-        """That the limit is not expected to be passed, which figures leave to be worked out."""
+        """
+        A sentence saying that the limit is not expected to be passed, which the figures alone leave
+        the reader to work out.
+        """
         expected = self.situation.expected
         is_known = expected is not None and expected.is_forecast and expected.highest is not None
         if not is_known or self.limit is None or self.tone != "within":
@@ -527,13 +540,13 @@ class InvoiceReport:
         if last is None or last.as_of is None:
             return None
         known = self.months.last if self.months else None
-        is_like = known is not None and known.invoice is not None and not self._has_more_than_usage
-        amount = known.amount if known is not None and is_like else last.by_usage
-        return f"{last.hindsight(amount)}."
+        if known is None or known.invoice is None or self._has_more_than_usage:
+            return f"{last.hindsight(last.by_usage)}."
+        return f"{last.hindsight(known.amount)}."
 
     @property
     def _has_more_than_usage(self) -> bool:
-        """Whether an invoice has what its period by usage has not: fixed fees, or tax."""
+        """Whether the invoice contains more than usage: fixed fees or tax."""
         has_fees = self.account is not None and bool(self.account.fixed_lines)
         return has_fees or bool(self.invoice.tax_and_adjustments)
 

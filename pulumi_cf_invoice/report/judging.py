@@ -1,4 +1,4 @@
-"""Judges what was found by the rules: a report's invoices, and the accounts that rules read."""
+"""Applies the rules of a report to what was found in files, and to accounts that rules read."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -54,8 +54,8 @@ class Notice:
 
     ``wrong`` has all problems of the requested kinds. ``forecast`` is a line for those who want to
     know what is coming, and ``origin`` names the address of the figures if it is not Cloudflare's.
-    ``is_fine`` means that there are no problems of any kind. ``judged`` are the accounts that any
-    rule judged, and ``unjudged`` the rules and accounts that could not be judged all the same.
+    ``is_fine`` means that there are no problems of any kind. ``judged`` are the accounts on which
+    some rule was judged; ``unjudged`` are pairs of a rule and an account that could not be.
     """
 
     headline: str
@@ -70,9 +70,9 @@ class Notice:
         """
         Return what is wrong, as it is kept from run to run.
 
-        What was wrong *before* and cannot be judged now is not over.
+        What was wrong *before* and cannot be judged now counts as still wrong.
         """
-        return sorted({*(wrong.key for wrong in self.wrong), *self._open(before)})
+        return sorted({*(wrong.key for wrong in self.wrong), *self._still_unjudged(before)})
 
     def is_news(self, before: Collection[Key]) -> bool:
         """Return whether it differs from what was wrong *before*."""
@@ -95,7 +95,9 @@ class Notice:
         lines = [f"- {problem}" for problem in first(list(problems), _MOST_LINES)]
         lines += first(list(remedies), _MOST_LINES)
         still = {wrong.rule for wrong in self.wrong if wrong.key in before}
-        unjudged = {key[1:] for key in self._open(before)} - {w.key[1:] for w in self.wrong}
+        unjudged = {key[1:] for key in self._still_unjudged(before)} - {
+            w.key[1:] for w in self.wrong
+        }
         no_longer = self._no_longer(before) if self.keys(before) or self.is_fine else ""
         more = [
             _listed("As before", still),
@@ -107,7 +109,7 @@ class Notice:
         lines += [_harmless(line) for line in more if line]
         return "\n".join([*lines, *([link] if link else [])])
 
-    def _open(self, before: Collection[Key]) -> list[Key]:
+    def _still_unjudged(self, before: Collection[Key]) -> list[Key]:
         """Return what was wrong *before* but cannot be judged now."""
         return [key for key in before if key[2] not in self.judged or key[1:] in self.unjudged]
 
@@ -115,12 +117,12 @@ class Notice:
         """Return the rules that were violated *before* and are not any more; empty if none are."""
         still = {key[1:] for key in self.keys(before)}
         elsewhere = {rule for rule, _ in still}
-        over = {
+        resolved = {
             _on(rule, account) if rule in elsewhere else rule
             for _, rule, account in before
             if (rule, account) not in still
         }
-        return _listed("No longer wrong", over)
+        return _listed("No longer wrong", resolved)
 
 
 def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:

@@ -1,4 +1,4 @@
-"""What to do about an invoice of a report: what is violated, what will be, and what may be."""
+"""What to do about an invoice: about violations, those to come, and those that are possible."""
 
 from datetime import date, timedelta
 
@@ -13,8 +13,9 @@ from pulumi_cf_invoice.rules.on_forecasts import RUNWAY, to_refill
 def remedies(invoice: InvoiceReport) -> list[str]:
     """Return what to do about *invoice*, the most urgent first, each once; empty if nothing."""
     now = [remedy for rule in worst_first(invoice.rules) for remedy in rule.remedies]
-    if not now and invoice.situation.worst.rank is Rank.CREDITS:
-        now.append("Buy credits in Cloudflare's dashboard.")
+    credits = invoice.situation.credits
+    if not now and credits and invoice.situation.worst.rank is Rank.CREDITS:
+        now.append(to_refill(credits))
     in_time, again = _in_time(invoice), _to_read_again(invoice)
     if invoice.situation.begins_with_age:
         ordered = [*again, *now, *in_time]
@@ -28,7 +29,7 @@ def remedies(invoice: InvoiceReport) -> list[str]:
 
 
 def _to_read_again(invoice: InvoiceReport) -> list[str]:
-    """Return what to do about figures that are too old to be judged, or too young."""
+    """Return what to do about figures that are too old to rely on, or too early to judge."""
     if invoice.situation.stale:
         when = f"{invoice.as_of:%Y-%m-%d %H:%M} UTC"
         return [f"Take a new snapshot (cf-invoice snapshot): these figures date from {when}."]

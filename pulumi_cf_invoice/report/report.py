@@ -14,6 +14,7 @@ from pulumi_cf_invoice.report.caveats import addressed, of_several
 from pulumi_cf_invoice.report.found import Found, MissingInvoice
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport, invoice_report
 from pulumi_cf_invoice.report.judging import (
+    TITLES,
     RuleResult,
     Verdict,
     verdict_of,
@@ -179,8 +180,9 @@ class Report:
         tones = [invoice.tone for invoice in self.invoices]
         if not any(invoice.rules for invoice in self.invoices):
             return ""
+        is_over_budget = verdict_text(self.verdict, self.rules) == TITLES["over"]
         words = {
-            "over": "over" if verdict_text(self.verdict, self.rules) == "Over budget" else "failed",
+            "over": "over" if is_over_budget else "failed",
             "unknown": "unknown",
             "advisory": "with a warning",
         }

@@ -108,7 +108,7 @@ def judged(report: Report, most: int) -> list[JudgedRow]:
 
 def _judged_row(report: Report, rule: RuleResult, most: int) -> JudgedRow:
     judged = report.invoices if rule.verdict == "within" else []
-    doubt = next(filter(None, (invoice.may_not_last(rule) for invoice in judged)), "")
+    doubt = next(filter(None, (invoice.doubt(rule) for invoice in judged)), "")
     sentences = _sentences(report, rule, most)
     if doubt and len(report.invoices) == 1:
         sentences = [f"{sentences[0].rstrip('.')}; {doubt}", *sentences[1:]]

@@ -1,6 +1,6 @@
 """
-Gates: complete declared rules, judged on what a program reads, or on accounts that they read
-themselves.
+Gates: declared rules with all their settings, which judge what a program reads, or accounts that
+they read themselves.
 
 Policy packs and reports judge through `Gate`, so that neither passes what the other blocks, and
 both use the same words.
@@ -27,7 +27,7 @@ NO_INVOICE = (
     "itself."
 )
 """The note for a rule on the program's invoices if there are none."""
-_MOST = 5
+_MOST_NAMED = 5
 DISABLED = "It is disabled and judges nothing."
 """The note for a rule whose level is ``disabled``."""
 
@@ -39,7 +39,8 @@ class Gate:
 
     ``rule`` normally applies, and ``waived`` applies while ``waiver`` is in force: None suspends
     it. With ``account_ids`` the gate reads these accounts itself, from ``base_url`` if that is set,
-    and skips one that cannot be read if it is to ``fail_open``.
+    and skips one that cannot be read if it is to ``fail_open``. ``source`` is the file or flag that
+    declares it, and ``base`` the rule of which it is a warning tier.
     """
 
     name: str
@@ -319,6 +320,6 @@ def _limits_of(rule: Rule | None) -> list[Limit]:
 
 
 def _accounts(accounts: Sequence[str]) -> str:
-    more = f" and {len(accounts) - _MOST:,} more" if len(accounts) > _MOST else ""
+    more = f" and {len(accounts) - _MOST_NAMED:,} more" if len(accounts) > _MOST_NAMED else ""
     noun = "account" if len(accounts) == 1 else "accounts"
-    return f"{noun} {', '.join(accounts[:_MOST])}{more}"
+    return f"{noun} {', '.join(accounts[:_MOST_NAMED])}{more}"

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.report import html, json_report, markdown, text
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 from pulumi_cf_invoice.report.report import Report
 from pulumi_cf_invoice.sandbox import SCENARIOS
 from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT
 from tests.golden import Golden
-from tests.unit.reports import FIRST, OF_ACCOUNT, plain, report_on, taken
+from tests.unit.reports import FIRST, MORNING, OF_ACCOUNT, plain, report_on, taken
 
 LIMIT = {"max-amount-due": {"limit": "450 USD"}}
 EVERY = {
@@ -202,6 +203,8 @@ def test_hardly_over_a_limit_is_no_outlook_and_neither_is_one_that_is_exceeded()
         limit = f"{forecast.amount_due * share / 100:.2f} USD"
         report = report_on(taken("growing"), rules={"max-amount-due": {"limit": limit}})
         assert (only(report).outlook is not None) is passes
+        compared = "over" if passes else "perhaps over"
+        assert f", {compared} the limit of " in str(only(report).forecast_text)
     violated = {**LIMIT, "allowed-statuses": {"statuses": ["open"]}}
     both = report_on(taken("growing"), rules=violated)
     outlook = only(both).outlook
@@ -210,6 +213,22 @@ def test_hardly_over_a_limit_is_no_outlook_and_neither_is_one_that_is_exceeded()
     assert f" passes the limit of $450 about {outlook.date}" in outlook.text
     assert both.remedies[-1].startswith("Before 2026-09-")
     assert only(report_on(taken("launch"), rules=LIMIT)).outlook is None
+
+
+def test_a_day_without_a_price_is_against_a_rule_and_not_over_a_budget() -> None:
+    snapshot = taken("night-loop", MORNING)
+    invoice = snapshot.answers["invoice-preview"]
+    assert isinstance(invoice, Invoice)
+    # Without all lines, usage has no price.
+    part = dataclasses.replace(invoice, invoice_lines_complete=False)
+    unpriced = dataclasses.replace(snapshot, answers={**snapshot.answers, "invoice-preview": part})
+    report = report_on(unpriced, rules={"max-daily-spend": {"limit": "3x", **OF_ACCOUNT}})
+    assert report.headline.startswith("Against a rule: 6.0 times a usual day on 2026-09-16 ")
+
+
+def test_credits_that_are_used_up_have_a_remedy_for_their_top_up() -> None:
+    remedy = "Buy credits, or set an automatic top-up, in Cloudflare's dashboard."
+    assert report_on(taken("never-paid"), rules=LIMIT).remedies == [remedy]
 
 
 def test_a_waiver_that_ends_before_the_period_does_is_in_the_outlook() -> None:
