@@ -25,6 +25,8 @@ from pulumi_cf_invoice.billing.credentials import (
 from pulumi_cf_invoice.billing.errors import MissingCredentialsError, SettingsError
 from pulumi_cf_invoice.billing.suggestions import unknown_name
 
+ANY_ACCOUNT = "0" * 32
+"""A placeholder account to resolve settings that are the same for all."""
 CLOUDFLARE_API = "https://api.cloudflare.com/client/v4"
 DEFAULT_TIMEOUT = 30.0
 
@@ -344,7 +346,7 @@ def _credentials(account_id: str | None, base_url: str, sources: Sequence[Source
     # Whoever keeps an error keeps its frames, so no local variable here may hold a credential.
     source = _source_of_credentials(sources)
     if source is None:
-        whose = f" for account {account_id}" if account_id else ""
+        whose = f" for account {account_id}" if account_id not in (None, ANY_ACCOUNT) else ""
         raise MissingCredentialsError(
             f"no credentials{whose}: {_remedy('apiToken', sources)}; "
             "the token needs the permission AI Gateway Read"

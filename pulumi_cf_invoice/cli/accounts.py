@@ -7,19 +7,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from math import inf
-from pathlib import Path
 
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import ApiError, BillingError, SettingsError
-from pulumi_cf_invoice.billing.settings import Settings, Source, canonical_account_id
+from pulumi_cf_invoice.billing.files import read_file
+from pulumi_cf_invoice.billing.settings import ANY_ACCOUNT, Settings, Source, canonical_account_id
 from pulumi_cf_invoice.billing.snapshot import Snapshot, take_each
 from pulumi_cf_invoice.cli.errors import CommandError
 from pulumi_cf_invoice.cli.progress import progress
 
 _LONGEST_NAME = 100
-ANY = "0" * 32
-"""A placeholder account to resolve settings that are the same for all."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,7 @@ def read_each(
 
     Raises what `seen` raises.
     """
-    resolved = resolve(ANY, before)
+    resolved = resolve(ANY_ACCOUNT, before)
     accounts = seen(options, resolved)
     yield from read_accounts(accounts, resolved)
 
@@ -116,7 +114,7 @@ def resolve(account_id: str | None, before: Sequence[Source]) -> Settings:
     """Resolve the settings to read with, *before* those of the environment."""
     resolved = settings.resolve(account_id, [*before, settings.environment(os.environ)])
     # The rate limit is per token, which may have more accounts than fit into it at once.
-    return replace(resolved, longest_wait=inf) if account_id == ANY else resolved
+    return replace(resolved, longest_wait=inf) if account_id == ANY_ACCOUNT else resolved
 
 
 def is_of_unused(error: BillingError) -> bool:
@@ -137,7 +135,7 @@ def _without(accounts: list[NamedAccount], options: argparse.Namespace) -> list[
 
 def _in_file(file: str) -> Iterator[NamedAccount]:
     try:
-        text = Path(file).read_text(encoding="utf-8-sig")
+        text = read_file(file).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise CommandError(f"cannot read {one_line(file)}: {reason}") from None

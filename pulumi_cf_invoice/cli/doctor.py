@@ -12,7 +12,6 @@ from pulumi_cf_invoice.billing.settings import Source
 from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.cli import inputs
 from pulumi_cf_invoice.cli.accounts import (
-    ANY,
     NamedAccount,
     are_several,
     only_account,
@@ -25,7 +24,8 @@ def run(options: argparse.Namespace) -> int:
     """Print the settings and all problems with them, and return the exit code."""
     before = inputs.config(options)
     sources = [*before, settings.environment(os.environ)]
-    examined = settings.examine(ANY if are_several(options) else only_account(options), sources)
+    account_id = settings.ANY_ACCOUNT if are_several(options) else only_account(options)
+    examined = settings.examine(account_id, sources)
     if are_several(options):
         examined = [setting for setting in examined if setting.name != "account"]
     for setting in examined:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.cleaning import named, one_line
 from pulumi_cf_invoice.billing.errors import NotAvailableError
+from pulumi_cf_invoice.billing.files import read_file, read_whole
 from pulumi_cf_invoice.billing.models import counted
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 from pulumi_cf_invoice.billing.settings import Source
@@ -322,9 +323,9 @@ def read(file: str) -> bytes:
     if file == "-" and sys.stdin is None:
         raise CommandError("cannot read standard input: it is closed")
     try:
-        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        return read_whole(sys.stdin.buffer) if file == "-" else read_file(file)
     except OSError as error:
-        raise CommandError(f"cannot read {one_line(file)}: {error.strerror}") from None
+        raise CommandError(f"cannot read {_label(file)}: {error.strerror}") from None
 
 
 def read_text(file: str) -> str:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pulumi_cf_invoice.billing.errors import BillingError
+from pulumi_cf_invoice.billing.files import read_file
 from pulumi_cf_invoice.cli import COULD_NOT_TELL
 from pulumi_cf_invoice.cli.errors import CommandError
 from pulumi_cf_invoice.cli.output import replace_file
@@ -192,7 +193,7 @@ def _addresses(options: argparse.Namespace) -> list[str]:
     text = os.environ.get(VARIABLE, "")
     if options.addresses is not None:
         try:
-            text = Path(options.addresses).read_text(encoding="utf-8")
+            text = read_file(options.addresses).decode()
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
             raise CommandError(f"cannot read the file of --addresses: {reason}") from None
@@ -242,7 +243,7 @@ def _read(state: str | None) -> State:
     if state is None or not Path(state).exists():
         return new
     try:
-        content = json.loads(Path(state).read_text(encoding="utf-8"))
+        content = json.loads(read_file(state))
         if content["version"] != _VERSION:
             raise ValueError("another version")
         notified = {

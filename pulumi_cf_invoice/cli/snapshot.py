@@ -10,13 +10,13 @@ from pathlib import Path
 from pulumi_cf_invoice.billing.answers import parse_json
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import BillingError
+from pulumi_cf_invoice.billing.files import read_file
 from pulumi_cf_invoice.billing.models import counted
 from pulumi_cf_invoice.billing.reads import READS
-from pulumi_cf_invoice.billing.settings import Settings
+from pulumi_cf_invoice.billing.settings import ANY_ACCOUNT, Settings
 from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.cli import COULD_NOT_TELL, inputs
 from pulumi_cf_invoice.cli.accounts import (
-    ANY,
     NamedAccount,
     are_several,
     is_of_unused,
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     if are_several(options):
         if options.output is None:
             raise CommandError("a snapshot of each account needs --output FOLDER")
-        resolved = resolve(ANY, before)
+        resolved = resolve(ANY_ACCOUNT, before)
         accounts = seen(options, resolved)
         return _write_each(accounts, resolved, Path(options.output), options)
     if options.max_age is not None:
@@ -101,7 +101,7 @@ def _is_recent(file: Path, max_age: timedelta | None, base_url: str) -> bool:
     if max_age is None:
         return False
     try:
-        content = parse_json(file.read_bytes())
+        content = parse_json(read_file(file))
         snapshot = Snapshot.from_json(content if isinstance(content, dict) else {})
         snapshot.refuse_older(max_age, inputs.now())
     except (OSError, BillingError):

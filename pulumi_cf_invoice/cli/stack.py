@@ -11,6 +11,7 @@ from typing import Any
 
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import SettingsError
+from pulumi_cf_invoice.billing.files import read_file
 from pulumi_cf_invoice.billing.settings import (
     CREDENTIALS,
     NAMESPACE,
@@ -57,7 +58,7 @@ def _project() -> str | None:
     for folder in (Path.cwd(), *Path.cwd().parents):
         for name in ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json"):
             with suppress(OSError, ValueError):
-                text = (folder / name).read_text(encoding="utf-8")
+                text = read_file(folder / name).decode()
                 found = re.search(
                     r"""^[{\s]*["']?name["']?\s*:\s*["']?([\w.-]+)""", text, flags=re.M
                 )

@@ -18,6 +18,7 @@ from typing import Any, Literal, cast
 from pulumi_cf_invoice.billing.answers import unique
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import LimitError, RuleError
+from pulumi_cf_invoice.billing.files import read_file
 from pulumi_cf_invoice.billing.models import counted
 from pulumi_cf_invoice.billing.suggestions import errors_under, unknown_name
 from pulumi_cf_invoice.rules import settings as rule_settings
@@ -509,7 +510,7 @@ def _level(written: Any) -> Level:
 
 def _content(path: str | Path, encoding: str, if_empty: Any = None) -> Any:
     try:
-        text = Path(path).read_text(encoding=encoding)
+        text = read_file(path).decode(encoding)
     except OSError as error:
         raise RuleError(f"cannot be read: {error.strerror}") from None
     except ValueError:

@@ -125,10 +125,10 @@ def test_many_stacks_have_one_report(make_command_line: MakeCommandLine) -> None
         copy_with_environment(QUICKSTART, folder)
         file = folder / "Pulumi.yaml"
         file.write_text(file.read_text().replace("name: quickstart", f"name: {name}"))
-        assert shell.shell(f"pulumi stack init {name} --cwd programs/{name}"), shell.printed
-    (shell.directory / "stacks.txt").write_text(
-        "programs/search search\nprograms/support support\n"
-    )
+        assert shell.shell(f"pulumi stack init production --cwd programs/{name}"), shell.printed
+    # Two stacks of the same name, and a last line that does not end.
+    lines = "programs/search production\nprograms/support production"
+    (shell.directory / "stacks.txt").write_text(lines)
     write(
         shell.directory / "policy-pack" / "rules.json",
         {"rules": {"max-amount-due": {"limit": "250 USD"}}},
@@ -140,7 +140,10 @@ def test_many_stacks_have_one_report(make_command_line: MakeCommandLine) -> None
     assert shell.shell(report.replace("report", AT, 1)), shell.printed
     assert "search" in shell.printed
     assert "support" in shell.printed
-    (shell.directory / "previews" / "support.json").write_text("")
+    support = shell.directory / "previews" / "programs-support-production.json"
+    support.write_text("")
+    assert not shell.shell(report)
+    support.unlink()
     assert not shell.shell(report)
     accounts = f"{ACCOUNT} search\n{OTHER_ACCOUNT} support\n"
     (shell.directory / "accounts.txt").write_text(accounts)

@@ -1,4 +1,4 @@
-"""Reports on the largest answers that a client accepts, and the memory they need."""
+"""The largest answers and files, the memory that reports on them need, and what is not read."""
 
 import copy
 import json
@@ -7,7 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.factories import ACCOUNT, END, START, api_line, api_result
+import pytest
+
+from pulumi_cf_invoice.billing import files
+from tests.command import run
+from tests.factories import ACCOUNT, END, START, TOKEN, api_line, api_result
 
 LARGEST_ANSWER = 4 * 2**20
 MOST_MEMORY = 300 * 2**20
@@ -114,3 +118,42 @@ def test_a_history_of_the_largest_size_has_a_report(tmp_path: Path) -> None:
     invoices = {"invoices": as_many(PAST)}
     file = written(tmp_path, "history", invoice_history=invoices, usage_history={"history": usage})
     hold_memory((file, "text"), (file, "json"))
+
+
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/ptmx"])
+def test_a_link_to_a_device_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("link").symlink_to(device)
+    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", TOKEN)
+    snapshot = str(written(tmp_path, "snapshot.json"))
+    for arguments in (
+        ["report", "--from", "link", "--budget", "1 USD"],
+        ["report", "--from", snapshot, "--rules", "link"],
+        ["report", "--from", snapshot, "--budget", "1 USD", "--baseline", "link"],
+        ["snapshot", "--accounts", "link", "--output", "folder"],
+        ["notify", "--addresses", "link", "--from", snapshot, "--budget", "1 USD"],
+        ["comment", "link"],
+    ):
+        done = run(*arguments)
+        assert done.returncode == 2
+        assert done.stderr.endswith(": it is a device\n"), done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_a_file_that_is_too_large_is_not_read_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = written(tmp_path, "snapshot.json")
+    monkeypatch.setattr(files, "LARGEST_FILE", 2**20)
+    large = "{" + " " * 2**20
+    assert run("show", "--from", str(snapshot)).returncode == 0
+    snapshot.write_text(large)
+    done = run("show", "--from", str(snapshot))
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"cf-invoice: cannot read {snapshot}: it is larger than 1 MiB\n",
+    )
+    done = run("show", "--from", "-", stdin=large)
+    assert "cannot read standard input: it is larger than 1 MiB" in done.stderr

@@ -63,6 +63,17 @@ def reported(run: Run, *arguments: str) -> tuple[int, dict[str, Any]]:
     return code, report
 
 
+def test_missing_credentials_are_missing_for_no_account_in_particular(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("CLOUDFLARE_API_TOKEN")
+    folder = ["--output", str(tmp_path)]
+    for command in (["report", "--budget", "1 USD"], ["snapshot", *folder], ["doctor"]):
+        code, out, errors = run(*command, "--all-accounts")
+        said = "no credentials: set CLOUDFLARE_API_TOKEN; " in f"{out}{errors}"
+        assert (code, said) == (2, True), (out, errors)
+
+
 def test_all_accounts_that_the_token_sees_are_reported_by_name(several: Sandbox, run: Run) -> None:
     code, report = reported(run, "--all-accounts", "--budget", "5000 USD")
     assert code == 0
