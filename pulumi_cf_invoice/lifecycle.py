@@ -15,7 +15,7 @@ says something: ``last_update``, ``base_url`` (if it is not Cloudflare's) and
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pulumi_cf_invoice.billing.settings import is_cloudflare
+from pulumi_cf_invoice.billing.settings import foreign
 from pulumi_cf_invoice.state import (
     CHECK_FAILED,
     FIELDS,
@@ -34,7 +34,8 @@ Properties = dict[str, Any]
 
 def figures(invoice: "Invoice", settings: "Settings") -> Properties:
     """Return the properties from reading *invoice* with *settings*."""
-    where = {} if is_cloudflare(settings.base_url) else {"base_url": settings.base_url}
+    base_url = foreign(settings.base_url)
+    where = {"base_url": base_url} if base_url else {}
     return {**without_markers(invoice.to_outputs()), **where}
 
 

@@ -20,7 +20,7 @@ from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.credentials import Credentials
 from pulumi_cf_invoice.billing.errors import ApiError, FetchError, InvalidResponseError
 from pulumi_cf_invoice.billing.reads import ModelT, Read
-from pulumi_cf_invoice.billing.settings import CLOUDFLARE_API, STACK_CONFIG, is_cloudflare
+from pulumi_cf_invoice.billing.settings import CLOUDFLARE_API, STACK_CONFIG, foreign
 
 if TYPE_CHECKING:
     import httpx
@@ -101,7 +101,7 @@ class Reader(Generic[ModelT]):
 
     def located(self, error: ErrorT) -> ErrorT:
         """Return *error* with the address of the request, if that is not Cloudflare's."""
-        error.base_url = None if is_cloudflare(self.base_url) else self.base_url
+        error.base_url = foreign(self.base_url)
         return error
 
     def cleaned(self, text: str) -> str:

@@ -332,6 +332,11 @@ def is_cloudflare(base_url: str) -> bool:
     return parsed.scheme == "https" and is_host and is_path
 
 
+def foreign(base_url: str | None) -> str | None:
+    """Return *base_url*, or None if it is Cloudflare's."""
+    return None if base_url is None or is_cloudflare(base_url) else base_url
+
+
 def is_loopback(host: str) -> bool:
     """Return whether *host* is this machine itself."""
     if host == "localhost":

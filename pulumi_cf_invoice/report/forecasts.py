@@ -9,7 +9,7 @@ from rich.text import Text
 
 from pulumi_cf_invoice.billing.cleaning import inert_json, shown
 from pulumi_cf_invoice.billing.models import iso
-from pulumi_cf_invoice.billing.settings import is_cloudflare
+from pulumi_cf_invoice.billing.settings import foreign
 from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.forecast import Forecast
 from pulumi_cf_invoice.forecast.result import json_schema, to_figures
@@ -43,7 +43,7 @@ def to_json(forecasts: Sequence[AccountForecast]) -> str:
                 "account_id": made.snapshot.account_id,
                 "read_at": iso(made.snapshot.read_at.timestamp()),
                 "last_month_text": _last_month_text(made),
-                **_origin(made.snapshot),
+                **({"base_url": address} if (address := foreign(made.snapshot.base_url)) else {}),
                 **to_figures(made.forecast),
             }
             for made in forecasts
@@ -92,10 +92,6 @@ def schema() -> str:
     return json.dumps(made, indent=2) + "\n"
 
 
-def _origin(snapshot: Snapshot) -> dict[str, str]:
-    return {} if is_cloudflare(snapshot.base_url) else {"base_url": snapshot.base_url}
-
-
 def write(forecasts: Sequence[AccountForecast], file: IO[str]) -> None:
     """Write *forecasts* to *file* as tables, each with its days."""
     parts: list[Any] = []
@@ -124,7 +120,7 @@ def _parts(of_account: AccountForecast) -> list[Any]:
         *([] if report.forecast_text else [inert(f"{forecast.text}.")]),
         *map(inert, report.summary),
         inert(f"{report.title}, as of {snapshot.read_at:%Y-%m-%d %H:%M} UTC."),
-        *([inert(origin(base_url))] if (base_url := _origin(snapshot).get("base_url")) else []),
+        *([inert(origin(base_url))] if (base_url := foreign(snapshot.base_url)) else []),
         *([Text(), drawn(figures)] if figures else []),
         *([Text(), drawn(days)] if days else []),
     ]

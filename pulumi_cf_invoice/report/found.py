@@ -11,7 +11,7 @@ from pulumi_cf_invoice.billing.errors import BillingError, NotAvailableError
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.models import iso
 from pulumi_cf_invoice.billing.reads import BESIDE_INVOICE, INVOICE_PREVIEW
-from pulumi_cf_invoice.billing.settings import CLOUDFLARE_API, is_cloudflare
+from pulumi_cf_invoice.billing.settings import CLOUDFLARE_API, foreign
 from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.report.caveats import Caveat
 from pulumi_cf_invoice.state import InvoiceState, origin, snake_case, snake_cased
@@ -82,7 +82,7 @@ class Found:
         state = InvoiceState(
             snapshot.account_id,
             invoice,
-            base_url=_base_url(snapshot),
+            base_url=foreign(snapshot.base_url),
             read_at=snapshot.read_at,
         )
         return cls(state, names=_names(snapshot), snapshot=snapshot)
@@ -140,12 +140,7 @@ class MissingInvoice:
     @property
     def origin(self) -> str:
         """Where what is known of it came from, as a sentence; empty if from Cloudflare."""
-        return origin(_base_url(self.snapshot))
-
-
-def _base_url(snapshot: Snapshot) -> str | None:
-    """Return where a *snapshot* came from; None if from Cloudflare."""
-    return None if is_cloudflare(snapshot.base_url) else snapshot.base_url
+        return origin(foreign(self.snapshot.base_url))
 
 
 def _names(snapshot: Snapshot) -> tuple[str, ...]:

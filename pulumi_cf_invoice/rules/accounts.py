@@ -23,7 +23,7 @@ from pulumi_cf_invoice.billing.reads import (
     ModelT,
     Read,
 )
-from pulumi_cf_invoice.billing.settings import Source, is_cloudflare
+from pulumi_cf_invoice.billing.settings import Source, foreign, is_cloudflare
 from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.state import InvoiceState, origin
 
@@ -186,7 +186,7 @@ class AccountReader:
             self.read_at(account_id, base_url, at),
             answers,
             errors,
-            self._origin(account_id, base_url),
+            foreign(base_url),
             forecasts,
         )
 
@@ -194,9 +194,6 @@ class AccountReader:
         """Return the first gate that reported an *error* of an account, which may be *name*."""
         with self._lock:
             return self._tellers.setdefault((account_id, base_url, error), name)
-
-    def _origin(self, account_id: str, base_url: str | None) -> str | None:
-        return base_url if base_url is not None and not is_cloudflare(base_url) else None
 
     def _snapshot(self, account_id: str, base_url: str | None) -> Snapshot | None:
         return self._snapshots.get((account_id, _address(base_url)))
@@ -217,8 +214,7 @@ class AccountReader:
 
 
 def _address(base_url: str | None) -> str:
-    is_cloudflares = base_url is None or is_cloudflare(base_url)
-    return settings.CLOUDFLARE_API if is_cloudflares else str(base_url)
+    return foreign(base_url) or settings.CLOUDFLARE_API
 
 
 def _done(answer: ModelT) -> "Future[ModelT]":

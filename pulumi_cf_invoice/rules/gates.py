@@ -13,7 +13,7 @@ from typing import Any
 
 from pulumi_cf_invoice.billing.errors import BillingError, LimitError, RuleError
 from pulumi_cf_invoice.billing.money import Money
-from pulumi_cf_invoice.billing.settings import is_cloudflare
+from pulumi_cf_invoice.billing.settings import foreign
 from pulumi_cf_invoice.billing.suggestions import errors_under
 from pulumi_cf_invoice.rules.accounts import AccountReader, AccountState
 from pulumi_cf_invoice.rules.file import READING, DeclaredRule, Level, Waiver, merged
@@ -278,9 +278,7 @@ class Gate:
     @property
     def origin(self) -> str:
         """Where the gate reads accounts from, as a sentence; empty if from Cloudflare."""
-        if not self.account_ids or self.base_url is None or is_cloudflare(self.base_url):
-            return ""
-        return origin(self.base_url)
+        return origin(foreign(self.base_url)) if self.account_ids else ""
 
     def _of_waiver(self, at: datetime) -> str:
         if self.waiver is None:
