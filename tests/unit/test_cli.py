@@ -15,6 +15,7 @@ import pytest
 
 from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.billing.reads import READS
+from pulumi_cf_invoice.cli import stack as stack_config
 from pulumi_cf_invoice.report import forecasts, markdown
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.command import COMMAND, run, start
@@ -80,6 +81,31 @@ def long(tmp_path: Path) -> str:
     file = tmp_path / "long.json"
     file.write_text(json.dumps({"invoice": {"account_id": ACCOUNT, **invoice}}))
     return str(file)
+
+
+@pytest.mark.parametrize(
+    ("pulumi", "problem"),
+    [
+        (None, "there is no `pulumi` on PATH"),
+        ("not a program", "`pulumi` cannot be run: Exec format error"),
+        ("#!/bin/sh\nexec sleep 60", "`pulumi config` did not answer within 0.2 s"),
+        ("#!/bin/sh\necho error: no stack selected >&2; exit 255", "no stack selected"),
+        ("#!/bin/sh\nexit 1", "`pulumi config` failed and did not say why"),
+        ("#!/bin/sh\necho warning", "`pulumi config --json` did not print an object"),
+        ("#!/bin/sh\necho '{\"a\": 1}'", "`pulumi config --json` did not print an object"),
+    ],
+)
+def test_stack_config_that_cannot_be_read_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pulumi: str | None, problem: str
+) -> None:
+    monkeypatch.setattr(stack_config, "_SECONDS", 0.2)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin" if pulumi else str(tmp_path))
+    if pulumi:
+        (tmp_path / "pulumi").write_text(pulumi)
+        (tmp_path / "pulumi").chmod(0o755)
+    done = run("show", "--stack", "dev")
+    expected = f"cf-invoice: cannot read stack config: {problem}\n"
+    assert (done.returncode, done.stderr) == (2, expected)
 
 
 def test_show_has_every_line(long: str) -> None:

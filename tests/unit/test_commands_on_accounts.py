@@ -23,6 +23,7 @@ from pulumi_cf_invoice.cli import main, progress
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.conftest import pointed_at
 from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT
+from tests.unit.test_client import stand_in
 from tests.waiting import wait_until
 
 COUNT = 5
@@ -72,6 +73,27 @@ def test_missing_credentials_are_missing_for_no_account_in_particular(
         code, out, errors = run(*command, "--all-accounts")
         said = "no credentials: set CLOUDFLARE_API_TOKEN; " in f"{out}{errors}"
         assert (code, said) == (2, True), (out, errors)
+
+
+@pytest.mark.parametrize(
+    ("result", "of", "problem"),
+    [
+        ([], 0, "the token sees no accounts: give it Account Settings Read on those to read"),
+        ([{"id": ACCOUNT}], 2, "the API gave only a part of the list of accounts: run again"),
+        ({}, 1, "the answer has an invalid result: result is not a list"),
+        ([1], 1, "the answer has an invalid result: 0: not an object"),
+        ([{"id": "me"}], 1, "the answer has an invalid result: 0.id: not an account ID"),
+    ],
+)
+def test_accounts_of_which_the_list_is_not_whole_are_not_read(
+    run: Run, monkeypatch: pytest.MonkeyPatch, result: Any, of: int, problem: str
+) -> None:
+    paging = {"page": 1, "per_page": 50, "count": len(result), "total_count": of, "total_pages": 1}
+    answer = {"success": True, "errors": [], "result": result, "result_info": paging}
+    with stand_in(json.dumps(answer)) as (base_url, _):
+        monkeypatch.setenv("CLOUDFLARE_BASE_URL", base_url)
+        code, _, errors = run("report", "--all-accounts", "--budget", "1 USD")
+    assert (code, problem in errors, errors.count("\n")) == (2, True, 1), errors
 
 
 def test_all_accounts_that_the_token_sees_are_reported_by_name(several: Sandbox, run: Run) -> None:

@@ -616,6 +616,21 @@ def test_a_broken_state_hides_nothing(
     assert problems == [["over", "max-amount-due", "an unknown account"]]
 
 
+def test_a_state_that_cannot_be_written_is_one_line(
+    hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    _, environment = hook
+    over = write(tmp_path, 55500)
+    done = run(
+        *options(over, "--state", str(tmp_path / "new" / "file" / "state.json")), **environment
+    )
+    assert done.returncode == 1
+    (tmp_path / "file").write_text("")
+    done = run(*options(over, "--state", str(tmp_path / "file" / "state.json")), **environment)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("cf-invoice: cannot write the file of --state: ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "variable", "expected"),
     [
