@@ -51,7 +51,8 @@ if TYPE_CHECKING:
     from pulumi_cf_invoice.billing.invoice import Invoice
 
 
-# An input that a check reads and does not return: neither the state nor a policy sees it.
+# Inputs that a check reads and does not return: neither the state nor a policy sees them.
+_CREDENTIALS = "credentials"
 _FOLLOWING = "__following"
 
 
@@ -98,7 +99,7 @@ class InvoicePreviewProvider(ResourceProvider):
         """Do nothing: nothing was created. Needs neither credentials nor the network."""
 
     def _checked(self, olds: dict[str, Any], news: dict[str, Any]) -> dict[str, Any]:
-        account_id, given = news.get("account_id"), news.get("credentials")
+        account_id, given = news.get("account_id"), news.get(_CREDENTIALS)
         if rpc.contains_unknowns(account_id):
             return lifecycle.unknown(UNKNOWN, olds)
         if rpc.contains_unknowns(given):
@@ -186,7 +187,7 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
             config.examine()
             inputs = {"account_id": program_settings.as_configured(account_id)}
             if given.values:
-                inputs["credentials"] = pulumi.Output.secret(dict(given.values))
+                inputs[_CREDENTIALS] = pulumi.Output.secret(dict(given.values))
             provider = opts and opts.provider
             inputs[_FOLLOWING] = ahead.following(inputs["account_id"], given, provider)
         self._register(InvoicePreviewProvider(), resource_name, inputs, opts)
@@ -255,6 +256,10 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
         # Pulumi only creates outputs for named properties.
         properties = {**dict.fromkeys((*READ_PROPERTIES, "last_update")), **properties}
         super().__init__(provider, resource_name, properties, opts)
+        # Pulumi makes an attribute of every input. An update, which returns no value for these,
+        # would resolve them to what the program gave, and exporting the resource would export that.
+        for name in (_CREDENTIALS, _FOLLOWING):
+            vars(self).pop(name, None)
 
 
 class _ReadInvoicePreview(InvoicePreview):

@@ -30,6 +30,7 @@ from tests.conftest import pointed_at
 from tests.engine.conftest import MakeCommandLine, MakeStack
 from tests.engine.forms import FORMS
 from tests.engine.resources import Echo
+from tests.engine.test_stack_outputs import stack_output_json
 from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, TOKEN
 
 
@@ -69,19 +70,40 @@ def test_get_is_read_by_the_program_and_by_no_refresh(
     assert len(sandbox.requests) == 1
 
 
-def test_credentials_of_the_program_are_nowhere_in_the_state(
+@pytest.mark.usefixtures("cloudflare_plugin")
+def test_credentials_of_the_program_are_in_no_state_and_no_output_even_if_all_is_exported(
     make_stack: MakeStack, settled: dict[str, str]
 ) -> None:
+    from pulumi_cf_invoice.budgeted_gateway import BudgetedGateway
+
     def program() -> None:
-        InvoicePreview("argument", credentials=Credentials(api_token=TOKEN))
-        InvoicePreview.get("read", ACCOUNT, Credentials(api_token=pulumi.Output.secret(TOKEN)))
+        token = pulumi.Output.secret(TOKEN)
+        argument = InvoicePreview("argument", credentials=Credentials(api_token=TOKEN))
+        pair = Credentials(email="sandbox@example.com", api_key="sandbox-key")
+        read = InvoicePreview.get("read", ACCOUNT, Credentials(api_token=token))
+        pulumi.export("resource", argument)
+        pulumi.export("dictionary", {"of": [InvoicePreview("pair", credentials=pair), read]})
+        pulumi.export("attributes", dict(vars(InvoicePreview("secret", None, Credentials(token)))))
+        pulumi.export("output", pulumi.Output.from_input(TOKEN).apply(wrapped))
+        gateway = BudgetedGateway("gateway", "200 USD", credentials=Credentials(api_token=token))
+        pulumi.export("component", gateway)
+        pulumi.export("credentials", pair)
         get_invoice_preview(credentials=Credentials(api_token=TOKEN))
+
+    def wrapped(token: str) -> InvoicePreview:
+        return InvoicePreview("inside", credentials=Credentials(api_token=token))
 
     stack = make_stack(program, **settled)
     run = stack.up(debug=True)
     assert run.ok, run.text
-    assert TOKEN not in run.everything
-    assert TOKEN not in json.dumps(stack.state())
+    outputs = json.loads(stack_output_json(stack, "--show-secrets"))
+    found = [outputs["resource"], *outputs["dictionary"]["of"], outputs["attributes"]]
+    found += [outputs["output"], outputs["component"]["invoice"]]
+    assert [exported["amount_due"] for exported in found] == [18846] * 6
+    assert outputs["credentials"] == {}
+    for shown in (run.everything, json.dumps(outputs), json.dumps(stack.state())):
+        for part in (TOKEN, "sandbox@example.com", "sandbox-key"):
+            assert part not in shown
 
 
 def test_credentials_that_become_unknown_show_figures_to_come_and_no_replacement(

@@ -27,10 +27,10 @@ FORMS: dict[str, Any] = {
 }
 
 
-def stack_output_json(stack: Stack) -> str:
-    """Return what `pulumi stack output --json` prints."""
+def stack_output_json(stack: Stack, *more: str) -> str:
+    """Return what `pulumi stack output --json` prints, with *more* options."""
     return subprocess.run(
-        ["pulumi", "stack", "output", "--json", "--stack", "dev"],
+        ["pulumi", "stack", "output", "--json", "--stack", "dev", *more],
         cwd=stack.directory,
         env={**os.environ, **stack.environment},
         capture_output=True,

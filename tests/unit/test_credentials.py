@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Callable
 from typing import Any, cast
 
 import pulumi
@@ -7,7 +8,10 @@ import pytest
 import pulumi_cf_invoice
 from pulumi_cf_invoice import billing
 from pulumi_cf_invoice.billing import SettingsError
-from tests.factories import SECRET
+from pulumi_cf_invoice.program import settings as program_settings
+from pulumi_cf_invoice.state import READ_PROPERTIES
+from tests.factories import ACCOUNT, SECRET
+from tests.mocking import Echoing, mocked_by
 
 
 def test_a_token_is_sent_as_a_bearer_and_a_pair_in_headers_of_its_own() -> None:
@@ -65,6 +69,37 @@ def test_a_program_may_give_outputs_and_no_repr_shows_a_part() -> None:
 
     assert asyncio.run(program()) == "Credentials(api_token)"
     assert repr(billing.Credentials(SECRET)) == "Credentials(api_token)"
+
+
+GIVEN: dict[str, Callable[[], dict[str, Any]]] = {
+    "token": lambda: {"api_token": SECRET},
+    "secret": lambda: {"api_token": pulumi.Output.secret(SECRET)},
+    "output": lambda: {"api_token": pulumi.Output.from_input(SECRET)},
+    "pair": lambda: {"email": "a@b.c", "api_key": SECRET},
+}
+
+
+@pytest.mark.parametrize("given", GIVEN)
+def test_a_resource_has_no_attribute_but_its_outputs(
+    monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    # Its inputs under mocks are figures, and otherwise what its check needs.
+    monkeypatch.setattr(program_settings, "is_mocked", lambda: False)
+    mocks = Echoing()
+
+    @pulumi.runtime.test  # type: ignore[untyped-decorator]
+    def run() -> Any:
+        credentials = pulumi_cf_invoice.Credentials(**GIVEN[given]())
+        upcoming = pulumi_cf_invoice.InvoicePreview("upcoming", ACCOUNT, credentials)
+        public = {name for name in vars(upcoming) if not name.startswith("_")}
+        assert public == {"id", "urn", "account_id", "last_update", *READ_PROPERTIES}
+        assert "__following" not in vars(upcoming)
+        return upcoming.urn
+
+    with mocked_by(mocks):
+        run()
+    [registered] = mocks.seen
+    assert SECRET in str(registered.inputs["credentials"])
 
 
 def test_a_provider_of_another_kind_is_refused() -> None:

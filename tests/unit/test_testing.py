@@ -43,25 +43,10 @@ from pulumi_cf_invoice.sandbox import Sandbox
 from pulumi_cf_invoice.state import DYNAMIC_TYPE
 from tests import docs
 from tests.factories import ACCOUNT, OTHER_ACCOUNT, SECRET, TOKEN, api_result
-from tests.mocking import mocked_by
+from tests.mocking import Echoing, mocked_by
 
 USUAL = Invoice.from_api(api_result())
 ROOT = Path(__file__).parents[2]
-
-
-class Echoing(pulumi.runtime.Mocks):
-    """Mocks of the usual kind: what goes in comes out."""
-
-    def __init__(self, **outputs: Any) -> None:
-        self.outputs = outputs
-        self.seen: list[mocks.MockResourceArgs] = []
-
-    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
-        self.seen.append(args)
-        return f"{args.name}-id", {**args.inputs, **self.outputs}
-
-    def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], None]:
-        raise AssertionError(f"{args.token} was called")
 
 
 class Silent(Echoing):
