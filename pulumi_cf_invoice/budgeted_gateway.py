@@ -60,10 +60,10 @@ class BudgetedGateway(pulumi.ComponentResource):
     """The gateway."""
     invoice: InvoicePreview
     """The upcoming invoice of its account."""
-    requests_per_minute: pulumi.Output[int]
-    """What the step allows."""
-    dollars_per_day: pulumi.Output[float]
-    """What the step allows, in US dollars."""
+    requests_per_minute: pulumi.Output[int | None]
+    """What the step allows; None if an update leaves out an invoice that was never deployed."""
+    dollars_per_day: pulumi.Output[float | None]
+    """What the step allows, in US dollars; None where ``requests_per_minute`` is."""
 
     @raises_run_errors
     def __init__(
@@ -96,9 +96,11 @@ class BudgetedGateway(pulumi.ComponentResource):
         current = pulumi.Output.all(
             due=self.invoice.amount_due, currency=self.invoice.currency
         ).apply(lambda figures: _step(steps, dollars, **figures))
-        self.requests_per_minute = current.apply(lambda step: step.requests_per_minute)
+        # Without a step they are None: a gateway that is left out as well is not created, and
+        # Cloudflare's provider refuses any other without its required arguments.
+        self.requests_per_minute = current.apply(lambda step: step and step.requests_per_minute)
         self.dollars_per_day = current.apply(
-            lambda step: float(dollars * Decimal(str(step.daily_share)) / 100)
+            lambda step: step and float(dollars * Decimal(str(step.daily_share)) / 100)
         )
         rules = [
             {"limit_type": "cost", "limit": self.dollars_per_day, "window": _DAY},
@@ -158,7 +160,12 @@ def _ordered(steps: Sequence[Step]) -> tuple[Step, ...]:
 
 
 @raises_run_errors
-def _step(steps: Sequence[Step], dollars: Decimal, due: float, currency: str) -> Step:
+def _step(
+    steps: Sequence[Step], dollars: Decimal, due: float | None, currency: str | None
+) -> Step | None:
+    """Return the step that an amount *due* in cents is in; None if there are no figures."""
+    if due is None or currency is None:
+        return None
     if currency != "usd":
         raise SettingsError(
             f"the upcoming invoice is in {currency.upper()}, and a gateway's spend limits are in "

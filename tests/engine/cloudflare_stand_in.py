@@ -2,12 +2,17 @@
 A stand-in for the pulumi-cloudflare plugin, which is not in any package registry.
 
 It accepts any resource and returns its inputs: enough to preview, update and destroy a program that
-uses pulumi-cloudflare on a real engine.
+uses pulumi-cloudflare on a real engine. Like the plugin, it refuses a gateway without what is
+required of one.
 """
 
 import sys
 
 from pulumi.provider.experimental import provider, server
+from pulumi.provider.experimental.property_value import PropertyValue
+
+_GATEWAY = "cloudflare:index/aiGateway:AiGateway"
+_REQUIRED = ("accountId", "rateLimitingInterval", "rateLimitingLimit")
 
 
 class Echo(provider.Provider):
@@ -23,7 +28,13 @@ class Echo(provider.Provider):
         return provider.ConfigureResponse(accept_secrets=True, supports_preview=True)
 
     async def check(self, request: provider.CheckRequest) -> provider.CheckResponse:
-        return provider.CheckResponse(inputs=request.new_inputs)
+        required = _REQUIRED if request.type.endswith(_GATEWAY) else ()
+        missing = [
+            provider.CheckFailure(name, "Missing required argument")
+            for name in required
+            if request.new_inputs.get(name, PropertyValue.null()).value is None
+        ]
+        return provider.CheckResponse(inputs=request.new_inputs, failures=missing)
 
     async def diff(self, request: provider.DiffRequest) -> provider.DiffResponse:
         moved = [k for k, v in request.new_inputs.items() if request.old_state.get(k) != v]

@@ -277,6 +277,31 @@ def test_an_update_that_leaves_a_new_invoice_out_says_so_where_its_figures_are_u
     assert "Traceback" not in run.text
 
 
+@pytest.mark.usefixtures("cloudflare_plugin")
+def test_an_update_that_leaves_a_new_budgeted_gateway_out_passes_and_makes_none_without_limits(
+    make_stack: MakeStack, settled: dict[str, str]
+) -> None:
+    from pulumi_cf_invoice.budgeted_gateway import BudgetedGateway
+
+    def program() -> None:
+        Echo("other", "x")
+        budgeted = BudgetedGateway("assistant", "200 USD")
+        pulumi.export("requests_per_minute", budgeted.requests_per_minute)
+        pulumi.export("dollars_per_day", budgeted.dollars_per_day)
+
+    stack = make_stack(program, **settled)
+    run = stack.up(target=["**::other"])
+    assert run.ok, run.text
+    assert ("create", "other") in run.steps
+    # Its limits cannot be known without the invoice, and the provider refuses it.
+    run = stack.up(exclude=["**InvoicePreview**"])
+    assert not run.ok
+    assert "rateLimitingLimit" in run.text
+    assert "Traceback" not in run.text
+    assert not any(stored["type"].endswith("AiGateway") for stored in stack.stored())
+    assert stack.up().outputs == {"requests_per_minute": 100, "dollars_per_day": 5}
+
+
 def test_a_program_asks_for_each_read_and_query_once_and_side_by_side(
     make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox
 ) -> None:
