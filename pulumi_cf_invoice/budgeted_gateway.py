@@ -6,6 +6,7 @@ It passes the rule ``require-gateway-spend-limit`` with the budget as its limit.
 
 from collections.abc import Sequence
 from decimal import Decimal
+from math import isfinite
 from typing import Any, NamedTuple
 
 import pulumi
@@ -23,7 +24,7 @@ from pulumi_cf_invoice.billing.errors import BillingError, SettingsError
 from pulumi_cf_invoice.program.credentials import Credentials
 from pulumi_cf_invoice.program.errors import raises_run_errors
 from pulumi_cf_invoice.resource import InvoicePreview
-from pulumi_cf_invoice.rules.limits import parse_amount
+from pulumi_cf_invoice.rules.limits import parse_amount, shown
 
 _DAY = 24 * 60 * 60
 # A month of 31 days lies within this many sliding weeks.
@@ -100,7 +101,7 @@ class BudgetedGateway(pulumi.ComponentResource):
         # Cloudflare's provider refuses any other without its required arguments.
         self.requests_per_minute = current.apply(lambda step: step and step.requests_per_minute)
         self.dollars_per_day = current.apply(
-            lambda step: step and float(dollars * Decimal(str(step.daily_share)) / 100)
+            lambda step: step and float(dollars * money.exact(step.daily_share) / 100)
         )
         rules = [
             {"limit_type": "cost", "limit": self.dollars_per_day, "window": _DAY},
@@ -153,10 +154,28 @@ def _dollars(budget: str) -> Decimal:
 
 
 def _ordered(steps: Sequence[Step]) -> tuple[Step, ...]:
-    ordered = tuple(sorted((Step(*step) for step in steps), key=lambda step: step.from_percent))
+    if not isinstance(steps, (list, tuple)):
+        raise SettingsError(f"steps: {shown(steps)} is not a list of Step")
+    ordered = tuple(sorted(map(_checked, steps), key=lambda step: step.from_percent))
     if not ordered or ordered[0].from_percent > 0:
         raise SettingsError("steps: the first must apply from 0% of the budget on")
     return ordered
+
+
+def _checked(given: Step) -> Step:
+    if not isinstance(given, (list, tuple)) or len(given) != len(Step._fields):
+        raise SettingsError(f"steps: {shown(given)} is not a Step({', '.join(Step._fields)})")
+    step = Step(*given)
+    for name, value in step._asdict().items():
+        is_number = isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
+        if not is_number or not isfinite(value):
+            raise SettingsError(f"steps: {name} is {shown(value)}, which is not a number")
+    # Cloudflare takes 0 as no limit.
+    if step.requests_per_minute < 1 or step.requests_per_minute % 1:
+        raise SettingsError("steps: requests_per_minute is not a whole number from 1 on")
+    if not 0 <= step.daily_share <= 100:
+        raise SettingsError("steps: daily_share is not a percentage from 0 to 100")
+    return step._replace(requests_per_minute=int(step.requests_per_minute))
 
 
 @raises_run_errors
@@ -177,6 +196,6 @@ def _step(
 
 
 def _refuse_own_limits(gateway: dict[str, Any]) -> None:
-    for name in ("spend_limits", "rate_limiting_limit", "rate_limiting_interval"):
-        if name in gateway:
+    for name in gateway:
+        if name == "spend_limits" or name.startswith("rate_limiting_"):
             raise SettingsError(f"BudgetedGateway sets {name} itself: use an AiGateway instead")

@@ -1,7 +1,7 @@
 """A gateway that follows a budget, in programs under Pulumi's mocks."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pulumi
 import pytest
@@ -92,9 +92,25 @@ def test_steps_and_arguments_of_the_gateway_can_be_passed() -> None:
         ({"budget": "200 EUR"}, "is not an amount in US dollars"),
         ({"budget": "0 USD"}, "is not an amount in US dollars"),
         ({"budget": 200}, "budget: 200 is not an amount of money"),
-        ({"budget": "200 USD", "steps": []}, "steps: the first must apply from 0%"),
-        ({"budget": "200 USD", "steps": [Step(10, 1, 1)]}, "steps: the first must apply from 0%"),
-        ({"budget": "200 USD", "spend_limits": {}}, "BudgetedGateway sets spend_limits itself"),
+        ({"steps": []}, "steps: the first must apply from 0%"),
+        ({"steps": [Step(10, 1, 1)]}, "steps: the first must apply from 0%"),
+        ({"steps": None}, "steps: null is not a list of Step"),
+        ({"steps": "0"}, "steps: '0' is not a list of Step"),
+        ({"steps": [(0, 1)]}, "[0, 1] is not a Step(from_percent, requests_per_minute, daily_"),
+        ({"steps": [{"from_percent": 0}]}, "is not a Step("),
+        ({"steps": [Step(float("nan"), 1, 1)]}, "from_percent is NaN, which is not a number"),
+        ({"steps": [Step(cast(Any, "0"), 1, 1)]}, "from_percent is '0', which is not a number"),
+        ({"steps": [Step(0, cast(Any, "x"), 1)]}, "requests_per_minute is 'x', which is not a num"),
+        ({"steps": [Step(0, True, 1)]}, "requests_per_minute is true, which is not a number"),
+        ({"steps": [Step(0, 0, 1)]}, "requests_per_minute is not a whole number from 1 on"),
+        ({"steps": [Step(0, cast(Any, 10.5), 1)]}, "requests_per_minute is not a whole number"),
+        ({"steps": [Step(0, 1, cast(Any, None))]}, "daily_share is null, which is not a number"),
+        ({"steps": [Step(0, 1, cast(Any, "25"))]}, "daily_share is '25', which is not a number"),
+        ({"steps": [Step(0, 1, -5)]}, "daily_share is not a percentage from 0 to 100"),
+        ({"steps": [Step(0, 1, float("inf"))]}, "daily_share is Infinity, which is not a number"),
+        ({"spend_limits": {}}, "BudgetedGateway sets spend_limits itself"),
+        ({"rate_limiting_limit": 9}, "BudgetedGateway sets rate_limiting_limit itself"),
+        ({"rate_limiting_technique": "fixed"}, "sets rate_limiting_technique itself"),
     ],
 )
 def test_what_cannot_work_is_one_line(arguments: dict[str, Any], expected: str) -> None:
@@ -102,5 +118,5 @@ def test_what_cannot_work_is_one_line(arguments: dict[str, Any], expected: str) 
         testing.invoice(testing.make_invoice(amount_due=0)),
         pytest.raises(SettingsError) as refused,
     ):
-        BudgetedGateway("assistant", **arguments)
+        BudgetedGateway("assistant", **{"budget": "200 USD", **arguments})
     assert expected in str(refused.value)
