@@ -105,6 +105,8 @@ class InvoicePreviewProvider(ResourceProvider):
         if rpc.contains_unknowns(given):
             return lifecycle.unknown(settings.resolve_account(account_id, self._sources), olds)
         arguments = settings.given(given or {})
+        if given is not None:
+            settings.refuse_without_value(arguments)
         resolved = settings.resolve(account_id, [arguments, *self._sources])
         figures = _figures(resolved, news.get(_FOLLOWING) or ())
         return lifecycle.checked(resolved.account_id, figures, olds)
@@ -185,7 +187,8 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
             inputs = _read_by_the_program(account_id, settings.arguments({}), None)
         else:
             config.examine()
-            inputs = {"account_id": program_settings.as_configured(account_id)}
+            configured = program_settings.as_configured(account_id)
+            inputs = {"account_id": program_settings.none_as_empty(configured)}
             if given.values:
                 inputs[_CREDENTIALS] = pulumi.Output.secret(dict(given.values))
             provider = opts and opts.provider
@@ -296,7 +299,7 @@ def _read_by_the_program(account_id: Any, given: Source, depends_on: Any) -> dic
     if depends_on or program_settings.has_output([account_id], given):
         read = answers.ask_output(INVOICE_PREVIEW, account_id, given, depends_on, lifecycle.figures)
         figures = {name: read.apply(methodcaller("get", name)) for name in READ_PROPERTIES}
-        canonical = pulumi.Output.from_input(account_id).apply(
+        canonical = pulumi.Output.from_input(program_settings.none_as_empty(account_id)).apply(
             raises_run_errors(settings.canonical_account_id)
         )
         return {**figures, "account_id": canonical}

@@ -135,6 +135,15 @@ def given(values: Mapping[str, Any]) -> Source:
     return Source(CREDENTIALS_ARGUMENT, values, remedies, trust="arguments")
 
 
+def refuse_without_value(own: Source) -> None:
+    """Raise `SettingsError` if *own*, a call's own credentials, were given but are all None."""
+    if not _parts(own):
+        raise SettingsError(
+            f"{own.name} {problem_with({})}, and its Outputs are None; leave it out to use stack "
+            "config or the environment"
+        )
+
+
 def environment(variables: Mapping[str, str]) -> Source:
     """Return the source of the environment *variables*."""
     values = {setting: variables.get(name) for setting, name in VARIABLES.items()}

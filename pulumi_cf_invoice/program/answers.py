@@ -22,7 +22,7 @@ from pulumi_cf_invoice.billing.errors import BillingError
 from pulumi_cf_invoice.billing.settings import Settings, Source
 from pulumi_cf_invoice.program.errors import as_run_error, raises_run_errors
 from pulumi_cf_invoice.program.imports import no_garbage
-from pulumi_cf_invoice.program.settings import is_mocked, resolve, unsecret
+from pulumi_cf_invoice.program.settings import is_mocked, none_as_empty, resolve, unsecret
 
 # The client and the models are imported for the first request: most programs make none themselves.
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def when_known(
     # A secret account or token does not make the invoice secret.
     values = {name: unsecret(value) for name, value in given.values.items()}
     return pulumi.Output.all(
-        account_id=unsecret(account_id),
+        account_id=unsecret(none_as_empty(account_id)),
         values=values,
         arguments={name: unsecret(value) for name, value in arguments.items()},
         resources=_ids(depends_on),

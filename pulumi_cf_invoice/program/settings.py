@@ -54,6 +54,8 @@ def resolve(account_id: Any, given: Source) -> Settings:
 
         return stated.settings_of(account_id, sources)
     config.examine()
+    if given.values:
+        settings.refuse_without_value(given)
     resolved = settings.resolve(account_id, [given, *sources])
     if not settings.is_cloudflare(resolved.base_url):
         config.say_once(pulumi.log.info, origin(resolved.base_url))
@@ -73,6 +75,17 @@ def as_configured(account_id: Any) -> Any:
         return pulumi.Output.secret(configured)
     is_the_same = isinstance(account_id, str) and account_id.lower() == configured.lower()
     return pulumi.Output.secret(account_id) if is_the_same else account_id
+
+
+def none_as_empty(value: Any) -> Any:
+    """
+    Return *value*, with an empty text in place of None if it is an Output.
+
+    What was given is refused then, where None would count as left out.
+    """
+    if not isinstance(value, pulumi.Output):
+        return value
+    return value.apply(lambda known: "" if known is None else known)
 
 
 def unsecret(value: Any) -> Any:

@@ -365,6 +365,11 @@ def test_a_secret_account_makes_no_figure_secret(
         assert stack.resource("read")["id"] == OTHER_ACCOUNT
 
 
+def none() -> Any:
+    """Return an Output of None, such as that of a stack output that does not exist."""
+    return pulumi.Output.from_input(None)
+
+
 INEFFECTIVE: dict[str, Any] = {
     "import_": ACCOUNT,
     "ignore_changes": ["amount_due"],
@@ -400,6 +405,19 @@ INEFFECTIVE: dict[str, Any] = {
         (
             lambda: InvoicePreview("x", credentials=cast(Any, "token")),
             "credentials must be Credentials(",
+        ),
+        (
+            lambda: InvoicePreview("x", none()),
+            "the account ID is empty: give 32 hex digits, or leave it out",
+        ),
+        (
+            lambda: InvoicePreview("x", credentials=Credentials(none())),
+            "the credentials argument needs an api_token, or an email with an api_key, and its "
+            "Outputs are None; leave it out to use stack config or the environment",
+        ),
+        (
+            lambda: InvoicePreview.get("x", ACCOUNT, Credentials(none())),
+            "the credentials argument needs an api_token",
         ),
         (lambda: InvoicePreview.get("x", "nope"), "'nope' is not an account ID"),
         (

@@ -196,6 +196,15 @@ def test_a_bad_account_is_refused_as_in_a_deployment(form: str) -> None:
         known(FORMS[form]("nope"))
 
 
+@pytest.mark.parametrize("form", ["resource", "get", "output-function"])
+def test_an_account_that_turns_out_to_be_none_is_not_left_out(form: str) -> None:
+    with (
+        testing.invoice(USUAL),
+        pytest.raises(pulumi.RunError, match="the account ID is empty"),
+    ):
+        known(FORMS[form](pulumi.Output.from_input(None)))
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_a_stated_error_is_raised_in_place_of_an_invoice(form: str) -> None:
     with (
