@@ -121,15 +121,17 @@ def read(resource_type: str, properties: Mapping[str, Any]) -> InvoiceState | No
         return None
     from pulumi_cf_invoice.billing.invoice import Invoice
 
-    plain = _plain(properties)
+    found = plain(properties)
     if resource_type == PLUGIN_TYPE:
-        plain = snake_cased(plain)
-    if plain.get("amount_due", UNKNOWN) == UNKNOWN or "account_id" not in plain:
+        found = snake_cased(found)
+    if found.get("amount_due", UNKNOWN) == UNKNOWN or "account_id" not in found:
         return None
-    last, base_url = plain.get("last_update"), plain.get("base_url")
+    account, last, base_url = (found.get(n) for n in ("account_id", "last_update", "base_url"))
+    if account is not None and not isinstance(account, str):
+        raise InvalidDataError("account_id: not a text")
     return InvoiceState(
-        account_id=plain["account_id"],
-        invoice=Invoice.from_outputs(plain),
+        account_id=account,
+        invoice=Invoice.from_outputs(found),
         last_update=_last_update(last) if last else None,
         base_url=one_line(base_url, _LONGEST_URL) if isinstance(base_url, str) else None,
     )
@@ -218,11 +220,16 @@ def without_markers(value: Any) -> Any:
     return value
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """
+    Return *value* with nothing but dicts and lists in it, of whatever kind those were.
+
+    Lets through what they raise for an unknown value.
+    """
     if isinstance(value, (str, float, int)):
         return value
     if isinstance(value, Mapping):
-        return {key: _plain(value[key]) for key in value}
+        return {key: plain(value[key]) for key in value}
     if isinstance(value, Sequence):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value

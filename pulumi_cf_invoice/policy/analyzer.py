@@ -9,7 +9,7 @@ called.
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -18,12 +18,17 @@ import grpc
 import pulumi_policy.policy
 from google.protobuf import json_format, struct_pb2
 from pulumi.runtime.proto import analyzer_pb2
+from pulumi_policy import ReportViolation
 from pulumi_policy.deserialize import (
     SPECIAL_SECRET_SIG,
     SPECIAL_SIG_KEY,
     deserialize_properties,
 )
-from pulumi_policy.proxy import unknown_checking_proxy
+from pulumi_policy.proxy import (
+    UNKNOWN_STRING_VALUE,
+    UnknownValueError,
+    unknown_checking_proxy,
+)
 
 from pulumi_cf_invoice import state
 from pulumi_cf_invoice.billing.errors import RuleError
@@ -36,6 +41,7 @@ _SERVER = "_PolicyAnalyzerServicer"
 _LEVELS: dict[str, Level] = {"ADVISORY": "advisory", "DISABLED": "disabled"}
 _local = threading.local()
 _dry_runs: list[bool] = []
+_inputs: dict[str, "Call"] = {}
 
 
 class Call:
@@ -77,12 +83,57 @@ def is_preview() -> bool:
     return os.environ.get("PULUMI_DRY_RUN") == "true"
 
 
-def install(configure: Configure, finish: Callable[[], None], only_rules: bool) -> None:
+def known_of(urn: str, properties: Mapping[str, Any]) -> tuple[dict[str, Any], frozenset[str]]:
+    """
+    Return the known *properties* of a stack's resource, and the names of those that are not.
+
+    At a preview, a provider's outputs are unknown wherever the program leaves the provider a
+    choice. In that case the inputs decide, if they were kept: a property that they do not have is
+    not set, and only one that is unknown among them depends on a resource to come.
+    """
+    known, unknown = {}, set()
+    inputs = _inputs[urn].properties if urn in _inputs else properties
+    for name in properties:
+        for found in (properties, inputs):
+            try:
+                known[name] = state.plain(found[name])
+                break
+            except UnknownValueError:
+                continue
+            except KeyError:
+                # The program does not set it.
+                break
+        else:
+            unknown.add(name)
+    return known, frozenset(unknown)
+
+
+def advise(report: ReportViolation, message: str, urn: str) -> None:
+    """
+    *Report* what is not known yet, as an advisory at any level of the policy.
+
+    Raises the SDK's own error for an unknown value, which it turns into an advisory, if its server
+    could not be extended.
+    """
+    advisories = getattr(_local, "advisories", None)
+    if advisories is None:
+        raise UnknownValueError(UNKNOWN_STRING_VALUE, [urn.rsplit("::", 1)[-1]])
+    advisories.add(message)
+    report(message, urn)
+
+
+def install(
+    configure: Configure,
+    finish: Callable[[], None],
+    only_rules: bool,
+    looks_into: Collection[str] = (),
+) -> None:
     """
     Have the pack of this process call *configure* before anything runs, and *finish* at the end.
 
     If it has *only_rules*, which read a resource from `current_call`, the SDK need not decode the
-    properties for each of them, which takes longer than judging them.
+    properties for each of them, which takes longer than judging them. For `known_of`, the inputs of
+    resources of the types that it *looks_into* at the end are kept.
     """
     server = getattr(pulumi_policy.policy, _SERVER, None)
     methods = ("Configure", "ConfigureStack", "Analyze", "AnalyzeStack")
@@ -105,6 +156,8 @@ def install(configure: Configure, finish: Callable[[], None], only_rules: bool) 
             properties = struct_pb2.Struct()
             properties.CopyFrom(request.properties)
             _local.call = Call(request.type, properties)
+            if request.type in looks_into:
+                _inputs[request.urn] = _local.call
             if only_rules:
                 request.properties.Clear()
             try:
@@ -114,7 +167,12 @@ def install(configure: Configure, finish: Callable[[], None], only_rules: bool) 
 
         def AnalyzeStack(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
             # It comes once, after all resources, whether the pack has policies on stacks or not.
+            _local.advisories = set()
             response = super().AnalyzeStack(request, context)
+            for diagnostic in response.diagnostics:
+                # Before the message, the SDK puts the policy's description.
+                if diagnostic.message.rpartition("\n")[2] in _local.advisories:
+                    diagnostic.enforcementLevel = analyzer_pb2.EnforcementLevel.Value("ADVISORY")
             finish()
             return response
 

@@ -77,7 +77,10 @@ def serve(
             if isinstance(policy, _OnInvoices):
                 policy.finish()
 
-    analyzer.install(configure, finish, only_rules=not others)
+    kinds = (rule.kind for rule in as_declared)
+    looks_into = {name for kind in kinds if issubclass(kind, StackRule) for name in kind.looks_into}
+    # All that a resource of ours has to show is among its inputs.
+    analyzer.install(configure, finish, not others, looks_into - {*state.TYPES})
     PolicyPack(name=name, policies=every, enforcement_level=level)
 
 
@@ -221,20 +224,26 @@ class _OnStack(_RulePolicy, StackValidationPolicy):
             return
         _note_notices(gate)
         at = _now()
-        try:
-            resources = [_stack_resource(resource) for resource in args.resources]
-        except BillingError as error:
-            report(f"{self.name} cannot judge the stack: {error}", None)
+        rule = gate.in_force(at)
+        if not isinstance(rule, StackRule):
             return
+        resources = [_stack_resource(rule, resource) for resource in args.resources]
+        coming = []
         for finding, urn in gate.judge_stack(resources, _reader, at):
-            _report(gate, [finding], report, urn)
+            if finding.is_to_come:
+                coming.append((finding.message, urn))
+            else:
+                _report(gate, [finding], report, urn)
         if gate.account_ids and gate.origin:
             _note(gate.origin)
-        rule = gate.in_force(at)
-        judged = rule.judged_accounts(resources) if isinstance(rule, StackRule) else set()
-        unmatched = gate.unmatched({*judged, *gate.account_ids}, at)
-        if unmatched:
-            _note(f"{gate.name}: {unmatched}")
+        judged = {*rule.judged_accounts(resources), *gate.account_ids}
+        unmet = "" if gate.reads_accounts else rule.unmet(resources)
+        note = unmet or gate.unmatched(judged, at)
+        if note:
+            _note(f"{gate.name}: {note}")
+        # At last, as this may raise.
+        for message, urn in coming:
+            analyzer.advise(report, message, urn)
 
 
 _reader = AccountReader(os.environ)
@@ -290,13 +299,13 @@ def _check_failed(args: ResourceValidationArgs) -> bool:
     return state.check_failed(args.resource_type, call.properties if call else args.props)
 
 
-def _stack_resource(resource: PolicyResource) -> StackResource:
+def _stack_resource(rule: StackRule, resource: PolicyResource) -> StackResource:
     kind, name, urn = resource.resource_type, resource.name, resource.urn
-    if kind not in state.TYPES:
-        has_provider = resource.provider is not None
-        return StackResource(kind, name, urn, properties=resource.props, has_provider=has_provider)
-    found = state.read(kind, resource.props)
-    return StackResource(kind, name, urn, True, found.account_id if found else None)
+    has_provider = resource.provider is not None
+    if kind not in rule.looks_into:
+        return StackResource(kind, name, urn, has_provider=has_provider)
+    known, unknown = analyzer.known_of(urn, resource.props)
+    return StackResource(kind, name, urn, known, unknown, has_provider)
 
 
 def _report(

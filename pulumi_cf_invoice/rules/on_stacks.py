@@ -4,7 +4,7 @@ Kinds of rules on a stack's resources, which are judged at its deployments.
 The one on gateways can also read an account's gateways, whoever created them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -12,15 +12,24 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any, ClassVar
 
+from pulumi_cf_invoice import state as invoice_state
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import named, one_line
+from pulumi_cf_invoice.billing.errors import InvalidDataError
 from pulumi_cf_invoice.billing.gateways import POSTPAID, Gateway, scopes
 from pulumi_cf_invoice.billing.models import finite
 from pulumi_cf_invoice.billing.reads import GATEWAYS as GATEWAYS_READ
 from pulumi_cf_invoice.rules import settings as rule_settings
 from pulumi_cf_invoice.rules.accounts import AccountState
 from pulumi_cf_invoice.rules.limits import Limit
-from pulumi_cf_invoice.rules.rule import Finding, StackResource, StackRule, held, no_limit
+from pulumi_cf_invoice.rules.rule import (
+    Finding,
+    StackResource,
+    StackRule,
+    held,
+    no_limit,
+    to_come,
+)
 
 GATEWAYS = ("cloudflare:index/aiGateway*:*",)
 """Globs on every type of AI gateway that pulumi-cloudflare has."""
@@ -48,6 +57,7 @@ class RequireInvoicePreview(StackRule):
         "requiredAccountIds": rule_settings.REQUIRED_ACCOUNT_IDS,
     }
     needs = ()
+    looks_into = invoice_state.TYPES
     remedy = "Add an InvoicePreview of the account to the program."
 
     resource_types: tuple[str, ...] = GATEWAYS
@@ -56,25 +66,72 @@ class RequireInvoicePreview(StackRule):
     def evaluate_stack(
         self, resources: Sequence[StackResource], accounts: Sequence[AccountState] = ()
     ) -> Iterator[tuple[Finding, str]]:
-        previews = [resource for resource in resources if resource.is_preview]
-        read = {resource.account_id for resource in previews if resource.account_id}
-        for account in self.required_account_ids:
-            if account not in read:
-                message = (
-                    f"The stack must read the upcoming invoice of account {account}, but has no "
-                    "InvoicePreview of it with figures."
-                )
-                yield Finding("failed", "stack", partial(str, message)), ""
-        if read:
+        previews = [resource for resource in resources if resource.type in self.looks_into]
+        coming = [preview for preview in previews if preview.unknown]
+        read: set[str] = set()
+        for preview in previews:
+            try:
+                read |= _account_read(preview)
+            except InvalidDataError as error:
+                yield _unreadable(preview, error), preview.urn
+        missing = [account for account in self.required_account_ids if account not in read]
+        yield from self._required(missing, coming)
+        judged = [] if read else [found for found in resources if self._is_judged(found)]
+        if judged and not coming:
+            lacking = "an InvoicePreview without figures" if previews else "no InvoicePreview"
+            for resource in judged:
+                yield _unwatched(resource, lacking), resource.urn
+        if judged or missing:
+            for preview in coming:
+                called = f"The InvoicePreview {named(preview.name)}"
+                yield to_come(called, "its figures are"), preview.urn
+
+    def _required(
+        self, missing: Sequence[str], coming: Sequence[StackResource]
+    ) -> Iterator[tuple[Finding, str]]:
+        """Report *missing* accounts, unless each may be that of an InvoicePreview to come."""
+        accounts = [_account(preview) for preview in coming]
+        missing = [account for account in missing if account not in accounts]
+        if len(missing) <= accounts.count(None):
             return
-        lacking = "an InvoicePreview without figures" if previews else "no InvoicePreview"
-        for resource in resources:
-            if any(fnmatchcase(resource.type, glob) for glob in self.resource_types):
-                message = (
-                    f"The stack has {one_line(resource.name)} ({resource.type}), but {lacking}: "
-                    "other policies cannot see what it costs."
-                )
-                yield Finding("failed", "stack", partial(str, message)), resource.urn
+        for account in missing:
+            message = (
+                f"The stack must read the upcoming invoice of account {account}, but has no "
+                "InvoicePreview of it with figures."
+            )
+            yield Finding("failed", "stack", partial(str, message)), ""
+
+    def _is_judged(self, resource: StackResource) -> bool:
+        return any(fnmatchcase(resource.type, glob) for glob in self.resource_types)
+
+    def unmet(self, resources: Sequence[StackResource]) -> str:
+        if self.required_account_ids or any(map(self._is_judged, resources)):
+            return ""
+        return "It judged nothing, because the stack has no resource of its resourceTypes."
+
+
+def _account(preview: StackResource) -> str | None:
+    account = preview.properties.get("account_id", preview.properties.get("accountId"))
+    return account.lower() if isinstance(account, str) else None
+
+
+def _account_read(preview: StackResource) -> set[str]:
+    """Return the account of an InvoicePreview with figures. Raises `InvalidDataError`."""
+    found = None if preview.unknown else invoice_state.read(preview.type, preview.properties)
+    return {found.account_id} if found and found.account_id else set()
+
+
+def _unreadable(preview: StackResource, error: InvalidDataError) -> Finding:
+    message = f"The InvoicePreview {named(preview.name)} has no figures that can be read: {error}"
+    return Finding("unknown", "stack", lambda: message)
+
+
+def _unwatched(resource: StackResource, lacking: str) -> Finding:
+    message = (
+        f"The stack has {one_line(resource.name)} ({one_line(resource.type)}), but {lacking}: "
+        "other policies cannot see what it costs."
+    )
+    return Finding("failed", "stack", lambda: message)
 
 
 @dataclass(frozen=True)
@@ -97,6 +154,7 @@ class RequireGatewaySpendLimit(StackRule):
     needs = waivable = ("limit",)
     reads_accounts = True
     reads = (GATEWAYS_READ,)
+    looks_into = (GATEWAY,)
     remedy = "Give every gateway a spend limit, lower the existing ones, {or_raise_it}."
 
     limit: Limit
@@ -111,9 +169,16 @@ class RequireGatewaySpendLimit(StackRule):
     def evaluate_stack(
         self, resources: Sequence[StackResource], accounts: Sequence[AccountState] = ()
     ) -> Iterator[tuple[Finding, str]]:
-        gateways = [_of_stack(resource) for resource in resources if resource.type == GATEWAY]
+        of_stack = [_of_stack(resource) for resource in resources if resource.type == GATEWAY]
+        gateways = []
+        for gateway in of_stack:
+            if lacks := gateway.lacks_yet(bool(accounts)):
+                called = f"The AI gateway {named(gateway.name)}"
+                yield to_come(called, f"its `{invoice_state.snake_case(lacks)}` is"), gateway.urn
+            else:
+                gateways.append(gateway)
         # A gateway that the stack is about to change counts with its new settings.
-        made = {(made.account, made.identifier): made for made in gateways if made.has_provider}
+        made = {(made.account, made.identifier): made for made in of_stack if made.has_provider}
         for state in accounts:
             listed = state.get(GATEWAYS_READ)
             if not listed.gateways_complete:
@@ -123,7 +188,7 @@ class RequireGatewaySpendLimit(StackRule):
                 changed = made.get((gateway.account, gateway.identifier))
                 if changed is None:
                     gateways.append(gateway)
-                elif _allows_more(gateway, changed):
+                elif not changed.lacks_yet(True) and _allows_more(gateway, changed):
                     yield _to_be_changed(gateway), changed.urn
         by_account: dict[str | None, list[_Capped]] = {}
         for gateway in gateways:
@@ -137,6 +202,11 @@ class RequireGatewaySpendLimit(StackRule):
         read = {state.account_id for state in accounts}
         for account, capped in by_account.items():
             yield self._judged(account, capped, is_read=account in read)
+
+    def unmet(self, resources: Sequence[StackResource]) -> str:
+        if any(resource.type == GATEWAY for resource in resources):
+            return ""
+        return "It judged nothing, because the stack has no AI gateway."
 
     def _judged(
         self, account: str | None, capped: "list[_Capped]", is_read: bool
@@ -199,6 +269,7 @@ class _Gateway:
     A gateway of a stack or of an account's list.
 
     ``rules`` are those of its spend limits if these are enabled; ``lacks`` says why none counts.
+    ``unknown`` are the names of its properties that depend on a resource to come.
     """
 
     name: str
@@ -210,6 +281,22 @@ class _Gateway:
     is_left_out: bool
     is_listed: bool
     has_provider: bool = True
+    unknown: Collection[str] = ()
+
+    def lacks_yet(self, reads_accounts: bool) -> str:
+        """
+        Return the property without which the gateway cannot be judged yet; empty if it can.
+
+        Whoever *reads_accounts* has to know which of their gateways it is.
+        """
+        if self.is_left_out and "workersAiBillingMode" not in self.unknown:
+            return ""
+        needed = ["byokOnly", "spendLimits"]
+        if self.is_left_out:
+            needed.append("workersAiBillingMode")
+        elif self.allowance is not None:
+            needed += ["accountId", *(["aiGatewayId"] if reads_accounts else [])]
+        return next((name for name in needed if name in self.unknown), "")
 
     @property
     def allowance(self) -> _Allowance | None:
@@ -247,11 +334,12 @@ def _of_stack(resource: StackResource) -> _Gateway:
         # Both cases of its hex digits are the same account.
         account=account.lower() if isinstance(account, str) else None,
         urn=resource.urn,
-        rules=rules if is_enabled and isinstance(rules, Sequence) else (),
+        rules=rules if is_enabled and isinstance(rules, list) else (),
         lacks=_lacks(has_limits, is_enabled, bool(rules)),
         is_left_out=properties.get("byokOnly") is True and mode in (None, POSTPAID),
         is_listed=False,
         has_provider=resource.has_provider,
+        unknown=resource.unknown,
     )
 
 

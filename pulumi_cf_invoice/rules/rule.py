@@ -1,7 +1,7 @@
 """What every kind of rule consists of, and what it finds."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -22,6 +22,9 @@ What a finding says: ``within`` the rule, ``over`` its limit, ``failed`` for a r
 ``unknown``, which also violates it, or ``noted``, which is not a violation but worth knowing.
 """
 
+NOT_YET = "is not judged before the update: "
+"""What messages say of a resource that depends on another one to come."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -36,7 +39,8 @@ class Finding:
     to do about a violation, in a sentence. ``is_passed_over`` means that an account could not be
     read, which the rule allows. ``is_refilled`` means that a working top-up adds to the credits.
     ``day`` is the UTC day whose spend was judged, if it is one. ``detail`` is what a reader has to
-    know besides amount and limit, as the end of the `text`.
+    know besides amount and limit, as the end of the `text`. ``is_to_come`` means that the figure
+    is not known before an update, which judges it.
     """
 
     status: Status
@@ -55,6 +59,7 @@ class Finding:
     is_refilled: bool = False
     day: date | None = None
     detail: str = ""
+    is_to_come: bool = False
 
     @property
     def violates(self) -> bool:
@@ -151,11 +156,13 @@ class StackRule(Rule):
     """
     A kind of rule on a stack's resources, which is judged at its deployments.
 
-    One that reads accounts is judged on both, at the end of a deployment.
+    One that reads accounts is judged on both, at the end of a deployment. It ``looks_into``
+    resources of certain types, and needs the properties of no other.
     """
 
     reads_accounts = False
     reads: ClassVar[tuple[Read[Model], ...]] = ()
+    looks_into: ClassVar[tuple[str, ...]] = ()
 
     def evaluate_stack(
         self, resources: Sequence["StackResource"], accounts: Sequence[AccountState] = ()
@@ -171,23 +178,27 @@ class StackRule(Rule):
         """Return the accounts whose resources the rule judges by limits."""
         return set()
 
+    def unmet(self, resources: Sequence["StackResource"]) -> str:
+        """Return why the rule judges none of *resources*, in a sentence; empty if it does."""
+        raise NotImplementedError
+
 
 @dataclass(frozen=True)
 class StackResource:
     """
     A resource of a stack, for rules on stacks.
 
-    ``account_id`` is the account of an `InvoicePreview` with figures (``is_preview``), else None.
-    ``properties`` are those of any other resource; accessing an unknown one raises. A resource that
-    ``has_provider`` is what its type says, but a component can call itself anything.
+    ``properties`` are those that are known, as plain data, and ``unknown`` are the names of those
+    that depend on a resource to come, at a preview: both only for a rule that looks into the type.
+    A resource that ``has_provider`` is what its type says, but a component can call itself
+    anything.
     """
 
     type: str
     name: str
     urn: str
-    is_preview: bool = False
-    account_id: str | None = None
     properties: Mapping[str, Any] = field(default_factory=dict)
+    unknown: Collection[str] = ()
     has_provider: bool = True
 
 
@@ -214,6 +225,12 @@ def held(
         return tell(judged.text, over or within(limit, is_minimum))
 
     return Finding(status, subject, message, judged, limit, over, is_minimum)
+
+
+def to_come(what: str, lacks: str) -> Finding:
+    """Return the finding that *what* is judged at an update, because it *lacks* something now."""
+    message = f"{what} {NOT_YET}{lacks} not known yet."
+    return Finding("noted", "stack", lambda: message, is_to_come=True)
 
 
 def _violated(is_minimum: bool) -> Status:

@@ -3,16 +3,18 @@ A stand-in for the pulumi-cloudflare plugin, which is not in any package registr
 
 It accepts any resource and returns its inputs: enough to preview, update and destroy a program that
 uses pulumi-cloudflare on a real engine. Like the plugin, it refuses a gateway without what is
-required of one.
+required of one, and does not know at the preview of a new one what the program leaves out.
 """
 
 import sys
 
 from pulumi.provider.experimental import provider, server
 from pulumi.provider.experimental.property_value import PropertyValue
+from pulumi.runtime.rpc import UNKNOWN
 
 _GATEWAY = "cloudflare:index/aiGateway:AiGateway"
 _REQUIRED = ("accountId", "rateLimitingInterval", "rateLimitingLimit")
+_COMPUTED = ("byokOnly", "createdAt", "spendLimits", "workersAiBillingMode")
 
 
 class Echo(provider.Provider):
@@ -41,7 +43,9 @@ class Echo(provider.Provider):
         return provider.DiffResponse(changes=bool(moved), diffs=moved)
 
     async def create(self, request: provider.CreateRequest) -> provider.CreateResponse:
-        return provider.CreateResponse("stand-in", request.properties)
+        leaves_out = request.preview and f"{_GATEWAY}::" in request.urn
+        computed = {name: PropertyValue(UNKNOWN) for name in _COMPUTED if leaves_out}
+        return provider.CreateResponse("stand-in", {**computed, **request.properties})
 
     async def update(self, request: provider.UpdateRequest) -> provider.UpdateResponse:
         return provider.UpdateResponse(request.news)

@@ -17,6 +17,7 @@ from pulumi_cf_invoice.report import input
 from pulumi_cf_invoice.report.judging import judge
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import parse_rules, read_rules
+from pulumi_cf_invoice.rules.on_stacks import RequireGatewaySpendLimit, RequireInvoicePreview
 from pulumi_cf_invoice.rules.rule import without_account
 from pulumi_cf_invoice.sandbox import SCENARIOS, Sandbox
 from tests.conftest import pointed_at
@@ -461,6 +462,7 @@ def test_rules_that_judged_nothing_say_so_at_previews_and_updates(
         "near": {"rule": "max-amount-due", "limit": "0 USD", "enforcementLevel": "advisory"},
         "off": {"rule": "max-amount-due", "limit": "0 USD", "enforcementLevel": "disabled"},
         "require-invoice-preview": {},
+        "require-gateway-spend-limit": {"limit": "1 USD"},
         **budget(settled, "1000 USD"),
     }
     stack = make_stack(lambda: Echo("alone", "x"), **settled)
@@ -472,7 +474,13 @@ def test_rules_that_judged_nothing_say_so_at_previews_and_updates(
         for name in ("max-amount-due", "near"):
             message = f"{name}: It judged nothing, because the stack has no InvoicePreview."
             assert sum(message in note for note in notes) == 1, notes
-        assert sum("judged nothing" in note for note in notes) == 2, notes
+        for name, lacks in (
+            ("require-invoice-preview", "resource of its resourceTypes"),
+            ("require-gateway-spend-limit", "AI gateway"),
+        ):
+            message = f"{name}: It judged nothing, because the stack has no {lacks}."
+            assert sum(message in note for note in notes) == 1, notes
+        assert sum("judged nothing" in note for note in notes) == 4, notes
         assert sum("off: It is disabled and judges nothing." in note for note in notes) == 1
 
 
@@ -893,26 +901,57 @@ def test_a_spend_limit_that_depends_on_a_resource_to_come_is_an_advisory_and_the
 ) -> None:
     def program() -> None:
         limit = Echo("limit", "9").value.apply(float)
-        cloudflare.AiGateway(
-            "assistant",
-            account_id=ACCOUNT,
-            ai_gateway_id="assistant",
-            cache_invalidate_on_update=True,
-            cache_ttl=0,
-            collect_logs=True,
-            rate_limiting_interval=0,
-            rate_limiting_limit=0,
-            spend_limits={
-                "enabled": True,
-                "rules": [{"limit_type": "cost", "limit": limit, "window": 86400}],
-            },
-        )
+        gateway("assistant", limit)
+        InvoicePreview("later", account_id=Echo("account", OTHER_ACCOUNT).value)
+
+    def with_known() -> None:
+        program()
+        gateway("uncapped")
 
     stack = make_stack(program, **settled)
-    options = pack("[require_gateway_spend_limit('200 USD')]")
+    options = pack("[require_gateway_spend_limit('200 USD'), require_invoice_preview()]")
     preview = stack.preview(**options)
     assert preview.ok, preview.text
-    assert "can't run policy 'require-gateway-spend-limit'" in preview.text
+    found = [event.policy_event for event in preview.events if event.policy_event]
+    advisories = {
+        (str(advisory.resource_urn).rsplit("::", 1)[-1], advisory.message.strip())
+        for advisory in found
+    }
+    of_gateways, of_stacks = RequireGatewaySpendLimit, RequireInvoicePreview
+    assert advisories == {
+        (
+            "assistant",
+            f"{of_gateways.description}\nThe AI gateway assistant is not judged before the update: "
+            "its `spend_limits` is not known yet.",
+        ),
+        (
+            "later",
+            f"{of_stacks.description}\nThe InvoicePreview later is not judged before the update: "
+            "its figures are not known yet.",
+        ),
+    }
+    stack.use(with_known)
+    preview = stack.preview(**options)
+    assert not preview.ok
+    assert "The AI gateway uncapped has no spend limit on all of its traffic" in messages(preview)
+    assert "The AI gateway assistant is not judged before the update" in messages(preview)
+    stack.use(program)
     update = stack.up(**options)
     assert not update.ok
     assert "allow $288.00 in a month of 31 days, over the limit of $200.00" in messages(update)
+
+
+def gateway(name: str, limit: Any = None) -> None:
+    """Make a gateway whose spend limit, if any, is *limit* a day."""
+    rules = [{"limit_type": "cost", "limit": limit, "window": 86400}]
+    cloudflare.AiGateway(
+        name,
+        account_id=ACCOUNT,
+        ai_gateway_id=name,
+        cache_invalidate_on_update=True,
+        cache_ttl=0,
+        collect_logs=True,
+        rate_limiting_interval=0,
+        rate_limiting_limit=0,
+        spend_limits={"enabled": True, "rules": rules} if limit else None,
+    )

@@ -235,9 +235,12 @@ def test_a_pack_without_rules_does_not_load() -> None:
 # Stacks.
 
 
-def on_stack(gate: Policy, *resources: tuple[str, dict[str, Any]]) -> list[str]:
+def on_stack(
+    gate: Policy, *resources: tuple[str, dict[str, Any]], found: list[str] | None = None
+) -> list[str]:
+    """Return the violations that *gate* reports, also in *found* where it raises in the end."""
     assert isinstance(gate, StackValidationPolicy)
-    found: list[str] = []
+    found = [] if found is None else found
 
     def report(message: str, urn: str | None = None) -> None:
         found.append(message)
@@ -293,3 +296,20 @@ def test_a_spend_limit_that_is_not_known_yet_is_left_to_pulumis_own_advisory(
         on_stack(policy.require_gateway_spend_limit("1 USD"), (GATEWAY, properties))
     unread = {"authentication": UNKNOWN_STRING_VALUE}
     assert len(on_stack(policy.require_gateway_spend_limit("1 USD"), (GATEWAY, unread))) == 1
+
+
+def test_what_is_known_is_judged_and_reported_whatever_else_is_unknown() -> None:
+    uncapped: tuple[str, dict[str, Any]] = (GATEWAY, {"accountId": ACCOUNT})
+    rule = {"limitType": "cost", "limit": 1.0, "window": 86400.0}
+    limits = {"enabled": True, "rules": [rule]}
+    unknown = (GATEWAY, {"accountId": UNKNOWN_STRING_VALUE, "spendLimits": limits})
+    to_come = (DYNAMIC_TYPE, state(account_id=UNKNOWN_STRING_VALUE, amount_due="x"))
+    gate, found = policy.require_gateway_spend_limit("100 USD"), list[str]()
+    assert len(on_stack(gate, to_come, uncapped)) == 1
+    with pytest.raises(UnknownValueError):
+        on_stack(gate, unknown, uncapped, found=found)
+    assert len(found) == 1
+    required = policy.require_invoice_preview(required_account_ids=[ACCOUNT, OTHER_ACCOUNT])
+    with pytest.raises(UnknownValueError):
+        on_stack(required, to_come, uncapped, found=found)
+    assert len(found) == 3

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,10 +11,11 @@ from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import DeclaredRule
 from pulumi_cf_invoice.rules.gates import Gate
 from pulumi_cf_invoice.rules.on_stacks import RequireInvoicePreview
-from pulumi_cf_invoice.rules.rule import StackResource, StackRule
+from pulumi_cf_invoice.rules.rule import Finding, StackResource, StackRule
 from pulumi_cf_invoice.sandbox import Sandbox
 from pulumi_cf_invoice.sandbox.accounts import cost_rule, gateway
-from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, TOKEN, Result, snapshot
+from pulumi_cf_invoice.state import DYNAMIC_TYPE
+from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, TOKEN, Result, api_result, snapshot
 
 GATEWAY = "cloudflare:index/aiGateway:AiGateway"
 
@@ -23,12 +25,29 @@ def found_in(stack: list[StackResource], **settings: Any) -> list[str]:
     return [finding.message for finding, _ in rule.evaluate_stack(stack)]
 
 
-def resource(kind: str, account_id: str | None = None, is_preview: bool = False) -> StackResource:
-    return StackResource(kind, "assistant", "urn", is_preview or bool(account_id), account_id)
+def resource(kind: str, properties: Any = None, unknown: Any = ()) -> StackResource:
+    return StackResource(kind, "assistant", "urn", properties or {}, unknown)
+
+
+def preview(account_id: str | None = None, **changes: Any) -> StackResource:
+    """Return an InvoicePreview, which has figures if it has an account."""
+    figures = {"account_id": account_id, **api_result(**changes)} if account_id else {}
+    return resource(DYNAMIC_TYPE, figures)
+
+
+def to_come(account_id: str | None = None) -> StackResource:
+    """Return an InvoicePreview whose figures are not known yet, or not even its account."""
+    known = {"account_id": account_id} if account_id else {}
+    return resource(DYNAMIC_TYPE, known, {"amount_due", *({"account_id"} - {*known})})
+
+
+NOT_YET = (
+    "The InvoicePreview assistant is not judged before the update: its figures are not known yet."
+)
 
 
 def test_a_stack_with_a_gateway_has_to_look_at_an_invoice() -> None:
-    gateway, looked_at = resource(GATEWAY), resource("preview", ACCOUNT)
+    gateway, looked_at = resource(GATEWAY), preview(ACCOUNT)
     assert found_in([gateway]) == [
         f"The stack has assistant ({GATEWAY}), but no InvoicePreview: other policies cannot see "
         "what it costs."
@@ -36,7 +55,7 @@ def test_a_stack_with_a_gateway_has_to_look_at_an_invoice() -> None:
     assert found_in([gateway, looked_at]) == []
     assert found_in([resource("cloudflare:index/zone:Zone")]) == []
     assert found_in([]) == []
-    without = found_in([gateway, resource("preview", is_preview=True)])
+    without = found_in([gateway, preview()])
     assert ", but an InvoicePreview without figures" in without[0]
     assert found_in([resource("aws:s3:Bucket")], resource_types=("aws:*",))
 
@@ -44,10 +63,38 @@ def test_a_stack_with_a_gateway_has_to_look_at_an_invoice() -> None:
 def test_accounts_that_are_required_have_to_be_looked_at_whatever_the_stack_has() -> None:
     required = {"required_account_ids": (ACCOUNT, OTHER_ACCOUNT)}
     assert len(found_in([], **required)) == 2
-    [message] = found_in([resource("preview", ACCOUNT)], **required)
+    [message] = found_in([preview(ACCOUNT)], **required)
     assert OTHER_ACCOUNT in message
-    both = [resource("preview", ACCOUNT), resource("preview", OTHER_ACCOUNT)]
-    assert found_in(both, **required) == []
+    assert found_in([preview(ACCOUNT), preview(OTHER_ACCOUNT)], **required) == []
+
+
+def test_an_invoice_that_is_not_known_yet_is_only_waited_for_where_it_can_matter() -> None:
+    required = {"required_account_ids": (ACCOUNT, OTHER_ACCOUNT)}
+    assert found_in([resource(GATEWAY), to_come()]) == [NOT_YET]
+    assert found_in([resource(GATEWAY), to_come(), preview(ACCOUNT)]) == []
+    assert found_in([to_come()]) == []
+    assert found_in([to_come(), preview(ACCOUNT)], **required) == [NOT_YET]
+    assert found_in([to_come(OTHER_ACCOUNT), preview(ACCOUNT)], **required) == [NOT_YET]
+    # It can be the invoice of one account at most.
+    *missing, note = found_in([to_come()], **required)
+    assert ([ACCOUNT in missing[0], OTHER_ACCOUNT in missing[1]], note) == ([True, True], NOT_YET)
+    [missing_one, note] = found_in([to_come(ACCOUNT)], **required)
+    assert (OTHER_ACCOUNT in missing_one, note) == (True, NOT_YET)
+
+
+def test_figures_that_are_no_invoice_are_one_line_of_their_own() -> None:
+    [unreadable, without] = found_in([preview(ACCOUNT, amount_due="x"), resource(GATEWAY)])
+    assert unreadable.startswith("The InvoicePreview assistant has no figures that can be read: am")
+    assert ", but an InvoicePreview without figures" in without
+    forged = resource(DYNAMIC_TYPE, {**api_result(), "account_id": ["x"]})
+    [unreadable] = found_in([forged, preview(ACCOUNT), resource(GATEWAY)])
+    assert unreadable.endswith("account_id: not a text")
+
+
+def test_a_type_that_a_program_made_up_is_one_clean_line() -> None:
+    kind = "cloudflare:index/aiGatewayX:\x1b[2J\n##[error]x"
+    [message] = found_in([resource(kind)])
+    assert "(cloudflare:index/aiGatewayX: [2J ## [error]x), but no" in message
 
 
 # Spend limits of gateways.
@@ -190,6 +237,72 @@ def test_a_limit_that_is_not_in_dollars_is_refused() -> None:
             violations(limit)
 
 
+# Gateways that are not known yet.
+
+
+def statuses(*stack: StackResource, listed: Any = None) -> list[str]:
+    """Return the messages of what violates the rule, and those of what is not known yet."""
+    if listed is None:
+        gate = Gate.of(DeclaredRule.parse("require-gateway-spend-limit", {"limit": "200 USD"}))
+        found = gate.judge_stack(stack, AccountReader({}), NOW)
+    else:
+        found = gates_of_account("200 USD", listed, stack)
+    return [finding.message for finding, _ in found if finding.violates or finding.is_to_come]
+
+
+def lacking(*unknown: str, **properties: Any) -> StackResource:
+    known = {"accountId": ACCOUNT, "aiGatewayId": "chat", **properties}
+    known = {name: value for name, value in known.items() if name not in unknown}
+    return StackResource(GATEWAY, "later", "urn of later", known, unknown)
+
+
+CAPPED = {"spendLimits": {"enabled": True, "rules": [COST]}}
+
+
+@pytest.mark.parametrize(
+    ("gateway", "listed", "lacks"),
+    [
+        (lacking("spendLimits"), None, "spend_limits"),
+        (lacking("byokOnly", **CAPPED), None, "byok_only"),
+        (lacking("byokOnly"), None, "byok_only"),
+        (lacking("workersAiBillingMode", byokOnly=True), None, "workers_ai_billing_mode"),
+        (lacking("accountId", **CAPPED), None, "account_id"),
+        (lacking("aiGatewayId", **CAPPED), [], "ai_gateway_id"),
+        (lacking("workersAiBillingMode", **CAPPED), None, None),
+        (lacking("aiGatewayId", **CAPPED), None, None),
+        (lacking("accountId", "spendLimits", byokOnly=True), None, None),
+    ],
+)
+def test_a_gateway_waits_for_an_update_only_if_it_lacks_what_the_rule_needs(
+    gateway: StackResource, listed: Any, lacks: str | None
+) -> None:
+    note = f"The AI gateway later is not judged before the update: its `{lacks}` is not known yet."
+    assert statuses(gateway, listed=listed) == ([note] if lacks else [])
+    # What is known besides is judged all the same.
+    note_too = [note] if lacks else []
+    *notes, message = statuses(gateway, capped(), listed=listed)
+    assert notes == note_too
+    assert message.startswith("The AI gateway assistant has no spend limit on all of its traffic")
+
+
+def test_a_gateway_without_a_limit_violates_whatever_its_account_will_be() -> None:
+    [message] = statuses(lacking("accountId", "aiGatewayId"))
+    assert "The AI gateway later has no spend limit on all of its traffic" in message
+
+
+def test_a_gateway_of_an_account_waits_for_what_the_stack_will_make_of_it() -> None:
+    changing, default = gateway("chat", cost_rule(50)), gateway("default")
+    note, message = statuses(lacking("spendLimits"), listed=[changing, default])
+    assert note.endswith("its `spend_limits` is not known yet.")
+    assert message.startswith(f"The AI gateway default of account {ACCOUNT} has no spend limit")
+    # Without its account or its name it can be any gateway, or a new one.
+    for unknown in ("accountId", "aiGatewayId"):
+        found = statuses(lacking(unknown, "spendLimits"), listed=[changing, default])
+        assert len(found) == 3
+    forged = replace(lacking("spendLimits"), has_provider=False)
+    assert len(statuses(forged, listed=[changing, default])) == 3
+
+
 # All gateways of an account.
 
 OWN_KEYS = gateway("own-keys", byok_only=True)
@@ -199,11 +312,17 @@ def of_account(
     limit: Any, listed: list[Any], *stack: StackResource, complete: bool = True
 ) -> list[tuple[str, str]]:
     """Return the status and message of what is found in the *listed* gateways of the account."""
+    found = gates_of_account(limit, listed, stack, complete)
+    return [(finding.status, finding.message) for finding, _ in found]
+
+
+def gates_of_account(
+    limit: Any, listed: list[Any], stack: Sequence[StackResource], complete: bool = True
+) -> list[tuple[Finding, str]]:
     known = snapshot(gateways=Result(listed, Answered(complete)))
     written = {"limit": limit, "accountIds": [ACCOUNT]}
     gate = Gate.of(DeclaredRule.parse("require-gateway-spend-limit", written))
-    found = gate.judge_stack(stack, AccountReader({}, snapshots=[known]), NOW)
-    return [(finding.status, finding.message) for finding, _ in found]
+    return gate.judge_stack(stack, AccountReader({}, snapshots=[known]), NOW)
 
 
 def test_every_gateway_of_an_account_needs_a_limit_whoever_made_it() -> None:
