@@ -30,9 +30,11 @@ _STDERR = 2
 
 class Parser(argparse.ArgumentParser):
     """
-    A parser whose errors are one line, and which refuses an option with one value that is repeated.
+    A parser whose errors are one line, and which refuses an option with one value that is repeated,
+    and a value that is empty.
 
-    argparse takes the last value: of two files of rules, the first would never be judged.
+    argparse takes the last value: of two files of rules, the first would never be judged. Nor would
+    what a script names in a variable that is not set.
     """
 
     def __init__(self, *given: Any, **settings: Any) -> None:
@@ -42,6 +44,7 @@ class Parser(argparse.ArgumentParser):
         # Both names of what an argument without an action does.
         for name in (None, "store"):
             self.register("action", name, _StoreOnce)
+        self.register("type", None, _text)
 
     def error(self, message: str) -> NoReturn:
         """Exit with one line: the usage would be many."""
@@ -61,6 +64,12 @@ class _StoreOnce(argparse.Action):
             parser.error(f"{'/'.join(self.option_strings)} is given twice: {self._instead}")
         options.stored = stored | {self.dest}
         setattr(options, self.dest, value)
+
+
+def _text(written: str) -> str:
+    if not written.strip():
+        raise argparse.ArgumentTypeError("the value is empty: is a variable not set?")
+    return written
 
 
 def instant(text: str) -> "datetime":

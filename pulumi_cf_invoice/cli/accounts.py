@@ -18,6 +18,7 @@ from pulumi_cf_invoice.cli.errors import CommandError
 from pulumi_cf_invoice.cli.progress import progress
 
 _LONGEST_NAME = 100
+_ACCOUNT_ID = re.compile(r"(?<![0-9a-z])[0-9a-f]{32}(?![0-9a-z])", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class NamedAccount:
 
 def are_several(options: argparse.Namespace) -> bool:
     """Return whether *options* select more than the one account in the settings."""
-    return bool(options.all_accounts or options.accounts_file or len(options.account_ids) > 1)
+    is_file = options.accounts_file is not None
+    return bool(options.all_accounts or is_file or len(options.account_ids) > 1)
 
 
 def only_account(options: argparse.Namespace) -> str | None:
@@ -151,7 +153,10 @@ def _in_file(file: str) -> Iterator[NamedAccount]:
                 f"{where}: account {account_id} appears twice, first on line {lines[account_id]}"
             )
         lines[account_id] = number
-        yield NamedAccount(account_id, one_line(" ".join(words[1:]), _LONGEST_NAME) or None)
+        name = " ".join(words[1:])
+        if another := _ACCOUNT_ID.search(name):
+            raise CommandError(f"{where}: {another[0]} is a second account: give it its own line")
+        yield NamedAccount(account_id, one_line(name, _LONGEST_NAME) or None)
     if not lines:
         raise CommandError(f"{one_line(file)} lists no accounts: write an ID and a name per line")
 

@@ -33,6 +33,8 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = made.add_subparsers(metavar="COMMAND", required=True, dest="command")
+    # Its values are the whole command line, whose options say themselves which of them is empty.
+    commands.type = str
     show = _command(
         commands,
         "show",

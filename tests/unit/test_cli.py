@@ -150,7 +150,7 @@ def test_the_exit_code_is_the_verdict(budgets: list[str], code: int) -> None:
         (["--stack", ""], "the name is empty: leave it out for the selected stack"),
         (["--from", UPDATE, "--at", "99999-01-01"], "is not an ISO 8601 time"),
         (["--from", UPDATE, "--budget", "250"], "'250' has no currency"),
-        (["--from", UPDATE, "--budget", ""], "--budget: "),
+        (["--from", UPDATE, "--budget", "x"], "--budget: "),
         (["--from", UPDATE, "--budget-projected", "x USD"], "--budget-projected: "),
         (["--from", UPDATE, "--budget-line", "a=x"], "--budget-line: "),
         (
@@ -165,10 +165,7 @@ def test_the_exit_code_is_the_verdict(budgets: list[str], code: int) -> None:
         (["--from", "a\n::error::x"], "cannot read a ::error::x: No such file"),
         (["--from", UPDATE, "--rules", "nowhere.json"], "nowhere.json: cannot be read"),
         (["--from", UPDATE, "--policy-pack-config", "x"], "has no effect without --rules"),
-        (["--from", UPDATE, "--policy-pack-config", ""], "has no effect without --rules"),
-        (["--from", UPDATE, "--rules", ""], "cannot be read"),
         (["--from", UPDATE, "--rules", "a\nb"], "a b: cannot be read"),
-        (["--from", UPDATE, "--baseline", ""], "cannot read"),
         (
             ["--from", UPDATE, "--budget-line", "a=1 USD", "--budget-line", "a=2 USD"],
             "given twice for one glob",
@@ -210,7 +207,7 @@ VALUES = {
 }
 
 
-@pytest.mark.parametrize(
+EACH_WITH_AN_OPTION = pytest.mark.parametrize(
     ("command", "most"),
     [
         ("show", "--accounts"),
@@ -223,10 +220,31 @@ VALUES = {
         ("sandbox", "--port"),
     ],
 )
+
+
+def options_of(command: str) -> dict[str, str]:
+    """Return the options of *command* that take a value, with its name in the help."""
+    shown = run(command, "--help").stdout
+    return dict(re.findall(r"^  (--[\w-]+) ([A-Z\[{]\S*)", shown, flags=re.M))
+
+
+@EACH_WITH_AN_OPTION
+def test_no_option_is_empty(command: str, most: str) -> None:
+    """It would be left out: a list of accounts, in a variable that is not set, that nobody reads."""
+    options = options_of(command)
+    assert most in options
+    for option in options:
+        for empty in ("", " "):
+            done = run(command, f"{option}={empty}")
+            assert done.returncode == 2
+            assert f"argument {option}: " in done.stderr
+            assert done.stderr.count("\n") == 1
+
+
+@EACH_WITH_AN_OPTION
 def test_no_option_with_one_value_is_repeated(command: str, most: str) -> None:
     """The last would replace the others: a budget that nobody judges."""
-    shown = run(command, "--help").stdout
-    options = dict(re.findall(r"^  (--[\w-]+) ([A-Z\[{]\S*)", shown, flags=re.M))
+    options = options_of(command)
     assert most in options
     for option in options.keys() - REPEATABLE:
         choice = re.match(r"{(\w+)", options[option])
