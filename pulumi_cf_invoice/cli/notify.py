@@ -77,8 +77,12 @@ class Receiver:
     """An address, which messages identify by its *place* among all of them."""
 
     def __init__(self, place: int, address: str) -> None:
-        server = _server(address)
         self.name = f"address {place}"
+        if re.search(r"[\s,;]\w+://", address):
+            raise CommandError(
+                f"{self.name} in {VARIABLE} or --addresses has another after it: write one per line"
+            )
+        server = _server(address)
         if server is None:
             raise CommandError(
                 f"{self.name} in {VARIABLE} or --addresses is in no form that apprise knows: write "
@@ -193,7 +197,7 @@ def _addresses(options: argparse.Namespace) -> list[str]:
     text = os.environ.get(VARIABLE, "")
     if options.addresses is not None:
         try:
-            text = read_file(options.addresses).decode()
+            text = read_file(options.addresses).decode("utf-8-sig")
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
             raise CommandError(f"cannot read the file of --addresses: {reason}") from None
@@ -238,10 +242,16 @@ def _server(address: str) -> "apprise.NotifyBase | None":
 
 
 def _read(state: str | None) -> State:
-    """Return what each address knows; nothing for a broken file, or one of another version."""
+    """
+    Return what each address knows; nothing for a broken file, or one of another version.
+
+    Raises `CommandError` for what is no file, such as a pipe, which nobody may ever write to.
+    """
     new = State(secrets.token_bytes(_SALT), {})
     if state is None or not Path(state).exists():
         return new
+    if not Path(state).is_file():
+        raise CommandError("--state is not a file: name one, which may not exist yet")
     try:
         content = json.loads(read_file(state))
         if content["version"] != _VERSION:

@@ -1,6 +1,7 @@
 """`cf-invoice notify`, to real receivers on this machine."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -631,6 +632,21 @@ def test_a_state_that_cannot_be_written_is_one_line(
     assert done.stderr.splitlines()[-1].startswith("cf-invoice: cannot write the file of --state: ")
 
 
+def test_a_state_that_is_no_file_is_refused_before_anybody_is_told(
+    hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    server, environment = hook
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("pipe", "."):
+        state = ["--state", str(tmp_path / name)]
+        done = run(*options(write(tmp_path, 55500), *state), **environment)
+        assert done.returncode == 2
+        assert done.stderr == (
+            "cf-invoice: --state is not a file: name one, which may not exist yet\n"
+        )
+    assert not server.received
+
+
 @pytest.mark.parametrize(
     ("arguments", "variable", "expected"),
     [
@@ -641,6 +657,11 @@ def test_a_state_that_cannot_be_written_is_one_line(
             "address 1 in CF_INVOICE_NOTIFY or --addresses is in no form that apprise knows",
         ),
         ([], f"json://127.0.0.1/\n{SECRET}", "address 2 in CF_INVOICE_NOTIFY or --addresses"),
+        (
+            [],
+            f"json://127.0.0.1/, json://{SECRET}/",
+            "address 1 in CF_INVOICE_NOTIFY or --addresses has another after it: write one per",
+        ),
         (["--addresses", "missing.txt"], "", "cannot read the file of --addresses: No such file"),
         (["--on", "ovr"], "", "there is no 'ovr'; known: over, unknown, advisory, outlook"),
     ],
@@ -653,6 +674,18 @@ def test_what_cannot_work_is_one_line_without_an_address(
     assert expected in done.stderr
     assert done.stderr.count("\n") == 1
     assert SECRET not in done.stderr + done.stdout
+
+
+def test_a_file_of_addresses_may_begin_with_a_byte_order_mark(
+    hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    server, environment = hook
+    address = environment.pop("CF_INVOICE_NOTIFY")
+    (tmp_path / "addresses.txt").write_text(f"\ufeff{address}\n", "utf-8")
+    given = ["--addresses", str(tmp_path / "addresses.txt")]
+    done = run(*options(write(tmp_path, 55500), *given), **environment)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert len(server.received) == 1
 
 
 def test_nothing_to_judge_is_refused(tmp_path: Path) -> None:
