@@ -64,6 +64,7 @@ def serve(
         for rule, declared in zip(ours, configured(as_declared, config, others), strict=True):
             if declared.level == "disabled":
                 _note(f"{declared.name}: {DISABLED}")
+                rule.disable()
             else:
                 of_rule = config.get(declared.name, Config()).settings
                 gates.append(rule.configure(Gate.of(declared), of_rule))
@@ -113,6 +114,7 @@ class _PackRule:
         self._declare = declare
         self._config: Mapping[str, Any] | None = None
         self._gate: Gate | None = None
+        self._is_disabled = False
 
     @cached_property
     def declared(self) -> DeclaredRule:
@@ -124,13 +126,23 @@ class _PackRule:
         self._gate, self._config = gate, config
         return gate
 
+    def disable(self) -> None:
+        """Have the rule judge nothing, even if Pulumi calls its policy: so with a warning tier."""
+        self._is_disabled = True
+
     @property
     def configured(self) -> Gate | None:
         """The gate, or None if the rule is disabled or not configured."""
         return self._gate
 
-    def gate(self, config: Mapping[str, Any]) -> Gate:
-        """Return the gate with Pulumi's *config* of the rule. Raises `RuleError`."""
+    def gate(self, config: Mapping[str, Any]) -> Gate | None:
+        """
+        Return the gate with Pulumi's *config* of the rule, or None if the rule is disabled.
+
+        Raises `RuleError`.
+        """
+        if self._is_disabled:
+            return None
         if self._gate is None or config != self._config:
             # The SDK's server could not be extended, so nobody has configured the rule yet.
             gate = Gate.of(self.declared.configured(Config(dict(config))))
@@ -221,6 +233,8 @@ class _OnStack(_RulePolicy, StackValidationPolicy):
             gate = self.rule.gate(args.get_config())
         except RuleError as error:
             report(str(error), None)
+            return
+        if gate is None:
             return
         _note_notices(gate)
         at = _now()

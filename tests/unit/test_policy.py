@@ -21,9 +21,10 @@ from pulumi_policy.proxy import (
 )
 
 from pulumi_cf_invoice import lifecycle, policy
-from pulumi_cf_invoice.policy import pack
+from pulumi_cf_invoice.policy import analyzer, pack
 from pulumi_cf_invoice.policy.pack import STACK_TYPE
 from pulumi_cf_invoice.rules.accounts import AccountReader
+from pulumi_cf_invoice.rules.file import Config
 from pulumi_cf_invoice.state import DYNAMIC_TYPE, PLUGIN_TYPE
 from tests.factories import (
     ACCOUNT,
@@ -230,6 +231,35 @@ def test_a_pack_without_rules_does_not_load() -> None:
     assert str(refused.value) == (
         "error: policy pack 'empty': it has no rules: give policies, or the path of a file of rules"
     )
+
+
+@pytest.mark.parametrize("level", ["disabled", None])
+def test_the_warnings_of_a_disabled_rule_judge_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], level: Any
+) -> None:
+    served: dict[str, Any] = {}
+    monkeypatch.setattr(analyzer, "install", lambda *arguments: served.update(pack=arguments))
+    monkeypatch.setattr(pack, "PolicyPack", lambda **arguments: served.update(arguments))
+    rules = [
+        policy.max_amount_due("1 USD", warn_at=["80%"]),
+        policy.require_gateway_spend_limit("100 USD", warn_at=["80%"]),
+    ]
+    policy.spend_policy_pack("tests", rules)
+    configure, *_ = served["pack"]
+    # Pulumi sends the level of every policy; a warning's own may even be set to mandatory.
+    names = [rule.name for rule in rules]
+    tiers: dict[str, Config] = {f"{name}-80%": Config(level="mandatory") for name in names}
+    configure({**{name: Config(level=level) for name in names}, **tiers})
+    judged = [
+        judge(gate, state())
+        if isinstance(gate, ResourceValidationPolicy)
+        else on_stack(gate, (GATEWAY, {"accountId": ACCOUNT}))
+        for gate in served["policies"]
+        if level is None or gate.name in tiers
+    ]
+    assert [len(found) for found in judged] == ([0, 0] if level else [1, 1, 1, 1])
+    noted = capsys.readouterr().err
+    assert ("max-amount-due-80%: It is disabled and judges nothing." in noted) == bool(level)
 
 
 # Stacks.
