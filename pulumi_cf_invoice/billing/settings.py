@@ -412,7 +412,9 @@ def _where_credentials(sources: Sequence[Source]) -> str:
     source = _source_of_credentials(sources)
     if source is None:
         return ""
-    return " and ".join(source.label(_SETTING_OF_PART[name]) for name in _parts(source))
+    # Parts that were given together have one label.
+    labels = dict.fromkeys(source.label(_SETTING_OF_PART[name]) for name in _parts(source))
+    return " and ".join(labels)
 
 
 def _keys(namespace: str) -> dict[str, str]:
@@ -433,7 +435,7 @@ def _timeout(sources: Sequence[Source]) -> float:
     if given is None:
         return DEFAULT_TIMEOUT
     try:
-        seconds = float(given)
+        seconds = 0.0 if isinstance(given, bool) else float(given)
     except (TypeError, ValueError):
         seconds = 0.0
     if not 0 < seconds <= 3600:

@@ -9,6 +9,7 @@ from pulumi_cf_invoice.billing.settings import (
     Source,
     arguments,
     environment,
+    given,
     in_plain_text,
     program_sources,
     resolve,
@@ -126,6 +127,8 @@ def test_settings_of_another_type_are_refused() -> None:
         resolve(ACCOUNT, [Source("x", {"apiToken": "t", "baseUrl": 5.0})])
     with pytest.raises(SettingsError, match="the timeout"):
         resolve(ACCOUNT, [Source("x", {"apiToken": "t", "timeout": [1]})])
+    with pytest.raises(SettingsError, match="the timeout 'True' is not a number of seconds"):
+        resolve(ACCOUNT, [Source("x", {"apiToken": "t", "timeout": True})])
 
 
 def test_loopback_and_https_base_urls_are_taken() -> None:
@@ -146,6 +149,14 @@ def test_a_remedy_names_the_sources_that_there_are() -> None:
     assert f"no credentials for account {ACCOUNT}: set CLOUDFLARE_API_TOKEN; the" in str(
         outside.value
     )
+
+
+def test_where_a_pair_of_credentials_came_from_is_said_once() -> None:
+    pair = given({"email": "a@b.c", "apiKey": "k"})
+    assert resolve(ACCOUNT, [pair]).credentials.source == "the credentials argument"
+    variables = {"CLOUDFLARE_EMAIL": "a@b.c", "CLOUDFLARE_API_KEY": "k"}
+    source = resolve(ACCOUNT, [environment(variables)]).credentials.source
+    assert source == "CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY"
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "ten", "nan", "inf", "4000"])
