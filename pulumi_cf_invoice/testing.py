@@ -7,16 +7,23 @@ test has set here beforehand, and fails if the test has set nothing.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from datetime import datetime
 from http.client import responses
 from typing import Any
 
 from pulumi_cf_invoice.billing import money, settings
 from pulumi_cf_invoice.billing.credit_balance import CreditBalance
-from pulumi_cf_invoice.billing.errors import ApiError, BillingError, SettingsError
+from pulumi_cf_invoice.billing.errors import (
+    ApiError,
+    BillingError,
+    InvalidDataError,
+    SettingsError,
+)
 from pulumi_cf_invoice.billing.gateways import Gateway, Gateways, SpendLimitRule
 from pulumi_cf_invoice.billing.invoice import Invoice, InvoiceLine
 from pulumi_cf_invoice.billing.invoice_history import InvoiceHistory, PastInvoice
+from pulumi_cf_invoice.billing.models import finite, parsed
 from pulumi_cf_invoice.billing.reads import (
     CREDIT_BALANCE,
     GATEWAYS,
@@ -24,7 +31,14 @@ from pulumi_cf_invoice.billing.reads import (
     INVOICE_PREVIEW,
     USAGE_HISTORY,
 )
-from pulumi_cf_invoice.billing.usage_history import SECONDS, Instant, UsageHistory, Window, start_of
+from pulumi_cf_invoice.billing.suggestions import unknown_name
+from pulumi_cf_invoice.billing.usage_history import (
+    Instant,
+    UsageHistory,
+    Window,
+    length_of,
+    start_of,
+)
 from pulumi_cf_invoice.program.stated import ACCOUNT_ID, MAKERS, STATED
 
 __all__ = [
@@ -33,6 +47,8 @@ __all__ = [
     "invoice",
     "make_api_error",
     "make_credit_balance",
+    "make_gateway",
+    "make_gateways",
     "make_invoice",
     "make_invoice_history",
     "make_past_invoice",
@@ -69,6 +85,7 @@ def make_invoice(
     :param invoice_lines_complete: False for an invoice with only some of its lines.
     :raises InvalidDataError: If these figures do not make a valid invoice.
     """
+    _refuse_non_numbers(amount_due=amount_due, amount_paid=amount_paid)
     if lines is None:
         lines = {"usage": amount_due}
     of_invoice: Iterable[Any] = lines
@@ -143,9 +160,11 @@ def make_usage_history(
     :param since: The start, as for `get_usage_history`.
     :param window: What a value covers: day or hour.
     :param at: When the history was read: an hour or day that was not over by then is partial.
-    :raises SettingsError: If *since* is not an instant.
+    :raises SettingsError: If *since* is not an instant, or *window* something else.
+    :raises InvalidDataError: If a value is not a number.
     """
-    start, length = start_of(since, window), SECONDS[window]
+    _refuse_non_numbers(**{f"values.{number}": value for number, value in enumerate(values)})
+    start, length = start_of(since, window), length_of(window)
     return UsageHistory.of_values(
         {start + number * length: value for number, value in enumerate(values)},
         window=window,
@@ -163,8 +182,10 @@ def make_invoice_history(
 
     :param invoices: Newest first.
     :param invoices_complete: False for a history with only some of its invoices.
+    :raises InvalidDataError: If *invoices* are something else.
     """
-    return InvoiceHistory(type="all", invoices=list(invoices), invoices_complete=invoices_complete)
+    values = {"invoices": list(invoices), "invoices_complete": invoices_complete}
+    return parsed(InvoiceHistory, {"type": "all", **values})
 
 
 def make_past_invoice(
@@ -184,17 +205,22 @@ def make_past_invoice(
         otherwise 0.
     :param status: draft, open, paid, uncollectible or void.
     :param created: When it was created, in Unix seconds (UTC).
+    :raises InvalidDataError: If these figures do not make a valid invoice.
     """
     paid = amount_paid
     if paid is None:
         paid = amount_due if status == "paid" else 0
-    return PastInvoice(
-        amount_due=amount_due,
-        amount_paid=paid,
-        amount_remaining=money.number(money.total([amount_due], less=[paid])),
-        currency=currency,
-        status=status,
-        created=created,
+    _refuse_non_numbers(amount_due=amount_due, amount_paid=paid)
+    return parsed(
+        PastInvoice,
+        {
+            "amount_due": amount_due,
+            "amount_paid": paid,
+            "amount_remaining": money.number(money.total([amount_due], less=[paid])),
+            "currency": currency,
+            "status": status,
+            "created": created,
+        },
     )
 
 
@@ -203,8 +229,10 @@ def make_gateways(gateways: Iterable[Gateway] = (), *, gateways_complete: bool =
     Return the AI gateways of an account for a test: none, or those of `make_gateway`.
 
     :param gateways_complete: False for a list with only some of the gateways.
+    :raises InvalidDataError: If *gateways* are something else.
     """
-    return Gateways(gateways=list(gateways), gateways_complete=gateways_complete)
+    values = {"gateways": list(gateways), "gateways_complete": gateways_complete}
+    return parsed(Gateways, values)
 
 
 def make_gateway(
@@ -216,12 +244,18 @@ def make_gateway(
     :param limit: The most that it may spend in a window, in US dollars.
     :param window: The length of the window, in seconds; by default a day.
     :param more: Other fields of a `Gateway`.
+    :raises InvalidDataError: If these do not make a valid gateway, or it has no such field.
     """
+    names = [field.name for field in fields(Gateway)]
+    for name in more:
+        if name not in names:
+            raise InvalidDataError(unknown_name("field of a gateway", name, names))
     capped: dict[str, Any] = {}
     if limit is not None:
+        _refuse_non_numbers(limit=limit, window=window)
         rule = SpendLimitRule(limit=limit, limit_type="cost", window=window, enabled=True)
         capped = {"spend_limits_enabled": True, "spend_limit_rules": [rule]}
-    return Gateway(**{"gateway_id": gateway_id, **capped, **more})
+    return parsed(Gateway, {"gateway_id": gateway_id, **capped, **more})
 
 
 def make_api_error(
@@ -240,7 +274,9 @@ def make_api_error(
     :param code: Cloudflare's error code.
     :param account_id: The account in the error.
     :param noun: What could not be read, according to the error.
+    :raises InvalidDataError: If *status* is not a number.
     """
+    _refuse_non_numbers(status=status)
     return ApiError(
         noun,
         account_id,
@@ -320,6 +356,12 @@ def answers(**stated: Any) -> Iterator[None]:
     finally:
         STATED.clear()
         STATED.update(before)
+
+
+def _refuse_non_numbers(**figures: Any) -> None:
+    for name, value in figures.items():
+        if finite(value) is None:
+            raise InvalidDataError(f"{name}: not a number")
 
 
 def _an(noun: str) -> str:

@@ -226,9 +226,7 @@ def query(
     API fails on bounds in between. The default is 100 days, including today. The future is not
     requested. Raises `SettingsError`.
     """
-    if window not in WINDOWS:
-        raise SettingsError(f"window is {window!r}, but must be 'day' or 'hour'")
-    length = SECONDS[window]
+    length = length_of(window)
     now_ends = _floor(at, length) + length
     end = now_ends if until is None else min(_ceiling(_instant(until, "until"), length), now_ends)
     earliest = max(0, end - DEFAULT_DAYS * SECONDS["day"])
@@ -249,13 +247,20 @@ def _to_query(window: str, since: int, until: int) -> dict[str, str]:
     return {"value_grouping_window": window, **bounds}
 
 
+def length_of(window: str) -> int:
+    """Return the length of a *window* in seconds. Raises `SettingsError` for another word."""
+    if window not in WINDOWS:
+        raise SettingsError(f"window is {window!r}, but must be 'day' or 'hour'")
+    return SECONDS[window]
+
+
 def start_of(given: Instant, window: str, name: str = "since") -> int:
     """
     Return the start of the hour or day that *given* is in, in Unix seconds.
 
     Raises `SettingsError`, which calls the instant by its *name*.
     """
-    return _floor(_instant(given, name), SECONDS[window])
+    return _floor(_instant(given, name), length_of(window))
 
 
 def _instant(given: Any, name: str) -> datetime:

@@ -431,6 +431,39 @@ def test_what_could_be_no_invoice_is_not_made(fields: dict[str, Any], message: s
         testing.make_invoice(**fields)
 
 
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: testing.make_invoice(cast(Any, None)), "amount_due: not a number"),
+        (lambda: testing.make_invoice(1, amount_paid=cast(Any, "x")), "amount_paid: not a number"),
+        (lambda: testing.make_usage_history([1, float("nan")]), "values.1: not a number"),
+        (lambda: testing.make_usage_history(cast(Any, ["a"])), "values.0: not a number"),
+        (lambda: testing.make_usage_history([1], window=cast(Any, "week")), "must be 'day' or"),
+        (lambda: testing.make_past_invoice(float("nan")), "amount_due: not a number"),
+        (lambda: testing.make_past_invoice(1, amount_paid=cast(Any, "x")), "amount_paid: not a"),
+        (lambda: testing.make_past_invoice(1, currency="x"), "currency: String should match"),
+        (lambda: testing.make_invoice_history(cast(Any, [1])), "invoices.0: Input should be"),
+        (lambda: testing.make_gateways(cast(Any, [1])), "gateways.0: Input should be"),
+        (lambda: testing.make_gateway(cast(Any, 5)), "gateway_id: Input should be a valid string"),
+        (lambda: testing.make_gateway(limit=cast(Any, "x")), "limit: not a number"),
+        (lambda: testing.make_gateway(byok=True), "no field of a gateway 'byok'; did you mean"),
+        (lambda: testing.make_api_error(cast(Any, "x")), "status: not a number"),
+    ],
+)
+def test_what_could_be_no_answer_is_refused_in_one_line(
+    make: Callable[[], Any], message: str
+) -> None:
+    with pytest.raises((InvalidDataError, SettingsError), match=message) as refused:
+        make()
+    assert "\n" not in str(refused.value)
+
+
+def test_a_star_import_brings_every_function_of_the_docs() -> None:
+    named = set(re.findall(r"\bmake_\w+", docs.page("testing")))
+    made = {name for name in vars(testing) if name.startswith("make_")}
+    assert named <= made == {name for name in testing.__all__ if name.startswith("make_")}
+
+
 OTHERS: dict[str, tuple[Any, Callable[[], Any], Callable[[], Any]]] = {
     "credit_balance": (
         testing.make_credit_balance(640.19, topup_amount=1000, topup_threshold=500),
