@@ -28,6 +28,7 @@ from pulumi_cf_invoice.cli.accounts import (
     read_each,
 )
 from pulumi_cf_invoice.cli.errors import CommandError
+from pulumi_cf_invoice.cli.output import is_unfinished
 from pulumi_cf_invoice.report import input
 from pulumi_cf_invoice.report.found import (
     Found,
@@ -226,6 +227,11 @@ def _is_to_be_read(path: Path) -> bool:
     Raises `CommandError` for what must not be left out, but is not such a file, and `OSError`.
     """
     if path.is_file():
+        if not _is_json(path) and _may_be_json(path):
+            raise CommandError(
+                f"{one_line(str(path))} would not be read, because its name does not end with "
+                ".json: rename it, or move it elsewhere"
+            )
         return _is_json(path)
     if path.is_dir() and any(_may_hold_json(path)):
         raise CommandError(
@@ -240,7 +246,8 @@ def _is_to_be_read(path: Path) -> bool:
 
 def _may_hold_json(folder: Path) -> Iterator[bool]:
     """
-    Yield for each entry in *folder*, at any depth, whether it is JSON or leads to another folder.
+    Yield for each entry in *folder*, at any depth, whether it may be JSON or leads to another
+    folder.
 
     Raises `OSError` for a folder that cannot be read.
     """
@@ -251,12 +258,26 @@ def _may_hold_json(folder: Path) -> Iterator[bool]:
     for place, folders, files in os.walk(folder, onerror=refuse):
         # Links are not followed, because they can lead back.
         yield from ((Path(place) / name).is_symlink() for name in folders)
-        yield from (_is_json(Path(name)) for name in (*folders, *files))
+        yield from (_is_json(Path(name)) for name in folders)
+        yield from (_may_be_json(Path(place) / name) for name in files)
 
 
 def _is_json(path: Path) -> bool:
     # A file called only ".json" has no suffix: its writer lacked the account's ID.
     return path.name.lower().endswith(".json")
+
+
+def _may_be_json(path: Path) -> bool:
+    """Return whether *path* is JSON by its name, as a copy may be, or by how it begins."""
+    if is_unfinished(path):
+        return False
+    if ".json" in path.name.lower():
+        return True
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        # In any encoding, with or without a byte order mark.
+        return file.read(1024).lstrip(b"\xef\xbb\xbf\xfe\xff\0 \t\r\n").startswith(b"{")
 
 
 def _account_of(content: Found | MissingInvoice) -> str | None:

@@ -11,6 +11,8 @@ from pathlib import Path
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.cli.errors import CommandError
 
+_UNFINISHED = (".cf-invoice-", ".tmp")
+
 
 def write_output(text: str | Iterable[str], output: str | None) -> None:
     """
@@ -44,7 +46,7 @@ def replace_file(path: Path, parts: Iterable[str]) -> None:
             file.writelines(parts)
         return
     target = Path(os.path.realpath(path))
-    beside = target.with_name(f".cf-invoice-{secrets.token_hex(8)}.tmp")
+    beside = target.with_name(f"{_UNFINISHED[0]}{secrets.token_hex(8)}{_UNFINISHED[1]}")
     try:
         # Not tempfile's, whose files only the owner can read, whatever the umask.
         with beside.open("x", encoding="utf-8") as file:
@@ -59,6 +61,11 @@ def replace_file(path: Path, parts: Iterable[str]) -> None:
             beside.unlink()
         raise
     _sync_folder(target.parent)
+
+
+def is_unfinished(path: Path) -> bool:
+    """Return whether *path* is a temporary file that a killed command left behind."""
+    return path.name.startswith(_UNFINISHED[0]) and path.name.endswith(_UNFINISHED[1])
 
 
 def _mode(path: Path) -> int | None:

@@ -230,7 +230,7 @@ def options_of(command: str) -> dict[str, str]:
 
 @EACH_WITH_AN_OPTION
 def test_no_option_is_empty(command: str, most: str) -> None:
-    """It would be left out: a list of accounts, in a variable that is not set, that nobody reads."""
+    """It would be left out: a list of accounts, in a variable that is not set."""
     options = options_of(command)
     assert most in options
     for option in options:

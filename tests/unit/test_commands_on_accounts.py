@@ -454,6 +454,12 @@ def in_own_folder(path: Path) -> None:
     (path / f"{ACCOUNT}.json").write_text("{}")
 
 
+def with_a_nameless_one(path: Path) -> None:
+    """Make a folder *path* with a snapshot whose name does not say that it is one."""
+    path.mkdir()
+    (path / ACCOUNT).write_text("{}")
+
+
 def with_a_link(path: Path) -> None:
     """Make a folder *path* that leads to another one with JSON in it."""
     path.mkdir()
@@ -471,6 +477,13 @@ NOT_SNAPSHOTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "artifact.json": (in_own_folder, "merge-multiple: true"),
     "linked": (with_a_link, "a link to another folder, which would not be read"),
     ".json": (lambda path: path.write_text("{"), "/.json: "),
+    "copy.json.": (lambda path: path.write_text("{"), "does not end with .json"),
+    "lines.jsonl": (lambda path: path.write_text("{"), "does not end with .json"),
+    "packed.JSON.gz": (lambda path: path.write_bytes(b"\x1f\x8b"), "does not end with .json"),
+    ACCOUNT: (lambda path: path.write_text("\n {"), "does not end with .json"),
+    "windows.txt": (lambda path: path.write_text("{", "utf-16"), "does not end with .json"),
+    "marked": (lambda path: path.write_text("{", "utf-8-sig"), "does not end with .json"),
+    "named": (with_a_nameless_one, "merge-multiple: true"),
 }
 
 
@@ -478,7 +491,8 @@ def test_nothing_in_a_folder_that_may_be_a_snapshot_is_skipped(
     run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder.parent)
-    (folder / ".cf-invoice-0123456789abcdef.tmp").write_text("torn")
+    (folder / ".cf-invoice-0123456789abcdef.tmp").write_text('{"torn')
+    (folder / "README.md").write_text("Every night's snapshots, as {ACCOUNT}.json")
     (folder / "logs").mkdir()
     assert run("show", "--from", str(folder))[0] == 0
     for name, (make, message) in NOT_SNAPSHOTS.items():
