@@ -366,7 +366,7 @@ class Situation:
         if finding.amount is not None and finding.limit is not None:
             excess = money.total([finding.amount.amount], less=[finding.limit.amount])
         subjects = (*_SUBJECTS, finding.subject)
-        order = (subjects.index(finding.subject), -excess)
+        order = (subjects.index(finding.subject) + (finding.status == "unknown"), -excess)
         says_forecast = finding.subject in (FORECAST, PROJECTED_AMOUNT_DUE)
         rank = _rank(rule, finding)
         unaided = rank is Rank.FAILED and finding.is_refilled
@@ -388,7 +388,7 @@ class Situation:
             # Pulumi has a policy's description before what it says.
             _, _, message = finding.marked.partition(". ")
             quote = quoted(_cut(message or finding.marked).rstrip("."), _LONGEST_QUOTE)
-            return f"a policy pack blocked the preview, saying {quote}", False
+            return f"a policy pack {_done(rule, finding)}, saying {quote}", False
         brief = _question(without_account(finding.brief or finding.marked, str(self.account_id)))
         return f"{where}{_cut(brief.rstrip('.'))}", False
 
@@ -440,6 +440,13 @@ def _question(message: str) -> str:
     opening, what, why = found.groups()
     separator = ", " if why.startswith("since ") else ": "
     return f"{opening.lower()} {what}{f'{separator}{why}' if why else ''}"
+
+
+def _done(rule: RuleResult, finding: Finding) -> str:
+    """Say what a policy pack did with a *finding*."""
+    if rule.is_mandatory:
+        return "blocked the preview"
+    return "could not judge everything yet" if finding.status == "unknown" else "warned"
 
 
 def _rank(rule: RuleResult, finding: Finding) -> Rank:

@@ -30,6 +30,7 @@ _NO_BUDGET: Mapping[Verdict, str] = {
     "advisory": "Against an advisory rule",
     "within": "Within the rules",
 }
+_PARTLY_UNKNOWN = "Not fully judged"
 POLICY = "policy"
 """The kind of a policy pack's rule, which Pulumi judged at the preview."""
 _JUST_NOW = timedelta(minutes=1)
@@ -260,6 +261,9 @@ def verdict_of(rules: Sequence[RuleResult]) -> Verdict:
 
 def verdict_text(verdict: Verdict, rules: Sequence[RuleResult]) -> str:
     """Return a *verdict* on *rules* for people, which speaks of a budget where one is judged."""
+    violations = (finding for rule in rules for finding in rule.violations)
+    if verdict == "advisory" and all(finding.status == "unknown" for finding in violations):
+        return _PARTLY_UNKNOWN
     if verdict not in _NO_BUDGET:
         return TITLES[verdict]
     if verdict == "within":

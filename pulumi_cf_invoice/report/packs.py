@@ -5,8 +5,11 @@ from collections.abc import Sequence
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.report.found import Found, PackViolation
 from pulumi_cf_invoice.report.judging import POLICY, RuleResult
-from pulumi_cf_invoice.rules.rule import Finding
+from pulumi_cf_invoice.rules.rule import NOT_YET, Finding
 from pulumi_cf_invoice.state import TYPES
+
+_PULUMI_CANNOT = "can't run policy '"
+"""How Pulumi's own advisory begins, of a policy that needs a value to come."""
 
 
 def policy_results(found: Sequence[Found]) -> list[RuleResult]:
@@ -37,4 +40,10 @@ def _finding(violation: PackViolation) -> Finding:
     if not any(resource_type in violation.urn for resource_type in TYPES):
         # Our own packs name the account.
         message = f"{one_line(violation.urn.rsplit('::', 1)[-1])}: {message}"
-    return Finding("failed", "policy", lambda: message)
+    is_unknown = not violation.is_mandatory and _is_unknown(violation.message)
+    return Finding("unknown" if is_unknown else "failed", "policy", lambda: message)
+
+
+def _is_unknown(message: str) -> bool:
+    """Return whether a policy only said that it could not judge something at a preview."""
+    return NOT_YET in message or message.startswith(_PULUMI_CANNOT)

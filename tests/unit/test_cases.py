@@ -72,6 +72,37 @@ def test_what_a_pack_advises_alone_fails_nothing(report: Report, tmp_path: Path)
     assert json.loads(output)["verdict"] == "advisory"
 
 
+def test_what_a_pack_only_advises_is_called_neither_a_block_nor_a_violation(
+    report: Report, tmp_path: Path
+) -> None:
+    passed = changed(
+        "02-policy-violation.events.jsonl",
+        lambda text: text.replace('"mandatory"', '"advisory"').replace('"failed"', '"succeeded"'),
+        lambda line: "preview failed" not in line,
+    )
+    (tmp_path / "warned").write_text(passed)
+    code, output = report(tmp_path / "warned", "--budget", "250 USD")
+    assert (code, "blocked" in output) == (0, False)
+    begin = r"(Against an advisory rule|Over an advisory limit): a policy pack warned, saying “"
+    assert re.match(begin, re.sub(r"\s+", " ", output))
+    for message in (
+        "can't run policy 'x' from policy pack 'y@v1' during preview: string value at .z can't be "
+        "known during preview",
+        "A description.\nThe AI gateway x is not judged before the update: its `z` is not known "
+        "yet.",
+    ):
+        lines = [json.loads(line) for line in passed.splitlines()]
+        for line in lines:
+            if "policyEvent" in line:
+                line["policyEvent"]["message"] = message
+        (tmp_path / "unknown").write_text("\n".join(map(json.dumps, lines)))
+        code, output = report(tmp_path / "unknown", "--budget", "250 USD")
+        assert code == 0
+        begin = "Not fully judged: a policy pack could not judge everything yet, saying “"
+        assert re.sub(r"\s+", " ", output).startswith(begin)
+        assert not re.search("blocked|^failed", output, re.M)
+
+
 def test_a_preview_that_failed_for_another_reason_as_well_tells_that(
     report: Report, tmp_path: Path
 ) -> None:
