@@ -14,7 +14,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the forecasts, and return the exit code."""
     if options.files and options.stack is not None:
         raise CommandError("--stack has no effect with --from")
-    found, missing, left_out = inputs.accounts(options, inputs.config(options), inputs.now())
+    found, missing, left_out, _ = inputs.accounts(options, inputs.config(options), inputs.now())
     if missing and not found:
         raise missing[0].problem
     made = []

@@ -34,6 +34,7 @@ from pulumi_cf_invoice.report.found import (
     Found,
     MissingInvoice,
     NoInvoiceError,
+    PackViolation,
     one_of_each_account,
     only_snapshot,
 )
@@ -56,12 +57,14 @@ def config(options: argparse.Namespace) -> list[Source]:
 class Contents(NamedTuple):
     """
     What is known about accounts, each once: their invoices, those that are missing, and a sentence
-    on what was not requested.
+    on what was not requested. ``violations`` are what policy packs said at all previews in the
+    files, whatever was requested.
     """
 
     found: list[Found]
     missing: list[MissingInvoice]
     left_out: str = ""
+    violations: Sequence[PackViolation] = ()
 
 
 def accounts(options: argparse.Namespace, before: Sequence[Source], at: datetime) -> Contents:
@@ -109,6 +112,12 @@ def _in_files(options: argparse.Namespace, at: datetime) -> Contents:
             account = wanted.get(_account_of(content) or "")
             name = file.name or (account.name if account else None)
             contents.append(_named(content, name, file.label))
+    violations = dict.fromkeys(
+        violation
+        for content in contents
+        if isinstance(content, Found)
+        for violation in content.violations
+    )
     others: list[Found | MissingInvoice] = []
     if are_several(options):
         others = [content for content in contents if _account_of(content) not in wanted]
@@ -118,7 +127,8 @@ def _in_files(options: argparse.Namespace, at: datetime) -> Contents:
         contents += _absent(wanted.values(), set(map(_account_of, contents)), at)
     every = [content for content in contents if isinstance(content, Found)]
     missing = [content for content in contents if isinstance(content, MissingInvoice)]
-    return Contents(*_joined(one_of_each_account(every), missing), _not_asked_for(others))
+    found, without = _joined(one_of_each_account(every), missing)
+    return Contents(found, without, _not_asked_for(others), list(violations))
 
 
 def _refuse_without_time(

@@ -74,9 +74,9 @@ def make(options: argparse.Namespace) -> Report:
     if options.files and options.stack is not None and not reads:
         raise CommandError("--stack has no effect with --from, unless --rules has accounts to read")
     before = inputs.config(options)
-    found, missing, left_out = inputs.accounts(options, before, at)
+    found, missing, left_out, violations = inputs.accounts(options, before, at)
     are_absent = len(missing) > 1 and any(lacking.is_absent for lacking in missing)
-    if missing and not found and not reads and not are_absent:
+    if missing and not (found or reads or are_absent or violations):
         # No rules are left to judge, and there is one reason for all.
         raise missing[0].problem
     snapshots = [invoice.snapshot for invoice in found if invoice.snapshot]
@@ -85,7 +85,7 @@ def make(options: argparse.Namespace) -> Report:
     baselines = [before for file in options.baselines for before in inputs.in_file(file, options)]
     compared = compared_with(found, baselines)
     needed = [lacking for lacking in missing if not lacking.is_unused]
-    judged = [*judge(rules, compared, at, reader, needed), *policy_results(compared)]
+    judged = [*judge(rules, compared, at, reader, needed), *policy_results(violations, compared)]
     if options.fixed_lines and not snapshots:
         raise CommandError("--fixed-line has no effect without usage: give --from a snapshot")
     return make_report(

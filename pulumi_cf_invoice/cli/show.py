@@ -15,7 +15,7 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError("--stack has no effect with --from")
     before = inputs.config(options)
     at = options.at or inputs.now()
-    found, missing, left_out = inputs.accounts(options, before, at)
+    found, missing, left_out, _ = inputs.accounts(options, before, at)
     if missing and not found:
         raise missing[0].problem
     report = make_report(found, at=at, missing=missing, left_out=left_out)

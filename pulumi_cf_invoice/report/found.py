@@ -1,10 +1,10 @@
 """What was found in files: invoices, and those of the last deployment, each account once."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from pulumi_cf_invoice.billing.cleaning import named
 from pulumi_cf_invoice.billing.errors import BillingError, NotAvailableError
@@ -25,6 +25,7 @@ _SECRET = "[secret]"
 # The engine's events mark what is secret by this name and value instead.
 _SIGNATURE = ("4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270")
 _FIELDS = tuple(field.name for field in fields(Invoice))
+T = TypeVar("T")
 _FIGURES = frozenset(_FIELDS) - {"invoice_id", "status"}
 
 
@@ -56,8 +57,9 @@ class Found:
     sentences about where it was found, ``caveats`` what a reader has to know of that, and ``names``
     the names of these places: stacks as ``project/stack``, or names from the user. ``also`` are
     other states of the same account that were found: rules must not ignore what one of them
-    violates. ``snapshot`` has the other reads of the account, if any. ``violations`` are what
-    policy packs said at the preview that it was found in.
+    violates. ``snapshot`` has the other reads of the account, if any. ``urns`` are the resources
+    that it was found in, and ``violations`` all that policy packs said at the preview, on whatever
+    resource: each of its invoices has them, so that whoever drops one drops none.
     """
 
     state: InvoiceState
@@ -68,6 +70,7 @@ class Found:
     names: tuple[str, ...] = ()
     also: tuple[InvoiceState, ...] = ()
     snapshot: Snapshot | None = None
+    urns: tuple[str, ...] = ()
     violations: tuple[PackViolation, ...] = ()
 
     @property
@@ -231,15 +234,15 @@ def one_of_each_account(found: Sequence[Found]) -> list[Found]:
     for number, invoice in enumerate(found):
         account = invoice.state.account_id or f"unknown {number}"
         by_account.setdefault(account, []).append(invoice)
-    merged = [_merged(same) for same in by_account.values()]
-    if len(merged) == 1:
-        return merged
+    each = [merged(same) for same in by_account.values()]
+    if len(each) == 1:
+        return each
     # Invoices from one file already have that caveat.
     return [
         invoice
         if invoice.state.account_id or _MAY_COUNT_TWICE in invoice.caveats
         else replace(invoice, caveats=(*invoice.caveats, _MAY_COUNT_TWICE))
-        for invoice in merged
+        for invoice in each
     ]
 
 
@@ -272,7 +275,12 @@ _MAY_COUNT_TWICE = Caveat(
 )
 
 
-def _merged(same: Sequence[Found]) -> Found:
+def merged(same: Sequence[Found]) -> Found:
+    """
+    Return the invoice that is several times among what was found, with all that is known of it.
+
+    Raises what `one_of_each_account` raises.
+    """
     highest = max(same, key=lambda found: (found.invoice.period_start, found.invoice.amount_due))
     if len({found.invoice.currency for found in same}) > 1:
         account = highest.state.account_id
@@ -281,8 +289,9 @@ def _merged(same: Sequence[Found]) -> Found:
     # A resource that is new has no update to be compared with.
     updates = [found.state.last_update for found in same if found.state.last_update]
     elsewhere = [found.state.base_url for found in same if found.state.base_url]
-    notes = dict.fromkeys(note for found in same for note in found.notes)
+    base_url = highest.state.base_url or next(iter(elsewhere), None)
     caveats = dict.fromkeys(caveat for found in same for caveat in found.caveats)
+    caveats |= {Caveat("origin", origin(url)): None for url in elsewhere if url != base_url}
     texts = {found.invoice.text for found in same}
     if len(texts) > 1:
         listed = " and as ".join(sorted(texts))
@@ -296,18 +305,21 @@ def _merged(same: Sequence[Found]) -> Found:
         replace(
             highest.state,
             last_update=highest.state.last_update or next(iter(updates), None),
-            base_url=highest.state.base_url or next(iter(elsewhere), None),
+            base_url=base_url,
         ),
         highest.baseline or next((found.baseline for found in same if found.baseline), None),
-        notes=tuple(notes),
+        notes=_each_once(found.notes for found in same),
         caveats=tuple(caveats),
-        names=tuple(dict.fromkeys(name for found in same for name in found.names)),
+        names=_each_once(found.names for found in same),
         also=tuple(state for state in states if state != highest.state),
         snapshot=only_snapshot([found.snapshot for found in same if found.snapshot]),
-        violations=tuple(
-            dict.fromkeys(violation for found in same for violation in found.violations)
-        ),
+        urns=_each_once(found.urns for found in same),
+        violations=_each_once(found.violations for found in same),
     )
+
+
+def _each_once(tuples: Iterable[tuple[T, ...]]) -> tuple[T, ...]:
+    return tuple(dict.fromkeys(item for each in tuples for item in each))
 
 
 def only_snapshot(snapshots: Sequence[Snapshot]) -> Snapshot | None:

@@ -29,6 +29,7 @@ from pulumi_cf_invoice.report.found import (
     has_secret,
     invoices_in_outputs,
     known_account,
+    merged,
     of_outputs,
     one_of_each_account,
 )
@@ -212,7 +213,13 @@ def _chosen(found: list[Found], wanted: str | None) -> list[Found]:
         ]
     if not known:
         raise NoInvoiceError(_none(wanted))
-    return one_of_each_account(_without_copies(known))
+    return one_of_each_account(_with_copies_merged(known))
+
+
+def _of_known(found: Found, known: list[Found]) -> Found:
+    """Return *found* as that of a *known* account with equal figures, if there is one."""
+    accounts = (each.state.account_id for each in known if each.invoice == found.invoice)
+    return _of_account(found, next(accounts, None))
 
 
 def _of_account(found: Found, account_id: str | None) -> Found:
@@ -227,15 +234,16 @@ def _none(wanted: str | None) -> str:
     )
 
 
-def _without_copies(found: list[Found]) -> list[Found]:
-    """Return *found* without those of an unknown account that are certainly here once more."""
-    known = [each.invoice for each in found if each.state.account_id]
-    unknown = [each.invoice for each in found if not each.state.account_id]
+def _with_copies_merged(found: list[Found]) -> list[Found]:
+    """
+    Return *found*, in which one of an unknown account that is certainly here once more is of the
+    account of the other, or merged into it.
+    """
+    known = [each for each in found if each.state.account_id]
     if known:
-        # An exported model has no account: with equal figures it is that of a resource here.
-        return [each for each in found if each.state.account_id or each.invoice not in known]
-    if all(invoice == unknown[0] for invoice in unknown):
-        return found[:1]
+        return [each if each.state.account_id else _of_known(each, known) for each in found]
+    if all(each.invoice == found[0].invoice for each in found):
+        return [merged(found)]
     raise NoInvoiceError(
         "it has several invoices without an account ID, which cannot be told apart: choose with "
         "--account-id or --prefix"

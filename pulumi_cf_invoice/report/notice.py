@@ -168,7 +168,7 @@ def _found(report: Report) -> list[_Found]:
     labels = report.labels if len(report.invoices) != 1 else [""]
     accounts = dict(zip(labels, map(_account, report.invoices), strict=True))
     return [
-        _Found(finding.account_id or accounts[label], label, rule, finding)
+        _Found(finding.account_id or accounts.get(label, ""), label, rule, finding)
         for rule in report.rules
         for label, finding in report.labelled(rule)
     ]

@@ -1,6 +1,6 @@
 """What policy packs said about a preview, as results next to those of the report's own rules."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.report.found import Found, PackViolation
@@ -12,27 +12,38 @@ _PULUMI_CANNOT = "can't run policy '"
 """How Pulumi's own advisory begins, of a policy that needs a value to come."""
 
 
-def policy_results(found: Sequence[Found]) -> list[RuleResult]:
+def policy_results(violations: Iterable[PackViolation], found: Sequence[Found]) -> list[RuleResult]:
     """
-    Return a result for each policy that was violated where the invoices were *found*.
+    Return a result for each policy with *violations* at the previews that invoices were *found* in.
 
-    A preview blocked by a mandatory policy is over it, whatever else is within.
+    A preview blocked by a mandatory policy is over it, whatever else is within, and even if none of
+    its invoices was requested.
     """
-    policies: dict[tuple[str, str, bool], list[list[Finding]]] = {}
-    for number, invoice in enumerate(found):
-        for violation in invoice.violations:
-            key = (violation.pack, violation.policy, violation.is_mandatory)
-            of_invoices = policies.setdefault(key, [[] for _ in found])
-            of_invoices[number].append(_finding(violation))
+    policies: dict[tuple[str, str, bool], dict[int | None, list[Finding]]] = {}
+    for violation in violations:
+        key = (violation.pack, violation.policy, violation.is_mandatory)
+        of_policy = policies.setdefault(key, {})
+        of_policy.setdefault(_invoice_of(violation, found), []).append(_finding(violation))
     return [
         RuleResult(
             f"{pack}: {policy}",
             POLICY,
             "mandatory" if is_mandatory else "advisory",
-            of_invoices=of_invoices,
+            of_invoices=[of_policy.get(number, []) for number in range(len(found))],
+            of_accounts=of_policy.get(None, []),
         )
-        for (pack, policy, is_mandatory), of_invoices in policies.items()
+        for (pack, policy, is_mandatory), of_policy in policies.items()
     ]
+
+
+def _invoice_of(violation: PackViolation, found: Sequence[Found]) -> int | None:
+    """
+    Return the number of the invoice that a *violation* is shown with: that of its resource, or the
+    first one of the same preview, if there is one.
+    """
+    of_preview = [n for n, invoice in enumerate(found) if violation in invoice.violations]
+    of_resource = (number for number in of_preview if violation.urn in found[number].urns)
+    return next(of_resource, next(iter(of_preview), None))
 
 
 def _finding(violation: PackViolation) -> Finding:

@@ -205,15 +205,9 @@ def _in_events(operation: Operation, prefix: str | None) -> list[Found]:
         )
     if caveats and not operation.is_preview:
         raise NoInvoiceError("an InvoicePreview has no figures, although it was updated")
-    every = [*found.values(), *exported]
-    of_resource = {urn: number for number, urn in enumerate(found)}
-    by_invoice: list[list[PackViolation]] = [[] for _ in every]
-    for violation in violations:
-        # A violation on another resource is reported with the stack's first invoice.
-        by_invoice[of_resource.get(violation.urn, 0)].append(violation)
     return [
-        replace(invoice, caveats=(*invoice.caveats, *caveats), violations=tuple(of_invoice))
-        for invoice, of_invoice in zip(every, by_invoice, strict=True)
+        replace(invoice, caveats=(*invoice.caveats, *caveats), violations=tuple(violations))
+        for invoice in (*found.values(), *exported)
     ]
 
 
@@ -369,9 +363,10 @@ def _found(
     try:
         before = _read(old, _INPUTS_FIRST, is_told)
     except NoInvoiceError:
-        return Found(fresh, names=_names(urn), notes=(_NO_BASELINE,))
+        return Found(fresh, names=_names(urn), notes=(_NO_BASELINE,), urns=(urn,))
     same = before is not None and before.account_id == fresh.account_id
-    return Found(fresh, before.invoice if before and same else None, names=_names(urn))
+    baseline = before.invoice if before and same else None
+    return Found(fresh, baseline, names=_names(urn), urns=(urn,))
 
 
 def _read(

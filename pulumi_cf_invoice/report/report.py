@@ -256,7 +256,8 @@ class Report:
         """
         Return the findings of *rule*, each with the label of what it was found on.
 
-        The label is empty for the invoice of a report that has only one.
+        The label is empty for the invoice of a report that has only one, and for what was found on
+        no account.
         """
         labels = self.labels if len(self.invoices) != 1 else [""]
         of_accounts = {
@@ -266,10 +267,14 @@ class Report:
         return [
             *((label, finding) for label, found in by_invoice for finding in found),
             *(
-                (of_accounts.get(finding.account_id, f"account {finding.account_id}"), finding)
-                for finding in rule.of_accounts
+                (of_accounts.get(account, _of_account(account)), finding)
+                for account, finding in ((each.account_id, each) for each in rule.of_accounts)
             ),
         ]
+
+
+def _of_account(account_id: str | None) -> str:
+    return f"account {account_id}" if account_id else ""
 
 
 def _short_label(invoice: InvoiceReport, is_one_of_many: bool) -> str:

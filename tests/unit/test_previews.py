@@ -16,6 +16,7 @@ from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.report import input
 from pulumi_cf_invoice.report.found import Found, NoInvoiceError
 from pulumi_cf_invoice.state import UNKNOWN
+from tests import factories
 from tests.command import run
 from tests.factories import ACCOUNT, OTHER_ACCOUNT, api_result
 from tests.properties import examples
@@ -736,3 +737,64 @@ def test_secret_figures_of_the_last_deployment_are_no_baseline() -> None:
     assert found.notes == (
         "The figures of the last deployment are secret, so that no change is shown.",
     )
+
+
+BLOCKED = PREVIEWS / "blocked"
+PROD = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
+WITHIN = ("--budget", "250 USD")
+
+
+@pytest.mark.parametrize("account", [None, ACCOUNT, PROD])
+def test_a_preview_that_a_policy_pack_blocked_is_over_whatever_account_is_chosen(
+    account: str | None,
+) -> None:
+    """The pack is another team's, and says something about a bucket."""
+    chosen = ["--account-id", account] if account else []
+    file = str(BLOCKED / "two-accounts.ndjson")
+    done = run("report", "--from", file, *WITHIN, *chosen)
+    assert done.returncode == 1, done.stdout
+    assert "no-public-buckets" in done.stdout
+    both = run("report", "--from", file, *WITHIN, "--account-id", ACCOUNT, "--account-id", PROD)
+    assert (both.returncode, both.stdout.count("no-public-buckets")) == (1, 1)
+
+
+@pytest.mark.parametrize("listed", [PROD, OTHER_ACCOUNT])
+def test_a_preview_that_a_policy_pack_blocked_is_over_whatever_accounts_are_listed(
+    tmp_path: Path, listed: str
+) -> None:
+    """Even if no account of the preview is."""
+    accounts, snapshot = tmp_path / "accounts.txt", tmp_path / "snapshot.json"
+    accounts.write_text(f"{listed}\n")
+    snapshot.write_text(factories.snapshot(account_id=listed).to_json())
+    files = ["--from", str(BLOCKED / "two-accounts.ndjson")]
+    files += [] if listed == PROD else ["--from", str(snapshot)]
+    selected = (*files, *WITHIN, "--accounts", str(accounts))
+    done = run("report", *selected)
+    assert done.returncode == 1, done.stdout
+    assert "no-public-buckets" in done.stdout
+    notice = run("notify", *selected, "--dry-run")
+    assert "no-public-buckets: " in notice.stdout
+    assert "account None" not in done.stdout + notice.stdout
+
+
+@pytest.mark.parametrize("name", ["secret-account", "secret-config"])
+def test_a_blocked_preview_is_over_if_the_pack_spoke_of_an_invoice_of_a_secret_account(
+    name: str,
+) -> None:
+    """The invoice is there twice: an output of a function has the figures of the resource."""
+    found = only((BLOCKED / f"{name}.ndjson").read_text())
+    assert [violation.policy for violation in found.violations] == ["no-public-buckets"]
+    assert found.state.origin.startswith("The figures come from http://127.0.0.1:8791")
+
+
+def test_a_secret_account_is_compared_with_its_last_update_if_an_output_names_it() -> None:
+    stream = events("secret/plug-moved-and-exported.ndjson")
+    for event in stream:
+        for step in (event[name]["metadata"] for name in event if name.startswith("res")):
+            for of_resource in (step["old"], step["new"]) if "Invoice" in step["urn"] else ():
+                for properties in (of_resource["inputs"], of_resource["outputs"]):
+                    properties["accountId"] = "[secret]"
+    found = only(lines(stream))
+    assert found.state.account_id == ACCOUNT
+    assert found.state.last_update is not None
+    assert (found.state.last_update.amount_due, found.invoice.amount_due) == (10000, 99900)
