@@ -7,7 +7,8 @@ A Pulumi policy pack that judges declared rules: what it reads, reports and note
 import os
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -48,7 +49,8 @@ def serve(
     Serve a pack with *policies* and the file of *rules* to the engine, for `spend_policy_pack`.
     """
     try:
-        every = [*_with_warnings(policies), *map(_policy, read_rules(rules) if rules else [])]
+        of_file = map(_policy, read_rules(rules) if rules else [])
+        every = [*_with_warnings(_given(policies)), *of_file]
         if not every:
             raise RuleError("it has no rules: give policies, or the path of a file of rules")
         ours = [policy.rule for policy in every if isinstance(policy, _RulePolicy)]
@@ -82,7 +84,29 @@ def serve(
     looks_into = {name for kind in kinds if issubclass(kind, StackRule) for name in kind.looks_into}
     # All that a resource of ours has to show is among its inputs.
     analyzer.install(configure, finish, not others, looks_into - {*state.TYPES})
-    PolicyPack(name=name, policies=every, enforcement_level=level)
+    with _mistakes_in_a_line(f"policy pack '{name}'"):
+        PolicyPack(name=name, policies=every, enforcement_level=level)
+
+
+@contextmanager
+def _mistakes_in_a_line(what: str) -> Iterator[None]:
+    """End the pack with one line, *what* and the SDK's words, where the SDK refuses an argument."""
+    try:
+        yield
+    except TypeError as error:
+        raise SystemExit(f"error: {one_line(what)}: {error}") from None
+
+
+def _given(policies: Any) -> list[Policy]:
+    """Return *policies* as a list. Raises `RuleError` if they are not policies."""
+    given = list(policies) if isinstance(policies, Iterable) else [policies]
+    for policy in given:
+        if not isinstance(policy, Policy):
+            raise RuleError(
+                f"policies: {one_line(repr(policy), 60)} is not a policy: give a list of rules, "
+                "such as [max_amount_due('250 USD')]"
+            )
+    return given
 
 
 def _with_warnings(policies: Sequence[Policy]) -> list[Policy]:
@@ -280,7 +304,8 @@ def declared(kind_name: str, settings: Mapping[str, Any], options: Mapping[str, 
     def declare() -> DeclaredRule:
         return DeclaredRule.parse(name, {"rule": kind.name, **written})
 
-    return _made(kind, _PackRule(name, declare), level)
+    with _mistakes_in_a_line(f"rule '{name}'"):
+        return _made(kind, _PackRule(name, declare), level)
 
 
 def _policy(declared: DeclaredRule) -> Policy:

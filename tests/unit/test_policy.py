@@ -38,6 +38,8 @@ from tests.factories import (
 
 OPTIONS = PolicyResourceOptions(False, [], None, [], None, [])  # type: ignore[arg-type]
 GATEWAY = "cloudflare:index/aiGateway:AiGateway"
+CODE: Any = policy
+"""The module without its types, for mistakes that they would prevent."""
 
 
 @pytest.fixture(autouse=True)
@@ -151,6 +153,9 @@ def test_absent_figures_violate_at_an_update_and_are_noted_at_a_preview(
 def test_figures_that_are_no_invoice_are_a_violation_in_one_line() -> None:
     [message] = judge(policy.max_amount_due("0 USD"), state(amount_due="none"))
     assert message.startswith("max-amount-due cannot judge x: amount_due: ")
+    for account in (["x"], {"a": 1}):
+        [message] = judge(policy.max_amount_due("0 USD"), state(account_id=account))
+        assert message == "max-amount-due cannot judge x: account_id: not a text"
 
 
 def test_an_unknown_account_is_left_to_pulumis_own_advisory() -> None:
@@ -233,6 +238,36 @@ def test_a_pack_without_rules_does_not_load() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda: CODE.max_amount_due("1 USD", enforcement_level="advisory"), "rule 'max-amount-"),
+        (lambda: CODE.max_amount_due("1 USD", name="all"), "rule 'all': "),
+        (lambda: CODE.max_amount_due("1 USD", name=5), "rule '5': "),
+        (lambda: CODE.spend_policy_pack("x", None), "pack 'x': policies: None is not a policy"),
+        (lambda: CODE.spend_policy_pack("x", ["y"]), "pack 'x': policies: 'y' is not a policy"),
+        (lambda: CODE.spend_policy_pack("x y", [policy.max_increase("1%")]), "pack 'x y': "),
+        (
+            lambda: CODE.spend_policy_pack(
+                "x", [policy.max_increase("1%")], enforcement_level="advisory"
+            ),
+            "pack 'x': ",
+        ),
+    ],
+)
+def test_a_mistake_in_code_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, make: Any, expected: str
+) -> None:
+    monkeypatch.setattr(analyzer, "install", lambda *arguments: None)
+    with pytest.raises(SystemExit) as refused:
+        make()
+    message = str(refused.value)
+    assert message.startswith("error: ")
+    assert expected in message
+    assert "\n" not in message
+    assert refused.value.__suppress_context__
+
+
 @pytest.mark.parametrize("level", ["disabled", None])
 def test_the_warnings_of_a_disabled_rule_judge_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], level: Any
@@ -305,6 +340,10 @@ def test_gateways_have_to_have_a_spend_limit_within_the_limit() -> None:
     assert "allow $160.00 in a month of 31 days, over the limit of $100.00 by $60.00" in message
     [message] = on_stack(gate, (GATEWAY, {"accountId": ACCOUNT}))
     assert "has no spend limit on all of its traffic: it has no `spend_limits`." in message
+    # A restriction that nobody knows yet, as the list that Pulumi's SDK makes of it.
+    limits = {"enabled": True, "rules": [{**rule, "countries": ["NL"]}]}
+    [message] = on_stack(gate, (GATEWAY, {**capped, "spendLimits": limits}))
+    assert "none of its rules is enabled for all models, providers and metadata" in message
     waiver = {"until": "2999-01-01", "by": "x", "reason": "y", "limit": "160 USD"}
     assert (
         on_stack(policy.require_gateway_spend_limit("1 USD", waiver=waiver), (GATEWAY, capped))
