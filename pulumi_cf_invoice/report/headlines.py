@@ -368,6 +368,7 @@ class Situation:
         subjects = (*_SUBJECTS, finding.subject)
         order = (subjects.index(finding.subject) + (finding.status == "unknown"), -excess)
         says_forecast = finding.subject in (FORECAST, PROJECTED_AMOUNT_DUE)
+        says_forecast = says_forecast and not self._is_of_another(finding)
         rank = _rank(rule, finding)
         unaided = rank is Rank.FAILED and finding.is_refilled
         return Fact(
@@ -378,7 +379,8 @@ class Situation:
         """Return a short form of a finding, and whether it states the amount due."""
         other = finding.account_id not in (None, self.account_id)
         where = f"account {finding.account_id}: " if other else ""
-        if finding.amount is not None and finding.limit is not None and finding.excess is not None:
+        is_compared = finding.limit is not None and finding.excess is not None
+        if finding.amount is not None and is_compared and not self._is_of_another(finding):
             says_amount = finding.subject == AMOUNT_DUE and finding.status != "unknown"
             return (
                 f"{where}{self._amount_against_limit(finding, finding.amount)}",
@@ -391,6 +393,17 @@ class Situation:
             return f"a policy pack {_done(rule, finding)}, saying {quote}", False
         brief = _question(without_account(finding.brief or finding.marked, str(self.account_id)))
         return f"{where}{_cut(brief.rstrip('.'))}", False
+
+    def _is_of_another(self, finding: Finding) -> bool:
+        """Whether *finding* is on other figures of the account, as of a period before."""
+        if finding.subject == AMOUNT_DUE and finding.amount is not None:
+            return finding.amount != Money(self.invoice.amount_due, self.invoice.currency)
+        if finding.of_line and finding.amount is not None:
+            lines = self.invoice.lines_by_name.get(finding.subject, [])
+            net = money.number(money.total(line.net for line in lines))
+            return finding.amount != Money(net, self.invoice.currency)
+        is_to_come = finding.subject in (FORECAST, PROJECTED_AMOUNT_DUE) and finding.excess
+        return bool(is_to_come) and self.invoice.period_text not in finding.marked
 
     def _amount_against_limit(self, finding: Finding, amount: Money) -> str:
         period = period_name(self.invoice.period_start, self.invoice.period_end)

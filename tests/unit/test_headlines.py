@@ -10,9 +10,11 @@ import pytest
 
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.report import html, json_report, markdown, text
+from pulumi_cf_invoice.report.found import Found
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 from pulumi_cf_invoice.report.report import Report
 from pulumi_cf_invoice.sandbox import SCENARIOS
+from pulumi_cf_invoice.state import InvoiceState
 from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT
 from tests.golden import Golden
 from tests.unit.reports import FIRST, MORNING, OF_ACCOUNT, plain, report_on, taken
@@ -376,6 +378,48 @@ def test_what_to_do_has_the_dates_in_their_order_and_credits_that_no_rule_asks_f
     upper = only(report).upper_outlook
     assert upper is not None
     assert second.startswith(f"Before {upper.date}: cap the gateways")
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "fact"),
+    [
+        (
+            "max-amount-due",
+            {"limit": "900 USD"},
+            "the upcoming invoice is $999.00 for 2026-08-01 to 2026-08-31, over the limit of "
+            "$900.00 by $99.00",
+        ),
+        (
+            "max-line-amount",
+            {"limits": {"openai/*": "900 USD"}},
+            "the line openai/gpt-5.5 of the upcoming invoice comes to $999.00 after credits for "
+            "2026-08-01 to 2026-08-31, over the limit of $900.00 by $99.00",
+        ),
+    ],
+)
+def test_a_period_before_that_is_over_is_told_with_its_own_figures(
+    name: str, settings: dict[str, Any], fact: str
+) -> None:
+    snapshot = taken("usual")
+    invoice = Found.of_snapshot(snapshot).invoice
+    august = FIRST - timedelta(days=31)
+    line = dataclasses.replace(
+        invoice.invoice_lines[0],
+        description="openai/gpt-5.5",
+        amount=99900,
+        pretax_credit_amounts=[],
+        period=None,
+    )
+    before = dataclasses.replace(
+        invoice,
+        amount_due=99900,
+        period_start=int(august.timestamp()),
+        period_end=int(FIRST.timestamp()),
+        invoice_lines=[line],
+    )
+    also = (InvoiceState(ACCOUNT, before),)
+    headline = report_on(snapshot, rules={name: settings}, also=also).headline
+    assert headline.startswith(f"Over budget: {fact}; $188.46 so far in September (day ")
 
 
 def test_of_several_the_counts_and_the_worst_are_reported() -> None:
