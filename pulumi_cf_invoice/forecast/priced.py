@@ -24,6 +24,10 @@ from pulumi_cf_invoice.forecast.unit import (
     infer_unit,
 )
 
+_ALL_FIXED = (
+    "Every line of the invoice is one of the fixed lines, so that none charges for the usage in "
+    "this period: list only fees as fixed lines."
+)
 _FEWEST_DAYS = 3
 _WEEK = 7
 _ENOUGH = Fraction(5, 8)
@@ -283,12 +287,16 @@ def price_days(
         days_over=sum(day.is_over and start <= day.start < end for day in days),
     )
     if isinstance(unit, UnknownUnit):
-        return unit
+        return UnknownUnit(_ALL_FIXED, is_unpriced=True) if _charges_no_usage(unit, bill) else unit
     priced = PricedDays(bill, unit, days, silent, (start, end), history.since, silence, now)
     # What happens to be near a price, with most of the usage not there yet, is chance.
     if silent and priced.is_behind and (silent.start + DAY - start) / (until - start) < _ENOUGH:
         return UnknownUnit(f"The usage history has nothing since {date_of(silent.start)}.")
     return priced
+
+
+def _charges_no_usage(unit: UnknownUnit, bill: Bill) -> bool:
+    return unit.is_unpriced and bool(bill.fixed) and not bill.growing
 
 
 def _used_since(moment: Fraction, days: Sequence[UsageDay]) -> Fraction:

@@ -96,7 +96,8 @@ class MaxForecast(Rule):
             yield no_projection(invoice_state, problem, FORECAST, "forecast")
             return
         if _is_not_known(forecast, state.read_at):
-            yield _not_known(FORECAST, f"What the {invoice_of(invoice_state)} will come to")
+            what = f"What the {invoice_of(invoice_state)} will come to"
+            yield _not_known(FORECAST, what, forecast)
             return
         amount = forecast.percentile(self.percentile)
         unjudged = _unjudged(invoice_state, forecast, self.percentile, "amount due")
@@ -183,7 +184,8 @@ class MinRunway(Rule):
         forecast = state.forecast(self.fixed_lines)
         yield from _of_globs(invoice_state, self.fixed_lines)
         if _is_not_known(forecast, state.read_at):
-            yield _not_known(RUNWAY, f"How long the credits of account {state.account_id} last")
+            what = f"How long the credits of account {state.account_id} last"
+            yield _not_known(RUNWAY, what, forecast)
             return
         if forecast.has_ended and (self.days == "period" or forecast.track_record is None):
             yield _not_judged(invoice_state)
@@ -281,13 +283,11 @@ def _is_not_known(forecast: "Forecast", now: datetime) -> bool:
     return forecast.is_not_known and not is_early
 
 
-def _not_known(subject: str, what: str) -> Finding:
-    why = "since the invoice does not charge yet for what was used"
-    brief = f"{what[0].lower()}{what[1:]} is not known, {why}"
-    message = (
-        f"{what} is not known: there is usage in the period that the invoice does not charge for "
-        "yet."
-    )
+def _not_known(subject: str, what: str, forecast: "Forecast") -> Finding:
+    note = forecast.notes[0]
+    why = f"{note[0].lower()}{note[1:]}"
+    brief = f"{what[0].lower()}{what[1:]} is not known, since {why.partition(':')[0]}"
+    message = f"{what} is not known: {why}"
     return Finding("unknown", subject, lambda: message, brief=brief)
 
 

@@ -491,9 +491,19 @@ def test_usage_without_a_price_is_not_known(rule: str, value: object, subject: s
     [found] = judge(rule, value, answers)
     assert (found.status, found.subject) == ("unknown", subject)
     assert found.violates
-    assert (
-        "is not known: there is usage in the period that the invoice does not charge" in found.text
-    )
+    assert "is not known: there is usage in this period that the invoice does not" in found.text
+
+
+@pytest.mark.parametrize(
+    ("rule", "limit"), [("max-forecast", {"limit": "900 USD"}), ("min-runway", {"days": 14})]
+)
+def test_where_every_line_is_a_fixed_one_that_is_why_nothing_is_known(
+    rule: str, limit: dict[str, object]
+) -> None:
+    *_, found = judge(rule, {**limit, "fixedLines": ["*"]})
+    assert found.status == "unknown"
+    assert "is not known: every line of the invoice is one of the fixed lines, so" in found.message
+    assert "list only fees as fixed lines" in found.message
 
 
 @pytest.mark.parametrize(("rule", "value"), [("max-forecast", "900 USD"), ("min-runway", 14)])
