@@ -14,6 +14,7 @@ from pulumi_cf_invoice.billing.models import (
     Text,
     adapter,
     counted,
+    distinct,
     parsed,
 )
 from pulumi_cf_invoice.billing.settings import canonical_account_id
@@ -46,9 +47,11 @@ class Accounts:
         """Parse the ``result`` of an answer. Raises `InvalidDataError`."""
         if not isinstance(result, list):
             raise InvalidDataError("result is not a list")
-        accounts = [_account(number, entry) for number, entry in enumerate(result)]
-        values = {"accounts": accounts, "accounts_complete": answered.complete}
-        return parsed(cls, values)
+        listed = [_account(number, entry) for number, entry in enumerate(result)]
+        accounts = distinct(listed, lambda account: account["account_id"])
+        # An account that comes twice has moved to another page meanwhile, and hid another one.
+        complete = answered.complete and len(accounts) == len(listed)
+        return parsed(cls, {"accounts": accounts, "accounts_complete": complete})
 
     def to_figures(self) -> dict[str, Any]:
         """Return the fields, by name, as plain data."""

@@ -24,6 +24,7 @@ from pulumi_cf_invoice.billing.models import (
     WholeOrNone,
     adapter,
     counted,
+    distinct,
     parsed,
 )
 
@@ -113,8 +114,11 @@ class Gateways:
         """
         if not isinstance(result, list):
             raise InvalidDataError("result is not a list")
-        rows = [_gateway(number, row) for number, row in enumerate(result)]
-        return parsed(cls, {"gateways": rows, "gateways_complete": answered.complete})
+        listed = [_gateway(number, row) for number, row in enumerate(result)]
+        gateways = distinct(listed, lambda gateway: gateway["gateway_id"])
+        # A gateway that comes twice has moved to another page meanwhile, and hid another one.
+        complete = answered.complete and len(gateways) == len(listed)
+        return parsed(cls, {"gateways": gateways, "gateways_complete": complete})
 
     def to_api(self) -> list[dict[str, Any]]:
         """Return the gateways in the shape of the ``result`` that `from_api` parses."""

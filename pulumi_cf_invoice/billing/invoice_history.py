@@ -26,6 +26,7 @@ from pulumi_cf_invoice.billing.models import (
     Text,
     WholeOrNone,
     adapter,
+    distinct,
     instant,
     iso,
     parsed,
@@ -142,7 +143,7 @@ class InvoiceHistory:
             ]
         values = {"type": answered.query.get("type", "all"), "invoices": rows}
         found = parsed(cls, values, _NAMES)
-        invoices = _without_repeats(found.invoices)
+        invoices = distinct(found.invoices, lambda invoice: invoice.invoice_id)
         return cls(
             type=found.type,
             invoices=invoices,
@@ -198,17 +199,6 @@ class InvoiceHistory:
         """What remains to be paid of the unpaid invoices, in each currency, for people."""
         rows = ((invoice.amount_remaining, invoice.currency) for invoice in self.unpaid)
         return " and ".join(remaining.text for remaining in money.totals(rows))
-
-
-def _without_repeats(invoices: list[PastInvoice]) -> list[PastInvoice]:
-    seen: set[str] = set()
-    kept = []
-    for invoice in invoices:
-        if invoice.invoice_id is None or invoice.invoice_id not in seen:
-            kept.append(invoice)
-        if invoice.invoice_id is not None:
-            seen.add(invoice.invoice_id)
-    return kept
 
 
 def query(at: Any = None, type: str = "all") -> dict[str, str]:

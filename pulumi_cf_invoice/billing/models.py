@@ -6,7 +6,7 @@ refused. Fields that only name or explain something may be missing or malformed,
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -339,6 +339,19 @@ def days(start: int, end: int) -> str:
 def counted(number: int, noun: str) -> str:
     """Return a *number* of something for people: ``1 day``, ``1,000 days``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def distinct(items: Iterable[T], identity: Callable[[T], str | None]) -> list[T]:
+    """Return *items* without those whose *identity* came before. None is no identity."""
+    seen: set[str] = set()
+    kept = []
+    for item in items:
+        known = identity(item)
+        if known is None or known not in seen:
+            kept.append(item)
+        if known is not None:
+            seen.add(known)
+    return kept
 
 
 def derived(names: tuple[str, ...], model: Any) -> dict[str, Any]:

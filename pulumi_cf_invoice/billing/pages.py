@@ -3,13 +3,15 @@ Collects all pages of an answer, and determines whether they are complete.
 
 If ``result_info``, or ``pagination`` inside the result, says that there is more, the following
 pages are requested. Entries need not have an ID, so whole pages are compared, and equal entries are
-never dropped. An answer only counts as complete if that is proven: no fewer entries than any
-``total_count``, no fewer pages than any ``total_pages`` and, if neither is given, a last page that
-says that nothing follows, or that has room for more. An answer without any paging information is
-complete, unless it has exactly as many entries as were requested for a page.
+never dropped. One that is on two pages may have moved meanwhile and hidden another one: everything
+is requested once more, and has to be the same. An answer only counts as complete if that is proven:
+no fewer entries than any ``total_count``, no fewer pages than any ``total_pages`` and, if neither
+is given, a last page that says that nothing follows, or has room for more. An answer without any
+paging information is complete, unless it has exactly as many entries as were requested for a page.
 """
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from math import inf
@@ -31,10 +33,15 @@ class PageError(Exception):
 
 @dataclass(frozen=True)
 class Collected:
-    """A ``result`` with the entries of every fetched page, and whether it is complete."""
+    """
+    A ``result`` with the entries of every fetched page, and whether it is complete.
+
+    It ``repeats`` an entry if an equal one is on an earlier page.
+    """
 
     result: Any
     complete: bool
+    repeats: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,18 +97,21 @@ def collect(
 
     *entries* is the field of the result that has them, or `RESULT`. *next_page* returns the
     envelope of the page of that number, or raises `PageError`. *per_page* is the requested number
-    of entries, if there was one. If the other fields change from one page to the next, everything
-    is requested once more, from the start.
+    of entries, if there was one. If the other fields change from one page to the next, or an entry
+    is on two pages, everything is requested once more, from the start.
     """
     collected = _collect(first, entries, next_page, per_page)
-    if collected is not None:
+    if collected is not None and not collected.repeats:
         return collected
     try:
         first = next_page(_first_number(_stated(first, entries, per_page)))
     except PageError:
+        return Collected(collected.result if collected else first["result"], complete=False)
+    again = _collect(first, entries, next_page, per_page)
+    if again is None:
         return Collected(first["result"], complete=False)
-    collected = _collect(first, entries, next_page, per_page)
-    return collected or Collected(first["result"], complete=False)
+    is_steady = not again.repeats or again == collected
+    return Collected(again.result, again.complete and is_steady)
 
 
 def is_complete(envelope: Mapping[str, Any], entries: str) -> bool:
@@ -144,7 +154,19 @@ def _collect(
     together = [entry for listed in pages for entry in listed]
     # An extra entry has moved from one page to the next, and hides another one.
     complete = stated.shows(count, len(pages)) and stated.entries in (None, count)
-    return Collected({**result, entries: together} if entries else together, complete)
+    repeated = list(_on_two(pages))
+    complete = complete and not any(isinstance(each, Mapping) and "id" in each for each in repeated)
+    whole = {**result, entries: together} if entries else together
+    return Collected(whole, complete, bool(repeated))
+
+
+def _on_two(pages: list[list[Any]]) -> Iterator[Any]:
+    """Yield the entries that equal one of an earlier page."""
+    earlier: set[str] = set()
+    for page in pages:
+        texts = [json.dumps(entry, sort_keys=True, default=str) for entry in page]
+        yield from (entry for entry, text in zip(page, texts, strict=True) if text in earlier)
+        earlier.update(texts)
 
 
 def _stated(envelope: Mapping[str, Any], entries: str, per_page: int | None = None) -> _Stated:

@@ -37,6 +37,12 @@ def test_gateways_of_further_pages_are_read_and_a_part_says_so(sandbox: Sandbox)
     assert "only a part" in Gateways.from_api([], Answered(False)).text
 
 
+def test_a_gateway_that_comes_twice_counts_once_and_has_hidden_another() -> None:
+    found = Gateways.from_api([{"id": "a"}, {"id": "a"}, {"id": "b"}])
+    assert [gateway.gateway_id for gateway in found.gateways] == ["a", "b"]
+    assert not found.gateways_complete
+
+
 @pytest.mark.parametrize(
     "row",
     [

@@ -198,7 +198,47 @@ def test_equal_entries_are_kept_and_equal_pages_end_it() -> None:
     next_page, numbers = asked(*pages)
     collected = collect(pages[0], "lines", next_page)
     assert (lines(collected), collected.complete) == (["a", "a", "a", "b"], True)
-    assert numbers == [2, 3]
+    # An entry that moves meanwhile is on two pages, too, so they are read again.
+    assert numbers == [2, 3, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("again", "found", "complete"),
+    [
+        (["ab", "bd"], "abbd", True),
+        (["ab", "cd"], "abcd", True),
+        (["ac", "cb"], "accb", False),
+        ([None, None], "abbd", False),
+    ],
+)
+def test_entries_that_move_to_another_page_meanwhile_do_not_hide_others(
+    again: list[str | None], found: str, complete: bool
+) -> None:
+    """The moved entry comes twice, the hidden one never, and their number is right."""
+    served: list[list[str | None]] = [["ab", "bd"], again]
+
+    def next_page(number: int) -> Any:
+        if number == 1:
+            del served[0]
+        letters = served[0][number - 1]
+        if letters is None:
+            raise PageError
+        return page(*letters, number=number, total=4)
+
+    first = page(*"ab", more=True, total=4)
+    collected = collect(first, "lines", next_page)
+    assert ("".join(lines(collected)), collected.complete) == (found, complete)
+
+
+def test_an_entry_with_an_id_is_never_on_two_pages_of_a_complete_list() -> None:
+    usage = [{"id": "u", "start_time": day} for day in (1, 2, 2, 4)]
+    pages = [
+        {"result": usage[start : start + 2], "result_info": {"page": page, "total_count": 4}}
+        for page, start in ((1, 0), (2, 2))
+    ]
+    next_page, numbers = asked(*pages)
+    assert not collect(pages[0], RESULT, next_page).complete
+    assert numbers == [2, 1, 2]
 
 
 def test_without_a_count_the_last_page_says_that_it_is_complete() -> None:
