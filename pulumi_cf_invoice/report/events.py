@@ -132,10 +132,23 @@ class Operation:
     @cached_property
     def only_refreshed(self) -> set[str]:
         """The URNs of the resources that no program asked for, as in a refresh by itself."""
-        by_op = {True: set[str](), False: set[str]()}
-        for step in self.steps_before:
-            by_op[step.get("op") == "refresh"].add(str(step.get("urn")))
-        return by_op[True] - by_op[False]
+        gone = [step for step in self.steps_after if step.get("op") in GONE]
+        return only_refreshed([*self.steps_before, *gone])
+
+    @property
+    def is_destroy(self) -> bool:
+        """Whether it deletes what the program asked for, as ``destroy --run-program`` does."""
+        deleted = {
+            str(step.get("urn"))
+            for step in self.steps_before
+            if step.get("op") == "delete" and not _is_of_replacement(step)
+        }
+        ops = (*GONE, "refresh")
+        return any(
+            str(step.get("urn")) in deleted
+            for step in self.steps_before
+            if step.get("op") not in ops
+        )
 
     def refuse_gaps(self) -> None:
         """Raise `NoInvoiceError` if an event is missing or out of order, saying where."""
@@ -239,6 +252,20 @@ class Operation:
             for step in self.steps_after
             if step.get("type") == STACK and step.get("op") not in (*GONE, "refresh")
         ]
+
+
+def only_refreshed(steps: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Return the URNs of *steps*, of events or of a digest, that have no other than a refresh."""
+    by_op = {True: set[str](), False: set[str]()}
+    for step in steps:
+        by_op[step.get("op") == "refresh"].add(str(step.get("urn")))
+    return by_op[True] - by_op[False]
+
+
+def _is_of_replacement(step: Mapping[str, Any]) -> bool:
+    """Return whether a *step* deletes what an earlier update has replaced, but not deleted."""
+    old = step.get("old")
+    return isinstance(old, Mapping) and old.get("delete") is True
 
 
 def was_left_out(op: Any, old: Any, new: Any) -> bool:

@@ -6,7 +6,7 @@ are not certainly fresh are not used, and `NoInvoiceError` says which flag helps
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import groupby, zip_longest
 from typing import Any, NoReturn
@@ -20,6 +20,7 @@ from pulumi_cf_invoice.report.events import (
     GONE,
     Operation,
     mappings,
+    only_refreshed,
     operations,
     refuse_torn_type,
     was_left_out,
@@ -39,13 +40,16 @@ from pulumi_cf_invoice.report.objects import PlacedObject
 
 Preview = Mapping[str, Any] | Operation
 """A digest, or the events of one preview or update."""
-# A new state has its figures among the inputs, except after a refresh, which only changes outputs.
-_INPUTS_FIRST = ("inputs", "outputs")
-_OUTPUTS_FIRST = ("outputs", "inputs")
+# A new state has its figures among the inputs, except that of a resource that is only read.
+_PROPERTIES = ("inputs", "outputs")
 _LONGEST = 1000
 _LONGEST_NAME = 100
 _STREAM = "PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true pulumi preview --json"
 _SHOW_SAMES = f"preview with --show-sames, or print the engine's events: `{_STREAM}`"
+_OLD = "only has the figures of the last deployment, which are not fresh"
+_NOT_EVALUATED = (
+    "does not evaluate the program's invoices, and can keep stored figures: report on a preview"
+)
 _NO_BASELINE = "The figures of the last deployment are secret, so that no change is shown."
 _FAILED = ("preview failed", "update failed")
 _OF_DIGEST = {"config", "steps", "diagnostics", "duration", "changeSummary", "maybeCorrupt"}
@@ -146,6 +150,7 @@ def _in_digest(digest: Mapping[str, Any], prefix: str | None) -> list[Found]:
     steps = [step for step in mappings(digest.get("steps")) if step.get("op") not in GONE]
     for step in steps:
         refuse_torn_type(step)
+    _refuse_only_refreshed(digest)
     fresh = {str(step.get("urn")): step for step in steps if step.get("op") != "refresh"}
     _refuse_not_evaluated(
         step
@@ -156,9 +161,7 @@ def _in_digest(digest: Mapping[str, Any], prefix: str | None) -> list[Found]:
     unread = []
     for urn, step in fresh.items():
         new = _state(step, "newState")
-        # Only a refreshed resource already has outputs; its inputs are old.
-        is_refreshed = new is not None and bool(new.get("outputs"))
-        invoice = _found(urn, new, _state(step, "oldState"), is_refreshed)
+        invoice = _found(urn, new, _state(step, "oldState"))
         if invoice is None:
             unread.append(new)
         else:
@@ -178,10 +181,16 @@ def _in_events(operation: Operation, prefix: str | None) -> list[Found]:
     """
     violations = _violations(operation)
     operation.refuse_gaps()
+    # No policy pack judges a refresh. What blocks a preview leaves resources only refreshed.
+    is_blocked = any(violation.is_mandatory for violation in violations)
+    if operation.is_destroy or (operation.only_refreshed and not is_blocked):
+        what = "destroy" if operation.is_destroy else "refresh"
+        raise _NothingFreshError(f"a {what} {_NOT_EVALUATED}")
     resources = {
-        str(step.get("urn")): step
+        urn: step
         for step in operation.steps_after
         if step.get("op") not in (*GONE, "refresh")
+        and (urn := str(step.get("urn"))) not in operation.only_refreshed
     }
     found: dict[str, Found] = {}
     unread: list[Mapping[str, Any] | None] = []
@@ -189,10 +198,9 @@ def _in_events(operation: Operation, prefix: str | None) -> list[Found]:
         _refuse_not_evaluated(operation.not_evaluated)
         for urn, step in resources.items():
             new = _state(step, "new")
-            is_refreshed = urn in operation.only_refreshed
             # What a policy pack says about figures is in plain text in the log and in the events.
             is_told = bool(violations)
-            invoice = _found(urn, new, _state(step, "old"), is_refreshed, is_told)
+            invoice = _found(urn, new, _state(step, "old"), is_told)
             if invoice is None:
                 unread.append(new)
             else:
@@ -262,6 +270,20 @@ def _failure(diagnostics: Iterable[Mapping[str, Any]]) -> str | None:
     if not reasons:
         return None
     return f"the preview failed: {one_line('; '.join(reasons), _LONGEST)}"
+
+
+def _refuse_only_refreshed(digest: Mapping[str, Any]) -> None:
+    """Raise `NoInvoiceError` if an InvoicePreview in a *digest* was refreshed and not evaluated."""
+    steps = mappings(digest.get("steps"))
+    for step in steps:
+        new = _state(step, "newState") or {}
+        # What the program asks for has no outputs yet.
+        is_refreshed = step.get("op") == "update" and new.get("outputs")
+        if is_refreshed and _resource_type(step) in state.TYPES:
+            raise _NothingFreshError(f"a refresh {_NOT_EVALUATED}")
+    refreshed = only_refreshed(steps)
+    if any(step.get("urn") in refreshed and _resource_type(step) in state.TYPES for step in steps):
+        raise _NothingFreshError(f"this preview {_OLD}: {_SHOW_SAMES}")
 
 
 def _refuse_not_evaluated(steps: Iterable[Mapping[str, Any]]) -> None:
@@ -349,7 +371,6 @@ def _found(
     urn: str,
     new: Mapping[str, Any] | None,
     old: Mapping[str, Any] | None,
-    is_refreshed: bool,
     is_told: bool = False,
 ) -> Found | None:
     """
@@ -357,11 +378,11 @@ def _found(
 
     Secret figures raise `NoInvoiceError`, unless a policy pack has reported them (*is_told*).
     """
-    fresh = _read(new, _OUTPUTS_FIRST if is_refreshed else _INPUTS_FIRST, is_told)
+    fresh = _read(new, is_told)
     if fresh is None:
         return None
     try:
-        before = _read(old, _INPUTS_FIRST, is_told)
+        before = _read(old, is_told)
     except NoInvoiceError:
         return Found(fresh, names=_names(urn), notes=(_NO_BASELINE,), urns=(urn,))
     same = before is not None and before.account_id == fresh.account_id
@@ -369,11 +390,9 @@ def _found(
     return Found(fresh, baseline, names=_names(urn), urns=(urn,))
 
 
-def _read(
-    of_resource: Mapping[str, Any] | None, names: Sequence[str], is_told: bool
-) -> state.InvoiceState | None:
+def _read(of_resource: Mapping[str, Any] | None, is_told: bool) -> state.InvoiceState | None:
     """
-    Return the invoice in a resource's state, if it is known, from the first of *names*.
+    Return the invoice in a resource's state, if it is known.
 
     Pulumi prints some secret outputs among the inputs in plain text. Raises `NoInvoiceError` for
     them anyway, unless *is_told*, and `InvalidDataError` if the figures are not an invoice.
@@ -383,7 +402,7 @@ def _read(
     marked = of_resource.get("additionalSecretOutputs")
     is_secret = isinstance(marked, list) and any(is_figure(str(name)) for name in marked)
     readable = []
-    for name in names:
+    for name in _PROPERTIES:
         properties = _state(of_resource, name)
         plain = None if properties is None else revealed(properties)
         if plain is not None:
@@ -428,10 +447,7 @@ def _explain(steps: list[Mapping[str, Any]], fresh: Iterable[Mapping[str, Any]])
             "outputs of resources that are still to be made"
         )
     if any(of_ours(step) for step in steps):
-        raise _NothingFreshError(
-            "this preview only has the figures of the last deployment, which are not fresh: "
-            f"{_SHOW_SAMES}"
-        )
+        raise _NothingFreshError(f"this preview {_OLD}: {_SHOW_SAMES}")
     raise _NothingFreshError(
         "no invoice in it: the program needs an InvoicePreview. If it has one whose figures did "
         f"not move, Pulumi left it out: {_SHOW_SAMES}, which functions need as well"

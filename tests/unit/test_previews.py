@@ -365,10 +365,9 @@ def test_a_stream_that_lacks_any_event_is_refused(name: str) -> None:
         assert "is missing" in message or "without a summary" in message, number
 
 
-@pytest.mark.parametrize("name", ["twins-up-refresh.ndjson", "twins-refresh.ndjson"])
-def test_a_refresh_of_two_accounts_that_lacks_two_events_is_refused_or_all_there(name: str) -> None:
+def test_an_update_with_a_refresh_that_lacks_two_events_is_refused_or_has_both_accounts() -> None:
     """Two numbers can be missing because they are never printed, but an account must not be."""
-    whole = sample(name).splitlines()
+    whole = sample("twins-up-refresh.ndjson").splitlines()
     due = read_due("\n".join(whole))
     assert len(due) == 2
     for lost in itertools.combinations(range(len(whole)), 2):
@@ -681,9 +680,44 @@ def test_the_outputs_of_a_stack_are_refused_where_anything_was_left_out(printed:
     assert "the stack's outputs may be those of the last deployment" in refusal(lines(mixed))
 
 
-def test_a_refresh_alone_has_its_fresh_figures_among_the_outputs() -> None:
-    text = (TARGETED / "refresh-only.ndjson").read_text()
-    assert figures(only(text)) == (55500, 18846)
+REFRESH = sorted((PREVIEWS / "refresh").iterdir())
+
+
+@pytest.mark.parametrize("path", [TARGETED / "refresh-only.ndjson", *REFRESH])
+def test_figures_of_an_operation_that_does_not_evaluate_the_program_are_refused(path: Path) -> None:
+    """
+    A refresh keeps the figures of functions, of `.get`, of what --target leaves out, and of a
+    resource without credentials. Here they are $100.00, or one of two, and the account is at $999.
+    """
+    message = refusal(path.read_text())
+    what = "destroy" if "destroy" in path.name else "refresh"
+    assert message.startswith(f"a {what} does not evaluate the program's invoices")
+
+
+def test_what_functions_read_in_a_refresh_that_runs_the_program_is_fresh() -> None:
+    text = (PREVIEWS / "functions" / "refresh-run-program.ndjson").read_text()
+    assert figures(only(text)) == (99900, 10000)
+
+
+def test_a_digest_with_a_refreshed_invoice_beside_an_evaluated_one_is_refused() -> None:
+    """Without --show-sames only the refresh of what has not moved is in it."""
+    refreshed = digest("preview-moved-refresh-sames.json")
+    another = json.loads(json.dumps(refreshed["steps"][1]).replace("::upcoming", "::other"))
+    refreshed["steps"].append(another)
+    assert STALE in refusal(json.dumps(refreshed))
+
+
+def test_a_blocked_preview_with_a_refresh_is_over_whatever_was_only_refreshed() -> None:
+    """The pack blocks before the program asks for all its resources."""
+    blocked = case("02-policy-violation.events.jsonl")
+    number = next(n for n, event in enumerate(blocked) if "resourcePreEvent" in event)
+    refreshed = copy.deepcopy(blocked[number])
+    urn = "urn:pulumi:dev::bugs::acme:index:Bucket::logs"
+    refreshed["resourcePreEvent"]["metadata"] |= {"op": "refresh", "urn": urn, "type": "acme:b:B"}
+    blocked.insert(number, refreshed)
+    for position, event in enumerate(blocked):
+        event["sequence"] = position
+    assert only(lines(blocked)).invoice.amount_due == 18846
 
 
 @pytest.mark.parametrize("mark", [{"ciphertext": "[secret]"}, "[secret]"])
