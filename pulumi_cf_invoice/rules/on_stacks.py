@@ -160,8 +160,11 @@ class RequireGatewaySpendLimit(StackRule):
     limit: Limit
 
     def evaluate_account(self, state: AccountState, at: datetime) -> Iterator[Finding]:
-        for finding, _ in self.evaluate_stack((), [state]):
-            yield finding
+        found = [finding for finding, _ in self.evaluate_stack((), [state])]
+        yield from found
+        if all(finding.status == "noted" for finding in found):
+            message = f"Account {state.account_id} has no AI gateway that can add to the invoice."
+            yield Finding("within", SPEND_LIMITS, lambda: message)
 
     def judged_accounts(self, resources: Sequence[StackResource]) -> set[str | None]:
         return {_of_stack(resource).account for resource in resources if resource.type == GATEWAY}

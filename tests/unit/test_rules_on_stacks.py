@@ -428,6 +428,17 @@ def test_a_part_of_the_gateways_is_not_known_and_none_are_nothing() -> None:
     assert of_account("1 USD", []) == []
 
 
+@pytest.mark.parametrize("listed", [[], [OWN_KEYS]])
+def test_an_account_without_gateways_that_can_spend_is_within_the_rule(listed: list[Any]) -> None:
+    known = snapshot(gateways=Result(listed, Answered(True)))
+    written = {"limit": "1 USD", "accountIds": [ACCOUNT]}
+    rules = [DeclaredRule.parse("require-gateway-spend-limit", written)]
+    [result] = judge(rules, [], NOW, AccountReader({}, snapshots=[known]))
+    assert result.verdict == "within"
+    within = result.findings[len(listed)]
+    assert within.message == f"Account {ACCOUNT} has no AI gateway that can add to the invoice."
+
+
 @pytest.mark.parametrize(
     "rule",
     [
