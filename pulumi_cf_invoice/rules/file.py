@@ -269,7 +269,7 @@ def read_config(path: str | Path) -> dict[str, Config]:
     """
     with errors_under(one_line(str(path), _LONGEST_PATH), RuleError):
         # Pulumi takes no byte order mark here.
-        return _parsed_config(_content(path, "utf-8", if_empty={}))
+        return _parsed_config(_content(path, "utf-8"))
 
 
 def configured(
@@ -508,15 +508,16 @@ def _level(written: Any) -> Level:
     return cast(Level, written)
 
 
-def _content(path: str | Path, encoding: str, if_empty: Any = None) -> Any:
+def _content(path: str | Path, encoding: str) -> Any:
     try:
         text = read_file(path).decode(encoding)
     except OSError as error:
         raise RuleError(f"cannot be read: {error.strerror}") from None
     except ValueError:
         raise RuleError("is not text in UTF-8") from None
-    if if_empty is not None and not text.strip():
-        return if_empty
+    if not text.strip():
+        # Whatever writes it may have failed: then a stricter limit in it would be lost.
+        raise RuleError("is empty: write {} if there is nothing to set")
     try:
         return json.loads(text, object_pairs_hook=unique, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:

@@ -280,7 +280,7 @@ def test_a_config_sets_levels_and_settings_as_pulumi_merges_them(tmp_path: Path)
     assert set(levels.values()) == {"advisory"}
     rules = config({"max-amount-due": {"limit": "1 USD"}}, tmp_path)
     assert (rules[0].settings, rules[0].level) == ({"limit": Limit.parse("1 USD")}, None)
-    assert config("", tmp_path) == parse_rules(EVERY)
+    assert config("{}", tmp_path) == parse_rules(EVERY)
 
 
 @pytest.mark.parametrize(
@@ -295,6 +295,7 @@ def test_a_config_sets_levels_and_settings_as_pulumi_merges_them(tmp_path: Path)
         ({"all": {"limit": "1 USD"}}, "'all' takes only an enforcementLevel"),
         ([], "[] is not an object"),
         ("{", "is not JSON"),
+        (" \n", "is empty: write {} if there is nothing to set"),
     ],
 )
 def test_a_config_that_would_do_nothing_is_refused(
