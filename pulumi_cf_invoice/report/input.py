@@ -34,11 +34,12 @@ from pulumi_cf_invoice.report.found import (
     one_of_each_account,
 )
 from pulumi_cf_invoice.report.objects import PlacedObject, find_objects
-from pulumi_cf_invoice.state import InvoiceState
+from pulumi_cf_invoice.state import InvoiceState, snake_case
 
 _MIXED = "was something else appended, or does a program write it in another encoding?"
 # A name of JSON in single bytes, which text of two bytes a character does not have.
 _NAME_IN_BYTES = re.compile(rb'"[A-Za-z_]{3,}"[ \t]*:')
+_ONLY_EXPORTED = frozenset({"invoice_id", "invoice_lines_complete"})
 _NO_OBJECT = "this JSON is not an object, so neither Pulumi nor the API wrote it"
 _NO_JSON = (
     "this is not JSON: give the output of `pulumi preview --json` or `pulumi stack output --json`, "
@@ -167,17 +168,36 @@ def _has_invoice(value: Mapping[str, Any]) -> bool:
 def _in_other(content: Mapping[str, Any], prefix: str | None) -> list[Found] | MissingInvoice:
     if is_snapshot(content):
         return _of_snapshot(Snapshot.from_json(content), prefix)
-    of_api = "success" in content or "result" in content
-    if of_api or ("id" in content and "amount_due" in content):
+    is_answer = _is_answer(content)
+    if is_answer or _is_result(content):
         if prefix is not None:
             raise NoInvoiceError("--prefix chooses among stack outputs, and this is the API's JSON")
-        if of_api:
+        if is_answer:
             return [_of_api(content)]
         return [Found(InvoiceState(None, Invoice.from_api(dict(content))))]
     invoices = [of_outputs(outputs) for outputs in invoices_in_outputs(content, prefix)]
     if not invoices and has_secret(content):
         raise NoInvoiceError(f"no invoice can be read in it, and {SECRET_IN_OUTPUTS}")
     return invoices
+
+
+def _is_answer(content: Mapping[str, Any]) -> bool:
+    """Return whether *content* is an answer of the API, and not a stack's outputs of such names."""
+    if "success" not in content and "result" not in content:
+        return False
+    outputs = {name: value for name, value in content.items() if name != "result"}
+    return not invoices_in_outputs(outputs) and not _is_exported(content.get("result"))
+
+
+def _is_result(content: Mapping[str, Any]) -> bool:
+    """Return whether *content* is the API's invoice, and not a stack's outputs, one called id."""
+    is_invoice = "id" in content and "amount_due" in content and "account_id" not in content
+    return is_invoice and not _is_exported(content) and len(invoices_in_outputs(content)) < 2
+
+
+def _is_exported(invoice: Any) -> bool:
+    """Return whether an *invoice* has what programs export, and the API does not send."""
+    return isinstance(invoice, Mapping) and not _ONLY_EXPORTED.isdisjoint(map(snake_case, invoice))
 
 
 def _of_snapshot(snapshot: Snapshot, prefix: str | None) -> list[Found] | MissingInvoice:

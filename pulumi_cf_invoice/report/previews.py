@@ -282,7 +282,8 @@ def _refuse_only_refreshed(digest: Mapping[str, Any]) -> None:
         if is_refreshed and _resource_type(step) in state.TYPES:
             raise _NothingFreshError(f"a refresh {_NOT_EVALUATED}")
     refreshed = only_refreshed(steps)
-    if any(step.get("urn") in refreshed and _resource_type(step) in state.TYPES for step in steps):
+    of_ours = (str(step.get("urn")) for step in steps if _resource_type(step) in state.TYPES)
+    if refreshed.intersection(of_ours):
         raise _NothingFreshError(f"this preview {_OLD}: {_SHOW_SAMES}")
 
 

@@ -176,6 +176,30 @@ def test_an_exported_model_is_read_too() -> None:
     assert only(json.dumps(outputs)).state.invoice == invoice()
 
 
+@pytest.mark.parametrize("name", ["id", "result", "success"])
+@pytest.mark.parametrize("value", ["my-bucket-1234", {"id": "x"}, None, True])
+@pytest.mark.parametrize("prefix", ["", "dev_"])
+def test_an_output_with_a_name_of_the_apis_json_hides_no_invoice(
+    name: str, value: Any, prefix: str
+) -> None:
+    dev = invoice().to_figures() | {"account_id": PREVIEW_ACCOUNT, "invoice_lines_complete": False}
+    prod = invoice().to_figures() | {"account_id": OTHER_ACCOUNT, "amount_due": 99900}
+    outputs = {f"{prefix}{figure}": of_dev for figure, of_dev in dev.items()}
+    outputs |= {f"prod_{figure}": of_prod for figure, of_prod in prod.items()}
+    found = input.read(json.dumps({**outputs, name: value}))
+    assert [each.state.account_id for each in found] == [PREVIEW_ACCOUNT, OTHER_ACCOUNT]
+    assert [each.invoice.invoice_lines_complete for each in found] == [False, True]
+
+
+@pytest.mark.parametrize("name", ["result", "success", "id"])
+def test_an_exported_model_with_a_name_of_the_apis_json_hides_no_other(name: str) -> None:
+    mine = invoice().to_figures() | {"account_id": PREVIEW_ACCOUNT}
+    both = {**mine, name: invoice("yen").to_figures() | {"account_id": OTHER_ACCOUNT}}
+    found = input.read(json.dumps(both))
+    assert {each.state.account_id for each in found} == {PREVIEW_ACCOUNT, OTHER_ACCOUNT}
+    assert only(json.dumps({name: mine})).state.account_id == PREVIEW_ACCOUNT
+
+
 def test_a_prefix_chooses_between_two_invoices() -> None:
     mine, two = invoice(), invoice("yen")
     outputs = {f"a_{name}": value for name, value in mine.to_figures().items()}
