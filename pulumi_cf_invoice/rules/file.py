@@ -517,7 +517,7 @@ def _content(path: str | Path, encoding: str) -> Any:
         raise RuleError("is not text in UTF-8") from None
     if not text.strip():
         # Whatever writes it may have failed: then a stricter limit in it would be lost.
-        raise RuleError("is empty: write {} if there is nothing to set")
+        raise RuleError("is empty, and not a JSON object")
     try:
         return json.loads(text, object_pairs_hook=unique, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:

@@ -215,7 +215,7 @@ def test_a_waiver_has_an_end_a_name_and_a_reason(changes: dict[str, Any], expect
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ("", "is not JSON: line 1"),
+        ("", "is empty, and not a JSON object"),
         ("{'rules': {}}", "is not JSON: line 1"),
         ("[]", "[] is not an object with rules"),
         ("{}", 'it has no rules: write them under "rules", by name'),
@@ -295,7 +295,7 @@ def test_a_config_sets_levels_and_settings_as_pulumi_merges_them(tmp_path: Path)
         ({"all": {"limit": "1 USD"}}, "'all' takes only an enforcementLevel"),
         ([], "[] is not an object"),
         ("{", "is not JSON"),
-        (" \n", "is empty: write {} if there is nothing to set"),
+        (" \n", "is empty, and not a JSON object"),
     ],
 )
 def test_a_config_that_would_do_nothing_is_refused(
