@@ -296,6 +296,8 @@ def test_a_token_that_was_pasted_with_too_much_is_reported(
         lambda text: "".join(f"\\u{ord(c):04x}" for c in text),
         "\u200b".join,
         "\\u00ad\\u0000".join,
+        "\u3164\u0301".join,
+        "\\u1160".join,
     ],
 )
 def test_an_answer_that_repeats_the_token_is_read_without_it(

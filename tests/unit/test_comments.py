@@ -552,7 +552,9 @@ def test_certificates_that_cannot_be_read_are_one_line(guarded: Forge, tmp_path:
     assert "SSL_CERT_FILE and CI_SERVER_TLS_CA_FILE" in message
 
 
-@pytest.mark.parametrize("hidden", ["{0}", "a{0}b", "{1}\x1b{2}", "{1}\u202e{2}", "{1}\u200b{2}"])
+@pytest.mark.parametrize(
+    "hidden", ["{0}", "a{0}b", "{1}\x1b{2}", "{1}\u202e{2}", "{1}\u200b{2}", "{1}\u3164{2}"]
+)
 def test_the_token_is_redacted_in_what_a_forge_says(hidden: str, job: Job, forge_: Forge) -> None:
     request = job.request()
     token = request.token

@@ -1,4 +1,6 @@
 import asyncio
+import sys
+import unicodedata
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -28,6 +30,32 @@ def test_equal_parts_are_equal_credentials() -> None:
 
 def test_what_is_said_is_redacted() -> None:
     assert billing.Credentials(SECRET).redact(f"no {SECRET}!") == "no [redacted]!"
+
+
+def test_what_nobody_sees_between_the_letters_of_a_token_does_not_hide_it() -> None:
+    unseen = [
+        chr(number)
+        for number in range(sys.maxunicode + 1)
+        if unicodedata.category(chr(number)) in ("Cc", "Cf", "Mc", "Me", "Mn", "Zl", "Zp", "Zs")
+    ]
+    # Letters and a sign that are blank, and a character that no version of Unicode has yet.
+    unseen += ["\u115f", "\u1160", "\u3164", "\uffa0", "\u2800", "\U000e0fff"]
+    credentials = billing.Credentials(SECRET)
+    assert {credentials.redact(f"é {each.join(SECRET)}\u200b!") for each in unseen} == {
+        "é [redacted]\u200b!"
+    }
+    assert [each for each in unseen if not credentials.is_in(each.join(SECRET).encode())] == []
+
+
+def test_a_part_of_a_token_is_no_token() -> None:
+    text = f"{SECRET[:-1]} é {SECRET[1:]}"
+    assert billing.Credentials(SECRET).redact(text) == text
+
+
+def test_every_repetition_of_a_token_is_redacted() -> None:
+    text = f"a\u200b{SECRET} \u3164{SECRET.upper()}{SECRET}."
+    expected = "a\u200b[redacted] \u3164[redacted][redacted]."
+    assert billing.Credentials(SECRET).redact(text) == expected
 
 
 @pytest.mark.parametrize("kind", [billing.Credentials, pulumi_cf_invoice.Credentials])
