@@ -143,6 +143,7 @@ class Report:
         old = self._age
         if self.verdict == "none":
             return f"{old}{count} upcoming invoices, {total}."
+        total += self._unjudged
         counts = self._counts
         is_elsewhere = self.verdict not in ("within", *(i.tone for i in self.invoices))
         if is_elsewhere and not self._absent:
@@ -159,6 +160,16 @@ class Report:
         )
         fact = worst.situation.sentence
         return f"{title}{so_far}: {old}{counts}; {total}. Worst is {label}: {fact}."
+
+    @property
+    def _unjudged(self) -> str:
+        """How many of several invoices no rule judged, where one judged others; or empty."""
+        number = sum(not invoice.rules for invoice in self.invoices)
+        if not number or not any(rule.findings for rule in self.rules):
+            return ""
+        return (
+            f"; no rule judged {'any' if number == len(self.invoices) else f'{number:,}'} of them"
+        )
 
     @property
     def _age(self) -> str:

@@ -438,6 +438,16 @@ def test_of_several_the_counts_and_the_worst_are_reported() -> None:
     ]
 
 
+def test_of_several_those_that_no_rule_judged_are_counted() -> None:
+    snapshots = [taken("usual"), taken("usual", NOW, OTHER_ACCOUNT)]
+    for limit, begins in (("900 USD", "Within budget: 2 upcoming"), ("9 USD", "Over budget: 1 of")):
+        rules = {"account-budget": {"limit": limit, **OF_ACCOUNT}}
+        headline = report_on(*snapshots, rules=rules).headline
+        assert headline.startswith(begins)
+        assert "; no rule judged 1 of them." in headline
+    assert "no rule" not in report_on(*snapshots, rules=LIMIT).headline
+
+
 def test_an_account_that_is_the_only_one_is_not_repeated_by_every_rule() -> None:
     rendered = text.render(report_on(taken("top-up-failed"), rules=EVERY))
     assert rendered.count(ACCOUNT) == 1
