@@ -4,8 +4,8 @@ import json
 import socketserver
 import ssl
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +20,8 @@ class Webhook(ThreadingHTTPServer):
     A server that takes what is posted to it, for any host where it is used as a proxy.
 
     ``received`` are the host, the path and the JSON of each message; ``status`` is what it answers,
-    and ``broken`` is a malformed line to put among its headers.
+    ``line`` is one more among its headers, as it is, and ``parts`` are sent before the answer ends.
+    With ``parts``, it does not say how long it is.
     """
 
     daemon_threads = True
@@ -30,7 +31,8 @@ class Webhook(ThreadingHTTPServer):
         self.context = context
         self.received: list[tuple[str, str, Any]] = []
         self.status = 200
-        self.broken = ""
+        self.line = ""
+        self.parts: Iterable[bytes] = ()
 
     @property
     def address(self) -> str:
@@ -53,12 +55,17 @@ class _Webhook(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.received.append((self.headers["Host"], self.path, json.loads(body)))
         self.send_response(self.server.status)
-        self.send_header("Content-Length", "2")
-        if self.server.broken:
+        if not self.server.parts:
+            self.send_header("Content-Length", "2")
+        if self.server.line:
             self.flush_headers()
-            self.wfile.write(f"{self.server.broken}\r\n".encode())
+            self.wfile.write(f"{self.server.line}\r\n".encode())
         self.end_headers()
-        self.wfile.write(b"ok")
+        # Until whoever reads has enough.
+        with suppress(OSError):
+            for part in self.server.parts:
+                self.wfile.write(part)
+            self.wfile.write(b"ok")
 
     def log_message(self, *_: Any) -> None:
         """Suppress the log of requests."""

@@ -9,27 +9,21 @@ printed: messages refer to an address by its place and its service, and ``--stat
 import argparse
 import hashlib
 import json
-import logging
 import os
 import re
 import secrets
 import sys
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from pulumi_cf_invoice.billing.errors import BillingError
 from pulumi_cf_invoice.billing.files import read_file
-from pulumi_cf_invoice.cli import COULD_NOT_TELL
+from pulumi_cf_invoice.cli import COULD_NOT_TELL, delivery
 from pulumi_cf_invoice.cli.errors import CommandError
 from pulumi_cf_invoice.cli.output import replace_file
 from pulumi_cf_invoice.cli.report import exit_code, make
 from pulumi_cf_invoice.report.notice import Key, Notice, notice_of, notice_of_failure
-
-if TYPE_CHECKING:
-    import apprise
 
 VARIABLE = "CF_INVOICE_NOTIFY"
 _VERSION = 2
@@ -82,14 +76,13 @@ class Receiver:
             raise CommandError(
                 f"{self.name} in {VARIABLE} or --addresses has another after it: write one per line"
             )
-        server = _server(address)
+        server = delivery.server(address)
         if server is None:
             raise CommandError(
                 f"{self.name} in {VARIABLE} or --addresses is in no form that apprise knows: write "
                 "it like slack://TOKEN_A/TOKEN_B/TOKEN_C"
             )
         self.name = f"{self.name} ({server.service_name})"
-        self._server = server
         self._address = address
 
     def digest(self, salt: bytes) -> str:
@@ -100,52 +93,12 @@ class Receiver:
         """
         return hashlib.scrypt(self._address.encode(), salt=salt, n=2**14, r=8, p=1, dklen=16).hex()
 
-    def tell(self, title: str, body: str, is_fine: bool) -> str | None:
-        """Send a message, and return why it was not taken, or None."""
-        import apprise
-
-        kind = apprise.NotifyType.SUCCESS if is_fine else apprise.NotifyType.FAILURE
-        with _Log() as log:
-            try:
-                form = apprise.NotifyFormat.TEXT
-                # Nothing is sent without a body.
-                taken = self._server.notify(
-                    title=title, body=body or title, notify_type=kind, body_format=form
-                )
-            except Exception:
-                # Its message can quote the address.
-                taken = False
-        if taken:
-            return None
-        return f"it answered HTTP {log.status}" if log.status else "it did not accept the message"
-
-
-class _Log(logging.Handler):
-    """
-    Captures the logs of apprise and its HTTP client while a message is sent. They can quote the
-    address, so none of it is printed; only the status is kept.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.status: str | None = None
-        self._root = logging.getLogger()
-        self._warnings = warnings.catch_warnings()
-
-    def __enter__(self) -> "_Log":
-        self._handlers, self._root.handlers = self._root.handlers, [self]
-        self._warnings.__enter__()
-        warnings.simplefilter("ignore")
-        return self
-
-    def __exit__(self, *raised: Any) -> None:
-        self._warnings.__exit__(*raised)
-        self._root.handlers = self._handlers
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep the HTTP status, if *record* has one."""
-        found = re.search(r"\berror=([1-5][0-9]{2})\b", record.getMessage())
-        self.status = found[1] if found else self.status
+    def message(self, notice: Notice, known: Sequence[Key], link: str | None) -> delivery.Message:
+        """Return the message for an address that knows what was wrong before."""
+        is_fine = notice.is_fine and not notice.keys(known)
+        return delivery.Message(
+            self._address, notice.title(known), notice.body(known, link), is_fine
+        )
 
 
 def _tell(
@@ -156,20 +109,18 @@ def _tell(
     # An address that is given twice is notified once.
     addresses = {receiver.digest(before.salt): receiver for receiver in receivers}
     known = {digest: before.notified.get(digest, []) for digest in addresses}
+    news = {each: told for each, told in addresses.items() if notice.is_news(known[each])}
+    messages = [told.message(notice, known[each], link) for each, told in news.items()]
     code = 0
     titles: list[str] = []
-    for digest, receiver in addresses.items():
-        keys = known[digest]
-        if not notice.is_news(keys):
-            continue
-        title, body = notice.title(keys), notice.body(keys, link)
-        problem = receiver.tell(title, body, is_fine=notice.is_fine and not notice.keys(keys))
+    for digest, message, problem in zip(news, messages, delivery.deliver(messages), strict=True):
         if problem is None:
-            titles.append(title)
-            known[digest] = notice.keys(keys)
+            titles.append(message.title)
+            known[digest] = notice.keys(known[digest])
         else:
             code = COULD_NOT_TELL
-            print(f"cf-invoice: cannot notify {receiver.name}: {problem}", file=sys.stderr)
+            name = addresses[digest].name
+            print(f"cf-invoice: cannot notify {name}: {problem}", file=sys.stderr)
     _write(state, State(before.salt, known))
     if titles:
         print(f"Notified {len(titles)} of {len(addresses)} addresses: {titles[0]}")
@@ -218,27 +169,6 @@ def _receivers(addresses: Sequence[str]) -> list[Receiver]:
             "apprise is missing: install pulumi-cf-invoice with its extra 'notify'"
         ) from None
     return [Receiver(place, address) for place, address in enumerate(addresses, 1)]
-
-
-def _server(address: str) -> "apprise.NotifyBase | None":
-    import apprise
-
-    # No branding of apprise's in the message, and no picture from its site.
-    asset = apprise.AppriseAsset(
-        app_id="cf-invoice",
-        app_desc="Upcoming Cloudflare AI Gateway invoice",
-        app_url="",
-        image_url_mask="",
-        image_url_logo="",
-        async_mode=False,
-    )
-    with _Log():
-        try:
-            server: Any = apprise.Apprise.instantiate(address, asset=asset)
-        except Exception:
-            # Its message can quote the address.
-            return None
-    return server or None
 
 
 def _read(state: str | None) -> State:

@@ -1,16 +1,22 @@
 """`cf-invoice notify`, to real receivers on this machine."""
 
+import gzip
 import json
 import os
 import re
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import repeat
+from operator import itemgetter
 from pathlib import Path
 
 import pytest
 
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.snapshot import take
+from pulumi_cf_invoice.cli import delivery
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests import receivers
 from tests.command import run, start
@@ -394,7 +400,7 @@ def test_an_address_is_known_by_itself_and_not_by_its_place(
         run(*options(over, "--state", str(file)), **variables)
         return [path for _, path, _ in server.received[before:]]
 
-    assert tell("/a", "/b") == ["/a", "/b"]
+    assert sorted(tell("/a", "/b")) == ["/a", "/b"]
     # Moved, inserted, replaced, and given twice.
     assert tell("/b", "/a") == []
     assert tell("/new", "/b", "/a") == ["/new"]
@@ -432,11 +438,60 @@ def test_a_refusal_is_one_line_without_the_address(
     assert SECRET not in done.stdout
 
 
+def test_an_address_that_never_ends_its_answer_keeps_nobody_else_from_being_told(
+    hook: tuple[Webhook, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, environment = hook
+    monkeypatch.setattr(delivery, "SECONDS", 10.0)
+    monkeypatch.setattr(delivery, "AT_ONCE", 1)
+    processes: list[bytes] = []
+
+    def trickle() -> Iterator[bytes]:
+        for file in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):
+                processes.append(file.read_bytes())
+        while True:
+            yield b"."
+            time.sleep(0.1)
+
+    with receivers.webhook(tmp_path, "localhost") as (hanging, _):
+        hanging.parts = trickle()
+        addresses = f"json://:{SECRET}@{hanging.address}/\n{environment['CF_INVOICE_NOTIFY']}"
+        environment["CF_INVOICE_NOTIFY"] = addresses
+        state = ["--state", str(tmp_path / "told.json")]
+        done = run(*options(write(tmp_path, 55500), *state), **environment)
+    assert done.returncode == 2
+    assert done.stderr == "cf-invoice: cannot notify address 1 (JSON): it took longer than 5 s\n"
+    assert done.stdout.startswith("Notified 1 of 2 addresses: ")
+    assert len(server.received) == 1
+    assert sorted(json.loads((tmp_path / "told.json").read_text())["addresses"].values()) == [
+        [],
+        [["over", "max-amount-due", "an unknown account"]],
+    ]
+    assert not [arguments for arguments in processes if SECRET.encode() in arguments]
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+def test_an_answer_that_is_too_large_is_not_read(
+    encoding: str, hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    server, environment = hook
+    mebibyte = bytes(2**20)
+    if encoding == "gzip":
+        server.line = "Content-Encoding: gzip"
+        server.parts = [gzip.compress(mebibyte * 100)]
+    else:
+        server.parts = repeat(mebibyte)
+    done = run(*options(write(tmp_path, 55500)), **environment)
+    assert done.returncode == 2
+    assert done.stderr == "cf-invoice: cannot notify address 1 (JSON): its answer is too large\n"
+
+
 def test_nothing_that_is_logged_while_a_message_is_sent_is_printed(
     hook: tuple[Webhook, dict[str, str]], tmp_path: Path
 ) -> None:
     server, environment = hook
-    server.broken = "no header"
+    server.line = "no header"
     done = start(*options(write(tmp_path, 55500), "--verbose"), **environment)
     assert (done.returncode, done.stderr) == (1, "")
     assert len(server.received) == 1
@@ -451,7 +506,7 @@ def test_slack_and_teams_are_told_in_their_own_form(
     file = write(tmp_path, 55500, "<!channel> @everyone <http://x.example|y> www.x.eu `code`")
     done = run(*options(file, "--budget-line", "*=1 USD"), **environment)
     assert done.returncode == 1, done.stderr
-    (host, path, to_slack), (other, _, to_teams) = server.received
+    (other, _, to_teams), (host, path, to_slack) = sorted(server.received, key=itemgetter(0))
     assert (host, path) == ("hooks.slack.com", f"/services/T1JJ3T3L2/A1BRTD4JD/{SECRET}")
     assert other.startswith("acme.webhook.office.com")
     for message in (to_slack, to_teams):
