@@ -12,12 +12,22 @@ from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import ApiError, BillingError, SettingsError
 from pulumi_cf_invoice.billing.files import read_file
+from pulumi_cf_invoice.billing.reads import (
+    CREDIT_BALANCE,
+    INVOICE_HISTORY,
+    INVOICE_PREVIEW,
+    USAGE_HISTORY,
+)
 from pulumi_cf_invoice.billing.settings import ANY_ACCOUNT, Settings, Source, canonical_account_id
 from pulumi_cf_invoice.billing.snapshot import Snapshot, take_each
 from pulumi_cf_invoice.cli.errors import CommandError
 from pulumi_cf_invoice.cli.progress import progress
 
 _LONGEST_NAME = 100
+_OF_BILLING = (INVOICE_PREVIEW, CREDIT_BALANCE, USAGE_HISTORY, INVOICE_HISTORY)
+# The codes of Cloudflare's errors, and those for an address that it does not have.
+_FIRST_CODE = 1000
+_NO_ROUTE = (7000, 7003)
 _ACCOUNT_ID = re.compile(r"(?<![0-9a-z])[0-9a-f]{32}(?![0-9a-z])", re.IGNORECASE)
 
 
@@ -119,9 +129,30 @@ def resolve(account_id: str | None, before: Sequence[Source]) -> Settings:
     return replace(resolved, longest_wait=inf) if account_id == ANY_ACCOUNT else resolved
 
 
-def is_of_unused(error: BillingError) -> bool:
-    """Return whether *error* says that an account has never used AI Gateway's billing."""
-    return isinstance(error, ApiError) and error.status == 404
+def is_unused(snapshot: Snapshot) -> bool:
+    """
+    Return whether Cloudflare says that an account has never used AI Gateway's billing.
+
+    It has no invoice then, and whatever else is known of its billing is nothing either.
+    """
+    problems = [snapshot.problem(read) for read in _OF_BILLING]
+    if problems[0] is None or not all(problem is None or _is_none(problem) for problem in problems):
+        return False
+    balance, usage = snapshot.find(CREDIT_BALANCE), snapshot.find(USAGE_HISTORY)
+    earlier = snapshot.find(INVOICE_HISTORY)
+    return not (
+        (balance is not None and balance.balance)
+        or (usage is not None and (usage.total or usage.entries_without_value))
+        or (earlier is not None and (earlier.invoices or not earlier.invoices_complete))
+    )
+
+
+def _is_none(error: BillingError) -> bool:
+    """Return whether *error* is Cloudflare's own for what an account does not have."""
+    if not isinstance(error, ApiError) or error.status != 404 or error.code is None:
+        return False
+    # A proxy's page has no code, and its JSON at most the status.
+    return error.code >= _FIRST_CODE and error.code not in _NO_ROUTE
 
 
 def _without(accounts: list[NamedAccount], options: argparse.Namespace) -> list[NamedAccount]:

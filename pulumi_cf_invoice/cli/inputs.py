@@ -22,7 +22,7 @@ from pulumi_cf_invoice.billing.snapshot import Snapshot, take
 from pulumi_cf_invoice.cli.accounts import (
     NamedAccount,
     are_several,
-    is_of_unused,
+    is_unused,
     listed,
     only_account,
     read_each,
@@ -92,8 +92,8 @@ def accounts(options: argparse.Namespace, before: Sequence[Source], at: datetime
         if error is None:
             every.append(replace(Found.of_snapshot(snapshot), names=account.names))
             continue
-        is_unused = options.all_accounts and is_of_unused(error)
-        missing.append(MissingInvoice(snapshot, error, account.names, is_unused))
+        has_none = options.all_accounts and is_unused(snapshot)
+        missing.append(MissingInvoice(snapshot, error, account.names, has_none))
     if not every and missing and not any(lacking.is_unused for lacking in missing):
         raise missing[0].error
     return Contents(every, missing)

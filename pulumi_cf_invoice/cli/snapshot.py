@@ -19,7 +19,7 @@ from pulumi_cf_invoice.cli import COULD_NOT_TELL, inputs
 from pulumi_cf_invoice.cli.accounts import (
     NamedAccount,
     are_several,
-    is_of_unused,
+    is_unused,
     read_accounts,
     resolve,
     seen,
@@ -72,17 +72,17 @@ def _write_each(
     unread = 0
     for account, snapshot in read_accounts(left, resolved):
         file, refused = _file(folder, account), _refused(snapshot)
-        if len(refused) == len(snapshot.answers):
+        # Some of the accounts that a token can see have never used AI Gateway.
+        has_none = options.all_accounts and is_unused(snapshot)
+        if has_none or len(refused) == len(snapshot.answers):
             _tell(refused[:1])
-            # Some of the accounts that a token can see have never used AI Gateway.
-            is_unused = options.all_accounts and is_of_unused(refused[0])
-            if is_unused and file.exists():
-                is_unused = False
+            if has_none and file.exists():
+                has_none = False
                 _warn(
                     f"account {account.account_id} was read earlier, into {one_line(str(file))}: "
                     "to leave it out of reports, delete that file"
                 )
-            unread += not is_unused
+            unread += not has_none
             continue
         write_output(replace(snapshot, name=account.name).to_json(), str(file))
         _tell(refused)

@@ -203,16 +203,46 @@ def test_an_account_that_cannot_be_read_is_a_row_and_violates_what_is_mandatory(
 
 
 def test_an_account_that_never_used_ai_gateway_is_noted_among_all(
-    several: Sandbox, run: Run
+    several: Sandbox, run: Run, tmp_path: Path
 ) -> None:
+    several.scenario = "never-paid"
     several.faults["invoice-preview"] = "http-404"
     several.fail_times = 1
     code, out, _ = run("report", "--all-accounts", "--at", AT, "--budget", "5000 USD")
     assert code == 0
-    assert "has no upcoming invoice here" in " ".join(out.split())
+    assert "No invoice: Cloudflare said HTTP" in " ".join(out.split())
+    several.fail_times = 1
+    code, _, errors = run("snapshot", "--all-accounts", "--output", str(tmp_path))
+    assert (code, errors.count("not available"), len(list(tmp_path.iterdir()))) == (0, 1, COUNT - 1)
     several.fail_times = 1
     ids = [argument for account in several.directory.ids for argument in ("--account-id", account)]
     assert run("report", *ids, "--at", AT, "--budget", "5000 USD")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("scenario", "faults"),
+    [
+        # It has usage, credits or earlier invoices.
+        ("usual", {"invoice-preview": "http-404"}),
+        # A part of it is not known.
+        ("never-paid", {"invoice-preview": "http-404", "usage-history": "http-403"}),
+        # The address is wrong, or a proxy answers.
+        ("never-paid", {read.name: "error-7000" for read in READS}),
+    ],
+)
+def test_an_account_of_which_another_404_comes_is_not_one_that_was_never_used(
+    several: Sandbox, run: Run, tmp_path: Path, scenario: str, faults: dict[str, str]
+) -> None:
+    several.scenario = scenario
+    several.faults.update(faults)
+    several.fail_times = 1 if len(faults) == 1 else None
+    code, out, _ = run("report", "--all-accounts", "--at", AT, "--budget", "5000 USD")
+    assert (code, "No invoice" in out) == (2, False)
+    several.fail_times = None
+    code, _, _ = run("snapshot", "--all-accounts", "--output", str(tmp_path))
+    # Each has its file, from which a report knows that something is missing, or is unread.
+    assert code == (2 if len(faults) == len(READS) else 0)
+    assert len(list(tmp_path.iterdir())) == (0 if code else COUNT)
 
 
 def test_where_no_account_can_be_read_the_reason_is_reported_once(
