@@ -81,6 +81,7 @@ def main() -> int:
     given = json.load(sys.stdin)
     message = Message(**given["message"])
     receiver = server(message.address)
+    _follow_no_redirects()
     threading.Thread(target=_watch, args=(given["seconds"],), daemon=True).start()
     print(_tell(receiver, message) or "", end="")
     return 0
@@ -155,6 +156,14 @@ def _tell(receiver: Any, message: Message) -> str | None:
     if taken:
         return None
     return f"it answered HTTP {log.status}" if log.status else _REFUSED
+
+
+def _follow_no_redirects() -> None:
+    """Follow no redirect, which would take the keys in an address's path and headers along."""
+    import requests
+
+    sessions: Any = requests.Session
+    sessions.get_redirect_target = lambda session, response: None
 
 
 def _watch(seconds: float) -> None:

@@ -487,6 +487,22 @@ def test_an_answer_that_is_too_large_is_not_read(
     assert done.stderr == "cf-invoice: cannot notify address 1 (JSON): its answer is too large\n"
 
 
+@pytest.mark.parametrize("query", ["", "&redirect=yes"])
+def test_a_redirect_gets_neither_the_message_nor_the_keys_of_the_address(
+    query: str, hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    server, environment = hook
+    with receivers.webhook(tmp_path, "localhost") as (redirecting, _):
+        redirecting.status = 307
+        redirecting.line = f"Location: http://{server.address}/elsewhere"
+        address = f"json://{redirecting.address}/?+X-Api-Key={SECRET}{query}"
+        environment["CF_INVOICE_NOTIFY"] = address
+        done = run(*options(write(tmp_path, 55500)), **environment)
+    assert done.returncode == 2
+    assert done.stderr == "cf-invoice: cannot notify address 1 (JSON): it answered HTTP 307\n"
+    assert not server.received
+
+
 def test_nothing_that_is_logged_while_a_message_is_sent_is_printed(
     hook: tuple[Webhook, dict[str, str]], tmp_path: Path
 ) -> None:
