@@ -47,8 +47,17 @@ class Parser(argparse.ArgumentParser):
         self.register("type", None, _text)
 
     def error(self, message: str) -> NoReturn:
-        """Exit with one line: the usage would be many."""
-        self.exit(FAILED, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        """Exit with one line: the usage would be many. Raises `UsageError`."""
+        print(f"{self.prog}: {message} (see {self.prog} --help)", file=sys.stderr)
+        raise UsageError(message)
+
+
+class UsageError(SystemExit):
+    """The exit of a command whose arguments are wrong, which has been said; *message* says why."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(FAILED)
+        self.message = message
 
 
 class _StoreOnce(argparse.Action):

@@ -29,7 +29,14 @@ def _dispatch(given: list[str]) -> int:
         from pulumi_cf_invoice.sandbox.__main__ import main as serve
 
         return serve(given[1:], "cf-invoice sandbox")
-    options = parser().parse_args(given)
+    try:
+        options = parser().parse_args(given)
+    except _command.UsageError as error:
+        if given[:1] == ["report"]:
+            from pulumi_cf_invoice.cli.report import write_usage_failure
+
+            write_usage_failure(error.message, given)
+        raise
     if getattr(options, "verbose", False):
         _log_requests()
     from pulumi_cf_invoice.billing.errors import BillingError

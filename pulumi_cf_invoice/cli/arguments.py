@@ -106,6 +106,7 @@ def parser() -> argparse.ArgumentParser:
     _add_live(snapshot)
     snapshot.add_argument(
         "--output",
+        type=_file_to_write,
         metavar="FILE",
         help="write the snapshot to this file (default: standard output), or one file per account "
         "to this folder",
@@ -272,17 +273,35 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
     )
     _add_rules(parser)
     _add_fixed_lines(parser)
-    parser.add_argument("--output", metavar="FILE", help="write the report to this file")
+    _add_output(parser)
     parser.add_argument(
         "--html",
+        type=_file_to_write,
         metavar="FILE",
         help="also write the report as HTML to this file",
+    )
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--output", type=_file_to_write, metavar="FILE", help="write the report to this file"
     )
     parser.add_argument(
         "--github",
         action="store_true",
         help="in GitHub Actions, also append to the job summary and set step outputs",
     )
+
+
+def output_in(given: list[str]) -> argparse.Namespace:
+    """Return where a report is to be written, as far as arguments that are wrong tell that."""
+    made = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+    made.add_argument("--format", default="text")
+    _add_output(made)
+    try:
+        return made.parse_known_args(given)[0]
+    except argparse.ArgumentError:
+        return argparse.Namespace(format="text", output=None, github="--github" in given)
 
 
 def _add_rules(parser: argparse.ArgumentParser) -> None:
@@ -337,6 +356,7 @@ def _add_notify(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--state",
+        type=_file_to_write,
         metavar="FILE",
         help="record in this file what was sent, and send only what has changed since",
     )
@@ -399,6 +419,12 @@ class _Version(argparse.Action):
 def _stack(written: str) -> str:
     if not written.strip():
         raise argparse.ArgumentTypeError("the name is empty: leave it out for the selected stack")
+    return written
+
+
+def _file_to_write(written: str) -> str:
+    if written.strip() in ("", "-"):
+        raise argparse.ArgumentTypeError(f"{written!r} is not the name of a file")
     return written
 
 

@@ -21,7 +21,7 @@ from pulumi_cf_invoice.billing.errors import BillingError
 from pulumi_cf_invoice.billing.files import read_file
 from pulumi_cf_invoice.cli import COULD_NOT_TELL, delivery
 from pulumi_cf_invoice.cli.errors import CommandError
-from pulumi_cf_invoice.cli.output import replace_file
+from pulumi_cf_invoice.cli.output import refuse_overwriting, replace_file
 from pulumi_cf_invoice.cli.report import exit_code, make
 from pulumi_cf_invoice.report.notice import Key, Notice, notice_of, notice_of_failure
 
@@ -34,6 +34,7 @@ def run(options: argparse.Namespace) -> int:
     """Notify people of what has changed, and return the exit code of the report."""
     if not (options.rules or options.budget or options.budget_projected or options.budget_line):
         raise CommandError("nothing would be judged: give --rules or --budget")
+    refuse_overwriting(options)
     receivers = [] if options.dry_run else _receivers(_addresses(options))
     error: Exception | None = None
     try:

@@ -1,5 +1,6 @@
 """Where commands write: standard output, or a file that is written whole or not at all."""
 
+import argparse
 import os
 import secrets
 import stat
@@ -12,6 +13,34 @@ from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.cli.errors import CommandError
 
 _UNFINISHED = (".cf-invoice-", ".tmp")
+
+
+_READ = ("rules", "policy_pack_config", "accounts_file", "addresses")
+_WRITTEN = ("output", "html", "state")
+
+
+class OverwritingError(CommandError):
+    """A command would write over a file that it reads, or that it writes as well."""
+
+
+def refuse_overwriting(options: argparse.Namespace) -> None:
+    """Raise `OverwritingError` if *options* name a file to write that they name once more."""
+    given = vars(options)
+    others = [given.get(name) for name in _READ]
+    others += [file for file, _ in given.get("files", [])]
+    others += given.get("baselines", [])
+    known = {os.path.realpath(file) for file in others if file is not None}
+    for name in _WRITTEN:
+        file = given.get(name)
+        # A device or a pipe, such as /dev/null, takes several.
+        if file is None or (Path(file).exists() and not Path(file).is_file()):
+            continue
+        if os.path.realpath(file) in known:
+            raise OverwritingError(
+                f"--{name} would write over {one_line(file)}, which another option names: name "
+                "another file"
+            )
+        known.add(os.path.realpath(file))
 
 
 def write_output(text: str | Iterable[str], output: str | None) -> None:

@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -12,8 +13,9 @@ from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.errors import BillingError, RuleError
 from pulumi_cf_invoice.billing.suggestions import errors_under
 from pulumi_cf_invoice.cli import COULD_NOT_TELL, inputs
+from pulumi_cf_invoice.cli.arguments import output_in
 from pulumi_cf_invoice.cli.errors import CommandError
-from pulumi_cf_invoice.cli.output import write_output
+from pulumi_cf_invoice.cli.output import OverwritingError, refuse_overwriting, write_output
 from pulumi_cf_invoice.report import markdown
 from pulumi_cf_invoice.report.found import compared_with
 from pulumi_cf_invoice.report.judging import judge
@@ -35,6 +37,7 @@ _MODULES = {"text": "text", "markdown": "markdown", "html": "html", "json": "jso
 def run(options: argparse.Namespace) -> int:
     """Write the report, and return the exit code for its verdict."""
     try:
+        refuse_overwriting(options)
         report = make(options)
         if options.html is not None:
             _write(report, "html", options.html)
@@ -54,11 +57,17 @@ def _write_failure(error: Exception, options: argparse.Namespace) -> None:
     reason = str(error) if is_ours else f"{type(error).__name__}: {error}"
     failure = markdown.render_failure(reason)
     try:
-        if options.format == "markdown":
+        if options.format == "markdown" and not isinstance(error, OverwritingError):
             write_output(failure, options.output)
     finally:
         if options.github:
             _tell_github(failure, {"verdict": "unknown"})
+
+
+def write_usage_failure(problem: str, given: list[str]) -> None:
+    """Write why there is no report where the arguments *given* are wrong, which has been said."""
+    with suppress(CommandError):
+        _write_failure(CommandError(problem), output_in(given))
 
 
 def exit_code(report: Report) -> int:

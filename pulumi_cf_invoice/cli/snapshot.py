@@ -25,11 +25,12 @@ from pulumi_cf_invoice.cli.accounts import (
     seen,
 )
 from pulumi_cf_invoice.cli.errors import CommandError
-from pulumi_cf_invoice.cli.output import write_output
+from pulumi_cf_invoice.cli.output import refuse_overwriting, write_output
 
 
 def run(options: argparse.Namespace) -> int:
     """Write the snapshot, or one per account, and return the exit code."""
+    refuse_overwriting(options)
     before = inputs.config(options)
     if are_several(options):
         if options.output is None:

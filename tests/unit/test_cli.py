@@ -398,6 +398,8 @@ def test_a_file_gets_what_standard_output_would(tmp_path: Path, form: str) -> No
         (["--from", UPDATE, "--rules", "nowhere.json"], "nowhere.json: cannot be read"),
         ([], "no account ID: give --account-id"),
         (["--from", UPDATE, "--budget", "250 dollars"], "--budget: "),
+        (["--from", UPDATE, "--max-age", "a day"], "--max-age: 'a day' is not a number of hours"),
+        (["--from", UPDATE, "--rules"], "--rules: expected one argument"),
     ],
 )
 def test_a_report_that_cannot_be_made_is_markdown_that_says_so(
@@ -411,11 +413,21 @@ def test_a_report_that_cannot_be_made_is_markdown_that_says_so(
     failed = run("report", *arguments, *to_file, **files)
     assert failed.returncode == 2
     assert reason in failed.stderr
+    assert failed.stderr.count("\n") == 1
     report = written.read_text(encoding="utf-8")
     assert report == (tmp_path / "summary").read_text(encoding="utf-8")
     assert (tmp_path / "outputs").read_text() == "verdict=unknown\n"
     assert report.startswith(f"{markdown.MARKER}\n\n### ❔ Unknown: there is no report.\n")
     assert reason in html.unescape(report)
+
+
+def test_a_wrong_output_leaves_no_verdict_either(tmp_path: Path) -> None:
+    files = {"GITHUB_STEP_SUMMARY": f"{tmp_path}/summary", "GITHUB_OUTPUT": f"{tmp_path}/outputs"}
+    for wrong in (["--output"], ["--output=-"]):
+        failed = run("report", "--from", UPDATE, "--github", *wrong, **files)
+        assert failed.returncode == 2
+        assert failed.stderr.count("\n") == 1
+    assert (tmp_path / "outputs").read_text() == "verdict=unknown\n" * 2
 
 
 def test_a_policy_pack_config_is_for_the_file_of_rules_alone(tmp_path: Path) -> None:

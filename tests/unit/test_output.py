@@ -1,6 +1,7 @@
 """Files that commands write: whole or not at all, and never in colour."""
 
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -119,3 +120,40 @@ def test_no_variable_colours_standard_output_that_is_no_terminal(command: str) -
     shown = run(command, "--from", UPDATE, FORCE_COLOR="1", TTY_COMPATIBLE="1")
     assert shown.returncode == 0
     assert "\x1b" not in shown.stdout
+
+
+@pytest.mark.parametrize("option", ["--rules", "--from", "--baseline", "--accounts", "--html"])
+def test_no_report_is_written_over_a_file_that_is_named_twice(option: str, tmp_path: Path) -> None:
+    file = tmp_path / "named.json"
+    file.write_text("older")
+    given = ["report", "--from", UPDATE, "--budget", "1 USD", "--format", "markdown"]
+    done = run(*given, option, str(file), "--output", f"{tmp_path}/../{tmp_path.name}/named.json")
+    assert done.returncode == 2
+    assert re.fullmatch(
+        "cf-invoice: --(output|html) would write over .*named.json, which another option names: "
+        "name another file\n",
+        done.stderr,
+    )
+    assert file.read_text() == "older"
+
+
+def test_no_state_or_snapshot_is_written_over_what_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "named.json"
+    file.write_text("older")
+    notify = ["notify", "--from", UPDATE, "--rules", str(file), "--state", str(file)]
+    for given in (notify, ["snapshot", "--accounts", str(file), "--output", str(file)]):
+        done = run(*given)
+        assert done.returncode == 2
+        assert "which another option names" in done.stderr
+    assert file.read_text() == "older"
+
+
+@pytest.mark.parametrize("option", ["--output", "--html"])
+def test_no_file_is_called_like_standard_output(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run("report", "--from", UPDATE, option, "-")
+    assert done.returncode == 2
+    assert f"{option}: '-' is not the name of a file" in done.stderr
+    assert not list(tmp_path.iterdir())
