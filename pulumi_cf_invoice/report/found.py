@@ -6,15 +6,15 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from pulumi_cf_invoice.billing.cleaning import named
+from pulumi_cf_invoice.billing.cleaning import named, one_line
 from pulumi_cf_invoice.billing.errors import BillingError, NotAvailableError
-from pulumi_cf_invoice.billing.invoice import Invoice
+from pulumi_cf_invoice.billing.invoice import FIGURES, Invoice
 from pulumi_cf_invoice.billing.models import iso
 from pulumi_cf_invoice.billing.reads import BESIDE_INVOICE, INVOICE_PREVIEW
-from pulumi_cf_invoice.billing.settings import CLOUDFLARE_API, foreign
+from pulumi_cf_invoice.billing.settings import CLOUDFLARE_API, config_sources, foreign
 from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.report.caveats import Caveat
-from pulumi_cf_invoice.state import InvoiceState, origin, snake_case, snake_cased
+from pulumi_cf_invoice.state import MARKERS, InvoiceState, origin, snake_case, snake_cased
 
 SECRET_IN_PREVIEW = (
     "the figures are secret: leave them out of additional_secret_outputs, or report from a "
@@ -27,6 +27,11 @@ _SIGNATURE = ("4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44
 _FIELDS = tuple(field.name for field in fields(Invoice))
 T = TypeVar("T")
 _FIGURES = frozenset(_FIELDS) - {"invoice_id", "status"}
+_EXPORTED = ("account_id", *FIGURES)
+_OF_EVERY_INVOICE = ({"amount_due", "invoice_lines"}, {"amountDue", "invoiceLines"})
+_LONGEST_NAME = 60
+_MOST_NAMES = 3
+_SECRET_ADDRESS = "an address that is secret"
 
 
 class NoInvoiceError(BillingError):
@@ -160,20 +165,37 @@ def of_outputs(outputs: Mapping[str, Any], secret: str = SECRET_IN_OUTPUTS) -> F
     plain = revealed(outputs)
     if plain is None:
         raise NoInvoiceError(secret)
-    account_id = known_account(plain.get("account_id"))
-    return Found(InvoiceState(account_id, Invoice.from_outputs(plain)))
+    account_id, base_url = known_account(plain.get("account_id")), plain.get("base_url")
+    address = one_line(base_url) if isinstance(base_url, str) else None
+    return Found(InvoiceState(account_id, Invoice.from_outputs(plain), base_url=address))
 
 
 def revealed(properties: Mapping[str, Any]) -> dict[str, Any] | None:
     """
     Return *properties* with None for secrets that are not figures; None if a figure is secret.
 
-    Names are those of the resource, in either form.
+    Of a secret address it says so, because it is not Cloudflare's. Names are those of the resource,
+    in either form.
     """
     secret = {name for name, value in properties.items() if has_secret(value)}
     if any(map(is_figure, secret)):
         return None
-    return {name: None if name in secret else value for name, value in properties.items()}
+    hidden = {name: _SECRET_ADDRESS if snake_case(name) == "base_url" else None for name in secret}
+    return {**properties, **hidden}
+
+
+def configured_address(config: Any) -> str | None:
+    """Return the address in a stack's *config*, as Pulumi prints it, if it is not Cloudflare's."""
+    if not isinstance(config, Mapping):
+        return None
+    addresses = (source.get("baseUrl") for source in config_sources(config.get))
+    address = next((each for each in addresses if each is not None), None)
+    if has_secret(address):
+        return _SECRET_ADDRESS
+    try:
+        return foreign(address) if isinstance(address, str) else None
+    except ValueError:
+        return str(address)
 
 
 def is_figure(name: str) -> bool:
@@ -198,22 +220,92 @@ def invoices_in_outputs(
     Return every invoice among a stack's *outputs*, or the one with *prefix*, by unprefixed names.
 
     For an exported `Invoice` (a mapping of its fields) or result of the plugin's function, the
-    prefix is the output's name.
+    prefix is the output's name. It may be in a mapping or a list, at any depth.
     """
     found = []
     for name, value in outputs.items():
-        if name == "invoice_lines" or name.endswith("_invoice_lines"):
-            start = name.removesuffix("invoice_lines")
-            if prefix is None or start == f"{prefix}_":
-                named = {n: outputs.get(start + n) for n in ("account_id", *_FIELDS)}
-                found.append({n: figure for n, figure in named.items() if figure is not None})
-        elif (
-            isinstance(value, Mapping)
-            and ("invoice_lines" in value or "invoiceLines" in value)
-            and prefix in (None, name)
-        ):
-            found.append(snake_cased(value))
+        start = _start_of_invoice(name, outputs)
+        if start is None:
+            found += _invoices_in(value) if prefix in (None, name) else []
+        elif prefix is None or start == f"{prefix}_":
+            figures = {n: outputs.get(start + n) for n in ("account_id", *_FIELDS)}
+            found.append({n: figure for n, figure in figures.items() if figure is not None})
     return found
+
+
+def may_be_invoices(
+    outputs: Mapping[str, Any], before: Mapping[str, Any] | None = None
+) -> list[str]:
+    """
+    Return the names of *outputs* that are secret or not known, so that they may hold an invoice.
+
+    What was something else at the last deployment, with the outputs *before*, does not count.
+    """
+    starts = [_start_of_invoice(name, outputs) for name in outputs]
+    of_invoices = {start + name for start in starts if start is not None for name in _EXPORTED}
+    return [
+        name
+        for name, value in outputs.items()
+        if name not in of_invoices
+        and _hides_something(value)
+        and (before is None or name not in before or _may_hold_invoice(before[name]))
+    ]
+
+
+def _start_of_invoice(name: str, outputs: Mapping[str, Any]) -> str | None:
+    """Return the beginning of the names of the invoice whose lines are called *name*, if it is."""
+    start = name.removesuffix("invoice_lines")
+    is_prefix = start == "" or start.endswith("_")
+    return start if start != name and is_prefix and f"{start}amount_due" in outputs else None
+
+
+def _invoices_in(value: Any) -> list[dict[str, Any]]:
+    if isinstance(value, list):
+        return [invoice for item in value for invoice in _invoices_in(item)]
+    if not isinstance(value, Mapping):
+        return []
+    if not _is_invoice(value):
+        return invoices_in_outputs(value)
+    others = {name: item for name, item in value.items() if snake_case(name) not in _FIELDS}
+    return [snake_cased(value), *invoices_in_outputs(others)]
+
+
+def _is_invoice(value: Mapping[str, Any]) -> bool:
+    return any(names <= value.keys() for names in _OF_EVERY_INVOICE)
+
+
+def _may_hold_invoice(value: Any) -> bool:
+    return _hides_something(value) or bool(_invoices_in(value))
+
+
+def _hides_something(value: Any) -> bool:
+    """Return whether *value*, or something in it beside invoices, is secret or not known yet."""
+    if isinstance(value, Mapping):
+        is_secret = value.get(_SIGNATURE[0]) == _SIGNATURE[1]
+        return is_secret or (not _is_invoice(value) and any(map(_hides_something, value.values())))
+    if isinstance(value, list):
+        return any(map(_hides_something, value))
+    return isinstance(value, str) and (value == _SECRET or value in MARKERS)
+
+
+def not_judged(names: Sequence[str]) -> list[Caveat]:
+    """Return the caveat on the outputs with these *names*, which may be invoices."""
+    if not names:
+        return []
+    shown = ", ".join(one_line(name, _LONGEST_NAME) for name in names[:_MOST_NAMES])
+    more = f" and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""
+    which = "output" if len(names) == 1 else "outputs"
+    text = (
+        f"What is secret or not known yet in the stack's {which} {shown}{more} was not judged, if "
+        "it is an invoice."
+    )
+    return [Caveat("not judged", text)]
+
+
+def is_unknown(invoice: Mapping[str, Any]) -> bool:
+    """Return whether a figure of an exported *invoice* is not known yet."""
+    figures = (value for name, value in invoice.items() if is_figure(name))
+    return any(isinstance(value, str) and value in MARKERS for value in figures)
 
 
 def known_account(account_id: Any) -> str | None:

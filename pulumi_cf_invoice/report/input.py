@@ -29,7 +29,9 @@ from pulumi_cf_invoice.report.found import (
     has_secret,
     invoices_in_outputs,
     known_account,
+    may_be_invoices,
     merged,
+    not_judged,
     of_outputs,
     one_of_each_account,
 )
@@ -178,7 +180,8 @@ def _in_other(content: Mapping[str, Any], prefix: str | None) -> list[Found] | M
     invoices = [of_outputs(outputs) for outputs in invoices_in_outputs(content, prefix)]
     if not invoices and has_secret(content):
         raise NoInvoiceError(f"no invoice can be read in it, and {SECRET_IN_OUTPUTS}")
-    return invoices
+    caveats = not_judged(may_be_invoices(content)) if prefix is None else []
+    return [replace(invoice, caveats=(*invoice.caveats, *caveats)) for invoice in invoices]
 
 
 def _is_answer(content: Mapping[str, Any]) -> bool:

@@ -13,7 +13,8 @@ from typing import Any, NoReturn
 
 from pulumi_cf_invoice import state
 from pulumi_cf_invoice.billing.cleaning import one_line
-from pulumi_cf_invoice.billing.invoice import Invoice
+from pulumi_cf_invoice.billing.errors import InvalidDataError
+from pulumi_cf_invoice.billing.invoice import AMOUNTS, Invoice
 from pulumi_cf_invoice.billing.models import counted
 from pulumi_cf_invoice.report.caveats import Caveat
 from pulumi_cf_invoice.report.events import (
@@ -30,9 +31,13 @@ from pulumi_cf_invoice.report.found import (
     Found,
     NoInvoiceError,
     PackViolation,
+    configured_address,
     invoices_in_outputs,
     is_figure,
+    is_unknown,
     known_account,
+    may_be_invoices,
+    not_judged,
     of_outputs,
     revealed,
 )
@@ -205,16 +210,21 @@ def _in_events(operation: Operation, prefix: str | None) -> list[Found]:
                 unread.append(new)
             else:
                 found[urn] = invoice
-    exported = _exported(operation, prefix, list(found.values()))
+    exported, hidden = _exported(operation, prefix, list(found.values()))
     caveats = _unread(unread)
     if not found and not exported:
+        told = " ".join(["", *(caveat.text for caveat in (*caveats, *hidden))])
         raise _NothingFreshError(
-            "no invoice in it: the program needs an InvoicePreview, or export_invoice"
+            f"no invoice in it: the program needs an InvoicePreview, or export_invoice.{told}"
         )
     if caveats and not operation.is_preview:
         raise NoInvoiceError("an InvoicePreview has no figures, although it was updated")
     return [
-        replace(invoice, caveats=(*invoice.caveats, *caveats), violations=tuple(violations))
+        replace(
+            invoice,
+            caveats=(*invoice.caveats, *caveats, *hidden),
+            violations=tuple(violations),
+        )
         for invoice in (*found.values(), *exported)
     ]
 
@@ -310,18 +320,22 @@ def _resource_type(step: Mapping[str, Any]) -> Any:
 def _unread(states: Iterable[Mapping[str, Any] | None]) -> list[Caveat]:
     """Return the caveat on how many of *states* are of an InvoicePreview without figures."""
     count = sum(found is not None and found.get("type") in state.TYPES for found in states)
+    return _not_known(count, "more InvoicePreview resource")
+
+
+def _not_known(count: int, noun: str) -> list[Caveat]:
     if not count:
         return []
-    text = (
-        f"The figures of {count} more InvoicePreview resource{'s' * (count != 1)} are not known "
-        "yet, and were not judged."
-    )
+    text = f"The figures of {counted(count, noun)} are not known yet, and were not judged."
     return [Caveat("not judged", text)]
 
 
-def _exported(operation: Operation, prefix: str | None, resources: list[Found]) -> list[Found]:
+def _exported(
+    operation: Operation, prefix: str | None, resources: list[Found]
+) -> tuple[list[Found], list[Caveat]]:
     """
-    Return the invoices among the stack's outputs, without those of *resources* that are unreadable.
+    Return the invoices among the stack's outputs, without those of *resources* that are unreadable,
+    and the caveat on what may be others.
 
     Under ``--target`` and ``--exclude`` they mix fresh and old figures without a mark: raises
     `NoInvoiceError` unless all are of accounts whose resource was evaluated.
@@ -329,16 +343,22 @@ def _exported(operation: Operation, prefix: str | None, resources: list[Found]) 
     of_stack = operation.stack_outputs
     # The first outputs of a preview are the last deployment's.
     if len(of_stack) <= operation.is_preview:
-        return []
+        return [], []
     step = of_stack[-1]
-    names = _names(str(step.get("urn")))
-    now = invoices_in_outputs(_outputs(step, "new"), prefix)
-    before = invoices_in_outputs(_outputs(step, "old"), prefix)
+    outputs, outputs_before = _outputs(step, "new"), _outputs(step, "old")
+    now, before = (invoices_in_outputs(each, prefix) for each in (outputs, outputs_before))
     accounts = {known_account(invoice.state.account_id) for invoice in resources} - {None}
-    exported = []
-    for number, outputs in enumerate(now):
+    # Outputs do not say where they came from, unless they are whole resources.
+    base_url = next(map(configured_address, _configs(operation)), None)
+    exported, unknown = [], 0
+    for number, figures in enumerate(now):
+        if operation.is_preview and is_unknown(figures):
+            unknown += 1
+            continue
+        if any(_is_part_of(figures, resource.invoice) for resource in resources):
+            continue
         try:
-            invoice = of_outputs(outputs, SECRET_IN_PREVIEW)
+            invoice = _exported_invoice(figures, base_url)
             if operation.not_evaluated and invoice.state.invoice not in [
                 resource.state.invoice for resource in resources
             ]:
@@ -347,13 +367,36 @@ def _exported(operation: Operation, prefix: str | None, resources: list[Found]) 
                     "may be those of the last deployment. Preview without these flags"
                 )
         except NoInvoiceError:
-            if known_account(outputs.get("account_id")) in accounts:
+            if known_account(figures.get("account_id")) in accounts:
                 continue
             raise
         # Renamed outputs cannot be distinguished.
         baseline = _baseline(before[number]) if len(before) == len(now) else None
+        names = _names(str(step.get("urn")))
         exported.append(replace(invoice, baseline=baseline, names=names))
-    return exported
+    hidden = may_be_invoices(outputs, outputs_before) if prefix is None else []
+    return exported, [*_not_known(unknown, "exported invoice"), *not_judged(hidden)]
+
+
+def _configs(operation: Operation) -> Iterator[Any]:
+    return (part.get("config") for part in operation.parts("preludeEvent"))
+
+
+def _is_part_of(figures: Mapping[str, Any], invoice: Invoice) -> bool:
+    """Return whether a program has exported some *figures* of an *invoice*, and left others out."""
+    amounts = [name for name in AMOUNTS if name in figures]
+    is_part = not figures.keys() >= {"amount_paid", "amount_remaining", "currency", "period_end"}
+    return is_part and all(getattr(invoice, name) == figures[name] for name in amounts)
+
+
+def _exported_invoice(figures: Mapping[str, Any], base_url: str | None) -> Found:
+    """Return an invoice by its exported *figures*, which came from *base_url* or say from where."""
+    try:
+        invoice = of_outputs(figures, SECRET_IN_PREVIEW)
+    except InvalidDataError as error:
+        raise NoInvoiceError(f"an invoice among the stack's outputs is broken: {error}") from None
+    address = invoice.state.base_url or base_url
+    return replace(invoice, state=replace(invoice.state, base_url=address))
 
 
 def _baseline(outputs: Mapping[str, Any]) -> Invoice | None:

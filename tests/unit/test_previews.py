@@ -832,3 +832,94 @@ def test_a_secret_account_is_compared_with_its_last_update_if_an_output_names_it
     assert found.state.account_id == ACCOUNT
     assert found.state.last_update is not None
     assert (found.state.last_update.amount_due, found.invoice.amount_due) == (10000, 99900)
+
+
+FUNCTIONS = PREVIEWS / "functions"
+NOT_JUDGED = "What is secret or not known yet in the stack's output"
+
+
+def outputs_of(stream: list[dict[str, Any]], name: str = "new") -> dict[str, Any]:
+    """Return the last outputs of the stack, or those of the last deployment, to change them."""
+    steps = [event["resOutputsEvent"]["metadata"] for event in stream if "resOutputsEvent" in event]
+    of_stack = [step for step in steps if step["type"].endswith(":Stack") and step["new"]]
+    outputs: dict[str, Any] = of_stack[-1][name]["outputs"]
+    return outputs
+
+
+@pytest.mark.parametrize(
+    "nested",
+    [
+        lambda invoice: {"b": invoice},
+        lambda invoice: [invoice],
+        lambda invoice: {"all": [{"b": invoice}]},
+        lambda invoice: {f"b_{name}": value for name, value in invoice.items()},
+        lambda invoice: {**invoice, "more": {**invoice, "account_id": OTHER_ACCOUNT}},
+    ],
+)
+def test_an_invoice_anywhere_among_the_outputs_is_judged(nested: Any) -> None:
+    figures = Invoice.from_api(api_result(amount_due=99900)).to_figures() | {"account_id": PROD}
+    mine = Invoice.from_api(api_result()).to_figures() | {"account_id": ACCOUNT}
+    found = input.read(json.dumps({"dev": mine, "prod": nested(figures)}))
+    assert [each.state.account_id for each in found][:2] == [ACCOUNT, PROD]
+    stream = events("functions/nested.ndjson")
+    outputs_of(stream)["more"] = nested(figures)
+    assert {each.state.account_id for each in input.read(lines(stream))} >= {ACCOUNT, PROD}
+
+
+def test_an_invoice_in_a_mapping_of_outputs_is_judged() -> None:
+    found = input.read((FUNCTIONS / "nested.ndjson").read_text())
+    assert [each.invoice.amount_due for each in found] == [10000, 99900]
+
+
+def test_an_output_that_is_secret_is_no_invoice_that_was_judged() -> None:
+    [caveat] = only((FUNCTIONS / "secret-model.ndjson").read_text()).caveats
+    assert caveat.text == f"{NOT_JUDGED} prod was not judged, if it is an invoice."
+    figures = Invoice.from_api(api_result()).to_figures()
+    [caveat] = only(json.dumps({**figures, "account_id": "[secret]", "prod": "[secret]"})).caveats
+    assert caveat.text.startswith(f"{NOT_JUDGED} prod was not")
+
+
+@pytest.mark.parametrize("hidden", [UNKNOWN, {"b": [UNKNOWN]}, {"b": "[secret]"}])
+def test_an_output_that_is_not_known_yet_may_be_an_invoice(hidden: Any) -> None:
+    stream = events("functions/secret-model.ndjson")
+    outputs_of(stream)["prod"] = hidden
+    [caveat] = only(lines(stream)).caveats
+    assert caveat.text.startswith(f"{NOT_JUDGED} prod was not judged")
+    outputs_of(stream, "old")["prod"] = "arn:aws:s3:::logs"
+    assert only(lines(stream)).caveats == ()
+
+
+def test_an_exported_invoice_that_is_not_known_yet_is_reported() -> None:
+    stream = events("functions/nested.ndjson")
+    prod = next(value for value in outputs_of(stream).values() if "prod" in value)["prod"]
+    prod |= {"amountDue": UNKNOWN, "invoiceLines": UNKNOWN}
+    [caveat] = only(lines(stream)).caveats
+    text = "The figures of 1 exported invoice are not known yet, and were not judged."
+    assert caveat.text == text
+    outputs_of(stream).clear()
+    outputs_of(stream)["prod"] = prod
+    assert refusal(lines(stream)).endswith(f"or export_invoice. {text}")
+
+
+def test_some_exported_figures_of_a_resource_do_not_hide_all_of_them() -> None:
+    text = (FUNCTIONS / "some-figures-of-a-resource.ndjson").read_text()
+    assert only(text).invoice.amount_due == 10000
+    stream = [json.loads(line) for line in text.splitlines()]
+    outputs_of(stream)["amount_due"] = 1
+    outputs_of(stream)["invoice_lines"] = []
+    message = "an invoice among the stack's outputs is broken: amount_paid"
+    assert refusal(lines(stream)).startswith(message)
+    del outputs_of(stream)["amount_due"]
+    assert only(lines(stream)).invoice.amount_due == 10000
+
+
+def test_a_secret_address_is_reported_as_one_that_is_not_cloudflares() -> None:
+    found = only((PREVIEWS / "secret" / "base-url.ndjson").read_text())
+    secret = "The figures come from an address that is secret, not from Cloudflare."
+    assert found.state.origin == secret
+    functions = (FUNCTIONS / "configured-address.ndjson").read_text()
+    address = "http://127.0.0.1:8791/client/v4"
+    assert only(functions).state.origin == secret.replace("an address that is secret", address)
+    assert only(functions.replace(f'"{address}"', '"[secret]"')).state.origin == secret
+    for of_cloudflare in ("https://api.cloudflare.com/client/v4", ""):
+        assert only(functions.replace(address, of_cloudflare)).state.origin == ""
