@@ -102,24 +102,35 @@ class _Transport(httpx.BaseTransport):
         with _errors_of_httpx():
             answered = self._connections.handle_request(asked)
         # Without the server's reason phrase, which httpx would log verbatim.
-        return httpx.Response(
-            answered.status, headers=answered.headers, stream=_Body(answered.stream)
-        )
+        return httpx.Response(answered.status, headers=answered.headers, stream=_Body(answered))
 
     def close(self) -> None:
         self._connections.close()
 
 
 class _Body(httpx.SyncByteStream):
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
+    def __init__(self, answered: httpcore.Response) -> None:
+        self._stream: Any = answered.stream
+        self._connection = answered.extensions["network_stream"]
 
     def __iter__(self) -> Iterator[bytes]:
         with _errors_of_httpx():
             yield from self._stream
 
     def close(self) -> None:
+        if self._is_followed:
+            # httpcore would take the rest for the answer to the next request.
+            self._connection.close()
         self._stream.close()
+
+    @property
+    def _is_followed(self) -> bool:
+        """Whether more than the answer has arrived. If httpcore does not say, nobody knows."""
+        try:
+            rest, _ = self._stream._stream._connection._h11_state.trailing_data
+        except AttributeError:
+            return True
+        return bool(rest)
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from pulumi_cf_invoice.billing import (
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 from pulumi_cf_invoice.billing.retries import backoff
 from pulumi_cf_invoice.sandbox import FAULTS, SCENARIOS, Sandbox
-from tests.factories import ACCOUNT, NOW, SECRET, TOKEN, api_line, api_result
+from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, SECRET, TOKEN, api_line, api_result
 from tests.waiting import wait_until
 
 
@@ -58,12 +58,19 @@ def stand_in(
         def log_message(self, *_: Any) -> None:
             """Say nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with serving(Handler) as base_url:
+        yield base_url, asked
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Answer every request with *handler*, and give the base URL."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         # By default, it is half a second before it stops.
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}/client/v4", asked
+            yield f"http://127.0.0.1:{server.server_port}/client/v4"
         finally:
             server.shutdown()
             thread.join()
@@ -381,6 +388,35 @@ def test_neither_error_nor_log_repeats_a_token_in_an_answer_that_is_not_http(
     assert SECRET not in message
     assert "".join(filter(str.isalnum, SECRET)) not in message
     assert "##vso" not in caplog.text
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_what_follows_an_answer_is_not_taken_for_the_next_one(times: int) -> None:
+    """
+    Otherwise an account would be judged by the invoice of another one.
+
+    The connection is used again only if nothing follows.
+    """
+    connections = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            due = 2 if OTHER_ACCOUNT in self.path else 1
+            connections.append(self.client_address)
+            body = json.dumps({"success": True, "result": api_result(amount_due=due)}).encode()
+            head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+            self.wfile.write((head + body) * times)
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    with serving(Handler) as base_url:
+        mine = client(base_url)
+        due = [mine.get_invoice_preview(each).amount_due for each in (ACCOUNT, OTHER_ACCOUNT)]
+    assert due == [1, 2]
+    assert len(set(connections)) == times
 
 
 def test_a_flood_of_interim_answers_ends_in_time() -> None:
