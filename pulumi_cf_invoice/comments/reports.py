@@ -6,16 +6,18 @@ from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.comments.errors import CommentError
 from pulumi_cf_invoice.report.markdown import END, MARKER, checksum
 
+_AGAIN = "write it again with `cf-invoice report --format markdown`"
+
 
 def tagged(report: str, tag: str | None) -> str:
     """
     Return a Markdown *report* as the comment of *tag*.
 
     Other text may stand around the report or in its place. Raises `CommentError` if *tag* is
-    invalid, or if the report is empty, not whole, or followed by another.
+    invalid, or if the report is empty, not whole, quoted or indented, or followed by another.
     """
     first_line = marker(tag)
-    text = report.removeprefix("\ufeff").strip()
+    text = re.sub("\r\n?", "\n", report.removeprefix("\ufeff")).strip()
     problem = _problem(text)
     if problem:
         raise CommentError(f"cannot comment: {problem}")
@@ -27,6 +29,8 @@ def tagged(report: str, tag: str | None) -> str:
 
 def _problem(text: str) -> str | None:
     """Return why the report in *text* is not to be posted; None if it is, or if there is none."""
+    if any(_is_not_shown(line) for line in text.split("\n")):
+        return f"the report is indented or quoted, and would not be shown as one: {_AGAIN}"
     lines = [line.strip() for line in text.split("\n")]
     begins = [number for number, line in enumerate(lines) if line == MARKER]
     ends = [number for number, line in enumerate(lines) if END.fullmatch(line)]
@@ -44,9 +48,15 @@ def _problem(text: str) -> str | None:
     return None
 
 
+def _is_not_shown(line: str) -> bool:
+    """Return whether a *line* begins or ends a report, but inside code, a quotation or a list."""
+    before, ours, _ = line.partition(MARKER if MARKER in line else "<!-- end of report ")
+    is_inside = re.fullmatch(r"[\s>*+-]+", before) is not None
+    return bool(ours) and is_inside and re.fullmatch(" {1,3}", before) is None
+
+
 def _not_whole(why: str) -> str:
-    again = "write it again with `cf-invoice report --format markdown`"
-    return f"the report is not whole, because {why}: {again}"
+    return f"the report is not whole, because {why}: {_AGAIN}"
 
 
 def marker(tag: str | None) -> str:

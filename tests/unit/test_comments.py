@@ -628,8 +628,25 @@ def test_a_report_that_lacks_or_repeats_something_in_its_middle_is_refused(
 
 
 def test_line_ends_and_blanks_around_lines_do_not_count() -> None:
-    assert tagged(REPORT.replace("\n", "\r\n"), None).splitlines() == REPORT.splitlines()
+    for end in ("\r\n", "\r"):
+        assert tagged(REPORT.replace("\n", end), None).splitlines() == REPORT.splitlines()
     assert "Within" in tagged(REPORT.replace("budget", "budget  "), None)
+
+
+@pytest.mark.parametrize("before", ["    ", "\t", "> ", "- "])
+@pytest.mark.parametrize("around", ["", "before\n"])
+def test_a_report_that_is_indented_or_quoted_is_refused(before: str, around: str) -> None:
+    """It would be shown as code, and half of it would not be noticed."""
+    lines = [f"{before}{line}" for line in REPORT.splitlines()]
+    with pytest.raises(CommentError, match="the report is indented or quoted"):
+        tagged(around + "\n".join(lines), None)
+    with pytest.raises(CommentError, match=r"the report is (indented|not whole)"):
+        tagged(around + "\n".join(lines[:-1]), None)
+
+
+def test_half_a_report_is_refused_whatever_its_line_ends() -> None:
+    with pytest.raises(CommentError, match="the report is not whole"):
+        tagged(REPORT.replace("\n", "\r")[:-40], None)
 
 
 @pytest.mark.parametrize("parts", [(REPORT, OVER), (OVER, "\n\n", REPORT), (REPORT, REPORT)])
