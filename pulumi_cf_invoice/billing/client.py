@@ -13,7 +13,7 @@ from concurrent.futures import Future, InvalidStateError
 from datetime import UTC, datetime
 from traceback import format_tb
 from typing import Any, Generic, NamedTuple, cast
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 import tenacity
 
@@ -394,8 +394,8 @@ class _Fetch(Generic[ModelT]):
         url = f"{self._base_url}{self._read.path(self._account_id)}"
         query = (*self._read.query, *(() if page is None else (("page", str(page)),)))
         request = http.build_request("GET", url, params=query, headers=self._headers())
-        for _ in range(_REDIRECTS + 1):
-            response = self._send(http, request)
+        for redirects in range(_REDIRECTS + 1):
+            response = self._send(http, request, is_redirected=redirects > 0)
             try:
                 if not response.has_redirect_location:
                     with until(self._deadline):
@@ -415,7 +415,9 @@ class _Fetch(Generic[ModelT]):
             "Accept-Encoding": "gzip",
         }
 
-    def _send(self, http: httpx.Client, request: httpx.Request) -> httpx.Response:
+    def _send(
+        self, http: httpx.Client, request: httpx.Request, is_redirected: bool
+    ) -> httpx.Response:
         """
         Send *request* when the rate limit allows it; the wait does not count towards the timeout.
         """
@@ -430,7 +432,7 @@ class _Fetch(Generic[ModelT]):
             if time.monotonic() >= self._deadline:
                 raise self.timed_out()
             self._is_answered = self._is_answered or False
-            with until(self._deadline):
+            with until(self._deadline, is_redirected=is_redirected):
                 response = http.send(request, stream=True)
             return response
         finally:
@@ -442,8 +444,8 @@ class _Fetch(Generic[ModelT]):
 
     def _redirected(self, request: httpx.Request, response: httpx.Response) -> httpx.Request:
         following = response.next_request
-        if following is not None and self._credentials.is_in(str(following.url).encode()):
-            # httpx logs the address.
+        if following is not None and self._credentials.is_in(unquote_to_bytes(str(following.url))):
+            # Proxies log addresses.
             raise self._transport_error(
                 f"HTTP {response.status_code} redirects to an address that has the credentials in "
                 "it",
@@ -456,6 +458,7 @@ class _Fetch(Generic[ModelT]):
                 "to which credentials are not sent",
                 "Check the base URL and any proxy in front of it.",
             )
+        _log.info("following a redirect to the same host")
         return following
 
     def _body(self, response: httpx.Response) -> bytes:

@@ -33,13 +33,17 @@ _current = threading.local()
 
 
 @contextmanager
-def until(deadline: float) -> Iterator[None]:
-    """End each step of this thread's requests by *deadline*, a time of the monotonic clock."""
-    _current.deadline = deadline
+def until(deadline: float, *, is_redirected: bool = False) -> Iterator[None]:
+    """
+    End each step of this thread's requests by *deadline*, a time of the monotonic clock.
+
+    The address of a request that *is_redirected* is not logged.
+    """
+    _current.deadline, _current.is_redirected = deadline, is_redirected
     try:
         yield
     finally:
-        del _current.deadline
+        del _current.deadline, _current.is_redirected
 
 
 def open_client(base_url: str) -> httpx.Client:
@@ -253,17 +257,21 @@ class _Stream(httpcore.NetworkStream):
 
 class _OthersWords(logging.Filter):
     """
-    Drops what httpcore would log of an answer to our requests: its status line and headers.
+    Drops what would be logged of an answer to our requests: its status line and headers.
 
-    An address can repeat a credential there, or write what acts as a command in a log.
+    An address can repeat a credential there, encoded in any way, or write what acts as a command in
+    a log. httpcore logs all of them, and httpx the address to which a redirect leads.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if record.name == "httpx":
+            return not getattr(_current, "is_redirected", False)
         is_ours = hasattr(_current, "deadline")
         return not (is_ours and str(record.msg).startswith("receive_response"))
 
 
-logging.getLogger("httpcore.http11").addFilter(_OthersWords())
+for _logger in ("httpcore.http11", "httpx"):
+    logging.getLogger(_logger).addFilter(_OthersWords())
 
 
 def _bounded(timeout: float | None) -> float | None:

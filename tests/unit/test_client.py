@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 import trustme
@@ -345,6 +346,10 @@ def test_a_name_of_a_field_that_repeats_the_token_is_read_without_it() -> None:
         (302, "Found", f"http://{SECRET}.example.com/"),
         (302, "Found", f"http://{SECRET.upper()}.example.com/"),
         (302, "Found", f"/{SECRET}##vso[task.setvariable%20variable=x]y"),
+        (302, "Found", "/##vso[task.setvariable%20variable=x]y"),
+        (302, "Found", f"/{SECRET[:4]}%c2%ad{SECRET[4:]}"),
+        (302, "Found", "/" + "".join(f"%{ord(letter):02x}" for letter in SECRET)),
+        (302, "Found", "/" + "".join(f"%25{ord(letter):02x}" for letter in SECRET)),
         (302, "Found", f"http://[{SECRET}"),
     ],
 )
@@ -361,7 +366,8 @@ def test_neither_error_nor_log_repeats_a_token_that_an_answer_has_beside_its_bod
             message = str(error)
     assert message
     assert "HTTP Request" in caplog.text
-    assert SECRET not in f"{message}{caplog.text}".lower()
+    said = f"{message}{unquote(unquote(caplog.text))}".replace("\xad", "").lower()
+    assert SECRET not in said
     assert "##vso" not in caplog.text
 
 
