@@ -1,6 +1,7 @@
 """`cf-invoice notify`, to real receivers on this machine."""
 
 import gzip
+import html
 import json
 import os
 import re
@@ -37,7 +38,9 @@ SECRET = "TIiajkdnlazkcOXrIdevi7FQ"
 @pytest.fixture
 def hook(tmp_path: Path) -> Iterator[tuple[Webhook, dict[str, str]]]:
     """A webhook, and the environment with its address."""
-    with receivers.webhook(tmp_path, "hooks.slack.com", "acme.webhook.office.com") as (
+    with receivers.webhook(
+        tmp_path, "hooks.slack.com", "acme.webhook.office.com", "api.telegram.org"
+    ) as (
         server,
         environment,
     ):
@@ -534,8 +537,32 @@ def test_slack_and_teams_are_told_in_their_own_form(
         assert "@everyone" not in text
         assert "<http" not in text
         plain = text.replace("\\", "")
-        assert "http:\u2060//x.example" in plain
-        assert "www\u2060.x.eu" in plain
+        assert "http:\u2060//x.\u2060example" in plain
+        assert "www\u2060.x.\u2060eu" in plain
+
+
+def test_words_of_others_are_no_markup_and_no_link_in_any_chat(
+    hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    shown = {
+        "&#64;a &#10; &amp;#8238;": "&\u2060#\u206064;a &\u2060#\u206010; &\u2060amp;#\u20608238;",
+        "[Fix](evil.example/pay)": "\uff3bFix\uff3d(evil.\u2060example/pay)",
+        "**a** _b_ __c__": "\uff0a\uff0aa\uff0a\uff0a \uff3fb\uff3f \uff3f\uff3fc\uff3f\uff3f",
+        "~~d~~ ||e|| \\f": "\uff5e\uff5ed\uff5e\uff5e \uff5c\uff5ce\uff5c\uff5c \uff3cf",
+        "#all :siren: $$x$$": "#\u2060all :\u2060siren: $\u2060$x$\u2060$",
+        "tel:+1 mailto:a": "tel:\u2060+1 mailto:\u2060a",
+        "openai/gpt-5.5_mini 12:30": "openai/gpt-5.5_mini 12:30",
+    }
+    server, environment = hook
+    telegram = "tgram://123456789:AAabcdefghijklmnopqrstuvwxyz012345678/12345"
+    environment["CF_INVOICE_NOTIFY"] += f"\n{telegram}"
+    file = write(tmp_path, 55500, " ".join(shown))
+    run(*options(file, "--budget-line", "*=1 USD"), **environment)
+    (_, _, to_hook), (host, _, to_telegram) = sorted(server.received, key=itemgetter(0))
+    assert host == "api.telegram.org"
+    assert f"The line {' '.join(shown.values())} of" in to_hook["message"]
+    # Telegram decodes this once.
+    assert f"The line {' '.join(shown.values())} of" in html.unescape(to_telegram["text"])
 
 
 def test_mail_is_sent(tmp_path: Path) -> None:
