@@ -158,8 +158,6 @@ class Reader(Generic[ModelT]):
                 "The token is not valid, or may not be used from this address: check it and its "
                 f"client IP address filter in Cloudflare's dashboard.{self._source}"
             )
-        if codes & {6003, 6111} and self.credentials.flaw:
-            return self.credentials.flaw
         if status == 429:
             wait = "Too many requests with this token: wait five minutes and run again."
             if retry_after:

@@ -8,6 +8,7 @@ from pulumi_cf_invoice.billing.errors import SettingsError
 # Whatever a credential, which is printable ASCII, cannot have in it. Many such characters are seen
 # by nobody, and combining marks hide between letters.
 _BETWEEN = bytes(byte for byte in range(256) if not ord("!") <= byte <= ord("~"))
+_NOT_IN_TOKENS = (" ", "'", '"', "`")
 PARTS = ("api_token", "email", "api_key")
 """The parts of credentials, by the names of the constructor's arguments."""
 
@@ -17,8 +18,8 @@ class Credentials:
     An API token, or the older pair of e-mail address and API key.
 
     Raises `SettingsError` when both kinds, half a pair or nothing is given, or when a part is not
-    one line of printable ASCII text. Neither the error nor a repr shows any part. *source* is where
-    they came from, for messages.
+    one line of printable ASCII text, or more than a token or key. Neither the error nor a repr
+    shows any part. *source* is where they came from, for messages.
     """
 
     def __init__(
@@ -48,16 +49,6 @@ class Credentials:
     def kind(self) -> str:
         """What the credentials are, for people."""
         return "API token" if "api_token" in self._parts else "e-mail and API key"
-
-    @property
-    def flaw(self) -> str | None:
-        """What looks wrong with the token, as a sentence that says what to do; None if nothing."""
-        token = self._parts.get("api_token", "")
-        if token.lower().startswith("bearer "):
-            return "The token begins with 'Bearer ': give the token alone."
-        if token[:1] in ("'", '"') or token[-1:] in ("'", '"'):
-            return "The token is in quotation marks: give the token alone."
-        return None
 
     def redact(self, text: str) -> str:
         """Return *text* without any part that it may repeat."""
@@ -134,7 +125,8 @@ def problem_with(parts: Mapping[str, Any]) -> str | None:
 
 def unsendable(parts: Mapping[str, Any]) -> str | None:
     """
-    Say which of *parts* cannot be sent as an HTTP header, which httpx would print in its error.
+    Say which of *parts* cannot be sent as an HTTP header, which httpx would print in its error, or
+    is more than a token or key, which an answer could repeat on its own.
     """
     for name, part in parts.items():
         if not isinstance(part, str):
@@ -143,5 +135,10 @@ def unsendable(parts: Mapping[str, Any]) -> str | None:
             return (
                 f"has an {name} that is not one line of printable ASCII text: "
                 "was it copied with a line break?"
+            )
+        if name != "email" and any(sign in part for sign in _NOT_IN_TOKENS):
+            return (
+                f"has an {name} with a blank or a quotation mark in it: copy the token or key "
+                "alone, without 'Bearer' and quotation marks"
             )
     return None

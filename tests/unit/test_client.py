@@ -280,23 +280,6 @@ def test_no_repr_of_a_client_shows_a_token() -> None:
 
 
 @pytest.mark.parametrize(
-    ("token", "remedy"),
-    [
-        (f"Bearer {SECRET}", "The token begins with 'Bearer ': give the token alone."),
-        (f"'{SECRET}'", "The token is in quotation marks: give the token alone."),
-        (SECRET, "Check the account ID and the form of the credentials."),
-    ],
-)
-def test_a_token_that_was_pasted_with_too_much_is_reported(
-    sandbox: Sandbox, token: str, remedy: str
-) -> None:
-    sandbox.fault = "error-chain"
-    with pytest.raises(ApiError) as failed:
-        client(sandbox.base_url, token=token).get_invoice_preview(ACCOUNT)
-    assert failed.value.remedy == remedy
-
-
-@pytest.mark.parametrize(
     "escape",
     [
         lambda text: text,

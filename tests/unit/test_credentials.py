@@ -82,6 +82,10 @@ def test_wrong_combinations_are_refused(kind: Any, arguments: Any, message: str)
         ({"api_token": f"{SECRET}\nline"}, "was it copied with a line break"),
         ({"email": "a@b.c", "api_key": f"{SECRET}é"}, "printable ASCII"),
         ({"api_token": 7}, "has an api_token that is not text but int"),
+        # An answer that repeats only the token itself would not be redacted.
+        ({"api_token": f"Bearer {SECRET}"}, "copy the token or key alone, without 'Bearer'"),
+        ({"api_token": f"'{SECRET}'"}, "has an api_token with a blank or a quotation mark in it"),
+        ({"email": "a@b.c", "api_key": f'"{SECRET}"'}, "has an api_key with a blank or a quot"),
     ],
 )
 def test_what_cannot_be_sent_is_refused(arguments: Any, message: str) -> None:
