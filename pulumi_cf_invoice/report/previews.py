@@ -6,7 +6,7 @@ are not certainly fresh are not used, and `NoInvoiceError` says which flag helps
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby, zip_longest
 from typing import Any, NoReturn
@@ -203,9 +203,7 @@ def _in_events(operation: Operation, prefix: str | None) -> list[Found]:
         _refuse_not_evaluated(operation.not_evaluated)
         for urn, step in resources.items():
             new = _state(step, "new")
-            # What a policy pack says about figures is in plain text in the log and in the events.
-            is_told = bool(violations)
-            invoice = _found(urn, new, _state(step, "old"), is_told)
+            invoice = _found(urn, new, _state(step, "old"), violations)
             if invoice is None:
                 unread.append(new)
             else:
@@ -415,18 +413,18 @@ def _found(
     urn: str,
     new: Mapping[str, Any] | None,
     old: Mapping[str, Any] | None,
-    is_told: bool = False,
+    violations: Sequence[PackViolation] = (),
 ) -> Found | None:
     """
     Return the invoice of a resource with the states *new* and *old*, if it is known.
 
-    Secret figures raise `NoInvoiceError`, unless a policy pack has reported them (*is_told*).
+    Secret figures raise `NoInvoiceError`, unless a policy pack reports them in *violations*.
     """
-    fresh = _read(new, is_told)
+    fresh = _read(new, violations)
     if fresh is None:
         return None
     try:
-        before = _read(old, is_told)
+        before = _read(old, violations)
     except NoInvoiceError:
         return Found(fresh, names=_names(urn), notes=(_NO_BASELINE,), urns=(urn,))
     same = before is not None and before.account_id == fresh.account_id
@@ -434,12 +432,15 @@ def _found(
     return Found(fresh, baseline, names=_names(urn), urns=(urn,))
 
 
-def _read(of_resource: Mapping[str, Any] | None, is_told: bool) -> state.InvoiceState | None:
+def _read(
+    of_resource: Mapping[str, Any] | None, violations: Sequence[PackViolation]
+) -> state.InvoiceState | None:
     """
     Return the invoice in a resource's state, if it is known.
 
     Pulumi prints some secret outputs among the inputs in plain text. Raises `NoInvoiceError` for
-    them anyway, unless *is_told*, and `InvalidDataError` if the figures are not an invoice.
+    them anyway, unless *violations* have them, and `InvalidDataError` if the figures are not an
+    invoice.
     """
     if of_resource is None or of_resource.get("type") not in state.TYPES:
         return None
@@ -453,10 +454,25 @@ def _read(of_resource: Mapping[str, Any] | None, is_told: bool) -> state.Invoice
             readable.append(plain)
         elif properties is not None:
             is_secret = True
-    if is_secret and not (is_told and readable):
+    every = (state.read(of_resource["type"], plain) for plain in readable)
+    found = next((invoice for invoice in every if invoice is not None), None)
+    if is_secret and not (found and _is_told(found, str(of_resource.get("urn")), violations)):
         raise NoInvoiceError(SECRET_IN_PREVIEW)
-    found = (state.read(of_resource["type"], plain) for plain in readable)
-    return next((invoice for invoice in found if invoice is not None), None)
+    return found
+
+
+def _is_told(found: state.InvoiceState, urn: str, violations: Sequence[PackViolation]) -> bool:
+    """
+    Return whether *violations* have the amount due of the resource *urn*.
+
+    What a policy pack says is in plain text in the log and in the events.
+    """
+    amount = re.compile(rf"(?<!\w){re.escape(found.invoice.amount_due_text)}(?![.,]?\d)")
+    return any(
+        amount.search(violation.message)
+        and (violation.urn == urn or (found.account_id or urn) in violation.message)
+        for violation in violations
+    )
 
 
 def _names(urn: str) -> tuple[str, ...]:

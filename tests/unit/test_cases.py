@@ -91,7 +91,9 @@ def test_what_a_pack_only_advises_is_called_neither_a_block_nor_a_violation(
         "A description.\nThe AI gateway x is not judged before the update: its `z` is not known "
         "yet.",
     ):
-        lines = [json.loads(line) for line in passed.splitlines()]
+        # No pack reports the amount then, so that it must not be secret.
+        plain = re.sub(r'\{"4dabf[^}]*\}', "18846", passed)
+        lines = [json.loads(line) for line in plain.splitlines()]
         for line in lines:
             if "policyEvent" in line:
                 line["policyEvent"]["message"] = message

@@ -752,6 +752,22 @@ def test_secret_figures_that_a_policy_pack_reported_are_judged() -> None:
     assert found.state.invoice.amount_due == 18846
 
 
+def test_secret_figures_stay_secret_whatever_a_policy_pack_says_of_anything_else() -> None:
+    advised = events("secret/plug-other-advisory.ndjson")
+    assert refusal(lines(advised)).startswith("the figures are secret")
+    [violation] = [event["policyEvent"] for event in advised if "policyEvent" in event]
+    urn = "urn:pulumi:dev::blk::cf-invoice:index:InvoicePreview::a"
+    for message in ("It has no tags.", "$1.00 of $100.005", "$1,100.00"):
+        violation |= {"resourceUrn": urn, "message": message}
+        assert refusal(lines(advised)).startswith("the figures are secret")
+    violation["message"] = "The invoice is $100.00, over the limit."
+    assert only(lines(advised)).invoice.amount_due == 10000
+    violation["resourceUrn"] = "urn:pulumi:dev::blk::pulumi:pulumi:Stack::blk-dev"
+    assert refusal(lines(advised)).startswith("the figures are secret")
+    violation["message"] = f"The invoice of account {ACCOUNT} is $100.00, over the limit."
+    assert only(lines(advised)).invoice.amount_due == 10000
+
+
 @pytest.mark.parametrize("name", ["account_id", "invoice_id", "status"])
 def test_a_secret_that_is_no_figure_is_left_out(name: str) -> None:
     stream = bare_stream()
