@@ -7,9 +7,8 @@ from typing import Literal, NamedTuple, get_args
 
 from pulumi_cf_invoice.billing.cleaning import in_one_line
 from pulumi_cf_invoice.report.caveats import first
-from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 from pulumi_cf_invoice.report.judging import TITLES, RuleResult
-from pulumi_cf_invoice.report.report import Report
+from pulumi_cf_invoice.report.report import Report, numbered
 from pulumi_cf_invoice.rules.rule import Finding
 
 Kind = Literal["over", "unknown", "advisory", "outlook"]
@@ -21,6 +20,7 @@ violated; the forecast passes a limit."""
 _MOST_LINES = 8
 _LONGEST_LINE = 500
 _UNREADABLE = "no report could be made"
+_UNKNOWN = "an unknown account"
 # Chats and mail programs make links, mentions, tags, pictures and markup of these. Characters that
 # look alike take the place of some; a word joiner, which nobody sees, separates the others from
 # what follows.
@@ -62,6 +62,7 @@ class Notice:
     know what is coming, and ``origin`` names the address of the figures if it is not Cloudflare's.
     ``is_fine`` means that there are no problems of any kind. ``judged`` are the accounts on which
     some rule was judged; ``unjudged`` are pairs of a rule and an account that could not be.
+    ``kinds`` are those that people want to know about.
     """
 
     headline: str
@@ -71,14 +72,18 @@ class Notice:
     is_fine: bool = False
     judged: Collection[str] = ()
     unjudged: Collection[tuple[str, str]] = ()
+    kinds: Collection[Kind] = KINDS
 
     def keys(self, before: Collection[Key]) -> list[Key]:
         """
         Return what is wrong, as it is kept from run to run.
 
-        What was wrong *before* and cannot be judged now counts as still wrong.
+        What was wrong *before* counts as still wrong if it cannot be judged now, or if people do
+        not want to know about its kind now.
         """
-        return sorted({*(wrong.key for wrong in self.wrong), *self._still_unjudged(before)})
+        unasked = [key for key in before if key[0] not in self.kinds]
+        known = (wrong.key for wrong in self.wrong)
+        return sorted({*known, *self._still_unjudged(before), *unasked})
 
     def is_news(self, before: Collection[Key]) -> bool:
         """Return whether it differs from what was wrong *before*."""
@@ -137,7 +142,9 @@ def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:
     judged = {entry.account for entry in found if entry.finding.status != "noted"}
     wrong = [*_violations(found), *_outlooks(report)]
     if report.verdict == "unknown" and not wrong:
-        wrong = _not_judged({*_accounts(report), *(entry.account for entry in found)} - judged)
+        missing = (missing.account_id for missing in report.missing)
+        accounts = {*_accounts(report), *missing, *(entry.account for entry in found)}
+        wrong = _not_judged(accounts - judged)
     forecasts = [invoice.forecast_text for invoice in report.invoices]
     return Notice(
         report.headline,
@@ -151,6 +158,7 @@ def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:
             for entry in found
             if entry.finding.status == "unknown" or entry.finding.is_passed_over
         },
+        kinds=kinds,
     )
 
 
@@ -172,7 +180,7 @@ class _Found(NamedTuple):
 def _found(report: Report) -> list[_Found]:
     # A label may be shortened, and is empty for the only invoice.
     labels = report.labels if len(report.invoices) != 1 else [""]
-    accounts = dict(zip(labels, map(_account, report.invoices), strict=True))
+    accounts = dict(zip(labels, _accounts(report), strict=True))
     return [
         _Found(finding.account_id or accounts.get(label, ""), label, rule, finding)
         for rule in report.rules
@@ -180,13 +188,9 @@ def _found(report: Report) -> list[_Found]:
     ]
 
 
-def _account(invoice: InvoiceReport) -> str:
-    return invoice.account_id or invoice.title or "an unknown account"
-
-
 def _accounts(report: Report) -> list[str]:
-    missing = [missing.account_id for missing in report.missing]
-    return [*map(_account, report.invoices), *missing]
+    """Return the account of each invoice, as it is told from the others where it is not known."""
+    return numbered([each.account_id or each.title or _UNKNOWN for each in report.invoices])
 
 
 def _violations(found: Sequence[_Found]) -> list[Wrong]:
@@ -204,11 +208,11 @@ def _violations(found: Sequence[_Found]) -> list[Wrong]:
 
 def _outlooks(report: Report) -> list[Wrong]:
     wrong = []
-    for invoice in report.invoices:
+    for invoice, account in zip(report.invoices, _accounts(report), strict=True):
         violated = {rule.name for rule in invoice.rules if rule.violations}
         if invoice.outlook and invoice.outlook.rule not in violated:
             rule_name, text = invoice.outlook.rule, invoice.outlook.text
-            wrong.append(Wrong("outlook", rule_name, _account(invoice), f"{rule_name}: {text}."))
+            wrong.append(Wrong("outlook", rule_name, account, f"{rule_name}: {text}."))
     return wrong
 
 

@@ -258,10 +258,12 @@ class Report:
         """What tells each invoice from the others: its names, with its account where needed."""
         short = [_short_label(invoice, self.is_of_many) for invoice in self.invoices]
         counts = Counter(short)
-        return [
-            label if label and counts[label] == 1 else invoice.title or "An unknown account"
-            for label, invoice in zip(short, self.invoices, strict=True)
-        ]
+        return numbered(
+            [
+                label if label and counts[label] == 1 else invoice.title or "An unknown account"
+                for label, invoice in zip(short, self.invoices, strict=True)
+            ]
+        )
 
     def labelled(self, rule: RuleResult) -> list[tuple[str, Finding]]:
         """
@@ -282,6 +284,16 @@ class Report:
                 for account, finding in ((each.account_id, each) for each in rule.of_accounts)
             ),
         ]
+
+
+def numbered(labels: Sequence[str]) -> list[str]:
+    """Return *labels*, with a number at the end of each that is there already."""
+    counts: Counter[str] = Counter()
+    told_apart = []
+    for label in labels:
+        counts[label] += 1
+        told_apart.append(label if counts[label] == 1 else f"{label} ({counts[label]})")
+    return told_apart
 
 
 def _of_account(account_id: str | None) -> str:

@@ -590,6 +590,40 @@ def test_people_are_told_of_what_they_ask_for(
     assert bool(server.received) == is_told
 
 
+def test_what_people_do_not_ask_for_now_is_not_said_to_be_fine(
+    hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    server, environment = hook
+    state = ["--state", str(tmp_path / "told.json")]
+
+    def told(amount_due: int, on: str) -> int:
+        run(*options(write(tmp_path, amount_due), *state, "--on", on), **environment)
+        return len(server.received)
+
+    assert told(55500, "over") == 1
+    assert told(55500, "advisory") == 1
+    assert told(55500, "over") == 1
+    assert told(100, "over") == 2
+    assert server.received[-1][2]["title"].startswith("Fine again.")
+
+
+def test_two_accounts_that_are_not_known_are_told_apart_under_one_name(
+    hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    server, environment = hook
+    state = ["--state", str(tmp_path / "told.json"), "--budget", "250 USD", *AT]
+
+    def morning(*due: int) -> None:
+        files = [["--from", write(tmp_path, amount), "--name", "ai"] for amount in due]
+        run("notify", *[word for file in files for word in file], *state, **environment)
+
+    morning(55500, 100)
+    morning(55600, 55700)
+    first, both = (message["message"] for _, _, message in server.received)
+    assert first.startswith("- max-amount-due: ai: ")
+    assert both.startswith("- max-amount-due: ai (2): ")
+
+
 def test_a_forecast_that_passes_a_limit_is_told_to_those_who_ask(
     hook: tuple[Webhook, dict[str, str]], sandbox: Sandbox, settled: dict[str, str], tmp_path: Path
 ) -> None:
