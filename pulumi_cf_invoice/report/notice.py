@@ -17,8 +17,11 @@ Key = tuple[str, str, str]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """The kinds of problems: a mandatory rule is violated, or cannot be judged; an advisory one is
 violated; the forecast passes a limit."""
-_MOST_LINES = 8
 _LONGEST_LINE = 500
+# Discord refuses a message of more than 2,000 characters; there are some between title and body.
+_LONGEST = 1950
+# The most lines of problems and of remedies, and the longest line: the first that fits is taken.
+_SIZES = [(most, longest) for longest in (_LONGEST_LINE, 250, 125) for most in range(8, 1, -1)]
 _UNREADABLE = "no report could be made"
 _UNKNOWN = "an unknown account"
 # Chats and mail programs make links, mentions, tags, pictures and markup of these. Characters that
@@ -97,14 +100,27 @@ class Notice:
         return _harmless(f"{again} {self.headline}")
 
     def body(self, before: Collection[Key], link: str | None) -> str:
-        """Return the lines that follow, for those who know what was wrong *before*."""
+        """
+        Return the lines that follow, for those who know what was wrong *before*.
+
+        With the title, they are short enough for a message on Discord.
+        """
+        text = ""
+        for most, longest in _SIZES:
+            lines = self._lines(before, most, longest)
+            text = "\n".join([*lines, *([link] if link else [])])
+            if len(self.title(before)) + len(text) <= _LONGEST:
+                break
+        return text
+
+    def _lines(self, before: Collection[Key], most: int, longest: int) -> list[str]:
         new = [wrong for wrong in self.wrong if wrong.key not in before]
-        problems = dict.fromkeys(_harmless(wrong.text) for wrong in new)
+        problems = dict.fromkeys(_harmless(wrong.text, longest) for wrong in new)
         remedies = dict.fromkeys(
-            f"What to do: {_harmless(wrong.remedy)}" for wrong in new if wrong.remedy
+            f"What to do: {_harmless(wrong.remedy, longest)}" for wrong in new if wrong.remedy
         )
-        lines = [f"- {problem}" for problem in first(list(problems), _MOST_LINES)]
-        lines += first(list(remedies), _MOST_LINES)
+        lines = [f"- {problem}" for problem in first(list(problems), most)]
+        lines += first(list(remedies), most)
         still = {wrong.rule for wrong in self.wrong if wrong.key in before}
         unjudged = {key[1:] for key in self._still_unjudged(before)} - {
             w.key[1:] for w in self.wrong
@@ -117,8 +133,7 @@ class Notice:
             self.forecast or "",
             self.origin,
         ]
-        lines += [_harmless(line) for line in more if line]
-        return "\n".join([*lines, *([link] if link else [])])
+        return [*lines, *(_harmless(line, longest) for line in more if line)]
 
     def _still_unjudged(self, before: Collection[Key]) -> list[Key]:
         """Return what was wrong *before* but cannot be judged now."""
@@ -242,6 +257,7 @@ def _on(rule: str, account: str) -> str:
     return f"{rule} ({account})" if account else rule
 
 
-def _harmless(text: str) -> str:
-    line = in_one_line(text, _LONGEST_LINE).translate(_HARMLESS)
-    return _JOINED.sub("\\g<0>\u2060", _EDGE.sub("\uff3f", line))
+def _harmless(text: str, longest: int = _LONGEST_LINE) -> str:
+    line = in_one_line(text, longest).translate(_HARMLESS)
+    safe = _JOINED.sub("\\g<0>\u2060", _EDGE.sub("\uff3f", line))
+    return safe if len(safe) <= longest else f"{safe[: longest - 1]}…"

@@ -565,6 +565,29 @@ def test_words_of_others_are_no_markup_and_no_link_in_any_chat(
     assert f"The line {' '.join(shown.values())} of" in html.unescape(to_telegram["text"])
 
 
+@pytest.mark.parametrize(("longest", "told"), [(28, 7), (200, 3)])
+def test_a_message_is_short_enough_for_discord_and_says_what_is_left_out(
+    longest: int, told: int, hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    server, environment = hook
+    line = api_result()["invoice_lines"][0]
+    names = [f"anthropic/claude-{number}{' of' * longest}"[:longest] for number in range(40)]
+    lines = [{**line, "description": name} for name in names]
+    (tmp_path / "long.json").write_text(
+        json.dumps(api_result(amount_due=55500, invoice_lines=lines))
+    )
+    link = f"https://ci.example/{'1' * 150}"
+    by = ["--budget-line", "*=1 USD", "--link", link]
+    run(*options(str(tmp_path / "long.json"), *by), **environment)
+    [(_, _, message)] = server.received
+    assert len(message["title"] + message["message"]) < 2000
+    *shown, more = [line for line in message["message"].splitlines() if line.startswith("- ")]
+    assert shown[0].startswith("- max-amount-due: ")
+    assert (len(shown), more) == (told, f"- … and {41 - told} more")
+    assert "What to do: Cap the gateways with spend limits" in message["message"]
+    assert message["message"].splitlines()[-1] == link
+
+
 def test_mail_is_sent(tmp_path: Path) -> None:
     with receivers.mail() as server:
         address = (
