@@ -11,6 +11,7 @@ import logging
 import time
 from concurrent.futures import Future, InvalidStateError
 from datetime import UTC, datetime
+from math import inf
 from traceback import format_tb
 from typing import Any, Generic, NamedTuple, cast
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -44,7 +45,7 @@ from pulumi_cf_invoice.billing.http import (
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.invoice_history import InvoiceHistory, Type
 from pulumi_cf_invoice.billing.models import Answered, adapter, counted
-from pulumi_cf_invoice.billing.pacing import PacingError
+from pulumi_cf_invoice.billing.pacing import LONGEST_WAIT, PacingError
 from pulumi_cf_invoice.billing.pages import Collected, PageError, collect
 from pulumi_cf_invoice.billing.pool import Pool, pool_of
 from pulumi_cf_invoice.billing.reads import (
@@ -365,7 +366,8 @@ class _Fetch(Generic[ModelT]):
         self._last_error = error
         if isinstance(error, ApiError):
             is_limit = error.status == 429
-            allowed = self._patience if is_limit else self._deadline - time.monotonic()
+            left = self._deadline - time.monotonic()
+            allowed = min(self._patience, LONGEST_WAIT) if is_limit else left
             return error.status in retries.TRANSIENT and (error.retry_after or 0.0) < allowed
         return error is self._network_error
 
@@ -505,12 +507,14 @@ class _Fetch(Generic[ModelT]):
         return self._network_error
 
     def _rate_limited(self, error: PacingError) -> RateLimitError:
+        # Whoever waits without a limit cannot allow more.
+        is_limited = self._limits.longest_wait < inf
+        more_time = f", or allow more time: {self._limits.more_time}" if is_limited else ""
         limited = RateLimitError(
             self._read.noun,
             self._account_id,
             f"{error.problem}; this run made {counted(self._pacer.requests, 'request')}",
-            f"Run again when it resets, {error.resets}, or allow more time: "
-            f"{self._limits.more_time}.",
+            f"Run again when it resets, {error.resets}{more_time}.",
         )
         return self._reader.located(limited)
 

@@ -23,6 +23,11 @@ from pulumi_cf_invoice.billing.retries import retry_after
 
 MOST_REFUSALS = 5
 """How many HTTP 429 answers a run accepts before it sends nothing more."""
+LONGEST_WAIT = 330.0
+"""
+The longest wait for a rate limit, in seconds, however patient a caller is: a window of Cloudflare's
+limit, and a little more. An answer that asks for more is not about that limit.
+"""
 _AT_ONCE = 16
 _A_SECOND = 200
 _REFUSALS_COUNT_FOR = 600.0
@@ -123,7 +128,8 @@ class Pacer:
         """
         Wait until a request may be sent, and return how many seconds the rate limit took of it.
 
-        Raises `PacingError` if that would be more than *patience*.
+        Raises `PacingError` if that would be more than *patience*, or more than `LONGEST_WAIT` at a
+        time.
         """
         waited = 0.0
         with self._changed:
@@ -139,7 +145,7 @@ class Pacer:
                 if hold.why is None:
                     self._changed.wait(hold.seconds)
                     continue
-                if hold.is_final or waited + hold.seconds > patience:
+                if hold.is_final or hold.seconds > min(patience - waited, LONGEST_WAIT):
                     raise PacingError(hold.why, _at(hold.seconds))
                 self._tell(hold, now)
                 self._changed.wait(hold.seconds)

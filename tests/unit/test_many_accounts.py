@@ -138,6 +138,18 @@ def test_a_read_waits_for_the_rate_limit_no_longer_than_its_timeout() -> None:
     assert "Run again when it resets, at " in text
 
 
+def test_a_command_for_many_accounts_does_not_wait_as_long_as_any_answer_asks_for(
+    sandbox: Sandbox,
+) -> None:
+    sandbox.fault = "http-429-long"
+    mine = client(sandbox.base_url, longest_wait=float("inf"))
+    asked = ask_all(mine, [ACCOUNT] * 10)
+    failed = [str(answer.exception(30)) for answer in asked]
+    assert "Cloudflare asks to wait 3600 s: run again after that, at " in failed[0]
+    assert "Run again when it resets, at " in failed[-1]
+    assert "allow more time" not in failed[-1]
+
+
 def test_without_the_headers_a_refusal_holds_back_all_others(sandbox: Sandbox) -> None:
     """HTTP 429 is met five times at most, however many accounts and however slow the answers."""
     sandbox.latency = 0.1

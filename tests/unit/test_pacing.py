@@ -158,6 +158,24 @@ def test_a_refusal_holds_back_all_and_lets_one_through_first(pacer: Pacer, clock
     assert at_once(pacer) == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (429, {"retry-after": "999999"}),
+        (200, {"ratelimit": '"default";r=0;t=3600', "ratelimit-policy": '"default";q=1200;w=300'}),
+        (200, {"ratelimit": '"default";r=0;t=331'}),
+    ],
+)
+def test_nobody_waits_longer_than_cloudflares_own_limit_can_take(
+    pacer: Pacer, status: int, headers: dict[str, str]
+) -> None:
+    """However patient a command for many accounts is."""
+    pacer.enter(0)
+    pacer.leave(status, headers)
+    with pytest.raises(PacingError, match=r"rate limit.* is used up"):
+        pacer.enter(float("inf"))
+
+
 def test_after_five_refusals_nothing_is_sent_however_long_one_would_wait(
     pacer: Pacer, clock: Clock
 ) -> None:
