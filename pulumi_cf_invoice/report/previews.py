@@ -47,6 +47,8 @@ Preview = Mapping[str, Any] | Operation
 """A digest, or the events of one preview or update."""
 # A new state has its figures among the inputs, except that of a resource that is only read.
 _PROPERTIES = ("inputs", "outputs")
+_ERROR = re.compile(r"\W*error\b", re.IGNORECASE)
+_COLOR = re.compile(r"\x1b\[[\d;]*m")
 _LONGEST = 1000
 _LONGEST_NAME = 100
 _STREAM = "PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true pulumi preview --json"
@@ -56,6 +58,7 @@ _NOT_EVALUATED = (
     "does not evaluate the program's invoices, and can keep stored figures: report on a preview"
 )
 _NO_BASELINE = "The figures of the last deployment are secret, so that no change is shown."
+_READS = ("read", "read-replacement")
 _FAILED = ("preview failed", "update failed")
 _OF_DIGEST = {"config", "steps", "diagnostics", "duration", "changeSummary", "maybeCorrupt"}
 
@@ -168,11 +171,12 @@ def _in_digest(digest: Mapping[str, Any], prefix: str | None) -> list[Found]:
         new = _state(step, "newState")
         invoice = _found(urn, new, _state(step, "oldState"))
         if invoice is None:
+            _refuse_read(urn, step)
             unread.append(new)
         else:
             found.append(invoice)
     if not found:
-        _explain(steps, fresh.values())
+        _explain(steps, fresh.values(), diagnostics)
     caveats = [*_unread(unread), *_left_out(digest, steps)]
     return [replace(invoice, caveats=(*invoice.caveats, *caveats)) for invoice in found]
 
@@ -280,6 +284,17 @@ def _failure(diagnostics: Iterable[Mapping[str, Any]]) -> str | None:
     return f"the preview failed: {one_line('; '.join(reasons), _LONGEST)}"
 
 
+def _refuse_read(urn: str, step: Mapping[str, Any]) -> None:
+    """Raise `NoInvoiceError` for an InvoicePreview that was read: a digest lacks its figures."""
+    new = _state(step, "newState") or {}
+    is_known = new.get("id") not in (None, "", state.UNKNOWN)
+    if new.get("type") in state.TYPES and step.get("op") in _READS and is_known:
+        raise _NothingFreshError(
+            f"this preview does not have the figures of {one_line(urn.rsplit('::', 1)[-1])}, which "
+            f"Pulumi has read: print the engine's events: `{_STREAM}`"
+        )
+
+
 def _refuse_only_refreshed(digest: Mapping[str, Any]) -> None:
     """Raise `NoInvoiceError` if an InvoicePreview in a *digest* was refreshed and not evaluated."""
     steps = mappings(digest.get("steps"))
@@ -293,6 +308,21 @@ def _refuse_only_refreshed(digest: Mapping[str, Any]) -> None:
     of_ours = (str(step.get("urn")) for step in steps if _resource_type(step) in state.TYPES)
     if refreshed.intersection(of_ours):
         raise _NothingFreshError(f"this preview {_OLD}: {_SHOW_SAMES}")
+
+
+def _written(diagnostics: Iterable[Mapping[str, Any]]) -> str:
+    """
+    Return what a program or a pack wrote to standard error, from its first error on.
+
+    It is all that the digest of a preview has of one that does not start, or is refused as a whole.
+    """
+    written = [
+        one_line(_COLOR.sub("", str(diagnostic.get("message"))))
+        for diagnostic in diagnostics
+        if diagnostic.get("severity") == "info#err"
+    ]
+    first = next((n for n, text in enumerate(written) if _ERROR.match(text)), len(written))
+    return one_line(" ".join(written[first:]), _LONGEST)
 
 
 def _refuse_not_evaluated(steps: Iterable[Mapping[str, Any]]) -> None:
@@ -496,7 +526,11 @@ def _left_out(digest: Mapping[str, Any], steps: list[Mapping[str, Any]]) -> list
     return [Caveat("not judged", text)]
 
 
-def _explain(steps: list[Mapping[str, Any]], fresh: Iterable[Mapping[str, Any]]) -> NoReturn:
+def _explain(
+    steps: list[Mapping[str, Any]],
+    fresh: Iterable[Mapping[str, Any]],
+    diagnostics: Iterable[Mapping[str, Any]],
+) -> NoReturn:
     def of_ours(step: Mapping[str, Any]) -> bool:
         found = step.get("newState") or step.get("oldState")
         return isinstance(found, Mapping) and found.get("type") in state.TYPES
@@ -508,6 +542,9 @@ def _explain(steps: list[Mapping[str, Any]], fresh: Iterable[Mapping[str, Any]])
         )
     if any(of_ours(step) for step in steps):
         raise _NothingFreshError(f"this preview {_OLD}: {_SHOW_SAMES}")
+    written = _written(diagnostics)
+    if written:
+        raise NoInvoiceError(f"no invoice in it, and the preview wrote: {written}")
     raise _NothingFreshError(
         "no invoice in it: the program needs an InvoicePreview. If it has one whose figures did "
         f"not move, Pulumi left it out: {_SHOW_SAMES}, which functions need as well"

@@ -939,3 +939,31 @@ def test_a_secret_address_is_reported_as_one_that_is_not_cloudflares() -> None:
     assert only(functions.replace(f'"{address}"', '"[secret]"')).state.origin == secret
     for of_cloudflare in ("https://api.cloudflare.com/client/v4", ""):
         assert only(functions.replace(address, of_cloudflare)).state.origin == ""
+
+
+def test_what_a_resource_of_the_plugin_has_read_is_judged_by_the_engines_events() -> None:
+    found = input.read((PREVIEWS / "read" / "plug-get.ndjson").read_text())
+    assert {each.invoice.amount_due for each in found} == {10000, 99900}
+
+
+@pytest.mark.parametrize("name", ["plug-get", "plug-get-sames"])
+def test_a_digest_without_the_figures_that_a_resource_has_read_is_refused(name: str) -> None:
+    """It has another resource's, and nothing more of this one is ever in a digest."""
+    text = (PREVIEWS / "read" / f"{name}.json").read_text()
+    message = refusal(text)
+    assert message.startswith("this preview does not have the figures of c, which Pulumi has read:")
+    assert "PULUMI_ENABLE_STREAMING_JSON_PREVIEW" in message
+    unknown = json.loads(text)
+    step = next(step for step in unknown["steps"] if step["op"] == "read")
+    step["newState"]["id"] = UNKNOWN
+    [caveat] = only(json.dumps(unknown)).caveats
+    assert "1 more InvoicePreview resource are not known yet" in caveat.text
+
+
+def test_a_digest_of_a_preview_that_failed_without_a_word_of_it_says_what_was_written() -> None:
+    written = "no invoice in it, and the preview wrote: "
+    failed = PREVIEWS / "failed"
+    assert refusal((failed / "pack.json").read_text()) == f"{written}error: bad rules"
+    message = refusal((failed / "program.json").read_text())
+    assert message.startswith(f"{written}Error: error resolving type of resource z: internal")
+    assert message.endswith("on Pulumi.yaml line 8: 8: type: acme:index:Bucket")
