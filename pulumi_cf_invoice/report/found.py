@@ -209,7 +209,10 @@ def has_secret(value: Any) -> bool:
         return value == _SECRET
     if isinstance(value, Mapping):
         name, mark = _SIGNATURE
-        return value.get(name) == mark or any(map(has_secret, value.values()))
+        # What a line is called is the words of others, and no figure.
+        is_called_so = "amount" in value and value.get("description") == _SECRET
+        items = (value[key] for key in value if key != "description" or not is_called_so)
+        return value.get(name) == mark or any(map(has_secret, items))
     return isinstance(value, list) and any(map(has_secret, value))
 
 

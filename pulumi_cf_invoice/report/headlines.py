@@ -354,7 +354,7 @@ class Situation:
         if len(notes) != 1:
             return "no rule was judged"
         note = without_account(notes.pop(), str(self.account_id)).rstrip(".")
-        return f"no rule was judged, as {note[0].lower()}{_cut(note)[1:]}"
+        return f"no rule was judged, as {_uncapitalized(_cut(note))}"
 
     @property
     def _is_judged(self) -> bool:
@@ -436,6 +436,11 @@ def _capitalized(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}"
 
 
+def _uncapitalized(text: str) -> str:
+    """Return *text* as it goes on in a sentence; an abbreviation, such as HTTP, stays one."""
+    return text if text[1:2].isupper() else f"{text[:1].lower()}{text[1:]}"
+
+
 def day_of_period(invoice: Invoice, at: datetime) -> str | None:
     """Return how much of an invoice's period is over: ``day 15 of 30``; None once it has ended."""
     if at.timestamp() >= invoice.period_end:
@@ -449,7 +454,7 @@ def _question(message: str) -> str:
     """Turn what a message says is not known into what could not be told."""
     found = re.match(r"(whether|how long) (.*?) is not known[,:]? ?(.*)", message, re.I | re.S)
     if found is None:
-        return f"{message[:1].lower()}{message[1:]}"
+        return _uncapitalized(message)
     opening, what, why = found.groups()
     separator = ", " if why.startswith("since ") else ": "
     return f"{opening.lower()} {what}{f'{separator}{why}' if why else ''}"

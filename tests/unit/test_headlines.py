@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pulumi_cf_invoice.billing.errors import NotAvailableError
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.report import html, json_report, markdown, text
 from pulumi_cf_invoice.report.found import Found
@@ -15,7 +16,7 @@ from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 from pulumi_cf_invoice.report.report import Report
 from pulumi_cf_invoice.sandbox import SCENARIOS
 from pulumi_cf_invoice.state import InvoiceState
-from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT
+from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, snapshot
 from tests.golden import Golden
 from tests.unit.reports import FIRST, MORNING, OF_ACCOUNT, plain, report_on, taken
 
@@ -446,6 +447,16 @@ def test_of_several_those_that_no_rule_judged_are_counted() -> None:
         assert headline.startswith(begins)
         assert "; no rule judged 1 of them." in headline
     assert "no rule" not in report_on(*snapshots, rules=LIMIT).headline
+
+
+def test_an_abbreviation_at_the_beginning_of_a_fact_stays_one() -> None:
+    refused = snapshot(
+        account_id=OTHER_ACCOUNT,
+        invoice_preview=NotAvailableError("HTTP 403"),
+        credit_balance={"balance": 9200},
+    )
+    headline = report_on(taken("usual"), refused, rules=LIMIT).headline
+    assert headline.startswith(f"Unknown: account {OTHER_ACCOUNT}: HTTP 403; ")
 
 
 def test_an_account_that_is_the_only_one_is_not_repeated_by_every_rule() -> None:

@@ -18,7 +18,7 @@ from pulumi_cf_invoice.report.found import Found, NoInvoiceError
 from pulumi_cf_invoice.state import UNKNOWN
 from tests import factories
 from tests.command import run
-from tests.factories import ACCOUNT, OTHER_ACCOUNT, api_result
+from tests.factories import ACCOUNT, OTHER_ACCOUNT, api_line, api_result
 from tests.properties import examples
 from tests.unit.test_report import only
 
@@ -775,6 +775,12 @@ def test_a_secret_that_is_no_figure_is_left_out(name: str) -> None:
     found = only(lines(stream))
     assert found.state.invoice.amount_due == 100
     assert "[secret]" not in repr(found)
+
+
+def test_a_line_that_is_called_like_a_secret_hides_nothing() -> None:
+    outputs = Invoice.from_api(api_result(invoice_lines=[api_line(description="[secret]")]))
+    [found] = input.read(json.dumps(outputs.to_figures()))
+    assert [line.description for line in found.invoice.invoice_lines] == ["[secret]"]
 
 
 def test_secret_figures_of_the_last_deployment_are_no_baseline() -> None:
