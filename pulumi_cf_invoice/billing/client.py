@@ -386,7 +386,11 @@ class _Fetch(Generic[ModelT]):
             raise self._failed_transport(error) from None
         except (httpx.InvalidURL, UnicodeError):
             # The base URL's own host was checked before.
-            raise self._bad_proxy() from None
+            raise self._transport_error(
+                "no connection can be set up: the address of a proxy or of a redirect cannot be "
+                "used",
+                "Check HTTPS_PROXY, ALL_PROXY and NO_PROXY, and the base URL.",
+            ) from None
         except RuntimeError as error:
             raise self.not_started(str(error)) from None
         self._response = response

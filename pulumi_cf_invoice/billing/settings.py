@@ -292,23 +292,26 @@ def canonical_account_id(account_id: Any) -> str:
     return account
 
 
-def safe_base_url(url: str) -> str:
+def safe_base_url(url: str, example: str = CLOUDFLARE_API) -> str:
     """
     Return *url* without a trailing slash. Raises `SettingsError` unless it is https or loopback.
+
+    Errors give the *example*.
     """
     if not isinstance(url, str):
         raise SettingsError(f"the base URL must be text, not {type(url).__name__}")
     url = url.strip()
     if not url.isprintable() or any(character in url for character in " ?#\\"):
         raise SettingsError(
-            f"the base URL must be a plain address such as {CLOUDFLARE_API}, without blanks, query "
-            "or fragment"
+            f"the base URL must be a plain address such as {example}, without blanks, query or "
+            "fragment"
         )
     try:
         parsed = urlsplit(url)
         host, _ = parsed.hostname, parsed.port
         # A label that is empty, too long or not to be spelled in ASCII is a UnicodeError.
         (host or "").rstrip(".").encode("idna")
+        _refuse_unspellable(host or "")
     except ValueError:
         raise SettingsError("the base URL cannot be read as a URL") from None
     # Brackets anywhere else are read in another way by whatever connects.
@@ -316,8 +319,8 @@ def safe_base_url(url: str) -> str:
         raise SettingsError("the base URL cannot be read as a URL")
     if not host or "@" in parsed.netloc:
         raise SettingsError(
-            f"the base URL must be a plain address such as {CLOUDFLARE_API}, with a host and "
-            "without a user"
+            f"the base URL must be a plain address such as {example}, with a host and without a "
+            "user"
         )
     if parsed.scheme != "https" and not (parsed.scheme == "http" and is_loopback(host)):
         raise SettingsError(
@@ -325,6 +328,15 @@ def safe_base_url(url: str) -> str:
             "credentials are not sent over it"
         )
     return url.rstrip("/")
+
+
+def _refuse_unspellable(host: str) -> None:
+    """Raise ValueError for an international *host* that httpx refuses to connect to."""
+    if host.isascii() and "xn--" not in host:
+        return
+    import idna
+
+    idna.encode(idna.decode(host))
 
 
 def is_cloudflare(base_url: str) -> bool:

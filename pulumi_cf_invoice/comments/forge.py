@@ -264,12 +264,22 @@ def refuse_another_server(variables: Variables, server: str, address: str) -> No
     """
     if server not in variables or address not in variables:
         return
-    host, asked = host_of(variables[server]), host_of(variables[address])
-    if asked not in (host, f"api.{host}") and not is_loopback(asked):
+    own, asked = _host_and_port(variables[server]), _host_and_port(variables[address])
+    if asked not in (own, f"api.{own}") and not is_loopback(host_of(variables[address])):
         raise CommentError(
-            f"cannot comment: this job's token belongs to {one_line(host)} ({server}), and "
+            f"cannot comment: this job's token belongs to {one_line(own)} ({server}), and "
             f"{address} leads to {one_line(asked)}: give --api-url"
         )
+
+
+def _host_and_port(url: str) -> str:
+    """Return the host of *url*, with its port unless that is the usual one of the scheme."""
+    try:
+        parsed = urlsplit(url)
+        is_usual = parsed.port in (None, {"https": 443, "http": 80}.get(parsed.scheme))
+        return host_of(url) if is_usual else f"{host_of(url)}:{parsed.port}"
+    except ValueError:
+        return ""
 
 
 def number_of(text: Any) -> int | None:

@@ -85,8 +85,9 @@ def is_of_job(url: str) -> bool:
     parsed = urlsplit(url)
     if parsed.hostname in ("127.0.0.1", "::1", "localhost"):
         return True
-    host = urlsplit(os.environ.get("GITHUB_SERVER_URL", "https://github.com")).hostname
-    return parsed.scheme == "https" and parsed.hostname in (host, "api." + str(host))
+    server = urlsplit(os.environ.get("GITHUB_SERVER_URL", "https://github.com"))
+    is_host = parsed.hostname in (server.hostname, "api." + str(server.hostname))
+    return parsed.scheme == "https" and is_host and (parsed.port or 443) == (server.port or 443)
 
 
 def outcome(file_name: str) -> str:

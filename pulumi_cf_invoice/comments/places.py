@@ -13,6 +13,7 @@ from pulumi_cf_invoice.comments.errors import CommentError
 from pulumi_cf_invoice.comments.forge import Forge, Request, Variables
 
 _LONGEST = 1000
+_EXAMPLE = "https://git.example.com/api/v4"
 _OTHERS = {
     "BITBUCKET_BUILD_NUMBER": "Bitbucket Pipelines",
     "TF_BUILD": "Azure Pipelines",
@@ -177,6 +178,6 @@ def _token(forge: type[Forge], variables: Variables) -> str:
 
 def _safe(name: str, api_url: str | None) -> str | None:
     try:
-        return safe_base_url(api_url) if api_url else None
+        return safe_base_url(api_url, _EXAMPLE) if api_url else None
     except SettingsError as error:
         raise CommentError(f"cannot comment: {name}: {error}") from None

@@ -354,6 +354,14 @@ def test_neither_error_nor_log_repeats_a_token_that_an_answer_has_beside_its_bod
     assert "##vso" not in caplog.text
 
 
+def test_a_redirect_to_a_name_that_is_none_is_one_line() -> None:
+    with (
+        stand_in("", 302, Location="https://xn--zzzzzz.invalid/") as (base_url, _),
+        pytest.raises(TransportError, match="of a proxy or of a redirect cannot be used"),
+    ):
+        client(base_url).get_invoice_preview(ACCOUNT)
+
+
 @pytest.mark.parametrize(
     "head",
     [

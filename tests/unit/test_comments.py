@@ -938,7 +938,12 @@ def test_a_token_goes_to_no_other_server_than_the_jobs_own(name: str, forge_: Fo
     job = getattr(forge_, name) | {server: "https://git.example"}
     own = find_request(job | {address: "https://git.example/api"}, forge=name)
     assert own.api_url == "https://git.example/api"
-    for elsewhere in ("https://git.example.org/api", "https://git.example@evil.org/api"):
+    assert find_request(job | {address: "https://git.example:443/api"}, forge=name)
+    for elsewhere in (
+        "https://git.example.org/api",
+        "https://git.example@evil.org/api",
+        "https://git.example:8443/api",
+    ):
         with pytest.raises(CommentError, match=rf"to git\.example \({server}\), and {address}"):
             find_request(job | {address: elsewhere}, forge=name)
     given = find_request(job, forge=name, api_url="https://other.example/api")
@@ -978,6 +983,8 @@ def test_a_merge_request_of_a_fork_is_in_the_project_that_it_is_to_be_merged_int
 def test_a_token_is_sent_over_https_alone_and_shown_nowhere(forge_: Forge) -> None:
     with pytest.raises(CommentError, match=r"--api-url: .* is neither https nor on this machine"):
         find_request(forge_.github, api_url="http://github.example.com/graphql")
+    with pytest.raises(CommentError, match=r"such as https://git\.example\.com/api/v4, without"):
+        find_request(forge_.github, api_url="https://github.example.com/graphql?a")
     assert "job-token" not in repr(find_request(forge_.github))
     for token in ("job\ntoken", "jöb-token"):
         with pytest.raises(CommentError, match="not one line of printable ASCII text") as refused:

@@ -128,6 +128,8 @@ def test_the_comment_is_looked_for_where_the_job_names_the_request(
     [
         ("https://api.github.com/graphql", True),
         ("https://github.com/api/graphql", True),
+        ("https://github.com:443/api/graphql", True),
+        ("https://github.com:8443/api/graphql", False),
         ("http://127.0.0.1:1/graphql", True),
         ("http://api.github.com/graphql", False),
         ("https://api.github.com.example.com/graphql", False),

@@ -115,6 +115,9 @@ def test_the_account_comes_from_argument_config_then_environment() -> None:
         "https://example.com[::1]",
         "https://[::1]example.com",
         "http://example.com[127.0.0.1]",
+        # httpx connects to neither, and it is no proxy that is wrong.
+        "https://☃.invalid",
+        "https://api.xn--zzzzzz.invalid",
     ],
 )
 def test_a_base_url_that_is_not_safe_is_refused(url: str) -> None:
@@ -132,7 +135,12 @@ def test_settings_of_another_type_are_refused() -> None:
 
 
 def test_loopback_and_https_base_urls_are_taken() -> None:
-    for url in ("http://127.0.0.1:1/x", "http://localhost:1", "http://[::1]:1", "https://a.b"):
+    for url in (
+        "http://127.0.0.1:1/x",
+        "http://localhost:1",
+        "http://[::1]:1",
+        "https://xn--bcher-kva.b",
+    ):
         variables = {**TOKEN, "CLOUDFLARE_BASE_URL": url + "/"}
         assert settle(variables=variables).base_url == url
 
