@@ -274,17 +274,17 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
     _add_rules(parser)
     _add_fixed_lines(parser)
     _add_output(parser)
-    parser.add_argument(
-        "--html",
-        type=_file_to_write,
-        metavar="FILE",
-        help="also write the report as HTML to this file",
-    )
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=_file_to_write, metavar="FILE", help="write the report to this file"
+    )
+    parser.add_argument(
+        "--html",
+        type=_file_to_write,
+        metavar="FILE",
+        help="also write the report as HTML to this file",
     )
     parser.add_argument(
         "--github",
