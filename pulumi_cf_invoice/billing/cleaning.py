@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 LONGEST = 200
 """The default maximum length of a text that others wrote, in characters."""
+_INNER_QUOTES = str.maketrans("“”", "‘’")  # noqa: RUF001
 _FIRST_STRONG, _POP = "\u2068", "\u2069"
 # Controls of a terminal, of lines and of the direction of text, and what has no meaning of its own.
 # Other format characters, such as the joiners of scripts and emoji, are harmless.
@@ -67,8 +68,12 @@ def named(text: str, longest: int = LONGEST) -> str:
 
 
 def quoted(text: str, longest: int = LONGEST) -> str:
-    """Return a sentence that others wrote in quotation marks, marked like a name by `named`."""
-    return f"“{named(text, longest)}”"
+    """
+    Return a sentence that others wrote in quotation marks, marked like a name by `named`.
+
+    Its own quotation marks become single ones: it must not seem to end before it does.
+    """
+    return f"“{named(text.translate(_INNER_QUOTES), longest)}”"
 
 
 def parts(text: str) -> Iterator[tuple[str, bool]]:

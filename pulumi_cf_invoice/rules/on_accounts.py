@@ -222,8 +222,13 @@ def running_out(balance: CreditBalance, currency: str, out: date, now: datetime)
 
 def quoted_problem(problem: str) -> str:
     """Return what the API said of a top-up in quotation marks, and the time behind them."""
+    reason, time = _reason_and_time(problem)
+    return f"{quoted(reason)}{time}"
+
+
+def _reason_and_time(problem: str) -> tuple[str, str]:
     reason, time = re.fullmatch(r"(.*?)( \([0-9TZ:-]+\))?", problem, re.DOTALL).groups()  # type: ignore[union-attr]
-    return f"{quoted(reason)}{time or ''}"
+    return reason, time or ""
 
 
 def _topup_in_brief(balance: CreditBalance) -> str:
@@ -232,8 +237,8 @@ def _topup_in_brief(balance: CreditBalance) -> str:
         return ""
     if balance.topup_problem:
         is_disabled = "is disabled" if config.disabled_reason else "failed"
-        reason = quoted_problem(balance.topup_problem).split("” (")[0].rstrip("”")
-        return f", the top-up {is_disabled} ({reason}”)"
+        reason, _ = _reason_and_time(balance.topup_problem)
+        return f", the top-up {is_disabled} ({quoted(reason)})"
     return ", the top-up has no payment method" if balance.topup_is_on else ", no top-up is set"
 
 

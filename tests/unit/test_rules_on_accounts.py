@@ -3,10 +3,13 @@ from typing import Any
 import pytest
 
 from pulumi_cf_invoice import ApiError
+from pulumi_cf_invoice.billing.cleaning import shown
+from pulumi_cf_invoice.billing.credit_balance import CreditBalance
 from pulumi_cf_invoice.billing.models import Answered
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import DeclaredRule
 from pulumi_cf_invoice.rules.gates import Gate
+from pulumi_cf_invoice.rules.on_accounts import topup_trouble, used_up
 from pulumi_cf_invoice.rules.rule import Finding
 from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, Result, api_result, snapshot
 
@@ -54,6 +57,14 @@ def test_below_the_minimum_the_message_says_by_how_much_and_what_refills_it() ->
     failing = balance(640.19, topup_config={**TOPUP, "error": "card declined."})
     [message] = messages("failed", judge("min-credit-balance", "20 USD", credit_balance=failing))
     assert "Its automatic top-up failed: “card declined”. AI Gateway refuses" in message
+
+
+def test_a_reason_with_quotation_marks_is_quoted_whole() -> None:
+    failing = {**TOPUP, "error": "card” (declined): “all is well”", "lastFailedAt": 1_789_000_000}
+    found = CreditBalance.from_api(balance(0, topup_config=failing))
+    quote = "“card’ (declined): ‘all is well’”"  # noqa: RUF001
+    assert shown(used_up(found, "usd")).endswith(f"$0.00 left, the top-up failed ({quote})")
+    assert f"failed: {quote} (2026-" in shown(topup_trouble(found, "It"))
 
 
 @pytest.mark.parametrize(
