@@ -40,6 +40,7 @@ from pulumi_cf_invoice.billing.http import (
     httpx,
     is_tls_error,
     read_body,
+    reason_of,
     user_agent,
 )
 from pulumi_cf_invoice.billing.invoice import Invoice
@@ -503,7 +504,7 @@ class _Fetch(Generic[ModelT]):
                 f"no trusted TLS connection to {host}: {self._reader.cleaned(str(error))}",
                 "Check the base URL, this machine's clock and its certificates (SSL_CERT_FILE).",
             )
-        problem = self._reader.cleaned(str(error)) or type(error).__name__
+        problem = self._reader.cleaned(reason_of(error))
         self._network_error = self._transport_error(
             f"no answer from {host}: {problem}",
             "Check the network, the base URL and any proxy, and run again.",

@@ -12,6 +12,7 @@ import sys
 import time
 import zlib
 from functools import cache
+from http.client import responses
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,6 +36,7 @@ __all__ = [
     "is_tls_error",
     "proxy_for",
     "read_body",
+    "reason_of",
     "user_agent",
 ]
 
@@ -104,6 +106,20 @@ def is_tls_error(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def reason_of(error: httpx.HTTPError) -> str:
+    """
+    Return why a request failed, in httpx's words.
+
+    A proxy that refuses it writes its reason itself, and could repeat what was sent to it, such as
+    its password. Only the status is left of that.
+    """
+    reason = str(error).strip() or type(error).__name__
+    refused = re.match(r"[0-9]{3}\b", reason) if isinstance(error, httpx.ProxyError) else None
+    if refused is None:
+        return reason
+    return f"the proxy refused: {refused[0]} {responses.get(int(refused[0]), '')}".rstrip()
 
 
 def read_body(response: httpx.Response, limit: int, deadline: float) -> bytes:

@@ -159,11 +159,11 @@ class Connection:
         return urlsplit(self._url).hostname or ""
 
     def _failed(self, error: "httpx.HTTPError") -> CommentError:
-        from pulumi_cf_invoice.billing.http import httpx, is_tls_error
+        from pulumi_cf_invoice.billing.http import httpx, is_tls_error, reason_of
 
         if isinstance(error, httpx.TimeoutException) and self.seconds_left <= 0:
             return self.timed_out()
-        reason = self.cleaned(str(error)) or type(error).__name__
+        reason = self.cleaned(reason_of(error))
         if is_tls_error(error):
             return CommentError(
                 f"cannot comment on {self.place}: no trusted TLS connection to {self._host}: "

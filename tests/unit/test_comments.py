@@ -21,6 +21,7 @@ from tests import forge
 from tests.command import run
 from tests.forge import BOT, NUMBER, STRANGER, Forge
 from tests.unit.test_cli import UPDATE
+from tests.unit.test_client import on_the_wire
 
 ENVIRONMENTS = Path(__file__).parent / "data" / "environments"
 
@@ -497,6 +498,16 @@ def test_entries_of_no_proxy_that_httpx_cannot_parse_are_passed_over(
     assert len(forge_.comments) == 1
     # The proxy is asked for any other host.
     assert "no answer from forge.invalid" in refusal(job.request(api_url="https://forge.invalid"))
+
+
+def test_what_a_proxy_that_refuses_writes_is_not_repeated(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = b"HTTP/1.1 407 Basic dXNlcjpwYXNz\r\nContent-Length: 0\r\n\r\n"
+    with on_the_wire(lambda: answer) as address:
+        monkeypatch.setenv("HTTPS_PROXY", address.replace("//", "//user:pass@"))
+        message = refusal(job.request(api_url="https://forge.invalid"))
+    assert "the proxy refused: 407 Proxy Authentication Required. Check the network" in message
 
 
 @pytest.fixture

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from pulumi_cf_invoice.billing import TransportError
 from pulumi_cf_invoice.billing.http import proxy_for
 from tests.command import run
-from tests.factories import TOKEN
+from tests.factories import ACCOUNT, TOKEN
+from tests.unit.test_client import client, on_the_wire
 
 ENVIRONMENTS = Path(__file__).parent / "data" / "environments"
 UNREADABLE = (ENVIRONMENTS / "no-proxy.txt").read_text().splitlines()
@@ -47,6 +49,26 @@ def test_an_exempt_host_is_asked_without_the_proxy(
 ) -> None:
     monkeypatch.setenv("NO_PROXY", no_proxy)
     assert proxy_for(url) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ("407", "the proxy refused: 407 Proxy Authentication Required. Check"),
+        ("599", "the proxy refused: 599. Check"),
+    ],
+)
+def test_what_a_proxy_that_refuses_writes_is_not_repeated(
+    status: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It could be the password that was sent to it."""
+    answer = f"HTTP/1.1 {status} Basic dXNlcjpwYXNz\r\nContent-Length: 0\r\n\r\n".encode()
+    with on_the_wire(lambda: answer) as address:
+        monkeypatch.setenv("HTTPS_PROXY", address.replace("//", "//user:pass@"))
+        with pytest.raises(TransportError) as refused:
+            client("https://billing.invalid").get_invoice_preview(ACCOUNT)
+    assert said in str(refused.value)
+    assert "dXNlcjpwYXNz" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
