@@ -8,11 +8,14 @@ LONGEST = 200
 """The default maximum length of a text that others wrote, in characters."""
 _INNER_QUOTES = str.maketrans("“”", "‘’")  # noqa: RUF001
 _FIRST_STRONG, _POP = "\u2068", "\u2069"
-# Controls of a terminal, of lines and of the direction of text, and what has no meaning of its own.
-# Other format characters, such as the joiners of scripts and emoji, are harmless.
+# Controls of a terminal, of lines and of the direction of text, what has no meaning of its own, and
+# what nobody sees: it could make two names look the same, or carry a text to a machine that reads
+# along. Joiners and variation selectors, which scripts and emoji need, are harmless.
 HARMFUL = (
-    "\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
-    "\ue000-\uf8ff\U000f0000-\U000ffffd\U00100000-\U0010fffd"
+    "\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f"
+    "\u2028-\u202e\u2060-\u206f\u2800\u3164\ue000-\uf8ff\ufeff\uffa0\ufff0-\ufffb"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff"
+    "\U000f0000-\U000ffffd\U00100000-\U0010fffd"
 )
 """The characters that `inert` replaces, for a regular expression's set."""
 _HARMFUL = re.compile(f"[{HARMFUL}\ud800-\udfff]")

@@ -131,7 +131,12 @@ def test_a_lone_surrogate_is_carried_as_a_question_mark() -> None:
         ("a\x1b[2J\x9b2Jb\x00", "a [2J 2Jb "),
         ("##vso[task.x]y ##[error]z #1 ##", "## vso[task.x]y ## [error]z #1 ##"),
         ("\u202ea\u2028\u2066", " a  "),
-        ("שלום 👩\u200d🔬 a\u00a0b", "שלום 👩\u200d🔬 a\u00a0b"),
+        (
+            "שלום 👩\u200d🔬 ❤\ufe0f 葛\U000e0100 a\u00a0b",
+            "שלום 👩\u200d🔬 ❤\ufe0f 葛\U000e0100 a\u00a0b",
+        ),
+        ("a\u200bb\u3164c\u00add\ufeff", "a b c d "),
+        ("\U000e0068\U000e0069", "  "),
         ("x" * 5000, "x" * 5000),
     ],
 )
