@@ -131,9 +131,13 @@ class Operation:
 
     @cached_property
     def only_refreshed(self) -> set[str]:
-        """The URNs of the resources that no program asked for, as in a refresh by itself."""
-        gone = [step for step in self.steps_after if step.get("op") in GONE]
-        return only_refreshed([*self.steps_before, *gone])
+        """
+        The URNs of the resources that no program asked for, as in a refresh by itself.
+
+        A refresh within an update or a preview is not done as anything else.
+        """
+        done = {str(step.get("urn")) for step in self.steps_after if _is_live(step)}
+        return done & only_refreshed(self.steps_before)
 
     @property
     def is_destroy(self) -> bool:
@@ -143,12 +147,7 @@ class Operation:
             for step in self.steps_before
             if step.get("op") == "delete" and not _is_of_replacement(step)
         }
-        ops = (*GONE, "refresh")
-        return any(
-            str(step.get("urn")) in deleted
-            for step in self.steps_before
-            if step.get("op") not in ops
-        )
+        return any(str(step.get("urn")) in deleted for step in filter(_is_live, self.steps_before))
 
     def refuse_gaps(self) -> None:
         """Raise `NoInvoiceError` if an event is missing or out of order, saying where."""
@@ -255,11 +254,21 @@ class Operation:
 
 
 def only_refreshed(steps: Iterable[Mapping[str, Any]]) -> set[str]:
-    """Return the URNs of *steps*, of events or of a digest, that have no other than a refresh."""
+    """
+    Return the URNs of *steps*, of events or of a digest, that have no other than a refresh.
+
+    With an alias, the program asks for a resource by another URN than that of its old state.
+    """
     by_op = {True: set[str](), False: set[str]()}
     for step in steps:
-        by_op[step.get("op") == "refresh"].add(str(step.get("urn")))
+        old = step.get("old", step.get("oldState"))
+        before = {str(old.get("urn"))} if isinstance(old, Mapping) else set()
+        by_op[step.get("op") == "refresh"] |= {str(step.get("urn"))} | before
     return by_op[True] - by_op[False]
+
+
+def _is_live(step: Mapping[str, Any]) -> bool:
+    return step.get("op") not in (*GONE, "refresh")
 
 
 def _is_of_replacement(step: Mapping[str, Any]) -> bool:

@@ -170,6 +170,12 @@ def _has_invoice(value: Mapping[str, Any]) -> bool:
 def _in_other(content: Mapping[str, Any], prefix: str | None) -> list[Found] | MissingInvoice:
     if is_snapshot(content):
         return _of_snapshot(Snapshot.from_json(content), prefix)
+    deployment = content.get("deployment")
+    if isinstance(deployment, Mapping) and "resources" in deployment:
+        raise NoInvoiceError(
+            "this is a stack's state, whose figures are those of the last update: give the output "
+            "of `pulumi preview --json` or `pulumi stack output --json`"
+        )
     is_answer = _is_answer(content)
     if is_answer or _is_result(content):
         if prefix is not None:

@@ -215,9 +215,9 @@ def _in_events(operation: Operation, prefix: str | None) -> list[Found]:
     exported, hidden = _exported(operation, prefix, list(found.values()))
     caveats = _unread(unread)
     if not found and not exported:
-        told = " ".join(["", *(caveat.text for caveat in (*caveats, *hidden))])
+        told = "".join(f". {caveat.text.rstrip('.')}" for caveat in (*caveats, *hidden))
         raise _NothingFreshError(
-            f"no invoice in it: the program needs an InvoicePreview, or export_invoice.{told}"
+            f"no invoice in it: the program needs an InvoicePreview, or export_invoice{told}"
         )
     if caveats and not operation.is_preview:
         raise NoInvoiceError("an InvoicePreview has no figures, although it was updated")

@@ -920,7 +920,7 @@ def test_an_exported_invoice_that_is_not_known_yet_is_reported() -> None:
     assert caveat.text == text
     outputs_of(stream).clear()
     outputs_of(stream)["prod"] = prod
-    assert refusal(lines(stream)).endswith(f"or export_invoice. {text}")
+    assert refusal(lines(stream)).endswith(f"or export_invoice. {text[:-1]}")
 
 
 def test_some_exported_figures_of_a_resource_do_not_hide_all_of_them() -> None:
@@ -973,3 +973,15 @@ def test_a_digest_of_a_preview_that_failed_without_a_word_of_it_says_what_was_wr
     message = refusal((failed / "program.json").read_text())
     assert message.startswith(f"{written}Error: error resolving type of resource z: internal")
     assert message.endswith("on Pulumi.yaml line 8: 8: type: acme:index:Bucket")
+
+
+def test_a_resource_that_was_renamed_by_an_alias_is_fresh_after_a_refresh() -> None:
+    """The refresh speaks of its old name, and the preview of the new one."""
+    text = (PREVIEWS / "alias" / "preview-refresh.ndjson").read_text()
+    assert [found.invoice.amount_due for found in input.read(text)] == [10000, 99900]
+    renamed = digest("preview-moved-refresh-sames.json")
+    step = renamed["steps"][-1]
+    assert step["op"] == "same"
+    step["urn"] += "-2"
+    step["newState"]["urn"] += "-2"
+    assert figures(only(json.dumps(renamed))) == (99900, 18846)

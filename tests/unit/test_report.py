@@ -200,6 +200,13 @@ def test_an_exported_model_with_a_name_of_the_apis_json_hides_no_other(name: str
     assert only(json.dumps({name: mine})).state.account_id == PREVIEW_ACCOUNT
 
 
+def test_the_state_of_a_stack_is_refused() -> None:
+    of_resource = {"type": "cf-invoice:index:InvoicePreview", "outputs": invoice().to_figures()}
+    state = {"version": 3, "deployment": {"manifest": {}, "resources": [of_resource]}}
+    with pytest.raises(NoInvoiceError, match="a stack's state, whose figures are those of the las"):
+        input.read(json.dumps(state))
+
+
 def test_a_prefix_chooses_between_two_invoices() -> None:
     mine, two = invoice(), invoice("yen")
     outputs = {f"a_{name}": value for name, value in mine.to_figures().items()}
