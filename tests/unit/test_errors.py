@@ -12,6 +12,7 @@ from pulumi_cf_invoice import billing
 from pulumi_cf_invoice.billing import errors
 from pulumi_cf_invoice.billing.errors import BillingError
 from pulumi_cf_invoice.cli.errors import CommandError
+from pulumi_cf_invoice.cli.output import OverwritingError
 from pulumi_cf_invoice.comments.errors import CommentError, TransientError
 from pulumi_cf_invoice.program.errors import as_run_error, raises_run_errors
 from pulumi_cf_invoice.report.found import NoInvoiceError
@@ -33,6 +34,7 @@ EXAMPLES = [
     errors.InvalidResponseError("upcoming invoice", ACCOUNT, "the answer is empty", "ray"),
     NoInvoiceError("this is not JSON"),
     CommandError("cannot read report.md"),
+    OverwritingError("--output is the file of --rules"),
     CommentError("cannot comment"),
     TransientError("cannot comment", 2.0),
 ]
