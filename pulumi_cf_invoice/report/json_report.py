@@ -222,7 +222,8 @@ class ReportedInvoice:
     )
     months: list[PastMonth] = Field(description="The previous periods, oldest first.")
     base_url: str | None = Field(
-        description="Where the figures came from; null if from Cloudflare, or unknown."
+        description="Where the figures came from, or that it is secret; null if from Cloudflare, "
+        "or unknown."
     )
     notes: list[str] = Field(description="Notes on the figures.")
     invoice_id: str | None = Field(description="Null if not given.")
