@@ -83,7 +83,7 @@ def main() -> int:
     receiver = server(message.address)
     _follow_no_redirects()
     threading.Thread(target=_watch, args=(given["seconds"],), daemon=True).start()
-    print(_tell(receiver, message) or "", end="")
+    print(tell(receiver, message) or "", end="")
     return 0
 
 
@@ -136,7 +136,8 @@ def _send(message: Message, seconds: float) -> str | None:
     return done.stdout or None if done.returncode == 0 else _REFUSED
 
 
-def _tell(receiver: Any, message: Message) -> str | None:
+def tell(receiver: Any, message: Message) -> str | None:
+    """Send the message through apprise's *receiver*, and return why it was not taken, or None."""
     import apprise
 
     kind = apprise.NotifyType.SUCCESS if message.is_fine else apprise.NotifyType.FAILURE

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import repeat
@@ -79,6 +79,22 @@ def options(file: str, *more: str) -> list[str]:
     return ["notify", "--from", file, *AT, "--budget", "250 USD", *more]
 
 
+@pytest.fixture
+def processes() -> None:
+    """Messages are sent as for people: each by a process of its own."""
+
+
+@pytest.fixture(autouse=True)
+def _in_this_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A process takes half a second.
+    def deliver(messages: Sequence[delivery.Message]) -> list[str | None]:
+        return [delivery.tell(delivery.server(each.address), each) for each in messages]
+
+    if "processes" not in request.fixturenames:
+        monkeypatch.setattr(delivery, "deliver", deliver)
+
+
+@pytest.mark.usefixtures("processes")
 def test_a_webhook_is_told_once_and_again_when_it_is_fine(
     hook: tuple[Webhook, dict[str, str]], tmp_path: Path
 ) -> None:
@@ -368,6 +384,7 @@ def test_a_message_that_has_nothing_to_add_to_its_first_line_is_sent(
     assert message["title"].startswith("No longer wrong: max-amount-due. Over an advisory limit: ")
 
 
+@pytest.mark.usefixtures("processes")
 def test_every_address_is_told_for_itself(
     hook: tuple[Webhook, dict[str, str]], tmp_path: Path
 ) -> None:
@@ -430,6 +447,7 @@ def test_an_address_cannot_be_read_from_the_state(
     assert not [part for part in (SECRET, "127.0.0.1", "hook", "json:") if part in written]
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_refusal_is_one_line_without_the_address(
     hook: tuple[Webhook, dict[str, str]], tmp_path: Path
 ) -> None:
@@ -441,6 +459,7 @@ def test_a_refusal_is_one_line_without_the_address(
     assert SECRET not in done.stdout
 
 
+@pytest.mark.usefixtures("processes")
 def test_an_address_that_never_ends_its_answer_keeps_nobody_else_from_being_told(
     hook: tuple[Webhook, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -474,6 +493,7 @@ def test_an_address_that_never_ends_its_answer_keeps_nobody_else_from_being_told
     assert not [arguments for arguments in processes if SECRET.encode() in arguments]
 
 
+@pytest.mark.usefixtures("processes")
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
 def test_an_answer_that_is_too_large_is_not_read(
     encoding: str, hook: tuple[Webhook, dict[str, str]], tmp_path: Path
@@ -490,6 +510,7 @@ def test_an_answer_that_is_too_large_is_not_read(
     assert done.stderr == "cf-invoice: cannot notify address 1 (JSON): its answer is too large\n"
 
 
+@pytest.mark.usefixtures("processes")
 @pytest.mark.parametrize("query", ["", "&redirect=yes"])
 def test_a_redirect_gets_neither_the_message_nor_the_keys_of_the_address(
     query: str, hook: tuple[Webhook, dict[str, str]], tmp_path: Path
