@@ -1,9 +1,9 @@
 """A rate limit like the API's: a number of requests in a window, per token."""
 
 import re
-import time
 from dataclasses import dataclass, field
 from math import ceil
+from time import monotonic
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -28,14 +28,14 @@ class RateLimit:
 
     def take(self, token: str) -> tuple[bool, dict[str, str]]:
         """Count a request with *token*; return whether it is allowed, and its answer's headers."""
-        now = time.monotonic()
+        now = monotonic()
         began, used = self._windows.get(token, (now, 0))
         if now >= began + self.window:
             began, used = now, 0
         used += 1
         self._windows[token] = began, used
         left = max(self.quota - used, 0)
-        reset = max(ceil(began + self.window - now), 1)
+        reset = max(ceil(self.window - (now - began)), 1)
         headers = {
             "Ratelimit": f'"default";r={left};t={reset}',
             "Ratelimit-Policy": f'"default";q={self.quota};w={self.window}',
