@@ -112,13 +112,16 @@ def reason_of(error: httpx.HTTPError) -> str:
     """
     Return why a request failed, in httpx's words.
 
-    A proxy that refuses it writes its reason itself, and could repeat what was sent to it, such as
-    its password. Only the status is left of that.
+    What is no HTTP, and a refusal of a proxy, could repeat what was sent, such as a token or the
+    proxy's password, and httpx quotes it in a form in which that is not found. None of it is left
+    but a status.
     """
     reason = str(error).strip() or type(error).__name__
+    if not isinstance(error, (httpx.ProxyError, httpx.ProtocolError)):
+        return reason
     refused = re.match(r"[0-9]{3}\b", reason) if isinstance(error, httpx.ProxyError) else None
     if refused is None:
-        return reason
+        return re.split("[:'\"]", reason)[0].strip()
     return f"the proxy refused: {refused[0]} {responses.get(int(refused[0]), '')}".rstrip()
 
 

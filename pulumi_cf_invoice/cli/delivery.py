@@ -17,7 +17,7 @@ import threading
 import time
 import tracemalloc
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass, field
@@ -28,6 +28,7 @@ SECONDS = 60.0
 AT_ONCE = 8
 """How many messages are sent at the same time, each by a process."""
 _MOST_MEMORY = 32 * 2**20
+_LARGEST_ANSWER = 2**18
 _TOO_MUCH = 3
 _REFUSED = "it did not accept the message"
 
@@ -81,7 +82,7 @@ def main() -> int:
     given = json.load(sys.stdin)
     message = Message(**given["message"])
     receiver = server(message.address)
-    _follow_no_redirects()
+    _limit_answers()
     threading.Thread(target=_watch, args=(given["seconds"],), daemon=True).start()
     print(tell(receiver, message) or "", end="")
     return 0
@@ -159,12 +160,27 @@ def tell(receiver: Any, message: Message) -> str | None:
     return f"it answered HTTP {log.status}" if log.status else _REFUSED
 
 
-def _follow_no_redirects() -> None:
-    """Follow no redirect, which would take the keys in an address's path and headers along."""
+def _limit_answers() -> None:
+    """
+    Follow no redirect, which would take the keys in an address's path and headers along, and end
+    this process at an answer that is too large: parsed, it would be many times as large.
+    """
     import requests
 
     sessions: Any = requests.Session
     sessions.get_redirect_target = lambda session, response: None
+    answers: Any = requests.Response
+    iter_content = answers.iter_content
+
+    def limited(*arguments: Any, **options: Any) -> Iterator[bytes]:
+        size = 0
+        for chunk in iter_content(*arguments, **options):
+            size += len(chunk)
+            if size > _LARGEST_ANSWER:
+                os._exit(_TOO_MUCH)
+            yield chunk
+
+    answers.iter_content = limited
 
 
 def _watch(seconds: float) -> None:

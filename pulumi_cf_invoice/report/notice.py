@@ -30,7 +30,13 @@ _UNKNOWN = "an unknown account"
 _HARMLESS = str.maketrans("<>@`*~|[]\\", "\u2039\u203a\uff20'\uff0a\uff5e\uff5c\uff3b\uff3d\uff3c")
 _EDGE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 _JOINED = re.compile(
-    r"[&#]|:(?=[^\s\d])|\$(?=\$)|\bwww(?=\.)|(?<=\w)\.(?!json\b)(?=[^\W\d_]{2})", re.IGNORECASE
+    r"""
+    [&#] | :(?=[^\s\d]) | \$(?=\$) | (?<!\S)/(?=\w)
+    | (?<=\S)\.(?!json\b)(?=[^\s\d.,;:!?)'"\u2019\u201d\uff3d])  # not that of a sentence
+    | (?<=[^\s\d])\.(?=\d)
+    | (?<![\d.])\d{1,3}\.(?=\d{1,3}\.\d{1,3}\.\d{1,3}(?!\d))  # of an IP address, not of a number
+    """,
+    re.VERBOSE,
 )
 
 

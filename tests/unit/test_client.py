@@ -369,6 +369,10 @@ def test_a_redirect_to_a_name_that_is_none_is_one_line() -> None:
         f"HTTP/1.1 200 OK\r\n{SECRET} ##vso[x]y",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + SECRET,
         f"HTTP/1.1 200 OK\r\nContent-Encoding: {SECRET}\r\nContent-Length: 0",
+        # What stands between becomes text where httpx quotes an answer.
+        f"ERR {SECRET[:4]}\x7f{SECRET[4:]}",
+        f"HTTP/1.1 200 OK\r\n{SECRET[:4]}\xad{SECRET[4:]} x",
+        f"HTTP/1.1 302 x\r\nContent-Length: 0\r\nLocation: https://[{SECRET[:4]}\xad{SECRET[4:]}",
     ],
 )
 def test_neither_error_nor_log_repeats_a_token_in_an_answer_that_is_not_http(
@@ -384,6 +388,7 @@ def test_neither_error_nor_log_repeats_a_token_in_an_answer_that_is_not_http(
     # Whatever is left of it without what an encoding cannot have.
     assert SECRET not in message
     assert "".join(filter(str.isalnum, SECRET)) not in message
+    assert SECRET[4:] not in message
     assert "##vso" not in caplog.text
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import repeat
@@ -295,7 +295,7 @@ def test_an_address_that_is_not_cloudflares_is_named_once(
         file = write_snapshot(tmp_path, ACCOUNT, 55500, of_file)
         run(*command, "--from", file, "--link", "https://ci.example/1", **environment)
     (_, _, elsewhere), (_, _, cloudflare) = server.received
-    shown = sandbox.base_url.replace("://", ":\u2060//")
+    shown = sandbox.base_url.replace("://127.", ":\u2060//127.\u2060")
     message = f"The figures come from {shown}, not from Cloudflare."
     assert elsewhere["message"].splitlines()[-2:] == [message, "https://ci.example/1"]
     assert elsewhere["message"].count("The figures come from") == 1
@@ -315,7 +315,7 @@ def test_the_address_is_named_of_an_account_without_invoice_and_where_nothing_co
     run("notify", *files, *AT, "--budget", "250 USD", **environment)
     run("notify", "--budget", "250 USD", **environment, **live)
     (_, _, of_files), (_, _, failure) = server.received
-    shown = sandbox.base_url.replace("://", ":\u2060//")
+    shown = sandbox.base_url.replace("://127.", ":\u2060//127.\u2060")
     assert (
         f"The figures come from {shown}, not from Cloudflare." in of_files["message"].splitlines()
     )
@@ -494,13 +494,16 @@ def test_an_address_that_never_ends_its_answer_keeps_nobody_else_from_being_told
 
 
 @pytest.mark.usefixtures("processes")
-@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+@pytest.mark.parametrize("answer", ["endless", "gzip", "json"])
 def test_an_answer_that_is_too_large_is_not_read(
-    encoding: str, hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+    answer: str, hook: tuple[Webhook, dict[str, str]], tmp_path: Path
 ) -> None:
     server, environment = hook
     mebibyte = bytes(2**20)
-    if encoding == "gzip":
+    if answer == "json":
+        # It becomes thirty times as large when a service's answer is parsed.
+        server.parts = [b"[" + b"{}," * 100_000]
+    elif answer == "gzip":
         server.line = "Content-Encoding: gzip"
         server.parts = [gzip.compress(mebibyte * 100)]
     else:
@@ -559,21 +562,29 @@ def test_slack_and_teams_are_told_in_their_own_form(
         assert "<http" not in text
         plain = text.replace("\\", "")
         assert "http:\u2060//x.\u2060example" in plain
-        assert "www\u2060.x.\u2060eu" in plain
+        assert "www.\u2060x.\u2060eu" in plain
 
 
+MARKUP = {
+    "&#64;a &#10; &amp;#8238;": "&\u2060#\u206064;a &\u2060#\u206010; &\u2060amp;#\u20608238;",
+    "[Fix](evil.example/pay)": "\uff3bFix\uff3d(evil.\u2060example/pay)",
+    "**a** _b_ __c__": "\uff0a\uff0aa\uff0a\uff0a \uff3fb\uff3f \uff3f\uff3fc\uff3f\uff3f",
+    "~~d~~ ||e|| \\f": "\uff5e\uff5ed\uff5e\uff5e \uff5c\uff5ce\uff5c\uff5c \uff3cf",
+    "#all :siren: $$x$$": "#\u2060all :\u2060siren: $\u2060$x$\u2060$",
+}
+LINKS = {
+    "tel:+1 mailto:a": "tel:\u2060+1 mailto:\u2060a",
+    "\U0001f4b8.ws/pay evil\ufe0f.com": "\U0001f4b8.\u2060ws/pay evil\ufe0f.\u2060com",
+    "203.0.113.7/pay www.a.b": "203.\u20600.113.7/pay www.\u2060a.\u2060b",
+    "1.ws a.1b /stop": "1.\u2060ws a.\u20601b /\u2060stop",
+    "openai/gpt-5.5_mini 12:30 1.5.2": "openai/gpt-5.5_mini 12:30 1.5.2",
+}
+
+
+@pytest.mark.parametrize("shown", [MARKUP, LINKS])
 def test_words_of_others_are_no_markup_and_no_link_in_any_chat(
-    hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+    shown: Mapping[str, str], hook: tuple[Webhook, dict[str, str]], tmp_path: Path
 ) -> None:
-    shown = {
-        "&#64;a &#10; &amp;#8238;": "&\u2060#\u206064;a &\u2060#\u206010; &\u2060amp;#\u20608238;",
-        "[Fix](evil.example/pay)": "\uff3bFix\uff3d(evil.\u2060example/pay)",
-        "**a** _b_ __c__": "\uff0a\uff0aa\uff0a\uff0a \uff3fb\uff3f \uff3f\uff3fc\uff3f\uff3f",
-        "~~d~~ ||e|| \\f": "\uff5e\uff5ed\uff5e\uff5e \uff5c\uff5ce\uff5c\uff5c \uff3cf",
-        "#all :siren: $$x$$": "#\u2060all :\u2060siren: $\u2060$x$\u2060$",
-        "tel:+1 mailto:a": "tel:\u2060+1 mailto:\u2060a",
-        "openai/gpt-5.5_mini 12:30": "openai/gpt-5.5_mini 12:30",
-    }
     server, environment = hook
     telegram = "tgram://123456789:AAabcdefghijklmnopqrstuvwxyz012345678/12345"
     environment["CF_INVOICE_NOTIFY"] += f"\n{telegram}"
