@@ -25,9 +25,10 @@ from pulumi_cf_invoice.cli.progress import progress
 
 _LONGEST_NAME = 100
 _OF_BILLING = (INVOICE_PREVIEW, CREDIT_BALANCE, USAGE_HISTORY, INVOICE_HISTORY)
-# The codes of Cloudflare's errors, and those for an address that it does not have.
+# The codes of Cloudflare's errors, and those for an address that it does not have, or for
+# credentials that it does not take.
 _FIRST_CODE = 1000
-_NO_ROUTE = (7000, 7003)
+_OTHERWISE = (7000, 7003, 9109, 10000)
 _ACCOUNT_ID = re.compile(r"(?<![0-9a-z])[0-9a-f]{32}(?![0-9a-z])", re.IGNORECASE)
 
 
@@ -152,7 +153,7 @@ def _is_none(error: BillingError) -> bool:
     if not isinstance(error, ApiError) or error.status != 404 or error.code is None:
         return False
     # A proxy's page has no code, and its JSON at most the status.
-    return error.code >= _FIRST_CODE and error.code not in _NO_ROUTE
+    return error.code >= _FIRST_CODE and error.code not in _OTHERWISE
 
 
 def _without(accounts: list[NamedAccount], options: argparse.Namespace) -> list[NamedAccount]:

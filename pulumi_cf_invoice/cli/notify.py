@@ -147,6 +147,10 @@ def _dry(notice: Notice, notified: Mapping[str, list[Key]], link: str | None) ->
 def _addresses(options: argparse.Namespace) -> list[str]:
     """Return the addresses, one per line. Raises `CommandError` if there are none."""
     text = os.environ.get(VARIABLE, "")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise CommandError(f"{VARIABLE} is not UTF-8") from None
     if options.addresses is not None:
         try:
             text = read_file(options.addresses).decode("utf-8-sig")

@@ -17,12 +17,14 @@ from typing import Any
 import pytest
 
 from pulumi_cf_invoice import Invoice
+from pulumi_cf_invoice.billing.errors import ApiError
 from pulumi_cf_invoice.billing.reads import READS
 from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.cli import main, progress
+from pulumi_cf_invoice.cli.accounts import is_unused
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.conftest import pointed_at
-from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT
+from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, snapshot
 from tests.unit.test_client import stand_in
 from tests.waiting import wait_until
 
@@ -217,6 +219,17 @@ def test_an_account_that_never_used_ai_gateway_is_noted_among_all(
     several.fail_times = 1
     ids = [argument for account in several.directory.ids for argument in ("--account-id", account)]
     assert run("report", *ids, "--at", AT, "--budget", "5000 USD")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "is_so"), [(1000, True), (7404, True), (7003, False), (9109, False), (10000, False)]
+)
+def test_only_a_404_with_a_code_for_nothing_there_is_an_account_never_used(
+    code: int, is_so: bool
+) -> None:
+    refused = ApiError("upcoming invoice", ACCOUNT, 404, code, "No", "Mend it.")
+    answers: dict[str, Any] = {read.name.replace("-", "_"): refused for read in READS}
+    assert is_unused(snapshot(**answers)) is is_so
 
 
 @pytest.mark.parametrize(

@@ -849,6 +849,7 @@ def test_a_state_that_is_no_file_is_refused_before_anybody_is_told(
             f"json://127.0.0.1/, json://{SECRET}/",
             "address 1 in CF_INVOICE_NOTIFY or --addresses has another after it: write one per",
         ),
+        ([], f"json://:{SECRET}\udcff@127.0.0.1:9/", "CF_INVOICE_NOTIFY is not UTF-8"),
         (["--addresses", "missing.txt"], "", "cannot read the file of --addresses: No such file"),
         (["--on", "ovr"], "", "there is no 'ovr'; known: over, unknown, advisory, outlook"),
     ],
