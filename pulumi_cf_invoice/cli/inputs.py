@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -40,6 +41,7 @@ from pulumi_cf_invoice.report.found import (
 )
 
 _LONGEST_NAME = 100
+_OBJECT = re.compile(rb"^(?:\xef\xbb\xbf|\xfe\xff|\xff\xfe)?\s*(?:\[\s*)?\{", re.M)
 _MOST_LISTED = 20
 
 
@@ -278,7 +280,7 @@ def _is_json(path: Path) -> bool:
 
 
 def _may_be_json(path: Path) -> bool:
-    """Return whether *path* is JSON by its name, as a copy may be, or by how it begins."""
+    """Return whether *path* is JSON by its name, as a copy may be, or by how a line begins."""
     if is_unfinished(path):
         return False
     if ".json" in path.name.lower():
@@ -286,8 +288,8 @@ def _may_be_json(path: Path) -> bool:
     if not path.is_file():
         return False
     with path.open("rb") as file:
-        # In any encoding, with or without a byte order mark.
-        return file.read(1024).lstrip(b"\xef\xbb\xbf\xfe\xff\0 \t\r\n").startswith(b"{")
+        # Without what UTF-16 has between. What a shell wrote of warnings may come first.
+        return _OBJECT.search(file.read(2**16).replace(b"\0", b"")) is not None
 
 
 def _account_of(content: Found | MissingInvoice) -> str | None:

@@ -1,6 +1,6 @@
 """What policy packs said about a preview, as results next to those of the report's own rules."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.report.found import Found, PackViolation
@@ -19,11 +19,13 @@ def policy_results(violations: Iterable[PackViolation], found: Sequence[Found]) 
     A preview blocked by a mandatory policy is over it, whatever else is within, and even if none of
     its invoices was requested.
     """
+    # Of a large stack there can be thousands.
+    spoken = [frozenset(invoice.violations) for invoice in found]
     policies: dict[tuple[str, str, bool], dict[int | None, list[Finding]]] = {}
     for violation in violations:
         key = (violation.pack, violation.policy, violation.is_mandatory)
         of_policy = policies.setdefault(key, {})
-        of_policy.setdefault(_invoice_of(violation, found), []).append(_finding(violation))
+        of_policy.setdefault(_invoice_of(violation, found, spoken), []).append(_finding(violation))
     return [
         RuleResult(
             f"{pack}: {policy}",
@@ -36,12 +38,14 @@ def policy_results(violations: Iterable[PackViolation], found: Sequence[Found]) 
     ]
 
 
-def _invoice_of(violation: PackViolation, found: Sequence[Found]) -> int | None:
+def _invoice_of(
+    violation: PackViolation, found: Sequence[Found], spoken: Sequence[Collection[PackViolation]]
+) -> int | None:
     """
     Return the number of the invoice that a *violation* is shown with: that of its resource, or the
-    first one of the same preview, if there is one.
+    first one of the same preview, if there is one. *spoken* has what packs said at each's preview.
     """
-    of_preview = [n for n, invoice in enumerate(found) if violation in invoice.violations]
+    of_preview = [n for n, violations in enumerate(spoken) if violation in violations]
     of_resource = (number for number in of_preview if violation.urn in found[number].urns)
     return next(of_resource, next(iter(of_preview), None))
 

@@ -59,6 +59,7 @@ _NOT_EVALUATED = (
 )
 _NO_BASELINE = "The figures of the last deployment are secret, so that no change is shown."
 _READS = ("read", "read-replacement")
+_IMPORTS = ("import", "import-replacement")
 _FAILED = ("preview failed", "update failed")
 _OF_DIGEST = {"config", "steps", "diagnostics", "duration", "changeSummary", "maybeCorrupt"}
 
@@ -288,7 +289,8 @@ def _refuse_read(urn: str, step: Mapping[str, Any]) -> None:
     """Raise `NoInvoiceError` for an InvoicePreview that was read: a digest lacks its figures."""
     new = _state(step, "newState") or {}
     is_known = new.get("id") not in (None, "", state.UNKNOWN)
-    if new.get("type") in state.TYPES and step.get("op") in _READS and is_known:
+    is_read = step.get("op") in _IMPORTS or (step.get("op") in _READS and is_known)
+    if new.get("type") in state.TYPES and is_read:
         raise _NothingFreshError(
             f"this preview does not have the figures of {one_line(urn.rsplit('::', 1)[-1])}, which "
             f"Pulumi has read: print the engine's events: `{_STREAM}`"

@@ -528,6 +528,8 @@ NOT_SNAPSHOTS: dict[str, tuple[Callable[[Path], object], str]] = {
     ACCOUNT: (lambda path: path.write_text("\n {"), "does not end with .json"),
     "windows.txt": (lambda path: path.write_text("{", "utf-16"), "does not end with .json"),
     "marked": (lambda path: path.write_text("{", "utf-8-sig"), "does not end with .json"),
+    "mixed.log": (lambda path: path.write_text("warning: old\n{"), "does not end with .json"),
+    "listed": (lambda path: path.write_text(" " * 2000 + "[\n{"), "does not end with .json"),
     "named": (with_a_nameless_one, "merge-multiple: true"),
 }
 

@@ -962,6 +962,8 @@ def test_a_digest_without_the_figures_that_a_resource_has_read_is_refused(name: 
     unknown = json.loads(text)
     step = next(step for step in unknown["steps"] if step["op"] == "read")
     step["newState"]["id"] = UNKNOWN
+    for op in ("import", "import-replacement"):
+        assert refusal(json.dumps(unknown).replace('"op": "read"', f'"op": "{op}"')) == message
     [caveat] = only(json.dumps(unknown)).caveats
     assert "1 more InvoicePreview resource are not known yet" in caveat.text
 
