@@ -154,7 +154,8 @@ def _collect(
     together = [entry for listed in pages for entry in listed]
     # An extra entry has moved from one page to the next, and hides another one.
     complete = stated.shows(count, len(pages)) and stated.entries in (None, count)
-    repeated = list(_on_two(pages))
+    # Most answers are one page, however long, and need no comparison.
+    repeated = list(_on_two(pages)) if len(pages) > 1 else []
     complete = complete and not any(isinstance(each, Mapping) and "id" in each for each in repeated)
     whole = {**result, entries: together} if entries else together
     return Collected(whole, complete, bool(repeated))

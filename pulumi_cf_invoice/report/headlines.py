@@ -428,7 +428,7 @@ class Situation:
 
 
 def is_clearly_over(amount: float, limit: Money) -> bool:
-    """Whether a forecast of *amount*, in minor units, passes *limit* by more than a rough 1%."""
+    """Return whether a forecast of *amount*, in minor units, passes *limit* by more than 1%."""
     return 100 * money.exact(amount) > _CLEARLY * money.exact(limit.amount)
 
 
