@@ -363,6 +363,14 @@ class Invoice:
             by_name.setdefault(line.name, []).append(line)
         return by_name
 
+    @property
+    def net_by_name(self) -> dict[str, float]:
+        """The net amount of the lines of each name, in minor units."""
+        return {
+            name: money.number(money.total(line.net for line in lines))
+            for name, lines in self.lines_by_name.items()
+        }
+
     def projected_net(self, at: datetime) -> float | None:
         """
         Project `net` to the end of the period in minor units, as if usage continued as until *at*.

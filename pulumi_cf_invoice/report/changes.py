@@ -106,10 +106,7 @@ def _incomparable(baseline: Invoice, invoice: Invoice) -> str | None:
 
 
 def _amounts_by_name(invoice: Invoice) -> dict[str, float]:
-    amounts = {
-        name: money.number(money.total(line.net for line in lines))
-        for name, lines in invoice.lines_by_name.items()
-    }
+    amounts = invoice.net_by_name
     # So that the changes add up to the change of the amount due.
     if invoice.tax_and_adjustments:
         amounts[_TAX] = money.number(

@@ -399,8 +399,7 @@ class Situation:
         if finding.subject == AMOUNT_DUE and finding.amount is not None:
             return finding.amount != Money(self.invoice.amount_due, self.invoice.currency)
         if finding.of_line and finding.amount is not None:
-            lines = self.invoice.lines_by_name.get(finding.subject, [])
-            net = money.number(money.total(line.net for line in lines))
+            net = self.invoice.net_by_name.get(finding.subject, 0)
             return finding.amount != Money(net, self.invoice.currency)
         is_to_come = finding.subject in (FORECAST, PROJECTED_AMOUNT_DUE) and finding.excess
         return bool(is_to_come) and self.invoice.period_text not in finding.marked

@@ -19,11 +19,11 @@ from pulumi_cf_invoice.report.account import AccountReport
 from pulumi_cf_invoice.report.changes import Comparison
 from pulumi_cf_invoice.report.headlines import Outlook
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
-from pulumi_cf_invoice.report.judging import RuleResult
+from pulumi_cf_invoice.report.judging import RuleResult, Verdict
 from pulumi_cf_invoice.report.months import Month
 from pulumi_cf_invoice.report.remedies import remedies
 from pulumi_cf_invoice.report.report import Report
-from pulumi_cf_invoice.rules.rule import Finding
+from pulumi_cf_invoice.rules.rule import Finding, Status
 
 VERSION: Literal[1] = 1
 
@@ -59,7 +59,7 @@ class Line:
 class FindingResult:
     """One figure that a rule judged."""
 
-    status: Literal["within", "over", "failed", "unknown", "noted"] = Field(
+    status: Status = Field(
         description="over, failed (a rule without a limit) and unknown violate the rule; noted "
         "is not a violation, but worth knowing."
     )
@@ -85,7 +85,7 @@ class JudgedRule:
     name: str
     rule: str = Field(description="The kind of rule.")
     enforcement_level: Literal["mandatory", "advisory", "disabled"]
-    verdict: Literal["over", "failed", "unknown", "within", "noted"] = Field(
+    verdict: Status = Field(
         description="failed: violated, for a rule without a limit; noted: nothing was judged."
     )
     notices: list[str] = Field(description="Notes on the rule, such as a waiver.")
@@ -200,7 +200,7 @@ class ReportedInvoice:
         description="Where it was found: stacks as project/stack, or the value of --name."
     )
     account_id: str | None = Field(description="32 hex digits; null if not in the input.")
-    verdict: Literal["over", "unknown", "advisory", "within", "none"] = Field(
+    verdict: Verdict = Field(
         description="The verdict of the rules on this invoice; none if there are none."
     )
     headline: str = Field(description="The worst fact in a sentence.")
@@ -263,7 +263,7 @@ class JsonReport:
 
     version: Literal[1] = Field(description="Changes when readers of this version would break.")
     at: str = Field(description="The time of the report, ISO 8601 in UTC.")
-    verdict: Literal["over", "unknown", "advisory", "within", "none"] = Field(
+    verdict: Verdict = Field(
         description="over: a mandatory rule is exceeded; unknown: one could not be judged, or none "
         "was; advisory: only advisory rules are violated; none: there are no rules."
     )

@@ -11,12 +11,11 @@ from pulumi_cf_invoice.report.found import Found, MissingInvoice
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import DeclaredRule, Level
 from pulumi_cf_invoice.rules.gates import DISABLED, Gate
-from pulumi_cf_invoice.rules.rule import Finding, StackRule
+from pulumi_cf_invoice.rules.rule import Finding, StackRule, Status
 from pulumi_cf_invoice.state import InvoiceState
 
 Verdict = Literal["over", "unknown", "advisory", "within", "none"]
-RuleVerdict = Literal["over", "failed", "unknown", "within", "noted"]
-_VERDICTS: tuple[RuleVerdict, ...] = ("over", "failed", "unknown", "within", "noted")
+_WORST_FIRST: tuple[Status, ...] = ("over", "failed", "unknown", "within", "noted")
 TITLES: dict[Verdict, str] = {
     "over": "Over budget",
     "unknown": "Unknown",
@@ -61,13 +60,13 @@ class RuleResult:
         return [*of_invoices, *self.of_accounts]
 
     @property
-    def verdict(self) -> RuleVerdict:
+    def verdict(self) -> Status:
         """
         ``over``, ``failed`` or ``unknown``, which all violate the rule, ``within`` it, or ``noted``
         if nothing was judged.
         """
         statuses = {finding.status for finding in self.findings}
-        return next((verdict for verdict in _VERDICTS if verdict in statuses), "noted")
+        return next((verdict for verdict in _WORST_FIRST if verdict in statuses), "noted")
 
     @property
     def violations(self) -> list[Finding]:
@@ -281,10 +280,10 @@ def verdict_text(verdict: Verdict, rules: Sequence[RuleResult]) -> str:
 
 def worst_first(rules: Sequence[RuleResult]) -> list[RuleResult]:
     """Return *rules*, mandatory ones that are violated first, then advisory ones, then the rest."""
-    return sorted(rules, key=lambda rule: _VERDICTS.index(rule.verdict) + _after_violated(rule))
+    return sorted(rules, key=lambda rule: _WORST_FIRST.index(rule.verdict) + _after_violated(rule))
 
 
 def _after_violated(rule: RuleResult) -> int:
     if not rule.violations:
-        return 2 * len(_VERDICTS)
-    return 0 if rule.is_mandatory else len(_VERDICTS)
+        return 2 * len(_WORST_FIRST)
+    return 0 if rule.is_mandatory else len(_WORST_FIRST)

@@ -227,10 +227,7 @@ class AgainstLastMonth:
         self, before: dict[str, float], growth: Fraction, rise: Fraction
     ) -> tuple[str, Fraction]:
         """Return the line that drives the change, were every line to grow as the invoice does."""
-        now = {
-            name: _exact(money.number(money.total(line.net for line in lines))) * growth
-            for name, lines in self.invoice.lines_by_name.items()
-        }
+        now = {name: _exact(net) * growth for name, net in self.invoice.net_by_name.items()}
         changes = {
             name: now.get(name, Fraction(0)) - _exact(before.get(name, 0))
             for name in {**before, **now}
@@ -248,10 +245,7 @@ def lines_of_last_month(baseline: Invoice | None, invoice: Invoice) -> dict[str,
         return None
     if not baseline.invoice_lines_complete:
         return None
-    return {
-        name: money.number(money.total(line.net for line in lines))
-        for name, lines in baseline.lines_by_name.items()
-    }
+    return baseline.net_by_name
 
 
 def _usage(history: UsageHistory, start: int, end: int) -> Fraction:

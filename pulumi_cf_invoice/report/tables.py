@@ -15,9 +15,9 @@ from pulumi_cf_invoice.forecast import Forecast
 from pulumi_cf_invoice.report.account import days_of, forecast_figures
 from pulumi_cf_invoice.report.caveats import first
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
-from pulumi_cf_invoice.report.judging import RuleResult, RuleVerdict, worst_first
+from pulumi_cf_invoice.report.judging import RuleResult, worst_first
 from pulumi_cf_invoice.report.report import LONGEST_NAME, Report
-from pulumi_cf_invoice.rules.rule import Finding, without_account
+from pulumi_cf_invoice.rules.rule import Finding, Status, without_account
 
 _LONGEST_RULE = 40
 _LONGEST_TEXT = 1000
@@ -60,7 +60,7 @@ class JudgedRow:
     One that ``may_not_last`` is within its limit so far, and perhaps not for long.
     """
 
-    verdict: RuleVerdict
+    verdict: Status
     is_mandatory: bool
     name: str
     sentences: Sequence[str]
