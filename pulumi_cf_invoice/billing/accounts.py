@@ -46,7 +46,7 @@ class Accounts:
     def from_api(cls, result: Any, answered: Answered = WHOLE) -> "Accounts":
         """Parse the ``result`` of an answer. Raises `InvalidDataError`."""
         if not isinstance(result, list):
-            raise InvalidDataError("result is not a list")
+            raise InvalidDataError("result: not a list")
         listed = [_account(number, entry) for number, entry in enumerate(result)]
         accounts = distinct(listed, lambda account: account["account_id"])
         # An account that comes twice has moved to another page meanwhile, and hid another one.
@@ -85,9 +85,9 @@ def query(at: Any = None) -> dict[str, str]:
 
 def _account(number: int, entry: Any) -> dict[str, Any]:
     if not isinstance(entry, dict):
-        raise InvalidDataError(f"{number}: not an object")
+        raise InvalidDataError(f"result.{number}: not an object")
     try:
         account_id = canonical_account_id(entry.get("id"))
     except SettingsError:
-        raise InvalidDataError(f"{number}.id: not an account ID") from None
+        raise InvalidDataError(f"result.{number}.id: not an account ID") from None
     return {"account_id": account_id, "name": entry.get("name")}

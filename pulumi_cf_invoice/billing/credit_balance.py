@@ -150,7 +150,7 @@ class CreditBalance:
         Raises `InvalidDataError`, which names the field, if it is not a credit balance.
         """
         if not isinstance(result, dict):
-            raise InvalidDataError("result is not an object")
+            raise InvalidDataError("result: not an object")
         return parsed(cls, result, _NAMES)
 
     def to_figures(self) -> dict[str, Any]:

@@ -113,7 +113,7 @@ class Gateways:
         Raises `InvalidDataError`, which names the field, if it is not a list of gateways.
         """
         if not isinstance(result, list):
-            raise InvalidDataError("result is not a list")
+            raise InvalidDataError("result: not a list")
         listed = [_gateway(number, row) for number, row in enumerate(result)]
         gateways = distinct(listed, lambda gateway: gateway["gateway_id"])
         # A gateway that comes twice has moved to another page meanwhile, and hid another one.
@@ -155,7 +155,7 @@ def query(at: Any = None) -> dict[str, str]:
 def _gateway(number: int, row: Any) -> dict[str, Any]:
     identifier = row.get("id") if isinstance(row, Mapping) else None
     if not isinstance(identifier, str) or not identifier:
-        raise InvalidDataError(f"result[{number}].id: not a text")
+        raise InvalidDataError(f"result.{number}.id: not a text")
     limits = row.get("spend_limits")
     limits = limits if isinstance(limits, Mapping) else {}
     rules = limits.get("rules")

@@ -227,7 +227,7 @@ class Invoice:
         Raises `InvalidDataError`, which names the field, if it is not an invoice.
         """
         if not isinstance(result, dict):
-            raise InvalidDataError("result is not an object")
+            raise InvalidDataError("result: not an object")
         fields = {"invoice_id": result.get("id"), "invoice_lines_complete": answered.complete}
         return cls.from_outputs({**result, **fields})
 
@@ -249,12 +249,17 @@ class Invoice:
     @model_validator(mode="after")
     def _consistent(self) -> "Invoice":
         if self.period_end < self.period_start:
-            raise ValueError("the period ends before it starts")
-        for line in self.invoice_lines:
+            raise ValueError("period_end: the period ends before it starts")
+        for number, line in enumerate(self.invoice_lines):
             if line.currency != self.currency:
-                raise ValueError(f"a line is in {line.currency} and the invoice in {self.currency}")
+                raise ValueError(
+                    f"invoice_lines.{number}.currency: a line is in {line.currency} and the "
+                    f"invoice in {self.currency}"
+                )
             if line.period and line.period.end < line.period.start:
-                raise ValueError("a line's period ends before it starts")
+                raise ValueError(
+                    f"invoice_lines.{number}.period.end: the period ends before it starts"
+                )
         return self
 
     def to_outputs(self) -> dict[str, Any]:

@@ -134,7 +134,7 @@ class InvoiceHistory:
         Raises `InvalidDataError`, which names the field, if it is not an invoice history.
         """
         if not isinstance(result, dict):
-            raise InvalidDataError("result is not an object")
+            raise InvalidDataError("result: not an object")
         rows = result.get("invoices")
         if isinstance(rows, list):
             rows = [

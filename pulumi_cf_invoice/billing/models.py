@@ -24,7 +24,7 @@ from pydantic import (
     ValidationError,
     WithJsonSchema,
 )
-from pydantic_core import core_schema
+from pydantic_core import ErrorDetails, core_schema
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import HARMFUL, inert
@@ -234,6 +234,18 @@ WholeOrNone = Annotated[
     Annotated[int, Strict(), Field(ge=0, le=LAST_SECOND)] | None, Otherwise(_whole_or_none)
 ]
 Currency = Annotated[str, StringConstraints(strict=True, to_lower=True, pattern="^[A-Za-z]{3}$")]
+# By pydantic's types of errors, whose own messages are for programmers.
+_PROBLEMS = {
+    "missing": "missing",
+    "dataclass_type": "not an object",
+    "list_type": "not a list",
+    "string_type": "not a text",
+    "string_unicode": "not a text",
+    # Of a currency: no other field with a pattern refuses what does not fit.
+    "string_pattern_mismatch": "not a currency's three letters, such as usd",
+    "bool_type": "neither true nor false",
+    "bool_parsing": "neither true nor false",
+}
 
 
 class MajorUnits:
@@ -288,9 +300,18 @@ def _first_problem(error: ValidationError, model: type, names: Mapping[str, str]
         path = path[:-1]
     # The last alternative says why a number was refused, the first one only that it is not whole.
     of_field = [problem for problem in problems if problem["loc"][: len(path)] == path]
-    problem = of_field[-1]["msg"].removeprefix("Value error, ")
+    problem = _in_our_words(of_field[-1])
     where = ".".join(names.get(step, step) if isinstance(step, str) else str(step) for step in path)
     return f"{where}: {problem}" if where else problem
+
+
+def _in_our_words(problem: ErrorDetails) -> str:
+    context = problem.get("ctx", {})
+    if problem["type"] == "value_error":
+        return str(context["error"])
+    if problem["type"] == "literal_error":
+        return f"not {context['expected']}"
+    return _PROBLEMS.get(problem["type"], "not what this field can be")
 
 
 @cache

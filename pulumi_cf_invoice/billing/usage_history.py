@@ -27,6 +27,7 @@ from pulumi_cf_invoice.billing.models import (
     derived,
     finite,
     iso,
+    parsed,
 )
 
 Window = Literal["day", "hour"]
@@ -94,7 +95,7 @@ class UsageHistory:
         part of one.
         """
         if not isinstance(result, dict):
-            raise InvalidDataError("result is not an object")
+            raise InvalidDataError("result: not an object")
         if not answered.complete:
             # Days that are missing would look like days without usage.
             raise InvalidDataError("history: the API gave only a part of it")
@@ -130,21 +131,22 @@ class UsageHistory:
         *without_value* has the starts of hours or days that the API returned without a value.
         """
         length = SECONDS[window]
-        return cls(
-            window=window,
-            since=since,
-            until=until,
-            entries=[
-                UsageEntry(
-                    start=start,
-                    end=start + length,
-                    aggregated_value=values.get(start, 0),
-                    is_partial=at is not None and start + length > at.timestamp(),
-                )
+        fields = {
+            "window": window,
+            "since": since,
+            "until": until,
+            "entries": [
+                {
+                    "start": start,
+                    "end": start + length,
+                    "aggregated_value": values.get(start, 0),
+                    "is_partial": at is not None and start + length > at.timestamp(),
+                }
                 for start in range(since, until, length)
             ],
-            entries_without_value=sorted(without_value),
-        )
+            "entries_without_value": sorted(without_value),
+        }
+        return parsed(cls, fields)
 
     def to_api(self) -> dict[str, Any]:
         """Return the entries in the shape of the ``result`` that `from_api` parses."""

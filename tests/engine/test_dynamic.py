@@ -273,7 +273,7 @@ def test_an_update_that_leaves_a_new_invoice_out_says_so_where_its_figures_are_u
         "the InvoicePreview has no figures: it was never deployed, and this update leaves it out "
         "by --target or --exclude"
     ) in run.text
-    assert "Field required" not in run.text
+    assert "amount_due: missing" not in run.text
     assert "Traceback" not in run.text
 
 

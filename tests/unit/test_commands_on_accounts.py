@@ -84,9 +84,9 @@ def test_missing_credentials_are_missing_for_no_account_in_particular(
         ([{"id": ACCOUNT}], 2, "the API gave only a part of the list of accounts: run again"),
         # One that has moved to another page meanwhile has hidden another one.
         ([{"id": ACCOUNT}, {"id": ACCOUNT.upper()}], 2, "the API gave only a part of the list"),
-        ({}, 1, "the answer has an invalid result: result is not a list"),
-        ([1], 1, "the answer has an invalid result: 0: not an object"),
-        ([{"id": "me"}], 1, "the answer has an invalid result: 0.id: not an account ID"),
+        ({}, 1, "the answer has an invalid result: result: not a list"),
+        ([1], 1, "the answer has an invalid result: result.0: not an object"),
+        ([{"id": "me"}], 1, "the answer has an invalid result: result.0.id: not an account ID"),
     ],
 )
 def test_accounts_of_which_the_list_is_not_whole_are_not_read(

@@ -38,7 +38,7 @@ def test_a_balance_whose_currency_is_not_known_is_shown_in_minor_units() -> None
 @pytest.mark.parametrize(
     ("result", "expected"),
     [
-        ({}, "balance: Field required"),
+        ({}, "balance: missing"),
         ({"balance": None}, "balance: "),
         ({"balance": "640.19"}, "balance: not a number"),
         ({"balance": True}, "balance: not a number"),
@@ -49,7 +49,7 @@ def test_a_balance_whose_currency_is_not_known_is_shown_in_minor_units() -> None
         ),
         ({"balance": 1, "topup_config": {"amount": "10"}}, "topup_config.amount: not a number"),
         ({"balance": 1, "topup_config": {"threshold": []}}, "topup_config.threshold: "),
-        ([], "result is not an object"),
+        ([], "result: not an object"),
     ],
 )
 def test_malformed_money_is_refused_by_its_name(result: Any, expected: str) -> None:

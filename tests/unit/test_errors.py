@@ -24,7 +24,7 @@ EXAMPLES = [
     errors.MissingCredentialsError("no credentials"),
     errors.LimitError("'250' has no currency"),
     errors.RuleError("there is no rule 'x'"),
-    errors.InvalidDataError("amount_due: Field required"),
+    errors.InvalidDataError("amount_due: missing"),
     errors.FetchError("upcoming invoice", ACCOUNT, "it failed", "Run it again."),
     errors.ApiError("upcoming invoice", ACCOUNT, 429, 10013, "Rate limited", "Wait.", "ray", 2.0),
     errors.IncompleteLinesError("only a part of the lines"),

@@ -233,15 +233,22 @@ def test_unknown_fields_and_an_unknown_status_are_no_error() -> None:
         ({"amount_due": None}, "amount_due: not a number"),
         ({"period_start": None}, "period_start: not an instant"),
         ({"period_end": 10**12}, "period_end: not an instant"),
-        ({"invoice_lines": [api_line(currency="eur")]}, "a line is in eur and the invoice in usd"),
-        ({"period_end": START - 1}, "the period ends before it starts"),
-        ({"invoice_lines": "none"}, "invoice_lines: "),
+        (
+            {"invoice_lines": [api_line(), api_line(currency="eur")]},
+            r"invoice_lines\.1\.currency: a line is in eur and the invoice in usd",
+        ),
+        (
+            {"invoice_lines": [api_line(period={"start": 2, "end": 1})]},
+            r"invoice_lines\.0\.period\.end: the period ends before it starts",
+        ),
+        ({"period_end": START - 1}, "period_end: the period ends before it starts"),
+        ({"invoice_lines": "none"}, "invoice_lines: not a list"),
         ({"invoice_lines": [api_line(amount="1")]}, r"invoice_lines\.0\.amount: not a number"),
         (
             {"invoice_lines": [api_line(pretax_credit_amounts=[{"amount": None, "type": "x"}])]},
             r"pretax_credit_amounts\.0\.amount: not a number",
         ),
-        ({"currency": "dollar"}, "currency: "),
+        ({"currency": "dollar"}, "currency: not a currency's three letters, such as usd"),
     ],
 )
 def test_what_would_lose_money_or_sense_is_refused_by_field(

@@ -1,5 +1,7 @@
 """The client's reads other than the invoice, against real HTTP."""
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,10 +11,13 @@ from pulumi_cf_invoice.billing import (
     BillingClient,
     BillingError,
     Credentials,
+    InvalidDataError,
     InvalidResponseError,
+    InvoiceHistory,
     UsageHistory,
 )
 from pulumi_cf_invoice.billing.cache import AnswerCache
+from pulumi_cf_invoice.billing.models import Answered
 from pulumi_cf_invoice.billing.reads import (
     CREDIT_BALANCE,
     INVOICE_HISTORY,
@@ -27,8 +32,8 @@ from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, SECRET, START, TOKEN, s
 
 OTHERS = [read for read in READS if read is not INVOICE_PREVIEW]
 SAID = {
-    ("missing-fields", "credit-balance"): "balance: Field required",
-    ("missing-fields", "invoice-history"): "invoices.0.amount_due: Field required",
+    ("missing-fields", "credit-balance"): "balance: missing",
+    ("missing-fields", "invoice-history"): "invoices.0.amount_due: missing",
     ("numbers-as-text", "credit-balance"): "balance: not a number",
     ("numbers-as-text", "usage-history"): "history.0.aggregated_value: not a number",
     ("numbers-as-text", "invoice-history"): "invoices.0.amount_due: not a number",
@@ -42,8 +47,42 @@ SAID = {
     ("wrong-types", "usage-history"): "history: not a list",
     ("wrong-types", "invoice-history"): "invoices: ",
     ("empty-lines", "usage-history"): "history.0.start_time: not an instant",
-    ("empty-lines", "invoice-history"): "invoices.0.amount_due: Field required",
+    ("empty-lines", "invoice-history"): "invoices.0.amount_due: missing",
 }
+
+
+OUR_WORDS = re.compile(
+    r"[\w.]+: (missing|not an? [^:]+(: (beyond|more digits than) [^:]+)?|beyond [^:]+|"
+    r"the period ends before it starts|no entry is in the time that was requested)"
+)
+MISSING = object()
+
+
+def shortened(value: Any) -> Any:
+    """Return *value*, plain data, with at most one entry in every list."""
+    if isinstance(value, dict):
+        return {name: shortened(item) for name, item in value.items()}
+    return [shortened(item) for item in value[:1]] if isinstance(value, list) else value
+
+
+def paths(value: Any) -> Iterator[tuple[Any, ...]]:
+    """Return the path of *value*, plain data, and of everything in it."""
+    yield ()
+    if not isinstance(value, (dict, list)):
+        return
+    for step, item in value.items() if isinstance(value, dict) else enumerate(value):
+        yield from ((step, *path) for path in paths(item))
+
+
+def replaced(value: Any, path: tuple[Any, ...], by: Any) -> Any:
+    """Return *value*, plain data, with what stands at *path* replaced, or `MISSING`."""
+    if not path:
+        return None if by is MISSING else by
+    copy = value.copy()
+    copy[path[0]] = replaced(value[path[0]], path[1:], by)
+    if len(path) == 1 and by is MISSING:
+        del copy[path[0]]
+    return copy
 
 
 def client(sandbox: Sandbox, token: str = TOKEN) -> BillingClient:
@@ -112,6 +151,30 @@ def test_a_refusal_names_what_could_not_be_read_and_no_credential(
     assert message.startswith(f"cannot read the {read.noun} of account {ACCOUNT}: ")
     assert message.isprintable()
     assert SECRET not in message
+
+
+@pytest.mark.parametrize("read", READS, ids=lambda read: read.name)
+def test_whatever_does_not_fit_its_field_is_refused_in_words_for_people(
+    sandbox: Sandbox, read: Any
+) -> None:
+    query = dict(read.asked(NOW).query)
+    result = shortened(sandbox.answer(ACCOUNT, read.name, query)["result"])
+    said = set()
+    for path in paths(result):
+        for value in (None, True, "x", "\ud800", -5, 1.5, 10**30, [], [1], {}, MISSING):
+            try:
+                read.model.from_api(replaced(result, path, value), Answered(query=query))
+            except InvalidDataError as error:
+                said.add(str(error))
+    assert said
+    wordy = [text for text in said if not OUR_WORDS.fullmatch(text)]
+    assert wordy == []
+
+
+def test_a_type_of_invoices_that_a_snapshot_made_up_is_refused_in_words_for_people() -> None:
+    made_up = Answered(query={"type": "none"})
+    with pytest.raises(InvalidDataError, match=r"^type: not 'all', 'auto' or 'manual'$"):
+        InvoiceHistory.from_api({"invoices": []}, made_up)
 
 
 @pytest.mark.parametrize("refused", READS, ids=lambda read: read.name)

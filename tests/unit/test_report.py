@@ -265,7 +265,7 @@ def test_one_page_of_several_is_a_part() -> None:
             '{"success": false, "errors": [{"code": 10000, "message": "no"}]}',
             "this answer of the API is an error: code 10000: no",
         ),
-        ('{"success": true, "result": {}}', "this is not an invoice: amount_due: Field required"),
+        ('{"success": true, "result": {}}', "this is not an invoice: amount_due: missing"),
         (
             json.dumps({**invoice().to_figures(), "amount_due": "[secret]"}),
             "--show-secrets",
