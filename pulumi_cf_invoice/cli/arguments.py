@@ -181,7 +181,7 @@ def _add_live(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="ID",
-        help="the account, 32 hex digits; also selects one of several in a file "
+        help="the account, 32 hex digits; also selects one of several in a file or folder "
         "(default: CLOUDFLARE_ACCOUNT_ID); may be repeated",
     )
     accounts.add_argument(

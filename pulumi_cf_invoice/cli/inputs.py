@@ -104,12 +104,13 @@ def accounts(options: argparse.Namespace, before: Sequence[Source], at: datetime
 def _in_files(options: argparse.Namespace, at: datetime) -> Contents:
     if options.all_accounts:
         raise CommandError("--all-accounts has no effect with --from")
-    wanted = {account.account_id: account for account in listed(options)}
+    only, wanted = only_account(options), {each.account_id: each for each in listed(options)}
     if sum(file == "-" for file, _ in options.files) > 1:
         raise CommandError("standard input can be read only once")
     contents: list[Found | MissingInvoice] = []
     for file in _files(options.files):
-        for content in _in_file(file.path, options):
+        # A folder has files of other accounts too, which are left out below.
+        for content in _in_file(file.path, None if file.is_in_folder else only, options.prefix):
             _refuse_without_time(content, file, options)
             account = wanted.get(_account_of(content) or "")
             name = file.name or (account.name if account else None)
@@ -121,12 +122,11 @@ def _in_files(options: argparse.Namespace, at: datetime) -> Contents:
         for violation in content.violations
     )
     others: list[Found | MissingInvoice] = []
-    if are_several(options):
+    if wanted:
         others = [content for content in contents if _account_of(content) not in wanted]
         contents = [content for content in contents if _account_of(content) in wanted]
     contents = _recent(contents, options.max_age, at)
-    if are_several(options):
-        contents += _absent(wanted.values(), set(map(_account_of, contents)), at)
+    contents += _absent(wanted.values(), set(map(_account_of, contents)), at)
     every = [content for content in contents if isinstance(content, Found)]
     missing = [content for content in contents if isinstance(content, MissingInvoice)]
     found, without = _joined(one_of_each_account(every), missing)
@@ -335,11 +335,11 @@ def in_file(file: str, options: argparse.Namespace) -> list[Found]:
         return input.read(read(file), account_id=only_account(options), prefix=options.prefix)
 
 
-def _in_file(file: str, options: argparse.Namespace) -> Sequence[Found | MissingInvoice]:
+def _in_file(
+    file: str, account_id: str | None, prefix: str | None
+) -> Sequence[Found | MissingInvoice]:
     with _named_in_errors(file):
-        content = input.read_any(
-            read(file), account_id=only_account(options), prefix=options.prefix
-        )
+        content = input.read_any(read(file), account_id=account_id, prefix=prefix)
     return [content] if isinstance(content, MissingInvoice) else content
 
 

@@ -441,6 +441,27 @@ def test_accounts_that_are_not_on_the_list_are_named_and_left_out(
     assert "not requested: 3 accounts (" in report["notes"][0]
 
 
+def test_one_account_of_a_folder_is_reported_and_the_others_are_named(
+    several: Sandbox, run: Run, folder: Path
+) -> None:
+    account, *others = several.directory.ids
+    given = ["--from", str(folder), "--account-id", account.upper()]
+    code, report = reported(run, *given, "--budget", "5000 USD")
+    assert (code, [each["account_id"] for each in report["invoices"]]) == (0, [account])
+    assert report["notes"][0].startswith("Left out, because not requested: 4 accounts (")
+    assert all(other in report["notes"][0] for other in others)
+    assert account in run("show", *given)[1]
+    assert run("forecast", *given)[0] == 0
+    (folder / f"{account}.json").unlink()
+    for command in ("report", "show", "forecast"):
+        code, out, errors = run(command, *given)
+        assert (code, out) == (2, "")
+        assert errors == (
+            f"cf-invoice: account {account}: there is no snapshot of it: run `cf-invoice snapshot` "
+            "again\n"
+        )
+
+
 def test_a_snapshot_keeps_the_name_of_its_account_without_an_address(
     run: Run, tmp_path: Path
 ) -> None:
