@@ -139,8 +139,16 @@ def read(resource_type: str, properties: Mapping[str, Any]) -> InvoiceState | No
 
 def check_failed(resource_type: str, properties: Mapping[str, Any]) -> bool:
     """Return whether a resource has no figures because its check failed."""
-    name = camel_case(CHECK_FAILED) if resource_type == PLUGIN_TYPE else CHECK_FAILED
-    return name in properties
+    return _spelled(resource_type, CHECK_FAILED) in properties
+
+
+def has_figures(resource_type: str, properties: Mapping[str, Any]) -> bool:
+    """Return whether a resource's *properties* have figures, known or not."""
+    return _spelled(resource_type, "amount_due") in properties
+
+
+def _spelled(resource_type: str, name: str) -> str:
+    return camel_case(name) if resource_type == PLUGIN_TYPE else name
 
 
 def read_state(state: Mapping[str, Any] | None) -> InvoiceState | None:

@@ -9,7 +9,7 @@ called.
 
 import os
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -18,7 +18,7 @@ import grpc
 import pulumi_policy.policy
 from google.protobuf import json_format, struct_pb2
 from pulumi.runtime.proto import analyzer_pb2
-from pulumi_policy import ReportViolation
+from pulumi_policy import PolicyProviderResource, ReportViolation
 from pulumi_policy.deserialize import (
     SPECIAL_SECRET_SIG,
     SPECIAL_SIG_KEY,
@@ -89,12 +89,12 @@ def known_of(urn: str, properties: Mapping[str, Any]) -> tuple[dict[str, Any], f
 
     At a preview, a provider's outputs are unknown wherever the program leaves the provider a
     choice. In that case the inputs decide, if they were kept: a property that they do not have is
-    not set, and only one that is unknown among them depends on a resource to come.
+    not set, and only one that is unknown among them depends on a resource to come. So they do if
+    the provider was not asked (`unknown_setting`), for then there are no outputs.
     """
     known, unknown = {}, set()
-    inputs = _inputs[urn].properties if urn in _inputs else properties
-    for name in properties:
-        for found in (properties, inputs):
+    for name in next(_sources(urn, properties), {}):
+        for found in _sources(urn, properties):
             try:
                 known[name] = state.plain(found[name])
                 break
@@ -106,6 +106,30 @@ def known_of(urn: str, properties: Mapping[str, Any]) -> tuple[dict[str, Any], f
         else:
             unknown.add(name)
     return known, frozenset(unknown)
+
+
+def _sources(urn: str, properties: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield a resource's *properties*, if it has any, and then its inputs, if they were kept."""
+    if properties:
+        yield properties
+    if urn in _inputs:
+        # Decoded only if they are needed.
+        yield _inputs[urn].properties
+
+
+def unknown_setting(provider: PolicyProviderResource | None) -> UnknownValueError | None:
+    """
+    Return the SDK's error for an unknown value if at a preview a setting of *provider* is one.
+
+    The engine asks such a provider nothing, not even to check a resource. An update knows them all.
+    """
+    if provider is None or not is_preview():
+        return None
+    try:
+        state.plain(provider.props)
+    except UnknownValueError as error:
+        return error
+    return None
 
 
 def advise(report: ReportViolation, message: str, urn: str) -> None:

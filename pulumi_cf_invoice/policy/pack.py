@@ -82,8 +82,7 @@ def serve(
 
     kinds = (rule.kind for rule in as_declared)
     looks_into = {name for kind in kinds if issubclass(kind, StackRule) for name in kind.looks_into}
-    # All that a resource of ours has to show is among its inputs.
-    analyzer.install(configure, finish, not others, looks_into - {*state.TYPES})
+    analyzer.install(configure, finish, not others, looks_into)
     with _mistakes_in_a_line(f"policy pack '{name}'"):
         PolicyPack(name=name, policies=every, enforcement_level=level)
 
@@ -233,6 +232,8 @@ class _OnInvoices(_RulePolicy, ResourceValidationPolicy):
             if invoice.origin:
                 _note(invoice.origin)
         elif not _check_failed(args):
+            if to_come := analyzer.unknown_setting(args.provider):
+                raise to_come
             _report_absence(self.name, one_line(args.name), report)
 
     def _gate(self, args: ResourceValidationArgs, report: ReportViolation) -> Gate | None:
@@ -344,6 +345,9 @@ def _stack_resource(rule: StackRule, resource: PolicyResource) -> StackResource:
     if kind not in rule.looks_into:
         return StackResource(kind, name, urn, has_provider=has_provider)
     known, unknown = analyzer.known_of(urn, resource.props)
+    is_lacking = kind in state.TYPES and not state.has_figures(kind, known)
+    if is_lacking and analyzer.unknown_setting(resource.provider):
+        unknown |= {*state.FIELDS}
     return StackResource(kind, name, urn, known, unknown, has_provider)
 
 

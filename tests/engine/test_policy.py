@@ -11,7 +11,7 @@ import pytest
 from pulumi.runtime.proto.resource_pb2 import RegisterResourceRequest
 from pulumi.runtime.settings import get_monitor
 
-from pulumi_cf_invoice import Credentials, InvoicePreview
+from pulumi_cf_invoice import InvoicePreview
 from pulumi_cf_invoice.budgeted_gateway import BudgetedGateway
 from pulumi_cf_invoice.report import input
 from pulumi_cf_invoice.report.judging import judge
@@ -352,20 +352,22 @@ def test_an_unknown_account_is_an_advisory_at_preview_and_a_verdict_on_update(
 
 
 def test_unknown_credentials_are_an_advisory_at_preview_and_a_verdict_on_update(
-    make_stack: MakeStack, settled: dict[str, str], pack: MakePack
+    make_stack: MakeStack, form: Form, settled: dict[str, str], pack: MakePack
 ) -> None:
-    """Only the dynamic form does this: Pulumi does not call a plugin with unknown credentials."""
+    """Pulumi does not ask a plugin whose credentials are unknown, not even to check a resource."""
     del settled["CLOUDFLARE_API_TOKEN"]
 
     def unknown() -> None:
-        token = Echo("token", TOKEN)
-        InvoicePreview("upcoming", credentials=Credentials(api_token=token.value))
+        form.resource("upcoming", ACCOUNT, Echo("token", TOKEN).value)
 
     stack = make_stack(unknown, **settled)
-    options = pack("[max_amount_due('150 USD')]")
+    on_stack = "require_invoice_preview(resource_types=['pulumi:pulumi:Stack'])"
+    options = pack(f"[max_amount_due('150 USD'), {on_stack}]")
     preview = stack.preview(**options)
     assert preview.ok, preview.text
     assert "can't run policy 'max-amount-due'" in preview.text
+    assert "The InvoicePreview upcoming is not judged before the update" in messages(preview)
+    assert "--target" not in preview.text
     up = stack.up(**options)
     assert not up.ok
     assert VERDICT in up.text
@@ -902,6 +904,9 @@ def test_a_spend_limit_that_depends_on_a_resource_to_come_is_an_advisory_and_the
     def program() -> None:
         limit = Echo("limit", "9").value.apply(float)
         gateway("assistant", limit)
+        token = Echo("token", "x" * 40).value
+        # Pulumi does not ask its provider before the update, but knows what the program asks for.
+        gateway("elsewhere", 1, cloudflare.Provider("later", api_token=token))
         InvoicePreview("later", account_id=Echo("account", OTHER_ACCOUNT).value)
 
     def with_known() -> None:
@@ -938,11 +943,11 @@ def test_a_spend_limit_that_depends_on_a_resource_to_come_is_an_advisory_and_the
     stack.use(program)
     update = stack.up(**options)
     assert not update.ok
-    assert "allow $288.00 in a month of 31 days, over the limit of $200.00" in messages(update)
+    assert "allow $320.00 in a month of 31 days, over the limit of $200.00" in messages(update)
 
 
-def gateway(name: str, limit: Any = None) -> None:
-    """Make a gateway whose spend limit, if any, is *limit* a day."""
+def gateway(name: str, limit: Any = None, provider: Any = None) -> None:
+    """Make a gateway whose spend limit, if any, is *limit* a day, by the default *provider*."""
     rules = [{"limit_type": "cost", "limit": limit, "window": 86400}]
     cloudflare.AiGateway(
         name,
@@ -954,4 +959,5 @@ def gateway(name: str, limit: Any = None) -> None:
         rate_limiting_interval=0,
         rate_limiting_limit=0,
         spend_limits={"enabled": True, "rules": rules} if limit else None,
+        opts=pulumi.ResourceOptions(provider=provider),
     )

@@ -7,6 +7,7 @@ import pytest
 from pulumi_policy import (
     EnforcementLevel,
     Policy,
+    PolicyProviderResource,
     PolicyResource,
     PolicyResourceOptions,
     ResourceValidationArgs,
@@ -64,18 +65,27 @@ def state(**changes: Any) -> dict[str, Any]:
     }
 
 
+def provider(**settings: Any) -> PolicyProviderResource:
+    """Return the plugin's provider with some *settings* of a program."""
+    kind, properties = "pulumi:providers:cf-invoice", unknown_checking_proxy(settings)
+    return PolicyProviderResource(kind, properties, "urn of provider", "explicit")
+
+
+TO_COME = provider(baseUrl="http://127.0.0.1:1", apiToken=UNKNOWN_STRING_VALUE)
+
+
 def judge(
     gate: Policy,
     properties: dict[str, Any],
     config: Mapping[str, Any] | None = None,
     resource_type: str = DYNAMIC_TYPE,
+    by: PolicyProviderResource | None = None,
 ) -> list[str]:
-    """Return the violations that *gate* reports."""
+    """Return the violations that *gate* reports on a resource *by* a provider."""
     assert isinstance(gate, ResourceValidationPolicy)
     found: list[str] = []
-    args = ResourceValidationArgs(
-        resource_type, unknown_checking_proxy(properties), "urn", "x", OPTIONS, None, config or {}
-    )
+    properties = unknown_checking_proxy(properties)
+    args = ResourceValidationArgs(resource_type, properties, "urn", "x", OPTIONS, by, config or {})
 
     def report(message: str, urn: str | None = None) -> None:
         found.append(message)
@@ -161,6 +171,32 @@ def test_figures_that_are_no_invoice_are_a_violation_in_one_line() -> None:
 def test_an_unknown_account_is_left_to_pulumis_own_advisory() -> None:
     with pytest.raises(UnknownValueError):
         judge(policy.max_amount_due("0 USD"), {"account_id": UNKNOWN_STRING_VALUE})
+
+
+def test_an_invoice_by_a_provider_that_is_not_known_yet_is_left_to_pulumis_own_advisory(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The engine does not ask such a provider, so that figures are absent and not unknown."""
+    gate, required = policy.max_amount_due("0 USD"), policy.require_invoice_preview()
+    lacking, gateway = {"accountId": ACCOUNT}, (GATEWAY, dict[str, Any]())
+    one_account = policy.require_invoice_preview(required_account_ids=[OTHER_ACCOUNT])
+    monkeypatch.setenv("PULUMI_DRY_RUN", "true")
+    with pytest.raises(UnknownValueError):
+        judge(gate, lacking, resource_type=PLUGIN_TYPE, by=TO_COME)
+    with pytest.raises(UnknownValueError):
+        on_stack(required, (PLUGIN_TYPE, lacking), gateway, by=TO_COME)
+    with pytest.raises(UnknownValueError):
+        on_stack(one_account, (PLUGIN_TYPE, {}), by=TO_COME)
+    assert capsys.readouterr().err == ""
+    # Nothing else is passed over: figures of the last update, what --target left out of a provider
+    # that is known, and anything at an update.
+    figures = camel_cased(state())
+    assert len(judge(gate, figures, resource_type=PLUGIN_TYPE, by=TO_COME)) == 1
+    assert on_stack(required, (PLUGIN_TYPE, figures), gateway, by=TO_COME) == []
+    assert len(on_stack(required, (PLUGIN_TYPE, lacking), gateway, by=provider(apiToken="x"))) == 1
+    monkeypatch.delenv("PULUMI_DRY_RUN")
+    assert len(judge(gate, lacking, resource_type=PLUGIN_TYPE, by=TO_COME)) == 1
+    assert len(on_stack(required, (PLUGIN_TYPE, lacking), gateway, by=TO_COME)) == 1
 
 
 def test_what_is_no_violation_is_reported_once_on_standard_error(
@@ -301,9 +337,15 @@ def test_the_warnings_of_a_disabled_rule_judge_nothing(
 
 
 def on_stack(
-    gate: Policy, *resources: tuple[str, dict[str, Any]], found: list[str] | None = None
+    gate: Policy,
+    *resources: tuple[str, dict[str, Any]],
+    found: list[str] | None = None,
+    by: PolicyProviderResource | None = None,
 ) -> list[str]:
-    """Return the violations that *gate* reports, also in *found* where it raises in the end."""
+    """
+    Return the violations that *gate* reports on resources *by* a provider, also in *found* where it
+    raises in the end.
+    """
     assert isinstance(gate, StackValidationPolicy)
     found = [] if found is None else found
 
@@ -312,7 +354,7 @@ def on_stack(
 
     stack = [
         PolicyResource(
-            kind, unknown_checking_proxy(properties), "urn", "x", OPTIONS, None, None, [], {}
+            kind, unknown_checking_proxy(properties), "urn", "x", OPTIONS, by, None, [], {}
         )
         for kind, properties in resources
     ]
