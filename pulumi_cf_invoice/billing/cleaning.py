@@ -19,9 +19,9 @@ HARMFUL = (
 )
 """The characters that `inert` replaces, for a regular expression's set."""
 _HARMFUL = re.compile(f"[{HARMFUL}\ud800-\udfff]")
-# GitHub's, Azure's and TeamCity's runners take `##[…]`, `##vso[…]` and `##teamcity[…]` for a
-# command anywhere in a line.
-_COMMAND = re.compile(r"##(?=\w*\[)")
+# Runners take `##[…]` (GitHub), `##vso[…]` (Azure) and `##teamcity[…]` for a command anywhere in a
+# line, and `::…` (GitHub) at its beginning.
+_COMMAND = re.compile(r"##(?=\w*\[)|^\s*:(?=:)")
 
 
 def inert(text: str) -> str:
@@ -42,7 +42,7 @@ def one_line(text: str, longest: int = LONGEST) -> str:
 
 def without_commands(line: str) -> str:
     """Return a *line* in which no runner finds a command."""
-    return _COMMAND.sub("## ", line)
+    return _COMMAND.sub(lambda found: f"{found[0]} ", line)
 
 
 def inert_json(text: str) -> str:

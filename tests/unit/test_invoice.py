@@ -129,6 +129,8 @@ def test_a_lone_surrogate_is_carried_as_a_question_mark() -> None:
     [
         ("a\n::error::b", "a ::error::b"),
         ("a\x1b[2J\x9b2Jb\x00", "a [2J 2Jb "),
+        ("::stop-commands::x", ": :stop-commands::x"),
+        ("\n \u00a0::add-mask::a ::b", "  \u00a0: :add-mask::a ::b"),
         ("##vso[task.x]y ##[error]z #1 ##", "## vso[task.x]y ## [error]z #1 ##"),
         ("\u202ea\u2028\u2066", " a  "),
         (
