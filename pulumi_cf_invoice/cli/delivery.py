@@ -30,7 +30,7 @@ AT_ONCE = 8
 _MOST_MEMORY = 32 * 2**20
 _LARGEST_ANSWER = 2**18
 _TOO_MUCH = 3
-_REFUSED = "it did not accept the message"
+_REFUSED = "it could not be reached, or did not accept the message"
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,10 @@ def _send(message: Message, seconds: float) -> str | None:
     """Send a message in a process of its own, and return why it was not taken, or None."""
     # It imports what this process does, and nothing from the working directory.
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    trusted = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")
+    if trusted:
+        # apprise's HTTP client knows neither variable.
+        environment.setdefault("REQUESTS_CA_BUNDLE", trusted)
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-m", __name__],
