@@ -132,7 +132,8 @@ def _answers_of_this_run() -> "Answers":
 
     monitor = get_monitor()
     if monitor is None:
-        return cache.of_this_process()
+        # Nothing says when the operation of a caller outside of any run ends.
+        return cache.AnswerCache()
     with _lock:
         return _of_runs.setdefault(monitor, cache.AnswerCache())
 

@@ -5,11 +5,13 @@ import threading
 
 import pytest
 
+from pulumi_cf_invoice import get_invoice_preview
 from pulumi_cf_invoice.billing import ApiError, Invoice, TransportError
 from pulumi_cf_invoice.billing.cache import AnswerCache
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW, READS
 from pulumi_cf_invoice.billing.settings import Settings
 from pulumi_cf_invoice.sandbox import Sandbox
+from tests.conftest import pointed_at
 from tests.factories import ACCOUNT, OTHER_ACCOUNT, TOKEN, settings_for
 from tests.waiting import wait_until
 
@@ -115,3 +117,14 @@ os._exit(0)
         [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, timeout=100
     )
     assert len(done.stdout.split()) == 5 * len(READS), done.stderr
+
+
+def test_outside_of_a_run_every_call_of_a_function_reads_anew(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An Automation API program asks before it decides, as often as it likes."""
+    for name, value in pointed_at(sandbox).items():
+        monkeypatch.setenv(name, value)
+    first = get_invoice_preview()
+    sandbox.amount_due = 99999
+    assert (first.amount_due, get_invoice_preview().amount_due) == (18846, 99999)
