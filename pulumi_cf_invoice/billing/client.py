@@ -65,6 +65,7 @@ from pulumi_cf_invoice.billing.settings import (
     Settings,
     canonical_account_id,
     safe_base_url,
+    seconds_of,
 )
 from pulumi_cf_invoice.billing.transport import until
 from pulumi_cf_invoice.billing.usage_history import Instant, UsageHistory, Window
@@ -86,8 +87,8 @@ class BillingClient:
     *more_time* is the advice in an error on how to allow more. In addition, a read waits up to
     *longest_wait* seconds for the rate limit, by default as long as *timeout*. Every call makes a
     request; to share one answer among many callers, use `AnswerCache`. Raises `SettingsError` if
-    the base URL is neither https nor on this machine, or if *credentials* are those of a Pulumi
-    program.
+    the base URL is neither https nor on this machine, if *timeout* is not above 0 and up to
+    3600 or *longest_wait* is not above 0, or if *credentials* are those of a Pulumi program.
     """
 
     def __init__(
@@ -107,9 +108,11 @@ class BillingClient:
             )
         self._credentials = credentials
         self._base_url = safe_base_url(base_url)
-        self._timeout = timeout
+        self._timeout = seconds_of(timeout)
         self._more_time = more_time
-        self._longest_wait = timeout if longest_wait is None else longest_wait
+        self._longest_wait = self._timeout
+        if longest_wait is not None:
+            self._longest_wait = seconds_of(longest_wait, "longest wait", inf)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "BillingClient":

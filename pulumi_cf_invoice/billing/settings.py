@@ -444,15 +444,19 @@ def _base_url(sources: Sequence[Source]) -> str:
 
 def _timeout(sources: Sequence[Source]) -> float:
     given = _first("timeout", sources)
-    if given is None:
-        return DEFAULT_TIMEOUT
+    return DEFAULT_TIMEOUT if given is None else seconds_of(given)
+
+
+def seconds_of(given: Any, name: str = "timeout", most: float = 3600) -> float:
+    """Return the time limit *name*. Raises `SettingsError` unless it is above 0, up to *most*."""
     try:
         seconds = 0.0 if isinstance(given, bool) else float(given)
     except (TypeError, ValueError):
         seconds = 0.0
-    if not 0 < seconds <= 3600:
+    if not 0 < seconds <= most:
         raise SettingsError(
-            f"the timeout {_abridged(str(given))} is not a number of seconds above 0 and up to 3600"
+            f"the {name} {_abridged(str(given))} is not a number of seconds above 0 and up to "
+            f"{most:g}"
         )
     return seconds
 

@@ -2,7 +2,12 @@ from typing import Any
 
 import pytest
 
-from pulumi_cf_invoice.billing import MissingCredentialsError, SettingsError
+from pulumi_cf_invoice.billing import (
+    BillingClient,
+    Credentials,
+    MissingCredentialsError,
+    SettingsError,
+)
 from pulumi_cf_invoice.billing.settings import (
     SETTINGS,
     Settings,
@@ -207,3 +212,12 @@ def test_no_repr_shows_a_credential() -> None:
     settings = settle(credentials={"api_token": "s3cret"})
     assert "s3cret" not in repr(settings) + repr(settings.credentials)
     assert "s3cret" not in repr(arguments({"api_token": "s3cret"}))
+
+
+@pytest.mark.parametrize("seconds", [0, -1, None, "soon", True, float("nan"), float("inf"), 3601])
+def test_a_client_refuses_a_timeout_that_limits_nothing(seconds: Any) -> None:
+    with pytest.raises(SettingsError, match=r"^the timeout .* is not a number of seconds above 0"):
+        BillingClient(Credentials("token"), timeout=seconds)
+    if seconds not in (None, 3601, float("inf")):
+        with pytest.raises(SettingsError, match=r"^the longest wait .* is not a number"):
+            BillingClient(Credentials("token"), longest_wait=seconds)
