@@ -132,6 +132,17 @@ def unknown_setting(provider: PolicyProviderResource | None) -> UnknownValueErro
     return None
 
 
+def base_url_of(provider: PolicyProviderResource | None) -> str | None:
+    """Return the address that *provider* was given, None if none; empty if it is not known yet."""
+    if provider is None:
+        return None
+    try:
+        given = state.plain(provider.props.get("baseUrl"))
+    except UnknownValueError:
+        return ""
+    return None if given is None else str(given)
+
+
 def advise(report: ReportViolation, message: str, urn: str) -> None:
     """
     *Report* what is not known yet, as an advisory at any level of the policy.

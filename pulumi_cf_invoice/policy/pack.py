@@ -268,7 +268,9 @@ class _OnStack(_RulePolicy, StackValidationPolicy):
             return
         resources = [_stack_resource(rule, resource) for resource in args.resources]
         coming = []
-        for finding, urn in gate.judge_stack(resources, _reader, at):
+        # After an update, accounts are no longer what they were before it.
+        reader = _reader if analyzer.is_preview() else AccountReader(os.environ)
+        for finding, urn in gate.judge_stack(resources, reader, at):
             if finding.is_to_come:
                 coming.append((finding.message, urn))
             else:
@@ -341,14 +343,22 @@ def _check_failed(args: ResourceValidationArgs) -> bool:
 
 def _stack_resource(rule: StackRule, resource: PolicyResource) -> StackResource:
     kind, name, urn = resource.resource_type, resource.name, resource.urn
-    has_provider = resource.provider is not None
     if kind not in rule.looks_into:
-        return StackResource(kind, name, urn, has_provider=has_provider)
+        return StackResource(kind, name, urn)
     known, unknown = analyzer.known_of(urn, resource.props)
     is_lacking = kind in state.TYPES and not state.has_figures(kind, known)
     if is_lacking and analyzer.unknown_setting(resource.provider):
         unknown |= {*state.FIELDS}
-    return StackResource(kind, name, urn, known, unknown, has_provider)
+    return StackResource(
+        kind,
+        name,
+        urn,
+        known,
+        unknown,
+        has_provider=resource.provider is not None,
+        base_url=analyzer.base_url_of(resource.provider),
+        is_planned=analyzer.is_preview(),
+    )
 
 
 def _report(

@@ -19,6 +19,7 @@ from pulumi_cf_invoice.billing.errors import InvalidDataError
 from pulumi_cf_invoice.billing.gateways import POSTPAID, Gateway, scopes
 from pulumi_cf_invoice.billing.models import finite
 from pulumi_cf_invoice.billing.reads import GATEWAYS as GATEWAYS_READ
+from pulumi_cf_invoice.billing.settings import foreign
 from pulumi_cf_invoice.rules import settings as rule_settings
 from pulumi_cf_invoice.rules.accounts import AccountState
 from pulumi_cf_invoice.rules.limits import Limit
@@ -180,19 +181,24 @@ class RequireGatewaySpendLimit(StackRule):
                 yield to_come(called, f"its `{invoice_state.snake_case(lacks)}` is"), gateway.urn
             else:
                 gateways.append(gateway)
-        # A gateway that the stack is about to change counts with its new settings.
-        made = {(made.account, made.identifier): made for made in of_stack if made.has_provider}
         for state in accounts:
             listed = state.get(GATEWAYS_READ)
             if not listed.gateways_complete:
                 yield _part_of(state.account_id), ""
+            made = {other.key: other for other in of_stack if other.is_of(state)}
             for found in listed.gateways:
                 gateway = _listed(found, state.account_id)
-                changed = made.get((gateway.account, gateway.identifier))
-                if changed is None:
+                same = made.get(gateway.key)
+                if same is None:
                     gateways.append(gateway)
-                elif not changed.lacks_yet(True) and _allows_more(gateway, changed):
-                    yield _to_be_changed(gateway), changed.urn
+                    continue
+                if not same.is_planned:
+                    # What the update has made of it, or left as it was, is what the account has.
+                    now = replace(gateway, urn=same.urn)
+                    gateways = [now if other is same else other for other in gateways]
+                # One that the stack is about to change counts with its new settings.
+                if not same.lacks_yet(True) and _allows_more(gateway, same):
+                    yield _differs(gateway, same.is_planned), same.urn
         by_account: dict[str | None, list[_Capped]] = {}
         for gateway in gateways:
             allowance = gateway.allowance
@@ -284,7 +290,19 @@ class _Gateway:
     is_left_out: bool
     is_listed: bool
     has_provider: bool = True
+    base_url: str | None = None
+    is_planned: bool = False
     unknown: Collection[str] = ()
+
+    @property
+    def key(self) -> tuple[str | None, str | None]:
+        """What tells it from other gateways."""
+        return self.account, self.identifier
+
+    def is_of(self, state: AccountState) -> bool:
+        """Return whether it is made where *state* was read, as far as its provider says."""
+        is_there = self.base_url is None or foreign(self.base_url) == state.base_url
+        return self.has_provider and is_there
 
     def lacks_yet(self, reads_accounts: bool) -> str:
         """
@@ -342,6 +360,8 @@ def _of_stack(resource: StackResource) -> _Gateway:
         is_left_out=properties.get("byokOnly") is True and mode in (None, POSTPAID),
         is_listed=False,
         has_provider=resource.has_provider,
+        base_url=resource.base_url,
+        is_planned=resource.is_planned,
         unknown=resource.unknown,
     )
 
@@ -403,15 +423,19 @@ def _allows_more(gateway: _Gateway, changed: _Gateway) -> bool:
     return then is not None and (now is None or now.amount > then.amount)
 
 
-def _to_be_changed(gateway: _Gateway) -> Finding:
+def _differs(gateway: _Gateway, is_planned: bool) -> Finding:
     allowance = gateway.allowance
     allows = "has no spend limit on all of its traffic"
     if allowance is not None:
         allows = f"allows {money.to_text(allowance.amount, 'usd')} in a month of 31 days"
-    message = (
-        f"{_called(gateway)} {allows} now, and counts with what the stack sets. If Pulumi has "
-        "nothing to change about it, run `pulumi refresh` first."
-    )
+    if is_planned:
+        counts = (
+            "and counts with what the stack sets. If Pulumi has nothing to change about it, run "
+            "`pulumi refresh` first"
+        )
+    else:
+        counts = "although the stack sets less: run `pulumi refresh`, and update it again"
+    message = f"{_called(gateway)} {allows} now, {counts}."
     return Finding("noted", "gateways", lambda: message)
 
 

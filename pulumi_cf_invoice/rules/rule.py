@@ -191,7 +191,8 @@ class StackResource:
     ``properties`` are those that are known, as plain data, and ``unknown`` are the names of those
     that depend on a resource to come, at a preview: both only for a rule that looks into the type.
     A resource that ``has_provider`` is what its type says, but a component can call itself
-    anything.
+    anything. ``base_url`` is the address that its provider was given, if any. One that
+    ``is_planned`` is as the stack will make it, and not yet so.
     """
 
     type: str
@@ -200,6 +201,8 @@ class StackResource:
     properties: Mapping[str, Any] = field(default_factory=dict)
     unknown: Collection[str] = ()
     has_provider: bool = True
+    base_url: str | None = None
+    is_planned: bool = True
 
 
 def held(

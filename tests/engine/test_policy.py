@@ -898,6 +898,33 @@ def test_a_component_that_calls_itself_a_gateway_hides_none_of_the_account(
 
 
 @pytest.mark.usefixtures("cloudflare_plugin")
+def test_a_stack_cannot_say_that_a_gateway_of_the_account_has_a_spend_limit(
+    make_stack: MakeStack, settled: dict[str, str], pack: MakePack
+) -> None:
+    provider: dict[str, str] = {}
+
+    def program() -> None:
+        elsewhere = cloudflare.Provider("elsewhere", **provider) if provider else None
+        gateway("default", 1, elsewhere)
+
+    rule = {"limit": "999 USD", "accountIds": [ACCOUNT], "baseUrl": sandbox_url(settled)}
+    options = pack(rules={"require-gateway-spend-limit": rule})
+    uncapped = f"The AI gateway default of account {ACCOUNT} has no spend limit on all of its"
+    stack = make_stack(program, **settled)
+    preview = stack.preview(**options)
+    assert preview.ok, preview.text
+    assert any(uncapped in note and "pulumi refresh" in note for note in notes_of(preview))
+    # The stand-in changes nothing in the account, as Pulumi if the state has the limit already.
+    update = stack.up(**options)
+    assert not update.ok
+    assert uncapped in messages(update)
+    provider["base_url"] = "http://127.0.0.1:9/client/v4"
+    preview = stack.preview(**options)
+    assert not preview.ok
+    assert uncapped in messages(preview)
+
+
+@pytest.mark.usefixtures("cloudflare_plugin")
 def test_a_spend_limit_that_depends_on_a_resource_to_come_is_an_advisory_and_then_a_verdict(
     make_stack: MakeStack, settled: dict[str, str], pack: MakePack
 ) -> None:

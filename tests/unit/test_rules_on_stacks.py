@@ -368,6 +368,44 @@ def test_a_gateway_that_the_stack_changes_counts_with_what_it_will_be() -> None:
     assert [status for status, _ in found] == ["within", "over"]
 
 
+def test_after_an_update_a_gateway_counts_as_it_is_and_not_as_the_stack_says() -> None:
+    """Pulumi has nothing to change where others removed a spend limit since the last update."""
+    said = capped(COST)
+    properties = {**said.properties, "aiGatewayId": "chat", "accountId": ACCOUNT}
+    updated = replace(said, properties=properties, is_planned=False)
+    (uncapped, urn), (note, _) = sorted(
+        gates_of_account("200 USD", [gateway("chat")], [updated]),
+        key=lambda found: found[0].status,
+    )
+    assert (uncapped.status, urn) == ("failed", updated.urn)
+    assert note.message == (
+        f"The AI gateway chat of account {ACCOUNT} has no spend limit on all of its traffic now, "
+        "although the stack sets less: run `pulumi refresh`, and update it again."
+    )
+    [over] = of_account("100 USD", [gateway("chat", cost_rule(4))], updated)
+    assert over[0] == "over"
+    assert "allow $128.00 in a month" in over[1]
+    # One that the API does not list yet counts as the stack made it.
+    assert [status for status, _ in of_account("200 USD", [], updated)] == ["within"]
+
+
+@pytest.mark.parametrize(
+    ("base_url", "statuses"),
+    [
+        ("http://127.0.0.1:9/client/v4", ["failed", "within"]),
+        # It is not known yet.
+        ("", ["failed", "within"]),
+        ("https://api.cloudflare.com/client/v4/", ["noted", "within"]),
+    ],
+)
+def test_a_gateway_that_is_made_elsewhere_hides_none(base_url: str, statuses: list[str]) -> None:
+    made = capped(COST)
+    properties = {**made.properties, "aiGatewayId": "default", "accountId": ACCOUNT}
+    stack = replace(made, properties=properties, base_url=base_url)
+    found = of_account("999 USD", [gateway("default")], stack)
+    assert [status for status, _ in found] == statuses
+
+
 def test_a_component_that_calls_itself_a_gateway_hides_none() -> None:
     """Only what a provider makes is what its type says."""
     forged = replace(capped(COST, name="default"), has_provider=False)
