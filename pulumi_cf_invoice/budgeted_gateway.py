@@ -4,10 +4,11 @@ An AI gateway whose limits follow a budget and the upcoming invoice (extra ``clo
 It passes the rule ``require-gateway-spend-limit`` with the budget as its limit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from inspect import signature
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 import pulumi
 
@@ -21,6 +22,7 @@ except ModuleNotFoundError as missing:
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.errors import BillingError, SettingsError
+from pulumi_cf_invoice.billing.suggestions import unknown_name
 from pulumi_cf_invoice.program.credentials import Credentials
 from pulumi_cf_invoice.program.errors import raises_run_errors
 from pulumi_cf_invoice.resource import InvoicePreview
@@ -45,6 +47,32 @@ class Step(NamedTuple):
 
 STEPS = (Step(0, 1000, 25), Step(75, 300, 10), Step(90, 100, 2.5), Step(100, 10, 0.5))
 """The default steps, which allow less from 75%, 90% and 100% of the budget on."""
+
+
+class GatewayArguments(TypedDict, total=False):
+    """The arguments of `AiGateway` that `BudgetedGateway` passes on."""
+
+    ai_gateway_id: pulumi.Input[str]
+    authentication: pulumi.Input[bool] | None
+    byok_only: pulumi.Input[bool]
+    cache_invalidate_on_update: pulumi.Input[bool]
+    cache_ttl: pulumi.Input[int]
+    collect_logs: pulumi.Input[bool]
+    dlp: Any
+    guardrails: Any
+    log_classification: pulumi.Input[bool] | None
+    log_management: pulumi.Input[int] | None
+    log_management_strategy: pulumi.Input[str] | None
+    logpush: pulumi.Input[bool] | None
+    logpush_public_key: pulumi.Input[str] | None
+    otels: Any
+    retry_backoff: pulumi.Input[str] | None
+    retry_delay: pulumi.Input[int] | None
+    retry_max_attempts: pulumi.Input[int] | None
+    store_id: pulumi.Input[str] | None
+    stripe: Any
+    workers_ai_billing_mode: pulumi.Input[str]
+    zdr: pulumi.Input[bool] | None
 
 
 class BudgetedGateway(pulumi.ComponentResource):
@@ -76,7 +104,7 @@ class BudgetedGateway(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
         *,
         steps: Sequence[Step] = STEPS,
-        **gateway: Any,
+        **gateway: Unpack[GatewayArguments],
     ) -> None:
         """
         Declare the gateway and the invoice that it follows. Raises `SettingsError`.
@@ -91,6 +119,7 @@ class BudgetedGateway(pulumi.ComponentResource):
         """
         dollars = _dollars(budget)
         steps = _ordered(steps)
+        arguments = _arguments(resource_name, gateway)
         super().__init__("cf-invoice:index:BudgetedGateway", resource_name, {}, opts)
         inside = pulumi.ResourceOptions(parent=self)
         self.invoice = InvoicePreview(f"{resource_name}-invoice", account_id, credentials, inside)
@@ -112,19 +141,10 @@ class BudgetedGateway(pulumi.ComponentResource):
                 "technique": "sliding",
             },
         ]
-        defaults: dict[str, Any] = {
-            "ai_gateway_id": resource_name,
-            "byok_only": False,
-            "cache_invalidate_on_update": True,
-            "cache_ttl": 300,
-            "collect_logs": True,
-            "workers_ai_billing_mode": "postpaid",
-        }
-        _refuse_own_limits(gateway)
-        identifier = {**defaults, **gateway}["ai_gateway_id"]
+        identifier = arguments["ai_gateway_id"]
         self.gateway = cloudflare.AiGateway(
             identifier if isinstance(identifier, str) else resource_name,
-            **{**defaults, **gateway},
+            **arguments,
             account_id=self.invoice.account_id,
             rate_limiting_interval=60,
             rate_limiting_limit=self.requests_per_minute,
@@ -195,7 +215,28 @@ def _step(
     return next((step for step in reversed(steps) if percent >= step.from_percent), steps[0])
 
 
-def _refuse_own_limits(gateway: dict[str, Any]) -> None:
-    for name in gateway:
-        if name == "spend_limits" or name.startswith("rate_limiting_"):
+def _arguments(resource_name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of the gateway that are not limits. Raises `SettingsError`."""
+    defaults = {
+        "ai_gateway_id": resource_name,
+        "byok_only": False,
+        "cache_invalidate_on_update": True,
+        "cache_ttl": 300,
+        "collect_logs": True,
+        "workers_ai_billing_mode": "postpaid",
+    }
+    for name, value in given.items():
+        if _is_limit(name):
             raise SettingsError(f"BudgetedGateway sets {name} itself: use an AiGateway instead")
+        if name not in (known := signature(cloudflare.AiGatewayArgs).parameters):
+            names = (argument for argument in known if not _is_limit(argument))
+            raise SettingsError(f"BudgetedGateway: {unknown_name('argument', name, names)}")
+        if value is None and name in defaults:
+            raise SettingsError(
+                f"BudgetedGateway: {name} is None: leave it out, and it is {defaults[name]!r}"
+            )
+    return {**defaults, **given}
+
+
+def _is_limit(name: str) -> bool:
+    return name == "spend_limits" or name.startswith("rate_limiting_")

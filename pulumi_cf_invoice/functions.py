@@ -14,7 +14,7 @@ import pulumi
 from pulumi_cf_invoice.billing.errors import SettingsError
 from pulumi_cf_invoice.program import answers, settings as program_settings
 from pulumi_cf_invoice.program.credentials import Credentials
-from pulumi_cf_invoice.program.errors import raises_run_errors
+from pulumi_cf_invoice.program.errors import raises_run_errors, wrong_kind
 
 if TYPE_CHECKING:
     from pulumi_cf_invoice.billing.credit_balance import CreditBalance
@@ -291,6 +291,8 @@ def _refuse_waiting(function: str, opts: pulumi.InvokeOptions | None) -> None:
 
 
 def _refuse_ineffective(opts: pulumi.InvokeOptions | None) -> None:
+    if opts is not None and not isinstance(opts, pulumi.InvokeOptions):
+        raise wrong_kind("opts must be pulumi.InvokeOptions", opts)
     for name in ("provider", "version", "plugin_download_url"):
         if getattr(opts, name, None):
             raise SettingsError(

@@ -41,7 +41,7 @@ from pulumi_cf_invoice.program import (
     settings as program_settings,
 )
 from pulumi_cf_invoice.program.credentials import Credentials
-from pulumi_cf_invoice.program.errors import raises_run_errors
+from pulumi_cf_invoice.program.errors import raises_run_errors, wrong_kind
 from pulumi_cf_invoice.program.imports import no_garbage
 from pulumi_cf_invoice.state import FIELDS, READ_PROPERTIES, UNKNOWN
 
@@ -217,6 +217,8 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
         """
         _refuse_ineffective(opts)
         _refuse_without_provider(opts)
+        if id is None:
+            raise SettingsError("InvoicePreview.get reads an account by its ID, which is None")
         return _ReadInvoicePreview(resource_name, id, program_settings.arguments(credentials), opts)
 
     @property
@@ -357,6 +359,8 @@ _INEFFECTIVE = {
 
 
 def _refuse_ineffective(opts: pulumi.ResourceOptions | None) -> None:
+    if opts is not None and not isinstance(opts, pulumi.ResourceOptions):
+        raise wrong_kind("opts must be pulumi.ResourceOptions", opts)
     for name, advice in _INEFFECTIVE.items():
         value = getattr(opts, name, None)
         if value and not (name in ("provider", "providers") and _is_dynamic(value)):

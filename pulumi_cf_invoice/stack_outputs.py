@@ -7,20 +7,25 @@ from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Union
 from weakref import WeakKeyDictionary
 
+import pulumi
+from pulumi.runtime.settings import get_monitor, get_root_resource
+
 from pulumi_cf_invoice.billing.errors import SettingsError
 from pulumi_cf_invoice.billing.invoice import FIGURES, Invoice
+from pulumi_cf_invoice.program import settings as program_settings
+from pulumi_cf_invoice.program.errors import raises_run_errors, wrong_kind
 from pulumi_cf_invoice.state import without_markers
 
 if TYPE_CHECKING:
-    import pulumi
-
     from pulumi_cf_invoice.resource import InvoicePreview
 
+_NEEDED = "export_invoice takes an InvoicePreview, an Invoice or an Output of one"
 _exported_in_runs: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
 
 
+@raises_run_errors
 def export_invoice(
-    invoice: Union[Invoice, "pulumi.Output[Invoice]", "InvoicePreview"], prefix: str | None = None
+    invoice: Union[Invoice, pulumi.Output[Invoice], "InvoicePreview"], prefix: str | None = None
 ) -> None:
     """
     Export *invoice* as stack outputs, which ``cf-invoice --from`` can read back.
@@ -32,18 +37,13 @@ def export_invoice(
     *prefix* ``ai`` every name starts with ``ai_``. No output depends on the clock, so none changes
     unless the invoice does.
 
-    Raises `SettingsError` if the program has already exported one of these names.
+    Raises `SettingsError` if *invoice* or *prefix* is something else, or if the program has already
+    exported one of these names.
     """
-    import pulumi
-
-    figures: pulumi.Output[Invoice]
-    outputs: dict[str, Any] = {}
-    if isinstance(invoice, (Invoice, pulumi.Output)):
-        figures = pulumi.Output.from_input(invoice)
-    else:
-        figures = invoice.invoice
-        outputs["account_id"] = invoice.account_id
-    plain: Any = figures.apply(lambda known: without_markers(known.to_figures()))
+    if prefix is not None and not isinstance(prefix, str):
+        raise wrong_kind("the prefix of export_invoice must be text", prefix)
+    figures, outputs = _figures(invoice)
+    plain: Any = figures.apply(_plain)
     # What is not known is no output: `plain` has no such name, and Pulumi stores no null.
     outputs |= {name: plain.apply(methodcaller("get", name)) for name in FIGURES}
     prefixed = {_prefixed(name, prefix): output for name, output in outputs.items()}
@@ -52,13 +52,28 @@ def export_invoice(
         pulumi.export(name, output)
 
 
+def _figures(invoice: Any) -> tuple[pulumi.Output[Invoice], dict[str, Any]]:
+    """Return the figures of *invoice*, and what only a resource can export."""
+    if isinstance(invoice, (Invoice, pulumi.Output)):
+        return pulumi.Output.from_input(invoice), {}
+    # A program without resources does not need it.
+    from pulumi_cf_invoice.resource import InvoicePreview
+
+    if not isinstance(invoice, InvoicePreview):
+        raise wrong_kind(_NEEDED, invoice)
+    return invoice.invoice, {"account_id": invoice.account_id}
+
+
+@raises_run_errors
+def _plain(known: Invoice) -> dict[str, Any]:
+    if not isinstance(known, Invoice):
+        raise wrong_kind(_NEEDED, known)
+    plain: dict[str, Any] = without_markers(known.to_figures())
+    return plain
+
+
 def _refuse_to_replace(names: Collection[str]) -> None:
     """Raise `SettingsError` if this run of the program has exported one of *names* already."""
-    from pulumi.runtime.settings import get_monitor, get_root_resource
-
-    from pulumi_cf_invoice.program import settings as program_settings
-    from pulumi_cf_invoice.program.errors import as_run_error
-
     stack = get_root_resource()
     if stack is None:
         return  # Pulumi refuses every export itself.
@@ -68,11 +83,9 @@ def _refuse_to_replace(names: Collection[str]) -> None:
         exported.update(getattr(stack, "outputs", ()))
     taken = next((name for name in names if name in exported), None)
     if taken:
-        raise as_run_error(
-            SettingsError(
-                f"the program exports {taken} already: give this export_invoice a prefix of its "
-                'own, such as prefix="ai"'
-            )
+        raise SettingsError(
+            f"the program exports {taken} already: give this export_invoice a prefix of its own, "
+            'such as prefix="ai"'
         )
     exported.update(names)
 

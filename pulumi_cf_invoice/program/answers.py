@@ -20,7 +20,7 @@ from pulumi.runtime.settings import get_monitor
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.errors import BillingError
 from pulumi_cf_invoice.billing.settings import Settings, Source
-from pulumi_cf_invoice.program.errors import as_run_error, raises_run_errors
+from pulumi_cf_invoice.program.errors import as_run_error, raises_run_errors, wrong_kind
 from pulumi_cf_invoice.program.imports import no_garbage
 from pulumi_cf_invoice.program.settings import is_mocked, none_as_empty, resolve, unsecret
 
@@ -142,9 +142,13 @@ def _ids(depends_on: Any) -> Any:
     if depends_on is None:
         return []
     return pulumi.Output.from_input(depends_on).apply(
-        lambda found: [
-            # A component has no ID; its URN is known once it is registered.
-            getattr(resource, "id", resource.urn)
-            for resource in (found if isinstance(found, (list, tuple)) else [found])
-        ]
+        lambda found: list(map(_id, found if isinstance(found, (list, tuple)) else [found]))
     )
+
+
+@raises_run_errors
+def _id(resource: pulumi.Resource) -> pulumi.Output[str]:
+    if not isinstance(resource, pulumi.Resource):
+        raise wrong_kind("opts.depends_on must be resources", resource)
+    # A component has no ID; its URN is known once it is registered.
+    return getattr(resource, "id", resource.urn)

@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import pulumi
 
-from pulumi_cf_invoice.billing.errors import BillingError
+from pulumi_cf_invoice.billing.errors import BillingError, SettingsError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -39,6 +39,13 @@ def raises_run_errors(function: Callable[P, R]) -> Callable[P, R]:
         raise raised
 
     return wrapper
+
+
+def wrong_kind(needed: str, given: object) -> SettingsError:
+    """Return the error for an argument that is *given* as something else than what is *needed*."""
+    package = type(given).__module__
+    of_package = "" if package == "builtins" else f" of {package}"
+    return SettingsError(f"{needed}, not {type(given).__name__}{of_package}")
 
 
 def _copied(error: BillingError, kind: type[BillingError]) -> BillingError:

@@ -12,10 +12,10 @@ from pulumi.runtime.mocks import MockEngine
 from pulumi.runtime.settings import get_engine
 
 from pulumi_cf_invoice.billing import settings
-from pulumi_cf_invoice.billing.errors import SettingsError
 from pulumi_cf_invoice.billing.settings import Settings, Source
 from pulumi_cf_invoice.program import config
 from pulumi_cf_invoice.program.credentials import Credentials
+from pulumi_cf_invoice.program.errors import wrong_kind
 from pulumi_cf_invoice.state import origin
 
 _ACCOUNT_CONFIG = "cf-invoice:accountId"
@@ -26,16 +26,12 @@ def arguments(credentials: Credentials | None) -> Source:
     if credentials is None:
         return settings.arguments({})
     if not isinstance(credentials, Credentials):
-        raise SettingsError(
+        raise wrong_kind(
             "credentials must be Credentials(api_token=…) or Credentials(email=…, api_key=…) of "
-            f"pulumi_cf_invoice, not {type(credentials).__name__}{_module_of(credentials)}"
+            "pulumi_cf_invoice",
+            credentials,
         )
     return settings.arguments(credentials.inputs)
-
-
-def _module_of(given: object) -> str:
-    package = type(given).__module__
-    return "" if package == "builtins" else f" of {package}"
 
 
 def has_output(values: Iterable[Any], given: Source) -> bool:

@@ -80,7 +80,12 @@ def shown(written: Any) -> str:
     # Pulumi passes whole numbers as floats.
     if isinstance(written, float) and written.is_integer():
         written = int(written)
-    return one_line(json.dumps(written, default=str), _LONGEST_SHOWN)
+    return one_line(json.dumps(written, default=_shown_object), _LONGEST_SHOWN)
+
+
+def _shown_object(written: Any) -> str:
+    # A program may pass one of Pulumi's Outputs, whose text is an advice to its author.
+    return str(written) if isinstance(written, Decimal) else f"<{type(written).__name__}>"
 
 
 def parse_amount(written: str) -> Money:

@@ -1,14 +1,16 @@
 """A gateway that follows a budget, in programs under Pulumi's mocks."""
 
 from collections.abc import Iterator
+from inspect import signature
 from typing import Any, cast
 
 import pulumi
+import pulumi_cloudflare as cloudflare
 import pytest
 
 from pulumi_cf_invoice import testing
 from pulumi_cf_invoice.billing import SettingsError
-from pulumi_cf_invoice.budgeted_gateway import BudgetedGateway, Step
+from pulumi_cf_invoice.budgeted_gateway import BudgetedGateway, GatewayArguments, Step
 from pulumi_cf_invoice.rules.file import DeclaredRule
 from pulumi_cf_invoice.rules.gates import Gate
 from pulumi_cf_invoice.rules.on_stacks import GATEWAY
@@ -108,15 +110,35 @@ def test_steps_and_arguments_of_the_gateway_can_be_passed() -> None:
         ({"steps": [Step(0, 1, cast(Any, "25"))]}, "daily_share is '25', which is not a number"),
         ({"steps": [Step(0, 1, -5)]}, "daily_share is not a percentage from 0 to 100"),
         ({"steps": [Step(0, 1, float("inf"))]}, "daily_share is Infinity, which is not a number"),
+        ({"budget": pulumi.Output.from_input("200 USD")}, 'budget: "<Output>" is not an amount of'),
+        ({"steps": [Step(0, 1, cast(Any, pulumi.Output.from_input(5)))]}, 'is "<Output>", which'),
+        ({"cach_ttl": 3}, "there is no argument 'cach_ttl'; did you mean 'cache_ttl'?"),
+        ({"__props__": 3}, "there is no argument '__props__'; known: account_id, ai_gateway_id"),
+        ({"ai_gateway_id": None}, "ai_gateway_id is None: leave it out, and it is 'assistant'"),
+        ({"cache_ttl": None}, "cache_ttl is None: leave it out, and it is 300"),
         ({"spend_limits": {}}, "BudgetedGateway sets spend_limits itself"),
         ({"rate_limiting_limit": 9}, "BudgetedGateway sets rate_limiting_limit itself"),
         ({"rate_limiting_technique": "fixed"}, "sets rate_limiting_technique itself"),
     ],
 )
 def test_what_cannot_work_is_one_line(arguments: dict[str, Any], expected: str) -> None:
+    made.clear()
     with (
         testing.invoice(testing.make_invoice(amount_due=0)),
         pytest.raises(SettingsError) as refused,
     ):
         BudgetedGateway("assistant", **{"budget": "200 USD", **arguments})
+    assert isinstance(refused.value, pulumi.RunError)
     assert expected in str(refused.value)
+    assert made == []
+
+
+def test_a_type_checker_knows_the_arguments_that_are_passed_on() -> None:
+    ours = {"account_id", "spend_limits"}
+    known = signature(cloudflare.AiGatewayArgs).parameters
+    passed_on = {n for n in known if n not in ours and not n.startswith("rate_limiting_")}
+    assert passed_on <= set(GatewayArguments.__annotations__)
+    with pytest.raises(SettingsError):
+        BudgetedGateway("assistant", "200 USD", cach_ttl=3)  # type: ignore[call-arg]
+    with pytest.raises(SettingsError):
+        BudgetedGateway("assistant", "200 USD", ai_gateway_id=None)  # type: ignore[arg-type]

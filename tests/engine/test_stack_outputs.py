@@ -104,6 +104,16 @@ def test_an_export_beside_it_and_other_runs_in_the_process_are_no_reason_to_refu
             assert run.ok, run.text
 
 
+def test_an_output_of_something_else_than_an_invoice_is_refused_in_one_line(
+    make_stack: MakeStack, settled: dict[str, str]
+) -> None:
+    def program() -> None:
+        export_invoice(InvoicePreview("upcoming").amount_due)  # type: ignore[arg-type]
+
+    run = make_stack(program, **settled).preview()
+    assert_refused(run, "takes an InvoicePreview, an Invoice or an Output of one, not int")
+
+
 def assert_refused(run: Run, message: str) -> None:
     assert not run.ok
     assert message in run.text

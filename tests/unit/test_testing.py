@@ -392,6 +392,65 @@ def test_one_name_is_exported_once_in_a_run() -> None:
         export_invoice(get_invoice_preview())
 
 
+NO_INVOICE = "export_invoice takes an InvoicePreview, an Invoice or an Output of one, not "
+WRONG: dict[str, tuple[Callable[[], Any], str]] = {
+    "nothing": (lambda: export_invoice(cast(Any, None)), NO_INVOICE + "NoneType"),
+    "figures": (lambda: export_invoice(cast(Any, USUAL.to_figures())), NO_INVOICE + "dict"),
+    "another-answer": (
+        lambda: export_invoice(cast(Any, get_credit_balance())),
+        NO_INVOICE + "CreditBalance of pulumi_cf_invoice.billing.credit_balance",
+    ),
+    "another-resource": (
+        lambda: export_invoice(cast(Any, pulumi.ComponentResource("a:b:C", "c"))),
+        NO_INVOICE + "ComponentResource of pulumi.resource",
+    ),
+    "prefix": (
+        lambda: export_invoice(USUAL, cast(Any, pulumi.Output.from_input("ai"))),
+        "the prefix of export_invoice must be text, not Output of pulumi.output",
+    ),
+    "id": (
+        lambda: InvoicePreview.get("read", cast(Any, None)),
+        "InvoicePreview.get reads an account by its ID, which is None",
+    ),
+    "resource": (
+        lambda: InvoicePreview("upcoming", opts=cast(Any, {"parent": None})),
+        "opts must be pulumi.ResourceOptions, not dict",
+    ),
+    "read": (
+        lambda: InvoicePreview.get("read", ACCOUNT, opts=cast(Any, pulumi.InvokeOptions())),
+        "opts must be pulumi.ResourceOptions, not InvokeOptions of pulumi.invoke",
+    ),
+    "function": (
+        lambda: get_invoice_preview(opts=cast(Any, "x")),
+        "opts must be pulumi.InvokeOptions, not str",
+    ),
+    "output-function": (
+        lambda: get_forecast_output(opts=cast(Any, {"depends_on": []})),
+        "opts must be pulumi.InvokeOptions, not dict",
+    ),
+    "depends-on": (
+        lambda: known(
+            get_invoice_preview_output(
+                opts=pulumi.InvokeOutputOptions(depends_on=cast(Any, ["upcoming"]))
+            )
+        ),
+        "opts.depends_on must be resources, not str",
+    ),
+}
+
+
+@pytest.mark.parametrize("argument", WRONG)
+def test_an_argument_of_another_kind_is_one_line_in_a_program(argument: str) -> None:
+    give, message = WRONG[argument]
+    with (
+        testing.answers(invoice=USUAL, credit_balance=OTHERS["credit_balance"][0]),
+        pytest.raises(SettingsError) as refused,
+    ):
+        give()
+    assert isinstance(refused.value, pulumi.RunError)
+    assert str(refused.value) == message
+
+
 def test_an_invoice_has_one_line_that_is_all_of_it() -> None:
     invoice = testing.make_invoice(18846)
     assert [line.amount for line in invoice.invoice_lines] == [18846]
