@@ -187,7 +187,7 @@ def _in_events(operation: Operation, prefix: str | None) -> list[Found]:
     Return every invoice in the events of a preview or an update. Raises `NoInvoiceError`.
 
     The last outputs of a resource are the fresh ones. Those of the stack are too, except the first
-    of a preview.
+    of a preview, and what a blocked one may have kept.
     """
     violations = _violations(operation)
     operation.refuse_gaps()
@@ -380,10 +380,14 @@ def _exported(
     accounts = {known_account(invoice.state.account_id) for invoice in resources} - {None}
     # Outputs do not say where they came from, unless they are whole resources.
     base_url = next(map(configured_address, _configs(operation)), None)
-    exported, unknown = [], 0
+    exported, unknown, kept = [], 0, 0
     for number, figures in enumerate(now):
         if operation.is_preview and is_unknown(figures):
             unknown += 1
+            continue
+        if operation.has_failed and not _has_moved(figures, before):
+            # The resource of an account speaks for what is exported of it.
+            kept += known_account(figures.get("account_id")) not in accounts
             continue
         if any(_is_part_of(figures, resource.invoice) for resource in resources):
             continue
@@ -405,7 +409,33 @@ def _exported(
         names = _names(str(step.get("urn")))
         exported.append(replace(invoice, baseline=baseline, names=names))
     hidden = may_be_invoices(outputs, outputs_before) if prefix is None else []
-    return exported, [*_not_known(unknown, "exported invoice"), *not_judged(hidden)]
+    caveats = [*_not_known(unknown, "exported invoice"), *_kept(kept), *not_judged(hidden)]
+    return exported, caveats
+
+
+def _has_moved(figures: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> bool:
+    """
+    Return whether exported *figures* are certainly not those *before*, nor a mix of both.
+
+    Where a deployment fails, the engine keeps each output of the last one that it has no other
+    value for, such as one that the program no longer has.
+    """
+    return not any(
+        figures.get("amount_due") == other.get("amount_due")
+        or (figures.get("invoice_lines") or None) == other.get("invoice_lines")
+        for other in before
+    )
+
+
+def _kept(count: int) -> list[Caveat]:
+    if not count:
+        return []
+    text = (
+        f"{counted(count, 'exported invoice')} may be of the last deployment, and "
+        f"{'was' if count == 1 else 'were'} not judged: of a blocked preview, Pulumi does not say "
+        "which of the stack's outputs are its own."
+    )
+    return [Caveat("not judged", text)]
 
 
 def _configs(operation: Operation) -> Iterator[Any]:

@@ -843,6 +843,35 @@ def test_a_blocked_preview_is_over_if_the_pack_spoke_of_an_invoice_of_a_secret_a
     assert found.state.origin.startswith("The figures come from http://127.0.0.1:8791")
 
 
+@pytest.mark.parametrize(
+    ("fresh", "is_judged"),
+    [
+        ({}, False),
+        ({"b_amount_due": 1}, False),
+        ({"b_invoice_lines": [api_line(amount=1)]}, False),
+        ({"b_amount_due": 1, "b_invoice_lines": [api_line(amount=1)]}, True),
+        # It is in the resource's words already.
+        ({"b_account_id": ACCOUNT}, None),
+    ],
+)
+def test_what_a_blocked_preview_may_have_from_the_last_deployment_is_not_judged(
+    fresh: dict[str, Any], is_judged: bool | None
+) -> None:
+    """Of a failed run, Pulumi keeps each output of the last one that it has no other value for."""
+    blocked = case("02-policy-violation.events.jsonl")
+    exported = Invoice.from_api(api_result(amount_due=100)).to_outputs()
+    kept = {f"b_{name}": value for name, value in exported.items()}
+    outputs_of(blocked, "old").update(kept)
+    outputs_of(blocked).update(kept | fresh)
+    found = input.read(lines(blocked).encode())
+    assert [invoice.invoice.amount_due for invoice in found] == [18846, *([1] if is_judged else [])]
+    told = [caveat.text for caveat in found[0].caveats if caveat.kind == "not judged"]
+    assert told == [
+        "1 exported invoice may be of the last deployment, and was not judged: of a blocked "
+        "preview, Pulumi does not say which of the stack's outputs are its own."
+    ] * (is_judged is False)
+
+
 def test_a_secret_account_is_compared_with_its_last_update_if_an_output_names_it() -> None:
     stream = events("secret/plug-moved-and-exported.ndjson")
     for event in stream:
