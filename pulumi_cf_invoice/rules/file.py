@@ -29,6 +29,7 @@ from pulumi_cf_invoice.rules.settings import Setting
 
 Level = Literal["mandatory", "advisory", "disabled"]
 LEVELS: tuple[Level, ...] = ("mandatory", "advisory", "disabled")
+_LONGEST_LEVEL = 12
 READING: Mapping[str, Setting] = {
     "accountIds": rule_settings.ACCOUNT_IDS,
     "failOpen": rule_settings.FAIL_OPEN,
@@ -504,7 +505,9 @@ def _pulumi_level(written: Any) -> Level:
 
 def _level(written: Any) -> Level:
     if written not in LEVELS:
-        raise LimitError(f"enforcementLevel: {shown(written)} is not {_or(LEVELS)}")
+        # A file of something else, such as credentials, must not be printed.
+        given = one_line(written, _LONGEST_LEVEL) if isinstance(written, str) else written
+        raise LimitError(f"enforcementLevel: {shown(given)} is not {_or(LEVELS)}")
     return cast(Level, written)
 
 

@@ -291,6 +291,7 @@ def test_a_config_sets_levels_and_settings_as_pulumi_merges_them(tmp_path: Path)
         ({"max-amount-due": {"limit": "300"}}, "has no currency: write it as '300 USD'"),
         ({"max-amount-due": {"waiver": WAIVER}}, "a waiver can only be set in the file of rules"),
         ({"max-amount-due": {"enforcementLevel": "no"}}, "'no' is not mandatory or advisory"),
+        ({"token": "0123456789-a-secret"}, "'0123456789-…' is not mandatory or advisory"),
         ({"max-amount-due": 7}, "7 is not an object"),
         ({"all": {"limit": "1 USD"}}, "'all' takes only an enforcementLevel"),
         ([], "[] is not an object"),
