@@ -57,6 +57,10 @@ _OLD = "only has the figures of the last deployment, which are not fresh"
 _NOT_EVALUATED = (
     "does not evaluate the program's invoices, and can keep stored figures: report on a preview"
 )
+_NOT_YET = (
+    "this preview does not know the invoice yet: its account, its credentials or something else it "
+    "depends on comes from a resource that is still to be made"
+)
 _NO_BASELINE = "The figures of the last deployment are secret, so that no change is shown."
 _READS = ("read", "read-replacement")
 _IMPORTS = ("import", "import-replacement")
@@ -216,6 +220,8 @@ def _in_events(operation: Operation, prefix: str | None) -> list[Found]:
     exported, hidden = _exported(operation, prefix, list(found.values()))
     caveats = _unread(unread)
     if not found and not exported:
+        if caveats and operation.is_preview:
+            raise _NothingFreshError(_NOT_YET)
         told = "".join(f". {caveat.text.rstrip('.')}" for caveat in (*caveats, *hidden))
         raise _NothingFreshError(
             f"no invoice in it: the program needs an InvoicePreview, or export_invoice{told}"
@@ -288,9 +294,12 @@ def _failure(diagnostics: Iterable[Mapping[str, Any]]) -> str | None:
 def _refuse_read(urn: str, step: Mapping[str, Any]) -> None:
     """Raise `NoInvoiceError` for an InvoicePreview that was read: a digest lacks its figures."""
     new = _state(step, "newState") or {}
-    is_known = new.get("id") not in (None, "", state.UNKNOWN)
+    kind = str(new.get("type"))
+    # What the program reads itself has its figures among the inputs, known or not.
+    is_given = state.has_figures(kind, _state(new, "inputs") or {})
+    is_known = new.get("id") not in (None, "", state.UNKNOWN) and not is_given
     is_read = step.get("op") in _IMPORTS or (step.get("op") in _READS and is_known)
-    if new.get("type") in state.TYPES and is_read:
+    if kind in state.TYPES and is_read:
         raise _NothingFreshError(
             f"this preview does not have the figures of {one_line(urn.rsplit('::', 1)[-1])}, which "
             f"Pulumi has read: print the engine's events: `{_STREAM}`"
@@ -568,10 +577,7 @@ def _explain(
         return isinstance(found, Mapping) and found.get("type") in state.TYPES
 
     if any(of_ours(step) for step in fresh):
-        raise _NothingFreshError(
-            "this preview does not know the invoice yet: its account or its credentials are "
-            "outputs of resources that are still to be made"
-        )
+        raise _NothingFreshError(_NOT_YET)
     if any(of_ours(step) for step in steps):
         raise _NothingFreshError(f"this preview {_OLD}: {_SHOW_SAMES}")
     written = _written(diagnostics)

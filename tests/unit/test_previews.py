@@ -997,6 +997,19 @@ def test_a_digest_without_the_figures_that_a_resource_has_read_is_refused(name: 
     assert "1 more InvoicePreview resource are not known yet" in caveat.text
 
 
+@pytest.mark.parametrize("form", ["json", "ndjson"])
+def test_what_a_program_reads_only_at_the_update_is_not_known_yet_in_either_form(form: str) -> None:
+    """`InvoicePreview.get` waits for what it depends on, though its account is known."""
+    text = (PREVIEWS / "read" / f"dyn-get-later.{form}").read_text()
+    found = only(text)
+    assert figures(found) == (18846, None)
+    assert [caveat.text for caveat in found.caveats] == [
+        "The figures of 1 more InvoicePreview resource are not known yet, and were not judged."
+    ]
+    neither = re.sub('"amount_due": ?18846', f'"amount_due": "{UNKNOWN}"', text)
+    assert refusal(neither).startswith("this preview does not know the invoice yet: its account")
+
+
 def test_a_digest_of_a_preview_that_failed_without_a_word_of_it_says_what_was_written() -> None:
     written = "no invoice in it, and the preview wrote: "
     failed = PREVIEWS / "failed"
