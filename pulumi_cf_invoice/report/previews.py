@@ -62,6 +62,15 @@ _NOT_YET = (
     "depends on comes from a resource that is still to be made"
 )
 _NO_BASELINE = "The figures of the last deployment are secret, so that no change is shown."
+_KEPT = (
+    "the last deployment, and {was} not judged: of a blocked preview, Pulumi does not say which of "
+    "the stack's outputs are its own."
+)
+_PASSED_ON = (
+    "another stack's last deployment, passed on by a StackReference, and {was} not judged: read "
+    "the account in this program."
+)
+_STACK_REFERENCE = "pulumi:pulumi:StackReference"
 _READS = ("read", "read-replacement")
 _IMPORTS = ("import", "import-replacement")
 _FAILED = ("preview failed", "update failed")
@@ -389,7 +398,8 @@ def _exported(
     accounts = {known_account(invoice.state.account_id) for invoice in resources} - {None}
     # Outputs do not say where they came from, unless they are whole resources.
     base_url = next(map(configured_address, _configs(operation)), None)
-    exported, unknown, kept = [], 0, 0
+    referred = _referred(operation)
+    exported, unknown, kept, passed_on = [], 0, 0, 0
     for number, figures in enumerate(now):
         if operation.is_preview and is_unknown(figures):
             unknown += 1
@@ -397,6 +407,9 @@ def _exported(
         if operation.has_failed and not _has_moved(figures, before):
             # The resource of an account speaks for what is exported of it.
             kept += known_account(figures.get("account_id")) not in accounts
+            continue
+        if any(_agree(figures, other) for other in referred):
+            passed_on += known_account(figures.get("account_id")) not in accounts
             continue
         if any(_is_part_of(figures, resource.invoice) for resource in resources):
             continue
@@ -418,8 +431,23 @@ def _exported(
         names = _names(str(step.get("urn")))
         exported.append(replace(invoice, baseline=baseline, names=names))
     hidden = may_be_invoices(outputs, outputs_before) if prefix is None else []
-    caveats = [*_not_known(unknown, "exported invoice"), *_kept(kept), *not_judged(hidden)]
-    return exported, caveats
+    unsure = [*_unsure(kept, _KEPT), *_unsure(passed_on, _PASSED_ON)]
+    return exported, [*_not_known(unknown, "exported invoice"), *unsure, *not_judged(hidden)]
+
+
+def _referred(operation: Operation) -> list[dict[str, Any]]:
+    """Return the invoices that other stacks exported at their last deployments."""
+    return [
+        figures
+        for step in operation.steps_after
+        if step.get("type") == _STACK_REFERENCE
+        for figures in invoices_in_outputs(_state(_outputs(step, "new"), "outputs") or {})
+    ]
+
+
+def _agree(figures: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether two exported invoices differ in nothing that both have."""
+    return all(figures[name] == other[name] for name in figures.keys() & other.keys())
 
 
 def _has_moved(figures: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> bool:
@@ -436,15 +464,12 @@ def _has_moved(figures: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) 
     )
 
 
-def _kept(count: int) -> list[Caveat]:
+def _unsure(count: int, why: str) -> list[Caveat]:
     if not count:
         return []
-    text = (
-        f"{counted(count, 'exported invoice')} may be of the last deployment, and "
-        f"{'was' if count == 1 else 'were'} not judged: of a blocked preview, Pulumi does not say "
-        "which of the stack's outputs are its own."
-    )
-    return [Caveat("not judged", text)]
+    was = "was" if count == 1 else "were"
+    text = f"{counted(count, 'exported invoice')} may be of {why}"
+    return [Caveat("not judged", text.format(was=was))]
 
 
 def _configs(operation: Operation) -> Iterator[Any]:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, strategies as st
 
 from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.report import input
-from pulumi_cf_invoice.report.found import Found, NoInvoiceError
+from pulumi_cf_invoice.report.found import Found, NoInvoiceError, invoices_in_outputs
 from pulumi_cf_invoice.state import UNKNOWN
 from tests import factories
 from tests.command import run
@@ -870,6 +870,30 @@ def test_what_a_blocked_preview_may_have_from_the_last_deployment_is_not_judged(
         "1 exported invoice may be of the last deployment, and was not judged: of a blocked "
         "preview, Pulumi does not say which of the stack's outputs are its own."
     ] * (is_judged is False)
+
+
+@pytest.mark.parametrize(("changes", "is_fresh"), [({}, False), ({"amount_due": 2}, True)])
+def test_what_another_stack_exported_at_its_last_deployment_is_not_fresh(
+    changes: dict[str, Any], is_fresh: bool
+) -> None:
+    stream = events("preview-stream-functions.ndjson")
+    outputs = outputs_of(stream)
+    [figures] = invoices_in_outputs(outputs)
+    number = next(n for n, event in enumerate(stream) if "resOutputsEvent" in event)
+    reference = {
+        "op": "read",
+        "urn": "urn:pulumi:dev::acme::pulumi:pulumi:StackReference::plat/dev",
+        "type": "pulumi:pulumi:StackReference",
+        "new": {"outputs": {"name": "plat/dev", "outputs": {"whole": figures | changes}}},
+    }
+    stream.insert(number + 1, {"resOutputsEvent": {"metadata": reference}})
+    if is_fresh:
+        assert only(lines(stream)).invoice.amount_due == outputs["amount_due"]
+        return
+    assert refusal(lines(stream)).endswith(
+        "1 exported invoice may be of another stack's last deployment, passed on by a "
+        "StackReference, and was not judged: read the account in this program"
+    )
 
 
 def test_a_secret_account_is_compared_with_its_last_update_if_an_output_names_it() -> None:
