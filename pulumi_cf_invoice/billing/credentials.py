@@ -1,7 +1,10 @@
 """Credentials for Cloudflare's API as text, checked before anything is sent."""
 
+import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
+from unicodedata import normalize
 
 from pulumi_cf_invoice.billing.errors import SettingsError
 
@@ -9,6 +12,10 @@ from pulumi_cf_invoice.billing.errors import SettingsError
 # by nobody, and combining marks hide between letters.
 _BETWEEN = bytes(byte for byte in range(256) if not ord("!") <= byte <= ord("~"))
 _NOT_IN_TOKENS = (" ", "'", '"', "`")
+_REDACTED = "[redacted]"
+_SHORTEST_SECRET = 8
+# Characters. A few of them become a whole phrase when Unicode decomposes them.
+_PIECE = 2**16
 PARTS = ("api_token", "email", "api_key")
 """The parts of credentials, by the names of the constructor's arguments."""
 
@@ -37,6 +44,12 @@ class Credentials:
         problem = problem_with(self._parts) or unsendable(self._parts)
         if problem:
             raise SettingsError(f"Credentials {problem}")
+        # An e-mail address is none: Cloudflare calls accounts by it ("ops@example.com's Account").
+        self._secrets = [
+            part
+            for name, part in self._parts.items()
+            if len(part) >= _SHORTEST_SECRET and not (name == "email" and "@" in part)
+        ]
 
     @property
     def headers(self) -> dict[str, str]:
@@ -51,23 +64,28 @@ class Credentials:
         return "API token" if "api_token" in self._parts else "e-mail and API key"
 
     def redact(self, text: str) -> str:
-        """Return *text* without any part that it may repeat."""
-        for part in self._parts.values():
-            text = redacted(text, part)
+        """Return *text* without any secret part that it may repeat."""
+        for secret in self._secrets:
+            text = redacted(text, secret)
         return text
 
     def redact_all(self, value: Any) -> Any:
-        """Return *value*, plain data, with `redact` applied to every text in it."""
+        """
+        Return *value*, plain data, with `redact` applied to every text in it. Its lists are changed
+        in place, so that a large answer is not held twice.
+        """
         if isinstance(value, dict):
             return {self.redact(name): self.redact_all(item) for name, item in value.items()}
         if isinstance(value, list):
-            return [self.redact_all(item) for item in value]
+            for place, item in enumerate(value):
+                value[place] = self.redact_all(item)
+            return value
         return self.redact(value) if isinstance(value, str) else value
 
     def is_in(self, body: bytes) -> bool:
-        """Return whether *body*, without escapes, repeats any part, as `redact` finds it."""
-        seen = _essence(body)
-        return any(_essence(part.encode()) in seen for part in self._parts.values())
+        """Return whether *body*, without escapes, repeats any secret part, as `redact` finds it."""
+        seen = _essence(body.decode(errors="ignore"))
+        return any(_essence(secret) in seen for secret in self._secrets)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Credentials) and self._parts == other._parts
@@ -84,22 +102,33 @@ def redacted(text: str, secret: str) -> str:
     Return *text* without a *secret* that it may repeat, in either case.
 
     Characters that nobody sees can hide it from a search, so they do not count, nor does any other
-    that no credential has.
+    that no credential has. A text that repeats it in other letters, such as full-width ones, is
+    dropped as a whole. Less than eight characters are no secret, and occur in words.
     """
-    wanted, seen = (_essence(each.encode("ascii", "ignore")) for each in (secret, text))
-    if not wanted or wanted not in seen:
+    wanted, repetition = _wanted(secret)
+    if len(wanted) < _SHORTEST_SECRET or (len(text) < len(wanted) and text.isascii()):
         return text
-    places = [place for place, character in enumerate(text) if "!" <= character <= "~"]
-    kept, end, start = [], 0, 0
-    while (found := seen.find(wanted, start)) >= 0:
-        start = found + len(wanted)
-        kept += [text[end : places[found]], "[redacted]"]
-        end = places[start - 1] + 1
-    return "".join([*kept, text[end:]])
+    if wanted not in _essence(text):
+        return text
+    rest = repetition.sub(_REDACTED, text)
+    return _REDACTED if wanted in _essence(rest) else rest
 
 
-def _essence(text: bytes) -> bytes:
-    return text.translate(None, _BETWEEN).lower()
+@lru_cache(maxsize=8)
+def _wanted(secret: str) -> tuple[bytes, re.Pattern[str]]:
+    """Return the essence of *secret*, and the pattern of a repetition in its own letters."""
+    essence = _essence(secret)
+    letters = map(re.escape, essence.decode())
+    return essence, re.compile("[^!-~]*+".join(letters), re.IGNORECASE | re.ASCII)
+
+
+def _essence(text: str) -> bytes:
+    """Return what *text* has of the characters of a credential, in lower case."""
+    if text.isascii():
+        return text.encode().translate(None, _BETWEEN).lower()
+    pieces = (text[start : start + _PIECE] for start in range(0, len(text), _PIECE))
+    plain = b"".join(normalize("NFKD", piece).encode("ascii", "ignore") for piece in pieces)
+    return plain.translate(None, _BETWEEN).lower()
 
 
 def given_parts(parts: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,6 @@ The maximum size of an answer in bytes, decompressed: a page of a hundred commen
 length.
 """
 _LONGEST_MESSAGE = 300
-_SHORTEST_TOKEN = 4
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ class Connection:
 
     def cleaned(self, text: str, longest: int = _LONGEST_MESSAGE) -> str:
         """Return *text* from a forge as a part of one line, without the token."""
-        return one_line(self._redacted(text), longest).rstrip(".")
+        return one_line(redacted(text, self._token), longest).rstrip(".")
 
     def ask(
         self,
@@ -181,12 +180,6 @@ class Connection:
             f"cannot comment on {self.place}: {self._host}: {self.cleaned(problem)}. Check "
             "--api-url, and any proxy in front of it."
         )
-
-    def _redacted(self, text: str) -> str:
-        # Shorter ones are not real tokens, and would occur in every word.
-        if len(self._token) < _SHORTEST_TOKEN:
-            return text
-        return redacted(text, self._token)
 
 
 def _context(url: str, certificates: str | None) -> ssl.SSLContext | bool:

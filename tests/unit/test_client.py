@@ -302,6 +302,26 @@ def test_an_answer_that_repeats_the_token_is_read_without_it(
     assert invoice.invoice_lines[0].description == invoice.status == "a [redacted]"
 
 
+def test_an_answer_that_repeats_the_token_in_full_width_letters_loses_that_text() -> None:
+    wide = "".join(chr(ord(letter) + 0xFEE0) for letter in SECRET)
+    for written in (wide, json.dumps(wide).strip('"')):
+        result = api_result(invoice_lines=[api_line(description="echo")], status="draft")
+        body = json.dumps({"success": True, "result": result}).replace("echo", f"a {written}")
+        with stand_in(body) as (base_url, _):
+            invoice = client(base_url, token=SECRET).get_invoice_preview(ACCOUNT)
+        assert invoice.invoice_lines[0].description == "[redacted]"
+        assert invoice.status == "draft"
+
+
+def test_accounts_that_are_called_by_the_e_mail_address_of_the_key_keep_their_names() -> None:
+    name = 'ops@example.com\'s "Account"'
+    answer = {"success": True, "result": [{"id": ACCOUNT, "name": name}]}
+    pair = Credentials(email="ops@example.com", api_key="key-of-sandbox")
+    with stand_in(json.dumps(answer)) as (base_url, _):
+        [account] = BillingClient(pair, base_url=base_url).get_accounts().accounts
+    assert account.name == name
+
+
 def test_an_answer_that_has_a_figure_twice_is_refused() -> None:
     """The last one would count, and hide the first."""
     body = json.dumps({"success": True, "result": api_result(amount_due=1)})

@@ -1,4 +1,5 @@
 import asyncio
+import subprocess
 import sys
 import unicodedata
 from collections.abc import Callable
@@ -56,6 +57,63 @@ def test_every_repetition_of_a_token_is_redacted() -> None:
     text = f"a\u200b{SECRET} \u3164{SECRET.upper()}{SECRET}."
     expected = "a\u200b[redacted] \u3164[redacted][redacted]."
     assert billing.Credentials(SECRET).redact(text) == expected
+
+
+WIDE = "".join(chr(ord(letter) + 0xFEE0) for letter in SECRET)
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        WIDE,
+        WIDE.upper(),
+        "\u0301".join(SECRET[:6]) + WIDE[6:],
+        # Signs that Unicode holds equal to several letters, or to one without its accent.
+        SECRET.replace("3c", "\u00b3\U0001d41c").replace("en", "\u00e9n"),
+    ],
+)
+def test_other_letters_that_equal_a_tokens_do_not_hide_it(echo: str) -> None:
+    credentials = billing.Credentials(SECRET)
+    assert credentials.redact(f"no {echo}!") == "[redacted]"
+    assert credentials.is_in(f"no {echo}!".encode())
+    assert not credentials.is_in(f"no {echo[1:]}!".encode())
+
+
+def test_a_token_of_which_unicode_has_a_part_in_one_sign_is_found() -> None:
+    assert billing.Credentials("an-0ffice-token").redact("an-0\ufb03ce-token") == "[redacted]"
+
+
+def test_an_e_mail_address_which_names_accounts_is_no_secret() -> None:
+    pair = billing.Credentials(email="ops@example.com", api_key=SECRET)
+    said = pair.redact(f"Ops@example.com's Account: {SECRET}")
+    assert said == "Ops@example.com's Account: [redacted]"
+    assert not pair.is_in(b"https://example.com/?for=ops@example.com")
+    # Whoever confuses the two has a key where the address belongs.
+    confused = billing.Credentials(email=SECRET, api_key="ops@example.com")
+    assert confused.redact(f"bad address {SECRET}") == "bad address [redacted]"
+
+
+def test_what_is_too_short_for_a_token_stays_in_words() -> None:
+    assert billing.Credentials("test").redact("Test Account") == "Test Account"
+
+
+# A child of a large process would begin with its peak of memory.
+GROWTH = """
+import resource
+from pulumi_cf_invoice.billing.credentials import redacted
+text = {unit!r} * (16 * 2**20 // len({unit!r}.encode()))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+redacted(text, {secret!r})
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.parametrize("unit", [SECRET, f"{SECRET}\u4e00\u4e01", WIDE])
+def test_an_answer_full_of_the_token_needs_little_memory(unit: str) -> None:
+    program = GROWTH.format(unit=unit, secret=SECRET)
+    command = ["sh", "-c", '"$0" -c "$1"; exit $?', sys.executable, program]
+    grown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert int(grown) < 200_000
 
 
 @pytest.mark.parametrize("kind", [billing.Credentials, pulumi_cf_invoice.Credentials])
