@@ -259,7 +259,7 @@ class _Fetch(Generic[ModelT]):
         self._patience = limits.longest_wait
         self._reader = Reader(read, account_id, credentials, base_url)
         self._is_answered: bool | None = None
-        """Whether anything came back; None as long as nothing was sent."""
+        """Whether anything came back in time; None as long as nothing was sent."""
         self._left = LARGEST_ANSWER
         self._last_error: FetchError | None = None
         self._network_error: FetchError | None = None
@@ -282,7 +282,8 @@ class _Fetch(Generic[ModelT]):
         """Make the requests, including further pages and retries. Raises `FetchError`."""
         if self._pool.is_silent:
             raise self._transport_error(
-                f"no answer from {urlsplit(self._base_url).hostname} to the reads before it",
+                f"no complete answer from {urlsplit(self._base_url).hostname} to the reads before "
+                "it",
                 "Check the network, the base URL and any proxy, and run again.",
             )
         self._deadline = time.monotonic() + self._limits.timeout
@@ -312,6 +313,9 @@ class _Fetch(Generic[ModelT]):
 
     def timed_out(self) -> TransportError:
         """Return the error for a fetch that reached its time limit."""
+        if self._is_answered:
+            # An address whose answers never end would hold every read for as long.
+            self._is_answered = False
         last = f"; before that: {self._last_error.problem}" if self._last_error else ""
         return self._transport_error(
             f"no complete answer within {self._limits.timeout:g} s{last}",

@@ -80,7 +80,7 @@ class Pool:
         return self._pacers.setdefault(hash(credentials), Pacer(self._throughput))
 
     def note(self, is_answered: bool) -> None:
-        """Note whether a read was answered at all."""
+        """Note whether a read was answered, by the end of its time if it reached that."""
         with self._changed:
             self._unanswered = 0 if is_answered else self._unanswered + 1
             self._unanswered_at = time.monotonic()
@@ -88,7 +88,7 @@ class Pool:
     @property
     def is_silent(self) -> bool:
         """
-        Whether a full set of concurrent reads went unanswered, and none has been answered since.
+        Whether as many reads as run at a time went unanswered, and none has been answered since.
         """
         recent = time.monotonic() - self._unanswered_at < _SILENT_FOR
         return self._unanswered >= READS_AT_ONCE and recent

@@ -98,12 +98,15 @@ def test_a_name_that_is_never_resolved_takes_no_longer_than_the_timeout(
     assert asked.count("slow.example.com") == 1
 
 
-def test_an_address_that_is_silent_is_not_asked_for_every_account(sandbox: Sandbox) -> None:
-    sandbox.fault = "endless-headers"
+@pytest.mark.parametrize("fault", ["endless-headers", "trickle"])
+def test_an_address_that_completes_no_answer_is_not_asked_for_every_account(
+    sandbox: Sandbox, fault: str
+) -> None:
+    sandbox.fault = fault
     mine = client(sandbox.base_url, timeout=0.5)
     failed = [answer.exception() for answer in ask_all(mine, [ACCOUNT] * 100)]
     assert all(isinstance(error, TransportError) for error in failed)
-    assert "no answer from 127.0.0.1 to the reads before it" in str(failed[-1])
+    assert "no complete answer from 127.0.0.1 to the reads before it" in str(failed[-1])
     assert len(sandbox.requests) < 50
 
 
