@@ -189,7 +189,11 @@ def configured_address(config: Any) -> str | None:
     if not isinstance(config, Mapping):
         return None
     addresses = (source.get("baseUrl") for source in config_sources(config.get))
-    address = next((each for each in addresses if each is not None), None)
+    return foreign_address(next((each for each in addresses if each is not None), None))
+
+
+def foreign_address(address: Any) -> str | None:
+    """Return an *address*, as Pulumi prints it, if it is one that is not Cloudflare's."""
     if has_secret(address):
         return _SECRET_ADDRESS
     try:

@@ -248,7 +248,12 @@ def _not_judged(accounts: Collection[str]) -> list[Wrong]:
 def _origins(report: Report) -> str:
     """Name the addresses that the figures came from, in a line; empty if only Cloudflare's."""
     origins = [
-        *(invoice.state.origin for invoice in report.invoices),
+        *(
+            caveat.text
+            for invoice in report.invoices
+            for caveat in invoice.caveats
+            if caveat.kind == "origin"
+        ),
         *(missing.origin for missing in report.missing),
         *(rule.gate.origin for rule in report.rules if rule.gate and rule.of_accounts),
     ]

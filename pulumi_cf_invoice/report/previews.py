@@ -7,8 +7,8 @@ are not certainly fresh are not used, and `NoInvoiceError` says which flag helps
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from itertools import groupby, zip_longest
+from dataclasses import dataclass, replace
+from itertools import groupby, starmap, zip_longest
 from typing import Any, NoReturn
 
 from pulumi_cf_invoice import state
@@ -32,6 +32,7 @@ from pulumi_cf_invoice.report.found import (
     NoInvoiceError,
     PackViolation,
     configured_address,
+    foreign_address,
     invoices_in_outputs,
     is_figure,
     is_unknown,
@@ -73,6 +74,7 @@ _PASSED_ON = (
 _STACK_REFERENCE = "pulumi:pulumi:StackReference"
 _READS = ("read", "read-replacement")
 _IMPORTS = ("import", "import-replacement")
+_PROVIDER = "pulumi:providers:cf-invoice"
 _FAILED = ("preview failed", "update failed")
 _OF_DIGEST = {"config", "steps", "diagnostics", "duration", "changeSummary", "maybeCorrupt"}
 
@@ -396,9 +398,7 @@ def _exported(
     outputs, outputs_before = _outputs(step, "new"), _outputs(step, "old")
     now, before = (invoices_in_outputs(each, prefix) for each in (outputs, outputs_before))
     accounts = {known_account(invoice.state.account_id) for invoice in resources} - {None}
-    # Outputs do not say where they came from, unless they are whole resources.
-    base_url = next(map(configured_address, _configs(operation)), None)
-    referred = _referred(operation)
+    origins, referred = _Origins.of(operation), _referred(operation)
     exported, unknown, kept, passed_on = [], 0, 0, 0
     for number, figures in enumerate(now):
         if operation.is_preview and is_unknown(figures):
@@ -414,7 +414,7 @@ def _exported(
         if any(_is_part_of(figures, resource.invoice) for resource in resources):
             continue
         try:
-            invoice = _exported_invoice(figures, base_url)
+            invoice = _exported_invoice(figures)
             if operation.not_evaluated and invoice.state.invoice not in [
                 resource.state.invoice for resource in resources
             ]:
@@ -429,6 +429,8 @@ def _exported(
         # Renamed outputs cannot be distinguished.
         baseline = _baseline(before[number]) if len(before) == len(now) else None
         names = _names(str(step.get("urn")))
+        if not _is_of_any(invoice, resources):
+            invoice = origins.told_of(invoice)
         exported.append(replace(invoice, baseline=baseline, names=names))
     hidden = may_be_invoices(outputs, outputs_before) if prefix is None else []
     unsure = [*_unsure(kept, _KEPT), *_unsure(passed_on, _PASSED_ON)]
@@ -472,8 +474,45 @@ def _unsure(count: int, why: str) -> list[Caveat]:
     return [Caveat("not judged", text.format(was=was))]
 
 
-def _configs(operation: Operation) -> Iterator[Any]:
-    return (part.get("config") for part in operation.parts("preludeEvent"))
+@dataclass(frozen=True)
+class _Origins:
+    """
+    Where the figures among a stack's outputs may come from, which outputs do not say unless they
+    are whole resources: the address in its config, and those that its providers read.
+    """
+
+    configured: str | None
+    caveats: tuple[Caveat, ...]
+
+    @classmethod
+    def of(cls, operation: Operation) -> "_Origins":
+        configs = (part.get("config") for part in operation.parts("preludeEvent"))
+        configured = next(map(configured_address, configs), None)
+        providers: dict[str, str] = {}
+        for step in operation.steps_before:
+            if step.get("type") != _PROVIDER or step.get("op") in GONE:
+                continue
+            inputs = _state(_state(step, "new") or {}, "inputs") or {}
+            address = foreign_address(inputs.get("baseUrl"))
+            # A provider whose address is not known yet has read nothing.
+            if address not in (None, configured, *state.MARKERS):
+                providers.setdefault(str(address), str(step.get("urn")).rsplit("::", 1)[-1])
+        return cls(configured, tuple(starmap(_read_through, providers.items())))
+
+    def told_of(self, invoice: Found) -> Found:
+        """Return an *invoice* with the places that it may come from, unless it says so itself."""
+        if invoice.state.base_url is not None:
+            return invoice
+        of_config = replace(invoice.state, base_url=self.configured)
+        return replace(invoice, state=of_config, caveats=self.caveats)
+
+
+def _read_through(address: str, provider: str) -> Caveat:
+    text = (
+        f"The figures may come from {one_line(address)}, not from Cloudflare: the provider "
+        f"{one_line(provider)} reads there."
+    )
+    return Caveat("origin", text)
 
 
 def _is_part_of(figures: Mapping[str, Any], invoice: Invoice) -> bool:
@@ -483,14 +522,21 @@ def _is_part_of(figures: Mapping[str, Any], invoice: Invoice) -> bool:
     return is_part and all(getattr(invoice, name) == figures[name] for name in amounts)
 
 
-def _exported_invoice(figures: Mapping[str, Any], base_url: str | None) -> Found:
-    """Return an invoice by its exported *figures*, which came from *base_url* or say from where."""
+def _is_of_any(invoice: Found, resources: Iterable[Found]) -> bool:
+    """Return whether one of *resources* certainly has the same *invoice*."""
+    return invoice.state.account_id is not None and any(
+        resource.invoice == invoice.invoice
+        and resource.state.account_id == invoice.state.account_id
+        for resource in resources
+    )
+
+
+def _exported_invoice(figures: Mapping[str, Any]) -> Found:
+    """Return an invoice by its exported *figures*."""
     try:
-        invoice = of_outputs(figures, SECRET_IN_PREVIEW)
+        return of_outputs(figures, SECRET_IN_PREVIEW)
     except InvalidDataError as error:
         raise NoInvoiceError(f"an invoice among the stack's outputs is broken: {error}") from None
-    address = invoice.state.base_url or base_url
-    return replace(invoice, state=replace(invoice.state, base_url=address))
 
 
 def _baseline(outputs: Mapping[str, Any]) -> Invoice | None:

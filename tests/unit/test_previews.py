@@ -15,7 +15,9 @@ from hypothesis import HealthCheck, given, strategies as st
 from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.report import input
 from pulumi_cf_invoice.report.found import Found, NoInvoiceError, invoices_in_outputs
-from pulumi_cf_invoice.state import UNKNOWN
+from pulumi_cf_invoice.report.notice import KINDS, notice_of
+from pulumi_cf_invoice.report.report import make_report
+from pulumi_cf_invoice.state import FIELDS, TYPES, UNKNOWN
 from tests import factories
 from tests.command import run
 from tests.factories import ACCOUNT, OTHER_ACCOUNT, api_line, api_result
@@ -998,6 +1000,47 @@ def test_a_secret_address_is_reported_as_one_that_is_not_cloudflares() -> None:
     assert only(functions.replace(f'"{address}"', '"[secret]"')).state.origin == secret
     for of_cloudflare in ("https://api.cloudflare.com/client/v4", ""):
         assert only(functions.replace(address, of_cloudflare)).state.origin == ""
+
+
+def origins(text: str) -> str:
+    """Return where the figures in *text* come from, as notices tell it."""
+    report = make_report(input.read(text), at=factories.NOW)
+    return notice_of(report, KINDS).origin
+
+
+def test_an_address_that_only_a_provider_has_is_reported_for_what_functions_have_read() -> None:
+    """Outputs do not say through which provider they came."""
+    text = (FUNCTIONS / "provider-address.ndjson").read_text()
+    address = "http://127.0.0.1:8791/client/v4"
+    told = (
+        f"The figures may come from {address}, not from Cloudflare: the provider elsewhere reads "
+        "there."
+    )
+    assert origins(text) == told
+    hidden = '{"4dabf18193072939515e22adb298388d":"1b47061264138c4ac30d75fd1eb44270"}'
+    secret = text.replace(f'"baseUrl":"{address}"', f'"baseUrl":{hidden}')
+    assert origins(secret) == told.replace(address, "an address that is secret")
+    configured = text.replace('"config":{}', f'"config":{{"cf-invoice:baseUrl":"{address}"}}')
+    assert origins(configured) == f"The figures come from {address}, not from Cloudflare."
+    for instead in ("https://api.cloudflare.com/client/v4", UNKNOWN):
+        assert origins(text.replace(address, instead)) == ""
+
+
+def test_an_exported_invoice_of_a_resource_comes_from_where_the_resource_says() -> None:
+    stream = events("preview-stream-moved.ndjson")
+    figures = next(
+        event["resOutputsEvent"]["metadata"]["new"]["inputs"]
+        for event in stream
+        if event.get("resOutputsEvent", {}).get("metadata", {}).get("type") in TYPES
+    )
+    outputs_of(stream)["invoice"] = {name: figures[name] for name in ("account_id", *FIELDS)}
+    [config] = [event["preludeEvent"]["config"] for event in stream if "preludeEvent" in event]
+    config["cf-invoice:baseUrl"] = "http://127.0.0.1:1"
+    assert origins(lines(stream)) == ""
+    outputs_of(stream)["invoice"]["amount_due"] += 1
+    assert (
+        origins(lines(stream)) == "The figures come from http://127.0.0.1:1, not from Cloudflare."
+    )
 
 
 def test_what_a_resource_of_the_plugin_has_read_is_judged_by_the_engines_events() -> None:
