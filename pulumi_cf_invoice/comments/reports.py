@@ -1,12 +1,20 @@
 """Turns a Markdown report into the text of a comment."""
 
 import re
+from collections.abc import Iterable
 
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.comments.errors import CommentError
 from pulumi_cf_invoice.report.markdown import END, MARKER, checksum
 
 _AGAIN = "write it again with `cf-invoice report --format markdown`"
+_TAGS = "(pre|script|style|textarea)"
+# A line that begins a block of code, or of HTML in which there is no Markdown.
+_OPENS = re.compile(
+    rf"[\s>*+-]*(\d+[.)]\s+)?((?P<fence>`{{3,}}(?=[^`]*$)|~{{3,}})|<{_TAGS}(?![\w-]))",
+    re.IGNORECASE,
+)
+_CLOSES_HTML = re.compile(f"</{_TAGS}>", re.IGNORECASE)
 
 
 def tagged(report: str, tag: str | None) -> str:
@@ -14,7 +22,8 @@ def tagged(report: str, tag: str | None) -> str:
     Return a Markdown *report* as the comment of *tag*.
 
     Other text may stand around the report or in its place. Raises `CommentError` if *tag* is
-    invalid, or if the report is empty, not whole, quoted or indented, or followed by another.
+    invalid, or if the report is empty, not whole, quoted, indented or inside code, or followed by
+    another.
     """
     first_line = marker(tag)
     text = re.sub("\r\n?", "\n", report.removeprefix("\ufeff")).strip()
@@ -29,9 +38,10 @@ def tagged(report: str, tag: str | None) -> str:
 
 def _problem(text: str) -> str | None:
     """Return why the report in *text* is not to be posted; None if it is, or if there is none."""
-    if any(_is_not_shown(line) for line in text.split("\n")):
+    written = text.split("\n")
+    if any(_is_not_shown(line) for line in written):
         return f"the report is indented or quoted, and would not be shown as one: {_AGAIN}"
-    lines = [line.strip() for line in text.split("\n")]
+    lines = [line.strip() for line in written]
     begins = [number for number, line in enumerate(lines) if line == MARKER]
     ends = [number for number, line in enumerate(lines) if END.fullmatch(line)]
     if len(begins) > 1:
@@ -45,6 +55,13 @@ def _problem(text: str) -> str | None:
     [begin], [end] = begins, ends
     if checksum("\n".join(lines[begin:end])) not in lines[end]:
         return _not_whole("something in it is missing or has been changed")
+    if any(re.match(" {0,3}\t| {4}", line) for line in written[begin:end]):
+        return f"the report is indented, and would not be shown as one: {_AGAIN}"
+    if _is_open(written[:begin]):
+        return (
+            "the report is inside the code or HTML that begins before it, and would not be shown "
+            "as one: end that before the report"
+        )
     return None
 
 
@@ -53,6 +70,21 @@ def _is_not_shown(line: str) -> bool:
     before, ours, _ = line.partition(MARKER if MARKER in line else "<!-- end of report ")
     is_inside = re.fullmatch(r"[\s>*+-]+", before) is not None
     return bool(ours) and is_inside and re.fullmatch(" {1,3}", before) is None
+
+
+def _is_open(lines: Iterable[str]) -> bool:
+    """Return whether code, or HTML in which there is no Markdown, is still open after *lines*."""
+    closes: re.Pattern[str] | None = None
+    for line in lines:
+        begin = 0
+        if closes is None and (opens := _OPENS.match(line)):
+            fence, begin = opens["fence"], opens.end()
+            # The same sign, at least as often, and nothing else in its line.
+            same = fence and rf"^[\s>]*{fence[0]}{{{len(fence)},}}\s*$"
+            closes = re.compile(same) if same else _CLOSES_HTML
+        if closes is not None and closes.search(line, begin):
+            closes = None
+    return closes is not None
 
 
 def _not_whole(why: str) -> str:

@@ -655,6 +655,55 @@ def test_a_report_that_is_indented_or_quoted_is_refused(before: str, around: str
         tagged(around + "\n".join(lines[:-1]), None)
 
 
+@pytest.mark.parametrize("before", ["    ", " \t"])
+def test_a_report_of_which_a_part_is_indented_is_refused(before: str) -> None:
+    first, *rest, last = REPORT.splitlines()
+    inside = [before * bool(line) + line for line in rest]
+    with pytest.raises(CommentError, match="the report is indented"):
+        tagged("\n".join([first, *inside, last]), None)
+
+
+@pytest.mark.parametrize(
+    "opened",
+    [
+        "```",
+        "~~~~ markdown",
+        "````\n```",
+        "```\n~~~",
+        "- ```",
+        "> ```",
+        "1. ```",
+        "```\n```\n~~~",
+        "<pre>",
+        "<PRE class='x'>",
+        "<style>",
+    ],
+)
+def test_a_report_inside_code_is_refused(opened: str) -> None:
+    """Its headline would be one line of many, and its table would be none."""
+    for after in ("", "\n```\n"):
+        with pytest.raises(CommentError, match="the report is inside the code or HTML that begins"):
+            tagged(f"Spend:\n{opened}\n{REPORT}{after}", None)
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [
+        "```\nmake spend\n```",
+        "~~~ sh\n```\n~~~~",
+        "- ```\n  make spend\n  ```",
+        "> ```\n> make spend\n> ```",
+        "``` `a` is no fence",
+        "As `code` and ```code```",
+        "<pre>make spend</pre>",
+        "<pretty>",
+    ],
+)
+def test_a_report_behind_code_is_posted(ended: str) -> None:
+    assert "Within" in tagged(f"{ended}\n\n{REPORT}", None)
+    assert "Within" in tagged(f"{ended}\n\n{REPORT}\n```\nmore\n```", None)
+
+
 def test_half_a_report_is_refused_whatever_its_line_ends() -> None:
     with pytest.raises(CommentError, match="the report is not whole"):
         tagged(REPORT.replace("\n", "\r")[:-40], None)
