@@ -41,6 +41,12 @@ def refuse_overwriting(options: argparse.Namespace) -> None:
                 "another file"
             )
         known.add(os.path.realpath(file))
+        folder = Path(os.path.realpath(file)).parent
+        if str(folder) in known and ".json" in Path(file).name.lower():
+            raise OverwritingError(
+                f"--{name} would write among the snapshots in {one_line(str(folder))}: name a file "
+                "in another folder"
+            )
 
 
 def write_output(text: str | Iterable[str], output: str | None) -> None:

@@ -65,9 +65,26 @@ def _write_failure(error: Exception, options: argparse.Namespace) -> None:
 
 
 def write_usage_failure(problem: str, given: list[str]) -> None:
-    """Write why there is no report where the arguments *given* are wrong, which has been said."""
+    """
+    Write why there is no report where the arguments *given* are wrong, which has been said.
+
+    It replaces nothing but a report: what is wrong can be that ``--output`` names the rules.
+    """
+    options = output_in(given)
+    is_ours = options.output is None or _is_report(Path(options.output))
     with suppress(CommandError):
-        _write_failure(CommandError(problem), output_in(given))
+        _write_failure((CommandError if is_ours else OverwritingError)(problem), options)
+
+
+def _is_report(file: Path) -> bool:
+    """Return whether *file* is a Markdown report, or nothing yet."""
+    if not file.is_file():
+        return True
+    try:
+        with file.open("rb") as opened:
+            return opened.read(len(markdown.MARKER)) in (b"", markdown.MARKER.encode())
+    except OSError:
+        return False
 
 
 def exit_code(report: Report) -> int:

@@ -407,7 +407,7 @@ def test_a_report_that_cannot_be_made_is_markdown_that_says_so(
 ) -> None:
     """Posted as a comment, it replaces one that would still show what was true yesterday."""
     written = tmp_path / "report.md"
-    written.write_text("yesterday: within budget")
+    written.write_text(f"{markdown.MARKER}\n\nyesterday: within budget")
     files = {"GITHUB_STEP_SUMMARY": f"{tmp_path}/summary", "GITHUB_OUTPUT": f"{tmp_path}/outputs"}
     to_file = ["--format", "markdown", "--output", str(written), "--github"]
     failed = run("report", *arguments, *to_file, **files)
@@ -419,6 +419,30 @@ def test_a_report_that_cannot_be_made_is_markdown_that_says_so(
     assert (tmp_path / "outputs").read_text() == "verdict=unknown\n"
     assert report.startswith(f"{markdown.MARKER}\n\n### ❔ Unknown: there is no report.\n")
     assert reason in html.unescape(report)
+
+
+@pytest.mark.parametrize(
+    "mistakes",
+    [
+        ["--rules", "{0}", "--output", "{0}", "--max-age", "a day"],
+        ["--rules", "--output={0}"],
+        ["--output", "{0}", "--rules"],
+    ],
+)
+def test_wrong_arguments_write_over_nothing_but_a_report(
+    tmp_path: Path, mistakes: list[str]
+) -> None:
+    rules = tmp_path / "rules.json"
+    rules.write_text('{"rules": {}}')
+    files = {"GITHUB_STEP_SUMMARY": f"{tmp_path}/summary", "GITHUB_OUTPUT": f"{tmp_path}/outputs"}
+    given = ["--from", UPDATE, "--format", "markdown", "--github"]
+    failed = run("report", *given, *(each.format(rules) for each in mistakes), **files)
+    assert (failed.returncode, failed.stdout) == (2, "")
+    assert rules.read_text() == '{"rules": {}}'
+    assert (tmp_path / "outputs").read_text() == "verdict=unknown\n"
+    new = tmp_path / "report.md"
+    run("report", *given, "--output", str(new), "--max-age", "a day", **files)
+    assert new.read_text().startswith(markdown.MARKER)
 
 
 def test_a_wrong_output_leaves_no_verdict_either(tmp_path: Path) -> None:

@@ -137,6 +137,15 @@ def test_no_report_is_written_over_a_file_that_is_named_twice(option: str, tmp_p
     assert file.read_text() == "older"
 
 
+def test_no_report_is_written_among_the_snapshots_that_it_reads(tmp_path: Path) -> None:
+    snapshot = tmp_path / "023e105f4ecef8ad9ca31a8372d0c353.json"
+    snapshot.write_text("older")
+    done = run("report", "--from", str(tmp_path), "--format", "json", "--output", str(snapshot))
+    assert done.returncode == 2
+    assert "--output would write among the snapshots in " in done.stderr
+    assert snapshot.read_text() == "older"
+
+
 def test_no_state_or_snapshot_is_written_over_what_is_read(tmp_path: Path) -> None:
     file = tmp_path / "named.json"
     file.write_text("older")
