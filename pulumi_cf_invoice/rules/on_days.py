@@ -19,13 +19,15 @@ from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW, USAGE_HISTORY
 from pulumi_cf_invoice.rules import settings as rule_settings
 from pulumi_cf_invoice.rules.accounts import AccountState
 from pulumi_cf_invoice.rules.limits import Limit, Multiple, comparable
-from pulumi_cf_invoice.rules.rule import Finding, Rule, held, no_limit
+from pulumi_cf_invoice.rules.rule import Finding, Rule, Status, held, no_limit
 
 if TYPE_CHECKING:
     from pulumi_cf_invoice.forecast.daily import LastDay, LastDays
 
 DAILY_SPEND = "daily spend"
 _FLOOR_SHARE = Fraction(1, 10)
+# A day of so many usual ones does not count in what is usual, if the limit is an amount.
+_ORDINARY = Fraction(3)
 
 
 @dataclass(frozen=True)
@@ -144,11 +146,7 @@ class MaxDailySpend(Rule):
 def _against_amount(state: AccountState, days: "LastDays", day: "LastDay", limit: Money) -> Finding:
     invoice = state.get(INVOICE_PREVIEW)
     if day.spend is None:
-        on_day = f"The spend of account {state.account_id} on {_named(day)}"
-        message = f"{on_day} is not known. {days.unpriced}"
-        # Of a period in which nothing was used yet, yesterday was another's, and judged then.
-        status = "noted" if days.gross == 0 and not day.is_today and _is_idle(days) else "unknown"
-        return Finding(status, _subject(day), lambda: message, day=day.date)  # type: ignore[arg-type]
+        return _unpriced(state, days, day)
     is_comparable = comparable(invoice.currency, limit)
     usual = days.usual_within(Fraction(money.exact(limit.amount))) if is_comparable else None
     usually, detail = "", f", on {_named(day)}"
@@ -164,8 +162,21 @@ def _against_amount(state: AccountState, days: "LastDays", day: "LastDay", limit
     return replace(found, day=day.date, detail=detail)
 
 
-def _is_idle(days: "LastDays") -> bool:
-    return any(day.is_today and day.spend == 0 for day in days.days)
+def _unpriced(state: AccountState, days: "LastDays", day: "LastDay") -> Finding:
+    """
+    Return the finding on a *day* without a price.
+
+    A period in which nothing was used yet has no price for the day before it: what was usual there
+    is only noted.
+    """
+    is_first = days.gross == 0 and any(last.is_today and last.spend == 0 for last in days.days)
+    usual, usage = days.usual(_ORDINARY), day.usage or Fraction(0)
+    is_usual = usage == 0 or (usual is not None and usage <= usual)
+    message = f"The spend of account {state.account_id} on {_named(day)} is not known."
+    if usual is not None:
+        message += f" It used {_times(usage, usual)} ({_basis(days)})."
+    status: Status = "noted" if is_first and is_usual and not day.is_today else "unknown"
+    return Finding(status, _subject(day), lambda: f"{message} {days.unpriced}", day=day.date)
 
 
 def _subject(day: "LastDay") -> str:
