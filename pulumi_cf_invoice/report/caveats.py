@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Kind = Literal["time", "origin", "not judged", "ambiguous", "period", "incomplete"]
+Kind = Literal["time", "origin", "missing", "not judged", "ambiguous", "period", "incomplete"]
 _MOST_LABELS = 3
 _MOST_OF_KIND = 3
 
@@ -13,7 +13,7 @@ _MOST_OF_KIND = 3
 class Caveat:
     """
     A sentence without which the figures of an invoice mislead: where they come from, of when they
-    are, or what is missing from them or was not judged.
+    are, which other invoice is ``missing``, or what may be one and was not judged.
 
     Every format shows it outside folds. What only explains a figure is a note instead.
     """

@@ -373,11 +373,11 @@ def _unread(states: Iterable[Mapping[str, Any] | None]) -> list[Caveat]:
     return _not_known(count, "more InvoicePreview resource")
 
 
-def _not_known(count: int, noun: str) -> list[Caveat]:
+def _not_known(count: int, noun: str, why: str = "not known yet") -> list[Caveat]:
     if not count:
         return []
-    text = f"The figures of {counted(count, noun)} are not known yet, and were not judged."
-    return [Caveat("not judged", text)]
+    text = f"The figures of {counted(count, noun)} are {why}, and were not judged."
+    return [Caveat("missing", text)]
 
 
 def _exported(
@@ -399,7 +399,7 @@ def _exported(
     now, before = (invoices_in_outputs(each, prefix) for each in (outputs, outputs_before))
     accounts = {known_account(invoice.state.account_id) for invoice in resources} - {None}
     origins, referred = _Origins.of(operation), _referred(operation)
-    exported, unknown, kept, passed_on = [], 0, 0, 0
+    exported, unknown, secret, kept, passed_on = [], 0, 0, 0, 0
     for number, figures in enumerate(now):
         if operation.is_preview and is_unknown(figures):
             unknown += 1
@@ -412,6 +412,10 @@ def _exported(
             passed_on += known_account(figures.get("account_id")) not in accounts
             continue
         if any(_is_part_of(figures, resource.invoice) for resource in resources):
+            continue
+        if resources and revealed(figures) is None:
+            # Those of a resource, if nothing says otherwise.
+            secret += known_account(figures.get("account_id")) not in accounts
             continue
         try:
             invoice = _exported_invoice(figures)
@@ -433,8 +437,14 @@ def _exported(
             invoice = origins.told_of(invoice)
         exported.append(replace(invoice, baseline=baseline, names=names))
     hidden = may_be_invoices(outputs, outputs_before) if prefix is None else []
-    unsure = [*_unsure(kept, _KEPT), *_unsure(passed_on, _PASSED_ON)]
-    return exported, [*_not_known(unknown, "exported invoice"), *unsure, *not_judged(hidden)]
+    caveats = [
+        *_not_known(unknown, "exported invoice"),
+        *_not_known(secret, "exported invoice", "secret"),
+        *_unsure(kept, _KEPT),
+        *_unsure(passed_on, _PASSED_ON),
+        *not_judged(hidden),
+    ]
+    return exported, caveats
 
 
 def _referred(operation: Operation) -> list[dict[str, Any]]:
@@ -471,7 +481,7 @@ def _unsure(count: int, why: str) -> list[Caveat]:
         return []
     was = "was" if count == 1 else "were"
     text = f"{counted(count, 'exported invoice')} may be of {why}"
-    return [Caveat("not judged", text.format(was=was))]
+    return [Caveat("missing", text.format(was=was))]
 
 
 @dataclass(frozen=True)

@@ -80,8 +80,18 @@ class Report:
 
     @property
     def _absence(self) -> str:
+        """What is missing from the report, as the end of a headline; or empty."""
         count = len(self._absent)
-        return f"; nothing recent is there of {counted(count, 'account')}" if count else ""
+        old = f"; nothing recent is there of {counted(count, 'account')}" if count else ""
+        return f"{old}; not every invoice could be read" if self._is_unread else old
+
+    @property
+    def _is_unread(self) -> bool:
+        """Whether there is an invoice that could not be read, besides those that were."""
+        caveats = (caveat for invoice in self.invoices for caveat in invoice.caveats)
+        return any(caveat.kind == "missing" for caveat in caveats) or any(
+            not (missing.is_absent or missing.is_unused) for missing in self.missing
+        )
 
     @property
     def is_known(self) -> bool:
@@ -139,11 +149,10 @@ class Report:
         coming = " and ".join(filter(None, self.forecast_total_texts))
         total += f" in total{f', heading for {coming}' if coming else ''}"
         title = verdict_text(self.verdict, self.rules)
-        total += self._absence
         old = self._age
         if self.verdict == "none":
-            return f"{old}{count} upcoming invoices, {total}."
-        total += self._unjudged
+            return f"{old}{count} upcoming invoices, {total}{self._absence}."
+        total += f"{self._unjudged}{self._absence}"
         counts = self._counts
         is_elsewhere = self.verdict not in ("within", *(i.tone for i in self.invoices))
         if is_elsewhere and not self._absent:

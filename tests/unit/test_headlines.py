@@ -47,6 +47,22 @@ def test_every_account_of_the_sandbox_has_a_headline_that_its_golden_file_shows(
     golden("headlines.txt", "\n".join(lines) + "\n")
 
 
+@pytest.mark.parametrize("rules", [None, {"account-budget": {"limit": "5000 USD", **OF_ACCOUNT}}])
+def test_a_headline_says_that_an_invoice_is_missing_which_no_rule_needs(rules: Any) -> None:
+    known = taken("usual")
+    refused = NotAvailableError("HTTP 403")
+    lacking = snapshot(
+        account_id=OTHER_ACCOUNT, invoice_preview=refused, credit_balance={"balance": 1}
+    )
+    another = dataclasses.replace(known, account_id="f" * 32)
+    for snapshots in ([known], [known, another]):
+        alone = report_on(*snapshots, rules=rules)
+        beside = report_on(*snapshots, lacking, rules=rules)
+        assert "could be read" not in alone.headline
+        assert beside.headline == f"{alone.headline[:-1]}; not every invoice could be read."
+        assert beside.verdict == alone.verdict
+
+
 @pytest.mark.parametrize(
     ("scenario", "rules", "headline"),
     [

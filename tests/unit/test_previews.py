@@ -770,6 +770,27 @@ def test_secret_figures_stay_secret_whatever_a_policy_pack_says_of_anything_else
     assert only(lines(advised)).invoice.amount_due == 10000
 
 
+def test_a_secret_export_beside_a_resource_is_reported_as_missing() -> None:
+    """Whether it is the resource's, nobody can tell."""
+    stream = events("secret/export-beside-resource.ndjson")
+    found = only(lines(stream))
+    assert found.invoice.amount_due == 18846
+    assert [caveat.text for caveat in found.caveats] == [
+        "The figures of 1 exported invoice are secret, and were not judged."
+    ]
+    headline = make_report([found], at=factories.NOW).headline
+    assert headline.endswith("; not every invoice could be read.")
+    # An account that is known is that of the resource, or not.
+    outputs = outputs_of(stream)
+    outputs["account_id"] = ACCOUNT
+    assert only(lines(stream)).caveats == ()
+    outputs["account_id"] = OTHER_ACCOUNT
+    assert only(lines(stream)).caveats == found.caveats
+    for name in list(outputs):
+        outputs[f"other_{name}"] = outputs.pop(name)
+    assert refusal(lines(stream), prefix="other").startswith("the figures are secret")
+
+
 @pytest.mark.parametrize("name", ["account_id", "invoice_id", "status"])
 def test_a_secret_that_is_no_figure_is_left_out(name: str) -> None:
     stream = bare_stream()
@@ -867,7 +888,7 @@ def test_what_a_blocked_preview_may_have_from_the_last_deployment_is_not_judged(
     outputs_of(blocked).update(kept | fresh)
     found = input.read(lines(blocked).encode())
     assert [invoice.invoice.amount_due for invoice in found] == [18846, *([1] if is_judged else [])]
-    told = [caveat.text for caveat in found[0].caveats if caveat.kind == "not judged"]
+    told = [caveat.text for caveat in found[0].caveats if caveat.kind == "missing"]
     assert told == [
         "1 exported invoice may be of the last deployment, and was not judged: of a blocked "
         "preview, Pulumi does not say which of the stack's outputs are its own."
