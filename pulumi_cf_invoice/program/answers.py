@@ -10,6 +10,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
+from contextvars import copy_context
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -131,7 +132,8 @@ def _answers_of_this_run() -> "Answers":
         from pulumi_cf_invoice.billing import cache
 
     monitor = get_monitor()
-    if monitor is None:
+    # In the context of no run, Pulumi answers with the monitor of the last one.
+    if monitor is None or not any(value is monitor for value in copy_context().values()):
         # Nothing says when the operation of a caller outside of any run ends.
         return cache.AnswerCache()
     with _lock:

@@ -2,8 +2,10 @@ import os
 import subprocess
 import sys
 import threading
+from contextvars import Context
 
 import pytest
+from pulumi.runtime.settings import get_monitor, reset_options
 
 from pulumi_cf_invoice import get_invoice_preview
 from pulumi_cf_invoice.billing import ApiError, Invoice, TransportError
@@ -119,12 +121,18 @@ os._exit(0)
     assert len(done.stdout.split()) == 5 * len(READS), done.stderr
 
 
+@pytest.mark.parametrize("is_after_a_run", [False, True])
 def test_outside_of_a_run_every_call_of_a_function_reads_anew(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, is_after_a_run: bool
 ) -> None:
-    """An Automation API program asks before it decides, as often as it likes."""
+    """An Automation API program asks before it decides, as often as it likes, on any thread."""
     for name, value in pointed_at(sandbox).items():
         monkeypatch.setenv(name, value)
-    first = get_invoice_preview()
+    if is_after_a_run:
+        Context().run(reset_options, monitor_address="127.0.0.1:9")
+    thread = Context()
+    assert (thread.run(get_monitor) is not None) == is_after_a_run
+    first = thread.run(get_invoice_preview)
     sandbox.amount_due = 99999
-    assert (first.amount_due, get_invoice_preview().amount_due) == (18846, 99999)
+    assert (first.amount_due, thread.run(get_invoice_preview).amount_due) == (18846, 99999)
+    Context().run(reset_options)
