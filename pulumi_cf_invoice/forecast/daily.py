@@ -77,6 +77,11 @@ class LastDays:
                 left_out.add(self.before[number].start)
         return _usual(self.before, left_out)
 
+    @property
+    def usual_so_far(self) -> Fraction:
+        """The usage of a usual day, by however few days there are: 0 if there are none."""
+        return _usual(self.before, set()) if self.before else Fraction(0)
+
     def usual_within(self, most: Fraction) -> Fraction | None:
         """Return the usage of a usual day, leaving out days that cost more than *most*."""
         if len(self.before) < FEWEST_DAYS or self.price is None:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 DAILY_SPEND = "daily spend"
 _FLOOR_SHARE = Fraction(1, 10)
-# A day of so many usual ones does not count in what is usual, if the limit is an amount.
-_ORDINARY = Fraction(3)
+_ORDINARY = 3
+"""How many times a usual day may be used on a day that has no price yet."""
 
 
 @dataclass(frozen=True)
@@ -166,16 +166,17 @@ def _unpriced(state: AccountState, days: "LastDays", day: "LastDay") -> Finding:
     """
     Return the finding on a *day* without a price.
 
-    A period in which nothing was used yet has no price for the day before it: what was usual there
-    is only noted.
+    A period in which nothing was used yet has no price for the day before it: what was not far from
+    a usual day there is only noted.
     """
     is_first = days.gross == 0 and any(last.is_today and last.spend == 0 for last in days.days)
-    usual, usage = days.usual(_ORDINARY), day.usage or Fraction(0)
-    is_usual = usage == 0 or (usual is not None and usage <= usual)
-    message = f"The spend of account {state.account_id} on {_named(day)} is not known."
-    if usual is not None:
-        message += f" It used {_times(usage, usual)} ({_basis(days)})."
-    status: Status = "noted" if is_first and is_usual and not day.is_today else "unknown"
+    usual, usage = days.usual_so_far, day.usage or Fraction(0)
+    is_ordinary = usage <= _ORDINARY * usual
+    status: Status = "noted" if is_first and is_ordinary and not day.is_today else "unknown"
+    message = (
+        f"The spend of account {state.account_id} on {_named(day)} is not known. It used "
+        f"{_times(usage, usual)}."
+    )
     return Finding(status, _subject(day), lambda: f"{message} {days.unpriced}", day=day.date)
 
 

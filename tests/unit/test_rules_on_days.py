@@ -249,13 +249,14 @@ def test_a_multiple_can_warn_earlier() -> None:
 
 
 @pytest.mark.parametrize("today", [[0.0], []])
-@pytest.mark.parametrize(("yesterday", "status"), [(1000.0, "noted"), (1001.0, "unknown")])
-def test_in_the_first_hours_of_a_month_yesterday_is_only_noted_if_it_was_usual(
+@pytest.mark.parametrize(("yesterday", "status"), [(3000.0, "noted"), (3001.0, "unknown")])
+def test_in_the_first_hours_of_a_month_yesterday_is_only_noted_if_it_was_not_unusual(
     today: list[float], yesterday: float, status: str
 ) -> None:
     """Nothing was used in the period yet, so that no invoice says what yesterday cost."""
     read_at = datetime(2026, 10, 1, 3, tzinfo=UTC)
-    history = usage([*STEADY, yesterday, *(today or [0.0])], at=read_at)
+    # Even of an account that has few days.
+    history = usage([*STEADY[:5], yesterday, *(today or [0.0])], at=read_at)
     if not today:
         del history.result["history"][0]
     start, end = (int(datetime(2026, month, 1, tzinfo=UTC).timestamp()) for month in (10, 11))
@@ -270,7 +271,7 @@ def test_in_the_first_hours_of_a_month_yesterday_is_only_noted_if_it_was_usual(
     by_day = {str(finding.day): finding for finding in found}
     assert by_day["2026-09-30"].status == status
     assert by_day["2026-09-30"].message.startswith(
-        f"The spend of account {ACCOUNT} on 2026-09-30 is not known. It used "
+        f"The spend of account {ACCOUNT} on 2026-09-30 is not known. It used 3.0 times a usual day."
     )
 
 
