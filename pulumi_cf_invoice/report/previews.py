@@ -63,13 +63,10 @@ _NOT_YET = (
     "depends on comes from a resource that is still to be made"
 )
 _NO_BASELINE = "The figures of the last deployment are secret, so that no change is shown."
-_KEPT = (
-    "the last deployment, and {was} not judged: of a blocked preview, Pulumi does not say which of "
-    "the stack's outputs are its own."
-)
-_PASSED_ON = (
-    "another stack's last deployment, passed on by a StackReference, and {was} not judged: read "
-    "the account in this program."
+_PASSED_ON = Caveat(
+    "time",
+    "The exported figures are also those of another stack's last deployment, which this one reads "
+    "by a StackReference. If it only passes them on, they are as old as that.",
 )
 _STACK_REFERENCE = "pulumi:pulumi:StackReference"
 _READS = ("read", "read-replacement")
@@ -399,7 +396,7 @@ def _exported(
     now, before = (invoices_in_outputs(each, prefix) for each in (outputs, outputs_before))
     accounts = {known_account(invoice.state.account_id) for invoice in resources} - {None}
     origins, referred = _Origins.of(operation), _referred(operation)
-    exported, unknown, secret, kept, passed_on = [], 0, 0, 0, 0
+    exported, unknown, secret, kept = [], 0, 0, 0
     for number, figures in enumerate(now):
         if operation.is_preview and is_unknown(figures):
             unknown += 1
@@ -407,9 +404,6 @@ def _exported(
         if operation.has_failed and not _has_moved(figures, before):
             # The resource of an account speaks for what is exported of it.
             kept += known_account(figures.get("account_id")) not in accounts
-            continue
-        if any(_agree(figures, other) for other in referred):
-            passed_on += known_account(figures.get("account_id")) not in accounts
             continue
         if any(_is_part_of(figures, resource.invoice) for resource in resources):
             continue
@@ -435,13 +429,14 @@ def _exported(
         names = _names(str(step.get("urn")))
         if not _is_of_any(invoice, resources):
             invoice = origins.told_of(invoice)
+            if any(_agree(figures, other) for other in referred):
+                invoice = replace(invoice, caveats=(*invoice.caveats, _PASSED_ON))
         exported.append(replace(invoice, baseline=baseline, names=names))
     hidden = may_be_invoices(outputs, outputs_before) if prefix is None else []
     caveats = [
         *_not_known(unknown, "exported invoice"),
         *_not_known(secret, "exported invoice", "secret"),
-        *_unsure(kept, _KEPT),
-        *_unsure(passed_on, _PASSED_ON),
+        *_kept(kept),
         *not_judged(hidden),
     ]
     return exported, caveats
@@ -476,12 +471,15 @@ def _has_moved(figures: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) 
     )
 
 
-def _unsure(count: int, why: str) -> list[Caveat]:
+def _kept(count: int) -> list[Caveat]:
     if not count:
         return []
-    was = "was" if count == 1 else "were"
-    text = f"{counted(count, 'exported invoice')} may be of {why}"
-    return [Caveat("missing", text.format(was=was))]
+    text = (
+        f"{counted(count, 'exported invoice')} may be of the last deployment, and "
+        f"{'was' if count == 1 else 'were'} not judged: of a blocked preview, Pulumi does not say "
+        "which of the stack's outputs are its own."
+    )
+    return [Caveat("missing", text)]
 
 
 @dataclass(frozen=True)
