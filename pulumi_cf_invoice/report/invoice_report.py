@@ -65,6 +65,8 @@ class Budget:
     name: str
     is_mandatory: bool
     limit: Money
+    is_projected: bool = False
+    """Whether it is on the invoice's own projection, which takes credits and fees to go on."""
 
     @property
     def kind(self) -> str:
@@ -301,7 +303,10 @@ class InvoiceReport:
         forecast = self.forecast
         if forecast is not None and (forecast.is_forecast or forecast.has_ended):
             return forecast.amount_due, ""
-        return self.projected_amount_due, " by a straight line"
+        # It knows how far credits last, and which lines are fixed.
+        has_line = forecast is not None and forecast.is_straight_line
+        amount = forecast.amount_due if forecast and has_line else self.projected_amount_due
+        return amount, " by a straight line"
 
     @property
     def projected_amount_due(self) -> float | None:
@@ -324,7 +329,8 @@ class InvoiceReport:
             for finding in rule.findings:
                 of_this = finding.account_id in (None, self.account_id) and not finding.of_line
                 if of_this and finding.subject in _OF_WHOLE and finding.limit is not None:
-                    budget = Budget(rule.name, rule.is_mandatory, finding.limit)
+                    is_projected = finding.subject == PROJECTED_AMOUNT_DUE
+                    budget = Budget(rule.name, rule.is_mandatory, finding.limit, is_projected)
                     if finding.limit.currency == self.invoice.currency:
                         found.setdefault(rule.name, budget)
         return sorted(found.values(), key=lambda budget: budget.limit.amount)
@@ -382,6 +388,9 @@ class InvoiceReport:
         # The limit is that of the headline, or the headline has none.
         named_limit = self.situation.worst.limit
         limit = self.limit
+        if limit is not None and limit.is_projected and forecast is not None:
+            # Another straight line, of which the rule speaks.
+            return f"{text}."
         if limit is not None and median is not None and named_limit in (None, limit.limit):
             rough = money.to_rough_text(*limit.limit)
             text += f", {self._against(limit, median)} the limit of {rough} ({limit.name})"
@@ -590,7 +599,7 @@ class InvoiceReport:
         """What a reader wants to know besides the sum of the lines, as name and text."""
         invoice = self.invoice
         rows = [("Period", f"{invoice.period_text} (UTC)"), ("Status", _status(invoice))]
-        if self.forecast is None or not self.forecast.is_forecast:
+        if self.forecast is None or self.forecast.amount_due is None:
             rows.append(("Straight-line projection", self.projected_text))
         if self.change_text is not None:
             rows.append(("Change since the baseline", self.change_text))

@@ -16,7 +16,7 @@ from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 from pulumi_cf_invoice.report.report import Report
 from pulumi_cf_invoice.sandbox import SCENARIOS
 from pulumi_cf_invoice.state import InvoiceState
-from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, snapshot
+from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, api_line, api_result, snapshot
 from tests.golden import Golden
 from tests.unit.reports import FIRST, MORNING, OF_ACCOUNT, plain, report_on, taken
 
@@ -297,6 +297,37 @@ def test_a_straight_line_is_shown_only_where_there_is_no_forecast() -> None:
     assert "straight" not in text.render(report_on(taken("usual"), rules=LIMIT))
     alone = dataclasses.replace(forecast, account=None)
     assert str(alone.forecast_text).startswith("A straight line to $390 for September, within the")
+
+
+@pytest.mark.parametrize(
+    ("kind", "headline", "against"),
+    [
+        (
+            "max-amount-due",
+            "Within budget so far: $0.00 in September (day 15 of 30); a straight line to $214 "
+            "passes the limit of $50, without a range.",
+            ", over the limit of $50 (max-amount-due)",
+        ),
+        (
+            "max-projected-amount-due",
+            "Within budget: $0.00 so far in September (day 15 of 30); $214 by a straight line.",
+            "",
+        ),
+    ],
+)
+def test_without_usage_every_sentence_is_of_the_same_straight_line(
+    kind: str, headline: str, against: str
+) -> None:
+    """Credits have covered everything so far, and will not cover all of what is to come."""
+    credit = {"amount": 20000, "type": "credit_balance_transaction"}
+    covered = api_result(
+        amount_due=0, invoice_lines=[api_line(amount=20000, pretax_credit_amounts=[credit])]
+    )
+    of_account = snapshot(invoice_preview=covered, credit_balance={"balance": 10})
+    report = only(report_on(of_account, rules={kind: {"limit": "50 USD"}}))
+    assert report.headline == headline
+    assert str(report.forecast_text).startswith(f"A straight line to $214 for September{against}.")
+    assert "Straight-line projection" not in dict(report.figures)
 
 
 @pytest.mark.parametrize(
