@@ -106,7 +106,8 @@ class DeclaredRule:
 
     A rule with ``warn_at`` declares further rules (`warnings`), each of which has the rule's name
     as its ``base``, and ``percent`` of its limit. ``own`` are the settings that Pulumi's config has
-    for such a rule itself.
+    for such a rule itself. ``dropped`` are the globs whose limits that config has replaced with
+    those of others.
     """
 
     name: str
@@ -119,6 +120,7 @@ class DeclaredRule:
     base: str | None = None
     percent: Decimal = Decimal(100)
     own: Mapping[str, Any] = field(default_factory=dict)
+    dropped: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, name: str, written: Any) -> "DeclaredRule":
@@ -195,11 +197,14 @@ class DeclaredRule:
                     what = "a waiver" if name == "waiver" else name
                     raise LimitError(f"{what} can only be set in the file of rules")
             given = _settings(self.kind, config.settings)
+        globs = given.get("limits")
+        dropped = () if globs is None else set(self.settings.get("limits", ())) - set(globs)
         return replace(
             self,
             settings=merged(self.settings, given),
             own=merged(self.own, given) if self.base else {},
             level=config.level or self.level,
+            dropped=(*self.dropped, *sorted(dropped)),
         )
 
 
@@ -239,6 +244,16 @@ def settings_of(kind: type[Rule]) -> dict[str, Setting]:
 def merged(settings: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Return *settings* with those in *over* in their place; all of them have been read."""
     return {**settings, **{name: _over(settings.get(name), value) for name, value in over.items()}}
+
+
+def waived(settings: Mapping[str, Any], waiver: Waiver) -> dict[str, Any]:
+    """Return *settings* under a *waiver*: a glob that it does not name keeps its limit."""
+    by_glob = {
+        name: merged(settings.get(name, {}), value)
+        for name, value in waiver.settings.items()
+        if isinstance(value, Mapping)
+    }
+    return merged(settings, {**waiver.settings, **by_glob})
 
 
 def read_rules(path: str | Path) -> list[DeclaredRule]:
@@ -356,7 +371,8 @@ def _schema_of(kind: type[Rule]) -> dict[str, Any]:
         **{name: dict(kind.settings[name].schema) for name in kind.waivable},
     }
     waiver: dict[str, Any] = {
-        "description": "Settings that replace the rule's own until the waiver ends."
+        "description": "Settings that replace the rule's own until the waiver ends. Limits by glob "
+        "or account that it does not name stay."
         if kind.waivable
         else "Suspends the rule until the waiver ends.",
         "type": "object",

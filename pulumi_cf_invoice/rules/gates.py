@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import BillingError, LimitError, RuleError
 from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.billing.settings import foreign
 from pulumi_cf_invoice.billing.suggestions import errors_under
 from pulumi_cf_invoice.rules.accounts import AccountReader, AccountState
-from pulumi_cf_invoice.rules.file import READING, DeclaredRule, Level, Waiver, merged
+from pulumi_cf_invoice.rules.file import READING, DeclaredRule, Level, Waiver, waived
 from pulumi_cf_invoice.rules.limits import Limit
 from pulumi_cf_invoice.rules.rule import Finding, Rule, StackResource, StackRule
 from pulumi_cf_invoice.state import InvoiceState, origin, snake_case
@@ -40,7 +41,8 @@ class Gate:
     ``rule`` normally applies, and ``waived`` applies while ``waiver`` is in force: None suspends
     it. With ``account_ids`` the gate reads these accounts itself, from ``base_url`` if that is set,
     and skips one that cannot be read if it is to ``fail_open``. ``source`` is the file or flag that
-    declares it, and ``base`` the rule of which it is a warning tier.
+    declares it, and ``base`` the rule of which it is a warning tier. ``dropped`` are the globs
+    whose limits Pulumi's config has replaced.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Gate:
     base_url: str | None = None
     source: str = ""
     base: str | None = None
+    dropped: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, declared: DeclaredRule) -> "Gate":
@@ -74,22 +77,23 @@ class Gate:
                 "without accountIds"
             )
         rule = _rule(kind, own)
-        waived = None
+        under_waiver = None
         if waiver is not None and kind.waivable:
-            waived = _rule(kind, merged(own, waiver.settings))
-        for complete in (rule, waived):
+            under_waiver = _rule(kind, waived(own, waiver))
+        for complete in (rule, under_waiver):
             _refuse_unused_limits(complete, accounts)
         return cls(
             declared.name,
             declared.level,
             rule,
             waiver,
-            waived,
+            under_waiver,
             accounts,
             reading.get("failOpen", False),
             reading.get("baseUrl"),
             declared.source,
             declared.base,
+            declared.dropped,
         )
 
     @property
@@ -152,8 +156,7 @@ class Gate:
 
     def notices(self, at: datetime) -> list[str]:
         """Return notes about the gate itself at the time *at*, a sentence each."""
-        sentence = self._of_waiver(at)
-        return [sentence] if sentence else []
+        return [sentence for sentence in (self._of_waiver(at), self._of_dropped()) if sentence]
 
     def unmatched(self, judged: Collection[str | None], at: datetime) -> str:
         """
@@ -288,6 +291,14 @@ class Gate:
         if self.waived is None:
             return f"A waiver suspends it {self.waiver.text}."
         return f"A waiver with {self.waiver.terms} is in force {self.waiver.text}."
+
+    def _of_dropped(self) -> str:
+        if not self.dropped:
+            return ""
+        more = len(self.dropped) - _MOST_NAMED
+        named = [one_line(glob) for glob in self.dropped[:_MOST_NAMED]]
+        globs = ", ".join([*named, *([f"{more:,} more"] if more > 0 else [])])
+        return f"Pulumi's policy config replaces its limits, and leaves out those for {globs}."
 
 
 def _rule(kind: type[Rule], values: Mapping[str, Any]) -> Rule:

@@ -4,7 +4,7 @@ import pytest
 
 from pulumi_cf_invoice import Invoice, RuleError
 from pulumi_cf_invoice.rules.accounts import AccountReader
-from pulumi_cf_invoice.rules.file import Config, DeclaredRule, configured, settings_of
+from pulumi_cf_invoice.rules.file import Config, DeclaredRule, configured, parse_rules, settings_of
 from pulumi_cf_invoice.rules.gates import Gate
 from pulumi_cf_invoice.rules.kinds import KINDS
 from pulumi_cf_invoice.rules.limits import Limit
@@ -17,6 +17,7 @@ from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, TOKEN, api_result
 STATE = InvoiceState(ACCOUNT, Invoice.from_api(api_result()))
 WAIVER = {"until": "2026-09-20", "by": "the CFO", "reason": "launch week"}
 BUDGET = {"limit": "150 USD", "accountIds": [ACCOUNT]}
+LINES = "max-line-amount"
 
 
 def gate(written: dict[str, Any], name: str = "max-amount-due", **config: Any) -> Gate:
@@ -87,6 +88,20 @@ def test_limits_by_account_in_a_config_are_laid_over_the_rules_own() -> None:
     assert not messages(replaced.judge(other, NOW))
 
 
+def test_limits_by_glob_in_a_config_replace_the_rules_own_and_a_note_names_the_others() -> None:
+    limits = {"openai/*": "100 USD", "anthropic/*": "1 USD"}
+    rules = parse_rules({"rules": {LINES: {"limits": limits, "warnAt": ["80%"]}}})
+    over = {LINES: Config({"limits": {"anthropic/*": "5 USD"}})}
+    replaced, tier = map(Gate.of, configured(rules, over))
+    assert not messages(replaced.judge(STATE, NOW))
+    note = "Pulumi's policy config replaces its limits, and leaves out those for openai/*."
+    assert (replaced.notices(NOW), tier.notices(NOW)) == ([note], [])
+    assert gate({"limits": limits}, LINES, limits=limits).notices(NOW) == []
+    of_many = {"limits": {f"m{number}": "1 USD" for number in range(7)}}
+    [note] = gate(of_many, LINES, limits={"*": "1 USD"}).notices(NOW)
+    assert note.endswith("those for m0, m1, m2, m3, m4, 2 more.")
+
+
 # Waivers.
 
 
@@ -127,6 +142,18 @@ def test_a_rule_without_a_limit_is_suspended() -> None:
         "A waiver suspends it until 2026-09-20, by the CFO: launch week."
     ]
     assert messages(suspended.judge(STATE, NOW.replace(day=21)))
+
+
+def test_a_waiver_of_one_glob_keeps_the_limits_of_the_others() -> None:
+    own = {"limits": {"anthropic/*": "1 USD", "openai/*": "100 USD"}}
+    waived = gate({**own, "waiver": {**WAIVER, "limits": {"anthropic/*": "5 USD"}}}, LINES)
+    [message] = messages(waived.judge(STATE, NOW))
+    assert message.startswith("The line openai/gpt-5.5 ")
+    of_account = {"openai/*": {"accounts": {ACCOUNT: "500 USD"}}}
+    waived = gate({**own, "waiver": {**WAIVER, "limits": of_account}}, LINES)
+    assert not messages(waived.judge(STATE, NOW))
+    other = InvoiceState(OTHER_ACCOUNT, STATE.invoice)
+    assert "over the limit of $100.00" in messages(waived.judge(other, NOW))[0]
 
 
 def test_a_waiver_by_account_keeps_the_limits_of_the_others() -> None:
