@@ -43,7 +43,9 @@ def spike(account: AccountReport, forecast: Forecast) -> Spike | None:
     if not days:
         return None
     most = max(days, key=lambda day: day.gross)
-    of_most = f"{money.to_text(most.net, forecast.currency)} on {_named(most, forecast)}"
+    before_credits = " before credits" if most.gross != most.net else ""
+    spend = f"{money.to_text(most.gross, forecast.currency)}{before_credits}"
+    of_most = f"{spend} on {_named(most, forecast)}"
     multiple = f"{float(times[most.date]):,.0f} times a usual day"
     brief = f"{of_most} is {multiple}"
     if len(days) == 1:

@@ -17,8 +17,9 @@ from pulumi_cf_invoice.report.judging import judge
 from pulumi_cf_invoice.report.report import Report, make_report
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import parse_rules
-from tests.factories import NOW
+from tests.factories import NOW, api_line, api_result, snapshot
 from tests.unit.reports import ADVISORY, FIRST, MORNING, OF_ACCOUNT, report_on, taken
+from tests.unit.test_rules_on_forecasts import usage
 
 TENTH = FIRST + timedelta(days=9, hours=12)
 """A moment at which an account that is as old as the month has no range yet."""
@@ -223,6 +224,20 @@ def test_a_day_that_cost_much_more_than_usual_is_said_in_words_without_any_rule(
     )
     for scenario in ("usual", "steady", "growing", "new", "no-usage", "included-usage"):
         assert only(report_on(taken(scenario))).unusual_spend_text is None, scenario
+
+
+def test_an_unusual_day_that_credits_cover_is_said_with_what_it_cost_before_them() -> None:
+    gross = 13 * 1000 + 25_000 + 2000
+    credit = {"amount": gross, "type": "credit_balance_transaction"}
+    line = api_line(amount=gross, pretax_credit_amounts=[credit])
+    covered = snapshot(
+        invoice_preview=api_result(amount_due=0, invoice_lines=[line]),
+        usage_history=usage([*[1000.0] * 80, 25_000, 2000]),
+    )
+    report = report_on(covered, rules=limit("50 USD"))
+    assert report.headline.startswith(
+        "Within budget, but $250.00 before credits on 2026-09-14 is 25 times a usual day: $0.00 "
+    )
 
 
 def test_what_a_rule_finds_of_a_day_is_said_where_something_worse_is_in_the_headline() -> None:
