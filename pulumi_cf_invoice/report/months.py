@@ -44,7 +44,8 @@ class Month:
 
     ``invoice`` is its usage invoice, where one of the earlier invoices is known to be that.
     Otherwise ``how`` says how the amount is known: by usage, at the invoice's price of usage,
-    without tax and fixed fees.
+    less the share that credits have of it, and without tax and fixed fees. Credits may have all of
+    it (``is_covered``).
     """
 
     start: int
@@ -53,6 +54,8 @@ class Month:
     currency: str
     invoice: PastInvoice | None = None
     how: str = ""
+    is_unused: bool = False
+    is_covered: bool = False
 
     @property
     def name(self) -> str:
@@ -108,8 +111,26 @@ class Months:
             if row is not None:
                 yield Month(start, end, row.amount_due, currency, row)
             elif by_usage is not None:
-                yield Month(start, end, round(by_usage), currency, how=BY_USAGE)
+                yield self._month_by_usage(start, end, round(by_usage))
             start, end = period_before(start, end)
+
+    def _month_by_usage(self, start: int, end: int, amount: int) -> Month:
+        history = self.account.usage_history
+        is_unused = history is None or not _usage(history, start, end)
+        return Month(
+            start,
+            end,
+            amount,
+            self.invoice.currency,
+            how=BY_USAGE,
+            is_unused=is_unused,
+            is_covered=not is_unused and not amount and self._credits_cover_usage,
+        )
+
+    @property
+    def _credits_cover_usage(self) -> bool:
+        spent = self.forecast.spent if self.forecast else ()
+        return any(day.gross > 0 for day in spent) and all(day.net <= 0 for day in spent)
 
     def _by_usage(self, start: int, end: int) -> Fraction | None:
         """Return what a month came to by its usage, at the forecast's price."""
@@ -188,11 +209,16 @@ class AgainstLastMonth:
     def text(self) -> str:
         """The comparison in a sentence, with lines' names marked as others' words."""
         percent, before = self.percent, f"{self.last.name} ({self.last.rough_text})"
-        if not self.last.amount and self.last.how == BY_USAGE:
+        now = period_name(self.invoice.period_start, self.invoice.period_end)
+        if self.last.is_unused:
             return f"{self.last.name} had no usage."
+        if self.last.is_covered:
+            return (
+                f"{self.last.name} had usage; credits cover all of it, at the share that they have "
+                f"of {now}'s."
+            )
         if self.amount is None or percent is None:
             return f"{self.last.name} came to {self.last.rough_text}."
-        now = period_name(self.invoice.period_start, self.invoice.period_end)
         rough = money.to_rough_text(self.amount, self.invoice.currency)
         would_be = f"{now} at {rough}{self.how} is"
         if percent == 0:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import cut_in_the_middle, named, one_line
 from pulumi_cf_invoice.billing.invoice import Invoice, InvoiceLine
-from pulumi_cf_invoice.billing.invoice_history import PastInvoice
 from pulumi_cf_invoice.forecast import Forecast
 from pulumi_cf_invoice.report.account import days_of, forecast_figures
 from pulumi_cf_invoice.report.caveats import first
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 from pulumi_cf_invoice.report.judging import RuleResult, worst_first
+from pulumi_cf_invoice.report.months import Month
 from pulumi_cf_invoice.report.report import LONGEST_NAME, Report
 from pulumi_cf_invoice.rules.rule import Finding, Status, without_account
 
@@ -281,7 +281,7 @@ def months(report: InvoiceReport) -> Table | None:
         [
             month.name,
             money.to_text(month.amount, month.currency),
-            _known_by(month.invoice) if month.invoice else "usage",
+            _known_by(month),
         ]
         for month in known
     ]
@@ -292,8 +292,10 @@ def months(report: InvoiceReport) -> Table | None:
     return Table("Months", columns, rows)
 
 
-def _known_by(row: PastInvoice) -> str:
-    status = f", {named(row.status)}" if row.status else ""
+def _known_by(month: Month) -> str:
+    if month.invoice is None:
+        return "usage, covered by credits" if month.is_covered else "usage"
+    status = f", {named(month.invoice.status)}" if month.invoice.status else ""
     return f"its usage invoice{status}"
 
 

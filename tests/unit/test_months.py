@@ -9,11 +9,16 @@ import pytest
 from pulumi_cf_invoice.billing.models import Answered
 from pulumi_cf_invoice.billing.reads import CREDIT_BALANCE, INVOICE_HISTORY, INVOICE_PREVIEW
 from pulumi_cf_invoice.billing.snapshot import Snapshot, parsed
+from pulumi_cf_invoice.report import tables
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 from pulumi_cf_invoice.report.months import Month, Months
+from tests.factories import Result, api_line, snapshot
 from tests.unit.reports import report_on, taken
+from tests.unit.test_rules_on_forecasts import NOON, bill, usage
 
 STEADY = taken("steady")
+WHOLE_MONTHS = usage([1000.0] * 80 + [500])
+"""$10.00 a day."""
 TOPUP = {"amount": 10_000, "threshold": 1000}
 
 
@@ -49,6 +54,13 @@ def with_rows(*rows: dict[str, Any], snapshot: Snapshot = STEADY, **balance: Any
         )
     [report] = report_on(dataclasses.replace(snapshot, answers=answers)).invoices
     return report
+
+
+def with_credits(gross: int, credits: int) -> Result:
+    """Return an invoice of one line of usage, of which credits of the balance take off a part."""
+    credit = {"amount": credits, "type": "credit_balance_transaction"}
+    line = api_line(amount=gross, pretax_credit_amounts=[credit])
+    return bill(gross, amount_due=gross - credits, invoice_lines=[line])
 
 
 def by_usage() -> int:
@@ -216,6 +228,26 @@ def test_a_snapshot_of_last_month_as_baseline_names_the_line_that_drives_the_cha
     [partly] = report_on(taken("growing"), baseline=half).invoices
     assert partly.against_last_month is not None
     assert "of the rise" not in partly.against_last_month.text
+
+
+@pytest.mark.parametrize("credits", [14_500, 20_000], ids=["all", "more than all"])
+def test_a_month_whose_usage_credits_cover_is_not_said_to_have_had_none(credits: int) -> None:
+    prepaid = with_credits(14_500, credits)
+    [report] = report_on(snapshot(invoice_preview=prepaid, usage_history=WHOLE_MONTHS)).invoices
+    assert report.against_last_month is not None
+    assert report.against_last_month.text == (
+        "August had usage; credits cover all of it, at the share that they have of September's."
+    )
+    table = tables.months(report)
+    assert table is not None
+    assert table.rows[1] == ["August", "$0.00", "usage, covered by credits"]
+
+
+def test_a_month_whose_usage_rounds_to_nothing_is_not_said_to_have_had_none() -> None:
+    days = usage([*[0.0] * 40, 0.1, *[0.0] * 14, *[1000.0] * NOON, 500])
+    [report] = report_on(snapshot(invoice_preview=bill(14_500), usage_history=days)).invoices
+    assert report.against_last_month is not None
+    assert report.against_last_month.text == "August came to $0.00 by its usage."
 
 
 def test_a_month_without_history_is_not_shown() -> None:
