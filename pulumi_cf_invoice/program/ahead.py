@@ -11,9 +11,9 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import pulumi
-from pulumi.runtime.settings import get_monitor
 
 from pulumi_cf_invoice.billing.settings import Source
+from pulumi_cf_invoice.program.run import current_monitor
 
 MOST = 15
 """How many accounts a check reads besides its own: as many as are read at a time."""
@@ -29,7 +29,7 @@ def following(
     It is about resources with the same credentials *given* and the same *provider*. None for an
     account that is not known yet, or is a secret.
     """
-    monitor = get_monitor()
+    monitor = current_monitor()
     if not isinstance(account_id, str) or monitor is None:
         return None
     key = _of_credentials(given), id(provider)

@@ -10,19 +10,18 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
-from contextvars import copy_context
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import pulumi
-from pulumi.runtime.settings import get_monitor
 
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.errors import BillingError
 from pulumi_cf_invoice.billing.settings import Settings, Source
 from pulumi_cf_invoice.program.errors import as_run_error, raises_run_errors, wrong_kind
 from pulumi_cf_invoice.program.imports import no_garbage
+from pulumi_cf_invoice.program.run import current_monitor
 from pulumi_cf_invoice.program.settings import is_mocked, none_as_empty, resolve, unsecret
 
 # The client and the models are imported for the first request: most programs make none themselves.
@@ -131,9 +130,8 @@ def _answers_of_this_run() -> "Answers":
     with no_garbage():
         from pulumi_cf_invoice.billing import cache
 
-    monitor = get_monitor()
-    # In the context of no run, Pulumi answers with the monitor of the last one.
-    if monitor is None or not any(value is monitor for value in copy_context().values()):
+    monitor = current_monitor()
+    if monitor is None:
         # Nothing says when the operation of a caller outside of any run ends.
         return cache.AnswerCache()
     with _lock:

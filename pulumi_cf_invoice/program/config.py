@@ -6,11 +6,18 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import pulumi
-from pulumi.runtime.config import CONFIG, get_config, get_config_env, is_config_secret
-from pulumi.runtime.settings import get_monitor, get_project
+from pulumi.runtime.config import (
+    CONFIG,
+    get_config,
+    get_config_env,
+    get_config_secret_keys_env,
+    is_config_secret,
+)
+from pulumi.runtime.settings import get_project
 
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.errors import SettingsError
+from pulumi_cf_invoice.program.run import current_monitor
 
 _messages_of_runs: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
 _examined_runs: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
@@ -23,7 +30,7 @@ def examine() -> None:
     In a project with the same name as the namespace, they may be the program's, and are only noted.
     Raises `SettingsError`.
     """
-    monitor = get_monitor()
+    monitor = current_monitor()
     if monitor in _examined_runs:
         return
     keys = {**get_config_env(), **CONFIG.get()}
@@ -34,7 +41,13 @@ def examine() -> None:
         raise SettingsError(unknown[0])
     for problem in unknown:
         say_once(pulumi.log.info, f"{problem} (or is it the program's own?)")
-    plain = (key for key in keys if str(get_config(key)).strip() and not is_config_secret(key))
+    # Threads only see those of the environment.
+    secret = get_config_secret_keys_env()
+    plain = (
+        key
+        for key in keys
+        if str(get_config(key)).strip() and not is_config_secret(key) and key not in secret
+    )
     for warning in settings.in_plain_text(plain):
         say_once(pulumi.log.warn, warning)
     if monitor is not None:
@@ -43,7 +56,7 @@ def examine() -> None:
 
 def say_once(log: Callable[[str], None], message: str) -> None:
     """Pass *message* to *log*, once per run of the program."""
-    monitor = get_monitor()
+    monitor = current_monitor()
     if monitor is None:
         return
     logged = _messages_of_runs.setdefault(monitor, set())

@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from pulumi_cf_invoice.sandbox import Sandbox
 from tests.conftest import pointed_at
 from tests.factories import ACCOUNT, OTHER_ACCOUNT, TOKEN, settings_for
 from tests.waiting import wait_until
+
+_ENDED = "127.0.0.1:9"
 
 
 def get(cache: AnswerCache, settings: Settings) -> Invoice:
@@ -129,10 +132,27 @@ def test_outside_of_a_run_every_call_of_a_function_reads_anew(
     for name, value in pointed_at(sandbox).items():
         monkeypatch.setenv(name, value)
     if is_after_a_run:
-        Context().run(reset_options, monitor_address="127.0.0.1:9")
+        # Nobody listens there any more.
+        Context().run(reset_options, monitor_address=_ENDED, engine_address=_ENDED)
     thread = Context()
     assert (thread.run(get_monitor) is not None) == is_after_a_run
     first = thread.run(get_invoice_preview)
     sandbox.amount_due = 99999
     assert (first.amount_due, thread.run(get_invoice_preview).amount_due) == (18846, 99999)
     Context().run(reset_options)
+
+
+def test_the_threads_of_a_hosts_process_are_of_its_only_run(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a thread, Pulumi knows the config of the environment, but not which of it is secret."""
+    secret = "cf-invoice:apiToken"
+    monkeypatch.setenv("PULUMI_CONFIG", json.dumps({secret: TOKEN}))
+    monkeypatch.setenv("PULUMI_CONFIG_SECRET_KEYS", json.dumps([secret]))
+    monkeypatch.setenv("CLOUDFLARE_BASE_URL", sandbox.base_url)
+    monkeypatch.setenv("CLOUDFLARE_ACCOUNT_ID", ACCOUNT)
+    Context().run(reset_options, monitor_address=_ENDED)
+    due = [Context().run(get_invoice_preview).amount_due for _ in range(3)]
+    Context().run(reset_options)
+    assert (due, sandbox.requests) == ([18846] * 3, [ACCOUNT])
+    assert "plain text" not in capsys.readouterr().err
