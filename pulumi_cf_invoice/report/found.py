@@ -28,6 +28,7 @@ _FIELDS = tuple(field.name for field in fields(Invoice))
 T = TypeVar("T")
 _FIGURES = frozenset(_FIELDS) - {"invoice_id", "status"}
 _EXPORTED = ("account_id", *FIGURES)
+_OF_WHOLE_INVOICES = {"amount_paid", "amount_remaining", "currency", "period_end"}
 _OF_EVERY_INVOICE = ({"amount_due", "invoice_lines"}, {"amountDue", "invoiceLines"})
 _LONGEST_NAME = 60
 _MOST_NAMES = 3
@@ -223,21 +224,50 @@ def has_secret(value: Any) -> bool:
 def invoices_in_outputs(
     outputs: Mapping[str, Any], prefix: str | None = None
 ) -> list[dict[str, Any]]:
+    """Return every invoice among a stack's *outputs*, as `named_invoices` does, without names."""
+    return [figures for _, figures in named_invoices(outputs, prefix)]
+
+
+def named_invoices(
+    outputs: Mapping[str, Any], prefix: str | None = None
+) -> list[tuple[str, dict[str, Any]]]:
     """
     Return every invoice among a stack's *outputs*, or the one with *prefix*, by unprefixed names.
 
-    For an exported `Invoice` (a mapping of its fields) or result of the plugin's function, the
-    prefix is the output's name. It may be in a mapping or a list, at any depth.
+    Each comes with the name of the output that holds it, or its lines. For an exported `Invoice` (a
+    mapping of its fields) or result of the plugin's function, the prefix is the output's name. It
+    may be in a mapping or a list, at any depth.
     """
     found = []
     for name, value in outputs.items():
         start = _start_of_invoice(name, outputs)
         if start is None:
-            found += _invoices_in(value) if prefix in (None, name) else []
+            within = _invoices_in(value) if prefix in (None, name) else []
+            found += [(name, figures) for figures in within]
         elif prefix is None or start == f"{prefix}_":
             figures = {n: outputs.get(start + n) for n in ("account_id", *_FIELDS)}
-            found.append({n: figure for n, figure in figures.items() if figure is not None})
+            found.append((name, {n: each for n, each in figures.items() if each is not None}))
     return found
+
+
+def is_whole(figures: Mapping[str, Any]) -> bool:
+    """Return whether exported *figures* have what only whole invoices have."""
+    return figures.keys() >= _OF_WHOLE_INVOICES
+
+
+def is_no_invoice(figures: Mapping[str, Any]) -> bool:
+    """
+    Return whether exported *figures* only have names of an invoice, and certainly are none.
+
+    A program may call a text ``amount_due``, and a list of names ``invoice_lines``.
+    """
+    due, lines = figures.get("amount_due"), figures.get("invoice_lines")
+    is_of_account = known_account(figures.get("account_id")) is not None
+    if is_whole(figures) or is_of_account or _may_hold_invoice([due, lines]):
+        return False
+    is_amount = due is None or isinstance(due, (int, float))
+    are_lines = isinstance(lines, list) and all(isinstance(line, Mapping) for line in lines)
+    return not is_amount or not (lines is None or are_lines)
 
 
 def may_be_invoices(

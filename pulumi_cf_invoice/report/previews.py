@@ -35,9 +35,12 @@ from pulumi_cf_invoice.report.found import (
     foreign_address,
     invoices_in_outputs,
     is_figure,
+    is_no_invoice,
     is_unknown,
+    is_whole,
     known_account,
     may_be_invoices,
+    named_invoices,
     not_judged,
     of_outputs,
     revealed,
@@ -393,11 +396,11 @@ def _exported(
         return [], []
     step = of_stack[-1]
     outputs, outputs_before = _outputs(step, "new"), _outputs(step, "old")
-    now, before = (invoices_in_outputs(each, prefix) for each in (outputs, outputs_before))
+    now, before = named_invoices(outputs, prefix), invoices_in_outputs(outputs_before, prefix)
     accounts = {known_account(invoice.state.account_id) for invoice in resources} - {None}
     origins, referred = _Origins.of(operation), _referred(operation)
     exported, unknown, secret, kept = [], 0, 0, 0
-    for number, figures in enumerate(now):
+    for number, (name, figures) in enumerate(now):
         if operation.is_preview and is_unknown(figures):
             unknown += 1
             continue
@@ -407,12 +410,14 @@ def _exported(
             continue
         if any(_is_part_of(figures, resource.invoice) for resource in resources):
             continue
+        if resources and is_no_invoice(figures):
+            continue
         if resources and revealed(figures) is None:
             # Those of a resource, if nothing says otherwise.
             secret += known_account(figures.get("account_id")) not in accounts
             continue
         try:
-            invoice = _exported_invoice(figures)
+            invoice = _exported_invoice(name, figures)
             if operation.not_evaluated and invoice.state.invoice not in [
                 resource.state.invoice for resource in resources
             ]:
@@ -526,8 +531,7 @@ def _read_through(address: str, provider: str) -> Caveat:
 def _is_part_of(figures: Mapping[str, Any], invoice: Invoice) -> bool:
     """Return whether a program has exported some *figures* of an *invoice*, and left others out."""
     amounts = [name for name in AMOUNTS if name in figures]
-    is_part = not figures.keys() >= {"amount_paid", "amount_remaining", "currency", "period_end"}
-    return is_part and all(getattr(invoice, name) == figures[name] for name in amounts)
+    return not is_whole(figures) and all(getattr(invoice, n) == figures[n] for n in amounts)
 
 
 def _is_of_any(invoice: Found, resources: Iterable[Found]) -> bool:
@@ -539,18 +543,22 @@ def _is_of_any(invoice: Found, resources: Iterable[Found]) -> bool:
     )
 
 
-def _exported_invoice(figures: Mapping[str, Any]) -> Found:
-    """Return an invoice by its exported *figures*."""
+def _exported_invoice(name: str, figures: Mapping[str, Any]) -> Found:
+    """Return an invoice by its *figures* in the output *name*."""
     try:
         return of_outputs(figures, SECRET_IN_PREVIEW)
     except InvalidDataError as error:
-        raise NoInvoiceError(f"an invoice among the stack's outputs is broken: {error}") from None
+        raise NoInvoiceError(
+            f"the invoice in the stack's output {one_line(name, _LONGEST_NAME)} is broken: "
+            f"{error}. Export a whole invoice (export_invoice), or rename the outputs amount_due "
+            "and invoice_lines if they are none"
+        ) from None
 
 
 def _baseline(outputs: Mapping[str, Any]) -> Invoice | None:
     try:
         return of_outputs(outputs).state.invoice
-    except NoInvoiceError:
+    except (NoInvoiceError, InvalidDataError):
         return None
 
 

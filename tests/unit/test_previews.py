@@ -1003,10 +1003,58 @@ def test_some_exported_figures_of_a_resource_do_not_hide_all_of_them() -> None:
     stream = [json.loads(line) for line in text.splitlines()]
     outputs_of(stream)["amount_due"] = 1
     outputs_of(stream)["invoice_lines"] = []
-    message = "an invoice among the stack's outputs is broken: amount_paid"
-    assert refusal(lines(stream)).startswith(message)
+    message = refusal(lines(stream))
+    start = (
+        "the invoice in the stack's output invoice_lines is broken: amount_paid: missing. Export "
+    )
+    assert message.startswith(start)
     del outputs_of(stream)["amount_due"]
     assert only(lines(stream)).invoice.amount_due == 10000
+
+
+OTHER = Invoice.from_api(api_result(amount_due=99900)).to_figures()
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        {"amount_due": "$100.00", "invoice_lines": ["openai/gpt-5.5"]},
+        {"ai": {"amount_due": "$100.00", "invoice_lines": {"openai/gpt-5.5": "$100.00"}}},
+        {"ai_amount_due": 100.5, "ai_invoice_lines": 1},
+        {"ai": {"amountDue": "$100.00", "invoiceLines": []}},
+    ],
+)
+def test_outputs_that_only_have_names_of_an_invoice_do_not_hide_a_resources(outputs: Any) -> None:
+    stream = events("functions/some-figures-of-a-resource.ndjson")
+    outputs_of(stream).clear()
+    outputs_of(stream).update(outputs)
+    found = only(lines(stream))
+    assert (found.invoice.amount_due, found.caveats) == (10000, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "outputs"),
+    [
+        ("ai", {"ai": {**OTHER, "amount_due": "$999.00"}}),
+        ("ai", {"ai": {"account_id": OTHER_ACCOUNT, "amount_due": "$999.00", "invoice_lines": []}}),
+        ("ai", {"ai": {"amount_due": "$999.00", "invoice_lines": [{"prod": OTHER}]}}),
+        ("ai_invoice_lines", {"ai_amount_due": 99900, "ai_invoice_lines": [{"net": 99900}]}),
+    ],
+)
+def test_an_output_that_may_be_a_broken_invoice_is_named(name: str, outputs: Any) -> None:
+    stream = events("functions/some-figures-of-a-resource.ndjson")
+    outputs_of(stream).update(outputs)
+    message = refusal(lines(stream))
+    assert message.startswith(f"the invoice in the stack's output {name} is broken: ")
+    assert "rename the outputs amount_due and invoice_lines" in message
+
+
+def test_an_exported_invoice_has_no_baseline_where_the_last_deployment_had_only_its_names() -> None:
+    stream = events("functions/nested.ndjson")
+    for name, outputs in (("new", OTHER), ("old", {"amount_due": "$1.00", "invoice_lines": []})):
+        outputs_of(stream, name).clear()
+        outputs_of(stream, name).update(outputs)
+    assert figures(only(lines(stream))) == (99900, None)
 
 
 def test_a_secret_address_is_reported_as_one_that_is_not_cloudflares() -> None:
