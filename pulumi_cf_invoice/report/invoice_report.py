@@ -5,6 +5,7 @@ One invoice of a report: what is due, how the rules judged it, what is coming, a
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from functools import cached_property
 
 from pulumi_cf_invoice.billing import money
@@ -39,7 +40,9 @@ from pulumi_cf_invoice.report.months import (
     AgainstLastMonth,
     Month,
     Months,
+    fees_of,
     lines_of_last_month,
+    without_fees,
 )
 from pulumi_cf_invoice.rules.on_forecasts import FORECAST, RUNWAY, MaxForecast, MinRunway
 from pulumi_cf_invoice.rules.on_invoices import (
@@ -285,15 +288,34 @@ class InvoiceReport:
             last = Month(start, end, due, currency, how=" by the baseline")
         if last is None:
             return None
+        if last.how == BY_USAGE and self.invoice.invoice_lines_complete:
+            return self._against_usage(last)
         amount, how = self.expected
-        if amount is not None and last.how == BY_USAGE and self.invoice.invoice_lines_complete:
-            tax = self.invoice.tax_and_adjustments
-            amount = money.number(money.total([amount], less=[tax]))
-            how = f"{how} before tax" if tax else how
-        # A baseline from the middle of the month would make everything rise.
-        if lines is not None and sum(lines.values()) < _WHOLE * last.amount:
-            lines = None
-        return AgainstLastMonth(self.invoice, last, amount, how, lines)
+        fees: frozenset[str] = frozenset()
+        if self.forecast is not None and self.invoice.invoice_lines_complete:
+            fees = fees_of(self.invoice, self._fixed_lines)
+        return AgainstLastMonth(self.invoice, last, amount, how, _whole(lines, last), fees)
+
+    def _against_usage(self, last: Month) -> AgainstLastMonth:
+        """Compare with a month by its usage, which has neither tax nor fixed fees."""
+        invoice, baseline = without_fees(self.invoice, self._fixed_lines), self.last_month
+        if baseline is not None and baseline.invoice_lines_complete:
+            baseline = without_fees(baseline, self._fixed_lines)
+        lines = lines_of_last_month(baseline, invoice)
+        amount, how = self.expected
+        left_out: dict[str, float | Decimal] = {
+            "tax": self.invoice.tax_and_adjustments,
+            "fixed fees": money.total([self.invoice.amount_due], less=[invoice.amount_due]),
+        }
+        if amount is not None:
+            amount = money.number(money.total([amount], less=left_out.values()))
+        named_out = " and ".join(name for name, part in left_out.items() if part)
+        how = f"{how} before {named_out}" if named_out else how
+        return AgainstLastMonth(invoice, last, amount, how, _whole(lines, last))
+
+    @property
+    def _fixed_lines(self) -> tuple[str, ...]:
+        return self.account.fixed_lines if self.account else ()
 
     @property
     def expected(self) -> tuple[float | None, str]:
@@ -604,6 +626,13 @@ class InvoiceReport:
         if self.change_text is not None:
             rows.append(("Change since the baseline", self.change_text))
         return [*rows, *(self.account.figures if self.account else [])]
+
+
+def _whole(lines: dict[str, float] | None, last: Month) -> dict[str, float] | None:
+    """Return last month's *lines* if they are all of it: half of them make everything rise."""
+    if lines is None or sum(lines.values()) < _WHOLE * last.amount:
+        return None
+    return lines
 
 
 def _status(invoice: Invoice) -> str:

@@ -6,7 +6,7 @@ usage invoice from a credit purchase; if they are not enough, nothing is conclud
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
@@ -18,6 +18,7 @@ from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.invoice_history import PastInvoice
 from pulumi_cf_invoice.billing.usage_history import UsageHistory
 from pulumi_cf_invoice.forecast import Forecast
+from pulumi_cf_invoice.forecast.bill import bill_of
 from pulumi_cf_invoice.forecast.periods import period_before, period_name
 from pulumi_cf_invoice.report.account import AccountReport
 
@@ -188,7 +189,8 @@ class AgainstLastMonth:
     This period against the ``last`` month.
 
     ``amount`` is what this one is expected to come to, in minor units, and ``how`` says by what if
-    it is no forecast. ``lines`` are last month's lines, net by name, where they are known.
+    it is no forecast. ``lines`` are last month's lines, net by name, where they are known, and
+    ``fees`` the names of the invoice's lines that do not grow with usage.
     """
 
     invoice: Invoice
@@ -196,6 +198,7 @@ class AgainstLastMonth:
     amount: float | None
     how: str = ""
     lines: dict[str, float] | None = None
+    fees: frozenset[str] = frozenset()
 
     @property
     def percent(self) -> int | None:
@@ -233,13 +236,20 @@ class AgainstLastMonth:
         if self.lines is None:
             return self._largest_line
         rise = _exact(self.amount) - _exact(self.last.amount)
-        growth = _exact(self.amount) / _exact(self.invoice.net) if self.invoice.net > 0 else 1
-        name, change = self._largest_change(self.lines, Fraction(growth), rise)
+        name, change = self._largest_change(self.lines, self._growth, rise)
         share = float(change / rise) if rise else 0
         if share < 0.1:
             return ""
         words = next((w for low, high, w in _SHARES if low <= share < high), f"{share:.0%}")
         return f"; {named(name)} is {words} of the {'rise' if rise > 0 else 'fall'}"
+
+    @property
+    def _growth(self) -> Fraction:
+        """How many times as much the lines that grow with usage will come to."""
+        by_name = self.invoice.net_by_name
+        fees = sum((_exact(by_name[name]) for name in self.fees), Fraction(0))
+        growing = _exact(self.invoice.net) - fees
+        return (_exact(self.amount or 0) - fees) / growing if growing > 0 else Fraction(1)
 
     @property
     def _largest_line(self) -> str:
@@ -252,14 +262,29 @@ class AgainstLastMonth:
     def _largest_change(
         self, before: dict[str, float], growth: Fraction, rise: Fraction
     ) -> tuple[str, Fraction]:
-        """Return the line that drives the change, were every line to grow as the invoice does."""
-        now = {name: _exact(net) * growth for name, net in self.invoice.net_by_name.items()}
+        """Return the line that drives the change, were every line but fees to grow alike."""
+        now = {
+            name: _exact(net) * (1 if name in self.fees else growth)
+            for name, net in self.invoice.net_by_name.items()
+        }
         changes = {
             name: now.get(name, Fraction(0)) - _exact(before.get(name, 0))
             for name in {**before, **now}
         }
         sign = 1 if rise > 0 else -1
         return max(changes.items(), key=lambda item: (item[1] * sign, item[0]))
+
+
+def fees_of(invoice: Invoice, fixed_lines: Sequence[str]) -> frozenset[str]:
+    """Return the names of the *invoice*'s lines that match a glob of *fixed_lines*."""
+    return frozenset(line.name for line in bill_of(invoice, fixed_lines).fixed)
+
+
+def without_fees(invoice: Invoice, fixed_lines: Sequence[str]) -> Invoice:
+    """Return an *invoice* without what usage does not have: the lines that *fixed_lines* match."""
+    bill = bill_of(invoice, fixed_lines)
+    due = money.total([invoice.amount_due], less=[line.net for line in bill.fixed])
+    return replace(invoice, invoice_lines=list(bill.growing), amount_due=money.number(due))
 
 
 def lines_of_last_month(baseline: Invoice | None, invoice: Invoice) -> dict[str, float] | None:

@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 
+from pulumi_cf_invoice.billing import Invoice
+from pulumi_cf_invoice.billing.cleaning import shown
 from pulumi_cf_invoice.billing.models import Answered
 from pulumi_cf_invoice.billing.reads import CREDIT_BALANCE, INVOICE_HISTORY, INVOICE_PREVIEW
 from pulumi_cf_invoice.billing.snapshot import Snapshot, parsed
 from pulumi_cf_invoice.report import tables
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 from pulumi_cf_invoice.report.months import Month, Months
-from tests.factories import Result, api_line, snapshot
+from tests.factories import ACCOUNT, START, Result, api_line, api_result, snapshot
 from tests.unit.reports import report_on, taken
 from tests.unit.test_rules_on_forecasts import NOON, bill, usage
 
@@ -201,6 +203,63 @@ def test_tax_is_left_out_where_last_month_is_known_by_its_usage() -> None:
     assert against is not None
     assert against.percent == plain.percent
     assert " before tax is " in against.text
+
+
+FEE = {"description": "support", "amount": 20_000, "pretax_credit_amounts": []}
+
+
+def with_a_fee(*, baseline: int | None = None, **answers: Any) -> InvoiceReport:
+    """Return the report on $145.00 of usage and a fixed fee of $200.00, after August's usage."""
+    answers = {
+        "invoice_preview": bill(14_500, amount_due=34_500, lines=[api_line(**FEE)]),
+        "usage_history": WHOLE_MONTHS,
+        **answers,
+    }
+    before = None
+    if baseline is not None:
+        lines = [api_line(amount=baseline, pretax_credit_amounts=[]), api_line(**FEE)]
+        period = {"period_start": START - 31 * 86_400, "period_end": START}
+        before = Invoice.from_api(
+            api_result(amount_due=baseline + 20_000, invoice_lines=lines, **period)
+        )
+    rule = {"accountIds": [ACCOUNT], "limit": "900 USD", "fixedLines": ["support"]}
+    made = snapshot(**answers)
+    [report] = report_on(made, rules={"max-forecast": rule}, baseline=before).invoices
+    return report
+
+
+@pytest.mark.parametrize(
+    ("baseline", "drivers"),
+    [(None, ""), (31_000, "; openai/gpt-5.5 is nearly all of the fall")],
+    ids=["usage alone", "a baseline too"],
+)
+def test_fixed_fees_are_left_out_where_last_month_is_known_by_its_usage(
+    baseline: int | None, drivers: str
+) -> None:
+    against = with_a_fee(baseline=baseline).against_last_month
+    assert against is not None
+    assert shown(against.text) == (
+        f"September at $300 before fixed fees is 3% less than August ($310 by its usage){drivers}."
+    )
+
+
+def test_tax_and_fixed_fees_are_left_out_together() -> None:
+    taxed = bill(14_500, amount_due=36_000, lines=[api_line(**FEE)])
+    against = with_a_fee(invoice_preview=taxed).against_last_month
+    assert against is not None
+    assert against.text.startswith("September at $300 before tax and fixed fees is 3% less than ")
+
+
+def test_a_fixed_fee_does_not_drive_a_rise() -> None:
+    """It is as high as last month, of which an invoice has it too."""
+    of_august = {"invoices": [row(40_000, at(9, 1), description="usage")]}
+    earlier = Result(of_august, Answered(query={"type": "all"}))
+    against = with_a_fee(baseline=20_000, invoice_history=earlier).against_last_month
+    assert against is not None
+    assert shown(against.text) == (
+        "September at $500 is 25% more than August ($400); openai/gpt-5.5 is nearly all of the "
+        "rise."
+    )
 
 
 def test_a_snapshot_of_last_month_as_baseline_names_the_line_that_drives_the_change() -> None:
