@@ -1050,7 +1050,7 @@ def test_an_output_that_may_be_a_broken_invoice_is_named(name: str, outputs: Any
 
 
 def test_an_exported_invoice_has_no_baseline_where_the_last_deployment_had_only_its_names() -> None:
-    stream = events("functions/nested.ndjson")
+    stream = events("functions/secret-model.ndjson")
     for name, outputs in (("new", OTHER), ("old", {"amount_due": "$1.00", "invoice_lines": []})):
         outputs_of(stream, name).clear()
         outputs_of(stream, name).update(outputs)
