@@ -277,7 +277,9 @@ def _violations(operation: Operation) -> list[PackViolation]:
         raise NoInvoiceError("a policy pack blocked the update, part of which may have been made")
     if not is_blocked:
         what = "preview" if operation.is_preview else "update"
-        raise NoInvoiceError(f"the {what} failed, but no event says why")
+        written = _written(diagnostics)
+        why = f": {written}" if written else ", but no event says why"
+        raise NoInvoiceError(f"the {what} failed{why}")
     return violations
 
 
@@ -336,7 +338,7 @@ def _written(diagnostics: Iterable[Mapping[str, Any]]) -> str:
     """
     Return what a program or a pack wrote to standard error, from its first error on.
 
-    It is all that the digest of a preview has of one that does not start, or is refused as a whole.
+    It is all that Pulumi's output has of one that does not start, or is refused as a whole.
     """
     written = [
         one_line(_COLOR.sub("", str(diagnostic.get("message"))))

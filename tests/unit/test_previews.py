@@ -1153,6 +1153,12 @@ def test_a_digest_of_a_preview_that_failed_without_a_word_of_it_says_what_was_wr
     assert message.endswith("on Pulumi.yaml line 8: 8: type: acme:index:Bucket")
 
 
+def test_events_of_a_preview_that_failed_without_an_error_say_what_was_written() -> None:
+    message = refusal(sample("failed/program.ndjson"))
+    assert message.startswith("the preview failed: Error: amountDueText does not exist on a")
+    assert "on Pulumi.yaml line 8: 8: due: ${a.amountDueText}" in message
+
+
 def test_a_resource_that_was_renamed_by_an_alias_is_fresh_after_a_refresh() -> None:
     """The refresh speaks of its old name, and the preview of the new one."""
     text = (PREVIEWS / "alias" / "preview-refresh.ndjson").read_text()
