@@ -372,7 +372,7 @@ def _resource_type(step: Mapping[str, Any]) -> Any:
 def _unread(states: Iterable[Mapping[str, Any] | None]) -> list[Caveat]:
     """Return the caveat on how many of *states* are of an InvoicePreview without figures."""
     count = sum(found is not None and found.get("type") in state.TYPES for found in states)
-    return _not_known(count, "more InvoicePreview resource")
+    return _not_known(count, "InvoicePreview resource")
 
 
 def _not_known(count: int, noun: str, why: str = "not known yet") -> list[Caveat]:

@@ -304,7 +304,7 @@ def test_an_invoice_preview_without_figures_beside_another_is_reported() -> None
     preview["steps"][-1]["newState"]["inputs"]["amount_due"] = UNKNOWN
     [caveat] = only(json.dumps(preview)).caveats
     assert caveat.text == (
-        "The figures of 1 more InvoicePreview resource are not known yet, and were not judged."
+        "The figures of 1 InvoicePreview resource are not known yet, and were not judged."
     )
 
 
@@ -1128,7 +1128,7 @@ def test_a_digest_without_the_figures_that_a_resource_has_read_is_refused(name: 
     for op in ("import", "import-replacement"):
         assert refusal(json.dumps(unknown).replace('"op": "read"', f'"op": "{op}"')) == message
     [caveat] = only(json.dumps(unknown)).caveats
-    assert "1 more InvoicePreview resource are not known yet" in caveat.text
+    assert "1 InvoicePreview resource are not known yet" in caveat.text
 
 
 @pytest.mark.parametrize("form", ["json", "ndjson"])
@@ -1138,7 +1138,7 @@ def test_what_a_program_reads_only_at_the_update_is_not_known_yet_in_either_form
     found = only(text)
     assert figures(found) == (18846, None)
     assert [caveat.text for caveat in found.caveats] == [
-        "The figures of 1 more InvoicePreview resource are not known yet, and were not judged."
+        "The figures of 1 InvoicePreview resource are not known yet, and were not judged."
     ]
     neither = re.sub('"amount_due": ?18846', f'"amount_due": "{UNKNOWN}"', text)
     assert refusal(neither).startswith("this preview does not know the invoice yet: its account")

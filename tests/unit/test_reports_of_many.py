@@ -177,7 +177,7 @@ def head(form: str, report: Report) -> str:
 @pytest.mark.parametrize("count", [1, 2, MANY + 1])
 @pytest.mark.parametrize("form", RENDERED)
 def test_caveats_stand_before_all_else_once_for_all_that_share_them(form: str, count: int) -> None:
-    unread = Caveat("not judged", "The figures of 1 more InvoicePreview are not known.")
+    unread = Caveat("not judged", "The figures of 1 InvoicePreview are not known.")
     accounts = [
         dataclasses.replace(
             account,
