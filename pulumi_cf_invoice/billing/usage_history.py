@@ -21,6 +21,7 @@ from pulumi_cf_invoice.billing.models import (
     WHOLE,
     Answered,
     Quantity,
+    Slotted,
     UnixSeconds,
     adapter,
     counted,
@@ -43,7 +44,7 @@ SECONDS: dict[str, int] = {"day": 86_400, "hour": 3_600}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CONFIG)
-class UsageEntry:
+class UsageEntry(Slotted):
     """The usage of one hour or day."""
 
     start: UnixSeconds = Field(description="Start of the hour or day, in Unix seconds (UTC).")

@@ -304,6 +304,21 @@ def test_the_program_that_forecasts_runs(make_stack: MakeStack) -> None:
     assert re.search('runway *: "[^"]*[Cc]redits', run.text)
 
 
+def test_the_program_that_exports_whole_results_runs(make_stack: MakeStack) -> None:
+    exports = block("import pulumi\n\nfrom pulumi_cf_invoice import get_forecast_output, get_gat")
+    exports += """
+from pulumi_cf_invoice import get_credit_balance
+pulumi.export("credits", get_credit_balance())
+"""
+    with Sandbox("growing") as sandbox:
+        stack = make_stack(lambda: exec(exports), **pointed_at(sandbox))
+        outputs = stack.up().outputs
+    assert outputs["usage"]["entries"][-1]["aggregated_value"] > 0
+    assert outputs["forecast"]["amount_due_text"].startswith("$")
+    assert outputs["gateways"]["gateways"]
+    assert outputs["credits"]["balance"]
+
+
 def test_every_stack_output_has_its_place() -> None:
     for name in [*AMOUNTS, *(name for name in FIGURES if not name.startswith(AMOUNTS))]:
         assert f"`{name}`" in page("forms-and-outputs")
