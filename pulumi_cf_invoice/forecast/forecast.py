@@ -56,7 +56,7 @@ def forecast_invoice(
         raise ValueError("the time of a forecast needs a time zone")
     now = Fraction((at - _EPOCH) // timedelta(microseconds=1), 1_000_000)
     bill = bill_of(invoice, fixed_lines)
-    priced = _priced(history, invoice, bill, now)
+    priced = _priced(history, invoice, bill, at, now)
     outlook = _outlook(priced, invoice, bill, now)
     coming = tuple(_coming(outlook, priced, invoice, bill, balance, now))
     end = _at_end(coming, invoice, now)
@@ -83,10 +83,15 @@ def forecast_invoice(
 
 
 def _priced(
-    history: UsageHistory | None, invoice: Invoice, bill: Bill, now: Fraction
+    history: UsageHistory | None, invoice: Invoice, bill: Bill, at: datetime, now: Fraction
 ) -> PricedDays | UnknownUnit:
+    if now < invoice.period_start:
+        return UnknownUnit("The invoice's period has not begun.")
     if _elapsed(invoice, now) < _EARLIEST:
         return UnknownUnit("The invoice is not yet an hour into its period.")
+    problem = invoice.period_problem(at)
+    if problem and now < invoice.period_end:
+        return UnknownUnit(f"{problem[0].upper()}{problem[1:]}.", is_unpriced=True)
     if _is_long(invoice):
         return UnknownUnit(
             f"The invoice's period is longer than {_MOST_DAYS} days, so it is not forecast by day."

@@ -32,7 +32,7 @@ _WORDS: dict[Method, str] = {
     "recent-mean": f"the mean of the last days, without a band (under {BAND_FROM} days of history)",
     "straight-line": "straight line",
     "too-early": "too early for a forecast",
-    "not-known": "not known: usage has no price yet",
+    "not-known": "not known",
     "period-over": "the period has ended",
 }
 
@@ -103,7 +103,7 @@ class Forecast:
 
     @property
     def is_not_known(self) -> bool:
-        """Whether there is usage but no price for it yet."""
+        """Whether usage has no price yet: the invoice charges for none of this period."""
         return self.method == "not-known"
 
     @property
@@ -126,7 +126,8 @@ class Forecast:
         """The forecast in a line, in rough amounts: ``Forecast $392 to $447 for September``."""
         period = period_name(self.period_start, self.period_end)
         if self.method == "not-known":
-            return f"No forecast for {period}: there is usage, but no price for it yet"
+            why = self.notes[0].partition(":")[0].rstrip(".")
+            return f"No forecast for {period}: {why[0].lower()}{why[1:]}"
         if self.amount_due is None:
             return f"Too early for a forecast for {period}"
         median = self._rough(self.amount_due)

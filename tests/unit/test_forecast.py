@@ -539,11 +539,28 @@ def test_usage_without_a_price_is_not_known() -> None:
     """An invoice of zero that is behind says neither what is to come nor how long credits last."""
     found = forecast_invoice(invoice_of(0), steady(), balance_of(2_000), at=NOW)
     assert (found.method, found.amount_due, found.coming) == ("not-known", None, ())
-    assert found.text == "No forecast for September: there is usage, but no price for it yet"
+    assert found.text == (
+        "No forecast for September: there is usage in this period that the invoice does not charge "
+        "for"
+    )
     assert "may be included" in found.notes[0]
     assert found.runway is not None
     assert (found.runway.is_known, found.runway.runs_out) == (False, None)
     assert found.runway.text == "How long credits of $20.00 last is not known yet."
+
+
+@pytest.mark.parametrize("history", [None, steady()], ids=["without usage", "with usage"])
+def test_lines_of_another_period_are_not_forecast_as_if_they_were_of_this_one(
+    history: UsageHistory | None,
+) -> None:
+    august = {"start": START - 31 * DAY, "end": START}
+    line = api_line(amount=GROSS, pretax_credit_amounts=[], period=august)
+    invoice = Invoice.from_api(api_result(amount_due=GROSS, invoice_lines=[line]))
+    found = forecast_invoice(invoice, history, balance_of(2_000), at=NOW)
+    assert (found.method, found.amount_due, found.spent) == ("not-known", None, ())
+    assert found.text == "No forecast for September: the lines are of another period"
+    assert found.runway is not None
+    assert not found.runway.is_known
 
 
 def test_an_account_that_is_idle_has_credits_for_over_a_year() -> None:
