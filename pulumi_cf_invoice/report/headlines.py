@@ -222,6 +222,8 @@ class Situation:
             amount = f"{money.to_text(-invoice.amount_due, invoice.currency)} in your favour"
         if not invoice.amount_due and not invoice.invoice_lines:
             amount = "nothing used"
+        if self.as_of.timestamp() < invoice.period_start:
+            return f"{amount} for {period}, which has not begun"
         day = day_of_period(invoice, self.as_of)
         if day is None:
             return f"{amount} for {period}, which has ended"
@@ -441,11 +443,15 @@ def _uncapitalized(text: str) -> str:
 
 
 def day_of_period(invoice: Invoice, at: datetime) -> str | None:
-    """Return how much of an invoice's period is over: ``day 15 of 30``; None once it has ended."""
+    """
+    Return how much of an invoice's period, which has begun, is over: ``day 15 of 30``.
+
+    None once it has ended.
+    """
     if at.timestamp() >= invoice.period_end:
         return None
     days = max(round((invoice.period_end - invoice.period_start) / DAY), 1)
-    day = int(max(at.timestamp() - invoice.period_start, 0) // DAY) + 1
+    day = int((at.timestamp() - invoice.period_start) // DAY) + 1
     return f"day {min(day, days)} of {days}"
 
 

@@ -211,6 +211,8 @@ class InvoiceReport:
     @property
     def due_until(self) -> str:
         """Until when the amount due is known, for people: ``so far, day 15 of 30``."""
+        if self.as_of.timestamp() < self.invoice.period_start:
+            return "the period has not begun"
         day = day_of_period(self.invoice, self.as_of)
         if day is None:
             return "the period has ended"

@@ -100,7 +100,7 @@ class MaxForecast(Rule):
             yield _not_known(FORECAST, what, forecast)
             return
         amount = forecast.percentile(self.percentile)
-        unjudged = _unjudged(invoice_state, forecast, self.percentile, "amount due")
+        unjudged = _unjudged(state, forecast, self.percentile, "amount due")
         if unjudged or amount is None:
             yield due
             yield Finding("noted", FORECAST, lambda: unjudged)
@@ -190,7 +190,7 @@ class MinRunway(Rule):
         if forecast.has_ended and (self.days == "period" or forecast.track_record is None):
             yield _not_judged(invoice_state)
             return
-        unjudged = _unjudged(invoice_state, forecast, self.percentile, "balance")
+        unjudged = _unjudged(state, forecast, self.percentile, "balance")
         if unjudged or forecast.runway is None:
             left = balance.balance_text(invoice_state.invoice.currency)
             yield Finding(
@@ -254,10 +254,11 @@ def _not_judged(state: InvoiceState) -> Finding:
     return Finding("noted", RUNWAY, lambda: message)
 
 
-def _unjudged(state: InvoiceState, forecast: "Forecast", percentile: int, judged: str) -> str:
+def _unjudged(account: AccountState, forecast: "Forecast", percentile: int, judged: str) -> str:
     """Say why only *judged* was judged; empty if the forecast can be."""
+    state = account.of_invoice
     if forecast.is_too_early:
-        return too_early("a forecast", state, judged)
+        return too_early("a forecast", state, judged, account.read_at)
     if forecast.is_not_known:
         return (
             f"The {invoice_of(state)} does not charge yet for the usage of the period's first day: "

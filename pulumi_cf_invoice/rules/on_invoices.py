@@ -89,7 +89,7 @@ class MaxProjectedAmountDue(Rule):
         projected = invoice.projected_amount_due(as_of)
         if projected is None:
             yield due
-            early = too_early("a projection", state, "amount due")
+            early = too_early("a projection", state, "amount due", as_of)
             yield Finding("noted", PROJECTED_AMOUNT_DUE, lambda: early)
             return
         yield held(
@@ -312,12 +312,16 @@ def incomplete(subject: str, state: InvoiceState) -> Finding:
     return Finding("unknown", subject, lambda: message, brief=f"the {subject} is {INCOMPLETE}")
 
 
-def too_early(what: str, state: InvoiceState, judged: str) -> str:
-    """Say that the first hour of a period is too early for *what*, and what was *judged*."""
-    return (
-        f"The {invoice_of(state)} is not yet an hour into its period "
-        f"({state.invoice.period_text}), too early for {what}: only the {judged} was judged."
-    )
+def too_early(what: str, state: InvoiceState, judged: str, at: datetime) -> str:
+    """
+    Say that the time *at*, before or in the first hour of a period, is too early for *what*, and
+    what was *judged*.
+    """
+    invoice, period = invoice_of(state), state.invoice.period_text
+    is_early = f"The {invoice} is not yet an hour into its period ({period})"
+    if at.timestamp() < state.invoice.period_start:
+        is_early = f"The period of the {invoice} ({period}) has not begun"
+    return f"{is_early}, too early for {what}: only the {judged} was judged."
 
 
 def no_projection(

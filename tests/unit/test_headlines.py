@@ -19,6 +19,7 @@ from pulumi_cf_invoice.state import InvoiceState
 from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, api_line, api_result, snapshot
 from tests.golden import Golden
 from tests.unit.reports import FIRST, MORNING, OF_ACCOUNT, plain, report_on, taken
+from tests.unit.test_rules_on_forecasts import usage
 
 LIMIT = {"max-amount-due": {"limit": "450 USD"}}
 EVERY = {
@@ -386,6 +387,27 @@ def test_hours_into_a_period_nothing_is_forecast_and_nothing_is_amber() -> None:
     assert fast.remedies == [
         "Today: find out what is spending it, and cap the gateways with spend limits."
     ]
+
+
+def test_a_period_that_has_not_begun_is_said_to_be_ahead() -> None:
+    before = FIRST - timedelta(days=3)
+    rules = {
+        **LIMIT,
+        "max-projected-amount-due": {"limit": "900 USD"},
+        "max-forecast": {"accountIds": [ACCOUNT], "limit": "900 USD"},
+    }
+    ahead = report_on(snapshot(read_at=before, usage_history=usage([10.0], before)), rules=rules)
+    assert ahead.headline == (
+        "Within budget: $188.46 for September, which has not begun; limit $450.00."
+    )
+    assert only(ahead).due_until == "the period has not begun"
+    forecast = only(ahead).forecast
+    assert forecast is not None
+    assert forecast.notes[0] == "The invoice's period has not begun."
+    rendered = plain(text.render(ahead))
+    for judged in ("a projection", "a forecast"):
+        assert f"has not begun, too early for {judged}: only the amount due was judged." in rendered
+    assert "day 1 of" not in rendered
 
 
 def test_figures_that_are_older_than_a_day_are_said_to_be_and_are_amber() -> None:
