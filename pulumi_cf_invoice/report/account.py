@@ -26,13 +26,15 @@ class AccountReport:
     """
     What a *snapshot* has of an account besides its invoice, whose *currency* the credits are in,
     as far as that is known. ``made`` is its forecast, if that was made already, and ``fixed_lines``
-    the globs that it is made with otherwise.
+    the globs that it is made with otherwise. It makes none where it ``is_outdated``: the invoice
+    that is reported is newer.
     """
 
     snapshot: Snapshot
     currency: str | None
     made: Forecast | None = None
     fixed_lines: tuple[str, ...] = ()
+    is_outdated: bool = False
 
     @property
     def credit_balance(self) -> CreditBalance | None:
@@ -92,9 +94,11 @@ class AccountReport:
     @cached_property
     def forecast(self) -> Forecast | None:
         """
-        The forecast as of the time of reading; None if the invoice's lines are a part, or if it is
-        not in the snapshot.
+        The forecast as of the time of reading; None if the invoice's lines are a part, if it is not
+        in the snapshot, or if that is outdated.
         """
+        if self.is_outdated:
+            return None
         if self.made is not None:
             return self.made
         return self.forecast_with(self.fixed_lines)

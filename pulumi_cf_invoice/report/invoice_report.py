@@ -13,6 +13,8 @@ from pulumi_cf_invoice.billing.cleaning import named, shown
 from pulumi_cf_invoice.billing.invoice import EARLIEST_PROJECTION, Invoice
 from pulumi_cf_invoice.billing.models import counted, instant
 from pulumi_cf_invoice.billing.money import Money
+from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
+from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.forecast import Forecast
 from pulumi_cf_invoice.forecast.periods import period_name
 from pulumi_cf_invoice.report import spikes
@@ -57,6 +59,8 @@ from pulumi_cf_invoice.state import InvoiceState
 _OF_WHOLE = (AMOUNT_DUE, PROJECTED_AMOUNT_DUE, FORECAST)
 _WHOLE = 0.95
 _CLOCKS_DIFFER = timedelta(minutes=5)
+_SAME_TIME = timedelta(hours=1)
+"""How much older than the invoice a snapshot may be that a forecast of it is made from."""
 _MUCH = 0.02
 """The share of last month that is much for the first hour of this one."""
 
@@ -662,7 +666,10 @@ def invoice_report(
     if found.snapshot is not None:
         judged_with = _fixed_lines(on_it)
         used = fixed_lines or next(iter(judged_with.values()), ())
-        account = AccountReport(found.snapshot, state.invoice.currency, fixed_lines=used)
+        is_outdated = _is_outdated(found.snapshot, state, at)
+        account = AccountReport(
+            found.snapshot, state.invoice.currency, fixed_lines=used, is_outdated=is_outdated
+        )
         other_forecasts = _other_forecasts(judged_with, account)
     return InvoiceReport(
         state=state,
@@ -683,6 +690,12 @@ def invoice_report(
     )
 
 
+def _is_outdated(snapshot: Snapshot, state: InvoiceState, at: datetime) -> bool:
+    """Return whether a *snapshot* is older than an invoice in the same report, and has another."""
+    is_older = state.as_of(at) - snapshot.read_at > _SAME_TIME
+    return is_older and snapshot.find(INVOICE_PREVIEW) != state.invoice
+
+
 def _caveats(state: InvoiceState, at: datetime, account: AccountReport | None) -> Iterator[Caveat]:
     """Yield what a reader at the time *at* must know of an invoice, besides where it was found."""
     read_at = state.as_of(at)
@@ -695,6 +708,13 @@ def _caveats(state: InvoiceState, at: datetime, account: AccountReport | None) -
         yield Caveat("period", note)
     if not state.invoice.invoice_lines_complete:
         yield Caveat("incomplete", "The API gave only a part of the invoice's lines.")
+    if account and account.is_outdated:
+        taken = f"{account.snapshot.read_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        yield Caveat(
+            "time",
+            f"The snapshot of {taken} is older than the invoice, so that no forecast is made from "
+            "it: take a new one.",
+        )
     for note in account.not_available if account else ():
         yield Caveat("incomplete", without_account(note, str(state.account_id)))
 

@@ -10,10 +10,11 @@ import pytest
 
 from pulumi_cf_invoice.billing.errors import NotAvailableError
 from pulumi_cf_invoice.billing.invoice import Invoice
+from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 from pulumi_cf_invoice.report import html, json_report, markdown, text
 from pulumi_cf_invoice.report.found import Found
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
-from pulumi_cf_invoice.report.report import Report
+from pulumi_cf_invoice.report.report import Report, make_report
 from pulumi_cf_invoice.sandbox import SCENARIOS
 from pulumi_cf_invoice.state import InvoiceState
 from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, api_line, api_result, snapshot
@@ -291,6 +292,23 @@ def test_another_limit_in_the_headline_leaves_the_second_line_without_one() -> N
     report = report_on(taken("usual"), rules=rules)
     assert report.headline.startswith("Over budget: openai/gpt-5.5 is $")
     assert "limit" not in str(only(report).forecast_text)
+
+
+@pytest.mark.parametrize("minutes", [60, 61])
+def test_a_newer_invoice_is_not_forecast_from_an_older_snapshot(minutes: int) -> None:
+    old = taken("usual")
+    read_at = old.read_at + timedelta(minutes=minutes)
+    result = old.get(INVOICE_PREVIEW)
+    dearer = dataclasses.replace(result, amount_due=result.amount_due + 20000)
+    state = InvoiceState(old.account_id, dearer)
+    found = dataclasses.replace(Found.of_snapshot(old), state=state)
+    report = only(make_report([found], at=read_at))
+    assert (report.forecast is None) == (minutes > 60)
+    told = [caveat.text for caveat in report.caveats if caveat.kind == "time"]
+    assert told == [
+        "The snapshot of 2026-09-15 12:00 UTC is older than the invoice, so that no forecast is "
+        "made from it: take a new one."
+    ] * (minutes > 60)
 
 
 def test_a_straight_line_is_shown_only_where_there_is_no_forecast() -> None:
