@@ -98,7 +98,8 @@ def find_invoices(objects: Iterable[PlacedObject], prefix: str | None) -> list[F
     """
     Return every invoice in digests and events; a file can have those of several stacks.
 
-    For events, *prefix* selects among the stack's outputs. Raises `NoInvoiceError` if a preview
+    Of each stack only the last preview or update counts. For events, *prefix* selects among the
+    stack's outputs. Raises `NoInvoiceError` if a preview
     failed for a reason other than a policy, if a part of one is missing, or if the last preview or
     update of a stack has no invoice.
     """
@@ -113,13 +114,27 @@ def find_invoices(objects: Iterable[PlacedObject], prefix: str | None) -> list[F
         except _NothingFreshError as refusal:
             refusals[stack] = refusal
             continue
-        found.setdefault(stack, []).extend(of_preview)
         # `pulumi up --json` prints a preview, which may know less, and then the update. What an
-        # earlier one knew is not fresh where a later one knows nothing.
+        # earlier one knew is not fresh any more.
+        found[stack] = _instead_of(found.get(stack, []), of_preview, stack)
         refusals.pop(stack, None)
     if refusals:
         raise next(iter(refusals.values()))
     return [invoice for of_stack in found.values() for invoice in of_stack]
+
+
+def _instead_of(earlier: Sequence[Found], last: Sequence[Found], stack: str) -> list[Found]:
+    """Return the invoices of the *last* preview of a stack, and say if *earlier* ones had more."""
+    accounts = {invoice.state.account_id for invoice in last}
+    gone = sum(invoice.state.account_id not in accounts for invoice in earlier)
+    if not gone:
+        return list(last)
+    text = (
+        f"Only the last preview or update of {stack} counts: an earlier one also had "
+        f"{counted(gone, 'invoice')} of other accounts."
+    )
+    caveat = Caveat("ambiguous", text)
+    return [replace(invoice, caveats=(*invoice.caveats, caveat)) for invoice in last]
 
 
 def _previews(objects: Iterable[PlacedObject]) -> Iterator[Preview]:

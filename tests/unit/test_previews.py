@@ -190,6 +190,25 @@ def test_an_account_that_is_there_twice_is_compared_with_its_last_update() -> No
     assert last.amount_due == 18846
 
 
+@pytest.mark.parametrize("is_unknown", [False, True])
+def test_of_previews_of_one_stack_only_the_last_counts(is_unknown: bool) -> None:
+    """People append to a file day after day."""
+    today = json.loads(twice(1, OTHER_ACCOUNT))
+    if is_unknown:
+        today["steps"][-1]["newState"]["inputs"]["amount_due"] = UNKNOWN
+    else:
+        del today["steps"][-1]
+    found = only(f"{twice(1, OTHER_ACCOUNT)}\n{json.dumps(today)}")
+    assert found.state.account_id == ACCOUNT
+    assert [caveat.text for caveat in found.caveats if caveat.kind == "ambiguous"] == [
+        "Only the last preview or update of ours/dev counts: an earlier one also had 1 invoice of "
+        "other accounts."
+    ]
+    again = input.read(f"{json.dumps(today)}\n{twice(1, OTHER_ACCOUNT)}")
+    assert [invoice.state.account_id for invoice in again] == [ACCOUNT, OTHER_ACCOUNT]
+    assert not any(invoice.caveats for invoice in again)
+
+
 def test_unchanged_resources_that_pulumi_left_out_are_reported() -> None:
     assert only(sample("preview-moved.json")).caveats == ()
     partly = digest()
