@@ -510,13 +510,13 @@ class InvoiceReport:
 
     @property
     def _age(self) -> str:
-        days = self.days_old
-        if days < 1:
+        days, end = self.days_old, self.invoice.period_end
+        has_ended = self.at.timestamp() >= end
+        if days < 1 and not self.as_of.timestamp() < end <= self.at.timestamp():
             return ""
-        ended = ""
-        if self.at.timestamp() >= self.invoice.period_end:
-            ended = f", and {self.period_name} has ended since"
-        return f"Figures of {self.as_of:%Y-%m-%d}, {counted(days, 'day')} old{ended}"
+        old = f", {counted(days, 'day')} old" if days else ""
+        ended = f", and {self.period_name} has ended since" if has_ended else ""
+        return f"Figures of {self.as_of:%Y-%m-%d}{old}{ended}"
 
     @cached_property
     def first_hour_text(self) -> str | None:

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -442,6 +442,11 @@ def test_figures_that_are_older_than_a_day_are_said_to_be_and_are_amber() -> Non
     assert only(over).summary[0] == (
         "Figures of 2026-09-15, 20 days old, and September has ended since."
     )
+    evening = taken("usual", datetime(2026, 9, 30, 20, tzinfo=UTC))
+    for hours in (3, 4, 22):
+        report = report_on(evening, rules=LIMIT, at=evening.read_at + timedelta(hours=hours))
+        ended = "Figures of 2026-09-30, and September has ended since: within budget then, "
+        assert report.headline.startswith(ended) == (hours > 3)
 
 
 def test_the_headline_of_several_says_how_many_have_old_figures_and_of_when() -> None:
