@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from pulumi_cf_invoice.billing.models import counted
+
 Kind = Literal["time", "origin", "missing", "not judged", "ambiguous", "period", "incomplete"]
 _MOST_LABELS = 3
 _MOST_OF_KIND = 3
@@ -49,6 +51,14 @@ def first(sentences: Sequence[str], most: int) -> list[str]:
     """Return *most* of the *sentences*, and how many are left out."""
     left = len(sentences) - most
     return [*sentences[:most], *([f"… and {left:,} more"] if left > 0 else [])]
+
+
+def not_known(count: int, noun: str, why: str = "not known yet") -> list[Caveat]:
+    """Return the caveat on *count* figures that are not known, and *why*; none if it is 0."""
+    if not count:
+        return []
+    text = f"The figures of {counted(count, noun)} are {why}, and were not judged."
+    return [Caveat("missing", text)]
 
 
 def addressed(labels: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ The engine numbers its events but does not print all: each step of a default pro
 numbers that never appear. Nothing else may be missing, or an invoice could be too.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -329,6 +330,18 @@ def mappings(values: Any) -> list[Mapping[str, Any]]:
     """Return those of *values* that are mappings; none if it is not a list."""
     listed = values if isinstance(values, list) else []
     return [value for value in listed if isinstance(value, Mapping)]
+
+
+def mapping_in(step: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
+    """Return the mapping called *name* in a *step* or a state, if it has one."""
+    found = step.get(name)
+    return found if isinstance(found, Mapping) else None
+
+
+def stack_names(urn: str) -> tuple[str, ...]:
+    """Return the stack of a URN as ``project/stack``, if it has one."""
+    parts = re.match("urn:pulumi:([^:]+)::([^:]+)::", urn)
+    return (one_line(f"{parts[2]}/{parts[1]}"),) if parts else ()
 
 
 def _number(event: PlacedObject) -> int | None:

@@ -7,42 +7,32 @@ are not certainly fresh are not used, and `NoInvoiceError` says which flag helps
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby, starmap, zip_longest
+from dataclasses import replace
+from itertools import groupby, zip_longest
 from typing import Any, NoReturn
 
 from pulumi_cf_invoice import state
 from pulumi_cf_invoice.billing.cleaning import one_line
-from pulumi_cf_invoice.billing.errors import InvalidDataError
-from pulumi_cf_invoice.billing.invoice import AMOUNTS, Invoice
 from pulumi_cf_invoice.billing.models import counted
-from pulumi_cf_invoice.report.caveats import Caveat
+from pulumi_cf_invoice.report.caveats import Caveat, not_known
 from pulumi_cf_invoice.report.events import (
     GONE,
     Operation,
+    mapping_in,
     mappings,
     only_refreshed,
     operations,
     refuse_torn_type,
+    stack_names,
     was_left_out,
 )
+from pulumi_cf_invoice.report.exported import exported_invoices
 from pulumi_cf_invoice.report.found import (
     SECRET_IN_PREVIEW,
     Found,
     NoInvoiceError,
     PackViolation,
-    configured_address,
-    foreign_address,
-    invoices_in_outputs,
     is_figure,
-    is_no_invoice,
-    is_unknown,
-    is_whole,
-    known_account,
-    may_be_invoices,
-    named_invoices,
-    not_judged,
-    of_outputs,
     revealed,
 )
 from pulumi_cf_invoice.report.objects import PlacedObject
@@ -66,15 +56,8 @@ _NOT_YET = (
     "depends on comes from a resource that is still to be made"
 )
 _NO_BASELINE = "The figures of the last deployment are secret, so that no change is shown."
-_PASSED_ON = Caveat(
-    "time",
-    "The exported figures are also those of another stack's last deployment, which this one reads "
-    "by a StackReference. If it only passes them on, they are as old as that.",
-)
-_STACK_REFERENCE = "pulumi:pulumi:StackReference"
 _READS = ("read", "read-replacement")
 _IMPORTS = ("import", "import-replacement")
-_PROVIDER = "pulumi:providers:cf-invoice"
 _FAILED = ("preview failed", "update failed")
 _OF_DIGEST = {"config", "steps", "diagnostics", "duration", "changeSummary", "maybeCorrupt"}
 
@@ -164,7 +147,7 @@ def _stack_of(preview: Preview) -> str:
         steps = preview.steps_after
     else:
         steps = mappings(preview.get("steps"))
-    return next((name for step in steps for name in _names(str(step.get("urn")))), "")
+    return next((name for step in steps for name in stack_names(str(step.get("urn")))), "")
 
 
 def _in_digest(digest: Mapping[str, Any], prefix: str | None) -> list[Found]:
@@ -199,8 +182,8 @@ def _in_digest(digest: Mapping[str, Any], prefix: str | None) -> list[Found]:
     found: list[Found] = []
     unread = []
     for urn, step in fresh.items():
-        new = _state(step, "newState")
-        invoice = _found(urn, new, _state(step, "oldState"))
+        new = mapping_in(step, "newState")
+        invoice = _found(urn, new, mapping_in(step, "oldState"))
         if invoice is None:
             _refuse_read(urn, step)
             unread.append(new)
@@ -237,13 +220,13 @@ def _in_events(operation: Operation, prefix: str | None) -> list[Found]:
     if prefix is None:
         _refuse_not_evaluated(operation.not_evaluated)
         for urn, step in resources.items():
-            new = _state(step, "new")
-            invoice = _found(urn, new, _state(step, "old"), violations)
+            new = mapping_in(step, "new")
+            invoice = _found(urn, new, mapping_in(step, "old"), violations)
             if invoice is None:
                 unread.append(new)
             else:
                 found[urn] = invoice
-    exported, hidden = _exported(operation, prefix, list(found.values()))
+    exported, hidden = exported_invoices(operation, prefix, list(found.values()))
     caveats = _unread(unread)
     if not found and not exported:
         if caveats and operation.is_preview:
@@ -321,10 +304,10 @@ def _failure(diagnostics: Iterable[Mapping[str, Any]]) -> str | None:
 
 def _refuse_read(urn: str, step: Mapping[str, Any]) -> None:
     """Raise `NoInvoiceError` for an InvoicePreview that was read: a digest lacks its figures."""
-    new = _state(step, "newState") or {}
+    new = mapping_in(step, "newState") or {}
     kind = str(new.get("type"))
     # What the program reads itself has its figures among the inputs, known or not.
-    is_given = state.has_figures(kind, _state(new, "inputs") or {})
+    is_given = state.has_figures(kind, mapping_in(new, "inputs") or {})
     is_known = new.get("id") not in (None, "", state.UNKNOWN) and not is_given
     is_read = step.get("op") in _IMPORTS or (step.get("op") in _READS and is_known)
     if kind in state.TYPES and is_read:
@@ -338,7 +321,7 @@ def _refuse_only_refreshed(digest: Mapping[str, Any]) -> None:
     """Raise `NoInvoiceError` if an InvoicePreview in a *digest* was refreshed and not evaluated."""
     steps = mappings(digest.get("steps"))
     for step in steps:
-        new = _state(step, "newState") or {}
+        new = mapping_in(step, "newState") or {}
         # What the program asks for has no outputs yet.
         is_refreshed = step.get("op") == "update" and new.get("outputs")
         if is_refreshed and _resource_type(step) in state.TYPES:
@@ -380,208 +363,14 @@ def _refuse_not_evaluated(steps: Iterable[Mapping[str, Any]]) -> None:
 
 def _resource_type(step: Mapping[str, Any]) -> Any:
     """Return the type of the resource of a *step*, of events or of a digest."""
-    states = (_state(step, name) for name in ("newState", "oldState", "new", "old"))
+    states = (mapping_in(step, name) for name in ("newState", "oldState", "new", "old"))
     return step.get("type") or next((found.get("type") for found in states if found), None)
 
 
 def _unread(states: Iterable[Mapping[str, Any] | None]) -> list[Caveat]:
     """Return the caveat on how many of *states* are of an InvoicePreview without figures."""
     count = sum(found is not None and found.get("type") in state.TYPES for found in states)
-    return _not_known(count, "InvoicePreview resource")
-
-
-def _not_known(count: int, noun: str, why: str = "not known yet") -> list[Caveat]:
-    if not count:
-        return []
-    text = f"The figures of {counted(count, noun)} are {why}, and were not judged."
-    return [Caveat("missing", text)]
-
-
-def _exported(
-    operation: Operation, prefix: str | None, resources: list[Found]
-) -> tuple[list[Found], list[Caveat]]:
-    """
-    Return the invoices among the stack's outputs, without those of *resources* that are unreadable,
-    and the caveat on what may be others.
-
-    Under ``--target`` and ``--exclude`` they mix fresh and old figures without a mark: raises
-    `NoInvoiceError` unless all are of accounts whose resource was evaluated.
-    """
-    of_stack = operation.stack_outputs
-    # The first outputs of a preview are the last deployment's.
-    if len(of_stack) <= operation.is_preview:
-        return [], []
-    step = of_stack[-1]
-    outputs, outputs_before = _outputs(step, "new"), _outputs(step, "old")
-    now, before = named_invoices(outputs, prefix), invoices_in_outputs(outputs_before, prefix)
-    accounts = {known_account(invoice.state.account_id) for invoice in resources} - {None}
-    origins, referred = _Origins.of(operation), _referred(operation)
-    exported, unknown, secret, kept = [], 0, 0, 0
-    for number, (name, figures) in enumerate(now):
-        if operation.is_preview and is_unknown(figures):
-            unknown += 1
-            continue
-        if operation.has_failed and not _has_moved(figures, before):
-            # The resource of an account speaks for what is exported of it.
-            kept += known_account(figures.get("account_id")) not in accounts
-            continue
-        if any(_is_part_of(figures, resource.invoice) for resource in resources):
-            continue
-        if resources and is_no_invoice(figures):
-            continue
-        if resources and revealed(figures) is None:
-            # Those of a resource, if nothing says otherwise.
-            secret += known_account(figures.get("account_id")) not in accounts
-            continue
-        try:
-            invoice = _exported_invoice(name, figures)
-            if operation.not_evaluated and invoice.state.invoice not in [
-                resource.state.invoice for resource in resources
-            ]:
-                raise NoInvoiceError(
-                    "the preview left out resources by --target or --exclude: the stack's outputs "
-                    "may be those of the last deployment. Preview without these flags"
-                )
-        except NoInvoiceError:
-            if known_account(figures.get("account_id")) in accounts:
-                continue
-            raise
-        # Renamed outputs cannot be distinguished.
-        baseline = _baseline(before[number]) if len(before) == len(now) else None
-        names = _names(str(step.get("urn")))
-        if not _is_of_any(invoice, resources):
-            invoice = origins.told_of(invoice)
-            if any(_agree(figures, other) for other in referred):
-                invoice = replace(invoice, caveats=(*invoice.caveats, _PASSED_ON))
-        exported.append(replace(invoice, baseline=baseline, names=names))
-    hidden = may_be_invoices(outputs, outputs_before) if prefix is None else []
-    caveats = [
-        *_not_known(unknown, "exported invoice"),
-        *_not_known(secret, "exported invoice", "secret"),
-        *_kept(kept),
-        *not_judged(hidden),
-    ]
-    return exported, caveats
-
-
-def _referred(operation: Operation) -> list[dict[str, Any]]:
-    """Return the invoices that other stacks exported at their last deployments."""
-    return [
-        figures
-        for step in operation.steps_after
-        if step.get("type") == _STACK_REFERENCE
-        for figures in invoices_in_outputs(_state(_outputs(step, "new"), "outputs") or {})
-    ]
-
-
-def _agree(figures: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Return whether two exported invoices differ in nothing that both have."""
-    return all(figures[name] == other[name] for name in figures.keys() & other.keys())
-
-
-def _has_moved(figures: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> bool:
-    """
-    Return whether exported *figures* are certainly not those *before*, nor a mix of both.
-
-    Where a deployment fails, the engine keeps each output of the last one that it has no other
-    value for, such as one that the program no longer has.
-    """
-    return not any(
-        figures.get("amount_due") == other.get("amount_due")
-        or (figures.get("invoice_lines") or None) == other.get("invoice_lines")
-        for other in before
-    )
-
-
-def _kept(count: int) -> list[Caveat]:
-    if not count:
-        return []
-    text = (
-        f"{counted(count, 'exported invoice')} may be of the last deployment, and "
-        f"{'was' if count == 1 else 'were'} not judged: of a blocked preview, Pulumi does not say "
-        "which of the stack's outputs are its own."
-    )
-    return [Caveat("missing", text)]
-
-
-@dataclass(frozen=True)
-class _Origins:
-    """
-    Where the figures among a stack's outputs may come from, which outputs do not say unless they
-    are whole resources: the address in its config, and those that its providers read.
-    """
-
-    configured: str | None
-    caveats: tuple[Caveat, ...]
-
-    @classmethod
-    def of(cls, operation: Operation) -> "_Origins":
-        configs = (part.get("config") for part in operation.parts("preludeEvent"))
-        configured = next(map(configured_address, configs), None)
-        providers: dict[str, str] = {}
-        for step in operation.steps_before:
-            if step.get("type") != _PROVIDER or step.get("op") in GONE:
-                continue
-            inputs = _state(_state(step, "new") or {}, "inputs") or {}
-            address = foreign_address(inputs.get("baseUrl"))
-            # A provider whose address is not known yet has read nothing.
-            if address not in (None, configured, *state.MARKERS):
-                providers.setdefault(str(address), str(step.get("urn")).rsplit("::", 1)[-1])
-        return cls(configured, tuple(starmap(_read_through, providers.items())))
-
-    def told_of(self, invoice: Found) -> Found:
-        """Return an *invoice* with the places that it may come from, unless it says so itself."""
-        if invoice.state.base_url is not None:
-            return invoice
-        of_config = replace(invoice.state, base_url=self.configured)
-        return replace(invoice, state=of_config, caveats=self.caveats)
-
-
-def _read_through(address: str, provider: str) -> Caveat:
-    text = (
-        f"The figures may come from {one_line(address)}, not from Cloudflare: the provider "
-        f"{one_line(provider)} reads there."
-    )
-    return Caveat("origin", text)
-
-
-def _is_part_of(figures: Mapping[str, Any], invoice: Invoice) -> bool:
-    """Return whether a program has exported some *figures* of an *invoice*, and left others out."""
-    amounts = [name for name in AMOUNTS if name in figures]
-    return not is_whole(figures) and all(getattr(invoice, n) == figures[n] for n in amounts)
-
-
-def _is_of_any(invoice: Found, resources: Iterable[Found]) -> bool:
-    """Return whether one of *resources* certainly has the same *invoice*."""
-    return invoice.state.account_id is not None and any(
-        resource.invoice == invoice.invoice
-        and resource.state.account_id == invoice.state.account_id
-        for resource in resources
-    )
-
-
-def _exported_invoice(name: str, figures: Mapping[str, Any]) -> Found:
-    """Return an invoice by its *figures* in the output *name*."""
-    try:
-        return of_outputs(figures, SECRET_IN_PREVIEW)
-    except InvalidDataError as error:
-        raise NoInvoiceError(
-            f"the invoice in the stack's output {one_line(name, _LONGEST_NAME)} is broken: "
-            f"{error}. Export a whole invoice (export_invoice), or rename the outputs amount_due "
-            "and invoice_lines if they are none"
-        ) from None
-
-
-def _baseline(outputs: Mapping[str, Any]) -> Invoice | None:
-    try:
-        return of_outputs(outputs).state.invoice
-    except (NoInvoiceError, InvalidDataError):
-        return None
-
-
-def _outputs(step: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    outputs = (_state(step, name) or {}).get("outputs")
-    return outputs if isinstance(outputs, Mapping) else {}
+    return not_known(count, "InvoicePreview resource")
 
 
 def _found(
@@ -601,10 +390,10 @@ def _found(
     try:
         before = _read(old, violations)
     except NoInvoiceError:
-        return Found(fresh, names=_names(urn), notes=(_NO_BASELINE,), urns=(urn,))
+        return Found(fresh, names=stack_names(urn), notes=(_NO_BASELINE,), urns=(urn,))
     same = before is not None and before.account_id == fresh.account_id
     baseline = before.invoice if before and same else None
-    return Found(fresh, baseline, names=_names(urn), urns=(urn,))
+    return Found(fresh, baseline, names=stack_names(urn), urns=(urn,))
 
 
 def _read(
@@ -623,7 +412,7 @@ def _read(
     is_secret = isinstance(marked, list) and any(is_figure(str(name)) for name in marked)
     readable = []
     for name in _PROPERTIES:
-        properties = _state(of_resource, name)
+        properties = mapping_in(of_resource, name)
         plain = None if properties is None else revealed(properties)
         if plain is not None:
             readable.append(plain)
@@ -648,12 +437,6 @@ def _is_told(found: state.InvoiceState, urn: str, violations: Sequence[PackViola
         and (violation.urn == urn or (found.account_id or urn) in violation.message)
         for violation in violations
     )
-
-
-def _names(urn: str) -> tuple[str, ...]:
-    """Return the stack of a URN as ``project/stack``, if it has one."""
-    parts = re.match("urn:pulumi:([^:]+)::([^:]+)::", urn)
-    return (one_line(f"{parts[2]}/{parts[1]}"),) if parts else ()
 
 
 def _left_out(digest: Mapping[str, Any], steps: list[Mapping[str, Any]]) -> list[Caveat]:
@@ -691,8 +474,3 @@ def _explain(
         "no invoice in it: the program needs an InvoicePreview. If it has one whose figures did "
         f"not move, Pulumi left it out: {_SHOW_SAMES}, which functions need as well"
     )
-
-
-def _state(step: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
-    found = step.get(name)
-    return found if isinstance(found, Mapping) else None

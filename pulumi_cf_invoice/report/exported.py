@@ -1,0 +1,231 @@
+"""
+Reads invoices from a stack's outputs in the engine's events, and says which of them may be old.
+
+Outputs do not say where their figures came from, and some can be those of an earlier deployment.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import starmap
+from typing import Any
+
+from pulumi_cf_invoice import state
+from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.errors import InvalidDataError
+from pulumi_cf_invoice.billing.invoice import AMOUNTS, Invoice
+from pulumi_cf_invoice.billing.models import counted
+from pulumi_cf_invoice.report.caveats import Caveat, not_known
+from pulumi_cf_invoice.report.events import GONE, Operation, mapping_in, stack_names
+from pulumi_cf_invoice.report.found import (
+    SECRET_IN_PREVIEW,
+    Found,
+    NoInvoiceError,
+    configured_address,
+    foreign_address,
+    invoices_in_outputs,
+    is_no_invoice,
+    is_unknown,
+    is_whole,
+    known_account,
+    may_be_invoices,
+    named_invoices,
+    not_judged,
+    of_outputs,
+    revealed,
+)
+
+_PASSED_ON = Caveat(
+    "time",
+    "The exported figures are also those of another stack's last deployment, which this one reads "
+    "by a StackReference. If it only passes them on, they are as old as that.",
+)
+_STACK_REFERENCE = "pulumi:pulumi:StackReference"
+_PROVIDER = "pulumi:providers:cf-invoice"
+_LONGEST_NAME = 100
+
+
+def exported_invoices(
+    operation: Operation, prefix: str | None, resources: list[Found]
+) -> tuple[list[Found], list[Caveat]]:
+    """
+    Return the invoices among the stack's outputs, without those of *resources* that are unreadable,
+    and the caveat on what may be others.
+
+    Under ``--target`` and ``--exclude`` they mix fresh and old figures without a mark: raises
+    `NoInvoiceError` unless all are of accounts whose resource was evaluated.
+    """
+    of_stack = operation.stack_outputs
+    # The first outputs of a preview are the last deployment's.
+    if len(of_stack) <= operation.is_preview:
+        return [], []
+    step = of_stack[-1]
+    outputs, outputs_before = _outputs(step, "new"), _outputs(step, "old")
+    now, before = named_invoices(outputs, prefix), invoices_in_outputs(outputs_before, prefix)
+    accounts = {known_account(invoice.state.account_id) for invoice in resources} - {None}
+    origins, referred = _Origins.of(operation), _referred(operation)
+    exported, unknown, secret, kept = [], 0, 0, 0
+    for number, (name, figures) in enumerate(now):
+        if operation.is_preview and is_unknown(figures):
+            unknown += 1
+            continue
+        if operation.has_failed and not _has_moved(figures, before):
+            # The resource of an account speaks for what is exported of it.
+            kept += known_account(figures.get("account_id")) not in accounts
+            continue
+        if any(_is_part_of(figures, resource.invoice) for resource in resources):
+            continue
+        if resources and is_no_invoice(figures):
+            continue
+        if resources and revealed(figures) is None:
+            # Those of a resource, if nothing says otherwise.
+            secret += known_account(figures.get("account_id")) not in accounts
+            continue
+        try:
+            invoice = _exported_invoice(name, figures)
+            if operation.not_evaluated and invoice.state.invoice not in [
+                resource.state.invoice for resource in resources
+            ]:
+                raise NoInvoiceError(
+                    "the preview left out resources by --target or --exclude: the stack's outputs "
+                    "may be those of the last deployment. Preview without these flags"
+                )
+        except NoInvoiceError:
+            if known_account(figures.get("account_id")) in accounts:
+                continue
+            raise
+        # Renamed outputs cannot be distinguished.
+        baseline = _baseline(before[number]) if len(before) == len(now) else None
+        names = stack_names(str(step.get("urn")))
+        if not _is_of_any(invoice, resources):
+            invoice = origins.told_of(invoice)
+            if any(_agree(figures, other) for other in referred):
+                invoice = replace(invoice, caveats=(*invoice.caveats, _PASSED_ON))
+        exported.append(replace(invoice, baseline=baseline, names=names))
+    hidden = may_be_invoices(outputs, outputs_before) if prefix is None else []
+    caveats = [
+        *not_known(unknown, "exported invoice"),
+        *not_known(secret, "exported invoice", "secret"),
+        *_kept(kept),
+        *not_judged(hidden),
+    ]
+    return exported, caveats
+
+
+def _referred(operation: Operation) -> list[dict[str, Any]]:
+    """Return the invoices that other stacks exported at their last deployments."""
+    return [
+        figures
+        for step in operation.steps_after
+        if step.get("type") == _STACK_REFERENCE
+        for figures in invoices_in_outputs(mapping_in(_outputs(step, "new"), "outputs") or {})
+    ]
+
+
+def _agree(figures: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether two exported invoices differ in nothing that both have."""
+    return all(figures[name] == other[name] for name in figures.keys() & other.keys())
+
+
+def _has_moved(figures: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> bool:
+    """
+    Return whether exported *figures* are certainly not those *before*, nor a mix of both.
+
+    Where a deployment fails, the engine keeps each output of the last one that it has no other
+    value for, such as one that the program no longer has.
+    """
+    return not any(
+        figures.get("amount_due") == other.get("amount_due")
+        or (figures.get("invoice_lines") or None) == other.get("invoice_lines")
+        for other in before
+    )
+
+
+def _kept(count: int) -> list[Caveat]:
+    if not count:
+        return []
+    text = (
+        f"{counted(count, 'exported invoice')} may be of the last deployment, and "
+        f"{'was' if count == 1 else 'were'} not judged: of a blocked preview, Pulumi does not say "
+        "which of the stack's outputs are its own."
+    )
+    return [Caveat("missing", text)]
+
+
+@dataclass(frozen=True)
+class _Origins:
+    """
+    Where the figures among a stack's outputs may come from, which outputs do not say unless they
+    are whole resources: the address in its config, and those that its providers read.
+    """
+
+    configured: str | None
+    caveats: tuple[Caveat, ...]
+
+    @classmethod
+    def of(cls, operation: Operation) -> "_Origins":
+        configs = (part.get("config") for part in operation.parts("preludeEvent"))
+        configured = next(map(configured_address, configs), None)
+        providers: dict[str, str] = {}
+        for step in operation.steps_before:
+            if step.get("type") != _PROVIDER or step.get("op") in GONE:
+                continue
+            inputs = mapping_in(mapping_in(step, "new") or {}, "inputs") or {}
+            address = foreign_address(inputs.get("baseUrl"))
+            # A provider whose address is not known yet has read nothing.
+            if address not in (None, configured, *state.MARKERS):
+                providers.setdefault(str(address), str(step.get("urn")).rsplit("::", 1)[-1])
+        return cls(configured, tuple(starmap(_read_through, providers.items())))
+
+    def told_of(self, invoice: Found) -> Found:
+        """Return an *invoice* with the places that it may come from, unless it says so itself."""
+        if invoice.state.base_url is not None:
+            return invoice
+        of_config = replace(invoice.state, base_url=self.configured)
+        return replace(invoice, state=of_config, caveats=self.caveats)
+
+
+def _read_through(address: str, provider: str) -> Caveat:
+    text = (
+        f"The figures may come from {one_line(address)}, not from Cloudflare: the provider "
+        f"{one_line(provider)} reads there."
+    )
+    return Caveat("origin", text)
+
+
+def _is_part_of(figures: Mapping[str, Any], invoice: Invoice) -> bool:
+    """Return whether a program has exported some *figures* of an *invoice*, and left others out."""
+    amounts = [name for name in AMOUNTS if name in figures]
+    return not is_whole(figures) and all(getattr(invoice, n) == figures[n] for n in amounts)
+
+
+def _is_of_any(invoice: Found, resources: Iterable[Found]) -> bool:
+    """Return whether one of *resources* certainly has the same *invoice*."""
+    return invoice.state.account_id is not None and any(
+        resource.invoice == invoice.invoice
+        and resource.state.account_id == invoice.state.account_id
+        for resource in resources
+    )
+
+
+def _exported_invoice(name: str, figures: Mapping[str, Any]) -> Found:
+    """Return an invoice by its *figures* in the output *name*."""
+    try:
+        return of_outputs(figures, SECRET_IN_PREVIEW)
+    except InvalidDataError as error:
+        raise NoInvoiceError(
+            f"the invoice in the stack's output {one_line(name, _LONGEST_NAME)} is broken: "
+            f"{error}. Export a whole invoice (export_invoice), or rename the outputs amount_due "
+            "and invoice_lines if they are none"
+        ) from None
+
+
+def _baseline(outputs: Mapping[str, Any]) -> Invoice | None:
+    try:
+        return of_outputs(outputs).state.invoice
+    except (NoInvoiceError, InvalidDataError):
+        return None
+
+
+def _outputs(step: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    outputs = (mapping_in(step, name) or {}).get("outputs")
+    return outputs if isinstance(outputs, Mapping) else {}
