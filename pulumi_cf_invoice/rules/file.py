@@ -23,7 +23,7 @@ from pulumi_cf_invoice.billing.models import counted
 from pulumi_cf_invoice.billing.suggestions import errors_under, unknown_name
 from pulumi_cf_invoice.rules import settings as rule_settings
 from pulumi_cf_invoice.rules.kinds import KINDS
-from pulumi_cf_invoice.rules.limits import Limit, parse_account_id, shown
+from pulumi_cf_invoice.rules.limits import Limit, Multiple, parse_account_id, shown
 from pulumi_cf_invoice.rules.rule import Rule
 from pulumi_cf_invoice.rules.settings import Setting
 
@@ -106,8 +106,8 @@ class DeclaredRule:
 
     A rule with ``warn_at`` declares further rules (`warnings`), each of which has the rule's name
     as its ``base``, and ``percent`` of its limit. ``own`` are the settings that Pulumi's config has
-    for such a rule itself. ``dropped`` are the globs whose limits that config has replaced with
-    those of others.
+    for such a rule itself. ``dropped`` are the globs and accounts whose limits that config has
+    replaced with those of others.
     """
 
     name: str
@@ -197,14 +197,13 @@ class DeclaredRule:
                     what = "a waiver" if name == "waiver" else name
                     raise LimitError(f"{what} can only be set in the file of rules")
             given = _settings(self.kind, config.settings)
-        globs = given.get("limits")
-        dropped = () if globs is None else set(self.settings.get("limits", ())) - set(globs)
+        settings = merged(self.settings, given)
         return replace(
             self,
-            settings=merged(self.settings, given),
+            settings=settings,
             own=merged(self.own, given) if self.base else {},
             level=config.level or self.level,
-            dropped=(*self.dropped, *sorted(dropped)),
+            dropped=(*self.dropped, *_dropped(self.settings, settings)),
         )
 
 
@@ -246,14 +245,13 @@ def merged(settings: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, An
     return {**settings, **{name: _over(settings.get(name), value) for name, value in over.items()}}
 
 
-def waived(settings: Mapping[str, Any], waiver: Waiver) -> dict[str, Any]:
-    """Return *settings* under a *waiver*: a glob that it does not name keeps its limit."""
-    by_glob = {
-        name: merged(settings.get(name, {}), value)
-        for name, value in waiver.settings.items()
-        if isinstance(value, Mapping)
-    }
-    return merged(settings, {**waiver.settings, **by_glob})
+def waived(settings: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return *settings* with a waiver's *over* them: globs and accounts not named keep their limits.
+
+    Raises `LimitError` if a multiple of a usual day would replace the limits of accounts.
+    """
+    return {**settings, **{name: _under(settings.get(name), value) for name, value in over.items()}}
 
 
 def read_rules(path: str | Path) -> list[DeclaredRule]:
@@ -437,8 +435,46 @@ def _read(name: str, setting: Setting, value: Any) -> Any:
 def _over(before: Any, value: Any) -> Any:
     """Return *value*, with what is kept of a limit *before* where it has no amount for the rest."""
     if isinstance(value, Limit) and isinstance(before, Limit) and value.default is None:
-        return Limit(before.default, {**before.accounts, **value.accounts})
+        return value.over(before)
     return value
+
+
+def _under(before: Any, value: Any) -> Any:
+    """Return the *value* of a waiver, with what it does not name of the one *before*."""
+    if isinstance(value, Mapping):
+        return waived(before or {}, value)
+    if not isinstance(before, Limit):
+        return value
+    if isinstance(value, Multiple) and before.accounts:
+        raise LimitError(
+            f"waiver: limit: {value.text} would replace the limits of individual accounts: write "
+            "it as an amount"
+        )
+    return value.over(before) if isinstance(value, Limit) else value
+
+
+def _dropped(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Return the globs and accounts that have a limit in the settings *before*, but not *after*."""
+    globs, kept = before.get("limits", {}), after.get("limits", {})
+    accounts = [
+        f"account {account}"
+        for name, limit in before.items()
+        for account in _accounts_without(limit, after[name])
+    ]
+    accounts_of_globs = [
+        f"{glob} in account {account}"
+        for glob in globs.keys() & kept.keys()
+        for account in _accounts_without(globs[glob], kept[glob])
+    ]
+    return [*sorted(globs.keys() - kept.keys()), *sorted({*accounts, *accounts_of_globs})]
+
+
+def _accounts_without(before: Any, after: Any) -> set[str]:
+    """Return the accounts that have their own limit *before*, but not *after*."""
+    if not isinstance(before, Limit):
+        return set()
+    kept = after.accounts if isinstance(after, Limit) else {}
+    return before.accounts.keys() - kept.keys()
 
 
 def _term(name: str, written: Any) -> str:

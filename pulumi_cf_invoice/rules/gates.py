@@ -42,7 +42,7 @@ class Gate:
     it. With ``account_ids`` the gate reads these accounts itself, from ``base_url`` if that is set,
     and skips one that cannot be read if it is to ``fail_open``. ``source`` is the file or flag that
     declares it, and ``base`` the rule of which it is a warning tier. ``dropped`` are the globs
-    whose limits Pulumi's config has replaced.
+    and accounts whose limits Pulumi's config has replaced.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Gate:
         rule = _rule(kind, own)
         under_waiver = None
         if waiver is not None and kind.waivable:
-            under_waiver = _rule(kind, waived(own, waiver))
+            under_waiver = _rule(kind, waived(own, waiver.settings))
         for complete in (rule, under_waiver):
             _refuse_unused_limits(complete, accounts)
         return cls(
@@ -296,9 +296,9 @@ class Gate:
         if not self.dropped:
             return ""
         more = len(self.dropped) - _MOST_NAMED
-        named = [one_line(glob) for glob in self.dropped[:_MOST_NAMED]]
-        globs = ", ".join([*named, *([f"{more:,} more"] if more > 0 else [])])
-        return f"Pulumi's policy config replaces its limits, and leaves out those for {globs}."
+        named = [one_line(each) for each in self.dropped[:_MOST_NAMED]]
+        all_named = ", ".join([*named, *([f"{more:,} more"] if more > 0 else [])])
+        return f"Pulumi's policy config replaces its limits, and leaves out those for {all_named}."
 
 
 def _rule(kind: type[Rule], values: Mapping[str, Any]) -> Rule:

@@ -195,6 +195,11 @@ class Limit:
             {account: _share(amount, percent) for account, amount in self.accounts.items()},
         )
 
+    def over(self, before: "Limit") -> "Limit":
+        """Return the limit, with what it does not name of the one *before*."""
+        default = before.default if self.default is None else self.default
+        return Limit(default, {**before.accounts, **self.accounts})
+
     def of(self, account_id: str | None) -> Money | None:
         """
         Return the limit of *account_id*, if it has one.

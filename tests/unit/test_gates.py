@@ -18,6 +18,8 @@ STATE = InvoiceState(ACCOUNT, Invoice.from_api(api_result()))
 WAIVER = {"until": "2026-09-20", "by": "the CFO", "reason": "launch week"}
 BUDGET = {"limit": "150 USD", "accountIds": [ACCOUNT]}
 LINES = "max-line-amount"
+OF_ACCOUNT = {"limit": "50 USD", "accounts": {ACCOUNT: "100 USD"}}
+DAILY = {"limit": OF_ACCOUNT, "accountIds": [ACCOUNT]}
 
 
 def gate(written: dict[str, Any], name: str = "max-amount-due", **config: Any) -> Gate:
@@ -102,6 +104,34 @@ def test_limits_by_glob_in_a_config_replace_the_rules_own_and_a_note_names_the_o
     assert note.endswith("those for m0, m1, m2, m3, m4, 2 more.")
 
 
+@pytest.mark.parametrize(
+    ("kind", "own", "config", "dropped"),
+    [
+        ("max-amount-due", {"limit": OF_ACCOUNT}, {"limit": "900 USD"}, f"account {ACCOUNT}"),
+        ("max-daily-spend", DAILY, {"limit": "3x"}, f"account {ACCOUNT}"),
+        (LINES, {"defaultLimit": OF_ACCOUNT}, {"defaultLimit": "9 USD"}, f"account {ACCOUNT}"),
+        (
+            LINES,
+            {"limits": {"b/*": "1 USD", "a/*": OF_ACCOUNT, "c/*": OF_ACCOUNT}},
+            {"limits": {"a/*": "9 USD", "c/*": OF_ACCOUNT}},
+            f"b/*, a/* in account {ACCOUNT}",
+        ),
+        ("max-amount-due", {"limit": OF_ACCOUNT}, {"limit": OF_ACCOUNT}, None),
+        (
+            "max-amount-due",
+            {"limit": OF_ACCOUNT},
+            {"limit": {"accounts": {OTHER_ACCOUNT: "1 USD"}}},
+            None,
+        ),
+    ],
+)
+def test_a_note_names_the_accounts_whose_limits_a_config_leaves_out(
+    kind: str, own: dict[str, Any], config: dict[str, Any], dropped: str | None
+) -> None:
+    note = f"Pulumi's policy config replaces its limits, and leaves out those for {dropped}."
+    assert gate(own, kind, **config).notices(NOW) == ([note] if dropped else [])
+
+
 # Waivers.
 
 
@@ -162,6 +192,40 @@ def test_a_waiver_by_account_keeps_the_limits_of_the_others() -> None:
     )
     assert messages(waived.judge(STATE, NOW)) == []
     assert messages(waived.judge(InvoiceState(OTHER_ACCOUNT, STATE.invoice), NOW))
+
+
+@pytest.mark.parametrize(
+    ("kind", "own", "waived"),
+    [
+        ("max-amount-due", {"limit": OF_ACCOUNT}, {"limit": "1500 USD"}),
+        (
+            "max-amount-due",
+            {"limit": OF_ACCOUNT},
+            {"limit": {"limit": "1500 USD", "accounts": {OTHER_ACCOUNT: "1 USD"}}},
+        ),
+        (LINES, {"limits": {"openai/*": OF_ACCOUNT}}, {"limits": {"openai/*": "1500 USD"}}),
+        (LINES, {"defaultLimit": OF_ACCOUNT}, {"defaultLimit": "1500 USD"}),
+    ],
+)
+def test_a_waiver_for_all_keeps_the_limit_of_an_account_that_it_does_not_name(
+    kind: str, own: dict[str, Any], waived: dict[str, Any]
+) -> None:
+    rule = gate({**own, "waiver": {**WAIVER, **waived}}, kind)
+    [message] = messages(rule.judge(STATE, NOW))
+    assert "over the limit of $100.00" in message
+    assert not messages(rule.judge(InvoiceState("2" * 32, STATE.invoice), NOW))
+
+
+def test_a_waiver_with_a_multiple_is_refused_where_accounts_have_their_own_limits() -> None:
+    waiver = {**WAIVER, "limit": "10x"}
+    with pytest.raises(RuleError) as refused:
+        gate({**DAILY, "waiver": waiver}, "max-daily-spend")
+    assert str(refused.value) == (
+        "rule 'max-daily-spend': waiver: limit: 10x would replace the limits of individual "
+        "accounts: write it as an amount"
+    )
+    for own in ("50 USD", "3x"):
+        gate({**DAILY, "limit": own, "waiver": waiver}, "max-daily-spend")
 
 
 # Accounts that a gate reads by itself.
