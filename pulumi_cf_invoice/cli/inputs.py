@@ -41,7 +41,7 @@ from pulumi_cf_invoice.report.found import (
 )
 
 _LONGEST_NAME = 100
-_OBJECT = re.compile(rb"^(?:\xef\xbb\xbf|\xfe\xff|\xff\xfe)?\s*(?:\[\s*)?\{", re.M)
+_OBJECT = re.compile(rb"^(?:\xef\xbb\xbf|\xfe\xff|\xff\xfe)?[ \t]*(?:\[\s*)?\{", re.M)
 _MOST_LISTED = 20
 
 

@@ -22,6 +22,9 @@ from pulumi_cf_invoice.billing.settings import (
 )
 
 _SECONDS = 60
+# Of YAML at the beginning of a line, and of JSON.
+_NAME = re.compile(r"""^(?:name|[ \t{]*["']name["'])[ \t]*:[ \t]*["']?([\w.-]+)""", re.M)
+_EMPTY = {"value": ""}
 _NOT_OPENED = "[unknown]"
 """What Pulumi shows for an ESC environment's value that it was not asked to open."""
 
@@ -48,7 +51,7 @@ def _examine(config: Mapping[str, Any]) -> None:
         raise SettingsError(unknown[0])
     for problem in unknown:
         print(f"cf-invoice: {problem} (or is it the program's own?)", file=sys.stderr)
-    plain = (key for key, entry in config.items() if not entry.get("secret"))
+    plain = (key for key, entry in config.items() if not entry.get("secret") and _has_value(entry))
     for warning in in_plain_text(key for key in plain if not _is_hidden(config[key])):
         print(f"cf-invoice: warning: {warning}", file=sys.stderr)
 
@@ -59,9 +62,7 @@ def _project() -> str | None:
         for name in ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json"):
             with suppress(OSError, ValueError):
                 text = read_file(folder / name).decode()
-                found = re.search(
-                    r"""^[{\s]*["']?name["']?\s*:\s*["']?([\w.-]+)""", text, flags=re.M
-                )
+                found = _NAME.search(text)
                 return found[1] if found else None
     return None
 
@@ -70,8 +71,12 @@ def _keys_that_count(config: Mapping[str, Any]) -> list[str]:
     ours = [f"cf-invoice:{name}" for name in SETTINGS]
     theirs = [f"cloudflare:{name}" for name in CREDENTIALS]
     # The first source that has any credential decides: the secrets of another are left alone.
-    has_own = any(f"cf-invoice:{name}" in config for name in CREDENTIALS)
+    has_own = any(_has_value(config.get(f"cf-invoice:{name}", _EMPTY)) for name in CREDENTIALS)
     return [*ours, "cloudflare:baseUrl", *([] if has_own else theirs)]
+
+
+def _has_value(entry: Mapping[str, Any]) -> bool:
+    return _is_hidden(entry) or bool(str(entry["value"]).strip())
 
 
 def _is_hidden(entry: Mapping[str, Any]) -> bool:

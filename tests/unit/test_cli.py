@@ -14,6 +14,7 @@ import jsonschema
 import pytest
 
 from pulumi_cf_invoice import Invoice
+from pulumi_cf_invoice.billing.errors import SettingsError
 from pulumi_cf_invoice.billing.reads import READS
 from pulumi_cf_invoice.cli import stack as stack_config
 from pulumi_cf_invoice.report import forecasts, markdown
@@ -106,6 +107,49 @@ def test_stack_config_that_cannot_be_read_is_one_line(
     done = run("show", "--stack", "dev")
     expected = f"cf-invoice: cannot read stack config: {problem}\n"
     assert (done.returncode, done.stderr) == (2, expected)
+
+
+def stack_with(config: dict[str, str], directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have `pulumi config` print a *config* in plain text, of a project in *directory*."""
+    printed = json.dumps({key: {"value": value} for key, value in config.items()})
+    (directory / "pulumi").write_text(f"#!/bin/sh\necho '{printed}'")
+    (directory / "pulumi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{directory}:/usr/bin:/bin")
+    monkeypatch.chdir(directory)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("project", "is_its_own"),
+    [
+        ("runtime:\n  name: python\nname: cf-invoice\n", True),
+        ('{\n  "name": "cf-invoice"\n}', True),
+        ("name: other\nmain: cf-invoice\n", False),
+        ("runtime:\n  name: cf-invoice\nname: other\n", False),
+        ("\n" * 1_000_000, False),
+    ],
+)
+def test_a_setting_of_the_programs_own_is_known_by_the_projects_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: str, is_its_own: bool
+) -> None:
+    stack_with({"cf-invoice:region": "eu"}, tmp_path, monkeypatch)
+    (tmp_path / "Pulumi.yaml").write_text(project)
+    if is_its_own:
+        assert stack_config.read_config("dev")("cf-invoice:region") is None
+        return
+    with pytest.raises(SettingsError, match="there is no setting of stack config"):
+        stack_config.read_config("dev")
+
+
+def test_an_empty_credential_in_stack_config_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tokens = {"cf-invoice:apiToken": " ", "cloudflare:apiToken": "theirs"}
+    stack_with(tokens, tmp_path, monkeypatch)
+    assert stack_config.read_config("dev")("cloudflare:apiToken") == "theirs"
+    warned = capsys.readouterr().err
+    assert "cloudflare:apiToken is in plain text" in warned
+    assert "cf-invoice:apiToken" not in warned
 
 
 def test_show_has_every_line(long: str) -> None:

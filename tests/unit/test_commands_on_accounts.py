@@ -292,6 +292,16 @@ def folder(run: Run, tmp_path: Path) -> Path:
     return made
 
 
+@pytest.mark.timeout(60)
+def test_a_text_of_blank_lines_among_snapshots_is_passed_over_in_time(
+    run: Run, folder: Path
+) -> None:
+    (folder / "notes.txt").write_text("\n" * 2**16)
+    (folder / "more.txt").write_text("[\n" * 2**15)
+    code, _ = reported(run, "--from", str(folder), "--budget", "5000 USD")
+    assert code == 0
+
+
 def test_a_snapshot_of_each_account_is_written_and_read(
     several: Sandbox, run: Run, folder: Path
 ) -> None:
