@@ -157,10 +157,17 @@ class Forge(ABC):
     def update(self, comment: Comment, body: str) -> Comment:
         """Replace the text of *comment*."""
 
-    def find(self, marker: str) -> Comment | None:
-        """Return the comment that this token wrote and that begins with *marker*."""
+    def find(self, marker: str) -> Iterator[Comment]:
+        """
+        Yield the comments that this token wrote and that begin with *marker*.
+
+        Raises `CommentError` if there is none on the pages that are read, but there are more.
+        """
+        found = False
         for count, page in enumerate(self.pages()):
             if count == MOST_PAGES:
+                if found:
+                    return
                 raise CommentError(
                     f"cannot comment on {self.request.text}: it has more than {MOST_PAGES} pages "
                     f"of comments, and this report is on none of the first {MOST_PAGES}. Post the "
@@ -169,8 +176,8 @@ class Forge(ABC):
             for comment in page:
                 # Anyone can begin a comment with the marker.
                 if comment.is_ours and comment.body.startswith(marker):
-                    return comment
-        return None
+                    found = True
+                    yield comment
 
     def ask(self, method: str, path: str = "", **more: Any) -> Answer:
         """Make a request to the forge. Raises `CommentError` for anything but success."""

@@ -11,6 +11,7 @@ import re
 import sys
 import threading
 import urllib.request
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,17 +33,17 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def replace(body: str, tag: str) -> bool:
-    """Replace our comment of *tag*, and return whether there was one."""
+    """Replace our comments of *tag*, and return whether there was one."""
     marker = MARKER.replace(" -->", " " + tag + " -->") if tag else MARKER
-    comment = find(marker)
-    if comment is None:
-        return False
-    ask(UPDATE, comment=comment, body=marker + "\n\n" + body)
-    return True
+    replaced = False
+    for comment in find(marker):
+        ask(UPDATE, comment=comment, body=marker + "\n\n" + body)
+        replaced = True
+    return replaced
 
 
-def find(marker: str) -> "str | None":
-    """Return the ID of the comment that this token wrote and that begins with *marker*."""
+def find(marker: str) -> "Iterator[str]":
+    """Yield the IDs of the comments that this token wrote and that begin with *marker*."""
     owner, _, name = os.environ["GITHUB_REPOSITORY"].partition("/")
     after = None
     for _ in range(MOST_PAGES):
@@ -50,11 +51,10 @@ def find(marker: str) -> "str | None":
         comments = found["repository"]["pullRequest"]["comments"]
         for node in comments["nodes"]:
             if node["viewerDidAuthor"] is True and node["body"].startswith(marker):
-                return str(node["id"])
+                yield str(node["id"])
         if not comments["pageInfo"]["hasNextPage"]:
-            return None
+            return
         after = comments["pageInfo"]["endCursor"]
-    return None
 
 
 def number() -> int:

@@ -17,7 +17,7 @@ SECONDS = 60.0
 
 def post(request: Request, body: str) -> str:
     """
-    Update our comment with the same marker, or create it, and return what was done as a sentence.
+    Update our comments with the same marker, or create one, and return what was done as a sentence.
 
     Raises `CommentError`.
     """
@@ -75,10 +75,12 @@ def _with_retries(forge: Forge, body: str) -> str:
 
 def _post(forge: Forge, body: str) -> str:
     place = forge.request.text
-    ours = forge.find(body.partition("\n")[0])
-    if ours is None:
+    # Jobs that run at once can each create one. Any not updated would keep its old verdict.
+    updated = [forge.update(comment, body) for comment in forge.find(body.partition("\n")[0])]
+    if not updated:
         return f"Commented on {place}{_at(forge, forge.create(body))}"
-    return f"Updated the comment on {place}{_at(forge, forge.update(ours, body))}"
+    what = "the comment" if len(updated) == 1 else f"{len(updated)} comments with this report"
+    return f"Updated {what} on {place}{_at(forge, updated[0])}"
 
 
 def _at(forge: Forge, comment: Comment) -> str:

@@ -108,6 +108,30 @@ def test_the_next_report_updates_our_comment_and_nobody_elses(job: Job, forge_: 
     assert forge_.bodies[3:] == [OVER]
 
 
+def test_what_jobs_at_once_left_twice_is_updated_everywhere(job: Job, forge_: Forge) -> None:
+    others = [
+        (tagged(REPORT, "shop/dev"), BOT),
+        (REPORT, STRANGER),
+        ("a word of the same bot", BOT),
+    ]
+    forge_.add(REPORT)
+    for body, author in others:
+        forge_.add(body, author)
+    forge_.add(REPORT)
+    message = post(job.request(), tagged(OVER, None))
+    assert message.startswith("Updated 2 comments with this report on ")
+    assert forge_.bodies == [OVER, *(body for body, _ in others), OVER]
+
+
+def test_a_leftover_comment_that_may_not_be_updated_is_an_error(job: Job, forge_: Forge) -> None:
+    forge_.add(REPORT)
+    forge_.add(REPORT)
+    # A page, an update and a page come first; GitLab and Gitea are asked for their user before.
+    forge_.refusals += [(200, None, {})] * (3 if job.name == "github" else 4)
+    forge_.refuse(403, {"message": "no"})
+    assert "said HTTP 403: no." in refusal(job.request())
+
+
 def test_reports_of_several_tags_are_comments_of_their_own(job: Job, forge_: Forge) -> None:
     request = job.request()
     for tag in (None, "shop/dev", "shop/dev-2", None, "shop/dev"):
@@ -426,6 +450,17 @@ def test_a_request_with_more_comments_than_are_read_is_refused(job: Job, forge_:
     for number in range(101):
         forge_.add(f"comment {number}", STRANGER)
     assert "has more than 100 pages of comments" in refusal(job.request())
+    assert len(forge_.comments) == 101
+
+
+def test_a_report_on_a_page_that_is_read_is_updated_whatever_follows(
+    job: Job, forge_: Forge
+) -> None:
+    forge_.add(REPORT)
+    for number in range(100):
+        forge_.add(f"comment {number}", STRANGER)
+    post(job.request(), tagged(OVER, None))
+    assert forge_.bodies[0] == OVER
     assert len(forge_.comments) == 101
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from pulumi_cf_invoice.comments import not_installed
-from tests import receivers
+from pulumi_cf_invoice.comments.reports import marker
+from tests import forge, receivers
 from tests.factories import SECRET
 
 Answer = Callable[[socket.socket], None]
@@ -105,6 +106,24 @@ def test_an_answer_that_trickles_in_has_an_end(
     with server(trickle) as url:
         line = printed(url, tmp_path, monkeypatch, capsys)
     assert line.endswith("GitHub did not answer in time.\n")
+
+
+def test_what_jobs_at_once_left_twice_is_replaced_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours, tagged = (f"{marker(tag)}\n\nwithin" for tag in (None, "dev"))
+    with forge.running() as running:
+        for body, author in [
+            (ours, forge.BOT),
+            (tagged, forge.BOT),
+            (ours, forge.STRANGER),
+            (ours, forge.BOT),
+        ]:
+            running.add(body, author)
+        line = printed(f"{running.address}/graphql", tmp_path, monkeypatch, capsys)
+    assert line == "Replaced the older comment.\n"
+    replaced = f"{marker(None)}\n\nx"
+    assert running.bodies == [replaced, tagged, ours, replaced]
 
 
 @pytest.mark.parametrize("written", ["12", "refs/heads/gh-readonly-queue/a/pr-7/pr-12-0a1b2c"])
