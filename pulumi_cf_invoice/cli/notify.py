@@ -26,7 +26,7 @@ from pulumi_cf_invoice.cli.report import exit_code, make
 from pulumi_cf_invoice.report.notice import Key, Notice, notice_of, notice_of_failure
 
 VARIABLE = "CF_INVOICE_NOTIFY"
-_VERSION = 2
+_VERSION = 3
 _SALT = 16
 
 
@@ -192,7 +192,7 @@ def _read(state: str | None) -> State:
         if content["version"] != _VERSION:
             raise ValueError("another version")
         notified = {
-            str(digest): [(str(kind), str(rule), str(account)) for kind, rule, account in keys]
+            str(digest): [Key(*map(str, key)) for key in keys]
             for digest, keys in content["addresses"].items()
         }
         salt = bytes.fromhex(content["salt"])

@@ -254,6 +254,13 @@ class InvoiceReport:
         rules = [rule for rule in self.rules if rule.is_mandatory or not mandatory]
         return self._outlook(rules, is_upper=True)
 
+    @property
+    def is_foreseen(self) -> bool:
+        """Whether there is an outlook to judge: from daily usage, or none as the period is over."""
+        if self.as_of.timestamp() >= self.invoice.period_end:
+            return True
+        return self.forecast is not None and self.forecast.is_forecast
+
     def _outlook(self, rules: Sequence[RuleResult], *, is_upper: bool = False) -> Outlook | None:
         forecast = self.forecast
         if forecast is None or not forecast.is_forecast:

@@ -1,19 +1,19 @@
 """What to notify people of between deployments: what is wrong now and was not before."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
 from pulumi_cf_invoice.billing.cleaning import in_one_line
+from pulumi_cf_invoice.billing.models import instant
 from pulumi_cf_invoice.report.caveats import first
+from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 from pulumi_cf_invoice.report.judging import TITLES, RuleResult
 from pulumi_cf_invoice.report.report import Report, numbered
 from pulumi_cf_invoice.rules.rule import Finding
 
 Kind = Literal["over", "unknown", "advisory", "outlook"]
-Key = tuple[str, str, str]
-"""The kind, the rule and the account of what is wrong."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """The kinds of problems: a mandatory rule is violated, or cannot be judged; an advisory one is
 violated; the forecast passes a limit."""
@@ -40,13 +40,28 @@ _JOINED = re.compile(
 )
 
 
+class Key(NamedTuple):
+    """What identifies a problem from run to run: see `Wrong`."""
+
+    kind: str
+    rule: str
+    account: str
+    period: str
+
+    @property
+    def subject(self) -> tuple[str, str]:
+        """The rule and the account."""
+        return self.rule, self.account
+
+
 @dataclass(frozen=True)
 class Wrong:
     """
     A problem: its kind, the rule, and the account, which is empty for the whole report.
 
     An invoice whose account is not known is told from others by the names of its places, if any.
-    ``text`` is a sentence, and ``remedy`` what to do, if known. What others wrote in them is marked
+    ``period`` is the first day of the invoice's period for an outlook, which ends with it. ``text``
+    is a sentence, and ``remedy`` what to do, if known. What others wrote in them is marked
     (`named`).
     """
 
@@ -55,11 +70,12 @@ class Wrong:
     account: str
     text: str
     remedy: str = ""
+    period: str = ""
 
     @property
     def key(self) -> Key:
         """What identifies it from run to run."""
-        return self.kind, self.rule, self.account
+        return Key(self.kind, self.rule, self.account, self.period)
 
 
 @dataclass(frozen=True)
@@ -67,21 +83,26 @@ class Notice:
     """
     A report in the few lines that people receive.
 
-    ``wrong`` has all problems of the requested kinds. ``forecast`` is a line for those who want to
-    know what is coming, and ``origin`` names the address of the figures if it is not Cloudflare's.
-    ``is_fine`` means that there are no problems of any kind. ``judged`` are the accounts on which
-    some rule was judged; ``unjudged`` are pairs of a rule and an account that could not be.
-    ``kinds`` are those that people want to know about.
+    ``wrong`` has the problems of all kinds; ``kinds`` are those that people want to know about.
+    ``forecast`` is a line for those who want to know what is coming, and ``origin`` names the
+    address of the figures if it is not Cloudflare's. ``judged`` are the accounts on which some rule
+    was judged; ``unjudged`` are pairs of a rule and an account that could not be. ``unforeseen``
+    are pairs of an account and its current period of which there is no forecast.
     """
 
     headline: str
     wrong: Sequence[Wrong]
     forecast: str | None = None
     origin: str = ""
-    is_fine: bool = False
     judged: Collection[str] = ()
     unjudged: Collection[tuple[str, str]] = ()
+    unforeseen: Collection[tuple[str, str]] = ()
     kinds: Collection[Kind] = KINDS
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether there are no problems of any kind."""
+        return not self.wrong
 
     def keys(self, before: Collection[Key]) -> list[Key]:
         """
@@ -90,8 +111,8 @@ class Notice:
         What was wrong *before* counts as still wrong if it cannot be judged now, or if people do
         not want to know about its kind now.
         """
-        unasked = [key for key in before if key[0] not in self.kinds]
-        known = (wrong.key for wrong in self.wrong)
+        unasked = [key for key in before if key.kind not in self.kinds]
+        known = (wrong.key for wrong in self._asked)
         return sorted({*known, *self._still_unjudged(before), *unasked})
 
     def is_news(self, before: Collection[Key]) -> bool:
@@ -103,7 +124,7 @@ class Notice:
         if self.keys(before):
             return _harmless(self.headline)
         again = "Fine again." if self.is_fine else self._no_longer(before)
-        return _harmless(f"{again} {self.headline}")
+        return _harmless(f"{again} {self.headline}".lstrip())
 
     def body(self, before: Collection[Key], link: str | None) -> str:
         """
@@ -120,39 +141,58 @@ class Notice:
         return text
 
     def _lines(self, before: Collection[Key], most: int, longest: int) -> list[str]:
-        new = [wrong for wrong in self.wrong if wrong.key not in before]
+        new = [wrong for wrong in self._asked if wrong.key not in before]
         problems = dict.fromkeys(_harmless(wrong.text, longest) for wrong in new)
         remedies = dict.fromkeys(
             f"What to do: {_harmless(wrong.remedy, longest)}" for wrong in new if wrong.remedy
         )
         lines = [f"- {problem}" for problem in first(list(problems), most)]
         lines += first(list(remedies), most)
-        still = {wrong.rule for wrong in self.wrong if wrong.key in before}
-        unjudged = {key[1:] for key in self._still_unjudged(before)} - {
-            w.key[1:] for w in self.wrong
-        }
+        still = {wrong.rule for wrong in self._asked if wrong.key in before}
+        told = {wrong.key.subject for wrong in self._asked}
+        unjudged = [key for key in self._still_unjudged(before) if key.subject not in told]
         no_longer = self._no_longer(before) if self.keys(before) or self.is_fine else ""
         more = [
             _listed("As before", still),
-            _listed("Not judged this time", {_on(*rule) for rule in unjudged}),
+            _listed("Not judged this time", {_what(key) for key in unjudged}),
             no_longer,
             self.forecast or "",
             self.origin,
         ]
         return [*lines, *(_harmless(line, longest) for line in more if line)]
 
+    @property
+    def _asked(self) -> list[Wrong]:
+        return [wrong for wrong in self.wrong if wrong.kind in self.kinds]
+
     def _still_unjudged(self, before: Collection[Key]) -> list[Key]:
         """Return what was wrong *before* but cannot be judged now."""
-        return [key for key in before if key[2] not in self.judged or key[1:] in self.unjudged]
+        return [
+            key
+            for key in before
+            if key.account not in self.judged
+            or key.subject in self.unjudged
+            or self._is_unforeseen(key)
+        ]
+
+    def _is_unforeseen(self, key: Key) -> bool:
+        """Return whether it is an outlook that may still come true, as nothing says otherwise."""
+        has_come_true = key.subject in self._wrong_subjects
+        is_current = (key.account, key.period) in self.unforeseen
+        return key.kind == "outlook" and is_current and not has_come_true
+
+    @property
+    def _wrong_subjects(self) -> set[tuple[str, str]]:
+        return {wrong.key.subject for wrong in self.wrong}
 
     def _no_longer(self, before: Collection[Key]) -> str:
         """Return the rules that were violated *before* and are not any more; empty if none are."""
-        still = {key[1:] for key in self.keys(before)}
+        still = {key.subject for key in self.keys(before)} | self._wrong_subjects
         elsewhere = {rule for rule, _ in still}
         resolved = {
-            _on(rule, account) if rule in elsewhere else rule
-            for _, rule, account in before
-            if (rule, account) not in still
+            _on(key.rule, key.account) if key.rule in elsewhere else key.rule
+            for key in before
+            if key.subject not in still
         }
         return _listed("No longer wrong", resolved)
 
@@ -169,15 +209,19 @@ def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:
     forecasts = [invoice.forecast_text for invoice in report.invoices]
     return Notice(
         report.headline,
-        [each for each in wrong if each.kind in kinds],
+        wrong,
         forecasts[0] if len(forecasts) == 1 else None,
         _origins(report),
-        is_fine=not wrong,
         judged={"", *judged},
         unjudged={
             (entry.rule.name, entry.account)
             for entry in found
             if entry.finding.status == "unknown" or entry.finding.is_passed_over
+        },
+        unforeseen={
+            (account, _period(invoice))
+            for account, invoice in _invoices(report)
+            if not invoice.is_foreseen
         },
         kinds=kinds,
     )
@@ -185,8 +229,8 @@ def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:
 
 def notice_of_failure(problem: str, kinds: Collection[Kind]) -> Notice:
     """Return the notice if there is no report, because of a *problem*."""
-    wrong = [Wrong("unknown", "the report", "", problem)] if "unknown" in kinds else []
-    return Notice(f"{TITLES['unknown']}: {_UNREADABLE}.", wrong)
+    wrong = [Wrong("unknown", "the report", "", problem)]
+    return Notice(f"{TITLES['unknown']}: {_UNREADABLE}.", wrong, kinds=kinds)
 
 
 class _Found(NamedTuple):
@@ -229,12 +273,21 @@ def _violations(found: Sequence[_Found]) -> list[Wrong]:
 
 def _outlooks(report: Report) -> list[Wrong]:
     wrong = []
-    for invoice, account in zip(report.invoices, _accounts(report), strict=True):
+    for account, invoice in _invoices(report):
         violated = {rule.name for rule in invoice.rules if rule.violations}
         if invoice.outlook and invoice.outlook.rule not in violated:
-            rule_name, text = invoice.outlook.rule, invoice.outlook.text
-            wrong.append(Wrong("outlook", rule_name, account, f"{rule_name}: {text}."))
+            rule, period = invoice.outlook.rule, _period(invoice)
+            text = f"{rule}: {invoice.outlook.text}."
+            wrong.append(Wrong("outlook", rule, account, text, period=period))
     return wrong
+
+
+def _invoices(report: Report) -> Iterator[tuple[str, InvoiceReport]]:
+    return zip(_accounts(report), report.invoices, strict=True)
+
+
+def _period(invoice: InvoiceReport) -> str:
+    return f"{instant(invoice.invoice.period_start):%Y-%m-%d}"
 
 
 def _not_judged(accounts: Collection[str]) -> list[Wrong]:
@@ -262,6 +315,11 @@ def _origins(report: Report) -> str:
 
 def _listed(what: str, rules: Collection[str]) -> str:
     return f"{what}: {', '.join(sorted(rules))}." if rules else ""
+
+
+def _what(key: Key) -> str:
+    subject = _on(*key.subject)
+    return f"the forecast for {subject}" if key.kind == "outlook" else subject
 
 
 def _on(rule: str, account: str) -> str:

@@ -6,9 +6,9 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import repeat
 from operator import itemgetter
 from pathlib import Path
@@ -21,9 +21,9 @@ from pulumi_cf_invoice.cli import delivery
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests import receivers
 from tests.command import run, start
-from tests.conftest import pointed_at
+from tests.conftest import pointed_at, serving
 from tests.docs import page
-from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, api_result, snapshot
+from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, api_result, settings_for, snapshot
 from tests.receivers import Webhook
 from tests.unit.reports import MORNING, taken
 
@@ -489,7 +489,7 @@ def test_an_address_that_never_ends_its_answer_keeps_nobody_else_from_being_told
     assert len(server.received) == 1
     assert sorted(json.loads((tmp_path / "told.json").read_text())["addresses"].values()) == [
         [],
-        [["over", "max-amount-due", "an unknown account"]],
+        [["over", "max-amount-due", "an unknown account", ""]],
     ]
     assert not [arguments for arguments in processes if SECRET.encode() in arguments]
 
@@ -702,6 +702,92 @@ def test_a_forecast_that_passes_a_limit_is_told_to_those_who_ask(
     assert "passes the limit of $300 about 2026-09-" in message["message"]
 
 
+REFUSED = {"usage-history": "http-403"}
+
+
+@pytest.fixture
+def growing(hook: tuple[Webhook, dict[str, str]], tmp_path: Path) -> Callable[..., int]:
+    """Notify of an account whose growing usage passes a limit, and return how many were told."""
+    server, environment = hook
+    state = ["--state", str(tmp_path / "told.json")]
+
+    def morning(
+        now: datetime = NOW,
+        faults: dict[str, str] | None = None,
+        amount_due: int | None = None,
+        on: str = "over,unknown,outlook",
+        **invoice: int,
+    ) -> int:
+        with serving(Sandbox("growing", now=now)) as sandbox:
+            sandbox.faults, sandbox.amount_due = faults or {}, amount_due
+            written = json.loads(take(settings_for(sandbox.base_url), now).to_json())
+        written["reads"]["invoice-preview"]["result"].update(invoice)
+        (tmp_path / "snapshot.json").write_text(json.dumps(written))
+        files = ["--from", str(tmp_path / "snapshot.json"), "--at", now.isoformat()]
+        run("notify", *files, "--budget", "500 USD", "--on", on, *state, **environment)
+        return len(server.received)
+
+    return morning
+
+
+def test_a_forecast_over_a_limit_is_not_fine_again_while_usage_cannot_be_read(
+    hook: tuple[Webhook, dict[str, str]], growing: Callable[..., int]
+) -> None:
+    server, _ = hook
+    assert [growing(), growing(faults=REFUSED), growing()] == [1, 1, 1]
+    assert growing(amount_due=100) == 2
+    assert server.received[-1][2]["title"].startswith("Fine again.")
+
+
+def test_a_forecast_that_was_not_made_this_time_is_named_in_a_message_about_something_else(
+    hook: tuple[Webhook, dict[str, str]], growing: Callable[..., int], tmp_path: Path
+) -> None:
+    server, environment = hook
+    growing()
+    growing(faults=REFUSED)
+    files = ["--from", str(tmp_path / "snapshot.json"), "--at", NOW.isoformat()]
+    limits = ["--budget", "500 USD", "--budget-line", "*=1 USD", "--on", "over,outlook"]
+    run("notify", *files, *limits, "--state", str(tmp_path / "told.json"), **environment)
+    lines = server.received[-1][2]["message"].splitlines()
+    assert f"Not judged this time: the forecast for max-amount-due ({ACCOUNT})." in lines
+
+
+def test_a_forecast_ends_with_its_period_even_if_usage_cannot_be_read(
+    hook: tuple[Webhook, dict[str, str]], growing: Callable[..., int]
+) -> None:
+    server, _ = hook
+    ended = int(NOW.timestamp()) - 3600
+    assert [growing(), growing(faults=REFUSED, period_end=ended)] == [1, 2]
+    assert server.received[-1][2]["title"].startswith("Fine again.")
+
+
+def test_a_forecast_is_reported_anew_in_the_next_period(
+    hook: tuple[Webhook, dict[str, str]], growing: Callable[..., int]
+) -> None:
+    server, _ = hook
+    october, november = NOW + timedelta(days=30), NOW + timedelta(days=61)
+    assert [growing(), growing(october), growing(november, REFUSED)] == [1, 2, 3]
+    _, again, fine = (message for _, _, message in server.received)
+    assert "passes the limit of $500 about 2026-10-" in again["message"]
+    assert "No longer" not in again["title"] + again["message"]
+    assert fine["title"].startswith("Fine again.")
+
+
+@pytest.mark.parametrize("on", ["over,unknown,outlook", "outlook"])
+def test_a_forecast_that_has_come_true_is_neither_fine_again_nor_kept(
+    on: str, hook: tuple[Webhook, dict[str, str]], growing: Callable[..., int]
+) -> None:
+    server, _ = hook
+    growing(on=on)
+    assert growing(faults=REFUSED, amount_due=60000, on=on) == 2
+    over = server.received[-1][2]
+    assert over["title"].startswith("Over budget: ")
+    assert "No longer" not in over["message"]
+    growing(faults=REFUSED, amount_due=100)
+    assert growing() == (4 if "over" in on else 3)
+    assert "passes the limit of $500 about" in server.received[-1][2]["message"]
+
+
 def test_a_loop_in_the_night_is_reported_once_with_what_to_do_and_again_when_it_is_over(
     hook: tuple[Webhook, dict[str, str]], sandbox: Sandbox, settled: dict[str, str], tmp_path: Path
 ) -> None:
@@ -784,14 +870,14 @@ def test_a_dry_run_shows_the_message_and_tells_nobody(
         "",
         "{",
         "[]",
-        '{"version": 2, "salt": "00000000000000000000000000000000", "addresses": {"00": [1]}}',
-        '{"version": 2, "salt": "00000000000000000000000000000000", "addresses": [[]]}',
-        '{"version": 2, "salt": "of no use", "addresses": {}}',
-        '{"version": 2, "salt": 5, "addresses": {}}',
+        '{"version": 3, "salt": "00000000000000000000000000000000", "addresses": {"00": [1]}}',
+        '{"version": 3, "salt": "00000000000000000000000000000000", "addresses": [[]]}',
+        '{"version": 3, "salt": "of no use", "addresses": {}}',
+        '{"version": 3, "salt": 5, "addresses": {}}',
         # Without a salt, an address has the same hash in every file.
-        '{"version": 2, "salt": "", "addresses": {}}',
+        '{"version": 3, "salt": "", "addresses": {}}',
         '{"version": 1, "addresses": [[["over", "max-amount-due", ""]]]}',
-        '{"version": 3, "salt": "00000000000000000000000000000000", "addresses": {}}',
+        '{"version": 2, "salt": "00000000000000000000000000000000", "addresses": {}}',
     ],
 )
 def test_a_broken_state_hides_nothing(
@@ -805,7 +891,7 @@ def test_a_broken_state_hides_nothing(
     assert "the file of --state cannot be read: everything is sent again" in done.stderr
     assert len(server.received) == 1
     [problems] = json.loads(state.read_text())["addresses"].values()
-    assert problems == [["over", "max-amount-due", "an unknown account"]]
+    assert problems == [["over", "max-amount-due", "an unknown account", ""]]
 
 
 def test_a_state_that_cannot_be_written_is_one_line(
