@@ -227,7 +227,7 @@ class InvoiceReport:
         """The worst fact in a sentence."""
         return shown(self.marked_headline)
 
-    @property
+    @cached_property
     def marked_headline(self) -> str:
         """The headline, in which what others wrote is marked (`named`)."""
         return self.situation.headline
@@ -289,7 +289,7 @@ class InvoiceReport:
         """The previous months, if anything besides the invoice was read of the account."""
         return Months(self.invoice, self.account, self.forecast) if self.account else None
 
-    @property
+    @cached_property
     def against_last_month(self) -> AgainstLastMonth | None:
         """This period compared with the previous one, if known."""
         lines = lines_of_last_month(self.last_month, self.invoice)
@@ -330,7 +330,7 @@ class InvoiceReport:
     def _fixed_lines(self) -> tuple[str, ...]:
         return self.account.fixed_lines if self.account else ()
 
-    @property
+    @cached_property
     def expected(self) -> tuple[float | None, str]:
         """
         What this period is expected to come to, and how that is known if it is not a forecast.
@@ -343,7 +343,7 @@ class InvoiceReport:
         amount = forecast.amount_due if forecast and has_line else self.projected_amount_due
         return amount, " by a straight line"
 
-    @property
+    @cached_property
     def projected_amount_due(self) -> float | None:
         """
         The projected amount due in minor units; None if lines are missing, if it is too early, or

@@ -104,7 +104,7 @@ class Report:
         )
         return self.verdict != "unknown" and not unknown and not self._absent
 
-    @property
+    @cached_property
     def tone(self) -> Verdict:
         """The verdict, or ``advisory`` where nothing is violated and the headline is a warning."""
         if self.verdict in ("within", "none") and any(
@@ -118,7 +118,7 @@ class Report:
         """The worst fact in a sentence."""
         return shown(self.marked_headline)
 
-    @property
+    @cached_property
     def marked_headline(self) -> str:
         """The headline, in which what others wrote is marked (`named`)."""
         if len(self.invoices) == 1:
