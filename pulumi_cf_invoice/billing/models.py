@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
+from inspect import cleandoc
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar, cast
 
 from pydantic import (
@@ -24,6 +25,7 @@ from pydantic import (
     ValidationError,
     WithJsonSchema,
 )
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import ErrorDetails, core_schema
 
 from pulumi_cf_invoice.billing import money
@@ -40,10 +42,6 @@ CONFIG = ConfigDict(extra="ignore", defer_build=True)
 The configuration of every model's pydantic dataclass. Its parser is built on first use, because
 most programs use only one model.
 """
-
-
-DESCRIBED = ConfigDict(use_attribute_docstrings=True)
-"""The configuration of a dataclass whose fields are described by docstrings below them."""
 
 
 class Slotted:
@@ -289,6 +287,32 @@ def adapter(model: Any) -> TypeAdapter[Any]:
     made = TypeAdapter(model)
     made.rebuild()
     return made
+
+
+class _Described(GenerateJsonSchema):
+    """JSON Schema in which docstrings describe plain dataclasses and, on one line, their fields."""
+
+    def dataclass_schema(self, schema: core_schema.DataclassSchema) -> JsonSchemaValue:
+        made = super().dataclass_schema(schema)
+        # pydantic leaves it out up to version 2.11.
+        made["description"] = cleandoc(schema["cls"].__doc__ or "")
+        for described in made["properties"].values():
+            if "description" in described:
+                described["description"] = " ".join(described["description"].split())
+        return made
+
+
+def schema_of(model: type) -> dict[str, Any]:
+    """
+    Return the JSON Schema of a plain dataclass that is only written, and not parsed.
+
+    The descriptions are read from its source, which would take long on every import.
+    """
+    # Only a type around a dataclass takes a configuration, and then has it for all that is inside.
+    around = TypeAdapter(list[model], config=ConfigDict(use_attribute_docstrings=True))  # type: ignore[valid-type]
+    made = around.json_schema(mode="serialization", schema_generator=_Described)
+    inside = made["$defs"]
+    return {"$defs": inside, **inside.pop(model.__name__)}
 
 
 def _first_problem(error: ValidationError, model: type, names: Mapping[str, str]) -> str:

@@ -1,13 +1,12 @@
 """The previous period: what it came to, and what a forecast on the same day would have said."""
 
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
-from pydantic.dataclasses import dataclass as described
-
 from pulumi_cf_invoice.billing import money
-from pulumi_cf_invoice.billing.models import DESCRIBED, Estimate
+from pulumi_cf_invoice.billing.models import Estimate
 from pulumi_cf_invoice.forecast.bill import Bill
 from pulumi_cf_invoice.forecast.days import DAY, date_of, day_of
 from pulumi_cf_invoice.forecast.outlook import DailyUsage, ahead
@@ -21,7 +20,7 @@ The share of what a month came to: a larger miss means that forecasts are unreli
 """
 
 
-@described(frozen=True, kw_only=True, config=DESCRIBED)
+@dataclass(frozen=True, kw_only=True)
 class LastPeriod:
     """
     The previous period by its usage, and what a forecast on the same day would have said.

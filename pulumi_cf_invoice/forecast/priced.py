@@ -7,11 +7,8 @@ from fractions import Fraction
 from functools import cached_property
 from math import log
 
-from pydantic.dataclasses import dataclass as described
-
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.invoice import Invoice, InvoiceLine
-from pulumi_cf_invoice.billing.models import DESCRIBED
 from pulumi_cf_invoice.billing.usage_history import UsageHistory
 from pulumi_cf_invoice.forecast.bill import Bill
 from pulumi_cf_invoice.forecast.days import DAY, UsageDay, date_of, day_of, sum_over, usage_days
@@ -37,7 +34,7 @@ _ABOUT = Fraction(3, 100)
 _LARGEST = Fraction(10**18)
 
 
-@described(frozen=True, kw_only=True, config=DESCRIBED)
+@dataclass(frozen=True, kw_only=True)
 class SpentDay:
     """The spend of one day of the period, by its share of usage, in minor units."""
 

@@ -7,9 +7,7 @@ from itertools import accumulate
 from math import fsum, sqrt
 from statistics import fmean
 
-from pydantic.dataclasses import dataclass as described
-
-from pulumi_cf_invoice.billing.models import DESCRIBED, counted
+from pulumi_cf_invoice.billing.models import counted
 from pulumi_cf_invoice.forecast.levels import CANDIDATES, MEANS_OF, Past, Sight, without_pause
 
 BAND_FROM = 14
@@ -29,7 +27,7 @@ _CHANCE, _POWER = 0.02, 4
 _LARGEST_ERROR = 2.75
 
 
-@described(frozen=True, config=DESCRIBED)
+@dataclass(frozen=True)
 class TrackRecord:
     """How wrong the method would have been on this account on each day of the past weeks."""
 

@@ -5,14 +5,13 @@ Plain data is what the plugin's function and JSON have.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any, Literal
 
-from pydantic.dataclasses import dataclass as described
-
 from pulumi_cf_invoice.billing import money
-from pulumi_cf_invoice.billing.models import DESCRIBED, Estimate, adapter, counted
+from pulumi_cf_invoice.billing.models import Estimate, counted, schema_of
 from pulumi_cf_invoice.forecast.last_period import LastPeriod
 from pulumi_cf_invoice.forecast.outlook import Method
 from pulumi_cf_invoice.forecast.periods import period_name
@@ -37,7 +36,7 @@ _WORDS: dict[Method, str] = {
 }
 
 
-@described(frozen=True, kw_only=True, config=DESCRIBED)
+@dataclass(frozen=True, kw_only=True)
 class ComingDay:
     """The amount due at the end of a coming day, in minor units."""
 
@@ -51,7 +50,7 @@ class ComingDay:
     """The 90th percentile, in minor units of the invoice's currency; none without a band."""
 
 
-@described(frozen=True, kw_only=True, config=DESCRIBED)
+@dataclass(frozen=True, kw_only=True)
 class Forecast:
     """What an invoice will come to. Amounts are in minor units of `currency`."""
 
@@ -222,7 +221,7 @@ def to_figures(forecast: Forecast) -> dict[str, Any]:
     """
     Return the fields and the derived figures (`DERIVED`), by name, without those that are None.
     """
-    figures: dict[str, Any] = _plain(adapter(Forecast).dump_python(forecast, exclude_none=True))
+    figures: dict[str, Any] = _plain(forecast)
     figures.get("track_record", {}).pop(_INTERNAL, None)
     if forecast.runway is not None:
         figures["runway"]["text"] = forecast.runway.text
@@ -234,7 +233,7 @@ def to_figures(forecast: Forecast) -> dict[str, Any]:
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of `to_figures`, with a description of each figure and its unit."""
-    made: dict[str, Any] = adapter(Forecast).json_schema(mode="serialization")
+    made = schema_of(Forecast)
     definitions = made["$defs"]
     definitions["TrackRecord"]["properties"].pop(_INTERNAL)
     _add(definitions["Runway"], "text", "The runway for people. A failed top-up comes first.")
@@ -256,10 +255,10 @@ def json_schema() -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    # pydantic's own way to JSON would make floats of whole amounts.
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
+    if is_dataclass(value):
+        known = ((field.name, getattr(value, field.name)) for field in fields(value))
+        return {name: _plain(item) for name, item in known if item is not None}
+    if isinstance(value, tuple):
         return [_plain(item) for item in value]
     return value.isoformat() if isinstance(value, date) else value
 

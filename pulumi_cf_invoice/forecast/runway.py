@@ -1,13 +1,12 @@
 """How long the credits last: the first day on which they fall below zero."""
 
+from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 
-from pydantic.dataclasses import dataclass as described
-
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.credit_balance import CreditBalance
-from pulumi_cf_invoice.billing.models import DESCRIBED, Estimate
+from pulumi_cf_invoice.billing.models import Estimate
 from pulumi_cf_invoice.forecast.days import DAY, date_of, day_of
 from pulumi_cf_invoice.forecast.outlook import Outlook, ahead
 
@@ -15,7 +14,7 @@ FORESEEN = 366
 """How many days to look ahead: credits that last longer last over a year."""
 
 
-@described(frozen=True, kw_only=True, config=DESCRIBED)
+@dataclass(frozen=True, kw_only=True)
 class Runway:
     """How long the credits last. Amounts are in minor units of `currency`."""
 

@@ -2,18 +2,16 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
-
-from pydantic import Field, TypeAdapter
-from pydantic.dataclasses import dataclass
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import inert_json, shown
 from pulumi_cf_invoice.billing.credit_balance import CreditBalance
 from pulumi_cf_invoice.billing.invoice_history import PastInvoice
-from pulumi_cf_invoice.billing.models import instant
+from pulumi_cf_invoice.billing.models import adapter, instant, schema_of
 from pulumi_cf_invoice.forecast.result import to_figures
 from pulumi_cf_invoice.report.account import AccountReport
 from pulumi_cf_invoice.report.changes import Comparison
@@ -32,50 +30,57 @@ VERSION: Literal[1] = 1
 class Figure:
     """An amount of money in three forms."""
 
-    amount: int | float = Field(description="In minor units of the currency.")
-    decimal: str = Field(description="In major units, exactly.")
-    text: str = Field(description="For people.")
-    currency: str = Field(description="ISO 4217 code in lower case.")
+    amount: int | float
+    """In minor units of the currency."""
+    decimal: str
+    """In major units, exactly."""
+    text: str
+    """For people."""
+    currency: str
+    """ISO 4217 code in lower case."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
     """One line item of the invoice."""
 
-    description: str | None = Field(description="What the line is for; null if not given.")
-    gross: int | float = Field(
-        description="Before credits, in minor units of the invoice's currency."
-    )
-    credits: int | float = Field(description="Pre-tax credits, in minor units.")
-    net: int | float = Field(description="After credits and before tax, in minor units.")
-    quantity: float | None = Field(description="Number of units; null if not given.")
-    period_start: int | None = Field(
-        description="In Unix seconds, UTC; null if the line's period is not given."
-    )
-    period_end: int | None = Field(description="In Unix seconds, UTC, not included; or null.")
+    description: str | None
+    """What the line is for; null if not given."""
+    gross: int | float
+    """Before credits, in minor units of the invoice's currency."""
+    credits: int | float
+    """Pre-tax credits, in minor units."""
+    net: int | float
+    """After credits and before tax, in minor units."""
+    quantity: float | None
+    """Number of units; null if not given."""
+    period_start: int | None
+    """In Unix seconds, UTC; null if the line's period is not given."""
+    period_end: int | None
+    """In Unix seconds, UTC, not included; or null."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FindingResult:
     """One figure that a rule judged."""
 
-    status: Status = Field(
-        description="over, failed (a rule without a limit) and unknown violate the rule; noted "
-        "is not a violation, but worth knowing."
-    )
-    subject: str = Field(
-        description="What was judged: amount due, or the name of a line, and so on."
-    )
-    is_line: bool = Field(description="Whether it is a figure of a line.")
-    invoice: int | None = Field(
-        description="The index in `invoices`; null for an account that the rule read itself."
-    )
-    account_id: str | None = Field(
-        description="The account that the rule read itself; null if it judges an invoice."
-    )
-    limit: Figure | None = Field(description="Null if there is none.")
-    amount: Figure | None = Field(description="Null if it is unknown, or not an amount.")
-    text: str = Field(description="The finding for people, in one line.")
+    status: Status
+    """over, failed (a rule without a limit) and unknown violate the rule; noted is not a violation,
+    but worth knowing."""
+    subject: str
+    """What was judged: amount due, or the name of a line, and so on."""
+    is_line: bool
+    """Whether it is a figure of a line."""
+    invoice: int | None
+    """The index in `invoices`; null for an account that the rule read itself."""
+    account_id: str | None
+    """The account that the rule read itself; null if it judges an invoice."""
+    limit: Figure | None
+    """Null if there is none."""
+    amount: Figure | None
+    """Null if it is unknown, or not an amount."""
+    text: str
+    """The finding for people, in one line."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,13 +88,15 @@ class JudgedRule:
     """A rule, and what was found."""
 
     name: str
-    rule: str = Field(description="The kind of rule.")
+    rule: str
+    """The kind of rule."""
     enforcement_level: Literal["mandatory", "advisory", "disabled"]
-    verdict: Status = Field(
-        description="failed: violated, for a rule without a limit; noted: nothing was judged."
-    )
-    notices: list[str] = Field(description="Notes on the rule, such as a waiver.")
-    what_to_do: list[str] = Field(description="What to do about its violations, a sentence each.")
+    verdict: Status
+    """failed: violated, for a rule without a limit; noted: nothing was judged."""
+    notices: list[str]
+    """Notes on the rule, such as a waiver."""
+    what_to_do: list[str]
+    """What to do about its violations, a sentence each."""
     findings: list[FindingResult]
 
 
@@ -98,13 +105,12 @@ class LineChange:
     """A line whose net amount moved."""
 
     name: str
-    before: int | float | None = Field(
-        description="Net before, in minor units; null for a new line."
-    )
-    after: int | float | None = Field(
-        description="Net now, in minor units; null for a line that is gone."
-    )
-    change: int | float = Field(description="The difference, in minor units.")
+    before: int | float | None
+    """Net before, in minor units; null for a new line."""
+    after: int | float | None
+    """Net now, in minor units; null for a line that is gone."""
+    change: int | float
+    """The difference, in minor units."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,30 +118,41 @@ class Baseline:
     """The invoice that this one is compared with."""
 
     comparable: bool
-    problem: str | None = Field(description="Why the two cannot be compared; null if they can.")
+    problem: str | None
+    """Why the two cannot be compared; null if they can."""
     amount_due: Figure
-    change: Figure | None = Field(description="Of the amount due; null if they cannot be compared.")
-    lines: list[LineChange] = Field(description="What changed, largest change first.")
+    change: Figure | None
+    """Of the amount due; null if they cannot be compared."""
+    lines: list[LineChange]
+    """What changed, largest change first."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Topup:
     """The automatic top-up."""
 
-    is_on: bool = Field(description="Whether one is set and not disabled.")
-    is_healthy: bool = Field(description="Whether one is set and nothing is known to be wrong.")
-    problem: str | None = Field(description="Why it failed or is disabled, in the API's words.")
-    amount: Figure | None = Field(description="What it adds; null if no top-up is set.")
-    threshold: Figure | None = Field(description="Below which balance; null if no top-up is set.")
+    is_on: bool
+    """Whether one is set and not disabled."""
+    is_healthy: bool
+    """Whether one is set and nothing is known to be wrong."""
+    problem: str | None
+    """Why it failed or is disabled, in the API's words."""
+    amount: Figure | None
+    """What it adds; null if no top-up is set."""
+    threshold: Figure | None
+    """Below which balance; null if no top-up is set."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EarlierInvoice:
     """An earlier invoice, as the API lists it."""
 
-    created: str | None = Field(description="ISO 8601 in UTC; null if not given.")
-    status: str | None = Field(description="Null if not given.")
-    description: str | None = Field(description="Null if not given.")
+    created: str | None
+    """ISO 8601 in UTC; null if not given."""
+    status: str | None
+    """Null if not given."""
+    description: str | None
+    """Null if not given."""
     amount_due: Figure
     amount_paid: Figure
     amount_remaining: Figure
@@ -145,139 +162,154 @@ class EarlierInvoice:
 class Usage:
     """The usage of a day."""
 
-    start: str = Field(description="Start of the day, ISO 8601 in UTC.")
-    aggregated_value: int | float = Field(description="In units of usage, which are not money.")
-    is_partial: bool = Field(description="Whether the day was not over when it was read.")
+    start: str
+    """Start of the day, ISO 8601 in UTC."""
+    aggregated_value: int | float
+    """In units of usage, which are not money."""
+    is_partial: bool
+    """Whether the day was not over when it was read."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
     """What was read of an account besides its invoice. What is null was not available."""
 
-    read_at: str = Field(description="ISO 8601 in UTC.")
-    credit_balance: Figure | None = Field(description="Remaining credit.")
+    read_at: str
+    """ISO 8601 in UTC."""
+    credit_balance: Figure | None
+    """Remaining credit."""
     topup: Topup | None
-    earlier_invoices: list[EarlierInvoice] | None = Field(description="Newest first.")
-    earlier_invoices_complete: bool | None = Field(description="Whether the API returned them all.")
-    usage: list[Usage] | None = Field(description="By day, in order.")
-    not_available: list[str] = Field(description="Why a read is missing, a sentence each.")
+    earlier_invoices: list[EarlierInvoice] | None
+    """Newest first."""
+    earlier_invoices_complete: bool | None
+    """Whether the API returned them all."""
+    usage: list[Usage] | None
+    """By day, in order."""
+    not_available: list[str]
+    """Why a read is missing, a sentence each."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OutlookResult:
     """A limit on the amount due that the forecast passes before the period ends."""
 
-    rule: str = Field(description="The name of the rule.")
-    limit: Figure = Field(description="The limit on that day, including waivers.")
-    date: str = Field(description="The approximate UTC day on which it is passed.")
-    amount_due: Figure = Field(
-        description="The median at the end of the period; or the 90th "
-        "percentile, if that passes it."
-    )
-    text: str = Field(description="For people.")
+    rule: str
+    """The name of the rule."""
+    limit: Figure
+    """The limit on that day, including waivers."""
+    date: str
+    """The approximate UTC day on which it is passed."""
+    amount_due: Figure
+    """The median at the end of the period; or the 90th percentile, if that passes it."""
+    text: str
+    """For people."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PastMonth:
     """A period before the invoice's, and what it came to."""
 
-    name: str = Field(description="For people: August.")
-    period_start: str = Field(description="ISO 8601 in UTC.")
-    period_end: str = Field(description="ISO 8601 in UTC, not included.")
+    name: str
+    """For people: August."""
+    period_start: str
+    """ISO 8601 in UTC."""
+    period_end: str
+    """ISO 8601 in UTC, not included."""
     amount: Figure
-    known_by: Literal["usage-invoice", "usage"] = Field(
-        description="usage-invoice: an earlier invoice is known to be that of the month; usage: "
-        "its days at the invoice's price of usage, without tax and fixed fees."
-    )
-    invoice_id: str | None = Field(description="Of the usage invoice; null if there is none.")
+    known_by: Literal["usage-invoice", "usage"]
+    """usage-invoice: an earlier invoice is known to be that of the month; usage: its days at the
+    invoice's price of usage, without tax and fixed fees."""
+    invoice_id: str | None
+    """Of the usage invoice; null if there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportedInvoice:
     """One of the invoices, of one account each."""
 
-    names: list[str] = Field(
-        description="Where it was found: stacks as project/stack, or the value of --name."
-    )
-    account_id: str | None = Field(description="32 hex digits; null if not in the input.")
-    verdict: Verdict = Field(
-        description="The verdict of the rules on this invoice; none if there are none."
-    )
-    headline: str = Field(description="The worst fact in a sentence.")
-    outlook: OutlookResult | None = Field(
-        description="The first mandatory limit that the forecast passes and the amount due does "
-        "not exceed yet, by its median; null if there is none."
-    )
-    outlook_p90: OutlookResult | None = Field(
-        description="The same by the 90th percentile, whose date is the earliest; an advisory "
-        "limit if no limit is mandatory. Null if there is none, or no band."
-    )
-    what_to_do: list[str] = Field(description="What to do about the violations, worst first.")
-    unusual_spend_text: str | None = Field(
-        description="The days that cost several times what is usual, for people; null if none "
-        "did, or if the headline names one that a rule judged."
-    )
-    last_month_text: str | None = Field(
-        description="This period compared with the previous one, for people; null if unknown."
-    )
-    months: list[PastMonth] = Field(description="The previous periods, oldest first.")
-    base_url: str | None = Field(
-        description="Where the figures came from, or that it is secret; null if from Cloudflare, "
-        "or unknown."
-    )
-    notes: list[str] = Field(description="Notes on the figures.")
-    invoice_id: str | None = Field(description="Null if not given.")
-    status: str | None = Field(description="Null if not given.")
-    currency: str = Field(description="ISO 4217 code in lower case.")
-    period_start: str = Field(description="ISO 8601 in UTC.")
-    period_end: str = Field(description="ISO 8601 in UTC, not included.")
-    period_text: str = Field(description="UTC days, including the last one.")
+    names: list[str]
+    """Where it was found: stacks as project/stack, or the value of --name."""
+    account_id: str | None
+    """32 hex digits; null if not in the input."""
+    verdict: Verdict
+    """The verdict of the rules on this invoice; none if there are none."""
+    headline: str
+    """The worst fact in a sentence."""
+    outlook: OutlookResult | None
+    """The first mandatory limit that the forecast passes and the amount due does not exceed yet, by
+    its median; null if there is none."""
+    outlook_p90: OutlookResult | None
+    """The same by the 90th percentile, whose date is the earliest; an advisory limit if no limit is
+    mandatory. Null if there is none, or no band."""
+    what_to_do: list[str]
+    """What to do about the violations, worst first."""
+    unusual_spend_text: str | None
+    """The days that cost several times what is usual, for people; null if none did, or if the
+    headline names one that a rule judged."""
+    last_month_text: str | None
+    """This period compared with the previous one, for people; null if unknown."""
+    months: list[PastMonth]
+    """The previous periods, oldest first."""
+    base_url: str | None
+    """Where the figures came from, or that it is secret; null if from Cloudflare, or unknown."""
+    notes: list[str]
+    """Notes on the figures."""
+    invoice_id: str | None
+    """Null if not given."""
+    status: str | None
+    """Null if not given."""
+    currency: str
+    """ISO 4217 code in lower case."""
+    period_start: str
+    """ISO 8601 in UTC."""
+    period_end: str
+    """ISO 8601 in UTC, not included."""
+    period_text: str
+    """UTC days, including the last one."""
     amount_due: Figure
-    invoice_lines_complete: bool = Field(
-        description="Whether the API returned all lines; if not, their sums are null."
-    )
+    invoice_lines_complete: bool
+    """Whether the API returned all lines; if not, their sums are null."""
     gross: Figure | None
     credits: Figure | None
     net: Figure | None
     tax_and_adjustments: Figure | None
-    projected_net: Figure | None = Field(
-        description="Null in the first hour of the period, after its end, or if lines are missing."
-    )
-    projected_amount_due: Figure | None = Field(
-        description="Null in the first hour of the period, after its end, or if lines are missing."
-    )
-    baseline: Baseline | None = Field(description="Null if there is no baseline.")
-    account: Account | None = Field(
-        description="What else was read about the account; null if nothing was."
-    )
-    forecast_text: str | None = Field(description="The forecast in a line; null if there is none.")
-    forecast: dict[str, Any] | None = Field(
-        description="The account in `cf-invoice forecast --format json`; null without a forecast."
-    )
-    lines: list[Line] = Field(description="Every line, largest net amount first.")
+    projected_net: Figure | None
+    """Null in the first hour of the period, after its end, or if lines are missing."""
+    projected_amount_due: Figure | None
+    """Null in the first hour of the period, after its end, or if lines are missing."""
+    baseline: Baseline | None
+    """Null if there is no baseline."""
+    account: Account | None
+    """What else was read about the account; null if nothing was."""
+    forecast_text: str | None
+    """The forecast in a line; null if there is none."""
+    forecast: dict[str, Any] | None
+    """The account in `cf-invoice forecast --format json`; null without a forecast."""
+    lines: list[Line]
+    """Every line, largest net amount first."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JsonReport:
     """The report of `cf-invoice report --format json`."""
 
-    version: Literal[1] = Field(description="Changes when readers of this version would break.")
-    at: str = Field(description="The time of the report, ISO 8601 in UTC.")
-    verdict: Verdict = Field(
-        description="over: a mandatory rule is exceeded; unknown: one could not be judged, or none "
-        "was; advisory: only advisory rules are violated; none: there are no rules."
-    )
-    headline: str = Field(description="The worst fact in a sentence.")
-    totals: list[Figure] = Field(description="The sum of the amounts due in each currency.")
+    version: Literal[1]
+    """Changes when readers of this version would break."""
+    at: str
+    """The time of the report, ISO 8601 in UTC."""
+    verdict: Verdict
+    """over: a mandatory rule is exceeded; unknown: one could not be judged, or none was; advisory:
+    only advisory rules are violated; none: there are no rules."""
+    headline: str
+    """The worst fact in a sentence."""
+    totals: list[Figure]
+    """The sum of the amounts due in each currency."""
     rules: list[JudgedRule]
-    notes: list[str] = Field(
-        description="What a reader has to know of the figures, once for all that share it, and "
-        "notes on accounts whose invoice could not be read, a sentence each."
-    )
-    invoices: list[ReportedInvoice] = Field(
-        description="One per account; none if no invoice could be read, but rules were judged on "
-        "other reads."
-    )
+    notes: list[str]
+    """What a reader has to know of the figures, once for all that share it, and notes on accounts
+    whose invoice could not be read, a sentence each."""
+    invoices: list[ReportedInvoice]
+    """One per account; none if no invoice could be read, but rules were judged on other reads."""
 
 
 def render(report: Report) -> str:
@@ -293,25 +325,25 @@ def parts(report: Report) -> Iterator[str]:
     """Yield the parts of what `render` returns, of many accounts one at a time."""
     if not report.is_of_many:
         invoices = [_invoice(invoice) for invoice in report.invoices]
-        yield _written(TypeAdapter(JsonReport), _data(report, invoices), indent=2) + "\n"
+        yield _written(_data(report, invoices), indent=2) + "\n"
         return
     # The invoices come last.
-    yield _written(TypeAdapter(JsonReport), _data(report, [])).removesuffix("]}")
-    adapter = TypeAdapter(ReportedInvoice)
+    yield _written(_data(report, [])).removesuffix("]}")
     for number, invoice in enumerate(report.invoices):
-        yield f"{',' if number else ''}\n{_written(adapter, _invoice(invoice))}"
+        yield f"{',' if number else ''}\n{_written(_invoice(invoice))}"
     yield "\n]}\n"
 
 
-def _written(adapter: TypeAdapter[Any], value: Any, indent: int | None = None) -> str:
-    return inert_json(adapter.dump_json(value, indent=indent).decode())
+def _written(value: JsonReport | ReportedInvoice, indent: int | None = None) -> str:
+    model: Any = type(value)
+    return inert_json(adapter(model).dump_json(value, indent=indent).decode())
 
 
 def schema() -> str:
     """Return the JSON Schema of `render`, made from the model."""
     made = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **TypeAdapter(JsonReport).json_schema(mode="serialization"),
+        **schema_of(JsonReport),
     }
     return json.dumps(made, indent=2) + "\n"
 
@@ -377,7 +409,7 @@ def _invoice(report: InvoiceReport) -> ReportedInvoice:
                 gross=line.amount,
                 credits=line.credits,
                 net=line.net,
-                quantity=line.quantity,
+                quantity=None if line.quantity is None else float(line.quantity),
                 period_start=line.period.start if line.period else None,
                 period_end=line.period.end if line.period else None,
             )
