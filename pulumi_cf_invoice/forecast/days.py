@@ -65,12 +65,13 @@ def date_of(start: int) -> date:
 
 def sum_over(daily: Callable[[int], Fraction], start: Fraction, until: Fraction) -> Fraction:
     """Return the sum from *start* to *until* of *daily*, which takes the start of a day."""
-    days = range(day_of(start), ceil(until), DAY)
-    parts = (
-        daily(day) * (min(until, Fraction(day + DAY)) - max(start, Fraction(day))) / DAY
-        for day in days
-    )
-    return sum(parts, Fraction(0))
+
+    def part(day: int) -> Fraction:
+        if start <= day and day + DAY <= until:
+            return daily(day)
+        return daily(day) * (min(until, Fraction(day + DAY)) - max(start, Fraction(day))) / DAY
+
+    return sum(map(part, range(day_of(start), ceil(until), DAY)), Fraction(0))
 
 
 def _total(entries: Iterable[UsageEntry]) -> Fraction:

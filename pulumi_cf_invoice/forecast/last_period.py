@@ -126,7 +126,9 @@ def _foreseen(
     days = -(-(end - first) // DAY)
     so_far = priced.gross_between(Fraction(first), then)
     today = SoFar(float(so_far), float((then - first) / DAY))
-    outlook = DailyUsage(first, foresee(spend, days, days, today), 0, Fraction(1))
+    outlook = DailyUsage(
+        first, foresee(priced.trend.before(spend), days, days, today), 0, Fraction(1)
+    )
     *_, last = ahead(outlook, then, end)
     if last.p10 is None or last.p90 is None:
         return None

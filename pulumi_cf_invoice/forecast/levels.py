@@ -7,9 +7,10 @@ matter, so the unit does not. Nothing here is random.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import accumulate
 from math import exp, log, pi, sqrt
+from operator import mul
 from statistics import fmean, median
 
 from pulumi_cf_invoice.forecast.weekdays import WEEK, Weekdays
@@ -62,19 +63,16 @@ class Sight:
     growth: float
     """The log of the daily growth."""
 
-    def candidates(self, days: int) -> list[tuple[float, list[float]]]:
-        """Return each candidate: a level, and the share of it that each of the next *days* has."""
-        steady = [self.factors[number % WEEK] for number in range(days)]
-        growing = steady
-        if self.growth:
-            growing = [
-                factor * exp(self.growth * _effective_days(number))
-                for number, factor in enumerate(steady, 1)
-            ]
-        return [
-            *((level, steady) for level in self.levels),
-            *((level, growing) for level in self.growing),
+    def shapes(self, days: int) -> tuple[list[float], list[float]]:
+        """Return the share that each of the next *days* has of a steady and of a growing level."""
+        steady = (self.factors * (days // WEEK + 1))[:days]
+        if not self.growth:
+            return steady, steady
+        growing = [
+            factor * exp(self.growth * _effective_days(number))
+            for number, factor in enumerate(steady, 1)
         ]
+        return steady, growing
 
 
 class Past:
@@ -83,6 +81,18 @@ class Past:
     def __init__(self, spend: Sequence[float]) -> None:
         self.spend = spend
         self.sums = [0.0, *accumulate(spend)]
+        self._sights: dict[int, Sight] = {}
+
+    def before(self, spend: Sequence[float]) -> "Past":
+        """
+        Return the history *spend*, as it was known earlier.
+
+        If this one begins with it, what is seen on a day is the same, and not looked for again.
+        """
+        earlier = Past(spend)
+        if self.spend[: len(spend)] == spend:
+            earlier._sights = self._sights
+        return earlier
 
     @cached_property
     def _weekdays(self) -> Weekdays:
@@ -111,16 +121,22 @@ class Past:
 
     def sight(self, day: int) -> Sight:
         """Return what can be seen on the *day*, from the days before it."""
+        if day not in self._sights:
+            self._sights[day] = self._look(day)
+        return self._sights[day]
+
+    def _look(self, day: int) -> Sight:
         factors = self._weekdays.factors(day)
         days, means = self._recent(day, factors)
         moved = _moved(means)
         first = max(0, day - _LONGEST, days[moved] if moved else 0)
+        weights = {rate: sum(map(mul, factors, _weights(rate, day - first))) for rate in _POWERS}
         by_rate = {
-            rate: _level(smoothed, rate, factors, first, day)
+            rate: _level(smoothed, rate, weights[rate], first, day)
             for rate, smoothed in zip(RATES, self._smoothed, strict=True)
         }
         calm = [
-            _level(smoothed, rate, factors, first, day)
+            _level(smoothed, rate, weights[rate], first, day)
             for rate, smoothed in zip(CALM_RATES, self._calm, strict=True)
         ]
         since = means[moved:]
@@ -134,13 +150,17 @@ class Past:
 
     def _recent(self, day: int, factors: list[float]) -> tuple[list[int], list[float]]:
         """Return the last days that show the level on *day*, and their spend as mean days."""
-        days, means = [], []
-        for other in range(max(0, day - _RECENT), day):
-            factor = factors[(other - day) % WEEK]
-            if factor > _LEAST_FACTOR:
-                days.append(other)
-                means.append(self.spend[other] / factor)
-        return days, means
+        start = max(0, day - _RECENT)
+        # The weekday of the day itself comes first.
+        shares = (factors * (_RECENT // WEEK))[start - day :]
+        shown = [
+            (other, amount / share)
+            for other, amount, share in zip(
+                range(start, day), self.spend[start:day], shares, strict=True
+            )
+            if share > _LEAST_FACTOR
+        ]
+        return [other for other, _ in shown], [mean for _, mean in shown]
 
     def _growth(self, day: int) -> float:
         """
@@ -222,20 +242,24 @@ def _without_peaks(spend: Sequence[float]) -> list[float]:
     return calm
 
 
-def _level(
-    smoothed: Sequence[float], rate: float, factors: Sequence[float], first: int, day: int
-) -> float:
+def _level(smoothed: Sequence[float], rate: float, weights: float, first: int, day: int) -> float:
     """Return the mean day from *first* on: what was spent, per what its weekdays would have."""
-    powers, days = _POWERS[rate], day - first
-    spent = smoothed[day] - powers[days] * smoothed[first]
-    weights = 0.0
-    for weekday, factor in enumerate(factors):
-        weeks = (days + weekday) // WEEK
-        weights += factor * powers[WEEK - 1 - weekday] * (1 - powers[WEEK * weeks])
-    weights /= 1 - powers[WEEK]
+    spent = smoothed[day] - _POWERS[rate][day - first] * smoothed[first]
     # A rounding error can leave the difference just below zero. If no weekday has anything, nothing
     # is expected.
     return max(spent, 0.0) / weights if weights > 1e-9 else 0.0
+
+
+@cache
+def _weights(rate: float, days: int) -> list[float]:
+    """Return how much each weekday counts in the last *days*, that of the day after them first."""
+    powers = _POWERS[rate]
+    return [
+        powers[WEEK - 1 - weekday]
+        * (1 - powers[WEEK * ((days + weekday) // WEEK)])
+        / (1 - powers[WEEK])
+        for weekday in range(WEEK)
+    ]
 
 
 def _smoothed(spend: Sequence[float], rate: float) -> list[float]:
@@ -272,7 +296,7 @@ class _Moves:
     def __init__(self, values: Sequence[float]) -> None:
         self._end = len(values)
         self._sums = [0.0, *accumulate(values)]
-        self._squares = [0.0, *accumulate(value * value for value in values)]
+        self._squares = [0.0, *accumulate(map(mul, values, values))]
 
     def at(self, split: int) -> float:
         """Return the distance in standard errors; a fall counts more than a rise."""
@@ -289,6 +313,7 @@ class _Moves:
         return distance if distance > 0 else -distance * _FALL_COUNTS
 
 
+@cache
 def _effective_days(ahead: int) -> float:
     """Return the days of growth until *ahead* days from now: 7 that the level lags, then fading."""
     fading = 0.95

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from math import exp
 from typing import Literal, Protocol
 
@@ -87,10 +88,17 @@ class DailyUsage:
         if self.record is None:
             return None
         low, high = self.record.band((day - self.first) // DAY + 1)
-        usual = max(spend, Fraction(self.foreseen.usual) * days)
+        usual = max(spend, self._usual * days)
         below, above = spend + Fraction(low) * usual, spend + Fraction(high) * usual
-        wider = Fraction(exp(self.doubt))
-        return max(below, Fraction(0)) / wider, above * max(wider, self.dearer)
+        return max(below, Fraction(0)) / self._wider, above * max(self._wider, self.dearer)
+
+    @cached_property
+    def _usual(self) -> Fraction:
+        return Fraction(self.foreseen.usual)
+
+    @cached_property
+    def _wider(self) -> Fraction:
+        return Fraction(exp(self.doubt))
 
 
 def ahead(

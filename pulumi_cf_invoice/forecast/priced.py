@@ -12,6 +12,7 @@ from pulumi_cf_invoice.billing.invoice import Invoice, InvoiceLine
 from pulumi_cf_invoice.billing.usage_history import UsageHistory
 from pulumi_cf_invoice.forecast.bill import Bill
 from pulumi_cf_invoice.forecast.days import DAY, UsageDay, date_of, day_of, sum_over, usage_days
+from pulumi_cf_invoice.forecast.levels import Past
 from pulumi_cf_invoice.forecast.record import SoFar, foresee
 from pulumi_cf_invoice.forecast.unit import (
     DAYS_UNNOTICED,
@@ -151,10 +152,10 @@ class PricedDays:
         is_short = self.history_is_behind and not self.late
         return len(self.settled) >= (_WEEK if is_short else _FEWEST_DAYS)
 
-    @property
-    def trend(self) -> list[float]:
+    @cached_property
+    def trend(self) -> Past:
         """The spend of the settled days and of those that are late, in minor units."""
-        return [*self.spend, *(float(min(amount, _LARGEST)) for amount in self.late)]
+        return Past([*self.spend, *(float(min(amount, _LARGEST)) for amount in self.late)])
 
     @property
     def so_far(self) -> SoFar | None:
@@ -314,7 +315,7 @@ def _silence(days: Sequence[UsageDay], silent: UsageDay) -> tuple[Fraction, ...]
     # Rounded, so that it does not depend on the scale of usage.
     return tuple(
         round(Fraction(share), 9) * most
-        for share in foresee(shares, MOST_DAYS_BEHIND + _WEEK).spend
+        for share in foresee(Past(shares), MOST_DAYS_BEHIND + _WEEK).spend
     )
 
 

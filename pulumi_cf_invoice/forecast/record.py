@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
 from math import fsum, sqrt
+from operator import mul
 from statistics import fmean
 
 from pulumi_cf_invoice.billing.models import counted
-from pulumi_cf_invoice.forecast.levels import CANDIDATES, MEANS_OF, Past, Sight, without_pause
+from pulumi_cf_invoice.forecast.levels import CANDIDATES, MEANS_OF, Past, without_pause
 
 BAND_FROM = 14
 """The days of history from which on weekdays are distinguished and there is a band."""
@@ -75,22 +76,21 @@ class Foreseen:
     """How wrong such expectations were; none where history is too short for a band."""
 
 
-def foresee(
-    spend: Sequence[float], days: int, horizon: int = 1, today: SoFar | None = None
-) -> Foreseen:
+def foresee(past: Past, days: int, horizon: int = 1, today: SoFar | None = None) -> Foreseen:
     """
-    Return what to expect of the next *days*, from at least one day of *spend*.
+    Return what to expect of the next *days*, from a *past* of at least one day.
 
     The error is measured over *horizon* days, 14 at most, and fewer where history is short. Under
     `BAND_FROM` days it is one level for all of them: the mean of the last week, and of all days
     where there are more. Under four weeks, *today* so far is a good part of all that is known.
     """
+    spend = past.spend
     if len(spend) < BAND_FROM:
         level = fmean([fmean(spend[-_WEEK:]), fmean(spend)])
         foreseen = Foreseen([level] * days, level, None)
     else:
-        tries, day = _Tries(spend), len(spend)
-        usual, record = tries.past.usual(day), tries.record(horizon)
+        tries, day = _Tries(past), len(spend)
+        usual, record = past.usual(day), tries.record(horizon)
         foreseen = Foreseen(tries.foreseen(day, days), usual, record)
     if today is None or len(spend) >= _YOUNG_UNTIL:
         return foreseen
@@ -110,28 +110,26 @@ def _with(today: SoFar, spent: float, foreseen: Foreseen) -> Foreseen:
 class _Tries:
     """What the method says on the last day of a history, and what it would have said before."""
 
-    def __init__(self, spend: Sequence[float]) -> None:
-        self.past = Past(spend)
+    def __init__(self, past: Past) -> None:
+        self.past, spend = past, past.spend
         self.longest = min(_LONGEST_HORIZON, (len(spend) - _FIRST_ORIGIN) // 2)
         self.first = max(_FIRST_ORIGIN, len(spend) - self.longest - _ORIGINS + 1)
         self._chosen_over = min(_CHOSEN_OVER, self.longest)
         self._earliest = max(_FIRST_ORIGIN, self.first - self._chosen_over - _CHOSEN_FROM + 1)
         # A pause that is over says nothing about the days to come. What came is what came.
         seen = without_pause(spend)
-        self._seen = self.past if seen is spend else Past(seen)
-        self._sights: dict[int, Sight] = {}
+        self._seen = past if seen is spend else Past(seen)
 
     def foreseen(self, day: int, days: int) -> list[float]:
         """Return what is expected on the *day* of that day and the next ones, so many *days*."""
-        expected = [0.0] * days
-        candidates = self._sight(day).candidates(days)
-        for weight, (level, shape) in zip(self._weights(day), candidates, strict=True):
-            counts = weight * level
-            expected = [
-                total + counts * share for total, share in zip(expected, shape, strict=True)
-            ]
+        sight, weights = self._seen.sight(day), self._weights(day)
+        steady = sum(map(mul, weights, sight.levels))
+        growing = sum(map(mul, weights[len(sight.levels) :], sight.growing))
         # Rounded, or a rounding error would decide on which day credits run out.
-        return [round(amount, 6) for amount in expected]
+        return [
+            round(steady * share + growing * growing_share, 6)
+            for share, growing_share in zip(*sight.shapes(days), strict=True)
+        ]
 
     def record(self, horizon: int) -> TrackRecord:
         tried = self._tried()
@@ -156,11 +154,6 @@ class _Tries:
                 happened = self.past.between(day, day + ahead)
                 tried[ahead - 1].append((foreseen, happened, usual * ahead))
         return [found[-_ORIGINS:] for found in tried]
-
-    def _sight(self, day: int) -> Sight:
-        if day not in self._sights:
-            self._sights[day] = self._seen.sight(day)
-        return self._sights[day]
 
     def _weights(self, day: int) -> list[float]:
         """
@@ -200,9 +193,11 @@ class _Tries:
         sums = [[0.0] * CANDIDATES]
         for day in range(self._earliest, len(self.past) - self._chosen_over + 1):
             happened = self.past.between(day, day + self._chosen_over)
+            sight = self._seen.sight(day)
+            steady, growing = map(sum, sight.shapes(self._chosen_over))
             errors = [
-                level * sum(shape) - happened
-                for level, shape in self._sight(day).candidates(self._chosen_over)
+                *(level * steady - happened for level in sight.levels),
+                *(level * growing - happened for level in sight.growing),
             ]
             squares = (error * error for error in errors)
             sums.append([total + square for total, square in zip(sums[-1], squares, strict=True)])
