@@ -131,6 +131,8 @@ def test_outside_of_a_run_every_call_of_a_function_reads_anew(
     """An Automation API program asks before it decides, as often as it likes, on any thread."""
     for name, value in pointed_at(sandbox).items():
         monkeypatch.setenv(name, value)
+    # Runs of other tests have left theirs.
+    Context().run(reset_options)
     if is_after_a_run:
         # Nobody listens there any more.
         Context().run(reset_options, monitor_address=_ENDED, engine_address=_ENDED)
