@@ -5,8 +5,10 @@ import sys
 import threading
 from contextvars import Context
 
+import grpc
 import pytest
-from pulumi.runtime.settings import get_monitor, reset_options
+from pulumi.runtime.proto import engine_pb2_grpc, resource_pb2_grpc
+from pulumi.runtime.settings import SETTINGS, get_monitor
 
 from pulumi_cf_invoice import get_invoice_preview
 from pulumi_cf_invoice.billing import ApiError, Invoice, TransportError
@@ -18,7 +20,15 @@ from tests.conftest import pointed_at
 from tests.factories import ACCOUNT, OTHER_ACCOUNT, TOKEN, settings_for
 from tests.waiting import wait_until
 
-_ENDED = "127.0.0.1:9"
+
+def _leave_behind(has_run: bool, has_engine: bool = True) -> None:
+    """Have Pulumi give threads the monitor and the engine of an ended run, or none."""
+    # Nobody listens there any more.
+    channel = grpc.insecure_channel("127.0.0.1:9") if has_run else None
+    monitor = resource_pb2_grpc.ResourceMonitorStub(channel) if channel else None
+    engine = engine_pb2_grpc.EngineStub(channel) if channel and has_engine else None
+    Context().run(setattr, SETTINGS, "monitor", monitor)
+    Context().run(setattr, SETTINGS, "engine", engine)
 
 
 def get(cache: AnswerCache, settings: Settings) -> Invoice:
@@ -131,17 +141,13 @@ def test_outside_of_a_run_every_call_of_a_function_reads_anew(
     """An Automation API program asks before it decides, as often as it likes, on any thread."""
     for name, value in pointed_at(sandbox).items():
         monkeypatch.setenv(name, value)
-    # Runs of other tests have left theirs.
-    Context().run(reset_options)
-    if is_after_a_run:
-        # Nobody listens there any more.
-        Context().run(reset_options, monitor_address=_ENDED, engine_address=_ENDED)
+    _leave_behind(is_after_a_run)
     thread = Context()
     assert (thread.run(get_monitor) is not None) == is_after_a_run
     first = thread.run(get_invoice_preview)
     sandbox.amount_due = 99999
     assert (first.amount_due, thread.run(get_invoice_preview).amount_due) == (18846, 99999)
-    Context().run(reset_options)
+    _leave_behind(False)
 
 
 def test_the_threads_of_a_hosts_process_are_of_its_only_run(
@@ -153,8 +159,8 @@ def test_the_threads_of_a_hosts_process_are_of_its_only_run(
     monkeypatch.setenv("PULUMI_CONFIG_SECRET_KEYS", json.dumps([secret]))
     monkeypatch.setenv("CLOUDFLARE_BASE_URL", sandbox.base_url)
     monkeypatch.setenv("CLOUDFLARE_ACCOUNT_ID", ACCOUNT)
-    Context().run(reset_options, monitor_address=_ENDED)
+    _leave_behind(True, has_engine=False)
     due = [Context().run(get_invoice_preview).amount_due for _ in range(3)]
-    Context().run(reset_options)
+    _leave_behind(False)
     assert (due, sandbox.requests) == ([18846] * 3, [ACCOUNT])
     assert "plain text" not in capsys.readouterr().err
