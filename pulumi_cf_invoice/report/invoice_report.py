@@ -73,7 +73,7 @@ class Budget:
     is_mandatory: bool
     limit: Money
     is_projected: bool = False
-    """Whether it is on the invoice's own projection, which takes credits and fees to go on."""
+    """Whether it limits the invoice's own projection, which assumes that credits and fees go on."""
 
     @property
     def kind(self) -> str:

@@ -296,7 +296,7 @@ class _Gateway:
 
     @property
     def key(self) -> tuple[str | None, str | None]:
-        """What tells it from other gateways."""
+        """What distinguishes it from other gateways."""
         return self.account, self.identifier
 
     def is_of(self, state: AccountState) -> bool:

@@ -192,7 +192,7 @@ class StackResource:
     that depend on a resource to come, at a preview: both only for a rule that looks into the type.
     A resource that ``has_provider`` is what its type says, but a component can call itself
     anything. ``base_url`` is the address that its provider was given, if any. One that
-    ``is_planned`` is as the stack will make it, and not yet so.
+    ``is_planned`` has its new properties only after the update.
     """
 
     type: str

@@ -22,7 +22,7 @@ from tests.waiting import wait_until
 
 
 def _leave_behind(has_run: bool, has_engine: bool = True) -> None:
-    """Have Pulumi give threads the monitor and the engine of an ended run, or none."""
+    """Have Pulumi give new threads the monitor and engine of an ended run, or none."""
     # Nobody listens there any more.
     channel = grpc.insecure_channel("127.0.0.1:9") if has_run else None
     monitor = resource_pb2_grpc.ResourceMonitorStub(channel) if channel else None
