@@ -227,5 +227,4 @@ def _baseline(outputs: Mapping[str, Any]) -> Invoice | None:
 
 
 def _outputs(step: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    outputs = (mapping_in(step, name) or {}).get("outputs")
-    return outputs if isinstance(outputs, Mapping) else {}
+    return mapping_in(mapping_in(step, name) or {}, "outputs") or {}
