@@ -113,10 +113,10 @@ def _content(text: str, prefix: str | None) -> list[Found] | MissingInvoice:
         raise NoInvoiceError(_NO_OBJECT)
     objects = _objects(text)
     if objects.of_previews:
-        if objects.invoice_line is not None:
+        if objects.judged_line is not None:
             raise NoInvoiceError(
-                f"line {objects.invoice_line} has an invoice beside the preview: give each its own "
-                "--from"
+                f"line {objects.judged_line} has an invoice or an answer of the API beside the "
+                "preview: give each its own --from"
             )
         return previews.find_invoices(objects.of_previews, prefix)
     if not text.strip():
@@ -133,13 +133,14 @@ class _Objects:
     """
     The objects in a text: those of previews, and how many others, with the first of them.
 
-    ``invoice_line`` is where the first invoice among the others begins, if there is one.
+    ``judged_line`` is where the first of the others begins that would be judged if it were alone,
+    if there is one.
     """
 
     of_previews: list[PlacedObject] = field(default_factory=list)
     first: Mapping[str, Any] | None = None
     others: int = 0
-    invoice_line: int | None = None
+    judged_line: int | None = None
 
 
 def _objects(text: str) -> _Objects:
@@ -152,8 +153,8 @@ def _objects(text: str) -> _Objects:
         if objects.first is None:
             objects.first = placed.value
         objects.others += 1
-        if objects.invoice_line is None and _has_invoice(placed.value):
-            objects.invoice_line = placed.line
+        if objects.judged_line is None and _is_judged(placed.value):
+            objects.judged_line = placed.line
     return objects
 
 
@@ -161,8 +162,9 @@ def _is_of_preview(value: Mapping[str, Any]) -> bool:
     return is_event(value) or previews.is_digest(value)
 
 
-def _has_invoice(value: Mapping[str, Any]) -> bool:
-    is_answer = isinstance(value.get("result"), Mapping)
+def _is_judged(value: Mapping[str, Any]) -> bool:
+    is_error = value.get("success") is False and "errors" in value
+    is_answer = is_error or isinstance(value.get("result"), Mapping)
     is_invoice = is_snapshot(value) or "amount_due" in value
     return is_answer or is_invoice or bool(invoices_in_outputs(value))
 
@@ -233,7 +235,9 @@ def _of_api(answer: Mapping[str, Any]) -> Found:
 
 
 def _chosen(found: list[Found], wanted: str | None) -> list[Found]:
-    known = [_of_account(invoice, known_account(invoice.state.account_id)) for invoice in found]
+    known = _with_copies_named(
+        [_of_account(invoice, known_account(invoice.state.account_id)) for invoice in found]
+    )
     if wanted is not None:
         known = [
             _of_account(invoice, wanted)
@@ -243,6 +247,15 @@ def _chosen(found: list[Found], wanted: str | None) -> list[Found]:
     if not known:
         raise NoInvoiceError(_none(wanted))
     return one_of_each_account(_with_copies_merged(known))
+
+
+def _with_copies_named(found: list[Found]) -> list[Found]:
+    """
+    Return *found*, in which one of an unknown account that is certainly here once more is of the
+    account of the other.
+    """
+    known = [each for each in found if each.state.account_id]
+    return [each if each.state.account_id else _of_known(each, known) for each in found]
 
 
 def _of_known(found: Found, known: list[Found]) -> Found:
@@ -264,13 +277,9 @@ def _none(wanted: str | None) -> str:
 
 
 def _with_copies_merged(found: list[Found]) -> list[Found]:
-    """
-    Return *found*, in which one of an unknown account that is certainly here once more is of the
-    account of the other, or merged into it.
-    """
-    known = [each for each in found if each.state.account_id]
-    if known:
-        return [each if each.state.account_id else _of_known(each, known) for each in found]
+    """Return *found*, or one where all are of unknown accounts and equal."""
+    if any(each.state.account_id for each in found):
+        return found
     if all(each.invoice == found[0].invoice for each in found):
         return [merged(found)]
     raise NoInvoiceError(

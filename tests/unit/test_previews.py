@@ -555,10 +555,31 @@ def test_a_name_that_is_there_twice_is_refused(before: str, after: str) -> None:
     assert f"cannot be read: '{name}' appears twice in one object" in message
 
 
-def test_an_invoice_beside_a_preview_is_not_passed_over() -> None:
-    beside = json.dumps({"success": True, "result": api_result(amount_due=10**6)})
-    message = refusal(f"{sample('preview-stream-moved.ndjson')}{beside}\n")
-    assert message == "line 26 has an invoice beside the preview: give each its own --from"
+def test_what_is_exported_without_its_account_is_of_no_other_account_than_the_resource() -> None:
+    preview = events()
+    for event in preview:
+        step = event.get("resourcePreEvent") or event.get("resOutputsEvent") or {"metadata": {}}
+        if step["metadata"].get("type") == "pulumi:pulumi:Stack":
+            step["metadata"]["new"]["outputs"].pop("account_id", None)
+    assert only(lines(preview), account_id=ACCOUNT).state.account_id == ACCOUNT
+    assert f"no invoice of account {OTHER_ACCOUNT} in it" in refusal(
+        lines(preview), account_id=OTHER_ACCOUNT
+    )
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"success": True, "result": api_result(amount_due=10**6)},
+        {"success": False, "errors": [{"code": 10000}], "result": None},
+    ],
+)
+def test_an_answer_beside_a_preview_is_not_passed_over(answer: dict[str, Any]) -> None:
+    message = refusal(f"{sample('preview-stream-moved.ndjson')}{json.dumps(answer)}\n")
+    assert message == (
+        "line 26 has an invoice or an answer of the API beside the preview: give each its own "
+        "--from"
+    )
 
 
 # Whatever takes more than one pass takes minutes.
