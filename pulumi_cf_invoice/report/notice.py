@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, NamedTuple, get_args
 
 from pulumi_cf_invoice.billing.cleaning import in_one_line
@@ -20,8 +21,9 @@ violated; the forecast passes a limit."""
 _LONGEST_LINE = 500
 # Discord refuses a message of more than 2,000 characters; there are some between title and body.
 _LONGEST = 1950
-# The most lines of problems and of remedies, and the longest line: the first that fits is taken.
-_SIZES = [(most, longest) for longest in (_LONGEST_LINE, 250, 125) for most in range(8, 1, -1)]
+# The longest line, and the most lines of problems and of remedies: the first that fit are taken.
+_LONGEST_LINES = (_LONGEST_LINE, 250, 125)
+_MOST_LINES = range(8, 1, -1)
 _UNREADABLE = "no report could be made"
 _UNKNOWN = "an unknown account"
 # Chats and mail programs make links, mentions, tags, pictures and markup of these. Characters that
@@ -132,22 +134,28 @@ class Notice:
 
         With the title, they are short enough for a message on Discord.
         """
-        text = ""
-        for most, longest in _SIZES:
-            lines = self._lines(before, most, longest)
-            text = "\n".join([*lines, *([link] if link else [])])
-            if len(self.title(before)) + len(text) <= _LONGEST:
-                break
+        known, title, text = set(before), self.title(before), ""
+        for longest in _LONGEST_LINES:
+            problems, remedies = self._news(known, longest)
+            more = [*self._more(known, longest), *([link] if link else [])]
+            for most in _MOST_LINES:
+                lines = [f"- {problem}" for problem in first(problems, most)]
+                text = "\n".join([*lines, *first(remedies, most), *more])
+                if len(title) + len(text) <= _LONGEST:
+                    return text
         return text
 
-    def _lines(self, before: Collection[Key], most: int, longest: int) -> list[str]:
+    def _news(self, before: Collection[Key], longest: int) -> tuple[list[str], list[str]]:
+        """Return the problems that are new, and what to do about them."""
         new = [wrong for wrong in self._asked if wrong.key not in before]
         problems = dict.fromkeys(_harmless(wrong.text, longest) for wrong in new)
         remedies = dict.fromkeys(
             f"What to do: {_harmless(wrong.remedy, longest)}" for wrong in new if wrong.remedy
         )
-        lines = [f"- {problem}" for problem in first(list(problems), most)]
-        lines += first(list(remedies), most)
+        return list(problems), list(remedies)
+
+    def _more(self, before: Collection[Key], longest: int) -> list[str]:
+        """Return the lines after those of what is new."""
         still = {wrong.rule for wrong in self._asked if wrong.key in before}
         told = {wrong.key.subject for wrong in self._asked}
         unjudged = [key for key in self._still_unjudged(before) if key.subject not in told]
@@ -159,9 +167,9 @@ class Notice:
             self.forecast or "",
             self.origin,
         ]
-        return [*lines, *(_harmless(line, longest) for line in more if line)]
+        return [_harmless(line, longest) for line in more if line]
 
-    @property
+    @cached_property
     def _asked(self) -> list[Wrong]:
         return [wrong for wrong in self.wrong if wrong.kind in self.kinds]
 
@@ -181,7 +189,7 @@ class Notice:
         is_current = (key.account, key.period) in self.unforeseen
         return key.kind == "outlook" and is_current and not has_come_true
 
-    @property
+    @cached_property
     def _wrong_subjects(self) -> set[tuple[str, str]]:
         return {wrong.key.subject for wrong in self.wrong}
 

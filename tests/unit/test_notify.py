@@ -18,6 +18,7 @@ import pytest
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.snapshot import take
 from pulumi_cf_invoice.cli import delivery
+from pulumi_cf_invoice.report.notice import Notice, Wrong
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests import receivers
 from tests.command import run, start
@@ -970,3 +971,18 @@ def test_nothing_to_judge_is_refused(tmp_path: Path) -> None:
     done = run("notify", "--from", write(tmp_path, 55500), CF_INVOICE_NOTIFY="json://127.0.0.1/")
     assert done.returncode == 2
     assert "nothing would be judged: give --rules or --budget" in done.stderr
+
+
+# Whatever compares each problem with each takes minutes.
+@pytest.mark.timeout(120)
+def test_thousands_of_problems_have_a_message() -> None:
+    accounts = [f"{number:032x}" for number in range(20_000)]
+    wrong = [Wrong("over", "limit", account, f"{account} is over.") for account in accounts]
+    notice = Notice("Over budget.", wrong, judged={"", *accounts})
+    before = [problem.key for problem in wrong[1:]]
+    assert notice.is_news(before)
+    assert notice.body(before, None).splitlines() == [
+        f"- {accounts[0]} is over.",
+        "As before: limit.",
+    ]
+    assert Notice("Fine.", [], judged={"", *accounts}).title(before).startswith("Fine again.")
