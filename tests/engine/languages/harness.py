@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.engine.harness import Run, apart
 from tools.environment import installing
+from tools.toolchain import same_versions
 
 ROOT = Path(__file__).parents[3]
 _DIRECTORY = ROOT / ".languages"
@@ -81,8 +82,9 @@ def _compile_go() -> None:
         shutil.copy(EXAMPLES / "go" / "quickstart" / source, project)
     shutil.copy(HERE / "go" / "run_test.go", project)
     # The example's go.mod lists only its own two requirements; Go resolves the rest.
-    _must(["go", "vet", "-mod=mod", "."], project)
-    _must(["go", "test", "-mod=mod", "-c", "-o", "run", "."], project)
+    compiled = same_versions(project, ROOT / "tools" / "engine", _DIRECTORY / "engine.mod")
+    _must(["go", "vet", *compiled, "."], project)
+    _must(["go", "test", *compiled, "-vet=off", "-c", "-o", "run", "."], project)
 
 
 def _require(directory: Path) -> None:
