@@ -28,6 +28,7 @@ from pulumi_cf_invoice.report.notice import Key, Notice, notice_of, notice_of_fa
 VARIABLE = "CF_INVOICE_NOTIFY"
 _VERSION = 3
 _SALT = 16
+_COST = 2**14
 
 
 def run(options: argparse.Namespace) -> int:
@@ -92,7 +93,8 @@ class Receiver:
 
         It is slow, because a password in an address could be guessed.
         """
-        return hashlib.scrypt(self._address.encode(), salt=salt, n=2**14, r=8, p=1, dklen=16).hex()
+        slow = hashlib.scrypt(self._address.encode(), salt=salt, n=_COST, r=8, p=1, dklen=16)
+        return slow.hex()
 
     def message(self, notice: Notice, known: Sequence[Key], link: str | None) -> delivery.Message:
         """Return the message for an address that knows what was wrong before."""
