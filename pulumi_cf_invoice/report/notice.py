@@ -224,7 +224,9 @@ def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:
         unjudged={
             (entry.rule.name, entry.account)
             for entry in found
-            if entry.finding.status == "unknown" or entry.finding.is_passed_over
+            if entry.finding.status == "unknown"
+            or entry.finding.is_passed_over
+            or entry.finding.is_put_off
         },
         unforeseen={
             (account, _period(invoice))

@@ -38,7 +38,7 @@ class MaxDailySpend(Rule):
     The limit is an amount, or a multiple of a usual day: the 95th percentile of the last 28 days,
     without those that exceeded the rule. A multiple does not count below ``atLeast``, by default a
     tenth of what the period has cost so far. With less than 14 days of history, a multiple gets a
-    note instead of a judgement. A usage history that has neither day is a violation.
+    note instead of a judgement. A usage history without yesterday is a violation.
     """
 
     name = "max-daily-spend"
@@ -177,7 +177,13 @@ def _unpriced(state: AccountState, days: "LastDays", day: "LastDay") -> Finding:
         f"The spend of account {state.account_id} on {_named(day)} is not known. It used "
         f"{_times(usage, usual)}."
     )
-    return Finding(status, _subject(day), lambda: f"{message} {days.unpriced}", day=day.date)
+    return Finding(
+        status,
+        _subject(day),
+        lambda: f"{message} {days.unpriced}",
+        day=day.date,
+        is_put_off=status == "noted",
+    )
 
 
 def _subject(day: "LastDay") -> str:
@@ -227,5 +233,11 @@ def _too_new(state: AccountState, days: "LastDays") -> Finding:
 
 
 def _missing(state: AccountState, day: "LastDay") -> Finding:
-    message = f"The usage history of account {state.account_id} has nothing for {_named(day)} yet."
-    return Finding("noted", _subject(day), lambda: message, day=day.date)
+    history = f"The usage history of account {state.account_id}"
+    if day.is_today:
+        message = f"{history} has nothing for {_named(day)} yet."
+        return Finding("noted", _subject(day), lambda: message, day=day.date)
+    message = (
+        f"The spend of {_named(day)} is not known: {history[0].lower()}{history[1:]} lacks it."
+    )
+    return Finding("unknown", _subject(day), lambda: message, day=day.date)

@@ -90,7 +90,7 @@ class MaxProjectedAmountDue(Rule):
         if projected is None:
             yield due
             early = too_early("a projection", state, "amount due", as_of)
-            yield Finding("noted", PROJECTED_AMOUNT_DUE, lambda: early)
+            yield Finding("noted", PROJECTED_AMOUNT_DUE, lambda: early, is_put_off=True)
             return
         yield held(
             PROJECTED_AMOUNT_DUE,
@@ -333,7 +333,7 @@ def no_projection(
     message = (
         f"The {invoice_of(state)} for {state.invoice.period_text} cannot be {done}: {problem}."
     )
-    return Finding("noted", subject, lambda: message)
+    return Finding("noted", subject, lambda: message, is_put_off=True)
 
 
 def invoice_of(state: InvoiceState) -> str:

@@ -40,7 +40,8 @@ class Finding:
     read, which the rule allows. ``is_refilled`` means that a working top-up adds to the credits.
     ``day`` is the UTC day whose spend was judged, if it is one. ``detail`` is what a reader has to
     know besides amount and limit, as the end of the `text`. ``is_to_come`` means that the figure
-    is not known before an update, which judges it.
+    is not known before an update, which judges it, and ``is_put_off`` that it is not known for a
+    day at most, after which it is judged.
     """
 
     status: Status
@@ -60,6 +61,7 @@ class Finding:
     day: date | None = None
     detail: str = ""
     is_to_come: bool = False
+    is_put_off: bool = False
 
     @property
     def violates(self) -> bool:

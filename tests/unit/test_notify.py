@@ -257,6 +257,26 @@ def test_a_history_without_usage_to_judge_by_is_not_fine_again(
     assert fine["type"] == "success"
 
 
+@pytest.mark.parametrize("rule", ["max-forecast", "max-projected-amount-due"])
+def test_what_is_too_early_to_judge_is_not_fine_again(
+    rule: str, hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    server, environment = hook
+    rules = {rule: {"accountIds": [ACCOUNT], "limit": "200 USD"}}
+    (tmp_path / "rules.json").write_text(json.dumps({"rules": rules}))
+    by = ["--rules", str(tmp_path / "rules.json"), "--state", str(tmp_path / "told.json")]
+    printed = []
+    for day, time_of_day in (("2026-09-20", "12:00"), ("2026-10-01", "00:30")):
+        at = datetime.fromisoformat(f"{day}T{time_of_day}:00+00:00")
+        (tmp_path / "snapshot.json").write_text(taken("usual", at).to_json())
+        files = ["--from", str(tmp_path / "snapshot.json"), "--at", at.isoformat()]
+        printed.append(run("notify", *files, *by, **environment).stdout)
+    assert printed[0].startswith("Notified 1 of 1")
+    assert printed[1].startswith("Nobody was notified, because nothing has changed")
+    [(_, _, over)] = server.received
+    assert over["title"].startswith("Over budget")
+
+
 def test_an_account_that_is_passed_over_is_not_fine_again(
     hook: tuple[Webhook, dict[str, str]], sandbox: Sandbox, tmp_path: Path
 ) -> None:

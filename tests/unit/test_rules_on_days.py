@@ -171,6 +171,17 @@ def test_a_history_that_is_two_days_behind_is_not_known(limit: str) -> None:
     assert ended.status == "unknown"
 
 
+@pytest.mark.parametrize("limit", ["3x", "50 USD"])
+def test_a_yesterday_without_its_value_is_not_known(limit: str) -> None:
+    history = usage([*STEADY, 0, 500])
+    history.result["history"][1]["aggregated_value"] = None
+    found = spike(limit, [*STEADY, 0, 500], usage_history=history)
+    assert statuses(found) == ["unknown", "within"]
+    assert found[0].message == (
+        f"The spend of {YESTERDAY} is not known: the usage history of account {ACCOUNT} lacks it."
+    )
+
+
 def test_a_history_that_is_one_day_behind_says_so_and_judges_yesterday() -> None:
     found = spike("3x", [*STEADY, 12_000, 0])
     assert statuses(found) == ["over", "noted"]
