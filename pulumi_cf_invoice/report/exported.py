@@ -4,7 +4,7 @@ Reads invoices from a stack's outputs in the engine's events, and says which of 
 Outputs do not say where their figures came from, and some can be those of an earlier deployment.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import starmap
 from typing import Any
@@ -22,6 +22,7 @@ from pulumi_cf_invoice.report.found import (
     NoInvoiceError,
     configured_address,
     foreign_address,
+    has_secret,
     invoices_in_outputs,
     is_no_invoice,
     is_unknown,
@@ -38,6 +39,11 @@ _PASSED_ON = Caveat(
     "time",
     "The exported figures are also those of another stack's last deployment, which this one reads "
     "by a StackReference. If it only passes them on, they are as old as that.",
+)
+_MAY_BE_PASSED_ON = Caveat(
+    "time",
+    "The stack reads secrets of another stack's last deployment by a StackReference. If the "
+    "exported figures are among them, they are as old as that.",
 )
 _STACK_REFERENCE = "pulumi:pulumi:StackReference"
 _PROVIDER = "pulumi:providers:cf-invoice"
@@ -98,8 +104,7 @@ def exported_invoices(
         names = stack_names(str(step.get("urn")))
         if not _is_of_any(invoice, resources):
             invoice = origins.told_of(invoice)
-            if any(_agree(figures, other) for other in referred):
-                invoice = replace(invoice, caveats=(*invoice.caveats, _PASSED_ON))
+            invoice = replace(invoice, caveats=(*invoice.caveats, *_passed_on(figures, referred)))
         exported.append(replace(invoice, baseline=baseline, names=names))
     hidden = may_be_invoices(outputs, outputs_before) if prefix is None else []
     caveats = [
@@ -111,19 +116,37 @@ def exported_invoices(
     return exported, caveats
 
 
-def _referred(operation: Operation) -> list[dict[str, Any]]:
-    """Return the invoices that other stacks exported at their last deployments."""
+def _referred(operation: Operation) -> list[Mapping[str, Any]]:
+    """Return what other stacks exported at their last deployments."""
     return [
-        figures
+        mapping_in(_outputs(step, "new"), "outputs") or {}
         for step in operation.steps_after
         if step.get("type") == _STACK_REFERENCE
-        for figures in invoices_in_outputs(mapping_in(_outputs(step, "new"), "outputs") or {})
     ]
 
 
-def _agree(figures: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Return whether two exported invoices differ in nothing that both have."""
-    return all(figures[name] == other[name] for name in figures.keys() & other.keys())
+def _passed_on(
+    figures: Mapping[str, Any], referred: Sequence[Mapping[str, Any]]
+) -> Iterator[Caveat]:
+    """Yield the caveat on exported *figures* that another stack has exported too, or may have."""
+    exported = (invoice for outputs in referred for invoice in invoices_in_outputs(outputs))
+    if any(_agree(figures, other) for other in exported):
+        yield _PASSED_ON
+    elif any(map(may_be_invoices, referred)):
+        yield _MAY_BE_PASSED_ON
+
+
+def _agree(value: Any, other: Any) -> bool:
+    """
+    Return whether two exported values differ in nothing that both have and show.
+
+    Pulumi leaves nulls out of what a program exports, but not out of what it reads.
+    """
+    if isinstance(value, Mapping) and isinstance(other, Mapping):
+        return all(_agree(value[name], other[name]) for name in value.keys() & other.keys())
+    if isinstance(value, list) and isinstance(other, list):
+        return len(value) == len(other) and all(map(_agree, value, other))
+    return value is None or other is None or value == other or has_secret(other)
 
 
 def _has_moved(figures: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> bool:

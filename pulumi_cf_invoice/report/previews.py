@@ -6,6 +6,7 @@ are not certainly fresh are not used, and `NoInvoiceError` says which flag helps
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby, zip_longest
@@ -82,11 +83,11 @@ def find_invoices(objects: Iterable[PlacedObject], prefix: str | None) -> list[F
     Return every invoice in digests and events; a file can have those of several stacks.
 
     Of each stack only the last preview or update counts. For events, *prefix* selects among the
-    stack's outputs. Raises `NoInvoiceError` if a preview
-    failed for a reason other than a policy, if a part of one is missing, or if the last preview or
-    update of a stack has no invoice.
+    stack's outputs. Raises `NoInvoiceError` if a preview failed for a reason other than a policy,
+    if a part of one is missing, or if the last preview or update of a stack has no invoice.
     """
     found: dict[str, list[Found]] = {}
+    accounts: defaultdict[str, set[str | None]] = defaultdict(set)
     refusals: dict[str, NoInvoiceError] = {}
     for stack, preview in _by_stack(_previews(objects)):
         try:
@@ -99,22 +100,26 @@ def find_invoices(objects: Iterable[PlacedObject], prefix: str | None) -> list[F
             continue
         # `pulumi up --json` prints a preview, which may know less, and then the update. What an
         # earlier one knew is not fresh any more.
-        found[stack] = _instead_of(found.get(stack, []), of_preview, stack)
+        found[stack] = of_preview
+        accounts[stack].update(invoice.state.account_id for invoice in of_preview)
         refusals.pop(stack, None)
     if refusals:
         raise next(iter(refusals.values()))
-    return [invoice for of_stack in found.values() for invoice in of_stack]
+    return [
+        invoice
+        for stack, last in found.items()
+        for invoice in _beside_earlier(last, accounts[stack], stack)
+    ]
 
 
-def _instead_of(earlier: Sequence[Found], last: Sequence[Found], stack: str) -> list[Found]:
-    """Return the invoices of the *last* preview of a stack, and say if *earlier* ones had more."""
-    accounts = {invoice.state.account_id for invoice in last}
-    gone = sum(invoice.state.account_id not in accounts for invoice in earlier)
+def _beside_earlier(last: list[Found], accounts: set[str | None], stack: str) -> list[Found]:
+    """Return the *last* invoices of a stack, and say if earlier ones were of more *accounts*."""
+    gone = accounts - {invoice.state.account_id for invoice in last}
     if not gone:
-        return list(last)
+        return last
     text = (
-        f"Only the last preview or update of {stack} counts: an earlier one also had "
-        f"{counted(gone, 'invoice')} of other accounts."
+        f"Only the last preview or update of {stack} counts: earlier ones also had invoices of "
+        f"{counted(len(gone), 'other account')}."
     )
     caveat = Caveat("ambiguous", text)
     return [replace(invoice, caveats=(*invoice.caveats, caveat)) for invoice in last]

@@ -201,9 +201,13 @@ def test_of_previews_of_one_stack_only_the_last_counts(is_unknown: bool) -> None
     found = only(f"{twice(1, OTHER_ACCOUNT)}\n{json.dumps(today)}")
     assert found.state.account_id == ACCOUNT
     assert [caveat.text for caveat in found.caveats if caveat.kind == "ambiguous"] == [
-        "Only the last preview or update of ours/dev counts: an earlier one also had 1 invoice of "
-        "other accounts."
+        "Only the last preview or update of ours/dev counts: earlier ones also had invoices of 1 "
+        "other account."
     ]
+    assert (
+        found.caveats
+        == only("\n".join([twice(1, OTHER_ACCOUNT), *[json.dumps(today)] * 2])).caveats
+    )
     again = input.read(f"{json.dumps(today)}\n{twice(1, OTHER_ACCOUNT)}")
     assert [invoice.state.account_id for invoice in again] == [ACCOUNT, OTHER_ACCOUNT]
     assert not any(invoice.caveats for invoice in again)
@@ -935,26 +939,51 @@ def test_what_a_blocked_preview_may_have_from_the_last_deployment_is_not_judged(
     ] * (is_judged is False)
 
 
-@pytest.mark.parametrize(("changes", "is_fresh"), [({}, False), ({"amount_due": 2}, True)])
-def test_what_another_stack_exported_at_its_last_deployment_may_be_old(
-    changes: dict[str, Any], is_fresh: bool
-) -> None:
-    """It may also be what this program has just read of the same account."""
+def passed_on(outputs: dict[str, Any]) -> list[str]:
+    """Return what is said of the time of figures, where another stack has exported *outputs*."""
     stream = events("preview-stream-functions.ndjson")
-    [figures] = invoices_in_outputs(outputs_of(stream))
     number = next(n for n, event in enumerate(stream) if "resOutputsEvent" in event)
     reference = {
         "op": "read",
         "urn": "urn:pulumi:dev::acme::pulumi:pulumi:StackReference::plat/dev",
         "type": "pulumi:pulumi:StackReference",
-        "new": {"outputs": {"name": "plat/dev", "outputs": {"whole": figures | changes}}},
+        "new": {"outputs": {"name": "plat/dev", "outputs": outputs}},
     }
     stream.insert(number + 1, {"resOutputsEvent": {"metadata": reference}})
-    told = [caveat.text for caveat in only(lines(stream)).caveats if caveat.kind == "time"]
+    return [caveat.text for caveat in only(lines(stream)).caveats if caveat.kind == "time"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_fresh"),
+    [
+        ({}, False),
+        ({"amount_due": 2}, True),
+        ({"status": None, "invoice_number": None}, False),
+        ({"amount_due": "[secret]"}, False),
+        ({"invoice_lines": []}, True),
+    ],
+)
+def test_what_another_stack_exported_at_its_last_deployment_may_be_old(
+    changes: dict[str, Any], is_fresh: bool
+) -> None:
+    """It may also be what this program has just read of the same account."""
+    [figures] = invoices_in_outputs(outputs_of(events("preview-stream-functions.ndjson")))
+    # Pulumi keeps nulls in what a program reads, and leaves them out of what it exports.
+    of_lines = [{**line, "pricing": {"unit_amount": None}} for line in figures["invoice_lines"]]
+    assert of_lines
+    told = passed_on({"whole": figures | {"invoice_lines": of_lines} | changes})
     assert told == [
         "The exported figures are also those of another stack's last deployment, which this one "
         "reads by a StackReference. If it only passes them on, they are as old as that."
     ] * (not is_fresh)
+
+
+def test_a_secret_that_another_stack_exported_may_be_the_figures() -> None:
+    assert passed_on({"database": "db.example", "invoice": "[secret]"}) == [
+        "The stack reads secrets of another stack's last deployment by a StackReference. If the "
+        "exported figures are among them, they are as old as that."
+    ]
+    assert passed_on({"database": "db.example"}) == []
 
 
 def test_a_secret_account_is_compared_with_its_last_update_if_an_output_names_it() -> None:
