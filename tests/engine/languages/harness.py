@@ -4,7 +4,8 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,48 +19,52 @@ EXAMPLES = ROOT / "examples"
 HERE = Path(__file__).parent
 
 
-class Language:
-    """A runner, compiled by *compile*, whose *command* takes its request from variables."""
+class Runner:
+    """A process that runs operations of one stack, whose requests and answers are JSON lines."""
 
-    def __init__(self, compile: Callable[[], None], command: list[str]) -> None:
-        self.compile = compile
-        self._command = command
-
-    def run(
-        self,
-        program: str,
-        operation: str,
-        directory: Path,
-        environment: Mapping[str, str],
-        pack: Mapping[str, list[str]] | None = None,
-    ) -> Run:
-        """Run *operation* on the stack in *directory*, with *program* as its program."""
+    def __init__(self, command: list[str], directory: Path, environment: Mapping[str, str]) -> None:
         backend, work = directory / "backend", directory / "work"
         for folder in (backend, work):
-            folder.mkdir(exist_ok=True)
-        answer = directory / "answer.json"
+            folder.mkdir()
         asked = {
             **apart(directory),
-            "PROGRAM": program,
-            "OPERATION": operation,
-            "ANSWER": str(answer),
             "WORK_DIR": str(work),
             "PULUMI_BACKEND_URL": f"file://{backend}",
-            "POLICY_PACK": " ".join((pack or {}).get("policy_packs", [])),
-            "POLICY_PACK_CONFIG": " ".join((pack or {}).get("policy_pack_configs", [])),
         }
-        answer.unlink(missing_ok=True)
-        done = subprocess.run(
-            self._command,
-            env={**os.environ, **environment, **asked},
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        message = done.stdout + done.stderr
-        assert answer.exists(), message
-        answered: dict[str, Any] = json.loads(answer.read_text())
-        return Run(answered["ok"], message, outputs=answered["outputs"])
+        self._errors = directory / "errors"
+        with self._errors.open("w") as errors:
+            self._process = subprocess.Popen(
+                command,
+                env={**os.environ, **environment, **asked},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+
+    def run(self, program: str, operation: str, policy_packs: Sequence[str] = ()) -> Run:
+        """Run *operation* on the stack, with *program* as its program."""
+        assert self._process.stdin
+        assert self._process.stdout
+        request = {"program": program, "operation": operation, "policyPacks": [*policy_packs]}
+        print(json.dumps(request), file=self._process.stdin, flush=True)
+        line = self._process.stdout.readline()
+        assert line, self._errors.read_text()
+        answer: dict[str, Any] = json.loads(line)
+        return Run(answer["ok"], answer["text"], outputs=answer["outputs"])
+
+    def stop(self) -> None:
+        """End the process."""
+        with self._process:
+            self._process.terminate()
+
+
+@dataclass
+class Language:
+    """A language whose runner is compiled by *compile*, and is then the program *command*."""
+
+    compile: Callable[[], None]
+    command: list[str]
 
 
 def _compile_typescript() -> None:
@@ -102,5 +107,5 @@ LANGUAGES = {
     "typescript": Language(
         _compile_typescript, ["node", str(_DIRECTORY / "typescript" / "bin" / "run.js")]
     ),
-    "go": Language(_compile_go, [str(_DIRECTORY / "go" / "run"), "-test.run=TestRun", "-test.v"]),
+    "go": Language(_compile_go, [str(_DIRECTORY / "go" / "run"), "-test.run=TestRun"]),
 }

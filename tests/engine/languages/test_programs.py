@@ -1,7 +1,9 @@
 """TypeScript and Go programs that use the plugin through SDKs generated from its schema."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from pulumi_cf_invoice.report import input
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests import docs
 from tests.engine.harness import Run
-from tests.engine.languages.harness import EXAMPLES, LANGUAGES, Language
+from tests.engine.languages.harness import EXAMPLES, LANGUAGES, Language, Runner
 from tests.factories import ACCOUNT
 from tests.shared import shared
 
@@ -39,13 +41,17 @@ def language(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture
-def run(language: Language, tmp_path: Path, settled: dict[str, str]) -> MakeRun:
+def run(language: Language, tmp_path: Path, settled: dict[str, str]) -> Iterator[MakeRun]:
     """A function that runs an operation on one stack, with the program of a given name."""
+    with ExitStack() as ending:
 
-    def make(program: str, operation: str, **pack: list[str]) -> Run:
-        return language.run(program, operation, tmp_path, settled, pack)
+        @cache
+        def runner() -> Runner:
+            started = Runner(language.command, tmp_path, settled)
+            ending.callback(started.stop)
+            return started
 
-    return make
+        yield lambda *operation, **packs: runner().run(*operation, **packs)
 
 
 @pytest.mark.longest

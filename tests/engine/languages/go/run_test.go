@@ -1,21 +1,20 @@
-// Runs a program on the engine through the Automation API, on behalf of the tests in Python.
+// Runs operations on one stack through the Automation API, on behalf of the tests in Python.
 //
 // It is copied next to an example's main.go, so that it can call its program, and built with
-// `go test -c`. The request comes from environment variables; the answer goes to the file named by
-// ANSWER.
+// `go test -c`. Each line of the input asks for an operation, in JSON, and each line of the output
+// answers one.
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"os"
-	"strings"
 	"testing"
 
 	"example.com/pulumi-cf-invoice/sdk/go/cfinvoice"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
-	"github.com/pulumi/pulumi/sdk/v3/go/auto/optdestroy"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optpreview"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optrefresh"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
@@ -90,41 +89,60 @@ var programs = map[string]pulumi.RunFunc{
 	},
 }
 
+type request struct {
+	Program     string
+	Operation   string
+	PolicyPacks []string
+}
+
+type answer struct {
+	OK      bool           `json:"ok"`
+	Text    string         `json:"text"`
+	Outputs map[string]any `json:"outputs"`
+}
+
 func TestRun(t *testing.T) {
-	ctx := context.Background()
 	stack, err := auto.UpsertStackInlineSource(
-		ctx, "dev", "test", programs[os.Getenv("PROGRAM")], auto.WorkDir(os.Getenv("WORK_DIR")),
+		context.Background(), "dev", "test", nil, auto.WorkDir(os.Getenv("WORK_DIR")),
 	)
 	if err != nil {
 		t.Fatal(err)
 	}
-	outputs := auto.OutputMap{}
-	packs := strings.Fields(os.Getenv("POLICY_PACK"))
-	packConfigs := strings.Fields(os.Getenv("POLICY_PACK_CONFIG"))
-	switch os.Getenv("OPERATION") {
+	requests, answers := json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)
+	for requests.More() {
+		var asked request
+		if err := requests.Decode(&asked); err != nil {
+			t.Fatal(err)
+		}
+		if err := answers.Encode(run(stack, asked)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func run(stack auto.Stack, asked request) answer {
+	ctx := context.Background()
+	stack.Workspace().SetProgram(programs[asked.Program])
+	var text bytes.Buffer
+	var up auto.UpResult
+	var err error
+	switch asked.Operation {
 	case "preview":
 		_, err = stack.Preview(ctx,
-			optpreview.ProgressStreams(os.Stdout), optpreview.ErrorProgressStreams(os.Stdout),
-			optpreview.PolicyPacks(packs...), optpreview.PolicyPackConfigs(packConfigs...),
+			optpreview.ProgressStreams(&text), optpreview.ErrorProgressStreams(&text),
+			optpreview.PolicyPacks(asked.PolicyPacks...),
 		)
 	case "up":
-		var result auto.UpResult
-		result, err = stack.Up(ctx,
-			optup.ProgressStreams(os.Stdout), optup.ErrorProgressStreams(os.Stdout),
-			optup.PolicyPacks(packs...), optup.PolicyPackConfigs(packConfigs...),
+		up, err = stack.Up(ctx,
+			optup.ProgressStreams(&text), optup.ErrorProgressStreams(&text),
+			optup.PolicyPacks(asked.PolicyPacks...),
 		)
-		outputs = result.Outputs
 	case "refresh":
-		_, err = stack.Refresh(ctx, optrefresh.ProgressStreams(os.Stdout))
-	case "destroy":
-		_, err = stack.Destroy(ctx, optdestroy.ProgressStreams(os.Stdout))
+		_, err = stack.Refresh(ctx, optrefresh.ProgressStreams(&text))
 	}
-	values := map[string]any{}
-	for name, output := range outputs {
-		values[name] = output.Value
+	outputs := map[string]any{}
+	for name, output := range up.Outputs {
+		outputs[name] = output.Value
 	}
-	answer, _ := json.Marshal(map[string]any{"ok": err == nil, "outputs": values})
-	if err := os.WriteFile(os.Getenv("ANSWER"), answer, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	return answer{OK: err == nil, Text: text.String(), Outputs: outputs}
 }

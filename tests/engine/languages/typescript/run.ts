@@ -1,17 +1,23 @@
-// Runs a program on the engine through the Automation API, on behalf of the tests in Python.
+// Runs operations on one stack through the Automation API, on behalf of the tests in Python.
 //
-// The request comes from environment variables; the answer goes to the file named by ANSWER.
-import * as fs from "node:fs";
+// Each line of the input asks for an operation, in JSON, and each line of the output answers one.
 import * as process from "node:process";
+import * as readline from "node:readline";
 
 import * as cfInvoice from "@pulumi/cf-invoice";
 import * as automation from "@pulumi/pulumi/automation";
 
 const env = process.env as Record<string, string>;
 
+// Node runs a module once, unless it forgets it.
+const example = (name: string) => async () => {
+    delete require.cache[require.resolve(name)];
+    return require(name);
+};
+
 const programs: Record<string, automation.PulumiFn> = {
-    quickstart: async () => require("./quickstart"),
-    "cost-aware-gateway": async () => require("./cost-aware-gateway"),
+    quickstart: example("./quickstart"),
+    "cost-aware-gateway": example("./cost-aware-gateway"),
     imported: async () => {
         const account = env.CLOUDFLARE_ACCOUNT_ID;
         const upcoming = new cfInvoice.InvoicePreview("upcoming", {}, { import: account });
@@ -48,37 +54,29 @@ const programs: Record<string, automation.PulumiFn> = {
     },
 };
 
-async function main(): Promise<void> {
-    const stack = await automation.LocalWorkspace.createOrSelectStack(
-        { stackName: "dev", projectName: "test", program: programs[env.PROGRAM] },
-        { workDir: env.WORK_DIR },
-    );
-    for (const [name, value] of Object.entries(JSON.parse(env.CONFIG ?? "{}"))) {
-        await stack.setConfig(name, { value: String(value) });
-    }
-    const say = (text: string) => void process.stdout.write(text);
-    const options = {
-        onOutput: say,
-        onError: say,
-        color: "never" as const,
-        policyPacks: env.POLICY_PACK ? [env.POLICY_PACK] : [],
-        policyPackConfigs: env.POLICY_PACK_CONFIG ? [env.POLICY_PACK_CONFIG] : [],
-    };
+interface Request {
+    program: string;
+    operation: string;
+    policyPacks: string[];
+}
+
+async function run(stack: automation.Stack, { program, operation, policyPacks }: Request): Promise<object> {
+    stack.workspace.program = programs[program];
+    let text = "";
+    const say = (more: string) => void (text += more);
+    const options = { onOutput: say, onError: say, color: "never" as const };
     let outputs: automation.OutputMap = {};
     let ok = true;
     try {
-        switch (env.OPERATION) {
+        switch (operation) {
             case "preview":
-                await stack.preview(options);
+                await stack.preview({ ...options, policyPacks });
                 break;
             case "up":
-                outputs = (await stack.up(options)).outputs;
+                outputs = (await stack.up({ ...options, policyPacks })).outputs;
                 break;
             case "refresh":
-                await stack.refresh({ onOutput: say, color: "never" });
-                break;
-            case "destroy":
-                await stack.destroy({ onOutput: say, color: "never" });
+                await stack.refresh(options);
                 break;
         }
     } catch (error) {
@@ -88,7 +86,20 @@ async function main(): Promise<void> {
         ok = false;
     }
     const values = Object.fromEntries(Object.entries(outputs).map(([name, { value }]) => [name, value]));
-    fs.writeFileSync(env.ANSWER, JSON.stringify({ ok, outputs: values }));
+    return { ok, text, outputs: values };
+}
+
+async function main(): Promise<void> {
+    const stack = await automation.LocalWorkspace.createOrSelectStack(
+        { stackName: "dev", projectName: "test", program: async () => ({}) },
+        { workDir: env.WORK_DIR },
+    );
+    for (const [name, value] of Object.entries(JSON.parse(env.CONFIG ?? "{}"))) {
+        await stack.setConfig(name, { value: String(value) });
+    }
+    for await (const line of readline.createInterface(process.stdin)) {
+        console.log(JSON.stringify(await run(stack, JSON.parse(line))));
+    }
 }
 
 void main();
