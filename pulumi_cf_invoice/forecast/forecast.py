@@ -200,9 +200,9 @@ def _by_other_reading(
         return None
     if priced.unit.other is None or now >= invoice.period_end:
         return None
-    unseen = _not_seen(priced, outlook, now)
-    *_, last = _days_ahead(outlook, invoice, now, unseen)
-    spend = priced.not_invoiced_at_most + last.median * priced.dearer
+    to_come = sum_over(outlook.daily, now, Fraction(invoice.period_end))
+    median = _not_seen(priced, outlook, now) + to_come
+    spend = priced.not_invoiced_at_most + median * priced.dearer
     return _due(spend, invoice, bill, balance)
 
 

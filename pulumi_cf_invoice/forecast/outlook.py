@@ -7,7 +7,7 @@ from functools import cached_property
 from math import exp
 from typing import Literal, Protocol
 
-from pulumi_cf_invoice.forecast.days import DAY, day_of, sum_over
+from pulumi_cf_invoice.forecast.days import DAY, day_of
 from pulumi_cf_invoice.forecast.record import Foreseen, TrackRecord
 
 Method = Literal[
@@ -113,8 +113,10 @@ def ahead(
         return
     median, low, high = before, Fraction(0), Fraction(0)
     for day in range(day_of(now), until, DAY):
-        begin, end = max(now, Fraction(day)), Fraction(min(until, day + DAY))
-        median += sum_over(outlook.daily, begin, end)
+        end = min(until, day + DAY)
+        length = end - max(now, day)
+        whole = outlook.daily(day)
+        median += whole if length == DAY else whole * length / DAY
         band = outlook.band(day, median, (end - now) / DAY)
         if band is None:
             yield Ahead(day, median, None, None)

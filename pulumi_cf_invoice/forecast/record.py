@@ -223,9 +223,12 @@ def _error(foreseen: float, happened: float, usual: float) -> float:
 
     As a share of what was foreseen alone, it would have no limit if that was next to nothing.
     """
-    most = max(foreseen, usual)
+    most = foreseen if foreseen > usual else usual
+    if most <= 0:
+        return 0.0
+    error = (happened - foreseen) / most
     # Rounded, so that a steady account has no band of rounding errors.
-    return round(min((happened - foreseen) / most, _LARGEST_ERROR), 6) if most > 0 else 0.0
+    return round(error, 6) if error < _LARGEST_ERROR else _LARGEST_ERROR
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float:
