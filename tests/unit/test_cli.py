@@ -44,8 +44,6 @@ def live(sandbox: Sandbox) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("command", "expected"),
     [
-        (["show"], "$188.46 for September, which has ended."),
-        (["report", "--budget", "250 USD"], "Within budget"),
         (["forecast"], "Forecast"),
         (["snapshot"], '"amount_due": 18846'),
         (["doctor"], "AI Gateway Read"),
@@ -55,6 +53,7 @@ def live(sandbox: Sandbox) -> dict[str, str]:
 def test_each_command_runs_in_a_process_of_its_own(
     live: dict[str, str], command: list[str], expected: str
 ) -> None:
+    """So do `show` and `report`, in tests of what they print there."""
     done = start(*command, **live)
     assert done.returncode == 0, done.stderr
     assert expected in done.stdout
@@ -76,8 +75,9 @@ def test_show_reads_standard_input() -> None:
 
 @pytest.fixture
 def long(tmp_path: Path) -> str:
-    """A file with an invoice of 1,500 lines, which is more than a pipe holds when it is shown."""
-    lines = [api_line(description=f"provider/model-{number}") for number in range(1500)]
+    """A file with an invoice of 700 lines, which is more than a pipe holds when it is shown."""
+    name = "provider/model-with-a-name-that-needs-two-lines"
+    lines = [api_line(description=f"{name}-{number}") for number in range(700)]
     invoice = Invoice.from_api(api_result(invoice_lines=lines)).to_figures()
     file = tmp_path / "long.json"
     file.write_text(json.dumps({"invoice": {"account_id": ACCOUNT, **invoice}}))
@@ -153,7 +153,7 @@ def test_an_empty_credential_in_stack_config_is_none(
 
 
 def test_show_has_every_line(long: str) -> None:
-    assert run("show", "--from", long).stdout.count("/model-") == 1500
+    assert run("show", "--from", long).stdout.count("/model-") == 700
 
 
 @pytest.mark.parametrize(
@@ -312,6 +312,7 @@ def test_verbose_tells_of_requests_and_retries_without_credentials(
     sandbox.fault, sandbox.fail_times = "http-503", 1
     done = start("show", "--verbose", **live)
     assert done.returncode == 0
+    assert "$188.46 for September, which has ended." in done.stdout
     assert "attempt 1: Cloudflare said HTTP 503" in done.stderr
     assert "200 OK" in done.stderr
     assert "sandbox-token" not in done.stderr
@@ -708,17 +709,20 @@ def test_colour_is_for_a_terminal_only() -> None:
     assert "\x1b" not in run("report", "--from", UPDATE, **environment).stdout
 
 
-@pytest.mark.parametrize("form", ["text", "html"])
-def test_without_its_extra_the_command_says_what_to_install(form: str) -> None:
+def test_without_its_extra_the_command_says_what_to_install() -> None:
     code = (
         "import sys; sys.modules['rich'] = sys.modules['jinja2'] = None\n"
         "from pulumi_cf_invoice.cli import main\n"
-        f"sys.exit(main(['report', '--from', {UPDATE!r}, '--format', {form!r}]))"
+        "for form in ('text', 'html'):\n"
+        f"    print(main(['report', '--from', {UPDATE!r}, '--format', form]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 2
-    assert "install pulumi-cf-invoice with its extra 'report'" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.stdout.split() == ["2", "2"]
+    of_text, of_html = done.stderr.splitlines()
+    assert "rich" in of_text
+    assert "jinja2" in of_html
+    for message in (of_text, of_html):
+        assert "install pulumi-cf-invoice with its extra 'report'" in message
 
 
 # What CI can rely on.
@@ -779,10 +783,11 @@ def test_a_broken_proxy_is_exit_code_2_and_one_line(live: dict[str, str]) -> Non
 
 
 def test_a_full_disk_is_exit_code_2_and_one_line(tmp_path: Path) -> None:
+    """Also of a report over budget."""
     for form in ("text", "json"):
         with Path("/dev/full").open("w") as full:
             done = subprocess.run(
-                [*COMMAND, "report", "--from", UPDATE, "--format", form],
+                [*COMMAND, "report", "--from", UPDATE, "--format", form, "--budget", "1 USD"],
                 stdout=full,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -837,19 +842,12 @@ def test_what_cannot_be_determined_stays_2_where_errors_cannot_be_written(
         assert code_of(command, redirected) == code
 
 
-def test_a_report_over_budget_that_cannot_be_written_is_2_and_one_that_is_discarded_1() -> None:
-    over = f"report --from '{UPDATE}' --budget '1 USD'"
-    assert code_of(over, "> /dev/full") == 2
-    assert code_of(over, ">&-") == 1
+def test_a_report_over_budget_that_is_discarded_is_1() -> None:
+    assert code_of(f"report --from '{UPDATE}' --budget '1 USD'", ">&-") == 1
 
 
 @pytest.mark.parametrize(
-    "command",
-    [
-        "pulumi_cf_invoice.sandbox --list",
-        "pulumi_cf_invoice.sandbox --help",
-        "pulumi_cf_invoice --help",
-    ],
+    "command", ["pulumi_cf_invoice.sandbox --list", "pulumi_cf_invoice --help"]
 )
 def test_other_commands_whose_output_cannot_be_written_say_so_in_one_line(command: str) -> None:
     shell = f"'{sys.executable}' -m {command}"

@@ -87,11 +87,11 @@ def nullable(schema: Any) -> Any:
     return changed
 
 
-@pytest.mark.parametrize("read", ANSWERS)
 @pytest.mark.parametrize("name", [n for n, s in SCENARIOS.items() if s.in_contract])
-def test_a_healthy_answer_keeps_to_the_contract(sandbox: Sandbox, name: str, read: str) -> None:
+def test_a_healthy_answer_keeps_to_the_contract(sandbox: Sandbox, name: str) -> None:
     sandbox.scenario = name
-    validate(ask(sandbox, read=read).json(), ANSWERS[read])
+    for read, schema in ANSWERS.items():
+        validate(ask(sandbox, read=read).json(), schema)
 
 
 def gross(found: Any) -> Decimal:
@@ -200,12 +200,12 @@ def test_some_invoices_are_not_paid(sandbox: Sandbox) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
 @pytest.mark.parametrize("at", ["2026-12-01T00:00:00+00:00", "2027-01-01T00:30:00+00:00"])
-def test_every_scenario_answers_at_the_start_of_a_month(name: str, at: str) -> None:
-    account = SCENARIOS[name].at(datetime.fromisoformat(at))
-    for read in ANSWERS:
-        assert json.dumps(account.result(read, NEEDED.get(read)))
+def test_every_scenario_answers_at_the_start_of_a_month(at: str) -> None:
+    for scenario in SCENARIOS.values():
+        account = scenario.at(datetime.fromisoformat(at))
+        for read in ANSWERS:
+            assert json.dumps(account.result(read, NEEDED.get(read)))
 
 
 def test_earlier_invoices_and_the_balance_come_from_one_ledger(sandbox: Sandbox) -> None:
