@@ -114,7 +114,7 @@ def ahead(
     median, low, high = before, Fraction(0), Fraction(0)
     for day in range(day_of(now), until, DAY):
         end = min(until, day + DAY)
-        length = end - max(now, day)
+        length = end - max(now, Fraction(day))
         whole = outlook.daily(day)
         median += whole if length == DAY else whole * length / DAY
         band = outlook.band(day, median, (end - now) / DAY)
