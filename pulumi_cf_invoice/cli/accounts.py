@@ -174,10 +174,10 @@ def _in_file(file: str) -> Iterator[NamedAccount]:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise CommandError(f"cannot read {one_line(file)}: {reason}") from None
     lines: dict[str, int] = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        words = re.split(r"[\s,;]+", line.strip(), maxsplit=1)
-        if not words[0] or words[0].startswith("#"):
+    for number, line in enumerate(map(str.strip, text.splitlines()), 1):
+        if not line or line.startswith("#"):
             continue
+        words = re.split(r"[\s,;]+", line, maxsplit=1)
         where = f"{one_line(file)}, line {number}"
         account_id = _canonical(words[0], where)
         if account_id in lines:

@@ -155,6 +155,7 @@ class Operation:
         summary = self.summary
         for step in (*self.steps_before, *self.steps_after):
             refuse_torn_type(step)
+        self._refuse_steps_after_summary()
         self._refuse_missing_numbers()
         self._refuse_missing_steps(summary.get("resourceChanges"))
         self._refuse_missing_halves()
@@ -179,6 +180,17 @@ class Operation:
             raise NoInvoiceError(
                 f"event {first} is missing before line {line}: the engine's output is not whole"
             )
+
+    def _refuse_steps_after_summary(self) -> None:
+        """Refuse the rest of another operation, which alone lacks what it begins with."""
+        kinds = ("resourcePreEvent", "resOutputsEvent", "summaryEvent")
+        placed = [event for event in self.events if any(kind in event.value for kind in kinds)]
+        for event, following in pairwise(placed):
+            if "summaryEvent" in event.value:
+                raise NoInvoiceError(
+                    f"line {following.line} has an event of another preview or update, whose "
+                    "beginning is missing"
+                )
 
     def _explains(self, missing: int) -> bool:
         """Return whether as many events can be *missing* because nobody prints them."""

@@ -19,6 +19,7 @@ from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW, USAGE_HISTORY
 from pulumi_cf_invoice.rules import settings as rule_settings
 from pulumi_cf_invoice.rules.accounts import AccountState
 from pulumi_cf_invoice.rules.limits import Limit, Multiple, comparable
+from pulumi_cf_invoice.rules.on_invoices import unmatched_fixed_lines
 from pulumi_cf_invoice.rules.rule import Finding, Rule, Status, held, no_limit
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ class MaxDailySpend(Rule):
         if limit is None:
             yield no_limit(f"account {state.account_id}")
             return
+        if state.find(INVOICE_PREVIEW) is not None:
+            yield from unmatched_fixed_lines(state.of_invoice, self.fixed_lines)
         days = self._days(state)
         if all(day.usage is None for day in days.days):
             yield _not_known(state, days)

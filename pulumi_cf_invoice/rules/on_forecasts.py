@@ -31,7 +31,7 @@ from pulumi_cf_invoice.rules.on_invoices import (
     judged_amount_due,
     no_projection,
     too_early,
-    unmatched,
+    unmatched_fixed_lines,
 )
 from pulumi_cf_invoice.rules.rule import Finding, Rule, held, no_limit
 from pulumi_cf_invoice.state import InvoiceState
@@ -90,7 +90,7 @@ class MaxForecast(Rule):
             yield incomplete(FORECAST, invoice_state)
             return
         forecast = state.forecast(self.fixed_lines)
-        yield from _of_globs(invoice_state, self.fixed_lines)
+        yield from unmatched_fixed_lines(invoice_state, self.fixed_lines)
         problem = invoice_state.invoice.period_problem(state.read_at)
         if problem:
             yield no_projection(invoice_state, problem, FORECAST, "forecast")
@@ -182,7 +182,7 @@ class MinRunway(Rule):
             yield Finding("unknown", RUNWAY, lambda: message, brief=brief)
             return
         forecast = state.forecast(self.fixed_lines)
-        yield from _of_globs(invoice_state, self.fixed_lines)
+        yield from unmatched_fixed_lines(invoice_state, self.fixed_lines)
         if _is_not_known(forecast, state.read_at):
             what = f"How long the credits of account {state.account_id} last"
             yield _not_known(RUNWAY, what, forecast)
@@ -302,16 +302,6 @@ def _basis(forecast: "Forecast") -> str:
     was_off = f", and has been {record.text}" if record is not None else ""
     of_history = f"{counted(forecast.days_of_history, 'day')} of history"
     return f"The forecast is based on {forecast.method_text}, with {of_history}{was_off}."
-
-
-def _of_globs(state: InvoiceState, fixed_lines: tuple[str, ...]) -> Iterator[Finding]:
-    if not fixed_lines:
-        return
-    from pulumi_cf_invoice.forecast.bill import bill_of
-
-    missing = bill_of(state.invoice, fixed_lines).unmatched
-    if missing:
-        yield unmatched(state, missing)
 
 
 def _used_up(state: AccountState, balance: CreditBalance) -> Finding:

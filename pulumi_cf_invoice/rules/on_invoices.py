@@ -288,6 +288,17 @@ def unmatched(state: InvoiceState, globs: Sequence[str]) -> Finding:
     return Finding("noted", "globs", lambda: message)
 
 
+def unmatched_fixed_lines(state: InvoiceState, fixed_lines: Sequence[str]) -> Iterator[Finding]:
+    """Report the globs of *fixed_lines* that match no line, if all lines are known."""
+    if not fixed_lines or not state.invoice.invoice_lines_complete:
+        return
+    from pulumi_cf_invoice.forecast.bill import bill_of
+
+    missing = bill_of(state.invoice, fixed_lines).unmatched
+    if missing:
+        yield unmatched(state, missing)
+
+
 def _no_limit(state: InvoiceState, which: str = "") -> Finding:
     if state.account_id is None:
         return no_limit(None, which)

@@ -142,6 +142,8 @@ def test_accounts_are_named_by_repeating_the_option_or_in_a_file(
     ("content", "expected"),
     [
         (f"{ACCOUNT} a\nxyz b\n", "line 2: 'xyz' is not an account ID"),
+        (f"{ACCOUNT}\n,prod\n", "line 2: "),
+        (f"{ACCOUNT}\n;{OTHER_ACCOUNT},prod\n", "line 2: "),
         (f"{ACCOUNT}\n\n{ACCOUNT.upper()} b\n", f"line 3: account {ACCOUNT} appears twice, first"),
         (f"{ACCOUNT} {OTHER_ACCOUNT}\n", f"line 1: {OTHER_ACCOUNT} is a second account: give it"),
         (f"{ACCOUNT},{OTHER_ACCOUNT.upper()};b\n", f"{OTHER_ACCOUNT.upper()} is a second account"),

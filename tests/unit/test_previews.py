@@ -586,6 +586,17 @@ def test_an_answer_beside_a_preview_is_not_passed_over(answer: dict[str, Any]) -
     )
 
 
+def test_the_rest_of_another_preview_is_no_part_of_the_one_before_it() -> None:
+    """Its events may have larger numbers, and the steps of the first satisfy its summary."""
+    first = events()
+    rest = [event for event in events() if not {"preludeEvent", "resourcePreEvent"} & event.keys()]
+    for number, event in enumerate(rest, first[-1]["sequence"] + 1):
+        event["sequence"] = number
+    for cut in (rest, rest[-2:]):
+        message = refusal(lines([*first, *cut]))
+        assert "an event of another preview or update, whose beginning is missing" in message
+
+
 # Whatever takes more than one pass takes minutes.
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(

@@ -101,6 +101,13 @@ def test_what_goes_on_for_more_than_two_weeks_is_usual() -> None:
     assert statuses(spike("3x", [*STEADY, *[12_000.0] * 20, 6_000])) == ["within", "within"]
 
 
+@pytest.mark.parametrize("limit", ["3x", "50 USD"])
+def test_a_fixed_line_that_matches_none_is_told(limit: str) -> None:
+    found = spike({"limit": limit, "fixedLines": ["Sets"]}, [*STEADY, 500])
+    assert statuses(found) == ["noted", "within", "within"]
+    assert "matches Sets" in found[0].message
+
+
 def test_a_batch_on_the_first_of_each_month_is_over_and_a_waiver_is_the_way() -> None:
     at = datetime(2026, 10, 1, 18, tzinfo=UTC)
     days = [9_000.0 if (at - timedelta(days=ago)).day == 1 else 1000.0 for ago in range(90, -1, -1)]
