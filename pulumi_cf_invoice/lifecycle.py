@@ -34,9 +34,13 @@ Properties = dict[str, Any]
 
 def figures(invoice: "Invoice", settings: "Settings") -> Properties:
     """Return the properties from reading *invoice* with *settings*."""
+    return {**without_markers(invoice.to_outputs()), **origin(settings)}
+
+
+def origin(settings: "Settings") -> Properties:
+    """Return the property that says where figures came from, if not from Cloudflare."""
     base_url = foreign(settings.base_url)
-    where = {"base_url": base_url} if base_url else {}
-    return {**without_markers(invoice.to_outputs()), **where}
+    return {"base_url": base_url} if base_url else {}
 
 
 def checked(account_id: str, figures: Properties, olds: Mapping[str, Any]) -> Properties:

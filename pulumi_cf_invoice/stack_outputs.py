@@ -12,9 +12,10 @@ from pulumi.runtime.settings import get_monitor, get_root_resource
 
 from pulumi_cf_invoice.billing.errors import SettingsError
 from pulumi_cf_invoice.billing.invoice import FIGURES, Invoice
-from pulumi_cf_invoice.program import settings as program_settings
+from pulumi_cf_invoice.billing.settings import foreign
+from pulumi_cf_invoice.program import answers, settings as program_settings
 from pulumi_cf_invoice.program.errors import raises_run_errors, wrong_kind
-from pulumi_cf_invoice.state import without_markers
+from pulumi_cf_invoice.state import EXPORTED_ORIGIN, without_markers
 
 if TYPE_CHECKING:
     from pulumi_cf_invoice.resource import InvoicePreview
@@ -33,35 +34,39 @@ def export_invoice(
     The outputs are each amount (such as ``amount_due`` and ``net``) in minor units, in major units
     (``amount_due_decimal``) and as text (``amount_due_text``); ``currency``, ``status``,
     ``invoice_id``, ``period_start``, ``period_end``, ``period_text``, ``text``, ``invoice_lines``
-    and ``invoice_lines_complete``; and ``account_id``, if *invoice* is a resource. With the
-    *prefix* ``ai`` every name starts with ``ai_``. No output depends on the clock, so none changes
-    unless the invoice does.
+    and ``invoice_lines_complete``. There is ``account_id`` if *invoice* is a resource, and
+    ``invoice_base_url``, where the figures came from, if it is a resource or what a function
+    returned, and that is not Cloudflare. With the *prefix* ``ai`` every name starts with ``ai_``.
+    No output depends on the clock, so none changes unless the invoice does.
 
     Raises `SettingsError` if *invoice* or *prefix* is something else, or if the program has already
     exported one of these names.
     """
     if prefix is not None and not isinstance(prefix, str):
         raise wrong_kind("the prefix of export_invoice must be text", prefix)
-    figures, outputs = _figures(invoice)
+    figures, account, origin = _figures(invoice)
     plain: Any = figures.apply(_plain)
     # What is not known is no output: `plain` has no such name, and Pulumi stores no null.
-    outputs |= {name: plain.apply(methodcaller("get", name)) for name in FIGURES}
+    outputs = account | {name: plain.apply(methodcaller("get", name)) for name in FIGURES}
+    outputs[EXPORTED_ORIGIN] = origin
     prefixed = {_prefixed(name, prefix): output for name, output in outputs.items()}
     _refuse_to_replace(prefixed)
     for name, output in prefixed.items():
         pulumi.export(name, output)
 
 
-def _figures(invoice: Any) -> tuple[pulumi.Output[Invoice], dict[str, Any]]:
-    """Return the figures of *invoice*, and what only a resource can export."""
+def _figures(invoice: Any) -> tuple[pulumi.Output[Invoice], dict[str, Any], Any]:
+    """Return the figures of *invoice*, its account by name, and where it came from, if known."""
     if isinstance(invoice, (Invoice, pulumi.Output)):
-        return pulumi.Output.from_input(invoice), {}
+        figures: Any = pulumi.Output.from_input(invoice)
+        of_run = answers.of_this_run()
+        return figures, {}, figures.apply(lambda known: foreign(of_run.base_url_of(known)))
     # A program without resources does not need it.
     from pulumi_cf_invoice.resource import InvoicePreview
 
     if not isinstance(invoice, InvoicePreview):
         raise wrong_kind(_NEEDED, invoice)
-    return invoice.invoice, {"account_id": invoice.account_id}
+    return invoice.invoice, {"account_id": invoice.account_id}, invoice.base_url
 
 
 @raises_run_errors

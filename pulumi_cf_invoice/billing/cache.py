@@ -54,6 +54,19 @@ class AnswerCache:
         """Return an answer. Raises what `BillingClient.get_invoice_preview` raises."""
         return self.ask(read, settings).result()
 
+    def base_url_of(self, found: object) -> str | None:
+        """Return the base URL that an answer which was *found* came from; None for any other."""
+        with self._lock:
+            answers = list(self._answers.items())
+        return next(
+            (
+                base_url
+                for (_, _, base_url, _), answer in answers
+                if answer.done() and answer.exception() is None and answer.result() is found
+            ),
+            None,
+        )
+
     def _forget_failure(self, key: Any, answer: "Future[Any]") -> None:
         if answer.exception() is not None:
             with self._lock:

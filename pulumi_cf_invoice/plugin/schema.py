@@ -29,6 +29,11 @@ _ACCOUNT_ID: Spec = {
     "type": "string",
     "description": "The account, 32 hex digits in lower case. API: `account_id` of the path.",
 }
+_BASE_URL: Spec = {
+    "type": "string",
+    "description": "Where the figures came from, if not from Cloudflare; it never causes a diff by "
+    "itself. API: none, it is the provider's `baseUrl`.",
+}
 FUNCTIONS: dict[str, Read[Model]] = {
     f"{_INDEX}{camel_case(f'get_{read.name}'.replace('-', '_'))}": read for read in READS
 }
@@ -148,11 +153,6 @@ def _resource(invoice: Spec) -> Spec:
         "increase use it. It never causes a diff by itself, and a refresh does not change it. API: "
         "none, it is what the stack knew.",
     }
-    base_url = {
-        "type": "string",
-        "description": "Where the figures came from, if not from Cloudflare; it never causes a "
-        "diff by itself. API: none, it is the provider's `baseUrl`.",
-    }
     return {
         "description": "The upcoming invoice of an account's AI Gateway, known at preview. Figures "
         "that have moved since the last deployment show up as an update. Amounts are in minor "
@@ -161,7 +161,7 @@ def _resource(invoice: Spec) -> Spec:
         "properties": {
             "accountId": _ACCOUNT_ID,
             **invoice["properties"],
-            "baseUrl": base_url,
+            "baseUrl": _BASE_URL,
             "lastUpdate": last_update,
         },
         "required": ["accountId", *invoice["required"]],
@@ -170,7 +170,7 @@ def _resource(invoice: Spec) -> Spec:
 
 def _function(read: Read[Model], model: Spec) -> Spec:
     derived = {camel_case(name): _derived(read.model, name) for name in read.figures}
-    outputs = {"accountId": _ACCOUNT_ID, **derived, **model["properties"]}
+    outputs = {"accountId": _ACCOUNT_ID, "baseUrl": _BASE_URL, **derived, **model["properties"]}
     # A field may be missing in the answer, and a sum is unknown if lines are missing.
     known = {camel_case(name) for name in read.figures if name not in read.not_always_known}
     always = {"accountId", *model["required"], *known}

@@ -45,7 +45,7 @@ def now() -> datetime:
 
 def ask(read: "Read[ModelT]", resolved: Settings) -> "Future[ModelT]":
     """Request *read*, once per run of the program."""
-    return _answers_of_this_run().ask(read, resolved)
+    return of_this_run().ask(read, resolved)
 
 
 def outcomes(asked: "Mapping[str, Future[Any]]") -> dict[str, Any]:
@@ -94,7 +94,7 @@ def when_known(
     """
 
     # A unit test may have set another invoice by the time the arguments are known.
-    answers = _answers_of_this_run()
+    answers = of_this_run()
 
     @raises_run_errors
     def go_on(known: dict[str, Any]) -> Any:
@@ -121,7 +121,8 @@ async def _awaited(response: "Awaitable[R]") -> R:
     raise raised
 
 
-def _answers_of_this_run() -> "Answers":
+def of_this_run() -> "Answers":
+    """Return the answers that all callers in this run of the program share."""
     if is_mocked():
         from pulumi_cf_invoice.program import stated
 

@@ -55,6 +55,9 @@ class StatedAnswers:
             answer.set_result(stated)
         return answer
 
+    def base_url_of(self, found: object) -> None:
+        """Return None: nothing that is *found* was read anywhere."""
+
 
 def settings_of(account_id: Any, sources: Sequence[Source]) -> Settings:
     """

@@ -14,7 +14,14 @@ from pulumi_cf_invoice.billing.reads import BESIDE_INVOICE, INVOICE_PREVIEW
 from pulumi_cf_invoice.billing.settings import CLOUDFLARE_API, config_sources, foreign
 from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.report.caveats import Caveat
-from pulumi_cf_invoice.state import MARKERS, InvoiceState, origin, snake_case, snake_cased
+from pulumi_cf_invoice.state import (
+    EXPORTED_ORIGIN,
+    MARKERS,
+    InvoiceState,
+    origin,
+    snake_case,
+    snake_cased,
+)
 
 SECRET_IN_PREVIEW = (
     "the figures are secret: leave them out of additional_secret_outputs, or report from a "
@@ -27,7 +34,7 @@ _SIGNATURE = ("4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44
 _FIELDS = tuple(field.name for field in fields(Invoice))
 T = TypeVar("T")
 _FIGURES = frozenset(_FIELDS) - {"invoice_id", "status"}
-_EXPORTED = ("account_id", *FIGURES)
+_EXPORTED = ("account_id", EXPORTED_ORIGIN, *FIGURES)
 _OF_WHOLE_INVOICES = {"amount_paid", "amount_remaining", "currency", "period_end"}
 _OF_EVERY_INVOICE = ({"amount_due", "invoice_lines"}, {"amountDue", "invoiceLines"})
 _LONGEST_NAME = 60
@@ -246,6 +253,7 @@ def named_invoices(
             found += [(name, figures) for figures in within]
         elif prefix is None or start == f"{prefix}_":
             figures = {n: outputs.get(start + n) for n in ("account_id", *_FIELDS)}
+            figures["base_url"] = outputs.get(start + EXPORTED_ORIGIN)
             found.append((name, {n: each for n, each in figures.items() if each is not None}))
     return found
 

@@ -49,13 +49,15 @@ def test_every_form_exports_outputs_which_are_read_back(
     printed = stack_output_json(stack)
     outputs = json.loads(printed)
     account = {"account_id"} if form in ("resource", "get") else set()
-    assert set(outputs) == {*FIGURES, *account}
+    origin = {"invoice_base_url"} if form != "model" else set()
+    assert set(outputs) == {*FIGURES, *origin, *account}
     assert outputs["amount_due"] == 18846
     assert outputs["net_decimal"] == "188.46"
     assert outputs["text"] == "$188.46 for 2026-09-01 to 2026-09-30"
     [found] = input.read(printed)
     assert found.state.invoice.amount_due_text == "$188.46"
     assert found.state.account_id == (ACCOUNT if account else None)
+    assert found.state.base_url == (settled["CLOUDFLARE_BASE_URL"] if origin else None)
 
 
 def test_a_prefix_keeps_two_invoices_apart(make_stack: MakeStack, settled: dict[str, str]) -> None:
@@ -65,7 +67,9 @@ def test_a_prefix_keeps_two_invoices_apart(make_stack: MakeStack, settled: dict[
 
     stack = make_stack(program, **settled)
     assert stack.up().ok
-    assert input.read(stack_output_json(stack), prefix="there")[0].state.account_id == OTHER_ACCOUNT
+    [there] = input.read(stack_output_json(stack), prefix="there")
+    assert there.state.account_id == OTHER_ACCOUNT
+    assert there.state.base_url == settled["CLOUDFLARE_BASE_URL"]
 
 
 @pytest.mark.parametrize("prefix", [None, "ai"])
