@@ -40,10 +40,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("longest") is None)
 
 
+def pytest_collection() -> None:
+    """Keep the garbage collector from what is imported and collected, all of which stays."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
-    """Keep the garbage collector from traversing modules and thousands of collected tests again."""
+    """Collect garbage from now on, and none among modules and thousands of collected tests."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def september() -> Sandbox:
@@ -60,10 +66,12 @@ def pointed_at(sandbox: Sandbox) -> dict[str, str]:
     }
 
 
-@pytest.fixture(autouse=True)
-def _brief_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def _brief_pauses() -> Iterator[None]:
     # What is retried is retried as often as ever, only sooner.
-    monkeypatch.setattr(retries, "backoff", tenacity.wait_fixed(0.01))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retries, "backoff", tenacity.wait_fixed(0.01))
+        yield
 
 
 @contextmanager
