@@ -32,28 +32,31 @@ def described() -> Iterator[tuple[str, dict[str, Any]]]:
     yield from PACKAGE["provider"]["inputProperties"].items()
 
 
-@pytest.mark.parametrize(
-    ("path", "spec"), [pytest.param(*item, id=item[0]) for item in described()]
-)
-def test_every_property_has_a_description_its_unit_and_its_place_in_the_api(
-    path: str, spec: dict[str, Any]
-) -> None:
-    text = spec["description"]
-    assert " API: " in text
-    if spec.get("type") in ("integer", "number"):
-        units = (
-            "minor units of ",
-            "Unix seconds",
-            "Number of ",
-            "in seconds",
-            "units of usage",
-            "as a share",
-            "in US dollars",
-        )
-        assert any(unit in text for unit in units)
-    if path.endswith("Decimal"):
-        assert "major units" in text or "minor units" in text
-    assert not re.search("[a-z]_[a-z]", text.partition(" API: ")[0]), "a name of the model's"
+def test_every_property_has_a_description_its_unit_and_its_place_in_the_api() -> None:
+    assert {path: wrong for path, spec in described() if (wrong := wrong_with(path, spec))} == {}
+
+
+def wrong_with(path: str, spec: dict[str, Any]) -> list[str]:
+    """Return what is wrong with the description of the property at *path*."""
+    text, place, _ = spec["description"].partition(" API: ")
+    units = (
+        "minor units of ",
+        "Unix seconds",
+        "Number of ",
+        "in seconds",
+        "units of usage",
+        "as a share",
+        "in US dollars",
+    )
+    is_number = spec.get("type") in ("integer", "number")
+    found = {
+        "no place in the API": not place,
+        "no unit": is_number and not any(unit in spec["description"] for unit in units),
+        "no unit of a decimal": path.endswith("Decimal")
+        and not re.search("major units|minor units", spec["description"]),
+        "a name of the model's": bool(re.search("[a-z]_[a-z]", text)),
+    }
+    return [problem for problem, is_there in found.items() if is_there]
 
 
 def test_every_place_in_the_api_is_in_answers_of_it() -> None:
