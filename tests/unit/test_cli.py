@@ -812,7 +812,6 @@ def code_of(command: str, redirected: str, unbuffered: str = "") -> int:
     ("command", "code"),
     [
         ("report --from nowhere.json --format markdown --budget '250 USD'", 2),
-        ("show --from nowhere.json 2>&1", 2),
         ("doctor 2>&1", 2),
         ("no-command 2>&1", 2),
         ("sandbox --port 0", 2),

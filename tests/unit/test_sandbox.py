@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from pulumi_cf_invoice.sandbox import FAULTS, SCENARIOS, Sandbox, limits
+from tests.command import run
 from tests.factories import ACCOUNT, NOW, START
 
 CONTRACT = Path(__file__).parents[1] / "contract" / "billing.openapi.yaml"
@@ -539,7 +540,7 @@ def test_the_command_prints_two_exports_and_stops_at_a_signal() -> None:
 
 def test_a_port_in_use_is_one_line(sandbox: Sandbox) -> None:
     port = sandbox.base_url.split(":")[2].split("/")[0]
-    done = subprocess.run([*COMMAND, "--port", port], capture_output=True, text=True, check=False)
+    done = run("sandbox", "--port", port)
     assert done.returncode == 2
     assert done.stderr == (
         f"cannot listen on port {port}: Address already in use. "
@@ -548,16 +549,15 @@ def test_a_port_in_use_is_one_line(sandbox: Sandbox) -> None:
 
 
 def test_a_port_that_is_none_is_one_line() -> None:
-    done = subprocess.run(
-        [*COMMAND, "--port", "70000"], capture_output=True, text=True, check=False
-    )
+    done = run("sandbox", "--port", "70000")
     assert done.returncode == 2
     assert "70000 is not a port: 0 to 65535" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_the_list_names_every_scenario() -> None:
-    done = subprocess.run([*COMMAND, "--list"], capture_output=True, text=True, check=True)
+    done = run("sandbox", "--list")
+    assert done.returncode == 0
     assert all(f"  {name} " in done.stdout for name in SCENARIOS)
 
 
