@@ -103,7 +103,7 @@ class MaxForecast(Rule):
         unjudged = _unjudged(state, forecast, self.percentile, "amount due")
         if unjudged or amount is None:
             yield due
-            yield Finding("noted", FORECAST, lambda: unjudged, is_put_off=_is_put_off(forecast))
+            yield Finding("noted", FORECAST, lambda: unjudged, is_put_off=True)
             return
         yield held(
             FORECAST,
@@ -196,7 +196,7 @@ class MinRunway(Rule):
             yield Finding(
                 "within", RUNWAY, lambda: f"Account {state.account_id} has {left} of credits left."
             )
-            yield Finding("noted", RUNWAY, lambda: unjudged, is_put_off=_is_put_off(forecast))
+            yield Finding("noted", RUNWAY, lambda: unjudged, is_put_off=True)
             return
         yield self._judged(state, balance, forecast, forecast.runway)
 
@@ -276,10 +276,6 @@ def _unjudged(account: AccountState, forecast: "Forecast", percentile: int, judg
             f"only the {judged} was judged."
         )
     return ""
-
-
-def _is_put_off(forecast: "Forecast") -> bool:
-    return forecast.is_too_early or forecast.is_not_known
 
 
 def _is_not_known(forecast: "Forecast", now: datetime) -> bool:

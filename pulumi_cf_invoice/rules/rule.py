@@ -40,8 +40,8 @@ class Finding:
     read, which the rule allows. ``is_refilled`` means that a working top-up adds to the credits.
     ``day`` is the UTC day whose spend was judged, if it is one. ``detail`` is what a reader has to
     know besides amount and limit, as the end of the `text`. ``is_to_come`` means that the figure
-    is not known before an update, which judges it, and ``is_put_off`` that it is not known for a
-    day at most, after which it is judged.
+    is not known before an update, which judges it, and ``is_put_off`` that it is too early to judge
+    it, or that there is not enough history yet.
     """
 
     status: Status

@@ -257,18 +257,28 @@ def test_a_history_without_usage_to_judge_by_is_not_fine_again(
     assert fine["type"] == "success"
 
 
-@pytest.mark.parametrize("rule", ["max-forecast", "max-projected-amount-due"])
+@pytest.mark.parametrize(
+    ("rule", "then", "lacks_history"),
+    [
+        ("max-forecast", "2026-10-01T00:30", False),
+        ("max-projected-amount-due", "2026-10-01T00:30", False),
+        ("max-forecast", "2026-09-20T12:00", True),
+    ],
+)
 def test_what_is_too_early_to_judge_is_not_fine_again(
-    rule: str, hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+    rule: str, then: str, lacks_history: bool, hook: tuple[Webhook, dict[str, str]], tmp_path: Path
 ) -> None:
     server, environment = hook
     rules = {rule: {"accountIds": [ACCOUNT], "limit": "200 USD"}}
     (tmp_path / "rules.json").write_text(json.dumps({"rules": rules}))
     by = ["--rules", str(tmp_path / "rules.json"), "--state", str(tmp_path / "told.json")]
     printed = []
-    for day, time_of_day in (("2026-09-20", "12:00"), ("2026-10-01", "00:30")):
-        at = datetime.fromisoformat(f"{day}T{time_of_day}:00+00:00")
-        (tmp_path / "snapshot.json").write_text(taken("usual", at).to_json())
+    for time, is_short in (("2026-09-20T12:00", False), (then, lacks_history)):
+        at = datetime.fromisoformat(f"{time}:00+00:00")
+        content = json.loads(taken("usual", at).to_json())
+        if is_short:
+            content["reads"]["usage-history"]["result"]["history"] = []
+        (tmp_path / "snapshot.json").write_text(json.dumps(content))
         files = ["--from", str(tmp_path / "snapshot.json"), "--at", at.isoformat()]
         printed.append(run("notify", *files, *by, **environment).stdout)
     assert printed[0].startswith("Notified 1 of 1")
