@@ -430,11 +430,39 @@ def test_an_odd_answer_is_one_clean_line(after: int, job: Job, forge_: Forge) ->
         assert len(forge_.comments) <= 1, content
 
 
+LINK = {"Link": '<https://gitlab.example.org/notes?page=2>; rel="next", <x?page=1>; rel="first"'}
+
+
 @pytest.mark.parametrize("following", ["1", "0", "-1", "3", "x", "9" * 30, "2, 2"])
 def test_a_page_that_leads_nowhere_is_refused(following: str, forge_: Forge) -> None:
     forge_.refusals += [(200, None, {}), (200, [], {"X_Next_Page": following})]
     assert "answer lacks what was asked for" in refusal(find_request(forge_.gitlab))
     assert len(forge_.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("count", "headers"),
+    [(100, {}), (100, LINK), (1, LINK)],
+    ids=["full", "full, linked", "linked"],
+)
+def test_a_page_of_which_a_proxy_drops_what_follows_is_not_taken_for_the_last(
+    count: int, headers: dict[str, str], forge_: Forge
+) -> None:
+    forge_.add("first page", STRANGER)
+    forge_.add(REPORT)
+    notes = [{"id": n, "body": "hi", "author": {"id": STRANGER}} for n in range(9, 9 + count)]
+    forge_.refusals += [(200, None, {}), (200, notes, headers)]
+    post(find_request(forge_.gitlab), tagged(OVER, None))
+    assert forge_.bodies == ["first page", OVER]
+
+
+def test_a_full_page_that_gitlab_says_is_the_last_is(forge_: Forge) -> None:
+    forge_.add("first page", STRANGER)
+    forge_.add("never asked for", STRANGER)
+    notes = [{"id": n, "body": "hi", "author": {"id": STRANGER}} for n in range(9, 109)]
+    forge_.refusals += [(200, None, {}), (200, notes, {"X_Next_Page": ""})]
+    post(find_request(forge_.gitlab), tagged(REPORT, None))
+    assert [request.partition(" ")[0] for request in forge_.requests] == ["GET", "GET", "POST"]
 
 
 def test_a_cursor_that_stays_is_refused(forge_: Forge) -> None:
