@@ -92,7 +92,7 @@ class MaxForecast(Rule):
         forecast = state.forecast(self.fixed_lines)
         yield from unmatched_fixed_lines(invoice_state, self.fixed_lines)
         problem = invoice_state.invoice.period_problem(state.read_at)
-        if problem:
+        if problem and forecast.has_ended:
             yield no_projection(invoice_state, problem, FORECAST, "forecast")
             return
         if _is_not_known(forecast, state.read_at):

@@ -32,6 +32,7 @@ REFUSED = ApiError("usage history", ACCOUNT, 403, 10000, "Authentication error",
 TOPUP = {"amount": 1000, "threshold": 500}
 LATER = NOW + timedelta(hours=3)
 """When a snapshot of `NOW` is judged."""
+LONG_AFTER = datetime.fromtimestamp(END + 2 * DAY, tz=UTC)
 
 
 def usage(days: Sequence[float], at: datetime = NOW) -> Result:
@@ -492,6 +493,36 @@ def test_usage_without_a_price_is_not_known(rule: str, value: object, subject: s
     assert (found.status, found.subject) == ("unknown", subject)
     assert found.violates
     assert "is not known: there is usage in this period that the invoice does not" in found.text
+
+
+@pytest.mark.parametrize(
+    ("rule", "value", "subject"),
+    [("max-forecast", "900 USD", FORECAST), ("min-runway", 14, RUNWAY)],
+)
+@pytest.mark.parametrize("history", [[1000.0] * 80 + [500], [0.0] * 81], ids=["used", "idle"])
+def test_lines_of_another_period_are_not_known_from_its_second_day_on(
+    rule: str, value: object, subject: str, history: list[float]
+) -> None:
+    """An invoice of this period with the lines of the last one passed any forecast."""
+
+    def judged(at: datetime) -> list[Finding]:
+        answers = {**STEADY, "invoice_preview": of_august, "usage_history": usage(history, at)}
+        return judge(rule, value, answers, read_at=at, at=at)
+
+    august = {"start": START - 31 * DAY, "end": START}
+    of_august = bill(14_500)
+    for line in of_august.result["invoice_lines"]:
+        line["period"] = august
+    second_day = datetime.fromtimestamp(START + DAY, tz=UTC)
+    for at in (second_day, NOW):
+        [found] = judged(at)
+        assert (found.status, found.subject) == ("unknown", subject)
+        assert "is not known: the lines are of another period." in found.message
+    for at in (second_day - timedelta(minutes=1), datetime.fromtimestamp(START + 60, tz=UTC)):
+        found, noted = judged(at)
+        assert (found.status, noted.status, noted.is_put_off) == ("within", "noted", True)
+    ended = judge("max-forecast", "900 USD", invoice_preview=of_august, read_at=LONG_AFTER)
+    assert [(found.status, found.is_put_off) for found in ended] == [("noted", True)]
 
 
 @pytest.mark.parametrize(
