@@ -135,7 +135,9 @@ class InvoiceHistory:
         """
         if not isinstance(result, dict):
             raise InvalidDataError("result: not an object")
-        rows = result.get("invoices")
+        if "invoices" not in result:
+            raise InvalidDataError("invoices: missing")
+        rows = result["invoices"]
         if isinstance(rows, list):
             rows = [
                 {**row, "invoice_id": row.get("id")} if isinstance(row, Mapping) else row

@@ -100,8 +100,10 @@ class UsageHistory:
         if not answered.complete:
             # Days that are missing would look like days without usage.
             raise InvalidDataError("history: the API gave only a part of it")
+        if "history" not in result:
+            raise InvalidDataError("history: missing")
         since, until, window = _bounds(answered.query)
-        values, without_value = _values(result.get("history"), SECONDS[window])
+        values, without_value = _values(result["history"], SECONDS[window])
         starts = [*values, *without_value]
         if starts and not any(since <= start < until for start in starts):
             # Usage in another unit of time would look like none.

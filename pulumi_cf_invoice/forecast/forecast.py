@@ -31,6 +31,7 @@ from pulumi_cf_invoice.forecast.result import ComingDay, Forecast
 from pulumi_cf_invoice.forecast.runway import FORESEEN, Runway, runway
 from pulumi_cf_invoice.forecast.unit import UnknownUnit
 
+_RECENT = 28 * DAY
 _EARLIEST = EARLIEST_PROJECTION.total_seconds()
 _MOST_DAYS = 400
 """The days of the longest period that is forecast by day: a year, and a month of grace."""
@@ -98,6 +99,10 @@ def _priced(
         )
     if history is None:
         return UnknownUnit("No usage history was read.")
+    recent = min(Fraction(invoice.period_start), now - _RECENT)
+    # The usage of today is not known to its end in any case.
+    if any(recent <= day_of(start) <= now - DAY for start in history.entries_without_value):
+        return UnknownUnit(f"The usage history has {history.left_out_text}.", is_unpriced=True)
     return price_days(history, invoice, bill, now)
 
 

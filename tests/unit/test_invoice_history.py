@@ -64,6 +64,11 @@ def test_a_currency_that_is_none_is_refused_by_its_name(currency: Any) -> None:
         history(row(currency=currency))
 
 
+def test_an_answer_without_its_rows_is_refused() -> None:
+    with pytest.raises(InvalidDataError, match=r"^invoices: missing"):
+        InvoiceHistory.from_api({"pagination": {"has_more": False}})
+
+
 @pytest.mark.parametrize("invoices", ["none", {}, ["none"]])
 def test_rows_that_are_none_are_refused(invoices: Any) -> None:
     with pytest.raises(InvalidDataError, match=r"^invoices"):

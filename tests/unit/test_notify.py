@@ -273,8 +273,8 @@ def test_what_is_too_early_to_judge_is_not_fine_again(
     (tmp_path / "rules.json").write_text(json.dumps({"rules": rules}))
     by = ["--rules", str(tmp_path / "rules.json"), "--state", str(tmp_path / "told.json")]
     printed = []
-    for time, is_short in (("2026-09-20T12:00", False), (then, lacks_history)):
-        at = datetime.fromisoformat(f"{time}:00+00:00")
+    for moment, is_short in (("2026-09-20T12:00", False), (then, lacks_history)):
+        at = datetime.fromisoformat(f"{moment}:00+00:00")
         content = json.loads(taken("usual", at).to_json())
         if is_short:
             content["reads"]["usage-history"]["result"]["history"] = []

@@ -173,6 +173,19 @@ def test_a_usage_history_that_is_refused_lets_nothing_pass() -> None:
     assert statuses(judge("max-forecast", settings, usage_history=REFUSED)) == ["noted"]
 
 
+@pytest.mark.parametrize(("kind", "limit"), [("max-forecast", "900 USD"), ("min-runway", 1)])
+@pytest.mark.parametrize(("ago", "is_known"), [(1, False), (7, False), (27, False), (60, True)])
+def test_a_day_without_its_value_is_not_a_day_without_usage(
+    kind: str, limit: Any, ago: int, is_known: bool
+) -> None:
+    history = usage([*[1000.0] * 80, 500])
+    history.result["history"][ago]["aggregated_value"] = None
+    [found] = judge(kind, limit, usage_history=history)
+    assert found.status == ("within" if is_known else "unknown")
+    if not is_known:
+        assert "the usage history has 1 day without a value" in found.message
+
+
 def test_a_balance_that_is_refused_is_noted_and_the_forecast_judged() -> None:
     for limit, status in (("300 USD", "within"), ("250 USD", "over")):
         found = judge("max-forecast", limit, credit_balance=REFUSED)

@@ -157,7 +157,7 @@ def test_an_entry_that_comes_twice_counts_once_and_an_id_of_several_counts_each(
     assert history(entry(START, 2, id="a"), entry(START + DAY, 3, id="a")).total == 5
 
 
-@pytest.mark.parametrize("nothing", [{}, {"history": None}, {"history": []}])
+@pytest.mark.parametrize("nothing", [{"history": None}, {"history": []}])
 def test_no_history_is_no_usage(nothing: dict[str, Any]) -> None:
     asked = {
         "value_grouping_window": "day",
@@ -165,6 +165,8 @@ def test_no_history_is_no_usage(nothing: dict[str, Any]) -> None:
         "end_time": str((START + DAY) * 1000),
     }
     assert UsageHistory.from_api(nothing, Answered(query=asked)).total == 0
+    with pytest.raises(InvalidDataError, match=r"^history: missing"):
+        UsageHistory.from_api({}, Answered(query=asked))
 
 
 @pytest.mark.parametrize(
