@@ -97,14 +97,14 @@ class AccountReport:
         The forecast as of the time of reading; None if the invoice's lines are a part, if it is not
         in the snapshot, or if that is outdated.
         """
-        if self.is_outdated:
-            return None
-        if self.made is not None:
+        if self.made is not None and not self.is_outdated:
             return self.made
         return self.forecast_with(self.fixed_lines)
 
     def forecast_with(self, fixed_lines: tuple[str, ...]) -> Forecast | None:
         """Return what `forecast` would be with other globs of fixed lines."""
+        if self.is_outdated:
+            return None
         try:
             return forecast_snapshot(self.snapshot, fixed_lines)
         except BillingError:

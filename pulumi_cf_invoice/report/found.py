@@ -418,7 +418,7 @@ def merged(same: Sequence[Found]) -> Found:
 
     Raises what `one_of_each_account` raises.
     """
-    highest = max(same, key=lambda found: (found.invoice.period_start, found.invoice.amount_due))
+    highest = max(same, key=lambda found: rank(found.invoice))
     if len({found.invoice.currency for found in same}) > 1:
         account = highest.state.account_id
         whose = f"account {account}" if account else "one account"
@@ -453,6 +453,11 @@ def merged(same: Sequence[Found]) -> Found:
         urns=_each_once(found.urns for found in same),
         violations=_each_once(found.violations for found in same),
     )
+
+
+def rank(invoice: Invoice) -> tuple[int, float]:
+    """Return by what *invoice* is chosen among several: its period, and then its amount due."""
+    return invoice.period_start, invoice.amount_due
 
 
 def _each_once(tuples: Iterable[tuple[T, ...]]) -> tuple[T, ...]:

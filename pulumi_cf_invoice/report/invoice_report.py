@@ -34,6 +34,7 @@ from pulumi_cf_invoice.report.headlines import (
 from pulumi_cf_invoice.report.judging import (
     RuleResult,
     Verdict,
+    is_newer,
     verdict_of,
     verdict_text,
 )
@@ -60,7 +61,10 @@ _OF_WHOLE = (AMOUNT_DUE, PROJECTED_AMOUNT_DUE, FORECAST)
 _WHOLE = 0.95
 _CLOCKS_DIFFER = timedelta(minutes=5)
 _SAME_TIME = timedelta(hours=1)
-"""How much older than the invoice a snapshot may be that a forecast of it is made from."""
+"""
+How much older than the invoice a snapshot may be that a forecast of it is made from, if no more is
+due since.
+"""
 _MUCH = 0.02
 """The share of last month that is much for the first hour of this one."""
 
@@ -699,8 +703,10 @@ def invoice_report(
 
 def _is_outdated(snapshot: Snapshot, state: InvoiceState, at: datetime) -> bool:
     """Return whether a *snapshot* is older than an invoice in the same report, and has another."""
-    is_older = state.as_of(at) - snapshot.read_at > _SAME_TIME
-    return is_older and snapshot.find(INVOICE_PREVIEW) != state.invoice
+    known = snapshot.find(INVOICE_PREVIEW)
+    if known is not None and is_newer(state, known, snapshot.read_at, at):
+        return True
+    return state.as_of(at) - snapshot.read_at > _SAME_TIME and known != state.invoice
 
 
 def _caveats(state: InvoiceState, at: datetime, account: AccountReport | None) -> Iterator[Caveat]:

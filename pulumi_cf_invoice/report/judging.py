@@ -1,16 +1,18 @@
 """Applies the rules of a report to what was found in files, and to accounts that rules read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from pulumi_cf_invoice.billing.cleaning import shown
+from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
-from pulumi_cf_invoice.report.found import Found, MissingInvoice
+from pulumi_cf_invoice.report.found import Found, MissingInvoice, rank
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import DeclaredRule, Level
 from pulumi_cf_invoice.rules.gates import DISABLED, Gate
+from pulumi_cf_invoice.rules.on_forecasts import outdated
 from pulumi_cf_invoice.rules.rule import Finding, StackRule, Status
 from pulumi_cf_invoice.state import InvoiceState
 
@@ -197,14 +199,54 @@ def _of_accounts(
             state
             for invoice in found
             for state in (invoice.state, *invoice.also)
-            if state.account_id == account and gate.rule.reads == (INVOICE_PREVIEW,)
+            if state.account_id == account
         ]
-        others = _violated_elsewhere(gate, of_account, gate.base_url, states, at)
+        on_invoice = states if gate.rule.reads == (INVOICE_PREVIEW,) else []
+        others = _violated_elsewhere(gate, of_account, gate.base_url, on_invoice, at)
+        of_account = [
+            current
+            for finding in of_account
+            for current in _current(finding, gate, states, others, at, reader)
+        ]
         read_at = _time_of_reading(account, reader.read_at(account, gate.base_url, at), at)
         origin = [Finding("noted", _ORIGIN, lambda: gate.origin)] if gate.origin else []
         more = (replace(finding, account_id=account) for finding in (*others, *read_at, *origin))
         findings += [*of_account, *more]
     return findings
+
+
+def _current(
+    finding: Finding,
+    gate: Gate,
+    states: Sequence[InvoiceState],
+    others: Sequence[Finding],
+    at: datetime,
+    reader: AccountReader,
+) -> Iterator[Finding]:
+    """
+    Yield *finding*; if it is within by a forecast of an older invoice than *states* have, yield
+    that it is not known, or nothing where *others* have what is due over the limit.
+    """
+    account = finding.account_id
+    if not finding.is_foreseen or finding.violates or account is None:
+        yield finding
+        return
+    read_at = reader.read_at(account, gate.base_url, at)
+    made_of = reader.ask(INVOICE_PREVIEW.asked(read_at), account, gate.base_url).result()
+    newer = [state.invoice for state in states if is_newer(state, made_of, read_at, at)]
+    if not newer:
+        yield finding
+    elif not others:
+        unknown = outdated(finding, account, made_of, max(newer, key=rank))
+        yield replace(unknown, account_id=account)
+
+
+def is_newer(state: InvoiceState, known: Invoice, read_at: datetime, at: datetime) -> bool:
+    """
+    Return whether, at the time *at*, *state* is newer than what was *known* when the account was
+    read at *read_at*, and has more due or a later period.
+    """
+    return state.as_of(at) > read_at and rank(state.invoice) > rank(known)
 
 
 def _time_of_reading(account_id: str, read_at: datetime, at: datetime) -> list[Finding]:

@@ -5,11 +5,12 @@ They always read their accounts themselves, because no resource has the usage hi
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pulumi_cf_invoice.billing.credit_balance import CreditBalance
+from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.models import counted, instant
 from pulumi_cf_invoice.billing.reads import CREDIT_BALANCE, INVOICE_PREVIEW, USAGE_HISTORY
 from pulumi_cf_invoice.rules import settings as rule_settings
@@ -96,8 +97,7 @@ class MaxForecast(Rule):
             yield no_projection(invoice_state, problem, FORECAST, "forecast")
             return
         if _is_not_known(forecast, state.read_at):
-            what = f"What the {invoice_of(invoice_state)} will come to"
-            yield _not_known(FORECAST, what, forecast)
+            yield _not_known(FORECAST, state.account_id, forecast.notes[0])
             return
         amount = forecast.percentile(self.percentile)
         unjudged = _unjudged(state, forecast, self.percentile, "amount due")
@@ -105,7 +105,7 @@ class MaxForecast(Rule):
             yield due
             yield Finding("noted", FORECAST, lambda: unjudged, is_put_off=True)
             return
-        yield held(
+        foreseen = held(
             FORECAST,
             amount,
             forecast.currency,
@@ -117,6 +117,7 @@ class MaxForecast(Rule):
                 f" It is {invoice_state.invoice.amount_due_text} so far. {_basis(forecast)}",
             ),
         )
+        yield replace(foreseen, is_foreseen=True)
         refused = state.errors.get(CREDIT_BALANCE.name)
         if refused is not None:
             message = (
@@ -184,8 +185,7 @@ class MinRunway(Rule):
         forecast = state.forecast(self.fixed_lines)
         yield from unmatched_fixed_lines(invoice_state, self.fixed_lines)
         if _is_not_known(forecast, state.read_at):
-            what = f"How long the credits of account {state.account_id} last"
-            yield _not_known(RUNWAY, what, forecast)
+            yield _not_known(RUNWAY, state.account_id, forecast.notes[0])
             return
         if forecast.has_ended and (self.days == "period" or forecast.track_record is None):
             yield _not_judged(invoice_state)
@@ -230,6 +230,7 @@ class MinRunway(Rule):
             brief=brief,
             remedy=to_refill(balance) if is_over else "",
             is_refilled=balance.topup_is_healthy,
+            is_foreseen=True,
         )
 
     def _needed(self, now: datetime, forecast: "Forecast") -> date:
@@ -284,8 +285,21 @@ def _is_not_known(forecast: "Forecast", now: datetime) -> bool:
     return forecast.is_not_known and not is_early
 
 
-def _not_known(subject: str, what: str, forecast: "Forecast") -> Finding:
-    note = forecast.notes[0]
+def outdated(finding: Finding, account_id: str, made_of: Invoice, newer: Invoice) -> Finding:
+    """Return what is known of a forecast *made_of* an invoice, instead of *finding*."""
+    same_period = made_of.period_start == newer.period_start
+    old, new = (each.amount_due_text if same_period else each.text for each in (made_of, newer))
+    why = (
+        f"The forecast was made of an older invoice ({old}) than the latest ({new}): read the "
+        "account again."
+    )
+    return _not_known(finding.subject, account_id, why)
+
+
+def _not_known(subject: str, account_id: str, note: str) -> Finding:
+    what = f"What the upcoming invoice of account {account_id} will come to"
+    if subject == RUNWAY:
+        what = f"How long the credits of account {account_id} last"
     why = f"{note[0].lower()}{note[1:]}"
     brief = f"{what[0].lower()}{what[1:]} is not known, since {why.partition(':')[0]}"
     message = f"{what} is not known: {why}"

@@ -294,21 +294,28 @@ def test_another_limit_in_the_headline_leaves_the_second_line_without_one() -> N
     assert "limit" not in str(only(report).forecast_text)
 
 
-@pytest.mark.parametrize("minutes", [60, 61])
-def test_a_newer_invoice_is_not_forecast_from_an_older_snapshot(minutes: int) -> None:
+@pytest.mark.parametrize(
+    ("minutes", "more", "is_outdated"),
+    [(0, 1, False), (1, 1, True), (60, 20_000, True), (60, 0, False), (61, 0, True)],
+)
+def test_a_newer_invoice_is_not_forecast_from_an_older_snapshot(
+    minutes: int, more: int, is_outdated: bool
+) -> None:
+    """One with more due never is, and one that differs otherwise is for an hour."""
     old = taken("usual")
     read_at = old.read_at + timedelta(minutes=minutes)
     result = old.get(INVOICE_PREVIEW)
-    dearer = dataclasses.replace(result, amount_due=result.amount_due + 20000)
-    state = InvoiceState(old.account_id, dearer)
+    other = dataclasses.replace(result, amount_due=result.amount_due + more, status="open")
+    state = InvoiceState(old.account_id, other)
     found = dataclasses.replace(Found.of_snapshot(old), state=state)
     report = only(make_report([found], at=read_at))
-    assert (report.forecast is None) == (minutes > 60)
+    assert (report.forecast is None) == is_outdated
     told = [caveat.text for caveat in report.caveats if caveat.kind == "time"]
-    assert told == [
+    sentence = (
         "The snapshot of 2026-09-15 12:00 UTC is older than the invoice, so that no forecast is "
         "made from it: take a new one."
-    ] * (minutes > 60)
+    )
+    assert told == ([sentence] if is_outdated else [])
 
 
 def test_a_straight_line_is_shown_only_where_there_is_no_forecast() -> None:

@@ -1,5 +1,6 @@
 """What a report shows about an account besides its invoice."""
 
+import dataclasses
 import json
 import re
 from collections.abc import Sequence
@@ -13,17 +14,18 @@ from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.billing.errors import ApiError, BillingError
 from pulumi_cf_invoice.billing.models import Answered
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW, READS, Read
+from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.report import charts, html, json_report, markdown, spend_chart, tables, text
 from pulumi_cf_invoice.report.found import Found, MissingInvoice, one_of_each_account
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
-from pulumi_cf_invoice.report.judging import judge
+from pulumi_cf_invoice.report.judging import RuleResult, judge
 from pulumi_cf_invoice.report.report import Report, make_report
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import parse_rules
 from pulumi_cf_invoice.state import InvoiceState
-from tests.factories import ACCOUNT, NOW, Result, api_line, api_result, snapshot
+from tests.factories import ACCOUNT, END, NOW, START, Result, api_line, api_result, snapshot
 from tests.golden import Golden
-from tests.unit.reports import plain
+from tests.unit.reports import plain, taken
 
 FORMATS = {
     "txt": text.render,
@@ -271,6 +273,78 @@ def test_a_forecast_does_not_hide_what_a_preview_beside_its_snapshot_has() -> No
         text_of = report.forecast_text
         assert text_of is None if expected is None else expected in str(text_of)
         assert (tables.forecast(report) is None) is (expected is None)
+
+
+NEXT_MONTH = {"period_start": END, "period_end": END + 31 * 86_400}
+OF_FORECAST: dict[str, dict[str, Any]] = {
+    "max-forecast": {"limit": "900 USD"},
+    "careful": {"rule": "max-forecast", "limit": "900 USD", "percentile": 90},
+    "min-runway": {"days": 1},
+}
+
+
+def judged_beside(
+    read: Snapshot, changes: dict[str, Any], minutes: int
+) -> tuple[list[RuleResult], InvoiceReport]:
+    """Return what rules on the forecast find in a snapshot beside another state of its invoice."""
+    other = dataclasses.replace(read.get(INVOICE_PREVIEW), **changes)
+    at = read.read_at + timedelta(minutes=minutes)
+    found = [Found.of_snapshot(read), Found(InvoiceState(ACCOUNT, other, read_at=at))]
+    rules = {name: {"accountIds": [ACCOUNT], **given} for name, given in OF_FORECAST.items()}
+    merged, reader = one_of_each_account(found), AccountReader({}, snapshots=[read])
+    later = read.read_at + timedelta(days=1)
+    results = judge(parse_rules({"rules": rules}), merged, later, reader)
+    [report] = make_report(merged, at=later, rules=results).invoices
+    return results, report
+
+
+@pytest.mark.parametrize(
+    ("changes", "minutes", "verdicts"),
+    [
+        ({"amount_due": 18_847}, 1, ["unknown", "unknown", "unknown"]),
+        ({"amount_due": 99_900}, 1, ["over", "over", "unknown"]),
+        ({"amount_due": 5, **NEXT_MONTH}, 600, ["unknown", "unknown", "unknown"]),
+    ],
+)
+def test_a_forecast_of_an_older_invoice_than_the_latest_passes_no_rule(
+    changes: dict[str, Any], minutes: int, verdicts: list[str]
+) -> None:
+    """A forecast of $393 passed, beside $999.00 that were due by then."""
+    results, report = judged_beside(taken("usual"), changes, minutes)
+    assert report.forecast is None
+    assert [result.verdict for result in results] == verdicts
+    for result in results:
+        [violation] = result.violations
+        assert violation.account_id == ACCOUNT
+        assert not any(finding.status == "within" for finding in result.findings)
+        if violation.status == "unknown":
+            assert "is not known: the forecast was made of an older" in violation.message
+            assert violation.message.endswith("): read the account again.")
+
+
+@pytest.mark.parametrize(
+    ("changes", "minutes"),
+    [
+        ({"amount_due": 18_847}, 0),
+        ({"amount_due": 18_847}, -1),
+        ({"status": "open"}, 600),
+        ({"amount_due": 18_845}, 600),
+    ],
+)
+def test_a_forecast_of_the_latest_or_highest_invoice_is_judged(
+    changes: dict[str, Any], minutes: int
+) -> None:
+    results, _ = judged_beside(taken("usual"), changes, minutes)
+    assert [result.verdict for result in results] == ["within"] * 3
+
+
+def test_what_is_judged_without_a_forecast_does_not_need_the_latest_invoice() -> None:
+    fourth = datetime.fromtimestamp(START, tz=UTC) + timedelta(days=3, hours=12)
+    new = taken("new", fourth)
+    due = new.get(INVOICE_PREVIEW).amount_due
+    of_forecast, careful, of_runway = judged_beside(new, {"amount_due": due + 1}, 1)[0]
+    assert [careful.verdict, of_forecast.verdict] == ["within", "unknown"]
+    assert of_runway.verdict == "unknown"
 
 
 @pytest.mark.parametrize(
