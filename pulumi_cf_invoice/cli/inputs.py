@@ -85,7 +85,7 @@ def accounts(options: argparse.Namespace, before: Sequence[Source], at: datetime
         snapshot = live(options, before)
         lacking = MissingInvoice.of_snapshot(snapshot)
         if lacking:
-            return Contents([], [lacking])
+            return Contents([], [replace(lacking, is_named=True)])
         return Contents([Found.of_snapshot(snapshot)], [])
     every: list[Found] = []
     missing: list[MissingInvoice] = []
@@ -95,7 +95,8 @@ def accounts(options: argparse.Namespace, before: Sequence[Source], at: datetime
             every.append(replace(Found.of_snapshot(snapshot), names=account.names))
             continue
         has_none = options.all_accounts and is_unused(snapshot)
-        missing.append(MissingInvoice(snapshot, error, account.names, has_none))
+        lacking = MissingInvoice(snapshot, error, account.names, has_none)
+        missing.append(replace(lacking, is_named=not options.all_accounts))
     if not every and missing and not any(lacking.is_unused for lacking in missing):
         raise missing[0].error
     return Contents(every, missing)
@@ -124,7 +125,11 @@ def _in_files(options: argparse.Namespace, at: datetime) -> Contents:
     others: list[Found | MissingInvoice] = []
     if wanted:
         others = [content for content in contents if _account_of(content) not in wanted]
-        contents = [content for content in contents if _account_of(content) in wanted]
+        requested = (content for content in contents if _account_of(content) in wanted)
+        contents = [
+            replace(each, is_named=True) if isinstance(each, MissingInvoice) else each
+            for each in requested
+        ]
     contents = _recent(contents, options.max_age, at)
     contents += _absent(wanted.values(), set(map(_account_of, contents)), at)
     every = [content for content in contents if isinstance(content, Found)]

@@ -109,7 +109,8 @@ class MissingInvoice:
     """
     An account whose upcoming invoice could not be read, though something else of it could, or
     another account. One that ``is_unused`` has never had an invoice. One that ``is_absent`` was
-    requested, but the files have nothing on it, or nothing recent.
+    requested, but the files have nothing on it, or nothing recent. One that ``is_named`` was
+    requested by its ID.
     """
 
     snapshot: Snapshot
@@ -117,6 +118,7 @@ class MissingInvoice:
     names: tuple[str, ...] = ()
     is_unused: bool = False
     is_absent: bool = False
+    is_named: bool = False
 
     @classmethod
     def of_snapshot(cls, snapshot: Snapshot) -> "MissingInvoice | None":

@@ -179,6 +179,14 @@ class Situation:
         return f"{titles[rank]}{sentence}." if rank in titles else f"{_capitalized(sentence)}."
 
     @property
+    def headline_of_unknown(self) -> str:
+        """The headline where something besides the invoice makes the verdict unknown."""
+        if self.worst.rank is Rank.UNKNOWN:
+            return self.headline
+        age = f"{_uncapitalized(self.stale)}: " if self.begins_with_age else ""
+        return f"{TITLES['unknown']}: {age}{self.sentence}."
+
+    @property
     def _then(self) -> str:
         """What old figures were, after a colon."""
         if self.worst.rank is not Rank.WITHIN:

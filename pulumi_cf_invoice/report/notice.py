@@ -26,6 +26,7 @@ _LONGEST_LINES = (_LONGEST_LINE, 250, 125)
 _MOST_LINES = range(8, 1, -1)
 _UNREADABLE = "no report could be made"
 _UNKNOWN = "an unknown account"
+_ALL_RULES = "all rules"
 # Chats and mail programs make links, mentions, tags, pictures and markup of these. Characters that
 # look alike take the place of some; a word joiner, which nobody sees, separates the others from
 # what follows.
@@ -87,15 +88,17 @@ class Notice:
 
     ``wrong`` has the problems of all kinds; ``kinds`` are those that people want to know about.
     ``forecast`` is a line for those who want to know what is coming, and ``origin`` names the
-    address of the figures if it is not Cloudflare's. ``judged`` are the accounts on which some rule
-    was judged; ``unjudged`` are pairs of a rule and an account that could not be. ``unforeseen``
-    are pairs of an account and its current period of which there is no forecast.
+    address of the figures if it is not Cloudflare's. ``read`` are the accounts that have an
+    invoice, and ``judged`` those on which some rule was judged; ``unjudged`` are pairs of a rule
+    and an account that could not be. ``unforeseen`` are pairs of an account and its current period
+    of which there is no forecast.
     """
 
     headline: str
     wrong: Sequence[Wrong]
     forecast: str | None = None
     origin: str = ""
+    read: Collection[str] = ()
     judged: Collection[str] = ()
     unjudged: Collection[tuple[str, str]] = ()
     unforeseen: Collection[tuple[str, str]] = ()
@@ -178,10 +181,12 @@ class Notice:
         return [
             key
             for key in before
-            if key.account not in self.judged
-            or key.subject in self.unjudged
-            or self._is_unforeseen(key)
+            if not self._is_judged(key) or key.subject in self.unjudged or self._is_unforeseen(key)
         ]
+
+    def _is_judged(self, key: Key) -> bool:
+        """Return whether its account was judged, or, where no rule could be, whether one can be."""
+        return key.account in self.judged or (key.rule == _ALL_RULES and key.account in self.read)
 
     def _is_unforeseen(self, key: Key) -> bool:
         """Return whether it is an outlook that may still come true, as nothing says otherwise."""
@@ -210,16 +215,14 @@ def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:
     found = _found(report)
     judged = {entry.account for entry in found if entry.finding.status != "noted"}
     wrong = [*_violations(found), *_outlooks(report)]
-    if report.verdict == "unknown" and not wrong:
-        missing = (missing.account_id for missing in report.missing)
-        accounts = {*_accounts(report), *missing, *(entry.account for entry in found)}
-        wrong = _not_judged(accounts - judged)
+    wrong += _not_judged(report, found, wrong, judged)
     forecasts = [invoice.forecast_text for invoice in report.invoices]
     return Notice(
         report.headline,
         wrong,
         forecasts[0] if len(forecasts) == 1 else None,
         _origins(report),
+        read=_accounts(report),
         judged={"", *judged},
         unjudged={
             (entry.rule.name, entry.account)
@@ -300,11 +303,24 @@ def _period(invoice: InvoiceReport) -> str:
     return f"{instant(invoice.invoice.period_start):%Y-%m-%d}"
 
 
-def _not_judged(accounts: Collection[str]) -> list[Wrong]:
-    text = "No rule could be judged."
+def _not_judged(
+    report: Report, found: Sequence[_Found], wrong: Sequence[Wrong], judged: set[str]
+) -> list[Wrong]:
+    """Return the accounts without a judgement that make *report* unknown, if no rule says so."""
+    told = {each.account for each in wrong if each.kind == "unknown"}
+    reasons = {
+        missing.account_id: f"Account {missing.account_id} could not be judged: {missing.error}"
+        for missing in report.unjudged
+    }
+    if not reasons and not told and report.verdict == "unknown":
+        missing = (missing.account_id for missing in report.missing)
+        accounts = {*_accounts(report), *missing, *(entry.account for entry in found)} - judged
+        text = "No rule could be judged."
+        reasons = {each: f"{each}: {text}" if each else text for each in accounts or [""]}
     return [
-        Wrong("unknown", "all rules", account, f"{account}: {text}" if account else text)
-        for account in sorted(accounts) or [""]
+        Wrong("unknown", _ALL_RULES, account, text)
+        for account, text in sorted(reasons.items())
+        if account not in told
     ]
 
 

@@ -69,10 +69,27 @@ class Report:
 
         ``over`` if a mandatory rule is exceeded, ``unknown`` if one cannot be judged or none was,
         ``advisory`` if only advisory ones are violated, ``within``, or ``none`` without rules.
-        Where an account is absent it is never better than ``unknown``.
+        Where an account that was requested is `unjudged` it is never better than ``unknown``.
         """
         verdict = verdict_of(self.rules)
-        return "unknown" if verdict != "over" and self._absent else verdict
+        return "unknown" if verdict != "over" and self.unjudged else verdict
+
+    @cached_property
+    def unjudged(self) -> list[MissingInvoice]:
+        """
+        The accounts that were requested, but of which nothing is known that could be judged.
+
+        They are those that are absent and, where there are rules, those that were named and could
+        not be read, unless a rule has something to say of them.
+        """
+        judged = {finding.account_id for rule in self.rules for finding in rule.findings}
+        has_rules = any(rule.gate for rule in self.rules)
+        return [
+            missing
+            for missing in self.missing
+            if missing.is_absent
+            or (missing.is_named and has_rules and missing.account_id not in judged)
+        ]
 
     @property
     def _absent(self) -> list[MissingInvoice]:
@@ -102,7 +119,7 @@ class Report:
             if rule.level == "mandatory"
             for finding in rule.findings
         )
-        return self.verdict != "unknown" and not unknown and not self._absent
+        return self.verdict != "unknown" and not unknown and not self.unjudged
 
     @cached_property
     def tone(self) -> Verdict:
@@ -123,7 +140,9 @@ class Report:
         """The headline, in which what others wrote is marked (`named`)."""
         if len(self.invoices) == 1:
             [only] = self.invoices
-            headline = replace(only, rules=self.rules).marked_headline
+            situation = replace(only, rules=self.rules).situation
+            is_unknown = self.verdict == "unknown"
+            headline = situation.headline_of_unknown if is_unknown else situation.headline
             elsewhere = not only.rules and any(rule.of_accounts for rule in self.rules)
             more = "; no rule judged this invoice" if elsewhere else ""
             return f"{headline[:-1]}{more}{self._absence}."
@@ -140,7 +159,8 @@ class Report:
         finding = violated[0].violations[0]
         fact = (finding.brief or finding.marked).rstrip(".").split(". ")[0]
         more = "" if finding.status == "unknown" else "; no upcoming invoice could be read"
-        title = "Unknown: " if finding.status == "unknown" else ""
+        is_unknown = "unknown" in (finding.status, self.verdict)
+        title = f"{TITLES['unknown']}: " if is_unknown else ""
         return f"{title}{fact if title else fact[0].upper() + fact[1:]}{more}."
 
     @property
@@ -155,7 +175,7 @@ class Report:
         total += f"{self._unjudged}{self._absence}"
         counts = self._counts
         is_elsewhere = self.verdict not in ("within", *(i.tone for i in self.invoices))
-        if is_elsewhere and not self._absent:
+        if is_elsewhere and not self.unjudged:
             # What is violated is of no invoice here.
             fact = replace(self.invoices[0], rules=self.rules).situation.worst.text
             counts = f", {counts}" if counts else ""

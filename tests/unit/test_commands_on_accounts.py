@@ -433,6 +433,87 @@ def test_an_old_snapshot_is_refused_where_the_account_has_figures_besides(
     assert f"account {ACCOUNT}: the snapshot is 216.0 hours old" in errors
 
 
+@pytest.fixture
+def refused(several: Sandbox, recent: Path) -> str:
+    """An account in the folder whose invoice was refused."""
+    account = several.directory.ids[1]
+    file = recent / f"{account}.json"
+    content = json.loads(file.read_text())
+    content["reads"]["invoice-preview"] = {"error": "HTTP 403: not allowed"}
+    file.write_text(json.dumps(content))
+    return account
+
+
+def rules_of(several: Sandbox, folder: Path, **accounts: list[str]) -> list[str]:
+    """Return the options for rules that read these *accounts*, by the kind of rule."""
+    limits = {"account_budget": "5000 USD", "min_credit_balance": "1 USD"}
+    rules = {
+        kind.replace("_", "-"): {
+            "limit": limits[kind],
+            "accountIds": ids,
+            "baseUrl": several.base_url,
+        }
+        for kind, ids in accounts.items()
+    }
+    file = folder.with_name("rules.json")
+    file.write_text(json.dumps({"rules": rules}))
+    return ["--rules", str(file)]
+
+
+def test_an_account_that_was_named_and_that_no_rule_could_judge_makes_the_report_unknown(
+    several: Sandbox, run: Run, recent: Path, refused: str
+) -> None:
+    given = listing([ACCOUNT, refused], recent)
+    rules = rules_of(several, recent, account_budget=[ACCOUNT])
+    code, out, _ = run("report", *given, *rules, "--at", AT)
+    words = " ".join(out.split())
+    assert (code, words.partition(":")[0]) == (2, "Unknown")
+    assert "not every invoice could be read" in words
+    assert reported(run, *given, *rules)[1]["verdict"] == "unknown"
+    # Without rules nothing is judged, and without a list nobody named the account.
+    assert run("report", *given, "--at", AT)[0] == 0
+    assert run("report", "--from", str(recent), *rules, "--at", AT)[0] == 0
+    # A rule that needs other reads has judged it.
+    more = {"min_credit_balance": [refused], "account_budget": [ACCOUNT]}
+    code, out, _ = run("report", *given, *rules_of(several, recent, **more), "--at", AT)
+    assert (code, out.partition(":")[0]) == (0, "Within budget")
+
+
+def test_an_account_that_is_asked_for_by_its_id_is_unknown_where_no_rule_could_judge_it(
+    several: Sandbox, run: Run, tmp_path: Path
+) -> None:
+    other, *_ = several.directory.ids[1:]
+    rules = rules_of(several, tmp_path / "x", min_credit_balance=[ACCOUNT])
+    several.faults["invoice-preview"] = "http-403"
+    for account, expected in ((ACCOUNT, 0), (other, 2)):
+        code, out, _ = run("report", "--account-id", account, *rules, "--at", AT)
+        assert code == expected, out
+        assert out.startswith("Unknown: ") == bool(expected)
+
+
+@pytest.mark.parametrize("limit", ["5000 USD", "1 USD"], ids=["within", "over an advisory limit"])
+def test_the_headline_on_one_invoice_is_unknown_where_another_account_is_absent(
+    several: Sandbox, run: Run, recent: Path, limit: str
+) -> None:
+    gone = several.directory.ids[1]
+    (recent / f"{gone}.json").unlink()
+    given = listing([ACCOUNT, gone], recent)
+    rules = rules_of(several, recent, account_budget=[ACCOUNT])
+    written = json.loads(Path(rules[1]).read_text())
+    written["rules"]["near"] = {
+        **written["rules"]["account-budget"],
+        "rule": "account-budget",
+        "limit": limit,
+        "enforcementLevel": "advisory",
+    }
+    Path(rules[1]).write_text(json.dumps(written))
+    for judged in (rules, []):
+        code, report = reported(run, *given, *judged)
+        assert (code, report["verdict"]) == (2, "unknown")
+        assert report["headline"].startswith("Unknown: $")
+        assert report["headline"].endswith("; nothing recent is there of 1 account.")
+
+
 def test_accounts_that_are_not_on_the_list_are_named_and_left_out(
     several: Sandbox, run: Run, folder: Path
 ) -> None:

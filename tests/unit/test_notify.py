@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from pulumi_cf_invoice.billing import settings
+from pulumi_cf_invoice.billing.errors import NotAvailableError
 from pulumi_cf_invoice.billing.snapshot import take
 from pulumi_cf_invoice.cli import delivery, notify
 from pulumi_cf_invoice.report.notice import Notice, Wrong
@@ -310,6 +311,40 @@ def test_an_account_that_is_passed_over_is_not_fine_again(
     over, fine = (message for _, _, message in server.received)
     assert over["title"].startswith("Over budget")
     assert fine["title"].startswith("Fine again. Within budget")
+
+
+@pytest.mark.parametrize("refused", [False, True], ids=["absent", "refused"])
+@pytest.mark.parametrize("limit", ["100 USD", "600 USD"], ids=["an advisory violation", "within"])
+def test_an_account_that_no_rule_could_judge_is_told_whatever_else_is_and_until_it_is_read(
+    limit: str, refused: bool, hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    server, environment = hook
+    folder = tmp_path / "snapshots"
+    folder.mkdir()
+    budget = {"rule": "account-budget", "accountIds": [ACCOUNT], "limit": "700 USD"}
+    near = {**budget, "limit": limit, "enforcementLevel": "advisory"}
+    (tmp_path / "rules.json").write_text(json.dumps({"rules": {"budget": budget, "near": near}}))
+    (tmp_path / "accounts.txt").write_text(f"{ACCOUNT}\n{OTHER_ACCOUNT}\n")
+    write_snapshot(folder, ACCOUNT, 18846)
+    if refused:
+        without = snapshot(
+            account_id=OTHER_ACCOUNT,
+            invoice_preview=NotAvailableError("HTTP 403: not allowed"),
+            credit_balance={"balance": 1},
+        )
+        (folder / f"{OTHER_ACCOUNT}.json").write_text(without.to_json())
+    command = ["notify", "--from", str(folder), *AT, "--accounts", str(tmp_path / "accounts.txt")]
+    command += ["--rules", str(tmp_path / "rules.json"), "--state", str(tmp_path / "told.json")]
+    codes = [run(*command, **environment).returncode for _ in range(2)]
+    write_snapshot(folder, OTHER_ACCOUNT, 1)
+    codes.append(run(*command, **environment).returncode)
+    assert codes == [2, 2, 0]
+    unknown, fine = (message for _, _, message in server.received)
+    assert unknown["title"].startswith("Unknown: ")
+    why = "HTTP 403: not allowed" if refused else "there is no snapshot of it"
+    assert f"- Account {OTHER_ACCOUNT} could not be judged: {why}" in unknown["message"]
+    is_fine = limit == "600 USD"
+    assert fine["title"].startswith("Fine again. " if is_fine else "No longer wrong: all rules")
 
 
 @pytest.mark.parametrize("place", ["the file", "the rule", "both"])
