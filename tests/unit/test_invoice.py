@@ -219,6 +219,21 @@ def test_sums_of_lines_that_are_not_complete_are_not_known() -> None:
     assert figures["invoice_lines_complete"] is False
 
 
+@pytest.mark.parametrize(
+    ("due", "lines", "is_complete"),
+    [(18_846, None, False), (-1, None, False), (0, None, True), (18_846, [], True)],
+)
+def test_null_for_the_lines_of_an_amount_due_is_no_complete_list(
+    due: int, lines: Any, is_complete: bool
+) -> None:
+    result = api_result(amount_due=due, invoice_lines=lines)
+    invoice = Invoice.from_api(result)
+    assert (invoice.invoice_lines, invoice.invoice_lines_complete) == ([], is_complete)
+    assert Invoice.from_outputs(invoice.to_outputs()) == invoice
+    assert Invoice.from_outputs({**invoice.to_outputs(), "invoice_lines": lines}) == invoice
+    assert not Invoice.from_api(result, Answered(complete=False)).invoice_lines_complete
+
+
 def test_unknown_fields_and_an_unknown_status_are_no_error() -> None:
     assert Invoice.from_api(api_result(status="paused", new_field={"a": 1})).status == "paused"
 
