@@ -29,7 +29,11 @@ languages: setup ## Set up SDKs, npm packages and language hosts for other langu
 $(VENV)/.ready: pyproject.toml
 	@echo "Setting up $(VENV) (once, usually a minute or two) …"
 	@$(PYTHON) -m venv $(VENV) || (echo "Python cannot make virtual environments: on Debian, apt-get install python3-venv" >&2; exit 1)
-	@$(BIN)/python $(INSTALL) -e '.[dev]'
+# Pulumi first: its installer may have the engine. If not, Go builds it while pip installs the rest.
+	@$(BIN)/python $(INSTALL) pulumi
+	@$(BIN)/python -m tools.engine > /dev/null & engine=$$!; \
+	$(BIN)/python $(INSTALL) -e '.[dev]'; installed=$$?; \
+	wait $$engine && exit $$installed
 	@touch $@
 
 # The demo needs less than the tests, so that newcomers need not wait for the rest.
