@@ -34,7 +34,7 @@ from pulumi_cf_invoice.report.headlines import (
 from pulumi_cf_invoice.report.judging import (
     RuleResult,
     Verdict,
-    is_newer,
+    has_outgrown,
     verdict_of,
     verdict_text,
 )
@@ -62,8 +62,8 @@ _WHOLE = 0.95
 _CLOCKS_DIFFER = timedelta(minutes=5)
 _SAME_TIME = timedelta(hours=1)
 """
-How much older than the invoice a snapshot may be that a forecast of it is made from, if no more is
-due since.
+How much older than the invoice a snapshot may be that a forecast of it is made from, if what is due
+has not outgrown it.
 """
 _MUCH = 0.02
 """The share of last month that is much for the first hour of this one."""
@@ -704,7 +704,7 @@ def invoice_report(
 def _is_outdated(snapshot: Snapshot, state: InvoiceState, at: datetime) -> bool:
     """Return whether a *snapshot* is older than an invoice in the same report, and has another."""
     known = snapshot.find(INVOICE_PREVIEW)
-    if known is not None and is_newer(state, known, snapshot.read_at, at):
+    if known is not None and has_outgrown(state, known, snapshot.read_at, at):
         return True
     return state.as_of(at) - snapshot.read_at > _SAME_TIME and known != state.invoice
 

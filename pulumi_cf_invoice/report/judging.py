@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
+from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import shown
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
@@ -34,6 +35,7 @@ _NO_BUDGET: Mapping[Verdict, str] = {
 _PARTLY_UNKNOWN = "Not fully judged"
 POLICY = "policy"
 """The kind of a policy pack's rule, which Pulumi judged at the preview."""
+_A_DAY = 86_400
 _JUST_NOW = timedelta(minutes=1)
 _TIME_OF_READING, _ORIGIN = _OF_READING = ("time of reading", "origin")
 
@@ -233,7 +235,7 @@ def _current(
         return
     read_at = reader.read_at(account, gate.base_url, at)
     made_of = reader.ask(INVOICE_PREVIEW.asked(read_at), account, gate.base_url).result()
-    newer = [state.invoice for state in states if is_newer(state, made_of, read_at, at)]
+    newer = [state.invoice for state in states if has_outgrown(state, made_of, read_at, at)]
     if not newer:
         yield finding
     elif not others:
@@ -241,12 +243,18 @@ def _current(
         yield replace(unknown, account_id=account)
 
 
-def is_newer(state: InvoiceState, known: Invoice, read_at: datetime, at: datetime) -> bool:
+def has_outgrown(state: InvoiceState, known: Invoice, read_at: datetime, at: datetime) -> bool:
     """
-    Return whether, at the time *at*, *state* is newer than what was *known* when the account was
-    read at *read_at*, and has more due or a later period.
+    Return whether *state*, as of the time *at*, is newer than what was *known* when the account was
+    read at *read_at*, and has a later period, or more due than one more day like those before adds.
     """
-    return state.as_of(at) > read_at and rank(state.invoice) > rank(known)
+    newer, as_of = state.invoice, state.as_of(at)
+    if as_of <= read_at or newer.period_start != known.period_start:
+        return as_of > read_at and newer.period_start > known.period_start
+    elapsed = max(int(read_at.timestamp()) - known.period_start, _A_DAY)
+    since = int((as_of - read_at).total_seconds()) + _A_DAY
+    more = money.total([newer.amount_due], less=[known.amount_due])
+    return more * elapsed > money.exact(known.amount_due) * since
 
 
 def _time_of_reading(account_id: str, read_at: datetime, at: datetime) -> list[Finding]:

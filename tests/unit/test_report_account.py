@@ -301,7 +301,8 @@ def judged_beside(
 @pytest.mark.parametrize(
     ("changes", "minutes", "verdicts"),
     [
-        ({"amount_due": 18_847}, 1, ["unknown", "unknown", "unknown"]),
+        ({"amount_due": 20_200}, 1, ["unknown", "unknown", "unknown"]),
+        ({"amount_due": 25_000}, 24 * 60, ["unknown", "unknown", "unknown"]),
         ({"amount_due": 99_900}, 1, ["over", "over", "unknown"]),
         ({"amount_due": 5, **NEXT_MONTH}, 600, ["unknown", "unknown", "unknown"]),
     ],
@@ -325,7 +326,9 @@ def test_a_forecast_of_an_older_invoice_than_the_latest_passes_no_rule(
 @pytest.mark.parametrize(
     ("changes", "minutes"),
     [
-        ({"amount_due": 18_847}, 0),
+        ({"amount_due": 80_000}, 0),
+        ({"amount_due": 20_100}, 1),
+        ({"amount_due": 21_400}, 24 * 60),
         ({"amount_due": 18_847}, -1),
         ({"status": "open"}, 600),
         ({"amount_due": 18_845}, 600),
@@ -342,7 +345,7 @@ def test_what_is_judged_without_a_forecast_does_not_need_the_latest_invoice() ->
     fourth = datetime.fromtimestamp(START, tz=UTC) + timedelta(days=3, hours=12)
     new = taken("new", fourth)
     due = new.get(INVOICE_PREVIEW).amount_due
-    of_forecast, careful, of_runway = judged_beside(new, {"amount_due": due + 1}, 1)[0]
+    of_forecast, careful, of_runway = judged_beside(new, {"amount_due": due * 2}, 1)[0]
     assert [careful.verdict, of_forecast.verdict] == ["within", "unknown"]
     assert of_runway.verdict == "unknown"
 
