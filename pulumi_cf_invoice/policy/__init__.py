@@ -228,9 +228,10 @@ def require_invoice_preview(
     """
     Require a stack with resources of *resource_types* to have an `InvoicePreview` with figures.
 
-    *resource_types* are globs, by default on every type of AI gateway. The stack must read the
-    invoices of *required_account_ids* whatever else it contains. As a stack policy, the rule runs
-    after all resources, so it protects previews.
+    For an AI gateway, it has to be of the gateway's own account. *resource_types* are globs, by
+    default on every type of AI gateway. The stack must read the invoices of *required_account_ids*
+    whatever else it contains. As a stack policy, the rule runs after all resources, so it protects
+    previews.
     """
     settings = {"resourceTypes": resource_types, "requiredAccountIds": required_account_ids}
     return declared("require-invoice-preview", settings, options)

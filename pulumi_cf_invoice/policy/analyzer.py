@@ -9,7 +9,7 @@ called.
 
 import os
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -63,7 +63,12 @@ class Call:
         found = state.read(self._type, self.properties)
         if found is None:
             return None
-        return replace(found, account_is_secret=_account_is_secret(self._message))
+        return replace(found, account_is_secret=self.account_is_secret)
+
+    @property
+    def account_is_secret(self) -> bool:
+        """Whether the program marked the account in the properties as secret."""
+        return _account_is_secret(self._message)
 
 
 def current_call() -> Call | None:
@@ -106,6 +111,11 @@ def known_of(urn: str, properties: Mapping[str, Any]) -> tuple[dict[str, Any], f
         else:
             unknown.add(name)
     return known, frozenset(unknown)
+
+
+def may_be_secret(urn: str) -> bool:
+    """Return whether a resource's account is a secret, or its inputs were not kept."""
+    return urn not in _inputs or _inputs[urn].account_is_secret
 
 
 def _sources(urn: str, properties: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -161,14 +171,14 @@ def install(
     configure: Configure,
     finish: Callable[[], None],
     only_rules: bool,
-    looks_into: Collection[str] = (),
+    looks_into: Callable[[str], bool] = lambda _: False,
 ) -> None:
     """
     Have the pack of this process call *configure* before anything runs, and *finish* at the end.
 
     If it has *only_rules*, which read a resource from `current_call`, the SDK need not decode the
     properties for each of them, which takes longer than judging them. For `known_of`, the inputs of
-    resources of the types that it *looks_into* at the end are kept.
+    resources of a type that it *looks_into* at the end are kept.
     """
     server = getattr(pulumi_policy.policy, _SERVER, None)
     methods = ("Configure", "ConfigureStack", "Analyze", "AnalyzeStack")
@@ -191,7 +201,7 @@ def install(
             properties = struct_pb2.Struct()
             properties.CopyFrom(request.properties)
             _local.call = Call(request.type, properties)
-            if request.type in looks_into:
+            if looks_into(request.type):
                 _inputs[request.urn] = _local.call
             if only_rules:
                 request.properties.Clear()

@@ -80,8 +80,11 @@ def serve(
             if isinstance(policy, _OnInvoices):
                 policy.finish()
 
-    kinds = (rule.kind for rule in as_declared)
-    looks_into = {name for kind in kinds if issubclass(kind, StackRule) for name in kind.looks_into}
+    kinds = {rule.kind for rule in as_declared if issubclass(rule.kind, StackRule)}
+
+    def looks_into(resource_type: str) -> bool:
+        return any(kind.needs_properties(resource_type) for kind in kinds)
+
     analyzer.install(configure, finish, not others, looks_into)
     with _mistakes_in_a_line(f"policy pack '{name}'"):
         PolicyPack(name=name, policies=every, enforcement_level=level)
@@ -343,7 +346,7 @@ def _check_failed(args: ResourceValidationArgs) -> bool:
 
 def _stack_resource(rule: StackRule, resource: PolicyResource) -> StackResource:
     kind, name, urn = resource.resource_type, resource.name, resource.urn
-    if kind not in rule.looks_into:
+    if not rule.needs_properties(kind):
         return StackResource(kind, name, urn)
     known, unknown = analyzer.known_of(urn, resource.props)
     is_lacking = kind in state.TYPES and not state.has_figures(kind, known)
@@ -358,6 +361,7 @@ def _stack_resource(rule: StackRule, resource: PolicyResource) -> StackResource:
         has_provider=resource.provider is not None,
         base_url=analyzer.base_url_of(resource.provider),
         is_planned=analyzer.is_preview(),
+        account_is_secret=analyzer.may_be_secret(urn),
     )
 
 

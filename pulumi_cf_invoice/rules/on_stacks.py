@@ -48,7 +48,8 @@ class RequireInvoicePreview(StackRule):
     """
     A stack with resources of certain types, or any stack, reads its upcoming invoice.
 
-    The rule is checked against a stack's resources, not an invoice, so only at deployments.
+    That of an AI gateway is the invoice of its own account. The rule is checked against a stack's
+    resources, not an invoice, so only at deployments.
     """
 
     name = "require-invoice-preview"
@@ -58,7 +59,7 @@ class RequireInvoicePreview(StackRule):
         "requiredAccountIds": rule_settings.REQUIRED_ACCOUNT_IDS,
     }
     needs = ()
-    looks_into = invoice_state.TYPES
+    looks_into = (*invoice_state.TYPES, *GATEWAYS)
     remedy = "Add an InvoicePreview of the account to the program."
 
     resource_types: tuple[str, ...] = GATEWAYS
@@ -67,7 +68,7 @@ class RequireInvoicePreview(StackRule):
     def evaluate_stack(
         self, resources: Sequence[StackResource], accounts: Sequence[AccountState] = ()
     ) -> Iterator[tuple[Finding, str]]:
-        previews = [resource for resource in resources if resource.type in self.looks_into]
+        previews = [resource for resource in resources if resource.type in invoice_state.TYPES]
         coming = [preview for preview in previews if preview.unknown]
         read: set[str] = set()
         for preview in previews:
@@ -77,12 +78,13 @@ class RequireInvoicePreview(StackRule):
                 yield _unreadable(preview, error), preview.urn
         missing = [account for account in self.required_account_ids if account not in read]
         yield from self._required(missing, coming)
-        judged = [] if read else [found for found in resources if self._is_judged(found)]
-        if judged and not coming:
-            lacking = "an InvoicePreview without figures" if previews else "no InvoicePreview"
-            for resource in judged:
-                yield _unwatched(resource, lacking), resource.urn
-        if judged or missing:
+        judged = [found for found in resources if self._is_judged(found)]
+        unwatched = [resource for resource in judged if not _may_be_of(read, resource)]
+        to_come_of = {_account(preview) for preview in coming}
+        for resource in unwatched:
+            if not _may_be_of(to_come_of, resource):
+                yield _unwatched(resource, previews, read | to_come_of), resource.urn
+        if unwatched or missing:
             for preview in coming:
                 called = f"The InvoicePreview {named(preview.name)}"
                 yield to_come(called, "its figures are"), preview.urn
@@ -111,15 +113,24 @@ class RequireInvoicePreview(StackRule):
         return "It judged nothing, because the stack has no resource of its resourceTypes."
 
 
-def _account(preview: StackResource) -> str | None:
-    account = preview.properties.get("account_id", preview.properties.get("accountId"))
+def _account(resource: StackResource) -> str | None:
+    account = resource.properties.get("account_id", resource.properties.get("accountId"))
+    # Both cases of its hex digits are the same account.
     return account.lower() if isinstance(account, str) else None
+
+
+def _may_be_of(accounts: Collection[str | None], resource: StackResource) -> bool:
+    """Return whether a resource may be of one of *accounts*: None is one that is not known."""
+    account = _account(resource)
+    if account is None:
+        return bool(accounts)
+    return account in accounts or None in accounts
 
 
 def _account_read(preview: StackResource) -> set[str]:
     """Return the account of an InvoicePreview with figures. Raises `InvalidDataError`."""
     found = None if preview.unknown else invoice_state.read(preview.type, preview.properties)
-    return {found.account_id} if found and found.account_id else set()
+    return {found.account_id.lower()} if found and found.account_id else set()
 
 
 def _unreadable(preview: StackResource, error: InvalidDataError) -> Finding:
@@ -127,10 +138,20 @@ def _unreadable(preview: StackResource, error: InvalidDataError) -> Finding:
     return Finding("unknown", "stack", lambda: message)
 
 
-def _unwatched(resource: StackResource, lacking: str) -> Finding:
+def _unwatched(
+    resource: StackResource, previews: Sequence[StackResource], accounts: Collection[str | None]
+) -> Finding:
+    """Return the finding that none of *previews*, which are of *accounts*, is of a resource's."""
+    lacking = "an InvoicePreview without figures" if previews else "no InvoicePreview"
+    whose = ""
+    if accounts:
+        lacking = "no InvoicePreview of that account with figures, only of others"
+        whose = " of an account that is secret"
+        if not resource.account_is_secret:
+            whose = f" of account {one_line(str(_account(resource)))}"
     message = (
-        f"The stack has {one_line(resource.name)} ({one_line(resource.type)}), but {lacking}: "
-        "other policies cannot see what it costs."
+        f"The stack has {one_line(resource.name)} ({one_line(resource.type)}){whose}, but "
+        f"{lacking}: other policies cannot see what it costs."
     )
     return Finding("failed", "stack", lambda: message)
 

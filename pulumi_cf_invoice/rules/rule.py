@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
+from fnmatch import fnmatchcase
 from typing import Any, ClassVar, Literal
 
 from pulumi_cf_invoice.billing import cleaning, money
@@ -160,12 +161,17 @@ class StackRule(Rule):
     A kind of rule on a stack's resources, which is judged at its deployments.
 
     One that reads accounts is judged on both, at the end of a deployment. It ``looks_into``
-    resources of certain types, and needs the properties of no other.
+    resources of certain types, which are globs, and needs the properties of no other.
     """
 
     reads_accounts = False
     reads: ClassVar[tuple[Read[Model], ...]] = ()
     looks_into: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def needs_properties(cls, resource_type: str) -> bool:
+        """Return whether it looks into resources of a type."""
+        return any(fnmatchcase(resource_type, glob) for glob in cls.looks_into)
 
     def evaluate_stack(
         self, resources: Sequence["StackResource"], accounts: Sequence[AccountState] = ()
@@ -195,7 +201,8 @@ class StackResource:
     that depend on a resource to come, at a preview: both only for a rule that looks into the type.
     A resource that ``has_provider`` is what its type says, but a component can call itself
     anything. ``base_url`` is the address that its provider was given, if any. One that
-    ``is_planned`` has its new properties only after the update.
+    ``is_planned`` has its new properties only after the update. If its ``account_is_secret``, no
+    message may name it.
     """
 
     type: str
@@ -206,6 +213,7 @@ class StackResource:
     has_provider: bool = True
     base_url: str | None = None
     is_planned: bool = True
+    account_is_secret: bool = False
 
 
 def held(

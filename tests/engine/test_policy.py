@@ -973,12 +973,50 @@ def test_a_spend_limit_that_depends_on_a_resource_to_come_is_an_advisory_and_the
     assert "allow $320.00 in a month of 31 days, over the limit of $200.00" in messages(update)
 
 
-def gateway(name: str, limit: Any = None, provider: Any = None) -> None:
+@ONE_FORM
+@pytest.mark.usefixtures("cloudflare_plugin")
+def test_a_gateway_needs_the_invoice_of_its_own_account(
+    make_stack: MakeStack, form: Form, settled: dict[str, str], pack: MakePack
+) -> None:
+    secret = "0" * 31 + "7"
+
+    def program(account_id: Any, of_invoice: str = OTHER_ACCOUNT) -> Callable[[], None]:
+        def made() -> None:
+            account = account_id() if callable(account_id) else account_id
+            gateway("chat", account_id=account)
+            form.resource("upcoming", of_invoice)
+
+        return made
+
+    options = pack("[require_invoice_preview()]")
+    stack = make_stack(program(ACCOUNT), **settled)
+    preview = stack.preview(**options)
+    assert not preview.ok
+    lacking = "but no InvoicePreview of that account with figures, only of others"
+    assert f"of account {ACCOUNT}, {lacking}" in messages(preview)
+    stack.use(program(lambda: pulumi.Output.secret(secret)))
+    preview = stack.preview(**options)
+    assert not preview.ok
+    assert f"of an account that is secret, {lacking}" in messages(preview)
+    assert secret not in preview.text
+    stack.use(program(ACCOUNT, ACCOUNT))
+    assert stack.preview(**options).ok
+    # Any will do until the update knows better.
+    stack.use(program(lambda: Echo("account", ACCOUNT).value))
+    assert stack.preview(**options).ok
+    update = stack.up(**options)
+    assert not update.ok
+    assert f"of account {ACCOUNT}, {lacking}" in messages(update)
+
+
+def gateway(
+    name: str, limit: Any = None, provider: Any = None, account_id: pulumi.Input[str] = ACCOUNT
+) -> None:
     """Make a gateway whose spend limit, if any, is *limit* a day, by the default *provider*."""
     rules = [{"limit_type": "cost", "limit": limit, "window": 86400}]
     cloudflare.AiGateway(
         name,
-        account_id=ACCOUNT,
+        account_id=account_id,
         ai_gateway_id=name,
         cache_invalidate_on_update=True,
         cache_ttl=0,

@@ -369,6 +369,14 @@ def test_a_stack_has_to_look_at_its_invoice() -> None:
     assert on_stack(gate, gateway, (DYNAMIC_TYPE, state())) == []
     assert on_stack(gate, gateway, (PLUGIN_TYPE, camel_cased(state()))) == []
     assert len(on_stack(gate, gateway, (DYNAMIC_TYPE, {"account_id": ACCOUNT}))) == 1
+    routing = "cloudflare:index/aiGatewayDynamicRouting:AiGatewayDynamicRouting"
+    for kind in (GATEWAY, routing):
+        assert (
+            len(on_stack(gate, (kind, {"accountId": OTHER_ACCOUNT}), (DYNAMIC_TYPE, state()))) == 1
+        )
+        assert on_stack(gate, (kind, {"accountId": ACCOUNT}), (DYNAMIC_TYPE, state())) == []
+        to_come = (kind, {"accountId": UNKNOWN_STRING_VALUE})
+        assert on_stack(gate, to_come, (DYNAMIC_TYPE, state())) == []
     required = policy.require_invoice_preview(required_account_ids=[OTHER_ACCOUNT])
     assert len(on_stack(required, (DYNAMIC_TYPE, state()))) == 1
     assert on_stack(required, (DYNAMIC_TYPE, state(account_id=OTHER_ACCOUNT))) == []

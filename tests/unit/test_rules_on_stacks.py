@@ -60,6 +60,45 @@ def test_a_stack_with_a_gateway_has_to_look_at_an_invoice() -> None:
     assert found_in([resource("aws:s3:Bucket")], resource_types=("aws:*",))
 
 
+def of(account_id: str | None, unknown: Any = (), **more: Any) -> StackResource:
+    """Return a gateway of an account."""
+    made = resource(GATEWAY, {"accountId": account_id} if account_id else {}, unknown)
+    return replace(made, **more)
+
+
+def of_others(whose: str) -> str:
+    return (
+        f"The stack has assistant ({GATEWAY}) of {whose}, but no InvoicePreview of that account "
+        "with figures, only of others: other policies cannot see what it costs."
+    )
+
+
+def test_the_invoice_of_another_account_than_a_gateways_does_not_count() -> None:
+    others = of_others(f"account {ACCOUNT}")
+    assert found_in([of(ACCOUNT), preview(OTHER_ACCOUNT)]) == [others]
+    assert found_in([of(ACCOUNT), preview(OTHER_ACCOUNT), preview(ACCOUNT)]) == []
+    assert found_in([of(ACCOUNT), of(OTHER_ACCOUNT), preview(OTHER_ACCOUNT)]) == [others]
+    # Both cases are the same account.
+    assert found_in([of(ACCOUNT.upper()), preview(ACCOUNT)]) == []
+    assert found_in([of(ACCOUNT), preview(ACCOUNT.upper())]) == []
+    secret = of(ACCOUNT, account_is_secret=True)
+    assert found_in([secret, preview(OTHER_ACCOUNT)]) == [of_others("an account that is secret")]
+    assert found_in([secret, preview(ACCOUNT)]) == []
+    # A resource that does not say of which account it is.
+    assert found_in([resource("aws:s3:Bucket"), preview(ACCOUNT)], resource_types=("aws:*",)) == []
+    assert found_in([of(None), preview(OTHER_ACCOUNT)]) == []
+
+
+def test_a_gateway_or_an_invoice_of_an_account_to_come_may_be_of_the_same() -> None:
+    assert found_in([of(None, {"accountId"}), preview(OTHER_ACCOUNT)]) == []
+    assert found_in([of(ACCOUNT), preview(OTHER_ACCOUNT), to_come()]) == [NOT_YET]
+    assert found_in([of(ACCOUNT), preview(OTHER_ACCOUNT), to_come(ACCOUNT)]) == [NOT_YET]
+    assert found_in([of(ACCOUNT), to_come(ACCOUNT)]) == [NOT_YET]
+    # Of this one the account is known.
+    message, note = found_in([of(ACCOUNT), to_come(OTHER_ACCOUNT)])
+    assert (message, note) == (of_others(f"account {ACCOUNT}"), NOT_YET)
+
+
 def test_accounts_that_are_required_have_to_be_looked_at_whatever_the_stack_has() -> None:
     required = {"required_account_ids": (ACCOUNT, OTHER_ACCOUNT)}
     assert len(found_in([], **required)) == 2
