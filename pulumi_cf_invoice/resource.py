@@ -243,8 +243,7 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
     def invoice(self) -> "pulumi.Output[Invoice]":
         """The invoice as a model, with everything that can be computed from its fields."""
         figures = {name: getattr(self, name) for name in FIELDS}
-        # Pulumi treats an output that a resource does not have as unknown at preview.
-        complete = _known_or_none(self.invoice_lines_complete)
+        complete = known_or_none(self.invoice_lines_complete)
         return pulumi.Output.all(**figures, invoice_lines_complete=complete).apply(_invoice)
 
     def _amount(self, name: str) -> pulumi.Output[float]:
@@ -324,7 +323,12 @@ def _figures(resolved: Settings, following: Iterable[str] = ()) -> dict[str, Any
     return lifecycle.figures(answer.result(), resolved)
 
 
-async def _known_or_none(output: pulumi.Output[Any]) -> Any:
+async def known_or_none(output: pulumi.Output[Any]) -> Any:
+    """
+    Return the value of an *output* that a resource may not have, or None if it has none.
+
+    Pulumi treats one that is not there as unknown at a preview.
+    """
     return await output.future() if await output.is_known() else None
 
 

@@ -62,11 +62,12 @@ def _figures(invoice: Any) -> tuple[pulumi.Output[Invoice], dict[str, Any], Any]
         of_run = answers.of_this_run()
         return figures, {}, figures.apply(lambda known: foreign(of_run.base_url_of(known)))
     # A program without resources does not need it.
-    from pulumi_cf_invoice.resource import InvoicePreview
+    from pulumi_cf_invoice.resource import InvoicePreview, known_or_none
 
     if not isinstance(invoice, InvoicePreview):
         raise wrong_kind(_NEEDED, invoice)
-    return invoice.invoice, {"account_id": invoice.account_id}, invoice.base_url
+    origin = pulumi.Output.from_input(known_or_none(invoice.base_url))
+    return invoice.invoice, {"account_id": invoice.account_id}, origin
 
 
 @raises_run_errors

@@ -176,7 +176,10 @@ def of_outputs(outputs: Mapping[str, Any], secret: str = SECRET_IN_OUTPUTS) -> F
     if plain is None:
         raise NoInvoiceError(secret)
     account_id, base_url = known_account(plain.get("account_id")), plain.get("base_url")
-    address = one_line(base_url) if isinstance(base_url, str) else None
+    address = None
+    # One that is not known yet says nothing.
+    if isinstance(base_url, str) and base_url not in MARKERS:
+        address = one_line(base_url)
     return Found(InvoiceState(account_id, Invoice.from_outputs(plain), base_url=address))
 
 

@@ -1,6 +1,7 @@
 import json
 import os
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -12,6 +13,7 @@ from pulumi_cf_invoice import (
     get_invoice_preview,
     get_invoice_preview_output,
 )
+from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.invoice import FIGURES
 from pulumi_cf_invoice.report import input
 from tests.engine.conftest import MakeStack
@@ -124,6 +126,29 @@ def assert_refused(run: Run, message: str) -> None:
     # An inline program prints the line a second time behind "an unhandled error".
     if "unhandled error" not in run.text:
         assert "Traceback" not in run.text
+
+
+AS_CLOUDFLARE = """
+from pulumi_cf_invoice.billing import settings
+settings.is_cloudflare = lambda base_url: True
+"""
+
+
+@pytest.mark.parametrize("form", ["resource", "get", "function"])
+def test_figures_from_cloudflare_name_no_address(
+    make_stack: MakeStack,
+    settled: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    form: str,
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(AS_CLOUDFLARE)
+    monkeypatch.setattr(settings, "is_cloudflare", lambda base_url: True)
+    stack = make_stack(lambda: export_invoice(FORMS[form]()), PYTHONPATH=str(tmp_path), **settled)
+    for run in (stack.preview(), stack.up(), stack.preview(expect_no_changes=True)):
+        assert run.ok, run.text
+        assert "base_url" not in run.text
+    assert "invoice_base_url" not in json.loads(stack_output_json(stack))
 
 
 def test_outputs_are_known_at_the_first_preview_and_do_not_move_by_themselves(

@@ -1010,6 +1010,12 @@ def test_a_secret_account_is_compared_with_its_last_update_if_an_output_names_it
     assert (found.state.last_update.amount_due, found.invoice.amount_due) == (10000, 99900)
 
 
+def test_an_address_that_is_not_known_yet_is_none() -> None:
+    exported = {"amount_due": 18846, "invoice_lines": [], "invoice_base_url": UNKNOWN}
+    found = only(json.dumps(api_result() | exported | {"invoice_id": "in_1"}))
+    assert found.state.base_url is None
+
+
 FUNCTIONS = PREVIEWS / "functions"
 NOT_JUDGED = "What is secret or not known yet in the stack's output"
 
