@@ -196,12 +196,12 @@ class UsageHistory:
         """How many of the hours or days have usage."""
         used = sum(entry.aggregated_value != 0 for entry in self.entries)
         text = f"usage in {used:,} of {len(self.entries):,} {self.window}s"
-        return f"{text}, {self.left_out_text}" if self.entries_without_value else text
+        return f"{text}, {self.without_value_text} left out" if self.entries_without_value else text
 
     @property
-    def left_out_text(self) -> str:
+    def without_value_text(self) -> str:
         """How many hours or days the API returned without a value, for people."""
-        return f"{counted(len(self.entries_without_value), self.window)} without a value left out"
+        return f"{counted(len(self.entries_without_value), self.window)} without a value"
 
     @property
     def since_iso(self) -> str:

@@ -11,6 +11,7 @@ from pulumi_cf_invoice.billing.usage_history import UsageEntry, UsageHistory
 
 DAY = 86_400
 """Seconds of a day."""
+_RECENT = 28 * DAY
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,16 @@ def usage_days(
     ]
     used = (number for number, day in enumerate(days) if day.usage)
     return days[next(used, len(days)) :]
+
+
+def lacks_values(history: UsageHistory, period_start: int, now: Fraction) -> bool:
+    """
+    Return whether a day of the period, or of the last 28 days, is in *history* without its value.
+
+    It is no day without usage. That of *now* is not known to its end in any case.
+    """
+    recent = min(Fraction(period_start), now - _RECENT)
+    return any(recent <= day_of(start) <= now - DAY for start in history.entries_without_value)
 
 
 def day_of(moment: int | Fraction) -> int:

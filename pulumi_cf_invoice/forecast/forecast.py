@@ -14,7 +14,7 @@ from pulumi_cf_invoice.billing.credit_balance import CreditBalance
 from pulumi_cf_invoice.billing.invoice import EARLIEST_PROJECTION, Invoice
 from pulumi_cf_invoice.billing.usage_history import UsageHistory
 from pulumi_cf_invoice.forecast.bill import Bill, bill_of
-from pulumi_cf_invoice.forecast.days import DAY, date_of, day_of, sum_over
+from pulumi_cf_invoice.forecast.days import DAY, date_of, day_of, lacks_values, sum_over
 from pulumi_cf_invoice.forecast.last_period import last_period
 from pulumi_cf_invoice.forecast.notes import left_out, notes_of
 from pulumi_cf_invoice.forecast.outlook import (
@@ -31,7 +31,6 @@ from pulumi_cf_invoice.forecast.result import ComingDay, Forecast
 from pulumi_cf_invoice.forecast.runway import FORESEEN, Runway, runway
 from pulumi_cf_invoice.forecast.unit import UnknownUnit
 
-_RECENT = 28 * DAY
 _EARLIEST = EARLIEST_PROJECTION.total_seconds()
 _MOST_DAYS = 400
 """The days of the longest period that is forecast by day: a year, and a month of grace."""
@@ -79,7 +78,7 @@ def forecast_invoice(
         last_period=last_period(priced, bill, invoice.currency)
         if isinstance(priced, PricedDays)
         else None,
-        notes=(*notes_of(priced, outlook, invoice, bill, other), *left_out(history)),
+        notes=(*notes_of(priced, outlook, invoice, bill, other), *left_out(history, priced)),
     )
 
 
@@ -99,10 +98,8 @@ def _priced(
         )
     if history is None:
         return UnknownUnit("No usage history was read.")
-    recent = min(Fraction(invoice.period_start), now - _RECENT)
-    # The usage of today is not known to its end in any case.
-    if any(recent <= day_of(start) <= now - DAY for start in history.entries_without_value):
-        return UnknownUnit(f"The usage history has {history.left_out_text}.", is_unpriced=True)
+    if lacks_values(history, invoice.period_start, now):
+        return UnknownUnit(f"The usage history has {history.without_value_text}.", is_unpriced=True)
     return price_days(history, invoice, bill, now)
 
 

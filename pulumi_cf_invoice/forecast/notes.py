@@ -46,10 +46,10 @@ def notes_of(
     yield from _fixed(bill, invoice)
 
 
-def left_out(history: UsageHistory | None) -> Iterator[str]:
-    """Return what the API returned without a value, which the forecast counts as 0."""
-    if history is not None and history.entries_without_value:
-        yield f"The usage history has {history.left_out_text}, which counts as no usage."
+def left_out(history: UsageHistory | None, priced: PricedDays | UnknownUnit) -> Iterator[str]:
+    """Return what the API returned without a value, which a forecast by days counts as 0."""
+    if history is not None and history.entries_without_value and isinstance(priced, PricedDays):
+        yield f"The usage history has {history.without_value_text}, which counts as no usage."
 
 
 def _unit(priced: PricedDays, outlook: Outlook | None, currency: str, other: float | None) -> str:

@@ -155,6 +155,7 @@ class Operation:
         summary = self.summary
         for step in (*self.steps_before, *self.steps_after):
             refuse_torn_type(step)
+        self._refuse_other_stacks()
         self._refuse_steps_after_summary()
         self._refuse_missing_numbers()
         self._refuse_missing_steps(summary.get("resourceChanges"))
@@ -179,6 +180,21 @@ class Operation:
             first, line = gaps[0]
             raise NoInvoiceError(
                 f"event {first} is missing before line {line}: the engine's output is not whole"
+            )
+
+    def _refuse_other_stacks(self) -> None:
+        """Refuse parts of two operations, between which the end of one is missing."""
+        stacks = dict.fromkeys(
+            stack
+            for event in self.events
+            for part in mappings(list(event.value.values()))
+            for stack in stack_names(_urn_of(part))
+        )
+        if len(stacks) > 1:
+            first, second, *_ = stacks
+            raise NoInvoiceError(
+                f"events of {second} follow those of {first}, whose summary is missing: the "
+                "engine's output is not whole"
             )
 
     def _refuse_steps_after_summary(self) -> None:
@@ -354,6 +370,13 @@ def stack_names(urn: str) -> tuple[str, ...]:
     """Return the stack of a URN as ``project/stack``, if it has one."""
     parts = re.match("urn:pulumi:([^:]+)::([^:]+)::", urn)
     return (one_line(f"{parts[2]}/{parts[1]}"),) if parts else ()
+
+
+def _urn_of(part: Mapping[str, Any]) -> str:
+    """Return the URN of the resource that a *part* of an event is about, if it is about one."""
+    step = part.get("metadata")
+    named = part.get("urn", part.get("resourceUrn"))
+    return str(step.get("urn") if isinstance(step, Mapping) else named)
 
 
 def _number(event: PlacedObject) -> int | None:

@@ -7,6 +7,7 @@ They always read their accounts themselves, because no resource has the usage hi
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pulumi_cf_invoice.billing.credit_balance import CreditBalance
@@ -96,7 +97,7 @@ class MaxForecast(Rule):
         if problem and forecast.has_ended:
             yield no_projection(invoice_state, problem, FORECAST, "forecast")
             return
-        if _is_not_known(forecast, state.read_at):
+        if _is_not_known(forecast, state):
             yield _not_known(FORECAST, state.account_id, forecast.notes[0])
             return
         amount = forecast.percentile(self.percentile)
@@ -184,7 +185,7 @@ class MinRunway(Rule):
             return
         forecast = state.forecast(self.fixed_lines)
         yield from unmatched_fixed_lines(invoice_state, self.fixed_lines)
-        if _is_not_known(forecast, state.read_at):
+        if _is_not_known(forecast, state):
             yield _not_known(RUNWAY, state.account_id, forecast.notes[0])
             return
         if forecast.has_ended and (self.days == "period" or forecast.track_record is None):
@@ -279,10 +280,17 @@ def _unjudged(account: AccountState, forecast: "Forecast", percentile: int, judg
     return ""
 
 
-def _is_not_known(forecast: "Forecast", now: datetime) -> bool:
-    """Return whether usage has no price, a day after the beginning of the period or later."""
-    is_early = now.timestamp() < forecast.period_start + _A_DAY
-    return forecast.is_not_known and not is_early
+def _is_not_known(forecast: "Forecast", state: AccountState) -> bool:
+    """
+    Return whether usage has no value, or no price a day after the beginning of the period or later.
+    """
+    if not forecast.is_not_known:
+        return False
+    from pulumi_cf_invoice.forecast.days import lacks_values
+
+    now = Fraction(state.read_at.timestamp())
+    is_early = now < forecast.period_start + _A_DAY
+    return not is_early or lacks_values(state.get(USAGE_HISTORY), forecast.period_start, now)
 
 
 def outdated(finding: Finding, account_id: str, made_of: Invoice, newer: Invoice) -> Finding:

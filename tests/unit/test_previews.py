@@ -597,6 +597,16 @@ def test_the_rest_of_another_preview_is_no_part_of_the_one_before_it() -> None:
         assert "an event of another preview or update, whose beginning is missing" in message
 
 
+def test_the_rest_of_a_preview_does_not_complete_another_without_its_end() -> None:
+    first = events()
+    second = json.loads(lines([{"both": first}]).replace("::ours::", "::theirs::"))["both"]
+    cut = next(n for n, event in enumerate(first) if "summaryEvent" in event) - 1
+    for number, event in enumerate(second, first[cut]["sequence"]):
+        event["sequence"] = number
+    message = refusal(lines([*first[:cut], *second[cut - 3 :]]))
+    assert message.startswith("events of theirs/dev follow those of ours/dev, whose summary is")
+
+
 # Whatever takes more than one pass takes minutes.
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(
@@ -619,7 +629,7 @@ def test_tens_of_thousands_of_events_are_read_in_one_pass() -> None:
     first, *rest = bare_stream()
     metadata = {"op": "create", "type": "a:b:C"}
     others = [
-        {"resOutputsEvent": {"metadata": {**metadata, "urn": f"urn:pulumi:dev::p::a:b:C::{n}"}}}
+        {"resOutputsEvent": {"metadata": {**metadata, "urn": f"urn:pulumi:dev::ours::a:b:C::{n}"}}}
         for n in range(30_000)
     ]
     stream = [{"sequence": n, **event} for n, event in enumerate([first, *others, *rest])]
@@ -956,7 +966,7 @@ def passed_on(outputs: dict[str, Any]) -> list[str]:
     number = next(n for n, event in enumerate(stream) if "resOutputsEvent" in event)
     reference = {
         "op": "read",
-        "urn": "urn:pulumi:dev::acme::pulumi:pulumi:StackReference::plat/dev",
+        "urn": "urn:pulumi:dev::ours::pulumi:pulumi:StackReference::plat/dev",
         "type": "pulumi:pulumi:StackReference",
         "new": {"outputs": {"name": "plat/dev", "outputs": outputs}},
     }

@@ -178,12 +178,23 @@ def test_a_history_that_is_two_days_behind_is_not_known(limit: str) -> None:
     assert ended.status == "unknown"
 
 
+def test_days_without_their_values_do_not_make_the_others_dear() -> None:
+    history = usage([*STEADY, 500])
+    for ago in range(2, 9):
+        history.result["history"][ago]["aggregated_value"] = None
+    found = spike("15 USD", [*STEADY, 500], usage_history=history)
+    assert statuses(found) == ["unknown", "unknown"]
+    assert "The usage history has 7 days without a value." in found[0].message
+    assert statuses(spike("3x", [*STEADY, 500], usage_history=history)) == ["within", "within"]
+
+
 @pytest.mark.parametrize("limit", ["3x", "50 USD"])
 def test_a_yesterday_without_its_value_is_not_known(limit: str) -> None:
     history = usage([*STEADY, 0, 500])
     history.result["history"][1]["aggregated_value"] = None
     found = spike(limit, [*STEADY, 0, 500], usage_history=history)
-    assert statuses(found) == ["unknown", "within"]
+    # Without all values no day has a price.
+    assert statuses(found) == ["unknown", "within" if limit == "3x" else "unknown"]
     assert found[0].message == (
         f"The spend of {YESTERDAY} is not known: the usage history of account {ACCOUNT} lacks it."
     )

@@ -186,6 +186,19 @@ def test_a_day_without_its_value_is_not_a_day_without_usage(
         assert "the usage history has 1 day without a value" in found.message
 
 
+@pytest.mark.parametrize(("kind", "limit"), [("max-forecast", "900 USD"), ("min-runway", 1)])
+def test_on_the_first_day_of_a_period_usage_without_its_value_is_not_known_either(
+    kind: str, limit: Any
+) -> None:
+    at = datetime.fromtimestamp(START, tz=UTC) + timedelta(hours=12)
+    history = usage([*[1000.0] * 80, 500], at)
+    history.result["history"][5]["aggregated_value"] = None
+    changes: dict[str, Any] = {"invoice_preview": bill(500), "usage_history": history}
+    [found] = judge(kind, limit, read_at=at, at=at, **changes)
+    assert found.status == "unknown"
+    assert "the usage history has 1 day without a value" in found.message
+
+
 def test_a_balance_that_is_refused_is_noted_and_the_forecast_judged() -> None:
     for limit, status in (("300 USD", "within"), ("250 USD", "over")):
         found = judge("max-forecast", limit, credit_balance=REFUSED)
