@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import pointed_at, september
-from tests.engine import vault, wheelhouse, workflows
+from tests.engine import forks, vault, wheelhouse, workflows
 from tests.engine.forms import FORMS, Form
 from tests.engine.harness import (
     CommandLine,
@@ -43,8 +43,22 @@ def _engine() -> None:
         pytest.fail(found, pytrace=False)
 
 
+@pytest.fixture(scope="session")
+def forking() -> Iterator[None]:
+    """Let the engine start the providers and packs of a `Stack` as forks, where it can."""
+    with forks.serving() as launchers, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Stack, "launchers", launchers)
+        yield
+
+
 @pytest.fixture
-def make_stack(tmp_path: Path) -> MakeStack:
+def started_anew(forking: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the engine start providers and packs as it does for a user, without forks."""
+    monkeypatch.setattr(Stack, "launchers", "")
+
+
+@pytest.fixture
+def make_stack(tmp_path: Path, forking: None) -> MakeStack:
     """A factory of stacks for a program; extra keywords are environment variables."""
     count = iter(range(100))
 
@@ -77,7 +91,9 @@ def deployed_stack(
 
 
 @pytest.fixture
-def make_deployed(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> MakeStack:
+def make_deployed(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, forking: None
+) -> MakeStack:
     """A factory of a stack in which an `InvoicePreview` called `upcoming` is deployed already."""
 
     def make(form: Form, **environment: str) -> Stack:

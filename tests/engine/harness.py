@@ -157,6 +157,9 @@ class Stack:
     of one that was never deployed.
     """
 
+    launchers = ""
+    """A directory of ``forks.py``, from which the engine starts providers and packs, or none."""
+
     def __init__(
         self,
         directory: Path,
@@ -258,7 +261,8 @@ class Stack:
     def _environment(self) -> AbstractContextManager[None]:
         # The program runs in this process and its provider under the engine, but both must see
         # the same environment.
-        return environment(self.environment)
+        path = [self.launchers, os.environ["PATH"]]
+        return environment({"PATH": os.pathsep.join(filter(None, path)), **self.environment})
 
 
 def _named(resources: list[dict[str, Any]], name: str) -> dict[str, Any]:

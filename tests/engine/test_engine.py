@@ -11,6 +11,8 @@ from tests.engine.conftest import MakeStack
 from tests.engine.harness import example, problem
 from tests.engine.resources import Echo
 
+pytestmark = pytest.mark.usefixtures("started_anew")
+
 
 def _echo(given: str) -> Callable[[], None]:
     def program() -> None:

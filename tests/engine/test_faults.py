@@ -25,7 +25,7 @@ class Deployed(NamedTuple):
 
 @pytest.fixture(scope="module", params=FORMS)
 def deployed(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, forking: None
 ) -> Iterator[Deployed]:
     """One deployed stack per form, shared by all faults because none may change its state."""
     form = FORMS[request.param]

@@ -120,6 +120,7 @@ def messages(run: Run) -> str:
     return run.text + "".join(e.policy_event.message for e in run.events if e.policy_event)
 
 
+@pytest.mark.usefixtures("started_anew")
 def test_the_example_pack_blocks_an_over_budget_preview(
     make_stack: MakeStack, program: Program, settled: dict[str, str], example_pack: ExamplePack
 ) -> None:
