@@ -232,7 +232,7 @@ def _too_new(state: AccountState, days: "LastDays") -> Finding:
         f"{counted(days.days_of_history, 'whole day')}, and a multiple of a usual day needs "
         f"{FEWEST_DAYS}: it is judged from {known} on."
     )
-    return Finding("noted", DAILY_SPEND, lambda: message, is_put_off=True)
+    return Finding("noted", DAILY_SPEND, lambda: message)
 
 
 def _missing(state: AccountState, day: "LastDay") -> Finding:

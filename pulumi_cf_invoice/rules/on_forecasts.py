@@ -104,7 +104,7 @@ class MaxForecast(Rule):
         unjudged = _unjudged(state, forecast, self.percentile, "amount due")
         if unjudged or amount is None:
             yield due
-            yield Finding("noted", FORECAST, lambda: unjudged, is_put_off=True)
+            yield Finding("noted", FORECAST, lambda: unjudged, is_put_off=_is_put_off(forecast))
             return
         foreseen = held(
             FORECAST,
@@ -197,7 +197,7 @@ class MinRunway(Rule):
             yield Finding(
                 "within", RUNWAY, lambda: f"Account {state.account_id} has {left} of credits left."
             )
-            yield Finding("noted", RUNWAY, lambda: unjudged, is_put_off=True)
+            yield Finding("noted", RUNWAY, lambda: unjudged, is_put_off=_is_put_off(forecast))
             return
         yield self._judged(state, balance, forecast, forecast.runway)
 
@@ -278,6 +278,11 @@ def _unjudged(account: AccountState, forecast: "Forecast", percentile: int, judg
             f"only the {judged} was judged."
         )
     return ""
+
+
+def _is_put_off(forecast: "Forecast") -> bool:
+    """Return whether it is too early, and not that there may never be more than a straight line."""
+    return forecast.is_too_early or forecast.is_not_known
 
 
 def _is_not_known(forecast: "Forecast", state: AccountState) -> bool:

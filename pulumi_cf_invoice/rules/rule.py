@@ -42,7 +42,7 @@ class Finding:
     ``day`` is the UTC day whose spend was judged, if it is one. ``detail`` is what a reader has to
     know besides amount and limit, as the end of the `text`. ``is_to_come`` means that the figure
     is not known before an update, which judges it, and ``is_put_off`` that it is too early to judge
-    it, or that there is not enough history yet. ``is_foreseen`` means that a forecast was judged.
+    it, which a day later it is not. ``is_foreseen`` means that a forecast was judged.
     """
 
     status: Status

@@ -258,34 +258,45 @@ def test_a_history_without_usage_to_judge_by_is_not_fine_again(
     assert fine["type"] == "success"
 
 
-@pytest.mark.parametrize(
-    ("rule", "then", "lacks_history"),
-    [
-        ("max-forecast", "2026-10-01T00:30", False),
-        ("max-projected-amount-due", "2026-10-01T00:30", False),
-        ("max-forecast", "2026-09-20T12:00", True),
-    ],
-)
+@pytest.mark.parametrize("rule", ["max-forecast", "max-projected-amount-due"])
 def test_what_is_too_early_to_judge_is_not_fine_again(
-    rule: str, then: str, lacks_history: bool, hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+    rule: str, hook: tuple[Webhook, dict[str, str]], tmp_path: Path
 ) -> None:
     server, environment = hook
     rules = {rule: {"accountIds": [ACCOUNT], "limit": "200 USD"}}
     (tmp_path / "rules.json").write_text(json.dumps({"rules": rules}))
     by = ["--rules", str(tmp_path / "rules.json"), "--state", str(tmp_path / "told.json")]
     printed = []
-    for moment, is_short in (("2026-09-20T12:00", False), (then, lacks_history)):
+    for moment in ("2026-09-20T12:00", "2026-10-01T00:30"):
         at = datetime.fromisoformat(f"{moment}:00+00:00")
-        content = json.loads(taken("usual", at).to_json())
-        if is_short:
-            content["reads"]["usage-history"]["result"]["history"] = []
-        (tmp_path / "snapshot.json").write_text(json.dumps(content))
+        (tmp_path / "snapshot.json").write_text(taken("usual", at).to_json())
         files = ["--from", str(tmp_path / "snapshot.json"), "--at", at.isoformat()]
         printed.append(run("notify", *files, *by, **environment).stdout)
     assert printed[0].startswith("Notified 1 of 1")
     assert printed[1].startswith("Nobody was notified, because nothing has changed")
     [(_, _, over)] = server.received
     assert over["title"].startswith("Over budget")
+
+
+def test_every_month_s_overrun_is_told_where_there_is_only_a_straight_line(
+    hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    server, environment = hook
+    rules = {"max-forecast": {"accountIds": [ACCOUNT], "limit": "150 USD"}}
+    (tmp_path / "rules.json").write_text(json.dumps({"rules": rules}))
+    by = ["--rules", str(tmp_path / "rules.json"), "--state", str(tmp_path / "told.json")]
+    for moment, due in (("09-20", 18846), ("10-02", 1000), ("10-20", 18846)):
+        at = datetime.fromisoformat(f"2026-{moment}T12:00:00+00:00")
+        content = json.loads(taken("usual", at).to_json())
+        content["reads"]["usage-history"]["result"]["history"] = []
+        content["reads"]["invoice-preview"]["result"]["amount_due"] = due
+        (tmp_path / "snapshot.json").write_text(json.dumps(content))
+        files = ["--from", str(tmp_path / "snapshot.json"), "--at", at.isoformat()]
+        run("notify", *files, *by, **environment)
+    first, fine, second = (message["title"] for _, _, message in server.received)
+    assert first.startswith("Over budget")
+    assert fine.startswith("Fine again.")
+    assert second.startswith("Over budget")
 
 
 def test_an_account_that_is_passed_over_is_not_fine_again(
