@@ -48,7 +48,7 @@ def export_invoice(
     plain: Any = figures.apply(_plain)
     # What is not known is no output: `plain` has no such name, and Pulumi stores no null.
     outputs = account | {name: plain.apply(methodcaller("get", name)) for name in FIGURES}
-    outputs[EXPORTED_ORIGIN] = origin
+    outputs[EXPORTED_ORIGIN] = program_settings.address_as_configured(origin)
     prefixed = {_prefixed(name, prefix): output for name, output in outputs.items()}
     _refuse_to_replace(prefixed)
     for name, output in prefixed.items():

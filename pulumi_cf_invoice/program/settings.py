@@ -73,6 +73,12 @@ def as_configured(account_id: Any) -> Any:
     return pulumi.Output.secret(account_id) if is_the_same else account_id
 
 
+def address_as_configured(address: pulumi.Output[Any]) -> pulumi.Output[Any]:
+    """Return the *address* that figures came from, as a secret if stack config has a secret one."""
+    is_secret = any(is_config_secret(f"{name}:baseUrl") for name in ("cf-invoice", "cloudflare"))
+    return pulumi.Output.secret(address) if is_secret else address
+
+
 def none_as_empty(value: Any) -> Any:
     """
     Return *value*, with an empty text in place of None if it is an Output.

@@ -39,6 +39,8 @@ _OF_WHOLE_INVOICES = {"amount_paid", "amount_remaining", "currency", "period_end
 _OF_EVERY_INVOICE = ({"amount_due", "invoice_lines"}, {"amountDue", "invoiceLines"})
 _LONGEST_NAME = 60
 _MOST_NAMES = 3
+# What a resource has only where it says something: at a preview Pulumi takes it for unknown.
+_SELDOM = ("base_url", "invoice_lines_complete")
 _SECRET_ADDRESS = "an address that is secret"
 
 
@@ -175,11 +177,9 @@ def of_outputs(outputs: Mapping[str, Any], secret: str = SECRET_IN_OUTPUTS) -> F
     plain = revealed(outputs)
     if plain is None:
         raise NoInvoiceError(secret)
+    plain = {n: value for n, value in plain.items() if n not in _SELDOM or not _is_marker(value)}
     account_id, base_url = known_account(plain.get("account_id")), plain.get("base_url")
-    address = None
-    # One that is not known yet says nothing.
-    if isinstance(base_url, str) and base_url not in MARKERS:
-        address = one_line(base_url)
+    address = one_line(base_url) if isinstance(base_url, str) else None
     return Found(InvoiceState(account_id, Invoice.from_outputs(plain), base_url=address))
 
 
@@ -335,7 +335,7 @@ def _hides_something(value: Any) -> bool:
         return is_secret or (not _is_invoice(value) and any(map(_hides_something, value.values())))
     if isinstance(value, list):
         return any(map(_hides_something, value))
-    return isinstance(value, str) and (value == _SECRET or value in MARKERS)
+    return value == _SECRET or _is_marker(value)
 
 
 def not_judged(names: Sequence[str]) -> list[Caveat]:
@@ -354,8 +354,16 @@ def not_judged(names: Sequence[str]) -> list[Caveat]:
 
 def is_unknown(invoice: Mapping[str, Any]) -> bool:
     """Return whether a figure of an exported *invoice* is not known yet."""
-    figures = (value for name, value in invoice.items() if is_figure(name))
-    return any(isinstance(value, str) and value in MARKERS for value in figures)
+    return any(
+        _is_marker(value)
+        for name, value in invoice.items()
+        if is_figure(name) and name not in _SELDOM
+    )
+
+
+def _is_marker(value: Any) -> bool:
+    """Return whether *value* stands for one that is not known yet."""
+    return isinstance(value, str) and value in MARKERS
 
 
 def known_account(account_id: Any) -> str | None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Literal
 
 from pulumi_cf_invoice.billing import money
@@ -245,16 +246,16 @@ def _current(
 
 def has_outgrown(state: InvoiceState, known: Invoice, read_at: datetime, at: datetime) -> bool:
     """
-    Return whether *state*, as of the time *at*, is newer than what was *known* when the account was
-    read at *read_at*, and has a later period, or more due than one more day like those before adds.
+    Return whether *state*, as of the time *at*, has a later period than what was *known* when the
+    account was read at *read_at*, or more due than the time since, and a day, add to it.
     """
-    newer, as_of = state.invoice, state.as_of(at)
-    if as_of <= read_at or newer.period_start != known.period_start:
-        return as_of > read_at and newer.period_start > known.period_start
+    later = state.invoice
+    if later.period_start != known.period_start:
+        return later.period_start > known.period_start
     elapsed = max(int(read_at.timestamp()) - known.period_start, _A_DAY)
-    since = int((as_of - read_at).total_seconds()) + _A_DAY
-    more = money.total([newer.amount_due], less=[known.amount_due])
-    return more * elapsed > money.exact(known.amount_due) * since
+    since = max(int((state.as_of(at) - read_at).total_seconds()), 0) + _A_DAY
+    more = money.total([later.amount_due], less=[known.amount_due])
+    return more * elapsed > max(money.exact(known.amount_due), Decimal(0)) * since
 
 
 def _time_of_reading(account_id: str, read_at: datetime, at: datetime) -> list[Finding]:

@@ -226,6 +226,11 @@ def _not_known(state: AccountState, days: "LastDays") -> Finding:
 def _too_new(state: AccountState, days: "LastDays") -> Finding:
     from pulumi_cf_invoice.forecast.daily import FEWEST_DAYS
 
+    history = state.get(USAGE_HISTORY)
+    if history.entries_without_value:
+        lacking = f"the usage history has {history.without_value_text}"
+        what = f"What is usual for account {state.account_id} is not known: {lacking}."
+        return Finding("unknown", DAILY_SPEND, lambda: what)
     known = state.read_at.date() + timedelta(days=FEWEST_DAYS - days.days_of_history)
     message = (
         f"The usage history of account {state.account_id} has only "

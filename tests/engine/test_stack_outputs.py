@@ -151,6 +151,21 @@ def test_figures_from_cloudflare_name_no_address(
     assert "invoice_base_url" not in json.loads(stack_output_json(stack))
 
 
+@pytest.mark.parametrize("form", ["resource", "function"])
+def test_a_secret_address_is_a_secret_output(
+    make_stack: MakeStack, settled: dict[str, str], form: str
+) -> None:
+    address = settled.pop("CLOUDFLARE_BASE_URL")
+    stack = make_stack(lambda: export_invoice(FORMS[form]()), **settled)
+    stack.set("cf-invoice:baseUrl", address, secret=True)
+    run = stack.up()
+    assert run.ok, run.text
+    printed = stack_output_json(stack)
+    assert address not in printed
+    [found] = input.read(printed)
+    assert found.state.base_url == "an address that is secret"
+
+
 def test_outputs_are_known_at_the_first_preview_and_do_not_move_by_themselves(
     make_stack: MakeStack, settled: dict[str, str]
 ) -> None:

@@ -296,7 +296,14 @@ def test_another_limit_in_the_headline_leaves_the_second_line_without_one() -> N
 
 @pytest.mark.parametrize(
     ("minutes", "more", "is_outdated"),
-    [(0, 20_000, False), (1, 1, False), (60, 20_000, True), (60, 0, False), (61, 0, True)],
+    [
+        (0, 1, False),
+        (0, 20_000, True),
+        (1, 1, False),
+        (60, 20_000, True),
+        (60, 0, False),
+        (61, 0, True),
+    ],
 )
 def test_a_newer_invoice_is_not_forecast_from_an_older_snapshot(
     minutes: int, more: int, is_outdated: bool

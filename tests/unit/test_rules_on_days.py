@@ -188,6 +188,18 @@ def test_days_without_their_values_do_not_make_the_others_dear() -> None:
     assert statuses(spike("3x", [*STEADY, 500], usage_history=history)) == ["within", "within"]
 
 
+def test_what_is_usual_is_not_known_without_the_values_of_most_days() -> None:
+    history = usage([*STEADY, 9000, 500])
+    for day in history.result["history"][2:]:
+        day["aggregated_value"] = None
+    [found] = spike("3x", [*STEADY, 9000, 500], usage_history=history)
+    assert found.status == "unknown"
+    assert found.message == (
+        f"What is usual for account {ACCOUNT} is not known: the usage history has 80 days without "
+        "a value."
+    )
+
+
 @pytest.mark.parametrize("limit", ["3x", "50 USD"])
 def test_a_yesterday_without_its_value_is_not_known(limit: str) -> None:
     history = usage([*STEADY, 0, 500])
