@@ -1,6 +1,7 @@
 import gc
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -21,6 +22,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A background run of a shell ignores interrupts, and would pass that on to the processes that
     # tests interrupt. A signal that is handled here is not ignored there.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Pulumi's inline server leaves sockets and loops of a failed program to the garbage collector. What
+# they say is of no use, and to format it within a collection breaks what the collection interrupts:
+# Python 3.11 does not parse source while it parses source.
+sys.unraisablehook = lambda unraisable: None
 
 # On a busy machine a first example takes longer than any deadline.
 settings.register_profile("every-run", deadline=None, max_examples=EVERY_RUN)

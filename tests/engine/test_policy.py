@@ -27,6 +27,7 @@ from tests.engine.harness import Program, Run, copy_with_environment, example
 from tests.engine.resources import Echo, Forged
 from tests.factories import ACCOUNT, OTHER_ACCOUNT, TOKEN
 from tests.hosts import hosts
+from tests.waiting import wait_until
 
 VERDICT = (
     f"The upcoming invoice of account {ACCOUNT} is $188.46 for 2026-09-01 to 2026-09-30, over the "
@@ -875,7 +876,8 @@ def test_a_resource_that_a_program_registers_before_its_stack_is_not_created_eit
     run = stack.up(**pack(rules={"account-budget": rule}))
     assert not run.ok
     assert "over the limit of $1.00 by $187.46" in messages(run)
-    assert refused
+    # The engine does not wait for the program's thread.
+    wait_until(lambda: refused, "the resource was refused")
     assert created(stack) == []
 
 
