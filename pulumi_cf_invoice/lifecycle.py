@@ -34,10 +34,10 @@ Properties = dict[str, Any]
 
 def figures(invoice: "Invoice", settings: "Settings") -> Properties:
     """Return the properties from reading *invoice* with *settings*."""
-    return {**without_markers(invoice.to_outputs()), **origin(settings)}
+    return {**without_markers(invoice.to_outputs()), **address(settings)}
 
 
-def origin(settings: "Settings") -> Properties:
+def address(settings: "Settings") -> Properties:
     """Return the property that says where figures came from, if not from Cloudflare."""
     base_url = foreign(settings.base_url)
     return {"base_url": base_url} if base_url else {}

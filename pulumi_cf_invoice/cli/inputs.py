@@ -95,8 +95,8 @@ def accounts(options: argparse.Namespace, before: Sequence[Source], at: datetime
             every.append(replace(Found.of_snapshot(snapshot), names=account.names))
             continue
         has_none = options.all_accounts and is_unused(snapshot)
-        lacking = MissingInvoice(snapshot, error, account.names, has_none)
-        missing.append(replace(lacking, is_named=not options.all_accounts))
+        is_named = not options.all_accounts
+        missing.append(MissingInvoice(snapshot, error, account.names, has_none, is_named=is_named))
     if not every and missing and not any(lacking.is_unused for lacking in missing):
         raise missing[0].error
     return Contents(every, missing)

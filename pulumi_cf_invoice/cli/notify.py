@@ -29,6 +29,7 @@ VARIABLE = "CF_INVOICE_NOTIFY"
 _VERSION = 3
 _SALT = 16
 _COST = 2**14
+"""The work of a digest: scrypt's ``n``."""
 
 
 def run(options: argparse.Namespace) -> int:

@@ -13,7 +13,7 @@ from fractions import Fraction
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.usage_history import UsageHistory
 from pulumi_cf_invoice.forecast.bill import Bill, bill_of
-from pulumi_cf_invoice.forecast.days import DAY, UsageDay, date_of, day_of, lacks_values, usage_days
+from pulumi_cf_invoice.forecast.days import DAY, UsageDay, date_of, day_of, usage_days
 from pulumi_cf_invoice.forecast.priced import PricedDays, fallen_silent, price_days
 from pulumi_cf_invoice.forecast.unit import UnknownUnit
 
@@ -110,10 +110,6 @@ def last_days(
     days = usage_days(history, start, end, now)
     bill = None if invoice is None else bill_of(invoice, fixed_lines)
     priced = _priced(history, invoice, bill, now)
-    if lacks_values(history, start, now):
-        # Those days would make the others dearer.
-        priced = UnknownUnit(f"The usage history has {history.without_value_text}.")
-        bill = None
     prices, price, unpriced = _prices(priced, bill, days, now)
     usages = {day.start: day.usage for day in days}
     without_value = {day_of(entry) for entry in history.entries_without_value}
@@ -157,7 +153,7 @@ def _prices(
     """Return the spend of the days of the period, the price of any other, or why there is none."""
     if isinstance(priced, PricedDays):
         return _spent(priced), priced.unit.price, ""
-    if bill is None:
+    if bill is None or priced.is_unpriced:
         return {}, None, priced.reason
     usage = sum((day.in_period for day in days), Fraction(0))
     if bill.gross > 0 and usage > 0:

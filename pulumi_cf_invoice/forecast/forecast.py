@@ -14,7 +14,7 @@ from pulumi_cf_invoice.billing.credit_balance import CreditBalance
 from pulumi_cf_invoice.billing.invoice import EARLIEST_PROJECTION, Invoice
 from pulumi_cf_invoice.billing.usage_history import UsageHistory
 from pulumi_cf_invoice.forecast.bill import Bill, bill_of
-from pulumi_cf_invoice.forecast.days import DAY, date_of, day_of, lacks_values, sum_over
+from pulumi_cf_invoice.forecast.days import DAY, date_of, day_of, sum_over
 from pulumi_cf_invoice.forecast.last_period import last_period
 from pulumi_cf_invoice.forecast.notes import left_out, notes_of
 from pulumi_cf_invoice.forecast.outlook import (
@@ -98,8 +98,6 @@ def _priced(
         )
     if history is None:
         return UnknownUnit("No usage history was read.")
-    if lacks_values(history, invoice.period_start, now):
-        return UnknownUnit(f"The usage history has {history.without_value_text}.", is_unpriced=True)
     return price_days(history, invoice, bill, now)
 
 

@@ -11,7 +11,15 @@ from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.invoice import Invoice, InvoiceLine
 from pulumi_cf_invoice.billing.usage_history import UsageHistory
 from pulumi_cf_invoice.forecast.bill import Bill
-from pulumi_cf_invoice.forecast.days import DAY, UsageDay, date_of, day_of, sum_over, usage_days
+from pulumi_cf_invoice.forecast.days import (
+    DAY,
+    UsageDay,
+    date_of,
+    day_of,
+    lacks_values,
+    sum_over,
+    usage_days,
+)
 from pulumi_cf_invoice.forecast.levels import Past
 from pulumi_cf_invoice.forecast.record import SoFar, foresee
 from pulumi_cf_invoice.forecast.unit import (
@@ -259,6 +267,9 @@ def price_days(
 ) -> PricedDays | UnknownUnit:
     """Price the days of *history* as of *now* by what the *invoice*'s period cost until then."""
     start, end = invoice.period_start, invoice.period_end
+    if lacks_values(history, start, now):
+        # The other days would have to pay for those.
+        return UnknownUnit(f"The usage history has {history.without_value_text}.", is_unpriced=True)
     if not history.since <= start:
         return UnknownUnit(
             "The usage history begins after the invoice's period does, so the period's days cannot "

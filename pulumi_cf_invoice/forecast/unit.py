@@ -48,7 +48,7 @@ class UnknownUnit:
 
     reason: str
     is_unpriced: bool = False
-    """Whether there may be usage that the invoice does not charge for."""
+    """Whether there may be usage that the invoice does not charge for, or that nobody knows."""
 
 
 def infer_unit(

@@ -221,8 +221,8 @@ class InvoicePreviewPlugin(provider.Provider):
                 raise SettingsError(f"cf-invoice has no function {request.tok}")
             resolved, answer = await self._ask(read.asked(now, **arguments), account_id)
             figures = answer.to_figures()
-        where = lifecycle.origin(resolved)
-        figures = {"account_id": resolved.account_id, **where, **without_markers(figures)}
+        address = lifecycle.address(resolved)
+        figures = {"account_id": resolved.account_id, **address, **without_markers(figures)}
         return provider.InvokeResponse(_encoded(figures))
 
     async def _forecast(

@@ -155,8 +155,8 @@ class Operation:
         summary = self.summary
         for step in (*self.steps_before, *self.steps_after):
             refuse_torn_type(step)
-        self._refuse_other_stacks()
         self._refuse_steps_after_summary()
+        self._refuse_other_stacks()
         self._refuse_missing_numbers()
         self._refuse_missing_steps(summary.get("resourceChanges"))
         self._refuse_missing_halves()

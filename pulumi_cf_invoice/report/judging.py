@@ -246,8 +246,10 @@ def _current(
 
 def has_outgrown(state: InvoiceState, known: Invoice, read_at: datetime, at: datetime) -> bool:
     """
-    Return whether *state*, as of the time *at*, has a later period than what was *known* when the
-    account was read at *read_at*, or more due than the time since, and a day, add to it.
+    Return whether *state*, as of the time *at*, has outgrown what was *known* at *read_at*.
+
+    It has a later period, or more due than the mean day before *read_at* would have added since,
+    with a day to spare.
     """
     later = state.invoice
     if later.period_start != known.period_start:

@@ -222,7 +222,7 @@ def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:
         wrong,
         forecasts[0] if len(forecasts) == 1 else None,
         _origins(report),
-        read=_accounts(report),
+        read=set(_accounts(report)),
         judged={"", *judged},
         unjudged={
             (entry.rule.name, entry.account)

@@ -81,7 +81,7 @@ class MaxDailySpend(Rule):
             yield _not_known(state, days)
             return
         if isinstance(limit, Multiple) and days.usual(limit.factor) is None:
-            yield _too_new(state, days)
+            yield _nothing_usual(state, days)
             return
         for day in days.days:
             if day.usage is None:
@@ -223,7 +223,8 @@ def _not_known(state: AccountState, days: "LastDays") -> Finding:
     return Finding("unknown", DAILY_SPEND, lambda: message)
 
 
-def _too_new(state: AccountState, days: "LastDays") -> Finding:
+def _nothing_usual(state: AccountState, days: "LastDays") -> Finding:
+    """Return the finding on a history of too few days: those without a value are no new account."""
     from pulumi_cf_invoice.forecast.daily import FEWEST_DAYS
 
     history = state.get(USAGE_HISTORY)
@@ -241,11 +242,10 @@ def _too_new(state: AccountState, days: "LastDays") -> Finding:
 
 
 def _missing(state: AccountState, day: "LastDay") -> Finding:
-    history = f"The usage history of account {state.account_id}"
-    if day.is_today:
-        message = f"{history} has nothing for {_named(day)} yet."
-        return Finding("noted", _subject(day), lambda: message, day=day.date)
-    message = (
-        f"The spend of {_named(day)} is not known: {history[0].lower()}{history[1:]} lacks it."
-    )
-    return Finding("unknown", _subject(day), lambda: message, day=day.date)
+    history = f"usage history of account {state.account_id}"
+    status: Status = "noted"
+    message = f"The {history} has nothing for {_named(day)} yet."
+    if not day.is_today:
+        status = "unknown"
+        message = f"The spend of {_named(day)} is not known: the {history} lacks it."
+    return Finding(status, _subject(day), lambda: message, day=day.date)
