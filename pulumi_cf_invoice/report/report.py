@@ -172,7 +172,7 @@ class Report:
         old = self._age
         if self.verdict == "none":
             return f"{old}{count} upcoming invoices, {total}{self._absence}."
-        total += f"{self._unjudged}{self._absence}"
+        total += f"{self._no_rule_judged}{self._absence}"
         counts = self._counts
         is_elsewhere = self.verdict not in ("within", *(i.tone for i in self.invoices))
         if is_elsewhere and not self.unjudged:
@@ -191,7 +191,7 @@ class Report:
         return f"{title}{so_far}: {old}{counts}; {total}. Worst is {label}: {fact}."
 
     @property
-    def _unjudged(self) -> str:
+    def _no_rule_judged(self) -> str:
         """How many of several invoices no rule judged, where one judged others; or empty."""
         number = sum(not invoice.rules for invoice in self.invoices)
         if not number or not any(rule.findings for rule in self.rules):
