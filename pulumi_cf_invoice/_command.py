@@ -46,6 +46,20 @@ class Parser(argparse.ArgumentParser):
             self.register("action", name, _StoreOnce)
         self.register("type", None, _text)
 
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """
+        Return the options. An unknown one is named without its value, which may be a credential.
+        """
+        options, extra = self.parse_known_args(args, namespace)
+        names = [
+            argument.partition("=")[0] if argument.startswith("--") else argument[:2]
+            for argument in extra
+            if argument.startswith("-")
+        ]
+        if extra:
+            self.error(f"unrecognized arguments: {' '.join(names or extra)}")
+        return options
+
     def error(self, message: str) -> NoReturn:
         """Exit with one line: the usage would be many. Raises `UsageError`."""
         print(f"{self.prog}: {message} (see {self.prog} --help)", file=sys.stderr)

@@ -4,6 +4,7 @@
 Each command imports what it needs when it runs, because a command line should answer at once.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -30,6 +31,7 @@ def _dispatch(given: list[str]) -> int:
 
         return serve(given[1:], "cf-invoice sandbox")
     try:
+        _refuse_credentials(given)
         options = parser().parse_args(given)
     except _command.UsageError as error:
         if given[:1] == ["report"]:
@@ -47,6 +49,20 @@ def _dispatch(given: list[str]) -> int:
         return _command.fail(_NAME, str(error))
     except ModuleNotFoundError as error:
         return _command.fail(_NAME, f"{error.name} is missing: {_EXTRA}")
+
+
+def _refuse_credentials(given: list[str]) -> None:
+    """Refuse arguments with a token or key of the environment, which errors would quote."""
+    from pulumi_cf_invoice.billing.credentials import redacted
+
+    for variable, secret in os.environ.items():
+        if variable.endswith(("_TOKEN", "_API_KEY")) and any(
+            redacted(argument, secret) != argument for argument in given
+        ):
+            parser().error(
+                f"an argument contains the value of {variable}: leave credentials in the "
+                "environment, because everybody on a machine can see arguments"
+            )
 
 
 def _log_requests() -> None:

@@ -467,6 +467,41 @@ def test_a_report_that_cannot_be_made_is_markdown_that_says_so(
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--api-token", "s3cret-t0ken"],
+        ["--api-token=s3cret-t0ken"],
+        ["-ts3cret-t0ken"],
+        ["--budget", "s3cret-t0ken"],
+        ["--account-id", "S3CRET-T0KEN"],
+        ["--at", "s3cret-t0ken"],
+        ["--from", "https://x:s3cret-t0ken@example.com"],
+        ["s3cret-t0ken"],
+    ],
+)
+@pytest.mark.parametrize("variable", ["CLOUDFLARE_API_TOKEN", "CLOUDFLARE_API_KEY", "GH_TOKEN"])
+def test_a_credential_among_the_arguments_is_refused_and_repeated_nowhere(
+    arguments: list[str], variable: str, tmp_path: Path
+) -> None:
+    """Reports are posted as comments, in which no runner masks it."""
+    written = tmp_path / "report.md"
+    form = ["--format", "markdown", "--output", str(written)]
+    failed = run("report", *arguments, *form, **{variable: "s3cret-t0ken"})
+    assert failed.returncode == 2
+    assert failed.stderr.startswith(f"cf-invoice: an argument contains the value of {variable}: ")
+    assert "t0ken" not in (failed.stdout + failed.stderr + written.read_text()).lower()
+
+
+def test_the_value_of_an_unknown_option_is_not_repeated() -> None:
+    """It may be a credential that the environment has not."""
+    failed = run("report", "--api-token", "s3cret-t0ken", "--api-key=s3cret-k3y", "-ts3cret")
+    assert failed.stderr == (
+        "cf-invoice: unrecognized arguments: --api-token --api-key -t (see cf-invoice --help)\n"
+    )
+    assert "unrecognized arguments: report.md" in run("report", "report.md").stderr
+
+
+@pytest.mark.parametrize(
     "mistakes",
     [
         ["--rules", "{0}", "--output", "{0}", "--max-age", "a day"],
