@@ -80,9 +80,14 @@ class Report:
         The accounts that were requested, but of which nothing is known that could be judged.
 
         They are those that are absent and, where there are rules, those that were named and could
-        not be read, unless a rule has something to say of them.
+        not be read, unless a rule has judged them, or says as a violation that it could not.
         """
-        judged = {finding.account_id for rule in self.rules for finding in rule.findings}
+        judged = {
+            finding.account_id
+            for rule in self.rules
+            for finding in rule.findings
+            if _speaks_for_account(rule, finding)
+        }
         has_rules = any(rule.gate for rule in self.rules)
         return [
             missing
@@ -323,6 +328,13 @@ def numbered(labels: Sequence[str]) -> list[str]:
         counts[label] += 1
         told_apart.append(label if counts[label] == 1 else f"{label} ({counts[label]})")
     return told_apart
+
+
+def _speaks_for_account(rule: RuleResult, finding: Finding) -> bool:
+    """Return whether no more has to be said of the account of a *finding* of *rule*."""
+    if finding.status == "unknown":
+        return rule.is_mandatory
+    return finding.status != "noted" or finding.is_passed_over
 
 
 def _of_account(account_id: str | None) -> str:

@@ -479,6 +479,36 @@ def test_an_account_that_was_named_and_that_no_rule_could_judge_makes_the_report
     assert (code, out.partition(":")[0]) == (0, "Within budget")
 
 
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ({"rule": "max-daily-spend", "limit": "3x"}, 2),
+        ({"rule": "account-budget", "limit": "5 USD", "enforcementLevel": "advisory"}, 2),
+        ({"rule": "min-credit-balance", "limit": "1 USD", "enforcementLevel": "advisory"}, 0),
+        ({"rule": "account-budget", "limit": "5 USD", "failOpen": True}, 0),
+    ],
+    ids=["only a note", "an advisory rule unknown", "an advisory rule within", "passed over"],
+)
+def test_an_account_that_was_named_is_judged_by_no_note_and_by_no_advisory_rule_that_is_unknown(
+    several: Sandbox,
+    run: Run,
+    recent: Path,
+    refused: str,
+    rule: dict[str, Any],
+    expected: int,
+) -> None:
+    content = json.loads((recent / f"{refused}.json").read_text())
+    history = content["reads"]["usage-history"]["result"]["history"]
+    del history[:-5]
+    (recent / f"{refused}.json").write_text(json.dumps(content))
+    rules = rules_of(several, recent, account_budget=[ACCOUNT])
+    written = json.loads(Path(rules[1]).read_text())
+    written["rules"]["other"] = {**rule, "accountIds": [refused], "baseUrl": several.base_url}
+    Path(rules[1]).write_text(json.dumps(written))
+    code, report = reported(run, *listing([ACCOUNT, refused], recent), *rules)
+    assert (code, report["verdict"]) == (expected, "unknown" if expected else "within")
+
+
 def test_an_account_that_is_asked_for_by_its_id_is_unknown_where_no_rule_could_judge_it(
     several: Sandbox, run: Run, tmp_path: Path
 ) -> None:

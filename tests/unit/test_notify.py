@@ -358,6 +358,31 @@ def test_an_account_that_no_rule_could_judge_is_told_whatever_else_is_and_until_
     assert fine["title"].startswith("Fine again. " if is_fine else "No longer wrong: all rules")
 
 
+def test_an_account_that_was_named_is_told_where_only_an_advisory_rule_says_that_it_is_unknown(
+    hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    server, environment = hook
+    folder = tmp_path / "snapshots"
+    folder.mkdir()
+    budget = {"rule": "account-budget", "accountIds": [ACCOUNT], "limit": "700 USD"}
+    near = {"rule": "max-amount-due", "limit": "600 USD", "enforcementLevel": "advisory"}
+    (tmp_path / "rules.json").write_text(json.dumps({"rules": {"budget": budget, "near": near}}))
+    (tmp_path / "accounts.txt").write_text(f"{ACCOUNT}\n{OTHER_ACCOUNT}\n")
+    write_snapshot(folder, ACCOUNT, 18846)
+    refused = snapshot(
+        account_id=OTHER_ACCOUNT,
+        invoice_preview=NotAvailableError("HTTP 403: not allowed"),
+        credit_balance={"balance": 1},
+    )
+    (folder / f"{OTHER_ACCOUNT}.json").write_text(refused.to_json())
+    command = ["notify", "--from", str(folder), *AT, "--accounts", str(tmp_path / "accounts.txt")]
+    done = run(*command, "--rules", str(tmp_path / "rules.json"), **environment)
+    assert done.returncode == 2
+    [(_, _, unknown)] = server.received
+    assert unknown["title"].startswith("Unknown: ")
+    assert f"- Account {OTHER_ACCOUNT} could not be judged: HTTP 403" in unknown["message"]
+
+
 @pytest.mark.parametrize("place", ["the file", "the rule", "both"])
 def test_an_address_that_is_not_cloudflares_is_named_once(
     place: str, hook: tuple[Webhook, dict[str, str]], sandbox: Sandbox, tmp_path: Path
