@@ -3,7 +3,7 @@ One invoice of a report: what is due, how the rules judged it, what is coming, a
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import cached_property
@@ -14,7 +14,6 @@ from pulumi_cf_invoice.billing.invoice import EARLIEST_PROJECTION, Invoice
 from pulumi_cf_invoice.billing.models import counted, instant
 from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
-from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.forecast import Forecast
 from pulumi_cf_invoice.forecast.periods import period_name
 from pulumi_cf_invoice.report import spikes
@@ -677,10 +676,9 @@ def invoice_report(
     if found.snapshot is not None:
         judged_with = _fixed_lines(on_it)
         used = fixed_lines or next(iter(judged_with.values()), ())
-        is_outdated = _is_outdated(found.snapshot, state, at)
-        account = AccountReport(
-            found.snapshot, state.invoice.currency, fixed_lines=used, is_outdated=is_outdated
-        )
+        account = AccountReport(found.snapshot, state.invoice.currency, fixed_lines=used)
+        if _is_outdated(account, state, at):
+            account = replace(account, is_outdated=True)
         other_forecasts = _other_forecasts(judged_with, account)
     return InvoiceReport(
         state=state,
@@ -701,12 +699,15 @@ def invoice_report(
     )
 
 
-def _is_outdated(snapshot: Snapshot, state: InvoiceState, at: datetime) -> bool:
-    """Return whether a *snapshot* is older than an invoice in the same report, and has another."""
-    known = snapshot.find(INVOICE_PREVIEW)
-    if known is not None and has_outgrown(state, known, snapshot.read_at, at):
+def _is_outdated(account: AccountReport, state: InvoiceState, at: datetime) -> bool:
+    """Return whether what is known of *account* is older than *state*, and of another invoice."""
+    known, read_at = account.snapshot.find(INVOICE_PREVIEW), account.snapshot.read_at
+    if known == state.invoice:
+        return False
+    if state.as_of(at) - read_at > _SAME_TIME:
         return True
-    return state.as_of(at) - snapshot.read_at > _SAME_TIME and known != state.invoice
+    foreseen = account.forecast.amount_due if account.forecast else None
+    return known is not None and has_outgrown(state, known, read_at, at, foreseen=foreseen)
 
 
 def _caveats(state: InvoiceState, at: datetime, account: AccountReport | None) -> Iterator[Caveat]:

@@ -342,6 +342,26 @@ def test_a_forecast_of_the_latest_or_highest_invoice_is_judged(
     assert [result.verdict for result in results] == ["within"] * 3
 
 
+@pytest.mark.parametrize("minutes", [30, 8 * 60])
+def test_a_forecast_of_less_than_is_due_by_now_passes_no_rule(minutes: int) -> None:
+    """Even if no more has been added than on a day before."""
+    last_day = datetime.fromtimestamp(END, tz=UTC) - timedelta(hours=12)
+    read = taken("steady", last_day)
+    [foreseen] = make_report([Found.of_snapshot(read)], at=last_day).invoices
+    assert foreseen.forecast is not None
+    median, most = foreseen.forecast.percentile(50), foreseen.forecast.percentile(90)
+    assert median is not None
+    assert most is not None
+    for due, verdicts in (
+        (median, ["within", "within"]),
+        (median + 1, ["unknown", "within"]),
+        (most + 1, ["unknown", "unknown"]),
+    ):
+        results, report = judged_beside(read, {"amount_due": due}, minutes)
+        assert [result.verdict for result in results[:2]] == verdicts
+        assert (report.forecast is None) == (due > median or minutes > 60)
+
+
 def test_what_is_judged_without_a_forecast_does_not_need_the_latest_invoice() -> None:
     fourth = datetime.fromtimestamp(START, tz=UTC) + timedelta(days=3, hours=12)
     new = taken("new", fourth)
