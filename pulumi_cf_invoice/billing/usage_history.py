@@ -41,6 +41,8 @@ DEFAULT_DAYS = 100
 """The default number of days, including today: as many as a forecast and its track record need."""
 SECONDS: dict[str, int] = {"day": 86_400, "hour": 3_600}
 """The length of each window."""
+_ABOUT_ONE = 1.1
+"""How many windows an entry may cover, as nothing says what the API takes for the end of one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CONFIG)
@@ -103,7 +105,7 @@ class UsageHistory:
         if "history" not in result:
             raise InvalidDataError("history: missing")
         since, until, window = _bounds(answered.query)
-        values, without_value = _values(result["history"], SECONDS[window])
+        values, without_value = _values(result["history"], window)
         starts = [*values, *without_value]
         if starts and not any(since <= start < until for start in starts):
             # Usage in another unit of time would look like none.
@@ -316,12 +318,13 @@ def _bounds(query: Mapping[str, str]) -> tuple[int, int, Window]:
     return since, until, window
 
 
-def _values(history: Any, length: int) -> tuple[dict[int, float], list[int]]:
+def _values(history: Any, window: Window) -> tuple[dict[int, float], list[int]]:
     """Return the usage by start, in Unix seconds, and the starts of entries without a value."""
     if history is None:
         return {}, []
     if not isinstance(history, list):
         raise InvalidDataError("history: not a list")
+    length = SECONDS[window]
     seen: set[tuple[str, float]] = set()
     sums: dict[int, float] = {}
     without_value: dict[int, None] = {}
@@ -331,6 +334,11 @@ def _values(history: Any, length: int) -> tuple[dict[int, float], list[int]]:
         began, given = finite(entry.get("start_time")), entry.get("aggregated_value")
         if began is None:
             raise InvalidDataError(f"history.{number}.start_time: not an instant in milliseconds")
+        ended = finite(entry.get("end_time"))
+        if ended is not None and (ended - began) / 1000 > length * _ABOUT_ONE:
+            # All of its usage would look like that of its first day.
+            after = f"more than one {window} after its start"
+            raise InvalidDataError(f"history.{number}.end_time: {after}")
         start = int(began // 1000) // length * length
         if given is None:
             without_value[start] = None

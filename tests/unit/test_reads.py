@@ -53,7 +53,8 @@ SAID = {
 
 OUR_WORDS = re.compile(
     r"[\w.]+: (missing|not an? [^:]+(: (beyond|more digits than) [^:]+)?|beyond [^:]+|"
-    r"the period ends before it starts|no entry is in the time that was requested)"
+    r"the period ends before it starts|no entry is in the time that was requested|"
+    r"more than one day after its start)"
 )
 MISSING = object()
 

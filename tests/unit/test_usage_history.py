@@ -213,6 +213,19 @@ def test_a_day_without_a_value_is_left_out_and_reported() -> None:
     assert again == found
 
 
+@pytest.mark.parametrize("value", [20_000, None])
+def test_an_entry_of_more_than_the_window_that_was_requested_is_refused(value: Any) -> None:
+    """The usage of its later days would count for the first one, and be missing on the others."""
+    for window, length in (("day", DAY), ("hour", HOUR)):
+        expected = rf"^history\.1\.end_time: more than one {window} after its start"
+        week = entry(START, value, end_time=(START + 7 * length) * 1000)
+        with pytest.raises(InvalidDataError, match=expected):
+            history(entry(START, 1), week, window=window)
+        for end in (length // 24, length - 1, length, length + 1):
+            one = entry(START, 2, end_time=(START + end) * 1000)
+            assert history(one, window=window).total == 2
+
+
 @pytest.mark.parametrize("odd", [None, "x", 7, []])
 def test_what_only_explains_an_entry_may_be_anything(odd: Any) -> None:
     assert history(entry(START, 2, id=odd, end_time=odd, more=odd)).total == 2
