@@ -140,13 +140,24 @@ def _agree(value: Any, other: Any) -> bool:
     """
     Return whether two exported values differ in nothing that both have and show.
 
-    Pulumi leaves nulls out of what a program exports, but not out of what it reads.
+    Pulumi leaves nulls out of what a program exports, but not out of what it reads. The program may
+    have arranged the lines in another order.
     """
     if isinstance(value, Mapping) and isinstance(other, Mapping):
         return all(_agree(value[name], other[name]) for name in value.keys() & other.keys())
     if isinstance(value, list) and isinstance(other, list):
-        return len(value) == len(other) and all(map(_agree, value, other))
+        return len(value) == len(other) and _agree_in_any_order(value, other)
     return value is None or other is None or value == other or has_secret(other)
+
+
+def _agree_in_any_order(values: Sequence[Any], others: Sequence[Any]) -> bool:
+    left = list(others)
+    for value in values:
+        number = next((n for n, other in enumerate(left) if _agree(value, other)), None)
+        if number is None:
+            return False
+        del left[number]
+    return True
 
 
 def _has_moved(figures: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> bool:

@@ -999,6 +999,14 @@ def test_what_another_stack_exported_at_its_last_deployment_may_be_old(
     ] * (not is_fresh)
 
 
+def test_what_another_stack_exported_may_be_old_in_any_order_of_its_lines() -> None:
+    [figures] = invoices_in_outputs(outputs_of(events("preview-stream-functions.ndjson")))
+    first, second = figures["invoice_lines"]
+    [told] = passed_on({"whole": figures | {"invoice_lines": [second, first]}})
+    assert told.startswith("The exported figures are also those of another stack's last deployment")
+    assert passed_on({"whole": figures | {"invoice_lines": [second, second]}}) == []
+
+
 def test_a_secret_that_another_stack_exported_may_be_the_figures() -> None:
     assert passed_on({"database": "db.example", "invoice": "[secret]"}) == [
         "The stack reads secrets of another stack's last deployment by a StackReference. If the "
