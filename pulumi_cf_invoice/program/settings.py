@@ -74,9 +74,14 @@ def as_configured(account_id: Any) -> Any:
 
 
 def address_as_configured(address: pulumi.Output[Any]) -> pulumi.Output[Any]:
-    """Return the *address* that figures came from, as a secret if stack config has a secret one."""
-    is_secret = any(is_config_secret(f"{name}:baseUrl") for name in ("cf-invoice", "cloudflare"))
-    return pulumi.Output.secret(address) if is_secret else address
+    """
+    Return the *address* that figures came from, as a secret if stack config has a secret one.
+
+    None, which is Cloudflare's, is no secret: it would be an output that hides an address.
+    """
+    if not any(is_config_secret(f"{name}:baseUrl") for name in ("cf-invoice", "cloudflare")):
+        return address
+    return address.apply(lambda known: known if known is None else pulumi.Output.secret(known))
 
 
 def none_as_empty(value: Any) -> Any:

@@ -166,6 +166,28 @@ def test_a_secret_address_is_a_secret_output(
     assert found.state.base_url == "an address that is secret"
 
 
+@pytest.mark.parametrize("form", ["resource", "function"])
+def test_a_secret_address_of_cloudflares_own_is_no_output(
+    make_stack: MakeStack,
+    settled: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    form: str,
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(AS_CLOUDFLARE)
+    monkeypatch.setattr(settings, "is_cloudflare", lambda base_url: True)
+    address = settled.pop("CLOUDFLARE_BASE_URL")
+    stack = make_stack(lambda: export_invoice(FORMS[form]()), PYTHONPATH=str(tmp_path), **settled)
+    stack.set("cf-invoice:baseUrl", address, secret=True)
+    for run in (stack.preview(), stack.up(), stack.preview(expect_no_changes=True)):
+        assert run.ok, run.text
+        assert "base_url" not in run.text
+    printed = stack_output_json(stack)
+    assert "invoice_base_url" not in json.loads(printed)
+    [found] = input.read(printed)
+    assert found.state.origin == ""
+
+
 def test_outputs_are_known_at_the_first_preview_and_do_not_move_by_themselves(
     make_stack: MakeStack, settled: dict[str, str]
 ) -> None:
