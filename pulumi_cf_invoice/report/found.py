@@ -1,17 +1,21 @@
 """What was found in files: invoices, and those of the last deployment, each account once."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
 from pulumi_cf_invoice.billing.cleaning import named, one_line
-from pulumi_cf_invoice.billing.errors import BillingError, NotAvailableError
+from pulumi_cf_invoice.billing.errors import BillingError, NotAvailableError, SettingsError
 from pulumi_cf_invoice.billing.invoice import FIGURES, Invoice
 from pulumi_cf_invoice.billing.models import iso
 from pulumi_cf_invoice.billing.reads import BESIDE_INVOICE, INVOICE_PREVIEW
-from pulumi_cf_invoice.billing.settings import CLOUDFLARE_API, config_sources, foreign
+from pulumi_cf_invoice.billing.settings import (
+    CLOUDFLARE_API,
+    canonical_account_id,
+    config_sources,
+    foreign,
+)
 from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.report.caveats import Caveat
 from pulumi_cf_invoice.state import (
@@ -367,9 +371,13 @@ def _is_marker(value: Any) -> bool:
 
 
 def known_account(account_id: Any) -> str | None:
-    """Return *account_id* if it is one: the value may be unknown, secret or anything else."""
-    known = isinstance(account_id, str) and re.fullmatch("[0-9a-f]{32}", account_id)
-    return account_id if known else None
+    """
+    Return *account_id* in lower case if it is one: the value may be unknown, secret or anything.
+    """
+    try:
+        return canonical_account_id(account_id)
+    except SettingsError:
+        return None
 
 
 def one_of_each_account(found: Sequence[Found]) -> list[Found]:

@@ -1041,6 +1041,19 @@ FUNCTIONS = PREVIEWS / "functions"
 NOT_JUDGED = "What is secret or not known yet in the stack's output"
 
 
+def test_the_account_in_outputs_that_a_program_wrote_itself_may_be_in_upper_case() -> None:
+    figures = Invoice.from_api(api_result()).to_figures() | {"account_id": OTHER_ACCOUNT}
+    written = figures | {"account_id": ACCOUNT.upper()}
+    [found] = input.read(json.dumps(written), account_id=ACCOUNT)
+    assert found.state.account_id == ACCOUNT
+    both = input.read(json.dumps({"a": figures, "b": written}))
+    assert [each.state.account_id for each in both] == [OTHER_ACCOUNT, ACCOUNT]
+    assert not any(each.caveats for each in both)
+    stream = events("preview-stream-functions.ndjson")
+    outputs_of(stream)["more"] = written
+    assert ACCOUNT in [each.state.account_id for each in input.read(lines(stream).encode())]
+
+
 def outputs_of(stream: list[dict[str, Any]], name: str = "new") -> dict[str, Any]:
     """Return the last outputs of the stack, or those of the last deployment, to change them."""
     steps = [event["resOutputsEvent"]["metadata"] for event in stream if "resOutputsEvent" in event]
