@@ -43,7 +43,8 @@ _OF_WHOLE_INVOICES = {"amount_paid", "amount_remaining", "currency", "period_end
 _OF_EVERY_INVOICE = ({"amount_due", "invoice_lines"}, {"amountDue", "invoiceLines"})
 _LONGEST_NAME = 60
 _MOST_NAMES = 3
-# What a resource has only where it says something: at a preview Pulumi takes it for unknown.
+# What a resource has only where it says something: at a preview Pulumi takes it for unknown, and
+# afterwards exports null for it.
 _SELDOM = ("base_url", "invoice_lines_complete")
 _SECRET_ADDRESS = "an address that is secret"
 
@@ -181,7 +182,7 @@ def of_outputs(outputs: Mapping[str, Any], secret: str = SECRET_IN_OUTPUTS) -> F
     plain = revealed(outputs)
     if plain is None:
         raise NoInvoiceError(secret)
-    plain = {n: value for n, value in plain.items() if n not in _SELDOM or not _is_marker(value)}
+    plain = {n: value for n, value in plain.items() if n not in _SELDOM or _says_something(value)}
     account_id, base_url = known_account(plain.get("account_id")), plain.get("base_url")
     address = one_line(base_url) if isinstance(base_url, str) else None
     return Found(InvoiceState(account_id, Invoice.from_outputs(plain), base_url=address))
@@ -363,6 +364,10 @@ def is_unknown(invoice: Mapping[str, Any]) -> bool:
         for name, value in invoice.items()
         if is_figure(name) and name not in _SELDOM
     )
+
+
+def _says_something(value: Any) -> bool:
+    return value is not None and not _is_marker(value)
 
 
 def _is_marker(value: Any) -> bool:

@@ -1037,6 +1037,22 @@ def test_what_an_exported_resource_seldom_has_is_not_to_come(seldom: str) -> Non
     assert only(lines(stream)) == before
 
 
+@pytest.mark.parametrize("seldom", ["base_url", "invoice_lines_complete"])
+def test_null_is_what_an_exported_resource_does_not_have(seldom: str) -> None:
+    """Such as after an update at which its lines have become complete again."""
+    whole = Invoice.from_api(api_result()).to_outputs() | {"account_id": ACCOUNT}
+    before = input.read(json.dumps({"whole": whole}))
+    assert input.read(json.dumps({"whole": {**whole, seldom: None}})) == before
+    [found] = input.read(json.dumps({"whole": {**whole, seldom: None, "invoice_lines": None}}))
+    assert not found.invoice.invoice_lines_complete
+    read = []
+    for exported in (whole, {**whole, seldom: None}):
+        stream = events("preview-stream-functions.ndjson")
+        outputs_of(stream)["whole"] = exported
+        read.append(input.read(lines(stream).encode()))
+    assert read[0] == read[1]
+
+
 FUNCTIONS = PREVIEWS / "functions"
 NOT_JUDGED = "What is secret or not known yet in the stack's output"
 
