@@ -1,5 +1,5 @@
 """
-Replaces our comment on a GitHub pull request if the Action could not install its dependencies.
+Replaces our comment on a GitHub pull request if what the Action installs is missing or broken.
 
 Otherwise an older comment would stay green. This file runs on its own, on whatever Python a runner
 has (3.6 or newer), and needs only the standard library.

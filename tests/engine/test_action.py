@@ -243,6 +243,25 @@ def test_an_action_that_cannot_be_installed_fails_and_replaces_an_older_comment(
     assert ours.startswith(f"{tag}\n\n### ❔ Unknown\n\ncf-invoice could not be installed")
 
 
+@pytest.mark.parametrize("lost", ["site-packages", "bin"])
+def test_an_installed_action_that_cannot_start_fails_and_replaces_an_older_comment(
+    workflow: Workflow, host: Forge, runner_temp: Path, tmp_path: Path, lost: str
+) -> None:
+    broken = tmp_path / "runner"
+    shutil.copytree(runner_temp, broken, symlinks=True, ignore=shutil.ignore_patterns(lost))
+    workflow.environment["SHARED_RUNNER_TEMP"] = str(broken)
+    host.add(markdown.MARKER)
+    run = workflow.use({**RULES, "fail": "false"})
+    assert run.jobs == {"invoice": "failure"}, run.printed
+    assert run.steps["Report > Report"] == "failure"
+    assert run.outputs["verdict"] == "unknown"
+    reason = "### ❔ Unknown\n\ncf-invoice could not write a report: see the log."
+    assert reason in run.summary
+    assert Path(run.outputs["markdown"]).read_text().strip() == reason
+    [comment] = host.bodies
+    assert comment.strip() == f"{markdown.MARKER}\n\n{reason}"
+
+
 @pytest.mark.parametrize(
     ("python", "line"),
     [
