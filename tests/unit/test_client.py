@@ -176,9 +176,9 @@ SAID = {
     "redirect-elsewhere": "HTTP 302 redirects to the host 127.0.0.2, to which credentials are not sent",
     "redirect-loop": "more than 3 redirects",
     "reset": "no answer from 127.0.0.1: ",
-    "endless-headers": "no complete answer within 1.5 s",
-    "trickle": "no complete answer within 1.5 s",
-    "slow": "no complete answer within 1.5 s",
+    "endless-headers": "no complete answer within 0.8 s",
+    "trickle": "no complete answer within 0.8 s",
+    "slow": "no complete answer within 0.8 s",
     "oversized-body": "the answer is larger than 4 MiB",
     "gzip-bomb": "the answer is larger than 4 MiB",
     "gzip-twice": "the response has an unexpected content encoding (gzip, gzip)",
@@ -228,7 +228,7 @@ def test_every_fault_of_the_sandbox_is_covered_here() -> None:
 @pytest.mark.parametrize("fault", SAID)
 def test_a_fault_is_one_clean_line(sandbox: Sandbox, fault: str) -> None:
     sandbox.fault = fault
-    timeout = 1.5 if SAID[fault].startswith("no complete answer") else 30
+    timeout = 0.8 if SAID[fault].startswith("no complete answer") else 30
     with pytest.raises(BillingError) as failed:
         client(sandbox.base_url, token=SECRET, timeout=timeout).get_invoice_preview(ACCOUNT)
     message = str(failed.value)

@@ -88,10 +88,10 @@ def test_a_name_that_is_never_resolved_takes_no_longer_than_the_timeout(
         raise OSError("too late")
 
     monkeypatch.setattr(socket, "getaddrinfo", never)
-    answers = ask_all(client("https://slow.example.com", timeout=3), [ACCOUNT] * 10)
+    answers = ask_all(client("https://slow.example.com", timeout=1), [ACCOUNT] * 10)
     try:
         for answer in answers:
-            with pytest.raises(TransportError, match=r"no complete answer within 3 s"):
+            with pytest.raises(TransportError, match=r"no complete answer within 1 s"):
                 answer.result(20)
     finally:
         done.set()
