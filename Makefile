@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OLDEST := python3.11
 NEWER := python3.13
+WITHOUT_ENGINE := tests/unit tests/processes
 WITHOUT_HOST := $(patsubst %,tests/engine/test_%.py,engine resource dynamic plugin faults stack_outputs upgrade)
 # Hands tests out one by one, so that all workers finish at about the same time. tests/conftest.py
 # has their number.
@@ -60,12 +61,12 @@ test-oldest: setup ## Run the tests that need no engine on the oldest Python and
 	@$(OLDEST) -m venv .venv-oldest
 	@$(BIN)/python -m tools.lowest > .venv-oldest/lowest.txt
 	@.venv-oldest/bin/python $(INSTALL) -c .venv-oldest/lowest.txt -e '.[test]'
-	@$(ISOLATED) .venv-oldest/bin/python -m pytest $(WORKERS) tests/unit $(ARGS)
+	@$(ISOLATED) .venv-oldest/bin/python -m pytest $(WORKERS) $(WITHOUT_ENGINE) $(ARGS)
 
 test-newer: ## Run the tests that need no engine on another Python: make test-newer NEWER=python3.13
 	@$(NEWER) -m venv --clear .venv-newer
 	@.venv-newer/bin/python $(INSTALL) -e '.[test]'
-	@.venv-newer/bin/python -m tools.environment .venv-newer/bin/python -m pytest $(WORKERS) tests/unit $(ARGS)
+	@.venv-newer/bin/python -m tools.environment .venv-newer/bin/python -m pytest $(WORKERS) $(WITHOUT_ENGINE) $(ARGS)
 
 properties: setup ## Try each property of the unit tests a hundred times as often
 	@$(ISOLATED) $(BIN)/python -m pytest -n 4 --timeout 7200 --hypothesis-profile nightly tests/unit $(ARGS)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import trustme
 
 ServerT = TypeVar("ServerT", bound=socketserver.BaseServer)
+SECRET = "TIiajkdnlazkcOXrIdevi7FQ"
 
 
 class Webhook(ThreadingHTTPServer):
@@ -125,6 +126,15 @@ def webhook(directory: Path, *hosts: str) -> Iterator[tuple[Webhook, dict[str, s
                 "REQUESTS_CA_BUNDLE": str(bundle),
             },
         )
+
+
+@contextmanager
+def notified(directory: Path) -> Iterator[tuple[Webhook, dict[str, str]]]:
+    """Serve a webhook, also in place of chats, and return the environment that names it."""
+    hosts = ("hooks.slack.com", "acme.webhook.office.com", "api.telegram.org")
+    with webhook(directory, *hosts) as (server, environment):
+        address = f"json://user:{SECRET}@{server.address}/hook"
+        yield server, {**environment, "CF_INVOICE_NOTIFY": address}
 
 
 @contextmanager

@@ -1,11 +1,7 @@
 import html
 import json
-import os
-import pty
 import re
-import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,10 +15,9 @@ from pulumi_cf_invoice.billing.reads import READS
 from pulumi_cf_invoice.cli import stack as stack_config
 from pulumi_cf_invoice.report import forecasts, markdown
 from pulumi_cf_invoice.sandbox import Sandbox
-from tests.command import COMMAND, run, start
+from tests.command import run
 from tests.factories import ACCOUNT, OTHER_ACCOUNT, api_line, api_result
 from tests.unit.test_client import stand_in
-from tests.waiting import wait_until
 
 DATA = Path(__file__).parent / "data"
 UPDATE = str(DATA / "preview-update.json")
@@ -41,24 +36,6 @@ def live(sandbox: Sandbox) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize(
-    ("command", "expected"),
-    [
-        (["forecast"], "Forecast"),
-        (["snapshot"], '"amount_due": 18846'),
-        (["doctor"], "AI Gateway Read"),
-        (["completion", "bash"], "-F _shtab_cf_invoice cf-invoice"),
-    ],
-)
-def test_each_command_runs_in_a_process_of_its_own(
-    live: dict[str, str], command: list[str], expected: str
-) -> None:
-    """So do `show` and `report`, in tests of what they print there."""
-    done = start(*command, **live)
-    assert done.returncode == 0, done.stderr
-    assert expected in done.stdout
-
-
 def test_show_tells_the_live_invoice(live: dict[str, str]) -> None:
     shown = run("show", **live)
     assert shown.returncode == 0
@@ -73,13 +50,12 @@ def test_show_reads_standard_input() -> None:
     assert "+$11.55 (+6.1%)" in shown.stdout
 
 
-@pytest.fixture
-def long(tmp_path: Path) -> str:
-    """A file with an invoice of 700 lines, which is more than a pipe holds when it is shown."""
+def write_long(directory: Path) -> str:
+    """Write an invoice of 700 lines, which show more than a pipe holds, and return the file."""
     name = "provider/model-with-a-name-that-needs-two-lines"
     lines = [api_line(description=f"{name}-{number}") for number in range(700)]
     invoice = Invoice.from_api(api_result(invoice_lines=lines)).to_figures()
-    file = tmp_path / "long.json"
+    file = directory / "long.json"
     file.write_text(json.dumps({"invoice": {"account_id": ACCOUNT, **invoice}}))
     return str(file)
 
@@ -152,8 +128,8 @@ def test_an_empty_credential_in_stack_config_is_none(
     assert "cf-invoice:apiToken" not in warned
 
 
-def test_show_has_every_line(long: str) -> None:
-    assert run("show", "--from", long).stdout.count("/model-") == 700
+def test_show_has_every_line(tmp_path: Path) -> None:
+    assert run("show", "--from", write_long(tmp_path)).stdout.count("/model-") == 700
 
 
 @pytest.mark.parametrize(
@@ -304,26 +280,6 @@ def test_a_refused_token_is_exit_code_2_and_is_not_printed(live: dict[str, str])
     assert failed.returncode == 2
     assert "HTTP 403, code 10000: Authentication error" in failed.stderr
     assert "wrong-secret" not in failed.stderr + failed.stdout
-
-
-def test_verbose_tells_of_requests_and_retries_without_credentials(
-    sandbox: Sandbox, live: dict[str, str]
-) -> None:
-    sandbox.fault, sandbox.fail_times = "http-503", 1
-    done = start("show", "--verbose", **live)
-    assert done.returncode == 0
-    assert "$188.46 for September, which has ended." in done.stdout
-    assert "attempt 1: Cloudflare said HTTP 503" in done.stderr
-    assert "200 OK" in done.stderr
-    assert "sandbox-token" not in done.stderr
-
-
-def test_what_verbose_tells_is_no_command_to_a_runner(live: dict[str, str]) -> None:
-    with stand_in("{}", 302, Location="/x##vso[task.x]y") as (base_url, _):
-        done = start("show", "--verbose", **{**live, "CLOUDFLARE_BASE_URL": base_url})
-    assert done.returncode == 2
-    assert "following a redirect" in done.stderr
-    assert "vso[" not in done.stderr
 
 
 def test_a_baseline_file_is_compared_with(tmp_path: Path, live: dict[str, str]) -> None:
@@ -705,61 +661,6 @@ def test_a_shell_can_complete(shell: str) -> None:
     assert "budget-projected" in script
 
 
-def test_bash_takes_the_completion_and_offers_the_commands() -> None:
-    script = 'eval "$("$0" completion bash)"; complete -p cf-invoice'
-    done = subprocess.run(["bash", "-c", script, *COMMAND], capture_output=True, text=True)
-    assert "cf-invoice" in done.stdout, done.stderr
-
-
-def test_a_reader_that_has_enough_is_no_error(long: str) -> None:
-    script = 'set -o pipefail; "$0" show --from "$1" | head -1'
-    done = subprocess.run(["bash", "-c", script, *COMMAND, long], capture_output=True, text=True)
-    assert done.returncode == 0
-    assert done.stderr == ""
-
-
-def _on_a_terminal(**environment: str) -> str:
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [*COMMAND, "report", "--from", UPDATE, "--budget", "1 USD", *AT],
-        stdout=theirs,
-        stderr=theirs,
-        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", **environment},
-    )
-    os.close(theirs)
-    shown = b""
-    try:
-        while chunk := os.read(ours, 65536):
-            shown += chunk
-    except OSError:
-        pass  # The read fails once the command has exited and closed its end.
-    os.close(ours)
-    process.wait(60)
-    return shown.decode()
-
-
-def test_colour_is_for_a_terminal_only() -> None:
-    environment = {"NO_COLOR": ""}
-    assert "\x1b[1;31m" in _on_a_terminal(**environment)
-    assert "\x1b" not in run("report", "--from", UPDATE, **environment).stdout
-
-
-def test_without_its_extra_the_command_says_what_to_install() -> None:
-    code = (
-        "import sys; sys.modules['rich'] = sys.modules['jinja2'] = None\n"
-        "from pulumi_cf_invoice.cli import main\n"
-        "for form in ('text', 'html'):\n"
-        f"    print(main(['report', '--from', {UPDATE!r}, '--format', form]))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.split() == ["2", "2"]
-    of_text, of_html = done.stderr.splitlines()
-    assert "rich" in of_text
-    assert "jinja2" in of_html
-    for message in (of_text, of_html):
-        assert "install pulumi-cf-invoice with its extra 'report'" in message
-
-
 # What CI can rely on.
 
 CREATE = str(DATA / "preview-create.json")
@@ -798,16 +699,6 @@ def test_a_rule_that_reads_by_itself_asks_once_for_what_is_shown_as_well(
     assert "set CLOUDFLARE_API_TOKEN" in " ".join(unread.stdout.split())
 
 
-def test_output_is_utf_8_whatever_the_code_page() -> None:
-    done = subprocess.run(
-        [*COMMAND, "report", "--from", UPDATE, "--format", "markdown", "--budget", "1 USD"],
-        capture_output=True,
-        env={**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"},
-    )
-    assert done.returncode == 1
-    assert "❌" in done.stdout.decode("utf-8")
-
-
 def test_a_broken_proxy_is_exit_code_2_and_one_line(live: dict[str, str]) -> None:
     live["CLOUDFLARE_BASE_URL"] = "https://192.0.2.1/client/v4"
     for proxy in ("http://127.0.0.1:9", "socks9://[", "http://" + "x" * 64):
@@ -815,143 +706,6 @@ def test_a_broken_proxy_is_exit_code_2_and_one_line(live: dict[str, str]) -> Non
         assert failed.returncode == 2
         assert len(failed.stderr.splitlines()) == 1
         assert "Please report it" not in failed.stderr
-
-
-def test_a_full_disk_is_exit_code_2_and_one_line(tmp_path: Path) -> None:
-    """Also of a report over budget."""
-    for form in ("text", "json"):
-        with Path("/dev/full").open("w") as full:
-            done = subprocess.run(
-                [*COMMAND, "report", "--from", UPDATE, "--format", form, "--budget", "1 USD"],
-                stdout=full,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        assert done.returncode == 2
-        assert done.stderr == "cf-invoice: cannot write standard output: No space left on device\n"
-
-
-def code_of(command: str, redirected: str, unbuffered: str = "") -> int:
-    """Return the exit code of a *command* whose streams are *redirected* by a shell."""
-    script = f'"$0" {command} {redirected}; exit "${{PIPESTATUS[0]}}"'
-    return subprocess.run(
-        ["bash", "-c", script, *COMMAND],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        timeout=60,
-        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
-    ).returncode
-
-
-@pytest.mark.parametrize(
-    ("command", "code"),
-    [
-        ("report --from nowhere.json --format markdown --budget '250 USD'", 2),
-        ("doctor 2>&1", 2),
-        ("no-command 2>&1", 2),
-        ("sandbox --port 0", 2),
-        ("completion bash", 0),
-        ("report --help", 0),
-        ("sandbox --list", 0),
-    ],
-)
-def test_the_exit_code_stays_where_nobody_reads(command: str, code: int) -> None:
-    assert code_of(command, "| true") == code
-
-
-@pytest.mark.parametrize(
-    ("command", "code"), [("show --from nowhere.json 2>&1", 2), ("completion bash", 0)]
-)
-def test_the_exit_code_stays_without_buffers_too(command: str, code: int) -> None:
-    assert code_of(command, "| true", unbuffered="1") == code
-
-
-@pytest.mark.parametrize(
-    ("redirected", "code"), [("2> /dev/full", 2), ("> /dev/full 2>&1", 2), (">&- 2>&-", 2)]
-)
-def test_what_cannot_be_determined_stays_2_where_errors_cannot_be_written(
-    redirected: str, code: int
-) -> None:
-    for command in ("report --from nowhere.json", "no-command"):
-        assert code_of(command, redirected) == code
-
-
-def test_a_report_over_budget_that_is_discarded_is_1() -> None:
-    assert code_of(f"report --from '{UPDATE}' --budget '1 USD'", ">&-") == 1
-
-
-@pytest.mark.parametrize(
-    "command", ["pulumi_cf_invoice.sandbox --list", "pulumi_cf_invoice --help"]
-)
-def test_other_commands_whose_output_cannot_be_written_say_so_in_one_line(command: str) -> None:
-    shell = f"'{sys.executable}' -m {command}"
-    full, piped = (
-        subprocess.run(
-            ["bash", "-c", f"{shell} {redirected}"], capture_output=True, text=True, timeout=60
-        )
-        for redirected in ("> /dev/full", "| true; exit ${PIPESTATUS[0]}")
-    )
-    assert full.returncode == 2
-    assert re.fullmatch(
-        r".*pulumi\S*: cannot write standard output: No space left on device\n", full.stderr
-    )
-    assert (piped.returncode in (0, 2), piped.stderr) == (True, "")
-
-
-def test_closed_standard_input_is_one_line() -> None:
-    script = '"$0" report --from - <&-'
-    failed = subprocess.run(["bash", "-c", script, *COMMAND], capture_output=True, text=True)
-    assert failed.returncode == 2
-    assert failed.stderr == "cf-invoice: cannot read standard input: it is closed\n"
-
-
-def test_over_budget_into_a_pipe_that_closes_stays_1() -> None:
-    read, write = os.pipe()
-    os.close(read)
-    done = subprocess.run(
-        [*COMMAND, "report", "--from", UPDATE, "--budget", "1 USD"],
-        stdout=write,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    os.close(write)
-    assert (done.returncode, done.stderr) == (1, "")
-
-
-def test_an_interrupt_is_130_without_a_traceback() -> None:
-    with subprocess.Popen(
-        [*COMMAND, "report", "--from", "-"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdin
-        assert process.stderr
-        # More than a pipe holds is taken only by a command that has started and reads. It sleeps
-        # once it has taken everything, and waits for more.
-        process.stdin.write(" " * 1_000_000)
-        process.stdin.flush()
-        state = Path(f"/proc/{process.pid}/stat")
-        wait_until(lambda: state.read_text().split(")")[1].split()[0] == "S", "it waits", process)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
-        assert process.stderr.read() == ""
-
-
-def test_a_defect_of_ours_is_exit_code_2_and_one_line() -> None:
-    code = (
-        "import sys\n"
-        "from pulumi_cf_invoice import cli\n"
-        "from pulumi_cf_invoice.report import input\n"
-        "input.read_any = lambda *a, **k: 1 / 0\n"
-        f"sys.exit(cli.main(['report', '--from', {UPDATE!r}]))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 2
-    assert done.stderr == (
-        "cf-invoice: it failed: ZeroDivisionError: division by zero. Please report it\n"
-    )
 
 
 @pytest.mark.parametrize(
@@ -973,14 +727,6 @@ def test_any_content_is_exit_code_2_and_one_line(content: str) -> None:
     assert failed.returncode == 2
     assert len(failed.stderr.splitlines()) == 1
     assert "Please report it" not in failed.stderr
-
-
-def test_no_color_is_heeded_and_a_narrow_terminal_folds_and_cuts_no_digit() -> None:
-    shown = _on_a_terminal(COLUMNS="20", NO_COLOR="1")
-    assert "\x1b[1;31m" not in shown
-    for amount in ("$200.01", "$192.87", "$18.08", "$174.79", "$13.67"):
-        assert amount in shown
-    assert "…" not in shown
 
 
 def test_no_word_of_others_is_a_command_to_a_runner(tmp_path: Path) -> None:

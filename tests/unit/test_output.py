@@ -3,56 +3,17 @@
 import os
 import re
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from pulumi_cf_invoice.cli import main
-from tests.command import Done, run
+from tests.command import run
 
 DATA = Path(__file__).with_name("data")
 UPDATE = str(DATA / "preview-update.json")
 COLOURS = ("FORCE_COLOR", "TTY_COMPATIBLE", "NO_COLOR", "CLICOLOR_FORCE")
 FORMATS = ("text", "markdown", "html", "json")
-
-# What happens to the process before the file takes the older one's place.
-ENDS = {
-    "a full disk": "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))",
-    "a kill": "Path.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)",
-    "Ctrl-C": "os.fsync = lambda _: signal.raise_signal(signal.SIGINT)",
-}
-
-
-def run_after(before: str, *arguments: str) -> Done:
-    """Run a command in its own process, after the code *before*."""
-    code = (
-        "import os, resource, signal, sys\nfrom pathlib import Path\n"
-        f"from pulumi_cf_invoice.cli import main\n{before}\nsys.exit(main({list(arguments)!r}))"
-    )
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        # If files cannot grow, Python would keep half a compiled file.
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-    )
-
-
-@pytest.mark.parametrize("end", ENDS)
-def test_an_older_file_stays_whatever_ends_the_command(end: str, tmp_path: Path) -> None:
-    file = tmp_path / "report.html"
-    file.write_text("older")
-    arguments = ["report", "--from", UPDATE, "--format", "html", "--output", str(file)]
-    ended = run_after(ENDS[end], *arguments)
-    assert ended.returncode == {"a full disk": 2, "a kill": -9, "Ctrl-C": 130}[end]
-    assert file.read_text() == "older"
-    if end == "a full disk":
-        assert ended.stderr == f"cf-invoice: cannot write {file}: File too large\n"
-    if end != "a kill":
-        assert [file] == list(tmp_path.iterdir())
 
 
 def test_a_file_that_is_replaced_keeps_its_mode_and_a_link_stays_one(tmp_path: Path) -> None:

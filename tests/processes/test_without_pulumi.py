@@ -2,13 +2,12 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.factories import ACCOUNT
+from tests.unit.test_cli import UPDATE
 
 BLOCKED = "import sys; sys.modules['pulumi'] = sys.modules['pulumi_policy'] = None\n"
-PREVIEW = Path(__file__).parent / "data" / "preview-update.json"
 
 
 def run(program: str) -> str:
@@ -63,7 +62,7 @@ except LimitError as error:
 
 
 def test_show_reads_a_file() -> None:
-    arguments = ["show", "--from", str(PREVIEW)]
+    arguments = ["show", "--from", UPDATE]
     printed = run(f"from pulumi_cf_invoice.cli import main; sys.exit(main({arguments!r}))")
     assert "$200.01 for September, which has ended." in printed
 
