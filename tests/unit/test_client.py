@@ -613,9 +613,9 @@ def test_a_fetch_leaves_no_thread_behind(sandbox: Sandbox) -> None:
         client(sandbox.base_url, timeout=0.3).get_invoice_preview(ACCOUNT)
 
     def has_ended() -> bool:
-        gc.collect()
         return not any(thread.name == "cf-invoice-fetch" for thread in threading.enumerate())
 
+    gc.collect()
     wait_until(has_ended, "the fetch's thread ended")
 
 
