@@ -45,7 +45,9 @@ class LastDays:
     The last two days of an account, and what was usual before each of them.
 
     ``gross`` is what the period cost so far, in minor units, or None where that is not known.
-    ``price`` is what a unit of usage costs, and ``unpriced`` says why that is not known.
+    ``price`` is what a unit of usage costs, and ``unpriced`` says why that is not known. A history
+    that ``lacks_usage`` has none since the period began, nor yesterday, although that cost
+    something.
     """
 
     days: tuple[LastDay, ...]
@@ -53,6 +55,7 @@ class LastDays:
     gross: Fraction | None
     price: Fraction | None
     unpriced: str
+    lacks_usage: bool
 
     @property
     def days_of_history(self) -> int:
@@ -116,6 +119,7 @@ def last_days(
     silent = fallen_silent(days, now)
     last = silent.start if silent else history.until
     is_behind = isinstance(priced, PricedDays) and priced.history_is_behind
+    recent = (day for day in days if day.start >= min(day_of(start), today - DAY))
 
     def judged(day: int) -> LastDay:
         known = day < history.until and day not in without_value and day <= last
@@ -136,6 +140,7 @@ def last_days(
         gross=None if bill is None else bill.gross,
         price=price,
         unpriced=unpriced,
+        lacks_usage=bill is not None and bill.gross > 0 and not any(day.usage for day in recent),
     )
 
 

@@ -80,12 +80,14 @@ class MaxDailySpend(Rule):
         if all(day.usage is None for day in days.days):
             yield _not_known(state, days)
             return
-        if isinstance(limit, Multiple) and days.usual(limit.factor) is None:
+        if isinstance(limit, Multiple) and _is_too_young(days, limit):
             yield _nothing_usual(state, days)
             return
         for day in days.days:
             if day.usage is None:
                 yield _missing(state, day)
+            elif days.lacks_usage:
+                yield _unpriced(state, days, day)
             elif isinstance(limit, Multiple):
                 yield self._against_usual(state, days, day, limit)
             else:
@@ -144,6 +146,10 @@ class MaxDailySpend(Rule):
         found = held(_subject(day), _amount(day.spend), currency, largest, tell)
         detail = f", on {_named(day)}: {times} ({usually})"
         return replace(found, day=day.date, detail=detail)
+
+
+def _is_too_young(days: "LastDays", limit: Multiple) -> bool:
+    return days.usual(limit.factor) is None and not days.lacks_usage
 
 
 def _against_amount(state: AccountState, days: "LastDays", day: "LastDay", limit: Money) -> Finding:

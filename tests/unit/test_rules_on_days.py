@@ -178,6 +178,37 @@ def test_a_history_that_is_two_days_behind_is_not_known(limit: str) -> None:
     assert ended.status == "unknown"
 
 
+@pytest.mark.parametrize("limit", ["3x", "50 USD"])
+@pytest.mark.parametrize("days_before", [64, 5, 0])
+def test_a_period_that_costs_something_without_any_usage_is_not_known(
+    limit: str, days_before: int
+) -> None:
+    silent = [0.0] * (NOON + 1)
+    found = spike(limit, [*[1000.0] * days_before, *silent], gross=16_000)
+    assert statuses(found) == ["unknown", "unknown"]
+    reason = "The usage history has no usage in this period, although the invoice does."
+    assert all(finding.message.endswith(reason) for finding in found)
+
+
+def test_a_period_without_usage_that_costs_nothing_but_fees_is_within() -> None:
+    quiet = [*STEADY, *[0.0] * (NOON + 1)]
+    assert statuses(spike("3x", quiet, gross=0)) == ["within", "within"]
+    fees = {"limit": "3x", "fixedLines": ["*"]}
+    assert statuses(spike(fees, quiet, gross=16_000)) == ["within", "within"]
+
+
+def test_a_history_without_today_is_judged_in_the_first_hours_of_a_month() -> None:
+    read_at = datetime(2026, 10, 1, 3, tzinfo=UTC)
+    start, end = (int(datetime(2026, month, 1, tzinfo=UTC).timestamp()) for month in (10, 11))
+    for yesterday, expected in ((1000.0, ["within", "within"]), (0.0, ["unknown", "unknown"])):
+        answers = {
+            "invoice_preview": bill(120, period_start=start, period_end=end),
+            "usage_history": usage([*STEADY, *[0.0] * 5, yesterday, 0.0], at=read_at),
+        }
+        found = judge("max-daily-spend", {"limit": "3x"}, answers, read_at=read_at, at=read_at)
+        assert statuses(found) == expected
+
+
 def test_days_without_their_values_do_not_make_the_others_dear() -> None:
     history = usage([*STEADY, 500])
     for ago in range(2, 9):
