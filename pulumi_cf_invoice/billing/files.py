@@ -9,6 +9,24 @@ LARGEST_FILE = 256 * 2**20
 """The largest file that is read, in bytes."""
 
 
+def mode_of(path: str | Path) -> int:
+    """
+    Return the mode of what is at *path*; 0 if nothing is there, or if that cannot be told.
+
+    `Path.is_file` and the like raise there before Python 3.14. Whoever opens *path* hears why.
+    """
+    try:
+        return Path(path).stat().st_mode
+    except OSError:
+        return 0
+
+
+def is_special(path: str | Path) -> bool:
+    """Return whether at *path* there is something that is no file: a folder, device or pipe."""
+    mode = mode_of(path)
+    return mode != 0 and not stat.S_ISREG(mode)
+
+
 def read_file(path: str | Path) -> bytes:
     """Return the content of a file or pipe. Raises `OSError`, also for a device or a large file."""
     mode = Path(path).stat().st_mode

@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+import stat
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -15,7 +16,7 @@ from typing import NamedTuple
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.cleaning import named, one_line
 from pulumi_cf_invoice.billing.errors import NotAvailableError
-from pulumi_cf_invoice.billing.files import read_file, read_whole
+from pulumi_cf_invoice.billing.files import mode_of, read_file, read_whole
 from pulumi_cf_invoice.billing.models import counted
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 from pulumi_cf_invoice.billing.settings import Source
@@ -222,7 +223,7 @@ class _File(NamedTuple):
 def _files(given: Sequence[tuple[str, str | None]]) -> Iterator[_File]:
     """Yield the files *given*, and those in folders. Raises `CommandError`."""
     for path, name in given:
-        if path == "-" or not Path(path).is_dir():
+        if path == "-" or not stat.S_ISDIR(mode_of(path)):
             yield _File(path, name, path if len(given) > 1 else None)
             continue
         if name is not None:

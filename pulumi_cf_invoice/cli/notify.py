@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pulumi_cf_invoice.billing.errors import BillingError
-from pulumi_cf_invoice.billing.files import read_file
+from pulumi_cf_invoice.billing.files import is_special, read_file
 from pulumi_cf_invoice.cli import COULD_NOT_TELL, delivery
 from pulumi_cf_invoice.cli.errors import CommandError
 from pulumi_cf_invoice.cli.output import refuse_overwriting, replace_file
@@ -186,9 +186,9 @@ def _read(state: str | None) -> State:
     Raises `CommandError` for what is no file, such as a pipe, which nobody may ever write to.
     """
     new = State(secrets.token_bytes(_SALT), {})
-    if state is None or not Path(state).exists():
+    if state is None:
         return new
-    if not Path(state).is_file():
+    if is_special(state):
         raise CommandError("--state is not a file: name one, which may not exist yet")
     try:
         content = json.loads(read_file(state))
@@ -202,6 +202,8 @@ def _read(state: str | None) -> State:
         if len(salt) != _SALT:
             raise ValueError("a salt that is not ours")
         return State(salt, notified)
+    except FileNotFoundError:
+        return new
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         print(
             "cf-invoice: the file of --state cannot be read: everything is sent again",

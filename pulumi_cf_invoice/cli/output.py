@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.files import is_special
 from pulumi_cf_invoice.cli.errors import CommandError
 
 _UNFINISHED = (".cf-invoice-", ".tmp")
@@ -33,7 +34,7 @@ def refuse_overwriting(options: argparse.Namespace) -> None:
     for name in _WRITTEN:
         file = given.get(name)
         # A device or a pipe, such as /dev/null, takes several.
-        if file is None or (Path(file).exists() and not Path(file).is_file()):
+        if file is None or is_special(file):
             continue
         if os.path.realpath(file) in known:
             raise OverwritingError(

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import stat
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.errors import BillingError, RuleError
+from pulumi_cf_invoice.billing.files import mode_of
 from pulumi_cf_invoice.billing.suggestions import errors_under
 from pulumi_cf_invoice.cli import COULD_NOT_TELL, inputs
 from pulumi_cf_invoice.cli.arguments import output_in
@@ -78,7 +80,7 @@ def write_usage_failure(problem: str, given: list[str]) -> None:
 
 def _is_report(file: Path) -> bool:
     """Return whether *file* is a Markdown report, or nothing yet."""
-    if not file.is_file():
+    if not stat.S_ISREG(mode_of(file)):
         return True
     try:
         with file.open("rb") as opened:

@@ -10,7 +10,7 @@ from pathlib import Path
 from pulumi_cf_invoice.billing.answers import parse_json
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import BillingError
-from pulumi_cf_invoice.billing.files import read_file
+from pulumi_cf_invoice.billing.files import mode_of, read_file
 from pulumi_cf_invoice.billing.models import counted
 from pulumi_cf_invoice.billing.reads import READS
 from pulumi_cf_invoice.billing.settings import ANY_ACCOUNT, Settings
@@ -77,7 +77,7 @@ def _write_each(
         has_none = options.all_accounts and is_unused(snapshot)
         if has_none or len(refused) == len(snapshot.answers):
             _tell(refused[:1])
-            if has_none and file.exists():
+            if has_none and mode_of(file):
                 has_none = False
                 _warn(
                     f"account {account.account_id} was read earlier, into {one_line(str(file))}: "

@@ -58,6 +58,36 @@ def test_no_folder_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err.endswith(": Is a directory\n")
 
 
+TOO_LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["report", "--from", UPDATE, "--html", TOO_LONG], "cannot write xxx"),
+        (["report", "--from", UPDATE, "--output", TOO_LONG], "cannot write xxx"),
+        (["report", "--from", TOO_LONG], "cannot read xxx"),
+        (["report", "--from", UPDATE, "--baseline", TOO_LONG], "cannot read xxx"),
+        (["report", "--from", UPDATE, "--rules", TOO_LONG], "xxx: cannot be read: File name too"),
+        (["report", "--budget", "--output", TOO_LONG], "argument --budget: expected one argument"),
+        (["comment", TOO_LONG], "cannot read xxx"),
+        (
+            ["notify", "--from", UPDATE, "--budget", "1 USD", "--dry-run", "--state", TOO_LONG],
+            "the file of --state cannot be read: everything is sent again",
+        ),
+    ],
+)
+def test_a_path_at_which_nobody_can_look_is_one_line(
+    arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A name that is too long is like a folder that hides its files, but from root as well."""
+    main(arguments)
+    errors = capsys.readouterr().err
+    assert expected in errors
+    assert errors.count("\n") == 1
+    assert "Please report it" not in errors
+
+
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize(
     "variable", ["FORCE_COLOR", "TTY_COMPATIBLE", "NO_COLOR", "CLICOLOR_FORCE"]
