@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from fractions import Fraction
+from math import inf
 
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.usage_history import UsageHistory
 from pulumi_cf_invoice.forecast.bill import Bill, bill_of
 from pulumi_cf_invoice.forecast.days import DAY, UsageDay, date_of, day_of, usage_days
 from pulumi_cf_invoice.forecast.priced import PricedDays, fallen_silent, price_days
-from pulumi_cf_invoice.forecast.unit import UnknownUnit
+from pulumi_cf_invoice.forecast.unit import MOST_DAYS_BEHIND, UnknownUnit
 
 FEWEST_DAYS = 14
 """The minimum days of history to know what is usual."""
@@ -116,7 +117,9 @@ def last_days(
     prices, price, unpriced = _prices(priced, bill, days, now)
     usages = {day.start: day.usage for day in days}
     without_value = {day_of(entry) for entry in history.entries_without_value}
-    silent = fallen_silent(days, now)
+    is_unexplained = isinstance(priced, PricedDays) and priced.is_unexplained
+    # Usage that goes on without the history makes the invoice exceed it: that is no pause.
+    silent = fallen_silent(days, now, inf if is_unexplained else MOST_DAYS_BEHIND)
     last = silent.start if silent else history.until
     is_behind = isinstance(priced, PricedDays) and priced.history_is_behind
     recent = (day for day in days if day.start >= min(day_of(start), today - DAY))

@@ -93,6 +93,11 @@ class PricedDays:
         return self.is_behind and self.unit.lag > 0
 
     @property
+    def is_unexplained(self) -> bool:
+        """Whether the invoice exceeds usage in minor units, and is not the same in major ones."""
+        return self.unit.name == "ratio" and self.unit.price > min(self.unit.known_prices)
+
+    @property
     def not_invoiced(self) -> Fraction:
         """The usage that the invoice lacks, in minor units."""
         return max(-self.unit.lag, Fraction(0))
@@ -342,12 +347,14 @@ def _lacking(
     return max(expected - silent.in_period, Fraction(0))
 
 
-def fallen_silent(days: Sequence[UsageDay], now: Fraction) -> UsageDay | None:
+def fallen_silent(
+    days: Sequence[UsageDay], now: Fraction, most: float = MOST_DAYS_BEHIND
+) -> UsageDay | None:
     """
     Return the last day with usage if there is none since, and this is lag rather than a pause.
 
     That is so where there was usage on the same weekdays in each of the last four weeks, or on
-    every day of a younger account, and now for a quarter of a day to three days of such weekdays,
+    every day of a younger account, and now for a quarter of a day to *most* days of such weekdays,
     a weekend apart.
     """
     used = [number for number, day in enumerate(days) if day.usage]
@@ -361,11 +368,11 @@ def fallen_silent(days: Sequence[UsageDay], now: Fraction) -> UsageDay | None:
         weeks = [before[start] for start in before if (day - start) % (_WEEK * DAY) == 0]
         return is_young or (bool(weeks) and all(weeks))
 
-    if now - (last.start + DAY) > (MOST_DAYS_BEHIND + 2) * DAY:
+    if now - (last.start + DAY) > (most + 2) * DAY:
         return None
     since = range(last.start + DAY, int(now), DAY)
     silent = sum(min(now - day, Fraction(DAY)) for day in since if is_used(day))
-    return last if DAY / 4 <= silent <= MOST_DAYS_BEHIND * DAY else None
+    return last if DAY / 4 <= silent <= most * DAY else None
 
 
 def _corrected(usages: list[Fraction]) -> list[Fraction]:

@@ -190,6 +190,25 @@ def test_a_period_that_costs_something_without_any_usage_is_not_known(
     assert all(finding.message.endswith(reason) for finding in found)
 
 
+@pytest.mark.parametrize("limit", ["3x", "50 USD"])
+@pytest.mark.parametrize("silent", [4, 6, 12])
+@pytest.mark.parametrize("more", [0, 40_000], ids=["as before", "a spike"])
+def test_a_history_that_has_been_silent_for_long_beside_an_invoice_that_grows_is_not_known(
+    limit: str, silent: int, more: float
+) -> None:
+    """One whose usage adds up to the invoice has a pause."""
+    days = [*STEADY, *[0.0] * silent]
+    [found] = spike(limit, days, gross=14_500 + more)
+    assert found.status == "unknown"
+    assert f"{YESTERDAY} and {TODAY} is not known" in found.message
+    usage_of_period = sum(days[-NOON - 1 :])
+    for price in (1, 100, 0.7):
+        assert statuses(spike(limit, days, usage_of_period * price)) == ["within", "within"]
+    # Nothing is missing on days that often have no usage.
+    at_times = [*[1000.0, 1000.0, 0.0] * 27, *[0.0] * silent]
+    assert statuses(spike("3x", at_times, gross=14_500 + more)) == ["within", "within"]
+
+
 def test_a_period_without_usage_that_costs_nothing_but_fees_is_within() -> None:
     quiet = [*STEADY, *[0.0] * (NOON + 1)]
     assert statuses(spike("3x", quiet, gross=0)) == ["within", "within"]
