@@ -7,9 +7,10 @@ from concurrent.futures import Future
 import tenacity
 
 from pulumi_cf_invoice.billing import retries
-from pulumi_cf_invoice.comments.errors import CommentError, TransientError
+from pulumi_cf_invoice.comments.errors import TransientError
 from pulumi_cf_invoice.comments.forge import Comment, Forge, Request
 from pulumi_cf_invoice.comments.places import Place
+from pulumi_cf_invoice.comments.reports import refuse_longer
 
 SECONDS = 60.0
 """The time limit for posting, including all pages and attempts."""
@@ -21,7 +22,7 @@ def post(request: Request, body: str) -> str:
 
     Raises `CommentError`.
     """
-    _refuse_longer(request.forge, body)
+    refuse_longer(body, request.forge.longest)
     deadline = time.monotonic() + SECONDS
     forge = request.forge(request, deadline)
     outcome: Future[str] = Future()
@@ -51,7 +52,7 @@ def describe(place: Place, body: str) -> str:
     Raises `CommentError` if it would be refused in any case.
     """
     if place.forge:
-        _refuse_longer(place.forge, body)
+        refuse_longer(body, place.forge.longest)
     return (
         f"Would comment on {place.text}, or update this report's comment if there is one:\n\n{body}"
     )
@@ -85,14 +86,6 @@ def _post(forge: Forge, body: str) -> str:
 
 def _at(forge: Forge, comment: Comment) -> str:
     return f": {forge.connection.cleaned(comment.address)}" if comment.address else "."
-
-
-def _refuse_longer(forge: type[Forge], body: str) -> None:
-    if len(body) > forge.longest:
-        raise CommentError(
-            f"cannot comment: the report has {len(body):,} characters, and a comment may have at "
-            f"most {forge.longest:,}: write it with `cf-invoice report --format markdown`"
-        )
 
 
 def _wait(state: tenacity.RetryCallState) -> float:

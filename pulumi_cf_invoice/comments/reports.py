@@ -4,7 +4,9 @@ import re
 from collections.abc import Iterable
 
 from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.comments import FORGES
 from pulumi_cf_invoice.comments.errors import CommentError
+from pulumi_cf_invoice.comments.places import load
 from pulumi_cf_invoice.report.markdown import END, MARKER, checksum
 
 _AGAIN = "write it again with `cf-invoice report --format markdown`"
@@ -22,11 +24,13 @@ def tagged(report: str, tag: str | None) -> str:
     Return a Markdown *report* as the comment of *tag*.
 
     Other text may stand around the report or in its place. Raises `CommentError` if *tag* is
-    invalid, or if the report is empty, not whole, quoted, indented or inside code, or followed by
-    another.
+    invalid, or if the report is empty, not whole, quoted, indented or inside code, followed by
+    another, or longer than any forge takes.
     """
     first_line = marker(tag)
     text = re.sub("\r\n?", "\n", report.removeprefix("\ufeff")).strip()
+    # Reading a huge file line by line would take minutes.
+    refuse_longer(text, max(load(name).longest for name in FORGES))
     problem = _problem(text)
     if problem:
         raise CommentError(f"cannot comment: {problem}")
@@ -34,6 +38,15 @@ def tagged(report: str, tag: str | None) -> str:
     if not END.sub("", text).strip():
         raise CommentError("cannot comment: the report is empty")
     return f"{first_line}\n\n{text}\n"
+
+
+def refuse_longer(text: str, longest: int) -> None:
+    """Raise `CommentError` if *text* has more characters than the *longest* comment may have."""
+    if len(text) > longest:
+        raise CommentError(
+            f"cannot comment: the report has {len(text):,} characters, and a comment may have at "
+            f"most {longest:,}: write it with `cf-invoice report --format markdown`"
+        )
 
 
 def _problem(text: str) -> str | None:

@@ -659,6 +659,12 @@ def test_a_report_that_is_too_long_for_a_comment_is_refused(forge_: Forge) -> No
     assert forge_.requests == []
 
 
+@pytest.mark.timeout(5)
+def test_what_is_too_long_for_any_forge_is_refused_before_it_is_read() -> None:
+    with pytest.raises(CommentError, match="characters, and a comment may have at most 1,000,000"):
+        tagged(made("\n" * 20 * 2**20), None)
+
+
 @pytest.mark.parametrize("tag", ["", " ", "-->", "a--b", "a b", "-a", "é", "x" * 65, "a\nb"])
 def test_a_tag_that_cannot_stand_in_a_marker_is_refused(tag: str) -> None:
     with pytest.raises(CommentError, match="must be 1 to 64 letters, digits and"):
