@@ -27,9 +27,23 @@ from pulumi_cf_invoice.billing.reads import READS, ModelT, Read
 from pulumi_cf_invoice.billing.settings import Settings, canonical_account_id, safe_base_url
 
 VERSION = 1
-_LINK = re.compile(r"(?<![\w+.-])[\w+.-]*+://\S++")
-_ADDRESS = re.compile(r"(?<![\w.+-])[\w.+-]++@([\w.-]++)")
-_DIGITS = re.compile(r"(?i)((?:ending (?:in|with) |(?<![*\u2022])[*\u2022]{2,}+ ?))\d{4}\b")
+# Without a scheme, `x.ai/grok` is a model.
+_LINK = re.compile(r"(?i)(?<![\w+.-])(?:[\w+.-]*+://|www\.|[\w.-]*?\bstripe\.com/)\S++")
+# A search from each quotation mark in `o'neil` anew would take the square of a text's length.
+_ADDRESS = re.compile(
+    r"(?<![\w.+-])(?<![\w.+-]['\u2019])[\w.+-]++(?:['\u2019][\w.+-]++)*+[@\uff20]([\w.-]++)"
+)
+# Other numbers are years, models, amounts and times.
+_CARD = re.compile(r"\b[3-6]\d{3}([ -])\d{4}\1\d{4}\1\d{4}\b")
+_DIGITS = re.compile(
+    r"""(?ix)
+    ( end(?:ing|s)[ ](?:in|with):?[ ]
+    | \b(?:card|visa|mastercard|amex|express|discover|diners|jcb)[ ]ending:?[ ]
+    | \blast[ _]?(?:4|four)(?:[ ]digits)?["']?[ ]?[:=][ ]?["']?
+    | (?<![*\u2022])[*\u2022]{2,}+[ -]?
+    | (?<!\w)x{4,}+[ -]?
+    ) \d{4}\b"""
+)
 _LONGEST_ERROR = 1000
 _LONGEST_NAME = 100
 _AHEAD = 32
@@ -248,9 +262,14 @@ def _scrubbed(value: Any) -> Any:
 
 
 def _without_private(text: str) -> str:
-    """Return *text* without links, e-mail addresses and a card's digits, in one pass of each."""
+    """
+    Return *text* without links, e-mail addresses and a card's digits, in one pass of each.
+
+    A link has a scheme, begins with ``www.`` or is Stripe's. A card's digits are four behind stars,
+    bullets or ``xxxx``, or what says that a card ends in them, or four times four apart.
+    """
     text = _ADDRESS.sub(_without_address, _LINK.sub("[link]", text))
-    return _DIGITS.sub(r"\1[digits]", text)
+    return _DIGITS.sub(r"\1[digits]", _CARD.sub("[digits]", text))
 
 
 def _without_address(found: re.Match[str]) -> str:

@@ -114,9 +114,9 @@ def test_only_the_models_own_fields_are_in_a_file(settled: dict[str, str]) -> No
 
 # What is searched again from each of its positions takes minutes.
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("character", ["a", "*", "@", ".", ":", "#", "-", "0", " ", "\u2022", "/"])
-def test_a_long_text_of_any_one_character_takes_time_in_proportion(character: str) -> None:
-    long = character * 2**18
+@pytest.mark.parametrize("part", [*"a*@.:#-0 \u2022/x'", "a'", "stripe.com.", "4242 ", "last4 "])
+def test_a_long_text_of_one_part_takes_time_in_proportion(part: str) -> None:
+    long = part * 2**18
     snapshot = factories.snapshot(
         invoice_preview=api_result(invoice_lines=[api_line(description=f"x{long}")]),
         credit_balance={"balance": 5, "topup_config": {"error": f"x{long}"}},
@@ -139,6 +139,21 @@ def test_a_long_text_of_any_one_character_takes_time_in_proportion(character: st
             "card \u2022\u2022\u2022\u2022 4242 declined",
             "card \u2022\u2022\u2022\u2022 [digits] declined",
         ),
+        ("see invoice.stripe.com/i/acct_1/live_9", "see [link]"),
+        ("see www.example.com/live_9", "see [link]"),
+        ("x.ai/grok-4 and z.ai/glm-4.6", "x.ai/grok-4 and z.ai/glm-4.6"),
+        (
+            "'o'neil@example.com', o\u2019neil\uff20example.com",
+            "'[e-mail address]', [e-mail address]",
+        ),
+        ("Visa ending 4242 declined", "Visa ending [digits] declined"),
+        ("the period ending 2026-09-30", "the period ending 2026-09-30"),
+        ("card ending in: 4242", "card ending in: [digits]"),
+        ("last4=4242, last 4: 4242", "last4=[digits], last 4: [digits]"),
+        ("xxxx4242, XXXX-XXXX-XXXX-4242", "xxxx[digits], XXXX-XXXX-XXXX-[digits]"),
+        ("****-4242", "****-[digits]"),
+        ("card 4242 4242 4242 4242, or 4242-4242-4242-4242", "card [digits], or [digits]"),
+        ("gpt-4242 at 1790812800 of 4242.42", "gpt-4242 at 1790812800 of 4242.42"),
     ],
 )
 def test_a_reason_that_mentions_what_is_private_stays_a_reason(reason: str, kept: str) -> None:
