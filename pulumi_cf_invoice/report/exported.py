@@ -4,8 +4,10 @@ Reads invoices from a stack's outputs in the engine's events, and says which of 
 Outputs do not say where their figures came from, and some can be those of an earlier deployment.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from itertools import starmap
 from typing import Any
 
@@ -141,23 +143,18 @@ def _agree(value: Any, other: Any) -> bool:
     Return whether two exported values differ in nothing that both have and show.
 
     Pulumi leaves nulls out of what a program exports, but not out of what it reads. The program may
-    have arranged the lines in another order.
+    have arranged the lines in another order, so that they are compared by their amounts.
     """
     if isinstance(value, Mapping) and isinstance(other, Mapping):
         return all(_agree(value[name], other[name]) for name in value.keys() & other.keys())
     if isinstance(value, list) and isinstance(other, list):
-        return len(value) == len(other) and _agree_in_any_order(value, other)
+        return has_secret(other) or Counter(map(_amount, value)) == Counter(map(_amount, other))
     return value is None or other is None or value == other or has_secret(other)
 
 
-def _agree_in_any_order(values: Sequence[Any], others: Sequence[Any]) -> bool:
-    left = list(others)
-    for value in values:
-        number = next((n for n, other in enumerate(left) if _agree(value, other)), None)
-        if number is None:
-            return False
-        del left[number]
-    return True
+def _amount(line: Any) -> float | Decimal | None:
+    amount = line.get("amount") if isinstance(line, Mapping) else None
+    return amount if isinstance(amount, (int, float, Decimal)) else None
 
 
 def _has_moved(figures: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> bool:

@@ -960,9 +960,14 @@ def test_what_a_blocked_preview_may_have_from_the_last_deployment_is_not_judged(
     ] * (is_judged is False)
 
 
-def passed_on(outputs: dict[str, Any]) -> list[str]:
-    """Return what is said of the time of figures, where another stack has exported *outputs*."""
+def passed_on(outputs: dict[str, Any], **exported: Any) -> list[str]:
+    """
+    Return what is said of the time of figures, where another stack has exported *outputs*.
+
+    The stack itself has *exported* in place of the same figures.
+    """
     stream = events("preview-stream-functions.ndjson")
+    outputs_of(stream).update(exported)
     number = next(n for n, event in enumerate(stream) if "resOutputsEvent" in event)
     reference = {
         "op": "read",
@@ -1005,6 +1010,16 @@ def test_what_another_stack_exported_may_be_old_in_any_order_of_its_lines() -> N
     [told] = passed_on({"whole": figures | {"invoice_lines": [second, first]}})
     assert told.startswith("The exported figures are also those of another stack's last deployment")
     assert passed_on({"whole": figures | {"invoice_lines": [second, second]}}) == []
+
+
+# Each line compared with each other one takes minutes.
+@pytest.mark.timeout(60)
+def test_ten_thousand_lines_that_a_program_sorted_are_compared_in_one_pass() -> None:
+    [figures] = invoices_in_outputs(outputs_of(events("preview-stream-functions.ndjson")))
+    [line, *_] = figures["invoice_lines"]
+    many = [{**line, "description": f"openai/{number}"} for number in range(10_000)]
+    reference = {"whole": figures | {"invoice_lines": many[::-1]}}
+    assert len(passed_on(reference, invoice_lines=many)) == 1
 
 
 def test_a_secret_that_another_stack_exported_may_be_the_figures() -> None:
