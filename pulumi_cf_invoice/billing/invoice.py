@@ -384,8 +384,8 @@ class Invoice:
         Project `net` to the end of the period in minor units, as if usage continued as until *at*.
 
         It is a straight line over the period: None in the first hour, when it would be
-        meaningless, and `net` itself once the period has ended. Raises ValueError if *at* has no
-        time zone.
+        meaningless, and `net` itself once the period has ended. A line below zero, such as a
+        refund, does not go on. Raises ValueError if *at* has no time zone.
         """
         if at.tzinfo is None:
             raise ValueError("the time of a projection needs a time zone")
@@ -396,8 +396,11 @@ class Invoice:
         if elapsed < EARLIEST_PROJECTION:
             return None
         share = Fraction(elapsed // _MICROSECOND, length // _MICROSECOND)
+        net = Fraction(self._net)
+        refunds = (line.net for line in self.invoice_lines if line.amount < 0)
+        refunded = Fraction(money.total(refunds))
         # Half to even, to a whole minor unit: an estimate does not need more.
-        return round(Fraction(self._net) / share)
+        return round((net - refunded) / share + refunded)
 
     def projected_amount_due(self, at: datetime) -> float | None:
         """

@@ -25,7 +25,7 @@ class Bill:
     growing: tuple[InvoiceLine, ...]
     """The lines themselves."""
     fixed: tuple[InvoiceLine, ...]
-    """The lines of a fixed fee, which do not grow."""
+    """The lines that do not grow: fixed fees, and what is below zero, such as a refund."""
     unmatched: tuple[str, ...]
     """The globs of fixed lines that no line matches."""
 
@@ -43,7 +43,10 @@ class Bill:
 
 def bill_of(invoice: Invoice, fixed_lines: Sequence[str]) -> Bill:
     """
-    Return the *invoice* without the lines whose description matches a glob of *fixed_lines*.
+    Return the lines of the *invoice* by whether they grow with usage.
+
+    Those whose description matches a glob of *fixed_lines* do not, and neither do those below zero:
+    a refund does not go on, and days would be too cheap if usage had to add up to less.
 
     Raises `IncompleteLinesError` if the API returned only some of its lines, and `SettingsError` if
     *fixed_lines* is not a list of texts.
@@ -54,17 +57,21 @@ def bill_of(invoice: Invoice, fixed_lines: Sequence[str]) -> Bill:
         raise SettingsError("the fixed lines must be a list of globs such as ['openai/*']")
     # The invoice itself refuses to sum only some of its lines.
     _ = invoice.gross
-    fixed = [line for line in invoice.invoice_lines if _matching(line, fixed_lines)]
-    others = [line for line in invoice.invoice_lines if not _matching(line, fixed_lines)]
-    matched = {glob for line in fixed for glob in _matching(line, fixed_lines)}
-    gross = _sum(line.amount for line in others)
-    discounted = _share(_credits(others, of_balance=False), gross, Fraction(1))
+    fixed: list[InvoiceLine] = []
+    growing: list[InvoiceLine] = []
+    matched: set[str] = set()
+    for line in invoice.invoice_lines:
+        globs = _matching(line, fixed_lines)
+        matched.update(globs)
+        (fixed if globs or line.amount < 0 else growing).append(line)
+    gross = _sum(line.amount for line in growing)
+    discounted = _share(_credits(growing, of_balance=False), gross, Fraction(1))
     return Bill(
         gross=gross,
-        net=_sum(line.net for line in others),
+        net=_sum(line.net for line in growing),
         discounted=discounted,
-        credited=_share(_credits(others, of_balance=True), gross, 1 - discounted),
-        growing=tuple(others),
+        credited=_share(_credits(growing, of_balance=True), gross, 1 - discounted),
+        growing=tuple(growing),
         fixed=tuple(fixed),
         unmatched=tuple(glob for glob in fixed_lines if glob not in matched),
     )

@@ -109,8 +109,7 @@ def _outlook(
         return None
     if isinstance(priced, PricedDays) and priced.has_trend:
         return _daily(priced, invoice, now)
-    # What was refunded does not go on being refunded.
-    return StraightLine(max(bill.gross, Fraction(0)) / elapsed)
+    return StraightLine(bill.gross / elapsed)
 
 
 def _is_unpriced(priced: PricedDays | UnknownUnit) -> bool:

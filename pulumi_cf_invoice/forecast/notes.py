@@ -1,10 +1,10 @@
 """What a reader should know about a forecast, in sentences."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import one_line
-from pulumi_cf_invoice.billing.invoice import Invoice
+from pulumi_cf_invoice.billing.invoice import Invoice, InvoiceLine
 from pulumi_cf_invoice.billing.suggestions import new_globs
 from pulumi_cf_invoice.billing.usage_history import UsageHistory
 from pulumi_cf_invoice.forecast.bill import Bill
@@ -41,8 +41,6 @@ def notes_of(
         yield from _fee(priced, invoice)
         yield from _lag(priced, invoice.currency)
         yield from _days(priced)
-    if bill.gross < 0:
-        yield "The invoice's lines add up to less than zero: no further refunds are forecast."
     yield from _fixed(bill, invoice)
 
 
@@ -119,15 +117,28 @@ def _days(priced: PricedDays) -> Iterator[str]:
 
 
 def _fixed(bill: Bill, invoice: Invoice) -> Iterator[str]:
-    if bill.fixed:
-        total = money.number(money.total(line.amount for line in bill.fixed))
-        amount = f"{money.to_text(total, invoice.currency)} before credits"
+    fees = [line for line in bill.fixed if line.amount >= 0]
+    refunds = [line for line in bill.fixed if line.amount < 0]
+    if fees:
+        amount = _sum(fees, invoice)
         yield (
             f"1 line is a fixed fee, {amount}, and stays as it is."
-            if len(bill.fixed) == 1
-            else f"{len(bill.fixed)} lines are fixed fees, {amount}, and stay as they are."
+            if len(fees) == 1
+            else f"{len(fees)} lines are fixed fees, {amount}, and stay as they are."
+        )
+    if refunds:
+        amount = _sum(refunds, invoice)
+        yield (
+            f"1 line is below zero, {amount}: a refund, which does not go on."
+            if len(refunds) == 1
+            else f"{len(refunds)} lines are below zero, {amount}: refunds, which do not go on."
         )
     descriptions = [line.description or "" for line in invoice.invoice_lines]
     for glob in bill.unmatched:
         unmatched = f'No line of the invoice matches "{one_line(glob)}", one of the fixed lines.'
         yield f"{unmatched}{new_globs([glob], descriptions)}"
+
+
+def _sum(lines: Sequence[InvoiceLine], invoice: Invoice) -> str:
+    total = money.number(money.total(line.amount for line in lines))
+    return f"{money.to_text(total, invoice.currency)} before credits"

@@ -310,7 +310,8 @@ def price_days(
 
 
 def _charges_no_usage(unit: UnknownUnit, bill: Bill) -> bool:
-    return unit.is_unpriced and bool(bill.fixed) and not bill.growing
+    has_fees = any(line.amount >= 0 for line in bill.fixed)
+    return unit.is_unpriced and has_fees and not bill.growing
 
 
 def _used_since(moment: Fraction, days: Sequence[UsageDay]) -> Fraction:

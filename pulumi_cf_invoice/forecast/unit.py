@@ -108,8 +108,6 @@ def _unnoticed(
 
 
 def _nothing_to_compare(gross: Fraction, usage: Fraction) -> str:
-    if gross < 0:
-        return "The invoice's lines add up to less than zero, so its days cannot be priced."
     if usage < 0:
         return "The period's usage adds up to less than zero, so its days cannot be priced."
     if gross == 0 and usage == 0:

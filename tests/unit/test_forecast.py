@@ -696,11 +696,31 @@ def test_negative_usage_is_a_correction() -> None:
 
 @pytest.mark.parametrize("usage", [-CENTS, CENTS])
 def test_a_refund_does_not_go_on(usage: float) -> None:
-    """Lines that add up to less than zero are no trend, whatever the usage is."""
+    """A line below zero is no trend, whatever the usage is."""
     history = history_of([CENTS] * 60, [*[usage] * NOON, 0])
     found = forecast_invoice(invoice_of(-5000), history, at=NOW)
-    assert (found.method, found.amount_due) == ("straight-line", -5000)
-    assert any("no further refunds" in note for note in found.notes)
+    # Usage that no line charges for may still be charged.
+    known = ("not-known", None) if usage > 0 else ("straight-line", -5000)
+    assert (found.method, found.amount_due) == known
+    assert found.notes[-1] == (
+        "1 line is below zero, -$50.00 before credits: a refund, which does not go on."
+    )
+
+
+def test_a_refund_makes_no_day_cheaper() -> None:
+    """Usage adds up to the other lines, and what is still to come is not refunded."""
+    refund = api_line(description="Goodwill credit", amount=-round(0.8 * GROSS))
+    known = forecast_invoice(invoice_of(GROSS), steady(), balance_of(CENTS * 20), at=NOW)
+    refunded = forecast_invoice(
+        invoice_of(GROSS, lines=[refund], amount_due=GROSS + refund["amount"]),
+        steady(),
+        balance_of(CENTS * 20),
+        at=NOW,
+    )
+    assert (refunded.unit, refunded.spent, refunded.runway) == ("minor", known.spent, known.runway)
+    assert known.amount_due is not None
+    assert refunded.amount_due == known.amount_due + refund["amount"]
+    assert refunded.notes[-1].startswith("1 line is below zero, ")
 
 
 def test_usage_that_is_negative_in_sum_prices_nothing() -> None:

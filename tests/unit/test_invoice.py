@@ -315,6 +315,13 @@ def test_the_projection_is_a_straight_line() -> None:
     assert invoice.projected_net(start + timedelta(days=40)) == 17479
 
 
+def test_a_refund_is_projected_as_it_is() -> None:
+    lines = [api_line(amount=amount, pretax_credit_amounts=[]) for amount in (29000, -23200)]
+    refunded = Invoice.from_api(api_result(amount_due=5800, invoice_lines=lines))
+    half = refunded.period_start + (refunded.period_end - refunded.period_start) / 2
+    assert refunded.projected_amount_due(datetime.fromtimestamp(half, UTC)) == 58000 - 23200
+
+
 def test_a_projection_refuses_a_time_without_zone() -> None:
     with pytest.raises(ValueError, match="time zone"):
         Invoice.from_api(api_result()).projected_net(datetime(2026, 9, 15))
