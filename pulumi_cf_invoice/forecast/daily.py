@@ -31,13 +31,16 @@ class LastDay:
     A day to judge: yesterday, or today so far (``is_today``).
 
     ``usage`` is None if the history does not have it yet; ``spend``, in minor units before credits,
-    is also None without a price.
+    is also None without a price. Where usage adds up to the invoice in no known unit, the invoice
+    may have nothing of these days yet: ``spend_if_behind`` is the spend then, which is None where
+    the period has no usage before them, and the same as ``spend`` where the unit is known.
     """
 
     date: date
     is_today: bool
     usage: Fraction | None
     spend: Fraction | None
+    spend_if_behind: Fraction | None
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,8 @@ def last_days(
     silent = fallen_silent(days, now, inf if is_unexplained else MOST_DAYS_BEHIND)
     last = silent.start if silent else history.until
     is_behind = isinstance(priced, PricedDays) and priced.history_is_behind
+    is_known = isinstance(priced, PricedDays) and priced.unit.name != "ratio"
+    dearest = None if bill is None else _price_if_behind(bill, days, today - DAY)
     recent = (day for day in days if day.start >= min(day_of(start), today - DAY))
 
     def judged(day: int) -> LastDay:
@@ -133,7 +138,9 @@ def last_days(
         spend = prices.get(day)
         if spend is None and usage is not None and price is not None:
             spend = usage * price
-        return LastDay(date_of(day), day == today, usage, None if usage is None else spend)
+        spend = None if usage is None else spend
+        behind = None if usage is None or dearest is None else usage * dearest
+        return LastDay(date_of(day), day == today, usage, spend, spend if is_known else behind)
 
     return LastDays(
         days=tuple(judged(day) for day in (today - DAY, today)),
@@ -170,6 +177,12 @@ def _prices(
     if bill.gross == 0 and usage == 0:
         return {day_of(now): Fraction(0)}, None, priced.reason
     return {}, None, priced.reason
+
+
+def _price_if_behind(bill: Bill, days: Sequence[UsageDay], until: int) -> Fraction | None:
+    """Return what a unit of usage costs if the invoice only has the days *until* then."""
+    usage = sum((day.in_period for day in days if day.start < until), Fraction(0))
+    return bill.gross / usage if usage > 0 else None
 
 
 def _spent(priced: PricedDays) -> dict[int, Fraction]:

@@ -144,6 +144,8 @@ class MaxDailySpend(Rule):
             )
 
         found = held(_subject(day), _amount(day.spend), currency, largest, tell)
+        if usage > limit.factor * usual and _may_cost_more(days, day, floor):
+            return _in_doubt(state, days, day, found)
         detail = f", on {_named(day)}: {times} ({usually})"
         return replace(found, day=day.date, detail=detail)
 
@@ -168,7 +170,35 @@ def _against_amount(state: AccountState, days: "LastDays", day: "LastDay", limit
         return f"Account {state.account_id} spent {amount} on {_named(day)}, {over}.{usually}"
 
     found = held(_subject(day), _amount(day.spend), invoice.currency, limit, tell)
+    if is_comparable and _may_cost_more(days, day, limit):
+        return _in_doubt(state, days, day, found)
     return replace(found, day=day.date, detail=detail)
+
+
+def _may_cost_more(days: "LastDays", day: "LastDay", limit: Money) -> bool:
+    """
+    Return whether an unusual *day* costs more than *limit* if the invoice does not have it yet.
+
+    Such a day would make usage look cheap. That of a new account is not unusual.
+    """
+    if not days.before or day.spend_if_behind == day.spend:
+        return False
+    usual = days.usual(Fraction(_ORDINARY))
+    if (day.usage or 0) <= _ORDINARY * (days.usual_so_far if usual is None else usual):
+        return False
+    return day.spend_if_behind is None or _amount(day.spend_if_behind) > money.exact(limit.amount)
+
+
+def _in_doubt(state: AccountState, days: "LastDays", day: "LastDay", found: Finding) -> Finding:
+    """Return what to say of a *day* that was *found* within the limit by a price in doubt."""
+    if found.status != "within" or found.amount is None:
+        return found
+    message = (
+        f"The spend of account {state.account_id} on {_named(day)} is not known: it is "
+        f"{found.amount.text} if the invoice has all of it, and may be over the limit if it is "
+        f"behind. It used {_times(day.usage or Fraction(0), days.usual_so_far)}."
+    )
+    return Finding("unknown", _subject(day), lambda: message, day=day.date)
 
 
 def _unpriced(state: AccountState, days: "LastDays", day: "LastDay") -> Finding:

@@ -209,6 +209,31 @@ def test_a_history_that_has_been_silent_for_long_beside_an_invoice_that_grows_is
     assert statuses(spike("3x", at_times, gross=14_500 + more)) == ["within", "within"]
 
 
+@pytest.mark.parametrize("day", [2, 3, 5, 10, 20])
+@pytest.mark.parametrize("limit", ["100 USD", {"limit": "3x", "atLeast": "100 USD"}])
+def test_a_spike_that_the_invoice_may_not_have_yet_is_not_known(limit: Any, day: int) -> None:
+    """Divided among all usage, an invoice that lacks the loop's night makes that night cheap."""
+    at = datetime(2026, 9, day, 9, tzinfo=UTC)
+    days = [*[1000.0] * 98, 21_000, 375]
+    a_day_ago = 1000 * (day - 2) + 1000 * 9 / 24
+    for gross, yesterday in ((sum(days[-day:]), "over"), (a_day_ago, "unknown")):
+        answers = {"invoice_preview": bill(gross), "usage_history": usage(days, at)}
+        given = limit if isinstance(limit, dict) else {"limit": limit}
+        found = judge("max-daily-spend", given, answers, read_at=at, at=at)
+        assert statuses(found) == [yesterday, "within"]
+    assert "and may be over the limit if it is behind. It used 21.0 times" in found[0].message
+
+
+@pytest.mark.parametrize(("limit", "yesterday"), [("25 USD", "within"), ("20 USD", "unknown")])
+def test_a_spike_in_a_unit_of_its_own_is_within_what_it_costs_if_the_invoice_is_behind(
+    limit: str, yesterday: str
+) -> None:
+    """An ordinary day is judged by its price, however little of the invoice there is."""
+    found = spike(limit, [*STEADY, 4000, 500], gross=0.43 * sum([*[1000] * (NOON - 1), 4000, 500]))
+    assert statuses(found) == [yesterday, "within"]
+    assert statuses(spike(limit, [*STEADY, 500], gross=0.43 * 1000 * NOON)) == ["within"] * 2
+
+
 def test_a_period_without_usage_that_costs_nothing_but_fees_is_within() -> None:
     quiet = [*STEADY, *[0.0] * (NOON + 1)]
     assert statuses(spike("3x", quiet, gross=0)) == ["within", "within"]
