@@ -14,8 +14,9 @@ _BETWEEN = bytes(byte for byte in range(256) if not ord("!") <= byte <= ord("~")
 _NOT_IN_TOKENS = (" ", "'", '"', "`")
 _REDACTED = "[redacted]"
 _SHORTEST_SECRET = 8
-# Characters. A few of them become a whole phrase when Unicode decomposes them.
-_PIECE = 2**16
+# Characters. A few become a whole phrase when Unicode decomposes them, and a run of accents is put
+# in order in the square of its length.
+_PIECE = 2**6
 PARTS = ("api_token", "email", "api_key")
 """The parts of credentials, by the names of the constructor's arguments."""
 

@@ -116,6 +116,18 @@ def test_an_answer_full_of_the_token_needs_little_memory(unit: str) -> None:
     assert int(grown) < 200_000
 
 
+# What takes the square of a run's length takes minutes.
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("run", ["\u0301\u0323", "\u0323\u0301\u4e00", "\u1e69", "\uff53\u0301"])
+def test_a_megabyte_of_accents_is_searched_in_one_pass(run: str) -> None:
+    credentials = billing.Credentials(SECRET)
+    accents = run * (2**20 // len(run.encode()))
+    half = len(accents) // 2
+    for text in (accents, "".join(sorted(accents)), accents[:half] + SECRET + accents[half:]):
+        assert credentials.is_in(text.encode()) == (SECRET in text)
+        assert SECRET not in credentials.redact(text)
+
+
 @pytest.mark.parametrize("kind", [billing.Credentials, pulumi_cf_invoice.Credentials])
 @pytest.mark.parametrize(
     ("arguments", "message"),
