@@ -17,9 +17,10 @@ from pulumi_cf_invoice.billing.errors import InvalidDataError
 from pulumi_cf_invoice.billing.invoice import AMOUNTS, Invoice
 from pulumi_cf_invoice.billing.models import counted
 from pulumi_cf_invoice.report.caveats import Caveat, not_known
-from pulumi_cf_invoice.report.events import GONE, Operation, mapping_in, stack_names
+from pulumi_cf_invoice.report.events import GONE, STACK, Operation, mapping_in, stack_names
 from pulumi_cf_invoice.report.found import (
     SECRET_IN_PREVIEW,
+    STREAM,
     Found,
     NoInvoiceError,
     configured_address,
@@ -116,6 +117,36 @@ def exported_invoices(
         *not_judged(hidden),
     ]
     return exported, caveats
+
+
+def refuse_exported_alone(steps: Iterable[Mapping[str, Any]], resources: Sequence[Found]) -> None:
+    """
+    Refuse the *steps* of a digest if none of its *resources* speaks for what the stack exports.
+
+    A digest has the outputs of the last deployment alone. Raises `NoInvoiceError`.
+    """
+    accounts = {known_account(resource.state.account_id) for resource in resources}
+    before = [resource.baseline for resource in resources if resource.baseline]
+    for step in steps:
+        exported = invoices_in_outputs(_outputs(step, "oldState")) if _is_stack(step) else []
+        for figures in exported:
+            account = known_account(figures.get("account_id"))
+            is_spoken_for = (
+                account in accounts
+                if account
+                else any(_has_amounts_of(figures, invoice) for invoice in before)
+            )
+            if is_spoken_for or is_no_invoice(figures) or revealed(figures) is None:
+                continue
+            of_account = f"account {account}" if account else "an account that is not known"
+            raise NoInvoiceError(
+                f"the stack also exports figures of {of_account}, of which this preview only has "
+                f"those of the last deployment: print the engine's events: `{STREAM}`"
+            )
+
+
+def _is_stack(step: Mapping[str, Any]) -> bool:
+    return str(step.get("urn")).split("::")[2:3] == [STACK]
 
 
 def _referred(operation: Operation) -> list[Mapping[str, Any]]:
@@ -225,8 +256,11 @@ def _read_through(address: str, provider: str) -> Caveat:
 
 def _is_part_of(figures: Mapping[str, Any], invoice: Invoice) -> bool:
     """Return whether a program has exported some *figures* of an *invoice*, and left others out."""
-    amounts = [name for name in AMOUNTS if name in figures]
-    return not is_whole(figures) and all(getattr(invoice, n) == figures[n] for n in amounts)
+    return not is_whole(figures) and _has_amounts_of(figures, invoice)
+
+
+def _has_amounts_of(figures: Mapping[str, Any], invoice: Invoice) -> bool:
+    return all(getattr(invoice, name) == figures[name] for name in AMOUNTS if name in figures)
 
 
 def _is_of_any(invoice: Found, resources: Iterable[Found]) -> bool:

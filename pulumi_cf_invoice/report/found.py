@@ -32,6 +32,8 @@ SECRET_IN_PREVIEW = (
     "snapshot (`cf-invoice snapshot`)"
 )
 SECRET_IN_OUTPUTS = "the figures are secret: add --show-secrets to `pulumi stack output`"
+STREAM = "PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true pulumi preview --json"
+"""The command that prints the engine's events."""
 _SECRET = "[secret]"
 # The engine's events mark what is secret by this name and value instead.
 _SIGNATURE = ("4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270")

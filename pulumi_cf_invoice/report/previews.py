@@ -27,9 +27,10 @@ from pulumi_cf_invoice.report.events import (
     stack_names,
     was_left_out,
 )
-from pulumi_cf_invoice.report.exported import exported_invoices
+from pulumi_cf_invoice.report.exported import exported_invoices, refuse_exported_alone
 from pulumi_cf_invoice.report.found import (
     SECRET_IN_PREVIEW,
+    STREAM,
     Found,
     NoInvoiceError,
     PackViolation,
@@ -46,8 +47,7 @@ _ERROR = re.compile(r"\W*error\b", re.IGNORECASE)
 _COLOR = re.compile(r"\x1b\[[\d;]*m")
 _LONGEST = 1000
 _LONGEST_NAME = 100
-_STREAM = "PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true pulumi preview --json"
-_SHOW_SAMES = f"preview with --show-sames, or print the engine's events: `{_STREAM}`"
+_SHOW_SAMES = f"preview with --show-sames, or print the engine's events: `{STREAM}`"
 _OLD = "only has the figures of the last deployment, which are not fresh"
 _NOT_EVALUATED = (
     "does not evaluate the program's invoices, and can keep stored figures: report on a preview"
@@ -167,12 +167,12 @@ def _in_digest(digest: Mapping[str, Any], prefix: str | None) -> list[Found]:
         raise NoInvoiceError(
             _failure(diagnostics)
             or "the preview failed, and its digest does not say why: if a policy pack blocked it, "
-            f"print the engine's events, which a report can judge: `{_STREAM}`"
+            f"print the engine's events, which a report can judge: `{STREAM}`"
         )
     if prefix is not None:
         raise NoInvoiceError(
             "--prefix chooses among the stack's outputs, which are not fresh in this preview: "
-            f"print the engine's events: `{_STREAM}`"
+            f"print the engine's events: `{STREAM}`"
         )
     steps = [step for step in mappings(digest.get("steps")) if step.get("op") not in GONE]
     for step in steps:
@@ -196,6 +196,7 @@ def _in_digest(digest: Mapping[str, Any], prefix: str | None) -> list[Found]:
             found.append(invoice)
     if not found:
         _explain(steps, fresh.values(), diagnostics)
+    refuse_exported_alone(steps, found)
     caveats = [*_unread(unread), *_left_out(digest, steps)]
     return [replace(invoice, caveats=(*invoice.caveats, *caveats)) for invoice in found]
 
@@ -318,7 +319,7 @@ def _refuse_read(urn: str, step: Mapping[str, Any]) -> None:
     if kind in state.TYPES and is_read:
         raise _NothingFreshError(
             f"this preview does not have the figures of {one_line(urn.rsplit('::', 1)[-1])}, which "
-            f"Pulumi has read: print the engine's events: `{_STREAM}`"
+            f"Pulumi has read: print the engine's events: `{STREAM}`"
         )
 
 

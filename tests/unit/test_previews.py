@@ -401,6 +401,35 @@ def test_an_update_with_a_refresh_that_lacks_two_events_is_refused_or_has_both_a
             assert read_due("\n".join(left)) == due, lost
 
 
+@pytest.mark.parametrize(
+    ("exported", "whose"),
+    [
+        ({"account_id": "e" * 32}, f"of account {'e' * 32}"),
+        ({"b_account_id": "E" * 32, "b_amount_due": 30000}, f"of account {'e' * 32}"),
+        ({"amount_due": 30000}, "of an account that is not known"),
+        ({}, None),
+        ({"account_id": ACCOUNT, "amount_due": 30000}, None),
+        ({"invoice_lines": ["a name"], "amount_due": "a text"}, None),
+        ({"invoice_lines": "[secret]"}, None),
+    ],
+)
+def test_what_a_stack_exports_of_another_account_is_not_in_a_digest(
+    exported: dict[str, Any], whose: str | None
+) -> None:
+    """Its outputs are those of the last deployment, and no resource speaks for that account."""
+    preview = digest()
+    [step, of_ours] = preview["steps"]
+    old = of_ours["oldState"]["outputs"]
+    names = ("amount_due", "amount_paid", "amount_remaining", "currency", "invoice_lines")
+    start = "b_" if "b_amount_due" in exported else ""
+    figures = {f"{start}{name}": old[name] for name in names}
+    step["oldState"]["outputs"] = figures | exported
+    if whose is None:
+        assert only(json.dumps(preview)).state.account_id == ACCOUNT
+        return
+    assert refusal(json.dumps(preview)).startswith(f"the stack also exports figures {whose}, of ")
+
+
 def read_due(text: str) -> dict[str | None, float]:
     return {found.state.account_id: found.invoice.amount_due for found in input.read(text)}
 
