@@ -707,7 +707,9 @@ def _is_outdated(account: AccountReport, state: InvoiceState, at: datetime) -> b
     if state.as_of(at) - read_at > _SAME_TIME:
         return True
     foreseen = account.forecast.amount_due if account.forecast else None
-    return known is not None and has_outgrown(state, known, read_at, at, foreseen=foreseen)
+    if foreseen is not None and state.invoice.amount_due > foreseen:
+        return True
+    return known is not None and has_outgrown(state, known, read_at, at)
 
 
 def _caveats(state: InvoiceState, at: datetime, account: AccountReport | None) -> Iterator[Caveat]:

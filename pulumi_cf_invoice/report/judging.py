@@ -236,11 +236,11 @@ def _current(
         return
     read_at = reader.read_at(account, gate.base_url, at)
     made_of = reader.ask(INVOICE_PREVIEW.asked(read_at), account, gate.base_url).result()
-    foreseen = finding.amount.amount if finding.amount else None
     newer = [
         state.invoice
         for state in states
-        if has_outgrown(state, made_of, read_at, at, foreseen=foreseen)
+        if has_outgrown(state, made_of, read_at, at)
+        or _is_too_little(finding, made_of, state.invoice)
     ]
     if not newer:
         yield finding
@@ -249,25 +249,29 @@ def _current(
         yield replace(unknown, account_id=account)
 
 
-def has_outgrown(
-    state: InvoiceState,
-    known: Invoice,
-    read_at: datetime,
-    at: datetime,
-    *,
-    foreseen: float | Decimal | None,
-) -> bool:
+def _is_too_little(finding: Finding, known: Invoice, later: Invoice) -> bool:
+    """
+    Return whether *finding* foresaw less than is due by now, and would not be within otherwise.
+
+    It was made of the invoice that was *known*, and the *later* one has added something to it.
+    """
+    if finding.amount is None or finding.limit is None:
+        return False
+    foreseen = finding.amount.amount
+    grown = money.total([foreseen, later.amount_due], less=[known.amount_due])
+    return later.amount_due > foreseen and grown > money.exact(finding.limit.amount)
+
+
+def has_outgrown(state: InvoiceState, known: Invoice, read_at: datetime, at: datetime) -> bool:
     """
     Return whether *state*, as of the time *at*, has outgrown what was *known* at *read_at*.
 
-    It has a later period, more due than was *foreseen* for the end of it, or more than the mean day
-    before *read_at* would have added since, with a day to spare.
+    It has a later period, or more due than the mean day before *read_at* would have added since,
+    with a day to spare.
     """
     later = state.invoice
     if later.period_start != known.period_start:
         return later.period_start > known.period_start
-    if foreseen is not None and later.amount_due > foreseen:
-        return True
     elapsed = max(int(read_at.timestamp()) - known.period_start, _A_DAY)
     since = max(int((state.as_of(at) - read_at).total_seconds()), 0) + _A_DAY
     more = money.total([later.amount_due], less=[known.amount_due])

@@ -276,21 +276,21 @@ def test_a_forecast_does_not_hide_what_a_preview_beside_its_snapshot_has() -> No
 
 
 NEXT_MONTH = {"period_start": END, "period_end": END + 31 * 86_400}
-OF_FORECAST: dict[str, dict[str, Any]] = {
-    "max-forecast": {"limit": "900 USD"},
-    "careful": {"rule": "max-forecast", "limit": "900 USD", "percentile": 90},
-    "min-runway": {"days": 1},
-}
 
 
 def judged_beside(
-    read: Snapshot, changes: dict[str, Any], minutes: int
+    read: Snapshot, changes: dict[str, Any], minutes: int, limit: str = "900 USD"
 ) -> tuple[list[RuleResult], InvoiceReport]:
     """Return what rules on the forecast find in a snapshot beside another state of its invoice."""
     other = dataclasses.replace(read.get(INVOICE_PREVIEW), **changes)
     at = read.read_at + timedelta(minutes=minutes)
     found = [Found.of_snapshot(read), Found(InvoiceState(ACCOUNT, other, read_at=at))]
-    rules = {name: {"accountIds": [ACCOUNT], **given} for name, given in OF_FORECAST.items()}
+    of_forecast: dict[str, dict[str, Any]] = {
+        "max-forecast": {"limit": limit},
+        "careful": {"rule": "max-forecast", "limit": limit, "percentile": 90},
+        "min-runway": {"days": 1},
+    }
+    rules = {name: {"accountIds": [ACCOUNT], **given} for name, given in of_forecast.items()}
     merged, reader = one_of_each_account(found), AccountReader({}, snapshots=[read])
     later = read.read_at + timedelta(days=1)
     results = judge(parse_rules({"rules": rules}), merged, later, reader)
@@ -352,12 +352,14 @@ def test_a_forecast_of_less_than_is_due_by_now_passes_no_rule(minutes: int) -> N
     median, most = foreseen.forecast.percentile(50), foreseen.forecast.percentile(90)
     assert median is not None
     assert most is not None
-    for due, verdicts in (
-        (median, ["within", "within"]),
-        (median + 1, ["unknown", "within"]),
-        (most + 1, ["unknown", "unknown"]),
+    for due, limit, verdicts in (
+        (median, "430 USD", ["within", "within"]),
+        (median + 1, "430 USD", ["unknown", "within"]),
+        (most + 1, "430 USD", ["unknown", "unknown"]),
+        # What has been added is far from the limit.
+        (most + 1, "900 USD", ["within", "within"]),
     ):
-        results, report = judged_beside(read, {"amount_due": due}, minutes)
+        results, report = judged_beside(read, {"amount_due": due}, minutes, limit)
         assert [result.verdict for result in results[:2]] == verdicts
         assert (report.forecast is None) == (due > median or minutes > 60)
 
