@@ -159,6 +159,9 @@ def _priced(
 ) -> PricedDays | UnknownUnit:
     if invoice is None or bill is None:
         return UnknownUnit("The upcoming invoice, which prices it, is not known.")
+    if now < invoice.period_start:
+        why = "The invoice's period has not begun, so it prices no day yet."
+        return UnknownUnit(why, is_unpriced=True)
     return price_days(history, invoice, bill, now)
 
 
@@ -174,8 +177,11 @@ def _prices(
     if bill.gross > 0 and usage > 0:
         # The lag is not known yet: a day is its share of the period so far.
         return {}, bill.gross / usage, ""
-    if bill.gross == 0 and usage == 0:
-        return {day_of(now): Fraction(0)}, None, priced.reason
+    today = day_of(now)
+    # A part of today that is outside the period costs something as well.
+    used_today = any(day.usage for day in days if day.start == today)
+    if bill.gross == 0 and usage == 0 and not used_today:
+        return {today: Fraction(0)}, None, priced.reason
     return {}, None, priced.reason
 
 

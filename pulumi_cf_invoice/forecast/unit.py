@@ -111,7 +111,7 @@ def _nothing_to_compare(gross: Fraction, usage: Fraction) -> str:
     if usage < 0:
         return "The period's usage adds up to less than zero, so its days cannot be priced."
     if gross == 0 and usage == 0:
-        return "This period has no usage and no charges yet."
+        return "The invoice's period has no usage and no charges yet."
     if gross == 0:
         return (
             "There is usage in this period that the invoice does not charge for: it may be "

@@ -391,6 +391,28 @@ def test_in_the_first_hours_of_a_month_yesterday_is_only_noted_if_it_was_not_unu
     )
 
 
+@pytest.mark.parametrize("gross", [0, 1])
+@pytest.mark.parametrize("begins", [datetime(2026, 10, 1, tzinfo=UTC), NOW + timedelta(hours=3)])
+def test_a_day_before_the_invoices_period_is_not_known(begins: datetime, gross: int) -> None:
+    found = spike("100 USD", [*STEADY, 500_000], invoice_preview=_bill_since(begins, gross))
+    assert statuses(found) == ["unknown", "unknown"]
+    assert found[1].message.endswith("The invoice's period has not begun, so it prices no day yet.")
+
+
+def test_a_day_after_a_period_that_cost_nothing_is_not_known() -> None:
+    ended = _bill_since(NOW - timedelta(days=31), 0)
+    found = spike("100 USD", [0, 500_000], invoice_preview=ended)
+    assert statuses(found) == ["unknown", "unknown"]
+    assert found[1].message.endswith("The invoice's period has no usage and no charges yet.")
+    unused = spike("100 USD", [0, 0], invoice_preview=ended)
+    assert statuses(unused) == ["noted", "within"]
+
+
+def _bill_since(begins: datetime, gross: int) -> Any:
+    start = int(begins.timestamp())
+    return bill(gross, period_start=start, period_end=start + 30 * 86_400)
+
+
 # The sandbox's accounts, by the hour.
 
 
