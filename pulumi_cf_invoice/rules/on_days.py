@@ -86,6 +86,8 @@ class MaxDailySpend(Rule):
         for day in days.days:
             if day.usage is None:
                 yield _missing(state, day)
+            elif day.usage < 0:
+                yield _correction(state, day)
             elif days.lacks_usage:
                 yield _unpriced(state, days, day)
             elif isinstance(limit, Multiple):
@@ -285,3 +287,13 @@ def _missing(state: AccountState, day: "LastDay") -> Finding:
         status = "unknown"
         message = f"The spend of {_named(day)} is not known: the {history} lacks it."
     return Finding(status, _subject(day), lambda: message, day=day.date)
+
+
+def _correction(state: AccountState, day: "LastDay") -> Finding:
+    message = (
+        f"The spend of account {state.account_id} on {_named(day)} is not known: its usage is "
+        "negative, which corrects that of other days."
+    )
+    return Finding(
+        "noted", _subject(day), lambda: message, day=day.date, is_put_off=not day.is_today
+    )

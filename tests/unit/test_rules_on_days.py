@@ -294,6 +294,20 @@ def test_a_history_that_is_one_day_behind_says_so_and_judges_yesterday() -> None
     assert statuses(spike("3x", [*STEADY, 1000, 0])) == ["within", "noted"]
 
 
+@pytest.mark.parametrize("limit", ["3x", "50 USD"])
+def test_a_day_that_corrects_others_is_noted_and_never_within(limit: str) -> None:
+    found = spike(limit, [*STEADY, -3000, 500])
+    assert statuses(found) == ["noted", "within"]
+    assert found[0].message == (
+        f"The spend of account {ACCOUNT} on {YESTERDAY} is not known: its usage is negative, which "
+        "corrects that of other days."
+    )
+    assert statuses(spike(limit, [*STEADY, 9000, -500])) == ["over", "noted"]
+    assert statuses(spike(limit, [*STEADY, -3000, -500], gross=0)) == ["noted", "noted"]
+    # The day itself may have been as wrong as before.
+    assert [each.is_put_off for each in spike(limit, [*STEADY, -3000, -500])] == [True, False]
+
+
 def test_a_multiple_needs_no_price_and_an_amount_does() -> None:
     refused = ApiError("upcoming invoice", ACCOUNT, 403, 10000, "Authentication error", "Mend it.")
     days = [*STEADY, 12_000]
