@@ -111,6 +111,13 @@ def origin(base_url: str | None) -> str:
     return f"The figures come from {one_line(base_url)}, not from Cloudflare."
 
 
+def is_ours(urn: str) -> bool:
+    """Return whether the resource *urn* is an InvoicePreview, in either form."""
+    # A URN has its type after the stack and the project, behind those of its parents.
+    qualified = urn.split("::")[2:3]
+    return bool(qualified) and qualified[0].rsplit("$", 1)[-1] in TYPES
+
+
 def read(resource_type: str, properties: Mapping[str, Any]) -> InvoiceState | None:
     """
     Return the invoice in a resource's *properties*, or None if there is none.

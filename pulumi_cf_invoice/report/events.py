@@ -16,7 +16,7 @@ from typing import Any
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.report.found import NoInvoiceError
 from pulumi_cf_invoice.report.objects import PlacedObject
-from pulumi_cf_invoice.state import TYPES
+from pulumi_cf_invoice.state import TYPES, is_ours
 
 STACK = "pulumi:pulumi:Stack"
 GONE = ("delete", "delete-replaced", "create-replacement", "discard", "discard-replaced")
@@ -260,12 +260,12 @@ class Operation:
             # Without it nobody can tell whether the resource was evaluated, or only refreshed, as
             # a refresh announces.
             is_told = op not in _FOUND_BY_REFRESH or ("refresh", urn) in announced
-            if _is_ours(urn) and not is_told:
+            if is_ours(urn) and not is_told:
                 raise NoInvoiceError(f"the event that announces {_name(urn)} is missing")
         if self.has_failed:
             return
         for op, urn in announced - done:
-            if op not in (*GONE, "refresh") and _is_ours(urn):
+            if op not in (*GONE, "refresh") and is_ours(urn):
                 raise NoInvoiceError(f"the event with the figures of {_name(urn)} is missing")
         of_stack = [step for step in self.steps_before if step.get("type") == STACK]
         runs = any(step.get("op") not in (*GONE, "refresh") for step in of_stack)
@@ -331,7 +331,7 @@ def refuse_torn_type(step: Mapping[str, Any]) -> None:
     if "type" in step:
         named.append(step["type"])
     urn = step.get("urn")
-    if isinstance(urn, str) and any((name in TYPES) != _is_ours(urn) for name in named):
+    if isinstance(urn, str) and any((name in TYPES) != is_ours(urn) for name in named):
         raise NoInvoiceError(
             f"the type of {_name(urn)} differs from the one in its URN: was the line torn?"
         )
@@ -382,12 +382,6 @@ def _urn_of(part: Mapping[str, Any]) -> str:
 def _number(event: PlacedObject) -> int | None:
     number = event.value.get("sequence")
     return number if isinstance(number, int) and not isinstance(number, bool) else None
-
-
-def _is_ours(urn: str) -> bool:
-    # A URN has its type after the stack and the project, behind those of its parents.
-    qualified = urn.split("::")[2:3]
-    return bool(qualified) and qualified[0].rsplit("$", 1)[-1] in TYPES
 
 
 def _name(urn: str) -> str:

@@ -35,6 +35,7 @@ from pulumi_cf_invoice.report.found import (
     named_invoices,
     not_judged,
     of_outputs,
+    only_referred_to,
     revealed,
 )
 
@@ -109,12 +110,18 @@ def exported_invoices(
             invoice = origins.told_of(invoice)
             invoice = replace(invoice, caveats=(*invoice.caveats, *_passed_on(figures, referred)))
         exported.append(replace(invoice, baseline=baseline, names=names))
-    hidden = may_be_invoices(outputs, outputs_before) if prefix is None else []
+    hidden: list[Caveat] = []
+    if prefix is None:
+        evaluated = {str(step.get("urn")) for step in operation.steps_after}
+        hidden = [
+            *not_judged(may_be_invoices(outputs, outputs_before)),
+            *only_referred_to(outputs, [*resources, *exported], evaluated),
+        ]
     caveats = [
         *not_known(unknown, "exported invoice"),
         *not_known(secret, "exported invoice", "secret"),
         *_kept(kept),
-        *not_judged(hidden),
+        *hidden,
     ]
     return exported, caveats
 

@@ -1,6 +1,6 @@
 """What was found in files: invoices, and those of the last deployment, each account once."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -22,6 +22,7 @@ from pulumi_cf_invoice.state import (
     EXPORTED_ORIGIN,
     MARKERS,
     InvoiceState,
+    is_ours,
     origin,
     snake_case,
     snake_cased,
@@ -37,6 +38,8 @@ STREAM = "PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true pulumi preview --json"
 _SECRET = "[secret]"
 # The engine's events mark what is secret by this name and value instead.
 _SIGNATURE = ("4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270")
+# A whole resource that a program exports, which Pulumi prints without its properties.
+_REFERENCE = (_SIGNATURE[0], "5cf8f73096256a8f31e491e813e4eb8e")
 _FIELDS = tuple(field.name for field in fields(Invoice))
 T = TypeVar("T")
 _FIGURES = frozenset(_FIELDS) - {"invoice_id", "status"}
@@ -349,14 +352,58 @@ def not_judged(names: Sequence[str]) -> list[Caveat]:
     """Return the caveat on the outputs with these *names*, which may be invoices."""
     if not names:
         return []
-    shown = ", ".join(one_line(name, _LONGEST_NAME) for name in names[:_MOST_NAMES])
-    more = f" and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""
-    which = "output" if len(names) == 1 else "outputs"
     text = (
-        f"What is secret or not known yet in the stack's {which} {shown}{more} was not judged, if "
-        "it is an invoice."
+        f"What is secret or not known yet in the stack's {_listed(names)} was not judged, if it is "
+        "an invoice."
     )
     return [Caveat("not judged", text)]
+
+
+def only_referred_to(
+    outputs: Mapping[str, Any], found: Iterable[Found], evaluated: Collection[str] = ()
+) -> list[Caveat]:
+    """
+    Return the caveat on *outputs* that only refer to an InvoicePreview.
+
+    Those of an account that was *found*, and those that the operation *evaluated*, by URN, are
+    told of already.
+    """
+    accounts = {known_account(invoice.state.account_id) for invoice in found} - {None}
+    names = [
+        name
+        for name, value in outputs.items()
+        if any(
+            reference.get("urn") not in evaluated
+            and known_account(reference.get("id")) not in accounts
+            for reference in _references(value)
+        )
+    ]
+    if not names:
+        return []
+    text = (
+        f"In the stack's {_listed(names)} there is only a reference to an InvoicePreview, which "
+        "was not judged: export what getInvoicePreview returns, or report on a preview."
+    )
+    return [Caveat("not judged", text)]
+
+
+def _references(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield every reference to an InvoicePreview in *value*."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _references(item)
+    elif isinstance(value, Mapping):
+        name, mark = _REFERENCE
+        if value.get(name) == mark and is_ours(str(value.get("urn"))):
+            yield value
+        for item in value.values():
+            yield from _references(item)
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(one_line(name, _LONGEST_NAME) for name in names[:_MOST_NAMES])
+    more = f" and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""
+    return f"{'output' if len(names) == 1 else 'outputs'} {shown}{more}"
 
 
 def is_unknown(invoice: Mapping[str, Any]) -> bool:

@@ -34,6 +34,7 @@ from pulumi_cf_invoice.report.found import (
     not_judged,
     of_outputs,
     one_of_each_account,
+    only_referred_to,
 )
 from pulumi_cf_invoice.report.objects import PlacedObject, find_objects
 from pulumi_cf_invoice.state import InvoiceState, snake_case
@@ -188,7 +189,10 @@ def _in_other(content: Mapping[str, Any], prefix: str | None) -> list[Found] | M
     invoices = [of_outputs(outputs) for outputs in invoices_in_outputs(content, prefix)]
     if not invoices and has_secret(content):
         raise NoInvoiceError(f"no invoice can be read in it, and {SECRET_IN_OUTPUTS}")
-    caveats = not_judged(may_be_invoices(content)) if prefix is None else []
+    referred = only_referred_to(content, invoices)
+    if not invoices and referred:
+        raise NoInvoiceError(f"no invoice can be read in it. {referred[0].text.rstrip('.')}")
+    caveats = [*not_judged(may_be_invoices(content)), *referred] if prefix is None else []
     return [replace(invoice, caveats=(*invoice.caveats, *caveats)) for invoice in invoices]
 
 

@@ -16,7 +16,8 @@ from pulumi_cf_invoice import (
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.invoice import FIGURES
 from pulumi_cf_invoice.report import input
-from tests.engine.conftest import MakeStack
+from tests.docs import ROOT
+from tests.engine.conftest import MakeCommandLine, MakeStack
 from tests.engine.harness import Run, Stack
 from tests.factories import ACCOUNT, OTHER_ACCOUNT
 
@@ -195,3 +196,33 @@ def test_outputs_are_known_at_the_first_preview_and_do_not_move_by_themselves(
     assert '"$188.46 for 2026-09-01 to 2026-09-30"' in stack.preview().text
     assert stack.up().ok
     assert stack.preview(expect_no_changes=True).ok
+
+
+@pytest.mark.parametrize(
+    ("figures", "code", "expected"),
+    [
+        ("${other}", 0, "In the stack's output whole there is only a reference to an Invoice"),
+        ("${own}", 0, ""),
+        ("none", 2, "there is only a reference to an InvoicePreview"),
+    ],
+)
+def test_an_exported_resource_of_the_plugin_is_never_passed_over(
+    make_command_line: MakeCommandLine, figures: str, code: int, expected: str
+) -> None:
+    project = make_command_line(ROOT / "examples" / "yaml" / "quickstart")
+    call = "{fn::invoke: {function: cf-invoice:getInvoicePreview, arguments: {accountId: '%s'}}}"
+    (project.directory / "Pulumi.yaml").write_text(
+        f"name: quickstart-yaml\nruntime: yaml\npackages:\n  cf-invoice: {ROOT}\n"
+        "resources:\n  up: {type: cf-invoice:InvoicePreview}\n"
+        f"variables:\n  own: {call % ACCOUNT}\n  other: {call % OTHER_ACCOUNT}\n"
+        f"outputs:\n  whole: ${{up}}\n  figures: {figures}\n"
+    )
+    assert project.shell("pulumi up --yes --skip-preview"), project.printed
+    # The resource itself is among the events.
+    stream = {"PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"}
+    report = "cf-invoice report --from - || code=$?; test ${code:-0} ="
+    assert project.shell(f"pulumi preview --json | {report} 0", **stream), project.printed
+    assert "only a reference" not in project.printed
+    assert project.shell(f"pulumi stack output --json | {report} {code}"), project.printed
+    assert ("only a reference" in project.printed) == bool(expected)
+    assert expected in project.printed

@@ -1165,6 +1165,46 @@ def test_an_output_that_is_not_known_yet_may_be_an_invoice(hidden: Any) -> None:
     assert only(lines(stream)).caveats == ()
 
 
+def test_an_output_that_only_refers_to_an_invoice_is_none_that_was_judged() -> None:
+    figures = Invoice.from_api(api_result()).to_figures() | {"account_id": ACCOUNT}
+    outputs = {"dev": figures, "prod": [reference_to(PROD)]}
+    [caveat] = only(json.dumps(outputs)).caveats
+    assert (caveat.kind, caveat.text) == (
+        "not judged",
+        "In the stack's output prod there is only a reference to an InvoicePreview, which was not "
+        "judged: export what getInvoicePreview returns, or report on a preview.",
+    )
+    assert refusal(json.dumps({"prod": reference_to(PROD)})).endswith(caveat.text[:-1])
+    of_child = {"prod": reference_to(PROD, type="my:Budget$cf-invoice:index:InvoicePreview")}
+    assert only(json.dumps({"dev": figures, **of_child})).caveats == (caveat,)
+
+
+def test_a_reference_to_what_was_judged_or_to_something_else_is_no_invoice() -> None:
+    figures = Invoice.from_api(api_result()).to_figures() | {"account_id": ACCOUNT}
+    for reference in (reference_to(ACCOUNT), reference_to(PROD, type="aws:s3:Bucket")):
+        assert only(json.dumps({"dev": figures, "other": reference})).caveats == ()
+
+
+def test_a_reference_to_a_resource_of_the_preview_is_none_that_was_not_judged() -> None:
+    stream = events()
+    [urn] = only(lines(stream)).urns
+    outputs_of(stream)["whole"] = {**reference_to(""), "urn": urn}
+    assert only(lines(stream)).caveats == ()
+    outputs_of(stream)["whole"] = reference_to(PROD)
+    [caveat] = only(lines(stream)).caveats
+    assert "the stack's output whole there is only a reference" in caveat.text
+
+
+def reference_to(account: str, type: str = "cf-invoice:index:InvoicePreview") -> dict[str, str]:
+    """Return what Pulumi prints of an exported resource."""
+    return {
+        "4dabf18193072939515e22adb298388d": "5cf8f73096256a8f31e491e813e4eb8e",
+        "id": account,
+        "packageVersion": "",
+        "urn": f"urn:pulumi:dev::bills::{type}::upcoming",
+    }
+
+
 def test_an_exported_invoice_that_is_not_known_yet_is_reported() -> None:
     stream = events("functions/nested.ndjson")
     prod = next(value for value in outputs_of(stream).values() if "prod" in value)["prod"]
