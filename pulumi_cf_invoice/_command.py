@@ -10,6 +10,7 @@ what they mean.
 import argparse
 import io
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +27,12 @@ FAILED = 2
 INTERRUPTED = 130
 _STDOUT = 1
 _STDERR = 2
+# What argparse quotes here can be the value of an option that it does not know.
+_OF_ARGPARSE = {
+    "(argument COMMAND: )invalid choice: .* (?=\\(choose from )": r"\1there is no such command ",
+    "(ambiguous option: [^=]*)=.* (?=could match )": r"\1 ",
+    "ignored explicit argument .*": "it takes no value",
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -57,11 +64,15 @@ class Parser(argparse.ArgumentParser):
             if argument.startswith("-")
         ]
         if extra:
-            self.error(f"unrecognized arguments: {' '.join(names or extra)}")
+            # An address can have passwords in it.
+            shown = names or [re.sub("(?<=://).*", "…", argument) for argument in extra]
+            self.error(f"unrecognized arguments: {' '.join(shown)}")
         return options
 
     def error(self, message: str) -> NoReturn:
         """Exit with one line: the usage would be many. Raises `UsageError`."""
+        for quoted, instead in _OF_ARGPARSE.items():
+            message = re.sub(quoted, instead, message, flags=re.DOTALL)
         print(f"{self.prog}: {message} (see {self.prog} --help)", file=sys.stderr)
         raise UsageError(message)
 

@@ -52,13 +52,12 @@ def _dispatch(given: list[str]) -> int:
 
 
 def _refuse_credentials(given: list[str]) -> None:
-    """Refuse arguments with a token or key of the environment, which errors would quote."""
+    """Refuse arguments with a token, key or address to notify, which errors would quote."""
     from pulumi_cf_invoice.billing.credentials import redacted
 
-    for variable, secret in os.environ.items():
-        if variable.endswith(("_TOKEN", "_API_KEY")) and any(
-            redacted(argument, secret) != argument for argument in given
-        ):
+    for variable, value in os.environ.items():
+        secrets = value.split() if variable.endswith(("_TOKEN", "_API_KEY", "_NOTIFY")) else []
+        if any(redacted(argument, secret) != argument for secret in secrets for argument in given):
             parser().error(
                 f"an argument contains the value of {variable}: leave credentials in the "
                 "environment, because everybody on a machine can see arguments"

@@ -64,7 +64,7 @@ def _write_each(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CommandError(f"cannot write to {folder}: {error.strerror}") from None
+        raise CommandError(f"cannot write to {one_line(str(folder))}: {error.strerror}") from None
     left = [
         account
         for account in accounts

@@ -435,7 +435,9 @@ def test_a_report_that_cannot_be_made_is_markdown_that_says_so(
         ["s3cret-t0ken"],
     ],
 )
-@pytest.mark.parametrize("variable", ["CLOUDFLARE_API_TOKEN", "CLOUDFLARE_API_KEY", "GH_TOKEN"])
+@pytest.mark.parametrize(
+    "variable", ["CLOUDFLARE_API_TOKEN", "CLOUDFLARE_API_KEY", "GH_TOKEN", "CF_INVOICE_NOTIFY"]
+)
 def test_a_credential_among_the_arguments_is_refused_and_repeated_nowhere(
     arguments: list[str], variable: str, tmp_path: Path
 ) -> None:
@@ -455,6 +457,22 @@ def test_the_value_of_an_unknown_option_is_not_repeated() -> None:
         "cf-invoice: unrecognized arguments: --api-token --api-key -t (see cf-invoice --help)\n"
     )
     assert "unrecognized arguments: report.md" in run("report", "report.md").stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--api-token", "s3cret-t0ken", "report"],
+        ["report", "--a=s3cret-t0ken"],
+        ["report", "--all-accounts=s3cret-t0ken"],
+        ["notify", "slack://s3cret-t0ken/b"],
+    ],
+)
+def test_nor_is_what_argparse_quotes(arguments: list[str]) -> None:
+    failed = run(*arguments)
+    assert failed.returncode == 2
+    assert failed.stderr.count("\n") == 1
+    assert "s3cret" not in failed.stderr
 
 
 @pytest.mark.parametrize(
