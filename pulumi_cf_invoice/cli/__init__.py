@@ -56,7 +56,9 @@ def _refuse_credentials(given: list[str]) -> None:
     from pulumi_cf_invoice.billing.credentials import redacted
 
     for variable, value in os.environ.items():
-        secrets = value.split() if variable.endswith(("_TOKEN", "_API_KEY", "_NOTIFY")) else []
+        is_secret = variable.endswith(("_TOKEN", "_API_KEY")) or variable == "CF_INVOICE_NOTIFY"
+        # One address per line.
+        secrets = value.splitlines() if is_secret else []
         if any(redacted(argument, secret) != argument for secret in secrets for argument in given):
             parser().error(
                 f"an argument contains the value of {variable}: leave credentials in the "
