@@ -436,12 +436,15 @@ class Invoice:
             ]
         period, lines = f"The invoice's period, {self.period_text}", self.lines_period
         has_ended = at >= instant(self.period_end)
+        when = "has ended" if has_ended else ""
+        if at < instant(self.period_start):
+            when = "has not begun"
         if not self._has_other_lines or lines is None:
-            return [f"{period}, has ended."] if has_ended else []
+            return [f"{period}, {when}."] if when else []
         if has_ended and at < instant(lines.end):
             return [f"{period}, has ended, but that of its lines, {lines.text}, has not."]
-        ended = "has ended, and " if has_ended else ""
-        return [f"{period}, {ended}is not that of its lines, {lines.text}."]
+        when = f"{when}, and " if when else ""
+        return [f"{period}, {when}is not that of its lines, {lines.text}."]
 
     @property
     def _has_other_lines(self) -> bool:

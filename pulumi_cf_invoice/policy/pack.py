@@ -214,6 +214,8 @@ class _OnInvoices(_RulePolicy, ResourceValidationPolicy):
         if gate is not None:
             _note_notices(gate)
             _report(gate, gate.judge_accounts(_reader, _now()), report)
+            for invoice in gate.invoices(_reader, _now()):
+                _note_period(invoice)
             if gate.origin and gate.in_force(_now()) is not None:
                 _note(gate.origin)
 
@@ -232,6 +234,7 @@ class _OnInvoices(_RulePolicy, ResourceValidationPolicy):
             findings = gate.judge(invoice, _now())
             shown = invoice.account_id if invoice.account_is_shown else None
             _report(gate, [replace(finding, account_id=shown) for finding in findings], report)
+            _note_period(invoice)
             if invoice.origin:
                 _note(invoice.origin)
         elif not _check_failed(args):
@@ -389,6 +392,13 @@ def _worded(finding: Finding) -> str:
 def _note_notices(gate: Gate) -> None:
     for notice in gate.notices(_now()):
         _note(f"{gate.name}: {notice}")
+
+
+def _note_period(invoice: InvoiceState) -> None:
+    """Note what is odd about the period of an *invoice* that was judged, as a report says it."""
+    whose = f"Account {invoice.account_id}: " if invoice.account_is_shown else ""
+    for note in invoice.invoice.period_notes(invoice.as_of(_now())):
+        _note(f"{whose}{note}")
 
 
 def _report_absence(policy: str, resource: str, report: ReportViolation) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import BillingError, LimitError, RuleError
 from pulumi_cf_invoice.billing.money import Money
+from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 from pulumi_cf_invoice.billing.settings import foreign
 from pulumi_cf_invoice.billing.suggestions import errors_under
 from pulumi_cf_invoice.rules.accounts import AccountReader, AccountState
@@ -200,6 +201,18 @@ class Gate:
             for account in self.account_ids
             for finding in self._account(rule, reader, account, at)
         ]
+
+    def invoices(self, reader: AccountReader, at: datetime) -> list[InvoiceState]:
+        """
+        Return the invoices of the gate's accounts as *reader* reads them, if the rule is on these.
+
+        Those that cannot be read are left out.
+        """
+        rule = self.in_force(at)
+        if rule is None or INVOICE_PREVIEW not in rule.reads:
+            return []
+        read = [self._read(rule, reader, account, at) for account in self.account_ids]
+        return [state.of_invoice for state in read if isinstance(state, AccountState)]
 
     def judge_stack(
         self, resources: Sequence[StackResource], reader: AccountReader, at: datetime

@@ -317,6 +317,23 @@ def test_a_waiver_and_a_rule_without_a_base_are_noted(
         assert message in run.text
 
 
+@ONE_FORM
+def test_an_invoice_of_an_earlier_period_is_noted_once(
+    make_stack: MakeStack, program: Program, pack: MakePack
+) -> None:
+    with Sandbox(now=datetime(2026, 6, 15, tzinfo=UTC)) as stopped:
+        reading = {"accountIds": [ACCOUNT], "baseUrl": stopped.base_url}
+        rules = {
+            "account-budget": {"limit": "900 USD", **reading},
+            "max-amount-due": {"limit": "900 USD"},
+            "max-line-amount": {"defaultLimit": "900 USD"},
+        }
+        run = make_stack(program, **pointed_at(stopped)).preview(**pack(rules=rules))
+    assert run.ok, run.text
+    note = f"Account {ACCOUNT}: The invoice's period, 2026-06-01 to 2026-06-30, has ended."
+    assert notes_of(run).count(note) == 1
+
+
 @pytest.mark.parametrize(("source", "form"), in_turn("program", "stack-config"), indirect=["form"])
 def test_a_secret_account_is_not_printed(
     make_stack: MakeStack, form: Form, settled: dict[str, str], pack: MakePack, source: str

@@ -1,5 +1,6 @@
 """What a pack's violations say, and what appears once per run."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -36,6 +37,27 @@ def test_an_only_account_and_where_figures_come_from_stand_once_in_a_run(
         f"The figures come from {sandbox.base_url}, not from Cloudflare."
     ]
     assert not any("not from Cloudflare" in message for message in messages)
+
+
+def test_an_invoice_of_another_time_that_rules_read_is_noted_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Sandbox(now=NOW - timedelta(days=90)) as sandbox:
+        reading: dict[str, Any] = {
+            "account_ids": [ACCOUNT, OTHER_ACCOUNT],
+            "base_url": sandbox.base_url,
+        }
+        for gate in (
+            policy.account_budget("9999 USD", **reading),
+            policy.max_line_amount(default_limit="9999 USD", **reading),
+            policy.min_credit_balance("1 USD", **reading),
+        ):
+            assert before_all(gate) == []
+    notes = [note for note in capsys.readouterr().err.splitlines() if "period" in note]
+    assert notes == [
+        f"Account {account}: The invoice's period, 2026-06-01 to 2026-06-30, has ended."
+        for account in (ACCOUNT, OTHER_ACCOUNT)
+    ]
 
 
 def test_every_message_of_several_accounts_names_its_own(sandbox: Sandbox) -> None:

@@ -1,6 +1,7 @@
 """The rules as Pulumi's policies; what each of them finds is in `test_rules`."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -29,9 +30,11 @@ from pulumi_cf_invoice.rules.file import Config
 from pulumi_cf_invoice.state import DYNAMIC_TYPE, PLUGIN_TYPE
 from tests.factories import (
     ACCOUNT,
+    NOW,
     OTHER_ACCOUNT,
     START,
     TOKEN,
+    api_line,
     api_result,
     camel_cased,
     with_floats,
@@ -48,6 +51,7 @@ def new_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make each test a separate run."""
     for name in ("_accounts", "_named", "_noted"):
         monkeypatch.setattr(pack, name, set())
+    monkeypatch.setattr(pack, "_now", lambda: NOW)
     monkeypatch.setattr(pack, "_reader", AccountReader({"CLOUDFLARE_API_TOKEN": TOKEN}))
 
 
@@ -212,6 +216,30 @@ def test_what_is_no_violation_is_reported_once_on_standard_error(
         "it is new, renamed or replaced.",
         "The figures come from http://127.0.0.1:77, not from Cloudflare.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("month", "note"),
+    [
+        (6, "The invoice's period, 2026-06-01 to 2026-06-30, has ended."),
+        (11, "The invoice's period, 2026-11-01 to 2026-11-30, has not begun."),
+    ],
+)
+def test_an_invoice_of_another_time_is_noted_once_for_all_rules(
+    month: int, note: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = datetime(2026, month, 1, tzinfo=UTC)
+    period = {"start": start.timestamp(), "end": (start + timedelta(days=30)).timestamp()}
+    of_month = state(
+        period_start=period["start"],
+        period_end=period["end"],
+        invoice_lines=[api_line(period=period)],
+    )
+    gates = [policy.max_amount_due("999 USD"), policy.max_line_amount(default_limit="999 USD")]
+    assert [judge(gate, of_month) for gate in gates] == [[], []]
+    assert capsys.readouterr().err == f"Account {ACCOUNT}: {note}\n"
+    assert judge(gates[0], state()) == []
+    assert capsys.readouterr().err == ""
 
 
 def test_a_waiver_is_noted_before_the_first_resource(capsys: pytest.CaptureFixture[str]) -> None:
