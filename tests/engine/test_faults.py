@@ -12,7 +12,7 @@ from tests.engine.conftest import MakeStack, deployed_stack
 from tests.engine.forms import FORMS, in_turn
 from tests.engine.harness import Stack
 from tests.factories import ACCOUNT
-from tests.unit.test_client import SAID
+from tests.unit.test_client import BRIEF, SAID
 
 
 class Deployed(NamedTuple):
@@ -52,7 +52,7 @@ ON_THE_ENGINE = [
 def test_a_fault_is_one_line_and_leaves_the_state_alone(deployed: Deployed, fault: str) -> None:
     stack, stored, sandbox = deployed
     slow = SAID[fault].startswith("no complete answer")
-    stack.environment["CF_INVOICE_TIMEOUT"] = "1.5" if slow else "30"
+    stack.environment["CF_INVOICE_TIMEOUT"] = str(BRIEF) if slow else "30"
     sandbox.fault = fault
     run = stack.up()
     assert not run.ok

@@ -149,6 +149,8 @@ def test_the_older_pair_of_email_and_key_is_accepted(sandbox: Sandbox) -> None:
 
 RAY = "(ray ID 8f1a2b3c4d5e6f70-AMS)"
 FAILED_SIDE = "The failure is on Cloudflare's side, and 3 retries did not help: run again later."
+BRIEF = 0.8
+"""The timeout in seconds for faults that never complete an answer."""
 SAID = {
     "http-400": f"HTTP 400, code 7003: Could not route to the given account {RAY}. Check the account",
     "http-401": f"HTTP 401, code 10000: Authentication error {RAY}. Check that the token",
@@ -176,9 +178,9 @@ SAID = {
     "redirect-elsewhere": "HTTP 302 redirects to the host 127.0.0.2, to which credentials are not sent",
     "redirect-loop": "more than 3 redirects",
     "reset": "no answer from 127.0.0.1: ",
-    "endless-headers": "no complete answer within 0.8 s",
-    "trickle": "no complete answer within 0.8 s",
-    "slow": "no complete answer within 0.8 s",
+    "endless-headers": f"no complete answer within {BRIEF} s",
+    "trickle": f"no complete answer within {BRIEF} s",
+    "slow": f"no complete answer within {BRIEF} s",
     "oversized-body": "the answer is larger than 4 MiB",
     "gzip-bomb": "the answer is larger than 4 MiB",
     "gzip-twice": "the response has an unexpected content encoding (gzip, gzip)",
@@ -228,7 +230,7 @@ def test_every_fault_of_the_sandbox_is_covered_here() -> None:
 @pytest.mark.parametrize("fault", SAID)
 def test_a_fault_is_one_clean_line(sandbox: Sandbox, fault: str) -> None:
     sandbox.fault = fault
-    timeout = 0.8 if SAID[fault].startswith("no complete answer") else 30
+    timeout = BRIEF if SAID[fault].startswith("no complete answer") else 30
     with pytest.raises(BillingError) as failed:
         client(sandbox.base_url, token=SECRET, timeout=timeout).get_invoice_preview(ACCOUNT)
     message = str(failed.value)
