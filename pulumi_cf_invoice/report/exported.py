@@ -126,14 +126,16 @@ def exported_invoices(
     return exported, caveats
 
 
-def refuse_exported_alone(steps: Iterable[Mapping[str, Any]], resources: Sequence[Found]) -> None:
+def refuse_exported_alone(
+    steps: Iterable[Mapping[str, Any]], resources: Sequence[state.InvoiceState]
+) -> None:
     """
-    Refuse the *steps* of a digest if none of its *resources* speaks for what the stack exports.
+    Refuse the *steps* of a digest if the stack exports what is of none of its *resources*.
 
-    A digest has the outputs of the last deployment alone. Raises `NoInvoiceError`.
+    A digest has the outputs of the last deployment alone, so *resources* are its old states as well
+    as the new ones. Raises `NoInvoiceError`.
     """
-    accounts = {known_account(resource.state.account_id) for resource in resources}
-    before = [resource.baseline for resource in resources if resource.baseline]
+    accounts = {known_account(resource.account_id) for resource in resources}
     for step in steps:
         exported = invoices_in_outputs(_outputs(step, "oldState")) if _is_stack(step) else []
         for figures in exported:
@@ -141,7 +143,7 @@ def refuse_exported_alone(steps: Iterable[Mapping[str, Any]], resources: Sequenc
             is_spoken_for = (
                 account in accounts
                 if account
-                else any(_has_amounts_of(figures, invoice) for invoice in before)
+                else any(_has_amounts_of(figures, resource.invoice) for resource in resources)
             )
             if is_spoken_for or is_no_invoice(figures) or revealed(figures) is None:
                 continue

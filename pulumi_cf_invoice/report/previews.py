@@ -8,12 +8,14 @@ are not certainly fresh are not used, and `NoInvoiceError` says which flag helps
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import groupby, zip_longest
 from typing import Any, NoReturn
 
 from pulumi_cf_invoice import state
 from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.errors import InvalidDataError
 from pulumi_cf_invoice.billing.models import counted
 from pulumi_cf_invoice.report.caveats import Caveat, not_known
 from pulumi_cf_invoice.report.events import (
@@ -196,9 +198,20 @@ def _in_digest(digest: Mapping[str, Any], prefix: str | None) -> list[Found]:
             found.append(invoice)
     if not found:
         _explain(steps, fresh.values(), diagnostics)
-    refuse_exported_alone(steps, found)
-    caveats = [*_unread(unread), *_left_out(digest, steps)]
+    left_out = _left_out(digest, steps)
+    if not left_out:
+        refuse_exported_alone(steps, list(_every_state(digest)))
+    caveats = [*_unread(unread), *left_out]
     return [replace(invoice, caveats=(*invoice.caveats, *caveats)) for invoice in found]
+
+
+def _every_state(digest: Mapping[str, Any]) -> Iterator[state.InvoiceState]:
+    """Yield every invoice among the states in a *digest*, old and new, that is not secret."""
+    for step in mappings(digest.get("steps")):
+        for name in ("oldState", "newState"):
+            with suppress(NoInvoiceError, InvalidDataError):
+                if found := _read(mapping_in(step, name), ()):
+                    yield found
 
 
 def _in_events(operation: Operation, prefix: str | None) -> list[Found]:

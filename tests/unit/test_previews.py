@@ -430,6 +430,29 @@ def test_what_a_stack_exports_of_another_account_is_not_in_a_digest(
     assert refusal(json.dumps(preview)).startswith(f"the stack also exports figures {whose}, of ")
 
 
+@pytest.mark.parametrize("how", ["left out", "renamed", "moved to another account"])
+def test_what_a_stack_exports_of_its_own_resources_does_not_refuse_a_digest(how: str) -> None:
+    preview = digest()
+    [of_stack, of_ours] = preview["steps"]
+    old = of_ours["oldState"]
+    exported = copy.deepcopy(old["outputs"])
+    if how == "left out":
+        exported["account_id"] = "e" * 32
+        preview["changeSummary"]["same"] += 1
+    elif how == "renamed":
+        urn = f"{of_ours['urn']}-before"
+        preview["steps"].append({"op": "delete", "urn": urn, "oldState": {**old, "urn": urn}})
+        of_ours |= {"op": "create", "oldState": None}
+    else:
+        for properties in (old["inputs"], old["outputs"], exported):
+            properties["account_id"] = "e" * 32
+    of_stack["oldState"]["outputs"] = exported
+    found = only(json.dumps(preview))
+    assert found.state.account_id == ACCOUNT
+    is_told = any("left out 1 unchanged resource" in caveat.text for caveat in found.caveats)
+    assert is_told == (how == "left out")
+
+
 def read_due(text: str) -> dict[str | None, float]:
     return {found.state.account_id: found.invoice.amount_due for found in input.read(text)}
 
