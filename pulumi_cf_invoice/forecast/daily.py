@@ -48,13 +48,15 @@ class LastDays:
     """
     The last two days of an account, and what was usual before each of them.
 
-    ``gross`` is what the period cost so far, in minor units, or None where that is not known.
-    ``price`` is what a unit of usage costs, and ``unpriced`` says why that is not known. A history
-    that ``lacks_usage`` has none since the period began, nor yesterday, although that cost
-    something.
+    ``late`` is the day before them if the history has nothing of today: then it arrives late, and a
+    day ago had only a part of that day. ``gross`` is what the period cost so far, in minor units,
+    or None where that is not known. ``price`` is what a unit of usage costs, and ``unpriced`` says
+    why that is not known. A history that ``lacks_usage`` has none since the period began, nor
+    yesterday, although that cost something.
     """
 
     days: tuple[LastDay, ...]
+    late: LastDay | None
     before: tuple[UsageDay, ...]
     gross: Fraction | None
     price: Fraction | None
@@ -144,6 +146,7 @@ def last_days(
 
     return LastDays(
         days=tuple(judged(day) for day in (today - DAY, today)),
+        late=None if usages.get(today) else judged(today - 2 * DAY),
         before=tuple(
             day for day in days if day.start < today - DAY and day.start not in without_value
         ),

@@ -35,7 +35,7 @@ def usage_days(
     Return the days of *history* from the first one with usage on, up to the one of *now*.
 
     A period that starts or ends within a day has the hours of that day that it covers, and of a
-    whole day's usage the part that is as long.
+    whole day's usage, or of today's until *now*, the part that is as long.
     """
     by_day: dict[int, list[UsageEntry]] = {}
     for entry in history.entries:
@@ -45,7 +45,7 @@ def usage_days(
         UsageDay(
             start=start,
             usage=_total(entries),
-            in_period=_in_period(entries, period_start, period_end),
+            in_period=_in_period(entries, period_start, period_end, now),
             is_over=_is_whole(start, entries) and start + DAY <= now,
         )
         for start, entries in sorted(by_day.items())
@@ -89,17 +89,18 @@ def _total(entries: Iterable[UsageEntry]) -> Fraction:
     return Fraction(money.total(entry.aggregated_value for entry in entries))
 
 
-def _in_period(entries: list[UsageEntry], start: int, end: int) -> Fraction:
+def _in_period(entries: list[UsageEntry], start: int, end: int, now: Fraction) -> Fraction:
     if start <= entries[0].start and entries[-1].end <= end:
         return _total(entries)
     if entries[-1].end <= start or end <= entries[0].start:
         return Fraction(0)
-    return sum((_share(entry, start, end) * _total([entry]) for entry in entries), Fraction(0))
+    return sum((_share(entry, start, end, now) * _total([entry]) for entry in entries), Fraction(0))
 
 
-def _share(entry: UsageEntry, start: int, end: int) -> Fraction:
-    covered = min(entry.end, end) - max(entry.start, start)
-    return Fraction(max(covered, 0), entry.end - entry.start)
+def _share(entry: UsageEntry, start: int, end: int, now: Fraction) -> Fraction:
+    until = min(Fraction(entry.end), now)
+    covered = min(until, Fraction(end)) - max(entry.start, start)
+    return max(covered, Fraction(0)) / (until - entry.start)
 
 
 def _is_whole(start: int, entries: list[UsageEntry]) -> bool:

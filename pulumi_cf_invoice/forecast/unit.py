@@ -23,6 +23,9 @@ DAYS_UNNOTICED = 2
 _ABOUT = Fraction(7, 4)
 # The part of a day's spend by which usage and invoice that agree may differ.
 _EXACT = Fraction(1, 10)
+# How many times one may be the other in the first hours, when that is more than all there is: less
+# than a major unit has minor ones.
+_FAR = 4
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,8 @@ def infer_unit(
         lag = gross - usage * price
         mean_day = max(gross, usage * price) / days
         exact = mean_day * _EXACT
-        if -exact <= lag <= lacking * price * _ABOUT + exact:
+        is_far = not 1 / Fraction(_FAR) <= gross / (usage + lacking) / price <= _FAR
+        if -exact <= lag <= lacking * price * _ABOUT + exact and not is_far:
             return Unit(name, price, lag, known)
         is_near = 1 / _NEAR <= gross / usage / price < 1
         if is_near and -lag <= MOST_DAYS_BEHIND * mean_day:

@@ -83,17 +83,24 @@ class MaxDailySpend(Rule):
         if isinstance(limit, Multiple) and _is_too_young(days, limit):
             yield _nothing_usual(state, days)
             return
-        for day in days.days:
-            if day.usage is None:
-                yield _missing(state, day)
-            elif day.usage < 0:
-                yield _correction(state, day)
-            elif days.lacks_usage:
-                yield _unpriced(state, days, day)
-            elif isinstance(limit, Multiple):
-                yield self._against_usual(state, days, day, limit)
-            else:
-                yield _against_amount(state, days, day, limit)
+        if days.late is not None and days.late.usage:
+            late = self._judged(state, days, days.late, limit)
+            # What was within a day ago, and still is, needs no more words.
+            yield from [late] * late.violates
+        yield from (self._judged(state, days, day, limit) for day in days.days)
+
+    def _judged(
+        self, state: AccountState, days: "LastDays", day: "LastDay", limit: Money | Multiple
+    ) -> Finding:
+        if day.usage is None:
+            return _missing(state, day)
+        if day.usage < 0:
+            return _correction(state, day)
+        if days.lacks_usage:
+            return _unpriced(state, days, day)
+        if isinstance(limit, Multiple):
+            return self._against_usual(state, days, day, limit)
+        return _against_amount(state, days, day, limit)
 
     def _days(self, state: AccountState) -> "LastDays":
         from pulumi_cf_invoice.forecast.daily import last_days
@@ -181,12 +188,16 @@ def _may_cost_more(days: "LastDays", day: "LastDay", limit: Money) -> bool:
     """
     Return whether an unusual *day* costs more than *limit* if the invoice does not have it yet.
 
-    Such a day would make usage look cheap. That of a new account is not unusual.
+    Such a day would make usage look cheap. On a new account, where no day is unusual, it does so if
+    it costs more in the minor unit of the currency, in which most usage is.
     """
-    if not days.before or day.spend_if_behind == day.spend:
+    if day.spend_if_behind == day.spend:
         return False
+    usage = day.usage or Fraction(0)
+    if not days.before:
+        return _amount(usage) > money.exact(limit.amount)
     usual = days.usual(Fraction(_ORDINARY))
-    if (day.usage or 0) <= _ORDINARY * (days.usual_so_far if usual is None else usual):
+    if usage <= _ORDINARY * (days.usual_so_far if usual is None else usual):
         return False
     return day.spend_if_behind is None or _amount(day.spend_if_behind) > money.exact(limit.amount)
 
@@ -282,7 +293,10 @@ def _nothing_usual(state: AccountState, days: "LastDays") -> Finding:
 def _missing(state: AccountState, day: "LastDay") -> Finding:
     history = f"usage history of account {state.account_id}"
     status: Status = "noted"
-    message = f"The {history} has nothing for {_named(day)} yet."
+    message = (
+        f"The {history} has nothing for {_named(day)} yet, so that the day before may lack "
+        "something too: it is judged again a day later."
+    )
     if not day.is_today:
         status = "unknown"
         message = f"The spend of {_named(day)} is not known: the {history} lacks it."

@@ -309,6 +309,20 @@ def test_a_steady_account_is_forecast_well_at_any_price(
         assert found.amount_due_p90 >= MONTH * price * 0.99
 
 
+@pytest.mark.parametrize("minutes", [61, 90, 143, 150, 600])
+@pytest.mark.parametrize(("unit", "factor"), [("minor", 1), ("major", 0.01), (None, 1000)])
+def test_the_first_hours_of_a_period_tell_units_apart(
+    unit: str | None, factor: float, minutes: int
+) -> None:
+    """A tenth of a day's spend is all that there is by then, and cents are no dollars."""
+    at = datetime(2026, 9, 1, tzinfo=UTC) + timedelta(minutes=minutes)
+    spent = 24_000 * minutes / 1440
+    history = history_of([24_000] * 60, [spent], at=at, factor=factor)
+    found = forecast_invoice(invoice_of(round(spent)), history, at=at)
+    assert found.unit == unit
+    assert found.amount_due == pytest.approx(24_000 * 30, rel=0.01)
+
+
 @pytest.mark.parametrize("factor", [1, 0.0037])
 @pytest.mark.parametrize("hours", [17, 24, 41, 48])
 def test_an_invoice_that_is_hours_behind_is_in_the_band(hours: int, factor: float) -> None:

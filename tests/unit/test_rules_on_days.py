@@ -224,6 +224,38 @@ def test_a_spike_that_the_invoice_may_not_have_yet_is_not_known(limit: Any, day:
     assert "and may be over the limit if it is behind. It used 21.0 times" in found[0].message
 
 
+@pytest.mark.parametrize("days", [[500_000.0, 300], [500_000.0], [200.0, 416_600]])
+def test_the_first_days_of_an_account_are_not_cheap_because_the_invoice_is_behind(
+    days: list[float],
+) -> None:
+    """A key that leaked today was not used before, so that nothing says what is usual."""
+    late = spike("100 USD", [*[0.0] * 80, *days], gross=1042)
+    assert "unknown" in statuses(late)
+    assert "over" in statuses(spike("100 USD", [*[0.0] * 80, *days]))
+    few = spike("100 USD", [*[0.0] * 80, *(amount / 100 for amount in days)], gross=10)
+    assert set(statuses(few)) == {"within"}
+
+
+@pytest.mark.parametrize("limit", ["100 USD", {"limit": "3x", "atLeast": "25 USD"}])
+def test_what_a_late_history_lacked_of_a_day_is_judged_a_day_later(limit: Any) -> None:
+    """A daily job would see no spend after its own hour if it looked at each day once."""
+    given = limit if isinstance(limit, dict) else {"limit": limit}
+    seen = {}
+    # The history is a day behind, and a loop spends $300 between 10:00 and 22:00 on the 10th.
+    for day, days in {
+        10: [1000.0] * 90 + [375],
+        11: [1000.0] * 91 + [375],
+        12: [1000.0] * 91 + [31_000, 375],
+        13: [1000.0] * 91 + [31_000, 1000, 375],
+    }.items():
+        at = datetime(2026, 9, day, 9, tzinfo=UTC)
+        gross = sum(days[-day + 1 :])
+        answers = {"invoice_preview": bill(gross), "usage_history": usage([*days, 0], at)}
+        found = judge("max-daily-spend", given, answers, read_at=at, at=at)
+        seen[day] = [(f.status, str(f.day)) for f in found if f.violates]
+    assert seen == {10: [], 11: [], 12: [("over", "2026-09-10")], 13: []}
+
+
 @pytest.mark.parametrize(("limit", "yesterday"), [("25 USD", "within"), ("20 USD", "unknown")])
 def test_a_spike_in_a_unit_of_its_own_is_within_what_it_costs_if_the_invoice_is_behind(
     limit: str, yesterday: str
