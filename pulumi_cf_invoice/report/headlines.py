@@ -404,12 +404,16 @@ class Situation:
         brief = _question(without_account(finding.brief or finding.marked, str(self.account_id)))
         return f"{where}{_cut(brief.rstrip('.'))}", False
 
+    @cached_property
+    def _net_by_name(self) -> dict[str, float]:
+        return self.invoice.net_by_name
+
     def _is_of_another(self, finding: Finding) -> bool:
         """Whether *finding* is on other figures of the account, as of a period before."""
         if finding.subject == AMOUNT_DUE and finding.amount is not None:
             return finding.amount != Money(self.invoice.amount_due, self.invoice.currency)
         if finding.of_line and finding.amount is not None:
-            net = self.invoice.net_by_name.get(finding.subject, 0)
+            net = self._net_by_name.get(finding.subject, 0)
             return finding.amount != Money(net, self.invoice.currency)
         is_to_come = finding.subject in (FORECAST, PROJECTED_AMOUNT_DUE) and finding.excess
         return bool(is_to_come) and self.invoice.period_text not in finding.marked

@@ -277,11 +277,15 @@ class AgainstLastMonth:
 
 def fees_of(invoice: Invoice, fixed_lines: Sequence[str]) -> frozenset[str]:
     """Return the names of the *invoice*'s lines that match a glob of *fixed_lines*."""
-    return frozenset(line.name for line in bill_of(invoice, fixed_lines).fixed)
+    fixed = bill_of(invoice, fixed_lines).fixed
+    return frozenset(line.name for line in fixed if line.amount >= 0)
 
 
 def without_fees(invoice: Invoice, fixed_lines: Sequence[str]) -> Invoice:
-    """Return an *invoice* without what usage does not have: the lines that *fixed_lines* match."""
+    """
+    Return an *invoice* without what usage does not have: the lines that *fixed_lines* match, and
+    refunds.
+    """
     bill = bill_of(invoice, fixed_lines)
     due = money.total([invoice.amount_due], less=[line.net for line in bill.fixed])
     return replace(invoice, invoice_lines=list(bill.growing), amount_due=money.number(due))

@@ -50,10 +50,12 @@ def test_show_reads_standard_input() -> None:
     assert "+$11.55 (+6.1%)" in shown.stdout
 
 
-def write_long(directory: Path) -> str:
-    """Write an invoice of 700 lines, which show more than a pipe holds, and return the file."""
+def write_long(directory: Path, count: int = 700) -> str:
+    """
+    Write an invoice of *count* lines, and return the file. 700 show more than a pipe holds.
+    """
     name = "provider/model-with-a-name-that-needs-two-lines"
-    lines = [api_line(description=f"{name}-{number}") for number in range(700)]
+    lines = [api_line(description=f"{name}-{number}") for number in range(count)]
     invoice = Invoice.from_api(api_result(invoice_lines=lines)).to_figures()
     file = directory / "long.json"
     file.write_text(json.dumps({"invoice": {"account_id": ACCOUNT, **invoice}}))
@@ -126,6 +128,13 @@ def test_an_empty_credential_in_stack_config_is_none(
     warned = capsys.readouterr().err
     assert "cloudflare:apiToken is in plain text" in warned
     assert "cf-invoice:apiToken" not in warned
+
+
+# What adds up all lines for each of them takes minutes.
+@pytest.mark.timeout(60)
+def test_thousands_of_lines_over_a_limit_are_judged_in_one_pass(tmp_path: Path) -> None:
+    file = write_long(tmp_path, 6000)
+    assert run("report", "--from", file, "--budget-line", "*=0.01 USD", *AT).returncode == 1
 
 
 def test_show_has_every_line(tmp_path: Path) -> None:
