@@ -106,21 +106,25 @@ def redacted(text: str, secret: str) -> str:
     that no credential has. A text that repeats it in other letters, such as full-width ones, is
     dropped as a whole. Less than eight characters are no secret, and occur in words.
     """
-    wanted, repetition = _wanted(secret)
+    wanted = _wanted(secret)
     if len(wanted) < _SHORTEST_SECRET or (len(text) < len(wanted) and text.isascii()):
         return text
     if wanted not in _essence(text):
         return text
-    rest = repetition.sub(_REDACTED, text)
+    rest = _repetition(wanted).sub(_REDACTED, text)
     return _REDACTED if wanted in _essence(rest) else rest
 
 
 @lru_cache(maxsize=8)
-def _wanted(secret: str) -> tuple[bytes, re.Pattern[str]]:
-    """Return the essence of *secret*, and the pattern of a repetition in its own letters."""
-    essence = _essence(secret)
+def _wanted(secret: str) -> bytes:
+    return _essence(secret)
+
+
+@lru_cache(maxsize=8)
+def _repetition(essence: bytes) -> re.Pattern[str]:
+    """Return the pattern of a repetition of a secret in its own letters, which takes a while."""
     letters = map(re.escape, essence.decode())
-    return essence, re.compile("[^!-~]*+".join(letters), re.IGNORECASE | re.ASCII)
+    return re.compile("[^!-~]*+".join(letters), re.IGNORECASE | re.ASCII)
 
 
 def _essence(text: str) -> bytes:

@@ -37,7 +37,7 @@ _ADDRESS = re.compile(
 _CARD = re.compile(r"\b[3-6]\d{3}([ -])\d{4}\1\d{4}\1\d{4}\b")
 _DIGITS = re.compile(
     r"""(?ix)
-    ( end(?:ing|s)[ ](?:in|with):?[ ]
+    ( ending[ ](?:in|with):?[ ]
     | \b(?:card|visa|mastercard|amex|express|discover|diners|jcb)[ ]ending:?[ ]
     | \blast[ _]?(?:4|four)(?:[ ]digits)?["']?[ ]?[:=][ ]?["']?
     | (?<![*\u2022])[*\u2022]{2,}+[ -]?

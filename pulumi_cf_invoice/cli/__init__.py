@@ -57,8 +57,9 @@ def _refuse_credentials(given: list[str]) -> None:
 
     for variable, value in os.environ.items():
         is_secret = variable.endswith(("_TOKEN", "_API_KEY")) or variable == "CF_INVOICE_NOTIFY"
-        # One address per line.
-        secrets = value.splitlines() if is_secret else []
+        # One address per line, among comments.
+        lines = value.splitlines() if is_secret else []
+        secrets = [line for line in lines if not line.startswith("#")]
         if any(redacted(argument, secret) != argument for secret in secrets for argument in given):
             parser().error(
                 f"an argument contains the value of {variable}: leave credentials in the "

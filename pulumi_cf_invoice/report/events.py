@@ -97,7 +97,7 @@ class Operation:
         """Whether it is a preview, which has changed nothing."""
         return bool(self.summary.get("isPreview", True))
 
-    @property
+    @cached_property
     def has_failed(self) -> bool:
         """Whether it did not succeed."""
         return any(

@@ -4,7 +4,7 @@ Reads invoices from a stack's outputs in the engine's events, and says which of 
 Outputs do not say where their figures came from, and some can be those of an earlier deployment.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -72,7 +72,7 @@ def exported_invoices(
     outputs, outputs_before = _outputs(step, "new"), _outputs(step, "old")
     now, before = named_invoices(outputs, prefix), invoices_in_outputs(outputs_before, prefix)
     accounts = {known_account(invoice.state.account_id) for invoice in resources} - {None}
-    origins, referred = _Origins.of(operation), _referred(operation)
+    origins, referred = _Origins.of(operation), _Referred.of(operation)
     exported, unknown, secret, kept = [], 0, 0, 0
     for number, (name, figures) in enumerate(now):
         if operation.is_preview and is_unknown(figures):
@@ -108,7 +108,7 @@ def exported_invoices(
         names = stack_names(str(step.get("urn")))
         if not _is_of_any(invoice, resources):
             invoice = origins.told_of(invoice)
-            invoice = replace(invoice, caveats=(*invoice.caveats, *_passed_on(figures, referred)))
+            invoice = replace(invoice, caveats=(*invoice.caveats, *referred.passed_on(figures)))
         exported.append(replace(invoice, baseline=baseline, names=names))
     hidden: list[Caveat] = []
     if prefix is None:
@@ -158,24 +158,42 @@ def _is_stack(step: Mapping[str, Any]) -> bool:
     return str(step.get("urn")).split("::")[2:3] == [STACK]
 
 
-def _referred(operation: Operation) -> list[Mapping[str, Any]]:
-    """Return what other stacks exported at their last deployments."""
-    return [
-        mapping_in(_outputs(step, "new"), "outputs") or {}
-        for step in operation.steps_after
-        if step.get("type") == _STACK_REFERENCE
-    ]
+@dataclass(frozen=True)
+class _Referred:
+    """
+    What other stacks exported at their last deployments: invoices, by what is due, and whether
+    there may be more among what is secret.
+    """
+
+    by_due: Mapping[Any, Sequence[Mapping[str, Any]]]
+    may_be_more: bool
+
+    @classmethod
+    def of(cls, operation: Operation) -> "_Referred":
+        every = [
+            mapping_in(_outputs(step, "new"), "outputs") or {}
+            for step in operation.steps_after
+            if step.get("type") == _STACK_REFERENCE
+        ]
+        by_due = defaultdict(list)
+        for figures in (found for outputs in every for found in invoices_in_outputs(outputs)):
+            by_due[_due(figures)].append(figures)
+        return cls(by_due, any(map(may_be_invoices, every)))
+
+    def passed_on(self, figures: Mapping[str, Any]) -> Iterator[Caveat]:
+        """Yield the caveat on exported *figures* that are among these, or may be."""
+        due = _due(figures)
+        # One that does not show what is due may be any.
+        alike = self.by_due.values() if due is None else map(self.by_due.get, (due, None))
+        if any(_agree(figures, other) for others in alike for other in others or ()):
+            yield _PASSED_ON
+        elif self.may_be_more:
+            yield _MAY_BE_PASSED_ON
 
 
-def _passed_on(
-    figures: Mapping[str, Any], referred: Sequence[Mapping[str, Any]]
-) -> Iterator[Caveat]:
-    """Yield the caveat on exported *figures* that another stack has exported too, or may have."""
-    exported = (invoice for outputs in referred for invoice in invoices_in_outputs(outputs))
-    if any(_agree(figures, other) for other in exported):
-        yield _PASSED_ON
-    elif any(map(may_be_invoices, referred)):
-        yield _MAY_BE_PASSED_ON
+def _due(figures: Mapping[str, Any]) -> float | Decimal | None:
+    due = figures.get("amount_due")
+    return due if isinstance(due, (int, float, Decimal)) else None
 
 
 def _agree(value: Any, other: Any) -> bool:

@@ -1018,6 +1018,11 @@ def passed_on(outputs: dict[str, Any], **exported: Any) -> list[str]:
 
     The stack itself has *exported* in place of the same figures.
     """
+    stream = referring(outputs, **exported)
+    return [caveat.text for caveat in only(lines(stream)).caveats if caveat.kind == "time"]
+
+
+def referring(outputs: dict[str, Any], **exported: Any) -> list[dict[str, Any]]:
     stream = events("preview-stream-functions.ndjson")
     outputs_of(stream).update(exported)
     number = next(n for n, event in enumerate(stream) if "resOutputsEvent" in event)
@@ -1028,7 +1033,7 @@ def passed_on(outputs: dict[str, Any], **exported: Any) -> list[str]:
         "new": {"outputs": {"name": "plat/dev", "outputs": outputs}},
     }
     stream.insert(number + 1, {"resOutputsEvent": {"metadata": reference}})
-    return [caveat.text for caveat in only(lines(stream)).caveats if caveat.kind == "time"]
+    return stream
 
 
 @pytest.mark.parametrize(
@@ -1072,6 +1077,15 @@ def test_ten_thousand_lines_that_a_program_sorted_are_compared_in_one_pass() -> 
     many = [{**line, "description": f"openai/{number}"} for number in range(10_000)]
     reference = {"whole": figures | {"invoice_lines": many[::-1]}}
     assert len(passed_on(reference, invoice_lines=many)) == 1
+
+
+@pytest.mark.timeout(60)
+def test_hundreds_of_invoices_are_compared_in_one_pass() -> None:
+    """Each compared with each other one takes minutes."""
+    [figures] = invoices_in_outputs(outputs_of(events("preview-stream-functions.ndjson")))
+    many = [figures | {"account_id": f"{n:032x}", "amount_due": n} for n in range(2000)]
+    read = input.read(lines(referring({"theirs": many}, ours=many)))
+    assert len(read) == 2001
 
 
 def test_a_secret_that_another_stack_exported_may_be_the_figures() -> None:
