@@ -1,5 +1,6 @@
 """`cf-invoice` as people start it: its streams, its exit codes, and what ends it early."""
 
+import json
 import os
 import pty
 import re
@@ -10,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.command import COMMAND, Done, run, start
+from tests.conftest import pointed_at
+from tests.factories import NOW
 from tests.unit.test_cli import AT, UPDATE, write_long
 from tests.unit.test_client import stand_in
 from tests.waiting import wait_until
@@ -301,3 +305,27 @@ def test_an_older_file_stays_whatever_ends_the_command(end: str, tmp_path: Path)
         assert ended.stderr == f"cf-invoice: cannot write {file}: File too large\n"
     if end != "a kill":
         assert [file] == list(tmp_path.iterdir())
+
+
+def test_a_run_that_is_interrupted_keeps_the_snapshots_that_it_has(tmp_path: Path) -> None:
+    with Sandbox(now=NOW, number_of_accounts=200, latency=0.05) as many:
+        command = ["snapshot", "--all-accounts", "--output", str(tmp_path)]
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-c",
+                f"from pulumi_cf_invoice.cli import main; exit(main({command}))",
+            ],
+            env={**os.environ, **pointed_at(many)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        wait_until(lambda: any(tmp_path.glob("*.json")), "a snapshot was written", process)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    kept = list(tmp_path.iterdir())
+    assert 0 < len(kept) < 200
+    for file in kept:
+        assert Snapshot.from_json(json.loads(file.read_text())).account_id == file.stem

@@ -1,8 +1,6 @@
 import html
 import json
 import re
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,6 @@ DATA = Path(__file__).parent / "data"
 UPDATE = str(DATA / "preview-update.json")
 RULES = str(DATA / "rules.json")
 AT = ["--at", "2026-09-15T12:00:00Z"]
-Cli = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture

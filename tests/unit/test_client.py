@@ -3,11 +3,9 @@ import json
 import logging
 import socket
 import ssl
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
@@ -31,7 +29,7 @@ from pulumi_cf_invoice.billing import (
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 from pulumi_cf_invoice.billing.retries import backoff
 from pulumi_cf_invoice.sandbox import FAULTS, SCENARIOS, Sandbox
-from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, SECRET, TOKEN, api_line, api_result
+from tests.factories import ACCOUNT, OTHER_ACCOUNT, SECRET, TOKEN, api_line, api_result
 from tests.waiting import wait_until
 
 
@@ -629,47 +627,3 @@ def test_an_error_keeps_no_frame_of_the_fetch(sandbox: Sandbox, fault: str) -> N
     error = answer.exception()
     assert isinstance(error, BillingError)
     assert (error.__traceback__, error.__context__, error.__cause__) == (None, None, None)
-
-
-def in_a_process(*sandboxes: Sandbox, before: str = "", after: str = "") -> str:
-    """
-    Return what a process prints that reads the invoice of each sandbox, even if a read fails.
-
-    The code *before* runs first of all, and the code *after* once each read has ended.
-    """
-    program = f"""
-import resource, sys, types
-from pulumi_cf_invoice.billing import BillingClient, BillingError, Credentials
-{before}
-for base_url in {[sandbox.base_url for sandbox in sandboxes]!r}:
-    try:
-        BillingClient(Credentials({TOKEN!r}), base_url=base_url).get_invoice_preview({ACCOUNT!r})
-    except BillingError:
-        pass
-    {after}
-"""
-    # Below a shell: a child of this large process would begin with its peak of memory.
-    command = ["sh", "-c", '"$0" -c "$1"; exit $?', sys.executable, program]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.stderr == ""
-    return done.stdout
-
-
-def test_no_answer_takes_more_memory_than_it_is_worth() -> None:
-    """Nor do several of them, one after the other."""
-    faults = [None, "oversized-body", "gzip-bomb", "gzip-twice", "deep-json", "empty-lines"]
-    peak = "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-    with ExitStack() as running:
-        sandboxes = [
-            running.enter_context(Sandbox("ten-thousand-lines", fault, now=NOW)) for fault in faults
-        ]
-        peaks = in_a_process(*sandboxes, after=peak).split()
-        assert all(sandbox.requests for sandbox in sandboxes)
-    assert [fault for fault, most in zip(faults, peaks, strict=True) if int(most) >= 300_000] == []
-
-
-def test_nothing_is_printed_where_structlog_is_installed(sandbox: Sandbox) -> None:
-    """Retries print nothing, although structlog makes some libraries log to standard output."""
-    sandbox.fault = "http-503"
-    structlog = "sys.modules['structlog'] = types.ModuleType('structlog')"
-    assert in_a_process(sandbox, before=structlog) == ""

@@ -4,8 +4,6 @@ import errno
 import json
 import os
 import shutil
-import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -19,14 +17,12 @@ import pytest
 from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.billing.errors import ApiError
 from pulumi_cf_invoice.billing.reads import READS
-from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.cli import main, progress
 from pulumi_cf_invoice.cli.accounts import is_unused
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.conftest import pointed_at
 from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, snapshot
 from tests.unit.test_client import stand_in
-from tests.waiting import wait_until
 
 COUNT = 5
 AT = NOW.isoformat()
@@ -341,30 +337,6 @@ def test_what_was_read_before_a_failure_stays(several: Sandbox, run: Run, folder
     assert code == 2
     assert errors.count("not available") == COUNT
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
-
-
-def test_a_run_that_is_interrupted_keeps_the_snapshots_that_it_has(tmp_path: Path) -> None:
-    with Sandbox(now=NOW, number_of_accounts=200, latency=0.05) as many:
-        command = ["snapshot", "--all-accounts", "--output", str(tmp_path)]
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-c",
-                f"from pulumi_cf_invoice.cli import main; exit(main({command}))",
-            ],
-            env={**os.environ, **pointed_at(many)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        wait_until(lambda: any(tmp_path.glob("*.json")), "a snapshot was written", process)
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "Traceback" not in errors
-    kept = list(tmp_path.iterdir())
-    assert 0 < len(kept) < 200
-    for file in kept:
-        assert Snapshot.from_json(json.loads(file.read_text())).account_id == file.stem
 
 
 def listing(accounts: list[str], folder: Path) -> list[str]:

@@ -2,7 +2,6 @@
 
 import logging
 import socket
-import subprocess
 import sys
 import threading
 from concurrent.futures import Future
@@ -163,29 +162,6 @@ def test_without_the_headers_a_refusal_holds_back_all_others(sandbox: Sandbox) -
     assert all(isinstance(error, BillingError) for error in failed)
     assert "Cloudflare asks to wait 3600 s: run again after that, at " in str(failed[0])
     assert " This run made " in str(failed[0])
-
-
-def test_what_a_read_needs_is_imported_before_its_thread_starts(sandbox: Sandbox) -> None:
-    """A fork during the first read would inherit the lock of an import for good."""
-    program = f"""
-import sys, threading
-from pulumi_cf_invoice.billing import BillingClient, Credentials
-late = []
-class Watch:
-    def find_spec(self, name, path=None, target=None):
-        if threading.current_thread() is not threading.main_thread():
-            late.append(name)
-client = BillingClient(Credentials({TOKEN!r}), base_url={sandbox.base_url!r})
-sys.meta_path.insert(0, Watch())
-client.get_invoice_preview({ACCOUNT!r})
-client.get_credit_balance({ACCOUNT!r})
-client.get_usage_history({ACCOUNT!r})
-client.get_invoice_history({ACCOUNT!r})
-print(late)
-"""
-    command = [sys.executable, "-W", "ignore", "-c", program]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert done.stdout == "[]\n", done.stderr
 
 
 def test_the_accounts_that_a_token_sees_are_listed_from_all_pages() -> None:

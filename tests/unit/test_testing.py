@@ -2,9 +2,6 @@
 
 import json
 import re
-import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -349,22 +346,6 @@ def test_the_docs_say_how_the_invoice_becomes_json() -> None:
     assert found
     text = known(eval(found[1], {"pulumi": pulumi, "upcoming": upcoming, "Invoice": Invoice}))
     assert json.loads(text) == USUAL.to_outputs()
-
-
-def test_the_unit_test_in_the_docs_passes(tmp_path: Path) -> None:
-    shutil.copy(ROOT / "examples" / "quickstart" / "__main__.py", tmp_path / "infrastructure.py")
-    (tmp_path / "test_program.py").write_text(
-        docs.block("import pulumi\n\nfrom pulumi_cf_invoice import testing")
-    )
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_program.py"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    assert "1 passed" in done.stdout
 
 
 def test_the_docs_set_the_other_reads() -> None:
