@@ -135,17 +135,21 @@ settings.is_cloudflare = lambda base_url: True
 """
 
 
-@pytest.mark.parametrize("form", ["resource", "get", "function"])
-def test_figures_from_cloudflare_name_no_address(
-    make_stack: MakeStack,
-    settled: dict[str, str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    form: str,
-) -> None:
+@pytest.fixture
+def as_cloudflare(
+    settled: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, str]:
+    """The environment of programs that take the sandbox for Cloudflare."""
     (tmp_path / "sitecustomize.py").write_text(AS_CLOUDFLARE)
     monkeypatch.setattr(settings, "is_cloudflare", lambda base_url: True)
-    stack = make_stack(lambda: export_invoice(FORMS[form]()), PYTHONPATH=str(tmp_path), **settled)
+    return {**settled, "PYTHONPATH": str(tmp_path)}
+
+
+@pytest.mark.parametrize("form", ["resource", "get", "function"])
+def test_figures_from_cloudflare_name_no_address(
+    make_stack: MakeStack, as_cloudflare: dict[str, str], form: str
+) -> None:
+    stack = make_stack(lambda: export_invoice(FORMS[form]()), **as_cloudflare)
     for run in (stack.preview(), stack.up(), stack.preview(expect_no_changes=True)):
         assert run.ok, run.text
         assert "base_url" not in run.text
@@ -169,16 +173,10 @@ def test_a_secret_address_is_a_secret_output(
 
 @pytest.mark.parametrize("form", ["resource", "function"])
 def test_a_secret_address_of_cloudflares_own_is_no_output(
-    make_stack: MakeStack,
-    settled: dict[str, str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    form: str,
+    make_stack: MakeStack, as_cloudflare: dict[str, str], form: str
 ) -> None:
-    (tmp_path / "sitecustomize.py").write_text(AS_CLOUDFLARE)
-    monkeypatch.setattr(settings, "is_cloudflare", lambda base_url: True)
-    address = settled.pop("CLOUDFLARE_BASE_URL")
-    stack = make_stack(lambda: export_invoice(FORMS[form]()), PYTHONPATH=str(tmp_path), **settled)
+    address = as_cloudflare.pop("CLOUDFLARE_BASE_URL")
+    stack = make_stack(lambda: export_invoice(FORMS[form]()), **as_cloudflare)
     stack.set("cf-invoice:baseUrl", address, secret=True)
     for run in (stack.preview(), stack.up(), stack.preview(expect_no_changes=True)):
         assert run.ok, run.text
