@@ -53,13 +53,13 @@ def _dispatch(given: list[str]) -> int:
 
 def _refuse_credentials(given: list[str]) -> None:
     """Refuse arguments with a token, key or address to notify, which errors would quote."""
-    from pulumi_cf_invoice.billing.credentials import redacted
-
     for variable, value in os.environ.items():
-        is_secret = variable.endswith(("_TOKEN", "_API_KEY")) or variable == "CF_INVOICE_NOTIFY"
+        if not (variable.endswith(("_TOKEN", "_API_KEY")) or variable == "CF_INVOICE_NOTIFY"):
+            continue
+        from pulumi_cf_invoice.billing.credentials import redacted
+
         # One address per line, among comments.
-        lines = value.splitlines() if is_secret else []
-        secrets = [line for line in lines if not line.startswith("#")]
+        secrets = [line for line in value.splitlines() if not line.startswith("#")]
         if any(redacted(argument, secret) != argument for secret in secrets for argument in given):
             parser().error(
                 f"an argument contains the value of {variable}: leave credentials in the "
