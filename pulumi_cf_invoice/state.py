@@ -113,9 +113,14 @@ def origin(base_url: str | None) -> str:
 
 def is_ours(urn: str) -> bool:
     """Return whether the resource *urn* is an InvoicePreview, in either form."""
+    return type_in(urn) in TYPES
+
+
+def type_in(urn: str) -> str:
+    """Return the type of the resource *urn*, or nothing if it has none."""
     # A URN has its type after the stack and the project, behind those of its parents.
     qualified = urn.split("::")[2:3]
-    return bool(qualified) and qualified[0].rsplit("$", 1)[-1] in TYPES
+    return qualified[0].rsplit("$", 1)[-1] if qualified else ""
 
 
 def read(resource_type: str, properties: Mapping[str, Any]) -> InvoiceState | None:

@@ -137,8 +137,8 @@ def refuse_exported_alone(
     """
     accounts = {known_account(resource.account_id) for resource in resources}
     for step in steps:
-        exported = invoices_in_outputs(_outputs(step, "oldState")) if _is_stack(step) else []
-        for figures in exported:
+        is_stack = state.type_in(str(step.get("urn"))) == STACK
+        for figures in invoices_in_outputs(_outputs(step, "oldState")) if is_stack else []:
             account = known_account(figures.get("account_id"))
             is_spoken_for = (
                 account in accounts
@@ -152,10 +152,6 @@ def refuse_exported_alone(
                 f"the stack also exports figures of {of_account}, of which this preview only has "
                 f"those of the last deployment: print the engine's events: `{STREAM}`"
             )
-
-
-def _is_stack(step: Mapping[str, Any]) -> bool:
-    return str(step.get("urn")).split("::")[2:3] == [STACK]
 
 
 @dataclass(frozen=True)
@@ -177,23 +173,18 @@ class _Referred:
         ]
         by_due = defaultdict(list)
         for figures in (found for outputs in every for found in invoices_in_outputs(outputs)):
-            by_due[_due(figures)].append(figures)
+            by_due[_number(figures.get("amount_due"))].append(figures)
         return cls(by_due, any(map(may_be_invoices, every)))
 
     def passed_on(self, figures: Mapping[str, Any]) -> Iterator[Caveat]:
         """Yield the caveat on exported *figures* that are among these, or may be."""
-        due = _due(figures)
+        due = _number(figures.get("amount_due"))
         # One that does not show what is due may be any.
         alike = self.by_due.values() if due is None else map(self.by_due.get, (due, None))
         if any(_agree(figures, other) for others in alike for other in others or ()):
             yield _PASSED_ON
         elif self.may_be_more:
             yield _MAY_BE_PASSED_ON
-
-
-def _due(figures: Mapping[str, Any]) -> float | Decimal | None:
-    due = figures.get("amount_due")
-    return due if isinstance(due, (int, float, Decimal)) else None
 
 
 def _agree(value: Any, other: Any) -> bool:
@@ -211,8 +202,11 @@ def _agree(value: Any, other: Any) -> bool:
 
 
 def _amount(line: Any) -> float | Decimal | None:
-    amount = line.get("amount") if isinstance(line, Mapping) else None
-    return amount if isinstance(amount, (int, float, Decimal)) else None
+    return _number(line.get("amount")) if isinstance(line, Mapping) else None
+
+
+def _number(value: Any) -> float | Decimal | None:
+    return value if isinstance(value, (int, float, Decimal)) else None
 
 
 def _has_moved(figures: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> bool:
