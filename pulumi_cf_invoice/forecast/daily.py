@@ -122,12 +122,13 @@ def last_days(
     prices, price, unpriced = _prices(priced, bill, days, now)
     usages = {day.start: day.usage for day in days}
     without_value = {day_of(entry) for entry in history.entries_without_value}
-    is_unexplained = isinstance(priced, PricedDays) and priced.is_unexplained
+    priced_days = priced if isinstance(priced, PricedDays) else None
     # Usage that goes on without the history makes the invoice exceed it: that is no pause.
-    silent = fallen_silent(days, now, inf if is_unexplained else MOST_DAYS_BEHIND)
+    most = inf if priced_days and priced_days.is_unexplained else MOST_DAYS_BEHIND
+    silent = fallen_silent(days, now, most)
     last = silent.start if silent else history.until
-    is_behind = isinstance(priced, PricedDays) and priced.history_is_behind
-    is_known = isinstance(priced, PricedDays) and priced.unit.name != "ratio"
+    is_behind = priced_days is not None and priced_days.history_is_behind
+    is_known = priced_days is not None and priced_days.unit.name != "ratio"
     dearest = None if bill is None else _price_if_behind(bill, days, today - DAY)
     recent = (day for day in days if day.start >= min(day_of(start), today - DAY))
 

@@ -23,9 +23,9 @@ DAYS_UNNOTICED = 2
 _ABOUT = Fraction(7, 4)
 # The part of a day's spend by which usage and invoice that agree may differ.
 _EXACT = Fraction(1, 10)
-# How many times one may be the other in the first hours, when that is more than all there is: less
-# than a major unit has minor ones.
-_FAR = 4
+# In the first hours of a period, that tenth is more than all there is. So neither may be more than
+# this many times the other, which tells minor units from major ones.
+_FAR = Fraction(4)
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def infer_unit(
         lag = gross - usage * price
         mean_day = max(gross, usage * price) / days
         exact = mean_day * _EXACT
-        is_far = not 1 / Fraction(_FAR) <= gross / (usage + lacking) / price <= _FAR
+        is_far = not 1 / _FAR <= gross / (usage + lacking) / price <= _FAR
         if -exact <= lag <= lacking * price * _ABOUT + exact and not is_far:
             return Unit(name, price, lag, known)
         is_near = 1 / _NEAR <= gross / usage / price < 1

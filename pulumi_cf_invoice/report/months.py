@@ -276,7 +276,7 @@ class AgainstLastMonth:
 
 
 def fees_of(invoice: Invoice, fixed_lines: Sequence[str]) -> frozenset[str]:
-    """Return the names of the *invoice*'s lines that match a glob of *fixed_lines*."""
+    """Return the names of the *invoice*'s fees: the lines that a glob of *fixed_lines* matches."""
     fixed = bill_of(invoice, fixed_lines).fixed
     return frozenset(line.name for line in fixed if line.amount >= 0)
 
