@@ -10,7 +10,7 @@ WITHOUT_HOST := $(patsubst %,tests/engine/test_%.py,engine resource dynamic plug
 # has their number.
 WORKERS := -n auto --dist load --maxschedchunk 1
 INSTALL := -m pip install --quiet --no-compile --disable-pip-version-check
-# Keeps out the caller's variables, which could make a test pass.
+# Keeps out the caller's variables, which could make a test pass, or a start slow.
 ISOLATED = $(BIN)/python -m tools.environment
 ENGINE = PATH="$$($(BIN)/python -m tools.engine $(BUILD)):$(CURDIR)/.languages/bin:$(CURDIR)/$(BIN):$$PATH" \
 	PULUMI_CF_INVOICE_PYTHON="$(CURDIR)/$(BIN)/python"
@@ -75,8 +75,8 @@ fuzz: setup ## Read damaged files and answers, twenty thousand of each kind (an 
 	@$(ISOLATED) $(BIN)/python -m pytest -n 3 --timeout 7200 --hypothesis-profile fuzz tests/fuzz $(ARGS)
 
 bench: languages .venv-benchmark/.ready ## Run the benchmarks and write benchmarks/RESULTS.md
-	@$(ENGINE) $(BIN)/python -m benchmarks performance accounts
-	@.venv-benchmark/bin/python -m benchmarks forecast
+	@$(ENGINE) $(ISOLATED) $(BIN)/python -m benchmarks performance accounts
+	@$(ISOLATED) .venv-benchmark/bin/python -m benchmarks forecast
 
 # The forecast benchmark needs many packages, which nothing else needs.
 .venv-benchmark/.ready: pyproject.toml benchmarks/data.txt
