@@ -8,7 +8,7 @@ since Pulumi's config may set them. Each mistake is a `RuleError` in one line.
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -167,7 +167,15 @@ class DeclaredRule:
         ]
 
     def following(self, base: "DeclaredRule") -> "DeclaredRule":
-        """Return this warning rule as derived from its *base*: it is disabled if that is."""
+        """
+        Return this warning rule as derived from its *base*: it is disabled if that is.
+
+        Raises `RuleError`.
+        """
+        with errors_under(f"rule '{self.name}'", RuleError):
+            return self._following(base)
+
+    def _following(self, base: "DeclaredRule") -> "DeclaredRule":
         waiver = base.waiver
         if waiver is not None:
             share = f"{self.percent}% of {waiver.terms}"
@@ -197,7 +205,7 @@ class DeclaredRule:
                     what = "a waiver" if name == "waiver" else name
                     raise LimitError(f"{what} can only be set in the file of rules")
             given = _settings(self.kind, config.settings)
-        settings = merged(self.settings, given)
+            settings = merged(self.settings, given)
         return replace(
             self,
             settings=settings,
@@ -241,17 +249,22 @@ def settings_of(kind: type[Rule]) -> dict[str, Setting]:
 
 
 def merged(settings: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return *settings* with those in *over* in their place; all of them have been read."""
-    return {**settings, **{name: _over(settings.get(name), value) for name, value in over.items()}}
+    """
+    Return *settings* with those in *over* in their place; all of them have been read.
+
+    Raises `LimitError` if limits of accounts would replace a multiple of a usual day.
+    """
+    return _laid(settings, over, _over)
 
 
 def waived(settings: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """
     Return *settings* with a waiver's *over* them: globs and accounts not named keep their limits.
 
-    Raises `LimitError` if a multiple of a usual day would replace the limits of accounts.
+    Raises `LimitError` if a multiple of a usual day would replace the limits of accounts, or they
+    would replace it.
     """
-    return {**settings, **{name: _under(settings.get(name), value) for name, value in over.items()}}
+    return _laid(settings, over, _under)
 
 
 def read_rules(path: str | Path) -> list[DeclaredRule]:
@@ -432,25 +445,37 @@ def _read(name: str, setting: Setting, value: Any) -> Any:
         return setting.read(value)
 
 
+def _laid(
+    settings: Mapping[str, Any], over: Mapping[str, Any], laid: Callable[[Any, Any], Any]
+) -> dict[str, Any]:
+    """Return *settings* with those in *over* as *laid* over what is there."""
+    together = dict(settings)
+    for name, value in over.items():
+        with errors_under(name):
+            together[name] = laid(settings.get(name), value)
+    return together
+
+
 def _over(before: Any, value: Any) -> Any:
     """Return *value*, with what is kept of a limit *before* where it has no amount for the rest."""
-    if isinstance(value, Limit) and isinstance(before, Limit) and value.default is None:
-        return value.over(before)
-    return value
+    if not isinstance(value, Limit) or value.default is not None:
+        return value
+    if isinstance(before, Multiple):
+        raise LimitError("it would leave the other accounts without a limit: add a `limit`")
+    return value.over(before) if isinstance(before, Limit) else value
 
 
 def _under(before: Any, value: Any) -> Any:
     """Return the *value* of a waiver, with what it does not name of the one *before*."""
     if isinstance(value, Mapping):
-        return waived(before or {}, value)
-    if not isinstance(before, Limit):
-        return value
-    if isinstance(value, Multiple) and before.accounts:
+        return _laid(before or {}, value, _under)
+    if isinstance(value, Multiple) and isinstance(before, Limit) and before.accounts:
         raise LimitError(
-            f"waiver: limit: {value.text} would replace the limits of individual accounts: write "
-            "it as an amount"
+            f"{value.text} would replace the limits of individual accounts: write it as an amount"
         )
-    return value.over(before) if isinstance(value, Limit) else value
+    if isinstance(value, Limit) and isinstance(before, Limit):
+        return value.over(before)
+    return _over(before, value)
 
 
 def _dropped(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

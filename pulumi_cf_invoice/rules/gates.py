@@ -80,7 +80,8 @@ class Gate:
         rule = _rule(kind, own)
         under_waiver = None
         if waiver is not None and kind.waivable:
-            under_waiver = _rule(kind, waived(own, waiver.settings))
+            with errors_under("waiver"):
+                under_waiver = _rule(kind, waived(own, waiver.settings))
         for complete in (rule, under_waiver):
             _refuse_unused_limits(complete, accounts)
         return cls(

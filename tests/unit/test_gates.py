@@ -228,6 +228,20 @@ def test_a_waiver_with_a_multiple_is_refused_where_accounts_have_their_own_limit
         gate({**DAILY, "limit": own, "waiver": waiver}, "max-daily-spend")
 
 
+def test_a_limit_of_one_account_is_refused_where_it_would_take_the_multiple_of_the_others() -> None:
+    own, by_account = {**DAILY, "limit": "3x"}, {"accounts": {ACCOUNT: "500 USD"}}
+    gap = "limit: it would leave the other accounts without a limit: add a `limit`"
+    with pytest.raises(RuleError) as refused:
+        gate({**own, "waiver": {**WAIVER, "limit": by_account}}, "max-daily-spend")
+    assert str(refused.value) == f"rule 'max-daily-spend': waiver: {gap}"
+    with pytest.raises(RuleError) as refused:
+        gate(own, "max-daily-spend", limit=by_account)
+    assert str(refused.value) == f"rule 'max-daily-spend': {gap}"
+    for_all = {"limit": "900 USD", **by_account}
+    gate({**own, "waiver": {**WAIVER, "limit": for_all}}, "max-daily-spend")
+    gate(own, "max-daily-spend", limit=for_all)
+
+
 # Accounts that a gate reads by itself.
 
 
