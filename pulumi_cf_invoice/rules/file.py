@@ -254,7 +254,7 @@ def merged(settings: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, An
 
     Raises `LimitError` if limits of accounts would replace a multiple of a usual day.
     """
-    return _laid(settings, over, _over)
+    return _laid(_needed(settings, over), over, _over)
 
 
 def waived(settings: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -264,7 +264,7 @@ def waived(settings: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, An
     Raises `LimitError` if a multiple of a usual day would replace the limits of accounts, or they
     would replace it.
     """
-    return _laid(settings, over, _under)
+    return _laid(_needed(settings, over), over, _under)
 
 
 def read_rules(path: str | Path) -> list[DeclaredRule]:
@@ -456,6 +456,13 @@ def _laid(
     return together
 
 
+def _needed(settings: Mapping[str, Any], over: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return *settings* without the ``atLeast`` of a multiple in whose place *over* has amounts."""
+    if not isinstance(over.get("limit"), Limit):
+        return settings
+    return {name: value for name, value in settings.items() if name != "atLeast"}
+
+
 def _over(before: Any, value: Any) -> Any:
     """Return *value*, with what is kept of a limit *before* where it has no amount for the rest."""
     if not isinstance(value, Limit) or value.default is not None:
@@ -484,7 +491,7 @@ def _dropped(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     accounts = [
         f"account {account}"
         for name, limit in before.items()
-        for account in _accounts_without(limit, after[name])
+        for account in _accounts_without(limit, after.get(name))
     ]
     accounts_of_globs = [
         f"{glob} in account {account}"

@@ -1,13 +1,16 @@
+from fractions import Fraction
 from typing import Any
 
 import pytest
 
 from pulumi_cf_invoice import Invoice, RuleError
+from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import Config, DeclaredRule, configured, parse_rules, settings_of
 from pulumi_cf_invoice.rules.gates import Gate
 from pulumi_cf_invoice.rules.kinds import KINDS
-from pulumi_cf_invoice.rules.limits import Limit
+from pulumi_cf_invoice.rules.limits import Limit, Multiple
+from pulumi_cf_invoice.rules.on_days import MaxDailySpend
 from pulumi_cf_invoice.rules.rule import Finding
 from pulumi_cf_invoice.rules.settings import Setting
 from pulumi_cf_invoice.sandbox import Sandbox
@@ -20,6 +23,7 @@ BUDGET = {"limit": "150 USD", "accountIds": [ACCOUNT]}
 LINES = "max-line-amount"
 OF_ACCOUNT = {"limit": "50 USD", "accounts": {ACCOUNT: "100 USD"}}
 DAILY = {"limit": OF_ACCOUNT, "accountIds": [ACCOUNT]}
+USD_25 = Money(2500, "usd")
 
 
 def gate(written: dict[str, Any], name: str = "max-amount-due", **config: Any) -> Gate:
@@ -240,6 +244,20 @@ def test_a_limit_of_one_account_is_refused_where_it_would_take_the_multiple_of_t
     for_all = {"limit": "900 USD", **by_account}
     gate({**own, "waiver": {**WAIVER, "limit": for_all}}, "max-daily-spend")
     gate(own, "max-daily-spend", limit=for_all)
+
+
+def test_an_amount_in_place_of_a_multiple_needs_no_at_least() -> None:
+    own = {**DAILY, "limit": "3x", "atLeast": "25 USD"}
+    amount = Limit.parse("500 USD")
+    waived = gate({**own, "waiver": {**WAIVER, "limit": "500 USD"}}, "max-daily-spend")
+    assert waived.in_force(NOW) == MaxDailySpend(amount)
+    assert waived.in_force(NOW.replace(month=10)) == MaxDailySpend(Multiple(Fraction(3)), USD_25)
+    assert gate(own, "max-daily-spend", limit="500 USD").rule == MaxDailySpend(amount)
+    higher = gate(own, "max-daily-spend", limit="5x")
+    assert higher.rule == MaxDailySpend(Multiple(Fraction(5)), USD_25)
+    in_vain = {**WAIVER, "limit": "500 USD", "atLeast": "25 USD"}
+    with pytest.raises(RuleError, match="waiver: atLeast has no effect on an amount"):
+        gate({**own, "waiver": in_vain}, "max-daily-spend")
 
 
 # Accounts that a gate reads by itself.
