@@ -84,7 +84,8 @@ class Found:
     other states of the same account that were found: rules must not ignore what one of them
     violates. ``snapshot`` has the other reads of the account, if any. ``urns`` are the resources
     that it was found in, and ``violations`` all that policy packs said at the preview, on whatever
-    resource: each of its invoices has them, so that whoever drops one drops none.
+    resource: each of its invoices has them, so that whoever drops one drops none. The invoices of
+    an account that was chosen have those of every preview in the file.
     """
 
     state: InvoiceState

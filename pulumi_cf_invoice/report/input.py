@@ -243,8 +243,10 @@ def _chosen(found: list[Found], wanted: str | None) -> list[Found]:
         [_of_account(invoice, known_account(invoice.state.account_id)) for invoice in found]
     )
     if wanted is not None:
+        # Another stack that a policy pack blocked stays blocked.
+        violations = tuple(dict.fromkeys(said for invoice in known for said in invoice.violations))
         known = [
-            _of_account(invoice, wanted)
+            replace(_of_account(invoice, wanted), violations=violations)
             for invoice in known
             if invoice.state.account_id in (None, wanted)
         ]

@@ -954,6 +954,17 @@ def test_a_preview_that_a_policy_pack_blocked_is_over_whatever_account_is_chosen
     assert (both.returncode, both.stdout.count("no-public-buckets")) == (1, 1)
 
 
+def test_a_stack_that_a_policy_pack_blocked_is_over_whatever_account_of_another_is_chosen(
+    tmp_path: Path,
+) -> None:
+    blocked = of_stack(sample("blocked/two-accounts.ndjson"), "theirs", OTHER_ACCOUNT, 100)
+    both = tmp_path / "previews.ndjson"
+    both.write_text(sample("preview-stream-moved.ndjson") + blocked)
+    chosen = ("--from", str(both), "--budget", "9000 USD", "--account-id", ACCOUNT)
+    done = run("report", *chosen)
+    assert (done.returncode, done.stdout.count("no-public-buckets")) == (1, 1), done.stdout
+
+
 @pytest.mark.parametrize("listed", [PROD, OTHER_ACCOUNT])
 def test_a_preview_that_a_policy_pack_blocked_is_over_whatever_accounts_are_listed(
     tmp_path: Path, listed: str
