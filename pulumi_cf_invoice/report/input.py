@@ -37,7 +37,7 @@ from pulumi_cf_invoice.report.found import (
     only_referred_to,
 )
 from pulumi_cf_invoice.report.objects import PlacedObject, find_objects
-from pulumi_cf_invoice.state import InvoiceState, snake_case
+from pulumi_cf_invoice.state import TYPES, InvoiceState, snake_case
 
 _MIXED = "was something else appended, or does a program write it in another encoding?"
 # A name of JSON in single bytes, which text of two bytes a character does not have.
@@ -173,11 +173,11 @@ def _is_judged(value: Mapping[str, Any]) -> bool:
 def _in_other(content: Mapping[str, Any], prefix: str | None) -> list[Found] | MissingInvoice:
     if is_snapshot(content):
         return _of_snapshot(Snapshot.from_json(content), prefix)
-    deployment = content.get("deployment")
-    if isinstance(deployment, Mapping) and "resources" in deployment:
+    if _holds_state(content):
         raise NoInvoiceError(
-            "this is a stack's state, whose figures are those of the last update: give the output "
-            "of `pulumi preview --json` or `pulumi stack output --json`"
+            "this is a stack's state, or a preview within another object, whose figures may be "
+            "those of the last deployment: give the output of `pulumi preview --json` or `pulumi "
+            "stack output --json` as it is"
         )
     is_answer = _is_answer(content)
     if is_answer or _is_result(content):
@@ -194,6 +194,18 @@ def _in_other(content: Mapping[str, Any], prefix: str | None) -> list[Found] | M
         raise NoInvoiceError(f"no invoice can be read in it. {referred[0].text.rstrip('.')}")
     caveats = [*not_judged(may_be_invoices(content)), *referred] if prefix is None else []
     return [replace(invoice, caveats=(*invoice.caveats, *caveats)) for invoice in invoices]
+
+
+def _holds_state(value: Any) -> bool:
+    """Return whether *value* is a resource's state, or holds one at any depth."""
+    if isinstance(value, list):
+        return any(map(_holds_state, value))
+    if not isinstance(value, Mapping):
+        return False
+    is_resource = value.get("type") in TYPES or str(value.get("urn")).startswith("urn:pulumi:")
+    # A reference to a resource among a stack's outputs has neither.
+    is_state = any(isinstance(value.get(name), Mapping) for name in ("inputs", "outputs"))
+    return (is_resource and is_state) or any(map(_holds_state, value.values()))
 
 
 def _is_answer(content: Mapping[str, Any]) -> bool:

@@ -345,6 +345,15 @@ def test_nested_json_is_read_or_told_to_be_too_deep(depth: int) -> None:
         assert figures(found) == (99900, 18846)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["preview-moved.json", "targeted/exclude.json", "functions/nested.ndjson", "refresh/get.ndjson"],
+)
+def test_a_preview_within_another_object_is_refused(name: str) -> None:
+    wrapped = {"dev": digest(name)} if name.endswith(".json") else {"events": events(name)}
+    assert "or a preview within another object, whose figures may be" in refusal(json.dumps(wrapped))
+
+
 def test_a_prefix_that_chooses_nothing_is_refused() -> None:
     assert "--prefix chooses among" in refusal(sample("preview-moved.json"), prefix="ai")
     assert "--prefix chooses among" in refusal('{"success": true, "result": {}}', prefix="ai")
