@@ -12,6 +12,7 @@ from itertools import starmap
 from typing import Any
 
 from pulumi_cf_invoice import state
+from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import InvalidDataError
 from pulumi_cf_invoice.billing.invoice import AMOUNTS, Invoice
@@ -281,7 +282,9 @@ def _is_part_of(figures: Mapping[str, Any], invoice: Invoice) -> bool:
 
 
 def _has_amounts_of(figures: Mapping[str, Any], invoice: Invoice) -> bool:
-    return all(getattr(invoice, name) == figures[name] for name in AMOUNTS if name in figures)
+    # Fractions in a file are decimals.
+    amounts = ((getattr(invoice, name), figures[name]) for name in AMOUNTS if name in figures)
+    return all(money.exact(amount) == exported for amount, exported in amounts)
 
 
 def _is_of_any(invoice: Found, resources: Iterable[Found]) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from pulumi_cf_invoice.billing.cleaning import named, one_line
@@ -289,7 +290,7 @@ def is_no_invoice(figures: Mapping[str, Any]) -> bool:
     is_of_account = known_account(figures.get("account_id")) is not None
     if is_whole(figures) or is_of_account or _may_hold_invoice([due, lines]):
         return False
-    is_amount = due is None or isinstance(due, (int, float))
+    is_amount = due is None or isinstance(due, (int, Decimal))
     are_lines = isinstance(lines, list) and all(isinstance(line, Mapping) for line in lines)
     return not is_amount or not (lines is None or are_lines)
 

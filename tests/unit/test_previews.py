@@ -439,7 +439,7 @@ def test_what_a_stack_exports_of_another_account_is_not_in_a_digest(
     assert refusal(json.dumps(preview)).startswith(f"the stack also exports figures {whose}, of ")
 
 
-@pytest.mark.parametrize("how", ["left out", "renamed", "moved to another account"])
+@pytest.mark.parametrize("how", ["left out", "renamed", "moved to another account", "a fraction"])
 def test_what_a_stack_exports_of_its_own_resources_does_not_refuse_a_digest(how: str) -> None:
     preview = digest()
     [of_stack, of_ours] = preview["steps"]
@@ -452,6 +452,10 @@ def test_what_a_stack_exports_of_its_own_resources_does_not_refuse_a_digest(how:
         urn = f"{of_ours['urn']}-before"
         preview["steps"].append({"op": "delete", "urn": urn, "oldState": {**old, "urn": urn}})
         of_ours |= {"op": "create", "oldState": None}
+    elif how == "a fraction":
+        for properties in (old["inputs"], old["outputs"], exported):
+            properties["amount_due"] = 18846.19
+        del exported["account_id"]
     else:
         for properties in (old["inputs"], old["outputs"], exported):
             properties["account_id"] = "e" * 32
@@ -1316,6 +1320,7 @@ def test_outputs_that_only_have_names_of_an_invoice_do_not_hide_a_resources(outp
         ("ai", {"ai": {"account_id": OTHER_ACCOUNT, "amount_due": "$999.00", "invoice_lines": []}}),
         ("ai", {"ai": {"amount_due": "$999.00", "invoice_lines": [{"prod": OTHER}]}}),
         ("ai_invoice_lines", {"ai_amount_due": 99900, "ai_invoice_lines": [{"net": 99900}]}),
+        ("ai_invoice_lines", {"ai_amount_due": 99900.19, "ai_invoice_lines": [{"net": 1}]}),
     ],
 )
 def test_an_output_that_may_be_a_broken_invoice_is_named(name: str, outputs: Any) -> None:
