@@ -24,6 +24,7 @@ from pulumi_cf_invoice.report.found import (
     STREAM,
     Found,
     NoInvoiceError,
+    NothingFreshError,
     configured_address,
     foreign_address,
     has_secret,
@@ -134,7 +135,7 @@ def refuse_exported_alone(
     Refuse the *steps* of a digest if the stack exports what is of none of its *resources*.
 
     A digest has the outputs of the last deployment alone, so *resources* are its old states as well
-    as the new ones. Raises `NoInvoiceError`.
+    as the new ones. Raises `NothingFreshError`.
     """
     accounts = {known_account(resource.account_id) for resource in resources}
     for step in steps:
@@ -149,7 +150,7 @@ def refuse_exported_alone(
             if is_spoken_for or is_no_invoice(figures) or revealed(figures) is None:
                 continue
             of_account = f"account {account}" if account else "an account that is not known"
-            raise NoInvoiceError(
+            raise NothingFreshError(
                 f"the stack also exports figures of {of_account}, of which this preview only has "
                 f"those of the last deployment: print the engine's events: `{STREAM}`"
             )

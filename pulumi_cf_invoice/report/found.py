@@ -59,6 +59,10 @@ class NoInvoiceError(BillingError):
     """A file contains no invoice, or none that can be distinguished from others."""
 
 
+class NothingFreshError(NoInvoiceError):
+    """A successful preview has no invoice, or not all of them are certainly fresh."""
+
+
 @dataclass(frozen=True)
 class PackViolation:
     """

@@ -35,6 +35,7 @@ from pulumi_cf_invoice.report.found import (
     STREAM,
     Found,
     NoInvoiceError,
+    NothingFreshError,
     PackViolation,
     is_figure,
     revealed,
@@ -76,10 +77,6 @@ def is_digest(document: Any) -> bool:
     return isinstance(document.get("steps"), list) or document.keys() <= _OF_DIGEST
 
 
-class _NothingFreshError(NoInvoiceError):
-    """A successful preview has no invoice, or none that is certainly fresh."""
-
-
 def find_invoices(objects: Iterable[PlacedObject], prefix: str | None) -> list[Found]:
     """
     Return every invoice in digests and events; a file can have those of several stacks.
@@ -97,7 +94,7 @@ def find_invoices(objects: Iterable[PlacedObject], prefix: str | None) -> list[F
                 of_preview = _in_events(preview, prefix)
             else:
                 of_preview = _in_digest(preview, prefix)
-        except _NothingFreshError as refusal:
+        except NothingFreshError as refusal:
             refusals[stack] = refusal
             continue
         # `pulumi up --json` prints a preview, which may know less, and then the update. What an
@@ -172,7 +169,7 @@ def _in_digest(digest: Mapping[str, Any], prefix: str | None) -> list[Found]:
             f"print the engine's events, which a report can judge: `{STREAM}`"
         )
     if prefix is not None:
-        raise NoInvoiceError(
+        raise NothingFreshError(
             "--prefix chooses among the stack's outputs, which are not fresh in this preview: "
             f"print the engine's events: `{STREAM}`"
         )
@@ -227,7 +224,7 @@ def _in_events(operation: Operation, prefix: str | None) -> list[Found]:
     is_blocked = any(violation.is_mandatory for violation in violations)
     if operation.is_destroy or (operation.only_refreshed and not is_blocked):
         what = "destroy" if operation.is_destroy else "refresh"
-        raise _NothingFreshError(f"a {what} {_NOT_EVALUATED}")
+        raise NothingFreshError(f"a {what} {_NOT_EVALUATED}")
     resources = {
         urn: step
         for step in operation.steps_after
@@ -249,9 +246,9 @@ def _in_events(operation: Operation, prefix: str | None) -> list[Found]:
     caveats = _unread(unread)
     if not found and not exported:
         if caveats and operation.is_preview:
-            raise _NothingFreshError(_NOT_YET)
+            raise NothingFreshError(_NOT_YET)
         told = "".join(f". {caveat.text.rstrip('.')}" for caveat in (*caveats, *hidden))
-        raise _NothingFreshError(
+        raise NothingFreshError(
             f"no invoice in it: the program needs an InvoicePreview, or export_invoice{told}"
         )
     if caveats and not operation.is_preview:
@@ -330,7 +327,7 @@ def _refuse_read(urn: str, step: Mapping[str, Any]) -> None:
     is_known = new.get("id") not in (None, "", state.UNKNOWN) and not is_given
     is_read = step.get("op") in _IMPORTS or (step.get("op") in _READS and is_known)
     if kind in state.TYPES and is_read:
-        raise _NothingFreshError(
+        raise NothingFreshError(
             f"this preview does not have the figures of {one_line(urn.rsplit('::', 1)[-1])}, which "
             f"Pulumi has read: print the engine's events: `{STREAM}`"
         )
@@ -344,11 +341,11 @@ def _refuse_only_refreshed(digest: Mapping[str, Any]) -> None:
         # What the program asks for has no outputs yet.
         is_refreshed = step.get("op") == "update" and new.get("outputs")
         if is_refreshed and _resource_type(step) in state.TYPES:
-            raise _NothingFreshError(f"a refresh {_NOT_EVALUATED}")
+            raise NothingFreshError(f"a refresh {_NOT_EVALUATED}")
     refreshed = only_refreshed(steps)
     of_ours = (str(step.get("urn")) for step in steps if _resource_type(step) in state.TYPES)
     if refreshed.intersection(of_ours):
-        raise _NothingFreshError(f"this preview {_OLD}: {_SHOW_SAMES}")
+        raise NothingFreshError(f"this preview {_OLD}: {_SHOW_SAMES}")
 
 
 def _written(diagnostics: Iterable[Mapping[str, Any]]) -> str:
@@ -483,13 +480,13 @@ def _explain(
         return isinstance(found, Mapping) and found.get("type") in state.TYPES
 
     if any(of_ours(step) for step in fresh):
-        raise _NothingFreshError(_NOT_YET)
+        raise NothingFreshError(_NOT_YET)
     if any(of_ours(step) for step in steps):
-        raise _NothingFreshError(f"this preview {_OLD}: {_SHOW_SAMES}")
+        raise NothingFreshError(f"this preview {_OLD}: {_SHOW_SAMES}")
     written = _written(diagnostics)
     if written:
         raise NoInvoiceError(f"no invoice in it, and the preview wrote: {written}")
-    raise _NothingFreshError(
+    raise NothingFreshError(
         "no invoice in it: the program needs an InvoicePreview. If it has one whose figures did "
         f"not move, Pulumi left it out: {_SHOW_SAMES}, which functions need as well"
     )

@@ -143,6 +143,21 @@ def test_an_update_prints_a_digest_and_then_its_events() -> None:
     assert figures(only(text)) == (99900, 18846)
 
 
+@pytest.mark.parametrize("prefix", [None, "b"])
+def test_an_update_is_read_by_its_events_whatever_its_digest_lacks(prefix: str | None) -> None:
+    """A digest has the stack's outputs of the last deployment alone, and the events fresh ones."""
+    figures = Invoice.from_api(api_result()).to_figures() | {"account_id": OTHER_ACCOUNT}
+    exported = {f"b_{name}": value for name, value in figures.items()}
+    update, preview = events(), digest()
+    outputs_of(update).update(exported)
+    update[-2]["summaryEvent"]["isPreview"] = False
+    preview["steps"][0]["oldState"]["outputs"] = exported
+    found = input.read(f"{json.dumps(preview)}\n{lines(update)}", prefix=prefix)
+    assert found == input.read(lines(update), prefix=prefix)
+    assert found[-1].state.account_id == OTHER_ACCOUNT
+    assert "print the engine's events" in refusal(json.dumps(preview), prefix=prefix)
+
+
 @pytest.mark.parametrize("name", ["preview-moved.json", "preview-stream-moved.ndjson"])
 @pytest.mark.parametrize(
     "around",
@@ -347,11 +362,18 @@ def test_nested_json_is_read_or_told_to_be_too_deep(depth: int) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["preview-moved.json", "targeted/exclude.json", "functions/nested.ndjson", "refresh/get.ndjson"],
+    [
+        "preview-moved.json",
+        "targeted/exclude.json",
+        "functions/nested.ndjson",
+        "refresh/get.ndjson",
+    ],
 )
 def test_a_preview_within_another_object_is_refused(name: str) -> None:
     wrapped = {"dev": digest(name)} if name.endswith(".json") else {"events": events(name)}
-    assert "or a preview within another object, whose figures may be" in refusal(json.dumps(wrapped))
+    assert "or a preview within another object, whose figures may be" in refusal(
+        json.dumps(wrapped)
+    )
 
 
 def test_a_prefix_that_chooses_nothing_is_refused() -> None:
