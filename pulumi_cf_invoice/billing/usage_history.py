@@ -325,7 +325,7 @@ def _values(history: Any, window: Window) -> tuple[dict[int, float], list[int]]:
     if not isinstance(history, list):
         raise InvalidDataError("history: not a list")
     length = SECONDS[window]
-    seen: set[tuple[str, float]] = set()
+    largest: dict[tuple[str, float], float] = {}
     sums: dict[int, float] = {}
     without_value: dict[int, None] = {}
     for number, entry in enumerate(history):
@@ -346,12 +346,15 @@ def _values(history: Any, window: Window) -> tuple[dict[int, float], list[int]]:
         value = finite(given)
         if value is None:
             raise InvalidDataError(f"history.{number}.aggregated_value: not a number")
+        less: float = 0
         if isinstance(entry.get("id"), str):
-            # What the ID identifies is not documented: several entries may share it.
-            if (entry["id"], began) in seen:
+            # What the ID identifies is not documented: several entries may share it. One that comes
+            # twice may have grown between two pages.
+            key = entry["id"], began
+            if value <= largest.get(key, float("-inf")):
                 continue
-            seen.add((entry["id"], began))
-        sums[start] = money.number(money.total([sums.get(start, 0), value]))
+            less, largest[key] = largest.get(key, 0), value
+        sums[start] = money.number(money.total([sums.get(start, 0), value], less=[less]))
         if abs(sums[start]) > money.LARGEST_AMOUNT:
             raise InvalidDataError(f"history.{number}.aggregated_value: beyond ±(2^53 - 1)")
     return sums, list(without_value)

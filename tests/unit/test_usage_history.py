@@ -157,6 +157,14 @@ def test_an_entry_that_comes_twice_counts_once_and_an_id_of_several_counts_each(
     assert history(entry(START, 2, id="a"), entry(START + DAY, 3, id="a")).total == 5
 
 
+@pytest.mark.parametrize("values", [(2, 2.5), (2.5, 2), (2, 2.5, 2.25)])
+def test_an_entry_that_comes_again_with_another_value_counts_with_the_largest(
+    values: tuple[float, ...],
+) -> None:
+    other = entry(START, 1, id="other")
+    assert history(other, *(entry(START, value) for value in values)).total == 3.5
+
+
 @pytest.mark.parametrize("nothing", [{"history": None}, {"history": []}])
 def test_no_history_is_no_usage(nothing: dict[str, Any]) -> None:
     asked = {
