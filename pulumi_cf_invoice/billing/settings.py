@@ -29,6 +29,7 @@ ANY_ACCOUNT = "0" * 32
 """A placeholder account to resolve settings that are the same for all."""
 CLOUDFLARE_API = "https://api.cloudflare.com/client/v4"
 DEFAULT_TIMEOUT = 30.0
+_PORTS = {"https": 443, "http": 80}
 
 GetConfig = Callable[[str], str | None]
 """Reads a key with its namespace, such as ``cf-invoice:accountId``, from stack config."""
@@ -358,6 +359,19 @@ def foreign(base_url: str | None) -> str | None:
     return None if base_url is None or is_cloudflare(base_url) else base_url
 
 
+def is_same_address(given: Any, base_url: str) -> bool:
+    """Return whether *given*, which may be anything, is another spelling of *base_url*."""
+    try:
+        urls = safe_base_url(given), base_url
+        first, second = (
+            (url.scheme, url.hostname, url.port or _PORTS[url.scheme], url.path)
+            for url in map(urlsplit, urls)
+        )
+    except (SettingsError, ValueError):
+        return False
+    return first == second or all(map(is_cloudflare, urls))
+
+
 def is_loopback(host: str) -> bool:
     """Return whether *host* is this machine itself."""
     if host == "localhost":
@@ -394,21 +408,12 @@ def _refuse_to_send_elsewhere(source: Source, base_url: str, sources: Sequence[S
     # The environment belongs to the machine: an address in it is trusted with all of the machine's
     # credentials.
     machine = next((source for source in sources if source.name == ENVIRONMENT), None)
-    if machine is not None and _is_same_address(machine.get("baseUrl"), base_url):
+    if machine is not None and is_same_address(machine.get("baseUrl"), base_url):
         return
     raise SettingsError(
         f"{of_url.name} sets the base URL {base_url}, to which credentials from {source.name} are "
         "not sent: set CLOUDFLARE_BASE_URL to it as well, if you trust it"
     )
-
-
-def _is_same_address(given: Any, base_url: str) -> bool:
-    try:
-        parsed = [urlsplit(url) for url in (safe_base_url(given), base_url)]
-        first, second = ((url.scheme, url.hostname, url.port, url.path) for url in parsed)
-    except (SettingsError, ValueError):
-        return False
-    return first == second
 
 
 def _source_of_credentials(sources: Sequence[Source]) -> Source | None:

@@ -19,7 +19,7 @@ from pulumi_cf_invoice.billing.errors import InvalidDataError
 from pulumi_cf_invoice.billing.gateways import POSTPAID, Gateway, scopes
 from pulumi_cf_invoice.billing.models import finite
 from pulumi_cf_invoice.billing.reads import GATEWAYS as GATEWAYS_READ
-from pulumi_cf_invoice.billing.settings import foreign
+from pulumi_cf_invoice.billing.settings import CLOUDFLARE_API, is_same_address
 from pulumi_cf_invoice.rules import settings as rule_settings
 from pulumi_cf_invoice.rules.accounts import AccountState
 from pulumi_cf_invoice.rules.limits import Limit
@@ -322,7 +322,8 @@ class _Gateway:
 
     def is_of(self, state: AccountState) -> bool:
         """Return whether it is made where *state* was read, as far as its provider says."""
-        is_there = self.base_url is None or foreign(self.base_url) == state.base_url
+        there = state.base_url or CLOUDFLARE_API
+        is_there = self.base_url is None or is_same_address(self.base_url, there)
         return self.has_provider and is_there
 
     def lacks_yet(self, reads_accounts: bool) -> str:

@@ -434,7 +434,9 @@ def test_after_an_update_a_gateway_counts_as_it_is_and_not_as_the_stack_says() -
         ("http://127.0.0.1:9/client/v4", ["failed", "within"]),
         # It is not known yet.
         ("", ["failed", "within"]),
+        ("https://[", ["failed", "within"]),
         ("https://api.cloudflare.com/client/v4/", ["noted", "within"]),
+        ("https://API.cloudflare.com", ["noted", "within"]),
     ],
 )
 def test_a_gateway_that_is_made_elsewhere_hides_none(base_url: str, statuses: list[str]) -> None:
@@ -443,6 +445,29 @@ def test_a_gateway_that_is_made_elsewhere_hides_none(base_url: str, statuses: li
     stack = replace(made, properties=properties, base_url=base_url)
     found = of_account("999 USD", [gateway("default")], stack)
     assert [status for status, _ in found] == statuses
+
+
+@pytest.mark.parametrize(
+    ("base_url", "is_same"),
+    [
+        ("https://proxy.example/client/v4", True),
+        ("https://Proxy.Example:443/client/v4/", True),
+        ("https://proxy.example/", False),
+        ("https://proxy.example:8443/client/v4", False),
+    ],
+)
+def test_a_gateway_counts_once_however_its_providers_address_is_spelled(
+    base_url: str, is_same: bool
+) -> None:
+    made = capped(COST)
+    properties = {**made.properties, "aiGatewayId": "default", "accountId": ACCOUNT}
+    planned = replace(made, properties=properties, base_url=base_url)
+    there = "https://proxy.example/client/v4"
+    known = snapshot(there, gateways=[gateway("default", COST)])
+    written = {"limit": "999 USD", "accountIds": [ACCOUNT], "baseUrl": there}
+    gate = Gate.of(DeclaredRule.parse("require-gateway-spend-limit", written))
+    [(found, _)] = gate.judge_stack([planned], AccountReader({}, snapshots=[known]), NOW)
+    assert found.message.count("windows of 1 day") == (1 if is_same else 2)
 
 
 def test_a_component_that_calls_itself_a_gateway_hides_none() -> None:
