@@ -199,8 +199,9 @@ class AccountReader:
         return self._snapshots.get((account_id, _address(base_url)))
 
     def _settings(self, account_id: str, base_url: str | None) -> settings.Settings:
-        given = self._variables.get(settings.VARIABLES["baseUrl"])
-        if base_url is None and given:
+        environment = settings.environment(self._variables)
+        given = environment.get("baseUrl")
+        if base_url is None and given is not None:
             base_url = settings.safe_base_url(given)
             if not is_cloudflare(base_url):
                 raise SettingsError(
@@ -209,7 +210,6 @@ class AccountReader:
                     "the rule, or unset the variable"
                 )
         own = Source("the rule", {"baseUrl": base_url})
-        environment = settings.environment(self._variables)
         return settings.resolve(account_id, [own, *self._before, environment])
 
 

@@ -377,6 +377,12 @@ def test_a_base_url_from_the_environment_that_is_none_is_one_line(
     assert "base URL" in message
 
 
+def test_a_blank_base_url_in_the_environment_counts_as_absent(sandbox: Sandbox) -> None:
+    blank = reader(CLOUDFLARE_BASE_URL="  ", CLOUDFLARE_API_TOKEN="")
+    [message] = messages(budget(sandbox, baseUrl=None).judge_accounts(blank, NOW))
+    assert "no credentials for account" in message
+
+
 def test_a_waiver_is_noted_for_an_account_that_cannot_be_read(sandbox: Sandbox) -> None:
     waived = budget(sandbox, waiver={**WAIVER, "limit": "500\nUSD"})
     [message] = messages(waived.judge_accounts(reader(CLOUDFLARE_API_TOKEN=""), NOW))
