@@ -71,9 +71,11 @@ def serve(
                 of_rule = config.get(declared.name, Config()).settings
                 gates.append(rule.configure(Gate.of(declared), of_rule))
         _accounts.update(account for gate in gates for account in gate.account_ids)
-        # Request everything before waiting for the first answer.
+        # Request everything before waiting for the first answer. Rules on stacks read an account as
+        # the update leaves it.
         for gate in gates:
-            gate.ask(_reader, _now())
+            if analyzer.is_preview() or not isinstance(gate.rule, StackRule):
+                gate.ask(_reader, _now())
 
     def finish() -> None:
         for policy in every:
@@ -274,8 +276,7 @@ class _OnStack(_RulePolicy, StackValidationPolicy):
             return
         resources = [_stack_resource(rule, resource) for resource in args.resources]
         coming = []
-        # After an update, accounts are no longer what they were before it.
-        reader = _reader if analyzer.is_preview() else AccountReader(os.environ)
+        reader = _reader if analyzer.is_preview() else _reader_after_update
         for finding, urn in gate.judge_stack(resources, reader, at):
             if finding.is_to_come:
                 coming.append((finding.message, urn))
@@ -294,6 +295,8 @@ class _OnStack(_RulePolicy, StackValidationPolicy):
 
 
 _reader = AccountReader(os.environ)
+# After an update, accounts are no longer what they were before it.
+_reader_after_update = AccountReader(os.environ)
 _noted: set[str] = set()
 _lock = threading.Lock()
 # The accounts that rules read, and those that messages of this run have named.

@@ -226,6 +226,7 @@ class Gate:
         rule = self.in_force(at)
         if not isinstance(rule, StackRule):
             return []
+        self.ask(reader, at)
         read = [self._read(rule, reader, account, at) for account in self.account_ids]
         states = [state for state in read if isinstance(state, AccountState)]
         unread = [(finding, "") for finding in read if isinstance(finding, Finding)]

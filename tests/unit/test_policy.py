@@ -27,6 +27,7 @@ from pulumi_cf_invoice.policy import analyzer, pack
 from pulumi_cf_invoice.policy.pack import STACK_TYPE
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import Config
+from pulumi_cf_invoice.sandbox import Sandbox
 from pulumi_cf_invoice.state import DYNAMIC_TYPE, PLUGIN_TYPE
 from tests.factories import (
     ACCOUNT,
@@ -52,7 +53,8 @@ def new_run(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_accounts", "_named", "_noted"):
         monkeypatch.setattr(pack, name, set())
     monkeypatch.setattr(pack, "_now", lambda: NOW)
-    monkeypatch.setattr(pack, "_reader", AccountReader({"CLOUDFLARE_API_TOKEN": TOKEN}))
+    for name in ("_reader", "_reader_after_update"):
+        monkeypatch.setattr(pack, name, AccountReader({"CLOUDFLARE_API_TOKEN": TOKEN}))
 
 
 def state(**changes: Any) -> dict[str, Any]:
@@ -408,6 +410,25 @@ def test_a_stack_has_to_look_at_its_invoice() -> None:
     required = policy.require_invoice_preview(required_account_ids=[OTHER_ACCOUNT])
     assert len(on_stack(required, (DYNAMIC_TYPE, state()))) == 1
     assert on_stack(required, (DYNAMIC_TYPE, state(account_id=OTHER_ACCOUNT))) == []
+
+
+@pytest.mark.parametrize("is_preview", [True, False])
+def test_the_gateways_of_an_account_are_requested_once_for_all_rules(
+    monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, is_preview: bool
+) -> None:
+    sandbox.scenario = "capped-gateways"
+    served: dict[str, Any] = {}
+    monkeypatch.setattr(analyzer, "is_preview", lambda: is_preview)
+    monkeypatch.setattr(analyzer, "install", lambda *arguments: served.update(pack=arguments))
+    monkeypatch.setattr(pack, "PolicyPack", lambda **arguments: served.update(arguments))
+    rule = policy.require_gateway_spend_limit(
+        "999 USD", account_ids=[ACCOUNT], base_url=sandbox.base_url, warn_at=["10%", "80%"]
+    )
+    policy.spend_policy_pack("tests", [rule])
+    configure, *_ = served["pack"]
+    configure({})
+    assert [len(on_stack(gate)) for gate in served["policies"]] == [0, 1, 0]
+    assert sandbox.requests == [ACCOUNT]
 
 
 def test_gateways_have_to_have_a_spend_limit_within_the_limit() -> None:
