@@ -352,8 +352,9 @@ def _check_failed(args: ResourceValidationArgs) -> bool:
 
 def _stack_resource(rule: StackRule, resource: PolicyResource) -> StackResource:
     kind, name, urn = resource.resource_type, resource.name, resource.urn
+    is_planned = analyzer.is_preview()
     if not rule.needs_properties(kind):
-        return StackResource(kind, name, urn)
+        return StackResource(kind, name, urn, is_planned=is_planned)
     known, unknown = analyzer.known_of(urn, resource.props)
     is_lacking = kind in state.TYPES and not state.has_figures(kind, known)
     if is_lacking and analyzer.unknown_setting(resource.provider):
@@ -366,7 +367,7 @@ def _stack_resource(rule: StackRule, resource: PolicyResource) -> StackResource:
         unknown,
         has_provider=resource.provider is not None,
         base_url=analyzer.base_url_of(resource.provider),
-        is_planned=analyzer.is_preview(),
+        is_planned=is_planned,
         account_is_secret=analyzer.may_be_secret(urn),
     )
 

@@ -195,6 +195,7 @@ class RequireGatewaySpendLimit(StackRule):
         self, resources: Sequence[StackResource], accounts: Sequence[AccountState] = ()
     ) -> Iterator[tuple[Finding, str]]:
         of_stack = [_of_stack(resource) for resource in resources if resource.type == GATEWAY]
+        is_preview = any(resource.is_planned for resource in resources)
         gateways = []
         for gateway in of_stack:
             if lacks := gateway.lacks_yet(bool(accounts)):
@@ -226,12 +227,13 @@ class RequireGatewaySpendLimit(StackRule):
             if gateway.is_left_out:
                 yield _left_out(gateway), gateway.urn
             elif allowance is None:
-                yield _uncapped(gateway), gateway.urn
+                yield _if_deleted(_uncapped(gateway), [gateway], is_preview), gateway.urn
             else:
                 by_account.setdefault(gateway.account, []).append(_Capped(gateway, allowance))
         read = {state.account_id for state in accounts}
         for account, capped in by_account.items():
-            yield self._judged(account, capped, is_read=account in read)
+            finding, urn = self._judged(account, capped, is_read=account in read)
+            yield _if_deleted(finding, [each.gateway for each in capped], is_preview), urn
 
     def unmet(self, resources: Sequence[StackResource]) -> str:
         if any(resource.type == GATEWAY for resource in resources):
@@ -435,6 +437,18 @@ def _uncapped(gateway: _Gateway) -> Finding:
         "that are topped up automatically do not cap it either."
     )
     return Finding("failed", SPEND_LIMITS, lambda: message)
+
+
+def _if_deleted(finding: Finding, gateways: Sequence[_Gateway], is_preview: bool) -> Finding:
+    """Return a *finding* on *gateways*, with what holds if the deployment deletes one of them."""
+    may_be_deleted = is_preview and any(each.is_listed and not each.urn for each in gateways)
+    if not may_be_deleted or finding.status not in ("over", "failed"):
+        return finding
+    return finding.followed_by(
+        " If this deployment deletes a gateway, that still counts at a preview, because Pulumi "
+        "does not show policies what it deletes: run `pulumi up --skip-preview`, after which the "
+        "rule judges what is left."
+    )
 
 
 def _allows_more(gateway: _Gateway, changed: _Gateway) -> bool:

@@ -355,6 +355,13 @@ def of_account(
     return [(finding.status, finding.message) for finding, _ in found]
 
 
+def violations_of_account(
+    limit: Any, listed: list[Any], *stack: StackResource
+) -> list[tuple[str, str]]:
+    found = of_account(limit, listed, *stack)
+    return [each for each in found if each[0] in ("over", "failed")]
+
+
 def gates_of_account(
     limit: Any, listed: list[Any], stack: Sequence[StackResource], complete: bool = True
 ) -> list[tuple[Finding, str]]:
@@ -405,6 +412,39 @@ def test_a_gateway_that_the_stack_changes_counts_with_what_it_will_be() -> None:
     elsewhere = replace(changed, properties={**properties, "accountId": OTHER_ACCOUNT})
     found = of_account("200 USD", listed, elsewhere)
     assert [status for status, _ in found] == ["within", "over"]
+
+
+@pytest.mark.parametrize(
+    ("listed", "expected"),
+    [
+        (gateway("chat", COST), "allow $320.00 in a month of 31 days"),
+        (gateway("chat"), "has no spend limit on all of its traffic"),
+    ],
+)
+def test_a_violation_at_a_preview_says_that_a_gateway_to_be_deleted_still_counts(
+    listed: dict[str, Any], expected: str
+) -> None:
+    """Pulumi does not show policies what it deletes, or replaces."""
+    says = "If this deployment deletes a gateway, that still counts at a preview"
+    made = capped(COST)
+    properties = {**made.properties, "aiGatewayId": "chat-v2", "accountId": ACCOUNT}
+    renamed = replace(made, properties=properties)
+    [(_, message)] = violations_of_account("200 USD", [listed], renamed)
+    assert expected in message
+    assert says in message
+    # The stack has no gateway any more, only itself.
+    [(_, message)] = violations_of_account("1 USD", [listed], resource("pulumi:pulumi:Stack"))
+    assert says in message
+    updated = replace(renamed, is_planned=False)
+    for found in (
+        violations_of_account("1 USD", [listed], updated),
+        violations_of_account("1 USD", [listed]),
+    ):
+        assert all(says not in message for _, message in found)
+    # All of its gateways are there to stay.
+    same = replace(made, properties={**properties, "aiGatewayId": "chat"})
+    [(_, message)] = violations_of_account("1 USD", [listed], same)
+    assert says not in message
 
 
 def test_after_an_update_a_gateway_counts_as_it_is_and_not_as_the_stack_says() -> None:
