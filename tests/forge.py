@@ -3,7 +3,7 @@ A loopback server with as much of a forge's API as comments need: GitHub's Graph
 GitLab and of Gitea.
 
 Queries are executed against the types of GitHub's schema, so that a wrong one fails. A page has one
-comment.
+comment, unless a test says otherwise.
 """
 
 import json
@@ -49,7 +49,7 @@ class Forge(ThreadingHTTPServer):
     the next requests in their place, as a status, a content and headers; with None in place of a
     status the request is carried out and its answer gets lost. ``requests`` are request lines, and
     ``tokens`` are the credentials that came with them. Where ``trickle`` is set, an answer that is
-    not refused never ends.
+    not refused never ends. A page has ``per_page`` comments.
     """
 
     daemon_threads = True
@@ -63,6 +63,7 @@ class Forge(ThreadingHTTPServer):
         self.connections = 0
         self.scheme = "http"
         self.trickle = False
+        self.per_page = 1
         self.over = threading.Event()
 
     @property
@@ -199,8 +200,8 @@ class _Handler(BaseHTTPRequestHandler):
             ), {}
         if self.command == "GET":
             page = int(parse_qs(address.query)["page"][0])
-            following = str(page + 1) if page < len(comments) else ""
-            return [_note(comment) for comment in comments[page - 1 : page]], {
+            following = str(page + 1) if page * self.server.per_page < len(comments) else ""
+            return [_note(comment) for comment in _page(self.server, page)], {
                 "X-Next-Page": following
             }
         if self.command == "POST":
@@ -235,8 +236,11 @@ def _gitea(
     assert path == f"/api/v1/repos/{REPOSITORY}/issues/{NUMBER}/comments"
     if method == "POST":
         return entry(forge.add(sent["body"]))
-    page = int(query["page"][0])
-    return [entry(comment) for comment in forge.comments[page - 1 : page]]
+    return [entry(comment) for comment in _page(forge, int(query["page"][0]))]
+
+
+def _page(forge: Forge, number: int) -> list[dict[str, Any]]:
+    return forge.comments[(number - 1) * forge.per_page : number * forge.per_page]
 
 
 def _note(comment: dict[str, Any]) -> dict[str, Any]:
@@ -250,10 +254,11 @@ def _github(forge: Forge, sent: dict[str, Any]) -> Any:
         return {"id": comment["id"], "url": url, "body": comment["body"], "viewerDidAuthor": mine}
 
     def comments(_: Any, first: int, after: str | None = None) -> Any:
-        page = int(after or 0)
+        page = int(after or 0) + 1
+        has_next = page * forge.per_page < len(forge.comments)
         return {
-            "nodes": [node(comment) for comment in forge.comments[page : page + 1]],
-            "pageInfo": {"hasNextPage": page + 1 < len(forge.comments), "endCursor": str(page + 1)},
+            "nodes": [node(comment) for comment in _page(forge, page)],
+            "pageInfo": {"hasNextPage": has_next, "endCursor": str(page)},
         }
 
     def repository(_: Any, owner: str, name: str) -> Any:

@@ -11,6 +11,7 @@ import ssl
 import sys
 import time
 import zlib
+from collections.abc import Callable, Iterator
 from functools import cache
 from http.client import responses
 from importlib.metadata import PackageNotFoundError, version
@@ -41,6 +42,7 @@ __all__ = [
 ]
 
 _GZIP = 16 + zlib.MAX_WBITS
+_LONGEST_PART = 2**16
 
 
 class BodyError(Exception):
@@ -125,40 +127,53 @@ def reason_of(error: httpx.HTTPError) -> str:
     return f"the proxy refused: {refused[0]} {responses.get(int(refused[0]), '')}".rstrip()
 
 
-def read_body(response: httpx.Response, limit: int, deadline: float) -> bytes:
+def read_body(
+    response: httpx.Response,
+    limit: int,
+    deadline: float,
+    kept: Callable[[Iterator[bytes]], Iterator[bytes]] = iter,
+) -> bytes:
     """
-    Return the decompressed body of a streamed *response*, limiting its size as it arrives.
+    Return what is *kept* of the decompressed body of a streamed *response*: all, unless given.
 
-    httpx would decompress each chunk as a whole: two kilobytes can become gigabytes. *limit* is in
-    bytes, *deadline* a time of the monotonic clock. Raises `BodyError`, and `TimeoutError` for what
-    takes longer.
+    Its size is limited as it arrives. *limit* is in bytes, *deadline* a time of the monotonic
+    clock. Raises `BodyError`, and `TimeoutError` for what takes longer.
+    """
+    body = bytearray()
+    for part in kept(_parts(response, deadline)):
+        body += part
+        if len(body) > limit:
+            raise BodyTooLargeError("the answer is too large")
+    return bytes(body)
+
+
+def _parts(response: httpx.Response, deadline: float) -> Iterator[bytes]:
+    """
+    Yield the decompressed body of *response*, a bounded part at a time.
+
+    httpx would decompress each chunk as a whole: two kilobytes can become gigabytes.
     """
     encoding = response.headers.get("content-encoding", "").strip() or "identity"
     if encoding.lower() not in ("identity", "gzip", "x-gzip"):
         raise BodyError(f"the response has an unexpected content encoding ({encoding})")
     gzip = None if encoding.lower() == "identity" else zlib.decompressobj(_GZIP)
-    body = bytearray()
+    is_empty = True
     for chunk in response.iter_raw():
         while chunk:
-            if gzip is None:
-                body += chunk
-                chunk = b""
-            else:
-                body += _decompressed(gzip, chunk, limit + 1 - len(body))
-                chunk = gzip.unconsumed_tail or gzip.unused_data
-                if gzip.eof and chunk:
-                    gzip = zlib.decompressobj(_GZIP)
-            if len(body) > limit:
-                raise BodyTooLargeError("the answer is too large")
-        if time.monotonic() > deadline:
-            raise TimeoutError
-    if gzip is not None and body and not gzip.eof:
+            part = chunk if gzip is None else _decompressed(gzip, chunk)
+            is_empty = is_empty and not part
+            yield part
+            chunk = gzip.unconsumed_tail or gzip.unused_data if gzip else b""
+            if gzip and gzip.eof and chunk:
+                gzip = zlib.decompressobj(_GZIP)
+            if time.monotonic() > deadline:
+                raise TimeoutError
+    if gzip and not is_empty and not gzip.eof:
         raise BodyError("the answer's compression is broken")
-    return bytes(body)
 
 
-def _decompressed(gzip: Any, chunk: bytes, most: int) -> bytes:
+def _decompressed(gzip: Any, chunk: bytes) -> bytes:
     try:
-        return bytes(gzip.decompress(chunk, most))
+        return bytes(gzip.decompress(chunk, _LONGEST_PART))
     except zlib.error:
         raise BodyError("the answer's compression is broken") from None

@@ -4,9 +4,11 @@ Sends requests to a forge, with a limit on the size of each answer and on the ti
 Messages from a forge are shown as one line, without the token.
 """
 
+import codecs
+import re
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -20,11 +22,11 @@ if TYPE_CHECKING:
     import httpx
 
 LARGEST_ANSWER = 16 * 2**20
-"""
-The maximum size of an answer in bytes, decompressed: a page of a hundred comments of maximum
-length.
-"""
+"""The maximum size of what is kept of an answer, in bytes."""
 _LONGEST_MESSAGE = 300
+_LONGEST_TEXT = 4096
+_IN_TEXT = re.compile(rf'(?:[^"\\]|\\u.{{4}}|\\[^u]){{0,{_LONGEST_TEXT}}}+', re.DOTALL)
+_BETWEEN_TEXTS = re.compile('[^"]*+')
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ class Connection:
         params: Mapping[str, str] | None = None,
     ) -> Answer:
         """Make one request. Raises `TransientError` or `CommentError` if no answer arrives."""
-        from pulumi_cf_invoice.billing.http import BodyError, httpx, read_body
+        from pulumi_cf_invoice.billing.http import BodyError, BodyTooLargeError, httpx, read_body
 
         if self.seconds_left <= 0:
             raise self.timed_out()
@@ -131,9 +133,15 @@ class Connection:
             )
             response = self._http.send(request, stream=True)
             try:
-                body = read_body(response, LARGEST_ANSWER, self.deadline)
+                body = read_body(response, LARGEST_ANSWER, self.deadline, shortened)
             finally:
                 response.close()
+        except BodyTooLargeError:
+            raise CommentError(
+                f"cannot comment on {self.place}: the answer of {self._host} is too large. If the "
+                "request has thousands of comments, post the report by hand; otherwise check "
+                "--api-url."
+            ) from None
         except BodyError as error:
             raise self._unusable(str(error)) from None
         except httpx.HTTPError as error:
@@ -180,6 +188,32 @@ class Connection:
             f"cannot comment on {self.place}: {self._host}: {self.cleaned(problem)}. Check "
             "--api-url, and any proxy in front of it."
         )
+
+
+def shortened(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """
+    Yield the JSON that arrives in *parts*, with only the beginning of each long text.
+
+    A comment is known by its beginning, and anybody can write a page of comments that are long.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    waiting, is_inside, length = "", False, 0
+    for part in parts:
+        waiting += decoder.decode(part)
+        at = 0
+        while at < len(waiting):
+            matched = (_IN_TEXT if is_inside else _BETWEEN_TEXTS).match(waiting, at)
+            piece = matched[0] if matched else ""
+            if not piece and waiting[at] == '"':
+                piece, is_inside, length = '"', not is_inside, 0
+            if not piece:
+                break  # The rest of an escape is yet to come.
+            at += len(piece)
+            if length < _LONGEST_TEXT:
+                yield piece.encode()
+            if is_inside:
+                length += len(piece)
+        waiting = waiting[at:]
 
 
 def _context(url: str, certificates: str | None) -> ssl.SSLContext | bool:

@@ -16,7 +16,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 MARKER = "<!-- pulumi-cf-invoice report -->"
-LARGEST_ANSWER = 16 * 2**20
+# A hundred comments of 65,536 characters, each of which can be two escapes of six bytes.
+LARGEST_ANSWER = 80 * 2**20
 MOST_PAGES = 100
 SECONDS = 60.0
 FIND = """query($owner: String!, $name: String!, $number: Int!, $after: String) {

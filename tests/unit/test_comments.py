@@ -11,6 +11,7 @@ import trustme
 from hypothesis import given, strategies as st
 
 from pulumi_cf_invoice.comments import FORGES, connection, posting
+from pulumi_cf_invoice.comments.connection import shortened
 from pulumi_cf_invoice.comments.errors import CommentError
 from pulumi_cf_invoice.comments.forge import Request
 from pulumi_cf_invoice.comments.places import find_place, find_request
@@ -492,6 +493,44 @@ def test_a_report_on_a_page_that_is_read_is_updated_whatever_follows(
     assert len(forge_.comments) == 101
 
 
+def test_long_comments_of_others_do_not_keep_an_older_report(job: Job, forge_: Forge) -> None:
+    forge_.per_page = 100
+    for _ in range(30):
+        forge_.add("😀" * 65_536, STRANGER)
+    forge_.add(REPORT)
+    post(job.request(), tagged(OVER, None))
+    assert forge_.bodies[30:] == [OVER]
+
+
+TEXTS = st.text(st.characters(codec="utf-8") | st.sampled_from('"\\\0\U0001f600'), min_size=1)
+
+
+@given(
+    st.recursive(
+        TEXTS | st.integers() | st.none(),
+        lambda values: st.lists(values) | st.dictionaries(TEXTS, values),
+    ),
+    st.booleans(),
+    st.integers(1, 50),
+)
+def test_short_texts_are_kept_however_they_arrive(content: Any, escaped: bool, size: int) -> None:
+    sent = json.dumps(content, ensure_ascii=escaped).encode()
+    parts = [sent[start : start + size] for start in range(0, len(sent), size)]
+    assert b"".join(shortened(parts)) == sent
+
+
+@given(TEXTS, st.booleans(), st.integers(500, 5000))
+def test_of_a_long_text_the_beginning_is_kept(text: str, escaped: bool, size: int) -> None:
+    text *= 15_000 // len(text)
+    sent = json.dumps([text, "next"], ensure_ascii=escaped).encode()
+    parts = [sent[start : start + size] for start in range(0, len(sent), size)]
+    kept, following = json.loads(b"".join(shortened(parts)))
+    assert following == "next"
+    assert 300 < len(kept) < 10_000
+    # Of what is escaped in two parts, only the first may be kept.
+    assert text.startswith(kept[:-1])
+
+
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
 def test_an_answer_is_bounded_in_size_decompressed(
     encoding: str, job: Job, forge_: Forge, monkeypatch: pytest.MonkeyPatch
@@ -500,7 +539,7 @@ def test_an_answer_is_bounded_in_size_decompressed(
     answer = b" " * 1001
     sent = gzip.compress(answer) if encoding == "gzip" else answer
     forge_.refuse(200, sent, Content_Encoding=encoding)
-    assert "127.0.0.1: the answer is too large." in refusal(job.request())
+    assert "the answer of 127.0.0.1 is too large." in refusal(job.request())
     assert len(forge_.requests) == 1
 
 

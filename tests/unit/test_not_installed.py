@@ -126,6 +126,18 @@ def test_what_jobs_at_once_left_twice_is_replaced_everywhere(
     assert running.bodies == [replaced, tagged, ours, replaced]
 
 
+def test_long_comments_of_others_do_not_keep_an_older_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with forge.running() as running:
+        running.per_page = 100
+        for _ in range(99):
+            running.add("😀" * 65_536, forge.STRANGER)
+        running.add(marker(None))
+        line = printed(f"{running.address}/graphql", tmp_path, monkeypatch, capsys)
+    assert line == "Replaced the older comment.\n"
+
+
 @pytest.mark.parametrize("written", ["12", "refs/heads/gh-readonly-queue/a/pr-7/pr-12-0a1b2c"])
 def test_the_comment_is_looked_for_where_the_job_names_the_request(
     written: str,
