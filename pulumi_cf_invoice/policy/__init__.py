@@ -267,4 +267,4 @@ def spend_policy_pack(
     # Some hosts start a pack in the folder of the program that it judges, which may have a
     # different file of that name.
     folder = Path(sys._getframe(1).f_globals.get("__file__", "")).parent
-    pack.serve(name, policies, folder / rules if rules else None, enforcement_level)
+    pack.serve(name, policies, folder, rules, enforcement_level)

@@ -36,6 +36,7 @@ from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import Config, DeclaredRule, configured, read_rules, settings_of
 from pulumi_cf_invoice.rules.gates import DISABLED, NO_INVOICE, Gate
 from pulumi_cf_invoice.rules.kinds import KINDS
+from pulumi_cf_invoice.rules.limits import shown
 from pulumi_cf_invoice.rules.rule import Finding, Rule, StackResource, StackRule, without_account
 from pulumi_cf_invoice.state import InvoiceState
 
@@ -43,13 +44,19 @@ STACK_TYPE = "pulumi:pulumi:Stack"
 
 
 def serve(
-    name: str, policies: Sequence[Policy], rules: Path | None, level: EnforcementLevel
+    name: str,
+    policies: Sequence[Policy],
+    folder: Path,
+    rules: str | Path | None,
+    level: EnforcementLevel,
 ) -> None:
     """
     Serve a pack with *policies* and the file of *rules* to the engine, for `spend_policy_pack`.
+
+    The path of *rules* is relative to the *folder*.
     """
     try:
-        of_file = map(_policy, read_rules(rules) if rules else [])
+        of_file = map(_policy, read_rules(folder / _path(rules)) if rules else [])
         every = [*_with_warnings(_given(policies)), *of_file]
         if not every:
             raise RuleError("it has no rules: give policies, or the path of a file of rules")
@@ -99,6 +106,13 @@ def _mistakes_in_a_line(what: str) -> Iterator[None]:
         yield
     except TypeError as error:
         raise SystemExit(f"error: {one_line(what)}: {error}") from None
+
+
+def _path(rules: Any) -> str | Path:
+    """Return the path of a file of *rules*. Raises `RuleError` if it is none."""
+    if not isinstance(rules, (str, Path)):
+        raise RuleError(f"rules: {shown(rules)} is not a path, such as 'rules.json'")
+    return rules
 
 
 def _given(policies: Any) -> list[Policy]:

@@ -74,13 +74,17 @@ _LONGEST_SHOWN = 24
 
 
 def shown(written: Any) -> str:
-    """Return what somebody wrote in JSON, abridged, for a message about it."""
+    """Return what somebody wrote, in JSON or a program, abridged, for a message about it."""
     if isinstance(written, str):
         return repr(one_line(written, _LONGEST_SHOWN))
     # Pulumi passes whole numbers as floats.
     if isinstance(written, float) and written.is_integer():
         written = int(written)
-    return one_line(json.dumps(written, default=_shown_object), _LONGEST_SHOWN)
+    try:
+        return one_line(json.dumps(written, default=_shown_object), _LONGEST_SHOWN)
+    except (TypeError, ValueError):
+        # A program may pass what JSON cannot have: a tuple as a key, or a number of any length.
+        return f"<{type(written).__name__}>"
 
 
 def _shown_object(written: Any) -> str:

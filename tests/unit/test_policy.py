@@ -1,6 +1,6 @@
 """The rules as Pulumi's policies; what each of them finds is in `test_rules`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -304,12 +304,23 @@ def test_a_pack_without_rules_does_not_load() -> None:
     )
 
 
+def served(make: Callable[[], Policy]) -> Callable[[], None]:
+    return lambda: policy.spend_policy_pack("x", [make()])
+
+
 @pytest.mark.parametrize(
     ("make", "expected"),
     [
         (lambda: CODE.max_amount_due("1 USD", enforcement_level="advisory"), "rule 'max-amount-"),
         (lambda: CODE.max_amount_due("1 USD", name="all"), "rule 'all': "),
         (lambda: CODE.max_amount_due("1 USD", name=5), "rule '5': "),
+        (served(lambda: CODE.min_runway(10**5000)), "rule 'min-runway': days: <int> is neither a"),
+        (
+            served(lambda: CODE.allowed_statuses([{("open",): 1}])),
+            "rule 'allowed-statuses': statuses: <dict> is not a text",
+        ),
+        (lambda: CODE.spend_policy_pack("x", rules=5), "pack 'x': rules: 5 is not a path, such as"),
+        (lambda: CODE.spend_policy_pack("x", rules=b"y"), 'rules: "<bytes>" is not a path'),
         (lambda: CODE.spend_policy_pack("x", None), "pack 'x': policies: None is not a policy"),
         (lambda: CODE.spend_policy_pack("x", ["y"]), "pack 'x': policies: 'y' is not a policy"),
         (lambda: CODE.spend_policy_pack("x y", [policy.max_increase("1%")]), "pack 'x y': "),
