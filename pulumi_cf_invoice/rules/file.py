@@ -180,7 +180,9 @@ class DeclaredRule:
         if waiver is not None:
             share = f"{self.percent}% of {waiver.terms}"
             terms = share if waiver.settings else waiver.terms
-            waiver = replace(waiver, settings=self._scaled(waiver.settings), terms=terms)
+            with errors_under("waiver"):
+                scaled = self._scaled(waiver.settings)
+            waiver = replace(waiver, settings=scaled, terms=terms)
         settings = merged(self._scaled(base.settings), self.own)
         level: Level | None = "disabled" if base.level == "disabled" else self.level
         return replace(self, settings=settings, waiver=waiver, level=level)

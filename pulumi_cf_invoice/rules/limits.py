@@ -252,8 +252,14 @@ class Multiple:
         return cls(Fraction(factor))
 
     def scaled(self, percent: Decimal) -> "Multiple":
-        """Return *percent* of the multiple."""
-        return Multiple(self.factor * Fraction(percent) / 100)
+        """Return *percent* of the multiple. Raises `LimitError` unless it is more than 1."""
+        share = Multiple(self.factor * Fraction(percent) / 100)
+        if share.factor <= 1:
+            raise LimitError(
+                f"{percent}% of {self.text} is {share.text}, which is not more than usual: give a "
+                "higher percentage"
+            )
+        return share
 
     @property
     def text(self) -> str:

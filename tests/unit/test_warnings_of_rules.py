@@ -122,6 +122,23 @@ def test_a_warning_that_cannot_be_given_is_refused(
     assert expected in str(refused.value)
 
 
+def test_a_warning_at_no_more_than_a_usual_day_is_refused() -> None:
+    written = {"limit": "3x", "accountIds": [ACCOUNT], "warnAt": ["34%"]}
+    _, tier = declared("max-daily-spend", written)
+    assert tier.settings["limit"].text == "1.02x"
+    with pytest.raises(RuleError) as refused:
+        declared("max-daily-spend", {**written, "warnAt": ["20%"]})
+    assert str(refused.value) == (
+        "rule 'max-daily-spend-20%': 20% of 3x is 0.6x, which is not more than usual: give a "
+        "higher percentage"
+    )
+    with pytest.raises(RuleError, match=r"34% of 1\.5x is 0\.51x, which is not more than usual"):
+        declared("max-daily-spend", written, {"max-daily-spend": Config({"limit": "1.5x"})})
+    waiver = {**WAIVER, "limit": "2x"}
+    with pytest.raises(RuleError, match=r"waiver: 34% of 2x is 0\.68x"):
+        declared("max-daily-spend", {**written, "waiver": waiver})
+
+
 def test_accounts_that_are_read_are_read_once_for_all_warnings() -> None:
     written = {"limit": "1 USD", "accountIds": [OTHER_ACCOUNT], "warnAt": ["50%", "80%"]}
     gates = [Gate.of(rule) for rule in declared("account-budget", written)]
