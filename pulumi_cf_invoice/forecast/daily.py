@@ -1,12 +1,12 @@
 """
-The spend of the last two days, and what a day usually costs: a month shows a spike too late.
+The spend of the last days, and what a day usually costs: a month shows a spike too late.
 
 Pure: usage history, invoice and time in, figures out. Days are priced as the forecast prices them.
 What is usual needs no price: it is a share of usage.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from fractions import Fraction
 from math import inf
@@ -28,16 +28,19 @@ _PERCENTILE = Fraction(95, 100)
 @dataclass(frozen=True)
 class LastDay:
     """
-    A day to judge: yesterday, or today so far (``is_today``).
+    A day to judge: yesterday, today so far (``is_today``), or an earlier one.
 
     ``usage`` is None if the history does not have it yet; ``spend``, in minor units before credits,
-    is also None without a price. Where usage adds up to the invoice in no known unit, the invoice
-    may have nothing of these days yet: ``spend_if_behind`` is the spend then, which is None where
-    the period has no usage before them, and the same as ``spend`` where the unit is known.
+    is also None without a price. A day before the period has a sure price (``is_priced_surely``)
+    only where usage and invoice agree in a known unit. Where usage adds up to the invoice in no
+    known unit, the invoice may have nothing of these days yet: ``spend_if_behind`` is the spend
+    then, which is None where the period has no usage before them, and the same as ``spend`` where
+    the unit is known.
     """
 
     date: date
     is_today: bool
+    is_priced_surely: bool
     usage: Fraction | None
     spend: Fraction | None
     spend_if_behind: Fraction | None
@@ -46,17 +49,17 @@ class LastDay:
 @dataclass(frozen=True)
 class LastDays:
     """
-    The last two days of an account, and what was usual before each of them.
+    The last two days of an account, and the days before them, which say what is usual.
 
-    ``late`` is the day before them if the history has nothing of today: then it arrives late, and a
-    day ago had only a part of that day. ``gross`` is what the period cost so far, in minor units,
+    ``earlier`` are the two days before, oldest first: they were judged when they were the last, but
+    may have grown since. ``gross`` is what the period cost so far, in minor units,
     or None where that is not known. ``price`` is what a unit of usage costs, and ``unpriced`` says
     why that is not known. A history that ``lacks_usage`` has none since the period began, nor
     yesterday, although that cost something.
     """
 
     days: tuple[LastDay, ...]
-    late: LastDay | None
+    earlier: tuple[LastDay, ...]
     before: tuple[UsageDay, ...]
     gross: Fraction | None
     price: Fraction | None
@@ -67,6 +70,11 @@ class LastDays:
     def days_of_history(self) -> int:
         """The number of days before those that are judged."""
         return len(self.before)
+
+    def until(self, day: LastDay) -> "LastDays":
+        """Return what was known before *day*, by which it was judged when it was yesterday."""
+        before = tuple(known for known in self.before if date_of(known.start) < day.date)
+        return replace(self, before=before)
 
     def usual(self, multiple: Fraction) -> Fraction | None:
         """
@@ -108,7 +116,7 @@ def last_days(
     fixed_lines: Sequence[str] = (),
 ) -> LastDays:
     """
-    Return the last two days of *history* as of the time *at*, priced by the *invoice*, if known.
+    Return the last days of *history* as of the time *at*, priced by the *invoice*, if known.
 
     Lines that match a glob of *fixed_lines* do not grow with usage. Raises `IncompleteLinesError`
     if the API gave only a part of the invoice's lines.
@@ -129,6 +137,7 @@ def last_days(
     last = silent.start if silent else history.until
     is_behind = priced_days is not None and priced_days.history_is_behind
     is_known = priced_days is not None and priced_days.unit.name != "ratio"
+    agrees = is_known and priced_days is not None and not priced_days.is_behind
     dearest = None if bill is None else _price_if_behind(bill, days, today - DAY)
     recent = (day for day in days if day.start >= min(day_of(start), today - DAY))
 
@@ -143,11 +152,18 @@ def last_days(
             spend = usage * price
         spend = None if usage is None else spend
         behind = None if usage is None or dearest is None else usage * dearest
-        return LastDay(date_of(day), day == today, usage, spend, spend if is_known else behind)
+        return LastDay(
+            date=date_of(day),
+            is_today=day == today,
+            is_priced_surely=agrees or day >= start,
+            usage=usage,
+            spend=spend,
+            spend_if_behind=spend if is_known else behind,
+        )
 
     return LastDays(
         days=tuple(judged(day) for day in (today - DAY, today)),
-        late=None if usages.get(today) else judged(today - 2 * DAY),
+        earlier=tuple(judged(day) for day in (today - 3 * DAY, today - 2 * DAY)),
         before=tuple(
             day for day in days if day.start < today - DAY and day.start not in without_value
         ),

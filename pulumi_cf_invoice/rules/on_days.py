@@ -36,10 +36,11 @@ class MaxDailySpend(Rule):
     """
     The spend of every listed account, yesterday and today so far, is within the limit.
 
-    The limit is an amount, or a multiple of a usual day: the 95th percentile of the last 28 days,
-    without those that exceeded the rule. A multiple does not count below ``atLeast``, by default a
-    tenth of what the period has cost so far. With less than 14 days of history, a multiple gets a
-    note instead of a judgement. A usage history without yesterday is a violation.
+    The two days before are judged again, as late usage may have come since. The limit is an amount,
+    or a multiple of a usual day: the 95th percentile of the last 28 days, without those that
+    exceeded the rule. A multiple does not count below ``atLeast``, by default a tenth of what the
+    period has cost so far. With less than 14 days of history, a multiple gets a note instead of a
+    judgement. A usage history without yesterday is a violation.
     """
 
     name = "max-daily-spend"
@@ -77,17 +78,26 @@ class MaxDailySpend(Rule):
         if state.find(INVOICE_PREVIEW) is not None:
             yield from unmatched_fixed_lines(state.of_invoice, self.fixed_lines)
         days = self._days(state)
+        yield from self._grown(state, days, limit)
         if all(day.usage is None for day in days.days):
             yield _not_known(state, days)
             return
         if isinstance(limit, Multiple) and _is_too_young(days, limit):
             yield _nothing_usual(state, days)
             return
-        if days.late is not None and days.late.usage:
-            late = self._judged(state, days, days.late, limit)
-            # What was within a day ago, and still is, needs no more words.
-            yield from [late] * late.violates
         yield from (self._judged(state, days, day, limit) for day in days.days)
+
+    def _grown(
+        self, state: AccountState, days: "LastDays", limit: Money | Multiple
+    ) -> Iterator[Finding]:
+        """Judge earlier days again: what else there was to say of them was said at the time."""
+        for day in days.earlier:
+            before = days.until(day)
+            if isinstance(limit, Multiple) and _is_too_young(before, limit):
+                continue
+            found = self._judged(state, before, day, limit)
+            if found.status == "over" and not _may_only_look_dear(before, day, limit):
+                yield found
 
     def _judged(
         self, state: AccountState, days: "LastDays", day: "LastDay", limit: Money | Multiple
@@ -152,11 +162,12 @@ class MaxDailySpend(Rule):
                 f"({usually}, {_basis(days)}); {limit.text} is allowed{of_floor}."
             )
 
-        found = held(_subject(day), _amount(day.spend), currency, largest, tell)
+        detail = f", on {_named(day)}: {times} ({usually})"
+        held_to = held(_subject(day), _amount(day.spend), currency, largest, tell)
+        found = replace(held_to, day=day.date, detail=detail)
         if usage > limit.factor * usual and _may_cost_more(days, day, floor):
             return _in_doubt(state, days, day, found)
-        detail = f", on {_named(day)}: {times} ({usually})"
-        return replace(found, day=day.date, detail=detail)
+        return found
 
 
 def _is_too_young(days: "LastDays", limit: Multiple) -> bool:
@@ -178,10 +189,26 @@ def _against_amount(state: AccountState, days: "LastDays", day: "LastDay", limit
     def tell(amount: str, over: str) -> str:
         return f"Account {state.account_id} spent {amount} on {_named(day)}, {over}.{usually}"
 
-    found = held(_subject(day), _amount(day.spend), invoice.currency, limit, tell)
+    held_to = held(_subject(day), _amount(day.spend), invoice.currency, limit, tell)
+    found = replace(held_to, day=day.date, detail=detail)
     if is_comparable and _may_cost_more(days, day, limit):
         return _in_doubt(state, days, day, found)
-    return replace(found, day=day.date, detail=detail)
+    return found
+
+
+def _may_only_look_dear(days: "LastDays", day: "LastDay", limit: Money | Multiple) -> bool:
+    """
+    Return whether an ordinary *day* before the period is over an amount by a price in doubt.
+
+    In a period's first days a history that is hours behind makes usage several times too dear.
+    """
+    return isinstance(limit, Money) and not day.is_priced_surely and _is_ordinary(days, day)
+
+
+def _is_ordinary(days: "LastDays", day: "LastDay") -> bool:
+    """Return whether a *day* that may not be priced well was not far from a usual day."""
+    usual = days.usual(Fraction(_ORDINARY))
+    return (day.usage or 0) <= _ORDINARY * (days.usual_so_far if usual is None else usual)
 
 
 def _may_cost_more(days: "LastDays", day: "LastDay", limit: Money) -> bool:
@@ -196,8 +223,7 @@ def _may_cost_more(days: "LastDays", day: "LastDay", limit: Money) -> bool:
     usage = day.usage or Fraction(0)
     if not days.before:
         return _amount(usage) > money.exact(limit.amount)
-    usual = days.usual(Fraction(_ORDINARY))
-    if usage <= _ORDINARY * (days.usual_so_far if usual is None else usual):
+    if _is_ordinary(days, day):
         return False
     return day.spend_if_behind is None or _amount(day.spend_if_behind) > money.exact(limit.amount)
 
@@ -222,12 +248,11 @@ def _unpriced(state: AccountState, days: "LastDays", day: "LastDay") -> Finding:
     a usual day there is only noted.
     """
     is_first = days.gross == 0 and any(last.is_today and last.spend == 0 for last in days.days)
-    usual, usage = days.usual_so_far, day.usage or Fraction(0)
-    is_ordinary = usage <= _ORDINARY * usual
-    status: Status = "noted" if is_first and is_ordinary and not day.is_today else "unknown"
+    is_noted = is_first and not day.is_today and _is_ordinary(days, day)
+    status: Status = "noted" if is_noted else "unknown"
     message = (
         f"The spend of account {state.account_id} on {_named(day)} is not known. It used "
-        f"{_times(usage, usual)}."
+        f"{_times(day.usage or Fraction(0), days.usual_so_far)}."
     )
     return Finding(
         status,
