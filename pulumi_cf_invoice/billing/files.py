@@ -1,12 +1,15 @@
 """Reads files that others may have written or linked: none without an end, and none too large."""
 
 import errno
+import os
+import re
 import stat
 from pathlib import Path
 from typing import IO
 
 LARGEST_FILE = 256 * 2**20
 """The largest file that is read, in bytes."""
+_MOST_LINKS = 40
 
 
 def mode_of(path: str | Path) -> int:
@@ -25,6 +28,25 @@ def is_special(path: str | Path) -> bool:
     """Return whether at *path* there is something that is no file: a folder, device or pipe."""
     mode = mode_of(path)
     return mode != 0 and not stat.S_ISREG(mode)
+
+
+def is_open_file(path: str | Path) -> bool:
+    """
+    Return whether *path* is, or links to, a file by the number under which a process has it open.
+
+    Such is ``/dev/stdout``, unless that is a pipe or a terminal.
+    """
+    if is_special(path):
+        return False
+    try:
+        for _ in range(_MOST_LINKS):
+            folder = Path(os.path.realpath(Path(path).parent))
+            if re.fullmatch("/proc/.*/fd|/dev/fd", str(folder)):
+                return True
+            path = folder / Path(path).readlink()
+    except OSError:
+        pass  # It is no link, or cannot be looked at.
+    return False
 
 
 def read_file(path: str | Path) -> bytes:

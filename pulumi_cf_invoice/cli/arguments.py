@@ -425,6 +425,13 @@ def _stack(written: str) -> str:
 def _file_to_write(written: str) -> str:
     if written.strip() in ("", "-"):
         raise argparse.ArgumentTypeError(f"{written!r} is not the name of a file")
+    from pulumi_cf_invoice.billing.files import is_open_file
+
+    if is_open_file(written):
+        raise argparse.ArgumentTypeError(
+            f"{written!r} is a file that is open already, and would be replaced: leave the option "
+            "out, or name another file"
+        )
     return written
 
 

@@ -3,11 +3,13 @@
 import os
 import re
 import stat
+import sys
 from pathlib import Path
 
 import pytest
 
 from pulumi_cf_invoice.cli import main
+from pulumi_cf_invoice.comments.reports import marker
 from tests.command import run
 
 DATA = Path(__file__).with_name("data")
@@ -157,3 +159,27 @@ def test_no_file_is_called_like_standard_output(
     assert done.returncode == 2
     assert f"{option}: '-' is not the name of a file" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere they are no links")
+@pytest.mark.parametrize("option", ["--output", "--html", "--state"])
+@pytest.mark.parametrize("name", ["/dev/fd/{}", "/proc/self/fd/{}", "link"])
+def test_a_file_that_is_open_already_is_not_replaced(
+    option: str,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With standard output in a file, /dev/stdout links to such a name."""
+    monkeypatch.chdir(tmp_path)
+    before = marker(None)
+    with Path("log").open("w+") as log:
+        log.write(before)
+        log.flush()
+        Path("link").symlink_to(f"/proc/self/fd/{log.fileno()}")
+        command = "notify" if option == "--state" else "report"
+        given = [command, "--from", UPDATE, "--budget", "1 USD"]
+        assert main([*given, option, name.format(log.fileno())]) == 2
+    assert "is a file that is open already, and would be replaced" in capsys.readouterr().err
+    assert Path("log").read_text() == before
