@@ -243,6 +243,24 @@ def test_an_action_that_cannot_be_installed_fails_and_replaces_an_older_comment(
     assert ours.startswith(f"{tag}\n\n### ❔ Unknown\n\ncf-invoice could not be installed")
 
 
+def test_whatever_fails_while_it_is_installed_replaces_an_older_comment(
+    workflow: Workflow, host: Forge, tmp_path: Path
+) -> None:
+    workflow.install_anew(tmp_path / "runner")
+    (tmp_path / "first").mkdir()
+    first = tmp_path / "first" / "rm"
+    first.write_text(
+        f'#!/bin/sh\ncase "$*" in */cf-invoice) exit 1 ;; esac\nexec {shutil.which("rm")} "$@"\n'
+    )
+    first.chmod(0o755)
+    workflow.environment["PATH"] = f"{first.parent}:{workflow.environment['PATH']}"
+    host.add(markdown.MARKER)
+    run = workflow.use({**RULES, "fail": "false"})
+    assert run.jobs == {"invoice": "failure"}, run.printed
+    assert run.steps["Report > Install cf-invoice"] == "failure"
+    assert "### ❔ Unknown\n\ncf-invoice could not be installed: see the log." in host.bodies[0]
+
+
 @pytest.mark.parametrize("lost", ["site-packages", "bin"])
 def test_an_installed_action_that_cannot_start_fails_and_replaces_an_older_comment(
     workflow: Workflow, host: Forge, runner_temp: Path, tmp_path: Path, lost: str
