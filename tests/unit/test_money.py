@@ -1,6 +1,7 @@
 from decimal import Decimal, localcontext
 
 import pytest
+from babel.numbers import format_currency, get_currency_symbol
 from hypothesis import given, strategies as st
 
 from pulumi_cf_invoice.billing import money
@@ -40,6 +41,22 @@ def test_text_shows_every_digit_of_the_amount(amount: int, currency: str) -> Non
     ],
 )
 def test_text_is_what_people_write(amount: float, currency: str, text: str) -> None:
+    assert money.to_text(amount, currency) == text
+
+
+@given(st.integers(-(10**30), 10**30), currencies)
+def test_text_is_as_in_us_english(amount: int, currency: str) -> None:
+    code, major = currency.upper(), money.to_major(amount, currency)
+    symbol = get_currency_symbol(code, locale="en_US")
+    pattern = f"¤{' ' if symbol[-1:].isalpha() else ''}#,##0.{'0' * money.digits(currency)}"
+    with localcontext(prec=50):
+        text = format_currency(
+            major,
+            code,
+            format=pattern.rstrip("."),
+            locale="en_US",
+            currency_digits=False,
+        )
     assert money.to_text(amount, currency) == text
 
 
