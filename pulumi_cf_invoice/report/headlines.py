@@ -151,7 +151,11 @@ class Situation:
     @cached_property
     def worst(self) -> Fact:
         """The worst fact."""
-        return min(self._facts(), key=lambda fact: (fact.rank, fact.order))
+        violations = ((rule, finding) for rule in self.rules for finding in rule.violations)
+        # There can be tens of thousands, and words take longer than a comparison.
+        violated = min(violations, key=lambda pair: (_rank(*pair), _order(pair[1])), default=None)
+        facts = [*([self._fact(*violated)] if violated else []), *self._other_facts()]
+        return min(facts, key=lambda fact: (fact.rank, fact.order))
 
     @property
     def begins_with_age(self) -> bool:
@@ -341,10 +345,8 @@ class Situation:
         than = "than forecast" if expected.is_forecast else "a day than so far"
         return f"The limit is passed if the rest of {period} costs {more} {than}."
 
-    def _facts(self) -> Iterator[Fact]:
-        for rule in self.rules:
-            for finding in rule.violations:
-                yield self._fact(rule, finding)
+    def _other_facts(self) -> Iterator[Fact]:
+        """Yield what is no violation."""
         credits = self.credits
         if credits is not None and credits.balance <= 0 and not credits.topup_is_healthy:
             yield Fact(Rank.CREDITS, used_up(credits, self.invoice.currency))
@@ -372,17 +374,19 @@ class Situation:
 
     def _fact(self, rule: RuleResult, finding: Finding) -> Fact:
         text, says_amount = self._text(rule, finding)
-        excess = Decimal(0)
-        if finding.amount is not None and finding.limit is not None:
-            excess = money.total([finding.amount.amount], less=[finding.limit.amount])
-        subjects = (*_SUBJECTS, finding.subject)
-        order = (subjects.index(finding.subject) + (finding.status == "unknown"), -excess)
         says_forecast = finding.subject in (FORECAST, PROJECTED_AMOUNT_DUE)
         says_forecast = says_forecast and not self._is_of_another(finding)
         rank = _rank(rule, finding)
         unaided = rank is Rank.FAILED and finding.is_refilled
         return Fact(
-            rank, text, finding.limit, order, says_amount, says_forecast, unaided, finding.day
+            rank,
+            text,
+            finding.limit,
+            _order(finding),
+            says_amount,
+            says_forecast,
+            unaided,
+            finding.day,
         )
 
     def _text(self, rule: RuleResult, finding: Finding) -> tuple[str, bool]:
@@ -404,17 +408,14 @@ class Situation:
         brief = _question(without_account(finding.brief or finding.marked, str(self.account_id)))
         return f"{where}{_cut(brief.rstrip('.'))}", False
 
-    @cached_property
-    def _net_by_name(self) -> dict[str, float]:
-        return self.invoice.net_by_name
-
     def _is_of_another(self, finding: Finding) -> bool:
         """Whether *finding* is on other figures of the account, as of a period before."""
         if finding.subject == AMOUNT_DUE and finding.amount is not None:
             return finding.amount != Money(self.invoice.amount_due, self.invoice.currency)
         if finding.of_line and finding.amount is not None:
-            net = self._net_by_name.get(finding.subject, 0)
-            return finding.amount != Money(net, self.invoice.currency)
+            same = (line for line in self.invoice.invoice_lines if line.name == finding.subject)
+            net = money.total(line.net for line in same)
+            return finding.amount != Money(money.number(net), self.invoice.currency)
         is_to_come = finding.subject in (FORECAST, PROJECTED_AMOUNT_DUE) and finding.excess
         return bool(is_to_come) and self.invoice.period_text not in finding.marked
 
@@ -492,6 +493,15 @@ def _rank(rule: RuleResult, finding: Finding) -> Rank:
     if finding.status == "unknown":
         return Rank.UNKNOWN
     return Rank.OVER if finding.status == "over" else Rank.FAILED
+
+
+def _order(finding: Finding) -> tuple[int, Decimal]:
+    """Return by what *finding* comes among those of its rank: its subject, and then its excess."""
+    excess = Decimal(0)
+    if finding.amount is not None and finding.limit is not None:
+        excess = money.total([finding.amount.amount], less=[finding.limit.amount])
+    subjects = (*_SUBJECTS, finding.subject)
+    return subjects.index(finding.subject) + (finding.status == "unknown"), -excess
 
 
 def _cut(text: str) -> str:

@@ -325,7 +325,8 @@ def parts(report: Report) -> Iterator[str]:
     """Yield the parts of what `render` returns, of many accounts one at a time."""
     if not report.is_of_many:
         invoices = [_invoice(invoice) for invoice in report.invoices]
-        yield _written(_data(report, invoices), indent=2) + "\n"
+        yield _written(_data(report, invoices), indent=2)
+        yield "\n"
         return
     # The invoices come last.
     yield _written(_data(report, [])).removesuffix("]}")

@@ -160,7 +160,7 @@ class MaxLineAmount(Rule):
         # One that cannot be compared comes before any that can.
         lowest = min(known, key=lambda limit: (comparable(currency, limit), limit.amount))
         net = money.number(money.total(line.net for line in lines))
-        found_line = held(
+        yield held(
             name,
             net,
             currency,
@@ -169,8 +169,8 @@ class MaxLineAmount(Rule):
                 f"The line {named(name)} of the {invoice_of(state)} comes to {amount} after "
                 f"credits for {_period_of(lines, state.invoice)}, {over}."
             ),
+            of_line=True,
         )
-        yield replace(found_line, of_line=True)
 
 
 @dataclass(frozen=True)

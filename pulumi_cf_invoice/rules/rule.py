@@ -223,9 +223,10 @@ def held(
     limit: Money,
     tell: Callable[[str, str], str],
     is_minimum: bool = False,
+    of_line: bool = False,
 ) -> Finding:
     """
-    Compare *amount* with *limit*, which is a maximum or a minimum.
+    Compare *amount*, perhaps *of_line*, with *limit*, which is a maximum or a minimum.
 
     *tell* makes the message from the amount's text and its comparison with the limit.
     """
@@ -238,7 +239,7 @@ def held(
     def message() -> str:
         return tell(judged.text, over or within(limit, is_minimum))
 
-    return Finding(status, subject, message, judged, limit, over, is_minimum)
+    return Finding(status, subject, message, judged, limit, over, is_minimum, of_line)
 
 
 def to_come(what: str, lacks: str) -> Finding:
