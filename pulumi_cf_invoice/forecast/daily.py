@@ -89,8 +89,9 @@ class LastDays:
         left_out: set[int] = set()
         for number in range(FEWEST_DAYS, len(self.before)):
             usual = _usual(self.before[:number], left_out)
-            # Without usage there is nothing to be a multiple of.
-            if usual > 0 and self.before[number].usage > multiple * usual:
+            # On an idle account any usage is more, and one that is used at times would stay idle.
+            is_new = number > len(self.before) - FEWEST_DAYS
+            if self.before[number].usage > multiple * usual and (usual > 0 or is_new):
                 left_out.add(self.before[number].start)
         return _usual(self.before, left_out)
 

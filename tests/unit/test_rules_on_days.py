@@ -101,6 +101,29 @@ def test_what_goes_on_for_more_than_two_weeks_is_usual() -> None:
     assert statuses(spike("3x", [*STEADY, *[12_000.0] * 20, 6_000])) == ["within", "within"]
 
 
+@pytest.mark.parametrize("before", [[100.0, *[0.0] * 40], [*STEADY[:30], *[0.0] * 35]])
+def test_nights_of_a_leaked_key_do_not_become_usual_on_an_idle_account(before: list[float]) -> None:
+    rule = {"limit": "3x", "atLeast": "25 USD"}
+    for nights in range(1, 15):
+        found = spike(rule, [*before, *[50_000.0] * nights, 25_000])
+        assert statuses(found) == ["over"] * min(nights + 1, 4), nights
+    assert statuses(spike(rule, [*before, *[50_000.0] * 20, 25_000])) == ["within", "within"]
+
+
+@pytest.mark.parametrize("week", [[1, 0, 0, 0, 0, 0, 0], [0, 1, 0, 1, 0, 1, 0]])
+@pytest.mark.parametrize("every", [1, 2], ids=["each week", "every other week"])
+def test_a_batch_on_some_days_of_an_idle_account_is_usual_after_two_weeks(
+    week: list[int], every: int
+) -> None:
+    """What is left out because nothing was usual must not keep it so."""
+    fortnight = [*week, *(week if every == 1 else [0] * 7)]
+    amounts = (5000.0 * (1 + number % 3 / 10) for number in range(99))
+    batches = [next(amounts) * used for used in fortnight * 4]
+    days = [100.0, *[0.0] * 40, *batches]
+    for today in range(len(days) - 14, len(days)):
+        assert set(statuses(spike("3x", days[:today]))) == {"within"}, today
+
+
 @pytest.mark.parametrize("limit", ["3x", "50 USD"])
 def test_a_fixed_line_that_matches_none_is_told(limit: str) -> None:
     found = spike({"limit": limit, "fixedLines": ["Sets"]}, [*STEADY, 500])
