@@ -12,7 +12,7 @@ from fractions import Fraction
 from math import inf
 
 from pulumi_cf_invoice.billing.invoice import Invoice
-from pulumi_cf_invoice.billing.usage_history import UsageHistory
+from pulumi_cf_invoice.billing.usage_history import DEFAULT_DAYS, UsageHistory
 from pulumi_cf_invoice.forecast.bill import Bill, bill_of
 from pulumi_cf_invoice.forecast.days import DAY, UsageDay, date_of, day_of, usage_days
 from pulumi_cf_invoice.forecast.priced import PricedDays, fallen_silent, price_days
@@ -86,14 +86,15 @@ class LastDays:
         """
         if len(self.before) < FEWEST_DAYS:
             return None
+        before = self.before[-DEFAULT_DAYS:]
         left_out: set[int] = set()
-        for number in range(FEWEST_DAYS, len(self.before)):
-            usual = _usual(self.before[:number], left_out)
+        for number in range(FEWEST_DAYS, len(before)):
+            usual = _usual(before[:number], left_out)
             # On an idle account any usage is more, and one that is used at times would stay idle.
-            is_new = number > len(self.before) - FEWEST_DAYS
-            if self.before[number].usage > multiple * usual and (usual > 0 or is_new):
-                left_out.add(self.before[number].start)
-        return _usual(self.before, left_out)
+            is_new = number > len(before) - FEWEST_DAYS
+            if before[number].usage > multiple * usual and (usual > 0 or is_new):
+                left_out.add(before[number].start)
+        return _usual(before, left_out)
 
     @property
     def usual_so_far(self) -> Fraction:

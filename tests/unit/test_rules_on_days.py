@@ -1,6 +1,7 @@
 """What `max-daily-spend` finds: loops, batches, weekends, and histories that are behind."""
 
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -8,6 +9,9 @@ import yaml
 
 from pulumi_cf_invoice import ApiError, RuleError
 from pulumi_cf_invoice.billing.reads import USAGE_HISTORY
+from pulumi_cf_invoice.billing.usage_history import UsageHistory
+from pulumi_cf_invoice.forecast.daily import last_days
+from pulumi_cf_invoice.forecast.days import day_of
 from pulumi_cf_invoice.report.found import Found
 from pulumi_cf_invoice.report.judging import judge as judge_rules
 from pulumi_cf_invoice.rules.accounts import AccountReader
@@ -24,7 +28,7 @@ from pulumi_cf_invoice.sandbox import Sandbox
 from tests.docs import ROOT
 from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, TOKEN
 from tests.unit.reports import taken
-from tests.unit.test_rules_on_forecasts import NOON, REFUSED, bill, judge, usage
+from tests.unit.test_rules_on_forecasts import DAY, NOON, REFUSED, bill, judge, usage
 
 EXAMPLES = ROOT / "examples"
 TODAY = "2026-09-15"
@@ -122,6 +126,21 @@ def test_a_batch_on_some_days_of_an_idle_account_is_usual_after_two_weeks(
     days = [100.0, *[0.0] * 40, *batches]
     for today in range(len(days) - 14, len(days)):
         assert set(statuses(spike("3x", days[:today]))) == {"within"}, today
+
+
+def test_what_is_usual_depends_on_no_more_days_than_are_read_by_default() -> None:
+    """A step in days that only a longer history has would make each of its days unusual."""
+    today = day_of(Fraction(NOW.timestamp()))
+    values = {
+        today - ago * DAY: 1000.0 if ago < 200 and ago % 7 in (0, 2, 4) else 1.0
+        for ago in range(400)
+    }
+    usual = set()
+    for days in (100, 400):
+        since, until = today - (days - 1) * DAY, today + DAY
+        history = UsageHistory.of_values(values, window="day", since=since, until=until)
+        usual.add(last_days(history, None, at=NOW).usual(Fraction(3)))
+    assert usual == {Fraction(1000)}
 
 
 @pytest.mark.parametrize("limit", ["3x", "50 USD"])
