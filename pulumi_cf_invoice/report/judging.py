@@ -205,7 +205,7 @@ def _of_accounts(
             if state.account_id == account
         ]
         on_invoice = states if gate.rule.reads == (INVOICE_PREVIEW,) else []
-        others = _violated_elsewhere(gate, of_account, gate.base_url, on_invoice, at)
+        others = _violated_elsewhere(gate, of_account, on_invoice, at)
         of_account = [
             current
             for finding in of_account
@@ -290,27 +290,21 @@ def _time_of_reading(account_id: str, read_at: datetime, at: datetime) -> list[F
 def _on(gate: Gate, found: Found, at: datetime) -> list[Finding]:
     """Judge an invoice, and what violates the rule in other states of its account."""
     findings = gate.judge(found.state, at)
-    others = _violated_elsewhere(gate, findings, found.state.base_url, found.also, at)
+    others = _violated_elsewhere(gate, findings, found.also, at)
     return findings + others
 
 
 def _violated_elsewhere(
-    gate: Gate,
-    findings: Sequence[Finding],
-    base_url: str | None,
-    states: Sequence[InvoiceState],
-    at: datetime,
+    gate: Gate, findings: Sequence[Finding], states: Sequence[InvoiceState], at: datetime
 ) -> list[Finding]:
     """Return what violates *gate* in *states*, unless that is among *findings* already."""
     messages = {finding.message for finding in findings} if states else set()
     violated = []
     for state in states:
-        # Exported outputs do not say where they came from: it is the same violation all the same.
-        alike = gate.judge(replace(state, base_url=base_url), at)
-        for finding, same in zip(gate.judge(state, at), alike, strict=True):
-            if finding.violates and not {finding.message, same.message} & messages:
+        for finding in gate.judge(state, at):
+            if finding.violates and (message := finding.message) not in messages:
                 violated.append(finding)
-                messages.add(same.message)
+                messages.add(message)
     return violated
 
 
