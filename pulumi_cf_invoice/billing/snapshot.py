@@ -28,7 +28,7 @@ from pulumi_cf_invoice.billing.settings import Settings, canonical_account_id, s
 
 VERSION = 1
 # Without a scheme, `x.ai/grok` is a model.
-_LINK = re.compile(r"(?i)(?<![\w+.-])(?:[\w+.-]*+://|www\.|[\w.-]*?\bstripe\.com/)\S++")
+_LINK = re.compile(r"(?i)(?<![\w+.-])(?:[\w+.-]*+://|www\.|[\w.-]*?\bstripe\.com(?::\d+)?/)\S++")
 # A search from each quotation mark in `o'neil` anew would take the square of a text's length.
 _ADDRESS = re.compile(
     r"(?<![\w.+-])(?<![\w.+-]['\u2019])[\w.+-]++(?:['\u2019][\w.+-]++)*+[@\uff20]([\w.-]++)"
@@ -38,7 +38,8 @@ _CARD = re.compile(r"\b[3-6]\d{3}([ -])\d{4}\1\d{4}\1\d{4}\b")
 _DIGITS = re.compile(
     r"""(?ix)
     ( ending[ ](?:in|with):?[ ]
-    | \b(?:card|visa|mastercard|amex|express|discover|diners|jcb)[ ]ending:?[ ]
+    | \b(?:card|visa|mastercard|amex|express|discover|diners|jcb)
+      (?:[ ]ending|(?:,?[ ][\w'\u2019-]++){0,4},?[ ]ends?[ ](?:in|with)):?[ ]
     | \blast[ _]?(?:4|four)(?:[ ]digits)?["']?[ ]?[:=][ ]?["']?
     | (?<![*\u2022])[*\u2022]{2,}+[ -]?
     | (?<!\w)x{4,}+[ -]?
@@ -276,6 +277,7 @@ def _without_address(found: re.Match[str]) -> str:
     # `claude@20250929` is a version, and a sentence may end behind an address.
     host = found[1].rstrip(".-")
     last = host.rpartition(".")[2]
-    if last == host or len(last) < 2 or not last.isalpha():
+    is_name = last.isalpha() or last.lower().startswith("xn--")
+    if last == host or len(last) < 2 or not is_name:
         return found[0]
     return f"[e-mail address]{found[1][len(host) :]}"
