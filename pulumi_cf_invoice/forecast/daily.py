@@ -12,6 +12,7 @@ from fractions import Fraction
 from math import inf
 
 from pulumi_cf_invoice.billing.invoice import Invoice
+from pulumi_cf_invoice.billing.models import instant
 from pulumi_cf_invoice.billing.usage_history import DEFAULT_DAYS, UsageHistory
 from pulumi_cf_invoice.forecast.bill import Bill, bill_of
 from pulumi_cf_invoice.forecast.days import DAY, UsageDay, date_of, day_of, usage_days
@@ -184,6 +185,10 @@ def _priced(
     if now < invoice.period_start:
         why = "The invoice's period has not begun, so it prices no day yet."
         return UnknownUnit(why, is_unpriced=True)
+    # After its end, its days have the price that they had.
+    problem = invoice.period_problem(instant(invoice.period_start))
+    if problem:
+        return UnknownUnit(f"{problem[0].upper()}{problem[1:]}.", is_unpriced=True)
     return price_days(history, invoice, bill, now)
 
 

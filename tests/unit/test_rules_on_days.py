@@ -26,7 +26,7 @@ from pulumi_cf_invoice.rules.gates import Gate
 from pulumi_cf_invoice.rules.rule import Finding
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.docs import ROOT
-from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, TOKEN
+from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, TOKEN, api_line
 from tests.unit.reports import taken
 from tests.unit.test_rules_on_forecasts import DAY, NOON, REFUSED, bill, judge, usage
 
@@ -528,6 +528,23 @@ def test_a_day_before_the_invoices_period_is_not_known(begins: datetime, gross: 
     found = spike("100 USD", [*STEADY, 500_000], invoice_preview=_bill_since(begins, gross))
     assert statuses(found) == ["unknown", "unknown"]
     assert found[1].message.endswith("The invoice's period has not begun, so it prices no day yet.")
+
+
+@pytest.mark.parametrize("ago", [14, 31], ids=["in the period", "after its end"])
+def test_lines_of_another_period_price_no_day(ago: int) -> None:
+    begins = int((NOW - timedelta(days=ago)).timestamp())
+    period = {"period_start": begins, "period_end": begins + 30 * DAY}
+    line = api_line(
+        amount=16_500,
+        pretax_credit_amounts=[],
+        period={"start": begins + 30 * DAY, "end": begins + 60 * DAY},
+    )
+    other = bill(16_500, invoice_lines=[line], **period)
+    found = spike("100 USD", [*STEADY, 15_000], invoice_preview=other)
+    assert statuses(found) == ["unknown", "unknown"]
+    assert found[1].message.endswith("The lines are of another period.")
+    by_usage = spike("3x", [*STEADY, 15_000], invoice_preview=other)
+    assert statuses(by_usage) == ["within", "over"]
 
 
 def test_a_day_after_a_period_that_cost_nothing_is_not_known() -> None:

@@ -59,7 +59,8 @@ def usage(days: Sequence[float], at: datetime = NOW) -> Result:
 def bill(gross: float, **changes: Any) -> Result:
     """Return an invoice of one line of usage, without tax; *whole* says whether it is all of it."""
     whole = changes.pop("whole", True)
-    line = api_line(amount=gross, pretax_credit_amounts=[])
+    period = {"start": changes.get("period_start", START), "end": changes.get("period_end", END)}
+    line = api_line(amount=gross, pretax_credit_amounts=[], period=period)
     lines = [line, *changes.pop("lines", [])]
     result = api_result(**{"amount_due": gross, "invoice_lines": lines, **changes})
     return Result(result, Answered(whole))
