@@ -547,6 +547,15 @@ def test_lines_of_another_period_price_no_day(ago: int) -> None:
     assert statuses(by_usage) == ["within", "over"]
 
 
+def test_a_day_on_which_the_period_ended_costs_what_all_of_it_used() -> None:
+    """The invoice may still be that of the period that ended five minutes into the day."""
+    today = day_of(Fraction(NOW.timestamp()))
+    ended = bill(30_000, period_start=today - 30 * DAY + 300, period_end=today + 300)
+    found = spike("100 USD", [*STEADY, 15_000], invoice_preview=ended)
+    assert statuses(found) == ["within", "over"]
+    assert "$149.50" in found[1].message
+
+
 def test_a_day_after_a_period_that_cost_nothing_is_not_known() -> None:
     ended = _bill_since(NOW - timedelta(days=31), 0)
     found = spike("100 USD", [0, 500_000], invoice_preview=ended)
