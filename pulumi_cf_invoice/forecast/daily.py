@@ -130,7 +130,7 @@ def last_days(
     days = usage_days(history, start, end, now)
     bill = None if invoice is None else bill_of(invoice, fixed_lines)
     priced = _priced(history, invoice, bill, now)
-    prices, price, unpriced = _prices(priced, bill, days, now)
+    prices, price, unpriced = _prices(priced, bill, days, now, is_whole=history.since <= start)
     usages = {day.start: day.usage for day in days}
     without_value = {day_of(entry) for entry in history.entries_without_value}
     priced_days = priced if isinstance(priced, PricedDays) else None
@@ -193,15 +193,24 @@ def _priced(
 
 
 def _prices(
-    priced: PricedDays | UnknownUnit, bill: Bill | None, days: Sequence[UsageDay], now: Fraction
+    priced: PricedDays | UnknownUnit,
+    bill: Bill | None,
+    days: Sequence[UsageDay],
+    now: Fraction,
+    *,
+    is_whole: bool,
 ) -> tuple[dict[int, Fraction], Fraction | None, str]:
-    """Return the spend of the days of the period, the price of any other, or why there is none."""
+    """
+    Return the spend of the days of the period, the price of any other, or why there is none.
+
+    Days share what the period cost if the history has the whole of it (*is_whole*).
+    """
     if isinstance(priced, PricedDays):
         return _spent(priced), priced.unit.price, ""
     if bill is None or priced.is_unpriced:
         return {}, None, priced.reason
     usage = sum((day.in_period for day in days), Fraction(0))
-    if bill.gross > 0 and usage > 0:
+    if is_whole and bill.gross > 0 and usage > 0:
         # The lag is not known yet: a day is its share of the period so far.
         return {}, bill.gross / usage, ""
     today = day_of(now)

@@ -547,6 +547,15 @@ def test_lines_of_another_period_price_no_day(ago: int) -> None:
     assert statuses(by_usage) == ["within", "over"]
 
 
+def test_the_days_of_a_history_do_not_share_what_a_longer_period_cost() -> None:
+    """By default 100 days are read, and a period may be a year."""
+    begins = _bill_since(NOW - timedelta(days=200), 200_500, days=365)
+    found = spike("15 USD", [*STEADY, 500], invoice_preview=begins)
+    assert statuses(found) == ["unknown", "unknown"]
+    assert "The usage history begins after the invoice's period does" in found[0].message
+    assert statuses(spike("3x", [*STEADY, 500], invoice_preview=begins)) == ["within", "within"]
+
+
 def test_a_day_on_which_the_period_ended_costs_what_all_of_it_used() -> None:
     """The invoice may still be that of the period that ended five minutes into the day."""
     today = day_of(Fraction(NOW.timestamp()))
@@ -565,9 +574,9 @@ def test_a_day_after_a_period_that_cost_nothing_is_not_known() -> None:
     assert statuses(unused) == ["noted", "within"]
 
 
-def _bill_since(begins: datetime, gross: int) -> Any:
+def _bill_since(begins: datetime, gross: int, days: int = 30) -> Any:
     start = int(begins.timestamp())
-    return bill(gross, period_start=start, period_end=start + 30 * 86_400)
+    return bill(gross, period_start=start, period_end=start + days * DAY)
 
 
 # The sandbox's accounts, by the hour.
