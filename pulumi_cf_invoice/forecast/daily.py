@@ -55,8 +55,9 @@ class LastDays:
     ``earlier`` are the two days before, oldest first: they were judged when they were the last, but
     may have grown since. ``gross`` is what the period cost so far, in minor units,
     or None where that is not known. ``price`` is what a unit of usage costs, and ``unpriced`` says
-    why that is not known. A history that ``lacks_usage`` has none since the period began, nor
-    yesterday, although that cost something.
+    why that is not known. A period that ``is_unused`` has no usage and no charges yet. A history
+    that ``lacks_usage`` has none since the period began, nor yesterday, although that cost
+    something.
     """
 
     days: tuple[LastDay, ...]
@@ -65,6 +66,7 @@ class LastDays:
     gross: Fraction | None
     price: Fraction | None
     unpriced: str
+    is_unused: bool
     lacks_usage: bool
 
     @property
@@ -173,6 +175,7 @@ def last_days(
         gross=None if bill is None else bill.gross,
         price=price,
         unpriced=unpriced,
+        is_unused=price is None and today in prices,
         lacks_usage=bill is not None and bill.gross > 0 and not any(day.usage for day in recent),
     )
 

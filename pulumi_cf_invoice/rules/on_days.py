@@ -247,8 +247,7 @@ def _unpriced(state: AccountState, days: "LastDays", day: "LastDay") -> Finding:
     A period in which nothing was used yet has no price for the day before it: what was not far from
     a usual day there is only noted.
     """
-    is_first = days.gross == 0 and any(last.is_today and last.spend == 0 for last in days.days)
-    is_noted = is_first and not day.is_today and _is_ordinary(days, day)
+    is_noted = days.is_unused and not day.is_today and _is_ordinary(days, day)
     status: Status = "noted" if is_noted else "unknown"
     message = (
         f"The spend of account {state.account_id} on {_named(day)} is not known. It used "

@@ -496,12 +496,13 @@ def test_a_multiple_can_warn_earlier() -> None:
 
 
 @pytest.mark.parametrize("today", [[0.0], []])
+@pytest.mark.parametrize("hour", [3, 7], ids=["soon", "when the history has fallen silent"])
 @pytest.mark.parametrize(("yesterday", "status"), [(3000.0, "noted"), (3001.0, "unknown")])
 def test_in_the_first_hours_of_a_month_yesterday_is_only_noted_if_it_was_not_unusual(
-    today: list[float], yesterday: float, status: str
+    today: list[float], hour: int, yesterday: float, status: str
 ) -> None:
     """Nothing was used in the period yet, so that no invoice says what yesterday cost."""
-    read_at = datetime(2026, 10, 1, 3, tzinfo=UTC)
+    read_at = datetime(2026, 10, 1, hour, tzinfo=UTC)
     # Even of an account that has few days.
     history = usage([*STEADY[:5], yesterday, *(today or [0.0])], at=read_at)
     if not today:
