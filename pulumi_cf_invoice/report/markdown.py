@@ -31,7 +31,6 @@ SIGNS = {"over": "❌", "unknown": "❔", "advisory": "⚠️", "within": "✅",
 """The sign of each verdict, which always comes with its word."""
 _ROWS = 100
 _FEW = 5
-_MOST = 100
 _LONGEST = 1000
 # What is Markdown, or what forges make a mention or a reference of; a dash begins no list here.
 _ADDRESS = re.compile(r"(https?://[^\s,;“”]+[^\s,;.“”)])")
@@ -118,7 +117,7 @@ def _reference(character: str) -> str:
 def _render(report: Report, rows: int) -> str:
     several = overview(report) if len(report.invoices) > 1 else None
     only = None if several else next(iter(report.invoices), None)
-    most = MANY if report.is_of_many else _MOST
+    most = rows or 1
     sign = SIGNS[report.tone]
     blocks = [
         MARKER,

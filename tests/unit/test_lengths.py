@@ -1,5 +1,6 @@
 """How long and how wide a report is, and whose words it quotes."""
 
+import dataclasses
 import html as entities
 import io
 import re
@@ -11,7 +12,13 @@ from rich.cells import cell_len
 
 from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.report import html, markdown, spend_chart, tables, text
-from pulumi_cf_invoice.report.report import Report
+from pulumi_cf_invoice.report.found import Found
+from pulumi_cf_invoice.report.judging import judge
+from pulumi_cf_invoice.report.report import Report, make_report
+from pulumi_cf_invoice.rules.accounts import AccountReader
+from pulumi_cf_invoice.rules.file import parse_rules
+from pulumi_cf_invoice.state import InvoiceState
+from tests.factories import ACCOUNT, NOW
 from tests.unit.reports import CHARTS, report_on, six_accounts, taken
 from tests.unit.test_report import BUDGETS, named, report
 
@@ -49,6 +56,17 @@ def test_a_comment_of_many_lines_and_changes_is_a_screen_or_two() -> None:
     assert outside.count("provider&#47;model") <= 5 + len(BUDGETS)
     assert "95 other lines" in outside
     assert rendered.count("provider&#47;model") > 150
+
+
+def test_a_comment_has_room_for_any_number_of_remedies_with_long_paths() -> None:
+    rules = {f"team-{n}": {"rule": "max-amount-due", "limit": f"{n}.50 USD"} for n in range(100)}
+    declared = parse_rules({"rules": rules})
+    of_file = [dataclasses.replace(rule, source=f"{'a_/' * 130}rules.json") for rule in declared]
+    found = Found(InvoiceState(ACCOUNT, named(("model", 99900))))
+    results = judge(of_file, [found], NOW, AccountReader({}))
+    rendered = markdown.render(make_report([found], at=NOW, rules=results))
+    assert len(rendered) <= markdown.LARGEST
+    assert "- … and " in rendered
 
 
 def test_six_accounts_of_which_four_pass_are_one_page() -> None:
