@@ -165,7 +165,10 @@ def _is_of_preview(value: Mapping[str, Any]) -> bool:
 
 def _is_judged(value: Mapping[str, Any]) -> bool:
     is_error = value.get("success") is False and "errors" in value
-    is_answer = is_error or isinstance(value.get("result"), Mapping)
+    result = value.get("result")
+    # Others write a result too, such as a logger.
+    has_result = isinstance(result, Mapping) and ("success" in value or "amount_due" in result)
+    is_answer = is_error or has_result
     is_invoice = is_snapshot(value) or "amount_due" in value
     return is_answer or is_invoice or bool(invoices_in_outputs(value))
 

@@ -569,6 +569,7 @@ def test_a_stream_that_is_torn_anywhere_is_refused(name: str, torn: Any) -> None
         "Error {\n  code: 1\n}",
         "{}",
         '{"level": "warn"}',
+        '{"level": "info", "result": {"rows": 3}}',
         '{"logEvent": {}}',
     ],
 )
@@ -662,6 +663,7 @@ def test_what_is_exported_without_its_account_is_of_no_other_account_than_the_re
     "answer",
     [
         {"success": True, "result": api_result(amount_due=10**6)},
+        {"result": api_result(amount_due=10**6)},
         {"success": False, "errors": [{"code": 10000}], "result": None},
     ],
 )
