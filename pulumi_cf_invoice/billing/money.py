@@ -6,9 +6,9 @@ an ``int`` and a fractional one the ``float`` with that repr, because that is wh
 can represent. All arithmetic is on `exact` decimals.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Context, Decimal, localcontext
-from functools import cache
+from functools import cache, lru_cache, partial
 from typing import NamedTuple
 
 LARGEST_AMOUNT = 2**53 - 1
@@ -152,17 +152,29 @@ def to_rough_text(amount: float | Decimal, currency: str) -> str:
     return _formatted(whole * 10 ** digits(currency), currency, 0)
 
 
+# A report shows most amounts several times, and Babel is slow for each.
+@lru_cache(maxsize=4096)
 def _formatted(amount: int, currency: str, shown_digits: int) -> str:
-    # Babel's own formatting takes 50 µs, and an invoice can have tens of thousands of lines.
-    whole, rest = divmod(abs(amount), 10 ** digits(currency))
-    fraction = f".{rest:0{shown_digits}}" if shown_digits else ""
-    return f"{'-' if amount < 0 else ''}{_symbol(currency.upper())}{whole:,}{fraction}"
+    code = currency.upper()
+    # Babel computes in the caller's decimal context, which could round or refuse.
+    with localcontext(_exact):
+        return _format(code, shown_digits)(to_major(amount, code))
 
 
+# There can be tens of thousands of lines, for each of which `format_currency` would parse the
+# pattern and the locale anew.
 @cache
-def _symbol(code: str) -> str:
-    """Return what stands before an amount in the currency *code*."""
-    from babel.numbers import get_currency_symbol
+def _format(code: str, shown_digits: int) -> Callable[[Decimal], str]:
+    from babel import Locale
+    from babel.numbers import get_currency_symbol, parse_pattern
 
-    symbol = get_currency_symbol(code, locale="en_US")
-    return f"{symbol} " if symbol[-1:].isalpha() else symbol
+    fraction = "." + "0" * shown_digits if shown_digits else ""
+    space = " " if get_currency_symbol(code, locale="en_US")[-1:].isalpha() else ""
+    return partial(
+        parse_pattern(f"¤{space}#,##0{fraction}").apply,
+        locale=Locale("en", "US"),
+        currency=code,
+        # Babel's own precision is for display and differs from ISO 4217 (IQD has none there).
+        currency_digits=False,
+        decimal_quantization=False,
+    )

@@ -33,16 +33,16 @@ class Finding:
     What a rule says about one figure.
 
     ``subject`` is what was judged, such as `AMOUNT_DUE` or the name of a line (``of_line``).
-    ``amount`` and ``limit`` are None if there is none. ``excess`` says by how much the amount is
-    over the limit, or below it if the limit ``is_minimum``. ``account_id`` is the account that a
-    rule read itself. ``brief`` is a short form of the fact without account and rule, unless it
-    compares an amount with a limit. What others wrote in it is marked (`named`). ``remedy`` is what
-    to do about a violation, in a sentence. ``is_passed_over`` means that an account could not be
-    read, which the rule allows. ``is_refilled`` means that a working top-up adds to the credits.
-    ``day`` is the UTC day whose spend was judged, if it is one. ``detail`` is what a reader has to
-    know besides amount and limit, as the end of the `text`. ``is_to_come`` means that the figure
-    is not known before an update, which judges it, and ``is_put_off`` that it is too early to judge
-    it, which a day later it is not. ``is_foreseen`` means that a forecast was judged.
+    ``amount`` and ``limit``, which ``is_minimum`` or else a maximum, are None if there is none.
+    ``account_id`` is the account that a rule read itself. ``brief`` is a short form of the fact
+    without account and rule, unless it compares an amount with a limit. What others wrote in it is
+    marked (`named`). ``remedy`` is what to do about a violation, in a sentence. ``is_passed_over``
+    means that an account could not be read, which the rule allows. ``is_refilled`` means that a
+    working top-up adds to the credits. ``day`` is the UTC day whose spend was judged, if it is one.
+    ``detail`` is what a reader has to know besides amount and limit, as the end of the `text`.
+    ``is_to_come`` means that the figure is not known before an update, which judges it, and
+    ``is_put_off`` that it is too early to judge it, which a day later it is not. ``is_foreseen``
+    means that a forecast was judged.
     """
 
     status: Status
@@ -50,7 +50,6 @@ class Finding:
     tell: Callable[[], str] = field(repr=False, compare=False)
     amount: Money | None = None
     limit: Money | None = None
-    excess: str | None = None
     is_minimum: bool = False
     of_line: bool = False
     is_difference: bool = False
@@ -69,6 +68,13 @@ class Finding:
     def violates(self) -> bool:
         """Whether the finding is a violation of its rule."""
         return self.status in ("over", "failed", "unknown")
+
+    @property
+    def excess(self) -> str | None:
+        """By how much the amount is over the limit, or below one that is a minimum, if it is."""
+        if self.amount is None or self.limit is None:
+            return None
+        return (shortfall if self.is_minimum else excess)(*self.amount, self.limit)
 
     @property
     def message(self) -> str:
@@ -230,16 +236,19 @@ def held(
 
     *tell* makes the message from the amount's text and its comparison with the limit.
     """
-    over = (shortfall if is_minimum else excess)(amount, currency, limit)
     judged = Money(amount, currency)
+    by = money.total([amount], less=[limit.amount])
     status: Status = "within"
-    if over is not None:
-        status = _violated(is_minimum) if comparable(currency, limit) else "unknown"
+    if not comparable(currency, limit):
+        status = "unknown"
+    elif by < 0 if is_minimum else by > 0:
+        status = _violated(is_minimum)
 
     def message() -> str:
-        return tell(judged.text, over or within(limit, is_minimum))
+        return tell(judged.text, finding.excess or within(limit, is_minimum))
 
-    return Finding(status, subject, message, judged, limit, over, is_minimum, of_line)
+    finding = Finding(status, subject, message, judged, limit, is_minimum, of_line)
+    return finding
 
 
 def to_come(what: str, lacks: str) -> Finding:
