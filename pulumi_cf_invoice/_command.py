@@ -12,7 +12,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TextIO
@@ -38,7 +38,7 @@ _OF_ARGPARSE = {
 class Parser(argparse.ArgumentParser):
     """
     A parser whose errors are one line, and which refuses an option with one value that is repeated,
-    and a value that is empty.
+    a value that is empty, and a credential.
 
     argparse takes the last value: of two files of rules, the first would never be judged. Nor would
     what a script names in a variable that is not set.
@@ -57,6 +57,7 @@ class Parser(argparse.ArgumentParser):
         """
         Return the options. An unknown one is named without its value, which may be a credential.
         """
+        self._refuse_credentials(sys.argv[1:] if args is None else args)
         options, extra = self.parse_known_args(args, namespace)
         names = [
             argument.partition("=")[0] if argument.startswith("--") else argument[:2]
@@ -65,9 +66,24 @@ class Parser(argparse.ArgumentParser):
         ]
         if extra:
             # An address can have passwords in it.
-            shown = names or [re.sub("(?<=://).*", "…", argument) for argument in extra]
+            shown = names or [re.sub("(?s)(?<=://).*", "…", argument) for argument in extra]
             self.error(f"unrecognized arguments: {' '.join(shown)}")
         return options
+
+    def _refuse_credentials(self, given: Sequence[str]) -> None:
+        """Refuse arguments with a token, key or address to notify, which errors would quote."""
+        for variable, value in os.environ.items():
+            if not (variable.endswith(("_TOKEN", "_API_KEY")) or variable == "CF_INVOICE_NOTIFY"):
+                continue
+            from pulumi_cf_invoice.billing.credentials import redacted
+
+            # One address per line, among comments.
+            secrets = [line for line in value.splitlines() if not line.startswith("#")]
+            if any(redacted(text, secret) != text for secret in secrets for text in given):
+                self.error(
+                    f"an argument contains the value of {variable}: leave credentials in the "
+                    "environment, because everybody on a machine can see arguments"
+                )
 
     def error(self, message: str) -> NoReturn:
         """Exit with one line: the usage would be many. Raises `UsageError`."""

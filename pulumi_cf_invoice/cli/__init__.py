@@ -4,7 +4,6 @@
 Each command imports what it needs when it runs, because a command line should answer at once.
 """
 
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -31,7 +30,6 @@ def _dispatch(given: list[str]) -> int:
 
         return serve(given[1:], "cf-invoice sandbox")
     try:
-        _refuse_credentials(given)
         options = parser().parse_args(given)
     except _command.UsageError as error:
         if given[:1] == ["report"]:
@@ -49,22 +47,6 @@ def _dispatch(given: list[str]) -> int:
         return _command.fail(_NAME, str(error))
     except ModuleNotFoundError as error:
         return _command.fail(_NAME, f"{error.name} is missing: {_EXTRA}")
-
-
-def _refuse_credentials(given: list[str]) -> None:
-    """Refuse arguments with a token, key or address to notify, which errors would quote."""
-    for variable, value in os.environ.items():
-        if not (variable.endswith(("_TOKEN", "_API_KEY")) or variable == "CF_INVOICE_NOTIFY"):
-            continue
-        from pulumi_cf_invoice.billing.credentials import redacted
-
-        # One address per line, among comments.
-        secrets = [line for line in value.splitlines() if not line.startswith("#")]
-        if any(redacted(argument, secret) != argument for secret in secrets for argument in given):
-            parser().error(
-                f"an argument contains the value of {variable}: leave credentials in the "
-                "environment, because everybody on a machine can see arguments"
-            )
 
 
 def _log_requests() -> None:

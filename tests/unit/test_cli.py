@@ -456,6 +456,14 @@ def test_a_credential_among_the_arguments_is_refused_and_repeated_nowhere(
     assert "t0ken" not in (failed.stdout + failed.stderr + written.read_text()).lower()
 
 
+@pytest.mark.parametrize("option", ["--scenario", "--port", "--rate-limit", "--fault"])
+def test_nor_does_the_sandbox_repeat_one(option: str) -> None:
+    failed = run("sandbox", option, "s3cret-t0ken", CLOUDFLARE_API_TOKEN="s3cret-t0ken")
+    assert failed.returncode == 2
+    assert "an argument contains the value of CLOUDFLARE_API_TOKEN: " in failed.stderr
+    assert "s3cret" not in failed.stdout + failed.stderr
+
+
 def test_the_value_of_an_unknown_option_is_not_repeated() -> None:
     """It may be a credential that the environment has not."""
     failed = run("report", "--api-token", "s3cret-t0ken", "--api-key=s3cret-k3y", "-ts3cret")
@@ -472,6 +480,7 @@ def test_the_value_of_an_unknown_option_is_not_repeated() -> None:
         ["report", "--a=s3cret-t0ken"],
         ["report", "--all-accounts=s3cret-t0ken"],
         ["notify", "slack://s3cret-t0ken/b"],
+        ["notify", "slack://a/b\ns3cret-t0ken"],
     ],
 )
 def test_nor_is_what_argparse_quotes(arguments: list[str]) -> None:
