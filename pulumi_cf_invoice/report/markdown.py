@@ -34,11 +34,11 @@ _FEW = 5
 _LONGEST = 1000
 # What is Markdown, or what forges make a mention or a reference of; a dash begins no list here.
 _ADDRESS = re.compile(r"(https?://[^\s,;“”]+[^\s,;.“”)])")
-_SPECIAL = re.compile(r"[\\`*_{}\[\]<>|~&^=!]|[@#](?=\w)")
+_SPECIAL = re.compile(r"""(@(?=[\w.])|[#!%&*\[^~](?=[\w"]))|[\\`*_{}\[\]<>|~&^=!]""")
 _LINKS = (
     (re.compile(r"://"), ":&#8288;//"),
     (re.compile(r"\bwww\.", re.IGNORECASE), "www&#8288;."),
-    (re.compile(r"\b(gh)-(?=\d)", re.IGNORECASE), r"\1&#8288;-"),
+    (re.compile(r"\b(gh|gl)-(?=\d)", re.IGNORECASE), r"\1&#8288;-"),
 )
 
 
@@ -103,15 +103,15 @@ def _escaped(text: str) -> str:
     begin = " " if text[:1] == " " else ""
     end = " " if text[-1:] == " " else ""
     line = one_line(text, _LONGEST)
-    line = _SPECIAL.sub(lambda found: _reference(found.group()), line)
+    line = _SPECIAL.sub(_reference, line)
     for pattern, instead in _LINKS:
         line = pattern.sub(instead, line)
     return f"{begin}{line}{end}" if line else begin
 
 
-def _reference(character: str) -> str:
-    # A word joiner keeps a forge from mentioning anybody.
-    return f"&#{ord(character)};{'&#8288;' if character in '@#' else ''}"
+def _reference(found: re.Match[str]) -> str:
+    # Forges look for mentions and references in what is shown: a word joiner leaves none.
+    return f"&#{ord(found[0])};{'&#8288;' if found[1] else ''}"
 
 
 def _render(report: Report, rows: int) -> str:
