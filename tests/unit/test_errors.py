@@ -15,7 +15,7 @@ from pulumi_cf_invoice.cli.errors import CommandError
 from pulumi_cf_invoice.cli.output import OverwritingError
 from pulumi_cf_invoice.comments.errors import CommentError, TransientError
 from pulumi_cf_invoice.program.errors import as_run_error, raises_run_errors
-from pulumi_cf_invoice.report.found import NoInvoiceError
+from pulumi_cf_invoice.report.found import NoInvoiceError, NothingFreshError
 from tests.factories import ACCOUNT
 
 EXAMPLES = [
@@ -33,6 +33,7 @@ EXAMPLES = [
     errors.TransportError("upcoming invoice", ACCOUNT, "no answer", "Check the network."),
     errors.InvalidResponseError("upcoming invoice", ACCOUNT, "the answer is empty", "ray"),
     NoInvoiceError("this is not JSON"),
+    NothingFreshError("this preview has old figures"),
     CommandError("cannot read report.md"),
     OverwritingError("--output is the file of --rules"),
     CommentError("cannot comment"),
