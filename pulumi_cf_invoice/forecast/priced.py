@@ -143,21 +143,32 @@ class PricedDays:
         last = self.fell_silent
         if last is None or self.unit.name == "ratio" or last.start < self.period[0]:
             return []
-        known = [last.usage, *[Fraction(0)] * len(self.silence)]
-        lacking = [
-            max(usage * min((self.now - start) / DAY, Fraction(1)) - known[number], Fraction(0))
-            for number, usage in enumerate(self.silence)
-            if (start := last.start + number * DAY) < min(self.now, Fraction(self.period[1]))
-        ]
-        expected = sum(lacking, Fraction(0)) * self.unit.price
+        expected = sum(self._lacking.values(), Fraction(0)) * self.unit.price
         if expected <= 0 or self.unit.lag * 2 < expected:
             return []
         part = self.unit.lag / expected
         return [
-            (known[number] + usage * part) * self.unit.price
-            for number, usage in enumerate(lacking)
-            if last.start + (number + 1) * DAY <= self.now
+            ((last.usage if day == last.start else 0) + usage * part) * self.unit.price
+            for day, usage in self._lacking.items()
+            if day + DAY <= self.now
         ]
+
+    @cached_property
+    def _lacking(self) -> dict[int, Fraction]:
+        """The usage to expect of each day since the history fell silent, less what it has."""
+        last = self.fell_silent
+        if last is None:
+            return {}
+        starts = range(last.start, last.start + DAY * len(self.silence), DAY)
+        return {
+            day: max(
+                usage * min((self.now - day) / DAY, Fraction(1))
+                - (last.usage if day == last.start else 0),
+                Fraction(0),
+            )
+            for day, usage in zip(starts, self.silence, strict=True)
+            if day < min(self.now, Fraction(self.period[1]))
+        }
 
     @property
     def has_trend(self) -> bool:
@@ -236,7 +247,7 @@ class PricedDays:
         return sum(day.usage < 0 for day in self.days)
 
     def spent(self) -> list[SpentDay]:
-        """Return the days of the period until now. Where the invoice has more, the last days do."""
+        """Return the days of the period until now; the last ones have what only the invoice has."""
         start, end = self.period
         days = [day for day in self.days if start < day.start + DAY and day.start < end]
         settled = {day.start for day in self.settled}
@@ -253,9 +264,13 @@ class PricedDays:
             price = self.bill.gross / self._usage
             return [day.in_period * price for day in days]
         late = [day.start for day in days if day.start not in settled]
-        missing = max(self.unit.lag, Fraction(0)) / max(len(late), 1)
+        lacking = {day: self._lacking.get(day, Fraction(0)) for day in late}
+        if not any(lacking.values()):
+            lacking = dict.fromkeys(late, Fraction(1))
+        missing = max(self.unit.lag, Fraction(0)) / (sum(lacking.values(), Fraction(0)) or 1)
         return [
-            day.in_period * self.unit.price + (missing if day.start in late else 0) for day in days
+            day.in_period * self.unit.price + lacking.get(day.start, Fraction(0)) * missing
+            for day in days
         ]
 
     @cached_property

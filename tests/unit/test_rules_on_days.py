@@ -299,6 +299,17 @@ def test_what_a_late_history_lacked_of_a_day_is_judged_a_day_later(limit: Any) -
     assert seen == {10: [], 11: [], 12: over, 13: over}
 
 
+@pytest.mark.parametrize("hour", [7, 14, 23])
+def test_a_history_of_whole_days_does_not_make_the_last_one_dearer_by_the_hour(hour: int) -> None:
+    """What the invoice has of today is today's, which such a history has when it is over."""
+    at = datetime(2026, 9, 15, hour, tzinfo=UTC)
+    gross = 1000 * NOON + 1000 * hour / 24
+    answers = {"invoice_preview": bill(gross), "usage_history": usage([*STEADY, 0], at)}
+    found = judge("max-daily-spend", {"limit": "11 USD"}, answers, read_at=at, at=at)
+    assert statuses(found) == ["within", "noted"]
+    assert "spent $10.00 on 2026-09-14" in found[0].message
+
+
 @pytest.mark.parametrize("limit", ["100 USD", {"limit": "3x", "atLeast": "25 USD"}])
 def test_a_day_that_grew_after_it_was_judged_is_judged_again_whatever_the_history_has_of_today(
     limit: Any,
