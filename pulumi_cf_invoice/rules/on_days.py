@@ -216,13 +216,16 @@ def _may_cost_more(days: "LastDays", day: "LastDay", limit: Money) -> bool:
     Return whether an unusual *day* costs more than *limit* if the invoice does not have it yet.
 
     Such a day would make usage look cheap. On a new account, where no day is unusual, it does so if
-    it costs more in the minor unit of the currency, in which most usage is.
+    it costs more in the next dearer unit: the minor one of the currency, or else the major one.
     """
     if day.spend_if_behind == day.spend:
         return False
     usage = day.usage or Fraction(0)
     if not days.before:
-        return _amount(usage) > money.exact(limit.amount)
+        price = days.price or Fraction(0)
+        units = (Fraction(1), Fraction(10 ** money.digits(limit.currency)))
+        dearer = next((unit for unit in units if unit >= price), price)
+        return _amount(usage * dearer) > money.exact(limit.amount)
     if _is_ordinary(days, day):
         return False
     return day.spend_if_behind is None or _amount(day.spend_if_behind) > money.exact(limit.amount)

@@ -274,7 +274,9 @@ def test_the_first_days_of_an_account_are_not_cheap_because_the_invoice_is_behin
     late = spike("100 USD", [*[0.0] * 80, *days], gross=1042)
     assert "unknown" in statuses(late)
     assert "over" in statuses(spike("100 USD", [*[0.0] * 80, *days]))
-    few = spike("100 USD", [*[0.0] * 80, *(amount / 100 for amount in days)], gross=10)
+    in_dollars = [*[0.0] * 80, *(amount / 100 for amount in days)]
+    assert "unknown" in statuses(spike("100 USD", in_dollars, gross=9000))
+    few = spike("100 USD", in_dollars, gross=10)
     assert set(statuses(few)) == {"within"}
 
 
