@@ -55,7 +55,8 @@ class LastDays:
     ``earlier`` are the two days before, oldest first: they were judged when they were the last, but
     may have grown since. ``gross`` is what the period cost so far, in minor units,
     or None where that is not known. ``price`` is what a unit of usage costs, and ``unpriced`` says
-    why that is not known. A period that ``is_unused`` has no usage and no charges yet. A history
+    why that is not known. A period that ``is_unused`` has no usage and no charges yet; one that
+    ``began_unseen`` began today, and has charges of which the history has nothing yet. A history
     that ``lacks_usage`` has none since the period began, nor yesterday, although that cost
     something.
     """
@@ -67,6 +68,7 @@ class LastDays:
     price: Fraction | None
     unpriced: str
     is_unused: bool
+    began_unseen: bool
     lacks_usage: bool
 
     @property
@@ -133,6 +135,7 @@ def last_days(
     bill = None if invoice is None else bill_of(invoice, fixed_lines)
     priced = _priced(history, invoice, bill, now)
     prices, price, unpriced = _prices(priced, bill, days, now, is_whole=history.since <= start)
+    is_unpriced = isinstance(priced, UnknownUnit) and priced.is_unpriced
     usages = {day.start: day.usage for day in days}
     without_value = {day_of(entry) for entry in history.entries_without_value}
     priced_days = priced if isinstance(priced, PricedDays) else None
@@ -144,6 +147,7 @@ def last_days(
     is_known = priced_days is not None and priced_days.unit.name != "ratio"
     agrees = is_known and priced_days is not None and not priced_days.is_behind
     dearest = None if bill is None else _price_if_behind(bill, days, today - DAY)
+    has_charges = bill is not None and bill.gross > 0 and not is_unpriced
     recent = (day for day in days if day.start >= min(day_of(start), today - DAY))
 
     def judged(day: int) -> LastDay:
@@ -176,6 +180,7 @@ def last_days(
         price=price,
         unpriced=unpriced,
         is_unused=price is None and today in prices,
+        began_unseen=has_charges and day_of(start) == today and not usages.get(today),
         lacks_usage=bill is not None and bill.gross > 0 and not any(day.usage for day in recent),
     )
 

@@ -176,9 +176,9 @@ def _is_too_young(days: "LastDays", limit: Multiple) -> bool:
 
 def _against_amount(state: AccountState, days: "LastDays", day: "LastDay", limit: Money) -> Finding:
     invoice = state.get(INVOICE_PREVIEW)
-    if day.spend is None:
-        return _unpriced(state, days, day)
     is_comparable = comparable(invoice.currency, limit)
+    if day.spend is None:
+        return _unpriced(state, days, day, limit if is_comparable else None)
     usual = days.usual_within(Fraction(money.exact(limit.amount))) if is_comparable else None
     usually, detail = "", f", on {_named(day)}"
     if usual is not None and days.price is not None:
@@ -243,15 +243,11 @@ def _in_doubt(state: AccountState, days: "LastDays", day: "LastDay", found: Find
     return Finding("unknown", _subject(day), lambda: message, day=day.date)
 
 
-def _unpriced(state: AccountState, days: "LastDays", day: "LastDay") -> Finding:
-    """
-    Return the finding on a *day* without a price.
-
-    A period in which nothing was used yet has no price for the day before it: what was not far from
-    a usual day there is only noted.
-    """
-    is_noted = days.is_unused and not day.is_today and _is_ordinary(days, day)
-    status: Status = "noted" if is_noted else "unknown"
+def _unpriced(
+    state: AccountState, days: "LastDays", day: "LastDay", limit: Money | None = None
+) -> Finding:
+    """Return the finding on a *day* without a price, given a *limit* that is an amount."""
+    status: Status = "noted" if _is_first_price_to_come(days, day, limit) else "unknown"
     message = (
         f"The spend of account {state.account_id} on {_named(day)} is not known. It used "
         f"{_times(day.usage or Fraction(0), days.usual_so_far)}."
@@ -263,6 +259,21 @@ def _unpriced(state: AccountState, days: "LastDays", day: "LastDay") -> Finding:
         day=day.date,
         is_put_off=status == "noted",
     )
+
+
+def _is_first_price_to_come(days: "LastDays", day: "LastDay", limit: Money | None) -> bool:
+    """
+    Return whether an ordinary *day* has no price because the period has no usage yet.
+
+    So it is with the day before an unused period. If the invoice already has charges of the period,
+    they must be within the *limit*: they are all of today.
+    """
+    if not _is_ordinary(days, day):
+        return False
+    if days.is_unused:
+        return not day.is_today
+    is_within = limit is not None and _amount(days.gross or 0) <= money.exact(limit.amount)
+    return days.began_unseen and is_within
 
 
 def _subject(day: "LastDay") -> str:

@@ -536,6 +536,36 @@ def test_in_the_first_hours_of_a_month_yesterday_is_only_noted_if_it_was_not_unu
     )
 
 
+@pytest.mark.parametrize("hour", [3, 7])
+@pytest.mark.parametrize(
+    ("yesterday", "gross", "expected"),
+    [
+        (1000.0, 5000, ["noted", "noted"]),
+        (1000.0, 5001, ["unknown"]),
+        (3001.0, 100, ["unknown"]),
+        (0.0, 100, ["unknown"]),
+    ],
+    ids=["ordinary", "a loop since midnight", "a loop before", "no history of either day"],
+)
+def test_a_month_of_which_only_the_invoice_has_something_is_noted_within_the_limit(
+    hour: int, yesterday: float, gross: int, expected: list[str]
+) -> None:
+    """The history is some hours behind, and nothing prices the day before."""
+    read_at = datetime(2026, 10, 1, hour, tzinfo=UTC)
+    start, end = (int(datetime(2026, month, 1, tzinfo=UTC).timestamp()) for month in (10, 11))
+    found = judge(
+        "max-daily-spend",
+        {"limit": "50 USD"},
+        {
+            "invoice_preview": bill(gross, period_start=start, period_end=end),
+            "usage_history": usage([*STEADY, yesterday, 0.0], at=read_at),
+        },
+        read_at=read_at,
+        at=read_at,
+    )
+    assert statuses(found)[: len(expected)] == expected
+
+
 @pytest.mark.parametrize("gross", [0, 1])
 @pytest.mark.parametrize("begins", [datetime(2026, 10, 1, tzinfo=UTC), NOW + timedelta(hours=3)])
 def test_a_day_before_the_invoices_period_is_not_known(begins: datetime, gross: int) -> None:
