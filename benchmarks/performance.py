@@ -30,6 +30,12 @@ from tests.factories import ACCOUNT, NOW, TOKEN
 
 URN = "urn:pulumi:dev::bench::cf-invoice:index:InvoicePreview::upcoming"
 Row = tuple[str, str, str, str]
+WHERE_TIME_GOES = (
+    "Where the time goes in what comes near its target or misses it: for one resource, the "
+    "provider imports httpx, pydantic and the models, and makes one request. A pack calls each of "
+    "its policies for each resource. A report and `show` import this package's own modules, whose "
+    "dataclasses Python makes anew at each start, and a report reads, sums and writes 10,000 lines."
+)
 
 
 def section() -> str:
@@ -48,6 +54,8 @@ def section() -> str:
         "| what | measured | against | ratio or count, and target |",
         "|---|---|---|---|",
         *(f"| {' | '.join(_marked(row))} |" for row in rows),
+        "",
+        WHERE_TIME_GOES,
     ]
     return "\n".join(lines)
 
