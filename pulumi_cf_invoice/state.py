@@ -116,6 +116,12 @@ def is_ours(urn: str) -> bool:
     return type_in(urn) in TYPES
 
 
+def urn_of(step: Mapping[str, Any]) -> str:
+    """Return the URN in a *step* or a state of a resource, or nothing if it has none."""
+    urn = step.get("urn")
+    return urn if isinstance(urn, str) else ""
+
+
 def type_in(urn: str) -> str:
     """Return the type of the resource *urn*, or nothing if it has none."""
     # A URN has its type after the stack and the project, behind those of its parents.

@@ -16,7 +16,7 @@ from typing import Any
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.report.found import NoInvoiceError
 from pulumi_cf_invoice.report.objects import PlacedObject
-from pulumi_cf_invoice.state import TYPES, is_ours
+from pulumi_cf_invoice.state import TYPES, is_ours, urn_of
 
 STACK = "pulumi:pulumi:Stack"
 GONE = ("delete", "delete-replaced", "create-replacement", "discard", "discard-replaced")
@@ -137,18 +137,18 @@ class Operation:
 
         A refresh within an update or a preview is not done as anything else.
         """
-        done = {str(step.get("urn")) for step in self.steps_after if _is_live(step)}
+        done = {urn_of(step) for step in self.steps_after if _is_live(step)}
         return done & only_refreshed(self.steps_before)
 
     @property
     def is_destroy(self) -> bool:
         """Whether it deletes what the program asked for, as ``destroy --run-program`` does."""
         deleted = {
-            str(step.get("urn"))
+            urn_of(step)
             for step in self.steps_before
             if step.get("op") == "delete" and not _is_of_replacement(step)
         }
-        return any(str(step.get("urn")) in deleted for step in filter(_is_live, self.steps_before))
+        return any(urn_of(step) in deleted for step in filter(_is_live, self.steps_before))
 
     def refuse_gaps(self) -> None:
         """Raise `NoInvoiceError` if an event is missing or out of order, saying where."""
@@ -254,8 +254,8 @@ class Operation:
                 )
 
     def _refuse_missing_halves(self) -> None:
-        announced = {(str(step.get("op")), str(step.get("urn"))) for step in self.steps_before}
-        done = {(str(step.get("op")), str(step.get("urn"))) for step in self.steps_after}
+        announced = {(str(step.get("op")), urn_of(step)) for step in self.steps_before}
+        done = {(str(step.get("op")), urn_of(step)) for step in self.steps_after}
         for op, urn in done - announced:
             # Without it nobody can tell whether the resource was evaluated, or only refreshed, as
             # a refresh announces.
@@ -291,8 +291,8 @@ def only_refreshed(steps: Iterable[Mapping[str, Any]]) -> set[str]:
     by_op = {True: set[str](), False: set[str]()}
     for step in steps:
         old = step.get("old", step.get("oldState"))
-        before = {str(old.get("urn"))} if isinstance(old, Mapping) else set()
-        by_op[step.get("op") == "refresh"] |= {str(step.get("urn"))} | before
+        before = {urn_of(old)} if isinstance(old, Mapping) else set()
+        by_op[step.get("op") == "refresh"] |= {urn_of(step)} | before
     return by_op[True] - by_op[False]
 
 
@@ -341,7 +341,7 @@ def _steps(steps: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
     """Yield operation and URN of each step, once where a resource's outputs follow its step."""
     seen = set()
     for step in steps:
-        pair = (str(step.get("op")), str(step.get("urn")))
+        pair = (str(step.get("op")), urn_of(step))
         if pair not in seen or pair[0] in GONE:
             yield pair
         seen.add(pair)
@@ -376,7 +376,7 @@ def _urn_of(part: Mapping[str, Any]) -> str:
     """Return the URN of the resource that a *part* of an event is about, if it is about one."""
     step = part.get("metadata")
     named = part.get("urn", part.get("resourceUrn"))
-    return str(step.get("urn") if isinstance(step, Mapping) else named)
+    return urn_of(step) if isinstance(step, Mapping) else str(named)
 
 
 def _number(event: PlacedObject) -> int | None:

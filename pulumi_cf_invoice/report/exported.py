@@ -107,14 +107,14 @@ def exported_invoices(
             raise
         # Renamed outputs cannot be distinguished.
         baseline = _baseline(before[number]) if len(before) == len(now) else None
-        names = stack_names(str(step.get("urn")))
+        names = stack_names(state.urn_of(step))
         if not _is_of_any(invoice, resources):
             invoice = origins.told_of(invoice)
             invoice = replace(invoice, caveats=(*invoice.caveats, *referred.passed_on(figures)))
         exported.append(replace(invoice, baseline=baseline, names=names))
     hidden: list[Caveat] = []
     if prefix is None:
-        evaluated = {str(step.get("urn")) for step in operation.steps_after}
+        evaluated = {state.urn_of(step) for step in operation.steps_after}
         hidden = [
             *not_judged(may_be_invoices(outputs, outputs_before)),
             *only_referred_to(outputs, [*resources, *exported], evaluated),
@@ -139,7 +139,7 @@ def refuse_exported_alone(
     """
     accounts = {known_account(resource.account_id) for resource in resources}
     for step in steps:
-        is_stack = state.type_in(str(step.get("urn"))) == STACK
+        is_stack = state.type_in(state.urn_of(step)) == STACK
         for figures in invoices_in_outputs(_outputs(step, "oldState")) if is_stack else []:
             account = known_account(figures.get("account_id"))
             is_spoken_for = (
@@ -258,7 +258,7 @@ class _Origins:
             address = foreign_address(inputs.get("baseUrl"))
             # A provider whose address is not known yet has read nothing.
             if address not in (None, configured, *state.MARKERS):
-                providers.setdefault(str(address), str(step.get("urn")).rsplit("::", 1)[-1])
+                providers.setdefault(str(address), state.urn_of(step).rsplit("::", 1)[-1])
         return cls(configured, tuple(starmap(_read_through, providers.items())))
 
     def told_of(self, invoice: Found) -> Found:

@@ -27,6 +27,7 @@ from pulumi_cf_invoice.state import (
     origin,
     snake_case,
     snake_cased,
+    urn_of,
 )
 
 SECRET_IN_PREVIEW = (
@@ -400,7 +401,7 @@ def _references(value: Any) -> Iterator[Mapping[str, Any]]:
             yield from _references(item)
     elif isinstance(value, Mapping):
         name, mark = _REFERENCE
-        if value.get(name) == mark and is_ours(str(value.get("urn"))):
+        if value.get(name) == mark and is_ours(urn_of(value)):
             yield value
         for item in value.values():
             yield from _references(item)

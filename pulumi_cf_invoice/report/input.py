@@ -37,7 +37,7 @@ from pulumi_cf_invoice.report.found import (
     only_referred_to,
 )
 from pulumi_cf_invoice.report.objects import PlacedObject, find_objects
-from pulumi_cf_invoice.state import TYPES, InvoiceState, snake_case
+from pulumi_cf_invoice.state import TYPES, InvoiceState, snake_case, type_in, urn_of
 
 _MIXED = "was something else appended, or does a program write it in another encoding?"
 # A name of JSON in single bytes, which text of two bytes a character does not have.
@@ -205,8 +205,9 @@ def _holds_state(value: Any) -> bool:
         return any(map(_holds_state, value))
     if not isinstance(value, Mapping):
         return False
-    is_resource = value.get("type") in TYPES or str(value.get("urn")).startswith("urn:pulumi:")
-    # A reference to a resource among a stack's outputs has neither.
+    # A resource among a stack's outputs can have both, such as a reference to a stack, but no type.
+    kind = value.get("type")
+    is_resource = bool(kind) and (kind in TYPES or kind == type_in(urn_of(value)))
     is_state = any(isinstance(value.get(name), Mapping) for name in ("inputs", "outputs"))
     return (is_resource and is_state) or any(map(_holds_state, value.values()))
 

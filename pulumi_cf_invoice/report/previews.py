@@ -151,7 +151,7 @@ def _stack_of(preview: Preview) -> str:
         steps = preview.steps_after
     else:
         steps = mappings(preview.get("steps"))
-    return next((name for step in steps for name in stack_names(str(step.get("urn")))), "")
+    return next((name for step in steps for name in stack_names(state.urn_of(step))), "")
 
 
 def _in_digest(digest: Mapping[str, Any], prefix: str | None) -> list[Found]:
@@ -177,7 +177,7 @@ def _in_digest(digest: Mapping[str, Any], prefix: str | None) -> list[Found]:
     for step in steps:
         refuse_torn_type(step)
     _refuse_only_refreshed(digest)
-    fresh = {str(step.get("urn")): step for step in steps if step.get("op") != "refresh"}
+    fresh = {state.urn_of(step): step for step in steps if step.get("op") != "refresh"}
     _refuse_not_evaluated(
         step
         for step in fresh.values()
@@ -229,7 +229,7 @@ def _in_events(operation: Operation, prefix: str | None) -> list[Found]:
         urn: step
         for step in operation.steps_after
         if step.get("op") not in (*GONE, "refresh")
-        and (urn := str(step.get("urn"))) not in operation.only_refreshed
+        and (urn := state.urn_of(step)) not in operation.only_refreshed
     }
     found: dict[str, Found] = {}
     unread: list[Mapping[str, Any] | None] = []
@@ -343,7 +343,7 @@ def _refuse_only_refreshed(digest: Mapping[str, Any]) -> None:
         if is_refreshed and _resource_type(step) in state.TYPES:
             raise NothingFreshError(f"a refresh {_NOT_EVALUATED}")
     refreshed = only_refreshed(steps)
-    of_ours = (str(step.get("urn")) for step in steps if _resource_type(step) in state.TYPES)
+    of_ours = (state.urn_of(step) for step in steps if _resource_type(step) in state.TYPES)
     if refreshed.intersection(of_ours):
         raise NothingFreshError(f"this preview {_OLD}: {_SHOW_SAMES}")
 
@@ -365,7 +365,7 @@ def _written(diagnostics: Iterable[Mapping[str, Any]]) -> str:
 
 def _refuse_not_evaluated(steps: Iterable[Mapping[str, Any]]) -> None:
     names = [
-        str(step.get("urn")).rsplit("::", 1)[-1]
+        state.urn_of(step).rsplit("::", 1)[-1]
         for step in steps
         if _resource_type(step) in state.TYPES
     ]
@@ -436,7 +436,7 @@ def _read(
             is_secret = True
     every = (state.read(of_resource["type"], plain) for plain in readable)
     found = next((invoice for invoice in every if invoice is not None), None)
-    if is_secret and not (found and _is_told(found, str(of_resource.get("urn")), violations)):
+    if is_secret and not (found and _is_told(found, state.urn_of(of_resource), violations)):
         raise NoInvoiceError(SECRET_IN_PREVIEW)
     return found
 

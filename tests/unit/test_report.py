@@ -208,6 +208,24 @@ def test_the_state_of_a_stack_is_refused() -> None:
             input.read(json.dumps(form))
 
 
+def test_a_resource_among_the_outputs_is_no_state() -> None:
+    """Pulumi's Python SDK exports all public attributes of a resource, such as these."""
+    urn = "urn:pulumi:dev::ours::pulumi:pulumi:StackReference::base"
+    reference = {"name": "base/dev", "outputs": {"vpc": "vpc-1"}, "urn": urn}
+    figures = {**invoice().to_figures(), "account_id": PREVIEW_ACCOUNT}
+    assert only(json.dumps({**figures, "base": reference})).state.invoice == invoice()
+
+
+@pytest.mark.timeout(60)
+def test_what_stands_where_a_urn_belongs_is_not_put_into_words() -> None:
+    """At each level, that would take as long as all below it are large and deep."""
+    nested: Any = "x" * 8 * 2**20
+    for _ in range(200):
+        nested = {"urn": nested}
+    figures = {**invoice().to_figures(), "account_id": PREVIEW_ACCOUNT}
+    assert only(json.dumps({**figures, "nested": nested})).state.invoice == invoice()
+
+
 def test_a_prefix_chooses_between_two_invoices() -> None:
     mine, two = invoice(), invoice("yen")
     outputs = {f"a_{name}": value for name, value in mine.to_figures().items()}
