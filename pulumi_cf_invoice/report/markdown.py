@@ -39,6 +39,8 @@ _LINKS = (
     (re.compile(r"://"), ":&#8288;//"),
     (re.compile(r"\bwww\.", re.IGNORECASE), "www&#8288;."),
     (re.compile(r"\b(gh|gl)-(?=\d)", re.IGNORECASE), r"\1&#8288;-"),
+    # GitLab takes group/project> for a project.
+    (re.compile(r"(?<=[\w.-])&#62;"), "&#8288;&#62;"),
 )
 
 

@@ -215,7 +215,7 @@ def test_a_sentence_that_others_wrote_is_quoted_and_a_name_is_code() -> None:
     [
         *("@everyone", "@.x", "#1", "https://example.com/x", "www.example.com", "GH-1"),
         *("!1", "%1", '%"a milestone"', "&1", "~bug", "^alert#1", "*iteration:1", "[issue:1]"),
-        "GL-1",
+        *("GL-1", "group/project>"),
     ],
 )
 def test_a_sentence_that_others_wrote_mentions_and_links_nobody(words: str) -> None:
