@@ -8,6 +8,7 @@ import argparse
 import re
 import sys
 import textwrap
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -273,16 +274,16 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
     )
     _add_rules(parser)
     _add_fixed_lines(parser)
-    _add_output(parser)
+    _add_output(parser, _file_to_write)
 
 
-def _add_output(parser: argparse.ArgumentParser) -> None:
+def _add_output(parser: argparse.ArgumentParser, check: Callable[[str], str]) -> None:
     parser.add_argument(
-        "--output", type=_file_to_write, metavar="FILE", help="write the report to this file"
+        "--output", type=check, metavar="FILE", help="write the report to this file"
     )
     parser.add_argument(
         "--html",
-        type=_file_to_write,
+        type=check,
         metavar="FILE",
         help="also write the report as HTML to this file",
     )
@@ -297,10 +298,13 @@ def output_in(given: list[str]) -> argparse.Namespace:
     """Return where a report is to be written, as far as arguments that are wrong tell that."""
     made = argparse.ArgumentParser(add_help=False, exit_on_error=False)
     made.add_argument("--format", default="text")
-    _add_output(made)
+    # What is wrong with --html does not keep --output from being known.
+    _add_output(made, str)
     try:
-        return made.parse_known_args(given)[0]
-    except argparse.ArgumentError:
+        options = made.parse_known_args(given)[0]
+        _ = options.output is None or _file_to_write(options.output)
+        return options
+    except (argparse.ArgumentError, argparse.ArgumentTypeError):
         return argparse.Namespace(format="text", output=None, github="--github" in given)
 
 

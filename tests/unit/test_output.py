@@ -162,6 +162,18 @@ def test_no_file_is_called_like_standard_output(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere they are no links")
+@pytest.mark.parametrize("name", ["", "-", "/dev/fd/{}"])
+def test_an_older_report_is_replaced_where_the_other_file_is_refused(
+    name: str, tmp_path: Path
+) -> None:
+    older = tmp_path / "report.md"
+    older.write_text(marker(None))
+    given = ["report", "--from", UPDATE, "--format", "markdown", "--output", str(older)]
+    with (tmp_path / "log").open("w") as log:
+        assert main([*given, "--html", name.format(log.fileno())]) == 2
+    assert "### ❔ Unknown" in older.read_text()
+
+
 @pytest.mark.parametrize("option", ["--output", "--html", "--state"])
 @pytest.mark.parametrize("name", ["/dev/fd/{}", "/proc/self/fd/{}", "link"])
 def test_a_file_that_is_open_already_is_not_replaced(
