@@ -247,18 +247,37 @@ def test_whatever_fails_while_it_is_installed_replaces_an_older_comment(
     workflow: Workflow, host: Forge, tmp_path: Path
 ) -> None:
     workflow.install_anew(tmp_path / "runner")
-    (tmp_path / "first").mkdir()
-    first = tmp_path / "first" / "rm"
-    first.write_text(
-        f'#!/bin/sh\ncase "$*" in */cf-invoice) exit 1 ;; esac\nexec {shutil.which("rm")} "$@"\n'
-    )
-    first.chmod(0o755)
-    workflow.environment["PATH"] = f"{first.parent}:{workflow.environment['PATH']}"
+    _let_rm_fail(workflow, tmp_path, "*/cf-invoice")
     host.add(markdown.MARKER)
     run = workflow.use({**RULES, "fail": "false"})
     assert run.jobs == {"invoice": "failure"}, run.printed
     assert run.steps["Report > Install cf-invoice"] == "failure"
     assert "### ❔ Unknown\n\ncf-invoice could not be installed: see the log." in host.bodies[0]
+
+
+def test_whatever_fails_while_a_report_is_made_is_in_what_stands_in_for_it(
+    workflow: Workflow, runner_temp: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "runner"
+    shutil.copytree(runner_temp, broken, symlinks=True, ignore=shutil.ignore_patterns("bin"))
+    workflow.environment["SHARED_RUNNER_TEMP"] = str(broken)
+    _let_rm_fail(workflow, tmp_path, "*/.ready")
+    run = workflow.use({**RULES, "fail": "false"})
+    assert run.steps["Report > Report"] == "failure", run.printed
+    reason = "### ❔ Unknown\n\nThe report could not be made: see the log."
+    assert reason in run.summary
+    assert Path(run.outputs["markdown"]).read_text().strip() == reason
+
+
+def _let_rm_fail(workflow: Workflow, directory: Path, glob: str) -> None:
+    """Let ``rm`` fail in *workflow* where its arguments match *glob*."""
+    first = directory / "first" / "rm"
+    first.parent.mkdir()
+    first.write_text(
+        f'#!/bin/sh\ncase "$*" in {glob}) exit 1 ;; esac\nexec {shutil.which("rm")} "$@"\n'
+    )
+    first.chmod(0o755)
+    workflow.environment["PATH"] = f"{first.parent}:{workflow.environment['PATH']}"
 
 
 @pytest.mark.parametrize("lost", ["site-packages", "bin"])
