@@ -216,8 +216,9 @@ class PricedDays:
         """The log of the factor by which the price of usage may be wrong."""
         if self.unit.name != "ratio":
             return abs(log(self.bill.gross / self._used))
-        # A history that is a day behind would have shifted the ratio by as much.
-        days = sum(day.start >= self.period[0] for day in self.settled)
+        # A history that is a day behind would have shifted the ratio by as much. Before the first
+        # day is settled, most of the usage is estimated, and the ratio may be off as after it.
+        days = max(sum(day.start >= self.period[0] for day in self.settled), 1)
         return log((days + 1) / days)
 
     @property

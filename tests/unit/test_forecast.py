@@ -961,6 +961,15 @@ def test_days_that_a_ratio_lacks_are_in_it() -> None:
     assert (found.unit, found.amount_due) == ("ratio", MONTH)
 
 
+def test_a_ratio_of_a_period_without_a_settled_day_may_be_twice_the_price() -> None:
+    """The history falls silent on the period's first day, as soon as a ratio counts."""
+    at = datetime(2026, 9, 4, 12, tzinfo=UTC)
+    history = history_of([CENTS] * 60, [CENTS / 2, 0, 0, 0], at=at, factor=0.4)
+    found = forecast_invoice(invoice_of(CENTS * 3.5), history, at=at)
+    assert (found.unit, found.amount_due) == ("ratio", MONTH)
+    assert found.amount_due_p10 == round(CENTS * (3.5 + 26.5 / 2))
+
+
 def test_a_track_record_of_one_day_is_written_in_the_singular() -> None:
     several = TrackRecord(error=0.0719, horizon=14, origins=49, bands=((0.0, 0.1),))
     single = TrackRecord(error=0.125, horizon=1, origins=1, bands=((0.0, 0.1),))
