@@ -49,12 +49,17 @@ class Key(NamedTuple):
     kind: str
     rule: str
     account: str
-    period: str
+    day: str
 
     @property
     def subject(self) -> tuple[str, str]:
         """The rule and the account."""
         return self.rule, self.account
+
+    @property
+    def of_any_day(self) -> "Key":
+        """What identifies problems that differ in nothing but the day."""
+        return self._replace(day="")
 
 
 @dataclass(frozen=True)
@@ -63,9 +68,9 @@ class Wrong:
     A problem: its kind, the rule, and the account, which is empty for the whole report.
 
     An invoice whose account is not known is told from others by the names of its places, if any.
-    ``period`` is the first day of the invoice's period for an outlook, which ends with it. ``text``
-    is a sentence, and ``remedy`` what to do, if known. What others wrote in them is marked
-    (`named`).
+    ``day`` is the day that was over a limit, if it is one's spend. For an outlook it is the first
+    day of the invoice's period, with which it ends. ``text`` is a sentence, and ``remedy`` what to
+    do, if known. What others wrote in them is marked (`named`).
     """
 
     kind: Kind
@@ -73,12 +78,12 @@ class Wrong:
     account: str
     text: str
     remedy: str = ""
-    period: str = ""
+    day: str = ""
 
     @property
     def key(self) -> Key:
         """What identifies it from run to run."""
-        return Key(self.kind, self.rule, self.account, self.period)
+        return Key(self.kind, self.rule, self.account, self.day)
 
 
 @dataclass(frozen=True)
@@ -121,8 +126,15 @@ class Notice:
         return sorted({*known, *self._still_unjudged(before), *unasked})
 
     def is_news(self, before: Collection[Key]) -> bool:
-        """Return whether it differs from what was wrong *before*."""
-        return set(self.keys(before)) != set(before)
+        """
+        Return whether it differs from what was wrong *before*.
+
+        A day that is not judged any more is no news as long as another is over the same limit.
+        """
+        now = self.keys(before)
+        still = {key.of_any_day for key in now}
+        has_ended = any(key.of_any_day not in still for key in before)
+        return has_ended or not set(now) <= set(before)
 
     def title(self, before: Collection[Key]) -> str:
         """Return the first line, for those who know what was wrong *before*."""
@@ -191,7 +203,7 @@ class Notice:
     def _is_unforeseen(self, key: Key) -> bool:
         """Return whether it is an outlook that may still come true, as nothing says otherwise."""
         has_come_true = key.subject in self._wrong_subjects
-        is_current = (key.account, key.period) in self.unforeseen
+        is_current = (key.account, key.day) in self.unforeseen
         return key.kind == "outlook" and is_current and not has_come_true
 
     @cached_property
@@ -280,7 +292,10 @@ def _violations(found: Sequence[_Found]) -> list[Wrong]:
         kind: Kind = "unknown" if finding.status == "unknown" else "over"
         kind = "advisory" if rule.level == "advisory" else kind
         text = f"{rule.name}: {prefix}{finding.message}"
-        wrong.append(Wrong(kind, rule.name, account, text, finding.remedy))
+        # A history that has stopped makes each day unknown, which is one problem.
+        is_of_day = finding.day is not None and finding.status != "unknown"
+        day = str(finding.day) if is_of_day else ""
+        wrong.append(Wrong(kind, rule.name, account, text, finding.remedy, day))
     return wrong
 
 
@@ -291,7 +306,7 @@ def _outlooks(report: Report) -> list[Wrong]:
         if invoice.outlook and invoice.outlook.rule not in violated:
             rule, period = invoice.outlook.rule, _period(invoice)
             text = f"{rule}: {invoice.outlook.text}."
-            wrong.append(Wrong("outlook", rule, account, text, period=period))
+            wrong.append(Wrong("outlook", rule, account, text, day=period))
     return wrong
 
 

@@ -4,8 +4,8 @@ import html
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
 from operator import itemgetter
 from pathlib import Path
 
@@ -758,6 +758,67 @@ def test_a_loop_in_the_night_is_reported_once_with_what_to_do_and_again_when_it_
     assert [morning(quiet), morning(quiet)] == [0, 0]
     assert server.received[1][2]["title"].startswith("Fine again.")
     assert len(server.received) == 2
+
+
+@pytest.fixture
+def evenings(hook: tuple[Webhook, dict[str, str]], tmp_path: Path) -> Callable[..., dict[int, str]]:
+    """Notify of the spend of each day every evening, and return what was sent, by the day."""
+    server, environment = hook
+    rule = {"accountIds": [ACCOUNT], "limit": "3x", "atLeast": "25 USD"}
+    (tmp_path / "rules.json").write_text(json.dumps({"rules": {"max-daily-spend": rule}}))
+    by = ["--rules", str(tmp_path / "rules.json"), "--state", str(tmp_path / "told.json")]
+
+    def written(now: datetime, loops: Collection[int], lost: Collection[int]) -> str:
+        content = json.loads(taken("steady", now).to_json())
+        result = content["reads"]["usage-history"]["result"]
+        of_day = {
+            datetime.fromtimestamp(entry["start_time"] / 1000, UTC).date(): entry
+            for entry in result["history"]
+        }
+        for day in loops:
+            if entry := of_day.get(date(2026, 9, day)):
+                entry["aggregated_value"] *= 20
+        for day in lost:
+            of_day.pop(date(2026, 9, day), None)
+        result["history"] = list(of_day.values())
+        return json.dumps(content)
+
+    def tell(loops: Collection[int] = (), lost: Collection[int] = ()) -> dict[int, str]:
+        told = {}
+        for day in range(9, 19):
+            now = datetime(2026, 9, day, 22, tzinfo=UTC)
+            (tmp_path / "snapshot.json").write_text(written(now, loops, lost))
+            before = len(server.received)
+            files = ["--from", str(tmp_path / "snapshot.json"), "--at", now.isoformat()]
+            run("notify", *files, *by, **environment)
+            for _, _, message in server.received[before:]:
+                told[day] = f"{message['title']}\n{message['message']}"
+        return told
+
+    return tell
+
+
+@pytest.mark.parametrize("second", [11, 14])
+def test_a_second_loop_is_told_while_the_first_is_still_judged(
+    second: int, evenings: Callable[..., dict[int, str]]
+) -> None:
+    told = evenings(loops=[10, second])
+    assert list(told) == [10, second, second + 4]
+    first, again, fine = told.values()
+    assert " on 2026-09-10 " in first
+    assert [line for line in again.splitlines() if line.startswith("- ")] == [
+        line for line in again.splitlines() if f" on 2026-09-{second} " in line
+    ]
+    assert "No longer" not in again
+    assert fine.startswith("Fine again.")
+
+
+def test_days_that_the_usage_history_lacks_are_told_once(
+    evenings: Callable[..., dict[int, str]],
+) -> None:
+    unknown, fine = evenings(lost=range(10, 15)).values()
+    assert unknown.startswith("Unknown")
+    assert fine.startswith("Fine again.")
 
 
 def test_the_docs_show_what_people_are_told(
