@@ -372,10 +372,12 @@ def fallen_silent(
 
     That is so where there was usage on the same weekdays in each of the last four weeks, or on
     every day of a younger account, and now for a quarter of a day to *most* days of such weekdays,
-    a weekend apart.
+    a weekend apart. Without usage on a whole day before, there is none to expect.
     """
     used = [number for number, day in enumerate(days) if day.usage]
     if not used or used[-1] < _FEWEST_DAYS:
+        return None
+    if not any(day.usage > 0 and day.is_over for day in days[: used[-1]]):
         return None
     last = days[used[-1]]
     before = {day.start: day.usage > 0 for day in days[max(0, used[-1] - 4 * _WEEK) : used[-1] + 1]}

@@ -357,6 +357,21 @@ def test_where_both_are_behind_silence_is_no_pause() -> None:
     assert any("nothing since 2026-09-12" in note for note in found.notes)
 
 
+def test_a_part_of_a_day_makes_no_silence() -> None:
+    """An account used in its history's first hours, and a week later, is not expected to go on."""
+    start = START + 12 * HOUR
+    at = datetime(2026, 9, 8, 9, 23, tzinfo=UTC)
+    last, until = START + 6 * DAY, START + 7 * DAY + 10 * HOUR
+    hours = [*range(start, START + DAY, HOUR), *range(last, last + 10 * HOUR, HOUR)]
+    history = UsageHistory.of_values(
+        dict.fromkeys(hours, 50.0), window="hour", since=start, until=until, at=at
+    )
+    gross = 50 * len(hours)
+    found = forecast_invoice(invoice_of(gross, period_start=start), history, at=at)
+    assert (found.unit, sum(day.gross for day in found.spent)) == ("minor", gross)
+    assert not any("nothing since" in note for note in found.notes)
+
+
 def test_a_pause_of_many_days_is_one() -> None:
     """What stopped a week ago does not go on."""
     history = history_of([CENTS] * 60, [*[CENTS] * (NOON - 7), *[0] * 8])
