@@ -224,7 +224,8 @@ def _prices(
     today = day_of(now)
     # A part of today that is outside the period costs something as well.
     used_today = any(day.usage for day in days if day.start == today)
-    if bill.gross == 0 and usage == 0 and not used_today:
+    surely = sum((day.surely_in_period for day in days), Fraction(0))
+    if bill.gross == 0 and surely == 0 and not used_today:
         return {today: Fraction(0)}, None, priced.reason
     return {}, None, priced.reason
 

@@ -24,6 +24,9 @@ class UsageDay:
     """The usage of the whole day; negative where something was corrected."""
     in_period: Fraction
     """The part of it that is in the invoice's period."""
+    surely_in_period: Fraction
+    """The same without the hour or day within which the period starts, once that is over: all of
+    its usage may have been before."""
     is_over: bool
     """Whether the history has all of the day."""
 
@@ -46,6 +49,7 @@ def usage_days(
             start=start,
             usage=_total(entries),
             in_period=_in_period(entries, period_start, period_end, now),
+            surely_in_period=_surely_in_period(entries, period_start, period_end, now),
             is_over=_is_whole(start, entries) and start + DAY <= now,
         )
         for start, entries in sorted(by_day.items())
@@ -95,6 +99,12 @@ def _in_period(entries: list[UsageEntry], start: int, end: int, now: Fraction) -
     if entries[-1].end <= start or end <= entries[0].start:
         return Fraction(0)
     return sum((_share(entry, start, end, now) * _total([entry]) for entry in entries), Fraction(0))
+
+
+def _surely_in_period(entries: list[UsageEntry], start: int, end: int, now: Fraction) -> Fraction:
+    # While it goes on, "no usage yet" would be a guess as well, and no rule blocks that early.
+    begun = [entry for entry in entries if start <= entry.start or now < entry.end]
+    return _in_period(begun, start, end, now) if begun else Fraction(0)
 
 
 def _share(entry: UsageEntry, start: int, end: int, now: Fraction) -> Fraction:

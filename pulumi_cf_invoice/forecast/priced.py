@@ -302,7 +302,8 @@ def price_days(
     days = tuple(usage_days(history, start, end, now))
     silent = fallen_silent(days, now)
     until = min(now, Fraction(end))
-    usage = sum((day.in_period for day in days), Fraction(0))
+    parts = (day.in_period if bill.gross else day.surely_in_period for day in days)
+    usage = sum(parts, Fraction(0))
     silence = _silence(days, silent) if silent and usage > 0 else ()
     lacking = Fraction(0)
     if silent and silence:

@@ -618,6 +618,16 @@ def test_a_day_after_a_period_that_cost_nothing_is_not_known() -> None:
     assert statuses(unused) == ["noted", "within"]
 
 
+def test_an_unused_period_that_began_within_a_day_has_cost_nothing() -> None:
+    """All of that day's usage may have been before."""
+    yesterday_noon = _bill_since(NOW - timedelta(days=1), 0)
+    days = [0.0, 1000.0] * 40
+    found = spike("15 USD", [*days, 0], invoice_preview=yesterday_noon)
+    assert statuses(found) == ["noted", "within"]
+    used = spike("15 USD", [*days, 1], invoice_preview=yesterday_noon)
+    assert statuses(used) == ["unknown", "unknown"]
+
+
 def _bill_since(begins: datetime, gross: int, days: int = 30) -> Any:
     start = int(begins.timestamp())
     return bill(gross, period_start=start, period_end=start + days * DAY)

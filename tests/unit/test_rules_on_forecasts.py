@@ -577,3 +577,27 @@ def test_the_first_day_of_a_period_blocks_nobody(rule: str, value: object) -> No
     found = judge(rule, value, answers, read_at=at, at=at)
     assert statuses(found) == ["within", "noted"]
     assert "does not charge yet for the usage of the period's first day" in found[1].text
+
+
+@pytest.mark.parametrize(("rule", "value"), [("max-forecast", "900 USD"), ("min-runway", 14)])
+def test_usage_of_the_day_on_which_a_period_began_may_all_be_of_the_last(
+    rule: str, value: object
+) -> None:
+    """An account that is idle since is not blocked; usage of a later day has no price."""
+    begins = START + 18 * 3600
+    at = datetime.fromtimestamp(begins + DAY + 3600, tz=UTC)
+
+    def judged(today: float) -> list[Finding]:
+        answers = {
+            "invoice_preview": bill(0, period_start=begins),
+            "usage_history": usage([1000.0] * 80 + [today], at),
+            "credit_balance": {"balance": 2_000},
+        }
+        return judge(rule, value, answers, read_at=at, at=at)
+
+    within, noted = judged(0)
+    assert statuses([within, noted]) == ["within", "noted"]
+    assert "no usage and no charges yet" in noted.text
+    [found] = judged(1)
+    assert found.status == "unknown"
+    assert "usage in this period that the invoice does not charge for" in found.message
