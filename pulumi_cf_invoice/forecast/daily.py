@@ -32,15 +32,16 @@ class LastDay:
     A day to judge: yesterday, today so far (``is_today``), or an earlier one.
 
     ``usage`` is None if the history does not have it yet; ``spend``, in minor units before credits,
-    is also None without a price. A day before the period has a sure price (``is_priced_surely``)
-    only where usage and invoice agree in a known unit. Where usage adds up to the invoice in no
-    known unit, the invoice may have nothing of these days yet: ``spend_if_behind`` is the spend
-    then, which is None where the period has no usage before them, and the same as ``spend`` where
-    the unit is known.
+    is also None without a price. A day ``is_priced_surely`` where usage and invoice agree in a
+    known unit, and one that ``is_in_period`` also where nothing is known to be late. Where usage
+    adds up to the invoice in no known unit, the invoice may have nothing of these days yet:
+    ``spend_if_behind`` is the spend then, which is None where the period has no usage before them,
+    and the same as ``spend`` where the unit is known.
     """
 
     date: date
     is_today: bool
+    is_in_period: bool
     is_priced_surely: bool
     usage: Fraction | None
     spend: Fraction | None
@@ -164,7 +165,8 @@ def last_days(
         return LastDay(
             date=date_of(day),
             is_today=day == today,
-            is_priced_surely=agrees or day >= start,
+            is_in_period=day >= start,
+            is_priced_surely=agrees or (day >= start and not is_behind and silent is None),
             usage=usage,
             spend=spend,
             spend_if_behind=spend if is_known else behind,

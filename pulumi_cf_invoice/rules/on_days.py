@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 DAILY_SPEND = "daily spend"
 _FLOOR_SHARE = Fraction(1, 10)
+# A history that is hours behind makes a unit look so many times too dear on a new account.
+_DEARER = Fraction(3, 2)
+# A float could not hold all that Fraction can.
+_MOST_TIMES = Fraction(10**9)
 _ORDINARY = 3
 """How many times a usual day may be used on a day that has no price yet."""
 
@@ -96,8 +100,20 @@ class MaxDailySpend(Rule):
             if isinstance(limit, Multiple) and _is_too_young(before, limit):
                 continue
             found = self._judged(state, before, day, limit)
-            if found.status == "over" and not _may_only_look_dear(before, day, limit):
+            if found.status == "over" and not self._may_only_look_over(before, day):
                 yield found
+
+    def _may_only_look_over(self, days: "LastDays", day: "LastDay") -> bool:
+        """
+        Return whether an earlier *day* may be over by something else than what it has grown by.
+
+        In a period's first days a history that is hours behind makes usage several times too dear.
+        And the floor of a multiple is that of the day's own period: a tenth of what that cost is
+        not known any more, and an amount needs a price.
+        """
+        if isinstance(self.limit, Multiple) and not day.is_in_period:
+            return _is_ordinary(days, day) if self.at_least is None else day.spend is None
+        return not day.is_priced_surely and _is_ordinary(days, day)
 
     def _judged(
         self, state: AccountState, days: "LastDays", day: "LastDay", limit: Money | Multiple
@@ -196,15 +212,6 @@ def _against_amount(state: AccountState, days: "LastDays", day: "LastDay", limit
     return found
 
 
-def _may_only_look_dear(days: "LastDays", day: "LastDay", limit: Money | Multiple) -> bool:
-    """
-    Return whether an ordinary *day* before the period is over an amount by a price in doubt.
-
-    In a period's first days a history that is hours behind makes usage several times too dear.
-    """
-    return isinstance(limit, Money) and not day.is_priced_surely and _is_ordinary(days, day)
-
-
 def _is_ordinary(days: "LastDays", day: "LastDay") -> bool:
     """Return whether a *day* that may not be priced well was not far from a usual day."""
     usual = days.usual(Fraction(_ORDINARY))
@@ -224,7 +231,7 @@ def _may_cost_more(days: "LastDays", day: "LastDay", limit: Money) -> bool:
     if not days.before:
         price = days.price or Fraction(0)
         units = (Fraction(1), Fraction(10 ** money.digits(limit.currency)))
-        dearer = next((unit for unit in units if unit >= price), price)
+        dearer = next((unit for unit in units if unit * _DEARER >= price), price)
         return _amount(usage * dearer) > money.exact(limit.amount)
     if _is_ordinary(days, day):
         return False
@@ -292,7 +299,7 @@ def _basis(days: "LastDays") -> str:
 
 def _times(usage: Fraction, usual: Fraction) -> str:
     if usual > 0:
-        return f"{float(usage / usual):,.1f} times a usual day"
+        return f"{float(min(usage / usual, _MOST_TIMES)):,.1f} times a usual day"
     return "more than a usual day, which has nothing" if usage > 0 else "nothing, as on a usual day"
 
 

@@ -354,6 +354,51 @@ def test_an_ordinary_day_of_last_month_is_not_over_because_a_late_history_makes_
     assert [str(each.day) for each in found if each.violates] == expected
 
 
+def test_a_steady_day_is_not_over_because_a_history_that_is_two_days_late_makes_it_dear() -> None:
+    at = datetime(2026, 9, 5, 2, tzinfo=UTC)
+    # In a unit of its own, until six o'clock on the third.
+    days = [*[600.0] * 80, 600, 600 / 4, 0, 0]
+    answers = {
+        "invoice_preview": bill(1400 * (4 + 2 / 24)),
+        "usage_history": usage(days, at),
+    }
+    found = judge("max-daily-spend", {"limit": "24 USD"}, answers, read_at=at, at=at)
+    assert statuses(found) == ["unknown"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "usual", "saturday", "gross", "expected"),
+    [
+        # On the 29th, a tenth of the month was more than that.
+        ({"limit": "2x"}, 1200.0, 2750.0, 300, []),
+        ({"limit": "2x"}, 1200.0, 12_000.0, 300, ["2026-08-29"]),
+        # Before the first charge, no day has an amount to compare with the floor.
+        ({"limit": "3x", "atLeast": "25 USD"}, 250.0, 900.0, 0, []),
+        ({"limit": "3x", "atLeast": "25 USD"}, 250.0, 9000.0, 62, ["2026-08-29"]),
+    ],
+)
+def test_a_day_within_a_multiple_is_not_over_as_soon_as_its_month_has_ended(
+    rule: Any, usual: float, saturday: float, gross: float, expected: list[str]
+) -> None:
+    at = datetime(2026, 9, 1, 6, tzinfo=UTC)
+    days = [*[usual] * 80, saturday, usual, usual, gross]
+    answers = {"invoice_preview": bill(gross), "usage_history": usage(days, at)}
+    found = judge("max-daily-spend", rule, answers, read_at=at, at=at)
+    assert [str(each.day) for each in found if each.violates] == expected
+
+
+def test_the_first_day_of_an_account_in_cents_is_no_doubt() -> None:
+    """A history that is a quarter of an hour behind makes a unit cost a little over a cent."""
+    found = spike("50 USD", [*[0.0] * 83, 150], gross=153)
+    assert statuses(found) == ["within", "within"]
+
+
+def test_a_day_can_be_any_number_of_usual_days() -> None:
+    found = spike("3x", [*[1e-300] * 80, 1000, 500], gross=1500)
+    assert [each.violates for each in found] == [True, True]
+    assert "1,000,000,000.0 times a usual day" in found[0].message
+
+
 @pytest.mark.parametrize(("limit", "yesterday"), [("25 USD", "within"), ("20 USD", "unknown")])
 def test_a_spike_in_a_unit_of_its_own_is_within_what_it_costs_if_the_invoice_is_behind(
     limit: str, yesterday: str
