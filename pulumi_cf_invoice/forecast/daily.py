@@ -24,6 +24,7 @@ FEWEST_DAYS = 14
 USUAL_DAYS = 28
 """The number of days that determine what is usual."""
 _PERCENTILE = Fraction(95, 100)
+_WEEK = 7 * DAY
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,11 @@ class LastDay:
 
     ``usage`` is None if the history does not have it yet; ``spend``, in minor units before credits,
     is also None without a price. A day ``is_priced_surely`` where usage and invoice agree in a
-    known unit, and one that ``is_in_period`` also where nothing is known to be late. Where usage
-    adds up to the invoice in no known unit, the invoice may have nothing of these days yet:
-    ``spend_if_behind`` is the spend then, which is None where the period has no usage before them,
-    and the same as ``spend`` where the unit is known.
+    known unit. One that ``is_in_period`` also is where the history is not late, or has all of the
+    day in a known unit, or of most of a week in another. Where usage adds up to the invoice in no
+    known unit, the invoice may have nothing of these days yet: ``spend_if_behind`` is the spend
+    then, which is None where the period has no usage before them, and the same as ``spend`` where
+    the unit is known.
     """
 
     date: date
@@ -151,6 +153,14 @@ def last_days(
     has_charges = bill is not None and bill.gross > 0 and not is_unpriced
     recent = (day for day in days if day.start >= min(day_of(start), today - DAY))
 
+    def is_sure(day: int) -> bool:
+        if agrees or day < start:
+            return agrees
+        if silent is None:
+            return True
+        # What is yet to come changes no price that is known, and a ratio less and less.
+        return day < silent.start if is_known else now - start >= _WEEK
+
     def judged(day: int) -> LastDay:
         known = day < history.until and day not in without_value and day <= last
         usage = usages.get(day, Fraction(0)) if known else None
@@ -166,7 +176,7 @@ def last_days(
             date=date_of(day),
             is_today=day == today,
             is_in_period=day >= start,
-            is_priced_surely=agrees or (day >= start and not is_behind and silent is None),
+            is_priced_surely=is_sure(day),
             usage=usage,
             spend=spend,
             spend_if_behind=spend if is_known else behind,

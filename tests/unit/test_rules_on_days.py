@@ -366,6 +366,33 @@ def test_a_steady_day_is_not_over_because_a_history_that_is_two_days_late_makes_
     assert statuses(found) == ["unknown"]
 
 
+@pytest.mark.parametrize("unit", [1, 100, Fraction(23, 10)])
+@pytest.mark.parametrize("hours_late", [8, 12, 20])
+def test_a_day_twice_its_limit_is_over_once_a_history_that_is_always_late_has_all_of_it(
+    hours_late: int, unit: Fraction | int
+) -> None:
+    seen = {}
+    for day in (17, 18, 19):
+        at = datetime(2026, 9, day, 6, tzinfo=UTC)
+        until = 24 * (day - 1) + 6 - hours_late
+        hours = [2000 / 24] * until
+        # From eight o'clock in the evening of the 16th on.
+        for hour in range(24 * 15 + 20, min(24 * 16, until)):
+            hours[hour] += 3900 / 4
+        days = [2000.0] * 70 + [
+            sum(hours[24 * number : 24 * (number + 1)]) for number in range(day)
+        ]
+        gross = 2000 * (day - 1 + 1 / 4) + 3900
+        answers = {
+            "invoice_preview": bill(gross),
+            "usage_history": usage([float(amount / unit) for amount in days], at),
+        }
+        found = judge("max-daily-spend", {"limit": "30 USD"}, answers, read_at=at, at=at)
+        seen[day] = [str(each.day) for each in found if each.status == "over"]
+    assert "2026-09-16" in seen[18]
+    assert "2026-09-16" in seen[19]
+
+
 @pytest.mark.parametrize(
     ("rule", "usual", "saturday", "gross", "expected"),
     [
