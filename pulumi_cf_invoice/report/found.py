@@ -43,6 +43,7 @@ _SIGNATURE = ("4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44
 # A whole resource that a program exports, which Pulumi prints without its properties.
 _REFERENCE = (_SIGNATURE[0], "5cf8f73096256a8f31e491e813e4eb8e")
 _FIELDS = tuple(field.name for field in fields(Invoice))
+_OF_INVOICE = frozenset((*_FIELDS, *FIGURES, "account_id", "base_url"))
 T = TypeVar("T")
 _FIGURES = frozenset(_FIELDS) - {"invoice_id", "status"}
 _EXPORTED = ("account_id", EXPORTED_ORIGIN, *FIGURES)
@@ -334,7 +335,9 @@ def _invoices_in(value: Any) -> list[dict[str, Any]]:
     if not _is_invoice(value):
         return invoices_in_outputs(value)
     others = {name: item for name, item in value.items() if snake_case(name) not in _FIELDS}
-    return [snake_cased(value), *invoices_in_outputs(others)]
+    # Not what stands beside them: at each level, that would be all below it.
+    own = {name: item for name, item in value.items() if snake_case(name) in _OF_INVOICE}
+    return [snake_cased(own), *invoices_in_outputs(others)]
 
 
 def _is_invoice(value: Mapping[str, Any]) -> bool:

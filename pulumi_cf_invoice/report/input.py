@@ -178,9 +178,9 @@ def _in_other(content: Mapping[str, Any], prefix: str | None) -> list[Found] | M
         return _of_snapshot(Snapshot.from_json(content), prefix)
     if _holds_state(content):
         raise NoInvoiceError(
-            "this is a stack's state, or a preview within another object, whose figures may be "
-            "those of the last deployment: give the output of `pulumi preview --json` or `pulumi "
-            "stack output --json` as it is"
+            "this is a stack's state, an update plan, or a preview within another object, whose "
+            "figures may be those of the last deployment: give the output of `pulumi preview "
+            "--json` or `pulumi stack output --json` as it is"
         )
     is_answer = _is_answer(content)
     if is_answer or _is_result(content):
@@ -200,7 +200,7 @@ def _in_other(content: Mapping[str, Any], prefix: str | None) -> list[Found] | M
 
 
 def _holds_state(value: Any) -> bool:
-    """Return whether *value* is a resource's state, or holds one at any depth."""
+    """Return whether *value* is a resource's state or an update plan, or holds one at any depth."""
     if isinstance(value, list):
         return any(map(_holds_state, value))
     if not isinstance(value, Mapping):
@@ -209,7 +209,8 @@ def _holds_state(value: Any) -> bool:
     kind = value.get("type")
     is_resource = bool(kind) and (kind in TYPES or kind == type_in(urn_of(value)))
     is_state = any(isinstance(value.get(name), Mapping) for name in ("inputs", "outputs"))
-    return (is_resource and is_state) or any(map(_holds_state, value.values()))
+    is_plan = isinstance(value.get("resourcePlans"), Mapping)
+    return is_plan or (is_resource and is_state) or any(map(_holds_state, value.values()))
 
 
 def _is_answer(content: Mapping[str, Any]) -> bool:

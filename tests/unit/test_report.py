@@ -203,8 +203,11 @@ def test_an_exported_model_with_a_name_of_the_apis_json_hides_no_other(name: str
 def test_the_state_of_a_stack_is_refused() -> None:
     of_resource = {"type": "cf-invoice:index:InvoicePreview", "outputs": invoice().to_figures()}
     state = {"version": 3, "deployment": {"manifest": {}, "resources": [of_resource]}}
-    for form in (state, {"checkpoint": {"latest": state["deployment"]}}):
-        with pytest.raises(NoInvoiceError, match="this is a stack's state, or a preview within"):
+    # Of `pulumi preview --save-plan`.
+    of_plan = {"steps": ["same"], "state": {"outputs": invoice().to_figures()}}
+    plan = {"manifest": {}, "resourcePlans": {"urn:pulumi:dev::a::b:c:D::e": of_plan}}
+    for form in (state, {"checkpoint": {"latest": state["deployment"]}}, plan, {"plan": plan}):
+        with pytest.raises(NoInvoiceError, match="this is a stack's state, an update plan, or"):
             input.read(json.dumps(form))
 
 
@@ -224,6 +227,15 @@ def test_what_stands_where_a_urn_belongs_is_not_put_into_words() -> None:
         nested = {"urn": nested}
     figures = {**invoice().to_figures(), "account_id": PREVIEW_ACCOUNT}
     assert only(json.dumps({**figures, "nested": nested})).state.invoice == invoice()
+
+
+@pytest.mark.timeout(60)
+def test_invoices_within_invoices_are_each_read_once() -> None:
+    figures = {**invoice().to_figures(), "account_id": PREVIEW_ACCOUNT}
+    nested: Any = list(range(150_000))
+    for _ in range(200):
+        nested = {**figures, "within": nested}
+    assert only(json.dumps(nested)).state.invoice == invoice()
 
 
 def test_a_prefix_chooses_between_two_invoices() -> None:
