@@ -302,10 +302,11 @@ def output_in(given: list[str]) -> argparse.Namespace:
     _add_output(made, str)
     try:
         options = made.parse_known_args(given)[0]
-        _ = options.output is None or _file_to_write(options.output)
-        return options
+        if options.output is not None:
+            _file_to_write(options.output)
     except (argparse.ArgumentError, argparse.ArgumentTypeError):
         return argparse.Namespace(format="text", output=None, github="--github" in given)
+    return options
 
 
 def _add_rules(parser: argparse.ArgumentParser) -> None:

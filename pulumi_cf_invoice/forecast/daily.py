@@ -34,8 +34,8 @@ class LastDay:
 
     ``usage`` is None if the history does not have it yet; ``spend``, in minor units before credits,
     is also None without a price. A day ``is_priced_surely`` where usage and invoice agree in a
-    known unit. One that ``is_in_period`` also is where the history is not late, or has all of the
-    day in a known unit, or of most of a week in another. Where usage adds up to the invoice in no
+    known unit. So is one that ``is_in_period`` unless the history is late; if it is, the day has to
+    be whole and its unit known, or the period a week old. Where usage adds up to the invoice in no
     known unit, the invoice may have nothing of these days yet: ``spend_if_behind`` is the spend
     then, which is None where the period has no usage before them, and the same as ``spend`` where
     the unit is known.
@@ -56,9 +56,9 @@ class LastDays:
     The last two days of an account, and the days before them, which say what is usual.
 
     ``earlier`` are the two days before, oldest first: they were judged when they were the last, but
-    may have grown since. ``gross`` is what the period cost so far, in minor units,
-    or None where that is not known. ``price`` is what a unit of usage costs, and ``unpriced`` says
-    why that is not known. A period that ``is_unused`` has no usage and no charges yet; one that
+    may have grown since. ``gross`` is what the period cost so far, in minor units, or None where
+    that is not known. ``price`` is what a unit of usage costs, and ``unpriced`` says why that is
+    not known. A period that ``is_unused`` has no usage and no charges yet; one that
     ``began_unseen`` began today, and has charges of which the history has nothing yet. A history
     that ``lacks_usage`` has none since the period began, nor yesterday, although that cost
     something.

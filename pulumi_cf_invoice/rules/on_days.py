@@ -108,8 +108,8 @@ class MaxDailySpend(Rule):
         Return whether an earlier *day* may be over by something else than what it has grown by.
 
         In a period's first days a history that is hours behind makes usage several times too dear.
-        And the floor of a multiple is that of the day's own period: a tenth of what that cost is
-        not known any more, and an amount needs a price.
+        And the floor of a multiple is that of the day's own period: by default a tenth of what that
+        period cost, which is no longer known. ``atLeast`` can only be compared with a priced day.
         """
         if isinstance(self.limit, Multiple) and not day.is_in_period:
             return _is_ordinary(days, day) if self.at_least is None else day.spend is None
