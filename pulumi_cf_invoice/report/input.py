@@ -277,14 +277,14 @@ def _with_copies_named(found: list[Found]) -> list[Found]:
     Return *found*, in which one of an unknown account that is certainly here once more is of the
     account of the other.
     """
-    known = [each for each in found if each.state.account_id]
-    return [each if each.state.account_id else _of_known(each, known) for each in found]
-
-
-def _of_known(found: Found, known: list[Found]) -> Found:
-    """Return *found* as that of a *known* account with equal figures, if there is one."""
-    accounts = (each.state.account_id for each in known if each.invoice == found.invoice)
-    return _of_account(found, next(accounts, None))
+    # An invoice has no hash, and there can be thousands of each.
+    accounts = {
+        repr(each.invoice): each.state.account_id for each in found if each.state.account_id
+    }
+    return [
+        each if each.state.account_id else _of_account(each, accounts.get(repr(each.invoice)))
+        for each in found
+    ]
 
 
 def _of_account(found: Found, account_id: str | None) -> Found:
