@@ -288,7 +288,10 @@ def without_fees(invoice: Invoice, fixed_lines: Sequence[str]) -> Invoice:
     """
     bill = bill_of(invoice, fixed_lines)
     due = money.total([invoice.amount_due], less=[line.net for line in bill.fixed])
-    return replace(invoice, invoice_lines=list(bill.growing), amount_due=money.number(due))
+    # Less a refund or a fee, it could be beyond what an invoice carries.
+    most = money.LARGEST_AMOUNT
+    carried = max(-most, min(money.number(due), most))
+    return replace(invoice, invoice_lines=list(bill.growing), amount_due=carried)
 
 
 def lines_of_last_month(baseline: Invoice | None, invoice: Invoice) -> dict[str, float] | None:

@@ -18,6 +18,8 @@ MULTIPLE = 3
 """How many times as much as usual is used on a day that is named, at least."""
 _SHARE = Fraction(1, 10)
 """The share of the period's spend that such a day has at least."""
+_MOST_TIMES = 10**9
+"""How many times as much as usual are named at most: more digits say nothing."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def spike(account: AccountReport, forecast: Forecast) -> Spike | None:
     before_credits = " before credits" if most.gross != most.net else ""
     spend = f"{money.to_text(most.gross, forecast.currency)}{before_credits}"
     of_most = f"{spend} on {_named(most, forecast)}"
-    multiple = f"{float(times[most.date]):,.0f} times a usual day"
+    multiple = f"{min(round(times[most.date]), _MOST_TIMES):,d} times a usual day"
     brief = f"{of_most} is {multiple}"
     if len(days) == 1:
         return Spike(f"{brief}.", brief)

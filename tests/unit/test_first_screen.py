@@ -240,6 +240,15 @@ def test_an_unusual_day_that_credits_cover_is_said_with_what_it_cost_before_them
     )
 
 
+def test_an_unusual_day_can_be_any_number_of_usual_days() -> None:
+    tiny = snapshot(
+        invoice_preview=api_result(amount_due=25_000, invoice_lines=[api_line(amount=25_000)]),
+        usage_history=usage([*[5e-324] * 80, 25_000, 5e-324]),
+    )
+    sentence = only(report_on(tiny)).unusual_spend_text
+    assert str(sentence).endswith(" on 2026-09-14 is 1,000,000,000 times a usual day.")
+
+
 def test_what_a_rule_finds_of_a_day_is_said_where_something_worse_is_in_the_headline() -> None:
     daily = {"max-daily-spend": {**OF_ACCOUNT, "limit": "3x", **ADVISORY}}
     loop = taken("night-loop", MORNING)

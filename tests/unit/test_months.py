@@ -9,6 +9,7 @@ import pytest
 from pulumi_cf_invoice.billing import Invoice
 from pulumi_cf_invoice.billing.cleaning import shown
 from pulumi_cf_invoice.billing.models import Answered
+from pulumi_cf_invoice.billing.money import LARGEST_AMOUNT
 from pulumi_cf_invoice.billing.reads import CREDIT_BALANCE, INVOICE_HISTORY, INVOICE_PREVIEW
 from pulumi_cf_invoice.billing.snapshot import Snapshot, parsed
 from pulumi_cf_invoice.report import tables
@@ -248,6 +249,15 @@ def test_tax_and_fixed_fees_are_left_out_together() -> None:
     against = with_a_fee(invoice_preview=taxed).against_last_month
     assert against is not None
     assert against.text.startswith("September at $300 before tax and fixed fees is 3% less than ")
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_amounts_as_large_as_an_invoice_carries_are_compared_too(sign: int) -> None:
+    fixed = api_line(description="support", amount=-sign * LARGEST_AMOUNT, pretax_credit_amounts=[])
+    huge = bill(14_500, amount_due=sign * LARGEST_AMOUNT, lines=[fixed])
+    against = with_a_fee(invoice_preview=huge).against_last_month
+    assert against is not None
+    assert against.last.amount_text == "$310.00 by its usage"
 
 
 def test_a_fixed_fee_does_not_drive_a_rise() -> None:
