@@ -102,6 +102,8 @@ class MaxDailySpend(Rule):
             found = self._judged(state, before, day, limit)
             if found.status == "over" and not self._may_only_look_over(before, day):
                 yield found
+            if isinstance(limit, Money) and _may_be_a_spike(before, day, limit):
+                yield found
 
     def _may_only_look_over(self, days: "LastDays", day: "LastDay") -> bool:
         """
@@ -109,10 +111,13 @@ class MaxDailySpend(Rule):
 
         In a period's first days a history that is hours behind makes usage several times too dear.
         And the floor of a multiple is that of the day's own period: by default a tenth of what that
-        period cost, which is no longer known. ``atLeast`` can only be compared with a priced day.
+        period cost, which is no longer known. ``atLeast`` is compared with the usage of a day that
+        has no price, in minor units.
         """
         if isinstance(self.limit, Multiple) and not day.is_in_period:
-            return _is_ordinary(days, day) if self.at_least is None else day.spend is None
+            if self.at_least is None:
+                return _is_ordinary(days, day)
+            return day.spend is None and not _uses_more(day, self.at_least)
         return not day.is_priced_surely and _is_ordinary(days, day)
 
     def _judged(
@@ -216,6 +221,20 @@ def _is_ordinary(days: "LastDays", day: "LastDay") -> bool:
     """Return whether a *day* that may not be priced well was not far from a usual day."""
     usual = days.usual(Fraction(_ORDINARY))
     return (day.usage or 0) <= _ORDINARY * (days.usual_so_far if usual is None else usual)
+
+
+def _may_be_a_spike(days: "LastDays", day: "LastDay", limit: Money) -> bool:
+    """
+    Return whether an earlier *day* that has no price may be over the *limit*, an amount.
+
+    Once its period has ended, only usage of the next one prices it, and an account may have none.
+    """
+    return day.spend is None and _uses_more(day, limit) and not _is_ordinary(days, day)
+
+
+def _uses_more(day: "LastDay", limit: Money) -> bool:
+    """Return whether the usage of a *day* in minor units, the cheapest, is over the *limit*."""
+    return _amount(day.usage or 0) > money.exact(limit.amount)
 
 
 def _may_cost_more(days: "LastDays", day: "LastDay", limit: Money) -> bool:

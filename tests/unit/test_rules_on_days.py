@@ -414,6 +414,24 @@ def test_a_day_within_a_multiple_is_not_over_as_soon_as_its_month_has_ended(
     assert [str(each.day) for each in found if each.violates] == expected
 
 
+@pytest.mark.parametrize("before", [[0.0], [1.0, *[0.0] * 8]], ids=["idle", "hardly used"])
+@pytest.mark.parametrize(
+    ("rule", "status"),
+    [("50 USD", "unknown"), ({"limit": "3x", "atLeast": "50 USD"}, "over")],
+)
+def test_a_loop_on_the_last_day_of_a_month_is_reported_once_a_late_history_has_it(
+    before: list[float], rule: Any, status: str
+) -> None:
+    """On the 2nd its period has ended, and nothing that was used since says what it cost."""
+    at = datetime(2026, 9, 2, 6, tzinfo=UTC)
+    for loop, expected in ((5000.0, []), (5001.0, [(status, "2026-08-31")])):
+        days = [100.0, *before * (90 // len(before)), loop, 0, 0]
+        answers = {"invoice_preview": bill(0, invoice_lines=[]), "usage_history": usage(days, at)}
+        given = rule if isinstance(rule, dict) else {"limit": rule}
+        found = judge("max-daily-spend", given, answers, read_at=at, at=at)
+        assert [(each.status, str(each.day)) for each in found if each.violates] == expected
+
+
 def test_the_first_day_of_an_account_in_cents_is_no_doubt() -> None:
     """A history that is a quarter of an hour behind makes a unit cost a little over a cent."""
     found = spike("50 USD", [*[0.0] * 83, 150], gross=153)
