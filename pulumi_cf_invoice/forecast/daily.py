@@ -232,7 +232,7 @@ def _prices(
     usage = sum((day.in_period for day in days), Fraction(0))
     if is_whole and bill.gross > 0 and usage > 0:
         # The lag is not known yet: a day is its share of the period so far.
-        return {}, bill.gross / usage, ""
+        return {}, bill.gross / (usage + priced.lacking), ""
     today = day_of(now)
     # A part of today that is outside the period costs something as well.
     used_today = any(day.usage for day in days if day.start == today)

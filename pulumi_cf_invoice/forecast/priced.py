@@ -1,7 +1,7 @@
 """The days of the usage history in money: the spend of each, and which ones count."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
 from functools import cached_property
@@ -318,11 +318,14 @@ def price_days(
         days_over=sum(day.is_over and start <= day.start < end for day in days),
     )
     if isinstance(unit, UnknownUnit):
-        return UnknownUnit(_ALL_FIXED, is_unpriced=True) if _charges_no_usage(unit, bill) else unit
+        if _charges_no_usage(unit, bill):
+            return UnknownUnit(_ALL_FIXED, is_unpriced=True)
+        return replace(unit, lacking=lacking)
     priced = PricedDays(bill, unit, days, silent, (start, end), history.since, silence, now)
     # What happens to be near a price, with most of the usage not there yet, is chance.
     if silent and priced.is_behind and (silent.start + DAY - start) / (until - start) < _ENOUGH:
-        return UnknownUnit(f"The usage history has nothing since {date_of(silent.start)}.")
+        why = f"The usage history has nothing since {date_of(silent.start)}."
+        return UnknownUnit(why, lacking=lacking)
     return priced
 
 

@@ -52,6 +52,8 @@ class UnknownUnit:
     reason: str
     is_unpriced: bool = False
     """Whether there may be usage that the invoice does not charge for, or that nobody knows."""
+    lacking: Fraction = Fraction(0)
+    """The usage to expect of the time for which the history is silent."""
 
 
 def infer_unit(

@@ -312,6 +312,21 @@ def test_a_history_of_whole_days_does_not_make_the_last_one_dearer_by_the_hour(h
     assert "spent $10.00 on 2026-09-14" in found[0].message
 
 
+@pytest.mark.parametrize("price", [1, 100, 0.7])
+@pytest.mark.parametrize("hour", [14, 15, 18, 23])
+@pytest.mark.parametrize(("yesterday", "expected"), [(1000.0, "within"), (3200.0, "over")])
+def test_on_the_2nd_a_history_of_whole_days_does_not_make_the_1st_dear(
+    yesterday: float, expected: str, hour: int, price: float
+) -> None:
+    """What the invoice has of today is what is usual of today's hours."""
+    at = datetime(2026, 9, 2, hour, tzinfo=UTC)
+    days = [amount / price for amount in [*STEADY, yesterday, 0.0]]
+    gross = yesterday + 1000 * hour / 24
+    answers = {"invoice_preview": bill(gross), "usage_history": usage(days, at)}
+    found = judge("max-daily-spend", {"limit": "15 USD"}, answers, read_at=at, at=at)
+    assert statuses(found) == [expected, "noted"]
+
+
 @pytest.mark.parametrize("limit", ["100 USD", {"limit": "3x", "atLeast": "25 USD"}])
 def test_a_day_that_grew_after_it_was_judged_is_judged_again_whatever_the_history_has_of_today(
     limit: Any,
