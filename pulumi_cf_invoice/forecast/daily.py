@@ -251,12 +251,8 @@ def _price_if_behind(bill: Bill, days: Sequence[UsageDay], until: int) -> Fracti
 def _spent(priced: PricedDays) -> dict[int, Fraction]:
     start, end = priced.period
     # A day that is only in part of the period is priced by its usage.
-    whole = {
-        date_of(day.start): day.start
-        for day in priced.days
-        if start <= day.start and day.start + DAY <= end
-    }
-    return {whole[day.date]: Fraction(day.gross) for day in priced.spent() if day.date in whole}
+    grosses = priced.gross_by_day.items()
+    return {day: gross for day, gross in grosses if start <= day and day + DAY <= end}
 
 
 def _usual(days: Sequence[UsageDay], left_out: set[int]) -> Fraction:

@@ -248,31 +248,35 @@ class PricedDays:
         return sum(day.usage < 0 for day in self.days)
 
     def spent(self) -> list[SpentDay]:
-        """Return the days of the period until now; the last ones have what only the invoice has."""
-        start, end = self.period
-        days = [day for day in self.days if start < day.start + DAY and day.start < end]
+        """Return the days of the period until now, in whole minor units that add up."""
         settled = {day.start for day in self.settled}
-        grosses = self._gross_of(days, settled)
+        grosses = list(self.gross_by_day.values())
         after_credits = self.bill.net / self.bill.gross
         nets = _rounded([gross * after_credits for gross in grosses])
         return [
-            SpentDay(date=date_of(day.start), gross=gross, net=net, is_settled=day.start in settled)
-            for day, gross, net in zip(days, _rounded(grosses), nets, strict=True)
+            SpentDay(date=date_of(start), gross=gross, net=net, is_settled=start in settled)
+            for start, gross, net in zip(self.gross_by_day, _rounded(grosses), nets, strict=True)
         ]
 
-    def _gross_of(self, days: list[UsageDay], settled: set[int]) -> list[Fraction]:
+    @cached_property
+    def gross_by_day(self) -> dict[int, Fraction]:
+        """The exact spend of the period's days; the last ones have what only the invoice has."""
+        start, end = self.period
+        days = [day for day in self.days if start < day.start + DAY and day.start < end]
         if not self.is_behind:
             price = self.bill.gross / self._usage
-            return [day.in_period * price for day in days]
+            return {day.start: day.in_period * price for day in days}
+        settled = {day.start for day in self.settled}
         late = [day.start for day in days if day.start not in settled]
         lacking = {day: self._lacking.get(day, Fraction(0)) for day in late}
         if not any(lacking.values()):
             lacking = dict.fromkeys(late, Fraction(1))
         missing = max(self.unit.lag, Fraction(0)) / (sum(lacking.values(), Fraction(0)) or 1)
-        return [
-            day.in_period * self.unit.price + lacking.get(day.start, Fraction(0)) * missing
+        return {
+            day.start: day.in_period * self.unit.price
+            + lacking.get(day.start, Fraction(0)) * missing
             for day in days
-        ]
+        }
 
     @cached_property
     def _usage(self) -> Fraction:

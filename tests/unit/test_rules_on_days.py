@@ -185,6 +185,20 @@ def test_without_a_floor_a_tenth_of_the_period_is_one() -> None:
     assert "and at least $14." in found[1].message
 
 
+@pytest.mark.parametrize("daily", [0.05, 0.3])
+def test_a_steady_account_that_spends_less_than_a_cent_a_day_is_within(daily: float) -> None:
+    """Rounded, a cent is on one day alone."""
+    for number in range(3, 30):
+        at = datetime(2026, 9, number, 12, tzinfo=UTC)
+        days = [*[daily] * 80, daily / 2]
+        answers = {
+            "invoice_preview": bill(daily * (number - 0.5)),
+            "usage_history": usage(days, at),
+        }
+        found = judge("max-daily-spend", {"limit": "3x"}, answers, read_at=at, at=at)
+        assert statuses(found) == ["within", "within"], number
+
+
 def test_a_quiet_week_and_a_weekend_are_within() -> None:
     assert statuses(spike("3x", [*STEADY, *[0.0] * 8])) == ["within", "within"]
     assert statuses(spike("2x", [*WEEK * 11, 1000, 500])) == ["within", "within"]
