@@ -6,8 +6,10 @@ pages are requested. Entries need not have an ID, so whole pages are compared, a
 never dropped. One that is on two pages may have moved meanwhile and hidden another one: everything
 is requested once more, and has to be the same. An answer only counts as complete if that is proven:
 no fewer entries than any ``total_count``, no fewer pages than any ``total_pages`` and, if neither
-is given, a last page that says that nothing follows, or has room for more. An answer without any
-paging information is complete, unless it has exactly as many entries as were requested for a page.
+is given, a last page that says that nothing follows, or has room for more. A first page that says
+that more follows is a part whatever it counts, because the count may be its own. An answer without
+any paging information is complete, unless it has exactly as many entries as were requested for a
+page.
 """
 
 import json
@@ -70,7 +72,8 @@ class _Stated:
 
     def shows(self, entries: int, pages: int) -> bool:
         """Return whether that many *entries* on that many *pages* are complete."""
-        is_proven = not (self.uncounted or self.is_full or self.is_torn)
+        is_more_to_come = self.uncounted or (self.more and pages == 1)
+        is_proven = not (is_more_to_come or self.is_full or self.is_torn)
         return is_proven and self._counts(entries, pages)
 
     def after(self, earlier: "_Stated") -> "_Stated":
@@ -140,8 +143,10 @@ def _collect(
         except PageError:
             break
         listed = _entries(page["result"], entries)
-        if listed == [] and stated.is_full:
-            stated = replace(stated, is_full=False)
+        if listed == []:
+            # The page before was only full, if this one does not say otherwise.
+            more = stated.more and (stated.uncounted or _stated(page, entries).more)
+            stated = replace(stated, is_full=False, more=more)
         if not listed or listed in pages:
             break
         if _beside(page["result"], entries) != _beside(result, entries):

@@ -241,6 +241,26 @@ def test_an_entry_with_an_id_is_never_on_two_pages_of_a_complete_list() -> None:
     assert numbers == [2, 1, 2]
 
 
+@pytest.mark.parametrize(
+    ("second", "complete"),
+    [
+        # The page is ignored, or cannot be had.
+        (page("a", "b", more=True, total=2), False),
+        (None, False),
+        (page(more=True, number=2, total=2), False),
+        (page(number=2, total=2), True),
+    ],
+)
+def test_a_first_page_that_is_followed_by_more_is_a_part_even_if_it_counts_no_more(
+    second: Any, complete: bool
+) -> None:
+    first = page("a", "b", more=True, total=2)
+    next_page, numbers = asked(first, second)
+    collected = collect(first, "lines", next_page)
+    assert (lines(collected), collected.complete, numbers) == (["a", "b"], complete, [2])
+    assert not is_complete(first, "lines")
+
+
 def test_without_a_count_the_last_page_says_that_it_is_complete() -> None:
     pages = [page("a", more=True), page("b", number=2, more=True), page("c", number=3)]
     next_page, _ = asked(*pages)
