@@ -178,7 +178,7 @@ def reports(count: int = 1000) -> list[str]:
         address = {"CLOUDFLARE_BASE_URL": sandbox.base_url, "CLOUDFLARE_API_TOKEN": TOKEN}
         folder, file = f"{directory}/snapshots", Path(directory) / "report"
         _run(_COMMAND, ["snapshot", "--all-accounts", "--output", folder], address)
-        given = ["--from", folder, "--at", NOW.isoformat(), "--budget", "500 USD"]
+        given = ["--snapshot", folder, "--at", NOW.isoformat(), "--budget", "500 USD"]
         for form in ("text", "markdown", "html", "json"):
             command = ["report", *given, "--format", form, "--output", str(file)]
             done = _run(_COMMAND, command, {})

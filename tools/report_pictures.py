@@ -101,7 +101,7 @@ def snapshot(at: datetime) -> Snapshot:
 def report(where: Path, form: str) -> str:
     """Return what `cf-invoice report` prints in the format *form*."""
     command = [str(Path(sys.executable).with_name("cf-invoice")), "report", "--format", form]
-    command += ["--from", str(where / "now"), "--baseline", str(where / "baseline")]
+    command += ["--snapshot", str(where / "now"), "--baseline", str(where / "baseline")]
     command += ["--at", NOW.isoformat(), "--rules", str(where / "rules.json")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == 2:

@@ -10,7 +10,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pulumi_cf_invoice._command import Parser, instant
 from pulumi_cf_invoice.comments import FORGES
@@ -102,7 +102,7 @@ def parser() -> argparse.ArgumentParser:
         "read the invoice, credits, usage, earlier invoices and gateways into a file, or one per "
         "account",
         "cf-invoice snapshot --stack --output snapshot.json\n"
-        "  cf-invoice report --from snapshot.json --max-age 2 --budget '250 USD'",
+        "  cf-invoice report --snapshot snapshot.json --max-age 2 --budget '250 USD'",
     )
     _add_live(snapshot)
     snapshot.add_argument(
@@ -125,7 +125,7 @@ def parser() -> argparse.ArgumentParser:
         "cf-invoice forecast --stack",
     )
     _add_live(forecast)
-    _add_files(forecast, "a snapshot, or a folder of them; may be repeated")
+    _add_snapshots(forecast)
     forecast.set_defaults(prefix=None)
     forecast.add_argument(
         "--format",
@@ -218,11 +218,17 @@ def _add_live(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_input(parser: argparse.ArgumentParser) -> None:
-    _add_files(
-        parser,
-        "what `pulumi preview --json`, `pulumi up --json` or `pulumi stack output --json` prints, "
-        "a snapshot or a folder of them, or the API's JSON; may be repeated, for several stacks",
+    parser.add_argument(
+        "--from",
+        dest="files",
+        action=_From,
+        default=[],
+        metavar="FILE",
+        help="read a file (- is standard input) instead of the API: what `pulumi preview --json`, "
+        "`pulumi up --json` or `pulumi stack output --json` prints, or the API's JSON; may be "
+        "repeated, for several stacks",
     )
+    _add_snapshots(parser)
     parser.add_argument(
         "--prefix", help="the prefix of the stack outputs to read, if there are several"
     )
@@ -239,14 +245,15 @@ def _add_fixed_lines(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_files(parser: argparse.ArgumentParser, what: str) -> None:
+def _add_snapshots(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--from",
+        "--snapshot",
         dest="files",
-        action=_From,
+        action=_Snapshot,
         default=[],
         metavar="FILE",
-        help=f"read a file (- is standard input) instead of the API: {what}",
+        help="read a file that `cf-invoice snapshot` wrote, or a folder of them, instead of the "
+        "API, for rules with accountIds too; may be repeated",
     )
     parser.add_argument(
         "--max-age",
@@ -255,7 +262,7 @@ def _add_files(parser: argparse.ArgumentParser, what: str) -> None:
         help="refuse a snapshot that is older than this, and figures of unknown age",
     )
     parser.add_argument(
-        "--name", action=_Name, help="the name in the report for the preceding --from"
+        "--name", action=_Name, help="the name in the report for the preceding file"
     )
 
 
@@ -400,17 +407,31 @@ def _add_comment(parser: argparse.ArgumentParser) -> None:
     )
 
 
+class GivenFile(NamedTuple):
+    """A file (or a folder of snapshots) to read, and the name that the user gave it."""
+
+    path: str
+    is_snapshot: bool
+    name: str | None = None
+
+
 class _From(argparse.Action):
+    is_snapshot = False
+
     def __call__(self, parser: Any, options: Any, value: Any, option: Any = None) -> None:
         # A new list: the default is shared.
-        options.files = [*options.files, (value, None)]
+        options.files = [*options.files, GivenFile(value, self.is_snapshot)]
+
+
+class _Snapshot(_From):
+    is_snapshot = True
 
 
 class _Name(argparse.Action):
     def __call__(self, parser: Any, options: Any, value: Any, option: Any = None) -> None:
-        if not options.files or options.files[-1][1] is not None:
-            parser.error("argument --name: there is no --from before it to name")
-        options.files = [*options.files[:-1], (options.files[-1][0], value)]
+        if not options.files or options.files[-1].name is not None:
+            parser.error("argument --name: there is no file before it to name")
+        options.files = [*options.files[:-1], options.files[-1]._replace(name=value)]
 
 
 class _Version(argparse.Action):

@@ -13,19 +13,16 @@ from pulumi_cf_invoice.report.forecasts import AccountForecast
 def run(options: argparse.Namespace) -> int:
     """Print the forecasts, and return the exit code."""
     if options.files and options.stack is not None:
-        raise CommandError("--stack has no effect with --from")
+        raise CommandError("--stack has no effect with --snapshot")
     found, missing, left_out, _ = inputs.accounts(options, inputs.config(options), inputs.now())
     if missing and not found:
         raise missing[0].problem
-    made = []
-    for account in found:
-        if account.snapshot is None:
-            raise CommandError(
-                "a forecast needs the account's usage: give --from a snapshot, which "
-                "`cf-invoice snapshot` writes, or leave it out to read from the API"
-            )
-        forecast = forecast_snapshot(account.snapshot, options.fixed_lines)
-        made.append(AccountForecast(account.snapshot, forecast, account.names))
+    # Every file is a snapshot, and so is what the API answers.
+    snapshots = [(account.snapshot, account.names) for account in found if account.snapshot]
+    made = [
+        AccountForecast(snapshot, forecast_snapshot(snapshot, options.fixed_lines), names)
+        for snapshot, names in snapshots
+    ]
     if options.format == "json":
         sys.stdout.write(forecasts.to_json(made))
     else:

@@ -29,6 +29,7 @@ from pulumi_cf_invoice.cli.accounts import (
     only_account,
     read_each,
 )
+from pulumi_cf_invoice.cli.arguments import GivenFile
 from pulumi_cf_invoice.cli.errors import CommandError
 from pulumi_cf_invoice.cli.output import is_unfinished
 from pulumi_cf_invoice.report import input
@@ -79,9 +80,10 @@ def accounts(options: argparse.Namespace, before: Sequence[Source], at: datetime
     """
     if options.files:
         return _in_files(options, at)
-    for name in ("prefix", "max_age"):
-        if getattr(options, name) is not None:
-            raise CommandError(f"--{name.replace('_', '-')} has no effect without --from")
+    if options.prefix is not None:
+        raise CommandError("--prefix has no effect without --from")
+    if options.max_age is not None:
+        raise CommandError("--max-age has no effect without --snapshot")
     if not are_several(options):
         snapshot = live(options, before)
         lacking = MissingInvoice.of_snapshot(snapshot)
@@ -105,14 +107,15 @@ def accounts(options: argparse.Namespace, before: Sequence[Source], at: datetime
 
 def _in_files(options: argparse.Namespace, at: datetime) -> Contents:
     if options.all_accounts:
-        raise CommandError("--all-accounts has no effect with --from")
+        raise CommandError("--all-accounts has no effect with --from or --snapshot")
     only, wanted = only_account(options), {each.account_id: each for each in listed(options)}
-    if sum(file == "-" for file, _ in options.files) > 1:
+    if sum(file.path == "-" for file in options.files) > 1:
         raise CommandError("standard input can be read only once")
     contents: list[Found | MissingInvoice] = []
     for file in _files(options.files):
         # A folder has files of other accounts too, which are left out below.
         for content in _in_file(file.path, None if file.is_in_folder else only, options.prefix):
+            _refuse_other_kind(content, file)
             _refuse_without_time(content, file, options)
             account = wanted.get(_account_of(content) or "")
             name = file.name or (account.name if account else None)
@@ -139,18 +142,26 @@ def _in_files(options: argparse.Namespace, at: datetime) -> Contents:
     return Contents(found, without, _not_asked_for(others), list(violations))
 
 
+def _refuse_other_kind(content: Found | MissingInvoice, file: "_File") -> None:
+    """
+    Raise `CommandError` unless *content* is of the kind that the *file* was given as.
+
+    A snapshot is what rules on accounts go by, and what a program exports can look like one.
+    """
+    if file.is_snapshot and not content.snapshot:
+        raise CommandError(f"{_label(file.path)} is not a snapshot: give the file as --from")
+    if content.snapshot and not file.is_snapshot:
+        raise CommandError(
+            f"{_label(file.path)} looks like a snapshot: if `cf-invoice snapshot` wrote it, give "
+            "it as --snapshot"
+        )
+
+
 def _refuse_without_time(
     content: Found | MissingInvoice, file: "_File", options: argparse.Namespace
 ) -> None:
     """Raise `CommandError` unless the time of reading of *content* is known where it must be."""
-    if content.snapshot:
-        return
-    if file.is_in_folder:
-        raise CommandError(
-            f"{_label(file.path)} is not a snapshot, but a folder may only have snapshots: give "
-            "the file its own --from"
-        )
-    if options.max_age is not None:
+    if options.max_age is not None and not content.snapshot:
         raise CommandError(
             f"{_label(file.path)} does not say when its figures were read, so --max-age cannot "
             "judge it: give a snapshot instead"
@@ -215,17 +226,22 @@ class _File(NamedTuple):
     """A file to read, with the name that the user gave it, and a default name."""
 
     path: str
+    is_snapshot: bool
     name: str | None = None
     label: str | None = None
     is_in_folder: bool = False
 
 
-def _files(given: Sequence[tuple[str, str | None]]) -> Iterator[_File]:
+def _files(given: Sequence[GivenFile]) -> Iterator[_File]:
     """Yield the files *given*, and those in folders. Raises `CommandError`."""
-    for path, name in given:
+    for path, is_snapshot, name in given:
         if path == "-" or not stat.S_ISDIR(mode_of(path)):
-            yield _File(path, name, path if len(given) > 1 else None)
+            yield _File(path, is_snapshot, name, path if len(given) > 1 else None)
             continue
+        if not is_snapshot:
+            raise CommandError(
+                f"{one_line(path)} is a folder: give a folder of snapshots as --snapshot"
+            )
         if name is not None:
             raise CommandError(f"--name has no effect on {one_line(path)}, which is a folder")
         try:
@@ -235,7 +251,7 @@ def _files(given: Sequence[tuple[str, str | None]]) -> Iterator[_File]:
             raise CommandError(f"cannot read {place}: {error.strerror}") from None
         if not inside:
             raise CommandError(f"{one_line(path)} has no snapshot: no file in it ends with .json")
-        yield from (_File(str(file), is_in_folder=True) for file in inside)
+        yield from (_File(str(file), is_snapshot=True, is_in_folder=True) for file in inside)
 
 
 def _is_to_be_read(path: Path) -> bool:

@@ -28,7 +28,7 @@ def refuse_overwriting(options: argparse.Namespace) -> None:
     """Raise `OverwritingError` if *options* name a file to write that they name once more."""
     given = vars(options)
     others = [given.get(name) for name in _READ]
-    others += [file for file, _ in given.get("files", [])]
+    others += [file.path for file in given.get("files", [])]
     others += given.get("baselines", [])
     known = {os.path.realpath(file) for file in others if file is not None}
     for name in _WRITTEN:

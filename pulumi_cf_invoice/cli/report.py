@@ -100,7 +100,9 @@ def make(options: argparse.Namespace) -> Report:
     rules, at = _rules(options), options.at or inputs.now()
     reads = any("accountIds" in rule.settings for rule in rules)
     if options.files and options.stack is not None and not reads:
-        raise CommandError("--stack has no effect with --from, unless --rules has accounts to read")
+        raise CommandError(
+            "--stack has no effect with --from or --snapshot, unless --rules has accounts to read"
+        )
     before = inputs.config(options)
     found, missing, left_out, violations = inputs.accounts(options, before, at)
     are_absent = len(missing) > 1 and any(lacking.is_absent for lacking in missing)
@@ -115,7 +117,7 @@ def make(options: argparse.Namespace) -> Report:
     needed = [lacking for lacking in missing if not lacking.is_unused]
     judged = [*judge(rules, compared, at, reader, needed), *policy_results(violations, compared)]
     if options.fixed_lines and not snapshots:
-        raise CommandError("--fixed-line has no effect without usage: give --from a snapshot")
+        raise CommandError("--fixed-line has no effect without usage: give a --snapshot")
     return make_report(
         compared,
         at=at,

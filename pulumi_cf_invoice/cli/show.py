@@ -12,7 +12,7 @@ from pulumi_cf_invoice.report.report import make_report
 def run(options: argparse.Namespace) -> int:
     """Show the invoice, and return the exit code."""
     if options.files and options.stack is not None:
-        raise CommandError("--stack has no effect with --from")
+        raise CommandError("--stack has no effect with --from or --snapshot")
     before = inputs.config(options)
     at = options.at or inputs.now()
     found, missing, left_out, _ = inputs.accounts(options, before, at)

@@ -82,7 +82,7 @@ def hold_memory(*reports: tuple[Path, str]) -> None:
     It must not need more than `MOST_MEMORY`, and so none of the reports needs more.
     """
     commands = [
-        ["report", "--from", str(file), "--format", form, "--output", f"{file}.{form}"]
+        ["report", "--snapshot", str(file), "--format", form, "--output", f"{file}.{form}"]
         for file, form in reports
     ]
     code = (
@@ -130,10 +130,10 @@ def test_a_link_to_a_device_is_not_read(
     snapshot = str(written(tmp_path, "snapshot.json"))
     for arguments in (
         ["report", "--from", "link", "--budget", "1 USD"],
-        ["report", "--from", snapshot, "--rules", "link"],
-        ["report", "--from", snapshot, "--budget", "1 USD", "--baseline", "link"],
+        ["report", "--snapshot", snapshot, "--rules", "link"],
+        ["report", "--snapshot", snapshot, "--budget", "1 USD", "--baseline", "link"],
         ["snapshot", "--accounts", "link", "--output", "folder"],
-        ["notify", "--addresses", "link", "--from", snapshot, "--budget", "1 USD"],
+        ["notify", "--addresses", "link", "--snapshot", snapshot, "--budget", "1 USD"],
         ["comment", "link"],
     ):
         done = run(*arguments)
@@ -148,9 +148,9 @@ def test_a_file_that_is_too_large_is_not_read_to_its_end(
     snapshot = written(tmp_path, "snapshot.json")
     monkeypatch.setattr(files, "LARGEST_FILE", 2**20)
     large = "{" + " " * 2**20
-    assert run("show", "--from", str(snapshot)).returncode == 0
+    assert run("show", "--snapshot", str(snapshot)).returncode == 0
     snapshot.write_text(large)
-    done = run("show", "--from", str(snapshot))
+    done = run("show", "--snapshot", str(snapshot))
     assert (done.returncode, done.stderr) == (
         2,
         f"cf-invoice: cannot read {snapshot}: it is larger than 1 MiB\n",

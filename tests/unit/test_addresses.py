@@ -184,10 +184,10 @@ def test_a_report_and_a_snapshot_from_elsewhere_say_where_from(
     taken = command(internet, "snapshot", "--output", file, CLOUDFLARE_BASE_URL=GATEWAY)
     assert taken.returncode == 0, taken.stderr
     for form in ("text", "markdown", "html", "json"):
-        later = run("report", "--from", file, "--format", form)
+        later = run("report", "--snapshot", file, "--format", form)
         assert "gateway.ai.cloudflare.com" in later.stdout.replace("&#46;", "."), form
     for form in ("text", "json"):
-        foreseen = run("forecast", "--from", file, "--format", form)
+        foreseen = run("forecast", "--snapshot", file, "--format", form)
         assert foreseen.returncode == 0, foreseen.stderr
         assert GATEWAY in " ".join(foreseen.stdout.split()), form
     assert internet.tokens == {"gateway.ai.cloudflare.com": {f"Bearer {TOKEN}"}}

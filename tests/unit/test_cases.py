@@ -21,7 +21,8 @@ def report(capsys: pytest.CaptureFixture[str]) -> Report:
     """Run ``cf-invoice report`` in this process; its exit code, and what it printed."""
 
     def run(name: str | Path, *arguments: str) -> tuple[int, str]:
-        code = main(["report", "--from", str(CASES / name), *arguments])
+        option = "--snapshot" if "snapshot" in str(name) else "--from"
+        code = main(["report", option, str(CASES / name), *arguments])
         printed = capsys.readouterr()
         assert "Traceback" not in printed.err
         assert printed.err.count("\n") == (1 if code == 2 and not printed.out else 0)

@@ -169,8 +169,8 @@ def test_the_exit_code_is_the_verdict(budgets: list[str], code: int) -> None:
         (["--from", UPDATE, "--at", "0001-01-01T00:00+14:00"], "is out of range"),
         (["--from", "-", "--from", "-"], "standard input can be read only once"),
         (["--from", UPDATE, "--from", "nowhere.json"], "cannot read nowhere.json"),
-        (["--name", "dev", "--from", UPDATE], "there is no --from before it to name"),
-        (["--from", UPDATE, "--name", "a", "--name", "b"], "no --from before it to name"),
+        (["--name", "dev", "--from", UPDATE], "there is no file before it to name"),
+        (["--from", UPDATE, "--name", "a", "--name", "b"], "there is no file before it to name"),
         (["--prefix", "ai"], "--prefix has no effect without --from"),
         (["--from", UPDATE, "--stack"], "--stack has no effect with --from"),
         (["--stack", ""], "the name is empty: leave it out for the selected stack"),
@@ -222,6 +222,7 @@ REPEATABLE = {
     "--fixed-line",
     "--from",
     "--name",
+    "--snapshot",
 }
 VALUES = {
     "--at": "2026-09-15",
@@ -802,7 +803,7 @@ def test_a_snapshot_is_a_file_to_report_and_judge_on(
     rule = {"accountIds": [ACCOUNT], "limit": "150 USD", "baseUrl": sandbox.base_url}
     rules.write_text(json.dumps({"rules": {"account-budget": rule}}))
     asked = len(sandbox.requests)
-    judged = run("report", "--from", str(file), "--rules", str(rules), "--max-age", "0.5")
+    judged = run("report", "--snapshot", str(file), "--rules", str(rules), "--max-age", "0.5")
     assert judged.returncode == 1
     assert "over the limit of $150.00 by $38.46" in judged.stdout
     assert "A snapshot of 20" in judged.stdout
@@ -810,15 +811,54 @@ def test_a_snapshot_is_a_file_to_report_and_judge_on(
     assert len(sandbox.requests) == asked
 
 
+def test_what_a_program_exports_is_no_snapshot_to_judge_an_account_by(
+    sandbox: Sandbox, live: dict[str, str], tmp_path: Path
+) -> None:
+    """Outputs can have any name: only who runs the command can say that a file is a snapshot."""
+    sandbox.scenario = "never-paid"
+    outputs, rules = tmp_path / "outputs.json", tmp_path / "rules.json"
+    run("snapshot", "--output", str(outputs), **live)
+    rule = {"accountIds": [ACCOUNT], "limit": "5 USD", "baseUrl": sandbox.base_url}
+    rules.write_text(json.dumps({"rules": {"account-budget": rule}}))
+    sandbox.scenario = "usual"
+    assert run("report", "--rules", str(rules), **live).returncode == 1
+    told = {**live, "CF_INVOICE_NOTIFY": "json://127.0.0.1/"}
+    for command in (["report", "--rules", str(rules)], ["notify", "--rules", str(rules)], ["show"]):
+        refused = run(*command, "--from", str(outputs), **told)
+        assert refused.returncode == 2
+        assert (
+            f"{outputs} looks like a snapshot: if `cf-invoice snapshot` wrote it" in refused.stderr
+        )
+        # Not as a part of another file either.
+        outputs.write_text("warning: old\n" + outputs.read_text())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--snapshot", UPDATE], f"{UPDATE} is not a snapshot: give the file as --from"),
+        (["--from", "."], ". is a folder: give a folder of snapshots as --snapshot"),
+        (["--snapshot", "-", "--snapshot", "-"], "standard input can be read only once"),
+    ],
+)
+def test_a_file_has_to_be_of_the_kind_that_it_is_given_as(
+    arguments: list[str], expected: str
+) -> None:
+    refused = run("report", *arguments)
+    assert refused.returncode == 2
+    assert expected in refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
 def test_a_snapshot_that_is_too_old_is_exit_code_2(live: dict[str, str], tmp_path: Path) -> None:
     file = tmp_path / "snapshot.json"
     run("snapshot", "--output", str(file), **live)
     at = ["--at", "2100-01-01T00:00:00Z"]
     for command in ("report", "show"):
-        old = run(command, "--from", str(file), "--max-age", "24", *at)
+        old = run(command, "--snapshot", str(file), "--max-age", "24", *at)
         assert old.returncode == 2
         assert "hours old" in old.stderr
-        assert run(command, "--from", str(file), *at).returncode == 0
+        assert run(command, "--snapshot", str(file), *at).returncode == 0
 
 
 def test_a_snapshot_of_an_account_that_answers_nothing_is_none(
@@ -835,7 +875,7 @@ def test_a_snapshot_of_an_account_that_answers_nothing_is_none(
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["report", "--max-age", "2"], "--max-age has no effect without --from"),
+        (["report", "--max-age", "2"], "--max-age has no effect without --snapshot"),
         (["report", "--from", CREATE, "--max-age", "2"], "does not say when its figures were"),
         (["show", "--from", CREATE, "--max-age", "soon"], "'soon' is not a number of hours"),
         (["show", "--from", CREATE, "--max-age", "0"], "'0' is not above zero"),
@@ -857,7 +897,7 @@ def test_a_forecast_is_a_table_or_json_from_a_snapshot_or_live(
     sandbox.scenario = "steady"
     file = tmp_path / "snapshot.json"
     run("snapshot", "--output", str(file), **live)
-    for arguments in (["--from", str(file)], []):
+    for arguments in (["--snapshot", str(file)], []):
         done = run("forecast", *arguments, **live)
         assert done.returncode == 0
         assert f"Account {ACCOUNT}, as of 20" in done.stdout
@@ -881,7 +921,7 @@ def test_a_report_takes_fixed_lines_too(live: dict[str, str], tmp_path: Path) ->
     """It refuses them if there is no forecast for them to affect."""
     snapshot = tmp_path / "snapshot.json"
     run("snapshot", "--output", str(snapshot), **live)
-    done = run("report", "--from", str(snapshot), "--fixed-line", "openai/*", **live)
+    done = run("report", "--snapshot", str(snapshot), "--fixed-line", "openai/*", **live)
     assert "1 line is a fixed fee, $192.87 before credits, and stays as it is" in " ".join(
         done.stdout.split()
     )
@@ -893,10 +933,11 @@ def test_a_report_takes_fixed_lines_too(live: dict[str, str], tmp_path: Path) ->
 
 
 def test_a_forecast_needs_more_than_an_invoice() -> None:
-    done = run("forecast", "--from", CREATE)
+    done = run("forecast", "--snapshot", CREATE)
     assert done.returncode == 2
-    assert "a forecast needs the account's usage" in done.stderr
-    assert run("forecast", "--from", CREATE, "--at", "2026-09-15").returncode == 2
+    assert f"{CREATE} is not a snapshot" in done.stderr
+    assert run("forecast", "--from", CREATE).returncode == 2
+    assert run("forecast", "--snapshot", CREATE, "--at", "2026-09-15").returncode == 2
 
 
 def test_a_forecast_of_a_part_of_the_lines_is_exit_code_2(
@@ -919,16 +960,16 @@ def test_credits_are_judged_where_the_invoice_is_refused(
     for limit, code in (("5 USD", 0), ("500 USD", 1)):
         rule = {"accountIds": [ACCOUNT], "limit": limit, "baseUrl": sandbox.base_url}
         rules.write_text(json.dumps({"rules": {"min-credit-balance": rule}}))
-        for source in (["--from", str(file)], []):
+        for source in (["--snapshot", str(file)], []):
             judged = run("report", *source, "--rules", str(rules), **live)
             assert judged.returncode == code, judged.stderr
             assert "no upcoming invoice could be read" in judged.stdout
     # Without anything to judge, and for commands that show an invoice, it fails as before.
     for command in ("report", "show", "forecast"):
-        failed = run(command, "--from", str(file), **live)
+        failed = run(command, "--snapshot", str(file), **live)
         assert failed.returncode == 2
         assert "cannot read the upcoming invoice of account" in failed.stderr
-    on_invoice = run("report", "--from", str(file), "--budget", "1 USD", **live)
+    on_invoice = run("report", "--snapshot", str(file), "--budget", "1 USD", **live)
     assert on_invoice.returncode == 2
 
 
@@ -939,7 +980,7 @@ def test_a_snapshot_without_the_invoice_adds_to_a_preview_of_the_account(
     file = tmp_path / "snapshot.json"
     account = json.loads(Path(UPDATE).read_text())["steps"][-1]["newState"]["inputs"]["account_id"]
     run("snapshot", "--output", str(file), **{**live, "CLOUDFLARE_ACCOUNT_ID": account})
-    shown = run("show", "--from", UPDATE, "--from", str(file), *AT)
+    shown = run("show", "--from", UPDATE, "--snapshot", str(file), *AT)
     assert shown.returncode == 0, shown.stderr
     assert "$200.01" in shown.stdout
     assert "Credit balance" in shown.stdout
@@ -959,11 +1000,11 @@ def test_two_snapshots_of_an_account_without_its_invoice_are_refused_too(
     rules = tmp_path / "rules.json"
     rules.write_text(json.dumps({"rules": {"min-credit-balance": rule}}))
     for files in ((low, rich), (rich, low), (whole, low), (low, whole)):
-        several = [argument for file in files for argument in ("--from", file)]
+        several = [argument for file in files for argument in ("--snapshot", file)]
         judged = run("report", *several, "--rules", str(rules), **live)
         assert judged.returncode == 2
         assert f"account {ACCOUNT} is in several snapshots" in judged.stderr
-    same = run("report", "--from", low, "--from", low, "--rules", str(rules), **live)
+    same = run("report", "--snapshot", low, "--snapshot", low, "--rules", str(rules), **live)
     assert same.returncode == 1
 
 
@@ -975,7 +1016,7 @@ def test_a_snapshot_without_its_invoice_is_told_apart_from_one_that_cannot_be_us
     run("snapshot", "--output", str(file), **live)
     rule = {"accountIds": [ACCOUNT], "limit": "5 USD", "baseUrl": sandbox.base_url}
     rules.write_text(json.dumps({"rules": {"min-credit-balance": rule}}))
-    arguments = ["report", "--from", str(file), "--rules", str(rules)]
+    arguments = ["report", "--snapshot", str(file), "--rules", str(rules)]
     assert run(*arguments, "--account-id", ACCOUNT.upper(), **live).returncode == 0
     for more, message in (
         (["--prefix", "ai"], "--prefix chooses among stack outputs"),

@@ -296,7 +296,7 @@ def test_a_text_of_blank_lines_among_snapshots_is_passed_over_in_time(
 ) -> None:
     (folder / "notes.txt").write_text("\n" * 2**16)
     (folder / "more.txt").write_text("[\n" * 2**15)
-    code, _ = reported(run, "--from", str(folder), "--budget", "5000 USD")
+    code, _ = reported(run, "--snapshot", str(folder), "--budget", "5000 USD")
     assert code == 0
 
 
@@ -306,7 +306,7 @@ def test_a_snapshot_of_each_account_is_written_and_read(
     files = sorted(path.name for path in folder.iterdir())
     assert files == sorted(f"{account}.json" for account in several.directory.ids)
     several.asked.clear()
-    code, report = reported(run, "--from", str(folder), "--budget", "5000 USD")
+    code, report = reported(run, "--snapshot", str(folder), "--budget", "5000 USD")
     assert (code, several.asked) == (0, [])
     assert len(report["invoices"]) == COUNT
 
@@ -343,7 +343,7 @@ def listing(accounts: list[str], folder: Path) -> list[str]:
     """Return the options of a report on *folder* with a list of these *accounts*, with names."""
     file = folder.with_name("accounts.txt")
     file.write_text("".join(f"{account} Team {n}\n" for n, account in enumerate(accounts)))
-    return ["--from", str(folder), "--accounts", str(file)]
+    return ["--snapshot", str(folder), "--accounts", str(file)]
 
 
 def aged(folder: Path, accounts: list[str]) -> None:
@@ -390,7 +390,7 @@ def test_where_a_folder_has_nothing_recent_at_all_each_account_is_named(
     several: Sandbox, run: Run, folder: Path
 ) -> None:
     aged(folder, several.directory.ids)
-    code, out, _ = run("report", "--from", str(folder), "--max-age", "96", "--at", AT)
+    code, out, _ = run("report", "--snapshot", str(folder), "--max-age", "96", "--at", AT)
     assert code == 2
     assert all(account in out for account in several.directory.ids)
 
@@ -400,7 +400,7 @@ def test_an_old_snapshot_is_refused_where_the_account_has_figures_besides(
 ) -> None:
     (recent / "newer.json").write_text((recent / f"{ACCOUNT}.json").read_text())
     aged(recent, [ACCOUNT])
-    code, out, errors = run("report", "--from", str(recent), "--max-age", "96", "--at", AT)
+    code, out, errors = run("report", "--snapshot", str(recent), "--max-age", "96", "--at", AT)
     assert (code, out) == (2, "")
     assert f"account {ACCOUNT}: the snapshot is 216.0 hours old" in errors
 
@@ -444,7 +444,7 @@ def test_an_account_that_was_named_and_that_no_rule_could_judge_makes_the_report
     assert reported(run, *given, *rules)[1]["verdict"] == "unknown"
     # Without rules nothing is judged, and without a list nobody named the account.
     assert run("report", *given, "--at", AT)[0] == 0
-    assert run("report", "--from", str(recent), *rules, "--at", AT)[0] == 0
+    assert run("report", "--snapshot", str(recent), *rules, "--at", AT)[0] == 0
     # A rule that needs other reads has judged it.
     more = {"min_credit_balance": [refused], "account_budget": [ACCOUNT]}
     code, out, _ = run("report", *given, *rules_of(several, recent, **more), "--at", AT)
@@ -540,7 +540,7 @@ def test_one_account_of_a_folder_is_reported_and_the_others_are_named(
     several: Sandbox, run: Run, folder: Path
 ) -> None:
     account, *others = several.directory.ids
-    given = ["--from", str(folder), "--account-id", account.upper()]
+    given = ["--snapshot", str(folder), "--account-id", account.upper()]
     code, report = reported(run, *given, "--budget", "5000 USD")
     assert (code, [each["account_id"] for each in report["invoices"]]) == (0, [account])
     assert report["notes"][0].startswith("Left out, because not requested: 4 accounts (")
@@ -564,7 +564,7 @@ def test_a_snapshot_keeps_the_name_of_its_account_without_an_address(
     accounts.write_text(f"{ACCOUNT} Team A\n{OTHER_ACCOUNT} somebody@example.com's Account\n")
     folder = tmp_path / "named"
     assert run("snapshot", "--accounts", str(accounts), "--output", str(folder))[0] == 0
-    _, report = reported(run, "--from", str(folder))
+    _, report = reported(run, "--snapshot", str(folder))
     names = {invoice["account_id"]: invoice["names"] for invoice in report["invoices"]}
     assert names == {ACCOUNT: ["Team A"], OTHER_ACCOUNT: ["[e-mail address]'s Account"]}
 
@@ -574,15 +574,15 @@ def test_a_folder_that_holds_nothing_or_something_else_is_refused(
 ) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert "has no snapshot" in run("show", "--from", str(empty))[2]
+    assert "has no snapshot" in run("show", "--snapshot", str(empty))[2]
     (folder / "other.json").write_text("{}")
-    code, _, errors = run("show", "--from", str(folder))
+    code, _, errors = run("show", "--snapshot", str(folder))
     assert code == 2
     assert "other.json" in errors
-    assert "--name has no effect on" in run("show", "--from", str(folder), "--name", "a")[2]
+    assert "--name has no effect on" in run("show", "--snapshot", str(folder), "--name", "a")[2]
     assert "--output FOLDER" in run("snapshot", "--all-accounts")[2]
     assert "--max-age" in run("snapshot", "--account-id", ACCOUNT, "--max-age", "1")[2]
-    assert "no effect with --from" in run("show", "--from", str(folder), "--all-accounts")[2]
+    assert "no effect with --from" in run("show", "--snapshot", str(folder), "--all-accounts")[2]
 
 
 def test_figures_of_unknown_age_do_not_stand_in_for_a_snapshot(
@@ -657,13 +657,13 @@ def test_nothing_in_a_folder_that_may_be_a_snapshot_is_skipped(
     (folder / ".cf-invoice-0123456789abcdef.tmp").write_text('{"torn')
     (folder / "README.md").write_text("Every night's snapshots, as {ACCOUNT}.json")
     (folder / "logs").mkdir()
-    assert run("show", "--from", str(folder))[0] == 0
+    assert run("show", "--snapshot", str(folder))[0] == 0
     for name, (make, message) in NOT_SNAPSHOTS.items():
         # A long path, as runners have, is not cut: the name is at its end.
         copy = Path(f"{'snapshots-' * 10}with-{name}")
         shutil.copytree(folder, copy)
         make(copy / name)
-        code, out, errors = run("show", "--from", str(copy))
+        code, out, errors = run("show", "--snapshot", str(copy))
         assert (code, out) == (2, "")
         assert str(copy / name) in errors
         assert message in errors
@@ -684,7 +684,7 @@ def test_a_folder_in_a_folder_that_cannot_be_read_is_not_skipped(
         return scan(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    code, out, errors = run("show", "--from", str(folder))
+    code, out, errors = run("show", "--snapshot", str(folder))
     assert (code, out) == (2, "")
     assert errors == f"cf-invoice: cannot read {inside}: Permission denied\n"
 

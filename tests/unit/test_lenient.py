@@ -23,7 +23,8 @@ def test_null_where_nothing_is_does_not_refuse_a_report(
     file: str, so_far: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     at = ["--at", "2026-09-15T12:00:00Z"]
-    assert main(["report", "--from", str(DATA / file), *at, "--budget", "250 USD"]) == 0
+    option = "--snapshot" if "snapshot" in file else "--from"
+    assert main(["report", option, str(DATA / file), *at, "--budget", "250 USD"]) == 0
     assert capsys.readouterr().out.startswith(f"Within budget{so_far}")
 
 

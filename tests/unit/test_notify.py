@@ -106,7 +106,7 @@ def test_each_account_is_told_for_itself(
         for account, amount in zip((ACCOUNT, OTHER_ACCOUNT), due.values(), strict=True):
             (tmp_path / "read").mkdir(exist_ok=True)
             write_snapshot(tmp_path / "read", account, amount)
-        files = ["--from", str(tmp_path / "read"), "--rules", str(tmp_path / "rules.json")]
+        files = ["--snapshot", str(tmp_path / "read"), "--rules", str(tmp_path / "rules.json")]
         run("notify", *files, *AT, *state, **environment)
 
     morning(first=20000, second=100)
@@ -128,7 +128,7 @@ def test_only_an_account_that_was_judged_is_fine_again(
     server, environment = hook
 
     def morning(account_id: str, amount_due: int) -> str:
-        files = ["--from", write_snapshot(tmp_path, account_id, amount_due), *AT]
+        files = ["--snapshot", write_snapshot(tmp_path, account_id, amount_due), *AT]
         by = judged_by(how, tmp_path, account_id)
         state = ["--state", str(tmp_path / "told.json")]
         return run("notify", *files, *by, *state, **environment).stdout
@@ -160,7 +160,7 @@ def test_an_account_that_no_rule_could_judge_is_not_fine_because_another_is(
     for account, more in ((ACCOUNT, {"waiver": waiver}), (OTHER_ACCOUNT, {})) * 2:
         rules = {"allowed-statuses": {"statuses": ["draft"], **more}}
         (tmp_path / "rules.json").write_text(json.dumps({"rules": rules}))
-        files = ["--from", write_snapshot(tmp_path, account, 100), *AT]
+        files = ["--snapshot", write_snapshot(tmp_path, account, 100), *AT]
         by = ["--rules", str(tmp_path / "rules.json"), "--state", str(tmp_path / "told.json")]
         run("notify", *files, *by, **environment)
     [(_, _, message)] = server.received
@@ -173,7 +173,7 @@ def test_what_a_suspended_rule_found_is_not_fine_again_as_long_as_nothing_is_jud
 ) -> None:
     server, environment = hook
     waiver = {"until": "2026-09-30", "reason": "a launch", "by": "the CFO"}
-    files = ["--from", write_snapshot(tmp_path, ACCOUNT, 100), *AT]
+    files = ["--snapshot", write_snapshot(tmp_path, ACCOUNT, 100), *AT]
     by = ["--rules", str(tmp_path / "rules.json"), "--state", str(tmp_path / "told.json")]
     for statuses, more in (("open", {}), ("open", {"waiver": waiver}), ("draft", {})):
         rules = {"allowed-statuses": {"statuses": [statuses], **more}}
@@ -197,7 +197,7 @@ def test_a_history_without_usage_to_judge_by_is_not_fine_again(
     by = ["--rules", str(tmp_path / "rules.json"), "--state", str(tmp_path / "told.json")]
     for scenario in ("night-loop", "no-usage", "steady"):
         (tmp_path / "snapshot.json").write_text(taken(scenario, MORNING).to_json())
-        files = ["--from", str(tmp_path / "snapshot.json"), "--at", MORNING.isoformat()]
+        files = ["--snapshot", str(tmp_path / "snapshot.json"), "--at", MORNING.isoformat()]
         run("notify", *files, *by, "--on", "over", **environment)
     over, fine = (message for _, _, message in server.received)
     assert over["title"].startswith("Over budget")
@@ -217,7 +217,7 @@ def test_what_is_too_early_to_judge_is_not_fine_again(
     for moment in ("2026-09-20T12:00", "2026-10-01T00:30"):
         at = datetime.fromisoformat(f"{moment}:00+00:00")
         (tmp_path / "snapshot.json").write_text(taken("usual", at).to_json())
-        files = ["--from", str(tmp_path / "snapshot.json"), "--at", at.isoformat()]
+        files = ["--snapshot", str(tmp_path / "snapshot.json"), "--at", at.isoformat()]
         printed.append(run("notify", *files, *by, **environment).stdout)
     assert printed[0].startswith("Notified 1 of 1")
     assert printed[1].startswith("Nobody was notified, because nothing has changed")
@@ -238,7 +238,7 @@ def test_every_month_s_overrun_is_told_where_there_is_only_a_straight_line(
         content["reads"]["usage-history"]["result"]["history"] = []
         content["reads"]["invoice-preview"]["result"]["amount_due"] = due
         (tmp_path / "snapshot.json").write_text(json.dumps(content))
-        files = ["--from", str(tmp_path / "snapshot.json"), "--at", at.isoformat()]
+        files = ["--snapshot", str(tmp_path / "snapshot.json"), "--at", at.isoformat()]
         run("notify", *files, *by, **environment)
     first, fine, second = (message["title"] for _, _, message in server.received)
     assert first.startswith("Over budget")
@@ -291,7 +291,14 @@ def test_an_account_that_no_rule_could_judge_is_told_whatever_else_is_and_until_
             credit_balance={"balance": 1},
         )
         (folder / f"{OTHER_ACCOUNT}.json").write_text(without.to_json())
-    command = ["notify", "--from", str(folder), *AT, "--accounts", str(tmp_path / "accounts.txt")]
+    command = [
+        "notify",
+        "--snapshot",
+        str(folder),
+        *AT,
+        "--accounts",
+        str(tmp_path / "accounts.txt"),
+    ]
     command += ["--rules", str(tmp_path / "rules.json"), "--state", str(tmp_path / "told.json")]
     codes = [run(*command, **environment).returncode for _ in range(2)]
     write_snapshot(folder, OTHER_ACCOUNT, 1)
@@ -322,7 +329,14 @@ def test_an_account_that_was_named_is_told_where_only_an_advisory_rule_says_that
         credit_balance={"balance": 1},
     )
     (folder / f"{OTHER_ACCOUNT}.json").write_text(refused.to_json())
-    command = ["notify", "--from", str(folder), *AT, "--accounts", str(tmp_path / "accounts.txt")]
+    command = [
+        "notify",
+        "--snapshot",
+        str(folder),
+        *AT,
+        "--accounts",
+        str(tmp_path / "accounts.txt"),
+    ]
     done = run(*command, "--rules", str(tmp_path / "rules.json"), **environment)
     assert done.returncode == 2
     [(_, _, unknown)] = server.received
@@ -344,7 +358,7 @@ def test_an_address_that_is_not_cloudflares_is_named_once(
             rule |= {"accountIds": [ACCOUNT], "baseUrl": base_url}
         (tmp_path / "rules.json").write_text(json.dumps({"rules": {"max-amount-due": rule}}))
         file = write_snapshot(tmp_path, ACCOUNT, 55500, of_file)
-        run(*command, "--from", file, "--link", "https://ci.example/1", **environment)
+        run(*command, "--snapshot", file, "--link", "https://ci.example/1", **environment)
     (_, _, elsewhere), (_, _, cloudflare) = server.received
     shown = sandbox.base_url.replace("://127.", ":\u2060//127.\u2060")
     message = f"The figures come from {shown}, not from Cloudflare."
@@ -361,8 +375,8 @@ def test_the_address_is_named_of_an_account_without_invoice_and_where_nothing_co
     live = pointed_at(sandbox)
     without = take(settings.resolve(OTHER_ACCOUNT, [settings.environment(live)]), NOW)
     (tmp_path / "without.json").write_text(without.to_json())
-    files = ["--from", str(tmp_path / "without.json")]
-    files += ["--from", write_snapshot(tmp_path, ACCOUNT, 55500)]
+    files = ["--snapshot", str(tmp_path / "without.json")]
+    files += ["--snapshot", write_snapshot(tmp_path, ACCOUNT, 55500)]
     run("notify", *files, *AT, "--budget", "250 USD", **environment)
     run("notify", "--budget", "250 USD", **environment, **live)
     (_, _, of_files), (_, _, failure) = server.received
@@ -426,9 +440,9 @@ def test_a_message_that_has_nothing_to_add_to_its_first_line_is_sent(
     (tmp_path / "rules.json").write_text(json.dumps({"rules": rules}))
     by = ["--rules", str(tmp_path / "rules.json"), "--budget", "250 USD"]
     # Of several accounts there is no forecast.
-    other = ["--from", write_snapshot(tmp_path, OTHER_ACCOUNT, 100)]
+    other = ["--snapshot", write_snapshot(tmp_path, OTHER_ACCOUNT, 100)]
     for amount_due in (55500, 18846):
-        files = ["--from", write_snapshot(tmp_path, ACCOUNT, amount_due), *other]
+        files = ["--snapshot", write_snapshot(tmp_path, ACCOUNT, amount_due), *other]
         state = ["--state", str(tmp_path / "told.json")]
         assert run("notify", *files, *AT, *by, *state, **environment).stderr == ""
     [_, (_, _, message)] = server.received
@@ -630,7 +644,7 @@ def test_a_forecast_that_passes_a_limit_is_told_to_those_who_ask(
     sandbox.scenario = "steady"
     usual = take(settings.resolve(ACCOUNT, [settings.environment(settled)]), NOW)
     (tmp_path / "snapshot.json").write_text(usual.to_json())
-    asked = ["notify", "--from", str(tmp_path / "snapshot.json"), "--budget", "300 USD", *AT]
+    asked = ["notify", "--snapshot", str(tmp_path / "snapshot.json"), "--budget", "300 USD", *AT]
     unasked = run(*asked, **environment).stdout
     assert unasked.startswith(
         "Nobody was notified, because --on does not include it: Within budget so far"
@@ -663,7 +677,7 @@ def growing(hook: tuple[Webhook, dict[str, str]], tmp_path: Path) -> Callable[..
             written = json.loads(take(settings_for(sandbox.base_url), now).to_json())
         written["reads"]["invoice-preview"]["result"].update(invoice)
         (tmp_path / "snapshot.json").write_text(json.dumps(written))
-        files = ["--from", str(tmp_path / "snapshot.json"), "--at", now.isoformat()]
+        files = ["--snapshot", str(tmp_path / "snapshot.json"), "--at", now.isoformat()]
         run("notify", *files, "--budget", "500 USD", "--on", on, *state, **environment)
         return len(server.received)
 
@@ -685,7 +699,7 @@ def test_a_forecast_that_was_not_made_this_time_is_named_in_a_message_about_some
     server, environment = hook
     growing()
     growing(faults=REFUSED)
-    files = ["--from", str(tmp_path / "snapshot.json"), "--at", NOW.isoformat()]
+    files = ["--snapshot", str(tmp_path / "snapshot.json"), "--at", NOW.isoformat()]
     limits = ["--budget", "500 USD", "--budget-line", "*=1 USD", "--on", "over,outlook"]
     run("notify", *files, *limits, "--state", str(tmp_path / "told.json"), **environment)
     lines = server.received[-1][2]["message"].splitlines()
@@ -747,7 +761,12 @@ def test_a_loop_in_the_night_is_reported_once_with_what_to_do_and_again_when_it_
 
     def morning(written: str) -> int:
         (tmp_path / "snapshot.json").write_text(written)
-        files = ["--from", str(tmp_path / "snapshot.json"), "--rules", str(tmp_path / "rules.json")]
+        files = [
+            "--snapshot",
+            str(tmp_path / "snapshot.json"),
+            "--rules",
+            str(tmp_path / "rules.json"),
+        ]
         done = run("notify", *files, "--state", str(tmp_path / "told.json"), **environment)
         return done.returncode
 
@@ -789,7 +808,7 @@ def evenings(hook: tuple[Webhook, dict[str, str]], tmp_path: Path) -> Callable[.
             now = datetime(2026, 9, day, 22, tzinfo=UTC)
             (tmp_path / "snapshot.json").write_text(written(now, loops, lost))
             before = len(server.received)
-            files = ["--from", str(tmp_path / "snapshot.json"), "--at", now.isoformat()]
+            files = ["--snapshot", str(tmp_path / "snapshot.json"), "--at", now.isoformat()]
             run("notify", *files, *by, **environment)
             for _, _, message in server.received[before:]:
                 told[day] = f"{message['title']}\n{message['message']}"
@@ -831,7 +850,7 @@ def test_the_docs_show_what_people_are_told(
     monkeypatch.chdir(tmp_path)
     link = re.search(r"^https://\S+/runs/\d+$", page("slack"), re.M)
     assert link
-    files = ["--from", "snapshot.json", "--rules", "rules.json"]
+    files = ["--snapshot", "snapshot.json", "--rules", "rules.json"]
     at = ["--at", morning.read_at.isoformat()]
     done = run("notify", *files, *at, "--link", link[0], "--dry-run")
     sent = done.stdout.removeprefix("Would send:\n\n").splitlines()

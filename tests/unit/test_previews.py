@@ -1011,7 +1011,7 @@ def test_a_preview_that_a_policy_pack_blocked_is_over_whatever_accounts_are_list
     accounts.write_text(f"{listed}\n")
     snapshot.write_text(factories.snapshot(account_id=listed).to_json())
     files = ["--from", str(BLOCKED / "two-accounts.ndjson")]
-    files += [] if listed == PROD else ["--from", str(snapshot)]
+    files += [] if listed == PROD else ["--snapshot", str(snapshot)]
     selected = (*files, *WITHIN, "--accounts", str(accounts))
     done = run("report", *selected)
     assert done.returncode == 1, done.stdout
