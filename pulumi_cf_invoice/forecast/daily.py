@@ -17,7 +17,7 @@ from pulumi_cf_invoice.billing.usage_history import DEFAULT_DAYS, UsageHistory
 from pulumi_cf_invoice.forecast.bill import Bill, bill_of
 from pulumi_cf_invoice.forecast.days import DAY, UsageDay, date_of, day_of, usage_days
 from pulumi_cf_invoice.forecast.priced import PricedDays, fallen_silent, price_days
-from pulumi_cf_invoice.forecast.unit import MOST_DAYS_BEHIND, UnknownUnit
+from pulumi_cf_invoice.forecast.unit import MOST_DAYS_BEHIND, UnknownUnit, price_for_now
 
 FEWEST_DAYS = 14
 """The minimum days of history to know what is usual."""
@@ -137,7 +137,9 @@ def last_days(
     days = usage_days(history, start, end, now)
     bill = None if invoice is None else bill_of(invoice, fixed_lines)
     priced = _priced(history, invoice, bill, now)
-    prices, price, unpriced = _prices(priced, bill, days, now, is_whole=history.since <= start)
+    currency = "" if invoice is None else invoice.currency
+    is_whole = history.since <= start
+    prices, price, unpriced = _prices(priced, bill, days, now, currency, is_whole=is_whole)
     is_unpriced = isinstance(priced, UnknownUnit) and priced.is_unpriced
     usages = {day.start: day.usage for day in days}
     without_value = {day_of(entry) for entry in history.entries_without_value}
@@ -217,6 +219,7 @@ def _prices(
     bill: Bill | None,
     days: Sequence[UsageDay],
     now: Fraction,
+    currency: str,
     *,
     is_whole: bool,
 ) -> tuple[dict[int, Fraction], Fraction | None, str]:
@@ -232,7 +235,8 @@ def _prices(
     usage = sum((day.in_period for day in days), Fraction(0))
     if is_whole and bill.gross > 0 and usage > 0:
         # The lag is not known yet: a day is its share of the period so far.
-        return {}, bill.gross / (usage + priced.lacking), ""
+        price = price_for_now(bill.gross, usage, priced.lacking, currency=currency)
+        return {}, price, ""
     today = day_of(now)
     # A part of today that is outside the period costs something as well.
     used_today = any(day.usage for day in days if day.start == today)

@@ -324,7 +324,7 @@ def price_days(
     if isinstance(unit, UnknownUnit):
         if _charges_no_usage(unit, bill):
             return UnknownUnit(_ALL_FIXED, is_unpriced=True)
-        return replace(unit, lacking=lacking)
+        return replace(unit, lacking=_late(days, now, Fraction(start), until))
     priced = PricedDays(bill, unit, days, silent, (start, end), history.since, silence, now)
     # What happens to be near a price, with most of the usage not there yet, is chance.
     if silent and priced.is_behind and (silent.start + DAY - start) / (until - start) < _ENOUGH:
@@ -372,15 +372,24 @@ def _lacking(
     return max(expected - silent.in_period, Fraction(0))
 
 
+def _late(days: Sequence[UsageDay], now: Fraction, start: Fraction, until: Fraction) -> Fraction:
+    """Return the usage to expect of the hours that the history lacks, be they too few for lag."""
+    last = fallen_silent(days, now, least=Fraction(0))
+    return _lacking(_silence(days, last), last, start, until) if last else Fraction(0)
+
+
 def fallen_silent(
-    days: Sequence[UsageDay], now: Fraction, most: float = MOST_DAYS_BEHIND
+    days: Sequence[UsageDay],
+    now: Fraction,
+    most: float = MOST_DAYS_BEHIND,
+    least: Fraction = Fraction(DAY, 4),
 ) -> UsageDay | None:
     """
     Return the last day with usage if there is none since, and this is lag rather than a pause.
 
     That is so where there was usage on the same weekdays in each of the last four weeks, or on
-    every day of a younger account, and now for a quarter of a day to *most* days of such weekdays,
-    a weekend apart. Without usage on a whole day before, there is none to expect.
+    every day of a younger account, and now for *least* seconds, a quarter of a day, to *most* days
+    of such weekdays, a weekend apart. Without usage on a whole day before, there is none to expect.
     """
     used = [number for number, day in enumerate(days) if day.usage]
     if not used or used[-1] < _FEWEST_DAYS:
@@ -399,7 +408,7 @@ def fallen_silent(
         return None
     since = range(last.start + DAY, int(now), DAY)
     silent = sum(min(now - day, Fraction(DAY)) for day in since if is_used(day))
-    return last if DAY / 4 <= silent <= most * DAY else None
+    return last if least <= silent <= most * DAY else None
 
 
 def _corrected(usages: list[Fraction]) -> list[Fraction]:

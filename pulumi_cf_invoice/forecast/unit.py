@@ -53,7 +53,26 @@ class UnknownUnit:
     is_unpriced: bool = False
     """Whether there may be usage that the invoice does not charge for, or that nobody knows."""
     lacking: Fraction = Fraction(0)
-    """The usage to expect of the time for which the history is silent."""
+    """The usage to expect of the time for which the history probably has nothing yet."""
+
+
+def known_prices(currency: str) -> dict[UnitName, Fraction]:
+    """Return what the known units cost, in minor units of the *currency*, cheapest first."""
+    return {"minor": Fraction(1), "major": Fraction(10 ** money.digits(currency))}
+
+
+def price_for_now(
+    gross: Fraction, usage: Fraction, lacking: Fraction, *, currency: str
+) -> Fraction:
+    """
+    Return what a unit of *usage* costs as long as that cannot be inferred.
+
+    What the history is *lacking* makes a unit look dear, but the invoice may lack it as well: it
+    only takes off what usage costs more than in the next cheaper unit that is known.
+    """
+    ratio = gross / usage
+    cheaper = (price for price in known_prices(currency).values() if price <= ratio)
+    return max(gross / (usage + lacking), max(cheaper, default=ratio))
 
 
 def infer_unit(
@@ -77,10 +96,7 @@ def infer_unit(
     """
     if gross <= 0 or usage <= 0:
         return UnknownUnit(_nothing_to_compare(gross, usage), is_unpriced=gross == 0 and usage > 0)
-    prices: dict[UnitName, Fraction] = {
-        "minor": Fraction(1),
-        "major": Fraction(10 ** money.digits(currency)),
-    }
+    prices = known_prices(currency)
     known = tuple(prices.values())
     other = None
     for name, price in prices.items():

@@ -341,6 +341,26 @@ def test_on_the_2nd_a_history_of_whole_days_does_not_make_the_1st_dear(
     assert statuses(found) == [expected, "noted"]
 
 
+@pytest.mark.parametrize("unit", [1, 100])
+@pytest.mark.parametrize("invoice_late", [0, 3])
+@pytest.mark.parametrize(
+    ("day", "hour", "late"), [(1, 7, 4), (1, 14, 13), (1, 20, 17), (2, 18, 17)]
+)
+@pytest.mark.parametrize(("yesterday", "expected"), [(1000.0, "within"), (1600.0, "over")])
+def test_the_hours_that_a_history_lacks_of_a_month_do_not_make_the_day_before_dear_or_cheap(
+    yesterday: float, expected: str, day: int, hour: int, late: int, invoice_late: int, unit: int
+) -> None:
+    at = datetime(2026, 9, day, hour, tzinfo=UTC)
+    days = [*STEADY, yesterday, 1000 * (hour - late) / 24]
+    gross = yesterday * (day - 1) + 1000 * max(hour - invoice_late, 0) / 24
+    answers = {
+        "invoice_preview": bill(gross),
+        "usage_history": usage([amount / unit for amount in days], at),
+    }
+    found = judge("max-daily-spend", {"limit": "15 USD"}, answers, read_at=at, at=at)
+    assert found[0].status == expected
+
+
 @pytest.mark.parametrize("limit", ["100 USD", {"limit": "3x", "atLeast": "25 USD"}])
 def test_a_day_that_grew_after_it_was_judged_is_judged_again_whatever_the_history_has_of_today(
     limit: Any,
