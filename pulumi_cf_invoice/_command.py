@@ -72,14 +72,11 @@ class Parser(argparse.ArgumentParser):
 
     def _refuse_credentials(self, given: Sequence[str]) -> None:
         """Refuse arguments with a token, key or address to notify, which errors would quote."""
-        for variable, value in os.environ.items():
-            if not (variable.endswith(("_TOKEN", "_API_KEY")) or variable == "CF_INVOICE_NOTIFY"):
-                continue
-            from pulumi_cf_invoice.billing.credentials import redacted
+        from pulumi_cf_invoice.billing.credentials import Secrets, secrets_in
 
-            # One address per line, among comments.
-            secrets = [line for line in value.splitlines() if not line.startswith("#")]
-            if any(redacted(text, secret) != text for secret in secrets for text in given):
+        for variable, secret in secrets_in(os.environ):
+            secrets = Secrets([secret])
+            if any(secrets.redact(text) != text for text in given):
                 self.error(
                     f"an argument contains the value of {variable}: leave credentials in the "
                     "environment, because everybody on a machine can see arguments"
@@ -148,9 +145,11 @@ def run(command: Callable[[], int], name: str, strict: bool = False) -> int:
 def fail(name: str, message: str) -> int:
     """Say in one line why the command called *name* failed, and return its exit code."""
     from pulumi_cf_invoice.billing.cleaning import without_commands
+    from pulumi_cf_invoice.billing.credentials import without_secrets
 
     # What is quoted in it may be abridged, and so not have been cleaned as a whole.
-    print(f"{name}: {without_commands(message)}", file=sys.stderr)
+    line = without_commands(without_secrets(message, os.environ))
+    print(f"{name}: {line}", file=sys.stderr)
     return FAILED
 
 
@@ -169,8 +168,9 @@ def _guarded(command: Callable[[], int], name: str) -> int:
         if isinstance(error, OSError) and error.filename is None:
             return fail(name, f"cannot write standard output: {error.strerror or error}")
         from pulumi_cf_invoice.billing.cleaning import one_line
+        from pulumi_cf_invoice.billing.credentials import without_secrets
 
-        reason = one_line(f"{type(error).__name__}: {error}")
+        reason = one_line(without_secrets(f"{type(error).__name__}: {error}", os.environ))
         return fail(name, f"it failed: {reason}. Please report it")
 
 

@@ -1,8 +1,8 @@
 """Credentials for Cloudflare's API as text, checked before anything is sent."""
 
 import re
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 from unicodedata import normalize
 
@@ -17,11 +17,101 @@ _SHORTEST_SECRET = 8
 # Characters. A few become a whole phrase when Unicode decomposes them, and a run of accents is put
 # in order in the square of its length.
 _PIECE = 2**6
+# Of our Markdown, a word joiner.
+_BETWEEN_LETTERS = "(?:[^!-~]|&#8288;)*+"
+_REFERENCE = re.compile("&#(?:([0-9]{1,6})|[xX]([0-9a-fA-F]{1,5}));")
+_BACKSLASH = re.compile(r"\\(?=[!-/:-@\[-`{-~])")
+_JSON_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)")
+# Two of these are one character.
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 PARTS = ("api_token", "email", "api_key")
 """The parts of credentials, by the names of the constructor's arguments."""
 
 
-class Credentials:
+class Secrets:
+    """
+    Texts that what others write may repeat, and that nothing of ours may. A repr shows none.
+
+    Less than eight characters are no secret, and occur in words.
+    """
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        essences = {essence for essence in map(_essence, texts) if len(essence) >= _SHORTEST_SECRET}
+        # One may be a part of another.
+        self._essences = sorted(essences, key=len, reverse=True)
+        self._shortest = min(map(len, essences), default=0)
+
+    def redact(self, text: str) -> str:
+        """
+        Return *text* without any secret that it may repeat, in either case.
+
+        Characters that nobody sees can hide one from a search, so they do not count, nor does any
+        other that no credential has. The escapes of Markdown and HTML count as what they show. A
+        text that repeats one in other letters, such as full-width ones, is dropped as a whole.
+        """
+        if not self._essences or (len(text) < self._shortest and text.isascii()):
+            return text
+        seen = _essence(text)
+        for number, wanted in enumerate(self._essences):
+            if wanted in seen:
+                text = self._repetitions[number].sub(_REDACTED, text)
+                seen = _essence(text)
+            if wanted in seen:
+                return _REDACTED
+        return text
+
+    def redact_all(self, value: Any) -> Any:
+        """
+        Return *value*, plain data, with `redact` applied to every text in it. Its lists are changed
+        in place, so that a large answer is not held twice.
+        """
+        if isinstance(value, dict):
+            return {self.redact(name): self.redact_all(item) for name, item in value.items()}
+        if isinstance(value, list):
+            for place, item in enumerate(value):
+                value[place] = self.redact_all(item)
+            return value
+        return self.redact(value) if isinstance(value, str) else value
+
+    def is_in(self, text: str | bytes) -> bool:
+        """Return whether *text*, without JSON's escapes, repeats a secret, as `redact` sees it."""
+        if not self._essences:
+            return False
+        seen = _essence(text if isinstance(text, str) else text.decode(errors="ignore"))
+        return any(wanted in seen for wanted in self._essences)
+
+    def may_be_in_json(self, text: str) -> bool:
+        """Return whether a text within the JSON of *text* may repeat a secret."""
+        if not self._essences:
+            return False
+        if "\\" not in text:
+            return self.is_in(text)
+        return bool(_SURROGATE.search(text)) or self.is_in(_JSON_ESCAPE.sub(_unescaped, text))
+
+    @cached_property
+    def _repetitions(self) -> list[re.Pattern[str]]:
+        """The pattern of a repetition of each secret in its own letters, which takes a while."""
+        return [
+            re.compile(_BETWEEN_LETTERS.join(map(_letter, wanted)), re.IGNORECASE | re.ASCII)
+            for wanted in self._essences
+        ]
+
+
+def secrets_in(variables: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield each credential among the *variables* of an environment, with its variable's name."""
+    for variable, value in variables.items():
+        if variable.endswith(("_TOKEN", "_API_KEY")) or variable == "CF_INVOICE_NOTIFY":
+            # One address per line, among comments.
+            secrets = (line for line in value.splitlines() if not line.startswith("#"))
+            yield from ((variable, secret) for secret in secrets)
+
+
+def without_secrets(text: str, variables: Mapping[str, str]) -> str:
+    """Return *text* without the credentials among the *variables* of an environment."""
+    return Secrets(secret for _, secret in secrets_in(variables)).redact(text)
+
+
+class Credentials(Secrets):
     """
     An API token, or the older pair of e-mail address and API key.
 
@@ -46,11 +136,9 @@ class Credentials:
         if problem:
             raise SettingsError(f"Credentials {problem}")
         # An e-mail address is none: Cloudflare calls accounts by it ("ops@example.com's Account").
-        self._secrets = [
-            part
-            for name, part in self._parts.items()
-            if len(part) >= _SHORTEST_SECRET and not (name == "email" and "@" in part)
-        ]
+        super().__init__(
+            part for name, part in self._parts.items() if not (name == "email" and "@" in part)
+        )
 
     @property
     def headers(self) -> dict[str, str]:
@@ -64,30 +152,6 @@ class Credentials:
         """What the credentials are, for people."""
         return "API token" if "api_token" in self._parts else "e-mail and API key"
 
-    def redact(self, text: str) -> str:
-        """Return *text* without any secret part that it may repeat."""
-        for secret in self._secrets:
-            text = redacted(text, secret)
-        return text
-
-    def redact_all(self, value: Any) -> Any:
-        """
-        Return *value*, plain data, with `redact` applied to every text in it. Its lists are changed
-        in place, so that a large answer is not held twice.
-        """
-        if isinstance(value, dict):
-            return {self.redact(name): self.redact_all(item) for name, item in value.items()}
-        if isinstance(value, list):
-            for place, item in enumerate(value):
-                value[place] = self.redact_all(item)
-            return value
-        return self.redact(value) if isinstance(value, str) else value
-
-    def is_in(self, body: bytes) -> bool:
-        """Return whether *body*, without escapes, repeats any secret part, as `redact` finds it."""
-        seen = _essence(body.decode(errors="ignore"))
-        return any(_essence(secret) in seen for secret in self._secrets)
-
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Credentials) and self._parts == other._parts
 
@@ -98,42 +162,36 @@ class Credentials:
         return f"Credentials({', '.join(self._parts)})"
 
 
-def redacted(text: str, secret: str) -> str:
-    """
-    Return *text* without a *secret* that it may repeat, in either case.
-
-    Characters that nobody sees can hide it from a search, so they do not count, nor does any other
-    that no credential has. A text that repeats it in other letters, such as full-width ones, is
-    dropped as a whole. Less than eight characters are no secret, and occur in words.
-    """
-    wanted = _wanted(secret)
-    if len(wanted) < _SHORTEST_SECRET or (len(text) < len(wanted) and text.isascii()):
-        return text
-    if wanted not in _essence(text):
-        return text
-    rest = _repetition(wanted).sub(_REDACTED, text)
-    return _REDACTED if wanted in _essence(rest) else rest
-
-
-@lru_cache(maxsize=8)
-def _wanted(secret: str) -> bytes:
-    return _essence(secret)
-
-
-@lru_cache(maxsize=8)
-def _repetition(essence: bytes) -> re.Pattern[str]:
-    """Return the pattern of a repetition of a secret in its own letters, which takes a while."""
-    letters = map(re.escape, essence.decode())
-    return re.compile("[^!-~]*+".join(letters), re.IGNORECASE | re.ASCII)
+def _letter(code: int) -> str:
+    letter = chr(code)
+    references = "|".join(f"{ord(each)}|x{ord(each):x}" for each in {letter, letter.upper()})
+    return rf"(?:\\?{re.escape(letter)}|&#(?:{references});)"
 
 
 def _essence(text: str) -> bytes:
-    """Return what *text* has of the characters of a credential, in lower case."""
+    """Return what *text* shows of the characters of a credential, in lower case."""
+    if "&#" in text:
+        text = _REFERENCE.sub(_referred_to, text)
+    if "\\" in text:
+        text = _BACKSLASH.sub("", text)
     if text.isascii():
         return text.encode().translate(None, _BETWEEN).lower()
     pieces = (text[start : start + _PIECE] for start in range(0, len(text), _PIECE))
     plain = b"".join(normalize("NFKD", piece).encode("ascii", "ignore") for piece in pieces)
     return plain.translate(None, _BETWEEN).lower()
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    letter = escape[1]
+    if len(letter) > 1:
+        return chr(int(letter[1:], 16))
+    # What the other letters stand for is seen by nobody.
+    return letter if letter in '"\\/' else ""
+
+
+def _referred_to(reference: re.Match[str]) -> str:
+    decimal, hexadecimal = reference.groups()
+    return chr(int(decimal) if decimal else int(hexadecimal, 16))
 
 
 def given_parts(parts: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from math import inf
 
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.credentials import without_secrets
 from pulumi_cf_invoice.billing.errors import ApiError, BillingError, SettingsError
 from pulumi_cf_invoice.billing.files import read_file
 from pulumi_cf_invoice.billing.reads import (
@@ -169,7 +170,7 @@ def _without(accounts: list[NamedAccount], options: argparse.Namespace) -> list[
 
 def _in_file(file: str) -> Iterator[NamedAccount]:
     try:
-        text = read_file(file).decode("utf-8-sig")
+        text = without_secrets(read_file(file).decode("utf-8-sig"), os.environ)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise CommandError(f"cannot read {one_line(file)}: {reason}") from None

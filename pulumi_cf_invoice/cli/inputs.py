@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.cleaning import named, one_line
+from pulumi_cf_invoice.billing.credentials import Secrets, secrets_in
 from pulumi_cf_invoice.billing.errors import NotAvailableError
 from pulumi_cf_invoice.billing.files import mode_of, read_file, read_whole
 from pulumi_cf_invoice.billing.models import counted
@@ -79,7 +80,7 @@ def accounts(options: argparse.Namespace, before: Sequence[Source], at: datetime
     `NotAvailableError` if there is only one snapshot, which is too old at the time *at*.
     """
     if options.files:
-        return _in_files(options, at)
+        return _in_files(options, at, known_secrets(before))
     if options.prefix is not None:
         raise CommandError("--prefix has no effect without --from")
     if options.max_age is not None:
@@ -105,7 +106,14 @@ def accounts(options: argparse.Namespace, before: Sequence[Source], at: datetime
     return Contents(every, missing)
 
 
-def _in_files(options: argparse.Namespace, at: datetime) -> Contents:
+def known_secrets(before: Sequence[Source]) -> Secrets:
+    """Return the credentials of this run, in the environment and in the sources *before* it."""
+    of_stack = (source.get(name) for source in before for name in ("apiToken", "apiKey"))
+    of_environment = (secret for _, secret in secrets_in(os.environ))
+    return Secrets([*of_environment, *(str(secret) for secret in of_stack if secret)])
+
+
+def _in_files(options: argparse.Namespace, at: datetime, secrets: Secrets) -> Contents:
     if options.all_accounts:
         raise CommandError("--all-accounts has no effect with --from or --snapshot")
     only, wanted = only_account(options), {each.account_id: each for each in listed(options)}
@@ -114,7 +122,8 @@ def _in_files(options: argparse.Namespace, at: datetime) -> Contents:
     contents: list[Found | MissingInvoice] = []
     for file in _files(options.files):
         # A folder has files of other accounts too, which are left out below.
-        for content in _in_file(file.path, None if file.is_in_folder else only, options.prefix):
+        of_file = None if file.is_in_folder else only
+        for content in _in_file(file.path, of_file, options.prefix, secrets):
             _refuse_other_kind(content, file)
             _refuse_without_time(content, file, options)
             account = wanted.get(_account_of(content) or "")
@@ -351,17 +360,20 @@ def live(options: argparse.Namespace, before: Sequence[Source]) -> Snapshot:
         return take(resolved, now())
 
 
-def in_file(file: str, options: argparse.Namespace) -> list[Found]:
-    """Return the invoices in a *file*. Raises `CommandError` or `NoInvoiceError`."""
+def in_file(file: str, options: argparse.Namespace, secrets: Secrets) -> list[Found]:
+    """
+    Return the invoices in a *file*, without *secrets*. Raises `CommandError` or `NoInvoiceError`.
+    """
+    account_id, prefix = only_account(options), options.prefix
     with _named_in_errors(file):
-        return input.read(read(file), account_id=only_account(options), prefix=options.prefix)
+        return input.read(read(file), account_id=account_id, prefix=prefix, secrets=secrets)
 
 
 def _in_file(
-    file: str, account_id: str | None, prefix: str | None
+    file: str, account_id: str | None, prefix: str | None, secrets: Secrets
 ) -> Sequence[Found | MissingInvoice]:
     with _named_in_errors(file):
-        content = input.read_any(read(file), account_id=account_id, prefix=prefix)
+        content = input.read_any(read(file), account_id=account_id, prefix=prefix, secrets=secrets)
     return [content] if isinstance(content, MissingInvoice) else content
 
 

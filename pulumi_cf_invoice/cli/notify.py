@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pulumi_cf_invoice.billing.credentials import without_secrets
 from pulumi_cf_invoice.billing.errors import BillingError
 from pulumi_cf_invoice.billing.files import is_special, read_file
 from pulumi_cf_invoice.cli import COULD_NOT_TELL, delivery
@@ -47,6 +48,7 @@ def run(options: argparse.Namespace) -> int:
         reason = str(error)
         if not isinstance(error, BillingError):
             reason = f"{type(error).__name__}: {reason}"
+        reason = without_secrets(reason, os.environ)
         notice, code = notice_of_failure(reason, options.on), COULD_NOT_TELL
     link = options.link or _job(os.environ)
     if options.dry_run:

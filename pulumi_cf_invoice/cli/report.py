@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from pulumi_cf_invoice.billing import money
+from pulumi_cf_invoice.billing.credentials import without_secrets
 from pulumi_cf_invoice.billing.errors import BillingError, RuleError
 from pulumi_cf_invoice.billing.files import mode_of
 from pulumi_cf_invoice.billing.suggestions import errors_under
@@ -57,7 +58,7 @@ def _write_failure(error: Exception, options: argparse.Namespace) -> None:
     """Write why there is no report: posted in its place, it replaces an older comment."""
     is_ours = isinstance(error, BillingError)
     reason = str(error) if is_ours else f"{type(error).__name__}: {error}"
-    failure = markdown.render_failure(reason)
+    failure = markdown.render_failure(without_secrets(reason, os.environ))
     try:
         if options.format == "markdown" and not isinstance(error, OverwritingError):
             write_output(failure, options.output)
@@ -112,7 +113,10 @@ def make(options: argparse.Namespace) -> Report:
     snapshots = [invoice.snapshot for invoice in found if invoice.snapshot]
     snapshots += [lacking.snapshot for lacking in missing if not lacking.is_absent]
     reader = AccountReader(os.environ, before, snapshots)
-    baselines = [before for file in options.baselines for before in inputs.in_file(file, options)]
+    secrets = inputs.known_secrets(before)
+    baselines = [
+        each for file in options.baselines for each in inputs.in_file(file, options, secrets)
+    ]
     compared = compared_with(found, baselines)
     needed = [lacking for lacking in missing if not lacking.is_unused]
     judged = [*judge(rules, compared, at, reader, needed), *policy_results(violations, compared)]

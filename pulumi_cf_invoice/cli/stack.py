@@ -1,6 +1,7 @@
 """Stack config outside a program, as reported by ``pulumi config``."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.credentials import without_secrets
 from pulumi_cf_invoice.billing.errors import SettingsError
 from pulumi_cf_invoice.billing.files import read_file
 from pulumi_cf_invoice.billing.settings import (
@@ -125,4 +127,5 @@ def _run(stack: str | None, *more: str) -> dict[str, Any]:
 def _error_in(stderr: str) -> str:
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    return one_line((errors or lines or ["`pulumi config` failed and did not say why"])[0], 300)
+    error = (errors or lines or ["`pulumi config` failed and did not say why"])[0]
+    return one_line(without_secrets(error, os.environ), 300)

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from pulumi_cf_invoice.billing import retries
 from pulumi_cf_invoice.billing.cleaning import one_line
-from pulumi_cf_invoice.billing.credentials import redacted
+from pulumi_cf_invoice.billing.credentials import Secrets
 from pulumi_cf_invoice.comments.errors import CommentError, TransientError
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Connection:
         self.deadline = deadline
         self.last_problem = ""
         self._url = url
-        self._token = token
+        self._secrets = Secrets([token])
         try:
             self._http = httpx.Client(
                 headers={
@@ -112,7 +112,7 @@ class Connection:
 
     def cleaned(self, text: str, longest: int = _LONGEST_MESSAGE) -> str:
         """Return *text* from a forge as a part of one line, without the token."""
-        return one_line(redacted(text, self._token), longest).rstrip(".")
+        return one_line(self._secrets.redact(text), longest).rstrip(".")
 
     def ask(
         self,

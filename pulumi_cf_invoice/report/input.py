@@ -13,6 +13,7 @@ from typing import Any
 
 from pulumi_cf_invoice.billing.answers import parse_json, reasons
 from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.credentials import Secrets
 from pulumi_cf_invoice.billing.errors import BillingError, InvalidDataError
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.models import Answered
@@ -42,6 +43,7 @@ from pulumi_cf_invoice.state import TYPES, InvoiceState, snake_case, type_in, ur
 _MIXED = "was something else appended, or does a program write it in another encoding?"
 # A name of JSON in single bytes, which text of two bytes a character does not have.
 _NAME_IN_BYTES = re.compile(rb'"[A-Za-z_]{3,}"[ \t]*:')
+_NONE = Secrets([])
 _ONLY_EXPORTED = frozenset({"invoice_id", "invoice_lines_complete"})
 _NO_OBJECT = "this JSON is not an object, so neither Pulumi nor the API wrote it"
 _NO_JSON = (
@@ -51,21 +53,29 @@ _NO_JSON = (
 
 
 def read(
-    text: str | bytes, *, account_id: str | None = None, prefix: str | None = None
+    text: str | bytes,
+    *,
+    account_id: str | None = None,
+    prefix: str | None = None,
+    secrets: Secrets = _NONE,
 ) -> list[Found]:
     """
     Return the invoices in *text*, one of each account, of which *account_id* or *prefix* choose.
 
-    There is at least one. Raises `NoInvoiceError`.
+    There is at least one, and none repeats any of the *secrets*. Raises `NoInvoiceError`.
     """
-    content = read_any(text, account_id=account_id, prefix=prefix)
+    content = read_any(text, account_id=account_id, prefix=prefix, secrets=secrets)
     if isinstance(content, MissingInvoice):
         raise NoInvoiceError(f"the snapshot has no upcoming invoice: {content.error}")
     return content
 
 
 def read_any(
-    text: str | bytes, *, account_id: str | None = None, prefix: str | None = None
+    text: str | bytes,
+    *,
+    account_id: str | None = None,
+    prefix: str | None = None,
+    secrets: Secrets = _NONE,
 ) -> list[Found] | MissingInvoice:
     """
     Return what `read` does, or the account of a snapshot that lacks its invoice and nothing else.
@@ -73,7 +83,7 @@ def read_any(
     Raises what `read` raises.
     """
     try:
-        content = _content(decoded(text), prefix)
+        content = _content(decoded(text), prefix, secrets)
     except InvalidDataError as error:
         raise NoInvoiceError(f"this is not an invoice: {error}") from None
     except RecursionError:
@@ -109,10 +119,10 @@ def _in_one_encoding(text: bytes) -> str:
         raise NoInvoiceError(f"line {line} is not text in {known}: {_MIXED}") from None
 
 
-def _content(text: str, prefix: str | None) -> list[Found] | MissingInvoice:
+def _content(text: str, prefix: str | None, secrets: Secrets) -> list[Found] | MissingInvoice:
     if text.lstrip()[:1] == "[" and parse_json(text) is not None:
         raise NoInvoiceError(_NO_OBJECT)
-    objects = _objects(text)
+    objects = _objects(text, secrets)
     if objects.of_previews:
         if objects.judged_line is not None:
             raise NoInvoiceError(
@@ -144,9 +154,12 @@ class _Objects:
     judged_line: int | None = None
 
 
-def _objects(text: str) -> _Objects:
+def _objects(text: str, secrets: Secrets) -> _Objects:
     objects = _Objects()
+    may_repeat = secrets.may_be_in_json(text)
     for placed in find_objects(text):
+        if may_repeat:
+            placed = replace(placed, value=secrets.redact_all(placed.value))
         if _is_of_preview(placed.value):
             objects.of_previews.append(placed)
             continue

@@ -1,6 +1,7 @@
 import html
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from pulumi_cf_invoice.cli import stack as stack_config
 from pulumi_cf_invoice.report import forecasts, markdown
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.command import run
-from tests.factories import ACCOUNT, OTHER_ACCOUNT, api_line, api_result
+from tests.factories import ACCOUNT, OTHER_ACCOUNT, api_line, api_result, snapshot
 from tests.unit.test_client import stand_in
 
 DATA = Path(__file__).parent / "data"
@@ -455,6 +456,180 @@ def test_a_credential_among_the_arguments_is_refused_and_repeated_nowhere(
     assert failed.returncode == 2
     assert failed.stderr.startswith(f"cf-invoice: an argument contains the value of {variable}: ")
     assert "t0ken" not in (failed.stdout + failed.stderr + written.read_text()).lower()
+
+
+# It has signs that Markdown and HTML escape, and ends as one that was copied with its line.
+REPEATED = "ghp_s3cret-T0KEN_value"
+VARIABLES = ["CLOUDFLARE_API_TOKEN", "CLOUDFLARE_API_KEY", "GH_TOKEN", "PULUMI_ACCESS_TOKEN"]
+SAID = f"ValueError: Invalid header value b'Bearer {REPEATED}\\n'"
+PREVIEWS = DATA / "previews"
+
+
+def assert_not_repeated(*texts: str) -> None:
+    """Check that none of *texts*, seen as its readers do, repeats the credential."""
+    for text in texts:
+        seen = re.sub("[^A-Za-z0-9]", "", html.unescape(text)).lower()
+        assert "s3cret" not in seen
+        assert "t0ken" not in seen
+
+
+def failed_digest() -> str:
+    diagnostics = [{"severity": "error", "message": SAID}]
+    return json.dumps({"steps": [], "diagnostics": diagnostics, "duration": 1, "changeSummary": {}})
+
+
+def failed_events() -> str:
+    """Return the events of a preview that failed, as its program says."""
+    text = (PREVIEWS / "preview-stream-failed.ndjson").read_text()
+    said = json.dumps(SAID)[1:-1]
+    return re.sub(r"pulumi-python:dynamic[^\"]* has a problem: [^\"]*", lambda _: said, text)
+
+
+def crashed_events() -> str:
+    """Return the events of a preview that failed, whose program only wrote to standard error."""
+    events = [json.loads(line) for line in failed_events().splitlines()]
+    [error] = [e for e in events if e.get("diagnosticEvent", {}).get("severity") == "error"]
+    error["diagnosticEvent"] = {"message": f"error: {SAID}", "severity": "info#err"}
+    return "\n".join(map(json.dumps, events))
+
+
+def blocked_events() -> str:
+    text = (DATA / "cases" / "02-policy-violation.events.jsonl").read_text()
+    return text.replace("The upcoming AI Gateway invoice stays", f"Bearer {REPEATED} stays")
+
+
+def of_stack_called_like_it() -> str:
+    text = (PREVIEWS / "preview-stream-moved.ndjson").read_text()
+    return text.replace("urn:pulumi:dev::", f"urn:pulumi:{REPEATED}::")
+
+
+def described_line(description: str = f"openai/{REPEATED}") -> str:
+    lines = [api_line(description=description)]
+    return json.dumps(api_result(invoice_lines=lines))
+
+
+def named_snapshot() -> str:
+    lines = [api_line(description=f"openai/{REPEATED}")]
+    read = snapshot(invoice_preview=api_result(invoice_lines=lines))
+    return json.dumps({**json.loads("".join(read.to_json())), "name": f"Account of {REPEATED}"})
+
+
+WRITTEN = [
+    failed_digest,
+    failed_events,
+    crashed_events,
+    blocked_events,
+    of_stack_called_like_it,
+    described_line,
+    named_snapshot,
+]
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+@pytest.mark.parametrize("form", ["text", "markdown", "html", "json"])
+def test_a_credential_that_a_file_repeats_is_in_no_report(
+    written: Callable[[], str], form: str, tmp_path: Path
+) -> None:
+    """Who runs a program with a token that ends in a line break reads it in the program's error."""
+    summary, outputs, page = (tmp_path / name for name in ("summary", "outputs", "page.html"))
+    github = {"GITHUB_STEP_SUMMARY": str(summary), "GITHUB_OUTPUT": str(outputs)}
+    options = ["--budget", "1 USD", "--format", form, "--html", str(page), "--github", *AT]
+    variables = {**github, "CLOUDFLARE_API_TOKEN": f"{REPEATED}\n"}
+    source = "--snapshot" if written is named_snapshot else "--from"
+    done = run("report", source, "-", *options, stdin=written(), **variables)
+    assert done.returncode in (1, 2)
+    everything = [done.stdout, done.stderr, summary.read_text(), outputs.read_text()]
+    assert "redacted" in "".join(everything)
+    assert_not_repeated(*everything, page.read_text() if page.exists() else "")
+
+
+@pytest.mark.parametrize("variable", [*VARIABLES, "CF_INVOICE_NOTIFY"])
+def test_each_credential_of_the_environment_is_redacted(variable: str) -> None:
+    value = f"# Ours:\n {REPEATED} \n" if variable == "CF_INVOICE_NOTIFY" else f" {REPEATED}\n"
+    options = ["--budget", "1 USD", "--format", "markdown"]
+    done = run("report", "--from", "-", *options, stdin=failed_digest(), **{variable: value})
+    assert "the preview failed: ValueError: Invalid header value b'Bearer [redacted]" in done.stderr
+    assert_not_repeated(done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize("hidden", ["\\u{:04x}", "&#{};", "&#x{:x};"])
+def test_an_escape_does_not_hide_it(hidden: str) -> None:
+    for sign in "-_g":
+        repeated = REPEATED.replace(sign, hidden.format(ord(sign)))
+        text = described_line().replace(REPEATED, repeated)
+        done = run("show", "--from", "-", stdin=text, CLOUDFLARE_API_TOKEN=REPEATED)
+        assert "openai/[redacted]" in done.stdout
+        assert_not_repeated(done.stdout)
+
+
+def test_what_is_too_short_for_a_credential_stays() -> None:
+    text = described_line("openai/o1-mini")
+    plain = run("show", "--from", "-", *AT, stdin=text)
+    for short in ("1", "true", "openai", "o1-mini"):
+        assert run("show", "--from", "-", *AT, stdin=text, A_TOKEN=short).stdout == plain.stdout
+
+
+def test_nor_is_it_in_what_others_are_told_or_shown(tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("failed.json", "snapshot.json", "baseline.json")]
+    for file, text in zip(
+        files, (failed_digest(), named_snapshot(), described_line()), strict=True
+    ):
+        file.write_text(text)
+    failed, read, baseline = map(str, files)
+    for arguments in (
+        ["notify", "--from", failed, "--budget", "1 USD", "--dry-run"],
+        ["notify", "--snapshot", read, "--budget", "1 USD", "--dry-run"],
+        ["show", "--from", failed],
+        ["show", "--snapshot", read],
+        ["forecast", "--snapshot", read],
+        ["forecast", "--snapshot", read, "--format", "json"],
+        ["report", "--from", UPDATE, "--baseline", baseline, "--format", "json", *AT],
+        ["report", "--from", UPDATE, "--baseline", failed, *AT],
+    ):
+        done = run(*arguments, CLOUDFLARE_API_TOKEN=f"{REPEATED}\n")
+        assert "redacted" in done.stdout + done.stderr
+        assert_not_repeated(done.stdout, done.stderr)
+
+
+def test_nor_what_a_list_of_accounts_calls_one(tmp_path: Path) -> None:
+    named, read = tmp_path / "accounts.txt", tmp_path / "snapshot.json"
+    named.write_text(f"{ACCOUNT} of {REPEATED}\n{OTHER_ACCOUNT} Other\n")
+    read.write_text("".join(snapshot().to_json()))
+    options = ["--snapshot", str(read), "--accounts", str(named), "--budget", "1 USD"]
+    done = run("report", *options, *AT, GH_TOKEN=REPEATED)
+    assert "of [redacted]" in done.stdout
+    assert "Other" in done.stdout
+    assert_not_repeated(done.stdout, done.stderr)
+
+
+def test_nor_what_pulumi_or_a_file_of_rules_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = tmp_path / "rules.json"
+    rules.write_text(json.dumps({"rules": {REPEATED: {"limit": "1 USD"}}}))
+    done = run("report", "--from", UPDATE, "--rules", str(rules), GH_TOKEN=REPEATED)
+    assert_not_repeated(done.stdout, done.stderr)
+    long = f"error: {'x' * 290}{REPEATED}"
+    (tmp_path / "pulumi").write_text(f"#!/bin/sh\necho '{long}' >&2; exit 255")
+    (tmp_path / "pulumi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    done = run("show", "--stack", "dev", PULUMI_ACCESS_TOKEN=REPEATED)
+    assert done.stderr.startswith("cf-invoice: cannot read stack config: xxx")
+    assert "ghp" not in done.stderr
+
+
+def test_nor_is_a_stacks_own_token_in_a_report_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack_with({"cloudflare:apiToken": REPEATED}, tmp_path, monkeypatch)
+    rules, file = tmp_path / "rules.json", tmp_path / "line.json"
+    limits = {"accountIds": [ACCOUNT], "limit": "1 USD"}
+    rules.write_text(json.dumps({"rules": {"max-amount-due": limits}}))
+    file.write_text(named_snapshot())
+    options = ["--snapshot", str(file), "--baseline", str(file), "--stack", "dev"]
+    done = run("report", *options, "--rules", str(rules), *AT)
+    assert "[redacted]" in done.stdout
+    assert_not_repeated(done.stdout, done.stderr)
 
 
 @pytest.mark.parametrize("option", ["--scenario", "--port", "--rate-limit", "--fault"])

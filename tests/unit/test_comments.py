@@ -1,6 +1,8 @@
 import gzip
+import html
 import json
 import pickle
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +19,14 @@ from pulumi_cf_invoice.comments.forge import Request
 from pulumi_cf_invoice.comments.places import find_place, find_request
 from pulumi_cf_invoice.comments.posting import describe, post
 from pulumi_cf_invoice.comments.reports import marker, tagged
-from pulumi_cf_invoice.report.markdown import END, MARKER, checksum, render_failure
+from pulumi_cf_invoice.report.markdown import (
+    END,
+    MARKER,
+    checksum,
+    escape,
+    render_failure,
+    words,
+)
 from tests import forge
 from tests.command import run
 from tests.forge import BOT, NUMBER, STRANGER, Forge
@@ -1196,6 +1205,31 @@ def test_the_command_posts_a_file_and_says_where(forge_: Forge, tmp_path: Path) 
         "Commented on pull request 12 of owner/name: "
         "https://github.com/owner/name/pull/12#issuecomment-1\n"
     )
+
+
+BACKSLASH = r"\\\1"
+
+
+@pytest.mark.parametrize("token", ["ghp_s3cret-t0ken", "a*b~c&d_s3cret", "s3cret-gh-1-t0ken"])
+@pytest.mark.parametrize("how", ["report", "other tool", "escaped"])
+def test_a_credential_in_a_report_is_not_posted(token: str, how: str, forge_: Forge) -> None:
+    """What wrote the report may have been another tool, or have had no such variable."""
+    name = made(f"| {escape(f'line of {token}')} | {words(f'It says {token}.')} |")
+    body = {
+        "report": name,
+        "other tool": f"The run with {token} failed.",
+        "escaped": f"Of {re.sub('([^a-z0-9])', BACKSLASH, token)}, it failed.",
+    }[how]
+    environment = {**forge_.github, "CLOUDFLARE_API_TOKEN": f"{token}\n"}
+    done = run("comment", "-", stdin=body, **environment)
+    assert done.returncode == 0
+    [posted] = forge_.bodies
+    dry = run("comment", "-", "--dry-run", stdin=body, **environment).stdout
+    for shown in (posted, dry):
+        assert "[redacted]" in shown
+        assert "s3cret" not in html.unescape(shown)
+    assert posted.startswith(MARKER)
+    assert ("line of" in posted) == (how == "report")
 
 
 def test_a_dry_run_of_the_command_needs_no_token_and_no_network(forge_: Forge) -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import json
 import sys
 import unicodedata
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import pytest
 import pulumi_cf_invoice
 from pulumi_cf_invoice import billing
 from pulumi_cf_invoice.billing import SettingsError
+from pulumi_cf_invoice.billing.credentials import Secrets
 from pulumi_cf_invoice.program import settings as program_settings
 from pulumi_cf_invoice.state import READ_PROPERTIES
 from tests.factories import ACCOUNT, SECRET
@@ -80,6 +82,37 @@ def test_other_letters_that_equal_a_tokens_do_not_hide_it(echo: str) -> None:
 
 def test_a_token_of_which_unicode_has_a_part_in_one_sign_is_found() -> None:
     assert billing.Credentials("an-0ffice-token").redact("an-0\ufb03ce-token") == "[redacted]"
+
+
+@pytest.mark.parametrize("echo", ["{0}", "a\n{1}{2}", "{1}\u200b{2}", "{3}", "\\\\{0}\\"])
+@pytest.mark.parametrize("is_ascii", [True, False])
+def test_json_that_may_repeat_a_secret_is_told_by_its_text(echo: str, is_ascii: bool) -> None:
+    secrets = Secrets(["other-s3cret", SECRET])
+    # The last has a sign that JSON may write as two.
+    signs = (SECRET, SECRET[:5], SECRET[5:], SECRET.replace("n", "\U0001d427"))
+    said = {"at": ["é", {echo.format(*signs): echo.format(*signs)}]}
+    text = json.dumps(said, ensure_ascii=is_ascii)
+    assert secrets.may_be_in_json(text)
+    assert secrets.may_be_in_json(text.replace("-", "\\u002D").replace("/", "\\/"))
+    assert not Secrets([f"{SECRET}-2"]).may_be_in_json(text.replace("\\ud", "\\ue"))
+    assert "[redacted]" in json.dumps(secrets.redact_all(said))
+
+
+def test_a_secret_that_is_a_part_of_another_leaves_nothing_of_it() -> None:
+    both = Secrets([SECRET, f"slack://{SECRET}/room", "short", ""])
+    assert both.redact(f"no slack://{SECRET}/room, no {SECRET}") == "no [redacted], no [redacted]"
+    assert SECRET not in repr(both)
+
+
+@pytest.mark.parametrize("escaped", ["&#{};", "&#x{:x};", "&#X{:X};", "\\{}"])
+def test_an_escape_of_markdown_or_html_does_not_hide_a_token(escaped: str) -> None:
+    token = "ghp_s3cret-t0ken"
+    for sign in "_-":
+        hidden = token.replace(sign, escaped.format(sign if "\\" in escaped else ord(sign)))
+        assert Secrets([token]).redact(f"a&#38;b \\_ {hidden} c\\_d") == (
+            "a&#38;b \\_ [redacted] c\\_d"
+        )
+    assert Secrets([token]).redact("ghp&#95;s3cret") == "ghp&#95;s3cret"
 
 
 def test_an_e_mail_address_which_names_accounts_is_no_secret() -> None:
