@@ -131,8 +131,14 @@ def test_what_is_too_short_for_a_token_stays_in_words() -> None:
 
 # What takes the square of a run's length takes minutes.
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("run", ["\u0301\u0323", "\u0323\u0301\u4e00", "\u1e69", "\uff53\u0301"])
-def test_a_megabyte_of_accents_is_searched_in_one_pass(run: str) -> None:
+@pytest.mark.parametrize(
+    "run",
+    [
+        *("\u0301\u0323", "\u0323\u0301\u4e00", "\u1e69", "\uff53\u0301"),
+        *("&#8288;", "\\_", "&#", f"{SECRET[:-1]}&#8288;", f"{SECRET[0]} \\"),
+    ],
+)
+def test_a_megabyte_of_accents_or_escapes_is_searched_in_one_pass(run: str) -> None:
     credentials = billing.Credentials(SECRET)
     accents = run * (2**20 // len(run.encode()))
     half = len(accents) // 2
