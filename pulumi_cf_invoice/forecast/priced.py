@@ -203,8 +203,8 @@ class PricedDays:
 
     def spend_until(self, then: Fraction) -> list[float]:
         """Return the spend of each settled day that ended by *then*, as `spend` does."""
-        usages = _corrected([day.usage for day in self.settled if day.start + DAY <= then])
-        return [float(min(usage * self.unit.price, _LARGEST)) for usage in usages]
+        spend = (day.usage * self.unit.price for day in self.settled if day.start + DAY <= then)
+        return _corrected([float(max(-_LARGEST, min(amount, _LARGEST))) for amount in spend])
 
     def gross_between(self, start: Fraction, end: Fraction) -> Fraction:
         """Return what usage from *start* to *end* (Unix seconds) cost, in minor units."""
@@ -411,21 +411,22 @@ def fallen_silent(
     return last if least <= silent <= most * DAY else None
 
 
-def _corrected(usages: list[Fraction]) -> list[Fraction]:
+def _corrected(spend: list[float]) -> list[float]:
     """
-    Return *usages* with each correction (a negative day) taken off the four weeks before it.
+    Return *spend* with each correction (a negative day) taken off the four weeks before it.
 
     What that day itself had is not known: it counts as the same weekday before.
     """
-    corrected = list(usages)
-    for number, usage in enumerate(usages):
-        if usage >= 0:
+    # Exact fractions would double their digits with each correction.
+    corrected = list(spend)
+    for number, amount in enumerate(spend):
+        if amount >= 0:
             continue
         start = max(0, number - 4 * _WEEK)
-        total = sum(corrected[start:number], Fraction(0))
-        left = max(1 + usage / total, Fraction(0)) if total > 0 else Fraction(0)
-        corrected[start:number] = [amount * left for amount in corrected[start:number]]
-        corrected[number] = corrected[number - _WEEK] if number >= _WEEK else Fraction(0)
+        total = sum(corrected[start:number])
+        left = max(1 + amount / total, 0.0) if total > 0 else 0.0
+        corrected[start:number] = [before * left for before in corrected[start:number]]
+        corrected[number] = corrected[number - _WEEK] if number >= _WEEK else 0.0
     return corrected
 
 

@@ -723,6 +723,14 @@ def test_negative_usage_is_a_correction() -> None:
     assert any("1 day has negative usage: a correction" in note for note in found.notes)
 
 
+def test_any_number_of_corrections_is_taken_off() -> None:
+    """Each changes four weeks, so that exact fractions would double their digits each time."""
+    usage = [-7.1 if day % 3 == 0 else CENTS + day % 7 / 8 for day in range(90)]
+    history = history_of(usage[:-15], usage[-15:])
+    found = forecast_invoice(invoice_of(round(sum(usage[-15:]))), history, at=NOW)
+    assert found.method == "daily-usage"
+
+
 @pytest.mark.parametrize("usage", [-CENTS, CENTS])
 def test_a_refund_does_not_go_on(usage: float) -> None:
     """A line below zero is no trend, whatever the usage is."""
