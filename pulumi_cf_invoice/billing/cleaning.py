@@ -1,5 +1,6 @@
 """Text written by others, made safe to show in a line of ours."""
 
+import json
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -29,9 +30,10 @@ def inert(text: str) -> str:
     Return *text* as one line, without terminal or direction controls or a runner's commands.
 
     A right-to-left script keeps its own direction; only the controls that could reorder our text
-    go.
+    go. What reads as JSON is put in quotation marks.
     """
-    return without_commands(_HARMFUL.sub(" ", text))
+    line = without_commands(_HARMFUL.sub(" ", text))
+    return f"“{line}”" if _is_decoded(line) else line
 
 
 def one_line(text: str, longest: int = LONGEST) -> str:
@@ -43,6 +45,25 @@ def one_line(text: str, longest: int = LONGEST) -> str:
 def without_commands(line: str) -> str:
     """Return a *line* in which no runner finds a command."""
     return _COMMAND.sub(lambda found: f"{found[0]} ", line)
+
+
+def _is_decoded(line: str) -> bool:
+    """
+    Return whether Pulumi's engine takes *line* for JSON.
+
+    It would print what is in it, a line for each part, and what was escaped as it is.
+    """
+    line = line.strip()
+    if not line.startswith(("{", "[")):
+        return False
+    try:
+        _, end = json.JSONDecoder().raw_decode(line)
+    except RecursionError:
+        return True
+    except ValueError:
+        return False
+    # Go's decoder sees no more values before a closing bracket.
+    return line[end:].lstrip()[:1] in ("", "}", "]")
 
 
 def inert_json(text: str) -> str:

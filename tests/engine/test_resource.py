@@ -78,12 +78,17 @@ def test_a_changed_figure_is_an_update_with_its_property_diff(
 def test_a_text_that_changes_acts_on_no_terminal_and_no_runner_in_the_engines_own_diff(
     make_stack: MakeStack, settled: dict[str, str], form: Form
 ) -> None:
-    """The engine prints a text of several lines as it is, where it differs from the last one."""
+    """
+    The engine prints a text of several lines as it is, where it differs from the last one, and what
+    is in JSON always.
+    """
     stack = make_stack(lambda: pulumi.export("lines", form.resource("x").invoice_lines), **settled)
     printed = ""
     for number in range(2):
         hostile = f"{number}\x1b[2J\n::error::a\n##vso[task.setvariable variable=b]c\u202e"
-        result = api_result(invoice_lines=[api_line(description=hostile)])
+        escaped = json.dumps({hostile: "#", "::error::": [hostile]}).replace("##", r"#\u0023")
+        lines = [api_line(description=text) for text in (hostile, escaped)]
+        result = api_result(invoice_lines=lines)
         with stand_in(json.dumps({"success": True, "result": result})) as (base_url, _):
             stack.environment["CLOUDFLARE_BASE_URL"] = base_url
             for run in (stack.preview(diff=True), stack.up()):

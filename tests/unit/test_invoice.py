@@ -140,6 +140,16 @@ def test_a_lone_surrogate_is_carried_as_a_question_mark() -> None:
         ("a\u200bb\u3164c\u00add\ufeff", "a b c d "),
         ("\U000e0068\U000e0069", "  "),
         ("x" * 5000, "x" * 5000),
+        # The engine prints what is in JSON, a line for each part.
+        (r'{"m": "#\u0023vso[task.x]y"}', r'“{"m": "#\u0023vso[task.x]y"}”'),
+        ('{"::add-mask::a": 1}', '“{"::add-mask::a": 1}”'),
+        (r' ["a\n::error::b", {}] }', r'“ ["a\n::error::b", {}] }”'),
+        ("[" * 5000 + "]" * 5000, "“" + "[" * 5000 + "]" * 5000 + "”"),
+        ("[1e999]", "“[1e999]”"),
+        ("[beta] a", "[beta] a"),
+        ("[1] a", "[1] a"),
+        ('{"a"', '{"a"'),
+        ("“[]”", "“[]”"),
     ],
 )
 def test_a_text_is_one_line_that_acts_on_no_terminal_and_no_runner(written: str, kept: str) -> None:
