@@ -126,6 +126,8 @@ def _in_files(options: argparse.Namespace, at: datetime, secrets: Secrets) -> Co
         for content in _in_file(file.path, of_file, options.prefix, secrets):
             _refuse_other_kind(content, file)
             _refuse_without_time(content, file, options)
+            if wanted:
+                _refuse_unknown_account(content, file)
             account = wanted.get(_account_of(content) or "")
             name = file.name or (account.name if account else None)
             contents.append(_named(content, name, file.label))
@@ -177,6 +179,17 @@ def _refuse_without_time(
         )
 
 
+def _refuse_unknown_account(content: Found | MissingInvoice, file: "_File") -> None:
+    """
+    Raise `CommandError` unless the account of *content* is known, so that it can be chosen by it.
+    """
+    if _account_of(content) is None:
+        raise CommandError(
+            f"{_label(file.path)} does not say which account it is of, so that it cannot be left "
+            "out: give it with only one --account-id, which it then counts as"
+        )
+
+
 def _absent(
     wanted: Iterable[NamedAccount], known: Collection[str | None], at: datetime
 ) -> Iterator[MissingInvoice]:
@@ -220,11 +233,10 @@ def _not_asked_for(others: Sequence[Found | MissingInvoice]) -> str:
     """Name the accounts of files that are not on the list, as a sentence."""
     if not others:
         return ""
-    # Several files can be on one account; those on an unknown one count separately.
-    accounts = {_account_of(other) or number: other for number, other in enumerate(others)}
+    # Several files can be on one account.
+    accounts = {str(_account_of(other)): other for other in others}
     names = [
-        ", ".join([*map(named, other.names), _account_of(other) or "an unknown account"])
-        for other in accounts.values()
+        ", ".join([*map(named, other.names), account_id]) for account_id, other in accounts.items()
     ]
     more = len(names) - _MOST_LISTED
     shown = "; ".join([*names[:_MOST_LISTED], *([f"{more:,} more"] if more > 0 else [])])

@@ -536,6 +536,26 @@ def test_accounts_that_are_not_on_the_list_are_named_and_left_out(
     assert "not requested: 3 accounts (" in report["notes"][0]
 
 
+def test_an_invoice_of_an_unknown_account_is_not_left_out(
+    run: Run, recent: Path, tmp_path: Path
+) -> None:
+    reads = json.loads((recent / f"{ACCOUNT}.json").read_text())["reads"]
+    answer = tmp_path / "answer.json"
+    answer.write_text(json.dumps({"success": True, **reads["invoice-preview"]}))
+    listed = tmp_path / "accounts.txt"
+    listed.write_text(f"{ACCOUNT}\n{OTHER_ACCOUNT}\n")
+    several = ["--account-id", ACCOUNT, "--account-id", OTHER_ACCOUNT]
+    for chosen in (several, ["--accounts", str(listed)]):
+        code, out, errors = run("report", "--from", str(answer), *chosen)
+        assert (code, out) == (2, "")
+        assert errors == (
+            f"cf-invoice: {answer} does not say which account it is of, so that it cannot be left "
+            "out: give it with only one --account-id, which it then counts as\n"
+        )
+    code, report = reported(run, "--from", str(answer), "--account-id", ACCOUNT)
+    assert (code, report["invoices"][0]["account_id"]) == (0, ACCOUNT)
+
+
 def test_one_account_of_a_folder_is_reported_and_the_others_are_named(
     several: Sandbox, run: Run, folder: Path
 ) -> None:
