@@ -21,8 +21,8 @@ HARMFUL = (
 """The characters that `inert` replaces, for a regular expression's set."""
 _HARMFUL = re.compile(f"[{HARMFUL}\ud800-\udfff]")
 # Runners take `##[…]` (GitHub), `##vso[…]` (Azure) and `##teamcity[…]` for a command anywhere in a
-# line, and `::…` (GitHub) at its beginning.
-_COMMAND = re.compile(r"##(?=\w*\[)|^\s*:(?=:)")
+# line, and `::…` (GitHub) at its beginning. Pulumi's engine takes `<{%…%}>` for a colour.
+_COMMAND = re.compile(r"##(?=\w*\[)|^\s*:(?=:)|<(?=\{%)")
 
 
 def inert(text: str) -> str:
@@ -43,7 +43,7 @@ def one_line(text: str, longest: int = LONGEST) -> str:
 
 
 def without_commands(line: str) -> str:
-    """Return a *line* in which no runner finds a command."""
+    """Return a *line* in which neither a runner nor Pulumi's engine finds a command."""
     return _COMMAND.sub(lambda found: f"{found[0]} ", line)
 
 

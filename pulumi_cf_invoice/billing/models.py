@@ -223,7 +223,7 @@ else:
 # A pattern also makes pydantic refuse a lone surrogate, with which protobuf would fail.
 _Inert = Annotated[
     str,
-    StringConstraints(strict=True, pattern=f"^([^\\s:#{{\\[{HARMFUL}][^#{HARMFUL}]*)?$"),
+    StringConstraints(strict=True, pattern=f"^([^\\s:#<{{\\[{HARMFUL}][^#<{HARMFUL}]*)?$"),
     WithJsonSchema({"type": "string"}),
 ]
 Text = Annotated[_Inert | None, Otherwise(_text_or_none)]

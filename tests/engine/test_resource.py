@@ -87,7 +87,8 @@ def test_a_text_that_changes_acts_on_no_terminal_and_no_runner_in_the_engines_ow
     for number in range(2):
         hostile = f"{number}\x1b[2J\n::error::a\n##vso[task.setvariable variable=b]c\u202e"
         escaped = json.dumps({hostile: "#", "::error::": [hostile]}).replace("##", r"#\u0023")
-        lines = [api_line(description=text) for text in (hostile, escaped)]
+        coloured = "#<{%reset%}>#vso[task.x]y<{%underline%}>"
+        lines = [api_line(description=text) for text in (hostile, escaped, coloured)]
         result = api_result(invoice_lines=lines)
         with stand_in(json.dumps({"success": True, "result": result})) as (base_url, _):
             stack.environment["CLOUDFLARE_BASE_URL"] = base_url

@@ -140,7 +140,10 @@ def test_a_lone_surrogate_is_carried_as_a_question_mark() -> None:
         ("a\u200bb\u3164c\u00add\ufeff", "a b c d "),
         ("\U000e0068\U000e0069", "  "),
         ("x" * 5000, "x" * 5000),
-        # The engine prints what is in JSON, a line for each part.
+        # The engine takes these for colours, and drops them or all that follows.
+        ("#<{%reset%}>#vso[task.x]y", "#< {%reset%}>#vso[task.x]y"),
+        ("a<{%b < {% <c", "a< {%b < {% <c"),
+        # It prints what is in JSON, a line for each part.
         (r'{"m": "#\u0023vso[task.x]y"}', r'“{"m": "#\u0023vso[task.x]y"}”'),
         ('{"::add-mask::a": 1}', '“{"::add-mask::a": 1}”'),
         (r' ["a\n::error::b", {}] }', r'“ ["a\n::error::b", {}] }”'),
