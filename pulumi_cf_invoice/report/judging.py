@@ -85,8 +85,19 @@ class RuleResult:
 
     @property
     def marked_notes(self) -> list[str]:
-        """The notes, in which what others wrote is marked (`named`)."""
-        return [*self.notices, *(f.marked for f in self.findings if f.status == "noted")]
+        """
+        The notes, in which what others wrote is marked (`named`).
+
+        Those on accounts that were passed over come first, and those that only tell when and from
+        where an account was read come last.
+        """
+        noted = sorted((f for f in self.findings if f.status == "noted"), key=_after_what_matters)
+        return [*self.notices, *(finding.marked for finding in noted)]
+
+    @property
+    def marked_origins(self) -> list[str]:
+        """Those of the notes that tell where accounts were read, if not from Cloudflare."""
+        return [finding.marked for finding in self.findings if finding.subject == _ORIGIN]
 
     @property
     def is_mandatory(self) -> bool:
@@ -341,6 +352,10 @@ def verdict_text(verdict: Verdict, rules: Sequence[RuleResult]) -> str:
     # Credit, an unpaid invoice or a status has nothing to do with a budget.
     is_budget = any(not f.is_minimum for f in on_amounts)
     return TITLES[verdict] if is_budget else _NO_BUDGET[verdict]
+
+
+def _after_what_matters(finding: Finding) -> tuple[bool, bool]:
+    return finding.subject in _OF_READING, not finding.is_passed_over
 
 
 def worst_first(rules: Sequence[RuleResult]) -> list[RuleResult]:

@@ -141,10 +141,17 @@ def _sentences(report: Report, rule: RuleResult, most: int) -> list[str]:
             ],
             most,
         )
+    return [*sentences, *_notes(report, rule, only, most)]
+
+
+def _notes(report: Report, rule: RuleResult, only: str | None, most: int) -> list[str]:
+    """Return the notes on *rule* itself, and at most *most* of those on its accounts and lines."""
     known = {caveat.text for invoice in report.invoices for caveat in invoice.caveats}
-    notes = [note for note in rule.marked_notes if note not in known]
-    notes = [without_account(note, only) if only else note for note in notes]
-    return [*sentences, *first(list(dict.fromkeys(notes)), most)]
+    notes = [note for note in dict.fromkeys(rule.marked_notes) if note not in known]
+    on_rule = {*rule.notices, *rule.marked_origins}
+    told = [note for note in notes if note in on_rule]
+    told += first([note for note in notes if note not in on_rule], most)
+    return [without_account(note, only) for note in told] if only else told
 
 
 def _found(label: str, finding: Finding, only: str | None) -> str:

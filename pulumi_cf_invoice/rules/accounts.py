@@ -117,7 +117,7 @@ class AccountReader:
         self._asked: dict[Any, Future[Any]] = {}
         self._times: dict[Any, datetime] = {}
         self._forecasts: dict[Any, dict[Any, Forecast]] = {}
-        self._tellers: dict[tuple[str, str | None, str], str] = {}
+        self._tellers: dict[tuple[bool, str, str | None, str], str] = {}
         self._lock = threading.Lock()
 
     def read_at(self, account_id: str, base_url: str | None, at: datetime) -> datetime:
@@ -190,10 +190,19 @@ class AccountReader:
             forecasts,
         )
 
-    def teller(self, account_id: str, base_url: str | None, error: str, name: str) -> str:
-        """Return the first gate that reported an *error* of an account, which may be *name*."""
+    def teller(
+        self, account_id: str, base_url: str | None, error: str, name: str, is_strict: bool
+    ) -> str:
+        """
+        Return the first gate that reported an *error* of an account, which may be *name*.
+
+        One that ``is_strict`` does not refer to one that is not: of that, a note or a warning may
+        be folded away.
+        """
+        key = account_id, base_url, error
         with self._lock:
-            return self._tellers.setdefault((account_id, base_url, error), name)
+            strict = self._tellers.get((True, *key))
+            return strict or self._tellers.setdefault((is_strict, *key), name)
 
     def _snapshot(self, account_id: str, base_url: str | None) -> Snapshot | None:
         return self._snapshots.get((account_id, _address(base_url)))

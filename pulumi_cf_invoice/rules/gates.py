@@ -270,7 +270,8 @@ class Gate:
             return self._unread(reader, account_id, error)
 
     def _unread(self, reader: AccountReader, account_id: str, error: BillingError) -> Finding:
-        teller = reader.teller(account_id, self.base_url, str(error), self.name)
+        is_strict = not self.fail_open and self.level in (None, "mandatory")
+        teller = reader.teller(account_id, self.base_url, str(error), self.name, is_strict)
         why = str(error) if teller == self.name else f"{teller} says why."
         allowed = ", which failOpen allows" if self.fail_open else ""
         message = f"Account {account_id} could not be judged{allowed}: {why}"

@@ -329,6 +329,25 @@ def test_a_failure_is_read_once_and_reported_once_and_violates_every_rule(sandbo
     assert len(sandbox.requests) == 4
 
 
+@pytest.mark.parametrize("mild", [{"failOpen": True}, {"enforcementLevel": "advisory"}])
+def test_a_mandatory_rule_leaves_the_reason_to_no_note_and_no_warning(mild: dict[str, Any]) -> None:
+    accounts = AccountReader({})
+    rules = ({**BUDGET, **mild}, BUDGET, BUDGET, {**BUDGET, **mild})
+    each = [
+        gate(written, rule).judge_accounts(accounts, NOW)
+        for rule, written in zip(
+            ("account-budget", "max-amount-due", "max-forecast", "max-projected-amount-due"),
+            rules,
+            strict=True,
+        )
+    ]
+    first, second, third, fourth = (found[0].message for found in each)
+    assert "no credentials for account" in first
+    assert "no credentials for account" in second
+    assert third.endswith("could not be judged: max-amount-due says why.")
+    assert fourth.endswith(": max-amount-due says why.")
+
+
 def test_an_account_that_cannot_be_read_is_passed_over_only_if_the_rule_says_so(
     sandbox: Sandbox,
 ) -> None:

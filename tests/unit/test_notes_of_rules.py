@@ -1,13 +1,16 @@
 """A report's notes on rules that judged nothing, or not everything that they name."""
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from pulumi_cf_invoice import Invoice
+from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 from pulumi_cf_invoice.billing.suggestions import new_globs
 from pulumi_cf_invoice.forecast.forecast import forecast_invoice
+from pulumi_cf_invoice.report import html, markdown, text
 from pulumi_cf_invoice.report.found import Found
 from pulumi_cf_invoice.report.judging import judge
 from pulumi_cf_invoice.report.report import Report, make_report
@@ -15,7 +18,7 @@ from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import Config, configured, parse_rules
 from pulumi_cf_invoice.state import InvoiceState
 from tests.docs import page
-from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, api_line, api_result
+from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, api_line, api_result, snapshot
 
 
 def reported(
@@ -75,6 +78,30 @@ def test_accounts_that_are_passed_over_are_counted_before_anything_else() -> Non
         f"{', '.join(accounts[:5])} and 35 more."
     )
     assert len(result.noted) == 41
+
+
+@pytest.mark.parametrize("form", [text.render, markdown.render, html.render])
+def test_no_number_of_other_notes_folds_an_account_away_that_was_passed_over(form: Any) -> None:
+    accounts, elsewhere = [f"{number:032x}" for number in range(1, 13)], "http://127.0.0.1:1"
+    taken = [snapshot(elsewhere, account_id=account) for account in accounts]
+    rule = {
+        "accountIds": [*accounts, ACCOUNT],
+        "failOpen": True,
+        "limit": "190 USD",
+        "baseUrl": elsewhere,
+        "waiver": {"until": "2026-12-31", "by": "me", "reason": "launch", "limit": "200 USD"},
+    }
+    found = [Found(InvoiceState(account, taken[0].get(INVOICE_PREVIEW))) for account in accounts]
+    at = NOW + timedelta(hours=3)
+    declared = parse_rules({"rules": {"account-budget": rule}})
+    judged = judge(declared, found, at, AccountReader({}, snapshots=taken))
+    report = make_report(found, at=at, rules=judged)
+    assert report.verdict == "within"
+    shown = re.sub("&#?[0-9a-z]+;|\\s+", " ", form(report))
+    assert f"Account {ACCOUNT} could not be judged, which failOpen allows: no credentials" in shown
+    assert "by me: launch" in shown
+    assert "The figures come from " in shown
+    assert f"Account {accounts[0]} was read on" in shown
 
 
 @pytest.mark.parametrize(
