@@ -247,7 +247,7 @@ def test_whatever_fails_while_it_is_installed_replaces_an_older_comment(
     workflow: Workflow, host: Forge, tmp_path: Path
 ) -> None:
     workflow.install_anew(tmp_path / "runner")
-    _let_rm_fail(workflow, tmp_path, "*/cf-invoice")
+    _let_fail(workflow, tmp_path, "rm", "*/cf-invoice")
     host.add(markdown.MARKER)
     run = workflow.use({**RULES, "fail": "false"})
     assert run.jobs == {"invoice": "failure"}, run.printed
@@ -261,7 +261,7 @@ def test_whatever_fails_while_a_report_is_made_is_in_what_stands_in_for_it(
     broken = tmp_path / "runner"
     shutil.copytree(runner_temp, broken, symlinks=True, ignore=shutil.ignore_patterns("bin"))
     workflow.environment["SHARED_RUNNER_TEMP"] = str(broken)
-    _let_rm_fail(workflow, tmp_path, "*/.ready")
+    _let_fail(workflow, tmp_path, "rm", "*/.ready")
     run = workflow.use({**RULES, "fail": "false"})
     assert run.steps["Report > Report"] == "failure", run.printed
     reason = "### ❔ Unknown\n\nThe report could not be made: see the log."
@@ -269,12 +269,22 @@ def test_whatever_fails_while_a_report_is_made_is_in_what_stands_in_for_it(
     assert Path(run.outputs["markdown"]).read_text().strip() == reason
 
 
-def _let_rm_fail(workflow: Workflow, directory: Path, glob: str) -> None:
-    """Let ``rm`` fail in *workflow* where its arguments match *glob*."""
-    first = directory / "first" / "rm"
+def test_a_verdict_that_cannot_be_told_to_github_is_not_in_a_report(
+    workflow: Workflow, tmp_path: Path
+) -> None:
+    _let_fail(workflow, tmp_path, "cat", "*/outputs")
+    run = workflow.use({**RULES, "fail": "false"})
+    assert run.steps["Report > Report"] == "failure", run.printed
+    reason = "### ❔ Unknown\n\nThe report could not be made: see the log."
+    assert Path(run.outputs["markdown"]).read_text().strip() == reason
+
+
+def _let_fail(workflow: Workflow, directory: Path, command: str, glob: str) -> None:
+    """Let *command* fail in *workflow* where its arguments match *glob*."""
+    first = directory / "first" / command
     first.parent.mkdir()
     first.write_text(
-        f'#!/bin/sh\ncase "$*" in {glob}) exit 1 ;; esac\nexec {shutil.which("rm")} "$@"\n'
+        f'#!/bin/sh\ncase "$*" in {glob}) exit 1 ;; esac\nexec {shutil.which(command)} "$@"\n'
     )
     first.chmod(0o755)
     workflow.environment["PATH"] = f"{first.parent}:{workflow.environment['PATH']}"
@@ -297,6 +307,27 @@ def test_an_installed_action_that_cannot_start_fails_and_replaces_an_older_comme
     assert Path(run.outputs["markdown"]).read_text().strip() == reason
     [comment] = host.bodies
     assert comment.strip() == f"{markdown.MARKER}\n\n{reason}"
+
+
+@pytest.mark.parametrize("end", ["kill -9 $$", "exit 3"])
+def test_a_report_whose_command_was_killed_after_it_is_no_verdict(
+    workflow: Workflow, host: Forge, runner_temp: Path, tmp_path: Path, end: str
+) -> None:
+    killed = tmp_path / "runner"
+    shutil.copytree(runner_temp, killed, symlinks=True)
+    workflow.environment["SHARED_RUNNER_TEMP"] = str(killed)
+    command = killed / "cf-invoice" / "cf-invoice"
+    command.rename(command.with_name("whole"))
+    command.write_text(f'#!/bin/sh\n"$(dirname "$0")/whole" "$@"\n{end}\n')
+    command.chmod(0o755)
+    host.add(markdown.MARKER)
+    run = workflow.use({**RULES, "fail": "false"})
+    assert run.jobs == {"invoice": "failure"}, run.printed
+    reason = "### ❔ Unknown\n\ncf-invoice could not write a report: see the log."
+    assert run.summary.strip() == reason
+    assert Path(run.outputs.pop("markdown")).read_text().strip() == reason
+    assert {name: text for name, text in run.outputs.items() if text} == {"verdict": "unknown"}
+    assert [comment.strip() for comment in host.bodies] == [f"{markdown.MARKER}\n\n{reason}"]
 
 
 @pytest.mark.parametrize(
