@@ -95,6 +95,7 @@ class MaxDailySpend(Rule):
         self, state: AccountState, days: "LastDays", limit: Money | Multiple
     ) -> Iterator[Finding]:
         """Judge earlier days again: what else there was to say of them was said at the time."""
+        floor = self.at_least if isinstance(limit, Multiple) else limit
         for day in days.earlier:
             before = days.until(day)
             if isinstance(limit, Multiple) and _is_too_young(before, limit):
@@ -102,8 +103,8 @@ class MaxDailySpend(Rule):
             found = self._judged(state, before, day, limit)
             if found.status == "over" and not self._may_only_look_over(before, day):
                 yield found
-            if isinstance(limit, Money) and _may_be_a_spike(before, day, limit):
-                yield found
+            elif floor is not None and _may_be_a_spike(before, day, floor):
+                yield _unpriced(state, before, day)
 
     def _may_only_look_over(self, days: "LastDays", day: "LastDay") -> bool:
         """
@@ -111,13 +112,10 @@ class MaxDailySpend(Rule):
 
         In a period's first days a history that is hours behind makes usage several times too dear.
         And the floor of a multiple is that of the day's own period: by default a tenth of what that
-        period cost, which is no longer known. ``atLeast`` is compared with the usage of a day that
-        has no price, in minor units.
+        period cost, which is no longer known. ``atLeast`` can only be compared with a priced day.
         """
         if isinstance(self.limit, Multiple) and not day.is_in_period:
-            if self.at_least is None:
-                return _is_ordinary(days, day)
-            return day.spend is None and not _uses_more(day, self.at_least)
+            return _is_ordinary(days, day) if self.at_least is None else day.spend is None
         return not day.is_priced_surely and _is_ordinary(days, day)
 
     def _judged(
@@ -219,22 +217,26 @@ def _against_amount(state: AccountState, days: "LastDays", day: "LastDay", limit
 
 def _is_ordinary(days: "LastDays", day: "LastDay") -> bool:
     """Return whether a *day* that may not be priced well was not far from a usual day."""
+    return (day.usage or 0) <= _ORDINARY * _usual(days)
+
+
+def _usual(days: "LastDays") -> Fraction:
     usual = days.usual(Fraction(_ORDINARY))
-    return (day.usage or 0) <= _ORDINARY * (days.usual_so_far if usual is None else usual)
+    return days.usual_so_far if usual is None else usual
 
 
 def _may_be_a_spike(days: "LastDays", day: "LastDay", limit: Money) -> bool:
     """
-    Return whether an earlier *day* that has no price may be over the *limit*, an amount.
+    Return whether an earlier *day* that has no price may be over the *limit*.
 
     Once its period has ended, only usage of the next one prices it, and an account may have none.
+    Usage is in major units unless a usual day would be over the limit too, and in minor ones then.
     """
-    return day.spend is None and _uses_more(day, limit) and not _is_ordinary(days, day)
-
-
-def _uses_more(day: "LastDay", limit: Money) -> bool:
-    """Return whether the usage of a *day* in minor units, the cheapest, is over the *limit*."""
-    return _amount(day.usage or 0) > money.exact(limit.amount)
+    if day.spend is not None or _is_ordinary(days, day):
+        return False
+    most, major = money.exact(limit.amount), Fraction(10 ** money.digits(limit.currency))
+    price = major if _amount(_usual(days) * major) <= most else Fraction(1)
+    return _amount((day.usage or 0) * price) > most
 
 
 def _may_cost_more(days: "LastDays", day: "LastDay", limit: Money) -> bool:
