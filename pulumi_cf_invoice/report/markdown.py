@@ -41,6 +41,8 @@ _LINKS = (
     (re.compile(r"\b(gh|gl)-(?=\d)", re.IGNORECASE), r"\1&#8288;-"),
     # GitLab takes group/project> for a project.
     (re.compile(r"(?<=[\w.-])&#62;"), "&#8288;&#62;"),
+    # At the beginning of a line, GitLab takes /close for what to do.
+    (re.compile("^/"), "&#47;"),
 )
 
 
@@ -57,7 +59,8 @@ def render(report: Report) -> str:
 def render_failure(reason: str) -> str:
     """Return the replacement for a report that cannot be made, with a *reason* of one line."""
     headline = f"### {SIGNS['unknown']} {TITLES['unknown']}: there is no report."
-    return _joined([MARKER, headline, words(reason)])
+    # Others may have written the reason, and what begins a line can be Markdown or a command.
+    return _joined([MARKER, headline, f"**Why:** {words(reason)}"])
 
 
 def checksum(text: str) -> str:

@@ -430,6 +430,19 @@ def test_a_report_that_cannot_be_made_is_markdown_that_says_so(
     assert reason in html.unescape(report)
 
 
+@pytest.mark.parametrize("reason", ["/close", "# Within budget", "1. all is well", "+ well"])
+def test_no_line_of_a_comment_begins_with_what_others_wrote(tmp_path: Path, reason: str) -> None:
+    taken = json.loads(snapshot(credit_balance={"balance": 5}).to_json())
+    taken["reads"]["invoice-preview"] = {"error": reason}
+    file = tmp_path / "taken.json"
+    file.write_text(json.dumps(taken))
+    failed = run("report", "--snapshot", str(file), "--format", "markdown", *AT)
+    assert failed.stderr == f"cf-invoice: {reason}\n"
+    assert f"\n\n**Why:** {reason}\n" in html.unescape(failed.stdout)
+    for sentence in (reason, f"\u2068{reason}\u2069"):
+        assert not markdown.words(sentence).startswith("/")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
