@@ -16,11 +16,12 @@ from typing import Any
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.report.found import NoInvoiceError
 from pulumi_cf_invoice.report.objects import PlacedObject
-from pulumi_cf_invoice.state import TYPES, is_ours, urn_of
+from pulumi_cf_invoice.state import TYPES, is_ours, snake_case, urn_of
 
 STACK = "pulumi:pulumi:Stack"
 GONE = ("delete", "delete-replaced", "create-replacement", "discard", "discard-replaced")
 """The operations after which the resource is gone, or another step has it."""
+_WITHOUT_FRESH_STATE = (*GONE, "remove-pending-replace", "refresh")
 _FOUND_BY_REFRESH = ("same", "update")
 _KINDS = {
     "preludeEvent",
@@ -31,6 +32,8 @@ _KINDS = {
     "summaryEvent",
 }
 _PROVIDERS = "pulumi:providers:"
+_FIGURES = {"amount_due", "currency", "period_start"}
+_TORN = "was the line torn?"
 
 
 def is_event(document: Any) -> bool:
@@ -154,7 +157,7 @@ class Operation:
         """Raise `NoInvoiceError` if an event is missing or out of order, saying where."""
         summary = self.summary
         for step in (*self.steps_before, *self.steps_after):
-            refuse_torn_type(step)
+            refuse_torn(step)
         self._refuse_steps_after_summary()
         self._refuse_other_stacks()
         self._refuse_missing_numbers()
@@ -320,11 +323,25 @@ def was_left_out(op: Any, old: Any, new: Any) -> bool:
     return isinstance(old, Mapping) and old.get("custom") is True and not old.get("id")
 
 
-def refuse_torn_type(step: Mapping[str, Any]) -> None:
+def refuse_torn(step: Mapping[str, Any]) -> None:
     """
-    Raise `NoInvoiceError` if a *step* says in one place that it is of ours, and in another not.
+    Raise `NoInvoiceError` if a *step* of ours lacks what the engine always writes of one.
 
     What was written into the middle of a name leaves valid JSON, and an invoice that nobody sees.
+    """
+    _refuse_torn_type(step)
+    if not is_ours(urn_of(step)) or step.get("op") in _WITHOUT_FRESH_STATE:
+        return
+    new = mapping_in(step, "new") or mapping_in(step, "newState")
+    if new is None:
+        raise NoInvoiceError(f"{_name(urn_of(step))} has no new state: {_TORN}")
+    if any(map(_is_torn_invoice, new.items())):
+        raise NoInvoiceError(f"the figures of {_name(urn_of(step))} are not whole: {_TORN}")
+
+
+def _refuse_torn_type(step: Mapping[str, Any]) -> None:
+    """
+    Raise `NoInvoiceError` if a *step* says in one place that it is of ours, and in another not.
     """
     states = (step.get(name) for name in ("old", "new", "oldState", "newState"))
     named = [found.get("type") for found in states if isinstance(found, Mapping)]
@@ -332,9 +349,22 @@ def refuse_torn_type(step: Mapping[str, Any]) -> None:
         named.append(step["type"])
     urn = step.get("urn")
     if isinstance(urn, str) and any((name in TYPES) != is_ours(urn) for name in named):
-        raise NoInvoiceError(
-            f"the type of {_name(urn)} differs from the one in its URN: was the line torn?"
-        )
+        raise NoInvoiceError(f"the type of {_name(urn)} differs from the one in its URN: {_TORN}")
+
+
+def _is_torn_invoice(of_state: tuple[str, Any]) -> bool:
+    """
+    Return whether the name and value of a property of a state are an invoice without its name, or
+    without a figure.
+
+    The figures, known or not, are all written if one is, and with their account.
+    """
+    name, value = of_state
+    # Of each input there is a list too, of what it depends on.
+    written = value.items() if isinstance(value, Mapping) else ()
+    names = {snake_case(figure) for figure, content in written if not isinstance(content, list)}
+    is_whole = name in ("inputs", "outputs") and names >= {"account_id", *_FIGURES}
+    return not names.isdisjoint(_FIGURES) and not is_whole
 
 
 def _steps(steps: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:

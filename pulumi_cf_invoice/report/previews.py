@@ -25,7 +25,7 @@ from pulumi_cf_invoice.report.events import (
     mappings,
     only_refreshed,
     operations,
-    refuse_torn_type,
+    refuse_torn,
     stack_names,
     was_left_out,
 )
@@ -175,7 +175,7 @@ def _in_digest(digest: Mapping[str, Any], prefix: str | None) -> list[Found]:
         )
     steps = [step for step in mappings(digest.get("steps")) if step.get("op") not in GONE]
     for step in steps:
-        refuse_torn_type(step)
+        refuse_torn(step)
     _refuse_only_refreshed(digest)
     fresh = {state.urn_of(step): step for step in steps if step.get("op") != "refresh"}
     _refuse_not_evaluated(

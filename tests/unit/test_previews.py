@@ -562,6 +562,38 @@ def test_a_stream_that_is_torn_anywhere_is_refused(name: str, torn: Any) -> None
 
 
 @pytest.mark.parametrize(
+    "name", ["new", "newState", "inputs", "outputs", "amount_due", "amountDue", "accountId"]
+)
+@pytest.mark.parametrize(
+    "file", ["twins-up-refresh.ndjson", "read/plug-get.ndjson", "two-invoices.json"]
+)
+def test_a_name_that_is_torn_loses_no_invoice(file: str, name: str) -> None:
+    """What a program writes to standard error can be in the middle of one."""
+    text = two_invoices() if file == "two-invoices.json" else sample(file)
+    whole = {found.invoice.amount_due for found in input.read(text)}
+    for place in re.finditer(rf'"{name}":', text):
+        torn = f"{text[: place.start() + 2]}warning: late {text[place.start() + 2 :]}"
+        with contextlib.suppress(NoInvoiceError):
+            assert {found.invoice.amount_due for found in input.read(torn)} == whole
+
+
+def two_invoices() -> str:
+    """Return a digest of a stack with two new invoices, for different amounts."""
+    digest = json.loads(sample("preview-first.json"))
+    another = json.dumps(digest["steps"][1]).replace("upcoming", "another")
+    another = another.replace(ACCOUNT, OTHER_ACCOUNT).replace("18846", "99900")
+    digest["steps"].append(json.loads(another))
+    return json.dumps(digest)
+
+
+def test_a_step_of_the_engine_without_a_new_state_is_not_taken_for_a_torn_one() -> None:
+    for op in ("delete", "delete-replaced", "discard-replaced", "remove-pending-replace"):
+        digest = json.loads(two_invoices())
+        digest["steps"][2] |= {"op": op, "newState": None}
+        assert figures(only(json.dumps(digest)))[0] == 18846
+
+
+@pytest.mark.parametrize(
     "beside",
     [
         "{'a': 1}",
