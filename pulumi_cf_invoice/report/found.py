@@ -23,6 +23,7 @@ from pulumi_cf_invoice.state import (
     EXPORTED_ORIGIN,
     MARKERS,
     InvoiceState,
+    camel_case,
     is_ours,
     origin,
     snake_case,
@@ -48,7 +49,9 @@ T = TypeVar("T")
 _FIGURES = frozenset(_FIELDS) - {"invoice_id", "status"}
 _EXPORTED = ("account_id", EXPORTED_ORIGIN, *FIGURES)
 _OF_WHOLE_INVOICES = {"amount_paid", "amount_remaining", "currency", "period_end"}
-_OF_EVERY_INVOICE = ({"amount_due", "invoice_lines"}, {"amountDue", "invoiceLines"})
+# The name of what is due can have been torn.
+_OF_INVOICES = ({"amount_due", "invoice_lines"}, {"invoice_lines", *_OF_WHOLE_INVOICES})
+_OF_EVERY_INVOICE = (*_OF_INVOICES, *(set(map(camel_case, names)) for names in _OF_INVOICES))
 _LONGEST_NAME = 60
 _MOST_NAMES = 3
 # What a resource has only where it says something: at a preview Pulumi takes it for unknown, and

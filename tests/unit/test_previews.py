@@ -565,7 +565,13 @@ def test_a_stream_that_is_torn_anywhere_is_refused(name: str, torn: Any) -> None
     "name", ["new", "newState", "inputs", "outputs", "amount_due", "amountDue", "accountId"]
 )
 @pytest.mark.parametrize(
-    "file", ["twins-up-refresh.ndjson", "read/plug-get.ndjson", "two-invoices.json"]
+    "file",
+    [
+        "twins-up-refresh.ndjson",
+        "read/plug-get.ndjson",
+        "functions/nested.ndjson",
+        "two-invoices.json",
+    ],
 )
 def test_a_name_that_is_torn_loses_no_invoice(file: str, name: str) -> None:
     """What a program writes to standard error can be in the middle of one."""
