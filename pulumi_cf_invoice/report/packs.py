@@ -1,5 +1,6 @@
 """What policy packs said about a preview, as results next to those of the report's own rules."""
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 
 from pulumi_cf_invoice.billing.cleaning import one_line
@@ -10,6 +11,11 @@ from pulumi_cf_invoice.state import TYPES
 
 _PULUMI_CANNOT = "can't run policy '"
 """How Pulumi's own advisory begins, of a policy that needs a value to come."""
+# From its beginning to its end, because names in it are others' and can say the same.
+_TO_COME = re.compile(
+    rf"[^.]+\. The (InvoicePreview|AI gateway) .+ {NOT_YET}"
+    r"its (figures are|`\w+` is) not known yet\."
+)
 
 
 def policy_results(violations: Iterable[PackViolation], found: Sequence[Found]) -> list[RuleResult]:
@@ -61,4 +67,4 @@ def _finding(violation: PackViolation) -> Finding:
 
 def _is_unknown(message: str) -> bool:
     """Return whether a policy only said that it could not judge something at a preview."""
-    return NOT_YET in message or message.startswith(_PULUMI_CANNOT)
+    return bool(_TO_COME.fullmatch(message)) or message.startswith(_PULUMI_CANNOT)

@@ -73,37 +73,66 @@ def test_what_a_pack_advises_alone_fails_nothing(report: Report, tmp_path: Path)
     assert json.loads(output)["verdict"] == "advisory"
 
 
-def test_what_a_pack_only_advises_is_called_neither_a_block_nor_a_violation(
-    report: Report, tmp_path: Path
-) -> None:
+WARNED = "(Against an advisory rule|Over an advisory limit): a policy pack warned, saying “"
+
+
+def advised(message: str | None = None) -> str:
+    """Return a preview at which a pack warned, with one *message* in place of all it said."""
     passed = changed(
         "02-policy-violation.events.jsonl",
         lambda text: text.replace('"mandatory"', '"advisory"').replace('"failed"', '"succeeded"'),
         lambda line: "preview failed" not in line,
     )
-    (tmp_path / "warned").write_text(passed)
+    if message is None:
+        return passed
+    # No pack reports the amount then, so that it must not be secret.
+    plain = re.sub(r'\{"4dabf[^}]*\}', "18846", passed)
+    lines = [json.loads(line) for line in plain.splitlines()]
+    for line in lines:
+        if "policyEvent" in line:
+            line["policyEvent"]["message"] = message
+    return "\n".join(map(json.dumps, lines))
+
+
+def test_what_a_pack_only_advises_is_called_neither_a_block_nor_a_violation(
+    report: Report, tmp_path: Path
+) -> None:
+    (tmp_path / "warned").write_text(advised())
     code, output = report(tmp_path / "warned", "--budget", "250 USD")
     assert (code, "blocked" in output) == (0, False)
-    begin = r"(Against an advisory rule|Over an advisory limit): a policy pack warned, saying “"
-    assert re.match(begin, re.sub(r"\s+", " ", output))
+    assert re.match(WARNED, re.sub(r"\s+", " ", output))
     for message in (
         "can't run policy 'x' from policy pack 'y@v1' during preview: string value at .z can't be "
         "known during preview",
         "A description.\nThe AI gateway x is not judged before the update: its `z` is not known "
         "yet.",
     ):
-        # No pack reports the amount then, so that it must not be secret.
-        plain = re.sub(r'\{"4dabf[^}]*\}', "18846", passed)
-        lines = [json.loads(line) for line in plain.splitlines()]
-        for line in lines:
-            if "policyEvent" in line:
-                line["policyEvent"]["message"] = message
-        (tmp_path / "unknown").write_text("\n".join(map(json.dumps, lines)))
+        (tmp_path / "unknown").write_text(advised(message))
         code, output = report(tmp_path / "unknown", "--budget", "250 USD")
         assert code == 0
         begin = "Not fully judged: a policy pack could not judge everything yet, saying “"
         assert re.sub(r"\s+", " ", output).startswith(begin)
         assert not re.search("blocked|^failed", output, re.M)
+
+
+TO_COME = "is not judged before the update: its `z` is not known yet."
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        f"A description.\nx {TO_COME} is $2.00, over the limit of $1.00.",
+        f"A description.\nThe AI gateway x {TO_COME} has no spend limit on all of its traffic.",
+        f"A description.\nThe line The AI gateway x {TO_COME}",
+    ],
+)
+def test_a_name_cannot_say_that_a_pack_could_not_judge(
+    report: Report, tmp_path: Path, message: str
+) -> None:
+    (tmp_path / "warned").write_text(advised(message))
+    code, output = report(tmp_path / "warned", "--budget", "250 USD")
+    assert code == 0
+    assert re.match(WARNED, re.sub(r"\s+", " ", output))
 
 
 def test_a_preview_that_failed_for_another_reason_as_well_tells_that(
