@@ -362,11 +362,13 @@ class Situation:
         """Why no rule was judged, if it can be said in a few words."""
         if day_of_period(self.invoice, self.as_of) is None and self.rules:
             return "none of the rules applies to a period that has ended"
-        notes = {note for rule in self.rules for note in rule.marked_notes[:1]}
-        if len(notes) != 1:
+        own = [rule for rule in self.rules if rule.kind != POLICY]
+        notes = {note for rule in own for note in rule.marked_notes[:1]}
+        reasons = {without_account(note, str(self.account_id)).rstrip(".") for note in notes}
+        reasons |= {self._text(rule, found)[0] for rule in own for found in rule.violations[:1]}
+        if len(reasons) != 1:
             return "no rule was judged"
-        note = without_account(notes.pop(), str(self.account_id)).rstrip(".")
-        return f"no rule was judged, as {_uncapitalized(_cut(note))}"
+        return f"no rule was judged, as {_uncapitalized(_cut(reasons.pop()))}"
 
     @property
     def _is_judged(self) -> bool:

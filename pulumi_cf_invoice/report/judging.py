@@ -320,18 +320,23 @@ def _violated_elsewhere(
 
 
 def verdict_of(rules: Sequence[RuleResult]) -> Verdict:
-    """Return the verdict of *rules* together: the worst of the mandatory ones comes first."""
+    """
+    Return the verdict of *rules* together: the worst of the mandatory ones comes first.
+
+    It is ``unknown`` too if none of them was judged. What a policy pack said is no judgement of
+    theirs, and disabled ones are none that could not be judged.
+    """
     mandatory = {rule.verdict for rule in rules if rule.is_mandatory}
     if mandatory & {"over", "failed"}:
         return "over"
     if "unknown" in mandatory:
         return "unknown"
+    own = [rule for rule in rules if rule.kind != POLICY and rule.level != "disabled"]
+    if own and not any(finding.is_judged for rule in own for finding in rule.findings):
+        return "unknown"
     if any(rule.violations for rule in rules):
         return "advisory"
-    if any(rule.verdict == "within" for rule in rules):
-        return "within"
-    # A rule that was disabled explicitly does not count as one that could not be judged.
-    return "unknown" if any(rule.level != "disabled" for rule in rules) else "none"
+    return "within" if own else "none"
 
 
 def verdict_text(verdict: Verdict, rules: Sequence[RuleResult]) -> str:

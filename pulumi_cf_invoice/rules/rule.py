@@ -70,6 +70,11 @@ class Finding:
         return self.status in ("over", "failed", "unknown")
 
     @property
+    def is_judged(self) -> bool:
+        """Whether the figure is known, and within its rule or not."""
+        return self.status in ("within", "over", "failed")
+
+    @property
     def excess(self) -> str | None:
         """By how much the amount is over the limit, or below one that is a minimum, if it is."""
         if self.amount is None or self.limit is None:

@@ -71,6 +71,11 @@ def test_what_a_pack_advises_alone_fails_nothing(report: Report, tmp_path: Path)
     code, output = report(tmp_path / "advised", "--budget", "250 USD", "--format", "json")
     assert code == 0
     assert json.loads(output)["verdict"] == "advisory"
+    rules = tmp_path / "rules.json"
+    rules.write_text('{"rules": {"require-invoice-preview": {}}}')
+    code, output = report(tmp_path / "advised", "--rules", str(rules))
+    assert code == 2, "what another pack says is no judgement of the report's own rules"
+    assert output.startswith("Unknown: no rule was judged, as it is judged at deployments only; ")
 
 
 WARNED = "(Against an advisory rule|Over an advisory limit): a policy pack warned, saying “"

@@ -138,6 +138,12 @@ def test_a_headline_says_that_an_invoice_is_missing_which_no_rule_needs(rules: A
         ),
         (
             "steady",
+            {"near": {"rule": "max-amount-due", "limit": "1 EUR", "enforcementLevel": "advisory"}},
+            r"Unknown: no rule was judged, as the limit of €1\.00 is not in USD, as the invoice "
+            r"is; \$206\.52 so far .*",
+        ),
+        (
+            "steady",
             LIMIT,
             r"Within budget, but close: \$206\.52 so far in September \(day 15 of 30\); the "
             r"forecast "
@@ -184,6 +190,7 @@ def test_a_headline_says_that_an_invoice_is_missing_which_no_rule_needs(rules: A
         "another rule",
         "outlook",
         "advisory",
+        "advisory, and unknown",
         "within, with little left",
         "within, and perhaps not for long",
         "within",

@@ -369,6 +369,8 @@ SUSPENDED = {"until": "2026-09-20", "by": "x", "reason": "y"}
 OVER = {"limit": "150 USD"}
 ADVISORY = {"rule": "max-amount-due", "limit": "150 USD", "enforcementLevel": "advisory"}
 
+IN_EUROS = {**ADVISORY, "limit": "1 EUR"}
+
 
 @pytest.mark.parametrize(
     ("rules", "verdict", "known"),
@@ -377,7 +379,10 @@ ADVISORY = {"rule": "max-amount-due", "limit": "150 USD", "enforcementLevel": "a
         ({"near": ADVISORY, "max-amount-due": {"limit": "200 USD"}}, "advisory", True),
         ({"near": ADVISORY, "max-amount-due": OVER}, "over", True),
         ({"max-amount-due": OVER, "max-line-amount": {"defaultLimit": "1 EUR"}}, "over", False),
-        ({"near": {**ADVISORY, "limit": "1 EUR"}}, "advisory", True),
+        ({"near": IN_EUROS}, "unknown", False),
+        ({"near": IN_EUROS, "max-amount-due": {"limit": "200 USD"}}, "advisory", True),
+        ({"near": IN_EUROS, "require-invoice-preview": {}}, "unknown", False),
+        ({"near": ADVISORY, "require-invoice-preview": {}}, "advisory", True),
         ({"max-amount-due": {"limit": "1 EUR"}}, "unknown", False),
         ({"max-increase": {"limit": "1%"}}, "unknown", False),
         ({"max-line-amount": {"limits": {"none/*": "1 USD"}}}, "unknown", False),
