@@ -32,9 +32,12 @@ SIGNS = {"over": "❌", "unknown": "❔", "advisory": "⚠️", "within": "✅",
 _ROWS = 100
 _FEW = 5
 _LONGEST = 1000
-# What is Markdown, or what forges make a mention or a reference of; a dash begins no list here.
+# What is Markdown, or what forges make a mention, a reference or an emoji of, but no time; a dash
+# begins no list here.
 _ADDRESS = re.compile(r"(https?://[^\s,;“”]+[^\s,;.“”)])")
-_SPECIAL = re.compile(r"""(@(?=[\w.])|[#!%&*\[^~](?=[\w"]))|[\\`*_{}\[\]<>|~&^=!]""")
+_SPECIAL = re.compile(
+    r"""(@(?=[\w.])|[#!%&*\[^~](?=[\w"])|:(?!\d\d:)(?=[\w+-]+:))|[\\`*_{}\[\]<>|~&^=!]"""
+)
 _LINKS = (
     (re.compile(r"://"), ":&#8288;//"),
     (re.compile(r"\bwww\.", re.IGNORECASE), "www&#8288;."),

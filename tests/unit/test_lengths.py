@@ -215,13 +215,17 @@ def test_a_sentence_that_others_wrote_is_quoted_and_a_name_is_code() -> None:
     [
         *("@everyone", "@.x", "#1", "https://example.com/x", "www.example.com", "GH-1"),
         *("!1", "%1", '%"a milestone"', "&1", "~bug", "^alert#1", "*iteration:1", "[issue:1]"),
-        *("GL-1", "group/project>"),
+        *("GL-1", "group/project>", ":white_check_mark:", ":+1:", ":100:"),
     ],
 )
 def test_a_sentence_that_others_wrote_mentions_and_links_nobody(words: str) -> None:
     shown = markdown.words(f"The API said “\u2068see {words} now\u2069”.")
     assert words not in entities.unescape(re.sub("<code>.*?</code>", "", shown))
     assert entities.unescape(re.sub("[\u2060]|</?code>", "", entities.unescape(shown))).count(words)
+
+
+def test_a_time_in_a_sentence_stays_as_it_is_to_be_copied() -> None:
+    assert markdown.words("taken at 2026-09-15T12:00:00Z") == "taken at 2026-09-15T12:00:00Z"
 
 
 def test_every_chart_is_drawn_or_has_a_bar_where_there_is_a_limit() -> None:
