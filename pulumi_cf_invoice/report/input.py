@@ -45,6 +45,10 @@ _MIXED = "was something else appended, or does a program write it in another enc
 _NAME_IN_BYTES = re.compile(rb'"[A-Za-z_]{3,}"[ \t]*:')
 _NONE = Secrets([])
 _ONLY_EXPORTED = frozenset({"invoice_id", "invoice_lines_complete"})
+_OF_LAST_DEPLOYMENT = (
+    "Stack outputs are of the last deployment: usage since then is not in these figures, and a "
+    "projection takes them for those of now."
+)
 _NO_OBJECT = "this JSON is not an object, so neither Pulumi nor the API wrote it"
 _NO_JSON = (
     "this is not JSON: give the output of `pulumi preview --json` or `pulumi stack output --json`, "
@@ -209,7 +213,10 @@ def _in_other(content: Mapping[str, Any], prefix: str | None) -> list[Found] | M
     if not invoices and referred:
         raise NoInvoiceError(f"no invoice can be read in it. {referred[0].text.rstrip('.')}")
     caveats = [*not_judged(may_be_invoices(content)), *referred] if prefix is None else []
-    return [replace(invoice, caveats=(*invoice.caveats, *caveats)) for invoice in invoices]
+    return [
+        replace(invoice, notes=(_OF_LAST_DEPLOYMENT,), caveats=(*invoice.caveats, *caveats))
+        for invoice in invoices
+    ]
 
 
 def _holds_state(value: Any) -> bool:

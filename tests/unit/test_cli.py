@@ -981,6 +981,19 @@ def test_json_is_no_command_to_whoever_shows_it(live: dict[str, str]) -> None:
         assert not re.search("##|[\x7f-\x9f\u2028-\u202e]", text)
 
 
+@pytest.mark.parametrize("form", ["text", "markdown", "html", "json"])
+def test_stack_outputs_are_said_to_be_of_the_last_deployment(form: str) -> None:
+    figures = Invoice.from_api(api_result(amount_due=4000)).to_figures()
+    given = ("report", "--from", "-", "--budget", "250 USD", *AT, "--format", form)
+    of_outputs = run(*given, stdin=json.dumps({**figures, "account_id": ACCOUNT}))
+    assert of_outputs.returncode == 0
+    said = " ".join(of_outputs.stdout.split())
+    assert "Stack outputs are of the last deployment: usage since then is not in these" in said
+    of_api = run(*given, stdin=json.dumps(api_result(amount_due=4000)))
+    assert of_api.returncode == 0
+    assert "last deployment" not in of_api.stdout
+
+
 def test_a_snapshot_is_a_file_to_report_and_judge_on(
     sandbox: Sandbox, live: dict[str, str], tmp_path: Path
 ) -> None:
