@@ -45,6 +45,7 @@ _SIGNATURE = ("4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44
 _REFERENCE = (_SIGNATURE[0], "5cf8f73096256a8f31e491e813e4eb8e")
 _FIELDS = tuple(field.name for field in fields(Invoice))
 _OF_INVOICE = frozenset((*_FIELDS, *FIGURES, "account_id", "base_url"))
+_OF_RESOURCE = _OF_INVOICE | {"last_update"}
 T = TypeVar("T")
 _FIGURES = frozenset(_FIELDS) - {"invoice_id", "status"}
 _EXPORTED = ("account_id", EXPORTED_ORIGIN, *FIGURES)
@@ -352,10 +353,11 @@ def _may_hold_invoice(value: Any) -> bool:
 
 
 def _hides_something(value: Any) -> bool:
-    """Return whether *value*, or something in it beside invoices, is secret or not known yet."""
+    """Return whether *value*, or something in it beside figures, is secret or not known yet."""
     if isinstance(value, Mapping):
-        is_secret = value.get(_SIGNATURE[0]) == _SIGNATURE[1]
-        return is_secret or (not _is_invoice(value) and any(map(_hides_something, value.values())))
+        of_invoice = _OF_RESOURCE if _is_invoice(value) else ()
+        beside = (item for name, item in value.items() if snake_case(name) not in of_invoice)
+        return value.get(_SIGNATURE[0]) == _SIGNATURE[1] or any(map(_hides_something, beside))
     if isinstance(value, list):
         return any(map(_hides_something, value))
     return value == _SECRET or _is_marker(value)

@@ -1278,6 +1278,21 @@ def test_an_output_that_is_secret_is_no_invoice_that_was_judged() -> None:
     assert caveat.text.startswith(f"{NOT_JUDGED} prod was not")
 
 
+MARK = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"}
+"""What the engine's events have in place of a secret."""
+
+
+@pytest.mark.parametrize("secret", ["[secret]", MARK, {"b": [MARK]}])
+def test_what_is_secret_beside_the_figures_of_an_exported_invoice_may_be_another(
+    secret: Any,
+) -> None:
+    figures = Invoice.from_api(api_result()).to_figures() | {"account_id": ACCOUNT}
+    [caveat] = only(json.dumps({"a": {**figures, "others": secret}})).caveats
+    assert caveat.text.startswith(f"{NOT_JUDGED} a was not judged")
+    of_resource = {"invoice_id": secret, "base_url": None, "last_update": secret}
+    assert only(json.dumps({"a": {**figures, **of_resource}})).caveats == ()
+
+
 @pytest.mark.parametrize("hidden", [UNKNOWN, {"b": [UNKNOWN]}, {"b": "[secret]"}])
 def test_an_output_that_is_not_known_yet_may_be_an_invoice(hidden: Any) -> None:
     stream = events("functions/secret-model.ndjson")
