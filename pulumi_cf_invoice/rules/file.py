@@ -44,6 +44,7 @@ _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _UNTIL = rf"^{_DATE}(T[0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}})?(Z|[+-][0-9]{{2}}:[0-9]{{2}}))?$"
 _LONGEST_REASON = 200
 _LONGEST_PATH = 1000
+_MOST_DIGITS = 400
 
 
 @dataclass(frozen=True)
@@ -608,12 +609,20 @@ def _content(path: str | Path, encoding: str) -> Any:
         # Whatever writes it may have failed: then a stricter limit in it would be lost.
         raise RuleError("is empty, and not a JSON object")
     try:
-        return json.loads(text, object_pairs_hook=unique, parse_constant=_refuse_constant)
+        return json.loads(
+            text, object_pairs_hook=unique, parse_constant=_refuse_constant, parse_int=_integer
+        )
     except json.JSONDecodeError as error:
         raise RuleError(f"is not JSON: line {error.lineno}, {error.msg}") from None
     except (ValueError, RecursionError) as error:
         problem = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise RuleError(f"cannot be used: {one_line(problem)}") from None
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(f"a number in it has {len(digits):,} digits")
+    return int(digits)
 
 
 def _refuse_constant(name: str) -> None:

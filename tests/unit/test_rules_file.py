@@ -225,7 +225,7 @@ def test_a_waiver_has_an_end_a_name_and_a_reason(changes: dict[str, Any], expect
         ('{"rules": {"a": {}, "a": {}}}', "'a' appears twice in one object"),
         ('{"rules": {"max-amount-due": {"limit": NaN}}}', "NaN is not JSON"),
         ('{"a":' * 100_000, "nested too deeply"),
-        ('{"rules": {"max-amount-due": {"limit": ' + "9" * 5000 + "}}}", "cannot be used"),
+        ('{"rules": {"max-amount-due": {"limit": ' + "9" * 5000 + "}}}", "has 5,000 digits"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_one_line_that_names_it(
