@@ -163,7 +163,7 @@ def _objects(text: str, secrets: Secrets) -> _Objects:
     may_repeat = secrets.may_be_in_json(text)
     for placed in find_objects(text):
         if may_repeat:
-            placed = replace(placed, value=secrets.redact_all(placed.value))
+            placed = _redacted(placed, secrets)
         if _is_of_preview(placed.value):
             objects.of_previews.append(placed)
             continue
@@ -174,6 +174,17 @@ def _objects(text: str, secrets: Secrets) -> _Objects:
         if objects.judged_line is None and _is_judged(placed.value):
             objects.judged_line = placed.line
     return objects
+
+
+def _redacted(placed: PlacedObject, secrets: Secrets) -> PlacedObject:
+    try:
+        return replace(placed, value=secrets.redact_values(placed.value))
+    except ValueError:
+        raise NoInvoiceError(
+            f"a name in the JSON object that begins on line {placed.line} repeats the value of a "
+            "credential in the environment or of the stack, and cannot be redacted: is a variable "
+            "such as X_TOKEN set to a placeholder?"
+        ) from None
 
 
 def _is_of_preview(value: Mapping[str, Any]) -> bool:

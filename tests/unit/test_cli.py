@@ -565,6 +565,24 @@ def test_each_credential_of_the_environment_is_redacted(variable: str) -> None:
     assert_not_repeated(done.stdout, done.stderr)
 
 
+@pytest.mark.parametrize("token", ["disabledReason", "DISABLED"])
+@pytest.mark.parametrize("hidden", ["disabledReason", "\\u0064isabledReason"])
+def test_a_file_in_which_a_name_repeats_one_is_refused(token: str, hidden: str) -> None:
+    """Without its name, the reason for which a top-up is disabled would be none."""
+    topup = {"amount": 2500, "threshold": 1000, "disabledReason": "fraud"}
+    read = snapshot(credit_balance={"balance": 5000, "topup_config": topup})
+    text = "".join(read.to_json()).replace("disabledReason", hidden)
+    options = ["--snapshot", "-", "--budget", "1000 USD", *AT]
+    done = run("report", *options, stdin=f"Warning.\n{text}", SENTRY_AUTH_TOKEN=token)
+    assert done.returncode == 2
+    assert done.stderr.startswith(
+        "cf-invoice: standard input: a name in the JSON object that begins on line 2 repeats the "
+        "value of a credential in the environment or of the stack"
+    )
+    assert token not in done.stdout + done.stderr
+    assert run("report", *options, stdin=text, SENTRY_AUTH_TOKEN=f"{token}-2").returncode == 0
+
+
 @pytest.mark.parametrize("hidden", ["\\u{:04x}", "&#{};", "&#x{:x};"])
 def test_an_escape_does_not_hide_it(hidden: str) -> None:
     for sign in "-_g":
