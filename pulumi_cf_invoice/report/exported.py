@@ -28,11 +28,13 @@ from pulumi_cf_invoice.report.found import (
     configured_address,
     foreign_address,
     has_secret,
+    in_words,
     invoices_in_outputs,
     is_no_invoice,
     is_unknown,
     is_whole,
     known_account,
+    may_be_in_words,
     may_be_invoices,
     named_invoices,
     not_judged,
@@ -75,7 +77,7 @@ def exported_invoices(
     now, before = named_invoices(outputs, prefix), invoices_in_outputs(outputs_before, prefix)
     accounts = {known_account(invoice.state.account_id) for invoice in resources} - {None}
     origins, referred = _Origins.of(operation), _Referred.of(operation)
-    exported, unknown, secret, kept = [], 0, 0, 0
+    exported, worded, unknown, secret, kept = [], [], 0, 0, 0
     for number, (name, figures) in enumerate(now):
         if operation.is_preview and is_unknown(figures):
             unknown += 1
@@ -84,9 +86,11 @@ def exported_invoices(
             # The resource of an account speaks for what is exported of it.
             kept += known_account(figures.get("account_id")) not in accounts
             continue
-        if any(_is_part_of(figures, resource.invoice) for resource in resources):
+        if any(_is_part_of(figures, resource) for resource in resources):
             continue
         if resources and is_no_invoice(figures):
+            is_told = any(_says_what_is_due(figures, found.invoice) for found in resources)
+            worded += [name] if may_be_in_words(figures) and not is_told else []
             continue
         if resources and revealed(figures) is None:
             # Those of a resource, if nothing says otherwise.
@@ -123,6 +127,7 @@ def exported_invoices(
         *not_known(unknown, "exported invoice"),
         *not_known(secret, "exported invoice", "secret"),
         *_kept(kept),
+        *in_words(worded),
         *hidden,
     ]
     return exported, caveats
@@ -277,9 +282,16 @@ def _read_through(address: str, provider: str) -> Caveat:
     return Caveat("origin", text)
 
 
-def _is_part_of(figures: Mapping[str, Any], invoice: Invoice) -> bool:
-    """Return whether a program has exported some *figures* of an *invoice*, and left others out."""
-    return not is_whole(figures) and _has_amounts_of(figures, invoice)
+def _is_part_of(figures: Mapping[str, Any], found: Found) -> bool:
+    """Return whether a program has exported some *figures* of what was *found*, and not others."""
+    accounts = {known_account(figures.get("account_id")), found.state.account_id} - {None}
+    is_other = len(accounts) > 1
+    return not (is_whole(figures) or is_other) and _has_amounts_of(figures, found.invoice)
+
+
+def _says_what_is_due(figures: Mapping[str, Any], invoice: Invoice) -> bool:
+    """Return whether exported *figures* have what is due of an *invoice* as a text."""
+    return figures.get("amount_due") in (invoice.amount_due_text, invoice.amount_due_decimal)
 
 
 def _has_amounts_of(figures: Mapping[str, Any], invoice: Invoice) -> bool:

@@ -301,8 +301,13 @@ def is_no_invoice(figures: Mapping[str, Any]) -> bool:
     if is_whole(figures) or is_of_account or _may_hold_invoice([due, lines]):
         return False
     is_amount = due is None or isinstance(due, (int, Decimal))
-    are_lines = isinstance(lines, list) and all(isinstance(line, Mapping) for line in lines)
-    return not is_amount or not (lines is None or are_lines)
+    return not is_amount or not (lines is None or _are_lines(lines))
+
+
+def may_be_in_words(figures: Mapping[str, Any]) -> bool:
+    """Return whether exported *figures* that are no invoice may be of one, in texts for people."""
+    lines = figures.get("invoice_lines")
+    return bool(lines) and _are_lines(lines)
 
 
 def may_be_invoices(
@@ -311,7 +316,8 @@ def may_be_invoices(
     """
     Return the names of *outputs* that are secret or not known, so that they may hold an invoice.
 
-    What was something else at the last deployment, with the outputs *before*, does not count.
+    What is not known yet does not count if it was something else at the last deployment, with the
+    outputs *before*.
     """
     starts = [_start_of_invoice(name, outputs) for name in outputs]
     of_invoices = {start + name for start in starts if start is not None for name in _EXPORTED}
@@ -320,8 +326,17 @@ def may_be_invoices(
         for name, value in outputs.items()
         if name not in of_invoices
         and _hides_something(value)
-        and (before is None or name not in before or _may_hold_invoice(before[name]))
+        and (
+            before is None
+            or name not in before
+            or has_secret(value)
+            or _may_hold_invoice(before[name])
+        )
     ]
+
+
+def _are_lines(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(line, Mapping) for line in value)
 
 
 def _start_of_invoice(name: str, outputs: Mapping[str, Any]) -> str | None:
@@ -369,6 +384,17 @@ def not_judged(names: Sequence[str]) -> list[Caveat]:
         return []
     text = (
         f"What is secret or not known yet in the stack's {_listed(names)} was not judged, if it is "
+        "an invoice."
+    )
+    return [Caveat("not judged", text)]
+
+
+def in_words(names: Sequence[str]) -> list[Caveat]:
+    """Return the caveat on outputs with these *names*, of which what is due is no number."""
+    if not names:
+        return []
+    text = (
+        f"What is due is no number in the stack's {_listed(names)}, which was not judged, if it is "
         "an invoice."
     )
     return [Caveat("not judged", text)]
