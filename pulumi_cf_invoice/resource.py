@@ -43,7 +43,7 @@ from pulumi_cf_invoice.program import (
 from pulumi_cf_invoice.program.credentials import Credentials
 from pulumi_cf_invoice.program.errors import raises_run_errors, wrong_kind
 from pulumi_cf_invoice.program.imports import no_garbage
-from pulumi_cf_invoice.state import FIELDS, READ_PROPERTIES, UNKNOWN
+from pulumi_cf_invoice.state import FIELDS, READ_PROPERTIES, UNKNOWN, origin
 
 # The client and the model are imported where they are needed: a program that declares a resource
 # needs neither, and they would double its start.
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 # Inputs that a check reads and does not return: neither the state nor a policy sees them.
 _CREDENTIALS = "credentials"
 _FOLLOWING = "__following"
+_said: dict[str, object] = {}
 
 
 class InvoicePreviewProvider(ResourceProvider):
@@ -312,6 +313,7 @@ def _read_by_the_program(account_id: Any, given: Source, depends_on: Any) -> dic
 
 def _figures(resolved: Settings, following: Iterable[str] = ()) -> dict[str, Any]:
     """Read the figures, and ask for those of the accounts *following* meanwhile."""
+    _say_once(origin(settings.foreign(resolved.base_url)))
     with no_garbage():
         from pulumi_cf_invoice.billing import cache
         from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
@@ -321,6 +323,14 @@ def _figures(resolved: Settings, following: Iterable[str] = ()) -> dict[str, Any
     for account_id in following:
         cached.ask_ahead(INVOICE_PREVIEW, replace(resolved, account_id=account_id))
     return lifecycle.figures(answer.result(), resolved)
+
+
+def _say_once(message: str) -> None:
+    """Say *message*, if it is not empty, once per operation, which this process serves alone."""
+    caller = object()
+    if message and _said.setdefault(message, caller) is caller:
+        # The engine reports what a provider prints as information.
+        print(message, flush=True)
 
 
 async def known_or_none(output: pulumi.Output[Any]) -> Any:

@@ -37,6 +37,8 @@ FIELDS = (
 """The properties that are fields of the invoice, all part of the diff."""
 EXPORTED_ORIGIN = "invoice_base_url"
 """The stack output that says where figures came from: programs call other things ``base_url``."""
+SECRET_ADDRESS = "an address that is secret"
+"""What is said in place of one: that it is secret does not make it Cloudflare's."""
 READ_PROPERTIES = (*FIELDS, "invoice_lines_complete", "base_url")
 """The properties that a read of the invoice brings, those that make no diff included."""
 CHECK_FAILED = "check_failed"

@@ -42,8 +42,10 @@ from pulumi_cf_invoice.program.imports import no_garbage
 from pulumi_cf_invoice.state import (
     FIELDS,
     PLUGIN_TYPE,
+    SECRET_ADDRESS,
     UNKNOWN,
     camel_case,
+    origin,
     snake_case,
     snake_cased,
     without_markers,
@@ -77,6 +79,8 @@ class InvoicePreviewPlugin(provider.Provider):
         self._sources: list[Source] = []
         self._refusal: SettingsError | None = None
         self._secret_account: str | None = None
+        self._is_address_secret = False
+        self._said: set[str] = set()
         self._resolved: dict[str | None, Settings] = {}
         self._figures: dict[int, dict[str, PropertyValue]] = {}
         self._cancelled = asyncio.get_running_loop().create_future()
@@ -112,6 +116,7 @@ class InvoicePreviewPlugin(provider.Provider):
         account = request.args.get("accountId", PropertyValue.null())
         if account.is_secret:
             self._secret_account = str(_plain(account)).strip().lower()
+        self._is_address_secret = request.args.get("baseUrl", PropertyValue.null()).is_secret
         # A default provider has the stack config as its arguments.
         if arguments != config:
             remedies = {"apiToken": "give the provider an apiToken"}
@@ -253,6 +258,7 @@ class InvoicePreviewPlugin(provider.Provider):
             from pulumi_cf_invoice.billing import cache
 
         resolved = self._resolve(account_id)
+        await self._say_origin(resolved)
         asked = cache.of_this_process().ask(read, resolved)
         if not asked.done():
             answer = asyncio.wrap_future(asked)
@@ -282,6 +288,14 @@ class InvoicePreviewPlugin(provider.Provider):
                 name: _Figure(_value(figure).value) for name, figure in figures.items()
             }
         return self._figures[id(invoice)]
+
+    async def _say_origin(self, resolved: Settings) -> None:
+        """Say once where figures come from, if not from Cloudflare."""
+        address = settings.foreign(resolved.base_url)
+        message = origin(SECRET_ADDRESS if address and self._is_address_secret else address)
+        if message and message not in self._said:
+            self._said.add(message)
+            await self._log(engine_pb2.INFO, "", message)
 
     async def _log(self, severity: Any, urn: str, message: str) -> None:
         async with grpc.aio.insecure_channel(self._engine) as channel:

@@ -22,6 +22,7 @@ from pulumi_cf_invoice.report.caveats import Caveat
 from pulumi_cf_invoice.state import (
     EXPORTED_ORIGIN,
     MARKERS,
+    SECRET_ADDRESS,
     InvoiceState,
     camel_case,
     is_ours,
@@ -58,7 +59,6 @@ _MOST_NAMES = 3
 # What a resource has only where it says something: at a preview Pulumi takes it for unknown, and
 # afterwards exports null for it.
 _SELDOM = ("base_url", "invoice_lines_complete")
-_SECRET_ADDRESS = "an address that is secret"
 
 
 class NoInvoiceError(BillingError):
@@ -215,7 +215,7 @@ def revealed(properties: Mapping[str, Any]) -> dict[str, Any] | None:
     secret = {name for name, value in properties.items() if has_secret(value)}
     if any(map(is_figure, secret)):
         return None
-    hidden = {name: _SECRET_ADDRESS if snake_case(name) == "base_url" else None for name in secret}
+    hidden = {name: SECRET_ADDRESS if snake_case(name) == "base_url" else None for name in secret}
     return {**properties, **hidden}
 
 
@@ -230,7 +230,7 @@ def configured_address(config: Any) -> str | None:
 def foreign_address(address: Any) -> str | None:
     """Return an *address*, as Pulumi prints it, if it is one that is not Cloudflare's."""
     if has_secret(address):
-        return _SECRET_ADDRESS
+        return SECRET_ADDRESS
     try:
         return foreign(address) if isinstance(address, str) else None
     except ValueError:

@@ -64,6 +64,20 @@ def test_arguments_of_the_provider_come_first(
     assert run.outputs == {"account": OTHER_ACCOUNT, "due": 18846}
 
 
+def test_a_secret_address_of_the_provider_is_not_named_but_said_to_be_secret(
+    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox
+) -> None:
+    del settled["CLOUDFLARE_BASE_URL"]
+
+    def program() -> None:
+        with_provider(base_url=pulumi.Output.secret(sandbox.base_url))()
+
+    run = make_stack(program, **settled).preview()
+    assert run.ok, run.text
+    assert "The figures come from an address that is secret, not from Cloudflare." in run.text
+    assert f"come from {sandbox.base_url}" not in run.text
+
+
 def test_email_and_key_are_accepted(make_stack: MakeStack, settled: dict[str, str]) -> None:
     program = with_provider(email="sandbox@example.com", api_key="sandbox-key")
     assert make_stack(program, **settled).up().outputs["due"] == 18846

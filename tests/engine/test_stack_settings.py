@@ -140,6 +140,38 @@ def test_figures_of_a_function_from_elsewhere_say_where_from(
     assert severities(run, message) == ["info"]
 
 
+@pytest.mark.parametrize("called", ["resource", "get", "function"])
+def test_an_operation_says_once_where_its_figures_come_from(
+    make_stack: MakeStack, form: Form, settled: dict[str, str], sandbox: Sandbox, called: str
+) -> None:
+    def program() -> None:
+        for name in ("first", "second"):
+            if called == "function":
+                form.function(ACCOUNT)
+            elif called == "get":
+                form.get(name, ACCOUNT)
+            else:
+                form.resource(name, ACCOUNT)
+
+    stack = make_stack(program, **settled)
+    message = f"The figures come from {sandbox.base_url}, not from Cloudflare."
+    for run in (stack.preview(), stack.up(), stack.up()):
+        assert run.ok, run.text
+        assert severities(run, message) == ["info"]
+
+
+def test_an_address_that_is_secret_is_said_to_be_so(
+    make_stack: MakeStack, form: Form, settled: dict[str, str], sandbox: Sandbox
+) -> None:
+    del settled["CLOUDFLARE_BASE_URL"]
+    stack = make_stack(lambda: form.resource("upcoming") and None, **settled)
+    stack.set("cf-invoice:baseUrl", sandbox.base_url, secret=True)
+    run = stack.preview()
+    assert run.ok, run.text
+    assert severities(run, "not from Cloudflare.") == ["info"]
+    assert f"come from {sandbox.base_url}" not in run.text
+
+
 def test_a_program_says_which_credentials_it_takes(
     make_stack: MakeStack, settled: dict[str, str]
 ) -> None:
