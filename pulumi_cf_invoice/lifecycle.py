@@ -43,9 +43,14 @@ def address(settings: "Settings") -> Properties:
     return {"base_url": base_url} if base_url else {}
 
 
-def checked(account_id: str, figures: Properties, olds: Mapping[str, Any]) -> Properties:
-    """Return the inputs of a check that read *figures*; *olds* are the previous inputs."""
-    return {"account_id": account_id, **figures, **_last_update(account_id, olds)}
+def checked(settings: "Settings", figures: Properties, olds: Mapping[str, Any]) -> Properties:
+    """
+    Return the inputs of a check that read *figures* with *settings*; *olds* are the previous
+    inputs.
+    """
+    is_same_address = olds.get("base_url") == foreign(settings.base_url)
+    carried = _last_update(settings.account_id, olds) if is_same_address else {}
+    return {"account_id": settings.account_id, **figures, **carried}
 
 
 def unknown(account_id: str, olds: Mapping[str, Any]) -> Properties:
@@ -57,7 +62,7 @@ def unknown(account_id: str, olds: Mapping[str, Any]) -> Properties:
     """
     unread = dict.fromkeys(FIELDS, UNKNOWN)
     if account_id != UNKNOWN:
-        return checked(account_id, unread, olds)
+        return {"account_id": account_id, **unread, **_last_update(account_id, olds)}
     last_update = {"last_update": UNKNOWN} if olds.get("amount_due") is not None else {}
     return {"account_id": UNKNOWN, **unread, **last_update}
 

@@ -110,7 +110,7 @@ class InvoicePreviewProvider(ResourceProvider):
             settings.refuse_without_value(arguments)
         resolved = settings.resolve(account_id, [arguments, *self._sources])
         figures = _figures(resolved, news.get(_FOLLOWING) or ())
-        return lifecycle.checked(resolved.account_id, figures, olds)
+        return lifecycle.checked(resolved, figures, olds)
 
 
 class GivenInvoiceProvider(ResourceProvider):

@@ -163,7 +163,7 @@ class InvoicePreviewPlugin(provider.Provider):
             failure = provider.CheckFailure("", str(error))
             return provider.CheckResponse(_encoded(lifecycle.failed()), [failure])
         figures = self._encoded_figures(invoice, resolved)
-        inputs = _encoded(lifecycle.checked(resolved.account_id, figures, olds))
+        inputs = _encoded(lifecycle.checked(resolved, figures, olds))
         inputs["accountId"] = self._account(resolved.account_id, given)
         return provider.CheckResponse(inputs)
 
@@ -402,7 +402,7 @@ def _decoded(properties: Mapping[str, PropertyValue]) -> dict[str, Any]:
     # The names inside a property are the same in both states that are compared.
     return {
         name: _plain(properties[camel_case(name)])
-        for name in ("account_id", *FIELDS)
+        for name in ("account_id", "base_url", *FIELDS)
         if camel_case(name) in properties
     }
 

@@ -190,7 +190,7 @@ class MaxIncrease(Rule):
     def evaluate(self, state: InvoiceState, at: datetime) -> Iterator[Finding]:
         last, invoice = state.last_update, state.invoice
         if last is None:
-            yield _no_base(state, "it is new, renamed or replaced")
+            yield _no_base(state, "it is new, renamed, replaced or read from another address")
             return
         if last.currency != invoice.currency:
             yield _no_base(state, f"it was in {last.currency.upper()} at the last update")

@@ -311,7 +311,7 @@ def test_a_waiver_and_a_rule_without_a_base_are_noted(
         f"max-amount-due: A waiver with the limit 500 USD is in force until 2999-01-01, {author}",
         "ended: Its waiver (until 2020-01-01, by the CFO: launch week) has ended.",
         f"allowed-statuses: A waiver suspends it until 2999-01-01, {author}",
-        "it is new, renamed or replaced",
+        "it is new, renamed, replaced or read from another address",
         f"The figures come from {sandbox_url(settled)}, not from Cloudflare.",
     ):
         assert message in run.text

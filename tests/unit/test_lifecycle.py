@@ -21,6 +21,8 @@ from tests.factories import (
 )
 
 CLOUDFLARE = "https://api.cloudflare.com/client/v4"
+ELSEWHERE = "http://127.0.0.1:1/client/v4"
+READ = settings_for(CLOUDFLARE)
 
 
 def figures(base_url: str = CLOUDFLARE, **changes: Any) -> dict[str, Any]:
@@ -28,7 +30,7 @@ def figures(base_url: str = CLOUDFLARE, **changes: Any) -> dict[str, Any]:
 
 
 def inputs(**changes: Any) -> dict[str, Any]:
-    return lifecycle.checked(ACCOUNT, figures(**changes), {})
+    return lifecycle.checked(READ, figures(**changes), {})
 
 
 def test_the_first_check_has_account_and_figures_and_nothing_else() -> None:
@@ -36,7 +38,7 @@ def test_the_first_check_has_account_and_figures_and_nothing_else() -> None:
 
 
 def test_the_next_check_carries_the_figure_of_the_update_before() -> None:
-    checked = lifecycle.checked(ACCOUNT, figures(amount_due=20001), inputs())
+    checked = lifecycle.checked(READ, figures(amount_due=20001), inputs())
     assert checked["amount_due"] == 20001
     assert checked["last_update"] == {
         "amount_due": 18846,
@@ -48,14 +50,24 @@ def test_the_next_check_carries_the_figure_of_the_update_before() -> None:
 @pytest.mark.parametrize("olds", [{}, {"account_id": ACCOUNT}, {"account_id": OTHER_ACCOUNT}])
 def test_nothing_carries_over_from_another_account_or_without_figures(olds: Any) -> None:
     others = {**inputs(), **olds} if olds.get("account_id") == OTHER_ACCOUNT else olds
-    assert "last_update" not in lifecycle.checked(ACCOUNT, figures(), others)
+    assert "last_update" not in lifecycle.checked(READ, figures(), others)
+
+
+@pytest.mark.parametrize(
+    "addresses", [(CLOUDFLARE, ELSEWHERE), (ELSEWHERE, CLOUDFLARE), (ELSEWHERE, "http://[::1]")]
+)
+def test_nothing_carries_over_from_another_address(addresses: tuple[str, str]) -> None:
+    before, now = addresses
+    olds = lifecycle.checked(settings_for(before), figures(before), {})
+    assert "last_update" not in lifecycle.checked(settings_for(now), figures(now), olds)
+    assert "last_update" in lifecycle.checked(settings_for(before), figures(before), olds)
 
 
 @pytest.mark.parametrize("missing", ["amount_due", "currency", "period_start"])
 def test_nothing_carries_over_from_a_part_of_the_figures(missing: str) -> None:
     """A state can be edited."""
     olds = {name: value for name, value in inputs().items() if name != missing}
-    assert "last_update" not in lifecycle.checked(ACCOUNT, figures(), olds)
+    assert "last_update" not in lifecycle.checked(READ, figures(), olds)
 
 
 def test_a_base_url_that_is_not_cloudflares_is_reported() -> None:

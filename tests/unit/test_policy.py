@@ -215,7 +215,7 @@ def test_what_is_no_violation_is_reported_once_on_standard_error(
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
         f"first-update: The upcoming invoice of account {ACCOUNT} has nothing to compare with: "
-        "it is new, renamed or replaced.",
+        "it is new, renamed, replaced or read from another address.",
         "The figures come from http://127.0.0.1:77, not from Cloudflare.",
     ]
 

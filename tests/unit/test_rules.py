@@ -199,7 +199,7 @@ def test_an_increase_up_to_the_limit_is_within_it(limit: str) -> None:
 @pytest.mark.parametrize(
     ("last", "why"),
     [
-        (None, "it is new, renamed or replaced"),
+        (None, "it is new, renamed, replaced or read from another address"),
         (replace(LAST, period_start=START - 1), "the last update was in another billing period"),
         (replace(LAST, currency="eur"), "it was in EUR at the last update"),
     ],
