@@ -115,7 +115,7 @@ def exported_invoices(
         if not _is_of_any(invoice, resources):
             invoice = origins.told_of(invoice)
             invoice = replace(invoice, caveats=(*invoice.caveats, *referred.passed_on(figures)))
-        exported.append(replace(invoice, baseline=baseline, names=names))
+        exported.append(replace(invoice, names=names).against(baseline))
     hidden: list[Caveat] = []
     if prefix is None:
         evaluated = {state.urn_of(step) for step in operation.steps_after}
@@ -321,9 +321,9 @@ def _exported_invoice(name: str, figures: Mapping[str, Any]) -> Found:
         ) from None
 
 
-def _baseline(outputs: Mapping[str, Any]) -> Invoice | None:
+def _baseline(outputs: Mapping[str, Any]) -> state.InvoiceState | None:
     try:
-        return of_outputs(outputs).state.invoice
+        return of_outputs(outputs).state
     except (NoInvoiceError, InvalidDataError):
         return None
 

@@ -89,6 +89,7 @@ class Found:
     """
     An invoice with what is known of it, and the one of the last deployment if known.
 
+    ``baseline_url`` is where the baseline came from, if known not to be Cloudflare, and
     ``baseline_problem`` says why the two cannot be compared, if already known. ``notes`` are
     sentences about where it was found, ``caveats`` what a reader has to know of that, and ``names``
     the names of these places: stacks as ``project/stack``, or names from the user. ``also`` are
@@ -102,6 +103,7 @@ class Found:
     state: InvoiceState
     baseline: Invoice | None = None
     baseline_problem: str | None = None
+    baseline_url: str | None = None
     notes: tuple[str, ...] = ()
     caveats: tuple[Caveat, ...] = ()
     names: tuple[str, ...] = ()
@@ -114,6 +116,16 @@ class Found:
     def invoice(self) -> Invoice:
         """The invoice itself."""
         return self.state.invoice
+
+    def against(self, before: InvoiceState | None, problem: str | None = None) -> "Found":
+        """
+        Return it with the baseline *before*, if there is one, and the *problem* of comparing them.
+        """
+        if before is None:
+            return self
+        return replace(
+            self, baseline=before.invoice, baseline_problem=problem, baseline_url=before.base_url
+        )
 
     @classmethod
     def of_snapshot(cls, snapshot: Snapshot) -> "Found":
@@ -554,13 +566,15 @@ def merged(same: Sequence[Found]) -> Found:
         )
         caveats[Caveat("ambiguous", text)] = None
     states = (state for found in same for state in (found.state, *found.also))
+    compared = next((found for found in (highest, *same) if found.baseline), highest)
     return Found(
         replace(
             highest.state,
             last_update=highest.state.last_update or next(iter(updates), None),
             base_url=base_url,
         ),
-        highest.baseline or next((found.baseline for found in same if found.baseline), None),
+        compared.baseline,
+        baseline_url=compared.baseline_url,
         notes=_each_once(found.notes for found in same),
         caveats=tuple(caveats),
         names=_each_once(found.names for found in same),
@@ -600,4 +614,4 @@ def _compared(found: Found, before: Found) -> Found:
     problem = None
     if None not in (account, of_baseline) and account != of_baseline:
         problem = f"the baseline is of another account, {of_baseline}"
-    return replace(found, baseline=before.state.invoice, baseline_problem=problem)
+    return found.against(before.state, problem)

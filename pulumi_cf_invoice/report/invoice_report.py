@@ -9,7 +9,7 @@ from decimal import Decimal
 from functools import cached_property
 
 from pulumi_cf_invoice.billing import money
-from pulumi_cf_invoice.billing.cleaning import named, shown
+from pulumi_cf_invoice.billing.cleaning import named, one_line, shown
 from pulumi_cf_invoice.billing.invoice import EARLIEST_PROJECTION, Invoice
 from pulumi_cf_invoice.billing.models import counted, instant
 from pulumi_cf_invoice.billing.money import Money
@@ -687,7 +687,7 @@ def invoice_report(
         comparison=None
         if found.baseline is None or last_month is not None
         else compare(found.baseline, state.invoice, found.baseline_problem),
-        caveats=[*found.caveats, *_caveats(state, at, account)],
+        caveats=[*found.caveats, *_of_baseline(found), *_caveats(state, at, account)],
         explanations=[
             *found.notes,
             *([account.topup_note] if account and not _tells_of_topup(account) else []),
@@ -710,6 +710,14 @@ def _is_outdated(account: AccountReport, state: InvoiceState, at: datetime) -> b
     if foreseen is not None and state.invoice.amount_due > foreseen:
         return True
     return known is not None and has_outgrown(state, known, read_at, at)
+
+
+def _of_baseline(found: Found) -> list[Caveat]:
+    """Return the caveat on a baseline from an address that nothing else names."""
+    address = found.baseline_url
+    if address is None or address == found.state.base_url:
+        return []
+    return [Caveat("origin", f"The baseline comes from {one_line(address)}, not from Cloudflare.")]
 
 
 def _caveats(state: InvoiceState, at: datetime, account: AccountReport | None) -> Iterator[Caveat]:

@@ -408,8 +408,8 @@ def _found(
     except NoInvoiceError:
         return Found(fresh, names=stack_names(urn), notes=(_NO_BASELINE,), urns=(urn,))
     same = before is not None and before.account_id == fresh.account_id
-    baseline = before.invoice if before and same else None
-    return Found(fresh, baseline, names=stack_names(urn), urns=(urn,))
+    found = Found(fresh, names=stack_names(urn), urns=(urn,))
+    return found.against(before if same else None)
 
 
 def _read(

@@ -306,6 +306,20 @@ def test_a_baseline_of_another_account_is_not_compared_with(tmp_path: Path) -> N
     assert problem == f"the baseline is of another account, {ACCOUNT}"
 
 
+def test_a_baseline_from_elsewhere_is_named_in_every_format(tmp_path: Path) -> None:
+    url = "https://api.example.com/client/v4"
+    preview = json.loads(Path(UPDATE).read_text())
+    for step in preview["steps"]:
+        for state in ("oldState", "newState"):
+            step.get(state, {}).get("inputs", {})["base_url"] = url
+    baseline = tmp_path / "baseline.json"
+    baseline.write_text(json.dumps(preview))
+    for form in ("text", "markdown", "html", "json"):
+        done = run("report", "--from", UPDATE, "--baseline", str(baseline), "--format", form, *AT)
+        told = " ".join(html.unescape(done.stdout).split())
+        assert re.search(f"The baseline comes from (<.*?>)?{url}", told), form
+
+
 def baseline_in(report: str) -> Any:
     [invoice] = json.loads(report)["invoices"]
     return invoice["baseline"]

@@ -1457,6 +1457,25 @@ def origins(text: str) -> str:
     return notice_of(report, KINDS).origin
 
 
+def test_a_last_deployment_with_figures_from_elsewhere_names_their_address() -> None:
+    before, now = "http://127.0.0.1:1", "http://127.0.0.1:2"
+    moved = digest()
+    [step] = [step for step in moved["steps"] if step["oldState"]["type"] in TYPES]
+    step["oldState"]["inputs"]["base_url"] = before
+    named = f"The baseline comes from {before}, not from Cloudflare."
+    assert origins(json.dumps(moved)) == named
+    moved["steps"].append(copy.deepcopy(step))
+    assert origins(json.dumps(moved)) == named
+    for step in moved["steps"][1:]:
+        step["newState"]["inputs"]["base_url"] = before
+    assert origins(json.dumps(moved)) == f"The figures come from {before}, not from Cloudflare."
+    for step in moved["steps"][1:]:
+        step["newState"]["inputs"]["base_url"] = now
+    both = origins(json.dumps(moved))
+    assert named in both
+    assert f"The figures come from {now}, not from Cloudflare." in both
+
+
 def test_an_address_that_only_a_provider_has_is_reported_for_what_functions_have_read() -> None:
     """Outputs do not say through which provider they came."""
     text = (FUNCTIONS / "provider-address.ndjson").read_text()
