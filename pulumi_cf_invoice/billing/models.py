@@ -387,14 +387,14 @@ def counted(number: int, noun: str) -> str:
 
 
 def distinct(items: Iterable[T], identity: Callable[[T], str | None]) -> list[T]:
-    """Return *items* without those whose *identity* came before. None is no identity."""
+    """Return *items* without those whose *identity* came before. None and "" identify nothing."""
     seen: set[str] = set()
     kept = []
     for item in items:
         known = identity(item)
-        if known is None or known not in seen:
+        if not known or known not in seen:
             kept.append(item)
-        if known is not None:
+        if known:
             seen.add(known)
     return kept
 

@@ -161,7 +161,7 @@ def _collect(
     complete = stated.shows(count, len(pages)) and stated.entries in (None, count)
     # Most answers are one page, however long, and need no comparison.
     repeated = list(_on_two(pages)) if len(pages) > 1 else []
-    complete = complete and not any(isinstance(each, Mapping) and "id" in each for each in repeated)
+    complete = complete and not any(map(_has_id, repeated))
     whole = {**result, entries: together} if entries else together
     return Collected(whole, complete, bool(repeated))
 
@@ -173,6 +173,10 @@ def _on_two(pages: list[list[Any]]) -> Iterator[Any]:
         texts = [json.dumps(entry, sort_keys=True, default=str) for entry in page]
         yield from (entry for entry, text in zip(page, texts, strict=True) if text in earlier)
         earlier.update(texts)
+
+
+def _has_id(entry: Any) -> bool:
+    return isinstance(entry, Mapping) and entry.get("id") not in (None, "")
 
 
 def _stated(envelope: Mapping[str, Any], entries: str, per_page: int | None = None) -> _Stated:

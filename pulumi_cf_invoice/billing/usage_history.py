@@ -347,7 +347,7 @@ def _values(history: Any, window: Window) -> tuple[dict[int, float], list[int]]:
         if value is None:
             raise InvalidDataError(f"history.{number}.aggregated_value: not a number")
         less: float = 0
-        if isinstance(entry.get("id"), str):
+        if isinstance(entry.get("id"), str) and entry["id"]:
             # What the ID identifies is not documented: several entries may share it. One that comes
             # twice may have grown between two pages.
             key = entry["id"], began

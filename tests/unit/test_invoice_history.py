@@ -105,8 +105,9 @@ def test_a_row_that_comes_twice_counts_once_and_has_hidden_another() -> None:
     assert not found.invoices_complete
 
 
-def test_rows_without_an_id_are_all_kept() -> None:
-    found = history(row(id=None), row(id=None))
+@pytest.mark.parametrize("none", [None, ""])
+def test_rows_without_an_id_are_all_kept(none: str | None) -> None:
+    found = history(row(id=none), row(id=none))
     assert len(found.invoices) == 2
     assert found.invoices_complete
 

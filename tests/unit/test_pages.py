@@ -230,8 +230,9 @@ def test_entries_that_move_to_another_page_meanwhile_do_not_hide_others(
     assert ("".join(lines(collected)), collected.complete) == (found, complete)
 
 
-def test_an_entry_with_an_id_is_never_on_two_pages_of_a_complete_list() -> None:
-    usage = [{"id": "u", "start_time": day} for day in (1, 2, 2, 4)]
+@pytest.mark.parametrize("none", [None, ""])
+def test_an_entry_with_an_id_is_never_on_two_pages_of_a_complete_list(none: str | None) -> None:
+    usage: list[dict[str, Any]] = [{"id": "u", "start_time": day} for day in (1, 2, 2, 4)]
     pages = [
         {"result": usage[start : start + 2], "result_info": {"page": page, "total_count": 4}}
         for page, start in ((1, 0), (2, 2))
@@ -239,6 +240,9 @@ def test_an_entry_with_an_id_is_never_on_two_pages_of_a_complete_list() -> None:
     next_page, numbers = asked(*pages)
     assert not collect(pages[0], RESULT, next_page).complete
     assert numbers == [2, 1, 2]
+    for day in usage:
+        day["id"] = none
+    assert collect(pages[0], RESULT, next_page).complete
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,12 @@ def test_an_entry_that_comes_twice_counts_once_and_an_id_of_several_counts_each(
     assert history(entry(START, 2, id="a"), entry(START + DAY, 3, id="a")).total == 5
 
 
+@pytest.mark.parametrize("none", [None, ""])
+def test_entries_without_an_id_count_each(none: str | None) -> None:
+    once = entry(START, 2, id=none)
+    assert history(once, once).total == 4
+
+
 @pytest.mark.parametrize("values", [(2, 2.5), (2.5, 2), (2, 2.5, 2.25)])
 def test_an_entry_that_comes_again_with_another_value_counts_with_the_largest(
     values: tuple[float, ...],
