@@ -8,7 +8,7 @@ from pulumi_cf_invoice.billing.models import counted
 
 Kind = Literal["time", "origin", "missing", "not judged", "ambiguous", "period", "incomplete"]
 _MOST_LABELS = 3
-_MOST_OF_KIND = 3
+_MOST_OF_KIND, _MOST_ORIGINS = 3, 10
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ def of_several(invoices: Sequence[tuple[str, Iterable[Caveat]]]) -> list[str]:
     Return the caveats of several *invoices*, each with its label, as a bounded number of sentences.
 
     A sentence that is true of more than one appears once. Of each kind, those of the most invoices
-    appear, so that no kind hides another.
+    appear, so that no kind hides another. More appear of addresses than of other kinds.
     """
     labels: dict[Caveat, list[str]] = {}
     for label, caveats in invoices:
@@ -43,7 +43,7 @@ def of_several(invoices: Sequence[tuple[str, Iterable[Caveat]]]) -> list[str]:
             for caveat in widest
             if caveat.kind == kind
         ]
-        sentences += first(of_kind, _MOST_OF_KIND)
+        sentences += first(of_kind, _MOST_ORIGINS if kind == "origin" else _MOST_OF_KIND)
     return sentences
 
 

@@ -203,14 +203,21 @@ def test_caveats_are_bounded_and_no_kind_hides_another() -> None:
         dataclasses.replace(
             account,
             state=dataclasses.replace(account.state, base_url=f"https://{number}.example"),
-            caveats=(Caveat("not judged", "It is shared."),) if number % 2 else (),
+            caveats=(
+                Caveat("missing", f"{number} are missing."),
+                *([Caveat("not judged", "It is shared.")] if number % 2 else []),
+            ),
         )
         for number, account in enumerate(found(40, DUE, 1))
     ]
     report = report_on(*accounts)
-    *origins, more, shared = report.caveats
-    assert len(origins) == 3
-    assert more == "… and 37 more"
+    origins, left, *told, shared = report.caveats[:10], *report.caveats[10:]
+    assert [f"https://{number}.example" in text for number, text in enumerate(origins)] == [
+        True
+    ] * 10
+    assert left == "… and 30 more"
+    assert [text.partition(": ")[2] for text in told[:3]] == [f"{n} are missing." for n in range(3)]
+    assert told[3:] == ["… and 37 more"]
     first_three = ", ".join(report.labels[1:6:2])
     assert shared == f"{first_three} and 17 more: It is shared."
 
