@@ -303,8 +303,13 @@ def _row(invoice: PastInvoice, at: datetime) -> str:
 
 
 def _of_other_status(statuses: "Counter[str | None]", account: str) -> str:
-    counts = ", ".join(
-        f"{count:,} {'without a status' if status is None else f'with the status {named(status)}'}"
-        for status, count in statuses.items()
-    )
-    return f"Whether all earlier invoices of {account} are paid is not known: there are {counts}."
+    listed = ", ".join(_having(status, count) for status, count in [*statuses.items()][:_MOST])
+    others = sum([*statuses.values()][_MOST:])
+    have = "has another status" if others == 1 else "have other statuses"
+    more = f", and {others:,} more {have}" if others else ""
+    return f"Whether all earlier invoices of {account} are paid is not known: {listed}{more}."
+
+
+def _having(status: str | None, count: int) -> str:
+    what = f"the status {named(status)}" if status else "no status"
+    return f"{count:,} {'has' if count == 1 else 'have'} {what}"

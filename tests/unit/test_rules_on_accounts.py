@@ -257,9 +257,15 @@ def test_a_history_without_unpaid_invoices_is_within_only_if_it_is_complete() ->
 def test_what_remains_of_an_invoice_with_no_known_status_is_not_taken_for_paid() -> None:
     rows = history(row(None), row("overdue", id="2"), row(None, id="3"))
     assert messages("unknown", judge("no-unpaid-invoices", invoice_history=rows)) == [
-        f"Whether all earlier invoices of account {ACCOUNT} are paid is not known: there are 2 "
-        "without a status, 1 with the status overdue."
+        f"Whether all earlier invoices of account {ACCOUNT} are paid is not known: 2 have no "
+        "status, 1 has the status overdue."
     ]
+    many = [row(f"odd-{number}", id=str(number)) for number in range(10)]
+    [message] = messages("unknown", judge("no-unpaid-invoices", invoice_history=history(*many)))
+    assert message.endswith(
+        "1 has the status odd-0, 1 has the status odd-1, 1 has the status odd-2, and 7 more have "
+        "other statuses."
+    )
     nothing_remains = history(row(None, amount_remaining=0))
     assert messages("within", judge("no-unpaid-invoices", invoice_history=nothing_remains))
 
