@@ -37,6 +37,8 @@ _ALL_FIXED = (
 _FEWEST_DAYS = 3
 _WEEK = 7
 _ENOUGH = Fraction(5, 8)
+# What a silent history lacks is expected by the days before it, which is not to know all of it.
+_EXPLAINED = Fraction(9, 10)
 # What a few percent are.
 _ABOUT = Fraction(3, 100)
 # Beyond this, an amount is no amount; a float could not even hold all that Fraction can.
@@ -215,7 +217,9 @@ class PricedDays:
     def doubt(self) -> float:
         """The log of the factor by which the price of usage may be wrong."""
         if self.unit.name != "ratio":
-            return abs(log(self.bill.gross / self._used))
+            lacking = sum(self._lacking.values(), Fraction(0)) * self.unit.price
+            late = max(min(self.unit.lag, lacking), Fraction(0))
+            return abs(log(self.bill.gross / (self._used + late * _EXPLAINED)))
         # A history that is a day behind would have shifted the ratio by as much. Before the first
         # day is settled, most of the usage is estimated, and the ratio may be off as after it.
         days = max(sum(day.start >= self.period[0] for day in self.settled), 1)
