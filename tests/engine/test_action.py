@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import venv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -335,7 +336,7 @@ def test_a_report_whose_command_was_killed_after_it_is_no_verdict(
     [
         (
             "import sys; sys.version_info = (3, 9, 2, 'final', 0); import platform; "
-            "platform.python_version = lambda: '3.9.2'; exec(sys.argv[3])",
+            "platform.python_version = lambda: '3.9.2'; exec(sys.argv[4])",
             "python3 is Python 3.9.2, and 3.11 is needed: add actions/setup-python before.",
         ),
         ("raise SystemExit(127)", "There is no python3 on this runner"),
@@ -349,7 +350,7 @@ def test_a_runner_whose_python_is_too_old_says_so_in_one_line(
     first = tmp_path / "first" / "python3"
     # A file is run as it is.
     first.write_text(
-        f'#!/bin/sh\n[ "$2" = -c ] || exec {sys.executable} "$@"\n'
+        f'#!/bin/sh\n[ "$3" = -c ] || exec {sys.executable} "$@"\n'
         f'exec {sys.executable} -c "{python}" "$@"\n'
     )
     first.chmod(0o755)
@@ -400,6 +401,43 @@ def test_nothing_of_the_workspace_is_run_and_no_setting_of_pip_counts(
     assert "$999.00" in host.bodies[0]
     assert not ran.exists()
     assert not elsewhere.exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [({}, "$188.46"), ({"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "nowhere"}, "❔ Unknown")],
+)
+def test_no_package_runs_of_an_environment_in_the_workspace_that_is_first_on_path(
+    workflow: Workflow, host: Forge, tmp_path: Path, settings: dict[str, str], said: str
+) -> None:
+    own, ran = workflow.directory / ".venv", tmp_path / "ran"
+    venv.create(own)
+    [packages] = own.glob("lib/python3*/site-packages")
+    (packages / "hostile.pth").write_text(f"import sys; open({str(ran)!r}, 'a').write(sys.prefix)")
+    workflow.install_anew(tmp_path / "runner")
+    workflow.environment |= {"PATH": f"{own / 'bin'}:{workflow.environment['PATH']}", **settings}
+    host.add(markdown.MARKER)
+    workflow.use(RULES)
+    assert said in host.bodies[0]
+    assert not ran.exists()
+
+
+def test_it_installs_itself_where_python_has_no_pip(
+    workflow: Workflow, host: Forge, tmp_path: Path
+) -> None:
+    workflow.install_anew(tmp_path / "runner")
+    without = tmp_path / "first" / "python3"
+    without.parent.mkdir()
+    without.write_text(
+        '#!/bin/sh\ncase "$*" in *"-I -m pip"*) exit 1 ;; *_base_executable*) echo "$0"; exit ;; '
+        f'esac\nexec {sys.executable} "$@"\n'
+    )
+    without.chmod(0o755)
+    workflow.environment["PATH"] = f"{without.parent}:{workflow.environment['PATH']}"
+    run = workflow.use(RULES)
+    assert run.jobs == {"invoice": "success"}, run.printed
+    assert "$188.46" in host.bodies[0]
+    assert not list((tmp_path / "runner").rglob("pip"))
 
 
 def _where_pip_finds_packages() -> dict[str, str]:
