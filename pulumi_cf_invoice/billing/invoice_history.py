@@ -26,6 +26,7 @@ from pulumi_cf_invoice.billing.models import (
     Text,
     WholeOrNone,
     adapter,
+    as_given,
     distinct,
     instant,
     iso,
@@ -206,5 +207,5 @@ class InvoiceHistory:
 def query(at: Any = None, type: str = "all") -> dict[str, str]:
     """Return the parameters of a request. Raises `SettingsError`."""
     if type not in TYPES:
-        raise SettingsError(f"type is {type!r}, but must be 'all', 'auto' or 'manual'")
+        raise SettingsError(f"type is {as_given(type)}, but must be 'all', 'auto' or 'manual'")
     return {"type": type}

@@ -381,6 +381,11 @@ def days(start: int, end: int) -> str:
     return f"{instant(start):%Y-%m-%d} to {instant(max(start, end - 1)):%Y-%m-%d}"
 
 
+def as_given(value: object) -> str:
+    """Return what was given in place of a word: a text in quotes, or else the type it is of."""
+    return repr(value) if isinstance(value, str) else f"of type {type(value).__name__}"
+
+
 def counted(number: int, noun: str) -> str:
     """Return a *number* of something for people: ``1 day``, ``1,000 days``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

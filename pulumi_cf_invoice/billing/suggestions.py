@@ -19,6 +19,9 @@ _DATE_OF_MODEL = re.compile(r"-20\d{2}-?\d{2}-?\d{2}\b")
 def unknown_name(noun: str, name: object, names: Iterable[str]) -> str:
     """Say that there is no *noun* called *name*, and which of *names* is the nearest."""
     known, name = sorted(names), str(name)
+    problem = f"there is no {noun} '{one_line(name, _LONGEST)}'"
+    if not known:
+        return problem
     near = get_close_matches(
         name.lower(), [candidate.lower() for candidate in known], n=1, cutoff=0.6
     )
@@ -26,7 +29,7 @@ def unknown_name(noun: str, name: object, names: Iterable[str]) -> str:
         (known_name for known_name in known if near and known_name.lower() == near[0]), None
     )
     hint = f"did you mean '{meant}'?" if meant else f"known: {', '.join(known)}"
-    return f"there is no {noun} '{one_line(name, _LONGEST)}'; {hint}"
+    return f"{problem}; {hint}"
 
 
 @contextmanager

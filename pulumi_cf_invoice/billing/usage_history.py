@@ -24,6 +24,7 @@ from pulumi_cf_invoice.billing.models import (
     Slotted,
     UnixSeconds,
     adapter,
+    as_given,
     counted,
     derived,
     finite,
@@ -257,7 +258,7 @@ def _to_query(window: str, since: int, until: int) -> dict[str, str]:
 def length_of(window: str) -> int:
     """Return the length of a *window* in seconds. Raises `SettingsError` for another word."""
     if window not in WINDOWS:
-        raise SettingsError(f"window is {window!r}, but must be 'day' or 'hour'")
+        raise SettingsError(f"window is {as_given(window)}, but must be 'day' or 'hour'")
     return SECONDS[window]
 
 

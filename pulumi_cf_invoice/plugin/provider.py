@@ -216,10 +216,12 @@ class InvoicePreviewPlugin(provider.Provider):
         now = datetime.now(UTC)
         if request.tok == schema.FORECAST:
             fixed_lines = arguments.pop("fixed_lines", None)
+            # Anything but nothing, however empty, has to be a list.
+            fixed_lines = () if fixed_lines is None else fixed_lines
             for name in arguments:
                 problem = unknown_name("argument", camel_case(name), ["fixedLines"])
                 raise SettingsError(f"forecast: {problem}")
-            resolved, figures = await self._forecast(account_id, now, fixed_lines or ())
+            resolved, figures = await self._forecast(account_id, now, fixed_lines)
         else:
             read = schema.FUNCTIONS.get(request.tok)
             if read is None:

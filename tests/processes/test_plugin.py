@@ -89,21 +89,35 @@ def test_check_read_and_invoke_answer_from_one_request(
     assert sandbox.requests == [ACCOUNT]
 
 
+ASSET = {"4dabf18193072939515e22adb298388d": "c44067f5952c0a294b673a41bacd8c17", "text": "x"}
+
+
 @pytest.mark.parametrize(
-    ("arguments", "expected"),
+    ("function", "arguments", "expected"),
     [
-        ({"fixedLine": ["a"]}, "there is no argument 'fixedLine'; did you mean 'fixedLines'?"),
-        ({"fixedLines": "openai/*"}, "the fixed lines must be a list of globs"),
+        (
+            "getForecast",
+            {"fixedLine": ["a"]},
+            "there is no argument 'fixedLine'; did you mean 'fixedLines'?",
+        ),
+        ("getForecast", {"fixedLines": "openai/*"}, "the fixed lines must be a list of globs"),
+        ("getForecast", {"fixedLines": ""}, "the fixed lines must be a list of globs"),
+        ("getForecast", {"fixedLines": 0}, "the fixed lines must be a list of globs"),
+        ("getForecast", {"fixedLines": {}}, "the fixed lines must be a list of globs"),
+        ("getUsageHistory", {"window": ASSET}, "window is of type StringAsset, but must be 'day'"),
+        ("getInvoiceHistory", {"type": ASSET}, "type is of type StringAsset, but must be 'all'"),
+        ("getCreditBalance", {"since": "2026-09-01"}, "there is no argument 'since'"),
     ],
 )
-def test_a_wrong_argument_of_a_forecast_is_one_line(
-    plugin: Any, arguments: dict[str, Any], expected: str
+def test_a_wrong_argument_of_a_function_is_one_line(
+    plugin: Any, function: str, arguments: dict[str, Any], expected: str
 ) -> None:
-    request = proto.InvokeRequest(tok="cf-invoice:index:getForecast")
+    request = proto.InvokeRequest(tok=f"cf-invoice:index:{function}")
     request.args.update(arguments)
     with pytest.raises(grpc.RpcError) as failed:
         plugin.Invoke(request)
     assert expected in failed.value.details()
+    assert "known: " not in failed.value.details()
 
 
 @pytest.mark.parametrize(
