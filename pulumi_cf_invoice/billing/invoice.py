@@ -9,6 +9,7 @@ be represented exactly is refused. Fields that only name or explain something ma
 malformed, and are none then.
 """
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -385,7 +386,8 @@ class Invoice:
 
         It is a straight line over the period: None in the first hour, when it would be
         meaningless, and `net` itself once the period has ended. A line below zero, such as a
-        refund, does not go on. Raises ValueError if *at* has no time zone.
+        refund, does not go on, and neither does one of an earlier period. Raises ValueError if *at*
+        has no time zone.
         """
         if at.tzinfo is None:
             raise ValueError("the time of a projection needs a time zone")
@@ -396,11 +398,12 @@ class Invoice:
         if elapsed < EARLIEST_PROJECTION:
             return None
         share = Fraction(elapsed // _MICROSECOND, length // _MICROSECOND)
-        net = Fraction(self._net)
-        refunds = (line.net for line in self.invoice_lines if line.amount < 0)
-        refunded = Fraction(money.total(refunds))
+        above_zero = [line for line in self.invoice_lines if line.amount >= 0]
+        usage, _ = self.split_by_period(above_zero)
+        grown = Fraction(money.total(line.net for line in usage))
+        stays = Fraction(self._net) - grown
         # Half to even, to a whole minor unit: an estimate does not need more.
-        return round((net - refunded) / share + refunded)
+        return round(grown / share + stays)
 
     def projected_amount_due(self, at: datetime) -> float | None:
         """
@@ -410,6 +413,32 @@ class Invoice:
         """
         net = self.projected_net(at)
         return None if net is None else money.number(money.total([net, self._tax_and_adjustments]))
+
+    def split_by_period(
+        self, lines: Sequence[InvoiceLine]
+    ) -> tuple[list[InvoiceLine], list[InvoiceLine]]:
+        """
+        Return the *lines* that may still grow, and those whose own period ended before this began.
+
+        A period may also look ahead of that of its lines, so that none counts as earlier unless
+        another one charges for a part of the period.
+        """
+        if not any(self._charges_for_a_part(line) for line in lines):
+            return list(lines), []
+        growing: list[InvoiceLine] = []
+        earlier: list[InvoiceLine] = []
+        for line in lines:
+            (earlier if self._is_earlier(line.period) else growing).append(line)
+        return growing, earlier
+
+    def _charges_for_a_part(self, line: InvoiceLine) -> bool:
+        if line.amount <= 0 or line.period is None:
+            return False
+        return line.period.start < self.period_end and self.period_start < line.period.end
+
+    def _is_earlier(self, period: Period | None) -> bool:
+        # One without a length may be no more than a placeholder.
+        return period is not None and period.start < period.end <= self.period_start
 
     @property
     def lines_period(self) -> Period | None:

@@ -24,10 +24,19 @@ class Bill:
     """The share of `gross` that the credit balance takes off, as long as it lasts."""
     growing: tuple[InvoiceLine, ...]
     """The lines themselves."""
-    fixed: tuple[InvoiceLine, ...]
-    """The lines that do not grow: fixed fees, and what is below zero, such as a refund."""
+    fees: tuple[InvoiceLine, ...]
+    """The lines that match a glob of fixed lines."""
+    refunds: tuple[InvoiceLine, ...]
+    """The lines below zero."""
+    earlier: tuple[InvoiceLine, ...]
+    """The other lines that are of an earlier period."""
     unmatched: tuple[str, ...]
     """The globs of fixed lines that no line matches."""
+
+    @property
+    def fixed(self) -> tuple[InvoiceLine, ...]:
+        """The lines that do not grow, for whatever reason."""
+        return (*self.fees, *self.refunds, *self.earlier)
 
     def net_of(self, spend: Fraction, credit: Fraction | None) -> Fraction:
         """
@@ -46,7 +55,8 @@ def bill_of(invoice: Invoice, fixed_lines: Sequence[str]) -> Bill:
     Return the lines of the *invoice* by whether they grow with usage.
 
     Those whose description matches a glob of *fixed_lines* do not, and neither do those below zero:
-    a refund does not go on, and days would be too cheap if usage had to add up to less.
+    a refund does not go on, and days would be too cheap if usage had to add up to less. The rest of
+    an earlier period does not grow either, beside lines of this one.
 
     Raises `IncompleteLinesError` if the API returned only some of its lines, and `SettingsError` if
     *fixed_lines* is not a list of texts.
@@ -57,13 +67,15 @@ def bill_of(invoice: Invoice, fixed_lines: Sequence[str]) -> Bill:
         raise SettingsError("the fixed lines must be a list of globs such as ['openai/*']")
     # The invoice itself refuses to sum only some of its lines.
     _ = invoice.gross
-    fixed: list[InvoiceLine] = []
-    growing: list[InvoiceLine] = []
+    fees: list[InvoiceLine] = []
+    refunds: list[InvoiceLine] = []
+    usage: list[InvoiceLine] = []
     matched: set[str] = set()
     for line in invoice.invoice_lines:
         globs = _matching(line, fixed_lines)
         matched.update(globs)
-        (fixed if globs or line.amount < 0 else growing).append(line)
+        (refunds if line.amount < 0 else fees if globs else usage).append(line)
+    growing, earlier = invoice.split_by_period(usage)
     gross = _sum(line.amount for line in growing)
     discounted = _share(_credits(growing, of_balance=False), gross, Fraction(1))
     return Bill(
@@ -72,7 +84,9 @@ def bill_of(invoice: Invoice, fixed_lines: Sequence[str]) -> Bill:
         discounted=discounted,
         credited=_share(_credits(growing, of_balance=True), gross, 1 - discounted),
         growing=tuple(growing),
-        fixed=tuple(fixed),
+        fees=tuple(fees),
+        refunds=tuple(refunds),
+        earlier=tuple(earlier),
         unmatched=tuple(glob for glob in fixed_lines if glob not in matched),
     )
 

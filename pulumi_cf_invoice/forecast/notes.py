@@ -117,21 +117,27 @@ def _days(priced: PricedDays) -> Iterator[str]:
 
 
 def _fixed(bill: Bill, invoice: Invoice) -> Iterator[str]:
-    fees = [line for line in bill.fixed if line.amount >= 0]
-    refunds = [line for line in bill.fixed if line.amount < 0]
-    if fees:
-        amount = _sum(fees, invoice)
+    if bill.fees:
+        amount = _sum(bill.fees, invoice)
         yield (
             f"1 line is a fixed fee, {amount}, and stays as it is."
-            if len(fees) == 1
-            else f"{len(fees)} lines are fixed fees, {amount}, and stay as they are."
+            if len(bill.fees) == 1
+            else f"{len(bill.fees)} lines are fixed fees, {amount}, and stay as they are."
         )
-    if refunds:
-        amount = _sum(refunds, invoice)
+    if bill.earlier:
+        amount = _sum(bill.earlier, invoice)
+        yield (
+            f"1 line is of an earlier period, {amount}, and stays as it is."
+            if len(bill.earlier) == 1
+            else f"{len(bill.earlier)} lines are of an earlier period, {amount}, and stay as they "
+            "are."
+        )
+    if bill.refunds:
+        amount = _sum(bill.refunds, invoice)
         yield (
             f"1 line is below zero, {amount}: a refund, which does not go on."
-            if len(refunds) == 1
-            else f"{len(refunds)} lines are below zero, {amount}: refunds, which do not go on."
+            if len(bill.refunds) == 1
+            else f"{len(bill.refunds)} lines are below zero, {amount}: refunds, which do not go on."
         )
     descriptions = [line.description or "" for line in invoice.invoice_lines]
     for glob in bill.unmatched:

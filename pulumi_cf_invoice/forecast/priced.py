@@ -53,7 +53,7 @@ class SpentDay:
     """The UTC day."""
     gross: int
     """Spend before credits, in minor units of the invoice's currency. The days add up to the
-    invoice's lines, apart from fixed fees and lag."""
+    invoice's lines that grow with usage, apart from lag."""
     net: int
     """Spend less the share that credits have of the invoice, in minor units of its currency."""
     is_settled: bool
@@ -338,8 +338,7 @@ def price_days(
 
 
 def _charges_no_usage(unit: UnknownUnit, bill: Bill) -> bool:
-    has_fees = any(line.amount >= 0 for line in bill.fixed)
-    return unit.is_unpriced and has_fees and not bill.growing
+    return unit.is_unpriced and bool(bill.fees) and not bill.growing
 
 
 def _used_since(moment: Fraction, days: Sequence[UsageDay]) -> Fraction:

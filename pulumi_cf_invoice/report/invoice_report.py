@@ -42,6 +42,7 @@ from pulumi_cf_invoice.report.months import (
     AgainstLastMonth,
     Month,
     Months,
+    earlier_net,
     fees_of,
     lines_of_last_month,
     without_fees,
@@ -313,15 +314,19 @@ class InvoiceReport:
         return AgainstLastMonth(self.invoice, last, amount, how, _whole(lines, last), fees)
 
     def _against_usage(self, last: Month) -> AgainstLastMonth:
-        """Compare with a month by its usage, which has neither tax nor fixed fees."""
+        """Compare with a month by its usage, which has no tax, fixed fees or earlier lines."""
         invoice, baseline = without_fees(self.invoice, self._fixed_lines), self.last_month
         if baseline is not None and baseline.invoice_lines_complete:
             baseline = without_fees(baseline, self._fixed_lines)
         lines = lines_of_last_month(baseline, invoice)
         amount, how = self.expected
+        earlier = earlier_net(self.invoice, self._fixed_lines)
         left_out: dict[str, float | Decimal] = {
             "tax": self.invoice.tax_and_adjustments,
-            "fixed fees": money.total([self.invoice.amount_due], less=[invoice.amount_due]),
+            "fixed fees": money.total(
+                [self.invoice.amount_due], less=[invoice.amount_due, earlier]
+            ),
+            "what is of an earlier period": earlier,
         }
         if amount is not None:
             amount = money.number(money.total([amount], less=left_out.values()))

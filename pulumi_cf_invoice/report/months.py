@@ -45,8 +45,8 @@ class Month:
 
     ``invoice`` is its usage invoice, where one of the earlier invoices is known to be that.
     Otherwise ``how`` says how the amount is known: by usage, at the invoice's price of usage,
-    less the share that credits have of it, and without tax and fixed fees. Credits may have all of
-    it (``is_covered``).
+    less the share that credits have of it, and without tax, fixed fees and what is of an earlier
+    period. Credits may have all of it (``is_covered``).
     """
 
     start: int
@@ -276,15 +276,19 @@ class AgainstLastMonth:
 
 
 def fees_of(invoice: Invoice, fixed_lines: Sequence[str]) -> frozenset[str]:
-    """Return the names of the *invoice*'s fees: the lines that a glob of *fixed_lines* matches."""
-    fixed = bill_of(invoice, fixed_lines).fixed
-    return frozenset(line.name for line in fixed if line.amount >= 0)
+    """
+    Return the names of the *invoice*'s lines that stay as they are: those that a glob of
+    *fixed_lines* matches, and those of an earlier period of which no line of this one has the name.
+    """
+    bill = bill_of(invoice, fixed_lines)
+    earlier = {line.name for line in bill.earlier} - {line.name for line in bill.growing}
+    return frozenset(earlier.union(line.name for line in bill.fees))
 
 
 def without_fees(invoice: Invoice, fixed_lines: Sequence[str]) -> Invoice:
     """
-    Return an *invoice* without what usage does not have: the lines that *fixed_lines* match, and
-    refunds.
+    Return an *invoice* without what its period's usage does not have: the lines that *fixed_lines*
+    match, refunds, and what is of an earlier period.
     """
     bill = bill_of(invoice, fixed_lines)
     due = money.total([invoice.amount_due], less=[line.net for line in bill.fixed])
@@ -292,6 +296,11 @@ def without_fees(invoice: Invoice, fixed_lines: Sequence[str]) -> Invoice:
     most = money.LARGEST_AMOUNT
     carried = max(-most, min(money.number(due), most))
     return replace(invoice, invoice_lines=list(bill.growing), amount_due=carried)
+
+
+def earlier_net(invoice: Invoice, fixed_lines: Sequence[str]) -> Decimal:
+    """Return what is of an earlier period and no fee, after credits, in minor units."""
+    return money.total(line.net for line in bill_of(invoice, fixed_lines).earlier)
 
 
 def lines_of_last_month(baseline: Invoice | None, invoice: Invoice) -> dict[str, float] | None:

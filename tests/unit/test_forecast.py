@@ -711,6 +711,92 @@ def test_fixed_fees_are_not_carried_on() -> None:
     assert straight.amount_due == MONTH + 2_000
 
 
+AUGUST = {"start": START - 31 * DAY, "end": START}
+
+
+def rest_of_august(**changes: Any) -> dict[str, Any]:
+    return api_line(**{"amount": 9_000, "pretax_credit_amounts": [], "period": AUGUST, **changes})
+
+
+@pytest.mark.parametrize("description", ["openai/gpt-5.5", "openai/gpt-5"])
+def test_the_rest_of_an_earlier_period_does_not_grow(description: str) -> None:
+    """It is added once, and neither makes the period's days dearer nor is asked about as a fee."""
+    rest = rest_of_august(description=description)
+    invoice = invoice_of(GROSS, lines=[rest], amount_due=GROSS + 9_000)
+    known = forecast_invoice(invoice_of(GROSS), steady(), balance_of(CENTS * 20), at=NOW)
+    found = forecast_invoice(invoice, steady(), balance_of(CENTS * 20), at=NOW)
+    assert found.amount_due == MONTH + 9_000
+    assert (found.unit, found.spent, found.runway) == ("minor", known.spent, known.runway)
+    assert found.notes == (
+        *known.notes,
+        "1 line is of an earlier period, $90.00 before credits, and stays as it is.",
+    )
+    straight = forecast_invoice(invoice, at=NOW)
+    assert straight.amount_due == invoice.projected_amount_due(NOW) == MONTH + 9_000
+
+
+def test_several_lines_of_an_earlier_period_are_summed_in_the_note() -> None:
+    rests = [rest_of_august(), rest_of_august(description="anthropic/claude")]
+    invoice = invoice_of(GROSS, lines=rests, amount_due=GROSS + 18_000)
+    assert forecast_invoice(invoice, steady(), at=NOW).notes[-1] == (
+        "2 lines are of an earlier period, $180.00 before credits, and stay as they are."
+    )
+
+
+def test_a_glob_that_only_matches_a_line_of_an_earlier_period_is_no_unmatched_one() -> None:
+    invoice = invoice_of(
+        GROSS, lines=[rest_of_august(description="Seats")], amount_due=GROSS + 9_000
+    )
+    found = forecast_invoice(invoice, steady(), at=NOW, fixed_lines=["Seats"])
+    assert found.amount_due == MONTH + 9_000
+    assert found.notes[-1] == "1 line is a fixed fee, $90.00 before credits, and stays as it is."
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        api_line(description="Platform fee", amount=500, pretax_credit_amounts=[]),
+        api_line(description="nothing used", amount=0, pretax_credit_amounts=[]),
+        api_line(description="a refund", amount=-500, pretax_credit_amounts=[]),
+        rest_of_august(amount=500, period={"start": END, "end": END + 31 * DAY}),
+        rest_of_august(amount=500, period=None),
+    ],
+    ids=["a fee", "nothing", "a refund", "a later line", "a line without a period"],
+)
+def test_lines_of_an_earlier_period_grow_where_no_other_usage_is_of_this_one(
+    other: dict[str, Any],
+) -> None:
+    """An invoice's period may look ahead of that of its lines."""
+    usage = rest_of_august(amount=GROSS)
+    # Without this line, which cannot grow, there may be nothing to project at all.
+    spread = api_line(amount=0, pretax_credit_amounts=[])
+    due = GROSS + other["amount"]
+    lines = {"invoice_lines": [usage, spread, other], "amount_due": due}
+    invoice = Invoice.from_api(api_result(**lines))
+    found = forecast_invoice(invoice, steady(), at=NOW, fixed_lines=["Platform fee"])
+    assert found.amount_due is not None
+    assert found.amount_due >= MONTH + min(other["amount"], 0)
+    assert not any("earlier period" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    "period",
+    [
+        {"start": START - 31 * DAY, "end": START + 1},
+        {"start": START - DAY, "end": START - DAY},
+        {"start": START, "end": START},
+        {"start": 0, "end": 0},
+    ],
+)
+def test_a_line_whose_period_is_not_surely_over_grows(period: dict[str, int]) -> None:
+    """One without a length may be a placeholder for a period that is not known."""
+    lines = [rest_of_august(period=period)]
+    invoice = invoice_of(GROSS, lines=lines, amount_due=GROSS + 9_000)
+    found = forecast_invoice(invoice, at=NOW)
+    projected = round((GROSS + 9_000) * 30 / 14.5)
+    assert found.amount_due == invoice.projected_amount_due(NOW) == projected
+
+
 def test_negative_usage_is_a_correction() -> None:
     """It lowers the sum of the period, and in the trend the days before it."""
     usage = [*[CENTS] * 13, -CENTS, CENTS / 2]

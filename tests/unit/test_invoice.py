@@ -335,6 +335,15 @@ def test_a_refund_is_projected_as_it_is() -> None:
     assert refunded.projected_amount_due(datetime.fromtimestamp(half, UTC)) == 58000 - 23200
 
 
+def test_the_rest_of_an_earlier_period_is_projected_as_it_is() -> None:
+    august = {"start": START - 31 * 86_400, "end": START}
+    lines = [api_line(), api_line(amount=9000, pretax_credit_amounts=[], period=august)]
+    invoice = Invoice.from_api(api_result(amount_due=18846 + 9000, invoice_lines=lines))
+    half = datetime.fromtimestamp(START, UTC) + timedelta(days=15)
+    assert invoice.projected_net(half) == 2 * 17479 + 9000
+    assert invoice.projected_amount_due(half) == 2 * 17479 + 9000 + 1367
+
+
 def test_a_projection_refuses_a_time_without_zone() -> None:
     with pytest.raises(ValueError, match="time zone"):
         Invoice.from_api(api_result()).projected_net(datetime(2026, 9, 15))

@@ -14,7 +14,7 @@ from pulumi_cf_invoice.billing.reads import CREDIT_BALANCE, INVOICE_HISTORY, INV
 from pulumi_cf_invoice.billing.snapshot import Snapshot, parsed
 from pulumi_cf_invoice.report import tables
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
-from pulumi_cf_invoice.report.months import Month, Months
+from pulumi_cf_invoice.report.months import Month, Months, fees_of
 from tests.factories import ACCOUNT, START, Result, api_line, api_result, snapshot
 from tests.unit.reports import report_on, taken
 from tests.unit.test_rules_on_forecasts import NOON, bill, usage
@@ -249,6 +249,26 @@ def test_tax_and_fixed_fees_are_left_out_together() -> None:
     against = with_a_fee(invoice_preview=taxed).against_last_month
     assert against is not None
     assert against.text.startswith("September at $300 before tax and fixed fees is 3% less than ")
+
+
+def test_what_is_of_an_earlier_period_is_left_out_where_last_month_is_known_by_its_usage() -> None:
+    august = {"start": START - 31 * 86_400, "end": START}
+    rest = api_line(amount=9_000, pretax_credit_amounts=[], period=august)
+    both = bill(14_500, amount_due=43_500, lines=[api_line(**FEE), rest])
+    against = with_a_fee(invoice_preview=both).against_last_month
+    assert against is not None
+    assert shown(against.text) == (
+        "September at $300 before fixed fees and what is of an earlier period is 3% less than "
+        "August ($310 by its usage)."
+    )
+
+
+def test_a_line_grows_although_an_earlier_period_has_one_of_its_name() -> None:
+    august = {"start": START - 31 * 86_400, "end": START}
+    rest = api_line(amount=9_000, pretax_credit_amounts=[], period=august)
+    gone = {"description": "gone", "amount": 500, "pretax_credit_amounts": [], "period": august}
+    invoice = Invoice.from_api(bill(14_500, lines=[rest, api_line(**gone)]).result)
+    assert fees_of(invoice, ()) == {"gone"}
 
 
 @pytest.mark.parametrize("sign", [1, -1])
