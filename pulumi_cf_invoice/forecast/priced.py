@@ -230,7 +230,8 @@ class PricedDays:
         """
         The only line without which usage would add up to the invoice, if there is one.
 
-        It has a twentieth of the invoice at least, and usage adds up to within 3% of the others.
+        It has a twentieth of the invoice at least, and usage adds up to within 3% of the others. A
+        fee is named by its description, which no other line may have.
         """
         if self.unit.name != "ratio":
             return []
@@ -244,7 +245,10 @@ class PricedDays:
                 for price in self.unit.known_prices
             )
         ]
-        return found if len(found) == 1 and len(self.bill.growing) > 1 else []
+        if len(found) != 1 or len(self.bill.growing) == 1:
+            return []
+        alike = [line for line in self.bill.growing if line.description == found[0].description]
+        return found if len(alike) == 1 else []
 
     @property
     def corrections(self) -> int:

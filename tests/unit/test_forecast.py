@@ -612,6 +612,17 @@ def test_a_line_that_usage_does_not_have_may_be_a_fixed_fee() -> None:
     assert not any("fixed fee" in note for note in usual.notes)
 
 
+def test_a_line_is_not_to_be_listed_as_a_fee_by_a_description_that_usage_has_too() -> None:
+    """The glob would match both, and what grows with usage would no longer be forecast."""
+    again = api_line(amount=2_000, pretax_credit_amounts=[])
+    small = api_line(description="anthropic/claude", amount=1_450, pretax_credit_amounts=[])
+    gross = GROSS - 1_450
+    invoice = invoice_of(gross, lines=[again, small], amount_due=GROSS + 2_000)
+    assert not any(
+        "fixed fee" in note for note in forecast_invoice(invoice, steady(), at=NOW).notes
+    )
+
+
 def test_a_band_with_one_side_is_said_in_words() -> None:
     """A median that equals its 10th percentile is not in the middle."""
     forecast = forecast_invoice(invoice_of(GROSS), steady(), at=NOW)
