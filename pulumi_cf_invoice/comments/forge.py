@@ -159,12 +159,20 @@ class Forge(ABC):
 
     def find(self, marker: str) -> Iterator[Comment]:
         """
-        Yield the comments that this token wrote and that begin with *marker*.
+        Yield the comments that this token wrote and that begin with *marker*, each once.
 
         Raises `CommentError` if there is none on the pages that are read, but there are more.
         """
         found = False
+        seen: set[str] = set()
         for count, page in enumerate(self.pages()):
+            new = {comment.id: comment for comment in page if comment.id not in seen}
+            seen |= new.keys()
+            if page and not new:
+                # A proxy, for one, ignores which page is asked for.
+                if found:
+                    return
+                raise self.odd()
             if count == MOST_PAGES:
                 if found:
                     return
@@ -173,7 +181,7 @@ class Forge(ABC):
                     f"of comments, and this report is on none of the first {MOST_PAGES}. Post the "
                     "report by hand."
                 )
-            for comment in page:
+            for comment in new.values():
                 # Anyone can begin a comment with the marker.
                 if comment.is_ours and comment.body.startswith(marker):
                     found = True

@@ -466,6 +466,32 @@ def test_a_page_of_which_a_proxy_drops_what_follows_is_not_taken_for_the_last(
     assert forge_.bodies == ["first page", OVER]
 
 
+@pytest.mark.parametrize("headers", [{}, LINK], ids=["full", "linked"])
+def test_a_page_that_comes_again_is_not_gone_through_again(
+    headers: dict[str, str], forge_: Forge
+) -> None:
+    """A proxy ignores which page is asked for."""
+    forge_.add(REPORT)
+    report = {"id": 1, "body": REPORT, "author": {"id": BOT}}
+    others = [{"id": n, "body": "hi", "author": {"id": STRANGER}} for n in range(2, 101)]
+    full = (200, [report, report, *others[1:]], headers)
+    forge_.refusals += [(200, None, {}), full, (200, None, {}), full]
+    said = post(find_request(forge_.gitlab), tagged(OVER, None))
+    assert said.startswith("Updated the comment on")
+    assert [request.partition(" ")[0] for request in forge_.requests] == [
+        "GET",
+        "GET",
+        "PUT",
+        "GET",
+    ]
+
+
+def test_a_page_that_comes_again_and_has_no_report_is_refused(forge_: Forge) -> None:
+    notes = [{"id": n, "body": "hi", "author": {"id": STRANGER}} for n in range(100)]
+    forge_.refusals += [(200, None, {}), (200, notes, {}), (200, notes, {})]
+    assert "answer lacks what was asked for" in refusal(find_request(forge_.gitlab))
+
+
 def test_a_full_page_that_gitlab_says_is_the_last_is(forge_: Forge) -> None:
     forge_.add("first page", STRANGER)
     forge_.add("never asked for", STRANGER)
