@@ -1,5 +1,6 @@
 """Applies the rules of a report to what was found in files, and to accounts that rules read."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -205,16 +206,16 @@ def _of_accounts(
     gate: Gate, found: Sequence[Found], at: datetime, reader: AccountReader
 ) -> list[Finding]:
     """Judge the accounts of *gate*, and what violates it in states of theirs that were found."""
-    read = gate.judge_accounts(reader, at)
+    read: dict[str | None, list[Finding]] = defaultdict(list)
+    for finding in gate.judge_accounts(reader, at):
+        read[finding.account_id].append(finding)
+    known: dict[str | None, list[InvoiceState]] = defaultdict(list)
+    for invoice in found:
+        for state in (invoice.state, *invoice.also):
+            known[state.account_id].append(state)
     findings = []
     for account in gate.account_ids if read else ():
-        of_account = [finding for finding in read if finding.account_id == account]
-        states = [
-            state
-            for invoice in found
-            for state in (invoice.state, *invoice.also)
-            if state.account_id == account
-        ]
+        of_account, states = read[account], known[account]
         on_invoice = states if gate.rule.reads == (INVOICE_PREVIEW,) else []
         others = _violated_elsewhere(gate, of_account, on_invoice, at)
         of_account = [

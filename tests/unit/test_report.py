@@ -2,6 +2,7 @@ import dataclasses
 import html as html_entities
 import json
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -779,6 +780,27 @@ def test_a_rule_that_reads_a_snapshot_does_not_pass_over_a_preview_of_its_accoun
     [violation] = rule.violations
     assert violation.account_id == ACCOUNT
     assert "$200.01" in violation.message
+
+
+def test_a_rule_looks_for_the_invoices_of_its_accounts_once_however_many_these_are() -> None:
+    class Counted(list[Found]):
+        looks = 0
+
+        def __iter__(self) -> Iterator[Found]:
+            self.looks += 1
+            return super().__iter__()
+
+    def looks(count: int) -> int:
+        accounts = [f"{number:032x}" for number in range(count)]
+        taken = [snapshot(account_id=account) for account in accounts]
+        found = Counted(map(Found.of_snapshot, taken))
+        rule = {"accountIds": accounts, "limit": "190 USD"}
+        declared = parse_rules({"rules": {"account-budget": rule}})
+        [judged] = judge(declared, found, NOW, AccountReader({}, snapshots=taken))
+        assert [finding.account_id for finding in judged.findings] == accounts
+        return found.looks
+
+    assert looks(20) == looks(2)
 
 
 def test_a_rule_tells_when_the_snapshot_that_it_judged_was_read() -> None:
