@@ -320,8 +320,9 @@ def _metered(lines: Iterable[Result]) -> Decimal:
 
 def _quantity(line: Result, amount: float) -> Any:
     """Return the quantity that comes to *amount* at the price of *line*, if it has one."""
-    before, quantity = line["amount"], line["quantity"]
-    if not (before and quantity and line["pricing"] and line["pricing"]["unit_amount_decimal"]):
+    before, quantity = line["amount"], line.get("quantity")
+    price = (line.get("pricing") or {}).get("unit_amount_decimal")
+    if not (before and quantity and price):
         return quantity
     return max(round(quantity * amount / before), 0)
 

@@ -1,7 +1,9 @@
 """The sandbox's arguments."""
 
 import argparse
+import re
 from collections.abc import Iterable
+from datetime import datetime
 
 from pulumi_cf_invoice._command import Parser, instant
 
@@ -39,7 +41,7 @@ def parser(
     )
     made.add_argument("--fault", choices=faults, metavar="NAME", help="what goes wrong")
     made.add_argument("--port", type=_port, default=8787, help="0 for a free one (default: 8787)")
-    made.add_argument("--now", type=instant, help="fix the clock, in ISO 8601")
+    made.add_argument("--now", type=_now, help="fix the clock, in ISO 8601")
     made.add_argument(
         "--accounts",
         type=_count,
@@ -61,22 +63,28 @@ def parser(
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f"{text} is not a port: 0 to 65535")
-    return port
+    return _whole(text, 0, 65535, "a port: 0 to 65535")
 
 
 def _count(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text[:7]) <= 100_000:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of accounts: 1 to 100,000")
-    return int(text)
+    return _whole(text, 1, 100_000, "a number of accounts: 1 to 100,000")
 
 
 def _milliseconds(text: str) -> int:
-    if not text.isdigit() or int(text[:7]) > 60_000:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of milliseconds: 0 to 60,000")
+    return _whole(text, 0, 60_000, "a number of milliseconds: 0 to 60,000")
+
+
+def _whole(text: str, least: int, most: int, what: str) -> int:
+    if not re.fullmatch("[0-9]{1,9}", text) or not least <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"{text} is not {what}")
     return int(text)
+
+
+def _now(text: str) -> datetime:
+    now = instant(text)
+    if not 1971 <= now.year <= 9998:
+        raise argparse.ArgumentTypeError(f"{text} is not in the years 1971 to 9998")
+    return now
 
 
 def _rate_limit(text: str) -> str:

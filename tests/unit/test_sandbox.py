@@ -3,7 +3,7 @@ import json
 import socket
 import sys
 import threading
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -16,6 +16,7 @@ import yaml
 
 from pulumi_cf_invoice.sandbox import FAULTS, SCENARIOS, Sandbox, limits
 from tests.command import run
+from tests.conftest import serving
 from tests.factories import ACCOUNT, NOW, START
 
 CONTRACT = Path(__file__).parents[1] / "contract" / "billing.openapi.yaml"
@@ -528,11 +529,41 @@ def test_a_port_in_use_is_one_line(sandbox: Sandbox) -> None:
     )
 
 
-def test_a_port_that_is_none_is_one_line() -> None:
-    done = run("sandbox", "--port", "70000")
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        ("--port", "70000", "70000 is not a port: 0 to 65535"),
+        ("--port", "abc", "abc is not a port"),
+        ("--port", "-1", "-1 is not a port"),
+        ("--accounts", "²", "² is not a number of accounts: 1 to 100,000"),
+        ("--accounts", "00000019999999", "00000019999999 is not a number of accounts"),
+        ("--latency", "²", "² is not a number of milliseconds: 0 to 60,000"),
+        ("--now", "9999-12-15T00:00:00Z", "is not in the years 1971 to 9998"),
+        ("--now", "0001-01-01T00:00:00Z", "is not in the years 1971 to 9998"),
+    ],
+)
+def test_a_number_or_time_that_cannot_be_is_one_line(
+    option: str, value: str, expected: str
+) -> None:
+    done = run("sandbox", f"{option}={value}", "--list")
     assert done.returncode == 2
-    assert "70000 is not a port: 0 to 65535" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert expected in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("year", [1971, 9998])
+def test_a_clock_at_either_end_answers_every_read(year: int) -> None:
+    for month in (1, 12):
+        with serving(Sandbox(now=datetime(year, month, 15, tzinfo=UTC))) as sandbox:
+            for read in ANSWERS:
+                assert ask(sandbox, read=read).status_code == 200
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_the_figure_of_any_scenario_can_be_moved(sandbox: Sandbox, scenario: str) -> None:
+    sandbox.scenario, sandbox.amount_due = scenario, 1
+    for read in ANSWERS:
+        assert ask(sandbox, read=read).status_code == 200
 
 
 def test_the_list_names_every_scenario() -> None:
