@@ -323,12 +323,22 @@ def safe_base_url(url: str, example: str = CLOUDFLARE_API) -> str:
             f"the base URL must be a plain address such as {example}, with a host and without a "
             "user"
         )
+    if re.fullmatch("[0-9.]+|.*:.*", host) and not _is_ip_address(host):
+        raise SettingsError(f"the base URL {url} is wrong: {host} is not an IP address")
     if parsed.scheme != "https" and not (parsed.scheme == "http" and is_loopback(host)):
         raise SettingsError(
             f"the base URL {url} is neither https nor on this machine: "
             "credentials are not sent over it"
         )
     return url.rstrip("/")
+
+
+def _is_ip_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _refuse_unspellable(host: str) -> None:

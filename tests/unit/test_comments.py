@@ -1188,6 +1188,8 @@ def test_a_token_is_sent_over_https_alone_and_shown_nowhere(forge_: Forge) -> No
         find_request(forge_.github, api_url="http://github.example.com/graphql")
     with pytest.raises(CommentError, match=r"such as https://git\.example\.com/api/v4, without"):
         find_request(forge_.github, api_url="https://github.example.com/graphql?a")
+    with pytest.raises(CommentError, match=r"--api-url: .* 10\.0\.0\.256 is not an IP address"):
+        find_request(forge_.github, api_url="https://10.0.0.256/graphql")
     assert "job-token" not in repr(find_request(forge_.github))
     for token in ("job\ntoken", "jöb-token"):
         with pytest.raises(CommentError, match="not one line of printable ASCII text") as refused:

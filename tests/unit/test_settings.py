@@ -130,6 +130,12 @@ def test_a_base_url_that_is_not_safe_is_refused(url: str) -> None:
         settle(config={"cf-invoice:baseUrl": url})
 
 
+@pytest.mark.parametrize("host", ["10.0.0.256", "10.0.0.01", "10.0.0.0.1", "127.0.0.256"])
+def test_a_base_url_with_a_wrong_ip_address_is_refused_as_that(host: str) -> None:
+    with pytest.raises(SettingsError, match=f"{host}/x is wrong: {host} is not an IP address"):
+        settle(config={"cf-invoice:baseUrl": f"https://{host}/x"})
+
+
 def test_settings_of_another_type_are_refused() -> None:
     with pytest.raises(SettingsError, match="the base URL must be text, not float"):
         resolve(ACCOUNT, [Source("x", {"apiToken": "t", "baseUrl": 5.0})])
@@ -145,6 +151,9 @@ def test_loopback_and_https_base_urls_are_taken() -> None:
         "http://localhost:1",
         "http://[::1]:1",
         "https://xn--bcher-kva.b",
+        "https://10.0.0.255:8443",
+        "https://[fd07:b51a:cc66:f0::1]",
+        "https://10.example",
     ):
         variables = {**TOKEN, "CLOUDFLARE_BASE_URL": url + "/"}
         assert settle(variables=variables).base_url == url
