@@ -15,7 +15,14 @@ from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.models import instant
 from pulumi_cf_invoice.billing.usage_history import DEFAULT_DAYS, UsageHistory
 from pulumi_cf_invoice.forecast.bill import Bill, bill_of
-from pulumi_cf_invoice.forecast.days import DAY, UsageDay, date_of, day_of, usage_days
+from pulumi_cf_invoice.forecast.days import (
+    DAY,
+    UsageDay,
+    date_of,
+    day_of,
+    percentile,
+    usage_days,
+)
 from pulumi_cf_invoice.forecast.priced import PricedDays, fallen_silent, price_days
 from pulumi_cf_invoice.forecast.unit import MOST_DAYS_BEHIND, UnknownUnit, price_for_now
 
@@ -23,7 +30,6 @@ FEWEST_DAYS = 14
 """The minimum days of history to know what is usual."""
 USUAL_DAYS = 28
 """The number of days that determine what is usual."""
-_PERCENTILE = Fraction(95, 100)
 _WEEK = 7 * DAY
 
 
@@ -264,12 +270,4 @@ def _usual(days: Sequence[UsageDay], left_out: set[int]) -> Fraction:
     usual = [day.usage for day in window if day.start not in left_out]
     if len(usual) < FEWEST_DAYS:
         usual = [day.usage for day in window]
-    return max(_percentile(sorted(usual)), Fraction(0))
-
-
-def _percentile(ordered: Sequence[Fraction]) -> Fraction:
-    """Return the 95th percentile of *ordered* values, between the two that are nearest to it."""
-    rank = _PERCENTILE * (len(ordered) - 1)
-    below = int(rank)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (ordered[above] - ordered[below]) * (rank - below)
+    return max(percentile(sorted(usual)), Fraction(0))

@@ -1,6 +1,6 @@
 """The usage history by UTC day, and how much of each day is in the invoice's period."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from fractions import Fraction
@@ -12,6 +12,7 @@ from pulumi_cf_invoice.billing.usage_history import UsageEntry, UsageHistory
 DAY = 86_400
 """Seconds of a day."""
 _RECENT = 28 * DAY
+_PERCENTILE = Fraction(95, 100)
 
 
 @dataclass(frozen=True)
@@ -117,3 +118,11 @@ def _is_whole(start: int, entries: list[UsageEntry]) -> bool:
     if any(entry.is_partial for entry in entries):
         return False
     return entries[0].start == start and entries[-1].end == start + DAY
+
+
+def percentile(ordered: Sequence[Fraction]) -> Fraction:
+    """Return the 95th percentile of *ordered* values, between the two that are nearest to it."""
+    rank = _PERCENTILE * (len(ordered) - 1)
+    below = int(rank)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (rank - below)

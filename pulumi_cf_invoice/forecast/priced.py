@@ -17,6 +17,7 @@ from pulumi_cf_invoice.forecast.days import (
     date_of,
     day_of,
     lacks_values,
+    percentile,
     sum_over,
     usage_days,
 )
@@ -382,7 +383,13 @@ def _lacking(
 def _late(days: Sequence[UsageDay], now: Fraction, start: Fraction, until: Fraction) -> Fraction:
     """Return the usage to expect of the hours that the history lacks, be they too few for lag."""
     last = fallen_silent(days, now, least=Fraction(0))
-    return _lacking(_silence(days, last), last, start, until) if last else Fraction(0)
+    if last is None:
+        return Fraction(0)
+    # A loop is not what to expect of the next days.
+    known = [day.usage for day in days if day.start < last.start][-4 * _WEEK :]
+    most = percentile(sorted(known))
+    silence = [min(usage, most) for usage in _silence(days, last)]
+    return _lacking(silence, last, start, until)
 
 
 def fallen_silent(

@@ -481,6 +481,21 @@ def test_a_loop_on_the_last_day_of_a_month_is_reported_once_a_late_history_has_i
         assert [(each.status, str(each.day)) for each in found if each.violates] == expected
 
 
+@pytest.mark.parametrize("rule", ["60 USD", {"limit": "3x", "atLeast": "60 USD"}])
+def test_a_loop_makes_no_day_cheap_by_what_a_late_history_is_expected_to_lack(rule: Any) -> None:
+    """A steady account of $2 a day in dollars; history and invoice are half a day late."""
+    at = datetime(2026, 9, 2, 2, tzinfo=UTC)
+    days = [*[2.0] * 90, 602, 2, 1.2, 0]
+    answers = {"invoice_preview": bill(90), "usage_history": usage(days, at)}
+    given = rule if isinstance(rule, dict) else {"limit": rule}
+    found = judge("max-daily-spend", given, answers, read_at=at, at=at)
+    assert [(each.status, str(each.day)) for each in found] == [
+        ("over", "2026-08-30"),
+        ("within", "2026-09-01"),
+        ("within", "2026-09-02"),
+    ]
+
+
 def test_the_first_day_of_an_account_in_cents_is_no_doubt() -> None:
     """A history that is a quarter of an hour behind makes a unit cost a little over a cent."""
     found = spike("50 USD", [*[0.0] * 83, 150], gross=153)
