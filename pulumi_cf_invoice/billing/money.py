@@ -9,6 +9,7 @@ can represent. All arithmetic is on `exact` decimals.
 from collections.abc import Callable, Iterable
 from decimal import Context, Decimal, localcontext
 from functools import cache, lru_cache, partial
+from math import isinf
 from typing import NamedTuple
 
 LARGEST_AMOUNT = 2**53 - 1
@@ -54,9 +55,12 @@ def exact(amount: float | Decimal) -> Decimal:
 
 
 def number(amount: Decimal) -> float:
-    """Return *amount* as an ``int`` if it is whole, else as the nearest ``float``."""
-    whole = int(amount)
-    return whole if whole == amount else float(amount)
+    """
+    Return *amount* as an ``int`` if it is whole, or beyond every ``float``, else as the nearest of
+    these.
+    """
+    whole, nearest = int(amount), float(amount)
+    return whole if whole == amount or isinf(nearest) else nearest
 
 
 def carried(amount: Decimal) -> float:

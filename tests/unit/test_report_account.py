@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import jsonschema
@@ -592,6 +593,24 @@ def test_the_json_without_an_invoice_keeps_to_its_schema() -> None:
     made = json.loads(json_report.render(without_invoice(**{"min-credit-balance": BALANCE})))
     jsonschema.validate(made, json.loads(json_report.schema()))
     assert (made["invoices"], made["totals"], made["verdict"]) == ([], [], "within")
+
+
+def test_spend_limits_beyond_every_float_are_a_number_in_the_json() -> None:
+    limits = [
+        {"enabled": True, "rules": [{"limitType": "cost", "limit": limit, "window": 1}]}
+        for limit in (1e300, 1e-9)
+    ]
+    listed = [{"id": f"g{n}", "spend_limits": each} for n, each in enumerate(limits)]
+    part = snapshot(gateways=listed)
+    written = {"require-gateway-spend-limit": {"limit": "500 USD", "accountIds": [ACCOUNT]}}
+    made = Found.of_snapshot(part)
+    reader = AccountReader({}, snapshots=[part])
+    results = judge(parse_rules({"rules": written}), [made], NOW, reader)
+    content = json.loads(json_report.render(make_report([made], at=NOW, rules=results)))
+    jsonschema.validate(content, json.loads(json_report.schema()))
+    [finding] = content["rules"][0]["findings"]
+    assert finding["status"] == "over"
+    assert Decimal(finding["amount"]["decimal"]) > 10**306
 
 
 def test_an_account_without_any_answer_is_not_missing_an_invoice_alone() -> None:
