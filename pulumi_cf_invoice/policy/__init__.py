@@ -137,7 +137,8 @@ def max_increase(limit: str | None = None, **options: Unpack[RuleOptions]) -> Po
     """
     Require the amount due to rise by no more than *limit* since the last update in the same period.
 
-    *limit* is an amount or a percentage: ``"50 USD"``, ``"20%"``.
+    *limit* is an amount or a percentage: ``"50 USD"``, ``"20%"``. A percentage of a small amount
+    allows little, and of zero nothing.
     """
     return declared("max-increase", {"limit": limit}, options)
 

@@ -13,7 +13,7 @@ from pulumi_cf_invoice.billing.suggestions import new_globs
 from pulumi_cf_invoice.rules import settings as rule_settings
 from pulumi_cf_invoice.rules.limits import IncreaseLimit, Limit, comparable, longest_matches
 from pulumi_cf_invoice.rules.rule import Finding, Rule, held, no_limit
-from pulumi_cf_invoice.state import InvoiceState
+from pulumi_cf_invoice.state import InvoiceState, LastUpdate
 
 AMOUNT_DUE = "amount due"
 PROJECTED_AMOUNT_DUE = "projected amount due"
@@ -211,7 +211,16 @@ class MaxIncrease(Rule):
             )
 
         risen = held("increase", max(increase, 0), invoice.currency, largest, tell)
-        yield replace(risen, is_difference=True)
+        yield replace(risen, is_difference=True, remedy=self._remedy_for(last))
+
+    def _remedy_for(self, last: LastUpdate) -> str:
+        if self.limit.percent is None or last.amount_due > 0:
+            return ""
+        # A higher percentage would not help, and a blocked update leaves the base as it is.
+        return (
+            f"No percentage of {money.to_text(last.amount_due, last.currency)} allows a rise: make "
+            f"{{setting}} an amount, such as '50 {last.currency.upper()}'."
+        )
 
 
 @dataclass(frozen=True)

@@ -219,7 +219,7 @@ DEFAULT_LIMIT = Setting(
 INCREASE = Setting(
     IncreaseLimit.parse,
     {
-        "description": "The largest increase allowed: '50 USD' or '20%'.",
+        "description": "The largest increase allowed: '50 USD', or '20%' of the last amount due.",
         "anyOf": [_AMOUNT, {"type": "string", "pattern": PERCENTAGE_PATTERN}],
     },
     IncreaseLimit.scaled,

@@ -196,6 +196,23 @@ def test_an_increase_up_to_the_limit_is_within_it(limit: str) -> None:
     assert statuses("max-increase", "0 USD", state(last_update=fallen)) == ["within"]
 
 
+@pytest.mark.parametrize(("base", "text"), [(0, "$0.00"), (-500, "-$5.00")])
+def test_a_percentage_of_nothing_allows_no_rise_and_says_what_does(base: int, text: str) -> None:
+    """A higher percentage would not help, and the base stays until an update succeeds."""
+    from_nothing = state(last_update=replace(LAST, amount_due=base))
+    [found] = judge("max-increase", "20%", from_nothing)
+    assert found.status == "over"
+    assert f"over the limit of $0.00 by ${188.46 - base / 100:.2f} (20% of {text})" in found.message
+    assert found.remedy == (
+        f"No percentage of {text} allows a rise: make the limit of the rule x an amount, such as "
+        "'50 USD'."
+    )
+    [in_money] = judge("max-increase", "50 USD", from_nothing)
+    assert "raise the limit of the rule x" in in_money.remedy
+    [percent] = judge("max-increase", "20%", state(last_update=LAST))
+    assert "raise the limit of the rule x" in percent.remedy
+
+
 @pytest.mark.parametrize(
     ("last", "why"),
     [
