@@ -391,7 +391,7 @@ def _report(
 ) -> None:
     for finding in findings:
         if finding.violates:
-            report(_worded(finding), urn or None)
+            report(_with_origin(_worded(finding), gate), urn or None)
         elif finding.status == "noted":
             _note(f"{gate.name}: {finding.message}")
 
@@ -405,6 +405,13 @@ def _worded(finding: Finding) -> str:
         is_known = account in _named and _accounts | _named == {account}
         _named.add(account)
     return without_account(finding.violation, account) if is_known else finding.violation
+
+
+def _with_origin(message: str, gate: Gate) -> str:
+    """Return the *message* of a violation with the address that its *gate* reads accounts from."""
+    # A report shows it beside figures that may come from elsewhere.
+    is_named = f"went to {gate.base_url}, not to Cloudflare" in message
+    return message if is_named or not gate.origin else f"{message} {gate.origin}"
 
 
 def _note_notices(gate: Gate) -> None:

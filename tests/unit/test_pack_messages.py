@@ -18,7 +18,7 @@ from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, settings_for
 from tests.unit.test_policy import before_all, new_run as new_run
 
 
-def test_an_only_account_and_where_figures_come_from_stand_once_in_a_run(
+def test_an_only_account_stands_once_in_a_run_and_a_rules_own_address_in_each_violation(
     sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reading: dict[str, Any] = {"account_ids": [ACCOUNT], "base_url": sandbox.base_url}
@@ -36,7 +36,17 @@ def test_an_only_account_and_where_figures_come_from_stand_once_in_a_run(
     assert [note for note in notes if "not from Cloudflare" in note] == [
         f"The figures come from {sandbox.base_url}, not from Cloudflare."
     ]
-    assert not any("not from Cloudflare" in message for message in messages)
+    for message in messages:
+        assert message.endswith(f" The figures come from {sandbox.base_url}, not from Cloudflare.")
+
+
+def test_the_address_of_a_request_that_failed_stands_once_in_its_violation(
+    sandbox: Sandbox,
+) -> None:
+    sandbox.fault = "http-403"
+    gate = policy.account_budget("150 USD", account_ids=[ACCOUNT], base_url=sandbox.base_url)
+    [message] = before_all(gate)
+    assert message.count(sandbox.base_url) == 1
 
 
 def test_an_invoice_of_another_time_that_rules_read_is_noted_once(
