@@ -14,6 +14,7 @@ from pulumi_cf_invoice.billing.invoice import EARLIEST_PROJECTION, Invoice
 from pulumi_cf_invoice.billing.models import counted, instant
 from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
+from pulumi_cf_invoice.billing.settings import foreign
 from pulumi_cf_invoice.forecast import Forecast
 from pulumi_cf_invoice.forecast.periods import period_name
 from pulumi_cf_invoice.report import spikes
@@ -692,7 +693,7 @@ def invoice_report(
         comparison=None
         if found.baseline is None or last_month is not None
         else compare(found.baseline, state.invoice, found.baseline_problem),
-        caveats=[*found.caveats, *_of_baseline(found), *_caveats(state, at, account)],
+        caveats=[*found.caveats, *_of_other_addresses(found), *_caveats(state, at, account)],
         explanations=[
             *found.notes,
             *([account.topup_note] if account and not _tells_of_topup(account) else []),
@@ -717,12 +718,16 @@ def _is_outdated(account: AccountReport, state: InvoiceState, at: datetime) -> b
     return known is not None and has_outgrown(state, known, read_at, at)
 
 
-def _of_baseline(found: Found) -> list[Caveat]:
-    """Return the caveat on a baseline from an address that nothing else names."""
-    address = found.baseline_url
-    if address is None or address == found.state.base_url:
-        return []
-    return [Caveat("origin", f"The baseline comes from {one_line(address)}, not from Cloudflare.")]
+def _of_other_addresses(found: Found) -> Iterator[Caveat]:
+    """Yield which parts of what was *found* come from an address that its figures do not."""
+    of_snapshot = foreign(found.snapshot.base_url) if found.snapshot else None
+    parts = {
+        "The baseline comes": found.baseline_url,
+        "What else is known of the account comes": of_snapshot,
+    }
+    for begins, address in parts.items():
+        if address not in (None, found.state.base_url):
+            yield Caveat("origin", f"{begins} from {one_line(address)}, not from Cloudflare.")
 
 
 def _caveats(state: InvoiceState, at: datetime, account: AccountReport | None) -> Iterator[Caveat]:

@@ -1,17 +1,19 @@
 """Credentials only go to the host they are meant for: which address gets which ones."""
 
+import html
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pulumi_cf_invoice.billing import SettingsError, settings
+from pulumi_cf_invoice.billing import Invoice, SettingsError, settings
 from pulumi_cf_invoice.billing.settings import Source, is_cloudflare, resolve
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.command import Done, run
-from tests.factories import ACCOUNT, TOKEN
+from tests.factories import ACCOUNT, TOKEN, api_result
 from tests.hosts import Hosts, hosts
 
 CLOUDFLARE = "https://api.cloudflare.com/client/v4"
@@ -191,6 +193,24 @@ def test_a_report_and_a_snapshot_from_elsewhere_say_where_from(
         assert foreseen.returncode == 0, foreseen.stderr
         assert GATEWAY in " ".join(foreseen.stdout.split()), form
     assert internet.tokens == {"gateway.ai.cloudflare.com": {f"Bearer {TOKEN}"}}
+
+
+def test_an_invoice_of_one_file_names_the_address_of_a_snapshot_beside_it(
+    internet: Hosts, tmp_path: Path
+) -> None:
+    file, outputs = tmp_path / "snapshot.json", tmp_path / "outputs.json"
+    given = ["snapshot", "--output", str(file)]
+    assert command(internet, *given, CLOUDFLARE_BASE_URL=GATEWAY).returncode == 0
+    snapshot = json.loads(file.read_text())
+    snapshot["reads"]["invoice-preview"] = {"error": "it cannot be read"}
+    file.write_text(json.dumps(snapshot))
+    invoice = Invoice.from_api(api_result()).to_outputs()
+    outputs.write_text(json.dumps({"account_id": ACCOUNT, **invoice}))
+    for form in ("text", "markdown", "html", "json"):
+        made = run("report", "--from", str(outputs), "--snapshot", str(file), "--format", form)
+        told = " ".join(html.unescape(made.stdout).split())
+        named = f"What else is known of the account comes from (<.*?>)?{GATEWAY}"
+        assert re.search(named, told), (form, made.stderr)
 
 
 @pytest.mark.parametrize("url", [GATEWAY, ELSEWHERE])
