@@ -156,7 +156,8 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
     """Where the figures came from, if not from Cloudflare. Never causes a diff by itself."""
     last_update: pulumi.Output[output_types.LastUpdate | None]
     """
-    ``amount_due``, ``currency`` and ``period_start`` at the previous update; None on the first one.
+    ``amount_due``, ``currency`` and ``period_start`` at the previous update; None on the first one,
+    and if that update read from another address.
 
     Policies on an increase use it. Never causes a diff by itself, and a refresh does not change it.
     """

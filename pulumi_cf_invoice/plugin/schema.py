@@ -149,9 +149,9 @@ def published(project_metadata: "PackageMetadata") -> Spec:
 def _resource(invoice: Spec) -> Spec:
     last_update = {
         "$ref": f"#/types/{_INDEX}LastUpdate",
-        "description": "The invoice at the previous update; none on the first one. Policies on an "
-        "increase use it. It never causes a diff by itself, and a refresh does not change it. API: "
-        "none, it is what the stack knew.",
+        "description": "The invoice at the previous update; none on the first one, and if that "
+        "update read from another address. Policies on an increase use it. It never causes a diff "
+        "by itself, and a refresh does not change it. API: none, it is what the stack knew.",
     }
     return {
         "description": "The upcoming invoice of an account's AI Gateway, known at preview. Figures "
