@@ -4,6 +4,7 @@ Kinds of rules on a stack's resources, which are judged at its deployments.
 The one on gateways can also read an account's gateways, whoever created them.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -41,6 +42,8 @@ _DAY = 24 * 60 * 60
 _MONTH = 31 * _DAY
 _SCOPES = ("aiGatewayProvider", "provider", "model", "metadata")
 _MOST = 3
+# Of an account. An answer of the API has room for a quarter of a million.
+_MOST_FINDINGS = 1000
 
 
 @dataclass(frozen=True)
@@ -222,14 +225,14 @@ class RequireGatewaySpendLimit(StackRule):
                 if not same.lacks_yet(True) and _allows_more(gateway, same):
                     yield _differs(gateway, same.is_planned), same.urn
         by_account: dict[str | None, list[_Capped]] = {}
+        others = []
         for gateway in gateways:
-            allowance = gateway.allowance
-            if gateway.is_left_out:
-                yield _left_out(gateway), gateway.urn
-            elif allowance is None:
-                yield _if_deleted(_uncapped(gateway), [gateway], is_preview), gateway.urn
+            allowance = None if gateway.is_left_out else gateway.allowance
+            if allowance is None:
+                others.append(gateway)
             else:
                 by_account.setdefault(gateway.account, []).append(_Capped(gateway, allowance))
+        yield from _without_allowance(others, is_preview)
         read = {state.account_id for state in accounts}
         for account, capped in by_account.items():
             finding, urn = self._judged(account, capped, is_read=account in read)
@@ -429,6 +432,42 @@ def _lacks(has_limits: bool, is_enabled: bool, has_rules: bool) -> str:
 def _called(gateway: _Gateway) -> str:
     of_account = f" of account {gateway.account}" if gateway.is_listed else ""
     return f"The AI gateway {named(gateway.name)}{of_account}"
+
+
+def _without_allowance(
+    gateways: Sequence[_Gateway], is_preview: bool
+) -> Iterator[tuple[Finding, str]]:
+    """Report *gateways* that are left out or have no spend limit, each with its URN."""
+    listed = [each for each in gateways if not each.urn]
+    for (account, are_left_out), count in Counter(map(_kind, listed)).items():
+        if count > _MOST_FINDINGS:
+            finding = _many(f"{count:,} AI gateways of account {account}", are_left_out)
+            yield _if_deleted(finding, listed, is_preview), ""
+    told: Counter[tuple[str | None, bool]] = Counter()
+    for gateway in gateways:
+        kind = _kind(gateway)
+        if not gateway.urn:
+            told[kind] += 1
+        if gateway.urn or told[kind] <= _MOST_FINDINGS:
+            finding = _left_out(gateway) if gateway.is_left_out else _uncapped(gateway)
+            yield _if_deleted(finding, [gateway], is_preview), gateway.urn
+
+
+def _kind(gateway: _Gateway) -> tuple[str | None, bool]:
+    return gateway.account, gateway.is_left_out
+
+
+def _many(which: str, are_left_out: bool) -> Finding:
+    """Return the finding on more gateways of an account than have findings of their own."""
+    only = f"Only the first {_MOST_FINDINGS:,} are named."
+    if are_left_out:
+        message = (
+            f"{which} only take your own provider keys (byok_only), so they cannot add to the "
+            f"invoice, and were left out. {only}"
+        )
+        return Finding("noted", "gateways", lambda: message)
+    message = f"{which} have no spend limit on all of their traffic. {only}"
+    return Finding("failed", SPEND_LIMITS, lambda: message)
 
 
 def _uncapped(gateway: _Gateway) -> Finding:

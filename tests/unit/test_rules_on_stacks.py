@@ -599,6 +599,27 @@ def test_a_rule_of_an_account_that_is_scoped_or_off_caps_nothing(rule: Any) -> N
     assert status == "failed"
 
 
+def test_of_more_gateways_than_an_account_ever_has_the_first_are_named_and_all_counted() -> None:
+    own_keys = [gateway(f"own-{number}", byok_only=True) for number in range(1001)]
+    listed = [*own_keys, *(gateway(f"x-{number}") for number in range(1002))]
+    of_stack = resource(GATEWAY, {"aiGatewayId": "x-1001", "accountId": ACCOUNT})
+    found = gates_of_account("9 USD", listed, [replace(of_stack, is_planned=False)])
+    failed = [(each.message, urn) for each, urn in found if each.status == "failed"]
+    assert failed[0] == (
+        f"1,001 AI gateways of account {ACCOUNT} have no spend limit on all of their traffic. Only "
+        "the first 1,000 are named.",
+        "",
+    )
+    assert len(failed) == 1 + 1000 + 1
+    # The stack's own is a violation of its own.
+    assert [message.split()[3] for message, urn in failed if urn] == ["x-1001"]
+    noted = [each.message for each, _ in found if each.status == "noted"]
+    assert noted[0].startswith(f"1,001 AI gateways of account {ACCOUNT} only take your own")
+    assert len(noted) == 1 + 1000
+    found = gates_of_account("9 USD", listed[1:-2], [])
+    assert [each.message for each, _ in found if "are named" in each.message] == []
+
+
 def test_spend_limits_that_are_not_enabled_cap_nothing() -> None:
     [(status, message)] = of_account("9 USD", [gateway("x", cost_rule(1), enabled=False)])
     assert (status, "are not enabled" in message) == ("failed", True)
