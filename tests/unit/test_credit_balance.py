@@ -75,15 +75,15 @@ def test_a_reason_why_a_top_up_failed_counts_in_every_form(name: str) -> None:
     for reason in unreadable:
         assert balance(5, **{name: reason}).topup_problem == "a reason that cannot be read"
     assert balance(5, **{name: {"code": "card_declined"}}).topup_problem == (
-        '{"code": "card_declined"}'
+        '“{"code": "card_declined"}”'
     )
     assert balance(5, **{name: True}).topup_problem == "true"
 
 
 def test_a_reason_that_is_an_object_keeps_only_what_explains_it() -> None:
     error = {"message": "Declined", "client_secret": "pi_secret", "payment_method": {"last4": 4242}}
-    assert balance(5, error=error).topup_problem == '{"message": "Declined"}'
-    assert balance(5, error=["Declined", {"client_secret": "x"}]).topup_problem == '["Declined"]'
+    assert balance(5, error=error).topup_problem == '“{"message": "Declined"}”'
+    assert balance(5, error=["Declined", {"client_secret": "x"}]).topup_problem == '“["Declined"]”'
 
 
 @pytest.mark.parametrize("pays", [None, False, 0, 1, "true", "yes", []])

@@ -108,7 +108,7 @@ def test_only_the_models_own_fields_are_in_a_file(settled: dict[str, str]) -> No
     again = Snapshot.from_json(written(private))
     assert again.get(INVOICE_HISTORY).invoices[0].description == "September"
     assert again.get(USAGE_HISTORY).total == 5
-    assert again.get(CREDIT_BALANCE).topup_problem == '{"message": "Declined"}'
+    assert again.get(CREDIT_BALANCE).topup_problem == '“{"message": "Declined"}”'
     assert [line.net for line in again.get(INVOICE_PREVIEW).invoice_lines] == [19286]
 
 
