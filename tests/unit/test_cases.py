@@ -73,7 +73,8 @@ def test_what_a_pack_advises_alone_fails_nothing(report: Report, tmp_path: Path)
     assert json.loads(output)["verdict"] == "advisory"
     rules = tmp_path / "rules.json"
     rules.write_text('{"rules": {"require-invoice-preview": {}}}')
-    code, output = report(tmp_path / "advised", "--rules", str(rules))
+    in_period = ("--at", "2026-11-15T12:00:00Z")
+    code, output = report(tmp_path / "advised", "--rules", str(rules), *in_period)
     assert code == 2, "what another pack says is no judgement of the report's own rules"
     assert output.startswith("Unknown: no rule was judged, as it is judged at deployments only; ")
 
