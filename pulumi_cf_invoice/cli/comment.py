@@ -12,9 +12,9 @@ from pulumi_cf_invoice.comments.reports import tagged
 def run(options: argparse.Namespace) -> int:
     """Post the report, and return the exit code."""
     body = tagged(inputs.read_text(options.file), options.tag)
-    # Line by line: the first one, by which the comment is known, always stays.
-    secrets = inputs.known_secrets([])
-    body = "\n".join(map(secrets.redact, body.split("\n")))
+    # The first line, by which the comment is known, stays.
+    marker, *lines = body.split("\n")
+    body = "\n".join([marker, *map(inputs.known_secrets([]).redact, lines)])
     find = find_place if options.dry_run else find_request
     place = find(
         os.environ,

@@ -360,12 +360,13 @@ class Situation:
     @property
     def _unjudged(self) -> str:
         """Why no rule was judged, if it can be said in a few words."""
-        if day_of_period(self.invoice, self.as_of) is None and self.rules:
-            return "none of the rules applies to a period that has ended"
         own = [rule for rule in self.rules if rule.kind != POLICY]
+        violated = {self._text(rule, found)[0] for rule in own for found in rule.violations[:1]}
+        if day_of_period(self.invoice, self.as_of) is None and self.rules and not violated:
+            return "none of the rules applies to a period that has ended"
         notes = {note for rule in own for note in rule.marked_notes[:1]}
         reasons = {without_account(note, str(self.account_id)).rstrip(".") for note in notes}
-        reasons |= {self._text(rule, found)[0] for rule in own for found in rule.violations[:1]}
+        reasons |= violated
         if len(reasons) != 1:
             return "no rule was judged"
         return f"no rule was judged, as {_uncapitalized(_cut(reasons.pop()))}"

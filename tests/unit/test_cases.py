@@ -79,6 +79,18 @@ def test_what_a_pack_advises_alone_fails_nothing(report: Report, tmp_path: Path)
     assert output.startswith("Unknown: no rule was judged, as it is judged at deployments only; ")
 
 
+def test_why_no_rule_was_judged_is_its_own_reason_also_once_the_period_has_ended(
+    report: Report, tmp_path: Path
+) -> None:
+    rule = {"limit": "1 EUR", "enforcementLevel": "advisory"}
+    rules = tmp_path / "rules.json"
+    rules.write_text(json.dumps({"rules": {"max-amount-due": rule}}))
+    ended = ("--at", "2027-01-15T12:00:00Z")
+    code, output = report("01-control-unmoved.events.jsonl", "--rules", str(rules), *ended)
+    assert code == 2
+    assert output.startswith("Unknown: no rule was judged, as the limit of €1.00 is not in USD")
+
+
 WARNED = "(Against an advisory rule|Over an advisory limit): a policy pack warned, saying “"
 
 

@@ -1260,6 +1260,14 @@ def test_a_credential_in_a_report_is_not_posted(token: str, how: str, forge_: Fo
     assert ("line of" in posted) == (how == "report")
 
 
+def test_a_credential_that_is_a_word_of_ours_does_not_hide_the_comment(forge_: Forge) -> None:
+    environment = {**forge_.github, "X_TOKEN": "cf-invoice"}
+    for _ in range(2):
+        assert run("comment", "-", stdin=REPORT, **environment).returncode == 0
+    [posted] = forge_.bodies
+    assert posted.startswith(MARKER)
+
+
 def test_a_dry_run_of_the_command_needs_no_token_and_no_network(forge_: Forge) -> None:
     variables = {name: value for name, value in forge_.github.items() if name != "GH_TOKEN"}
     dry = run("comment", "-", "--tag", "dev", "--dry-run", stdin=REPORT, **variables)

@@ -1289,7 +1289,7 @@ def test_what_is_secret_beside_the_figures_of_an_exported_invoice_may_be_another
     figures = Invoice.from_api(api_result()).to_figures() | {"account_id": ACCOUNT}
     [caveat] = only(json.dumps({"a": {**figures, "others": secret}})).caveats
     assert caveat.text.startswith(f"{NOT_JUDGED} a was not judged")
-    of_resource = {"invoice_id": secret, "base_url": None, "last_update": secret}
+    of_resource = {"invoice_id": secret, "base_url": None, "last_update": secret, "id": secret}
     assert only(json.dumps({"a": {**figures, **of_resource}})).caveats == ()
 
 
