@@ -314,7 +314,8 @@ pulumi.export("credits", get_credit_balance())
         stack = make_stack(lambda: exec(exports), **pointed_at(sandbox))
         outputs = stack.up().outputs
     assert outputs["usage"]["entries"][-1]["aggregated_value"] > 0
-    assert outputs["forecast"]["amount_due_text"].startswith("$")
+    # In a month's first hour there is no forecast.
+    assert outputs["forecast"]["currency"] == "usd"
     assert outputs["gateways"]["gateways"]
     assert outputs["credits"]["balance"]
 

@@ -58,10 +58,10 @@ def test_nothing_is_printed_where_structlog_is_installed(sandbox: Sandbox) -> No
 # A child of a large process would begin with its peak of memory.
 GROWTH = """
 import resource
-from pulumi_cf_invoice.billing.credentials import redacted
+from pulumi_cf_invoice.billing.credentials import Secrets
 text = {unit!r} * (16 * 2**20 // len({unit!r}.encode()))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-redacted(text, {secret!r})
+Secrets([{secret!r}]).redact(text)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
