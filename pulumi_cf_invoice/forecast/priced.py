@@ -42,6 +42,7 @@ _ENOUGH = Fraction(5, 8)
 _EXPLAINED = Fraction(9, 10)
 # What a few percent are.
 _ABOUT = Fraction(3, 100)
+_LEAST = 1e-9
 # Beyond this, an amount is no amount; a float could not even hold all that Fraction can.
 _LARGEST = Fraction(10**18)
 
@@ -438,7 +439,9 @@ def _corrected(spend: list[float]) -> list[float]:
             continue
         start = max(0, number - 4 * _WEEK)
         total = sum(corrected[start:number])
-        left = max(1 + amount / total, 0.0) if total > 0 else 0.0
+        left = 1 + amount / total if total > 0 else 0.0
+        # What rounding leaves of nothing is no spend.
+        left = left if left > _LEAST else 0.0
         corrected[start:number] = [before * left for before in corrected[start:number]]
         corrected[number] = corrected[number - _WEEK] if number >= _WEEK else 0.0
     return corrected

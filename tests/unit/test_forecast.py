@@ -19,7 +19,7 @@ from pulumi_cf_invoice.billing import (
     UsageHistory,
 )
 from pulumi_cf_invoice.billing.models import Answered
-from pulumi_cf_invoice.forecast import Forecast, TrackRecord, forecast_invoice
+from pulumi_cf_invoice.forecast import Forecast, TrackRecord, forecast_invoice, priced
 from tests.factories import END, NOW, START, api_line, api_result
 
 DAY, HOUR = 86_400, 3_600
@@ -826,6 +826,11 @@ def test_any_number_of_corrections_is_taken_off() -> None:
     history = history_of(usage[:-15], usage[-15:])
     found = forecast_invoice(invoice_of(round(sum(usage[-15:]))), history, at=NOW)
     assert found.method == "daily-usage"
+
+
+def test_a_correction_of_all_that_was_used_leaves_nothing() -> None:
+    """What rounding leaves of it would be taken for spend."""
+    assert priced._corrected([*[0.1] * 28, -2.8, 3.0]) == [*[0.0] * 29, 3.0]
 
 
 @pytest.mark.parametrize("usage", [-CENTS, CENTS])
