@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.errors import IncompleteLinesError, LimitError
-from pulumi_cf_invoice.billing.models import counted
+from pulumi_cf_invoice.billing.models import counted, instant
 from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW, USAGE_HISTORY
 from pulumi_cf_invoice.rules import settings as rule_settings
@@ -103,7 +103,7 @@ class MaxDailySpend(Rule):
             found = self._judged(state, before, day, limit)
             if found.status == "over" and not self._may_only_look_over(before, day):
                 yield found
-            elif floor is not None and _may_be_a_spike(before, day, floor):
+            elif floor is not None and _may_be_a_spike(state, before, day, floor):
                 yield _unpriced(state, before, day)
 
     def _may_only_look_over(self, days: "LastDays", day: "LastDay") -> bool:
@@ -225,18 +225,24 @@ def _usual(days: "LastDays") -> Fraction:
     return days.usual_so_far if usual is None else usual
 
 
-def _may_be_a_spike(days: "LastDays", day: "LastDay", limit: Money) -> bool:
+def _may_be_a_spike(state: AccountState, days: "LastDays", day: "LastDay", limit: Money) -> bool:
     """
     Return whether an earlier *day* that has no price may be over the *limit*.
 
     Once its period has ended, only usage of the next one prices it, and an account may have none.
-    Usage is in major units unless a usual day would be over the limit too, and in minor ones then.
+    The period's last day was never priced: its usage may be in major units, unless a usual day
+    would be over the limit too. Days before were judged by their price, unless the history is late.
     """
     if day.spend is not None or _is_ordinary(days, day):
         return False
     most, major = money.exact(limit.amount), Fraction(10 ** money.digits(limit.currency))
-    price = major if _amount(_usual(days) * major) <= most else Fraction(1)
-    return _amount((day.usage or 0) * price) > most
+    may_be_major = _ends_a_period(state, day) and _amount(_usual(days) * major) <= most
+    return _amount((day.usage or 0) * (major if may_be_major else 1)) > most
+
+
+def _ends_a_period(state: AccountState, day: "LastDay") -> bool:
+    invoice = state.find(INVOICE_PREVIEW)
+    return invoice is not None and instant(invoice.period_start - 1).date() == day.date
 
 
 def _may_cost_more(days: "LastDays", day: "LastDay", limit: Money) -> bool:

@@ -481,6 +481,19 @@ def test_a_loop_on_the_last_day_of_a_month_is_reported_once_a_late_history_has_i
         assert [(each.status, str(each.day)) for each in found if each.violates] == expected
 
 
+@pytest.mark.parametrize("rule", ["50 USD", {"limit": "3x", "atLeast": "50 USD"}])
+def test_a_batch_before_a_month_s_last_day_is_not_in_doubt_once_the_month_has_ended(
+    rule: Any,
+) -> None:
+    """$5.00 were within the limit when they had a price, on an account that is idle otherwise."""
+    at = datetime(2026, 9, 1, 6, tzinfo=UTC)
+    days = [*[0.0] * 60, 500, *[0.0] * 30, 500, 0, 0, 0]
+    answers = {"invoice_preview": bill(0, invoice_lines=[]), "usage_history": usage(days, at)}
+    given = rule if isinstance(rule, dict) else {"limit": rule}
+    found = judge("max-daily-spend", given, answers, read_at=at, at=at)
+    assert not any(each.violates for each in found)
+
+
 @pytest.mark.parametrize("rule", ["60 USD", {"limit": "3x", "atLeast": "60 USD"}])
 def test_a_loop_makes_no_day_cheap_by_what_a_late_history_is_expected_to_lack(rule: Any) -> None:
     """A steady account of $2 a day in dollars; history and invoice are half a day late."""
