@@ -30,9 +30,19 @@ def inert(text: str) -> str:
     Return *text* as one line, without terminal or direction controls or a runner's commands.
 
     A right-to-left script keeps its own direction; only the controls that could reorder our text
-    go. What reads as JSON is put in quotation marks.
+    go.
     """
-    line = without_commands(_HARMFUL.sub(" ", text))
+    return without_commands(_HARMFUL.sub(" ", text))
+
+
+def inert_value(text: str) -> str:
+    """
+    Return *text* as `inert` does, for Pulumi to keep as a value of its own.
+
+    What reads as JSON is put in quotation marks: the engine would print what is in it, a line for
+    each part, and what was escaped as it is.
+    """
+    line = inert(text)
     return f"“{line}”" if _is_decoded(line) else line
 
 
@@ -48,11 +58,7 @@ def without_commands(line: str) -> str:
 
 
 def _is_decoded(line: str) -> bool:
-    """
-    Return whether Pulumi's engine takes *line* for JSON.
-
-    It would print what is in it, a line for each part, and what was escaped as it is.
-    """
+    """Return whether Pulumi's engine takes *line* for JSON."""
     line = line.strip()
     if not line.startswith(("{", "[")):
         return False

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from pulumi_cf_invoice.billing.cleaning import inert
+from pulumi_cf_invoice.billing.cleaning import inert_value
 from pulumi_cf_invoice.billing.errors import InvalidDataError
 from pulumi_cf_invoice.billing.models import (
     CONFIG,
@@ -161,7 +161,7 @@ def _gateway(number: int, row: Any) -> dict[str, Any]:
     rules = limits.get("rules")
     return {
         **{name: row.get(name) for name in ("is_default", "byok_only", "workers_ai_billing_mode")},
-        "gateway_id": inert(identifier),
+        "gateway_id": inert_value(identifier),
         "spend_limits_enabled": limits.get("enabled"),
         "spend_limit_rules": [_rule(rule) for rule in rules] if isinstance(rules, list) else [],
     }

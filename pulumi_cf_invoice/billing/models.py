@@ -29,7 +29,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import ErrorDetails, core_schema
 
 from pulumi_cf_invoice.billing import money
-from pulumi_cf_invoice.billing.cleaning import HARMFUL, inert
+from pulumi_cf_invoice.billing.cleaning import HARMFUL, inert_value
 from pulumi_cf_invoice.billing.errors import InvalidDataError
 
 LAST_SECOND = 253_402_300_799
@@ -142,7 +142,7 @@ def _text_or_none(value: Any) -> str | None:
         return None
     # A lone surrogate would make protobuf fail. Where a text of several lines differs from an
     # earlier one, Pulumi's engine prints it as it is: in a log, it could act as a command.
-    return inert(value.encode("utf-8", "replace").decode())
+    return inert_value(value.encode("utf-8", "replace").decode())
 
 
 def _whole_or_none(value: Any) -> int | None:

@@ -81,9 +81,7 @@ def shown(written: Any) -> str:
     if isinstance(written, float) and written.is_integer():
         written = int(written)
     try:
-        line = one_line(json.dumps(written, default=_shown_object), _LONGEST_SHOWN)
-        # No message begins with it, so that Pulumi takes none for JSON.
-        return line.strip("“”")
+        return one_line(json.dumps(written, default=_shown_object), _LONGEST_SHOWN)
     except (TypeError, ValueError):
         # A program may pass what JSON cannot have: a tuple as a key, or a number of any length.
         return f"<{type(written).__name__}>"
