@@ -235,9 +235,15 @@ def _may_be_a_spike(state: AccountState, days: "LastDays", day: "LastDay", limit
     """
     if day.spend is not None or _is_ordinary(days, day):
         return False
-    most, major = money.exact(limit.amount), Fraction(10 ** money.digits(limit.currency))
+    most, (minor, major) = money.exact(limit.amount), _known_prices(limit.currency)
     may_be_major = _ends_a_period(state, day) and _amount(_usual(days) * major) <= most
-    return _amount((day.usage or 0) * (major if may_be_major else 1)) > most
+    return _amount((day.usage or 0) * (major if may_be_major else minor)) > most
+
+
+def _known_prices(currency: str) -> list[Fraction]:
+    from pulumi_cf_invoice.forecast.unit import known_prices
+
+    return list(known_prices(currency).values())
 
 
 def _ends_a_period(state: AccountState, day: "LastDay") -> bool:
@@ -257,7 +263,7 @@ def _may_cost_more(days: "LastDays", day: "LastDay", limit: Money) -> bool:
     usage = day.usage or Fraction(0)
     if not days.before:
         price = days.price or Fraction(0)
-        units = (Fraction(1), Fraction(10 ** money.digits(limit.currency)))
+        units = _known_prices(limit.currency)
         dearer = next((unit for unit in units if unit * _DEARER >= price), price)
         return _amount(usage * dearer) > money.exact(limit.amount)
     if _is_ordinary(days, day):
