@@ -59,8 +59,11 @@ def number(amount: Decimal) -> float:
     Return *amount* as an ``int`` if it is whole, or beyond every ``float``, else as the nearest of
     these.
     """
-    whole, nearest = int(amount), float(amount)
-    return whole if whole == amount or isinf(nearest) else nearest
+    whole = int(amount)
+    if whole == amount:
+        return whole
+    nearest = float(amount)
+    return whole if isinf(nearest) else nearest
 
 
 def carried(amount: Decimal) -> float:

@@ -117,21 +117,9 @@ def _days(priced: PricedDays) -> Iterator[str]:
 
 
 def _fixed(bill: Bill, invoice: Invoice) -> Iterator[str]:
-    if bill.fees:
-        amount = _sum(bill.fees, invoice)
-        yield (
-            f"1 line is a fixed fee, {amount}, and stays as it is."
-            if len(bill.fees) == 1
-            else f"{len(bill.fees)} lines are fixed fees, {amount}, and stay as they are."
-        )
-    if bill.earlier:
-        amount = _sum(bill.earlier, invoice)
-        yield (
-            f"1 line is of an earlier period, {amount}, and stays as it is."
-            if len(bill.earlier) == 1
-            else f"{len(bill.earlier)} lines are of an earlier period, {amount}, and stay as they "
-            "are."
-        )
+    earlier = "of an earlier period"
+    yield from _that_stay(bill.fees, invoice, "a fixed fee", "fixed fees")
+    yield from _that_stay(bill.earlier, invoice, earlier, earlier)
     if bill.refunds:
         amount = _sum(bill.refunds, invoice)
         yield (
@@ -143,6 +131,20 @@ def _fixed(bill: Bill, invoice: Invoice) -> Iterator[str]:
     for glob in bill.unmatched:
         unmatched = f'No line of the invoice matches "{one_line(glob)}", one of the fixed lines.'
         yield f"{unmatched}{new_globs([glob], descriptions)}"
+
+
+def _that_stay(
+    lines: Sequence[InvoiceLine], invoice: Invoice, one: str, several: str
+) -> Iterator[str]:
+    """Say that *lines*, if there are any, do not grow: *one* is what a single line is called."""
+    if not lines:
+        return
+    amount = _sum(lines, invoice)
+    yield (
+        f"1 line is {one}, {amount}, and stays as it is."
+        if len(lines) == 1
+        else f"{len(lines)} lines are {several}, {amount}, and stay as they are."
+    )
 
 
 def _sum(lines: Sequence[InvoiceLine], invoice: Invoice) -> str:
