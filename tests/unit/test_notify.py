@@ -70,6 +70,12 @@ def options(file: str, *more: str) -> list[str]:
     return ["notify", "--from", file, *AT, "--budget", "250 USD", *more]
 
 
+def listed(directory: Path) -> list[str]:
+    """Return the options to read the snapshots of the accounts on a list, all in *directory*."""
+    files = ["--snapshot", str(directory / "snapshots")]
+    return [*files, "--accounts", str(directory / "accounts.txt")]
+
+
 @pytest.fixture(autouse=True)
 def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     # A process takes half a second.
@@ -291,14 +297,7 @@ def test_an_account_that_no_rule_could_judge_is_told_whatever_else_is_and_until_
             credit_balance={"balance": 1},
         )
         (folder / f"{OTHER_ACCOUNT}.json").write_text(without.to_json())
-    command = [
-        "notify",
-        "--snapshot",
-        str(folder),
-        *AT,
-        "--accounts",
-        str(tmp_path / "accounts.txt"),
-    ]
+    command = ["notify", *listed(tmp_path), *AT]
     command += ["--rules", str(tmp_path / "rules.json"), "--state", str(tmp_path / "told.json")]
     codes = [run(*command, **environment).returncode for _ in range(2)]
     write_snapshot(folder, OTHER_ACCOUNT, 1)
@@ -329,14 +328,7 @@ def test_an_account_that_was_named_is_told_where_only_an_advisory_rule_says_that
         credit_balance={"balance": 1},
     )
     (folder / f"{OTHER_ACCOUNT}.json").write_text(refused.to_json())
-    command = [
-        "notify",
-        "--snapshot",
-        str(folder),
-        *AT,
-        "--accounts",
-        str(tmp_path / "accounts.txt"),
-    ]
+    command = ["notify", *listed(tmp_path), *AT]
     done = run(*command, "--rules", str(tmp_path / "rules.json"), **environment)
     assert done.returncode == 2
     [(_, _, unknown)] = server.received
