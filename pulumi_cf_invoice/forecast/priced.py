@@ -403,8 +403,9 @@ def fallen_silent(
     Return the last day with usage if there is none since, and this is lag rather than a pause.
 
     That is so where there was usage on the same weekdays in each of the last four weeks, or on
-    every day of a younger account, and now for *least* seconds, a quarter of a day, to *most* days
-    of such weekdays, a weekend apart. Without usage on a whole day before, there is none to expect.
+    every day of a younger account, and there has been none for *least* seconds (by default a
+    quarter of a day) to *most* days of such weekdays, a weekend apart. Without usage on a whole day
+    before, there is none to expect.
     """
     used = [number for number, day in enumerate(days) if day.usage]
     if not used or used[-1] < _FEWEST_DAYS:

@@ -335,7 +335,7 @@ def refuse_torn(step: Mapping[str, Any]) -> None:
     new = mapping_in(step, "new") or mapping_in(step, "newState")
     if new is None:
         raise NoInvoiceError(f"{_name(urn_of(step))} has no new state: {_TORN}")
-    if any(map(_is_torn_invoice, new.items())):
+    if any(_is_torn_invoice(name, value) for name, value in new.items()):
         raise NoInvoiceError(f"the figures of {_name(urn_of(step))} are not whole: {_TORN}")
 
 
@@ -352,14 +352,13 @@ def _refuse_torn_type(step: Mapping[str, Any]) -> None:
         raise NoInvoiceError(f"the type of {_name(urn)} differs from the one in its URN: {_TORN}")
 
 
-def _is_torn_invoice(of_state: tuple[str, Any]) -> bool:
+def _is_torn_invoice(name: str, value: Any) -> bool:
     """
-    Return whether the name and value of a property of a state are an invoice without its name, or
-    without a figure.
+    Return whether *value*, called *name* in a state, has some figures of an invoice, but is not the
+    state's whole inputs or outputs.
 
-    The figures, known or not, are all written if one is, and with their account.
+    The engine writes all figures, known or not, and their account, or none of them.
     """
-    name, value = of_state
     # Of each input there is a list too, of what it depends on.
     written = value.items() if isinstance(value, Mapping) else ()
     names = {snake_case(figure) for figure, content in written if not isinstance(content, list)}

@@ -324,8 +324,8 @@ def verdict_of(rules: Sequence[RuleResult]) -> Verdict:
     """
     Return the verdict of *rules* together: the worst of the mandatory ones comes first.
 
-    It is ``unknown`` too if none of them was judged. What a policy pack said is no judgement of
-    theirs, and disabled ones are none that could not be judged.
+    It is ``unknown`` too if none of them was judged, whatever a policy pack said. Disabled ones do
+    not count.
     """
     mandatory = {rule.verdict for rule in rules if rule.is_mandatory}
     if mandatory & {"over", "failed"}:
