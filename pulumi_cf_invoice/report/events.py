@@ -18,6 +18,8 @@ from pulumi_cf_invoice.report.found import NoInvoiceError
 from pulumi_cf_invoice.report.objects import PlacedObject
 from pulumi_cf_invoice.state import TYPES, is_ours, snake_case, urn_of
 
+STREAM = "PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true pulumi preview --json"
+"""The command that prints the engine's events."""
 STACK = "pulumi:pulumi:Stack"
 GONE = ("delete", "delete-replaced", "create-replacement", "discard", "discard-replaced")
 """The operations after which the resource is gone, or another step has it."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import starmap
-from typing import Any
+from typing import Any, Literal
 
 from pulumi_cf_invoice import state
 from pulumi_cf_invoice.billing import money
@@ -18,13 +18,10 @@ from pulumi_cf_invoice.billing.errors import InvalidDataError
 from pulumi_cf_invoice.billing.invoice import AMOUNTS, Invoice
 from pulumi_cf_invoice.billing.models import counted
 from pulumi_cf_invoice.report.caveats import Caveat, not_known
-from pulumi_cf_invoice.report.events import GONE, STACK, Operation, mapping_in, stack_names
-from pulumi_cf_invoice.report.found import (
+from pulumi_cf_invoice.report.events import GONE, STACK, STREAM, Operation, mapping_in, stack_names
+from pulumi_cf_invoice.report.found import Found, NoInvoiceError, NothingFreshError
+from pulumi_cf_invoice.report.outputs import (
     SECRET_IN_PREVIEW,
-    STREAM,
-    Found,
-    NoInvoiceError,
-    NothingFreshError,
     configured_address,
     foreign_address,
     has_secret,
@@ -77,36 +74,18 @@ def exported_invoices(
     now, before = named_invoices(outputs, prefix), invoices_in_outputs(outputs_before, prefix)
     accounts = {known_account(invoice.state.account_id) for invoice in resources} - {None}
     origins, referred = _Origins.of(operation), _Referred.of(operation)
-    exported, worded, unknown, secret, kept = [], [], 0, 0, 0
+    exported, passed_over = [], defaultdict(list)
     for number, (name, figures) in enumerate(now):
-        if operation.is_preview and is_unknown(figures):
-            unknown += 1
-            continue
-        if operation.has_failed and not _has_moved(figures, before):
-            # The resource of an account speaks for what is exported of it.
-            kept += known_account(figures.get("account_id")) not in accounts
-            continue
-        if any(_is_part_of(figures, resource) for resource in resources):
-            continue
-        if resources and is_no_invoice(figures):
-            is_told = any(_says_what_is_due(figures, found.invoice) for found in resources)
-            worded += [name] if may_be_in_words(figures) and not is_told else []
-            continue
-        if resources and revealed(figures) is None:
-            # Those of a resource, if nothing says otherwise.
-            secret += known_account(figures.get("account_id")) not in accounts
+        is_spoken_for = known_account(figures.get("account_id")) in accounts
+        why = _why_not_judged(figures, operation, before, resources, is_spoken_for)
+        if why is not None:
+            passed_over[why].append(name)
             continue
         try:
             invoice = _exported_invoice(name, figures)
-            if operation.not_evaluated and invoice.state.invoice not in [
-                resource.state.invoice for resource in resources
-            ]:
-                raise NoInvoiceError(
-                    "the preview left out resources by --target or --exclude: the stack's outputs "
-                    "may be those of the last deployment. Preview without these flags"
-                )
+            _refuse_left_out(invoice, operation, resources)
         except NoInvoiceError:
-            if known_account(figures.get("account_id")) in accounts:
+            if is_spoken_for:
                 continue
             raise
         # Renamed outputs cannot be distinguished.
@@ -124,13 +103,51 @@ def exported_invoices(
             *only_referred_to(outputs, [*resources, *exported], evaluated),
         ]
     caveats = [
-        *not_known(unknown, "exported invoice"),
-        *not_known(secret, "exported invoice", "secret"),
-        *_kept(kept),
-        *in_words(worded),
+        *not_known(len(passed_over["unknown"]), "exported invoice"),
+        *not_known(len(passed_over["secret"]), "exported invoice", "secret"),
+        *_kept(len(passed_over["kept"])),
+        *in_words(passed_over["in words"]),
         *hidden,
     ]
     return exported, caveats
+
+
+def _why_not_judged(
+    figures: Mapping[str, Any],
+    operation: Operation,
+    before: Sequence[Mapping[str, Any]],
+    resources: Sequence[Found],
+    is_spoken_for: bool,
+) -> Literal["unknown", "kept", "secret", "in words", "ignored"] | None:
+    """
+    Return why exported *figures* are not judged themselves; None if they are.
+
+    What is ignored is no invoice, or one of the *resources* is of it (*is_spoken_for*).
+    """
+    if operation.is_preview and is_unknown(figures):
+        return "unknown"
+    if operation.has_failed and not _has_moved(figures, before):
+        return "ignored" if is_spoken_for else "kept"
+    if any(_is_part_of(figures, resource) for resource in resources):
+        return "ignored"
+    if resources and is_no_invoice(figures):
+        is_told = any(_says_what_is_due(figures, found.invoice) for found in resources)
+        return "in words" if may_be_in_words(figures) and not is_told else "ignored"
+    if resources and revealed(figures) is None:
+        # Those of a resource, if nothing says otherwise.
+        return "ignored" if is_spoken_for else "secret"
+    return None
+
+
+def _refuse_left_out(invoice: Found, operation: Operation, resources: Sequence[Found]) -> None:
+    if not operation.not_evaluated:
+        return
+    if any(invoice.invoice == resource.invoice for resource in resources):
+        return
+    raise NoInvoiceError(
+        "the preview left out resources by --target or --exclude: the stack's outputs may be those "
+        "of the last deployment. Preview without these flags"
+    )
 
 
 def refuse_exported_alone(

@@ -23,21 +23,23 @@ from pulumi_cf_invoice.billing.snapshot import Snapshot, is_snapshot
 from pulumi_cf_invoice.report import previews
 from pulumi_cf_invoice.report.events import is_event
 from pulumi_cf_invoice.report.found import (
-    SECRET_IN_OUTPUTS,
     Found,
     MissingInvoice,
     NoInvoiceError,
+    merged,
+    one_of_each_account,
+)
+from pulumi_cf_invoice.report.objects import PlacedObject, find_objects
+from pulumi_cf_invoice.report.outputs import (
+    SECRET_IN_OUTPUTS,
     has_secret,
     invoices_in_outputs,
     known_account,
     may_be_invoices,
-    merged,
     not_judged,
     of_outputs,
-    one_of_each_account,
     only_referred_to,
 )
-from pulumi_cf_invoice.report.objects import PlacedObject, find_objects
 from pulumi_cf_invoice.state import TYPES, InvoiceState, snake_case, type_in, urn_of
 
 _MIXED = "was something else appended, or does a program write it in another encoding?"

@@ -20,6 +20,7 @@ from pulumi_cf_invoice.billing.models import counted
 from pulumi_cf_invoice.report.caveats import Caveat, not_known
 from pulumi_cf_invoice.report.events import (
     GONE,
+    STREAM,
     Operation,
     mapping_in,
     mappings,
@@ -30,17 +31,9 @@ from pulumi_cf_invoice.report.events import (
     was_left_out,
 )
 from pulumi_cf_invoice.report.exported import exported_invoices, refuse_exported_alone
-from pulumi_cf_invoice.report.found import (
-    SECRET_IN_PREVIEW,
-    STREAM,
-    Found,
-    NoInvoiceError,
-    NothingFreshError,
-    PackViolation,
-    is_figure,
-    revealed,
-)
+from pulumi_cf_invoice.report.found import Found, NoInvoiceError, NothingFreshError, PackViolation
 from pulumi_cf_invoice.report.objects import PlacedObject
+from pulumi_cf_invoice.report.outputs import SECRET_IN_PREVIEW, is_figure, revealed
 
 Preview = Mapping[str, Any] | Operation
 """A digest, or the events of one preview or update."""

@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, given, strategies as st
 
 from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.report import input
-from pulumi_cf_invoice.report.found import Found, NoInvoiceError, invoices_in_outputs
+from pulumi_cf_invoice.report.found import Found, NoInvoiceError
 from pulumi_cf_invoice.report.notice import KINDS, notice_of
+from pulumi_cf_invoice.report.outputs import invoices_in_outputs
 from pulumi_cf_invoice.report.report import make_report
 from pulumi_cf_invoice.state import FIELDS, TYPES, UNKNOWN
 from tests import factories
