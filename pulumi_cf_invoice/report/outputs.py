@@ -37,7 +37,7 @@ _SIGNATURE = ("4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44
 # A whole resource that a program exports, which Pulumi prints without its properties.
 _REFERENCE = (_SIGNATURE[0], "5cf8f73096256a8f31e491e813e4eb8e")
 _FIELDS = tuple(field.name for field in fields(Invoice))
-_OF_INVOICE = frozenset((*_FIELDS, *FIGURES, "account_id", "base_url"))
+_OF_INVOICE = frozenset((*FIGURES, "account_id", "base_url"))
 _OF_RESOURCE = _OF_INVOICE | {"last_update", "id", "urn"}
 _FIGURES = frozenset(_FIELDS) - {"invoice_id", "status"}
 _EXPORTED = ("account_id", EXPORTED_ORIGIN, *FIGURES)
@@ -110,12 +110,16 @@ def has_secret(value: Any) -> bool:
     if isinstance(value, str):
         return value == _SECRET
     if isinstance(value, Mapping):
-        name, mark = _SIGNATURE
         # What a line is called is the words of others, and no figure.
         is_called_so = "amount" in value and value.get("description") == _SECRET
         items = (value[key] for key in value if key != "description" or not is_called_so)
-        return value.get(name) == mark or any(map(has_secret, items))
+        return _is_secret(value) or any(map(has_secret, items))
     return isinstance(value, list) and any(map(has_secret, value))
+
+
+def _is_secret(value: Any) -> bool:
+    name, mark = _SIGNATURE
+    return isinstance(value, Mapping) and value.get(name) == mark
 
 
 def invoices_in_outputs(
@@ -136,14 +140,19 @@ def named_invoices(
     may be in a mapping or a list, at any depth.
     """
     found = []
-    for name, value in outputs.items():
-        start = _start_of_invoice(name, outputs)
+    starts = {name: _start_of_invoice(name, outputs) for name in outputs}
+    of_invoices = {
+        start + name for start in starts.values() if start is not None for name in _FIGURES
+    }
+    for name, start in starts.items():
         if start is None:
-            within = _invoices_in(value) if prefix in (None, name) else []
+            is_searched = prefix in (None, name) and name not in of_invoices
+            within = _invoices_in(outputs[name]) if is_searched else []
             found += [(name, figures) for figures in within]
         elif prefix is None or start == f"{prefix}_":
             figures = {n: outputs.get(start + n) for n in ("account_id", *_FIELDS)}
             figures["base_url"] = outputs.get(start + EXPORTED_ORIGIN)
+            figures = {n: each if n in _FIGURES else _unnested(each) for n, each in figures.items()}
             found.append((name, {n: each for n, each in figures.items() if each is not None}))
     return found
 
@@ -216,10 +225,21 @@ def _invoices_in(value: Any) -> list[dict[str, Any]]:
         return []
     if not _is_invoice(value):
         return invoices_in_outputs(value)
-    others = {name: item for name, item in value.items() if snake_case(name) not in _FIELDS}
-    # Not what stands beside them: at each level, that would be all below it.
-    own = {name: item for name, item in value.items() if snake_case(name) in _OF_INVOICE}
+    # Not what stands beside its figures: at each level, that would be all below it.
+    others = {name: item for name, item in value.items() if not is_figure(name)}
+    own = {
+        name: _unnested(item) if name in others else item
+        for name, item in value.items()
+        if snake_case(name) in _OF_INVOICE
+    }
     return [snake_cased(own), *invoices_in_outputs(others)]
+
+
+def _unnested(value: Any) -> Any:
+    """Return *value* unless it is nested: nothing of an invoice is, beside its lines."""
+    if not isinstance(value, (Mapping, list)):
+        return value
+    return _SECRET if _is_secret(value) else None
 
 
 def _is_invoice(value: Mapping[str, Any]) -> bool:
@@ -235,7 +255,7 @@ def _hides_something(value: Any) -> bool:
     if isinstance(value, Mapping):
         of_invoice = _OF_RESOURCE if _is_invoice(value) else ()
         beside = (item for name, item in value.items() if snake_case(name) not in of_invoice)
-        return value.get(_SIGNATURE[0]) == _SIGNATURE[1] or any(map(_hides_something, beside))
+        return _is_secret(value) or any(map(_hides_something, beside))
     if isinstance(value, list):
         return any(map(_hides_something, value))
     return value == _SECRET or _is_marker(value)

@@ -231,12 +231,16 @@ def test_what_stands_where_a_urn_belongs_is_not_put_into_words() -> None:
 
 
 @pytest.mark.timeout(60)
-def test_invoices_within_invoices_are_each_read_once() -> None:
+@pytest.mark.parametrize("name", ["within", "account_id", "base_url", "text", "net"])
+@pytest.mark.parametrize("prefix", ["", "mine_"])
+def test_what_is_nested_in_invoices_is_read_once(name: str, prefix: str) -> None:
     figures = {**invoice().to_figures(), "account_id": PREVIEW_ACCOUNT}
+    outputs = {f"{prefix}{field}": value for field, value in figures.items()}
     nested: Any = list(range(150_000))
     for _ in range(200):
-        nested = {**figures, "within": nested}
-    assert only(json.dumps(nested)).state.invoice == invoice()
+        nested = {**outputs, f"{prefix}{name}": nested}
+    for found in input.read(json.dumps({**outputs, "within": nested})):
+        assert found.invoice == invoice()
 
 
 def test_a_prefix_chooses_between_two_invoices() -> None:
