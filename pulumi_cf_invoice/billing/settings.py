@@ -285,12 +285,17 @@ def canonical_account_id(account_id: Any) -> str:
             f"the account ID must be text of 32 hex digits, not {type(account_id).__name__}"
         )
     account = account_id.strip().lower()
-    if not re.fullmatch("[0-9a-f]{32}", account):
+    if not is_account_id(account):
         raise SettingsError(
             f"{_abridged(account)} is not an account ID, which has 32 hex digits: copy it from "
             "the account's overview page in Cloudflare's dashboard"
         )
     return account
+
+
+def is_account_id(text: str) -> bool:
+    """Return whether *text* is an account ID as `canonical_account_id` returns it."""
+    return re.fullmatch("[0-9a-f]{32}", text) is not None
 
 
 def safe_base_url(url: str, example: str = CLOUDFLARE_API) -> str:

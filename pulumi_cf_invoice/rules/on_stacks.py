@@ -20,7 +20,7 @@ from pulumi_cf_invoice.billing.errors import InvalidDataError
 from pulumi_cf_invoice.billing.gateways import POSTPAID, Gateway, scopes
 from pulumi_cf_invoice.billing.models import finite
 from pulumi_cf_invoice.billing.reads import GATEWAYS as GATEWAYS_READ
-from pulumi_cf_invoice.billing.settings import CLOUDFLARE_API, is_same_address
+from pulumi_cf_invoice.billing.settings import CLOUDFLARE_API, is_account_id, is_same_address
 from pulumi_cf_invoice.rules import settings as rule_settings
 from pulumi_cf_invoice.rules.accounts import AccountState
 from pulumi_cf_invoice.rules.limits import Limit
@@ -204,6 +204,8 @@ class RequireGatewaySpendLimit(StackRule):
             if lacks := gateway.lacks_yet(bool(accounts)):
                 called = f"The AI gateway {named(gateway.name)}"
                 yield to_come(called, f"its `{invoice_state.snake_case(lacks)}` is"), gateway.urn
+            elif gateway.names_no_account:
+                yield _of_no_account(gateway), gateway.urn
             else:
                 gateways.append(gateway)
         for state in accounts:
@@ -347,6 +349,17 @@ class _Gateway:
         return next((name for name in needed if name in self.unknown), "")
 
     @property
+    def names_no_account(self) -> bool:
+        """
+        Whether what it names as its account is none, where the account matters.
+
+        In the API's address, ``023e…/.`` is account 023e….
+        """
+        if self.account is None or self.is_left_out:
+            return False
+        return not is_account_id(self.account)
+
+    @property
     def allowance(self) -> _Allowance | None:
         """The lowest allowance of its rules, which all hold at once; None if it has none."""
         caps = [cap for rule in self.rules if (cap := _Allowance.of(rule)) is not None]
@@ -380,7 +393,7 @@ def _of_stack(resource: StackResource) -> _Gateway:
         name=resource.name,
         identifier=identifier if isinstance(identifier, str) else None,
         # Both cases of its hex digits are the same account.
-        account=account.lower() if isinstance(account, str) else None,
+        account=account.strip().lower() if isinstance(account, str) else None,
         urn=resource.urn,
         rules=rules if is_enabled and isinstance(rules, list) else (),
         lacks=_lacks(has_limits, is_enabled, bool(rules)),
@@ -520,6 +533,14 @@ def _left_out(gateway: _Gateway) -> Finding:
         "the invoice, and was left out."
     )
     return Finding("noted", "gateways", lambda: message)
+
+
+def _of_no_account(gateway: _Gateway) -> Finding:
+    message = (
+        f"{_called(gateway)} cannot be judged: its `account_id` is no account ID, which has 32 hex "
+        "digits."
+    )
+    return Finding("unknown", "gateways", lambda: message)
 
 
 def _part_of(account: str) -> Finding:

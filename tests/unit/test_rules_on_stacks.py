@@ -198,6 +198,18 @@ def test_the_gateways_of_an_account_add_up_however_its_id_is_written() -> None:
     assert violations(by_account, two[1])
 
 
+@pytest.mark.parametrize("name", [f"{ACCOUNT}/.", f"./{ACCOUNT}", f"x/../{ACCOUNT}", "", "x" * 32])
+def test_a_gateway_of_what_is_no_account_id_is_not_of_another_account(name: str) -> None:
+    """In the address of Cloudflare's API, most of these are the account."""
+    [message] = violations("300 USD", capped(COST), capped(COST, name="other", account_id=name))
+    assert message == (
+        "The AI gateway other cannot be judged: its `account_id` is no account ID, which has 32 "
+        "hex digits."
+    )
+    own_keys = replace(capped(COST), properties={"accountId": name, "byokOnly": True})
+    assert violations("300 USD", own_keys) == []
+
+
 def test_of_several_rules_of_a_gateway_the_lowest_counts_and_gateways_add_up() -> None:
     weekly = {**COST, "limit": 10, "window": 7 * DAY}
     two = [capped(COST, weekly), capped(COST, name="other")]
