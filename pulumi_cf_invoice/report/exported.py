@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from itertools import starmap
+from itertools import chain, islice, starmap
 from typing import Any, Literal
 
 from pulumi_cf_invoice import state
@@ -47,12 +47,15 @@ _PASSED_ON = Caveat(
 )
 _MAY_BE_PASSED_ON = Caveat(
     "time",
-    "The stack reads secrets of another stack's last deployment by a StackReference. If the "
+    "The stack reads secrets or many figures of another stack's last deployment by a "
+    "StackReference. If the "
     "exported figures are among them, they are as old as that.",
 )
 _STACK_REFERENCE = "pulumi:pulumi:StackReference"
 _PROVIDER = "pulumi:providers:cf-invoice"
 _LONGEST_NAME = 100
+# Each exported invoice is compared with so many of other stacks.
+_MOST_ALIKE = 20
 
 
 def exported_invoices(
@@ -181,11 +184,11 @@ def refuse_exported_alone(
 @dataclass(frozen=True)
 class _Referred:
     """
-    What other stacks exported at their last deployments: invoices, by what is due, and whether
-    there may be more among what is secret.
+    What other stacks exported at their last deployments: invoices, by account and what is due, and
+    whether there may be more among what is secret.
     """
 
-    by_due: Mapping[Any, Sequence[Mapping[str, Any]]]
+    by_account: Mapping[str | None, Mapping[Any, Sequence[Mapping[str, Any]]]]
     may_be_more: bool
 
     @classmethod
@@ -195,20 +198,28 @@ class _Referred:
             for step in operation.steps_after
             if step.get("type") == _STACK_REFERENCE
         ]
-        by_due = defaultdict(list)
+        by_account: dict[str | None, dict[Any, list[Mapping[str, Any]]]] = {}
         for figures in (found for outputs in every for found in invoices_in_outputs(outputs)):
-            by_due[_number(figures.get("amount_due"))].append(figures)
-        return cls(by_due, any(map(may_be_invoices, every)))
+            of_account = by_account.setdefault(known_account(figures.get("account_id")), {})
+            of_account.setdefault(_number(figures.get("amount_due")), []).append(figures)
+        return cls(by_account, any(map(may_be_invoices, every)))
 
     def passed_on(self, figures: Mapping[str, Any]) -> Iterator[Caveat]:
         """Yield the caveat on exported *figures* that are among these, or may be."""
-        due = _number(figures.get("amount_due"))
-        # One that does not show what is due may be any.
-        alike = self.by_due.values() if due is None else map(self.by_due.get, (due, None))
-        if any(_agree(figures, other) for others in alike for other in others or ()):
+        alike = list(islice(self._alike(figures), _MOST_ALIKE + 1))
+        if any(_agree(figures, other) for other in alike):
             yield _PASSED_ON
-        elif self.may_be_more:
+        elif self.may_be_more or len(alike) > _MOST_ALIKE:
             yield _MAY_BE_PASSED_ON
+
+    def _alike(self, figures: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        """Yield those that may be of the account of *figures*, and may have as much due."""
+        account, due = known_account(figures.get("account_id")), _number(figures.get("amount_due"))
+        # What does not show one of the two may be any.
+        accounts = self.by_account.keys() if account is None else {account, None}
+        for of_account in (self.by_account.get(each, {}) for each in accounts):
+            amounts = of_account.keys() if due is None else {due, None}
+            yield from chain.from_iterable(of_account.get(amount, ()) for amount in amounts)
 
 
 def _agree(value: Any, other: Any) -> bool:
