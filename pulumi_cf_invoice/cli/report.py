@@ -55,12 +55,16 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _write_failure(error: Exception, options: argparse.Namespace) -> None:
-    """Write why there is no report: posted in its place, it replaces an older comment."""
+    """
+    Write why there is no report: posted in its place, it replaces an older comment.
+
+    Where ``--output`` may name a file that is read, it replaces nothing but a report.
+    """
     is_ours = isinstance(error, BillingError)
     reason = str(error) if is_ours else f"{type(error).__name__}: {error}"
     failure = markdown.render_failure(without_secrets(reason, os.environ))
     try:
-        if options.format == "markdown" and not isinstance(error, OverwritingError):
+        if options.format == "markdown" and _may_be_replaced(options.output, error):
             write_output(failure, options.output)
     finally:
         if options.github:
@@ -68,21 +72,22 @@ def _write_failure(error: Exception, options: argparse.Namespace) -> None:
 
 
 def write_usage_failure(problem: str, given: list[str]) -> None:
-    """
-    Write why there is no report where the arguments *given* are wrong, which has been said.
-
-    It replaces nothing but a report: what is wrong can be that ``--output`` names the rules.
-    """
-    options = output_in(given)
-    is_ours = options.output is None or _is_report(Path(options.output))
+    """Write why there is no report where the arguments *given* are wrong, which has been said."""
     with suppress(CommandError):
-        _write_failure((CommandError if is_ours else OverwritingError)(problem), options)
+        # What is wrong can be that --output names the rules.
+        _write_failure(OverwritingError(problem), output_in(given))
+
+
+def _may_be_replaced(output: str | None, error: Exception) -> bool:
+    """Return whether *output* is no file that is read, as far as *error* leaves that open."""
+    return output is None or not isinstance(error, OverwritingError) or _is_report(Path(output))
 
 
 def _is_report(file: Path) -> bool:
     """Return whether *file* is a Markdown report, or nothing yet."""
     if not stat.S_ISREG(mode_of(file)):
-        return True
+        # Among snapshots, it would be taken for one.
+        return ".json" not in file.name.lower()
     try:
         with file.open("rb") as opened:
             return opened.read(len(markdown.MARKER)) in (b"", markdown.MARKER.encode())

@@ -130,6 +130,26 @@ def test_no_report_is_written_over_a_file_that_is_named_twice(option: str, tmp_p
     assert file.read_text() == "older"
 
 
+def test_an_older_report_is_replaced_where_another_option_names_it(tmp_path: Path) -> None:
+    """A pull request can have both files, and a report that says that all is well."""
+    older, link = tmp_path / "report.md", tmp_path / "report.html"
+    given = ["report", "--from", UPDATE, "--format", "markdown", "--output", str(older)]
+    assert run(*given, "--budget", "9000 USD").returncode == 0
+    link.symlink_to(older.name)
+    done = run(*given, "--budget", "1 USD", "--html", str(link))
+    assert done.returncode == 2
+    assert "--html would write over " in done.stderr
+    assert "### ❔ Unknown: there is no report." in older.read_text(encoding="utf-8")
+    assert "would write over" in older.read_text(encoding="utf-8")
+
+
+def test_no_failure_is_written_among_the_snapshots_either(tmp_path: Path) -> None:
+    for mistake in ([], ["--max-age", "a day"]):
+        written = ["--format", "markdown", "--output", str(tmp_path / "new.json")]
+        assert run("report", "--snapshot", str(tmp_path), *mistake, *written).returncode == 2
+        assert not list(tmp_path.iterdir())
+
+
 def test_no_report_is_written_among_the_snapshots_that_it_reads(tmp_path: Path) -> None:
     snapshot = tmp_path / "023e105f4ecef8ad9ca31a8372d0c353.json"
     snapshot.write_text("older")
