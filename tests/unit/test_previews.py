@@ -1184,8 +1184,8 @@ def test_thousands_of_invoices_are_compared_in_one_pass(different: Any) -> None:
     ours = [figures | different(n) for n in range(3000)]
     theirs = [each | {"period_start": 0} for each in ours]
     read = input.read(lines(referring({"theirs": theirs}, ours=ours)))
-    assert len(read) == 3001
     known = [found for found in read if found.state.account_id]
+    assert len(known) == 3000
     assert not [caveat for found in known for caveat in found.caveats if caveat.kind == "time"]
 
 
