@@ -299,7 +299,7 @@ class JsonReport:
     """The time of the report, ISO 8601 in UTC."""
     verdict: Verdict
     """over: a mandatory rule is exceeded; unknown: one could not be judged, or none was; advisory:
-    only advisory rules are violated; none: there are no rules."""
+    only advisory rules are violated; none: there is no rule to judge."""
     headline: str
     """The worst fact in a sentence."""
     totals: list[Figure]

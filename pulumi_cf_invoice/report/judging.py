@@ -48,7 +48,8 @@ class RuleResult:
     A rule by name and kind, how it was judged, and notes on the rule.
 
     ``of_invoices`` are the findings on each invoice of a report, and ``of_accounts`` those on the
-    accounts that the rule read itself. ``gate`` is what judged, if this project did.
+    accounts that the rule read itself. ``gate`` is what judged, if this project did. While a waiver
+    suspends the rule (``is_suspended``), it judges nothing.
     """
 
     name: str
@@ -58,6 +59,7 @@ class RuleResult:
     of_accounts: Sequence[Finding] = ()
     notices: Sequence[str] = ()
     gate: Gate | None = field(default=None, compare=False, repr=False)
+    is_suspended: bool = False
 
     @property
     def findings(self) -> list[Finding]:
@@ -104,6 +106,11 @@ class RuleResult:
     def is_mandatory(self) -> bool:
         """Whether a violation of the rule is more than a warning."""
         return self.level == "mandatory"
+
+    @property
+    def is_to_judge(self) -> bool:
+        """Whether it is a rule of ours that somebody wants judged now."""
+        return self.kind != POLICY and self.level != "disabled" and not self.is_suspended
 
     @property
     def remedies(self) -> list[str]:
@@ -172,9 +179,11 @@ def _result(
     result = RuleResult(rule.name, rule.kind.name, rule.level or "mandatory", gate=gate)
     if gate is None:
         return replace(result, notices=[DISABLED])
+    notices = gate.notices(at)
+    if gate.in_force(at) is None:
+        return replace(result, notices=notices, is_suspended=True)
     if isinstance(gate.rule, StackRule) and not gate.reads_accounts:
         return replace(result, notices=["It is judged at deployments only."])
-    notices = gate.notices(at)
     if gate.reads_accounts:
         findings = _of_accounts(gate, found, at, reader)
         passed_over = gate.passed_over(findings)
@@ -189,7 +198,7 @@ def _result(
     return replace(
         result,
         of_invoices=[_on(gate, invoice, at) for invoice in found],
-        of_accounts=[] if gate.in_force(at) is None else [_unknown(account) for account in missing],
+        of_accounts=[_unknown(account) for account in missing],
         notices=notices,
     )
 
@@ -324,15 +333,15 @@ def verdict_of(rules: Sequence[RuleResult]) -> Verdict:
     """
     Return the verdict of *rules* together: the worst of the mandatory ones comes first.
 
-    It is ``unknown`` too if none of them was judged, whatever a policy pack said. Disabled ones do
-    not count.
+    It is ``unknown`` too if none of them was judged, whatever a policy pack said. Those that are
+    disabled, or suspended by a waiver, do not count.
     """
     mandatory = {rule.verdict for rule in rules if rule.is_mandatory}
     if mandatory & {"over", "failed"}:
         return "over"
     if "unknown" in mandatory:
         return "unknown"
-    own = [rule for rule in rules if rule.kind != POLICY and rule.level != "disabled"]
+    own = [rule for rule in rules if rule.is_to_judge]
     if own and not any(finding.is_judged for rule in own for finding in rule.findings):
         return "unknown"
     if any(rule.violations for rule in rules):

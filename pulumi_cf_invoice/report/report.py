@@ -68,7 +68,8 @@ class Report:
         The verdict of all rules.
 
         ``over`` if a mandatory rule is exceeded, ``unknown`` if one cannot be judged or none was,
-        ``advisory`` if only advisory ones are violated, ``within``, or ``none`` without rules.
+        ``advisory`` if only advisory ones are violated, ``within``, or ``none`` if there is
+        no rule to judge.
         Where an account that was requested is `unjudged` it is never better than ``unknown``.
         """
         verdict = verdict_of(self.rules)
@@ -80,7 +81,8 @@ class Report:
         The accounts that were requested, but of which nothing is known that could be judged.
 
         They are those that are absent and, where there are rules, those that were named and could
-        not be read, unless a rule has judged them, or says as a violation that it could not.
+        not be read, unless a rule has judged them, or says as a violation that it could not, or
+        waivers suspend every rule on them.
         """
         judged = {
             finding.account_id
@@ -93,8 +95,18 @@ class Report:
             missing
             for missing in self.missing
             if missing.is_absent
-            or (missing.is_named and has_rules and missing.account_id not in judged)
+            or (
+                missing.is_named
+                and has_rules
+                and missing.account_id not in judged
+                and not self._is_exempt(missing.account_id)
+            )
         ]
+
+    def _is_exempt(self, account_id: str) -> bool:
+        """Return whether there are rules on an account, and waivers suspend them all."""
+        on_it = [rule for rule in self.rules if rule.gate and rule.gate.is_on(account_id)]
+        return bool(on_it) and all(rule.is_suspended for rule in on_it)
 
     @property
     def _absent(self) -> list[MissingInvoice]:

@@ -103,6 +103,10 @@ class Gate:
         """Whether the gate reads accounts itself, and judges nothing else."""
         return bool(self.account_ids)
 
+    def is_on(self, account_id: str) -> bool:
+        """Return whether the gate judges an account: any, unless it reads those that it lists."""
+        return not self.account_ids or account_id in self.account_ids
+
     def in_force(self, at: datetime) -> Rule | None:
         """Return the rule that applies at the time *at*; None while a waiver suspends it."""
         if self.waiver is not None and self.waiver.in_force(at):

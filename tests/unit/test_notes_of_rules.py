@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from pulumi_cf_invoice import Invoice
+from pulumi_cf_invoice.billing.errors import NotAvailableError
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 from pulumi_cf_invoice.billing.suggestions import new_globs
 from pulumi_cf_invoice.forecast.forecast import forecast_invoice
 from pulumi_cf_invoice.report import html, markdown, text
-from pulumi_cf_invoice.report.found import Found
+from pulumi_cf_invoice.report.found import Found, MissingInvoice
 from pulumi_cf_invoice.report.judging import judge
+from pulumi_cf_invoice.report.overview import overview
 from pulumi_cf_invoice.report.report import Report, make_report
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import Config, configured, parse_rules
@@ -42,6 +44,78 @@ def test_a_disabled_rule_hides_none_that_could_not_be_judged() -> None:
     off = {"limit": "1 USD", "enforcementLevel": "disabled"}
     report = reported({"max-amount-due": off, "require-invoice-preview": {}})
     assert (report.verdict, report.is_known) == ("unknown", False)
+
+
+WAIVER = {"until": "2026-09-20", "by": "the CFO", "reason": "a move"}
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"allowed-statuses": {"statuses": ["open"]}},
+        {"require-healthy-top-up": {"accountIds": [ACCOUNT]}},
+        {"no-unpaid-invoices": {"accountIds": [ACCOUNT]}},
+        {"require-invoice-preview": {}},
+    ],
+    ids=lambda rules: next(iter(rules)),
+)
+def test_where_a_waiver_suspends_the_only_rule_the_verdict_is_none(rules: dict[str, Any]) -> None:
+    [(name, settings)] = rules.items()
+    report = reported({name: {**settings, "waiver": WAIVER}})
+    assert (report.verdict, report.is_known, report.remedies) == ("none", True, [])
+    assert report.headline.startswith("$188.46 so far in September")
+    assert report.rules[0].noted == ["A waiver suspends it until 2026-09-20, by the CFO: a move."]
+    ended = {**WAIVER, "until": "2026-09-14"}
+    assert reported({name: {**settings, "waiver": ended}}).verdict in ("over", "unknown")
+
+
+@pytest.mark.parametrize(
+    "other", [{"require-invoice-preview": {}}, {"max-increase": {"limit": "20%"}}]
+)
+def test_a_suspended_rule_hides_none_that_could_not_be_judged(other: dict[str, Any]) -> None:
+    suspended = {"statuses": ["open"], "waiver": WAIVER}
+    report = reported({"allowed-statuses": suspended, **other})
+    assert (report.verdict, report.is_known) == ("unknown", False)
+
+
+def test_a_rule_that_is_suspended_judges_none_of_several_invoices() -> None:
+    accounts = [ACCOUNT, OTHER_ACCOUNT]
+    invoice = Invoice.from_api(api_result())
+    found = [Found(InvoiceState(account, invoice)) for account in accounts]
+    written = {"allowed-statuses": {"statuses": ["open"], "waiver": WAIVER}}
+    known = snapshot(account_id=OTHER_ACCOUNT)
+    reader = AccountReader({}, snapshots=[known])
+
+    def made(rules: dict[str, Any]) -> Report:
+        return make_report(
+            found, at=NOW, rules=judge(parse_rules({"rules": rules}), found, NOW, reader)
+        )
+
+    suspended = made(written)
+    assert (suspended.verdict, suspended.is_known) == ("none", True)
+    assert {row.tone for row in overview(suspended).passing} == {"none"}
+    budget = {"accountIds": [OTHER_ACCOUNT], "limit": "900 USD"}
+    one_judged = made({**written, "account-budget": budget})
+    assert one_judged.verdict == "within"
+    assert "; no rule judged 1 of them" in one_judged.headline
+
+
+def test_only_an_account_whose_rules_are_all_suspended_need_not_be_read() -> None:
+    lacking = [
+        MissingInvoice(snapshot(account_id=account), NotAvailableError("no billing"), is_named=True)
+        for account in (ACCOUNT, OTHER_ACCOUNT)
+    ]
+    suspended = {"require-healthy-top-up": {"accountIds": [ACCOUNT], "waiver": WAIVER}}
+    advisory = {"accountIds": [ACCOUNT], "limit": "1 USD", "enforcementLevel": "advisory"}
+
+    def unjudged(rules: dict[str, Any]) -> list[str]:
+        results = judge(parse_rules({"rules": rules}), [], NOW, AccountReader({}), lacking)
+        report = make_report([], at=NOW, rules=results, missing=lacking)
+        assert report.verdict == "unknown"
+        return [account.account_id for account in report.unjudged]
+
+    assert unjudged(suspended) == [OTHER_ACCOUNT]
+    assert unjudged({**suspended, "min-credit-balance": advisory}) == [ACCOUNT, OTHER_ACCOUNT]
 
 
 @pytest.mark.parametrize(

@@ -162,9 +162,8 @@ def test_an_account_that_no_rule_could_judge_is_not_fine_because_another_is(
     hook: tuple[Webhook, dict[str, str]], tmp_path: Path
 ) -> None:
     server, environment = hook
-    waiver = {"until": "2026-09-30", "reason": "a launch", "by": "the CFO"}
-    for account, more in ((ACCOUNT, {"waiver": waiver}), (OTHER_ACCOUNT, {})) * 2:
-        rules = {"allowed-statuses": {"statuses": ["draft"], **more}}
+    unjudged, judged = {"max-increase": {"limit": "20%"}}, {"max-amount-due": {"limit": "900 USD"}}
+    for account, rules in ((ACCOUNT, unjudged), (OTHER_ACCOUNT, judged)) * 2:
         (tmp_path / "rules.json").write_text(json.dumps({"rules": rules}))
         files = ["--snapshot", write_snapshot(tmp_path, account, 100), *AT]
         by = ["--rules", str(tmp_path / "rules.json"), "--state", str(tmp_path / "told.json")]
@@ -174,23 +173,20 @@ def test_an_account_that_no_rule_could_judge_is_not_fine_because_another_is(
 
 
 @pytest.mark.parametrize("on", ["over", "over,unknown"])
-def test_what_a_suspended_rule_found_is_not_fine_again_as_long_as_nothing_is_judged(
+def test_what_a_rule_found_is_neither_fine_again_nor_told_anew_while_it_is_suspended(
     on: str, hook: tuple[Webhook, dict[str, str]], tmp_path: Path
 ) -> None:
     server, environment = hook
     waiver = {"until": "2026-09-30", "reason": "a launch", "by": "the CFO"}
     files = ["--snapshot", write_snapshot(tmp_path, ACCOUNT, 100), *AT]
     by = ["--rules", str(tmp_path / "rules.json"), "--state", str(tmp_path / "told.json")]
+    codes = []
     for statuses, more in (("open", {}), ("open", {"waiver": waiver}), ("draft", {})):
         rules = {"allowed-statuses": {"statuses": [statuses], **more}}
         (tmp_path / "rules.json").write_text(json.dumps({"rules": rules}))
-        run("notify", *files, *by, "--on", on, **environment)
-    _, *suspended, fine = (message for _, _, message in server.received)
-    assert len(suspended) == (on == "over,unknown")
-    for message in suspended:
-        assert message["title"].startswith("Unknown")
-        assert f"Not judged this time: allowed-statuses ({ACCOUNT})." in message["message"]
-        assert "No longer" not in message["message"]
+        codes.append(run("notify", *files, *by, "--on", on, **environment).returncode)
+    assert codes == [1, 0, 0]
+    _, fine = (message for _, _, message in server.received)
     assert fine["title"].startswith("Fine again.")
 
 

@@ -397,8 +397,8 @@ IN_EUROS = {**ADVISORY, "limit": "1 EUR"}
         ({"require-gateway-spend-limit": {"limit": "1 USD"}}, "unknown", False),
         (
             {"allowed-statuses": {"statuses": ["open"], "waiver": SUSPENDED}},
-            "unknown",
-            False,
+            "none",
+            True,
         ),
     ],
 )
