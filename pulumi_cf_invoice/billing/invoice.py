@@ -421,9 +421,9 @@ class Invoice:
         Return the *lines* that may still grow, and those whose own period ended before this began.
 
         A period may also look ahead of that of its lines, so that none counts as earlier unless
-        another one charges for a part of the period.
+        another line of the invoice, be it a fee, a refund or for nothing, is of a part of it.
         """
-        if not any(self._charges_for_a_part(line) for line in lines):
+        if not any(self._is_of_a_part(line.period) for line in self.invoice_lines):
             return list(lines), []
         growing: list[InvoiceLine] = []
         earlier: list[InvoiceLine] = []
@@ -431,10 +431,10 @@ class Invoice:
             (earlier if self._is_earlier(line.period) else growing).append(line)
         return growing, earlier
 
-    def _charges_for_a_part(self, line: InvoiceLine) -> bool:
-        if line.amount <= 0 or line.period is None:
+    def _is_of_a_part(self, period: Period | None) -> bool:
+        if period is None:
             return False
-        return line.period.start < self.period_end and self.period_start < line.period.end
+        return period.start < self.period_end and self.period_start < period.end
 
     def _is_earlier(self, period: Period | None) -> bool:
         # One without a length may be no more than a placeholder.

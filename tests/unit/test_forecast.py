@@ -769,24 +769,47 @@ def test_a_glob_that_only_matches_a_line_of_an_earlier_period_is_no_unmatched_on
         api_line(description="Platform fee", amount=500, pretax_credit_amounts=[]),
         api_line(description="nothing used", amount=0, pretax_credit_amounts=[]),
         api_line(description="a refund", amount=-500, pretax_credit_amounts=[]),
+    ],
+    ids=["a fee", "nothing", "a refund"],
+)
+def test_the_rest_of_an_earlier_period_does_not_grow_beside_whatever_else_is_of_this_one(
+    other: dict[str, Any],
+) -> None:
+    """An invoice that does not charge for usage yet has no price of it: not that of last month."""
+    due = 9_000 + other["amount"]
+    lines = {"invoice_lines": [rest_of_august(), other], "amount_due": due}
+    invoice = Invoice.from_api(api_result(**lines))
+    fees = ["Platform fee"]
+    assert forecast_invoice(invoice, at=NOW, fixed_lines=fees).amount_due == due
+    used = forecast_invoice(invoice, steady(), at=NOW, fixed_lines=fees)
+    assert (used.method, used.spent) == ("not-known", ())
+    grown = max(other["amount"], 0) * 30 / 14.5 - max(other["amount"], 0)
+    assert invoice.projected_amount_due(NOW) == round(due + grown)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
         rest_of_august(amount=500, period={"start": END, "end": END + 31 * DAY}),
         rest_of_august(amount=500, period=None),
+        rest_of_august(amount=500, period={"start": START, "end": START}),
     ],
-    ids=["a fee", "nothing", "a refund", "a later line", "a line without a period"],
+    ids=["a later line", "a line without a period", "a placeholder"],
 )
-def test_lines_of_an_earlier_period_grow_where_no_other_usage_is_of_this_one(
+def test_lines_of_an_earlier_period_grow_where_nothing_is_of_this_one(
     other: dict[str, Any],
 ) -> None:
     """An invoice's period may look ahead of that of its lines."""
-    usage = rest_of_august(amount=GROSS)
-    # Without this line, which cannot grow, there may be nothing to project at all.
-    spread = api_line(amount=0, pretax_credit_amounts=[])
-    due = GROSS + other["amount"]
-    lines = {"invoice_lines": [usage, spread, other], "amount_due": due}
+    lines = {"invoice_lines": [rest_of_august(amount=GROSS - 500), other], "amount_due": GROSS}
     invoice = Invoice.from_api(api_result(**lines))
-    found = forecast_invoice(invoice, steady(), at=NOW, fixed_lines=["Platform fee"])
-    assert found.amount_due is not None
-    assert found.amount_due >= MONTH + min(other["amount"], 0)
+    assert invoice.projected_amount_due(NOW) == MONTH
+
+
+def test_a_forecast_lets_lines_of_an_earlier_period_grow_where_nothing_is_of_this_one() -> None:
+    later = rest_of_august(amount=500, period={"start": END, "end": END + 31 * DAY})
+    lines = {"invoice_lines": [rest_of_august(amount=GROSS - 500), later], "amount_due": GROSS}
+    found = forecast_invoice(Invoice.from_api(api_result(**lines)), steady(), at=NOW)
+    assert found.amount_due == MONTH
     assert not any("earlier period" in note for note in found.notes)
 
 

@@ -26,7 +26,7 @@ from pulumi_cf_invoice.rules.gates import Gate
 from pulumi_cf_invoice.rules.rule import Finding
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.docs import ROOT
-from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, TOKEN, api_line
+from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, START, TOKEN, api_line
 from tests.unit.reports import taken
 from tests.unit.test_rules_on_forecasts import DAY, NOON, REFUSED, bill, judge, usage
 
@@ -731,6 +731,43 @@ def test_a_month_of_which_only_the_invoice_has_something_is_noted_within_the_lim
         at=read_at,
     )
     assert statuses(found)[: len(expected)] == expected
+
+
+def of_september() -> Any:
+    """Return an invoice with $40.00 that are left of August, and a fee of $30.00."""
+    august = {"start": START - 31 * DAY, "end": START}
+    rest = api_line(amount=4000, pretax_credit_amounts=[], period=august)
+    fee = api_line(description="Plan fee", amount=3000, pretax_credit_amounts=[])
+    return bill(0, amount_due=7000, invoice_lines=[rest, fee])
+
+
+def test_what_is_left_of_last_month_prices_no_day_of_this_one() -> None:
+    """Beside 60 cents of usage, $40.00 would be read as a unit of a dollar."""
+    read_at = datetime.fromtimestamp(START + 90 * 60, UTC)
+    answers = {
+        "invoice_preview": of_september(),
+        "usage_history": usage([*STEADY, 62.5], at=read_at),
+        "credit_balance": {"balance": 60_000},
+    }
+    rules: dict[str, dict[str, object]] = {
+        "max-daily-spend": {"limit": "30 USD"},
+        "max-forecast": {"limit": "800 USD"},
+        "min-runway": {"days": 14},
+    }
+    found = {
+        rule: judge(rule, {**limit, "fixedLines": ["Plan*"]}, answers, read_at=read_at, at=read_at)
+        for rule, limit in rules.items()
+    }
+    assert statuses(found["max-daily-spend"]) == ["unknown", "unknown"]
+    assert statuses(found["max-forecast"]) == ["within", "noted"]
+    assert statuses(found["min-runway"]) == ["within", "noted"]
+
+
+def test_an_account_that_is_paused_has_spent_nothing_whatever_is_left_of_last_month() -> None:
+    days = [*[1000.0] * 66, *[0.0] * 15]
+    rule = {"limit": "30 USD", "fixedLines": ["Plan*"]}
+    found = spike(rule, days, invoice_preview=of_september())
+    assert statuses(found) == ["noted", "within"]
 
 
 @pytest.mark.parametrize("gross", [0, 1])
