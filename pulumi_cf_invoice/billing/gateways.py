@@ -82,7 +82,7 @@ class Gateway:
     workers_ai_billing_mode: Text = Field(
         default=None,
         description="How Workers AI is billed: postpaid (elsewhere) or unified (from the credits); "
-        "none if not given.",
+        "none if not given, and empty if not a text.",
     )
     spend_limits_enabled: Flag = Field(
         default=None, description="Whether its spend limits are enabled; none if it has none."
@@ -158,9 +158,11 @@ def _gateway(number: int, row: Any) -> dict[str, Any]:
         raise InvalidDataError(f"result.{number}.id: not a text")
     limits = row.get("spend_limits")
     limits = limits if isinstance(limits, Mapping) else {}
-    rules = limits.get("rules")
+    rules, mode = limits.get("rules"), row.get("workers_ai_billing_mode")
     return {
-        **{name: row.get(name) for name in ("is_default", "byok_only", "workers_ai_billing_mode")},
+        **{name: row.get(name) for name in ("is_default", "byok_only")},
+        # Not given it is the default, which anything else may not be.
+        "workers_ai_billing_mode": mode if mode is None or isinstance(mode, str) else "",
         "gateway_id": inert_value(identifier),
         "spend_limits_enabled": limits.get("enabled"),
         "spend_limit_rules": [_rule(rule) for rule in rules] if isinstance(rules, list) else [],

@@ -281,8 +281,10 @@ class _Allowance:
     @classmethod
     def of(cls, rule: Any) -> "_Allowance | None":
         """Return the allowance of an enabled *rule* on all traffic, None for any other."""
-        # A rule is enabled unless it says otherwise, in whatever form.
-        if not isinstance(rule, Mapping) or rule.get("enabled") not in (None, True):
+        # A rule is enabled unless it says otherwise, in whatever form: 1 is not true either.
+        if not isinstance(rule, Mapping):
+            return None
+        if rule.get("enabled") is not None and rule["enabled"] is not True:
             return None
         if rule.get("limitType") != "cost" or scopes(rule, _SCOPES):
             return None

@@ -560,12 +560,32 @@ def test_a_gateway_for_ones_own_keys_alone_is_noted_and_left_out() -> None:
     assert [status for status, _ in of_account("1 USD", [], in_stack)] == ["noted"]
 
 
-@pytest.mark.parametrize("mode", ["unified", "Unified", "prepaid"])
-def test_a_gateway_whose_workers_ai_may_be_billed_is_not_left_out(mode: str) -> None:
+@pytest.mark.parametrize(
+    "mode",
+    ["unified", "Unified", "prepaid", "", 1, False, {}, ["unified"], {"value": "unified"}],
+)
+def test_a_gateway_whose_workers_ai_may_be_billed_is_not_left_out(mode: Any) -> None:
     listed = gateway("x", byok_only=True, workers_ai_billing_mode=mode)
     own = {"accountId": ACCOUNT, "byokOnly": True, "workersAiBillingMode": mode}
     in_stack = StackResource(GATEWAY, "mine", "urn", properties=own)
     assert [status for status, _ in of_account("1 USD", [listed], in_stack)] == ["failed", "failed"]
+
+
+@pytest.mark.parametrize("byok", ["true", 1, {}, ["true"], None])
+def test_a_gateway_that_may_take_other_keys_than_ones_own_is_not_left_out(byok: Any) -> None:
+    own = {"accountId": ACCOUNT, "byokOnly": byok}
+    in_stack = StackResource(GATEWAY, "mine", "urn", properties=own)
+    found = of_account("1 USD", [gateway("x", byok_only=byok)], in_stack)
+    assert [status for status, _ in found] == ["failed", "failed"]
+
+
+@pytest.mark.parametrize("yes", ["true", 1, 1.0, {}])
+def test_a_spend_limit_is_enabled_only_by_what_is_true(yes: Any) -> None:
+    enabled = {"accountId": ACCOUNT, "spendLimits": {"enabled": yes, "rules": [COST]}}
+    of_stack = [resource(GATEWAY, enabled), capped({**COST, "enabled": yes})]
+    listed = [gateway("x", cost_rule(1), enabled=yes), gateway("y", cost_rule(1, enabled=yes))]
+    found = of_account("999 USD", listed, *of_stack)
+    assert [status for status, _ in found] == ["failed"] * 4
 
 
 def test_a_spend_limit_with_a_restriction_that_nobody_knows_yet_caps_nothing() -> None:
