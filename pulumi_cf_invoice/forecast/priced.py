@@ -31,9 +31,9 @@ from pulumi_cf_invoice.forecast.unit import (
     infer_unit,
 )
 
-_ALL_FIXED = (
-    "Every line of the invoice is one of the fixed lines, so that none charges for the usage in "
-    "this period: list only fees as fixed lines."
+_ONLY_FIXED = (
+    "There is usage in this period that no line but the fixed ones charges for: list only fees as "
+    "fixed lines. If they are only fees, the usage may be included, or the invoice may be behind."
 )
 _FEWEST_DAYS = 3
 _WEEK = 7
@@ -333,7 +333,7 @@ def price_days(
     )
     if isinstance(unit, UnknownUnit):
         if _charges_no_usage(unit, bill):
-            return UnknownUnit(_ALL_FIXED, is_unpriced=True)
+            return UnknownUnit(_ONLY_FIXED, is_unpriced=True)
         return replace(unit, lacking=_late(days, now, Fraction(start), until))
     priced = PricedDays(bill, unit, days, silent, (start, end), history.since, silence, now)
     # What happens to be near a price, with most of the usage not there yet, is chance.
