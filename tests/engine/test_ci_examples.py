@@ -6,7 +6,9 @@ GitHub's are run by act, with the action; the script of a job of GitLab is run a
 
 import json
 import re
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ GITHUB = EXAMPLES / "ci" / "github" / "upcoming-invoice.yml"
 GITLAB = EXAMPLES / "ci" / "gitlab" / "upcoming-invoice.gitlab-ci.yml"
 WORKFLOW, PIPELINE = workflows.load(GITHUB), workflows.load(GITLAB)
 RULES = EXAMPLES / "policy-pack" / "rules.json"
+DATA = ROOT / "tests" / "unit" / "data" / "previews"
 FUNCTIONS = (
     "from pulumi_cf_invoice import export_invoice, get_invoice_preview_output\n"
     "export_invoice(get_invoice_preview_output())\n"
@@ -250,6 +253,44 @@ def test_a_report_on_gitlab_is_over_where_no_rule_of_the_pack_has_anything_to_ju
     check_comment(project, "over")
     check_on_gitlab(project, "update", "Report")
     assert (project.directory / "report.html").exists()
+
+
+def commit_green_report(project: Project) -> None:
+    """Add a whole report to the checkout, and a link by which the page of a report is it too."""
+    of_sandbox = "cf-invoice report --budget '9000 USD' --format markdown --output report.md"
+    assert project.command_line.shell(of_sandbox), project.command_line.printed
+    (project.directory / "report.html").symlink_to("report.md")
+
+
+def test_a_report_in_the_checkout_is_not_posted_on_gitlab(project: Project) -> None:
+    commit_green_report(project)
+    project.answer_as("over")
+    check_on_gitlab(project, "preview", "Report")
+    check_comment(project, "over")
+    assert (project.directory / "report.html").read_text().startswith("<!doctype html>")
+
+
+def test_nor_where_what_writes_the_report_is_killed(project: Project) -> None:
+    commit_green_report(project)
+    command = project.command_line.bin / "cf-invoice"
+    command.write_text(
+        '#!/bin/sh\n[ "$1" != report ] || kill -9 $$\n'
+        f'exec "{Path(sys.executable).with_name("cf-invoice")}" "$@"\n'
+    )
+    command.chmod(0o755)
+    failed, log = on_gitlab(project, "preview")
+    assert failed == 'cf-invoice comment report.md --tag "$STACK"', log
+    assert project.forge.bodies == []
+
+
+def test_a_preview_in_the_checkout_is_not_reported_on_github(on_github: OnGitHub) -> None:
+    directory = on_github.project.directory
+    shutil.copy(DATA / "preview-first.json", directory / "preview.json")
+    (directory / "requirements.txt").write_text("./no-such-wheel.whl\n")
+    run = on_github.preview()
+    assert run.failed == ["Install", "Report"], run.printed
+    [comment] = on_github.project.forge.bodies
+    assert "❔ Unknown" in comment
 
 
 def commands_of_pulumi(script: str) -> list[str]:
