@@ -283,6 +283,16 @@ def test_nor_where_what_writes_the_report_is_killed(project: Project) -> None:
     assert project.forge.bodies == []
 
 
+def test_an_older_comment_on_gitlab_is_replaced_where_the_pack_cannot_be_installed(
+    project: Project,
+) -> None:
+    check_on_gitlab(project, "preview", None)
+    (project.directory / "policy-pack" / "PulumiPolicy.yaml").write_text("runtime: nonsense\n")
+    project.answer_as("over")
+    check_on_gitlab(project, "preview", "Report")
+    check_comment(project, "over")
+
+
 def test_a_preview_in_the_checkout_is_not_reported_on_github(on_github: OnGitHub) -> None:
     directory = on_github.project.directory
     shutil.copy(DATA / "preview-first.json", directory / "preview.json")
@@ -294,7 +304,7 @@ def test_a_preview_in_the_checkout_is_not_reported_on_github(on_github: OnGitHub
 
 
 def commands_of_pulumi(script: str) -> list[str]:
-    return re.findall(r"(?:\w+=\w+\s+)?pulumi .*?(?= \|\||\n|$)", script)
+    return re.findall(r"(?:[A-Z_]+=\w+\s+)?pulumi .*?(?= \|\||\n|$)", script)
 
 
 @pytest.mark.parametrize("job", ["preview", "update"])
