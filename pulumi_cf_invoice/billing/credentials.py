@@ -1,7 +1,7 @@
 """Credentials for Cloudflare's API as text, checked before anything is sent."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 from unicodedata import normalize
@@ -65,29 +65,13 @@ class Secrets:
         Return *value*, plain data, with `redact` applied to every text in it. Its lists are changed
         in place, so that a large answer is not held twice.
         """
-        return self._redacted(value, self.redact)
-
-    def redact_values(self, value: Any) -> Any:
-        """
-        Return what `redact_all` does.
-
-        Raises `ValueError` if a name repeats a secret: whoever looks for it would miss what it has.
-        """
-        return self._redacted(value, self._without_secret)
-
-    def _redacted(self, value: Any, named: Callable[[str], str]) -> Any:
         if isinstance(value, dict):
-            return {named(name): self._redacted(item, named) for name, item in value.items()}
+            return {self.redact(name): self.redact_all(item) for name, item in value.items()}
         if isinstance(value, list):
             for place, item in enumerate(value):
-                value[place] = self._redacted(item, named)
+                value[place] = self.redact_all(item)
             return value
         return self.redact(value) if isinstance(value, str) else value
-
-    def _without_secret(self, name: str) -> str:
-        if self.redact(name) != name:
-            raise ValueError("a name repeats a secret")
-        return name
 
     def is_in(self, text: str | bytes) -> bool:
         """Return whether *text*, without JSON's escapes, repeats a secret, as `redact` sees it."""

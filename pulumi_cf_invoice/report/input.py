@@ -18,7 +18,7 @@ from pulumi_cf_invoice.billing.errors import BillingError, InvalidDataError
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.models import Answered
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
-from pulumi_cf_invoice.billing.settings import canonical_account_id
+from pulumi_cf_invoice.billing.settings import canonical_account_id, foreign
 from pulumi_cf_invoice.billing.snapshot import Snapshot, is_snapshot
 from pulumi_cf_invoice.report import previews
 from pulumi_cf_invoice.report.events import is_event
@@ -89,7 +89,7 @@ def read_any(
     Raises what `read` raises.
     """
     try:
-        content = _content(decoded(text), prefix, secrets)
+        content = _redacted(decoded(text), prefix, secrets)
     except InvalidDataError as error:
         raise NoInvoiceError(f"this is not an invoice: {error}") from None
     except RecursionError:
@@ -123,6 +123,73 @@ def _in_one_encoding(text: bytes) -> str:
         line = text.count(b"\n", 0, error.start) + 1
         known = encoding[: len("utf-16")].rstrip("-").upper()
         raise NoInvoiceError(f"line {line} is not text in {known}: {_MIXED}") from None
+
+
+def _redacted(text: str, prefix: str | None, secrets: Secrets) -> list[Found] | MissingInvoice:
+    """
+    Return what is in *text* without the *secrets*, which leave words behind that nobody judges.
+
+    Raises `NoInvoiceError` where they would change what is judged: a line called ``[redacted]`` has
+    no limit, nor has one whose amount has another name.
+    """
+    if not secrets.may_be_in_json(text):
+        return _content(text, prefix, _NONE)
+    redacted, plain = (_attempt(text, prefix, each) for each in (secrets, _NONE))
+    if isinstance(redacted, BillingError) and isinstance(plain, BillingError):
+        raise redacted
+    if (
+        isinstance(redacted, BillingError)
+        or isinstance(plain, BillingError)
+        or _judged(redacted) != _judged(plain)
+    ):
+        raise NoInvoiceError(
+            "what is judged in it repeats the value of a credential in the environment or of the "
+            "stack, and cannot be redacted: is a variable such as X_TOKEN set to a placeholder?"
+        )
+    return redacted
+
+
+def _attempt(
+    text: str, prefix: str | None, secrets: Secrets
+) -> list[Found] | MissingInvoice | BillingError:
+    try:
+        return _content(text, prefix, secrets)
+    except BillingError as error:
+        return error.with_traceback(None)
+
+
+def _judged(content: list[Found] | MissingInvoice) -> Any:
+    """Return *content* without what is only shown."""
+    if isinstance(content, MissingInvoice):
+        return _answers(content.snapshot)
+    return [
+        (
+            replace(
+                found,
+                state=replace(found.state, base_url=found.state.base_url and ""),
+                baseline_url=found.baseline_url and "",
+                notes=(),
+                caveats=(),
+                names=(),
+                snapshot=None,
+                urns=(),
+                violations=tuple(replace(each, message="", urn="") for each in found.violations),
+            ),
+            [caveat.kind for caveat in found.caveats],
+            _answers(found.snapshot),
+        )
+        for found in content
+    ]
+
+
+def _answers(snapshot: Snapshot | None) -> Any:
+    if snapshot is None:
+        return None
+    answers = {
+        name: None if isinstance(answer, BillingError) else answer
+        for name, answer in snapshot.answers.items()
+    }
+    return snapshot.account_id, snapshot.read_at, foreign(snapshot.base_url) is None, answers
 
 
 def _content(text: str, prefix: str | None, secrets: Secrets) -> list[Found] | MissingInvoice:
@@ -165,7 +232,7 @@ def _objects(text: str, secrets: Secrets) -> _Objects:
     may_repeat = secrets.may_be_in_json(text)
     for placed in find_objects(text):
         if may_repeat:
-            placed = _redacted(placed, secrets)
+            placed = replace(placed, value=secrets.redact_all(placed.value))
         if _is_of_preview(placed.value):
             objects.of_previews.append(placed)
             continue
@@ -176,17 +243,6 @@ def _objects(text: str, secrets: Secrets) -> _Objects:
         if objects.judged_line is None and _is_judged(placed.value):
             objects.judged_line = placed.line
     return objects
-
-
-def _redacted(placed: PlacedObject, secrets: Secrets) -> PlacedObject:
-    try:
-        return replace(placed, value=secrets.redact_values(placed.value))
-    except ValueError:
-        raise NoInvoiceError(
-            f"a name in the JSON object that begins on line {placed.line} repeats the value of a "
-            "credential in the environment or of the stack, and cannot be redacted: is a variable "
-            "such as X_TOKEN set to a placeholder?"
-        ) from None
 
 
 def _is_of_preview(value: Mapping[str, Any]) -> bool:

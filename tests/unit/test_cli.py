@@ -536,9 +536,8 @@ def described_line(description: str = f"openai/{REPEATED}") -> str:
 
 
 def named_snapshot() -> str:
-    lines = [api_line(description=f"openai/{REPEATED}")]
-    read = snapshot(invoice_preview=api_result(invoice_lines=lines))
-    return json.dumps({**json.loads("".join(read.to_json())), "name": f"Account of {REPEATED}"})
+    read = json.loads("".join(snapshot().to_json()))
+    return json.dumps({**read, "name": f"Account of {REPEATED}"})
 
 
 WRITTEN = [
@@ -547,7 +546,6 @@ WRITTEN = [
     crashed_events,
     blocked_events,
     of_stack_called_like_it,
-    described_line,
     named_snapshot,
 ]
 
@@ -579,6 +577,13 @@ def test_each_credential_of_the_environment_is_redacted(variable: str) -> None:
     assert_not_repeated(done.stdout, done.stderr)
 
 
+REFUSED = (
+    "cf-invoice: standard input: what is judged in it repeats the value of a credential in the "
+    "environment or of the stack, and cannot be redacted: is a variable such as X_TOKEN set to a "
+    "placeholder?"
+)
+
+
 @pytest.mark.parametrize("token", ["disabledReason", "DISABLED"])
 @pytest.mark.parametrize("hidden", ["disabledReason", "\\u0064isabledReason"])
 def test_a_file_in_which_a_name_repeats_one_is_refused(token: str, hidden: str) -> None:
@@ -589,21 +594,50 @@ def test_a_file_in_which_a_name_repeats_one_is_refused(token: str, hidden: str) 
     options = ["--snapshot", "-", "--budget", "1000 USD", *AT]
     done = run("report", *options, stdin=f"Warning.\n{text}", SENTRY_AUTH_TOKEN=token)
     assert done.returncode == 2
-    assert done.stderr.startswith(
-        "cf-invoice: standard input: a name in the JSON object that begins on line 2 repeats the "
-        "value of a credential in the environment or of the stack"
-    )
+    assert done.stderr.startswith(REFUSED)
     assert token not in done.stdout + done.stderr
     assert run("report", *options, stdin=text, SENTRY_AUTH_TOKEN=f"{token}-2").returncode == 0
+
+
+def test_a_file_in_which_what_is_judged_repeats_one_is_refused(tmp_path: Path) -> None:
+    """A limit on the line would have nothing to judge in ``[redacted]``."""
+    rules, baseline = tmp_path / "rules.json", tmp_path / "baseline.json"
+    rules.write_text(json.dumps({"rules": {"max-line-amount": {"limits": {"openai/*": "1 USD"}}}}))
+    baseline.write_text(described_line())
+    options = ["--rules", str(rules), *AT]
+    done = run("report", "--from", "-", *options, stdin=described_line(), GH_TOKEN=REPEATED)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(REFUSED)
+    assert run("report", "--from", "-", *options, stdin=described_line()).returncode == 1
+    options = ["--from", UPDATE, "--baseline", str(baseline), *options]
+    done = run("report", *options, GH_TOKEN=REPEATED)
+    assert done.returncode == 2
+    assert "what is judged in it repeats the value of a credential" in done.stderr
+
+
+@pytest.mark.parametrize("placeholder", ["cloudflare", "amount_due", "invoice-preview"])
+def test_a_placeholder_that_is_in_what_is_judged_is_told(placeholder: str) -> None:
+    read = "".join(snapshot().to_json())
+    done = run("show", "--snapshot", "-", *AT, stdin=read, OPENAI_API_KEY=placeholder)
+    assert (done.returncode, done.stderr.startswith(REFUSED)) == (2, True)
+
+
+@pytest.mark.parametrize("placeholder", ["sequence", "timestamp", "development"])
+def test_a_placeholder_that_is_elsewhere_stops_nothing(placeholder: str) -> None:
+    text = (PREVIEWS / "preview-stream-moved.ndjson").read_text()
+    text = text.replace("urn:pulumi:dev::", "urn:pulumi:development::")
+    plain = run("report", "--from", "-", "--budget", "1 USD", *AT, stdin=text)
+    done = run("report", "--from", "-", "--budget", "1 USD", *AT, stdin=text, A_TOKEN=placeholder)
+    assert (done.returncode, done.stderr) == (plain.returncode, plain.stderr)
 
 
 @pytest.mark.parametrize("hidden", ["\\u{:04x}", "&#{};", "&#x{:x};"])
 def test_an_escape_does_not_hide_it(hidden: str) -> None:
     for sign in "-_g":
         repeated = REPEATED.replace(sign, hidden.format(ord(sign)))
-        text = described_line().replace(REPEATED, repeated)
-        done = run("show", "--from", "-", stdin=text, CLOUDFLARE_API_TOKEN=REPEATED)
-        assert "openai/[redacted]" in done.stdout
+        text = named_snapshot().replace(REPEATED, repeated)
+        done = run("show", "--snapshot", "-", stdin=text, CLOUDFLARE_API_TOKEN=REPEATED)
+        assert "Account of [redacted]" in done.stdout
         assert_not_repeated(done.stdout)
 
 
@@ -623,7 +657,6 @@ def test_nor_is_it_in_what_others_are_told_or_shown(tmp_path: Path) -> None:
     failed, read, baseline = map(str, files)
     for arguments in (
         ["notify", "--from", failed, "--budget", "1 USD", "--dry-run"],
-        ["notify", "--snapshot", read, "--budget", "1 USD", "--dry-run"],
         ["show", "--from", failed],
         ["show", "--snapshot", read],
         ["forecast", "--snapshot", read],
