@@ -360,11 +360,9 @@ class Situation:
     @property
     def _unjudged(self) -> str:
         """Why no rule was judged, if it can be said in a few words."""
-        own = [rule for rule in self.rules if rule.kind != POLICY]
+        own = [rule for rule in self.rules if rule.is_to_judge]
         violated = {self._text(rule, found)[0] for rule in own for found in rule.violations[:1]}
-        if day_of_period(self.invoice, self.as_of) is None and self.rules and not violated:
-            return "none of the rules applies to a period that has ended"
-        notes = {note for rule in own for note in rule.marked_notes[:1]}
+        notes = {note for rule in own for note in rule.reasons}
         reasons = {without_account(note, str(self.account_id)).rstrip(".") for note in notes}
         reasons |= violated
         if len(reasons) != 1:

@@ -98,6 +98,18 @@ class RuleResult:
         return [*self.notices, *(finding.marked for finding in noted)]
 
     @property
+    def reasons(self) -> set[str]:
+        """
+        Why nothing was judged, if nothing was, briefly and marked (`named`).
+
+        The last note on an account says it: those before are on what else there is to know.
+        """
+        noted = [f for f in self.findings if f.status == "noted" and f.subject not in _OF_READING]
+        last = {finding.account_id: finding for finding in noted}
+        of_each = {finding.brief or finding.marked for finding in last.values()}
+        return of_each or set(self.notices[:1])
+
+    @property
     def marked_origins(self) -> list[str]:
         """Those of the notes that tell where accounts were read, if not from Cloudflare."""
         return [finding.marked for finding in self.findings if finding.subject == _ORIGIN]

@@ -283,7 +283,7 @@ class Gate:
             "noted" if self.fail_open else "unknown",
             "account",
             lambda: message,
-            brief=why,
+            brief=None if self.fail_open else why,
             is_passed_over=self.fail_open,
         )
 

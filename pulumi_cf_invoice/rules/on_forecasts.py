@@ -253,7 +253,7 @@ def _not_judged(state: InvoiceState) -> Finding:
         f"The period of the {invoice_of(state)} ({state.invoice.period_text}) has ended: how long "
         "the credits last was not judged."
     )
-    return Finding("noted", RUNWAY, lambda: message, is_put_off=True)
+    return Finding("noted", RUNWAY, lambda: message, brief="the period has ended", is_put_off=True)
 
 
 def _unjudged(account: AccountState, forecast: "Forecast", percentile: int, judged: str) -> str:

@@ -353,7 +353,7 @@ def no_projection(
     message = (
         f"The {invoice_of(state)} for {state.invoice.period_text} cannot be {done}: {problem}."
     )
-    return Finding("noted", subject, lambda: message, is_put_off=True)
+    return Finding("noted", subject, lambda: message, brief=problem, is_put_off=True)
 
 
 def invoice_of(state: InvoiceState) -> str:

@@ -262,6 +262,9 @@ def test_what_a_rule_finds_of_a_day_is_said_where_something_worse_is_in_the_head
     assert only(report_on(loop, rules=allowed)).unusual_spend_text is None
 
 
+WAIVER = {"until": "2026-12-31", "by": "the CFO", "reason": "a move"}
+
+
 def at_the_end(moment: datetime) -> Any:
     """Return a snapshot that was taken after its invoice's period had ended."""
     return dataclasses.replace(
@@ -275,15 +278,62 @@ def test_a_period_that_has_ended_leaves_a_rule_on_the_forecast_unknown_and_says_
     ended = at_the_end(FIRST + timedelta(days=30, minutes=20))
     report = report_on(ended, rules={"max-forecast": {"limit": "450 USD", **OF_ACCOUNT}})
     assert (report.verdict, report.is_known) == ("unknown", False)
-    assert (
-        ": none of the rules applies to a period that has ended; $427.64 for September"
-        in report.headline
-    )
+    assert ": no rule was judged, as the period has ended; $427.64 for September" in report.headline
     assert report.remedies == [
         "Check again when the next period's invoice appears, or add the rule max-amount-due, which "
         "also judges a period that has ended."
     ]
     assert report_on(ended, rules=limit("450 USD")).verdict == "within"
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {
+            "max-forecast": {"limit": "450 USD", "fixedLines": ["no such line"], **OF_ACCOUNT},
+            "max-projected-amount-due": {
+                "limit": "450 USD",
+                "waiver": {**WAIVER, "limit": "900 USD"},
+            },
+            "min-runway": {"days": "period", **OF_ACCOUNT},
+        },
+        {
+            "max-forecast": {"limit": "450 USD", **OF_ACCOUNT},
+            "max-amount-due": {"limit": "1 USD", "enforcementLevel": "disabled"},
+            "allowed-statuses": {"statuses": ["open"], "waiver": WAIVER},
+        },
+    ],
+    ids=["every rule says so", "of those that are to judge"],
+)
+def test_rules_that_have_one_reason_are_not_judged_for_that_reason(rules: dict[str, Any]) -> None:
+    ended = at_the_end(FIRST + timedelta(days=30, minutes=20))
+    assert report_on(ended, rules=rules).headline.startswith(
+        "Unknown: no rule was judged, as the period has ended; "
+    )
+
+
+@pytest.mark.parametrize("days", [20, 30], ids=["in the period", "after its end"])
+@pytest.mark.parametrize(
+    ("rules", "why"),
+    [
+        ({"require-gateway-spend-limit": {"limit": "9 USD"}}, "it is judged at deployments only"),
+        (
+            {"max-increase": {"limit": "20%"}},
+            "the upcoming invoice has nothing to compare with: it is new, renamed, replaced or "
+            "read from another address",
+        ),
+        (
+            {"max-line-amount": {"limits": {"none/*": "9 USD"}}},
+            "no line of the upcoming invoice matches none/*",
+        ),
+    ],
+    ids=["at deployments only", "without an earlier update", "without a match"],
+)
+def test_why_no_rule_was_judged_is_the_rule_s_own_reason_whenever_it_is(
+    rules: dict[str, Any], why: str, days: int
+) -> None:
+    report = report_on(at_the_end(FIRST + timedelta(days=days, minutes=20)), rules=rules)
+    assert report.headline.startswith(f"Unknown: no rule was judged, as {why}; ")
 
 
 def test_why_no_rule_was_judged_is_in_the_headline() -> None:
