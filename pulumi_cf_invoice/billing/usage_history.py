@@ -42,6 +42,8 @@ DEFAULT_DAYS = 100
 """The default number of days, including today: as many as a forecast and its track record need."""
 SECONDS: dict[str, int] = {"day": 86_400, "hour": 3_600}
 """The length of each window."""
+_FIRST = int(datetime(2023, 1, 1, tzinfo=UTC).timestamp())
+"""Before there was any AI Gateway."""
 _ABOUT_ONE = 1.1
 """How many windows an entry may cover, as nothing says what the API takes for the end of one."""
 
@@ -106,10 +108,13 @@ class UsageHistory:
         if "history" not in result:
             raise InvalidDataError("history: missing")
         since, until, window = _bounds(answered.query)
-        values, without_value = _values(result["history"], window)
+        read_by = LAST_SECOND if answered.at is None else int(answered.at.timestamp())
+        # Days around the requested ones may be given too. Any other instant is in another unit.
+        possible = range(min(since, _FIRST), max(until, read_by) + SECONDS["day"])
+        values, without_value = _values(result["history"], window, possible)
         starts = [*values, *without_value]
         if starts and not any(since <= start < until for start in starts):
-            # Usage in another unit of time would look like none.
+            # Usage of another time would look like none.
             raise InvalidDataError("history: no entry is in the time that was requested")
         return cls.of_values(
             values,
@@ -319,8 +324,12 @@ def _bounds(query: Mapping[str, str]) -> tuple[int, int, Window]:
     return since, until, window
 
 
-def _values(history: Any, window: Window) -> tuple[dict[int, float], list[int]]:
-    """Return the usage by start, in Unix seconds, and the starts of entries without a value."""
+def _values(history: Any, window: Window, possible: range) -> tuple[dict[int, float], list[int]]:
+    """
+    Return the usage by start, in Unix seconds, and the starts of entries without a value.
+
+    Usage of a time that is not *possible* is refused.
+    """
     if history is None:
         return {}, []
     if not isinstance(history, list):
@@ -333,8 +342,9 @@ def _values(history: Any, window: Window) -> tuple[dict[int, float], list[int]]:
         if not isinstance(entry, dict):
             raise InvalidDataError(f"history.{number}: not an object")
         began, given = finite(entry.get("start_time")), entry.get("aggregated_value")
-        if began is None:
-            raise InvalidDataError(f"history.{number}.start_time: not an instant in milliseconds")
+        if began is None or int(began // 1000) not in possible:
+            what = "not an instant in milliseconds between 2023 and now"
+            raise InvalidDataError(f"history.{number}.start_time: {what}")
         ended = finite(entry.get("end_time"))
         if ended is not None and (ended - began) / 1000 > length * _ABOUT_ONE:
             # All of its usage would look like that of its first day.

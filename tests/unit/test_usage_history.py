@@ -203,10 +203,38 @@ def test_usage_beyond_what_a_number_carries_is_refused() -> None:
 
 
 def test_a_history_of_which_nothing_was_requested_is_refused() -> None:
-    """In seconds instead of milliseconds, all of it would be in 1970."""
     with pytest.raises(InvalidDataError, match="no entry is in the time that was requested"):
-        history(entry(START // 1000, 5), entry(START // 1000 + DAY, 5))
+        history(entry(START - 9 * DAY, 5), entry(START - 8 * DAY, 5))
     assert history(entry(START - DAY, 5), entry(START, 7)).total == 7
+
+
+@pytest.mark.parametrize(
+    "milliseconds",
+    [
+        0,
+        -START * 1000,
+        # Seconds, microseconds, and a year in which nobody can have used anything yet.
+        START,
+        START * 1_000_000,
+        (int(NOW.timestamp()) + 2 * DAY) * 1000,
+    ],
+)
+@pytest.mark.parametrize("value", [9000, None])
+def test_usage_of_an_impossible_time_is_refused_and_not_dropped(
+    milliseconds: int, value: int | None
+) -> None:
+    odd = {"start_time": milliseconds, "end_time": None, "aggregated_value": value}
+    expected = r"^history\.1\.start_time: not an instant in milliseconds between 2023 and now$"
+    with pytest.raises(InvalidDataError, match=expected):
+        history(entry(START, 7), odd)
+
+
+def test_usage_around_the_time_that_was_requested_is_left_out_however_old_that_is() -> None:
+    tomorrow = entry(int(NOW.timestamp()) // DAY * DAY + DAY, 5)
+    assert history(entry(START - 900 * DAY, 5), entry(START, 7), tomorrow).total == 7
+    asked = {"value_grouping_window": "day", "start_time": "0", "end_time": str(DAY * 1000)}
+    of_1970 = {"history": [entry(0, 7)]}
+    assert UsageHistory.from_api(of_1970, Answered(query=asked, at=NOW)).total == 7
 
 
 def test_a_part_of_a_history_is_refused() -> None:
