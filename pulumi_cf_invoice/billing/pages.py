@@ -20,6 +20,7 @@ from math import inf
 from typing import Any
 
 MOST_PAGES = 100
+_LARGEST_NUMBER = 10**6
 RESULT = ""
 """Names the entries of a read whose result is their list."""
 # In lower case and without underscores, since both spellings occur.
@@ -53,9 +54,9 @@ class _Stated:
 
     ``more`` is whether further pages follow, and ``uncounted`` whether it says so without a count.
     Without any of that, a page that ``is_full`` may be followed by another one. ``entries`` and
-    ``pages`` are the minimum in total: infinite if the answer's number cannot be parsed, and None
-    if it has none. ``number`` is this page's number, if it has one. Of a page that ``is_torn``
-    entries are missing, or the pages before it.
+    ``pages`` are the minimum in total, and ``number`` is this page's: infinite if the answer's
+    number cannot be parsed, and None if it has none. Of a page that ``is_torn`` entries are
+    missing, or the pages before it.
     """
 
     more: bool
@@ -64,7 +65,7 @@ class _Stated:
     is_torn: bool
     entries: float | None
     pages: float | None
-    number: int | None
+    number: float | None
 
     def may_go_on(self, entries: int, pages: int) -> bool:
         """Return whether there may be another page after that many *entries* and *pages*."""
@@ -201,7 +202,7 @@ def _stated(envelope: Mapping[str, Any], entries: str, per_page: int | None = No
         is_torn=(_largest(infos, "count") or 0) > len(listed),
         entries=total_count,
         pages=total_pages,
-        number=next((n for info in infos if (n := _number(info)) is not None), None),
+        number=_largest(infos, "page"),
     )
 
 
@@ -218,7 +219,7 @@ def _in_sequence(stated: _Stated, number: int | None = None) -> _Stated:
 
 
 def _first_number(stated: _Stated) -> int:
-    return 1 if stated.number is None else stated.number
+    return 1 if stated.number is None or stated.number > _LARGEST_NUMBER else int(stated.number)
 
 
 def _says_more(info: Mapping[str, Any]) -> bool:
@@ -257,13 +258,6 @@ def _count(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)) or not value >= 0:
         return inf
     return float(min(value, 10**9))
-
-
-def _number(info: Mapping[str, Any]) -> int | None:
-    number = info.get("page")
-    if isinstance(number, bool) or not isinstance(number, (int, Decimal)):
-        return None
-    return int(number) if 0 <= number < 10**6 else None
 
 
 def _entries(result: Any, name: str) -> list[Any] | None:
