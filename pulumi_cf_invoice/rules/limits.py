@@ -7,7 +7,7 @@ be parsed raises `LimitError`, with a message for whoever wrote it.
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fnmatch import fnmatchcase
@@ -336,11 +336,15 @@ def parse_warning(written: Any) -> Decimal:
     raise LimitError(f"{shown(written)} is not a percentage below 100, such as '80%'")
 
 
-def longest_matches(descriptions: Sequence[str], globs: Iterable[str]) -> list[str]:
-    """Return the longest of the globs that match any of *descriptions*."""
-    matching = [glob for glob in globs if any(fnmatchcase(text, glob) for text in descriptions)]
-    longest = max(map(len, matching), default=0)
-    return [glob for glob in matching if len(glob) == longest]
+def matching(descriptions: Sequence[str], globs: Iterable[str]) -> list[str]:
+    """Return those of *globs* that match any of *descriptions*."""
+    return [glob for glob in globs if any(fnmatchcase(text, glob) for text in descriptions)]
+
+
+def longest(globs: Collection[str]) -> list[str]:
+    """Return the longest of *globs*."""
+    most = max(map(len, globs), default=0)
+    return [glob for glob in globs if len(glob) == most]
 
 
 def comparable(currency: str, limit: Money) -> bool:

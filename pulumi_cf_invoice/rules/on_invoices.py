@@ -11,7 +11,7 @@ from pulumi_cf_invoice.billing.invoice import Invoice, InvoiceLine
 from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.billing.suggestions import new_globs
 from pulumi_cf_invoice.rules import settings as rule_settings
-from pulumi_cf_invoice.rules.limits import IncreaseLimit, Limit, comparable, longest_matches
+from pulumi_cf_invoice.rules.limits import IncreaseLimit, Limit, comparable, longest, matching
 from pulumi_cf_invoice.rules.rule import Finding, Rule, held, no_limit
 from pulumi_cf_invoice.state import InvoiceState, LastUpdate
 
@@ -136,9 +136,9 @@ class MaxLineAmount(Rule):
             return
         used: set[str] = set()
         for name, same in lines.items():
-            globs = longest_matches([line.description or "" for line in same], self.limits)
+            globs = matching([line.description or "" for line in same], self.limits)
             used.update(globs)
-            by_account = [self.limits[glob] for glob in globs]
+            by_account = [self.limits[glob] for glob in longest(globs)]
             if not globs and self.default_limit is not None:
                 by_account = [self.default_limit]
             yield from self._judged(state, name, same, by_account)

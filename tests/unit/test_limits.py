@@ -11,7 +11,8 @@ from pulumi_cf_invoice.rules.limits import (
     IncreaseLimit,
     Limit,
     excess,
-    longest_matches,
+    longest,
+    matching,
     parse_amount,
 )
 from tests.factories import ACCOUNT, OTHER_ACCOUNT
@@ -150,13 +151,11 @@ def test_an_increase_is_limited_by_money_or_by_a_percentage() -> None:
 
 
 def test_the_longest_globs_count_and_a_line_without_a_name_matches_a_star() -> None:
-    assert longest_matches(["openai/gpt-5.5"], ["*", "openai/*"]) == ["openai/*"]
-    assert longest_matches(["openai/gpt-5.5"], ["*", "openai/*", "*/gpt-5*"]) == [
-        "openai/*",
-        "*/gpt-5*",
-    ]
-    assert longest_matches([""], ["*", "openai/*"]) == ["*"]
-    assert longest_matches(["other"], ["openai/*"]) == []
+    globs = ["*", "openai/*", "*/gpt-5*", "mistral/*"]
+    assert matching(["openai/gpt-5.5"], globs) == ["*", "openai/*", "*/gpt-5*"]
+    assert longest(["*", "openai/*", "*/gpt-5*"]) == ["openai/*", "*/gpt-5*"]
+    assert matching([""], ["*", "openai/*"]) == ["*"]
+    assert matching(["other"], ["openai/*"]) == longest([]) == []
 
 
 @pytest.mark.parametrize(

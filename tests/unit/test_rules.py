@@ -169,8 +169,8 @@ def test_a_glob_that_matches_no_line_is_noted() -> None:
     assert notes("max-line-amount", limits) == [
         f"No line of the upcoming invoice of account {ACCOUNT} matches opena/*."
     ]
-    # A glob is also useless if a longer one takes all of its lines.
-    assert notes("max-line-amount", {"limits": {"openai/*": "500 USD", "*": "1 USD"}})
+    # One that matches a line is not noted, even if a longer one takes all of its lines.
+    assert notes("max-line-amount", {"limits": {"openai/*": "500 USD", "*": "1 USD"}}) == []
 
 
 # The increase.
