@@ -184,7 +184,8 @@ def test_what_cannot_be_determined_fails_whatever_fail_is(
     assert run.steps["Report > Report"] == "failure"
     assert reason in run.printed
     assert run.outputs["verdict"] == "unknown"
-    assert host.bodies == [] or "Unknown" in host.bodies[0]
+    [comment] = host.bodies
+    assert "### ❔ Unknown: there is no report." in comment
 
 
 def test_a_preview_that_a_policy_pack_blocked_is_commented(workflow: Workflow, host: Forge) -> None:
@@ -249,6 +250,7 @@ def test_whatever_fails_while_it_is_installed_replaces_an_older_comment(
 ) -> None:
     workflow.install_anew(tmp_path / "runner")
     _let_fail(workflow, tmp_path, "rm", "*/cf-invoice")
+    _lose_job_summary(workflow, tmp_path)
     host.add(markdown.MARKER)
     run = workflow.use({**RULES, "fail": "false"})
     assert run.jobs == {"invoice": "failure"}, run.printed
@@ -271,13 +273,33 @@ def test_whatever_fails_while_a_report_is_made_is_in_what_stands_in_for_it(
 
 
 def test_a_verdict_that_cannot_be_told_to_github_is_not_in_a_report(
-    workflow: Workflow, tmp_path: Path
+    workflow: Workflow, host: Forge, tmp_path: Path
 ) -> None:
     _let_fail(workflow, tmp_path, "cat", "*/outputs")
     run = workflow.use({**RULES, "fail": "false"})
     assert run.steps["Report > Report"] == "failure", run.printed
-    reason = "### ❔ Unknown\n\nThe report could not be made: see the log."
-    assert Path(run.outputs["markdown"]).read_text().strip() == reason
+    reason = markdown.render_failure("The report could not be made: see the log.")
+    assert Path(run.outputs["markdown"]).read_text() == reason
+    assert host.bodies == [reason]
+
+
+def test_a_job_summary_that_cannot_be_written_leaves_no_green_report(
+    workflow: Workflow, host: Forge, tmp_path: Path
+) -> None:
+    _lose_job_summary(workflow, tmp_path)
+    run = workflow.use({**RULES, "fail": "false"})
+    assert run.steps["Report > Report"] == "failure", run.printed
+    reason = markdown.render_failure("The report could not be made: see the log.")
+    assert Path(run.outputs["markdown"]).read_text() == reason
+    assert host.bodies == [reason]
+
+
+def _lose_job_summary(workflow: Workflow, directory: Path) -> None:
+    """Give the steps of *workflow* a file for the job's summary that cannot be opened."""
+    start, lost = directory / "start", directory / "missing" / "summary.md"
+    # The command itself gets another.
+    start.write_text(f'[ "${{0##*/}}" = cf-invoice ] || GITHUB_STEP_SUMMARY={lost}\n')
+    workflow.environment["BASH_ENV"] = str(start)
 
 
 def _let_fail(workflow: Workflow, directory: Path, command: str, glob: str) -> None:
