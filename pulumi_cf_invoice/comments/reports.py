@@ -23,9 +23,9 @@ def tagged(report: str, tag: str | None) -> str:
     """
     Return a Markdown *report* as the comment of *tag*.
 
-    Other text may stand around the report or in its place. Raises `CommentError` if *tag* is
-    invalid, or if the report is empty, not whole, quoted, indented or inside code, followed by
-    another, or longer than any forge takes.
+    Other text may stand around the report. Raises `CommentError` if *tag* is invalid, or if the
+    report is missing, empty, not whole, quoted, indented or inside code, followed by another, or
+    longer than any forge takes.
     """
     first_line = marker(tag)
     text = re.sub("\r\n?", "\n", report.removeprefix("\ufeff")).strip()
@@ -34,10 +34,7 @@ def tagged(report: str, tag: str | None) -> str:
     problem = _problem(text)
     if problem:
         raise CommentError(f"cannot comment: {problem}")
-    text = text.removeprefix(MARKER).strip()
-    if not END.sub("", text).strip():
-        raise CommentError("cannot comment: the report is empty")
-    return f"{first_line}\n\n{text}\n"
+    return f"{first_line}\n\n{text.removeprefix(MARKER).strip()}\n"
 
 
 def refuse_longer(text: str, longest: int) -> None:
@@ -50,7 +47,9 @@ def refuse_longer(text: str, longest: int) -> None:
 
 
 def _problem(text: str) -> str | None:
-    """Return why the report in *text* is not to be posted; None if it is, or if there is none."""
+    """Return why the report in *text* is not to be posted; None if it is."""
+    if not END.sub("", text.replace(MARKER, "")).strip():
+        return "the report is empty"
     written = text.split("\n")
     if any(_is_not_shown(line) for line in written):
         return f"the report is indented or quoted, and would not be shown as one: {_AGAIN}"
@@ -63,8 +62,8 @@ def _problem(text: str) -> str | None:
     if len(begins) != len(ends):
         return _not_whole(f"its {'last' if len(ends) < len(begins) else 'first'} line is missing")
     if not begins:
-        is_cut_off = 0 < len(text) < len(MARKER) and MARKER.startswith(text)
-        return _not_whole("it ends in its first line") if is_cut_off else None
+        # Whatever it is, names in it can be mentions and links.
+        return _not_whole("it has neither the first nor the last line of one in Markdown")
     [begin], [end] = begins, ends
     if checksum("\n".join(lines[begin:end])) not in lines[end]:
         return _not_whole("something in it is missing or has been changed")

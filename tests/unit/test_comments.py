@@ -723,7 +723,7 @@ def test_the_token_is_redacted_in_a_comments_address(
 
 
 def test_a_report_that_is_too_long_for_a_comment_is_refused(forge_: Forge) -> None:
-    long = tagged("x" * 65_524, None)
+    long = tagged(made("x" * 65_483), None)
     with pytest.raises(
         CommentError, match="has 65,560 characters, and a comment may have at most 65,536"
     ):
@@ -758,7 +758,7 @@ def test_a_report_that_is_cut_off_anywhere_is_refused(whole: str) -> None:
         with pytest.raises(CommentError, match=r"the report is (empty|not whole)"):
             tagged(whole[:length], None)
     for length in range(1, whole.rstrip().rindex("\n")):
-        with pytest.raises(CommentError, match="the report is not whole"):
+        with pytest.raises(CommentError, match=r"the report is (empty|not whole)"):
             tagged(whole[length:], None)
 
 
@@ -864,9 +864,26 @@ def test_the_end_of_a_report_before_a_whole_one_is_refused() -> None:
         tagged(f"{OVER.removeprefix(MARKER)}{REPORT}", None)
 
 
-@pytest.mark.parametrize("text", [f"before\n\n{REPORT}\nafter", "### My own words"])
-def test_words_of_ones_own_may_stand_around_a_report_or_in_its_place(text: str) -> None:
-    assert text.strip().removeprefix(MARKER).strip() in tagged(text, "dev")
+def test_words_of_ones_own_may_stand_around_a_report() -> None:
+    text = f"before\n\n{REPORT}\nafter"
+    assert text in tagged(text, "dev")
+
+
+@pytest.mark.parametrize("form", ["text", "html", "json"])
+def test_a_report_in_another_format_is_refused(form: str, forge_: Forge) -> None:
+    """Names are not escaped in it as in Markdown, so that they could mention people."""
+    report = run("report", "--from", UPDATE, "--format", form).stdout
+    refused = run("comment", "-", stdin=report, **forge_.github)
+    assert refused.returncode == 2
+    assert refused.stderr.endswith("write it again with `cf-invoice report --format markdown`\n")
+    assert forge_.requests == []
+
+
+@pytest.mark.parametrize("begin", [0, 1])
+def test_a_report_without_its_first_and_last_line_is_refused(begin: int) -> None:
+    inside = "\n".join(REPORT.splitlines()[1:-1][begin:])
+    with pytest.raises(CommentError, match="it has neither the first nor the last line of one"):
+        tagged(f"### My own words\n\n{inside}" if begin else inside, None)
 
 
 def test_half_a_report_behind_a_whole_one_is_refused() -> None:
@@ -1245,8 +1262,8 @@ def test_a_credential_in_a_report_is_not_posted(token: str, how: str, forge_: Fo
     name = made(f"| {escape(f'line of {token}')} | {words(f'It says {token}.')} |")
     body = {
         "report": name,
-        "other tool": f"The run with {token} failed.",
-        "escaped": f"Of {re.sub('([^a-z0-9])', BACKSLASH, token)}, it failed.",
+        "other tool": f"The run with {token} failed.\n\n{REPORT}",
+        "escaped": f"Of {re.sub('([^a-z0-9])', BACKSLASH, token)}, it failed.\n\n{REPORT}",
     }[how]
     environment = {**forge_.github, "CLOUDFLARE_API_TOKEN": f"{token}\n"}
     done = run("comment", "-", stdin=body, **environment)
