@@ -26,7 +26,7 @@ class LastPeriod:
     The previous period by its usage, and what a forecast on the same day would have said.
 
     Amounts are in minor units of `currency`, less the share that credits now have of the invoice,
-    without tax, adjustments, fixed fees and what is of an earlier period.
+    without tax, adjustments, fixed fees, refunds and what is of an earlier period.
     """
 
     currency: str

@@ -16,6 +16,7 @@ from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 from pulumi_cf_invoice.billing.settings import foreign
 from pulumi_cf_invoice.forecast import Forecast
+from pulumi_cf_invoice.forecast.bill import bill_of
 from pulumi_cf_invoice.forecast.periods import period_name
 from pulumi_cf_invoice.report import spikes
 from pulumi_cf_invoice.report.account import AccountReport
@@ -43,7 +44,6 @@ from pulumi_cf_invoice.report.months import (
     AgainstLastMonth,
     Month,
     Months,
-    earlier_net,
     fees_of,
     lines_of_last_month,
     without_fees,
@@ -315,23 +315,23 @@ class InvoiceReport:
         return AgainstLastMonth(self.invoice, last, amount, how, _whole(lines, last), fees)
 
     def _against_usage(self, last: Month) -> AgainstLastMonth:
-        """Compare with a month by its usage, which has no tax, fixed fees or earlier lines."""
+        """Compare with a month by its usage, which has no tax, fees, refunds or earlier lines."""
         invoice, baseline = without_fees(self.invoice, self._fixed_lines), self.last_month
         if baseline is not None and baseline.invoice_lines_complete:
             baseline = without_fees(baseline, self._fixed_lines)
         lines = lines_of_last_month(baseline, invoice)
         amount, how = self.expected
-        earlier = earlier_net(self.invoice, self._fixed_lines)
+        staying = bill_of(self.invoice, self._fixed_lines)
         left_out: dict[str, float | Decimal] = {
             "tax": self.invoice.tax_and_adjustments,
-            "fixed fees": money.total(
-                [self.invoice.amount_due], less=[invoice.amount_due, earlier]
-            ),
-            "what is of an earlier period": earlier,
+            "fixed fees": money.total(line.net for line in staying.fees),
+            "refunds": money.total(line.net for line in staying.refunds),
+            "what is of an earlier period": money.total(line.net for line in staying.earlier),
         }
         if amount is not None:
             amount = money.number(money.total([amount], less=left_out.values()))
-        named_out = " and ".join(name for name, part in left_out.items() if part)
+        *others, last_name = [name for name, part in left_out.items() if part] or [""]
+        named_out = " and ".join(filter(None, [", ".join(others), last_name]))
         how = f"{how} before {named_out}" if named_out else how
         return AgainstLastMonth(invoice, last, amount, how, _whole(lines, last))
 

@@ -218,7 +218,7 @@ class PastMonth:
     amount: Figure
     known_by: Literal["usage-invoice", "usage"]
     """usage-invoice: an earlier invoice is known to be that of the month; usage: its days at the
-    invoice's price of usage, without tax, fixed fees and what is of an earlier period."""
+    invoice's price of usage, without tax, fixed fees, refunds and what is of an earlier period."""
     invoice_id: str | None
     """Of the usage invoice; null if there is none."""
 

@@ -45,8 +45,8 @@ class Month:
 
     ``invoice`` is its usage invoice, where one of the earlier invoices is known to be that.
     Otherwise ``how`` says how the amount is known: by usage, at the invoice's price of usage,
-    less the share that credits have of it, and without tax, fixed fees and what is of an earlier
-    period. Credits may have all of it (``is_covered``).
+    less the share that credits have of it, and without tax, fixed fees, refunds and what is of an
+    earlier period. Credits may have all of it (``is_covered``).
     """
 
     start: int
@@ -296,11 +296,6 @@ def without_fees(invoice: Invoice, fixed_lines: Sequence[str]) -> Invoice:
     most = money.LARGEST_AMOUNT
     carried = max(-most, min(money.number(due), most))
     return replace(invoice, invoice_lines=list(bill.growing), amount_due=carried)
-
-
-def earlier_net(invoice: Invoice, fixed_lines: Sequence[str]) -> Decimal:
-    """Return what is of an earlier period and no fee, after credits, in minor units."""
-    return money.total(line.net for line in bill_of(invoice, fixed_lines).earlier)
 
 
 def lines_of_last_month(baseline: Invoice | None, invoice: Invoice) -> dict[str, float] | None:

@@ -251,6 +251,24 @@ def test_tax_and_fixed_fees_are_left_out_together() -> None:
     assert against.text.startswith("September at $300 before tax and fixed fees is 3% less than ")
 
 
+@pytest.mark.parametrize(
+    ("lines", "due", "left_out"),
+    [
+        ([], 14_000, "refunds"),
+        ([api_line(**FEE)], 34_000, "fixed fees and refunds"),
+        ([api_line(**FEE)], 35_500, "tax, fixed fees and refunds"),
+    ],
+)
+def test_refunds_are_left_out_as_what_they_are(lines: list[Any], due: int, left_out: str) -> None:
+    refund = api_line(description="Refund", amount=-500, pretax_credit_amounts=[])
+    refunded = bill(14_500, amount_due=due, lines=[*lines, refund])
+    against = with_a_fee(invoice_preview=refunded).against_last_month
+    assert against is not None
+    assert against.text == (
+        f"September at $300 before {left_out} is 3% less than August ($310 by its usage)."
+    )
+
+
 def test_what_is_of_an_earlier_period_is_left_out_where_last_month_is_known_by_its_usage() -> None:
     august = {"start": START - 31 * 86_400, "end": START}
     rest = api_line(amount=9_000, pretax_credit_amounts=[], period=august)
