@@ -304,13 +304,15 @@ def _add_output(parser: argparse.ArgumentParser, check: Callable[[str], str]) ->
 def output_in(given: list[str]) -> argparse.Namespace:
     """Return where a report is to be written, as far as arguments that are wrong tell that."""
     made = argparse.ArgumentParser(add_help=False, exit_on_error=False)
-    made.add_argument("--format", default="text")
+    made.add_argument("--format", nargs="?", default="text")
     # What is wrong with --html does not keep --output from being known.
     _add_output(made, str)
     try:
         options = made.parse_known_args(given)[0]
         if options.output is not None:
             _file_to_write(options.output)
+            # What is missing of Markdown alone leaves an older comment where it is.
+            options.format = options.format if options.format in FORMATS else "markdown"
     except (argparse.ArgumentError, argparse.ArgumentTypeError):
         return argparse.Namespace(format="text", output=None, github="--github" in given)
     return options

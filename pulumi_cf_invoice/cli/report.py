@@ -58,13 +58,14 @@ def _write_failure(error: Exception, options: argparse.Namespace) -> None:
     """
     Write why there is no report: posted in its place, it replaces an older comment.
 
-    Where ``--output`` may name a file that is read, it replaces nothing but a report.
+    Where ``--output`` may name a file that is read, or is in another format, it replaces nothing
+    but a report in Markdown.
     """
     is_ours = isinstance(error, BillingError)
     reason = str(error) if is_ours else f"{type(error).__name__}: {error}"
     failure = markdown.render_failure(without_secrets(reason, os.environ))
     try:
-        if options.format == "markdown" and _may_be_replaced(options.output, error):
+        if _is_for_failures(options, error):
             write_output(failure, options.output)
     finally:
         if options.github:
@@ -78,21 +79,25 @@ def write_usage_failure(problem: str, given: list[str]) -> None:
         _write_failure(OverwritingError(problem), output_in(given))
 
 
-def _may_be_replaced(output: str | None, error: Exception) -> bool:
-    """Return whether *output* is no file that is read, as far as *error* leaves that open."""
-    return output is None or not isinstance(error, OverwritingError) or _is_report(Path(output))
+def _is_for_failures(options: argparse.Namespace, error: Exception) -> bool:
+    """Return whether ``--output`` is for Markdown and no file that is read, as far as is known."""
+    is_markdown = bool(options.format == "markdown")
+    if options.output is None or (is_markdown and not isinstance(error, OverwritingError)):
+        return is_markdown
+    return _is_report(Path(options.output), or_nothing=is_markdown)
 
 
-def _is_report(file: Path) -> bool:
-    """Return whether *file* is a Markdown report, or nothing yet."""
+def _is_report(file: Path, *, or_nothing: bool) -> bool:
+    """Return whether *file* is a Markdown report, or also if it is nothing yet."""
     if not stat.S_ISREG(mode_of(file)):
         # Among snapshots, it would be taken for one.
-        return ".json" not in file.name.lower()
+        return or_nothing and ".json" not in file.name.lower()
     try:
         with file.open("rb") as opened:
-            return opened.read(len(markdown.MARKER)) in (b"", markdown.MARKER.encode())
+            begin = opened.read(len(markdown.MARKER))
     except OSError:
         return False
+    return begin == markdown.MARKER.encode() or (or_nothing and not begin)
 
 
 def exit_code(report: Report) -> int:

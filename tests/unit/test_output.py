@@ -143,6 +143,35 @@ def test_an_older_report_is_replaced_where_another_option_names_it(tmp_path: Pat
     assert "would write over" in older.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        ["--format", "md"],
+        ["--format"],
+        ["--budget", "1 dollar"],
+        ["--max-age", "a day"],
+        ["--format", "html", "--rules", "nowhere.json"],
+    ],
+)
+def test_an_older_report_is_replaced_whatever_is_wrong_with_the_format(
+    mistake: list[str], tmp_path: Path
+) -> None:
+    older = tmp_path / "report.md"
+    given = ["report", "--from", UPDATE, "--output", str(older)]
+    assert run(*given, "--format", "markdown", "--budget", "9000 USD").returncode == 0
+    assert run(*given, *mistake).returncode == 2
+    assert "### ❔ Unknown: there is no report." in older.read_text(encoding="utf-8")
+
+
+def test_a_failure_is_written_where_markdown_was_wanted_as_far_as_is_known(tmp_path: Path) -> None:
+    written = tmp_path / "report"
+    for form, is_written in (("html", False), ("text", False), ("md", True)):
+        failed = run("report", "--max-age", "a day", "--format", form, "--output", str(written))
+        assert failed.returncode == 2
+        assert failed.stdout == ""
+        assert written.exists() is is_written
+
+
 def test_no_failure_is_written_among_the_snapshots_either(tmp_path: Path) -> None:
     for mistake in ([], ["--max-age", "a day"]):
         written = ["--format", "markdown", "--output", str(tmp_path / "new.json")]
