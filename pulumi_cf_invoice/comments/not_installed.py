@@ -10,8 +10,10 @@ import os
 import re
 import sys
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,6 +30,13 @@ UPDATE = """mutation($comment: ID!, $body: String!) {
   updateIssueComment(input: {id: $comment, body: $body}) { issueComment { id } } }"""
 
 
+ODD = "GitHub's answer lacks what was asked for."
+
+
+class NotReplacedError(Exception):
+    """Why a comment could not be replaced, in words that repeat nothing that others wrote."""
+
+
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: object) -> None:
         """Follow no redirects: they would get the token."""
@@ -38,24 +47,38 @@ def replace(body: str, tag: str) -> bool:
     marker = MARKER.replace(" -->", " " + tag + " -->") if tag else MARKER
     replaced = False
     for comment in find(marker):
-        ask(UPDATE, comment=comment, body=marker + "\n\n" + body)
+        updated = ask(UPDATE, comment=comment, body=marker + "\n\n" + body)
+        if not updated["updateIssueComment"]["issueComment"]["id"]:
+            raise NotReplacedError(ODD)
         replaced = True
     return replaced
 
 
 def find(marker: str) -> "Iterator[str]":
-    """Yield the IDs of the comments that this token wrote and that begin with *marker*."""
+    """
+    Yield the IDs of the comments that this token wrote and that begin with *marker*.
+
+    Raises `NotReplacedError` if there is none on the pages that are read, but there are more.
+    """
     owner, _, name = os.environ["GITHUB_REPOSITORY"].partition("/")
-    after = None
+    after, found, why = None, False, f"the request has more than {MOST_PAGES} pages of comments."
     for _ in range(MOST_PAGES):
-        found = ask(FIND, owner=owner, name=name, number=number(), after=after)
-        comments = found["repository"]["pullRequest"]["comments"]
+        answered = ask(FIND, owner=owner, name=name, number=number(), after=after)
+        comments = answered["repository"]["pullRequest"]["comments"]
         for node in comments["nodes"]:
             if node["viewerDidAuthor"] is True and node["body"].startswith(marker):
+                found = True
                 yield str(node["id"])
-        if not comments["pageInfo"]["hasNextPage"]:
+        page = comments["pageInfo"]
+        if not page["hasNextPage"]:
             return
-        after = comments["pageInfo"]["endCursor"]
+        if page["endCursor"] == after:
+            # A proxy, for one, ignores which page is asked for.
+            why = ODD
+            break
+        after = page["endCursor"]
+    if not found:
+        raise NotReplacedError(why)
 
 
 def number() -> int:
@@ -69,7 +92,7 @@ def ask(query: str, **variables: object) -> Any:
     """Return the ``data`` that GitHub answers to *query* with."""
     url = os.environ["GITHUB_GRAPHQL_URL"]
     if not is_of_job(url):
-        raise ValueError("GITHUB_GRAPHQL_URL is not an address of this job's GitHub")
+        raise NotReplacedError("GITHUB_GRAPHQL_URL is not an address of this job's GitHub.")
     sent = json.dumps({"query": query, "variables": variables}).encode()
     headers = {"Authorization": "Bearer " + os.environ["GH_TOKEN"].strip()}
     request = urllib.request.Request(url, sent, headers)
@@ -77,7 +100,7 @@ def ask(query: str, **variables: object) -> Any:
     with opener.open(request, timeout=SECONDS) as answer:
         content = json.loads(answer.read(LARGEST_ANSWER).decode())
     if content.get("errors"):
-        raise ValueError("GitHub refused")
+        raise NotReplacedError("GitHub refused.")
     return content["data"]
 
 
@@ -94,12 +117,30 @@ def is_of_job(url: str) -> bool:
 def outcome(file_name: str) -> str:
     """Replace the comment by the text in the file of that name, and return what was done."""
     try:
-        with open(file_name, encoding="utf-8") as file:  # noqa: PTH123
-            replaced = replace(file.read(), os.environ.get("TAG", ""))
+        replaced = replace(read(file_name), os.environ.get("TAG", ""))
     except Exception as error:
-        # Its message could repeat the token.
-        return "An older comment could not be replaced: " + type(error).__name__
+        return "An older comment could not be replaced: " + reason(error)
     return "Replaced the older comment." if replaced else "There is no older comment."
+
+
+def read(file_name: str) -> str:
+    """Return the text in the file of that name."""
+    try:
+        with open(file_name, encoding="utf-8") as file:  # noqa: PTH123
+            return file.read()
+    except OSError:
+        raise NotReplacedError("what would replace it cannot be read.") from None
+
+
+def reason(error: Exception) -> str:
+    """Say in words what an *error* means, whose own message could repeat the token."""
+    if isinstance(error, NotReplacedError):
+        return str(error)
+    if isinstance(error, urllib.error.HTTPError):
+        return f"GitHub said HTTP {error.code}."
+    if isinstance(error, (OSError, HTTPException)):
+        return "GitHub could not be reached."
+    return ODD
 
 
 def main() -> None:

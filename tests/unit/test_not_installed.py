@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from pulumi_cf_invoice.comments.reports import marker
 from tests import forge, receivers
 from tests.factories import SECRET
 
+FAILED = "An older comment could not be replaced: "
 Answer = Callable[[socket.socket], None]
 
 
@@ -43,6 +45,10 @@ def trickle(client: socket.socket) -> None:
 
 def answering(text: str) -> Answer:
     return lambda client: client.sendall(text.encode())
+
+
+def with_comments(page: Any) -> dict[str, Any]:
+    return {"data": {"repository": {"pullRequest": {"comments": page}}}}
 
 
 def printed(
@@ -94,9 +100,56 @@ def test_an_odd_answer_is_one_line_without_the_token(
 ) -> None:
     with server(answering(text)) as url:
         line = printed(url, tmp_path, monkeypatch, capsys)
-    assert line.startswith("An older comment could not be replaced: ")
+    assert line.startswith(FAILED)
     assert line.count("\n") == 1
     assert SECRET not in line
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [],
+        None,
+        {},
+        {"data": None},
+        {"data": {"repository": None}},
+        with_comments({}),
+        with_comments({"nodes": [{"viewerDidAuthor": True, "id": "C"}], "pageInfo": {}}),
+        with_comments({"nodes": [{"viewerDidAuthor": True, "body": None}], "pageInfo": {}}),
+        with_comments({"nodes": [], "pageInfo": None}),
+    ],
+)
+def test_an_answer_that_lacks_something_is_said_in_words(
+    answer: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with server(answering(f"HTTP/1.1 200 OK\r\n\r\n{json.dumps(answer)}")) as url:
+        line = printed(url, tmp_path, monkeypatch, capsys)
+    assert line == f"{FAILED}GitHub's answer lacks what was asked for.\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ("", "GitHub could not be reached."),
+        ("HTTP/1.1 403 no\r\n\r\n", "GitHub said HTTP 403."),
+        ("HTTP/1.1 302 Found\r\nLocation: https://example.com\r\n\r\n", "GitHub said HTTP 302."),
+        ("HTTP/1.1 200 OK\r\n\r\n<html>", "GitHub's answer lacks what was asked for."),
+        ('HTTP/1.1 200 OK\r\n\r\n{"errors": [1]}', "GitHub refused."),
+    ],
+)
+def test_what_else_goes_wrong_is_said_in_words(
+    answer: str,
+    why: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with server(answering(answer)) as url:
+        line = printed(url, tmp_path, monkeypatch, capsys)
+    assert line == f"{FAILED}{why}\n"
 
 
 def test_an_answer_that_trickles_in_has_an_end(
@@ -138,6 +191,46 @@ def test_long_comments_of_others_do_not_keep_an_older_report(
     assert line == "Replaced the older comment.\n"
 
 
+def test_a_page_that_comes_again_is_not_taken_for_all_that_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A proxy ignores which page is asked for."""
+    page = {"nodes": [], "pageInfo": {"hasNextPage": True, "endCursor": "same"}}
+    body = json.dumps(with_comments(page))
+    asked: list[bytes] = []
+    with server(answering(f"HTTP/1.1 200 OK\r\n\r\n{body}"), asked) as url:
+        line = printed(url, tmp_path, monkeypatch, capsys)
+    assert line == f"{FAILED}GitHub's answer lacks what was asked for.\n"
+    assert len(asked) == 2
+
+
+def test_comments_after_the_pages_that_are_read_are_not_taken_for_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with forge.running() as running:
+        for number in range(101):
+            running.add(f"comment {number}", forge.STRANGER)
+        line = printed(f"{running.address}/graphql", tmp_path, monkeypatch, capsys)
+        assert line == f"{FAILED}the request has more than 100 pages of comments.\n"
+        running.comments[0] |= {"body": marker(None), "author": forge.BOT}
+        line = printed(f"{running.address}/graphql", tmp_path, monkeypatch, capsys)
+    assert line == "Replaced the older comment.\n"
+
+
+@pytest.mark.parametrize("answer", [None, {}, {"updateIssueComment": None}])
+def test_an_answer_that_does_not_say_that_it_updated_a_comment_is_none(
+    answer: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with forge.running() as running:
+        running.add(marker(None))
+        running.refusals += [(200, None, {}), (200, {"data": answer}, {})]
+        line = printed(f"{running.address}/graphql", tmp_path, monkeypatch, capsys)
+    assert line == f"{FAILED}GitHub's answer lacks what was asked for.\n"
+
+
 @pytest.mark.parametrize("written", ["12", "refs/heads/gh-readonly-queue/a/pr-7/pr-12-0a1b2c"])
 def test_the_comment_is_looked_for_where_the_job_names_the_request(
     written: str,
@@ -145,8 +238,7 @@ def test_the_comment_is_looked_for_where_the_job_names_the_request(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    nothing = {"comments": {"nodes": [], "pageInfo": {"hasNextPage": False}}}
-    body = json.dumps({"data": {"repository": {"pullRequest": nothing}}})
+    body = json.dumps(with_comments({"nodes": [], "pageInfo": {"hasNextPage": False}}))
     asked: list[bytes] = []
     with server(answering(f"HTTP/1.1 200 OK\r\n\r\n{body}"), asked) as url:
         line = printed(url, tmp_path, monkeypatch, capsys, PULL_REQUEST=written)
