@@ -12,9 +12,12 @@ from pulumi_cf_invoice.comments.reports import tagged
 def run(options: argparse.Namespace) -> int:
     """Post the report, and return the exit code."""
     body = tagged(inputs.read_text(options.file), options.tag)
-    # The first line, by which the comment is known, stays.
+    secrets = inputs.known_secrets([])
+    # The first line, by which the comment is known, stays. Others can have wrapped a line around
+    # the report, and a line that hides one is dropped as a whole.
     marker, *lines = body.split("\n")
-    body = "\n".join([marker, *map(inputs.known_secrets([]).redact, lines)])
+    text = secrets.redact("\n".join(map(secrets.redact, lines)))
+    body = f"{marker}\n{text}"
     find = find_place if options.dry_run else find_request
     place = find(
         os.environ,

@@ -1256,7 +1256,7 @@ BACKSLASH = r"\\\1"
 
 
 @pytest.mark.parametrize("token", ["ghp_s3cret-t0ken", "a*b~c&d_s3cret", "s3cret-gh-1-t0ken"])
-@pytest.mark.parametrize("how", ["report", "other tool", "escaped"])
+@pytest.mark.parametrize("how", ["report", "other tool", "escaped", "wrapped"])
 def test_a_credential_in_a_report_is_not_posted(token: str, how: str, forge_: Forge) -> None:
     """What wrote the report may have been another tool, or have had no such variable."""
     name = made(f"| {escape(f'line of {token}')} | {words(f'It says {token}.')} |")
@@ -1264,6 +1264,7 @@ def test_a_credential_in_a_report_is_not_posted(token: str, how: str, forge_: Fo
         "report": name,
         "other tool": f"The run with {token} failed.\n\n{REPORT}",
         "escaped": f"Of {re.sub('([^a-z0-9])', BACKSLASH, token)}, it failed.\n\n{REPORT}",
+        "wrapped": f"The run with {token[:-3]}\n{token[-3:]} failed.\n\n{REPORT}",
     }[how]
     environment = {**forge_.github, "CLOUDFLARE_API_TOKEN": f"{token}\n"}
     done = run("comment", "-", stdin=body, **environment)
