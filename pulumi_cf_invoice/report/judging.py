@@ -195,7 +195,7 @@ def _result(
     if gate.in_force(at) is None:
         return replace(result, notices=notices, is_suspended=True)
     if isinstance(gate.rule, StackRule) and not gate.reads_accounts:
-        return replace(result, notices=["It is judged at deployments only."])
+        return replace(result, notices=["It is judged at deployments only.", *notices])
     if gate.reads_accounts:
         findings = _of_accounts(gate, found, at, reader)
         passed_over = gate.passed_over(findings)

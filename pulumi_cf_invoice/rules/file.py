@@ -108,7 +108,8 @@ class DeclaredRule:
     A rule with ``warn_at`` declares further rules (`warnings`), each of which has the rule's name
     as its ``base``, and ``percent`` of its limit. ``own`` are the settings that Pulumi's config has
     for such a rule itself. ``dropped`` are the globs and accounts whose limits that config has
-    replaced with those of others.
+    replaced with those of others, and ``unlisted`` the accounts that the rule had listed and that
+    the config does not list.
     """
 
     name: str
@@ -122,6 +123,7 @@ class DeclaredRule:
     percent: Decimal = Decimal(100)
     own: Mapping[str, Any] = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
+    unlisted: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, name: str, written: Any) -> "DeclaredRule":
@@ -215,6 +217,7 @@ class DeclaredRule:
             own=merged(self.own, given) if self.base else {},
             level=config.level or self.level,
             dropped=(*self.dropped, *_dropped(self.settings, settings)),
+            unlisted=(*self.unlisted, *_unlisted(self.settings, settings)),
         )
 
 
@@ -502,6 +505,16 @@ def _dropped(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
         for account in _accounts_without(globs[glob], kept[glob])
     ]
     return [*sorted(globs.keys() - kept.keys()), *sorted({*accounts, *accounts_of_globs})]
+
+
+def _unlisted(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Return the accounts that the settings *before* list, but those *after* do not."""
+    return [
+        f"account {account}"
+        for name in ("accountIds", "requiredAccountIds")
+        for account in before.get(name, ())
+        if account not in after[name]
+    ]
 
 
 def _accounts_without(before: Any, after: Any) -> set[str]:

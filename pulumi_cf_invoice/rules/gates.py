@@ -43,7 +43,8 @@ class Gate:
     it. With ``account_ids`` the gate reads these accounts itself, from ``base_url`` if that is set,
     and skips one that cannot be read if it is to ``fail_open``. ``source`` is the file or flag that
     declares it, and ``base`` the rule of which it is a warning tier. ``dropped`` are the globs
-    and accounts whose limits Pulumi's config has replaced.
+    and accounts whose limits Pulumi's config has replaced, and ``unlisted`` the accounts that it
+    has taken off the rule's list.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Gate:
     source: str = ""
     base: str | None = None
     dropped: tuple[str, ...] = ()
+    unlisted: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, declared: DeclaredRule) -> "Gate":
@@ -96,6 +98,7 @@ class Gate:
             declared.source,
             declared.base,
             declared.dropped,
+            declared.unlisted,
         )
 
     @property
@@ -162,7 +165,12 @@ class Gate:
 
     def notices(self, at: datetime) -> list[str]:
         """Return notes about the gate itself at the time *at*, a sentence each."""
-        return [sentence for sentence in (self._of_waiver(at), self._of_dropped()) if sentence]
+        sentences = (
+            self._of_waiver(at),
+            _left_out("limits", "those for ", self.dropped),
+            _left_out("list of accounts", "", self.unlisted),
+        )
+        return [sentence for sentence in sentences if sentence]
 
     def unmatched(self, judged: Collection[str | None], at: datetime) -> str:
         """
@@ -312,13 +320,15 @@ class Gate:
             return f"A waiver suspends it {self.waiver.text}."
         return f"A waiver with {self.waiver.terms} is in force {self.waiver.text}."
 
-    def _of_dropped(self) -> str:
-        if not self.dropped:
-            return ""
-        more = len(self.dropped) - _MOST_NAMED
-        named = [one_line(each) for each in self.dropped[:_MOST_NAMED]]
-        all_named = ", ".join([*named, *([f"{more:,} more"] if more > 0 else [])])
-        return f"Pulumi's policy config replaces its limits, and leaves out those for {all_named}."
+
+def _left_out(what: str, those: str, names: Sequence[str]) -> str:
+    """Say *what* of a rule Pulumi's config replaces, and *those* of it that it does not have."""
+    if not names:
+        return ""
+    more = len(names) - _MOST_NAMED
+    named = [one_line(each) for each in names[:_MOST_NAMED]]
+    all_named = ", ".join([*named, *([f"{more:,} more"] if more > 0 else [])])
+    return f"Pulumi's policy config replaces its {what}, and leaves out {those}{all_named}."
 
 
 def _rule(kind: type[Rule], values: Mapping[str, Any]) -> Rule:

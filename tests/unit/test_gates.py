@@ -136,6 +136,27 @@ def test_a_note_names_the_accounts_whose_limits_a_config_leaves_out(
     assert gate(own, kind, **config).notices(NOW) == ([note] if dropped else [])
 
 
+@pytest.mark.parametrize(
+    ("kind", "setting", "more"),
+    [
+        ("account-budget", "accountIds", {"limit": "9 USD", "warnAt": ["80%"]}),
+        ("require-invoice-preview", "requiredAccountIds", {}),
+    ],
+)
+def test_a_note_names_the_accounts_that_a_config_leaves_out(
+    kind: str, setting: str, more: dict[str, Any]
+) -> None:
+    written = {setting: [ACCOUNT, OTHER_ACCOUNT], **more}
+    rules = parse_rules({"rules": {kind: written}})
+    narrower = {kind: Config({setting: [OTHER_ACCOUNT.upper(), "2" * 32]})}
+    [note] = Gate.of(configured(rules, narrower)[0]).notices(NOW)
+    assert note == (
+        f"Pulumi's policy config replaces its list of accounts, and leaves out account {ACCOUNT}."
+    )
+    wider = {kind: Config({setting: [ACCOUNT, OTHER_ACCOUNT, "2" * 32]})}
+    assert [Gate.of(rule).notices(NOW) for rule in configured(rules, wider)] == [[]] * len(rules)
+
+
 # Waivers.
 
 

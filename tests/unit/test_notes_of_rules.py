@@ -118,6 +118,16 @@ def test_only_an_account_whose_rules_are_all_suspended_need_not_be_read() -> Non
     assert unjudged({**suspended, "min-credit-balance": advisory}) == [ACCOUNT, OTHER_ACCOUNT]
 
 
+def test_a_report_too_names_the_accounts_that_a_config_takes_off_a_rule_on_stacks() -> None:
+    rule = {"requiredAccountIds": [ACCOUNT, OTHER_ACCOUNT]}
+    config = {"require-invoice-preview": Config({"requiredAccountIds": [ACCOUNT]})}
+    assert reported({"require-invoice-preview": rule}, config).rules[0].noted == [
+        "It is judged at deployments only.",
+        "Pulumi's policy config replaces its list of accounts, and leaves out account "
+        f"{OTHER_ACCOUNT}.",
+    ]
+
+
 @pytest.mark.parametrize(
     ("kind", "settings"),
     [
