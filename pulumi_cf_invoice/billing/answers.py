@@ -16,7 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.cleaning import inert_value, one_line
 from pulumi_cf_invoice.billing.credentials import Credentials
 from pulumi_cf_invoice.billing.errors import ApiError, FetchError, InvalidResponseError
 from pulumi_cf_invoice.billing.reads import ModelT, Read
@@ -123,7 +123,7 @@ class Reader(Generic[ModelT]):
             self.account_id,
             response.status_code,
             first.code,
-            self.cleaned("; ".join([first.message, *others])),
+            inert_value(self.cleaned("; ".join([first.message, *others]))),
             self._remedy(
                 response, {reason.code for reason in found}, retry_after, attempts, requests
             ),

@@ -1,6 +1,5 @@
 """Text written by others, made safe to show in a line of ours."""
 
-import json
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -23,6 +22,10 @@ _HARMFUL = re.compile(f"[{HARMFUL}\ud800-\udfff]")
 # Runners take `##[…]` (GitHub), `##vso[…]` (Azure) and `##teamcity[…]` for a command anywhere in a
 # line, and `::…` (GitHub) at its beginning. Pulumi's engine takes `<{%…%}>` for a colour.
 _COMMAND = re.compile(r"##(?=\w*\[)|^\s*:(?=:)|<(?=\{%)")
+# How JSON begins, which the engine decodes before it prints it. YAML it needs in several lines.
+_DECODED = re.compile(
+    r'\s*(?:\{\s*["}]|\[\s*(?:["\[\]{]|(?:true|false|null|-?\d[\d.eE+-]*)\s*[,\]]))'
+)
 
 
 def inert(text: str) -> str:
@@ -39,11 +42,12 @@ def inert_value(text: str) -> str:
     """
     Return *text* as `inert` does, for Pulumi to keep as a value of its own.
 
-    What reads as JSON is put in quotation marks: the engine would print what is in it, a line for
-    each part, and what was escaped as it is.
+    What begins like JSON is put in quotation marks: the engine would print what is in it, a line
+    for each part, and what was escaped as it is. So nothing is JSON that begins with such a text,
+    however it is cut, joined with others or freed of blanks.
     """
     line = inert(text)
-    return f"“{line}”" if _is_decoded(line) else line
+    return f"“{line}”" if _DECODED.match(line) else line
 
 
 def one_line(text: str, longest: int = LONGEST) -> str:
@@ -55,21 +59,6 @@ def one_line(text: str, longest: int = LONGEST) -> str:
 def without_commands(line: str) -> str:
     """Return a *line* in which neither a runner nor Pulumi's engine finds a command."""
     return _COMMAND.sub(lambda found: f"{found[0]} ", line)
-
-
-def _is_decoded(line: str) -> bool:
-    """Return whether Pulumi's engine takes *line* for JSON."""
-    line = line.strip()
-    if not line.startswith(("{", "[")):
-        return False
-    try:
-        _, end = json.JSONDecoder().raw_decode(line)
-    except RecursionError:
-        return True
-    except ValueError:
-        return False
-    # Go's decoder sees no more values before a closing bracket.
-    return line[end:].lstrip()[:1] in ("", "}", "]")
 
 
 def inert_json(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from pulumi_cf_invoice import state
+from pulumi_cf_invoice import get_invoice_preview, state
 from pulumi_cf_invoice.billing import BillingClient, Credentials as BillingCredentials
 from pulumi_cf_invoice.report import input
 from pulumi_cf_invoice.sandbox import Sandbox
@@ -82,13 +82,21 @@ def test_a_text_that_changes_acts_on_no_terminal_and_no_runner_in_the_engines_ow
     The engine prints a text of several lines as it is, where it differs from the last one, and what
     is in JSON always.
     """
-    stack = make_stack(lambda: pulumi.export("lines", form.resource("x").invoice_lines), **settled)
+
+    def program() -> None:
+        pulumi.export("lines", form.resource("x").invoice_lines)
+        for line in get_invoice_preview().invoice_lines:
+            pulumi.export(f"line {line.amount}", line.name)
+
+    stack = make_stack(program, **settled)
     printed = ""
     for number in range(2):
         hostile = f"{number}\x1b[2J\n::error::a\n##vso[task.setvariable variable=b]c\u202e"
         escaped = json.dumps({hostile: "#", "::error::": [hostile]}).replace("##", r"#\u0023")
         coloured = "#<{%reset%}>#vso[task.x]y<{%underline%}>"
-        lines = [api_line(description=text) for text in (hostile, escaped, coloured)]
+        spaced = escaped.replace(": ", ":\u00a0")
+        texts = (hostile, escaped, coloured, spaced)
+        lines = [api_line(description=text, amount=n) for n, text in enumerate(texts)]
         result = api_result(invoice_lines=lines)
         with stand_in(json.dumps({"success": True, "result": result})) as (base_url, _):
             stack.environment["CLOUDFLARE_BASE_URL"] = base_url

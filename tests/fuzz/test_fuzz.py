@@ -8,6 +8,8 @@ line, and no output has a token or a field that nobody knows. `make fuzz` tries 
 import copy
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import is_dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 from unicodedata import category
@@ -15,15 +17,23 @@ from unicodedata import category
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from pulumi_cf_invoice.billing.errors import BillingError, InvalidDataError
+from pulumi_cf_invoice.billing.errors import BillingError, InvalidDataError, NotAvailableError
 from pulumi_cf_invoice.billing.pages import PageError, collect
-from pulumi_cf_invoice.billing.reads import READS
+from pulumi_cf_invoice.billing.reads import (
+    CREDIT_BALANCE,
+    GATEWAYS,
+    INVOICE_HISTORY,
+    INVOICE_PREVIEW,
+    READS,
+    USAGE_HISTORY,
+)
 from pulumi_cf_invoice.comments.connection import Answer
 from pulumi_cf_invoice.comments.errors import CommentError
 from pulumi_cf_invoice.comments.forge import Forge, Request
 from pulumi_cf_invoice.comments.gitea import Gitea
 from pulumi_cf_invoice.comments.github import GitHub
 from pulumi_cf_invoice.comments.gitlab import GitLab
+from pulumi_cf_invoice.forecast.read import forecast_answers
 from pulumi_cf_invoice.report import input, json_report
 from pulumi_cf_invoice.report.found import Found, MissingInvoice
 from pulumi_cf_invoice.report.report import make_report
@@ -253,6 +263,87 @@ def test_an_answer_is_parsed_without_what_nobody_knows_or_refused(
         hold_one_clean_line(error)
     else:
         assert CANARY not in json.dumps(model.to_figures(), default=str)
+
+
+PARTS = ('{"x', '["x', '":', '":1}', '"]', '{"x": 1}', "[1", "]", "{}", ".", "\u00a0", "x" * 300)
+WRITTEN = st.lists(st.sampled_from(PARTS), min_size=1, max_size=3).map("".join)
+"""What could be taken for JSON, alone or with something before or behind it."""
+
+
+@FUZZ
+@given(st.data())
+def test_no_text_that_a_program_may_export_is_read_as_anything_else(data: st.DataObject) -> None:
+    written = cycle(data.draw(st.lists(WRITTEN, min_size=1, max_size=3)))
+    models = {
+        read.name: read.model.from_api(with_texts(result, written))
+        for read, result in EVERY_FIELD.items()
+    }
+    answers = {**models, USAGE_HISTORY.name: NotAvailableError("it has no texts")}
+    for text in texts_in([*models.values(), forecast_answers(answers, at=NOW)]):
+        assert not is_decoded_by_pulumi(text), text
+
+
+EVERY_FIELD: dict[Any, Any] = {
+    INVOICE_PREVIEW: api_result(),
+    CREDIT_BALANCE: {
+        "balance": 5,
+        "topup_config": {"amount": 1, "threshold": 1, "error": "x", "disabledReason": "x"},
+    },
+    INVOICE_HISTORY: {
+        "invoices": [
+            {
+                **{"id": "x", "amount_due": 1, "amount_paid": 0, "amount_remaining": 1},
+                **{"currency": "usd", "status": "open", "description": "x"},
+                **{"invoice_origin": "x", "invoice_pdf": "x", "created_by": "x"},
+            }
+        ]
+    },
+    GATEWAYS: [
+        {
+            **{"id": "x", "workers_ai_billing_mode": "x"},
+            "spend_limits": {"enabled": True, "rules": [{"limitType": "x", "technique": "x"}]},
+        }
+    ],
+}
+"""A result of each read that has texts, with all that it may have."""
+
+
+def with_texts(value: Any, written: Iterator[str]) -> Any:
+    """Return *value* with what is *written* in place of each of its texts."""
+    if isinstance(value, dict):
+        return {
+            name: value[name] if name == "currency" else with_texts(value[name], written)
+            for name in value
+        }
+    if isinstance(value, list):
+        return [with_texts(item, written) for item in value]
+    return next(written) if isinstance(value, str) else value
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """Return each text in *value*: in what it contains, in its fields and in its properties."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from texts_in(list(value.values()))
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from texts_in(item)
+    elif is_dataclass(value):
+        names = [name for name in dir(value) if not name.startswith("_")]
+        found = [getattr(value, name) for name in names]
+        yield from texts_in([each for each in found if not callable(each)])
+
+
+def is_decoded_by_pulumi(text: str) -> bool:
+    """Return whether the engine's display decodes *text*, or the engine takes it for unknown."""
+    text = text.strip()
+    try:
+        decoded, end = json.JSONDecoder().raw_decode(text)
+    except ValueError:
+        return "\n" in text or "\r" in text
+    # Go's decoder sees no more values before a closing bracket.
+    return isinstance(decoded, (dict, list)) and text[end:].lstrip()[:1] in ("", "}", "]")
 
 
 # Answers of a forge.

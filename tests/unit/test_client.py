@@ -263,6 +263,14 @@ def test_an_api_error_tells_its_parts(sandbox: Sandbox) -> None:
     assert (error.message, error.ray_id) == ("Authentication error", "8f1a2b3c4d5e6f70-AMS")
 
 
+def test_a_refusal_in_json_is_none_where_a_program_exports_it() -> None:
+    """Pulumi's engine would print what is in it."""
+    body = json.dumps({"errors": [{"message": r'{"\n::error::x": 1}.'}]})
+    with stand_in(body, 403) as (base_url, _), pytest.raises(ApiError) as failed:
+        client(base_url).get_invoice_preview(ACCOUNT)
+    assert failed.value.message == r'“{"\n::error::x": 1}”'
+
+
 def test_an_account_is_asked_for_in_lower_case_and_a_path_is_no_account(sandbox: Sandbox) -> None:
     assert client(sandbox.base_url).get_invoice_preview(ACCOUNT.upper()).amount_due == 18846
     with pytest.raises(SettingsError, match="is not an account ID"):

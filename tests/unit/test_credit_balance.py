@@ -86,6 +86,21 @@ def test_a_reason_that_is_an_object_keeps_only_what_explains_it() -> None:
     assert balance(5, error=["Declined", {"client_secret": "x"}]).topup_problem == '“["Declined"]”'
 
 
+@pytest.mark.parametrize(
+    ("disabled", "error", "problem"),
+    [
+        (r'{"\n::error::x": 1}.', None, r'“{"\n::error::x": 1}.”'),
+        (r'{"\n::error::x', r'":"#\u0023vso[a]"}', r'“{"\n::error::x”; ":"#\u0023vso[a]"}'),
+    ],
+)
+def test_a_problem_reads_as_no_json_however_it_is_made_up(
+    disabled: str, error: str | None, problem: str
+) -> None:
+    """Pulumi's engine would print what is in it."""
+    found = balance(5, disabledReason=disabled, error=error)
+    assert found.topup_problem == problem
+
+
 @pytest.mark.parametrize("pays", [None, False, 0, 1, "true", "yes", []])
 def test_only_a_payment_method_that_is_known_makes_a_top_up_healthy(pays: Any) -> None:
     topup = {"balance": 5, "topup_config": {"amount": 2500, "threshold": 1000}}

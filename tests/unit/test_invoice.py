@@ -149,9 +149,15 @@ def test_a_lone_surrogate_is_carried_as_a_question_mark() -> None:
         (r' ["a\n::error::b", {}] }', r'“ ["a\n::error::b", {}] }”'),
         ("[" * 5000 + "]" * 5000, "“" + "[" * 5000 + "]" * 5000 + "”"),
         ("[1e999]", "“[1e999]”"),
+        # Cut, joined with another or freed of blanks it could become JSON.
+        ('{"a": 1}.', '“{"a": 1}.”'),
+        ('{"a', '“{"a”'),
+        ('{"a":\u00a01}', '“{"a":\u00a01}”'),
+        ("\u200b[ true, a", "“ [ true, a”"),
         ("[beta] a", "[beta] a"),
-        ("[1] a", "[1] a"),
-        ('{"a"', '{"a"'),
+        ("[trueish] [31m", "[trueish] [31m"),
+        ("[31m a", "[31m a"),
+        ("{a} b", "{a} b"),
         ("“[]”", "“[]”"),
     ],
 )
@@ -171,6 +177,12 @@ def test_a_name_is_one_clean_line() -> None:
     name = Invoice.from_api(api_result(invoice_lines=[hostile])).invoice_lines[0].name
     assert name.startswith("a [31m evil: all is well x")
     assert len(name) == 200
+
+
+def test_a_name_reads_as_no_json_either() -> None:
+    hostile = api_line(description='{"\\n::error::x":\u00a01}')
+    invoice = Invoice.from_api(api_result(invoice_lines=[hostile]))
+    assert invoice.invoice_lines[0].name == '“{"\\n::error::x": 1}”'
 
 
 def test_lines_that_differ_in_their_credits_alone_have_an_order() -> None:
