@@ -14,7 +14,7 @@ from itertools import groupby, zip_longest
 from typing import Any, NoReturn
 
 from pulumi_cf_invoice import state
-from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.cleaning import one_line, quoted, shown
 from pulumi_cf_invoice.billing.errors import InvalidDataError
 from pulumi_cf_invoice.billing.models import counted
 from pulumi_cf_invoice.report.caveats import Caveat, not_known
@@ -43,6 +43,8 @@ _ERROR = re.compile(r"\W*error\b", re.IGNORECASE)
 _COLOR = re.compile(r"\x1b\[[\d;]*m")
 _LONGEST = 1000
 _LONGEST_NAME = 100
+_LONGEST_QUOTE = 300
+_MOST_QUOTES = 3
 _SHOW_SAMES = f"preview with --show-sames, or print the engine's events: `{STREAM}`"
 _OLD = "only has the figures of the last deployment, which are not fresh"
 _NOT_EVALUATED = (
@@ -213,6 +215,30 @@ def _in_events(operation: Operation, prefix: str | None) -> list[Found]:
     """
     violations = _violations(operation)
     operation.refuse_gaps()
+    try:
+        return _among_events(operation, prefix, violations)
+    except NoInvoiceError as error:
+        raise type(error)(f"{error}{_said(violations)}") from None
+
+
+def _said(violations: Iterable[PackViolation]) -> str:
+    """Return, as a sentence to add, what mandatory policies said, which blocked a preview."""
+    mandatory = (each for each in violations if each.is_mandatory)
+    said = list(dict.fromkeys((each.pack, each.policy, each.message) for each in mandatory))
+    if not said:
+        return ""
+    told = [
+        f"({pack}: {policy}): {shown(quoted(message, _LONGEST_QUOTE))}"
+        for pack, policy, message in said[:_MOST_QUOTES]
+    ]
+    if len(said) > _MOST_QUOTES:
+        told.append(f"and {counted(len(said) - _MOST_QUOTES, 'more violation')}")
+    return f". A policy pack blocked the preview {'; '.join(told)}"
+
+
+def _among_events(
+    operation: Operation, prefix: str | None, violations: Sequence[PackViolation]
+) -> list[Found]:
     # No policy pack judges a refresh. What blocks a preview leaves resources only refreshed.
     is_blocked = any(violation.is_mandatory for violation in violations)
     if operation.is_destroy or (operation.only_refreshed and not is_blocked):

@@ -1015,6 +1015,63 @@ def test_secret_figures_of_the_last_deployment_are_no_baseline() -> None:
     )
 
 
+def blocked_without_invoice(*said: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the events of a blocked preview of functions: Pulumi has no outputs of one."""
+    blocked = events("preview-stream-functions.ndjson")
+    outputs_of(blocked, "old").clear()
+    outputs_of(blocked).clear()
+    end = next(n for n, event in enumerate(blocked) if "summaryEvent" in event)
+    blocked[end]["summaryEvent"]["result"] = "failed"
+    urn = "urn:pulumi:dev::ours::pulumi:pulumi:Stack::ours-dev"
+    of_pack = {"policyPackName": "spend", "policyName": "account-budget", "resourceUrn": urn}
+    blocked[end:end] = [
+        {"policyEvent": {**of_pack, "enforcementLevel": "mandatory", **event}} for event in said
+    ]
+    for number, event in enumerate(blocked):
+        event["sequence"] = number
+    return blocked
+
+
+def test_what_blocked_a_preview_without_an_invoice_is_told() -> None:
+    message = refusal(
+        lines(
+            blocked_without_invoice(
+                {"message": "Each account.\n##[x] “Spent $188.46.\n"},
+                {"message": "Only a warning.", "enforcementLevel": "advisory"},
+            )
+        )
+    )
+    assert "no invoice in it: the program needs an InvoicePreview, or export_invoice. " in message
+    assert message.endswith(
+        "A policy pack blocked the preview (spend: account-budget): “Each account. ## [x] ‘Spent "  # noqa: RUF001
+        "$188.46.”"
+    )
+    assert "warning" not in message
+
+
+def test_of_much_that_blocked_a_preview_without_an_invoice_some_is_told() -> None:
+    message = refusal(
+        lines(blocked_without_invoice(*({"message": f"{n} is over."} for n in (1, 1, 2, 3, 4, 5))))
+    )
+    assert [f"{n} is over." in message for n in range(1, 6)] == [True] * 3 + [False] * 2
+    assert message.endswith("; and 2 more violations")
+
+
+def test_a_blocked_preview_whose_figures_are_secret_is_refused_with_what_blocked_it() -> None:
+    blocked = case("02-policy-violation.events.jsonl")
+    for event in blocked:
+        if "policyEvent" in event:
+            event["policyEvent"]["message"] = "No bucket is public."
+        metadata = (event.get("resourcePreEvent") or event.get("resOutputsEvent") or {}).get(
+            "metadata", {}
+        )
+        if "InvoicePreview" in metadata.get("type", ""):
+            metadata["new"]["additionalSecretOutputs"] = ["amount_due"]
+    message = refusal(lines(blocked))
+    assert "secret" in message
+    assert "No bucket is public." in message
+
+
 BLOCKED = PREVIEWS / "blocked"
 PROD = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
 WITHIN = ("--budget", "250 USD")
