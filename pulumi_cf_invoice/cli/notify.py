@@ -15,6 +15,7 @@ import secrets
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from pulumi_cf_invoice.billing.credentials import without_secrets
@@ -31,6 +32,8 @@ _VERSION = 3
 _SALT = 16
 _COST = 2**14
 """The work of a digest: scrypt's ``n``."""
+_MOST_OTHERS = 100
+"""How many addresses that are not in this run a state keeps."""
 
 
 def run(options: argparse.Namespace) -> int:
@@ -127,12 +130,21 @@ def _tell(
             code = COULD_NOT_TELL
             name = addresses[digest].name
             print(f"cf-invoice: cannot notify {name}: {problem}", file=sys.stderr)
-    _write(state, State(before.salt, known))
+    _write(state, State(before.salt, known | _others(before.notified, known)))
     if titles:
         print(f"Notified {len(titles)} of {len(addresses)} addresses: {titles[0]}")
     elif not code:
         print(f"Nobody was notified, because {_why_not(notice, known.values())}: {notice.headline}")
     return code
+
+
+def _others(
+    notified: Mapping[str, list[Key]], known: Mapping[str, list[Key]]
+) -> dict[str, list[Key]]:
+    """Return what addresses know that are not in this run: another job may share the file."""
+    # Whoever was in the last run is first in the file.
+    others = ((digest, keys) for digest, keys in notified.items() if digest not in known and keys)
+    return dict(islice(others, _MOST_OTHERS))
 
 
 def _why_not(notice: Notice, known: Iterable[Sequence[Key]]) -> str:

@@ -479,8 +479,33 @@ def test_an_address_is_known_by_itself_and_not_by_its_place(
     assert tell("/new", "/b", "/a") == ["/new"]
     assert tell("/new", "/other", "/a") == ["/other"]
     assert tell("/twice", "/a", "/twice") == ["/twice"]
-    # What was taken out is forgotten.
-    assert tell("/a", "/b") == ["/b"]
+    # Taken out for a while.
+    assert tell("/a", "/b") == []
+
+
+def test_jobs_with_addresses_of_their_own_can_share_a_state(
+    hook: tuple[Webhook, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, environment = hook
+    monkeypatch.setattr(notify, "_MOST_OTHERS", 2)
+    first, state = environment["CF_INVOICE_NOTIFY"], tmp_path / "told.json"
+
+    def tell(path: str, amount_due: int = 55500) -> list[str]:
+        """Notify the address with this path, and return the titles of what it was told."""
+        before = len(server.received)
+        variables = environment | {"CF_INVOICE_NOTIFY": first.replace("/hook", path)}
+        run(*options(write(tmp_path, amount_due), "--state", str(state)), **variables)
+        return [message["title"] for _, _, message in server.received[before:]]
+
+    assert [len(tell(path)) for path in ("/a", "/b", "/a", "/b")] == [1, 1, 0, 0]
+    for path in ("/a", "/b"):
+        [title] = tell(path, 100)
+        assert title.startswith("Fine again.")
+    # Neither is a file that grows for ever: those that were not in use for longest go first.
+    for path in ("/a", "/b", "/a", "/c", "/d"):
+        tell(path)
+    assert len(json.loads(state.read_text())["addresses"]) == 3
+    assert [len(tell(path)) for path in ("/a", "/b")] == [0, 1]
 
 
 def test_an_address_cannot_be_read_from_the_state(
