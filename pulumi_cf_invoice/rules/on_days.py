@@ -43,8 +43,8 @@ class MaxDailySpend(Rule):
     The two days before are judged again, as late usage may have come since. The limit is an amount,
     or a multiple of a usual day: the 95th percentile of the last 28 days, without those that
     exceeded the rule. A multiple does not count below ``atLeast``, by default a tenth of what the
-    period has cost so far. With less than 14 days of history, a multiple gets a note instead of a
-    judgement. A usage history without yesterday is a violation.
+    period has cost so far. With less than 14 days of history before yesterday, a multiple gets a
+    note instead of a judgement. A usage history without yesterday is a violation.
     """
 
     name = "max-daily-spend"
@@ -362,8 +362,8 @@ def _nothing_usual(state: AccountState, days: "LastDays") -> Finding:
     known = state.read_at.date() + timedelta(days=FEWEST_DAYS - days.days_of_history)
     message = (
         f"The usage history of account {state.account_id} has only "
-        f"{counted(days.days_of_history, 'whole day')}, and a multiple of a usual day needs "
-        f"{FEWEST_DAYS}: it is judged from {known} on."
+        f"{counted(days.days_of_history, 'whole day')} before yesterday, and a multiple of a usual "
+        f"day needs {FEWEST_DAYS}: it is judged from {known} on."
     )
     return Finding("noted", DAILY_SPEND, lambda: message)
 

@@ -340,7 +340,7 @@ def test_why_no_rule_was_judged_is_in_the_headline() -> None:
     daily = {"max-daily-spend": {**OF_ACCOUNT, "limit": "3x"}}
     report = report_on(taken("new", TENTH), rules=daily)
     assert (report.verdict, report.is_known) == ("unknown", False)
-    assert ": no rule was judged, as the usage history has only 8 whole days, " in report.headline
+    assert ": no rule was judged, as the usage history has only 8 whole days " in report.headline
     assert ": it is judged from 2026-09-16 on; " in report.headline
     assert report.remedies == [
         "Check again later, or add a rule that can be judged now: max-amount-due."

@@ -212,8 +212,8 @@ def test_a_new_account_is_noted_and_not_judged_by_a_multiple() -> None:
     assert note.status == "noted"
     known = NOW + timedelta(days=6)
     assert (
-        "has only 8 whole days, and a multiple of a usual day needs 14: it is judged from "
-        f"{known:%Y-%m-%d} on."
+        "has only 8 whole days before yesterday, and a multiple of a usual day needs 14: it is "
+        f"judged from {known:%Y-%m-%d} on."
     ) in note.message
     assert statuses(spike("3x", [*[1000.0] * 14, 90_000], gross=100_000)) == ["noted"]
     assert statuses(spike("3x", [*[1000.0] * 15, 90_000], gross=100_000)) == ["within", "over"]
