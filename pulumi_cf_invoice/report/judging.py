@@ -245,10 +245,18 @@ def _of_accounts(
             for current in _current(finding, gate, states, others, at, reader)
         ]
         read_at = _time_of_reading(account, reader.read_at(account, gate.base_url, at), at)
-        origin = [Finding("noted", _ORIGIN, lambda: gate.origin)] if gate.origin else []
+        has_origin = gate.origin and _has_figures(account, gate, at, reader)
+        origin = [Finding("noted", _ORIGIN, lambda: gate.origin)] if has_origin else []
         more = (replace(finding, account_id=account) for finding in (*others, *read_at, *origin))
         findings += [*of_account, *more]
     return findings
+
+
+def _has_figures(account: str, gate: Gate, at: datetime, reader: AccountReader) -> bool:
+    """Return whether nothing that *gate* needs of the *account* was refused."""
+    read_at = reader.read_at(account, gate.base_url, at)
+    asked = (reader.ask(read.asked(read_at), account, gate.base_url) for read in gate.rule.reads)
+    return all(answer.exception() is None for answer in asked)
 
 
 def _current(

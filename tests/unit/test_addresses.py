@@ -15,6 +15,7 @@ from pulumi_cf_invoice.sandbox import Sandbox
 from tests.command import Done, run
 from tests.factories import ACCOUNT, TOKEN, api_result
 from tests.hosts import Hosts, hosts
+from tests.unit.test_cli import UPDATE
 
 CLOUDFLARE = "https://api.cloudflare.com/client/v4"
 GATEWAY = "https://gateway.ai.cloudflare.com/client/v4"
@@ -193,6 +194,22 @@ def test_a_report_and_a_snapshot_from_elsewhere_say_where_from(
         assert foreseen.returncode == 0, foreseen.stderr
         assert GATEWAY in " ".join(foreseen.stdout.split()), form
     assert internet.tokens == {"gateway.ai.cloudflare.com": {f"Bearer {TOKEN}"}}
+
+
+@pytest.mark.parametrize("more", [{}, {"failOpen": True}])
+def test_no_figures_come_from_where_nothing_could_be_read(
+    more: dict[str, Any], tmp_path: Path
+) -> None:
+    nowhere = "http://127.0.0.1:1/client/v4"
+    rule = {"accountIds": [ACCOUNT], "limit": "250 USD", "baseUrl": nowhere, **more}
+    (tmp_path / "rules.json").write_text(json.dumps({"rules": {"account-budget": rule}}))
+    done = run(
+        *("report", "--from", UPDATE, "--rules", str(tmp_path / "rules.json")),
+        CLOUDFLARE_API_TOKEN=TOKEN,
+    )
+    shown = " ".join(done.stdout.split())
+    assert f"The request went to {nowhere}, not to Cloudflare." in shown
+    assert "The figures come from" not in shown
 
 
 def test_an_invoice_of_one_file_names_the_address_of_a_snapshot_beside_it(
