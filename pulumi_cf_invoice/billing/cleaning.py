@@ -6,6 +6,12 @@ from collections.abc import Iterator
 
 LONGEST = 200
 """The default maximum length of a text that others wrote, in characters."""
+LONGEST_VALUE = 1000
+"""
+The maximum length of a text that is kept as others wrote it, in characters.
+
+An honest one has a few hundred at most. Pulumi's engine compares two in the square of their length.
+"""
 _INNER_QUOTES = str.maketrans("“”", "‘’")  # noqa: RUF001
 _FIRST_STRONG, _POP = "\u2068", "\u2069"
 # Controls of a terminal, of lines and of the direction of text, what has no meaning of its own, and
@@ -44,10 +50,16 @@ def inert_value(text: str) -> str:
 
     What begins like JSON is put in quotation marks: the engine would print what is in it, a line
     for each part, and what was escaped as it is. So nothing is JSON that begins with such a text,
-    however it is cut, joined with others or freed of blanks.
+    however it is cut, joined with others or freed of blanks. What is longer than `LONGEST_VALUE` is
+    cut in the middle, so that a glob on either end matches it.
     """
     line = inert(text)
-    return f"“{line}”" if _DECODED.match(line) else line
+    return cut_in_the_middle(f"“{line}”" if _DECODED.match(line) else line, LONGEST_VALUE)
+
+
+def may_be_cut(value: str) -> bool:
+    """Return whether `inert_value` may have left out a part of *value*."""
+    return len(value) >= LONGEST_VALUE
 
 
 def one_line(text: str, longest: int = LONGEST) -> str:

@@ -29,7 +29,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import ErrorDetails, core_schema
 
 from pulumi_cf_invoice.billing import money
-from pulumi_cf_invoice.billing.cleaning import HARMFUL, inert_value
+from pulumi_cf_invoice.billing.cleaning import HARMFUL, LONGEST_VALUE, inert_value
 from pulumi_cf_invoice.billing.errors import InvalidDataError
 
 LAST_SECOND = 253_402_300_799
@@ -223,7 +223,11 @@ else:
 # A pattern also makes pydantic refuse a lone surrogate, with which protobuf would fail.
 _Inert = Annotated[
     str,
-    StringConstraints(strict=True, pattern=f"^([^\\s:#<{{\\[{HARMFUL}][^#<{HARMFUL}]*)?$"),
+    StringConstraints(
+        strict=True,
+        max_length=LONGEST_VALUE,
+        pattern=f"^([^\\s:#<{{\\[{HARMFUL}][^#<{HARMFUL}]*)?$",
+    ),
     WithJsonSchema({"type": "string"}),
 ]
 Text = Annotated[_Inert | None, Otherwise(_text_or_none)]

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from pulumi_cf_invoice.billing import money
-from pulumi_cf_invoice.billing.cleaning import named, one_line
+from pulumi_cf_invoice.billing.cleaning import may_be_cut, named, one_line
 from pulumi_cf_invoice.billing.invoice import Invoice, InvoiceLine
 from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.billing.suggestions import new_globs
@@ -134,13 +134,16 @@ class MaxLineAmount(Rule):
         if not lines:
             yield Finding("within", "lines", lambda: f"The {invoice_of(state)} has no lines.")
             return
+        default = [] if self.default_limit is None else [self.default_limit]
         used: set[str] = set()
         for name, same in lines.items():
-            globs = matching([line.description or "" for line in same], self.limits)
+            descriptions = [line.description or "" for line in same]
+            globs = matching(descriptions, self.limits)
             used.update(globs)
-            by_account = [self.limits[glob] for glob in longest(globs)]
-            if not globs and self.default_limit is not None:
-                by_account = [self.default_limit]
+            by_account = [self.limits[glob] for glob in longest(globs)] or default
+            if any(map(may_be_cut, descriptions)):
+                # Read whole, any other limit could be the line's.
+                by_account = [*self.limits.values(), *default]
             yield from self._judged(state, name, same, by_account)
         unused = [glob for glob in self.limits if glob not in used]
         if unused:

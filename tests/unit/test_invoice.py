@@ -139,7 +139,8 @@ def test_a_lone_surrogate_is_carried_as_a_question_mark() -> None:
         ),
         ("a\u200bb\u3164c\u00add\ufeff", "a b c d "),
         ("\U000e0068\U000e0069", "  "),
-        ("x" * 5000, "x" * 5000),
+        ("x" * 1000, "x" * 1000),
+        (f"openai/{'x' * 5000}-suffix", f"openai/{'x' * 493}…{'x' * 492}-suffix"),
         # The engine takes these for colours, and drops them or all that follows.
         ("#<{%reset%}>#vso[task.x]y", "#< {%reset%}>#vso[task.x]y"),
         ("a<{%b < {% <c", "a< {%b < {% <c"),
@@ -147,7 +148,7 @@ def test_a_lone_surrogate_is_carried_as_a_question_mark() -> None:
         (r'{"m": "#\u0023vso[task.x]y"}', r'“{"m": "#\u0023vso[task.x]y"}”'),
         ('{"::add-mask::a": 1}', '“{"::add-mask::a": 1}”'),
         (r' ["a\n::error::b", {}] }', r'“ ["a\n::error::b", {}] }”'),
-        ("[" * 5000 + "]" * 5000, "“" + "[" * 5000 + "]" * 5000 + "”"),
+        ("[" * 5000 + "]" * 5000, "“" + "[" * 499 + "…" + "]" * 498 + "”"),
         ("[1e999]", "“[1e999]”"),
         # Cut, joined with another or freed of blanks it could become JSON.
         ('{"a": 1}.', '“{"a": 1}.”'),
@@ -177,6 +178,13 @@ def test_a_name_is_one_clean_line() -> None:
     name = Invoice.from_api(api_result(invoice_lines=[hostile])).invoice_lines[0].name
     assert name.startswith("a [31m evil: all is well x")
     assert len(name) == 200
+
+
+def test_lines_whose_long_descriptions_differ_in_what_is_cut_stay_lines_of_their_own() -> None:
+    lines = [api_line(description="x" * 600 + letter + "x" * 600) for letter in "ab"]
+    invoice = Invoice.from_api(api_result(invoice_lines=lines))
+    assert len(invoice.invoice_lines) == 2
+    assert invoice.gross == sum(line["amount"] for line in lines)
 
 
 def test_a_name_reads_as_no_json_either() -> None:

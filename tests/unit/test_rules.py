@@ -164,6 +164,21 @@ def test_of_globs_of_one_length_the_lowest_limit_counts(order: int) -> None:
     assert statuses("max-line-amount", {"limits": other}) == ["unknown"]
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"limits": {"x*": "1 USD"}},
+        {"limits": {"*z": "1 USD"}},
+        {"limits": {"*y*": "1 USD", "xx*": "900 USD"}},
+        {"limits": {"xx*": "900 USD"}, "defaultLimit": "1 USD"},
+    ],
+)
+def test_a_line_whose_description_is_cut_escapes_no_limit(settings: dict[str, Any]) -> None:
+    """What is left out may match any glob, or keep the others from matching."""
+    long = api_line(description="x" * 600 + "y" + "z" * 600)
+    assert "over" in statuses("max-line-amount", settings, state(invoice_lines=[long]))
+
+
 def test_a_glob_that_matches_no_line_is_noted() -> None:
     limits = {"limits": {"openai/*": "500 USD", "opena/*": "1 USD"}}
     assert notes("max-line-amount", limits) == [
