@@ -14,20 +14,25 @@ import argparse
 import importlib.util
 import os
 import re
+import secrets
+import shutil
 import subprocess
 import sys
 import tempfile
 import venv
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 if sys.version_info < (3, 11):  # noqa: UP036
-    sys.exit(f"no wheel: this is Python {sys.version.split()[0]}, and 3.11 or newer is needed")
+    sys.exit(f"vendor.py: this is Python {sys.version.split()[0]}, and 3.11 or newer is needed")
 
 CLONE = Path(__file__).resolve().parents[1]
 FOLDER = "third_party"
 WHEELS = "pulumi_cf_invoice-*.whl"
 _NAMED = re.compile(rf"(?:[\w./-]*/)?{FOLDER}/pulumi_cf_invoice-[^/\s\"'\[;]+\.whl")
+# What is not UTF-8 stays as it is, too.
+_ENCODING = "utf-8", "surrogateescape"
 _NOT_OURS = {"node_modules", "sdks", "site-packages", "venv", FOLDER}
 
 
@@ -51,12 +56,11 @@ def main(arguments: list[str] | None = None) -> int:
     )
     folder = parser.parse_args(arguments).folder
     try:
-        wheel = vendor(folder)
-    except (OSError, VendoringError) as error:
-        print(f"no wheel: {error}", file=sys.stderr)
+        wheel, named = vendor(folder)
+    except VendoringError as error:
+        print(f"vendor.py: {error}", file=sys.stderr)
         return 1
     print(f"built {wheel}")
-    named = [file for file in _manifests(folder) if _name(file, wheel)]
     for file in named:
         print(f"named in {file}")
     if named:
@@ -66,18 +70,32 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def vendor(folder: Path) -> Path:
-    """Build the wheel into the `third_party` of *folder*, and remove others of the package."""
+def vendor(folder: Path) -> tuple[Path, list[Path]]:
+    """
+    Build the wheel into the `third_party` of *folder*, name it, and remove others of the package.
+
+    Returns it, and the files that name it. At any time, the wheel that a file names is there.
+    """
     if not folder.is_dir():
         raise VendoringError(f"there is no folder {folder}")
+    naming = {file: text for file in _manifests(folder) if _NAMED.search(text := _read(file))}
     target = folder / FOLDER
-    with tempfile.TemporaryDirectory() as directory:
+    with _telling("cannot build the wheel"), tempfile.TemporaryDirectory() as directory:
         built = _build(Path(directory))
+        wheel, content = target / built.name, built.read_bytes()
+    with _telling(f"cannot write {wheel}"):
         target.mkdir(exist_ok=True)
-        for earlier in target.glob(WHEELS):
-            earlier.unlink()
-        (target / built.name).write_bytes(built.read_bytes())
-    return target / built.name
+        _replace(wheel, content)
+    for file, before in naming.items():
+        after = _NAMED.sub(_path_from(file, wheel), before)
+        if after != before:
+            with _telling(f"cannot write {file}"):
+                _replace(file, after.encode(*_ENCODING))
+    for earlier in target.glob(WHEELS):
+        if earlier != wheel:
+            with _telling(f"cannot remove {earlier}"):
+                earlier.unlink()
+    return wheel, [*naming]
 
 
 def _build(directory: Path) -> Path:
@@ -112,15 +130,45 @@ def _manifests(folder: Path) -> Iterator[Path]:
                 yield here / name
 
 
-def _name(file: Path, wheel: Path) -> bool:
-    """Write the path of *wheel*, from the folder of *file*, into the file, if it names a wheel."""
+def _read(file: Path) -> str:
+    """Return the text of a file as it is, whatever its line endings are."""
+    with _telling(f"cannot read {file}"):
+        text = file.read_bytes().decode(*_ENCODING)
+    if _NAMED.search(text.replace("\0", "")) and not _NAMED.search(text):
+        raise VendoringError(f"{file} is not in UTF-8: save it in UTF-8, and run this again")
+    return text
+
+
+def _path_from(file: Path, wheel: Path) -> str:
+    """Return the path of *wheel* from the folder of *file*."""
     relative = Path(os.path.relpath(wheel, file.parent)).as_posix()
-    path = relative if relative.startswith("../") else f"./{relative}"
-    before = file.read_text(encoding="utf-8")
-    after = _NAMED.sub(path, before)
-    if after != before:
-        file.write_text(after, encoding="utf-8")
-    return bool(_NAMED.search(before))
+    return relative if relative.startswith("../") else f"./{relative}"
+
+
+def _replace(file: Path, content: bytes) -> None:
+    """Write a file next to *file*, then put it in its place. A link stays a link."""
+    target = file.resolve()
+    beside = target.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        with beside.open("xb") as part:
+            part.write(content)
+            part.flush()
+            os.fsync(part.fileno())
+        if target.exists():
+            shutil.copymode(target, beside)
+        beside.replace(target)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _telling(what: str) -> Iterator[None]:
+    """Raise `VendoringError` for an `OSError`: *what* failed, and why."""
+    try:
+        yield
+    except OSError as error:
+        raise VendoringError(f"{what}: {error.strerror or error}") from None
 
 
 if __name__ == "__main__":

@@ -187,8 +187,8 @@ def versions(shell: CommandLine) -> list[str]:
 @pytest.mark.parametrize(
     ("folder", "expected"),
     [
-        ("nowhere", "no wheel: there is no folder nowhere\n"),
-        ("file", "no wheel: there is no folder file\n"),
+        ("nowhere", "vendor.py: there is no folder nowhere\n"),
+        ("file", "vendor.py: there is no folder file\n"),
     ],
 )
 def test_a_wheel_that_cannot_be_put_anywhere_is_one_line(
