@@ -37,6 +37,8 @@ OTHER_SCOPE = "other"
 POSTPAID = "postpaid"
 """The default way to bill Workers AI, which is not on the invoice."""
 _RULE = ("id", "limit", "limitType", "window", "technique", "enabled")
+_ABOUT_RULE = ("name", "description", "note", "created_at", "modified_at")
+"""What the API says of other things, and what restricts none of them."""
 
 
 @dataclass(frozen=True, kw_only=True, config=CONFIG)
@@ -188,11 +190,10 @@ def scopes(rule: Mapping[str, Any], known: Sequence[str] = SCOPES) -> list[str]:
     """
     Return what restricts a *rule* to a part of the traffic, or splits it: *known* names of fields.
 
-    Any other field that has fields itself is a restriction too, and is called `OTHER_SCOPE`.
+    Any other field with a value may be a restriction too, and is called `OTHER_SCOPE`.
     """
     found = [name for name in known if rule.get(name)]
-    others = (rule[name] for name in rule if name not in (*known, *_RULE))
-    is_other = any(value and isinstance(value, (Mapping, list)) for value in others)
+    is_other = any(rule[name] for name in rule if name not in (*known, *_RULE, *_ABOUT_RULE))
     return [*found, OTHER_SCOPE] if is_other else found
 
 

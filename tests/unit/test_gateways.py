@@ -75,6 +75,10 @@ def test_what_a_gateway_lacks_is_none(row: dict[str, Any]) -> None:
             {"scopes": ["model", "other"]},
         ),
         ({"countries": ["NL"]}, {"scopes": ["other"]}),
+        ({"models": "x"}, {"scopes": ["other"]}),
+        ({"cached_only": True}, {"scopes": ["other"]}),
+        ({"percentage": 10}, {"scopes": ["other"]}),
+        ({"name": "all", "created_at": "2026-09-01T00:00:00Z"}, {"scopes": []}),
         ({"countries": [], "note": "of ours", "id": "x"}, {"scopes": []}),
     ],
 )

@@ -619,6 +619,7 @@ def test_an_account_without_gateways_that_can_spend_is_within_the_rule(listed: l
         cost_rule(1, metadata={"team": {"mode": "partition"}}),
         cost_rule(1, provider={"mode": "filter", "values": ["openai"]}),
         cost_rule(1, model={"mode": "filter", "values": ["gpt"]}),
+        cost_rule(1, models="x"),
         cost_rule(1, enabled=False),
         cost_rule(1, enabled="no"),
         cost_rule(1, limitType="requests"),
