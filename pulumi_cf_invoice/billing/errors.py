@@ -75,14 +75,13 @@ class FetchError(BillingError):
     def __str__(self) -> str:
         return (
             f"cannot read the {self.noun}{_of(self.account_id)}: "
-            f"{self.problem}. {self.remedy}{self._where}"
+            f"{self.problem}. {self.remedy}{where_to(self.base_url)}"
         )
 
-    @property
-    def _where(self) -> str:
-        if self.base_url is None:
-            return ""
-        return f" The request went to {self.base_url}, not to Cloudflare."
+
+def where_to(base_url: str | None) -> str:
+    """Return the end of an error, where a request went; empty if to Cloudflare, which is None."""
+    return f" The request went to {base_url}, not to Cloudflare." if base_url else ""
 
 
 class ApiError(FetchError):

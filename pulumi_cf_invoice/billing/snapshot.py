@@ -21,10 +21,16 @@ from pulumi_cf_invoice.billing.errors import (
     BillingError,
     InvalidDataError,
     NotAvailableError,
+    where_to,
 )
 from pulumi_cf_invoice.billing.models import WHOLE, Answered, Model, iso
 from pulumi_cf_invoice.billing.reads import READS, ModelT, Read
-from pulumi_cf_invoice.billing.settings import Settings, canonical_account_id, safe_base_url
+from pulumi_cf_invoice.billing.settings import (
+    Settings,
+    canonical_account_id,
+    foreign,
+    safe_base_url,
+)
 
 VERSION = 1
 # Without a scheme, `x.ai/grok` is a model.
@@ -130,12 +136,18 @@ class Snapshot:
         try:
             model = self.get(read)
         except BillingError as error:
-            return {"error": _without_private(str(error))}
+            return {"error": self._told(str(error))}
         return {
             "query": model.query,
             "complete": model.is_complete,
             "result": _scrubbed(model.to_api()),
         }
+
+    def _told(self, error: str) -> str:
+        # The snapshot's own address is no link to something private.
+        where = where_to(foreign(self.base_url))
+        why = error.removesuffix(where)
+        return f"{_without_private(why)}{error[len(why) :]}"
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Snapshot":

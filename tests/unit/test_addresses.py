@@ -13,6 +13,7 @@ from pulumi_cf_invoice.billing import Invoice, SettingsError, settings
 from pulumi_cf_invoice.billing.settings import Source, is_cloudflare, resolve
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.command import Done, run
+from tests.conftest import pointed_at
 from tests.factories import ACCOUNT, TOKEN, api_result
 from tests.hosts import Hosts, hosts
 from tests.unit.test_cli import UPDATE
@@ -210,6 +211,20 @@ def test_no_figures_come_from_where_nothing_could_be_read(
     shown = " ".join(done.stdout.split())
     assert f"The request went to {nowhere}, not to Cloudflare." in shown
     assert "The figures come from" not in shown
+
+
+@pytest.mark.parametrize(
+    "command", [["report", "--budget", "1 USD"], ["show"], ["forecast"], ["report"]]
+)
+def test_a_snapshot_of_a_refusal_says_where_the_request_went(
+    command: list[str], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.faults = {"invoice-preview": "http-403"}
+    file = str(tmp_path / "snapshot.json")
+    assert run("snapshot", "--output", file, **pointed_at(sandbox)).returncode == 0
+    shown = run(*command, "--snapshot", file)
+    assert shown.returncode == 2
+    assert shown.stderr.endswith(f"The request went to {sandbox.base_url}, not to Cloudflare.\n")
 
 
 def test_an_invoice_of_one_file_names_the_address_of_a_snapshot_beside_it(

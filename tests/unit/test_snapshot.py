@@ -210,6 +210,19 @@ def test_a_read_that_is_refused_takes_nothing_from_the_rest(settled: dict[str, s
         assert each.problem(INVOICE_PREVIEW) is None
 
 
+def test_of_an_error_only_the_snapshots_own_address_is_written() -> None:
+    elsewhere = "https://proxy.example.com/client/v4"
+    said = f"see {elsewhere}/live_9, not to Cloudflare"
+    refusal = ApiError("credit balance", ACCOUNT, 403, 10000, said, "Ask.", "r")
+    refusal.base_url = elsewhere
+    snapshot = factories.snapshot(elsewhere)
+    part = dataclasses.replace(snapshot, answers={"credit-balance": refusal})
+    for again in (once := Snapshot.from_json(written(part)), Snapshot.from_json(written(once))):
+        problem = str(again.problem(CREDIT_BALANCE))
+        assert "live_9" not in problem
+        assert problem.endswith(f" The request went to {elsewhere}, not to Cloudflare.")
+
+
 def test_what_is_not_in_a_file_is_not_available() -> None:
     with pytest.raises(NotAvailableError, match="the credit balance is not in the snapshot"):
         factories.snapshot().get(CREDIT_BALANCE)
