@@ -15,7 +15,7 @@ says something: ``last_update``, ``base_url`` (if it is not Cloudflare's) and
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pulumi_cf_invoice.billing.settings import foreign
+from pulumi_cf_invoice.billing.settings import CLOUDFLARE_API, foreign, is_same_address
 from pulumi_cf_invoice.state import (
     CHECK_FAILED,
     FIELDS,
@@ -48,8 +48,9 @@ def checked(settings: "Settings", figures: Properties, olds: Mapping[str, Any]) 
     Return the inputs of a check that read *figures* with *settings*; *olds* are the previous
     inputs.
     """
-    is_same_address = olds.get("base_url") == foreign(settings.base_url)
-    carried = _last_update(settings.account_id, olds) if is_same_address else {}
+    before = olds.get("base_url") or CLOUDFLARE_API
+    is_same = is_same_address(before, settings.base_url)
+    carried = _last_update(settings.account_id, olds) if is_same else {}
     return {"account_id": settings.account_id, **figures, **carried}
 
 

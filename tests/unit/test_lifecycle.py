@@ -63,6 +63,20 @@ def test_nothing_carries_over_from_another_address(addresses: tuple[str, str]) -
     assert "last_update" in lifecycle.checked(settings_for(before), figures(before), olds)
 
 
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "https://proxy.corp:443/client/v4",
+        "https://PROXY.corp/client/v4",
+        "HTTPS://proxy.corp/client/v4/",
+    ],
+)
+def test_another_spelling_of_an_address_is_the_same(spelling: str) -> None:
+    proxy = "https://proxy.corp/client/v4"
+    olds = lifecycle.checked(settings_for(spelling), figures(spelling), {})
+    assert "last_update" in lifecycle.checked(settings_for(proxy), figures(proxy), olds)
+
+
 @pytest.mark.parametrize("missing", ["amount_due", "currency", "period_start"])
 def test_nothing_carries_over_from_a_part_of_the_figures(missing: str) -> None:
     """A state can be edited."""
