@@ -101,9 +101,10 @@ def secrets_in(variables: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Yield each credential among the *variables* of an environment, with its variable's name."""
     for variable, value in variables.items():
         if variable.endswith(("_TOKEN", "_API_KEY")) or variable == "CF_INVOICE_NOTIFY":
-            # One address per line, among comments.
-            secrets = (line for line in value.splitlines() if not line.startswith("#"))
-            yield from ((variable, secret) for secret in secrets)
+            for line in value.splitlines():
+                # Of addresses there is one per line, among comments.
+                if not (variable == "CF_INVOICE_NOTIFY" and line.startswith("#")):
+                    yield variable, line
 
 
 def without_secrets(text: str, variables: Mapping[str, str]) -> str:

@@ -577,6 +577,15 @@ def test_each_credential_of_the_environment_is_redacted(variable: str) -> None:
     assert_not_repeated(done.stdout, done.stderr)
 
 
+def test_a_credential_may_look_like_a_comment() -> None:
+    done = run("show", "--snapshot", "#abcdefgh12345", GITHUB_TOKEN="#abcdefgh12345")
+    assert "contains the value of GITHUB_TOKEN" in done.stderr
+    assert "abcdefgh12345" not in done.stdout + done.stderr
+    # Of addresses it is one.
+    done = run("show", "--snapshot", "abcdefgh12345", CF_INVOICE_NOTIFY="#abcdefgh12345")
+    assert "abcdefgh12345: No such file or directory" in done.stderr
+
+
 REFUSED = (
     "cf-invoice: standard input: what is judged in it repeats the value of a credential in the "
     "environment or of the stack, and cannot be redacted: is a variable such as X_TOKEN set to a "
