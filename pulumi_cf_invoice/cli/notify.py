@@ -132,9 +132,11 @@ def _tell(
             print(f"cf-invoice: cannot notify {name}: {problem}", file=sys.stderr)
     _write(state, State(before.salt, known | _others(before.notified, known)))
     if titles:
-        print(f"Notified {len(titles)} of {len(addresses)} addresses: {titles[0]}")
+        told = _logged(titles[0], notice)
+        print(f"Notified {len(titles)} of {len(addresses)} addresses: {told}")
     elif not code:
-        print(f"Nobody was notified, because {_why_not(notice, known.values())}: {notice.headline}")
+        why = _why_not(notice, known.values())
+        print(f"Nobody was notified, because {why}: {_logged(notice.headline, notice)}")
     return code
 
 
@@ -147,6 +149,11 @@ def _others(
     return dict(islice(others, _MOST_OTHERS))
 
 
+def _logged(title: str, notice: Notice) -> str:
+    """Return a *title* for a log, which has nothing else of the *notice*."""
+    return f"{title} {notice.origin}".rstrip()
+
+
 def _why_not(notice: Notice, known: Iterable[Sequence[Key]]) -> str:
     if any(known):
         return "nothing has changed since the last notification"
@@ -157,7 +164,7 @@ def _dry(notice: Notice, notified: Mapping[str, list[Key]], link: str | None) ->
     before = next(iter(notified.values()), [])
     if not notice.is_news(before):
         why = _why_not(notice, notified.values())
-        return f"Nobody would be notified, because {why}: {notice.headline}"
+        return f"Nobody would be notified, because {why}: {_logged(notice.headline, notice)}"
     return f"Would send:\n\n{notice.title(before)}\n{notice.body(before, link)}"
 
 

@@ -198,7 +198,8 @@ def _outputs(report: Report) -> dict[str, object]:
     outlooks = [invoice.outlook.text for invoice in report.invoices if invoice.outlook]
     return {
         "verdict": report.verdict,
-        "headline": report.headline,
+        # It is shown alone.
+        "headline": f"{report.headline} {report.origin}".rstrip(),
         "outlook": "; ".join(outlooks),
         "amount-due": totals[0][0] if len(totals) == 1 else "",
         "amount-due-text": " and ".join(report.total_texts),

@@ -7,8 +7,9 @@ from typing import Literal, get_args
 from pulumi_cf_invoice.billing.models import counted
 
 Kind = Literal["time", "origin", "missing", "not judged", "ambiguous", "period", "incomplete"]
-_MOST_LABELS = 3
-_MOST_OF_KIND, _MOST_ORIGINS = 3, 10
+MOST_ORIGINS = 10
+"""The most addresses that a report names."""
+_MOST_LABELS, _MOST_OF_KIND = 3, 3
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def of_several(invoices: Sequence[tuple[str, Iterable[Caveat]]]) -> list[str]:
             for caveat in widest
             if caveat.kind == kind
         ]
-        sentences += first(of_kind, _MOST_ORIGINS if kind == "origin" else _MOST_OF_KIND)
+        sentences += first(of_kind, MOST_ORIGINS if kind == "origin" else _MOST_OF_KIND)
     return sentences
 
 

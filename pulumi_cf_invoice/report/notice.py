@@ -233,7 +233,7 @@ def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:
         report.headline,
         wrong,
         forecasts[0] if len(forecasts) == 1 else None,
-        _origins(report),
+        report.origin,
         read=set(_accounts(report)),
         judged={"", *judged},
         unjudged={
@@ -337,21 +337,6 @@ def _not_judged(
         for account, text in sorted(reasons.items())
         if account not in told
     ]
-
-
-def _origins(report: Report) -> str:
-    """Name the addresses that the figures came from, in a line; empty if only Cloudflare's."""
-    origins = [
-        *(
-            caveat.text
-            for invoice in report.invoices
-            for caveat in invoice.caveats
-            if caveat.kind == "origin"
-        ),
-        *(missing.origin for missing in report.missing),
-        *(rule.gate.origin for rule in report.rules if rule.gate and rule.of_accounts),
-    ]
-    return " ".join(dict.fromkeys(filter(None, origins)))
 
 
 def _listed(what: str, rules: Collection[str]) -> str:

@@ -10,7 +10,7 @@ from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import cut_in_the_middle, named, shown
 from pulumi_cf_invoice.billing.models import counted
 from pulumi_cf_invoice.report.account import AccountReport
-from pulumi_cf_invoice.report.caveats import addressed, of_several
+from pulumi_cf_invoice.report.caveats import MOST_ORIGINS, addressed, first, of_several
 from pulumi_cf_invoice.report.found import Found, MissingInvoice
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport, invoice_report
 from pulumi_cf_invoice.report.judging import (
@@ -151,6 +151,17 @@ class Report:
     def headline(self) -> str:
         """The worst fact in a sentence."""
         return shown(self.marked_headline)
+
+    @property
+    def origin(self) -> str:
+        """The addresses of the figures, in a few sentences; empty if only Cloudflare's."""
+        caveats = (caveat for invoice in self.invoices for caveat in invoice.caveats)
+        origins = [
+            *(caveat.text for caveat in caveats if caveat.kind == "origin"),
+            *(missing.origin for missing in self.missing),
+            *(rule.gate.origin for rule in self.rules if rule.gate and rule.of_accounts),
+        ]
+        return " ".join(first(list(dict.fromkeys(filter(None, origins))), MOST_ORIGINS))
 
     @cached_property
     def marked_headline(self) -> str:

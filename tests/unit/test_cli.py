@@ -832,6 +832,21 @@ def test_one_run_writes_the_report_as_html_as_well(tmp_path: Path) -> None:
     assert made.read_text() == alone.read_text()
 
 
+def test_a_headline_that_is_shown_alone_names_an_address_that_is_not_cloudflares(
+    tmp_path: Path,
+) -> None:
+    files = {"GITHUB_STEP_SUMMARY": f"{tmp_path}/summary", "GITHUB_OUTPUT": f"{tmp_path}/outputs"}
+    preview = str(PREVIEWS / "functions" / "configured-address.ndjson")
+    arguments = ["--from", preview, "--budget", "9000 USD", "--at", "2026-09-15T12:00:00Z"]
+    assert run("report", *arguments, "--github", **files).returncode == 0
+    outputs = (tmp_path / "outputs").read_text(encoding="utf-8").splitlines()
+    [headline] = [line for line in outputs if line.startswith("headline=Within budget")]
+    assert re.search(r"\. The figures come from http\S+, not from Cloudflare\.$", headline)
+    nobody = run("notify", *arguments, "--dry-run")
+    assert nobody.stdout.startswith("Nobody would be notified, because nothing is wrong: Within")
+    assert nobody.stdout.rstrip().endswith(headline.rpartition(". The ")[2])
+
+
 def test_github_gets_a_summary_and_step_outputs_also_over_budget(tmp_path: Path) -> None:
     summary, outputs = tmp_path / "summary", tmp_path / "outputs"
     summary.write_text("before\n")

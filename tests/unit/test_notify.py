@@ -346,7 +346,9 @@ def test_an_address_that_is_not_cloudflares_is_named_once(
             rule |= {"accountIds": [ACCOUNT], "baseUrl": base_url}
         (tmp_path / "rules.json").write_text(json.dumps({"rules": {"max-amount-due": rule}}))
         file = write_snapshot(tmp_path, ACCOUNT, 55500, of_file)
-        run(*command, "--snapshot", file, "--link", "https://ci.example/1", **environment)
+        done = run(*command, "--snapshot", file, "--link", "https://ci.example/1", **environment)
+        is_elsewhere = base_url != settings.CLOUDFLARE_API
+        assert (f"The figures come from {base_url}, not" in done.stdout) == is_elsewhere
     (_, _, elsewhere), (_, _, cloudflare) = server.received
     shown = sandbox.base_url.replace("://127.", ":\u2060//127.\u2060")
     message = f"The figures come from {shown}, not from Cloudflare."
