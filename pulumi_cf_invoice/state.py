@@ -152,7 +152,8 @@ def read(resource_type: str, properties: Mapping[str, Any]) -> InvoiceState | No
     if account is not None and not isinstance(account, str):
         raise InvalidDataError("account_id: not a text")
     return InvoiceState(
-        account_id=account,
+        # Both cases of its hex digits are the same account.
+        account_id=None if account is None else account.strip().lower(),
         invoice=Invoice.from_outputs(found),
         last_update=_last_update(last) if last else None,
         base_url=one_line(base_url, _LONGEST_URL) if isinstance(base_url, str) else None,

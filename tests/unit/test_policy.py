@@ -145,6 +145,13 @@ def test_the_plugins_resource_is_judged_alike() -> None:
         assert judge(gate, camel_cased(properties), resource_type=PLUGIN_TYPE) == expected
 
 
+@pytest.mark.parametrize("written", [ACCOUNT.upper(), f" {ACCOUNT} "])
+def test_an_account_is_held_to_its_own_limit_however_it_is_written(written: str) -> None:
+    gate = policy.max_amount_due({"limit": "900 USD", "accounts": {ACCOUNT: "1 USD"}})
+    [violation] = judge(gate, state(account_id=written))
+    assert violation.partition(", ")[2].startswith("over the limit of $1.00 by $187.46.")
+
+
 def test_other_resources_and_failed_checks_are_passed_over() -> None:
     gate = policy.max_amount_due("0 USD")
     assert judge(gate, state(), resource_type=GATEWAY) == []
