@@ -328,7 +328,8 @@ def safe_base_url(url: str, example: str = CLOUDFLARE_API) -> str:
             f"the base URL must be a plain address such as {example}, with a host and without a "
             "user"
         )
-    if re.fullmatch("[0-9.]+|.*:.*", host) and not _is_ip_address(host):
+    is_numeric = parsed.netloc.startswith("[") or re.fullmatch("[0-9.]+|.*:.*", host)
+    if is_numeric and not _is_ip_address(host):
         raise SettingsError(f"the base URL {url} is wrong: {host} is not an IP address")
     if parsed.scheme != "https" and not (parsed.scheme == "http" and is_loopback(host)):
         raise SettingsError(

@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import pytest
@@ -128,6 +129,12 @@ def test_the_account_comes_from_argument_config_then_environment() -> None:
 def test_a_base_url_that_is_not_safe_is_refused(url: str) -> None:
     with pytest.raises(SettingsError, match="base URL"):
         settle(config={"cf-invoice:baseUrl": url})
+
+
+def test_a_base_url_in_whose_brackets_is_no_ip_address_is_refused() -> None:
+    """The standard has an address of the future, which nothing connects to."""
+    with pytest.raises(SettingsError, match=re.escape("/client/v4 is wrong: v1.x is not an IP")):
+        settle(config={"cf-invoice:baseUrl": "https://[v1.x]/client/v4"})
 
 
 @pytest.mark.parametrize("host", ["10.0.0.256", "10.0.0.01", "10.0.0.0.1", "127.0.0.256"])
