@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -88,7 +89,9 @@ class InvoicePreviewPlugin(provider.Provider):
     async def get_schema(self, request: provider.GetSchemaRequest) -> provider.GetSchemaResponse:
         from pulumi_cf_invoice.plugin import schema
 
-        return provider.GetSchemaResponse(json.dumps(schema.package()))
+        # Without docstrings (PYTHONOPTIMIZE=2) there is only what was made from them before.
+        made = schema.package() if sys.flags.optimize < 2 else schema.committed()
+        return provider.GetSchemaResponse(json.dumps(made))
 
     async def check_config(self, request: provider.CheckRequest) -> provider.CheckResponse:
         # Secret even if the program or the config did not say so, so that the state encrypts them.

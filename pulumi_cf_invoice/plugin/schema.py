@@ -5,10 +5,12 @@ It is derived from the models, which describe each property and its unit, and fr
 of which is a function.
 """
 
+import json
 import re
 from collections.abc import Callable
 from importlib.metadata import metadata
 from inspect import getattr_static
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from pulumi_cf_invoice.billing import settings
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 Spec = dict[str, Any]
 
+SCHEMA_FILE = Path(__file__).parents[1] / "schema.json"
 _INDEX = "cf-invoice:index:"
 _ACCOUNT_ID: Spec = {
     "type": "string",
@@ -120,6 +123,12 @@ def package(project: "PackageMetadata | None" = None, version: str | None = None
             FORECAST: _forecast(forecast),
         },
     }
+
+
+def committed() -> Spec:
+    """Return the schema as it was written to a file, with the version of the installed package."""
+    spec: Spec = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
+    return {**spec, "version": semver(metadata("pulumi-cf-invoice")["Version"])}
 
 
 def published(project_metadata: "PackageMetadata") -> Spec:

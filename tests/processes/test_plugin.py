@@ -1,5 +1,6 @@
 """The plugin as the engine sees it: a process that prints a port and serves requests on it."""
 
+import json
 import os
 import select
 import shlex
@@ -68,6 +69,14 @@ def plugin() -> Iterator[Any]:
 def test_every_other_way_to_start_it_serves_and_tells_the_version(command: str) -> None:
     with running(COMMANDS[command]) as plugin:
         assert plugin.GetPluginInfo(Empty()).version == semver(version("pulumi-cf-invoice"))
+
+
+def test_the_schema_is_whole_in_a_python_that_drops_docstrings(plugin: Any) -> None:
+    """Descriptions in the schema are those of the code."""
+    with running(COMMANDS["module"], PYTHONOPTIMIZE="2") as optimized:
+        asked = proto.GetSchemaRequest()
+        [whole, found] = (json.loads(each.GetSchema(asked).schema) for each in (plugin, optimized))
+    assert found == whole
 
 
 def test_check_read_and_invoke_answer_from_one_request(
