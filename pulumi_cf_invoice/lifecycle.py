@@ -22,7 +22,6 @@ from pulumi_cf_invoice.state import (
     LAST_UPDATE,
     READ_PROPERTIES,
     UNKNOWN,
-    without_markers,
 )
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ Properties = dict[str, Any]
 
 def figures(invoice: "Invoice", settings: "Settings") -> Properties:
     """Return the properties from reading *invoice* with *settings*."""
-    return {**without_markers(invoice.to_outputs()), **address(settings)}
+    return {**invoice.to_outputs(), **address(settings)}
 
 
 def address(settings: "Settings") -> Properties:

@@ -15,7 +15,7 @@ from pulumi_cf_invoice.billing.invoice import FIGURES, Invoice
 from pulumi_cf_invoice.billing.settings import foreign
 from pulumi_cf_invoice.program import answers, settings as program_settings
 from pulumi_cf_invoice.program.errors import raises_run_errors, wrong_kind
-from pulumi_cf_invoice.state import EXPORTED_ORIGIN, without_markers
+from pulumi_cf_invoice.state import EXPORTED_ORIGIN
 
 if TYPE_CHECKING:
     from pulumi_cf_invoice.resource import InvoicePreview
@@ -74,8 +74,7 @@ def _figures(invoice: Any) -> tuple[pulumi.Output[Invoice], dict[str, Any], Any]
 def _plain(known: Invoice) -> dict[str, Any]:
     if not isinstance(known, Invoice):
         raise wrong_kind(_NEEDED, known)
-    plain: dict[str, Any] = without_markers(known.to_figures())
-    return plain
+    return known.to_figures()
 
 
 def _refuse_to_replace(names: Collection[str]) -> None:

@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.cleaning import MARKERS, one_line
 from pulumi_cf_invoice.billing.errors import InvalidDataError
 
 if TYPE_CHECKING:
@@ -43,21 +43,8 @@ READ_PROPERTIES = (*FIELDS, "invoice_lines_complete", "base_url")
 """The properties that a read of the invoice brings, those that make no diff included."""
 CHECK_FAILED = "check_failed"
 """The one property of a resource whose check failed, by which policies can tell it."""
-UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-"""Pulumi's marker of an unknown value, repeated here because the SDK's needs the SDK imported."""
-
-MARKERS = frozenset(
-    [
-        UNKNOWN,
-        "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",
-        "3eeb2bf0-c639-47a8-9e75-3b44932eb421",
-        "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",
-        "030794c1-ac77-496b-92df-f27374a8bd58",
-        "e48ece36-62e2-4504-bad9-02848725956a",
-        "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
-    ]
-)
-"""The texts that the engine reads as unknown values, one for each type."""
+UNKNOWN = MARKERS[0]
+"""Pulumi's marker of an unknown value."""
 
 
 @dataclass(frozen=True)
@@ -233,21 +220,6 @@ def snake_cased(value: Any) -> Any:
         return {snake_case(key): snake_cased(value[key]) for key in value}
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [snake_cased(item) for item in value]
-    return value
-
-
-def without_markers(value: Any) -> Any:
-    """
-    Return *value* without texts that equal one of `MARKERS`: they get a blank at their end.
-
-    To the engine they are values to come, which it refuses in an update.
-    """
-    if isinstance(value, str):
-        return f"{value} " if value in MARKERS else value
-    if isinstance(value, dict):
-        return {name: without_markers(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [without_markers(item) for item in value]
     return value
 
 

@@ -28,9 +28,20 @@ _HARMFUL = re.compile(f"[{HARMFUL}\ud800-\udfff]")
 # Runners take `##[…]` (GitHub), `##vso[…]` (Azure) and `##teamcity[…]` for a command anywhere in a
 # line, and `::…` (GitHub) at its beginning. Pulumi's engine takes `<{%…%}>` for a colour.
 _COMMAND = re.compile(r"##(?=\w*\[)|^\s*:(?=:)|<(?=\{%)")
+MARKERS = (
+    "04da6b54-80e4-46f7-96ec-b56ff0331ba9",
+    "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",
+    "3eeb2bf0-c639-47a8-9e75-3b44932eb421",
+    "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",
+    "030794c1-ac77-496b-92df-f27374a8bd58",
+    "e48ece36-62e2-4504-bad9-02848725956a",
+    "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
+)
+"""The texts that the engine reads as unknown values, one for each type."""
 # How JSON begins, which the engine decodes before it prints it. YAML it needs in several lines.
 _DECODED = re.compile(
-    r'\s*(?:\{\s*["}]|\[\s*(?:["\[\]{]|(?:true|false|null|-?\d[\d.eE+-]*)\s*[,\]]))'
+    r'\s*(?:\{\s*["}]|\[\s*(?:["\[\]{]|(?:true|false|null|-?\d[\d.eE+-]*)\s*[,\]])|'
+    f"{'|'.join(MARKERS)})"
 )
 
 
@@ -49,9 +60,10 @@ def inert_value(text: str) -> str:
     Return *text* as `inert` does, for Pulumi to keep as a value of its own.
 
     What begins like JSON is put in quotation marks: the engine would print what is in it, a line
-    for each part, and what was escaped as it is. So nothing is JSON that begins with such a text,
-    however it is cut, joined with others or freed of blanks. What is longer than `LONGEST_VALUE` is
-    cut in the middle, so that a glob on either end matches it.
+    for each part, and what was escaped as it is. So is what begins with one of `MARKERS`, which to
+    the engine is a value to come. Nothing that begins with such a text is either, however it is
+    cut, joined with others or freed of blanks. What is longer than `LONGEST_VALUE` is cut in the
+    middle, so that a glob on either end matches it.
     """
     line = inert(text)
     return cut_in_the_middle(f"“{line}”" if _DECODED.match(line) else line, LONGEST_VALUE)

@@ -220,13 +220,15 @@ else:
         Field(union_mode="left_to_right"),
         WithJsonSchema({"type": "number"}),
     ]
-# A pattern also makes pydantic refuse a lone surrogate, with which protobuf would fail.
+# A pattern also makes pydantic refuse a lone surrogate, with which protobuf would fail. The ninth
+# character of the engine's markers is a dash.
 _Inert = Annotated[
     str,
     StringConstraints(
         strict=True,
         max_length=LONGEST_VALUE,
-        pattern=f"^([^\\s:#<{{\\[{HARMFUL}][^#<{HARMFUL}]*)?$",
+        pattern=f"^([^\\s:#<{{\\[{HARMFUL}]([^#<{HARMFUL}]{{0,7}}|"
+        f"[^#<{HARMFUL}]{{7}}[^-#<{HARMFUL}][^#<{HARMFUL}]*))?$",
     ),
     WithJsonSchema({"type": "string"}),
 ]

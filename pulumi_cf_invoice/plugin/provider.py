@@ -49,7 +49,6 @@ from pulumi_cf_invoice.state import (
     origin,
     snake_case,
     snake_cased,
-    without_markers,
 )
 
 # The client and the models are imported for the first request: the engine starts several processes
@@ -231,9 +230,8 @@ class InvoicePreviewPlugin(provider.Provider):
                 raise SettingsError(f"cf-invoice has no function {request.tok}")
             resolved, answer = await self._ask(read.asked(now, **arguments), account_id)
             figures = answer.to_figures()
-        address = lifecycle.address(resolved)
-        figures = {"account_id": resolved.account_id, **address, **without_markers(figures)}
-        return provider.InvokeResponse(_encoded(figures))
+        of_read = {"account_id": resolved.account_id, **lifecycle.address(resolved)}
+        return provider.InvokeResponse(_encoded(of_read | figures))
 
     async def _forecast(
         self, account_id: Any, at: datetime, fixed_lines: Sequence[str] = ()

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pulumi_cf_invoice import state
 from pulumi_cf_invoice.billing import money
-from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.cleaning import MARKERS, one_line
 from pulumi_cf_invoice.billing.errors import InvalidDataError
 from pulumi_cf_invoice.billing.invoice import AMOUNTS, Invoice
 from pulumi_cf_invoice.billing.models import counted
@@ -290,7 +290,7 @@ class _Origins:
             inputs = mapping_in(mapping_in(step, "new") or {}, "inputs") or {}
             address = foreign_address(inputs.get("baseUrl"))
             # A provider whose address is not known yet has read nothing.
-            if address not in (None, configured, *state.MARKERS):
+            if address not in (None, configured, *MARKERS):
                 providers.setdefault(str(address), state.urn_of(step).rsplit("::", 1)[-1])
         return cls(configured, tuple(starmap(_read_through, providers.items())))
 

@@ -8,7 +8,7 @@ from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
-from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.cleaning import MARKERS, one_line
 from pulumi_cf_invoice.billing.errors import SettingsError
 from pulumi_cf_invoice.billing.invoice import FIGURES, Invoice
 from pulumi_cf_invoice.billing.settings import canonical_account_id, config_sources, foreign
@@ -16,7 +16,6 @@ from pulumi_cf_invoice.report.caveats import Caveat
 from pulumi_cf_invoice.report.found import Found, NoInvoiceError
 from pulumi_cf_invoice.state import (
     EXPORTED_ORIGIN,
-    MARKERS,
     SECRET_ADDRESS,
     InvoiceState,
     camel_case,

@@ -21,9 +21,11 @@ from pulumi_cf_invoice.billing import (
     invoice as models,
     money,
 )
+from pulumi_cf_invoice.billing.cleaning import MARKERS
 from pulumi_cf_invoice.billing.invoice import FIGURES, SUMMED
 from pulumi_cf_invoice.billing.models import Answered
 from pulumi_cf_invoice.program import output_types
+from pulumi_cf_invoice.state import UNKNOWN
 from tests.factories import START, api_line, api_result, with_floats
 
 
@@ -160,6 +162,10 @@ def test_a_lone_surrogate_is_carried_as_a_question_mark() -> None:
         ("[31m a", "[31m a"),
         ("{a} b", "{a} b"),
         ("“[]”", "“[]”"),
+        # It takes a marker for a value to come, also where others had a dot or a blank behind it.
+        (UNKNOWN, f"“{UNKNOWN}”"),
+        (f" {MARKERS[-1]} .", f"“ {MARKERS[-1]} .”"),
+        (f"no {UNKNOWN}", f"no {UNKNOWN}"),
     ],
 )
 def test_a_text_is_one_line_that_acts_on_no_terminal_and_no_runner(written: str, kept: str) -> None:

@@ -151,7 +151,7 @@ def test_a_refresh_replaces_all_that_a_read_brings_and_keeps_the_rest() -> None:
 def test_a_text_that_pulumi_takes_for_a_value_to_come_is_carried() -> None:
     read = figures(status=UNKNOWN, invoice_lines=[api_line(description=UNKNOWN)])
     assert UNKNOWN not in (read["status"], read["invoice_lines"][0]["description"])
-    assert read["status"].strip() == UNKNOWN
+    assert read["status"] == f"“{UNKNOWN}”"
 
 
 def test_the_marker_of_unknown_values_is_pulumis() -> None:
