@@ -146,6 +146,17 @@ def test_over_budget_fails_after_everything_is_reported(workflow: Workflow, host
     assert Path(run.outputs["html"]).exists()
 
 
+def test_against_a_rule_that_is_no_budget_fails_in_words_that_are_true(workflow: Workflow) -> None:
+    workflow.write(
+        "rules.json", json.dumps({"rules": {"allowed-currencies": {"currencies": ["EUR"]}}})
+    )
+    run = workflow.use({**RULES, "comment": "false"})
+    assert run.failed == ["Report"], run.printed
+    assert "USD, which is not one of those allowed: EUR" in run.summary
+    assert "Against a rule: the report says which, and why." in run.printed
+    assert "Over budget" not in run.printed
+
+
 def test_over_budget_passes_where_it_shall_not_fail(workflow: Workflow, host: Forge) -> None:
     run = workflow.use({**TOO_MUCH, "fail": "false"})
     assert run.jobs == {"invoice": "success"}, run.printed
