@@ -19,7 +19,7 @@ import tracemalloc
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -47,13 +47,21 @@ def deliver(messages: Sequence[Message]) -> list[str | None]:
     """Send the messages, and return why each was not taken, or None."""
     deadline = time.monotonic() + SECONDS
 
-    def send(place: int) -> str | None:
+    outcomes: dict[int, str | None] = {}
+
+    def send(place: int) -> None:
         # Those that hang leave enough time for those that wait.
         turns = math.ceil((len(messages) - place) / AT_ONCE)
-        return _send(messages[place], (deadline - time.monotonic()) / turns)
+        outcomes[place] = _send(messages[place], (deadline - time.monotonic()) / turns)
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(send, range(len(messages))))
+    with ThreadPoolExecutor(AT_ONCE) as pool, suppress(RuntimeError):
+        for place in range(len(messages)):
+            pool.submit(send, place)
+    for place in range(len(messages)):
+        # Where no thread was left for it.
+        if place not in outcomes:
+            send(place)
+    return [outcomes[place] for place in range(len(messages))]
 
 
 def server(address: str) -> Any:

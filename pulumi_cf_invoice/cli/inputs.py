@@ -33,6 +33,7 @@ from pulumi_cf_invoice.cli.accounts import (
 from pulumi_cf_invoice.cli.arguments import GivenFile
 from pulumi_cf_invoice.cli.errors import CommandError
 from pulumi_cf_invoice.cli.output import is_unfinished
+from pulumi_cf_invoice.cli.progress import line_on_terminal
 from pulumi_cf_invoice.report import input
 from pulumi_cf_invoice.report.found import (
     Found,
@@ -441,7 +442,5 @@ def _progress(text: str) -> Iterator[None]:
     if not sys.stderr.isatty():
         yield
         return
-    from rich.console import Console
-
-    with Console(stderr=True).status(text):
+    with line_on_terminal(text):
         yield

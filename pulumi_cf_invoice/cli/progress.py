@@ -21,14 +21,12 @@ def progress(total: int) -> Iterator[Callable[[], None]]:
         return f"{done:,} of {total:,} accounts read"
 
     if sys.stderr.isatty():
-        from rich.console import Console
-
-        with Console(stderr=True).status(text()) as status:
+        with line_on_terminal(text()) as update:
 
             def show() -> None:
                 nonlocal done
                 done += 1
-                status.update(text())
+                update(text())
 
             yield show
         return
@@ -43,8 +41,24 @@ def progress(total: int) -> Iterator[Callable[[], None]]:
         nonlocal done
         done += 1
 
-    threading.Thread(target=tell, name="cf-invoice-progress", daemon=True).start()
+    # Where no thread is left, the reads say so.
+    with suppress(RuntimeError):
+        threading.Thread(target=tell, name="cf-invoice-progress", daemon=True).start()
     try:
         yield count
     finally:
         over.set()
+
+
+@contextmanager
+def line_on_terminal(text: str) -> Iterator[Callable[[str], None]]:
+    """Show *text* on a terminal, and each other one that what it yields is called with."""
+    from rich.console import Console
+
+    status = Console(stderr=True).status(text)
+    try:
+        with suppress(RuntimeError):
+            status.start()
+        yield status.update
+    finally:
+        status.stop()

@@ -2,12 +2,13 @@
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 
 import tenacity
 
 from pulumi_cf_invoice.billing import retries
-from pulumi_cf_invoice.comments.errors import TransientError
+from pulumi_cf_invoice.comments.errors import CommentError, TransientError
 from pulumi_cf_invoice.comments.forge import Comment, Forge, Request
 from pulumi_cf_invoice.comments.places import Place
 from pulumi_cf_invoice.comments.reports import refuse_longer
@@ -35,9 +36,9 @@ def post(request: Request, body: str) -> str:
             error.__cause__ = error.__context__ = None
             outcome.set_exception(error.with_traceback(None))
 
-    # httpx's timeouts do not cover name resolution and headers that trickle in.
-    threading.Thread(target=run, name="cf-invoice-comment", daemon=True).start()
     try:
+        # httpx's timeouts do not cover name resolution and headers that trickle in.
+        _start(run, forge)
         return outcome.result(SECONDS)
     except TimeoutError:
         raise forge.connection.timed_out() from None
@@ -56,6 +57,14 @@ def describe(place: Place, body: str) -> str:
     return (
         f"Would comment on {place.text}, or update this report's comment if there is one:\n\n{body}"
     )
+
+
+def _start(run: Callable[[], None], forge: Forge) -> None:
+    try:
+        threading.Thread(target=run, name="cf-invoice-comment", daemon=True).start()
+    except RuntimeError as error:
+        what = f"cannot comment on {forge.connection.place}"
+        raise CommentError(f"{what}: {error}. Close some programs, and run again.") from None
 
 
 def _with_retries(forge: Forge, body: str) -> str:

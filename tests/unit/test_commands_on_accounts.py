@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -755,6 +755,29 @@ def test_a_long_run_says_how_far_it_is(
     with progress.progress(1000) as advance:
         advance()
         assert printed.wait(30)
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+@pytest.mark.parametrize("count", [1, 2])
+def test_no_thread_is_said_of_each_account(
+    count: int, is_terminal: bool, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> NoReturn:
+        raise RuntimeError("can't start new thread")
+
+    master, slave = os.openpty()
+    accounts = [f"--account-id={number:032x}" for number in range(count)]
+    with os.fdopen(slave, "w") as terminal, monkeypatch.context() as patched:
+        patched.setattr(threading, "_start_new_thread", refuse)
+        if is_terminal:
+            patched.setattr(sys, "stderr", terminal)
+        code, shown, told = run("report", *accounts, "--budget", "1 USD")
+        terminal.flush()
+        told += read_all(master)
+    os.close(master)
+    assert code == 2
+    assert (shown + told).count("can't start new thread. Close some programs, and run again.")
+    assert "Please report it" not in told
 
 
 def test_a_terminal_shows_how_far_a_run_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,9 +4,10 @@ import json
 import pickle
 import re
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import trustme
@@ -606,6 +607,16 @@ def test_what_failed_before_the_time_was_up_is_reported(
     forge_.refuse(503, {"message": "down"})
     forge_.trickle = True
     assert "before that: " in refusal(job.request())
+
+
+def test_no_thread_is_one_line(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> NoReturn:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    message = refusal(job.request())
+    assert message.startswith("cannot comment on ")
+    assert message.endswith(": can't start new thread. Close some programs, and run again.")
 
 
 def test_an_unreachable_forge_is_one_line(job: Job) -> None:

@@ -4,6 +4,7 @@ import html
 import json
 import os
 import re
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from operator import itemgetter
@@ -15,6 +16,7 @@ from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.errors import NotAvailableError
 from pulumi_cf_invoice.billing.snapshot import take
 from pulumi_cf_invoice.cli import delivery, notify
+from pulumi_cf_invoice.cli.delivery import deliver
 from pulumi_cf_invoice.report.notice import Notice, Wrong
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests import receivers
@@ -458,6 +460,32 @@ def test_every_address_is_told_for_itself(
     done = run(*options(over, *state), **(environment | {"CF_INVOICE_NOTIFY": addresses}))
     assert "cannot notify address 1 (JSON)" in done.stderr
     assert len(server.received) == 1
+
+
+@pytest.mark.parametrize("threads", [0, 1])
+def test_whoever_no_thread_is_left_for_is_told_all_the_same_and_once(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+
+    def send(message: delivery.Message, seconds: float) -> str | None:
+        sent.append(message.address)
+        return message.address if message.address == "b" else None
+
+    started = threading.Thread.start
+    left = [True] * threads
+
+    def start(thread: threading.Thread) -> None:
+        if not left:
+            raise RuntimeError("can't start new thread")
+        left.pop()
+        started(thread)
+
+    monkeypatch.setattr(delivery, "_send", send)
+    monkeypatch.setattr(threading.Thread, "start", start)
+    messages = [delivery.Message(address, "", "", False) for address in "abc"]
+    assert deliver(messages) == [None, "b", None]
+    assert sorted(sent) == ["a", "b", "c"]
 
 
 def test_an_address_is_known_by_itself_and_not_by_its_place(
