@@ -406,7 +406,8 @@ class Situation:
             _, _, message = finding.marked.partition(". ")
             quote = quoted(_cut(message or finding.marked).rstrip("."), _LONGEST_QUOTE)
             return f"a policy pack {_done(rule, finding)}, saying {quote}", False
-        brief = _question(without_account(finding.brief or finding.marked, str(self.account_id)))
+        account = str(finding.account_id or self.account_id)
+        brief = _question(without_account(finding.brief or finding.marked, account))
         return f"{where}{_cut(brief.rstrip('.'))}", False
 
     def _is_of_another(self, finding: Finding) -> bool:

@@ -639,7 +639,7 @@ def test_a_headline_says_the_fact_of_a_rule_on_another_account() -> None:
     }
     made = reported(A, B, rules=rules)
     assert made.headline == (
-        f"Unknown: account {'f' * 32}: no credentials for account {'f' * 32}: set "
+        f"Unknown: account {'f' * 32}: no credentials for the account: set "
         "CLOUDFLARE_API_TOKEN; the token needs the permission AI Gateway Read; 2 upcoming "
         "invoices, $448.46 so far in total, heading for $851."
     )
@@ -690,6 +690,16 @@ def test_a_headline_has_no_limit_of_another_account() -> None:
         "Within budget: $188.46 so far in September (day 15 of 30); $390 by a straight line; no "
         "rule judged this invoice."
     )
+
+
+def test_a_headline_names_another_account_that_is_over_once() -> None:
+    message = f"The upcoming invoice of account {OTHER_ACCOUNT} is $188.46, over the limit."
+    finding = Finding("failed", "amount due", lambda: message, account_id=OTHER_ACCOUNT)
+    rule = RuleResult("account-budget", "account-budget", "mandatory", of_accounts=[finding])
+    made = make_report([A], at=NOW, rules=[rule])
+    assert made.headline.count(OTHER_ACCOUNT) == 1
+    over = f"ccount {OTHER_ACCOUNT}: the upcoming invoice is $188.46, over the limit"
+    assert over in made.headline
 
 
 @pytest.mark.parametrize("colons", [2, 3, 5])
