@@ -7,6 +7,7 @@ reported, the innermost reason first.
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ _DEEPEST_CHAIN = 10
 _MOST_REASONS = 20
 _MOST_DIGITS = 400
 _A_DAY = 24 * 60 * 60
+_RAY_ID = re.compile("[0-9a-f]{16}-[A-Z]{3}")
 
 
 class Reason(NamedTuple):
@@ -133,7 +135,9 @@ class Reader(Generic[ModelT]):
         return self.located(refusal)
 
     def _ray_id(self, response: "httpx.Response") -> str | None:
-        return self.cleaned(response.headers.get("cf-ray", ""))[:64] or None
+        written = self.cleaned(response.headers.get("cf-ray", ""))
+        # Another address could write a credential there, encoded in any way.
+        return written if _RAY_ID.fullmatch(written) else None
 
     def _remedy(
         self,

@@ -1,3 +1,4 @@
+import base64
 import gc
 import json
 import logging
@@ -380,6 +381,26 @@ def test_neither_error_nor_log_repeats_a_token_that_an_answer_has_beside_its_bod
     said = f"{message}{unquote(unquote(caplog.text))}".replace("\xad", "").lower()
     assert SECRET not in said
     assert "##vso" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        base64.b64encode(SECRET.encode()).decode(),
+        SECRET.encode().hex(),
+        "8f1a2b3c4d5e6f70-AMSTERDAM",
+    ],
+)
+def test_no_ray_id_is_told_that_does_not_look_like_one(
+    caplog: pytest.LogCaptureFixture, written: str
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    with stand_in("{}", 503, **{"cf-ray": written}) as (base_url, _), pytest.raises(ApiError) as e:
+        client(base_url, token=SECRET, timeout=BRIEF).get_invoice_preview(ACCOUNT)
+    assert e.value.ray_id is None
+    assert "attempt 1: Cloudflare said HTTP 503" in caplog.text
+    assert "ray ID" not in f"{e.value.problem}{caplog.text}"
+    assert written not in f"{e.value}{caplog.text}"
 
 
 def test_a_redirect_to_a_name_that_is_none_is_one_line() -> None:
