@@ -145,7 +145,9 @@ def last_days(
     priced = _priced(history, invoice, bill, now)
     currency = "" if invoice is None else invoice.currency
     is_whole = history.since <= start
-    prices, price, unpriced = _prices(priced, bill, days, now, currency, is_whole=is_whole)
+    prices, price, unpriced = _prices(
+        priced, bill, days, now, currency, period=(start, end), is_whole=is_whole
+    )
     is_unpriced = isinstance(priced, UnknownUnit) and priced.is_unpriced
     usages = {day.start: day.usage for day in days}
     without_value = {day_of(entry) for entry in history.entries_without_value}
@@ -227,6 +229,7 @@ def _prices(
     now: Fraction,
     currency: str,
     *,
+    period: tuple[int, int],
     is_whole: bool,
 ) -> tuple[dict[int, Fraction], Fraction | None, str]:
     """
@@ -243,12 +246,13 @@ def _prices(
         # The lag is not known yet: a day is its share of the period so far.
         price = price_for_now(bill.gross, usage, priced.lacking, currency=currency)
         return {}, price, ""
-    today = day_of(now)
-    # A part of today that is outside the period costs something as well.
-    used_today = any(day.usage for day in days if day.start == today)
+    today, used = day_of(now), {day.start for day in days if day.usage}
     surely = sum((day.surely_in_period for day in days), Fraction(0))
-    if bill.gross == 0 and surely == 0 and not used_today:
-        return {today: Fraction(0)}, None, priced.reason
+    # A part of today that is outside the period costs something as well.
+    if bill.gross == 0 and surely == 0 and today not in used:
+        to_judge = (day for day in range(today - 3 * DAY, today, DAY) if day not in used)
+        unused = [today, *(day for day in to_judge if _is_in(day, period))]
+        return dict.fromkeys(unused, Fraction(0)), None, priced.reason
     return {}, None, priced.reason
 
 
@@ -259,10 +263,15 @@ def _price_if_behind(bill: Bill, days: Sequence[UsageDay], until: int) -> Fracti
 
 
 def _spent(priced: PricedDays) -> dict[int, Fraction]:
-    start, end = priced.period
     # A day that is only in part of the period is priced by its usage.
     grosses = priced.gross_by_day.items()
-    return {day: gross for day, gross in grosses if start <= day and day + DAY <= end}
+    return {day: gross for day, gross in grosses if _is_in(day, priced.period)}
+
+
+def _is_in(day: int, period: tuple[int, int]) -> bool:
+    """Return whether all of a *day* is in a *period*."""
+    start, end = period
+    return start <= day and day + DAY <= end
 
 
 def _usual(days: Sequence[UsageDay], left_out: set[int]) -> Fraction:

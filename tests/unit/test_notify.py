@@ -23,9 +23,10 @@ from tests import receivers
 from tests.command import run
 from tests.conftest import pointed_at, serving
 from tests.docs import page
-from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, api_result, settings_for, snapshot
+from tests.factories import ACCOUNT, END, NOW, OTHER_ACCOUNT, api_result, settings_for, snapshot
 from tests.receivers import SECRET, Webhook
 from tests.unit.reports import MORNING, taken
+from tests.unit.test_rules_on_forecasts import DAY, bill, usage
 
 # Of apprise, which imports all its services at once.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
@@ -207,6 +208,31 @@ def test_a_history_without_usage_to_judge_by_is_not_fine_again(
     assert over["title"].startswith("Over budget")
     assert fine["title"].startswith("Fine again.")
     assert fine["type"] == "success"
+
+
+def test_a_day_over_a_limit_is_fine_again_on_an_account_that_has_not_been_used_since(
+    hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    server, environment = hook
+    rules = {"max-daily-spend": {"accountIds": [ACCOUNT], "limit": "60 USD"}}
+    (tmp_path / "rules.json").write_text(json.dumps({"rules": rules}))
+    by = ["--rules", str(tmp_path / "rules.json"), "--state", str(tmp_path / "told.json")]
+    used = [2000.0 if number % 20 == 0 else 0.0 for number in range(90)]
+    october = {"period_start": END, "period_end": END + 31 * DAY}
+    for day, since, invoice in (
+        (30, [25_000.0], bill(29_000)),
+        (3, [25_000.0, 0.0, 0.0, 0.0], bill(0, **october)),
+        (5, [25_000.0, *[0.0] * 5], bill(0, **october)),
+    ):
+        at = datetime(2026, 9 if day == 30 else 10, day, 6, tzinfo=UTC)
+        history = usage([*used, *since], at)
+        taken_then = snapshot(read_at=at, invoice_preview=invoice, usage_history=history)
+        (tmp_path / "snapshot.json").write_text(taken_then.to_json())
+        files = ["--snapshot", str(tmp_path / "snapshot.json"), "--at", at.isoformat()]
+        run("notify", *files, *by, "--on", "over", **environment)
+    over, fine = (message for _, _, message in server.received)
+    assert over["title"].startswith("Over budget")
+    assert fine["title"].startswith("Fine again.")
 
 
 @pytest.mark.parametrize("rule", ["max-forecast", "max-projected-amount-due"])

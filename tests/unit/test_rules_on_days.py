@@ -767,7 +767,7 @@ def test_an_account_that_is_paused_has_spent_nothing_whatever_is_left_of_last_mo
     days = [*[1000.0] * 66, *[0.0] * 15]
     rule = {"limit": "30 USD", "fixedLines": ["Plan*"]}
     found = spike(rule, days, invoice_preview=of_september())
-    assert statuses(found) == ["noted", "within"]
+    assert statuses(found) == ["within", "within"]
 
 
 @pytest.mark.parametrize("gross", [0, 1])
@@ -820,6 +820,16 @@ def test_a_day_after_a_period_that_cost_nothing_is_not_known() -> None:
     assert found[1].message.endswith("The invoice's period has no usage and no charges yet.")
     unused = spike("100 USD", [0, 0], invoice_preview=ended)
     assert statuses(unused) == ["noted", "within"]
+
+
+def test_a_whole_day_of_an_unused_period_has_cost_nothing() -> None:
+    for days in ([*STEADY, *[0.0] * (NOON + 1)], [0.0, 0.0]):
+        yesterday, today = spike("15 USD", days, gross=0)
+        assert [yesterday.status, today.status] == ["within", "within"]
+        assert f"spent $0.00 on {YESTERDAY}, within" in yesterday.message
+    # Usage that a correction makes up for is no day without any.
+    corrected = [*STEADY, *[0.0] * (NOON - 2), -5000, 5000, 0]
+    assert statuses(spike("15 USD", corrected, gross=0))[-2:] == ["unknown", "within"]
 
 
 def test_an_unused_period_that_began_within_a_day_has_cost_nothing() -> None:
