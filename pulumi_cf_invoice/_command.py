@@ -166,12 +166,21 @@ def _guarded(command: Callable[[], int], name: str) -> int:
     except Exception as error:
         # Errors on files that were opened by name include that name.
         if isinstance(error, OSError) and error.filename is None:
-            return fail(name, f"cannot write standard output: {error.strerror or error}")
+            return fail(name, f"{_without_a_file()}: {error.strerror or error}")
         from pulumi_cf_invoice.billing.cleaning import one_line
         from pulumi_cf_invoice.billing.credentials import without_secrets
 
         reason = one_line(without_secrets(f"{type(error).__name__}: {error}", os.environ))
         return fail(name, f"it failed: {reason}. Please report it")
+
+
+def _without_a_file() -> str:
+    """Return what cannot be done after an `OSError` that names no file."""
+    try:
+        Path.cwd()
+    except OSError:
+        return "the working directory cannot be used"
+    return "cannot write standard output"
 
 
 def _exit_code(command: Callable[[], int]) -> int:

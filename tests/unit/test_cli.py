@@ -1322,3 +1322,25 @@ def test_a_snapshot_without_its_invoice_is_told_apart_from_one_that_cannot_be_us
     broken = run(*arguments, **live)
     assert broken.returncode == 2
     assert f"{file}: this is not an invoice: version: 2 is not 1" in broken.stderr
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["report", "--rules", "rules.json"],
+        ["report", "--from", "invoice.json", "--budget", "1 USD", "--html", "report.html"],
+        ["snapshot", "--output", "snapshot.json"],
+    ],
+)
+def test_a_working_directory_that_was_deleted_is_named(
+    options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "deleted"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    done = run(*options)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "cf-invoice: the working directory cannot be used: No such file or directory\n"
+    )
