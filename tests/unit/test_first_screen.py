@@ -226,6 +226,27 @@ def test_a_day_that_cost_much_more_than_usual_is_said_in_words_without_any_rule(
         assert only(report_on(taken(scenario))).unusual_spend_text is None, scenario
 
 
+def used_at_times(highest: float) -> InvoiceReport:
+    """Return the report on an account that used $3.00 on each of four days, and then *highest*."""
+    at_times = [300.0 if number % 24 == 0 else 0.0 for number in range(98)]
+    bill = api_result(
+        amount_due=highest + 300,
+        invoice_lines=[api_line(amount=highest + 300, pretax_credit_amounts=[])],
+    )
+    history = usage([*at_times, highest, 0])
+    made = snapshot(invoice_preview=bill, usage_history=history)
+    return only(report_on(made, rules=limit("9000 USD")))
+
+
+def test_on_an_account_that_is_used_at_times_a_day_is_compared_with_the_costliest() -> None:
+    loop = used_at_times(50_000)
+    sentence = "$500.00 on 2026-09-14 is 167 times the costliest day before"
+    assert loop.unusual_spend_text == f"{sentence}."
+    assert loop.headline.startswith(f"Within budget, but {sentence}: $503.00 so far in September ")
+    assert used_at_times(900).unusual_spend_text is None
+    assert used_at_times(300).unusual_spend_text is None
+
+
 def test_an_unusual_day_that_credits_cover_is_said_with_what_it_cost_before_them() -> None:
     gross = 13 * 1000 + 25_000 + 2000
     credit = {"amount": gross, "type": "credit_balance_transaction"}
