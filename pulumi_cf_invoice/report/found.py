@@ -1,5 +1,6 @@
 """What was found in files: invoices, and those of the last deployment, each account once."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -191,16 +192,18 @@ def compared_with(found: Sequence[Found], baselines: Sequence[Found]) -> list[Fo
     if len(found) == len(baselines) == 1:
         return [_compared(found[0], baselines[0])]
     compared = list(found)
-    accounts = [before.state.account_id for before in baselines]
+    counts = Counter(before.state.account_id for before in baselines)
+    numbers: dict[str | None, int] = {}
+    for number, now in enumerate(found):
+        numbers.setdefault(now.state.account_id, number)
     for before in baselines:
         account = before.state.account_id
-        if account and accounts.count(account) > 1:
+        if account and counts[account] > 1:
             raise NoInvoiceError(f"there are two baselines of account {account}: give one")
-        of_account = (n for n, now in enumerate(found) if now.state.account_id == account)
-        number = next(of_account, None)
-        if account is None or number is None:
+        if account is None or account not in numbers:
             whose = f"account {account}" if account else "an unknown account"
             raise NoInvoiceError(f"there is a baseline of {whose}, but no invoice of it")
+        number = numbers[account]
         compared[number] = _compared(found[number], before)
     return compared
 

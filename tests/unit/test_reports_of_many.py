@@ -19,7 +19,7 @@ from pulumi_cf_invoice.billing.settings import CLOUDFLARE_API
 from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.report import html, json_report, markdown, text
 from pulumi_cf_invoice.report.caveats import Caveat
-from pulumi_cf_invoice.report.found import Found, MissingInvoice
+from pulumi_cf_invoice.report.found import Found, MissingInvoice, compared_with
 from pulumi_cf_invoice.report.judging import judge
 from pulumi_cf_invoice.report.report import MANY, Report, make_report
 from pulumi_cf_invoice.rules.accounts import AccountReader
@@ -239,3 +239,29 @@ def test_a_row_says_why_an_account_within_its_limit_needs_attention(form: str) -
     of_other = dataclasses.replace(accounts[1].state, account_id=account(1))
     accounts[1] = Found(of_other)
     assert "Credits used up" in RENDERED[form](report_on(*accounts))
+
+
+class Counting(str):
+    """An account ID that counts how often one is compared with another."""
+
+    comparisons = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        Counting.comparisons += 1
+        return str.__eq__(self, other)
+
+
+def with_counting_account(found: Found) -> Found:
+    account_id = Counting(found.state.account_id)
+    return dataclasses.replace(found, state=dataclasses.replace(found.state, account_id=account_id))
+
+
+def test_each_of_many_invoices_finds_its_baseline_without_a_look_at_all_others() -> None:
+    number = 200
+    now = [*map(with_counting_account, found(number, DUE, 0))]
+    before = [*map(with_counting_account, found(number, MORE, 0))]
+    Counting.comparisons = 0
+    compared = compared_with(now, before[::-1])
+    assert Counting.comparisons < 10 * number
+    assert [invoice.baseline for invoice in compared] == [each.invoice for each in before]
