@@ -131,6 +131,8 @@ def _in_files(options: argparse.Namespace, at: datetime, secrets: Secrets) -> Co
                 _refuse_unknown_account(content, file)
             account = wanted.get(_account_of(content) or "")
             name = file.name or (account.name if account else None)
+            if isinstance(content, MissingInvoice) and not file.is_in_folder:
+                content = replace(content, is_named=True)
             contents.append(_named(content, name, file.label))
     violations = dict.fromkeys(
         violation

@@ -104,7 +104,7 @@ class MissingInvoice:
     An account whose upcoming invoice could not be read, though something else of it could, or
     another account. One that ``is_unused`` has never had an invoice. One that ``is_absent`` was
     requested, but the files have nothing on it, or nothing recent. One that ``is_named`` was
-    requested by its ID.
+    requested by its ID, or by its file.
     """
 
     snapshot: Snapshot

@@ -1263,6 +1263,26 @@ def test_credits_are_judged_where_the_invoice_is_refused(
     assert on_invoice.returncode == 2
 
 
+def test_an_account_that_no_rule_is_on_is_unknown_in_its_snapshot_as_it_is_live(
+    sandbox: Sandbox, live: dict[str, str], tmp_path: Path
+) -> None:
+    folder, rules = tmp_path / "snapshots", tmp_path / "rules.json"
+    folder.mkdir()
+    other, file = folder / "other.json", folder / "account.json"
+    rule = {"accountIds": [OTHER_ACCOUNT], "limit": "5 USD", "baseUrl": sandbox.base_url}
+    rules.write_text(json.dumps({"rules": {"min-credit-balance": rule}}))
+    run("snapshot", "--account-id", OTHER_ACCOUNT, "--output", str(other), **live)
+    sandbox.faults["invoice-preview"] = "http-404"
+    run("snapshot", "--output", str(file), **live)
+    for source in (["--snapshot", str(file)], []):
+        judged = run("report", *source, "--rules", str(rules), **live)
+        assert judged.returncode == 2, source
+        assert judged.stdout.startswith("Unknown: no upcoming invoice could be read.")
+    # A folder may have accounts that nobody uses.
+    judged = run("report", "--snapshot", str(folder), "--rules", str(rules), **live)
+    assert judged.returncode == 0
+
+
 def test_a_snapshot_without_the_invoice_adds_to_a_preview_of_the_account(
     sandbox: Sandbox, live: dict[str, str], tmp_path: Path
 ) -> None:
