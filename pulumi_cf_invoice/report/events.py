@@ -147,13 +147,8 @@ class Operation:
 
     @property
     def is_destroy(self) -> bool:
-        """Whether it deletes what the program asked for, as ``destroy --run-program`` does."""
-        deleted = {
-            urn_of(step)
-            for step in self.steps_before
-            if step.get("op") == "delete" and not _is_of_replacement(step)
-        }
-        return any(urn_of(step) in deleted for step in filter(_is_live, self.steps_before))
+        """Whether its steps are those of a destroy."""
+        return are_of_destroy(self.steps_before)
 
     def refuse_gaps(self) -> None:
         """Raise `NoInvoiceError` if an event is missing or out of order, saying where."""
@@ -301,13 +296,27 @@ def only_refreshed(steps: Iterable[Mapping[str, Any]]) -> set[str]:
     return by_op[True] - by_op[False]
 
 
+def are_of_destroy(steps: Sequence[Mapping[str, Any]]) -> bool:
+    """
+    Return whether *steps*, of events or of a digest, delete and do nothing else, or delete what the
+    program asked for, as ``destroy --run-program`` does.
+    """
+    deleted = {
+        urn_of(step)
+        for step in steps
+        if step.get("op") == "delete" and not _is_of_replacement(step)
+    }
+    live = [urn_of(step) for step in steps if _is_live(step)]
+    return bool(deleted) and (not live or not deleted.isdisjoint(live))
+
+
 def _is_live(step: Mapping[str, Any]) -> bool:
     return step.get("op") not in (*GONE, "refresh")
 
 
 def _is_of_replacement(step: Mapping[str, Any]) -> bool:
     """Return whether a *step* deletes what an earlier update has replaced, but not deleted."""
-    old = step.get("old")
+    old = step.get("old", step.get("oldState"))
     return isinstance(old, Mapping) and old.get("delete") is True
 
 

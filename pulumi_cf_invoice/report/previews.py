@@ -22,6 +22,7 @@ from pulumi_cf_invoice.report.events import (
     GONE,
     STREAM,
     Operation,
+    are_of_destroy,
     mapping_in,
     mappings,
     only_refreshed,
@@ -168,7 +169,10 @@ def _in_digest(digest: Mapping[str, Any], prefix: str | None) -> list[Found]:
             "--prefix chooses among the stack's outputs, which are not fresh in this preview: "
             f"print the engine's events: `{STREAM}`"
         )
-    steps = [step for step in mappings(digest.get("steps")) if step.get("op") not in GONE]
+    every = mappings(digest.get("steps"))
+    if are_of_destroy(every):
+        raise NothingFreshError(f"a destroy {_NOT_EVALUATED}")
+    steps = [step for step in every if step.get("op") not in GONE]
     for step in steps:
         refuse_torn(step)
     _refuse_only_refreshed(digest)
@@ -507,5 +511,6 @@ def _explain(
         raise NoInvoiceError(f"no invoice in it, and the preview wrote: {written}")
     raise NothingFreshError(
         "no invoice in it: the program needs an InvoicePreview. If it has one whose figures did "
-        f"not move, Pulumi left it out: {_SHOW_SAMES}, which functions need as well"
+        f"not move, Pulumi left it out: {_SHOW_SAMES}, which functions need as well. If --target "
+        "or --exclude left it out, preview without these flags"
     )

@@ -858,7 +858,9 @@ def test_a_resource_that_was_never_deployed_is_noticed_where_it_is_left_out(name
 
 @pytest.mark.parametrize("form", ["dyn", "plug"])
 def test_a_digest_without_sames_leaves_out_what_was_not_evaluated(form: str) -> None:
-    assert STALE.split(": ")[1] in refusal((TARGETED / f"{form}-digest.json").read_text())
+    message = refusal((TARGETED / f"{form}-digest.json").read_text())
+    assert STALE.split(": ")[1] in message
+    assert "If --target or --exclude left it out, preview without these flags" in message
 
 
 @pytest.mark.parametrize("name", ["get-preview.ndjson", "get-sames.json", "get-up.ndjson"])
