@@ -60,6 +60,9 @@ def test_production_is_blocked_by_what_only_warns_elsewhere(project: CommandLine
     assert "[advisory]" in project.printed
     assert not project.shell(gate, STACK="production")
     assert "[mandatory]" in project.printed
+    # Without the variable it would be the selected stack, which is production.
+    assert not project.shell(gate, STACK="")
+    assert project.printed.endswith("STACK: parameter null or not set\n")
     report = "cf-invoice report --rules policy-pack/rules.json --policy-pack-config"
     assert f"{gate}{page('production-only')}".count("policy-pack/warn-only.json") > 1
     assert project.shell(f"{report} policy-pack/warn-only.json"), project.printed
