@@ -38,6 +38,7 @@ from pulumi_cf_invoice.billing.http import (
     BodyError,
     BodyTooLargeError,
     httpx,
+    in_words,
     is_tls_error,
     read_body,
     reason_of,
@@ -350,8 +351,8 @@ class _Fetch(Generic[ModelT]):
             return self._pool.client()
         except OSError as error:
             raise self._transport_error(
-                f"no connection can be set up: {self._reader.cleaned(str(error))}",
-                "Check SSL_CERT_FILE and SSL_CERT_DIR.",
+                f"no connection can be set up: {self._reader.cleaned(in_words(error))}",
+                "Check SSL_CERT_FILE, SSL_CERT_DIR and SSLKEYLOGFILE.",
             ) from None
         except ImportError:
             raise self._transport_error(
@@ -508,7 +509,7 @@ class _Fetch(Generic[ModelT]):
             return self.timed_out()
         if is_tls_error(error):
             return self._transport_error(
-                f"no trusted TLS connection to {host}: {self._reader.cleaned(str(error))}",
+                f"no trusted TLS connection to {host}: {self._reader.cleaned(reason_of(error))}",
                 "Check the base URL, this machine's clock and its certificates (SSL_CERT_FILE).",
             )
         problem = self._reader.cleaned(reason_of(error))

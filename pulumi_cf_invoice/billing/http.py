@@ -34,6 +34,7 @@ __all__ = [
     "BodyError",
     "BodyTooLargeError",
     "httpx",
+    "in_words",
     "is_tls_error",
     "proxy_for",
     "read_body",
@@ -110,6 +111,11 @@ def is_tls_error(error: BaseException | None) -> bool:
     return False
 
 
+def in_words(error: Exception) -> str:
+    """Return what *error* says, without the number of Python's and the line of its source."""
+    return re.sub(r"^\[Errno -?\d+\] | \(_ssl\.c:\d+\)$", "", str(error).strip())
+
+
 def reason_of(error: httpx.HTTPError) -> str:
     """
     Return why a request failed, in httpx's words.
@@ -118,7 +124,7 @@ def reason_of(error: httpx.HTTPError) -> str:
     proxy's password, and httpx quotes it in a form in which that is not found. None of it is left
     but a status.
     """
-    reason = str(error).strip() or type(error).__name__
+    reason = in_words(error) or type(error).__name__
     if not isinstance(error, (httpx.ProxyError, httpx.ProtocolError)):
         return reason
     refused = re.match(r"[0-9]{3}\b", reason) if isinstance(error, httpx.ProxyError) else None

@@ -94,7 +94,7 @@ class Connection:
             )
         except (ImportError, OSError, ValueError, httpx.InvalidURL):
             # httpx's message about an address can quote a part of the proxy's password.
-            names = ["HTTPS_PROXY", "ALL_PROXY", "SSL_CERT_FILE"]
+            names = ["HTTPS_PROXY", "ALL_PROXY", "SSLKEYLOGFILE", "SSL_CERT_FILE"]
             last = names.pop() if not certificates else "CI_SERVER_TLS_CA_FILE"
             raise CommentError(
                 f"cannot comment on {place}: no connection can be set up. Check "

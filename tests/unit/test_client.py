@@ -559,6 +559,7 @@ def test_a_base_url_without_its_path_is_reported(sandbox: Sandbox) -> None:
     ("name", "value"),
     [
         ("SSL_CERT_FILE", "/nowhere.pem"),
+        ("SSLKEYLOGFILE", "/nowhere/keys"),
         ("HTTPS_PROXY", "ftp://127.0.0.1:9"),
         ("ALL_PROXY", "socks5://127.0.0.1:9"),
         ("HTTPS_PROXY", "http://[::1"),
@@ -575,6 +576,8 @@ def test_an_environment_without_a_connection_is_one_clean_line(
     with pytest.raises(TransportError) as failed:
         client("https://billing.invalid").get_invoice_preview(ACCOUNT)
     assert f"account {ACCOUNT}: no connection can be set up" in str(failed.value)
+    assert name in str(failed.value) or not name.startswith("SSL")
+    assert "Errno" not in str(failed.value)
     # A proxy's password is a credential too.
     assert SECRET not in str(failed.value)
 
@@ -599,7 +602,7 @@ def test_submitting_never_raises(monkeypatch: pytest.MonkeyPatch, account_id: An
 def test_a_refused_connection_says_so() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    with pytest.raises(TransportError, match=r"no answer from 127\.0\.0\.1: .*refused"):
+    with pytest.raises(TransportError, match=r"no answer from 127\.0\.0\.1: Connection refused\."):
         client(f"http://127.0.0.1:{port}").get_invoice_preview(ACCOUNT)
 
 
@@ -613,7 +616,9 @@ def test_a_certificate_that_is_not_trusted_says_so_and_is_not_retried() -> None:
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     with (
         Sandbox(tls=context) as secure,
-        pytest.raises(TransportError, match=r"no trusted TLS connection to 127\.0\.0\.1: "),
+        pytest.raises(
+            TransportError, match=r"no trusted TLS connection to 127\.0\.0\.1: [^(]*\. Check"
+        ),
     ):
         client(secure.base_url).get_invoice_preview(ACCOUNT)
 
