@@ -322,11 +322,15 @@ def price_days(
     lacking = Fraction(0)
     if silent and silence:
         lacking = _lacking(silence, silent, Fraction(start), until)
+    is_first_day = until - start < DAY
+    late = _late(days, now, Fraction(start), until) if is_first_day else Fraction(0)
     unit = infer_unit(
         bill.gross,
         usage,
         latest=_used_since(until - DAYS_UNNOTICED * DAY, days) + lacking,
         lacking=lacking,
+        late=late,
+        least=_without_a_fee(bill),
         currency=invoice.currency,
         days=(until - start) / DAY,
         days_over=sum(day.is_over and start <= day.start < end for day in days),
@@ -334,7 +338,7 @@ def price_days(
     if isinstance(unit, UnknownUnit):
         if _charges_no_usage(unit, bill):
             return UnknownUnit(_ONLY_FIXED, is_unpriced=True)
-        return replace(unit, lacking=_late(days, now, Fraction(start), until))
+        return replace(unit, lacking=late or _late(days, now, Fraction(start), until))
     priced = PricedDays(bill, unit, days, silent, (start, end), history.since, silence, now)
     # What happens to be near a price, with most of the usage not there yet, is chance.
     if silent and priced.is_behind and (silent.start + DAY - start) / (until - start) < _ENOUGH:
@@ -345,6 +349,12 @@ def price_days(
 
 def _charges_no_usage(unit: UnknownUnit, bill: Bill) -> bool:
     return unit.is_unpriced and bool(bill.fees) and not bill.growing
+
+
+def _without_a_fee(bill: Bill) -> Fraction:
+    """Return what the lines that grow would cost if the largest of several were a fee."""
+    largest = max((line.amount for line in bill.growing), default=0)
+    return bill.gross - Fraction(money.exact(largest)) if len(bill.growing) > 1 else bill.gross
 
 
 def _used_since(moment: Fraction, days: Sequence[UsageDay]) -> Fraction:

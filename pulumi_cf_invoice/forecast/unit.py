@@ -24,7 +24,7 @@ _ABOUT = Fraction(7, 4)
 # The part of a day's spend by which usage and invoice that agree may differ.
 _EXACT = Fraction(1, 10)
 # In the first hours of a period, that tenth is more than all there is. So neither may be more than
-# this many times the other, which tells minor units from major ones.
+# this many times the other, which tells minor units from major ones where no usage is late.
 _FAR = Fraction(4)
 
 
@@ -68,10 +68,13 @@ def price_for_now(
     Return what a unit of *usage* costs as long as that cannot be inferred.
 
     What the history is *lacking* makes a unit look dear, but the invoice may lack it as well: it
-    only takes off what usage costs more than in the next cheaper unit that is known.
+    only takes off what usage costs more than in the next cheaper unit that is known. That is the
+    minor one if it may have made *gross* look like major units.
     """
     ratio = gross / usage
-    cheaper = (price for price in known_prices(currency).values() if price <= ratio)
+    minor, major = known_prices(currency).values()
+    prices = (minor,) if _may_be(minor, gross, usage + lacking) else (minor, major)
+    cheaper = (price for price in prices if price <= ratio)
     return max(gross / (usage + lacking), max(cheaper, default=ratio))
 
 
@@ -80,7 +83,9 @@ def infer_unit(
     usage: Fraction,
     *,
     latest: Fraction,
-    lacking: Fraction | int = 0,
+    lacking: Fraction,
+    late: Fraction,
+    least: Fraction,
     currency: str,
     days: Fraction,
     days_over: int,
@@ -89,10 +94,12 @@ def infer_unit(
     Infer what a unit of usage costs from *gross* and *usage* in the same part of a period.
 
     That part is *days* long, and has *days_over* whole days. Usage that adds up to *gross* in
-    minor or in major units, with what the history is seen to be *lacking*, is counted in these. Any
-    other ratio is a price once three days are over. Where it is less than a unit's and an invoice
-    that is up to three days behind would look the same, that is the other reading. Without such a
-    unit it is that the invoice has nothing of the *latest* two days of usage yet.
+    minor or in major units, with what the history is seen to be *lacking*, is counted in these. It
+    is not in major ones where *gross* may be minor ones of usage that is hours *late*: or, if usage
+    does not add up to a tenth, the *least* that *gross* is without a fee. Any other ratio is a
+    price once three days are over. Where it is less than a unit's and an invoice that is up to
+    three days behind would look the same, that is the other reading. Without such a unit it is that
+    the invoice has nothing of the *latest* two days of usage yet.
     """
     if gross <= 0 or usage <= 0:
         return UnknownUnit(_nothing_to_compare(gross, usage), is_unpriced=gross == 0 and usage > 0)
@@ -103,8 +110,11 @@ def infer_unit(
         lag = gross - usage * price
         mean_day = max(gross, usage * price) / days
         exact = mean_day * _EXACT
+        charges = gross if abs(lag) <= exact * days else least
+        may_be_minor = _may_be(known[0], charges, usage + late)
         is_far = not 1 / _FAR <= gross / (usage + lacking) / price <= _FAR
-        if -exact <= lag <= lacking * price * _ABOUT + exact and not is_far:
+        is_sure = not is_far and (name == "minor" or not may_be_minor)
+        if -exact <= lag <= lacking * price * _ABOUT + exact and is_sure:
             return Unit(name, price, lag, known)
         is_near = 1 / _NEAR <= gross / usage / price < 1
         if is_near and -lag <= MOST_DAYS_BEHIND * mean_day:
@@ -116,6 +126,10 @@ def infer_unit(
         )
     other = other or _unnoticed(gross, usage + lacking, latest, known)
     return Unit("ratio", gross / (usage + lacking), Fraction(0), known, other)
+
+
+def _may_be(price: Fraction, gross: Fraction, usage: Fraction) -> bool:
+    return gross <= usage * price * _FAR
 
 
 def _unnoticed(

@@ -323,6 +323,38 @@ def test_the_first_hours_of_a_period_tell_units_apart(
     assert found.amount_due == pytest.approx(24_000 * 30, rel=0.01)
 
 
+def early(hour: int, usage: float, gross: float, *, fee: float = 0, factor: float = 1) -> Forecast:
+    """Forecast an account of `CENTS` a day at *hour* of its month's first day."""
+    at = datetime.fromtimestamp(START, UTC) + timedelta(hours=hour)
+    fees = [api_line(description="Platform fee", amount=fee, pretax_credit_amounts=[])]
+    history = history_of([CENTS] * 60, [usage], at=at, factor=factor)
+    invoice = invoice_of(round(gross), lines=fees if fee else [], amount_due=round(gross) + fee)
+    return forecast_invoice(invoice, history, at=at)
+
+
+@pytest.mark.parametrize(("hour", "minutes"), [(2, 2), (3, 3), (3, 6), (6, 4), (6, 8)])
+def test_cents_of_which_the_history_has_a_months_first_minutes_are_no_dollars(
+    hour: int, minutes: int
+) -> None:
+    found = early(hour, CENTS * minutes / 1440, CENTS * hour / 24)
+    assert found.unit is None
+    assert found.amount_due == pytest.approx(MONTH, rel=0.01)
+
+
+@pytest.mark.parametrize(("hour", "fee"), [(3, 2_000), (6, 10_000)])
+def test_cents_and_a_fee_are_no_dollars(hour: int, fee: float) -> None:
+    """A fee that is not listed is most of what the period has cost so far."""
+    assert early(hour, CENTS * (hour - 2) / 24, CENTS * hour / 24, fee=fee).unit is None
+
+
+@pytest.mark.parametrize(("known", "invoiced"), [(1, 3), (3, 1), (0.5, 0.5), (0.5, 1)])
+def test_dollars_are_known_in_the_first_hours_whatever_is_late(
+    known: float, invoiced: float
+) -> None:
+    found = early(3, CENTS * known / 24, CENTS * invoiced / 24, factor=0.01)
+    assert found.unit == "major"
+
+
 @pytest.mark.parametrize("factor", [1, 0.0037])
 @pytest.mark.parametrize("hours", [17, 24, 41, 48])
 def test_an_invoice_that_is_hours_behind_is_in_the_band(hours: int, factor: float) -> None:

@@ -361,6 +361,20 @@ def test_the_hours_that_a_history_lacks_of_a_month_do_not_make_the_day_before_de
     assert found[0].status == expected
 
 
+@pytest.mark.parametrize("minutes", [0.5, 1, 1.8, 5])
+def test_a_history_of_a_months_first_minutes_makes_no_dollars_of_the_cents_of_the_day_before(
+    minutes: float,
+) -> None:
+    at = datetime.fromtimestamp(START, UTC) + timedelta(hours=3)
+    for yesterday, expected in ((1000.0, ["within", "within"]), (20_000.0, ["over", "within"])):
+        answers = {
+            "invoice_preview": bill(125),
+            "usage_history": usage([*STEADY, yesterday, 1000 * minutes / 1440], at),
+        }
+        found = judge("max-daily-spend", {"limit": "15 USD"}, answers, read_at=at, at=at)
+        assert statuses(found) == expected
+
+
 @pytest.mark.parametrize("limit", ["100 USD", {"limit": "3x", "atLeast": "25 USD"}])
 def test_a_day_that_grew_after_it_was_judged_is_judged_again_whatever_the_history_has_of_today(
     limit: Any,
