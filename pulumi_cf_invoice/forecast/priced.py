@@ -77,6 +77,8 @@ class PricedDays:
     """The start of the usage history, in Unix seconds."""
     silence: tuple[Fraction, ...]
     """The usage to expect of the day on which the history falls silent, and of the next ones."""
+    hours_late: Fraction
+    """The usage to expect of the hours that the history lacks of the period's first day."""
     now: Fraction
 
     @cached_property
@@ -219,8 +221,8 @@ class PricedDays:
     def doubt(self) -> float:
         """The log of the factor by which the price of usage may be wrong."""
         if self.unit.name != "ratio":
-            lacking = sum(self._lacking.values(), Fraction(0)) * self.unit.price
-            late = max(min(self.unit.lag, lacking), Fraction(0))
+            lacking = max(sum(self._lacking.values(), Fraction(0)), self.hours_late)
+            late = max(min(self.unit.lag, lacking * self.unit.price), Fraction(0))
             return abs(log(self.bill.gross / (self._used + late * _EXPLAINED)))
         # A history that is a day behind would have shifted the ratio by as much. Before the first
         # day is settled, most of the usage is estimated, and the ratio may be off as after it.
@@ -339,7 +341,7 @@ def price_days(
         if _charges_no_usage(unit, bill):
             return UnknownUnit(_ONLY_FIXED, is_unpriced=True)
         return replace(unit, lacking=late or _late(days, now, Fraction(start), until))
-    priced = PricedDays(bill, unit, days, silent, (start, end), history.since, silence, now)
+    priced = PricedDays(bill, unit, days, silent, (start, end), history.since, silence, late, now)
     # What happens to be near a price, with most of the usage not there yet, is chance.
     if silent and priced.is_behind and (silent.start + DAY - start) / (until - start) < _ENOUGH:
         why = f"The usage history has nothing since {date_of(silent.start)}."

@@ -355,6 +355,17 @@ def test_dollars_are_known_in_the_first_hours_whatever_is_late(
     assert found.unit == "major"
 
 
+@pytest.mark.parametrize("factor", [1, 0.01])
+@pytest.mark.parametrize(("hour", "late"), [(2, 1), (3, 1), (3, 2)])
+def test_a_history_of_which_a_months_first_hours_are_late_has_no_wide_band(
+    hour: int, late: int, factor: float
+) -> None:
+    """What it lacks is what was to be expected of these hours."""
+    found = early(hour, CENTS * (hour - late) / 24, CENTS * hour / 24, factor=factor)
+    assert found.amount_due_p10 is not None
+    assert found.amount_due_p10 <= MONTH <= (found.amount_due_p90 or 0) <= MONTH * 1.1
+
+
 @pytest.mark.parametrize("factor", [1, 0.0037])
 @pytest.mark.parametrize("hours", [17, 24, 41, 48])
 def test_an_invoice_that_is_hours_behind_is_in_the_band(hours: int, factor: float) -> None:
