@@ -35,11 +35,8 @@ from pulumi_cf_invoice.billing.errors import RuleError
 from pulumi_cf_invoice.rules.file import Config, Level
 from pulumi_cf_invoice.state import InvoiceState
 
-Configure = Callable[[Mapping[str, Config]], Mapping[str, Level]]
-"""
-Checks a pack's config, by name of policy or ``all``, and returns the levels of policies that may
-not be those of the config. Raises `RuleError`.
-"""
+Configure = Callable[[Mapping[str, Config]], None]
+"""Checks a pack's config, by name of policy or ``all``. Raises `RuleError`."""
 _SERVER = "_PolicyAnalyzerServicer"
 _LEVELS: dict[str, Level] = {"ADVISORY": "advisory", "DISABLED": "disabled"}
 _local = threading.local()
@@ -190,15 +187,10 @@ def install(
 
     class Server(server):  # type: ignore[misc, valid-type]
         def Configure(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-            levels: Mapping[str, Level] = {}
             try:
-                given = {n: _config(written) for n, written in request.policyConfig.items()}
-                levels = configure(given)
+                configure({n: _config(written) for n, written in request.policyConfig.items()})
             except RuleError as error:
                 context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-            for name in levels.keys() & request.policyConfig.keys():
-                value = analyzer_pb2.EnforcementLevel.Value(levels[name].upper())
-                request.policyConfig[name].enforcementLevel = value
             return super().Configure(request, context)
 
         def ConfigureStack(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802

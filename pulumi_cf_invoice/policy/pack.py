@@ -33,14 +33,7 @@ from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import BillingError, RuleError
 from pulumi_cf_invoice.policy import analyzer
 from pulumi_cf_invoice.rules.accounts import AccountReader
-from pulumi_cf_invoice.rules.file import (
-    Config,
-    DeclaredRule,
-    Level,
-    configured,
-    read_rules,
-    settings_of,
-)
+from pulumi_cf_invoice.rules.file import Config, DeclaredRule, configured, read_rules, settings_of
 from pulumi_cf_invoice.rules.gates import DISABLED, NO_INVOICE, Gate
 from pulumi_cf_invoice.rules.kinds import KINDS
 from pulumi_cf_invoice.rules.limits import shown
@@ -75,10 +68,9 @@ def serve(
         # Pulumi prints this verbatim, but an exception with its traceback.
         raise SystemExit(f"error: policy pack '{name}': {error}") from None
 
-    def configure(config: Mapping[str, Config]) -> dict[str, Level]:
+    def configure(config: Mapping[str, Config]) -> None:
         gates: list[Gate] = []
-        settled = configured(as_declared, config, others)
-        for rule, declared in zip(ours, settled, strict=True):
+        for rule, declared in zip(ours, configured(as_declared, config, others), strict=True):
             if declared.level == "disabled":
                 _note(f"{declared.name}: {DISABLED}")
                 rule.disable()
@@ -91,7 +83,6 @@ def serve(
         for gate in gates:
             if analyzer.is_preview() or not isinstance(gate.rule, StackRule):
                 gate.ask(_reader, _now())
-        return {rule.name: rule.level for rule in settled if rule.base and rule.level}
 
     def finish() -> None:
         for policy in every:

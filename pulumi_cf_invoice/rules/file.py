@@ -311,9 +311,7 @@ def configured(
     """
     Return *rules* with Pulumi's policy *config*, by name of rule or ``all``, applied on top.
 
-    *others* are the names of policies that are not our rules. Warning rules stay advisory where all
-    rules are mandatory: Pulumi does not tell a pack whether they have a level of their own then.
-    Raises `RuleError`.
+    *others* are the names of policies that are not our rules. Raises `RuleError`.
     """
     rules = list(rules)
     names = [rule.name for rule in rules]
@@ -329,11 +327,6 @@ def configured(
             raise RuleError(f"two rules are called '{name}'")
     levelled = [rule.configured(Config(level=of_all.level)) for rule in rules]
     settled = [rule.configured(config.get(rule.name, Config())) for rule in levelled]
-    if of_all.level == "mandatory":
-        settled = [
-            replace(rule, level="advisory") if rule.base and rule.level == "mandatory" else rule
-            for rule in settled
-        ]
     by_name = {rule.name: rule for rule in settled}
     return [rule.following(by_name[rule.base]) if rule.base else rule for rule in settled]
 

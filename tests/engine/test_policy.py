@@ -524,24 +524,6 @@ def test_a_rule_warns_at_percentages_of_its_limit(
 
 
 @ONE_FORM
-def test_a_config_that_makes_all_rules_mandatory_leaves_warnings_advisory(
-    make_stack: MakeStack, program: Program, settled: dict[str, str], pack: MakePack
-) -> None:
-    rules = {
-        "max-amount-due": {"limit": "200 USD", "warnAt": ["80%"]},
-        "near": {"rule": "max-amount-due", "limit": "150 USD", "enforcementLevel": "advisory"},
-    }
-    run = make_stack(program, **settled).preview(**pack(config={"all": "mandatory"}, rules=rules))
-    assert not run.ok
-    levels = {
-        event.policy_event.policy_name: event.policy_event.enforcement_level
-        for event in run.events
-        if event.policy_event
-    }
-    assert levels == {"max-amount-due-80%": "advisory", "near": "mandatory"}
-
-
-@ONE_FORM
 def test_a_limit_of_an_account_that_was_not_judged_is_noted(
     make_stack: MakeStack, program: Program, settled: dict[str, str], pack: MakePack
 ) -> None:

@@ -91,26 +91,16 @@ def test_a_config_of_the_rule_moves_its_warnings_and_a_warning_has_its_own() -> 
         judged("max-amount-due", written, {"max-amount-due": Config({"warnAt": ["5%"]})})
 
 
-def test_what_a_config_says_of_all_rules_leaves_warnings_advisory_or_disables_them() -> None:
-    written = {"limit": "200 USD", "warnAt": ["80%"], "enforcementLevel": "advisory"}
+def test_what_a_config_says_of_all_rules_holds_for_warnings_too() -> None:
+    written = {"limit": "200 USD", "warnAt": ["80%"]}
 
     def levels(**config: Level) -> list[Level | None]:
         named = {name.replace("_", "-"): Config({}, level) for name, level in config.items()}
         return [rule.level for rule in declared("max-amount-due", written, named)]
 
-    assert levels(all="mandatory") == ["mandatory", "advisory"]
-    assert levels(all="mandatory", max_amount_due="disabled") == ["disabled", "disabled"]
-    off = {"all": Config({}, "mandatory"), "max-amount-due-80%": Config({}, "disabled")}
-    assert declared("max-amount-due", written, off)[1].level == "disabled"
+    assert levels(all="mandatory") == ["mandatory", "mandatory"]
     assert levels(all="disabled") == ["disabled", "disabled"]
-    assert levels(all="disabled", max_amount_due="mandatory") == ["mandatory", "disabled"]
-    # As Pulumi tells a pack: the level of all is that of each rule too.
-    names = ("all", "max-amount-due", "max-amount-due-80%")
-    config = {name: Config({}, "mandatory") for name in names}
-    assert [rule.level for rule in declared("max-amount-due", written, config)] == [
-        "mandatory",
-        "advisory",
-    ]
+    assert levels(max_amount_due="mandatory") == ["mandatory", "advisory"]
 
 
 def test_a_waiver_holds_for_the_warnings_as_well() -> None:
