@@ -240,8 +240,8 @@ def _outcome(answer: "Future[Model]") -> Model | BillingError:
 
 
 def is_snapshot(content: Mapping[str, Any]) -> bool:
-    """Return whether *content* looks like a snapshot, of any version."""
-    return {"version", "read_at", "reads"} <= content.keys()
+    """Return whether *content* looks like a snapshot of any version, at most one name apart."""
+    return "reads" in content and len({"version", "read_at", "base_url"} & content.keys()) > 1
 
 
 def parsed(read: Read[Model], result: Any, answered: Answered = WHOLE) -> Model | InvalidDataError:

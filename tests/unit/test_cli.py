@@ -1239,6 +1239,26 @@ def test_a_forecast_of_a_part_of_the_lines_is_exit_code_2(
     assert "the API gave only a part of the invoice's lines" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("lacking", "expected"),
+    [
+        ("read_at", "read_at is missing: it needs a time with its zone"),
+        ("version", "version: None is not 1"),
+        ("base_url", "it is not a snapshot: it needs reads and a base_url"),
+    ],
+)
+@pytest.mark.parametrize("option", ["--snapshot", "--from"])
+def test_a_snapshot_that_lacks_something_is_told_what(
+    option: str, lacking: str, expected: str
+) -> None:
+    content = json.loads("".join(snapshot().to_json()))
+    del content[lacking]
+    done = run("show", option, "-", stdin=json.dumps(content))
+    assert done.returncode == 2
+    assert done.stderr.startswith("cf-invoice: standard input: ")
+    assert expected in done.stderr
+
+
 def test_credits_are_judged_where_the_invoice_is_refused(
     sandbox: Sandbox, live: dict[str, str], tmp_path: Path
 ) -> None:
