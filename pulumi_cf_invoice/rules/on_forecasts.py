@@ -324,7 +324,9 @@ def _basis(forecast: "Forecast") -> str:
     record = forecast.track_record
     was_off = f", and has been {record.text}" if record is not None else ""
     of_history = f"{counted(forecast.days_of_history, 'day')} of history"
-    return f"The forecast is based on {forecast.method_text}, with {of_history}{was_off}."
+    # Beyond the end of its period, a forecast is by usage too: its method only says that it ended.
+    method = forecast.method_text if record is None else "daily usage"
+    return f"The forecast is based on {method}, with {of_history}{was_off}."
 
 
 def _used_up(state: AccountState, balance: CreditBalance) -> Finding:

@@ -368,6 +368,14 @@ def test_credits_that_run_out_too_early_are_reported_with_their_date() -> None:
     assert found.text == found.message
 
 
+def test_a_runway_beyond_the_end_of_a_period_is_by_daily_usage() -> None:
+    at = datetime.fromtimestamp(END, tz=UTC) + timedelta(hours=1)
+    answers = {"invoice_preview": bill(30_000), "usage_history": usage([1000.0] * 80 + [1], at)}
+    [found] = judge("min-runway", 14, {**STEADY, **answers}, read_at=at, at=at)
+    assert found.status == "failed"
+    assert "The forecast is based on daily usage, with 80 days of history, and" in found.message
+
+
 def test_credits_may_run_out_on_the_day_after_those_that_were_asked_for() -> None:
     assert statuses(judge("min-runway", 12)) == ["within"]
     assert statuses(judge("min-runway", 13)) == ["failed"]
