@@ -263,7 +263,7 @@ def _unjudged(account: AccountState, forecast: "Forecast", percentile: int, judg
         return too_early("a forecast", state, judged, account.read_at)
     if forecast.is_not_known:
         return (
-            f"The {invoice_of(state)} does not charge yet for the usage of the period's first day: "
+            f"The {invoice_of(state)} does not charge yet for any usage of the period's first day: "
             f"only the {judged} was judged."
         )
     if forecast.is_straight_line:

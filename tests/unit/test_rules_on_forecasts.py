@@ -556,6 +556,9 @@ def test_lines_of_another_period_are_not_known_from_its_second_day_on(
     for at in (second_day - timedelta(minutes=1), datetime.fromtimestamp(START + 60, tz=UTC)):
         found, noted = judged(at)
         assert (found.status, noted.status, noted.is_put_off) == ("within", "noted", True)
+    # There may be none.
+    _, noted = judged(second_day - timedelta(minutes=1))
+    assert "does not charge yet for any usage of the period's first day" in noted.message
     ended = judge("max-forecast", "900 USD", invoice_preview=of_august, read_at=LONG_AFTER)
     assert [(found.status, found.is_put_off) for found in ended] == [("noted", True)]
 
@@ -588,7 +591,7 @@ def test_the_first_day_of_a_period_blocks_nobody(rule: str, value: object) -> No
     }
     found = judge(rule, value, answers, read_at=at, at=at)
     assert statuses(found) == ["within", "noted"]
-    assert "does not charge yet for the usage of the period's first day" in found[1].text
+    assert "does not charge yet for any usage of the period's first day" in found[1].text
 
 
 @pytest.mark.parametrize(("rule", "value"), [("max-forecast", "900 USD"), ("min-runway", 14)])
