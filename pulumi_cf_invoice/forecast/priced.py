@@ -324,15 +324,17 @@ def price_days(
     lacking = Fraction(0)
     if silent and silence:
         lacking = _lacking(silence, silent, Fraction(start), until)
-    is_first_day = until - start < DAY
-    late = _late(days, now, Fraction(start), until) if is_first_day else Fraction(0)
+    late, least = Fraction(0), bill.gross
+    # After a day, neither late hours nor a fee make minor units look like major ones for long.
+    if until - start < DAY:
+        late, least = _late(days, now, Fraction(start), until), _without_a_fee(bill)
     unit = infer_unit(
         bill.gross,
         usage,
         latest=_used_since(until - DAYS_UNNOTICED * DAY, days) + lacking,
         lacking=lacking,
         late=late,
-        least=_without_a_fee(bill),
+        least=least,
         currency=invoice.currency,
         days=(until - start) / DAY,
         days_over=sum(day.is_over and start <= day.start < end for day in days),

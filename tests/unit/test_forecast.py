@@ -355,6 +355,17 @@ def test_dollars_are_known_in_the_first_hours_whatever_is_late(
     assert found.unit == "major"
 
 
+def test_dollars_of_which_one_line_has_nearly_all_are_known_though_the_history_is_days_late() -> (
+    None
+):
+    """After a period's first day, a fee does not make cents look like dollars."""
+    usage = [*[CENTS] * (NOON - 2), 0, 0, 0]
+    other = api_line(description="another model", amount=100, pretax_credit_amounts=[])
+    invoice = invoice_of(GROSS - 100, lines=[other], amount_due=GROSS)
+    found = forecast_invoice(invoice, history_of([CENTS] * 60, usage, factor=0.01), at=NOW)
+    assert found.unit == "major"
+
+
 @pytest.mark.parametrize("factor", [1, 0.01])
 @pytest.mark.parametrize(("hour", "late"), [(2, 1), (3, 1), (3, 2)])
 def test_a_history_of_which_a_months_first_hours_are_late_has_no_wide_band(
