@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from itertools import chain, islice, starmap
+from itertools import chain, islice, product, starmap
 from typing import Any, Literal
 
 from pulumi_cf_invoice import state
@@ -22,6 +22,7 @@ from pulumi_cf_invoice.report.events import GONE, STACK, STREAM, Operation, mapp
 from pulumi_cf_invoice.report.found import Found, NoInvoiceError, NothingFreshError
 from pulumi_cf_invoice.report.outputs import (
     SECRET_IN_PREVIEW,
+    broken,
     configured_address,
     foreign_address,
     has_secret,
@@ -56,6 +57,7 @@ _PROVIDER = "pulumi:providers:cf-invoice"
 _LONGEST_NAME = 100
 # Each exported invoice is compared with so many of other stacks.
 _MOST_ALIKE = 20
+_ANY = object()
 
 
 def exported_invoices(
@@ -77,7 +79,8 @@ def exported_invoices(
     now, before = named_invoices(outputs, prefix), invoices_in_outputs(outputs_before, prefix)
     accounts = {known_account(invoice.state.account_id) for invoice in resources} - {None}
     origins, referred = _Origins.of(operation), _Referred.of(operation)
-    exported, passed_over = [], defaultdict(list)
+    exported: list[Found] = []
+    passed_over: dict[str, list[str]] = defaultdict(list)
     for number, (name, figures) in enumerate(now):
         is_spoken_for = known_account(figures.get("account_id")) in accounts
         why = _why_not_judged(figures, operation, before, resources, is_spoken_for)
@@ -88,9 +91,10 @@ def exported_invoices(
             invoice = _exported_invoice(name, figures)
             _refuse_left_out(invoice, operation, resources)
         except NoInvoiceError:
-            if is_spoken_for:
-                continue
-            raise
+            if not is_spoken_for:
+                raise
+            passed_over["broken"].append(name)
+            continue
         # Renamed outputs cannot be distinguished.
         baseline = _baseline(before[number]) if len(before) == len(now) else None
         names = stack_names(state.urn_of(step))
@@ -110,6 +114,7 @@ def exported_invoices(
         *not_known(len(passed_over["secret"]), "exported invoice", "secret"),
         *_kept(len(passed_over["kept"])),
         *in_words(passed_over["in words"]),
+        *broken(passed_over["broken"]),
         *hidden,
     ]
     return exported, caveats
@@ -188,7 +193,7 @@ class _Referred:
     whether there may be more among what is secret.
     """
 
-    by_account: Mapping[str | None, Mapping[Any, Sequence[Mapping[str, Any]]]]
+    by_account_and_due: Mapping[tuple[Any, ...], Sequence[Mapping[str, Any]]]
     may_be_more: bool
 
     @classmethod
@@ -198,28 +203,26 @@ class _Referred:
             for step in operation.steps_after
             if step.get("type") == _STACK_REFERENCE
         ]
-        by_account: dict[str | None, dict[Any, list[Mapping[str, Any]]]] = {}
+        index: dict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
         for figures in (found for outputs in every for found in invoices_in_outputs(outputs)):
-            of_account = by_account.setdefault(known_account(figures.get("account_id")), {})
-            of_account.setdefault(_number(figures.get("amount_due")), []).append(figures)
-        return cls(by_account, any(map(may_be_invoices, every)))
+            for place in product(*((each, _ANY) for each in _account_and_due(figures))):
+                index[place].append(figures)
+        return cls(index, any(map(may_be_invoices, every)))
 
     def passed_on(self, figures: Mapping[str, Any]) -> Iterator[Caveat]:
         """Yield the caveat on exported *figures* that are among these, or may be."""
-        alike = list(islice(self._alike(figures), _MOST_ALIKE + 1))
+        # What does not show its account or what is due may be any.
+        wanted = ((_ANY,) if each is None else (each, None) for each in _account_and_due(figures))
+        places = (self.by_account_and_due.get(place, ()) for place in product(*wanted))
+        alike = list(islice(chain.from_iterable(places), _MOST_ALIKE + 1))
         if any(_agree(figures, other) for other in alike):
             yield _PASSED_ON
         elif self.may_be_more or len(alike) > _MOST_ALIKE:
             yield _MAY_BE_PASSED_ON
 
-    def _alike(self, figures: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-        """Yield those that may be of the account of *figures*, and may have as much due."""
-        account, due = known_account(figures.get("account_id")), _number(figures.get("amount_due"))
-        # What does not show one of the two may be any.
-        accounts = self.by_account.keys() if account is None else {account, None}
-        for of_account in (self.by_account.get(each, {}) for each in accounts):
-            amounts = of_account.keys() if due is None else {due, None}
-            yield from chain.from_iterable(of_account.get(amount, ()) for amount in amounts)
+
+def _account_and_due(figures: Mapping[str, Any]) -> tuple[str | None, float | Decimal | None]:
+    return known_account(figures.get("account_id")), _number(figures.get("amount_due"))
 
 
 def _agree(value: Any, other: Any) -> bool:

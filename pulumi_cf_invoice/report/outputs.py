@@ -139,20 +139,16 @@ def named_invoices(
     may be in a mapping or a list, at any depth.
     """
     found = []
-    starts = {name: _start_of_invoice(name, outputs) for name in outputs}
-    of_invoices = {
-        start + name for start in starts.values() if start is not None for name in _FIGURES
-    }
-    for name, start in starts.items():
-        if start is None:
-            is_searched = prefix in (None, name) and name not in of_invoices
-            within = _invoices_in(outputs[name]) if is_searched else []
-            found += [(name, figures) for figures in within]
-        elif prefix is None or start == f"{prefix}_":
+    for name, value in outputs.items():
+        start = _start_of_invoice(name, outputs)
+        # An invoice may also be where a figure or the lines of another belong.
+        are_lines = start is not None and isinstance(value, list)
+        within = _invoices_in(value) if prefix in (None, name) and not are_lines else []
+        found += [(name, figures) for figures in within]
+        if start is not None and (prefix is None or start == f"{prefix}_"):
             figures = {n: outputs.get(start + n) for n in ("account_id", *_FIELDS)}
             figures["base_url"] = outputs.get(start + EXPORTED_ORIGIN)
-            figures = {n: each if n in _FIGURES else _unnested(each) for n, each in figures.items()}
-            found.append((name, {n: each for n, each in figures.items() if each is not None}))
+            found.append((name, _own({n: each for n, each in figures.items() if each is not None})))
     return found
 
 
@@ -224,21 +220,33 @@ def _invoices_in(value: Any) -> list[dict[str, Any]]:
         return []
     if not _is_invoice(value):
         return invoices_in_outputs(value)
-    # Not what stands beside its figures: at each level, that would be all below it.
-    others = {name: item for name, item in value.items() if not is_figure(name)}
-    own = {
-        name: _unnested(item) if name in others else item
+    of_invoice = {name: value[name] for name in value if snake_case(name) in _OF_INVOICE}
+    others = {name: value[name] for name in value if snake_case(name) not in _FIELDS}
+    # Not the invoice itself once more, but what is in the place of one of its figures.
+    misplaced = [
+        item
         for name, item in value.items()
-        if snake_case(name) in _OF_INVOICE
+        if name not in others and not _are_its_lines(name, item)
+    ]
+    return [snake_cased(_own(of_invoice)), *invoices_in_outputs(others), *_invoices_in(misplaced)]
+
+
+def _own(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return *figures* of an invoice without what is nested in one, and is none of it.
+
+    At each level, that would be all below it.
+    """
+    marked = {n: _SECRET if _is_secret(item) else item for n, item in figures.items()}
+    return {
+        name: item
+        for name, item in marked.items()
+        if _are_its_lines(name, item) or not isinstance(item, (Mapping, list))
     }
-    return [snake_cased(own), *invoices_in_outputs(others)]
 
 
-def _unnested(value: Any) -> Any:
-    """Return *value* unless it is nested: nothing of an invoice is, beside its lines."""
-    if not isinstance(value, (Mapping, list)):
-        return value
-    return _SECRET if _is_secret(value) else None
+def _are_its_lines(name: str, value: Any) -> bool:
+    return snake_case(name) == "invoice_lines" and isinstance(value, list)
 
 
 def _is_invoice(value: Mapping[str, Any]) -> bool:
@@ -273,6 +281,13 @@ def in_words(names: Sequence[str]) -> list[Caveat]:
     return _not_judged(
         names,
         "What is due is no number in the stack's {}, which was not judged, if it is an invoice.",
+    )
+
+
+def broken(names: Sequence[str]) -> list[Caveat]:
+    """Return the caveat on outputs with these *names*, which are broken invoices."""
+    return _not_judged(
+        names, "What looks like an invoice in the stack's {} cannot be read, and was not judged."
     )
 
 

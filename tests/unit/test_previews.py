@@ -1249,6 +1249,25 @@ def test_thousands_of_invoices_are_compared_in_one_pass(different: Any) -> None:
 
 
 @pytest.mark.timeout(60)
+def test_thousands_of_invoices_without_an_account_are_compared_in_one_pass() -> None:
+    [figures] = invoices_in_outputs(outputs_of(events("preview-stream-functions.ndjson")))
+    ours = [figures | {"account_id": None, "amount_due": -n} for n in range(1, 3000)]
+    theirs = [figures | {"account_id": f"{n:032x}", "amount_due": n} for n in range(1, 3000)]
+    with pytest.raises(NoInvoiceError, match="several invoices without an account ID"):
+        input.read(lines(referring({"theirs": theirs}, ours=ours)))
+
+
+def test_a_broken_invoice_beside_a_resource_of_its_account_is_told() -> None:
+    stream = events("preview-stream-moved.ndjson")
+    broken = {"account_id": ACCOUNT, "amount_due": 1, "invoice_lines": [{"amount": "x"}]}
+    outputs_of(stream)["whole"] = broken
+    [found] = [each for each in input.read(lines(stream)) if each.state.account_id == ACCOUNT]
+    assert [caveat.text for caveat in found.caveats if caveat.kind == "not judged"] == [
+        "What looks like an invoice in the stack's output whole cannot be read, and was not judged."
+    ]
+
+
+@pytest.mark.timeout(60)
 def test_more_invoices_alike_than_are_compared_may_be_passed_on() -> None:
     [figures] = invoices_in_outputs(outputs_of(events("preview-stream-functions.ndjson")))
     theirs = [figures | {"account_id": None, "period_start": n} for n in range(3000)]

@@ -20,6 +20,7 @@ from pulumi_cf_invoice.billing.snapshot import take
 from pulumi_cf_invoice.report import html, input, json_report, markdown, text
 from pulumi_cf_invoice.report.found import Found, NoInvoiceError, one_of_each_account
 from pulumi_cf_invoice.report.judging import RuleResult, judge
+from pulumi_cf_invoice.report.outputs import invoices_in_outputs
 from pulumi_cf_invoice.report.report import Report, make_report
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import parse_rules
@@ -231,7 +232,9 @@ def test_what_stands_where_a_urn_belongs_is_not_put_into_words() -> None:
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("name", ["within", "account_id", "base_url", "text", "net"])
+@pytest.mark.parametrize(
+    "name", ["within", "account_id", "base_url", "text", "net", "amount_due", "currency", "status"]
+)
 @pytest.mark.parametrize("prefix", ["", "mine_"])
 def test_what_is_nested_in_invoices_is_read_once(name: str, prefix: str) -> None:
     figures = {**invoice().to_figures(), "account_id": PREVIEW_ACCOUNT}
@@ -239,8 +242,20 @@ def test_what_is_nested_in_invoices_is_read_once(name: str, prefix: str) -> None
     nested: Any = list(range(150_000))
     for _ in range(200):
         nested = {**outputs, f"{prefix}{name}": nested}
-    for found in input.read(json.dumps({**outputs, "within": nested})):
-        assert found.invoice == invoice()
+    assert len(invoices_in_outputs({"all": nested})) == 200
+
+
+@pytest.mark.parametrize("name", ["amount_due", "invoice_lines", "currency", "account_id", "text"])
+@pytest.mark.parametrize("prefix", ["", "mine_"])
+@pytest.mark.parametrize("within", [dict, lambda each: {"prod": each}, lambda each: [each]])
+def test_an_invoice_in_the_place_of_a_figure_is_found(name: str, prefix: str, within: Any) -> None:
+    theirs = {**invoice("yen").to_figures(), "account_id": OTHER_ACCOUNT}
+    mine = {**invoice().to_figures(), "account_id": PREVIEW_ACCOUNT, name: within(theirs)}
+    outputs = {f"{prefix}{field}": value for field, value in mine.items()}
+    is_a_line = name == "invoice_lines" and isinstance(mine[name], list)
+    for of_stack in (outputs, {"all": outputs}):
+        accounts = [figures.get("account_id") for figures in invoices_in_outputs(of_stack)]
+        assert (OTHER_ACCOUNT in accounts) is not is_a_line
 
 
 def test_a_prefix_chooses_between_two_invoices() -> None:
