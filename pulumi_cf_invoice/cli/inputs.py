@@ -118,8 +118,7 @@ def _in_files(options: argparse.Namespace, at: datetime, secrets: Secrets) -> Co
     if options.all_accounts:
         raise CommandError("--all-accounts has no effect with --from or --snapshot")
     only, wanted = only_account(options), {each.account_id: each for each in listed(options)}
-    if sum(file.path == "-" for file in options.files) > 1:
-        raise CommandError("standard input can be read only once")
+    _refuse_twice(options.files)
     contents: list[Found | MissingInvoice] = []
     for file in _files(options.files):
         # A folder has files of other accounts too, which are left out below.
@@ -154,6 +153,28 @@ def _in_files(options: argparse.Namespace, at: datetime, secrets: Secrets) -> Co
     missing = [content for content in contents if isinstance(content, MissingInvoice)]
     found, without = _joined(one_of_each_account(every), missing)
     return Contents(found, without, _not_asked_for(others), list(violations))
+
+
+def _refuse_twice(given: Iterable[GivenFile]) -> None:
+    """
+    Raise `CommandError` if one of the files or folders *given* is there twice, by whatever path.
+
+    Two stacks' previews may have been written to it, and only one of them is in it.
+    """
+    known: set[tuple[int, int] | str] = set()
+    for path, _, _ in given:
+        if path == "-":
+            if path in known:
+                raise CommandError("standard input can be read only once")
+            known.add(path)
+            continue
+        try:
+            about = Path(path).stat()
+        except OSError:
+            continue  # Reading it says why.
+        if (about.st_dev, about.st_ino) in known:
+            raise CommandError(f"{one_line(path)} is given twice: give each file once")
+        known.add((about.st_dev, about.st_ino))
 
 
 def _refuse_other_kind(content: Found | MissingInvoice, file: "_File") -> None:

@@ -123,14 +123,15 @@ def test_people_are_told_once_that_the_budget_is_exceeded(
 
 def test_many_stacks_have_one_report(make_command_line: MakeCommandLine) -> None:
     shell = make_command_line(QUICKSTART)
-    for name in ("search", "support"):
+    # Folder and stack make the same words twice, and the last line does not end.
+    stacks = {"search": "eu-prod", "search-eu": "prod"}
+    for name, stack in stacks.items():
         folder = shell.directory / "programs" / name
         copy_with_environment(QUICKSTART, folder)
         file = folder / "Pulumi.yaml"
         file.write_text(file.read_text().replace("name: quickstart", f"name: {name}"))
-        assert shell.shell(f"pulumi stack init production --cwd programs/{name}"), shell.printed
-    # Two stacks of the same name, and a last line that does not end.
-    lines = "programs/search production\nprograms/support production"
+        assert shell.shell(f"pulumi stack init {stack} --cwd programs/{name}"), shell.printed
+    lines = "\n".join(f"programs/{name} {stack}" for name, stack in stacks.items())
     (shell.directory / "stacks.txt").write_text(lines)
     write(
         shell.directory / "policy-pack" / "rules.json",
@@ -140,15 +141,15 @@ def test_many_stacks_have_one_report(make_command_line: MakeCommandLine) -> None
     assert vendor.startswith("python3 ")
     events = {"PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"}
     # The checkout has a folder of the name, to which the shell writes nothing.
-    (shell.directory / "previews" / "programs-search-production.json").mkdir(parents=True)
+    previews = shell.directory / "previews" / "programs"
+    (previews / "search@eu-prod.json").mkdir(parents=True)
     assert shell.shell(preview, **events), shell.printed
     assert shell.shell(report.replace("report", AT, 1)), shell.printed
-    assert "search" in shell.printed
-    assert "support" in shell.printed
-    support = shell.directory / "previews" / "programs-support-production.json"
-    support.write_text("")
+    assert "search/eu-prod, search-eu/prod, account" in shell.printed
+    other = previews / "search-eu@prod.json"
+    other.write_text("")
     assert not shell.shell(report)
-    support.unlink()
+    other.unlink()
     assert not shell.shell(report)
     accounts = f"{ACCOUNT} search\n{OTHER_ACCOUNT} support\n"
     (shell.directory / "accounts.txt").write_text(accounts)

@@ -1,6 +1,7 @@
 import html
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -359,6 +360,27 @@ def test_an_account_of_two_stacks_counts_once_with_its_higher_amount(tmp_path: P
     message = " ".join(done.stdout.split())
     assert "more than once, as $200.01 for" in message
     assert "the highest amount of the latest period counts." in message
+
+
+@pytest.mark.parametrize("spelt", ["{name}", "./{name}", "link.json", "hard.json"])
+def test_a_file_that_is_given_twice_is_refused(tmp_path: Path, spelt: str) -> None:
+    """Whoever gives one twice means two, of which one was written over the other."""
+    shop = Path(stack(tmp_path, "shop", ACCOUNT))
+    (tmp_path / "link.json").symlink_to(shop)
+    (tmp_path / "hard.json").hardlink_to(shop)
+    again = f"{tmp_path}/{spelt.format(name=shop.name)}"
+    refused = run("report", "--from", str(shop), "--name", "one", "--from", again, *AT)
+    assert refused.returncode == 2
+    assert refused.stdout == ""
+    assert refused.stderr.endswith(" is given twice: give each file once\n")
+    assert refused.stderr.count("\n") == 1
+
+
+def test_so_is_a_folder_of_snapshots(live: dict[str, str], tmp_path: Path) -> None:
+    run("snapshot", "--output", f"{tmp_path}/snapshot.json", **live)
+    refused = run("show", "--snapshot", str(tmp_path), "--snapshot", f"{tmp_path}/.")
+    assert refused.returncode == 2
+    assert "is given twice: give each file once" in refused.stderr
 
 
 def test_a_name_stands_for_the_file_before_it_and_a_file_for_itself(tmp_path: Path) -> None:
@@ -1334,7 +1356,8 @@ def test_two_snapshots_of_an_account_without_its_invoice_are_refused_too(
         judged = run("report", *several, "--rules", str(rules), **live)
         assert judged.returncode == 2
         assert f"account {ACCOUNT} is in several snapshots" in judged.stderr
-    same = run("report", "--snapshot", low, "--snapshot", low, "--rules", str(rules), **live)
+    copy = shutil.copy(low, f"{tmp_path}/copy.json")
+    same = run("report", "--snapshot", low, "--snapshot", copy, "--rules", str(rules), **live)
     assert same.returncode == 1
 
 
