@@ -13,7 +13,13 @@ from hypothesis import given, strategies as st
 from markdown_it import MarkdownIt
 
 from pulumi_cf_invoice import Invoice
-from pulumi_cf_invoice.billing.cleaning import cut_in_the_middle, one_line, shown
+from pulumi_cf_invoice.billing.cleaning import (
+    LONGEST_VALUE,
+    cut_in_the_middle,
+    inert_value,
+    one_line,
+    shown,
+)
 from pulumi_cf_invoice.billing.models import Answered
 from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.billing.snapshot import take
@@ -935,6 +941,9 @@ HOSTILE = [
     "‮gnirts‬",
     "فاتورة الذكاء",
     "👩‍👩‍👧 🇩🇪",
+    "0" * 201,
+    '{"a": 1}',
+    "[" * 5000,
 ]
 
 
@@ -948,7 +957,8 @@ def check_markdown(description: str) -> None:
     assert len(cells) == 2
     held = re.fullmatch("<code>([^<>]*)</code>", cells[0])
     assert held, row
-    expected = cut_in_the_middle(one_line(description) or "(no description)", 60)
+    name = one_line(inert_value(description), LONGEST_VALUE) or "(no description)"
+    expected = cut_in_the_middle(name, 60)
     assert re.sub("[\u2068\u2069]", "", html_entities.unescape(held.group(1))) == expected
     source_row = next(line for line in rendered.splitlines() if "</code> | $1.00" in line)
     assert not re.search("[@:#!`\\[\\]\\\\]", source_row.replace("&#", ""))
