@@ -426,6 +426,13 @@ def test_github_jobs_have_the_least_permissions_and_no_secrets_for_forks() -> No
     assert "secrets." not in json.dumps(jobs["fork"])
 
 
+def test_a_pull_request_is_judged_again_when_it_gets_another_target() -> None:
+    """The file of rules is the target's too, and GitHub tells of its change only as an edit."""
+    triggers: dict[Any, Any] = WORKFLOW[True]  # type: ignore[index]
+    wanted = {"opened", "synchronize", "reopened", "edited"}
+    assert set(triggers["pull_request"]["types"]) == wanted
+
+
 def test_no_text_of_others_reaches_a_shell_and_no_secret_a_step_without_need() -> None:
     for job in WORKFLOW["jobs"].values():
         assert "env" not in job
