@@ -9,7 +9,7 @@ called.
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -18,7 +18,7 @@ import grpc
 import pulumi_policy.policy
 from google.protobuf import json_format, struct_pb2
 from pulumi.runtime.proto import analyzer_pb2
-from pulumi_policy import PolicyProviderResource, ReportViolation
+from pulumi_policy import EnforcementLevel, Policy, PolicyProviderResource, ReportViolation
 from pulumi_policy.deserialize import (
     SPECIAL_SECRET_SIG,
     SPECIAL_SIG_KEY,
@@ -37,6 +37,7 @@ from pulumi_cf_invoice.state import InvoiceState
 
 Configure = Callable[[Mapping[str, Config]], None]
 """Checks a pack's config, by name of policy or ``all``. Raises `RuleError`."""
+STACK_TYPE = "pulumi:pulumi:Stack"
 _SERVER = "_PolicyAnalyzerServicer"
 _LEVELS: dict[str, Level] = {"ADVISORY": "advisory", "DISABLED": "disabled"}
 _local = threading.local()
@@ -170,15 +171,15 @@ def advise(report: ReportViolation, message: str, urn: str) -> None:
 def install(
     configure: Configure,
     finish: Callable[[], None],
-    only_rules: bool,
+    others: Collection[str],
     looks_into: Callable[[str], bool] = lambda _: False,
 ) -> None:
     """
     Have the pack of this process call *configure* before anything runs, and *finish* at the end.
 
-    If it has *only_rules*, which read a resource from `current_call`, the SDK need not decode the
-    properties for each of them, which takes longer than judging them. For `known_of`, the inputs of
-    resources of a type that it *looks_into* at the end are kept.
+    If it has no *others*, by name, than our rules, which read a resource from `current_call`, the
+    SDK need not decode the properties for each of them, which takes longer than judging them. For
+    `known_of`, the inputs of resources of a type that it *looks_into* at the end are kept.
     """
     server = getattr(pulumi_policy.policy, _SERVER, None)
     methods = ("Configure", "ConfigureStack", "Analyze", "AnalyzeStack")
@@ -186,6 +187,9 @@ def install(
         return
 
     class Server(server):  # type: ignore[misc, valid-type]
+        _has_met_resources = False
+        _is_without_resources = False
+
         def Configure(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
             try:
                 configure({n: _config(written) for n, written in request.policyConfig.items()})
@@ -198,12 +202,13 @@ def install(
             return super().ConfigureStack(request, context)
 
         def Analyze(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+            self._has_met_resources = True
             properties = struct_pb2.Struct()
             properties.CopyFrom(request.properties)
             _local.call = Call(request.type, properties)
             if looks_into(request.type):
                 _inputs[request.urn] = _local.call
-            if only_rules:
+            if not others:
                 request.properties.Clear()
             try:
                 return super().Analyze(request, context)
@@ -218,8 +223,25 @@ def install(
                 # Before the message, the SDK puts the policy's description.
                 if diagnostic.message.rpartition("\n")[2] in _local.advisories:
                     diagnostic.enforcementLevel = analyzer_pb2.EnforcementLevel.Value("ADVISORY")
+            if not self._has_met_resources:
+                response.diagnostics.extend(self._without_resources(context))
             finish()
             return response
+
+        def _without_resources(self, context: grpc.ServicerContext) -> Any:
+            # A program that registers nothing, not even its stack, has all resources deleted. Our
+            # rules judge as before the first one.
+            self._is_without_resources = True
+            return (
+                super().Analyze(analyzer_pb2.AnalyzeRequest(type=STACK_TYPE), context).diagnostics
+            )
+
+        def _get_enforcement_level(self, policy: Policy) -> EnforcementLevel:
+            if self._is_without_resources and policy.name in others:
+                # There is no such stack for it to see.
+                return EnforcementLevel.DISABLED
+            level: EnforcementLevel = super()._get_enforcement_level(policy)
+            return level
 
     setattr(pulumi_policy.policy, _SERVER, Server)
 

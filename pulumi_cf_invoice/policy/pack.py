@@ -32,6 +32,7 @@ from pulumi_cf_invoice import state
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.errors import BillingError, RuleError
 from pulumi_cf_invoice.policy import analyzer
+from pulumi_cf_invoice.policy.analyzer import STACK_TYPE
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import Config, DeclaredRule, configured, read_rules, settings_of
 from pulumi_cf_invoice.rules.gates import DISABLED, NO_INVOICE, Gate
@@ -39,8 +40,6 @@ from pulumi_cf_invoice.rules.kinds import KINDS
 from pulumi_cf_invoice.rules.limits import shown
 from pulumi_cf_invoice.rules.rule import Finding, Rule, StackResource, StackRule, without_account
 from pulumi_cf_invoice.state import InvoiceState
-
-STACK_TYPE = "pulumi:pulumi:Stack"
 
 
 def serve(
@@ -94,7 +93,7 @@ def serve(
     def looks_into(resource_type: str) -> bool:
         return any(kind.needs_properties(resource_type) for kind in kinds)
 
-    analyzer.install(configure, finish, not others, looks_into)
+    analyzer.install(configure, finish, others, looks_into)
     with _mistakes_in_a_line(f"policy pack '{name}'"):
         PolicyPack(name=name, policies=every, enforcement_level=level)
 

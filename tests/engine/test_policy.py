@@ -8,6 +8,8 @@ import grpc
 import pulumi
 import pulumi_cloudflare as cloudflare
 import pytest
+from pulumi.automation._server import LanguageServer
+from pulumi.runtime.proto import language_pb2
 from pulumi.runtime.proto.resource_pb2 import RegisterResourceRequest
 from pulumi.runtime.settings import get_monitor
 
@@ -68,7 +70,7 @@ def pack(tmp_path: Path) -> MakePack:
         (directory / "rules.json").write_text(json.dumps({"rules": rules}))
         (directory / "__main__.py").write_text(
             "from pulumi_cf_invoice.policy import *\n"
-            "from pulumi_policy import EnforcementLevel\n"
+            "from pulumi_policy import EnforcementLevel, ResourceValidationPolicy\n"
             f"spend_policy_pack('tests', {policies or 'rules=' + repr('rules.json')})\n"
         )
         if config is None:
@@ -600,6 +602,34 @@ def test_an_update_that_only_deletes_is_gated_and_a_waiver_helps(
     assert run.ok, run.text
     assert "A waiver with the limit 500 USD is in force" in run.text
     assert created(stack) == []
+
+
+def test_a_program_that_registers_nothing_is_gated_although_no_resource_begins(
+    make_stack: MakeStack,
+    settled: dict[str, str],
+    pack: MakePack,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Such is one that ends before it runs any of Pulumi, whose resources are all deleted."""
+    stack = make_stack(lambda: Echo("independent", "x"), **settled)
+    assert stack.up().ok
+    monkeypatch.setattr(LanguageServer, "Run", lambda *_: language_pb2.RunResponse())
+    [rule] = budget(settled).values()
+    of_somebody_else = (
+        "ResourceValidationPolicy('other', 'x', lambda args, report: report('a resource'))"
+    )
+    policies = f"[{of_somebody_else}, account_budget({rule['limit']!r}, "
+    policies += f"account_ids={rule['accountIds']}, base_url={rule['baseUrl']!r})]"
+    for operation in (stack.preview, stack.up):
+        run = operation(**pack(policies))
+        assert not run.ok
+        assert VERDICT in messages(run)
+        assert count_of(run, "a resource") == 0
+    run = stack.up(**pack(rules=budget(settled, enforcementLevel="advisory")))
+    assert run.ok, run.text
+    assert count_of(run, VERDICT) == 1
+    run = stack.up(**pack(rules=budget(settled, "500 USD")))
+    assert run.ok, run.text
 
 
 def test_every_account_that_is_named_is_checked_whatever_the_environment_says(

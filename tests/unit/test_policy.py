@@ -24,7 +24,7 @@ from pulumi_policy.proxy import (
 
 from pulumi_cf_invoice import lifecycle, policy
 from pulumi_cf_invoice.policy import analyzer, pack
-from pulumi_cf_invoice.policy.pack import STACK_TYPE
+from pulumi_cf_invoice.policy.analyzer import STACK_TYPE
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import Config
 from pulumi_cf_invoice.sandbox import Sandbox
