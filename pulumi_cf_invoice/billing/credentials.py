@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 from unicodedata import normalize
 
+from pulumi_cf_invoice.billing.cleaning import COLOR
 from pulumi_cf_invoice.billing.errors import SettingsError
 
 # Whatever a credential, which is printable ASCII, cannot have in it. Many such characters are seen
@@ -18,7 +19,7 @@ _SHORTEST_SECRET = 8
 # in order in the square of its length.
 _PIECE = 2**6
 # Of our Markdown, a word joiner.
-_BETWEEN_LETTERS = "(?:[^!-~]|&#8288;)*+"
+_BETWEEN_LETTERS = rf"(?:{COLOR.pattern}|[^!-~]|&#8288;)*+"
 _REFERENCE = re.compile("&#(?:([0-9]{1,6})|[xX]([0-9a-fA-F]{1,5}));")
 _BACKSLASH = re.compile(r"\\(?=[!-/:-@\[-`{-~])")
 _JSON_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)")
@@ -45,9 +46,10 @@ class Secrets:
         """
         Return *text* without any secret that it may repeat, in either case.
 
-        Characters that nobody sees can hide one from a search, so they do not count, nor does any
-        other that no credential has. The escapes of Markdown and HTML count as what they show. A
-        text that repeats one in other letters, such as full-width ones, is dropped as a whole.
+        Characters that nobody sees can hide one from a search, so they do not count, nor do a
+        terminal's colours, nor any other character that no credential has. The escapes of Markdown
+        and HTML count as what they show. A text that repeats one in other letters, such as
+        full-width ones, is dropped as a whole.
         """
         if not self._essences or (len(text) < self._shortest and text.isascii()):
             return text
@@ -175,6 +177,8 @@ def _essence(text: str) -> bytes:
         text = _REFERENCE.sub(_referred_to, text)
     if "\\" in text:
         text = _BACKSLASH.sub("", text)
+    if "\x1b" in text:
+        text = COLOR.sub("", text)
     if text.isascii():
         return text.encode().translate(None, _BETWEEN).lower()
     pieces = (text[start : start + _PIECE] for start in range(0, len(text), _PIECE))

@@ -14,7 +14,7 @@ from itertools import groupby, zip_longest
 from typing import Any, NoReturn
 
 from pulumi_cf_invoice import state
-from pulumi_cf_invoice.billing.cleaning import one_line, quoted, shown
+from pulumi_cf_invoice.billing.cleaning import COLOR, one_line, quoted, shown
 from pulumi_cf_invoice.billing.errors import InvalidDataError
 from pulumi_cf_invoice.billing.models import counted
 from pulumi_cf_invoice.report.caveats import Caveat, not_known
@@ -41,7 +41,6 @@ Preview = Mapping[str, Any] | Operation
 # A new state has its figures among the inputs, except that of a resource that is only read.
 _PROPERTIES = ("inputs", "outputs")
 _ERROR = re.compile(r"\W*error\b", re.IGNORECASE)
-_COLOR = re.compile(r"\x1b\[[\d;]*m")
 _LONGEST = 1000
 _LONGEST_NAME = 100
 _LONGEST_QUOTE = 300
@@ -378,7 +377,7 @@ def _written(diagnostics: Iterable[Mapping[str, Any]]) -> str:
     It is all that Pulumi's output has of one that does not start, or is refused as a whole.
     """
     written = [
-        one_line(_COLOR.sub("", str(diagnostic.get("message"))))
+        one_line(COLOR.sub("", str(diagnostic.get("message"))))
         for diagnostic in diagnostics
         if diagnostic.get("severity") == "info#err"
     ]

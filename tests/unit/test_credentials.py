@@ -49,6 +49,14 @@ def test_what_nobody_sees_between_the_letters_of_a_token_does_not_hide_it() -> N
     assert [each for each in unseen if not credentials.is_in(each.join(SECRET).encode())] == []
 
 
+def test_nor_do_a_terminals_colours_hide_it() -> None:
+    credentials = billing.Credentials(SECRET)
+    for color in ("\x1b[31m", "\x1b[m", "\x1b[1;38;5;9m"):
+        hidden = color.join(SECRET)
+        assert credentials.redact(f"é {hidden}{color}!") == f"é [redacted]{color}!"
+        assert credentials.may_be_in_json(json.dumps(hidden))
+
+
 def test_a_part_of_a_token_is_no_token() -> None:
     text = f"{SECRET[:-1]} é {SECRET[1:]}"
     assert billing.Credentials(SECRET).redact(text) == text
