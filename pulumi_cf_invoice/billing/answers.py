@@ -17,7 +17,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-from pulumi_cf_invoice.billing.cleaning import inert_value, one_line
+from pulumi_cf_invoice.billing.cleaning import LONGEST, inert_value, one_line
 from pulumi_cf_invoice.billing.credentials import Credentials
 from pulumi_cf_invoice.billing.errors import ApiError, FetchError, InvalidResponseError
 from pulumi_cf_invoice.billing.reads import ModelT, Read
@@ -255,7 +255,9 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(made) < len(pairs):
         counts = Counter(name for name, _ in pairs)
         twice = next(name for name, count in counts.items() if count > 1)
-        raise ValueError(f"'{one_line(twice)}' appears twice in one object")
+        # What is cut could no longer be redacted.
+        what = f"'{one_line(twice)}'" if len(twice) <= LONGEST else "a long name"
+        raise ValueError(f"{what} appears twice in one object")
     return made
 
 

@@ -68,7 +68,8 @@ def read(
     """
     Return the invoices in *text*, one of each account, of which *account_id* or *prefix* choose.
 
-    There is at least one, and none repeats any of the *secrets*. Raises `NoInvoiceError`.
+    There is at least one. Neither they nor the error repeat any of the *secrets*. Raises
+    `NoInvoiceError`.
     """
     content = read_any(text, account_id=account_id, prefix=prefix, secrets=secrets)
     if isinstance(content, MissingInvoice):
@@ -88,6 +89,16 @@ def read_any(
 
     Raises what `read` raises.
     """
+    try:
+        return _read_any(text, account_id, prefix, secrets)
+    except NoInvoiceError as error:
+        # Not all that it quotes went through `_redacted`, or did in one piece.
+        raise type(error)(secrets.redact(str(error))) from None
+
+
+def _read_any(
+    text: str | bytes, account_id: str | None, prefix: str | None, secrets: Secrets
+) -> list[Found] | MissingInvoice:
     try:
         content = _redacted(decoded(text), prefix, secrets)
     except InvalidDataError as error:

@@ -741,6 +741,46 @@ def test_nor_is_a_stacks_own_token_in_a_report_of_a_file(
     assert_not_repeated(done.stdout, done.stderr)
 
 
+def written_to_stderr(*messages: str) -> str:
+    """Return the events of a preview that failed, whose program wrote *messages* line by line."""
+    events: list[dict[str, Any]] = [
+        {"preludeEvent": {"config": {}}},
+        *(
+            {"diagnosticEvent": {"message": message, "severity": "info#err"}}
+            for message in messages
+        ),
+        {"summaryEvent": {"isPreview": True, "resourceChanges": {}, "result": "failed"}},
+    ]
+    return "\n".join(json.dumps({"sequence": n, **event}) for n, event in enumerate(events))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'{{"steps": [], "{REPEATED}": 1, "{REPEATED}": 2}}',
+        '{{"steps": [], "{0}": 1, "{0}": 2}}'.format("x" * 185 + REPEATED),
+        written_to_stderr("error: " + REPEATED.replace("-", "\x1b[31m-")),
+        written_to_stderr("error: " + "x" * 180 + REPEATED.replace("-", "\x1b[31m-")),
+        written_to_stderr("error: " + REPEATED.partition("-")[0], "-" + REPEATED.partition("-")[2]),
+    ],
+    ids=["name", "long-name", "colour", "long-colour", "two-lines"],
+)
+def test_nor_is_it_in_why_a_file_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    stack_with({"cf-invoice:apiToken": REPEATED}, tmp_path, monkeypatch)
+    rules, file = tmp_path / "rules.json", tmp_path / "preview.json"
+    limits = {"accountIds": [ACCOUNT], "limit": "1 USD"}
+    rules.write_text(json.dumps({"rules": {"max-amount-due": limits}}))
+    file.write_text(text)
+    options = ["--from", str(file), "--stack", "dev", "--rules", str(rules)]
+    for command in (["report", "--format", "markdown"], ["notify", "--dry-run"]):
+        done = run(*command, *options)
+        assert done.returncode == 2
+        assert "cannot be read" in done.stderr or "the preview failed: " in done.stderr
+        assert_not_repeated(done.stdout, done.stderr)
+
+
 @pytest.mark.parametrize("option", ["--scenario", "--port", "--rate-limit", "--fault"])
 def test_nor_does_the_sandbox_repeat_one(option: str) -> None:
     failed = run("sandbox", option, "s3cret-t0ken", CLOUDFLARE_API_TOKEN="s3cret-t0ken")
