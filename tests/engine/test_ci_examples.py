@@ -433,6 +433,23 @@ def test_a_pull_request_is_judged_again_when_it_gets_another_target() -> None:
     assert set(triggers["pull_request"]["types"]) == wanted
 
 
+def test_what_is_at_the_top_of_a_repository_does_not_decide_what_the_pack_installs(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.uv.workspace]\nmembers = ["policy-pack"]\n'
+        '[tool.uv]\noverride-dependencies = ["pulumi==0"]\n'
+    )
+    (tmp_path / "policy-pack").mkdir()
+    written = (EXAMPLES / "policy-pack" / "pyproject.toml").read_text()
+    alone = re.sub(r"^dependencies = .*", "dependencies = []", written, flags=re.M)
+    (tmp_path / "policy-pack" / "pyproject.toml").write_text(alone)
+    command = [sys.executable, "-m", "uv", "lock", "--offline", "--directory", "policy-pack"]
+    subprocess.run([*command, "--python", sys.executable], cwd=tmp_path, check=True)
+    assert [lock.parent.name for lock in tmp_path.rglob("uv.lock")] == ["policy-pack"]
+    assert "pulumi" not in (tmp_path / "policy-pack" / "uv.lock").read_text()
+
+
 def test_no_text_of_others_reaches_a_shell_and_no_secret_a_step_without_need() -> None:
     for job in WORKFLOW["jobs"].values():
         assert "env" not in job
