@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -67,6 +68,9 @@ def test_on_github_each_account_is_read_once_and_one_job_reports_on_all(
     folder = repository / ".github" / "workflows"
     folder.mkdir(parents=True)
     shutil.copy(GITHUB, folder)
+    # The checkout has a folder of the name.
+    (repository / "snapshots").mkdir()
+    (repository / "snapshots" / "committed.json").write_text("{}")
     secrets = {"CLOUDFLARE_API_TOKEN": "sandbox-token"}
     runner = GitHub(repository, environment, tmp_path / "apart", secrets)
     run = runner.run("schedule")
@@ -79,6 +83,10 @@ def test_on_github_each_account_is_read_once_and_one_job_reports_on_all(
     assert asked == Counter((account, read.name) for account in LISTED for read in READS)
 
 
+def git(repository: Path, *arguments: str) -> None:
+    subprocess.run(["git", *arguments], cwd=repository, check=True)
+
+
 def test_on_gitlab_an_account_whose_job_failed_is_a_row_and_the_report_fails(
     repository: Path, environment: dict[str, str]
 ) -> None:
@@ -88,8 +96,15 @@ def test_on_gitlab_an_account_whose_job_failed_is_a_row_and_the_report_fails(
         return workflows.run_on_gitlab(PIPELINE, job, repository, {**environment, **variables})
 
     first, second = accounts["ACCOUNT"]
+    failed, log = run("snapshot", ACCOUNT=second, CLOUDFLARE_API_TOKEN="sandbox-token")
+    assert failed is None, log
+    # The second account's is committed, and each job has a checkout of its own.
+    git(repository, "init", "--quiet")
+    git(repository, "add", "snapshots")
     failed, log = run("snapshot", ACCOUNT=first, CLOUDFLARE_API_TOKEN="sandbox-token")
     assert failed is None, log
+    assert [file.stem for file in (repository / "snapshots").iterdir()] == [first]
+    git(repository, "checkout-index", "--all")
     failed, log = run("report")
     assert failed == 'exit "$code"', log
     words = " ".join(log.split())
