@@ -130,7 +130,9 @@ def _tell(
             code = COULD_NOT_TELL
             name = addresses[digest].name
             print(f"cf-invoice: cannot notify {name}: {problem}", file=sys.stderr)
-    _write(state, State(before.salt, known | _others(before.notified, known)))
+    others = _others(before.notified, known)
+    untold = {digest: notice.of_untold(keys) for digest, keys in others.items()}
+    _write(state, State(before.salt, known | untold))
     if titles:
         told = _logged(titles[0], notice)
         print(f"Notified {len(titles)} of {len(addresses)} addresses: {told}")

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, NamedTuple, get_args
 
@@ -27,6 +27,9 @@ _MOST_LINES = range(8, 1, -1)
 _UNREADABLE = "no report could be made"
 _UNKNOWN = "an unknown account"
 _ALL_RULES = "all rules"
+_THE_REPORT = "the report"
+# In place of a day.
+_ENDED = "ended"
 # Chats and mail programs make links, mentions, tags, pictures and markup of these. Characters that
 # look alike take the place of some; a word joiner, which nobody sees, separates the others from
 # what follows.
@@ -60,6 +63,11 @@ class Key(NamedTuple):
     def of_any_day(self) -> "Key":
         """What identifies problems that differ in nothing but the day."""
         return self._replace(day="")
+
+    @property
+    def ended(self) -> "Key":
+        """What says that the problem has ended since, so that it is news if it is there again."""
+        return self._replace(day=_ENDED)
 
 
 @dataclass(frozen=True)
@@ -96,7 +104,7 @@ class Notice:
     address of the figures if it is not Cloudflare's. ``read`` are the accounts that have an
     invoice, and ``judged`` those on which some rule was judged; ``unjudged`` are pairs of a rule
     and an account that could not be. ``unforeseen`` are pairs of an account and its current period
-    of which there is no forecast.
+    of which there is no forecast. ``rules`` are the names of what can be wrong in it.
     """
 
     headline: str
@@ -107,6 +115,7 @@ class Notice:
     judged: Collection[str] = ()
     unjudged: Collection[tuple[str, str]] = ()
     unforeseen: Collection[tuple[str, str]] = ()
+    rules: Collection[str] = ()
     kinds: Collection[Kind] = KINDS
 
     @property
@@ -124,6 +133,16 @@ class Notice:
         unasked = [key for key in before if key.kind not in self.kinds]
         known = (wrong.key for wrong in self._asked)
         return sorted({*known, *self._still_unjudged(before), *unasked})
+
+    def of_untold(self, before: Collection[Key]) -> list[Key]:
+        """
+        Return what those know whom this run does not tell, and who knew what was wrong *before*.
+
+        Whoever tells them may want to know about other kinds, and have other rules.
+        """
+        still = replace(self, kinds=KINDS).keys(before)
+        has_ended = {key for key in before if key.rule in self.rules and key not in still}
+        return sorted({key.ended if key in has_ended else key for key in before})
 
     def is_news(self, before: Collection[Key]) -> bool:
         """
@@ -248,13 +267,14 @@ def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:
             for account, invoice in _invoices(report)
             if not invoice.is_foreseen
         },
+        rules={_THE_REPORT, _ALL_RULES, *(rule.name for rule in report.rules)},
         kinds=kinds,
     )
 
 
 def notice_of_failure(problem: str, kinds: Collection[Kind]) -> Notice:
     """Return the notice if there is no report, because of a *problem*."""
-    wrong = [Wrong("unknown", "the report", "", problem)]
+    wrong = [Wrong("unknown", _THE_REPORT, "", problem)]
     return Notice(f"{TITLES['unknown']}: {_UNREADABLE}.", wrong, kinds=kinds)
 
 

@@ -564,6 +564,49 @@ def test_jobs_with_addresses_of_their_own_can_share_a_state(
     assert [len(tell(path)) for path in ("/a", "/b")] == [0, 1]
 
 
+@pytest.mark.parametrize("of_another", ["over,unknown", "advisory"])
+def test_what_ends_while_an_address_is_not_in_the_list_is_news_to_it_when_it_begins_anew(
+    hook: tuple[Webhook, dict[str, str]], tmp_path: Path, of_another: str
+) -> None:
+    server, environment = hook
+    first, state = environment["CF_INVOICE_NOTIFY"], str(tmp_path / "told.json")
+
+    def tell(path: str, amount_due: int, kinds: str = "over,unknown") -> list[str]:
+        """Notify the address with this path, and return how what it was told begins."""
+        before = len(server.received)
+        variables = environment | {"CF_INVOICE_NOTIFY": first.replace("/hook", path)}
+        run(*options(write(tmp_path, amount_due), "--state", state, "--on", kinds), **variables)
+        return [message["title"].split()[0] for _, _, message in server.received[before:]]
+
+    for meanwhile, now, told in (
+        ([55500, 100], 55500, ["Over"]),
+        ([100, 55500], 55500, ["Over"]),
+        ([55500, 100], 100, ["Fine"]),
+        ([55500, 55500], 55500, []),
+    ):
+        tell("/a", 100)
+        assert tell("/a", 55500) == ["Over"]
+        for amount_due in meanwhile:
+            tell("/b", amount_due, of_another)
+        assert tell("/a", now) == told
+        assert tell("/a", now) == []
+
+
+def test_a_rule_that_another_job_does_not_have_has_not_ended(
+    hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    server, environment = hook
+    first, rules = environment["CF_INVOICE_NOTIFY"], tmp_path / "rules.json"
+    by = ["--rules", str(rules), "--state", str(tmp_path / "told.json")]
+
+    for path, name in (("/a", "one"), ("/b", "another"), ("/a", "one")):
+        rule = {"rule": "max-amount-due", "limit": "250 USD"}
+        rules.write_text(json.dumps({"rules": {name: rule}}))
+        variables = environment | {"CF_INVOICE_NOTIFY": first.replace("/hook", path)}
+        run("notify", "--from", write(tmp_path, 55500), *AT, *by, **variables)
+    assert len(server.received) == 2
+
+
 def test_an_address_cannot_be_read_from_the_state(
     hook: tuple[Webhook, dict[str, str]], tmp_path: Path
 ) -> None:
