@@ -249,8 +249,10 @@ def _prices(
     today, used = day_of(now), {day.start for day in days if day.usage}
     surely = sum((day.surely_in_period for day in days), Fraction(0))
     # A part of today that is outside the period costs something as well.
-    if bill.gross == 0 and surely == 0 and today not in used:
-        to_judge = (day for day in range(today - 3 * DAY, today, DAY) if day not in used)
+    is_unused = bill.gross == 0 and surely == 0 and today not in used
+    if is_unused or priced.is_too_little:
+        days_before = range(today - 3 * DAY, today, DAY)
+        to_judge = (day for day in days_before if priced.is_too_little or day not in used)
         unused = [today, *(day for day in to_judge if _is_in(day, period))]
         return dict.fromkeys(unused, Fraction(0)), None, priced.reason
     return {}, None, priced.reason

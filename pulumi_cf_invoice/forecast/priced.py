@@ -35,6 +35,10 @@ _ONLY_FIXED = (
     "There is usage in this period that no line but the fixed ones charges for: list only fees as "
     "fixed lines. If they are only fees, the usage may be included, or the invoice may be behind."
 )
+_ROUNDED_OFF = (
+    "There is so little usage in this period that the invoice, which rounds each of its lines to "
+    "whole minor units, has no charges yet."
+)
 _FEWEST_DAYS = 3
 _WEEK = 7
 _ENOUGH = Fraction(5, 8)
@@ -324,6 +328,8 @@ def price_days(
     lacking = Fraction(0)
     if silent and silence:
         lacking = _lacking(silence, silent, Fraction(start), until)
+    if bill.gross == 0 and usage > 0 and _is_rounded_off(days, lacking, start, bill):
+        return UnknownUnit(_ROUNDED_OFF, is_too_little=True)
     late, least = Fraction(0), bill.gross
     # After a day, neither late hours nor a fee make minor units look like major ones for long.
     if until - start < DAY:
@@ -349,6 +355,13 @@ def price_days(
         why = f"The usage history has nothing since {date_of(silent.start)}."
         return UnknownUnit(why, lacking=lacking)
     return priced
+
+
+def _is_rounded_off(days: Sequence[UsageDay], lacking: Fraction, start: int, bill: Bill) -> bool:
+    """Return whether each line may be rounded to nothing, if usage is in minor units."""
+    # A correction makes no usage less than it was.
+    used = (max(day.usage, Fraction(0)) for day in days if day.start + DAY > start)
+    return 2 * (sum(used, Fraction(0)) + lacking) <= max(len(bill.growing), 1)
 
 
 def _charges_no_usage(unit: UnknownUnit, bill: Bill) -> bool:

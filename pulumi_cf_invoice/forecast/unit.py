@@ -54,6 +54,8 @@ class UnknownUnit:
     """Whether there may be usage that the invoice does not charge for, or that nobody knows."""
     lacking: Fraction = Fraction(0)
     """The usage to expect of the time for which the history probably has nothing yet."""
+    is_too_little: bool = False
+    """Whether the period's usage is too little to be on the invoice, which rounds each line."""
 
 
 def known_prices(currency: str) -> dict[UnitName, Fraction]:

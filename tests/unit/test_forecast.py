@@ -632,6 +632,18 @@ def test_usage_without_a_price_is_not_known() -> None:
     assert found.runway.text == "How long credits of $20.00 last is not known yet."
 
 
+@pytest.mark.parametrize(("lines", "a_day"), [(1, 0.02), (1, 0.033), (10, 0.3)])
+def test_usage_that_the_invoice_rounds_off_is_forecast_as_nothing(lines: int, a_day: float) -> None:
+    """Such as that of an account for tests: a few calls of a hundredth of a cent."""
+    made = [api_line(amount=0, description=f"openai/{n}") for n in range(lines)]
+    nothing = Invoice.from_api(api_result(amount_due=0, invoice_lines=made))
+    found = forecast_invoice(nothing, history_of([a_day] * 60, [a_day] * 15), at=NOW)
+    assert (found.method, found.amount_due) == ("straight-line", 0)
+    assert "so little usage in this period" in found.notes[0]
+    more = history_of([a_day] * 60, [2 * a_day] * 15)
+    assert forecast_invoice(nothing, more, at=NOW).method == "not-known"
+
+
 @pytest.mark.parametrize("history", [None, steady()], ids=["without usage", "with usage"])
 def test_lines_of_another_period_are_not_forecast_as_if_they_were_of_this_one(
     history: UsageHistory | None,

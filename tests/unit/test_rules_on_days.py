@@ -846,6 +846,13 @@ def test_a_whole_day_of_an_unused_period_has_cost_nothing() -> None:
     assert statuses(spike("15 USD", corrected, gross=0))[-2:] == ["unknown", "within"]
 
 
+def test_a_day_of_usage_that_the_invoice_rounds_off_has_cost_nothing() -> None:
+    little = [0.02] * 20
+    assert statuses(spike("1 USD", little, gross=0)) == ["within", "within"]
+    for day in ([*little, 1], [*little, -5000, 5000, 0.1], [*little, 5000, -5000, 0.1]):
+        assert "unknown" in statuses(spike("1 USD", day, gross=0))
+
+
 def test_an_unused_period_that_began_within_a_day_has_cost_nothing() -> None:
     """All of that day's usage may have been before."""
     yesterday_noon = _bill_since(NOW - timedelta(days=1), 0)
