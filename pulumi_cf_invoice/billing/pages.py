@@ -1,15 +1,15 @@
 """
 Collects all pages of an answer, and determines whether they are complete.
 
-If ``result_info``, or ``pagination`` inside the result, says that there is more, the following
-pages are requested. Entries need not have an ID, so whole pages are compared, and equal entries are
-never dropped. One that is on two pages may have moved meanwhile and hidden another one: everything
-is requested once more, and has to be the same. An answer only counts as complete if that is proven:
-no fewer entries than any ``total_count``, no fewer pages than any ``total_pages`` and, if neither
-is given, a last page that says that nothing follows, or has room for more. A first page that says
-that more follows is a part whatever it counts, because the count may be its own. An answer without
-any paging information is complete, unless it has exactly as many entries as were requested for a
-page.
+If ``result_info``, ``pagination`` inside the result or a field beside either says that there is
+more, the following pages are requested. Entries need not have an ID, so whole pages are compared,
+and equal entries are never dropped. One that is on two pages may have moved meanwhile and hidden
+another one: everything is requested once more, and has to be the same. An answer only counts as
+complete if that is proven: no fewer entries than any ``total_count``, no fewer pages than any
+``total_pages`` and, if neither is given, a last page that says that nothing follows, or has room
+for more. A first page that says that more follows is a part whatever it counts, because the count
+may be its own. An answer without any paging information is complete, unless it has exactly as many
+entries as were requested for a page.
 """
 
 import json
@@ -23,11 +23,35 @@ MOST_PAGES = 100
 _LARGEST_NUMBER = 10**6
 RESULT = ""
 """Names the entries of a read whose result is their list."""
-# In lower case and without underscores, since both spellings occur.
-_INFOS = ("pagination", "resultinfo")
-_MORE = ("hasmore", "cursor", "next", "nextcursor", "nextpage", "nexttoken")
+# In lower case and without underscores or hyphens, since all spellings occur.
+_INFOS = ("pagination", "resultinfo", "pageinfo", "paging")
+_MEANINGS = {
+    "hasnext": "hasmore",
+    "hasnextpage": "hasmore",
+    "istruncated": "hasmore",
+    "truncated": "hasmore",
+    "islastpage": "islast",
+    "cursor": "next",
+    "nextcursor": "next",
+    "nextlink": "next",
+    "nextoffset": "next",
+    "nextpage": "next",
+    "nextpagetoken": "next",
+    "nexttoken": "next",
+    "nexturl": "next",
+}
+# Elsewhere, these may be amounts of money.
+_MEANINGS_IN_INFOS = {
+    **_MEANINGS,
+    "total": "totalcount",
+    "pages": "totalpages",
+    "lastpage": "totalpages",
+    "remaining": "hasmore",
+}
 _NESTED = {"cursors": "after", "links": "next"}
+_ABOUT_PAGES = ("hasmore", "islast", "next", "totalcount", "totalpages")
 _NO = ("", "0", "false", "no", "none", "null")
+_Place = list[tuple[str, Any]]
 
 
 class PageError(Exception):
@@ -184,20 +208,21 @@ def _stated(envelope: Mapping[str, Any], entries: str, per_page: int | None = No
     result = envelope.get("result")
     listed = _entries(result, entries) or []
     holders = [holder for holder in (result, envelope) if isinstance(holder, Mapping)]
-    given = [info for holder in holders for name in _INFOS for info in _spelt(holder, name)]
-    infos = [info for info in given if isinstance(info, Mapping)]
+    beside = [_place(holder, _MEANINGS) for holder in holders]
+    given = [info for place in beside for info in _said(place, *_INFOS)]
+    infos = [_place(info, _MEANINGS_IN_INFOS) for info in given if isinstance(info, Mapping)]
     # What cannot be read may say that there is more.
     unreadable = any(_is_yes(info) for info in given if not isinstance(info, Mapping))
-    saying_more = [info for info in infos if _says_more(info)]
+    places = [*infos, *beside]
+    saying_more = [place for place in places if _says_more(place)]
     more = bool(saying_more) or unreadable
-    more = more or any(_is_yes(value) for holder in holders for value in _spelt(holder, "hasmore"))
-    total_count, total_pages = _largest(infos, "totalcount"), _largest(infos, "totalpages")
-    is_stated = any(_spelt(info, "hasmore") for info in infos)
+    total_count, total_pages = _largest(places, "totalcount"), _largest(places, "totalpages")
+    is_stated = any(_said(place, "hasmore", "islast") for place in places)
     is_counted = total_count is not None or total_pages is not None
     sizes = {_largest(infos, "perpage"), per_page} - {None}
     return _Stated(
         more=more,
-        uncounted=(more and not saying_more) or any(_is_uncounted(info) for info in saying_more),
+        uncounted=(more and not saying_more) or any(map(_is_uncounted, saying_more)),
         is_full=0 < len(listed) in sizes and not (more or is_stated or is_counted),
         is_torn=(_largest(infos, "count") or 0) > len(listed),
         entries=total_count,
@@ -222,33 +247,43 @@ def _first_number(stated: _Stated) -> int:
     return 1 if stated.number is None or stated.number > _LARGEST_NUMBER else int(stated.number)
 
 
-def _says_more(info: Mapping[str, Any]) -> bool:
-    values = [value for name in _MORE for value in _spelt(info, name)]
+def _says_more(place: _Place) -> bool:
+    values = _said(place, "hasmore", "next")
     for name, inner in _NESTED.items():
-        nested = [value for value in _spelt(info, name) if isinstance(value, Mapping)]
-        values += [value for links in nested for value in _spelt(links, inner)]
-    return any(map(_is_yes, values))
+        nested = [value for value in _said(place, name) if isinstance(value, Mapping)]
+        values += [value for links in nested for value in _said(_place(links, {}), inner)]
+    is_last = [value for value in _said(place, "islast") if value is not None]
+    return any(map(_is_yes, values)) or not all(map(_is_yes, is_last))
 
 
-def _is_uncounted(info: Mapping[str, Any]) -> bool:
-    return _largest([info], "totalcount") is None and _largest([info], "totalpages") is None
+def _is_uncounted(place: _Place) -> bool:
+    return _largest([place], "totalcount") is None and _largest([place], "totalpages") is None
 
 
 def _larger(*values: float | None) -> float | None:
     return max((value for value in values if value is not None), default=None)
 
 
-def _spelt(holder: Mapping[str, Any], name: str) -> list[Any]:
-    """Return the values that *holder* has by that *name*, whether ``has_more`` or ``hasMore``."""
-    return [value for key, value in holder.items() if key.replace("_", "").lower() == name]
+def _place(holder: Mapping[str, Any], meanings: Mapping[str, str]) -> _Place:
+    """Return what *holder* says, each by what its name means, however that is spelt."""
+    plain = [(_plain(name), value) for name, value in holder.items()]
+    return [(meanings.get(name, name), value) for name, value in plain]
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").replace("-", "").lower()
+
+
+def _said(place: _Place, *names: str) -> list[Any]:
+    return [value for name, value in place if name in names]
 
 
 def _is_yes(value: Any) -> bool:
     return value.strip().lower() not in _NO if isinstance(value, str) else bool(value)
 
 
-def _largest(infos: list[Mapping[str, Any]], name: str) -> float | None:
-    values = [value for info in infos for value in _spelt(info, name)]
+def _largest(places: list[_Place], name: str) -> float | None:
+    values = [value for place in places for value in _said(place, name)]
     return _larger(*(None if value is None else _count(value) for value in values))
 
 
@@ -273,8 +308,10 @@ def _entries(result: Any, name: str) -> list[Any] | None:
 def _beside(result: Any, entries: str) -> dict[str, Any]:
     if not entries:
         return {}
-    return {
-        name: value
-        for name, value in result.items()
-        if name != entries and name.replace("_", "").lower() not in (*_INFOS, "hasmore")
-    }
+    return {name: value for name, value in result.items() if name != entries and not _pages(name)}
+
+
+def _pages(name: str) -> bool:
+    """Return whether a field of that *name* beside the entries is about their pages."""
+    meaning = _MEANINGS.get(_plain(name), _plain(name))
+    return meaning in (*_INFOS, *_NESTED, *_ABOUT_PAGES)

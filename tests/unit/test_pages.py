@@ -45,6 +45,7 @@ def lines(collected: Collected) -> list[str]:
         page("a", total=1),
         page("a", "b", total=1),
         {"result": {"lines": None}, "result_info": {"total_count": 0, "total_pages": 0}},
+        {"result": {"lines": ["a"], "total_count": 1, "next_cursor": None}, "next": ""},
     ],
 )
 def test_an_answer_that_does_not_say_there_is_more_is_complete(envelope: Any) -> None:
@@ -100,6 +101,23 @@ def test_less_than_there_is_said_to_be_is_incomplete_however_it_is_said(
         {"result_info": {"page": True}},
         {"pagination": {"has_more": True}},
         {"has_more": True},
+        {"total_count": 2},
+        {"totalPages": 2},
+        {"next_cursor": "eyJhIjoxfQ"},
+        {"cursor": "eyJhIjoxfQ"},
+        {"next": "/accounts?page=2"},
+        {"links": {"next": "/accounts?page=2"}},
+        {"page_info": {"hasNextPage": True}},
+        {"pagination": {"has_next_page": True}},
+        {"pagination": {"has-next": True}},
+        {"pagination": {"is_truncated": True}},
+        {"pagination": {"next_page_token": "eyJhIjoxfQ"}},
+        {"pagination": {"next_url": "/accounts?page=2"}},
+        {"pagination": {"total": 2}},
+        {"pagination": {"pages": 2}},
+        {"pagination": {"last_page": 2}},
+        {"pagination": {"remaining": 1}},
+        {"pagination": {"is_last": False}},
     ],
 )
 @pytest.mark.parametrize("inside", [False, True])
@@ -122,6 +140,8 @@ def test_an_answer_is_a_part_whatever_says_so(paging: Any, inside: bool) -> None
         {"links": {"next": ""}},
         {"next_page": None},
         {"per_page": 50, "count": 1},
+        {"hasNextPage": False, "is_last": True, "remaining": 0, "total": 1, "pages": 1},
+        {"next_page_token": "", "next_url": None, "is_last": None},
     ],
 )
 def test_an_answer_that_points_nowhere_is_complete(info: Any) -> None:
@@ -129,6 +149,11 @@ def test_an_answer_that_points_nowhere_is_complete(info: Any) -> None:
     envelope = {"result": {"lines": ["a"]}, "result_info": info}
     assert collect(envelope, "lines", next_page).complete
     assert numbers == []
+
+
+def test_what_may_be_an_amount_beside_the_entries_is_not_about_pages() -> None:
+    envelope = {"result": {"lines": ["a"], "total": 5, "remaining": "4.20", "pages": 2}}
+    assert is_complete(envelope, "lines")
 
 
 @pytest.mark.parametrize(
