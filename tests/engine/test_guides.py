@@ -58,8 +58,11 @@ def test_production_is_blocked_by_what_only_warns_elsewhere(project: CommandLine
     assert project.shell(f"{config}pulumi stack init production"), project.printed
     assert project.shell(gate, STACK="dev"), project.printed
     assert "[advisory]" in project.printed
-    assert not project.shell(gate, STACK="production")
-    assert "[mandatory]" in project.printed
+    warn_only = "--policy-pack-config policy-pack/warn-only.json"
+    for name in ("production", "organization/quickstart/production"):
+        project.printed = ""
+        assert not project.shell(gate, STACK=name, CONFIG=warn_only)
+        assert "[mandatory]" in project.printed
     # Without the variable it would be the selected stack, which is production.
     assert not project.shell(gate, STACK="")
     assert project.printed.endswith("STACK: parameter null or not set\n")
