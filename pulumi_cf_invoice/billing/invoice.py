@@ -449,13 +449,20 @@ class Invoice:
         start = min(period.start for period in periods)
         return Period(start=start, end=max(period.end for period in periods))
 
-    def period_problem(self, at: datetime) -> str | None:
-        """Say briefly why nothing can be projected at the time *at*; None if it can."""
+    def period_problem(
+        self, at: datetime, lines: Sequence[InvoiceLine] | None = None
+    ) -> str | None:
+        """
+        Say briefly why nothing can be projected at the time *at*; None if it can.
+
+        Only *lines* are to be projected; by default all are.
+        """
         if self.period_end == self.period_start:
             return "the period has no length"
         if at >= instant(self.period_end):
             return "the period has ended"
-        return "the lines are of another period" if self._has_other_lines else None
+        lines = self.invoice_lines if lines is None else lines
+        return "the lines are of another period" if self._are_of_another_period(lines) else None
 
     def period_notes(self, at: datetime) -> list[str]:
         """Say what is odd about the period at the time *at*, in a sentence at most."""
@@ -468,20 +475,25 @@ class Invoice:
         when = "has ended" if has_ended else ""
         if at < instant(self.period_start):
             when = "has not begun"
-        if not self._has_other_lines or lines is None:
+        if lines is None or not self._are_of_another_period(self.invoice_lines):
             return [f"{period}, {when}."] if when else []
         if has_ended and at < instant(lines.end):
             return [f"{period}, has ended, but that of its lines, {lines.text}, has not."]
         when = f"{when}, and " if when else ""
         return [f"{period}, {when}is not that of its lines, {lines.text}."]
 
-    @property
-    def _has_other_lines(self) -> bool:
-        """Whether no part of the period is one that the lines cover."""
-        lines = self.lines_period
-        return lines is not None and (
-            lines.end <= self.period_start or self.period_end <= lines.start
-        )
+    def _are_of_another_period(self, lines: Sequence[InvoiceLine]) -> bool:
+        """Return whether there are *lines*, and none is of a part of the period, or may be."""
+        periods = [line.period for line in lines if line.period]
+        # One without a length may be no more than a placeholder.
+        if (
+            not lines
+            or len(periods) < len(lines)
+            or any(each.start >= each.end for each in periods)
+        ):
+            return False
+        is_before = max(period.end for period in periods) <= self.period_start
+        return is_before or self.period_end <= min(period.start for period in periods)
 
     @property
     def _gross(self) -> Decimal:

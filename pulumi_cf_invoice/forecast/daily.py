@@ -216,7 +216,7 @@ def _priced(
         why = "The invoice's period has not begun, so it prices no day yet."
         return UnknownUnit(why, is_unpriced=True)
     # After its end, its days have the price that they had.
-    problem = invoice.period_problem(instant(invoice.period_start))
+    problem = invoice.period_problem(instant(invoice.period_start), bill.growing)
     if problem:
         return UnknownUnit(f"{problem[0].upper()}{problem[1:]}.", is_unpriced=True)
     return price_days(history, invoice, bill, now)

@@ -89,7 +89,7 @@ def _priced(
         return UnknownUnit("The invoice's period has not begun.")
     if _elapsed(invoice, now) < _EARLIEST:
         return UnknownUnit("The invoice is not yet an hour into its period.")
-    problem = invoice.period_problem(at)
+    problem = invoice.period_problem(at, bill.growing)
     if problem and now < invoice.period_end:
         return UnknownUnit(f"{problem[0].upper()}{problem[1:]}.", is_unpriced=True)
     if _is_long(invoice):

@@ -658,6 +658,29 @@ def test_lines_of_another_period_are_not_forecast_as_if_they_were_of_this_one(
     assert not found.runway.is_known
 
 
+@pytest.mark.parametrize("period", [None, {"start": START, "end": START}, {"start": 0, "end": 0}])
+def test_lines_that_do_not_say_their_period_may_be_of_this_one(period: Any) -> None:
+    october = {"start": START + 30 * DAY, "end": START + 60 * DAY}
+    fee = api_line(description="Plan", amount=0, pretax_credit_amounts=[], period=october)
+    line = api_line(amount=GROSS, pretax_credit_amounts=[], period=period)
+    invoice = Invoice.from_api(api_result(amount_due=GROSS, invoice_lines=[line, fee]))
+    found = forecast_invoice(invoice, steady(), at=NOW)
+    plain = forecast_invoice(invoice_of(GROSS, credits=[]), steady(), at=NOW)
+    assert (found.method, found.amount_due) == (plain.method, plain.amount_due)
+
+
+@pytest.mark.parametrize("month", [-31, 30], ids=["in arrears", "in advance"])
+def test_a_listed_fee_of_another_period_leaves_an_idle_account_known(month: int) -> None:
+    begins = START + min(month, 30) * DAY
+    period = {"start": begins, "end": begins + abs(month) * DAY}
+    fee = api_line(description="Plan", amount=3_000, pretax_credit_amounts=[], period=period)
+    invoice = Invoice.from_api(api_result(amount_due=3_000, invoice_lines=[fee]))
+    idle = history_of([0] * 60, [0] * 15)
+    assert forecast_invoice(invoice, idle, at=NOW).method == "not-known"
+    found = forecast_invoice(invoice, idle, at=NOW, fixed_lines=["Plan"])
+    assert (found.method, found.amount_due) == ("straight-line", 3_000)
+
+
 def test_an_account_that_is_idle_has_credits_for_over_a_year() -> None:
     """If the history that was read has no usage, nothing spends the credits."""
     idle = history_of([0] * 60, [0] * 15)
