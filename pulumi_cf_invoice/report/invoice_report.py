@@ -171,6 +171,8 @@ class InvoiceReport:
         Why a *rule* that is within its limit may soon be over it, in a few words; empty if nothing
         suggests that.
         """
+        if rule.gate and not rule.gate.is_on(self.account_id):
+            return ""
         if self.situation.stale:
             return f"as of {self.as_of:%Y-%m-%d}"
         outlook = self._outlook([rule]) or self._outlook([rule], is_upper=True)
@@ -557,8 +559,10 @@ class InvoiceReport:
 
     @cached_property
     def spike(self) -> spikes.Spike | None:
-        """The days that cost several times what is usual, where no rule judges a day."""
-        is_judged = any(f.day is not None for rule in self.rules for f in rule.findings)
+        """The days that cost several times what is usual, where no rule judges its days."""
+        findings = (finding for rule in self.rules for finding in rule.findings)
+        own = (each for each in findings if each.account_id in (None, self.account_id))
+        is_judged = any(finding.day is not None for finding in own)
         if is_judged or self.account is None or self.forecast is None:
             return None
         return spikes.spike(self.account, self.forecast)

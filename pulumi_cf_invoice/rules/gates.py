@@ -106,7 +106,7 @@ class Gate:
         """Whether the gate reads accounts itself, and judges nothing else."""
         return bool(self.account_ids)
 
-    def is_on(self, account_id: str) -> bool:
+    def is_on(self, account_id: str | None) -> bool:
         """Return whether the gate judges an account: any, unless it reads those that it lists."""
         return not self.account_ids or account_id in self.account_ids
 
@@ -118,7 +118,7 @@ class Gate:
 
     def limit(self, account_id: str | None, at: datetime) -> Money | None:
         """Return the limit on an account's amount due that holds at the time *at*, if any does."""
-        rule = self.in_force(at)
+        rule = self.in_force(at) if self.is_on(account_id) else None
         if rule is None or not rule.limits_amount_due:
             return None
         limit: Limit = vars(rule)["limit"]

@@ -11,10 +11,14 @@ import pytest
 from pulumi_cf_invoice.billing.errors import NotAvailableError
 from pulumi_cf_invoice.billing.invoice import Invoice
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
-from pulumi_cf_invoice.report import html, json_report, markdown, text
+from pulumi_cf_invoice.billing.snapshot import Snapshot
+from pulumi_cf_invoice.report import html, json_report, markdown, tables, text
 from pulumi_cf_invoice.report.found import Found
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
+from pulumi_cf_invoice.report.judging import judge
 from pulumi_cf_invoice.report.report import Report, make_report
+from pulumi_cf_invoice.rules.accounts import AccountReader
+from pulumi_cf_invoice.rules.file import parse_rules
 from pulumi_cf_invoice.sandbox import SCENARIOS
 from pulumi_cf_invoice.state import InvoiceState
 from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, api_line, api_result, snapshot
@@ -560,6 +564,46 @@ def test_of_several_those_that_no_rule_judged_are_counted() -> None:
         assert headline.startswith(begins)
         assert "; no rule judged 1 of them." in headline
     assert "no rule" not in report_on(*snapshots, rules=LIMIT).headline
+
+
+def beside_another(own: Snapshot, rules: Any, at: datetime = NOW) -> Report:
+    """Return a report on an account's invoice, where rules can read another account too."""
+    found, other = [Found.of_snapshot(own)], taken("usual", at, OTHER_ACCOUNT)
+    declared = parse_rules({"rules": rules})
+    results = judge(declared, found, at, AccountReader({}, snapshots=[own, other]))
+    return make_report(found, at=at, rules=results)
+
+
+@pytest.mark.parametrize("kind", ["account-budget", "max-forecast"])
+@pytest.mark.parametrize("own", [{}, {"max-amount-due": {"limit": "5000 USD"}}])
+def test_a_forecast_is_not_held_to_the_rule_of_another_account(kind: str, own: Any) -> None:
+    def headline(account_id: str) -> str:
+        of_account = {kind: {"accountIds": [account_id], "limit": "400 USD"}}
+        report = beside_another(taken("usual"), own | of_account)
+        assert [rule.verdict for rule in report.rules] == ["within"] * len(report.rules)
+        rows = {row.name: row for row in tables.judged(report, 3)}
+        assert rows[kind].may_not_last == ("may pass" in report.headline)
+        return report.headline
+
+    assert "may pass the limit of $400" in headline(ACCOUNT)
+    assert "$400" not in headline(OTHER_ACCOUNT)
+
+
+def test_a_rule_is_not_in_doubt_for_the_age_of_another_account() -> None:
+    later = NOW + timedelta(days=3)
+    for account_id, is_in_doubt in ((ACCOUNT, True), (OTHER_ACCOUNT, False)):
+        rules = {"account-budget": {"accountIds": [account_id], "limit": "5000 USD"}}
+        [row] = tables.judged(beside_another(taken("usual"), rules, later), 3)
+        assert row.may_not_last == is_in_doubt
+
+
+def test_an_unusual_day_is_said_beside_a_rule_on_the_days_of_another_account() -> None:
+    rules = {
+        "max-amount-due": {"limit": "5000 USD"},
+        "max-daily-spend": {"accountIds": [OTHER_ACCOUNT], "limit": "900 USD"},
+    }
+    headline = beside_another(taken("night-loop", MORNING), rules, MORNING).headline
+    assert "$111.71 on 2026-09-16 (today so far) is 6 times a usual day" in headline
 
 
 def test_an_abbreviation_at_the_beginning_of_a_fact_stays_one() -> None:
