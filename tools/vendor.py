@@ -22,6 +22,7 @@ import tempfile
 import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 if sys.version_info < (3, 11):  # noqa: UP036
@@ -30,7 +31,7 @@ if sys.version_info < (3, 11):  # noqa: UP036
 CLONE = Path(__file__).resolve().parents[1]
 FOLDER = "third_party"
 WHEELS = "pulumi_cf_invoice-*.whl"
-_NAMED = re.compile(rf"(?:[\w./-]*/)?{FOLDER}/pulumi_cf_invoice-[^/\s\"'\[;]+\.whl")
+_NAMED = re.compile(rf"([:}})])?((?:[\w./-]*/)?{FOLDER}/)pulumi_cf_invoice-[^/\s\"'\[;]+\.whl")
 # What is not UTF-8 stays as it is, too.
 _ENCODING = "utf-8", "surrogateescape"
 _NOT_OURS = {"node_modules", "sdks", "site-packages", "venv", FOLDER}
@@ -87,7 +88,7 @@ def vendor(folder: Path) -> tuple[Path, list[Path]]:
         target.mkdir(exist_ok=True)
         _replace(wheel, content)
     for file, before in naming.items():
-        after = _NAMED.sub(_path_from(file, wheel), before)
+        after = _NAMED.sub(partial(_renamed, _path_from(file, wheel), wheel.name), before)
         if after != before:
             with _telling(f"cannot write {file}"):
                 _replace(file, after.encode(*_ENCODING))
@@ -137,6 +138,12 @@ def _read(file: Path) -> str:
     if _NAMED.search(text.replace("\0", "")) and not _NAMED.search(text):
         raise VendoringError(f"{file} is not in UTF-8: save it in UTF-8, and run this again")
     return text
+
+
+def _renamed(path: str, name: str, found: re.Match[str]) -> str:
+    """Return what names the wheel from now on; what follows a scheme or variable stays a path."""
+    before, folder = found.groups()
+    return f"{before}{folder}{name}" if before else path
 
 
 def _path_from(file: Path, wheel: Path) -> str:

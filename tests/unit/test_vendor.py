@@ -84,7 +84,14 @@ def test_what_is_named_is_there_and_whole_even_if_the_disk_gets_full(
 
 @pytest.mark.parametrize(
     "line",
-    [b"./third_party/%s\r\n", b"# \xe9\n./third_party/%s\n", b"\xef\xbb\xbf./third_party/%s"],
+    [
+        b"./third_party/%s\r\n",
+        b"# \xe9\n./third_party/%s\n",
+        b"\xef\xbb\xbf./third_party/%s",
+        b"x @ file:///${PROJECT_ROOT}/third_party/%s\n",
+        b"x @ {root:uri}/third_party/%s\n",
+        b"https://example.org/deep/third_party/%s\n",
+    ],
 )
 def test_everything_else_in_a_file_stays_as_it_is(line: bytes, repository: Path) -> None:
     """Whatever its line endings and its encoding are."""
