@@ -8,7 +8,6 @@ failed matters.
 """
 
 import json
-import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from pulumi_cf_invoice.billing.cleaning import inert_json, one_line
+from pulumi_cf_invoice.billing.cleaning import inert_json, one_line, without_private
 from pulumi_cf_invoice.billing.errors import (
     BillingError,
     InvalidDataError,
@@ -33,24 +32,6 @@ from pulumi_cf_invoice.billing.settings import (
 )
 
 VERSION = 1
-# Without a scheme, `x.ai/grok` is a model.
-_LINK = re.compile(r"(?i)(?<![\w+.-])(?:[\w+.-]*+://|www\.|[\w.-]*?\bstripe\.com(?::\d+)?/)\S++")
-# A search from each quotation mark in `o'neil` anew would take the square of a text's length.
-_ADDRESS = re.compile(
-    r"(?<![\w.+-])(?<![\w.+-]['\u2019])[\w.+-]++(?:['\u2019][\w.+-]++)*+[@\uff20]([\w.-]++)"
-)
-# Other numbers are years, models, amounts and times.
-_CARD = re.compile(r"\b[3-6]\d{3}([ -])\d{4}\1\d{4}\1\d{4}\b")
-_DIGITS = re.compile(
-    r"""(?ix)
-    ( ending[ ](?:in|with):?[ ]
-    | \b(?:card|visa|mastercard|amex|express|discover|diners|jcb)
-      (?:[ ]ending|(?:,?[ ][\w'\u2019-]++){0,4},?[ ]ends?[ ](?:in|with)):?[ ]
-    | \blast[ _]?(?:4|four)(?:[ ]digits)?["']?[ ]?[:=][ ]?["']?
-    | (?<![*\u2022])[*\u2022]{2,}+[ -]?
-    | (?<!\w)x{4,}+[ -]?
-    ) \d{4}\b"""
-)
 _LONGEST_ERROR = 1000
 _LONGEST_NAME = 100
 _AHEAD = 32
@@ -123,7 +104,7 @@ class Snapshot:
         content = {
             "version": VERSION,
             "account_id": self.account_id,
-            **({"name": _without_private(self.name)} if self.name else {}),
+            **({"name": without_private(self.name)} if self.name else {}),
             "read_at": iso(self.read_at.timestamp()),
             "base_url": self.base_url,
             "reads": {
@@ -147,7 +128,7 @@ class Snapshot:
         # The snapshot's own address is no link to something private.
         where = where_to(foreign(self.base_url))
         why = error.removesuffix(where)
-        return f"{_without_private(why)}{error[len(why) :]}"
+        return f"{without_private(why)}{error[len(why) :]}"
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Snapshot":
@@ -266,30 +247,9 @@ def _read(read: Read[Model], answer: Any, read_at: datetime) -> Model | BillingE
 
 
 def _scrubbed(value: Any) -> Any:
-    """Return *value*, plain data, with every text `_without_private`."""
+    """Return *value*, plain data, with every text `without_private`."""
     if isinstance(value, dict):
         return {name: _scrubbed(item) for name, item in value.items()}
     if isinstance(value, list):
         return [_scrubbed(item) for item in value]
-    return _without_private(value) if isinstance(value, str) else value
-
-
-def _without_private(text: str) -> str:
-    """
-    Return *text* without links, e-mail addresses and a card's digits, in one pass of each.
-
-    A link has a scheme, begins with ``www.`` or is Stripe's. A card's digits are four behind stars,
-    bullets or ``xxxx``, or what says that a card ends in them, or four times four apart.
-    """
-    text = _ADDRESS.sub(_without_address, _LINK.sub("[link]", text))
-    return _DIGITS.sub(r"\1[digits]", _CARD.sub("[digits]", text))
-
-
-def _without_address(found: re.Match[str]) -> str:
-    # `claude@20250929` is a version, and a sentence may end behind an address.
-    host = found[1].rstrip(".-")
-    last = host.rpartition(".")[2]
-    is_name = last.isalpha() or last.lower().startswith("xn--")
-    if last == host or len(last) < 2 or not is_name:
-        return found[0]
-    return f"[e-mail address]{found[1][len(host) :]}"
+    return without_private(value) if isinstance(value, str) else value

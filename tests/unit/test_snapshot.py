@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from pulumi_cf_invoice import ApiError, BillingError, InvalidDataError
 from pulumi_cf_invoice.billing import settings, snapshot, usage_history
 from pulumi_cf_invoice.billing.answers import parse_json
+from pulumi_cf_invoice.billing.cleaning import LONGEST_VALUE, inert_value
 from pulumi_cf_invoice.billing.errors import NotAvailableError
 from pulumi_cf_invoice.billing.models import Answered
 from pulumi_cf_invoice.billing.reads import (
@@ -173,6 +175,34 @@ def test_a_reason_that_mentions_what_is_private_stays_a_reason(reason: str, kept
     credits = Snapshot.from_json(written(snapshot)).get(CREDIT_BALANCE)
     assert credits.topup_problem == kept
     assert not credits.topup_is_healthy
+
+
+@pytest.mark.parametrize(
+    "private",
+    ["https://pay.stripe.com/acct_1/live_42?s=db", "a visa ending in 4242", "jo.42@example.com"],
+)
+@pytest.mark.parametrize("before", range(450, 530, 4))
+@pytest.mark.parametrize("is_mirrored", [False, True])
+def test_what_is_private_where_a_long_reason_is_cut_is_not_half_kept(
+    private: str, before: int, is_mirrored: bool
+) -> None:
+    near, far = "x" * before, "Declined. " * 200
+    reason = f"{far}{private} {near}" if is_mirrored else f"{near} {private} {far}"
+    topup = {"amount": 1000, "threshold": 500, "error": reason}
+    snapshot = factories.snapshot(credit_balance={"balance": 5, "topup_config": topup})
+    kept = written(snapshot)["reads"]["credit-balance"]["result"]["topup_config"]["error"]
+    assert len(kept) == LONGEST_VALUE
+    assert not re.search("42|stripe|example", kept)
+
+
+def test_what_is_private_where_quotation_marks_make_a_reason_too_long_is_not_half_kept() -> None:
+    for before in range(470, 510):
+        reason = f'["{"x" * before} visa ending in 4242 {"x" * 1000}'[:1000]
+        assert "4242" not in inert_value(reason)
+
+
+def test_a_link_that_is_left_out_leaves_no_command_to_a_runner() -> None:
+    assert "##[" not in inert_value(f"##https://example.com {'x' * 1000}")
 
 
 def test_whether_there_is_a_payment_method_is_not_private() -> None:
