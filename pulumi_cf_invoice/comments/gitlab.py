@@ -113,8 +113,8 @@ class GitLab(Forge):
 
     def update(self, comment: Comment, body: str) -> Comment:
         """Replace the text of the note *comment*."""
-        self.ask("PUT", f"{self._notes}/{comment.id}", json={"body": body})
-        return comment
+        answer = self.ask("PUT", f"{self._notes}/{comment.id}", json={"body": body})
+        return Comment(self.identifier(self.at(answer.content, "id")))
 
     @property
     def _notes(self) -> str:

@@ -441,6 +441,17 @@ def test_an_odd_answer_is_one_clean_line(after: int, job: Job, forge_: Forge) ->
         assert len(forge_.comments) <= 1, content
 
 
+@pytest.mark.parametrize(
+    "content", [{"message": "nope"}, "<html>login</html>", [], "null", {"id": None}, {"id": "x"}]
+)
+def test_an_answer_that_does_not_say_that_it_updated_a_comment_is_none(
+    content: Any, forge_: Forge
+) -> None:
+    forge_.add(REPORT)
+    forge_.refusals += [(200, None, {}), (200, None, {}), (200, content, {})]
+    assert "answer lacks what was asked for" in refusal(find_request(forge_.gitlab))
+
+
 LINK = {"Link": '<https://gitlab.example.org/notes?page=2>; rel="next", <x?page=1>; rel="first"'}
 
 
