@@ -41,7 +41,8 @@ def run(options: argparse.Namespace) -> int:
     if not (options.rules or options.budget or options.budget_projected or options.budget_line):
         raise CommandError("nothing would be judged: give --rules or --budget")
     refuse_overwriting(options)
-    receivers = [] if options.dry_run else _receivers(_addresses(options))
+    addresses = _addresses(options)
+    receivers = [] if options.dry_run else _receivers(addresses)
     error: Exception | None = None
     try:
         report = make(options)
@@ -55,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
         notice, code = notice_of_failure(reason, options.on), COULD_NOT_TELL
     link = options.link or _job(os.environ)
     if options.dry_run:
-        print(_dry(notice, _read(options.state).notified, link))
+        print(_dry(notice, _known(_read(options.state), addresses), link))
     else:
         code = max(code, _tell(notice, receivers, options.state, link))
     if error:
@@ -94,13 +95,8 @@ class Receiver:
         self._address = address
 
     def digest(self, salt: bytes) -> str:
-        """
-        Return what identifies the address in a file, from which nobody can read it.
-
-        It is slow, because a password in an address could be guessed.
-        """
-        slow = hashlib.scrypt(self._address.encode(), salt=salt, n=_COST, r=8, p=1, dklen=16)
-        return slow.hex()
+        """Return what identifies the address in a file, from which nobody can read it."""
+        return _digest(self._address, salt)
 
     def message(self, notice: Notice, known: Sequence[Key], link: str | None) -> delivery.Message:
         """Return the message for an address that knows what was wrong before."""
@@ -142,6 +138,18 @@ def _tell(
     return code
 
 
+def _digest(address: str, salt: bytes) -> str:
+    # It is slow, because a password in an address could be guessed.
+    return hashlib.scrypt(address.encode(), salt=salt, n=_COST, r=8, p=1, dklen=16).hex()
+
+
+def _known(state: State, addresses: Sequence[str]) -> list[list[Key]]:
+    """Return what each address knows; where none is given, what the first of the last run does."""
+    if addresses:
+        return [state.notified.get(_digest(each, state.salt), []) for each in addresses]
+    return [next(iter(state.notified.values()), [])]
+
+
 def _others(
     notified: Mapping[str, list[Key]], known: Mapping[str, list[Key]]
 ) -> dict[str, list[Key]]:
@@ -162,16 +170,20 @@ def _why_not(notice: Notice, known: Iterable[Sequence[Key]]) -> str:
     return "nothing is wrong" if notice.is_fine else "--on does not include it"
 
 
-def _dry(notice: Notice, notified: Mapping[str, list[Key]], link: str | None) -> str:
-    before = next(iter(notified.values()), [])
-    if not notice.is_news(before):
-        why = _why_not(notice, notified.values())
+def _dry(notice: Notice, known: Sequence[list[Key]], link: str | None) -> str:
+    before = next(filter(notice.is_news, known), None)
+    if before is None:
+        why = _why_not(notice, known)
         return f"Nobody would be notified, because {why}: {_logged(notice.headline, notice)}"
     return f"Would send:\n\n{notice.title(before)}\n{notice.body(before, link)}"
 
 
 def _addresses(options: argparse.Namespace) -> list[str]:
-    """Return the addresses, one per line. Raises `CommandError` if there are none."""
+    """
+    Return the addresses, one per line.
+
+    Raises `CommandError` if there are none, which a dry run does not need.
+    """
     text = os.environ.get(VARIABLE, "")
     try:
         text.encode()
@@ -185,7 +197,7 @@ def _addresses(options: argparse.Namespace) -> list[str]:
             raise CommandError(f"cannot read the file of --addresses: {reason}") from None
     lines = [line.strip() for line in text.splitlines()]
     addresses = [line for line in lines if line and not line.startswith("#")]
-    if not addresses:
+    if not addresses and not options.dry_run:
         raise CommandError(
             f"nobody to notify: set {VARIABLE}, one address per line, or --addresses"
         )

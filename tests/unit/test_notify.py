@@ -996,6 +996,29 @@ def test_a_dry_run_shows_the_message_and_tells_nobody(
     assert run(*options(write(tmp_path, 55500), "--dry-run")).returncode == 1
 
 
+def test_a_dry_run_tells_what_would_be_sent_to_its_own_addresses(
+    hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    first = hook[1]["CF_INVOICE_NOTIFY"]
+
+    def notify(amount_due: int, *paths: str, more: Sequence[str] = ()) -> str:
+        addresses = "\n".join(first.replace("/hook", path) for path in paths)
+        by = ["--state", str(tmp_path / "told.json"), *more]
+        given = {"CF_INVOICE_NOTIFY": addresses}
+        return run(*options(write(tmp_path, amount_due), *by), **given).stdout.split(":")[0]
+
+    notify(55500, "/a")
+    notify(100, "/b")
+    dry = ["--dry-run"]
+    assert notify(55500, "/b", more=dry) == "Would send"
+    assert notify(100, "/a", more=dry) == "Would send"
+    nobody = "Nobody would be notified, because nothing is wrong"
+    assert notify(100, "/b", more=dry) == nobody
+    assert notify(100, "/b", "/a", more=dry) == "Would send"
+    # Without an address, it is as though to those of the last run.
+    assert notify(100, more=dry) == nobody
+
+
 @pytest.mark.parametrize(
     "content",
     [
