@@ -65,8 +65,8 @@ def find(marker: str) -> "Iterator[str]":
     for _ in range(MOST_PAGES):
         answered = ask(FIND, owner=owner, name=name, number=number(), after=after)
         comments = answered["repository"]["pullRequest"]["comments"]
-        for node in comments["nodes"]:
-            if node["viewerDidAuthor"] is True and node["body"].startswith(marker):
+        for node in filter(None, comments["nodes"]):
+            if node["viewerDidAuthor"] is True and str(node["body"]).startswith(marker):
                 found = True
                 yield str(node["id"])
         page = comments["pageInfo"]

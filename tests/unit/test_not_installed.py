@@ -191,6 +191,24 @@ def test_long_comments_of_others_do_not_keep_an_older_report(
     assert line == "Replaced the older comment.\n"
 
 
+@pytest.mark.parametrize("odd", [None, {"id": "B", "body": None, "viewerDidAuthor": True}])
+def test_a_comment_that_is_null_does_not_keep_an_older_report(
+    odd: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with forge.running() as running:
+        running.add(marker(None))
+        ours = {"id": "1", "body": marker(None), "viewerDidAuthor": True}
+        page = {"nodes": [odd, ours], "pageInfo": {"hasNextPage": False}}
+        running.refusals += [(200, with_comments(page), {})]
+        line = printed(f"{running.address}/graphql", tmp_path, monkeypatch, capsys)
+        [body] = running.bodies
+    assert line == "Replaced the older comment.\n"
+    assert body == f"{marker(None)}\n\nx"
+
+
 def test_a_page_that_comes_again_is_not_taken_for_all_that_there_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
