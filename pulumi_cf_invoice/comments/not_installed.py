@@ -31,6 +31,7 @@ UPDATE = """mutation($comment: ID!, $body: String!) {
 
 
 ODD = "GitHub's answer lacks what was asked for."
+ODD_JOB = "the number of the request, the job's token or GitHub's address cannot be read."
 
 
 class NotReplacedError(Exception):
@@ -88,6 +89,18 @@ def number() -> int:
     return int(queued.group(1) if queued else written)
 
 
+def refuse_odd_job() -> None:
+    """Raise `NotReplacedError` if the job's variables do not suffice to ask GitHub anything."""
+    try:
+        number()
+        is_of_job(os.environ["GITHUB_GRAPHQL_URL"])
+        is_token = re.match("[!-~]+$", os.environ["GH_TOKEN"].strip())
+    except (KeyError, ValueError):
+        raise NotReplacedError(ODD_JOB) from None
+    if not is_token:
+        raise NotReplacedError(ODD_JOB)
+
+
 def ask(query: str, **variables: object) -> Any:
     """Return the ``data`` that GitHub answers to *query* with."""
     url = os.environ["GITHUB_GRAPHQL_URL"]
@@ -117,6 +130,7 @@ def is_of_job(url: str) -> bool:
 def outcome(file_name: str) -> str:
     """Replace the comment by the text in the file of that name, and return what was done."""
     try:
+        refuse_odd_job()
         replaced = replace(read(file_name), os.environ.get("TAG", ""))
     except Exception as error:
         return "An older comment could not be replaced: " + reason(error)
@@ -128,7 +142,7 @@ def read(file_name: str) -> str:
     try:
         with open(file_name, encoding="utf-8") as file:  # noqa: PTH123
             return file.read()
-    except OSError:
+    except (OSError, UnicodeError):
         raise NotReplacedError("what would replace it cannot be read.") from None
 
 

@@ -152,6 +152,38 @@ def test_what_else_goes_wrong_is_said_in_words(
     assert line == f"{FAILED}{why}\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PULL_REQUEST", "abc"),
+        ("PULL_REQUEST", ""),
+        ("GH_TOKEN", f"{SECRET}\n{SECRET}"),
+        ("GH_TOKEN", f"{SECRET}\u20ac"),
+        ("GH_TOKEN", ""),
+        ("GITHUB_GRAPHQL_URL", "https://[x/graphql"),
+    ],
+)
+def test_a_job_of_which_a_variable_cannot_be_read_is_not_githubs_fault(
+    name: str,
+    value: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked: list[bytes] = []
+    with server(answering(""), asked) as url:
+        line = printed(url, tmp_path, monkeypatch, capsys, **{name: value})
+    assert line == f"{FAILED}{not_installed.ODD_JOB}\n"
+    assert asked == []
+
+
+def test_a_report_that_is_no_text_is_not_githubs_fault(tmp_path: Path) -> None:
+    report = tmp_path / "report.md"
+    report.write_bytes(b"\xff\xfe")
+    with pytest.raises(not_installed.NotReplacedError, match="what would replace it"):
+        not_installed.read(str(report))
+
+
 def test_an_answer_that_trickles_in_has_an_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
