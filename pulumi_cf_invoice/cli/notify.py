@@ -118,17 +118,18 @@ def _tell(
     messages = [told.message(notice, known[each], link) for each, told in news.items()]
     code = 0
     titles: list[str] = []
+    told_now: dict[str, list[Key]] = {}
     for digest, message, problem in zip(news, messages, delivery.deliver(messages), strict=True):
         if problem is None:
             titles.append(message.title)
-            known[digest] = notice.keys(known[digest])
+            told_now[digest] = notice.keys(known[digest])
         else:
             code = COULD_NOT_TELL
             name = addresses[digest].name
             print(f"cf-invoice: cannot notify {name}: {problem}", file=sys.stderr)
-    others = _others(before.notified, known)
-    untold = {digest: notice.of_untold(keys) for digest, keys in others.items()}
-    _write(state, State(before.salt, known | untold))
+    everyone = known | _others(before.notified, known)
+    untold = {digest: notice.of_untold(keys) for digest, keys in everyone.items()}
+    _write(state, State(before.salt, untold | told_now))
     if titles:
         told = _logged(titles[0], notice)
         print(f"Notified {len(titles)} of {len(addresses)} addresses: {told}")

@@ -104,7 +104,8 @@ class Notice:
     address of the figures if it is not Cloudflare's. ``read`` are the accounts that have an
     invoice, and ``judged`` those on which some rule was judged; ``unjudged`` are pairs of a rule
     and an account that could not be. ``unforeseen`` are pairs of an account and its current period
-    of which there is no forecast. ``rules`` are the names of what can be wrong in it.
+    of which there is no forecast. ``rules`` are the names of what can be wrong in it, and
+    ``suspended`` those of rules that a waiver suspends.
     """
 
     headline: str
@@ -116,6 +117,7 @@ class Notice:
     unjudged: Collection[tuple[str, str]] = ()
     unforeseen: Collection[tuple[str, str]] = ()
     rules: Collection[str] = ()
+    suspended: Collection[str] = ()
     kinds: Collection[Kind] = KINDS
 
     @property
@@ -136,7 +138,7 @@ class Notice:
 
     def of_untold(self, before: Collection[Key]) -> list[Key]:
         """
-        Return what those know whom this run does not tell, and who knew what was wrong *before*.
+        Return what those know whom this run tells nothing, and who knew what was wrong *before*.
 
         Whoever tells them may want to know about other kinds, and have other rules.
         """
@@ -153,7 +155,7 @@ class Notice:
         now = self.keys(before)
         still = {key.of_any_day for key in now}
         has_ended = any(key.of_any_day not in still for key in before)
-        return has_ended or not set(now) <= set(before)
+        return has_ended or any(key.day != _ENDED for key in set(now).difference(before))
 
     def title(self, before: Collection[Key]) -> str:
         """Return the first line, for those who know what was wrong *before*."""
@@ -208,11 +210,18 @@ class Notice:
         return [wrong for wrong in self.wrong if wrong.kind in self.kinds]
 
     def _still_unjudged(self, before: Collection[Key]) -> list[Key]:
-        """Return what was wrong *before* but cannot be judged now."""
+        """
+        Return what was wrong *before* but cannot be judged now.
+
+        What a waiver suspends counts as ended: it is news again when the waiver ends.
+        """
         return [
-            key
+            key.ended if key.rule in self.suspended else key
             for key in before
-            if not self._is_judged(key) or key.subject in self.unjudged or self._is_unforeseen(key)
+            if key.rule in self.suspended
+            or not self._is_judged(key)
+            or key.subject in self.unjudged
+            or self._is_unforeseen(key)
         ]
 
     def _is_judged(self, key: Key) -> bool:
@@ -268,6 +277,7 @@ def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:
             if not invoice.is_foreseen
         },
         rules={_THE_REPORT, _ALL_RULES, *(rule.name for rule in report.rules)},
+        suspended={rule.name for rule in report.rules if rule.is_suspended},
         kinds=kinds,
     )
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -299,6 +300,44 @@ def test_an_account_that_is_passed_over_is_not_fine_again(
     over, fine = (message for _, _, message in server.received)
     assert over["title"].startswith("Over budget")
     assert fine["title"].startswith("Fine again. Within budget")
+
+
+@pytest.mark.parametrize(
+    ("status", "begins"), [("draft", "The upcoming invoice has the status draft"), ("paid", "Fine")]
+)
+@pytest.mark.parametrize("beside", [{"max-amount-due": {"limit": "5000 USD"}}, {}])
+def test_a_rule_that_a_waiver_suspends_is_not_fine_again_before_the_waiver_ends(
+    hook: tuple[Webhook, dict[str, str]], tmp_path: Path, status: str, begins: str, beside: Any
+) -> None:
+    server, environment = hook
+    waiver = {"until": "2026-09-20", "by": "the CFO", "reason": "a dispute"}
+    rules = tmp_path / "rules.json"
+
+    def tell(allowed: str, **more: Any) -> list[str]:
+        """Notify people, and return the titles of what they were told."""
+        before = len(server.received)
+        named = {"allowed-statuses": {"statuses": [allowed], **more}}
+        rules.write_text(json.dumps({"rules": named | beside}))
+        by = ["--rules", str(rules), "--state", str(tmp_path / "told.json")]
+        run("notify", "--from", write(tmp_path, 100), *AT, *by, **environment)
+        return [message["title"] for _, _, message in server.received[before:]]
+
+    assert len(tell("paid")) == 1
+    assert tell("paid", waiver=waiver) == tell("paid", waiver=waiver) == []
+    # What is still wrong afterwards is news.
+    [title] = tell("paid" if status == "draft" else "draft")
+    assert title.startswith(begins)
+
+
+def test_what_begins_anew_is_told_also_to_those_who_could_not_be_told_of_its_end(
+    hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    server, environment = hook
+    state = ["--state", str(tmp_path / "told.json")]
+    for amount_due, server.status in ((55500, 200), (100, 503), (55500, 200), (55500, 200)):
+        run(*options(write(tmp_path, amount_due), *state), **environment)
+    titles = [message["title"].split()[0] for _, _, message in server.received]
+    assert titles == ["Over", "Fine", "Over"]
 
 
 @pytest.mark.parametrize("refused", [False, True], ids=["absent", "refused"])
