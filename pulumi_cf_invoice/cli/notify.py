@@ -29,6 +29,7 @@ from pulumi_cf_invoice.report.notice import Key, Notice, notice_of, notice_of_fa
 
 VARIABLE = "CF_INVOICE_NOTIFY"
 _VERSION = 3
+_BEGINS = b'{"version": '
 _SALT = 16
 _COST = 2**14
 """The work of a digest: scrypt's ``n``."""
@@ -219,7 +220,8 @@ def _read(state: str | None) -> State:
     """
     Return what each address knows; nothing for a broken file, or one of another version.
 
-    Raises `CommandError` for what is no file, such as a pipe, which nobody may ever write to.
+    Raises `CommandError` for what is no file, such as a pipe, which nobody may ever write to, and
+    for a file of something else, which would be lost.
     """
     new = State(secrets.token_bytes(_SALT), {})
     if state is None:
@@ -227,7 +229,13 @@ def _read(state: str | None) -> State:
     if is_special(state):
         raise CommandError("--state is not a file: name one, which may not exist yet")
     try:
-        content = json.loads(read_file(state))
+        written = bytes(read_file(state))
+        if not (written.startswith(_BEGINS) or _BEGINS.startswith(written)):
+            raise CommandError(
+                "--state names a file that `cf-invoice notify` has not written: name another, "
+                "which may not exist yet"
+            )
+        content = json.loads(written)
         if content["version"] != _VERSION:
             raise ValueError("another version")
         notified = {

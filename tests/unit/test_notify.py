@@ -1063,7 +1063,6 @@ def test_a_dry_run_tells_what_would_be_sent_to_its_own_addresses(
     [
         "",
         "{",
-        "[]",
         '{"version": 3, "salt": "00000000000000000000000000000000", "addresses": {"00": [1]}}',
         '{"version": 3, "salt": "00000000000000000000000000000000", "addresses": [[]]}',
         '{"version": 3, "salt": "of no use", "addresses": {}}',
@@ -1086,6 +1085,19 @@ def test_a_broken_state_hides_nothing(
     assert len(server.received) == 1
     [problems] = json.loads(state.read_text())["addresses"].values()
     assert problems == [["over", "max-amount-due", "an unknown account", ""]]
+
+
+@pytest.mark.parametrize("content", ["[]", '{"rules": {}}', f"{ACCOUNT} Ours\n", " ", "\0" * 99])
+def test_a_file_that_is_no_state_is_not_replaced_by_one(
+    content: str, hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    server, environment = hook
+    rules = tmp_path / "rules.json"
+    rules.write_text(content)
+    done = run(*options(write(tmp_path, 55500), "--state", str(rules)), **environment)
+    assert done.returncode == 2
+    assert "--state names a file that `cf-invoice notify` has not written" in done.stderr
+    assert (server.received, rules.read_text()) == ([], content)
 
 
 def test_a_state_that_cannot_be_written_is_one_line(
