@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from pulumi_cf_invoice.billing.cleaning import inert_json, one_line, without_private
+from pulumi_cf_invoice.billing.cleaning import inert_json, one_line
 from pulumi_cf_invoice.billing.errors import (
     BillingError,
     InvalidDataError,
@@ -23,6 +23,7 @@ from pulumi_cf_invoice.billing.errors import (
     where_to,
 )
 from pulumi_cf_invoice.billing.models import WHOLE, Answered, Model, iso
+from pulumi_cf_invoice.billing.privacy import without_private
 from pulumi_cf_invoice.billing.reads import READS, ModelT, Read
 from pulumi_cf_invoice.billing.settings import (
     Settings,
