@@ -138,14 +138,14 @@ def _in_one_encoding(text: bytes) -> str:
 
 def _redacted(text: str, prefix: str | None, secrets: Secrets) -> list[Found] | MissingInvoice:
     """
-    Return what is in *text* without the *secrets*, which leave words behind that nobody judges.
+    Return what is in *text*, with the *secrets* redacted.
 
-    Raises `NoInvoiceError` where they would change what is judged: a line called ``[redacted]`` has
-    no limit, nor has one whose amount has another name.
+    Raises `NoInvoiceError` where that would change what is judged: no limit is on a line that is
+    called ``[redacted]``.
     """
     if not secrets.may_be_in_json(text):
-        return _content(text, prefix, _NONE)
-    redacted, plain = (_attempt(text, prefix, each) for each in (secrets, _NONE))
+        return _content(text, prefix, None)
+    redacted, plain = (_attempt(text, prefix, each) for each in (secrets, None))
     if isinstance(redacted, BillingError) and isinstance(plain, BillingError):
         raise redacted
     if (
@@ -161,7 +161,7 @@ def _redacted(text: str, prefix: str | None, secrets: Secrets) -> list[Found] | 
 
 
 def _attempt(
-    text: str, prefix: str | None, secrets: Secrets
+    text: str, prefix: str | None, secrets: Secrets | None
 ) -> list[Found] | MissingInvoice | BillingError:
     try:
         return _content(text, prefix, secrets)
@@ -203,7 +203,9 @@ def _answers(snapshot: Snapshot | None) -> Any:
     return snapshot.account_id, snapshot.read_at, foreign(snapshot.base_url) is None, answers
 
 
-def _content(text: str, prefix: str | None, secrets: Secrets) -> list[Found] | MissingInvoice:
+def _content(
+    text: str, prefix: str | None, secrets: Secrets | None
+) -> list[Found] | MissingInvoice:
     if text.lstrip()[:1] == "[" and parse_json(text) is not None:
         raise NoInvoiceError(_NO_OBJECT)
     objects = _objects(text, secrets)
@@ -238,11 +240,10 @@ class _Objects:
     judged_line: int | None = None
 
 
-def _objects(text: str, secrets: Secrets) -> _Objects:
+def _objects(text: str, secrets: Secrets | None) -> _Objects:
     objects = _Objects()
-    may_repeat = secrets.may_be_in_json(text)
     for placed in find_objects(text):
-        if may_repeat:
+        if secrets is not None:
             placed = replace(placed, value=secrets.redact_all(placed.value))
         if _is_of_preview(placed.value):
             objects.of_previews.append(placed)
