@@ -484,13 +484,10 @@ class Invoice:
 
     def _are_of_another_period(self, lines: Sequence[InvoiceLine]) -> bool:
         """Return whether there are *lines*, and none is of a part of the period, or may be."""
-        periods = [line.period for line in lines if line.period]
+        known = (line.period for line in lines if line.period)
         # One without a length may be no more than a placeholder.
-        if (
-            not lines
-            or len(periods) < len(lines)
-            or any(each.start >= each.end for each in periods)
-        ):
+        periods = [period for period in known if period.start < period.end]
+        if not periods or len(periods) < len(lines):
             return False
         is_before = max(period.end for period in periods) <= self.period_start
         return is_before or self.period_end <= min(period.start for period in periods)

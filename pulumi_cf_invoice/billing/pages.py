@@ -308,10 +308,14 @@ def _entries(result: Any, name: str) -> list[Any] | None:
 def _beside(result: Any, entries: str) -> dict[str, Any]:
     if not entries:
         return {}
-    return {name: value for name, value in result.items() if name != entries and not _pages(name)}
+    return {
+        name: value
+        for name, value in result.items()
+        if name != entries and not _is_about_pages(name)
+    }
 
 
-def _pages(name: str) -> bool:
+def _is_about_pages(name: str) -> bool:
     """Return whether a field of that *name* beside the entries is about their pages."""
-    meaning = _MEANINGS.get(_plain(name), _plain(name))
-    return meaning in (*_INFOS, *_NESTED, *_ABOUT_PAGES)
+    plain = _plain(name)
+    return _MEANINGS.get(plain, plain) in (*_INFOS, *_NESTED, *_ABOUT_PAGES)

@@ -70,12 +70,12 @@ def price_for_now(
     Return what a unit of *usage* costs as long as that cannot be inferred.
 
     What the history is *lacking* makes a unit look dear, but the invoice may lack it as well: it
-    only takes off what usage costs more than in the next cheaper unit that is known. That is the
-    minor one if it may have made *gross* look like major units.
+    only takes off what usage costs more than in the next cheaper unit that is known. Where usage in
+    minor units may look like major ones, that is the minor unit.
     """
     ratio = gross / usage
     minor, major = known_prices(currency).values()
-    prices = (minor,) if _may_be(minor, gross, usage + lacking) else (minor, major)
+    prices = (minor,) if _may_explain(minor, gross, usage + lacking) else (minor, major)
     cheaper = (price for price in prices if price <= ratio)
     return max(gross / (usage + lacking), max(cheaper, default=ratio))
 
@@ -96,12 +96,13 @@ def infer_unit(
     Infer what a unit of usage costs from *gross* and *usage* in the same part of a period.
 
     That part is *days* long, and has *days_over* whole days. Usage that adds up to *gross* in
-    minor or in major units, with what the history is seen to be *lacking*, is counted in these. It
-    is not in major ones where *gross* may be minor ones of usage that is hours *late*: or, if usage
-    does not add up to a tenth, the *least* that *gross* is without a fee. Any other ratio is a
-    price once three days are over. Where it is less than a unit's and an invoice that is up to
-    three days behind would look the same, that is the other reading. Without such a unit it is that
-    the invoice has nothing of the *latest* two days of usage yet.
+    minor or in major units, with what the history is seen to be *lacking*, is counted in these. Not
+    in major ones, though, where minor ones may explain *gross*: with the usage that is hours *late*
+    or, unless usage adds up to *gross* within a tenth, with the *least* that *gross* would be
+    without a fee. Any other ratio is a price once three days are over. Where it is less than a
+    unit's and an invoice that is up to three days behind would look the same, that is the other
+    reading. Without such a unit it is that the invoice has nothing of the *latest* two days of
+    usage yet.
     """
     if gross <= 0 or usage <= 0:
         return UnknownUnit(_nothing_to_compare(gross, usage), is_unpriced=gross == 0 and usage > 0)
@@ -113,7 +114,7 @@ def infer_unit(
         mean_day = max(gross, usage * price) / days
         exact = mean_day * _EXACT
         charges = gross if abs(lag) <= exact * days else least
-        may_be_minor = _may_be(known[0], charges, usage + late)
+        may_be_minor = _may_explain(known[0], charges, usage + late)
         is_far = not 1 / _FAR <= gross / (usage + lacking) / price <= _FAR
         is_sure = not is_far and (name == "minor" or not may_be_minor)
         if -exact <= lag <= lacking * price * _ABOUT + exact and is_sure:
@@ -130,7 +131,8 @@ def infer_unit(
     return Unit("ratio", gross / (usage + lacking), Fraction(0), known, other)
 
 
-def _may_be(price: Fraction, gross: Fraction, usage: Fraction) -> bool:
+def _may_explain(price: Fraction, gross: Fraction, usage: Fraction) -> bool:
+    """Return whether *usage* at a *price* is not far less than *gross*."""
     return gross <= usage * price * _FAR
 
 

@@ -49,8 +49,7 @@ _PASSED_ON = Caveat(
 _MAY_BE_PASSED_ON = Caveat(
     "time",
     "The stack reads secrets or many figures of another stack's last deployment by a "
-    "StackReference. If the "
-    "exported figures are among them, they are as old as that.",
+    "StackReference. If the exported figures are among them, they are as old as that.",
 )
 _STACK_REFERENCE = "pulumi:pulumi:StackReference"
 _PROVIDER = "pulumi:providers:cf-invoice"

@@ -68,9 +68,9 @@ class Report:
         The verdict of all rules.
 
         ``over`` if a mandatory rule is exceeded, ``unknown`` if one cannot be judged or none was,
-        ``advisory`` if only advisory ones are violated, ``within``, or ``none`` if there is
-        no rule to judge.
-        Where an account that was requested is `unjudged` it is never better than ``unknown``.
+        ``advisory`` if only advisory ones are violated, ``within``, or ``none`` if there is no
+        rule to judge. Where an account that was requested is `unjudged` it is never better than
+        ``unknown``.
         """
         verdict = verdict_of(self.rules)
         return "unknown" if verdict != "over" and self.unjudged else verdict

@@ -322,7 +322,7 @@ class Gate:
 
 
 def _left_out(what: str, those: str, names: Sequence[str]) -> str:
-    """Say *what* of a rule Pulumi's config replaces, and *those* of it that it does not have."""
+    """Say that Pulumi's config replaces *what* of a rule, and leaves out *those* with *names*."""
     if not names:
         return ""
     more = len(names) - _MOST_NAMED
