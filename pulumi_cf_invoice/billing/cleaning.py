@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 LONGEST = 200
 """The default maximum length of a text that others wrote, in characters."""
+LONGEST_NAME = 100
+"""The maximum length of a name that others gave, such as an account's, in characters."""
 LONGEST_VALUE = 1000
 """
 The maximum length of a text that is kept as others wrote it, in characters.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from pulumi_cf_invoice.billing.cleaning import inert_json, one_line
+from pulumi_cf_invoice.billing.cleaning import LONGEST_NAME, inert_json, one_line
 from pulumi_cf_invoice.billing.errors import (
     BillingError,
     InvalidDataError,
@@ -34,7 +34,6 @@ from pulumi_cf_invoice.billing.settings import (
 
 VERSION = 1
 _LONGEST_ERROR = 1000
-_LONGEST_NAME = 100
 _AHEAD = 32
 _LONGEST_TIME = 40
 # Both ends of a forecast from it are dates.
@@ -154,7 +153,7 @@ class Snapshot:
             if read.name in reads
         }
         name = content.get("name")
-        name = one_line(name, _LONGEST_NAME) if isinstance(name, str) else None
+        name = one_line(name, LONGEST_NAME) if isinstance(name, str) else None
         return cls(account_id, read_at, base_url, answers, name or None)
 
 

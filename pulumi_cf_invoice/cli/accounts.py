@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from math import inf
 
 from pulumi_cf_invoice.billing import settings
-from pulumi_cf_invoice.billing.cleaning import one_line
+from pulumi_cf_invoice.billing.cleaning import LONGEST_NAME, one_line
 from pulumi_cf_invoice.billing.credentials import without_secrets
 from pulumi_cf_invoice.billing.errors import ApiError, BillingError, SettingsError
 from pulumi_cf_invoice.billing.files import read_file
@@ -24,7 +24,6 @@ from pulumi_cf_invoice.billing.snapshot import Snapshot, take_each
 from pulumi_cf_invoice.cli.errors import CommandError
 from pulumi_cf_invoice.cli.progress import progress
 
-_LONGEST_NAME = 100
 _OF_BILLING = (INVOICE_PREVIEW, CREDIT_BALANCE, USAGE_HISTORY, INVOICE_HISTORY)
 # The codes of Cloudflare's errors, and those for an address that it does not have, or for
 # credentials that it does not take.
@@ -94,7 +93,7 @@ def seen(options: argparse.Namespace, resolved: Settings) -> list[NamedAccount]:
             "the token sees no accounts: give it Account Settings Read on those to read"
         )
     named = [
-        NamedAccount(account.account_id, one_line(account.name or "", _LONGEST_NAME) or None)
+        NamedAccount(account.account_id, one_line(account.name or "", LONGEST_NAME) or None)
         for account in found.accounts
     ]
     return _without(named, options)
@@ -189,7 +188,7 @@ def _in_file(file: str) -> Iterator[NamedAccount]:
         name = " ".join(words[1:])
         if another := _ACCOUNT_ID.search(name):
             raise CommandError(f"{where}: {another[0]} is a second account: give it its own line")
-        yield NamedAccount(account_id, one_line(name, _LONGEST_NAME) or None)
+        yield NamedAccount(account_id, one_line(name, LONGEST_NAME) or None)
     if not lines:
         raise CommandError(f"{one_line(file)} lists no accounts: write an ID and a name per line")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pulumi_cf_invoice.billing import settings
-from pulumi_cf_invoice.billing.cleaning import named, one_line
+from pulumi_cf_invoice.billing.cleaning import LONGEST_NAME, named, one_line
 from pulumi_cf_invoice.billing.credentials import Secrets, secrets_in
 from pulumi_cf_invoice.billing.errors import NotAvailableError
 from pulumi_cf_invoice.billing.files import mode_of, read_file, read_whole
@@ -44,7 +44,6 @@ from pulumi_cf_invoice.report.found import (
     only_snapshot,
 )
 
-_LONGEST_NAME = 100
 _OBJECT = re.compile(rb"^(?:\xef\xbb\xbf|\xfe\xff|\xff\xfe)?[ \t]*(?:\[\s*)?\{", re.M)
 _MOST_LISTED = 20
 
@@ -450,9 +449,9 @@ def _named(
     found: Found | MissingInvoice, name: str | None, file: str | None
 ) -> Found | MissingInvoice:
     if name is not None:
-        return replace(found, names=(one_line(name, _LONGEST_NAME),))
+        return replace(found, names=(one_line(name, LONGEST_NAME),))
     if file is not None and not found.names:
-        return replace(found, names=(one_line(_label(file), _LONGEST_NAME),))
+        return replace(found, names=(one_line(_label(file), LONGEST_NAME),))
     return found
 
 

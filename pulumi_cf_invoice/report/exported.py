@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pulumi_cf_invoice import state
 from pulumi_cf_invoice.billing import money
-from pulumi_cf_invoice.billing.cleaning import MARKERS, one_line
+from pulumi_cf_invoice.billing.cleaning import LONGEST_NAME, MARKERS, one_line
 from pulumi_cf_invoice.billing.errors import InvalidDataError
 from pulumi_cf_invoice.billing.invoice import AMOUNTS, Invoice
 from pulumi_cf_invoice.billing.models import counted
@@ -53,7 +53,6 @@ _MAY_BE_PASSED_ON = Caveat(
 )
 _STACK_REFERENCE = "pulumi:pulumi:StackReference"
 _PROVIDER = "pulumi:providers:cf-invoice"
-_LONGEST_NAME = 100
 # Each exported invoice is compared with so many of other stacks.
 _MOST_ALIKE = 20
 _ANY = object()
@@ -345,7 +344,7 @@ def _exported_invoice(name: str, figures: Mapping[str, Any]) -> Found:
         return of_outputs(figures, SECRET_IN_PREVIEW)
     except InvalidDataError as error:
         raise NoInvoiceError(
-            f"the invoice in the stack's output {one_line(name, _LONGEST_NAME)} is broken: "
+            f"the invoice in the stack's output {one_line(name, LONGEST_NAME)} is broken: "
             f"{error}. Export a whole invoice (export_invoice), or rename the outputs amount_due "
             "and invoice_lines if they are none"
         ) from None

@@ -8,7 +8,7 @@ from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
-from pulumi_cf_invoice.billing.cleaning import MARKERS, one_line
+from pulumi_cf_invoice.billing.cleaning import LONGEST_NAME, MARKERS, one_line
 from pulumi_cf_invoice.billing.errors import SettingsError
 from pulumi_cf_invoice.billing.invoice import FIGURES, Invoice
 from pulumi_cf_invoice.billing.settings import canonical_account_id, config_sources, foreign
@@ -44,7 +44,6 @@ _OF_WHOLE_INVOICES = {"amount_paid", "amount_remaining", "currency", "period_end
 # The name of what is due can have been torn.
 _OF_INVOICES = ({"amount_due", "invoice_lines"}, {"invoice_lines", *_OF_WHOLE_INVOICES})
 _OF_EVERY_INVOICE = (*_OF_INVOICES, *(set(map(camel_case, names)) for names in _OF_INVOICES))
-_LONGEST_NAME = 60
 _MOST_NAMES = 3
 # What a resource has only where it says something: at a preview Pulumi takes it for unknown, and
 # afterwards exports null for it.
@@ -336,7 +335,7 @@ def _references(value: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(one_line(name, _LONGEST_NAME) for name in names[:_MOST_NAMES])
+    shown = ", ".join(one_line(name, LONGEST_NAME) for name in names[:_MOST_NAMES])
     more = f" and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""
     return f"{'output' if len(names) == 1 else 'outputs'} {shown}{more}"
 

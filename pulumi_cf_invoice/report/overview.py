@@ -16,7 +16,7 @@ from pulumi_cf_invoice.report.found import MissingInvoice
 from pulumi_cf_invoice.report.headlines import Rank
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 from pulumi_cf_invoice.report.judging import Verdict
-from pulumi_cf_invoice.report.report import LONGEST_NAME, Report
+from pulumi_cf_invoice.report.report import LONGEST_LABEL, Report
 from pulumi_cf_invoice.report.tables import Column, Table
 
 _TONES: tuple[Verdict, ...] = ("over", "unknown", "advisory", "within", "none")
@@ -176,7 +176,7 @@ def _title(missing: MissingInvoice) -> str:
     """Return the label of an account without an invoice."""
     if not missing.names:
         return missing.title
-    names = named(cut_in_the_middle(", ".join(missing.names), LONGEST_NAME))
+    names = named(cut_in_the_middle(", ".join(missing.names), LONGEST_LABEL))
     return f"{names}, account {missing.account_id}"
 
 

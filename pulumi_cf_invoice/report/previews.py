@@ -14,7 +14,7 @@ from itertools import groupby, zip_longest
 from typing import Any, NoReturn
 
 from pulumi_cf_invoice import state
-from pulumi_cf_invoice.billing.cleaning import COLOR, one_line, quoted, shown
+from pulumi_cf_invoice.billing.cleaning import COLOR, LONGEST_NAME, one_line, quoted, shown
 from pulumi_cf_invoice.billing.errors import InvalidDataError
 from pulumi_cf_invoice.billing.models import counted
 from pulumi_cf_invoice.report.caveats import Caveat, not_known
@@ -42,7 +42,6 @@ Preview = Mapping[str, Any] | Operation
 _PROPERTIES = ("inputs", "outputs")
 _ERROR = re.compile(r"\W*error\b", re.IGNORECASE)
 _LONGEST = 1000
-_LONGEST_NAME = 100
 _LONGEST_QUOTE = 300
 _MOST_QUOTES = 3
 _SHOW_SAMES = f"preview with --show-sames, or print the engine's events: `{STREAM}`"
@@ -321,7 +320,7 @@ def _violations(operation: Operation) -> list[PackViolation]:
 
 def _policy_name(name: Any) -> str:
     # Pulumi allows no other characters, and formats show it as they show the name of a rule.
-    return re.sub(r"[^A-Za-z0-9 ._-]", "_", str(name))[:_LONGEST_NAME] or "unnamed"
+    return re.sub(r"[^A-Za-z0-9 ._-]", "_", str(name))[:LONGEST_NAME] or "unnamed"
 
 
 def _failure(diagnostics: Iterable[Mapping[str, Any]]) -> str | None:

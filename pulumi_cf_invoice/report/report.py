@@ -24,8 +24,8 @@ from pulumi_cf_invoice.report.judging import (
 from pulumi_cf_invoice.report.remedies import remedies
 from pulumi_cf_invoice.rules.rule import Finding
 
-LONGEST_NAME = 60
-"""The maximum length of a name in a table, which is cut in the middle."""
+LONGEST_LABEL = 60
+"""The maximum length of a label in a table, which is cut in the middle."""
 MANY = 10
 """
 The maximum number of accounts that a report shows in full: of more, it shows the worst, and rows.
@@ -371,7 +371,7 @@ def _short_label(invoice: InvoiceReport, is_one_of_many: bool) -> str:
     Of many accounts (``is_one_of_many``) not all are in full, and the ID has to stand in the row.
     """
     if invoice.names:
-        return named(cut_in_the_middle(", ".join(invoice.names), LONGEST_NAME))
+        return named(cut_in_the_middle(", ".join(invoice.names), LONGEST_LABEL))
     account = invoice.account_id
     if account is None or is_one_of_many:
         return ""

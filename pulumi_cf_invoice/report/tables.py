@@ -16,7 +16,7 @@ from pulumi_cf_invoice.report.caveats import first
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 from pulumi_cf_invoice.report.judging import RuleResult, worst_first
 from pulumi_cf_invoice.report.months import Month
-from pulumi_cf_invoice.report.report import LONGEST_NAME, Report
+from pulumi_cf_invoice.report.report import LONGEST_LABEL, Report
 from pulumi_cf_invoice.rules.rule import Finding, Status, without_account
 
 _LONGEST_RULE = 40
@@ -82,7 +82,7 @@ class JudgedRow:
         return tones.get(self.verdict, self.verdict)
 
 
-def name_cell(text: str, longest: int = LONGEST_NAME) -> str:
+def name_cell(text: str, longest: int = LONGEST_LABEL) -> str:
     """Return a name that others wrote as a cell."""
     return named(cut_in_the_middle(one_line(text, _LONGEST_TEXT), longest))
 
