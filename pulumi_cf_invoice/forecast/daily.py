@@ -44,7 +44,7 @@ class LastDay:
     be whole and its unit known, or the period a week old. Where usage adds up to the invoice in no
     known unit, the invoice may have nothing of these days yet: ``spend_if_behind`` is the spend
     then, which is None where the period has no usage before them, and the same as ``spend`` where
-    the unit is known.
+    the unit is known, or an invoice rounds all usage to nothing.
     """
 
     date: date
@@ -149,6 +149,7 @@ def last_days(
         priced, bill, days, now, currency, period=(start, end), is_whole=is_whole
     )
     is_unpriced = isinstance(priced, UnknownUnit) and priced.is_unpriced
+    is_too_little = isinstance(priced, UnknownUnit) and priced.is_too_little
     usages = {day.start: day.usage for day in days}
     without_value = {day_of(entry) for entry in history.entries_without_value}
     priced_days = priced if isinstance(priced, PricedDays) else None
@@ -189,7 +190,7 @@ def last_days(
             is_priced_surely=is_sure(day),
             usage=usage,
             spend=spend,
-            spend_if_behind=spend if is_known else behind,
+            spend_if_behind=spend if is_known or is_too_little else behind,
         )
 
     return LastDays(

@@ -149,7 +149,9 @@ class MaxDailySpend(Rule):
         usual, usage = days.usual(limit.factor) or Fraction(0), day.usage or Fraction(0)
         invoice = state.find(INVOICE_PREVIEW)
         times = _times(usage, usual)
-        if day.spend is None or days.price is None or invoice is None:
+        # What an invoice rounds to nothing costs nothing, though it says no price.
+        price = Fraction(0) if days.price is None and day.spend == 0 else days.price
+        if day.spend is None or price is None or invoice is None:
             is_over = usage > limit.factor * usual
             compared = "over" if is_over else "within"
             message = (
@@ -169,9 +171,9 @@ class MaxDailySpend(Rule):
             # The comparison with it says so.
             largest = floor
         else:
-            usual_amount = usual * days.price * limit.factor
+            usual_amount = usual * price * limit.factor
             largest = Money(max(_amount(usual_amount), money.exact(floor.amount)), currency)
-        usually = Money(_amount(usual * days.price), currency).text
+        usually = Money(_amount(usual * price), currency).text
         is_floor = largest.amount == floor.amount
         of_floor = f", and at least {floor.text}" if is_floor else ""
 

@@ -853,6 +853,16 @@ def test_a_day_of_usage_that_the_invoice_rounds_off_has_cost_nothing() -> None:
         assert "unknown" in statuses(spike("1 USD", day, gross=0))
 
 
+@pytest.mark.parametrize("given", ["3x", {"limit": "3x", "atLeast": "25 USD"}, "25 USD"])
+@pytest.mark.parametrize("days", [[*[0.01] * 40, 0.05], [0.02, *[0] * 40, 0.02, 0.01]])
+def test_no_limit_is_exceeded_by_usage_that_the_invoice_rounds_off(
+    given: Any, days: list[float]
+) -> None:
+    found = spike(given, days, gross=0)
+    assert statuses(found) == ["within", "within"]
+    assert "spent $0.00" in found[-1].message
+
+
 def test_an_unused_period_that_began_within_a_day_has_cost_nothing() -> None:
     """All of that day's usage may have been before."""
     yesterday_noon = _bill_since(NOW - timedelta(days=1), 0)
