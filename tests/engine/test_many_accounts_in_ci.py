@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -83,30 +82,25 @@ def test_on_github_each_account_is_read_once_and_one_job_reports_on_all(
     assert asked == Counter((account, read.name) for account in LISTED for read in READS)
 
 
-def git(repository: Path, *arguments: str) -> None:
-    subprocess.run(["git", *arguments], cwd=repository, check=True)
-
-
 def test_on_gitlab_an_account_whose_job_failed_is_a_row_and_the_report_fails(
     repository: Path, environment: dict[str, str]
 ) -> None:
     [accounts] = PIPELINE["snapshot"]["parallel"]["matrix"]
-
-    def run(job: str, **variables: str) -> tuple[str | None, str]:
-        return workflows.run_on_gitlab(PIPELINE, job, repository, {**environment, **variables})
-
     first, second = accounts["ACCOUNT"]
-    failed, log = run("snapshot", ACCOUNT=second, CLOUDFLARE_API_TOKEN="sandbox-token")
-    assert failed is None, log
-    # The second account's is committed, and each job has a checkout of its own.
-    git(repository, "init", "--quiet")
-    git(repository, "add", "snapshots")
-    failed, log = run("snapshot", ACCOUNT=first, CLOUDFLARE_API_TOKEN="sandbox-token")
-    assert failed is None, log
-    assert [file.stem for file in (repository / "snapshots").iterdir()] == [first]
-    git(repository, "checkout-index", "--all")
-    failed, log = run("report")
+
+    def run(job: str, pipeline: int, **variables: str) -> tuple[str | None, str]:
+        given = {**environment, "CI_PIPELINE_ID": str(pipeline), **variables}
+        return workflows.run_on_gitlab(PIPELINE, job, repository, given)
+
+    # Both are of an earlier pipeline, and committed.
+    for pipeline, account in ((1, first), (1, second), (2, first)):
+        token = {"CLOUDFLARE_API_TOKEN": "sandbox-token"}
+        failed, log = run("snapshot", pipeline, ACCOUNT=account, **token)
+        assert failed is None, log
+    shutil.copytree(repository / "snapshots-1", repository / "snapshots")
+    failed, log = run("report", 2)
     assert failed == 'exit "$code"', log
+    assert PIPELINE["snapshot"]["artifacts"]["paths"] == ["snapshots-$CI_PIPELINE_ID"]
     words = " ".join(log.split())
     assert f"Research, account {second} has no upcoming invoice here: there is no" in words
     assert "Research" in (repository / "report.html").read_text()
