@@ -154,6 +154,9 @@ def test_many_stacks_have_one_report(make_command_line: MakeCommandLine) -> None
     assert not shell.shell(report)
     other.unlink()
     assert not shell.shell(report)
+    (shell.directory / "stacks.txt").write_text("")
+    assert not shell.shell(report)
+    assert "no stack is listed" in shell.printed
     accounts = f"{ACCOUNT} search\n{OTHER_ACCOUNT} support\n"
     (shell.directory / "accounts.txt").write_text(accounts)
     shell.printed = ""
