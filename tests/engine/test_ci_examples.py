@@ -139,9 +139,11 @@ class OnGitHub:
             actor,
         ).run(event, **payload)
 
-    def preview(self, head: str = REPOSITORY, actor: str = "somebody") -> Run:
-        """Run the workflow for a pull request from a branch of the repository *head*."""
-        return self.run("pull_request", actor, **pull_request(head))
+    def preview(
+        self, head: str = REPOSITORY, actor: str = "somebody", author: str = "somebody"
+    ) -> Run:
+        """Run the workflow for what *actor* did to a pull request by *author* from *head*."""
+        return self.run("pull_request", actor, **pull_request(head, author))
 
     def artifact(self, name: str) -> str:
         """Return the only file of an artifact."""
@@ -360,12 +362,18 @@ def test_after_a_night_of_a_loop_the_scheduled_job_is_red_and_people_are_told_on
 
 
 @pytest.mark.parametrize(
-    ("head", "actor"), [("somebody/name", "somebody"), (REPOSITORY, "dependabot[bot]")]
+    ("head", "actor", "author"),
+    [
+        ("somebody/name", "somebody", "somebody"),
+        (REPOSITORY, "dependabot[bot]", "dependabot[bot]"),
+        # Somebody has edited its title, and GitHub would hand out the secrets.
+        (REPOSITORY, "somebody", "dependabot[bot]"),
+    ],
 )
 def test_a_fork_and_dependabot_are_told_why_nothing_runs(
-    on_github: OnGitHub, head: str, actor: str
+    on_github: OnGitHub, head: str, actor: str, author: str
 ) -> None:
-    run = on_github.preview(head, actor)
+    run = on_github.preview(head, actor, author)
     assert run.jobs == {"fork": "success"}, run.printed
     assert "A pull request from a fork or by Dependabot gets no secrets" in run.summary
 

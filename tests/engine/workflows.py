@@ -28,10 +28,11 @@ def load(file: Path) -> dict[str, Any]:
     return content
 
 
-def pull_request(head: str = REPOSITORY) -> dict[str, Any]:
-    """Return the event of a pull request from a branch of the repository *head*."""
+def pull_request(head: str = REPOSITORY, author: str = "somebody") -> dict[str, Any]:
+    """Return the event of a pull request by *author* from a branch of the repository *head*."""
     branch = {"ref": "change", "repo": {"full_name": head}}
-    opened = {"number": NUMBER, "head": branch, "base": {"ref": "main"}}
+    user = {"login": author}
+    opened = {"number": NUMBER, "user": user, "head": branch, "base": {"ref": "main"}}
     return {"number": NUMBER, "pull_request": opened}
 
 
