@@ -10,7 +10,7 @@ from math import inf
 
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.cleaning import LONGEST_NAME, one_line
-from pulumi_cf_invoice.billing.credentials import without_secrets
+from pulumi_cf_invoice.billing.credentials import Secrets, secrets_in
 from pulumi_cf_invoice.billing.errors import ApiError, BillingError, SettingsError
 from pulumi_cf_invoice.billing.files import read_file
 from pulumi_cf_invoice.billing.reads import (
@@ -58,14 +58,16 @@ def only_account(options: argparse.Namespace) -> str | None:
     return options.account_ids[0] if len(options.account_ids) == 1 else None
 
 
-def listed(options: argparse.Namespace) -> list[NamedAccount]:
+def listed(options: argparse.Namespace, secrets: Secrets) -> list[NamedAccount]:
     """
     Return the accounts that *options* name, those in a file among them, in order.
+
+    Names of theirs do not have *secrets*.
 
     Raises `CommandError`, with the line in the file, for invalid or repeated account IDs.
     """
     if options.accounts_file is not None:
-        accounts = list(_in_file(options.accounts_file))
+        accounts = list(_in_file(options.accounts_file, secrets))
     else:
         given = [_canonical(written, "--account-id") for written in options.account_ids]
         twice = next((account for account in given if given.count(account) > 1), None)
@@ -75,14 +77,17 @@ def listed(options: argparse.Namespace) -> list[NamedAccount]:
     return _without(accounts, options)
 
 
-def seen(options: argparse.Namespace, resolved: Settings) -> list[NamedAccount]:
+def seen(
+    options: argparse.Namespace, before: Sequence[Source], resolved: Settings
+) -> list[NamedAccount]:
     """
     Return the accounts of *options*, or all that the token in the *resolved* settings can see.
 
+    Those settings come from the sources *before* the environment, and from the environment.
     Raises what `listed` raises, `FetchError`, and `CommandError` for a list that is not complete.
     """
     if not options.all_accounts:
-        return listed(options)
+        return listed(options, known_secrets(before))
     from pulumi_cf_invoice.billing.client import BillingClient
 
     found = BillingClient.from_settings(resolved).get_accounts()
@@ -108,7 +113,7 @@ def read_each(
     Raises what `seen` raises.
     """
     resolved = resolve(ANY_ACCOUNT, before)
-    accounts = seen(options, resolved)
+    accounts = seen(options, before, resolved)
     yield from read_accounts(accounts, resolved)
 
 
@@ -121,6 +126,13 @@ def read_accounts(
         for account, snapshot in zip(accounts, take_each(each, datetime.now(UTC)), strict=True):
             advance()
             yield account, snapshot
+
+
+def known_secrets(before: Sequence[Source]) -> Secrets:
+    """Return the credentials of this run, in the environment and in the sources *before* it."""
+    of_stack = (source.get(name) for source in before for name in ("apiToken", "apiKey"))
+    of_environment = (secret for _, secret in secrets_in(os.environ))
+    return Secrets([*of_environment, *(str(secret) for secret in of_stack if secret)])
 
 
 def resolve(account_id: str | None, before: Sequence[Source]) -> Settings:
@@ -167,9 +179,9 @@ def _without(accounts: list[NamedAccount], options: argparse.Namespace) -> list[
     return left
 
 
-def _in_file(file: str) -> Iterator[NamedAccount]:
+def _in_file(file: str, secrets: Secrets) -> Iterator[NamedAccount]:
     try:
-        text = without_secrets(read_file(file).decode("utf-8-sig"), os.environ)
+        text = secrets.redact(read_file(file).decode("utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise CommandError(f"cannot read {one_line(file)}: {reason}") from None

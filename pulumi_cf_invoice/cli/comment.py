@@ -4,6 +4,7 @@ import argparse
 import os
 
 from pulumi_cf_invoice.cli import inputs
+from pulumi_cf_invoice.cli.accounts import known_secrets
 from pulumi_cf_invoice.comments.places import Place, find_place, find_request
 from pulumi_cf_invoice.comments.posting import describe, post
 from pulumi_cf_invoice.comments.reports import tagged
@@ -12,7 +13,7 @@ from pulumi_cf_invoice.comments.reports import tagged
 def run(options: argparse.Namespace) -> int:
     """Post the report, and return the exit code."""
     body = tagged(inputs.read_text(options.file), options.tag)
-    secrets = inputs.known_secrets([])
+    secrets = known_secrets([])
     # The first line, by which the comment is known, stays. Others can have wrapped a line around
     # the report, and a line that hides one is dropped as a whole.
     marker, *lines = body.split("\n")

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.cleaning import LONGEST_NAME, named, one_line
-from pulumi_cf_invoice.billing.credentials import Secrets, secrets_in
+from pulumi_cf_invoice.billing.credentials import Secrets
 from pulumi_cf_invoice.billing.errors import NotAvailableError
 from pulumi_cf_invoice.billing.files import mode_of, read_file, read_whole
 from pulumi_cf_invoice.billing.models import counted
@@ -26,6 +26,7 @@ from pulumi_cf_invoice.cli.accounts import (
     NamedAccount,
     are_several,
     is_unused,
+    known_secrets,
     listed,
     only_account,
     read_each,
@@ -106,17 +107,11 @@ def accounts(options: argparse.Namespace, before: Sequence[Source], at: datetime
     return Contents(every, missing)
 
 
-def known_secrets(before: Sequence[Source]) -> Secrets:
-    """Return the credentials of this run, in the environment and in the sources *before* it."""
-    of_stack = (source.get(name) for source in before for name in ("apiToken", "apiKey"))
-    of_environment = (secret for _, secret in secrets_in(os.environ))
-    return Secrets([*of_environment, *(str(secret) for secret in of_stack if secret)])
-
-
 def _in_files(options: argparse.Namespace, at: datetime, secrets: Secrets) -> Contents:
     if options.all_accounts:
         raise CommandError("--all-accounts has no effect with --from or --snapshot")
-    only, wanted = only_account(options), {each.account_id: each for each in listed(options)}
+    only = only_account(options)
+    wanted = {each.account_id: each for each in listed(options, secrets)}
     _refuse_twice(options.files)
     contents: list[Found | MissingInvoice] = []
     for file in _files(options.files):

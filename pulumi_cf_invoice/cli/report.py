@@ -16,6 +16,7 @@ from pulumi_cf_invoice.billing.errors import BillingError, RuleError
 from pulumi_cf_invoice.billing.files import mode_of
 from pulumi_cf_invoice.billing.suggestions import errors_under
 from pulumi_cf_invoice.cli import COULD_NOT_TELL, inputs
+from pulumi_cf_invoice.cli.accounts import known_secrets
 from pulumi_cf_invoice.cli.arguments import output_in
 from pulumi_cf_invoice.cli.errors import CommandError
 from pulumi_cf_invoice.cli.output import OverwritingError, refuse_overwriting, write_output
@@ -123,7 +124,7 @@ def make(options: argparse.Namespace) -> Report:
     snapshots = [invoice.snapshot for invoice in found if invoice.snapshot]
     snapshots += [lacking.snapshot for lacking in missing if not lacking.is_absent]
     reader = AccountReader(os.environ, before, snapshots)
-    secrets = inputs.known_secrets(before)
+    secrets = known_secrets(before)
     baselines = [
         each for file in options.baselines for each in inputs.in_file(file, options, secrets)
     ]

@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
         if options.output is None:
             raise CommandError("a snapshot of each account needs --output FOLDER")
         resolved = resolve(ANY_ACCOUNT, before)
-        accounts = seen(options, resolved)
+        accounts = seen(options, before, resolved)
         return _write_each(accounts, resolved, Path(options.output), options)
     if options.max_age is not None:
         raise CommandError("--max-age is for a folder with a snapshot of each account")

@@ -711,6 +711,34 @@ def test_nor_what_a_list_of_accounts_calls_one(tmp_path: Path) -> None:
     assert_not_repeated(done.stdout, done.stderr)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["report", "--budget", "250 USD", "--format", "markdown"],
+        ["report", "--rules", "rules.json", "--snapshot", "read.json", *AT],
+        ["notify", "--budget", "1 USD", "--dry-run"],
+        ["doctor"],
+        ["snapshot", "--output", "snapshots"],
+    ],
+    ids=" ".join,
+)
+def test_nor_is_a_stacks_own_token_where_a_list_calls_an_account_by_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, live: dict[str, str], command: list[str]
+) -> None:
+    token = live.pop("CLOUDFLARE_API_TOKEN")
+    stack_with({"cloudflare:apiToken": token}, tmp_path, monkeypatch)
+    (tmp_path / "accounts.txt").write_text(f"{ACCOUNT} of {token}\n{OTHER_ACCOUNT} Other\n")
+    (tmp_path / "read.json").write_text("".join(snapshot().to_json()))
+    limits = {"accountIds": [ACCOUNT], "limit": "1 USD"}
+    rules = {"rules": {"max-amount-due": limits}}
+    (tmp_path / "rules.json").write_text(json.dumps(rules))
+    done = run(*command, "--stack", "dev", "--accounts", "accounts.txt", **live)
+    written = [file.read_text() for file in (tmp_path / "snapshots").glob("*")]
+    everything = "".join([done.stdout, done.stderr, *written])
+    assert "redacted" in everything
+    assert token not in everything
+
+
 def test_nor_what_pulumi_or_a_file_of_rules_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
