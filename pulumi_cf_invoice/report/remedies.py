@@ -64,6 +64,11 @@ def _to_watch(invoice: InvoiceReport) -> list[str]:
         return [
             "For a forecast with a range, give the report a snapshot (cf-invoice snapshot) too."
         ]
+    if invoice.account.usage_history is None:
+        return [
+            "For a forecast with a range, read the account again: its usage history could not be "
+            "read, for the reason given under “Not available”."
+        ]
     days = invoice.forecast.days_of_history if invoice.forecast else BAND_FROM
     if days < BAND_FROM:
         known = today + timedelta(days=BAND_FROM - days)

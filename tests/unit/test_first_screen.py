@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pulumi_cf_invoice.billing.errors import ApiError
 from pulumi_cf_invoice.report import html, json_report, markdown, tables, text
 from pulumi_cf_invoice.report.found import Found
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
@@ -17,7 +18,7 @@ from pulumi_cf_invoice.report.judging import judge
 from pulumi_cf_invoice.report.report import Report, make_report
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import parse_rules
-from tests.factories import NOW, api_line, api_result, snapshot
+from tests.factories import ACCOUNT, NOW, api_line, api_result, snapshot
 from tests.unit.reports import ADVISORY, FIRST, MORNING, OF_ACCOUNT, report_on, taken
 from tests.unit.test_rules_on_forecasts import usage
 
@@ -125,6 +126,15 @@ def test_what_has_no_range_and_leaves_little_is_amber_and_says_why_and_how_littl
     roomy = report_on(new, rules=limit("900 USD"))
     assert (roomy.tone, roomy.remedies) == ("within", [])
     assert all("(a range needs 14)" in rendered for rendered in in_every_format(roomy))
+
+
+def test_a_usage_history_that_could_not_be_read_is_not_too_short() -> None:
+    refused = ApiError("usage history", ACCOUNT, 503, None, "Unavailable", "Try again later.")
+    report = report_on(snapshot(usage_history=refused), rules=limit("250 USD"))
+    [remedy] = report.remedies
+    assert "its usage history could not be read" in remedy
+    for rendered in in_every_format(report):
+        assert "Not available: " in rendered
 
 
 def test_a_straight_line_that_leaves_little_says_what_a_forecast_takes() -> None:
