@@ -77,6 +77,11 @@ class Outlook:
         return f"the forecast of {forecast} passes the limit of {limit} {self.when}"
 
     @property
+    def order(self) -> tuple[int, Decimal]:
+        """By what it comes among others: the earliest is the worst."""
+        return 0, Decimal(self.date.toordinal())
+
+    @property
     def when(self) -> str:
         """When it is passed, in a sentence's middle."""
         if self.is_upper:
@@ -105,6 +110,11 @@ class Fact:
     """Whether it holds only without the automatic top-up, which works."""
     day: date | None = None
     """The UTC day whose spend it is about, if it is one."""
+
+    @property
+    def badness(self) -> tuple[Rank, tuple[int, Decimal]]:
+        """By what facts are ordered, the worst first."""
+        return self.rank, self.order
 
 
 @dataclass(frozen=True)
@@ -155,7 +165,7 @@ class Situation:
         # There can be tens of thousands, and words take longer than a comparison.
         violated = min(violations, key=lambda pair: (_rank(*pair), _order(pair[1])), default=None)
         facts = [*([self._fact(*violated)] if violated else []), *self._other_facts()]
-        return min(facts, key=lambda fact: (fact.rank, fact.order))
+        return min(facts, key=lambda fact: fact.badness)
 
     @property
     def begins_with_age(self) -> bool:
@@ -353,8 +363,11 @@ class Situation:
         if verdict_of(self.rules) == "unknown":
             yield Fact(Rank.UNKNOWN, self._unjudged, order=(9, Decimal(0)))
         if self.outlook is not None:
-            yield Fact(Rank.OUTLOOK, self.outlook.text, self.outlook.limit)
-        order = (int(not self.may_pass), Decimal(0))
+            outlook = self.outlook
+            yield Fact(Rank.OUTLOOK, outlook.text, outlook.limit, outlook.order)
+        order = (1 if self.may_pass else 2, Decimal(0))
+        if self.upper_outlook is not None:
+            order = self.upper_outlook.order
         yield Fact(Rank.WITHIN, self.due_so_far, self.limit, order, says_amount=True)
 
     @property

@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from operator import itemgetter
 from typing import Literal, NamedTuple, get_args
 
 from pulumi_cf_invoice.billing.cleaning import in_one_line
@@ -298,9 +299,7 @@ class _Found(NamedTuple):
 
 
 def _found(report: Report) -> list[_Found]:
-    # A label may be shortened, and is empty for the only invoice.
-    labels = report.labels if len(report.invoices) != 1 else [""]
-    accounts = dict(zip(labels, _accounts(report), strict=True))
+    accounts = dict(zip(_labels(report), _accounts(report), strict=True))
     return [
         _Found(finding.account_id or accounts.get(label, ""), label, rule, finding)
         for rule in report.rules
@@ -313,12 +312,17 @@ def _accounts(report: Report) -> list[str]:
     return numbered([each.account_id or each.title or _UNKNOWN for each in report.invoices])
 
 
+def _labels(report: Report) -> list[str]:
+    """Return what people know each invoice by, which may be shortened; empty for the only one."""
+    return report.labels if len(report.invoices) != 1 else [""]
+
+
 def _violations(found: Sequence[_Found]) -> list[Wrong]:
     wrong = []
     for account, label, rule, finding in found:
         if not finding.violates:
             continue
-        prefix = f"{label}: " if label and finding.account_id is None else ""
+        prefix = _prefix(label if finding.account_id is None else "")
         kind: Kind = "unknown" if finding.status == "unknown" else "over"
         kind = "advisory" if rule.level == "advisory" else kind
         text = f"{rule.name}: {prefix}{finding.message}"
@@ -331,13 +335,14 @@ def _violations(found: Sequence[_Found]) -> list[Wrong]:
 
 def _outlooks(report: Report) -> list[Wrong]:
     wrong = []
-    for account, invoice in _invoices(report):
+    for (account, invoice), label in zip(_invoices(report), _labels(report), strict=True):
         violated = {rule.name for rule in invoice.rules if rule.violations}
-        if invoice.outlook and invoice.outlook.rule not in violated:
-            rule, period = invoice.outlook.rule, _period(invoice)
-            text = f"{rule}: {invoice.outlook.text}."
-            wrong.append(Wrong("outlook", rule, account, text, day=period))
-    return wrong
+        outlook = invoice.outlook
+        if outlook and outlook.rule not in violated:
+            text = f"{outlook.rule}: {_prefix(label)}{outlook.text}."
+            found = Wrong("outlook", outlook.rule, account, text, day=_period(invoice))
+            wrong.append((outlook.order, found))
+    return [found for _, found in sorted(wrong, key=itemgetter(0))]
 
 
 def _invoices(report: Report) -> Iterator[tuple[str, InvoiceReport]]:
@@ -367,6 +372,10 @@ def _not_judged(
         for account, text in sorted(reasons.items())
         if account not in told
     ]
+
+
+def _prefix(label: str) -> str:
+    return f"{label}: " if label else ""
 
 
 def _listed(what: str, rules: Collection[str]) -> str:

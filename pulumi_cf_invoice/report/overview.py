@@ -201,9 +201,8 @@ def _kind(row: Row) -> str:
     return "within" if row.tone == "within" else "not judged"
 
 
-def _badness(pair: tuple[InvoiceReport, str]) -> tuple[int, int, tuple[object, ...]]:
-    worst = pair[0].situation.worst
-    return _TONES.index(pair[0].tone), worst.rank, worst.order
+def _badness(pair: tuple[InvoiceReport, str]) -> tuple[int, object]:
+    return _TONES.index(pair[0].tone), pair[0].situation.worst.badness
 
 
 def _forecast_sum(reports: Sequence[InvoiceReport]) -> str:

@@ -211,12 +211,15 @@ class Report:
         if not counts:
             return f"{title}: {old}{count} upcoming invoices, {total}."
         so_far = " so far" if self.verdict == "within" else ""
-        worst, label = min(
-            zip(self.invoices, self.labels, strict=True),
-            key=lambda pair: (pair[0].situation.worst.rank, pair[0].situation.worst.order),
-        )
+        worst, label = self._worst_first[0]
         fact = worst.situation.sentence
         return f"{title}{so_far}: {old}{counts}; {total}. Worst is {label}: {fact}."
+
+    @cached_property
+    def _worst_first(self) -> list[tuple[InvoiceReport, str]]:
+        """The invoices with their labels, the worst fact first."""
+        pairs = zip(self.invoices, self.labels, strict=True)
+        return sorted(pairs, key=lambda pair: pair[0].situation.worst.badness)
 
     @property
     def _no_rule_judged(self) -> str:
@@ -268,7 +271,7 @@ class Report:
             of_each = [remedy for invoice in self.invoices for remedy in remedies(invoice)]
             return list(dict.fromkeys([*of_each, *every]))
         labels: dict[str, list[str]] = {remedy: [] for remedy in every}
-        for invoice, label in zip(self.invoices, self.labels, strict=True):
+        for invoice, label in self._worst_first:
             for remedy in remedies(invoice):
                 labels.setdefault(remedy, []).append(label)
         return [f"{addressed(whom)}{remedy}" for remedy, whom in labels.items()]

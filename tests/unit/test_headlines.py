@@ -16,6 +16,7 @@ from pulumi_cf_invoice.report import html, json_report, markdown, tables, text
 from pulumi_cf_invoice.report.found import Found
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 from pulumi_cf_invoice.report.judging import judge
+from pulumi_cf_invoice.report.notice import notice_of
 from pulumi_cf_invoice.report.report import Report, make_report
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import parse_rules
@@ -554,6 +555,21 @@ def test_of_several_the_counts_and_the_worst_are_reported() -> None:
         "max-amount-due in rules.json, or give it a waiver.",
         "Account 000000…0003: Set the limit of the rule max-amount-due in rules.json in JPY.",
     ]
+
+
+@pytest.mark.parametrize("limit", ["350 USD", "330 USD", "500 USD"])
+def test_of_several_the_first_to_pass_a_limit_is_the_worst_in_whatever_order(limit: str) -> None:
+    """Its account is in the headline, and the first in what to do and in what people are told."""
+    rules = {"max-amount-due": {"limit": limit}}
+    for names in (("steady", "growing"), ("growing", "steady")):
+        snapshots = [taken(name, NOW, f"{number:032x}") for number, name in enumerate(names)]
+        report = report_on(*snapshots, rules=rules)
+        worst = f"Account 000000…{names.index('growing'):04}"
+        assert f"Worst is {worst}: $228.13 in September" in report.headline
+        assert report.remedies[0].startswith(f"{worst}: ")
+        told = [wrong.text for wrong in notice_of(report, ["outlook"]).wrong]
+        assert told[0].startswith(f"max-amount-due: {worst}: the forecast of $")
+        assert all("Account 000000…" in text for text in told)
 
 
 def test_of_several_those_that_no_rule_judged_are_counted() -> None:
