@@ -29,6 +29,7 @@ from pulumi_cf_invoice.report.outputs import (
     in_words,
     invoices_in_outputs,
     is_no_invoice,
+    is_secret,
     is_unknown,
     is_whole,
     known_account,
@@ -191,7 +192,8 @@ class _Referred:
     whether there may be more among what is secret.
     """
 
-    by_account_and_due: Mapping[tuple[Any, ...], Sequence[Mapping[str, Any]]]
+    by_account_and_due: Mapping[tuple[Any, ...], Sequence[Any]]
+    """As `_comparable` has them, since many invoices may have to be compared with each."""
     may_be_more: bool
 
     @classmethod
@@ -201,10 +203,11 @@ class _Referred:
             for step in operation.steps_after
             if step.get("type") == _STACK_REFERENCE
         ]
-        index: dict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
+        index: dict[tuple[Any, ...], list[Any]] = defaultdict(list)
         for figures in (found for outputs in every for found in invoices_in_outputs(outputs)):
+            comparable = _comparable(figures)
             for place in product(*((each, _ANY) for each in _account_and_due(figures))):
-                index[place].append(figures)
+                index[place].append(comparable)
         return cls(index, any(map(may_be_invoices, every)))
 
     def passed_on(self, figures: Mapping[str, Any]) -> Iterator[Caveat]:
@@ -213,7 +216,8 @@ class _Referred:
         wanted = ((_ANY,) if each is None else (each, None) for each in _account_and_due(figures))
         places = (self.by_account_and_due.get(place, ()) for place in product(*wanted))
         alike = list(islice(chain.from_iterable(places), _MOST_ALIKE + 1))
-        if any(_agree(figures, other) for other in alike):
+        comparable = _comparable(figures) if alike else None
+        if any(_agree(comparable, other) for other in alike):
             yield _PASSED_ON
         elif self.may_be_more or len(alike) > _MOST_ALIKE:
             yield _MAY_BE_PASSED_ON
@@ -223,18 +227,29 @@ def _account_and_due(figures: Mapping[str, Any]) -> tuple[str | None, float | De
     return known_account(figures.get("account_id")), _number(figures.get("amount_due"))
 
 
+def _comparable(value: Any) -> Any:
+    """
+    Return an exported *value* for `_agree`, in which null stands for what does not show.
+
+    The program may have arranged the lines in another order, so that a list becomes the set of its
+    amounts, each with how often it occurs.
+    """
+    if isinstance(value, Mapping) and not is_secret(value):
+        return {name: _comparable(each) for name, each in value.items()}
+    if has_secret(value):
+        return None
+    return frozenset(Counter(map(_amount, value)).items()) if isinstance(value, list) else value
+
+
 def _agree(value: Any, other: Any) -> bool:
     """
     Return whether two exported values differ in nothing that both have and show.
 
-    Pulumi leaves nulls out of what a program exports, but not out of what it reads. The program may
-    have arranged the lines in another order, so that they are compared by their amounts.
+    Pulumi leaves nulls out of what a program exports, but not out of what it reads.
     """
     if isinstance(value, Mapping) and isinstance(other, Mapping):
         return all(_agree(value[name], other[name]) for name in value.keys() & other.keys())
-    if isinstance(value, list) and isinstance(other, list):
-        return has_secret(other) or Counter(map(_amount, value)) == Counter(map(_amount, other))
-    return value is None or other is None or value == other or has_secret(other)
+    return value is None or other is None or value == other
 
 
 def _amount(line: Any) -> float | Decimal | None:

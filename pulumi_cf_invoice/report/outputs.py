@@ -111,11 +111,12 @@ def has_secret(value: Any) -> bool:
         # What a line is called is the words of others, and no figure.
         is_called_so = "amount" in value and value.get("description") == _SECRET
         items = (value[key] for key in value if key != "description" or not is_called_so)
-        return _is_secret(value) or any(map(has_secret, items))
+        return is_secret(value) or any(map(has_secret, items))
     return isinstance(value, list) and any(map(has_secret, value))
 
 
-def _is_secret(value: Any) -> bool:
+def is_secret(value: Any) -> bool:
+    """Return whether all of *value* is secret as a checkpoint or the engine's events say it."""
     name, mark = _SIGNATURE
     return isinstance(value, Mapping) and value.get(name) == mark
 
@@ -236,7 +237,7 @@ def _own(figures: Mapping[str, Any]) -> dict[str, Any]:
 
     At each level, that would be all below it.
     """
-    marked = {n: _SECRET if _is_secret(item) else item for n, item in figures.items()}
+    marked = {n: _SECRET if is_secret(item) else item for n, item in figures.items()}
     return {
         name: item
         for name, item in marked.items()
@@ -261,7 +262,7 @@ def _hides_something(value: Any) -> bool:
     if isinstance(value, Mapping):
         of_invoice = _OF_RESOURCE if _is_invoice(value) else ()
         beside = (item for name, item in value.items() if snake_case(name) not in of_invoice)
-        return _is_secret(value) or any(map(_hides_something, beside))
+        return is_secret(value) or any(map(_hides_something, beside))
     if isinstance(value, list):
         return any(map(_hides_something, value))
     return value == _SECRET or _is_marker(value)

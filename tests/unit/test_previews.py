@@ -1257,6 +1257,17 @@ def test_thousands_of_invoices_without_an_account_are_compared_in_one_pass() -> 
         input.read(lines(referring({"theirs": theirs}, ours=ours)))
 
 
+@pytest.mark.timeout(60)
+def test_many_invoices_are_compared_with_long_ones_that_show_no_amount_due() -> None:
+    """They may be any, and their lines are counted once."""
+    [figures] = invoices_in_outputs(outputs_of(events("preview-stream-functions.ndjson")))
+    ours = [figures | {"account_id": f"{n:032x}"} for n in range(300)]
+    theirs = [{"amount_due": None, "invoice_lines": [{"amount": 1}] * 10_000}] * 20
+    found = input.read(lines(referring({"theirs": theirs}, ours=ours)))
+    kinds = {caveat.kind for each in found for caveat in each.caveats}
+    assert (len(found), "time" in kinds) == (300, False)
+
+
 def test_a_broken_invoice_beside_a_resource_of_its_account_is_told() -> None:
     stream = events("preview-stream-moved.ndjson")
     broken = {"account_id": ACCOUNT, "amount_due": 1, "invoice_lines": [{"amount": "x"}]}
