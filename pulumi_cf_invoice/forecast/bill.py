@@ -38,6 +38,11 @@ class Bill:
         """The lines that do not grow, for whatever reason."""
         return (*self.fees, *self.refunds, *self.earlier)
 
+    @property
+    def rounding(self) -> Fraction:
+        """The most that `gross` can have gained or lost as each line was rounded."""
+        return Fraction(len(self.growing), 2)
+
     def net_of(self, spend: Fraction, credit: Fraction | None) -> Fraction:
         """
         Return what remains to be paid of further *spend*, given the remaining *credit*.

@@ -94,8 +94,8 @@ class PricedDays:
 
     @property
     def is_behind(self) -> bool:
-        """Whether invoice and usage differ by more than a tenth of a day."""
-        return abs(self.unit.lag) * 10 > self.mean_day
+        """Whether invoice and usage differ by more than a tenth of a day and rounding."""
+        return abs(self.unit.lag) > max(self.mean_day / 10, self.bill.rounding)
 
     @property
     def history_is_behind(self) -> bool:
@@ -341,6 +341,7 @@ def price_days(
         lacking=lacking,
         late=late,
         least=least,
+        rounding=bill.rounding,
         currency=invoice.currency,
         days=(until - start) / DAY,
         days_over=sum(day.is_over and start <= day.start < end for day in days),
@@ -361,7 +362,7 @@ def _is_rounded_off(days: Sequence[UsageDay], lacking: Fraction, start: int, bil
     """Return whether each line may be rounded to nothing, if usage is in minor units."""
     # A correction makes no usage less than it was.
     used = (max(day.usage, Fraction(0)) for day in days if day.start + DAY > start)
-    return 2 * (sum(used, Fraction(0)) + lacking) <= max(len(bill.growing), 1)
+    return sum(used, Fraction(0)) + lacking <= max(bill.rounding, Fraction(1, 2))
 
 
 def _charges_no_usage(unit: UnknownUnit, bill: Bill) -> bool:

@@ -88,6 +88,7 @@ def infer_unit(
     lacking: Fraction,
     late: Fraction,
     least: Fraction,
+    rounding: Fraction,
     currency: str,
     days: Fraction,
     days_over: int,
@@ -95,14 +96,14 @@ def infer_unit(
     """
     Infer what a unit of usage costs from *gross* and *usage* in the same part of a period.
 
-    That part is *days* long, and has *days_over* whole days. Usage that adds up to *gross* in
-    minor or in major units, with what the history is seen to be *lacking*, is counted in these. Not
-    in major ones, though, where minor ones may explain *gross*: with the usage that is hours *late*
-    or, unless usage adds up to *gross* within a tenth, with the *least* that *gross* would be
-    without a fee. Any other ratio is a price once three days are over. Where it is less than a
-    unit's and an invoice that is up to three days behind would look the same, that is the other
-    reading. Without such a unit it is that the invoice has nothing of the *latest* two days of
-    usage yet.
+    That part is *days* long, and has *days_over* whole days. Usage that adds up to *gross* in minor
+    or in major units, with what the history is seen to be *lacking*, and within what the *rounding*
+    of lines can have changed, is counted in these. Not in major ones, though, where minor ones may
+    explain *gross*: with the usage that is hours *late* or, unless usage adds up to *gross* within
+    a tenth, with the *least* that *gross* would be without a fee. Any other ratio is a price once
+    three days are over. Where it is less than a unit's and an invoice that is up to three days
+    behind would look the same, that is the other reading. Without such a unit it is that the
+    invoice has nothing of the *latest* two days of usage yet.
     """
     if gross <= 0 or usage <= 0:
         return UnknownUnit(_nothing_to_compare(gross, usage), is_unpriced=gross == 0 and usage > 0)
@@ -112,8 +113,8 @@ def infer_unit(
     for name, price in prices.items():
         lag = gross - usage * price
         mean_day = max(gross, usage * price) / days
-        exact = mean_day * _EXACT
-        charges = gross if abs(lag) <= exact * days else least
+        exact = max(mean_day * _EXACT, rounding)
+        charges = gross if abs(lag) <= max(exact * days, rounding) else least
         may_be_minor = _may_explain(known[0], charges, usage + late)
         is_far = not 1 / _FAR <= gross / (usage + lacking) / price <= _FAR
         is_sure = not is_far and (name == "minor" or not may_be_minor)

@@ -863,6 +863,20 @@ def test_no_limit_is_exceeded_by_usage_that_the_invoice_rounds_off(
     assert "spent $0.00" in found[-1].message
 
 
+@pytest.mark.parametrize(
+    ("models", "a_day", "used_for"), [(20, 0.6, 6), (3, 0.2, 5), (2, 0.4, 4), (8, 0.2, 6)]
+)
+@pytest.mark.parametrize("limit", ["60 USD", {"limit": "3x", "atLeast": "25 USD"}])
+def test_a_pause_is_known_where_rounding_made_the_invoice_more_or_less_than_usage(
+    models: int, a_day: float, used_for: int, limit: Any
+) -> None:
+    """The invoice rounds each line, so that usage of 13.2 cents may be 20, each model's one."""
+    line = api_line(amount=round(a_day * used_for), pretax_credit_amounts=[])
+    paused = [*[models * a_day] * (60 + used_for), *[0] * (NOON - used_for + 1)]
+    invoice = bill(line["amount"], lines=[line] * (models - 1))
+    assert statuses(spike(limit, paused, invoice_preview=invoice)) == ["within", "within"]
+
+
 def test_an_unused_period_that_began_within_a_day_has_cost_nothing() -> None:
     """All of that day's usage may have been before."""
     yesterday_noon = _bill_since(NOW - timedelta(days=1), 0)
