@@ -84,6 +84,12 @@ class Snapshot:
             return error
         return None
 
+    @property
+    def parts(self) -> list[Read[Model]]:
+        """The reads that the API answered with a part of their entries."""
+        known = ((read, self.find(read)) for read in READS)
+        return [read for read, model in known if model is not None and not model.is_complete]
+
     def refuse_older(self, than: timedelta, at: datetime) -> None:
         """Raise `NotAvailableError` if, at the time *at*, it is older than that."""
         age = at - self.read_at

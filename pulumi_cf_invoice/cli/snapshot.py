@@ -46,6 +46,7 @@ def run(options: argparse.Namespace) -> int:
         raise refused[0]
     write_output(snapshot.to_json(), options.output)
     _tell(refused)
+    _tell_parts(snapshot)
     return 0
 
 
@@ -87,6 +88,7 @@ def _write_each(
             continue
         write_output(replace(snapshot, name=account.name).to_json(), str(file))
         _tell(refused)
+        _tell_parts(snapshot)
     if len(left) < len(accounts):
         kept = counted(len(accounts) - len(left), "account")
         _warn(f"already recent enough: {kept}")
@@ -98,7 +100,7 @@ def _file(folder: Path, account: NamedAccount) -> Path:
 
 
 def _is_recent(file: Path, max_age: timedelta | None, base_url: str) -> bool:
-    """Return whether *file* has every read, from *base_url* and not older than *max_age*."""
+    """Return whether *file* has all of every read, from *base_url* and not older than *max_age*."""
     if max_age is None:
         return False
     try:
@@ -107,7 +109,7 @@ def _is_recent(file: Path, max_age: timedelta | None, base_url: str) -> bool:
         snapshot.refuse_older(max_age, inputs.now())
     except (OSError, BillingError):
         return False
-    is_whole = all(snapshot.problem(read) is None for read in READS)
+    is_whole = not snapshot.parts and all(snapshot.problem(read) is None for read in READS)
     return is_whole and (snapshot.account_id, snapshot.base_url) == (file.stem, base_url)
 
 
@@ -118,6 +120,12 @@ def _refused(snapshot: Snapshot) -> list[BillingError]:
 def _tell(refused: Sequence[BillingError]) -> None:
     for error in refused:
         _warn(f"not available: {error}")
+
+
+def _tell_parts(snapshot: Snapshot) -> None:
+    for read in snapshot.parts:
+        whose = f"the {read.noun} of account {snapshot.account_id}"
+        _warn(f"the API gave only a part of {whose}: run again")
 
 
 def _warn(message: str) -> None:

@@ -319,14 +319,34 @@ def test_a_run_is_run_again_for_what_is_not_recent(
     content = json.loads((folder / f"{older}.json").read_text())
     (folder / f"{older}.json").write_text(json.dumps({**content, "read_at": AT}))
     (folder / f"{several.directory.ids[3]}.json").write_text("torn")
+    in_part = folder / f"{several.directory.ids[4]}.json"
+    content = json.loads(in_part.read_text())
+    content["reads"]["invoice-history"]["complete"] = False
+    in_part.write_text(json.dumps(content))
     several.asked.clear()
     again = ["snapshot", "--all-accounts", "--output", str(folder), "--max-age", "1"]
     code, _, errors = run(*again)
     assert code == 0
     asked = {each.account_id for each in several.asked if each.read != "accounts"}
-    assert asked == set(several.directory.ids[1:4])
-    assert errors == "cf-invoice: already recent enough: 2 accounts\n"
+    assert asked == set(several.directory.ids[1:5])
+    assert errors == "cf-invoice: already recent enough: 1 account\n"
     assert len(list(folder.iterdir())) == COUNT
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_a_read_of_which_the_api_gave_only_a_part_is_told(
+    several: Sandbox, run: Run, tmp_path: Path, is_folder: bool
+) -> None:
+    several.scenario = "pages-short"
+    account = several.directory.ids[0]
+    given = ["--accounts", str(tmp_path / "accounts.txt")] if is_folder else []
+    (tmp_path / "accounts.txt").write_text(account)
+    given = given or ["--account-id", account]
+    code, _, errors = run("snapshot", *given, "--output", str(tmp_path / "snapshots"))
+    assert code == 0
+    nouns = ("upcoming invoice", "invoice history", "list of AI gateways")
+    said = [f"the API gave only a part of the {noun} of account {account}" for noun in nouns]
+    assert errors.splitlines() == [f"cf-invoice: {each}: run again" for each in said]
 
 
 def test_what_was_read_before_a_failure_stays(several: Sandbox, run: Run, folder: Path) -> None:
