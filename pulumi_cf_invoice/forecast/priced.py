@@ -390,9 +390,11 @@ def _silence(days: Sequence[UsageDay], silent: UsageDay) -> tuple[Fraction, ...]
     known = [day for day in days if day.is_over and day.start < silent.start]
     most = max(day.usage for day in known)
     shares = [float(max(day.usage, Fraction(0)) / most) for day in known]
+    # A loop is not what to expect of the next days.
+    usual = percentile(sorted(day.usage for day in known[-4 * _WEEK :]))
     # Rounded, so that it does not depend on the scale of usage.
     return tuple(
-        round(Fraction(share), 9) * most
+        min(round(Fraction(share), 9) * most, usual)
         for share in foresee(Past(shares), MOST_DAYS_BEHIND + _WEEK).spend
     )
 
@@ -414,11 +416,7 @@ def _late(days: Sequence[UsageDay], now: Fraction, start: Fraction, until: Fract
     last = fallen_silent(days, now, least=Fraction(0))
     if last is None:
         return Fraction(0)
-    # A loop is not what to expect of the next days.
-    known = [day.usage for day in days if day.start < last.start][-4 * _WEEK :]
-    most = percentile(sorted(known))
-    silence = [min(usage, most) for usage in _silence(days, last)]
-    return _lacking(silence, last, start, until)
+    return _lacking(_silence(days, last), last, start, until)
 
 
 def fallen_silent(

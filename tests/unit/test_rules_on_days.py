@@ -887,6 +887,16 @@ def test_an_unused_period_that_began_within_a_day_has_cost_nothing() -> None:
     assert statuses(used) == ["unknown", "unknown"]
 
 
+def test_a_loop_before_the_period_does_not_make_dollars_look_like_cents() -> None:
+    """The history is hours late, and a day like the loop's is not what it lacks."""
+    days = [*[1.0] * 60, 601, 1, 0.47, 0]
+    period = _bill_since(NOW - timedelta(days=1, hours=12), 94)
+    found = spike("60 USD", days, invoice_preview=period)
+    assert [(str(each.day), each.status) for each in found if each.violates] == [
+        ("2026-09-12", "over")
+    ]
+
+
 def _bill_since(begins: datetime, gross: int, days: int = 30) -> Any:
     start = int(begins.timestamp())
     return bill(gross, period_start=start, period_end=start + days * DAY)
