@@ -27,8 +27,12 @@ HARMFUL = (
 )
 """The characters that `inert` replaces, for a regular expression's set."""
 _HARMFUL = re.compile(f"[{HARMFUL}\ud800-\udfff]")
-COLOR = re.compile(r"\x1b\[[\d;]*m")
-"""What has a terminal change its colour, of which nobody sees anything."""
+COLOR = re.compile(r"\x1b(?:\[[\d;]*[Km]|\([0AB])")
+"""
+What has a terminal change its colour, of which nobody sees anything.
+
+`grep` also clears the rest of the line, and `tput sgr0` selects ASCII.
+"""
 # Runners take `##[…]` (GitHub), `##vso[…]` (Azure) and `##teamcity[…]` for a command anywhere in a
 # line, and `::…` (GitHub) at its beginning. Pulumi's engine takes `<{%…%}>` for a colour.
 _COMMAND = re.compile(r"##(?=\w*\[)|^\s*:(?=:)|<(?=\{%)")

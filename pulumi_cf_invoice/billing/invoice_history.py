@@ -185,7 +185,8 @@ class InvoiceHistory:
     @property
     def text(self) -> str:
         """How many invoices there are, and how many of them are unpaid."""
-        return f"earlier invoices: {len(self.invoices):,}, unpaid: {len(self.unpaid):,}"
+        part = "" if self.invoices_complete else " (the API gave only a part of them)"
+        return f"earlier invoices: {len(self.invoices):,}, unpaid: {len(self.unpaid):,}{part}"
 
     @property
     def unpaid(self) -> list[PastInvoice]:

@@ -51,7 +51,7 @@ def test_what_nobody_sees_between_the_letters_of_a_token_does_not_hide_it() -> N
 
 def test_nor_do_a_terminals_colours_hide_it() -> None:
     credentials = billing.Credentials(SECRET)
-    for color in ("\x1b[31m", "\x1b[m", "\x1b[1;38;5;9m"):
+    for color in ("\x1b[31m", "\x1b[m", "\x1b[1;38;5;9m", "\x1b[K", "\x1b(B"):
         hidden = color.join(SECRET)
         assert credentials.redact(f"é {hidden}{color}!") == f"é [redacted]{color}!"
         assert credentials.may_be_in_json(json.dumps(hidden))

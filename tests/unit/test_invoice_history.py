@@ -41,6 +41,12 @@ def test_amounts_are_exact_and_in_the_currency_of_each_invoice() -> None:
     assert (second.currency, second.amount_due_text) == ("jpy", "¥1,900")
 
 
+def test_the_summary_of_a_part_says_that_it_is_one() -> None:
+    assert history(row()).text == "earlier invoices: 1, unpaid: 1"
+    part = history(row(), complete=False)
+    assert part.text == "earlier invoices: 1, unpaid: 1 (the API gave only a part of them)"
+
+
 @pytest.mark.parametrize("name", ["amount_due", "amount_paid", "amount_remaining"])
 @pytest.mark.parametrize(
     ("value", "expected"),
