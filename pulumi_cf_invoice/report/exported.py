@@ -80,7 +80,7 @@ def exported_invoices(
     origins, referred = _Origins.of(operation), _Referred.of(operation)
     exported: list[Found] = []
     passed_over: dict[str, list[str]] = defaultdict(list)
-    for number, (name, figures) in enumerate(now):
+    for (name, figures), earlier in zip(now, _before_each(now, before), strict=True):
         is_spoken_for = known_account(figures.get("account_id")) in accounts
         why = _why_not_judged(figures, operation, before, resources, is_spoken_for)
         if why is not None:
@@ -94,8 +94,7 @@ def exported_invoices(
                 raise
             passed_over["broken"].append(name)
             continue
-        # Renamed outputs cannot be distinguished.
-        baseline = _baseline(before[number]) if len(before) == len(now) else None
+        baseline = None if earlier is None else _baseline(earlier)
         names = stack_names(state.urn_of(step))
         if not _is_of_any(invoice, resources):
             invoice = origins.told_of(invoice)
@@ -363,6 +362,34 @@ def _exported_invoice(name: str, figures: Mapping[str, Any]) -> Found:
             f"{error}. Export a whole invoice (export_invoice), or rename the outputs amount_due "
             "and invoice_lines if they are none"
         ) from None
+
+
+def _before_each(
+    now: Sequence[tuple[str, Mapping[str, Any]]], before: Sequence[Mapping[str, Any]]
+) -> Iterator[Mapping[str, Any] | None]:
+    """
+    Yield what each exported invoice was *before*: of the same account, in the same place among its.
+
+    Where an account does not show, it is what was in the same place among all. Renamed outputs
+    cannot be distinguished, so that nothing is known where their number has changed.
+    """
+    accounts = [known_account(figures.get("account_id")) for _, figures in now]
+    accounts_before = [known_account(figures.get("account_id")) for figures in before]
+    counts, places = Counter(accounts), Counter[str | None]()
+    of_account: dict[str | None, list[Mapping[str, Any]]] = defaultdict(list)
+    for account, figures in zip(accounts_before, before, strict=True):
+        of_account[account].append(figures)
+    for number, account in enumerate(accounts):
+        known = of_account[account] if account else []
+        if len(known) == counts[account]:
+            yield known[places[account]]
+        elif len(before) != len(now):
+            yield None
+        else:
+            there = accounts_before[number]
+            is_another = there is not None and (account is not None or there in counts)
+            yield None if is_another else before[number]
+        places[account] += 1
 
 
 def _baseline(outputs: Mapping[str, Any]) -> state.InvoiceState | None:

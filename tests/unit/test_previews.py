@@ -1550,6 +1550,42 @@ def test_an_exported_invoice_has_no_baseline_where_the_last_deployment_had_only_
     assert figures(only(lines(stream))) == (99900, None)
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "expected"),
+    [
+        ("A", "B", {"B": None}),
+        ("ABC", "BCD", {"B": 2, "C": 3, "D": None}),
+        ("AB", "BA", {"B": 2, "A": 1}),
+        ("AB", "A", {"A": 1}),
+        ("-", "A", {"A": 1}),
+        ("A", "-", {"-": 1}),
+        ("AB", "-A", {"-": None, "A": 1}),
+        ("AB", "-", {"-": None}),
+    ],
+)
+def test_an_exported_invoice_is_compared_with_one_of_its_account(
+    before: str, now: str, expected: dict[str, int | None]
+) -> None:
+    """A program can retire an account and add another. A dash shows no account."""
+    stream = events("preview-stream-functions.ndjson")
+    [figures] = invoices_in_outputs(outputs_of(stream))
+    for name, accounts in (("old", before), ("new", now)):
+        outputs = outputs_of(stream, name)
+        outputs.clear()
+        for number, account in enumerate(accounts):
+            whose = None if account == "-" else account.lower() * 32
+            changed = {
+                "account_id": whose,
+                "amount_due": number + 1 if name == "old" else number + 9,
+            }
+            outputs[f"invoice{number}"] = figures | changed
+    found = input.read(lines(stream))
+    compared = {(each.state.account_id or "-")[0].upper(): each.baseline for each in found}
+    assert expected == {
+        account: baseline and baseline.amount_due for account, baseline in compared.items()
+    }
+
+
 def test_a_secret_address_is_reported_as_one_that_is_not_cloudflares() -> None:
     found = only((PREVIEWS / "secret" / "base-url.ndjson").read_text())
     secret = "The figures come from an address that is secret, not from Cloudflare."
