@@ -167,8 +167,8 @@ def _dollars(budget: str) -> Decimal:
         raise SettingsError(f"budget: {error}") from None
     if amount.currency != "usd" or not amount.amount:
         raise SettingsError(
-            f"budget: {amount.text} is not an amount in US dollars, in which a gateway's spend "
-            "limits are: write it as '200 USD'"
+            f"budget: {amount.text} is not an amount above zero in US dollars, the currency of a "
+            "gateway's spend limits: write it as '200 USD'"
         )
     return money.to_major(amount.amount, amount.currency)
 

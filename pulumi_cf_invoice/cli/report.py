@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from pulumi_cf_invoice.billing import money
+from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.credentials import without_secrets
 from pulumi_cf_invoice.billing.errors import BillingError, RuleError
 from pulumi_cf_invoice.billing.files import mode_of
@@ -147,8 +148,19 @@ def _rules(options: argparse.Namespace) -> list[DeclaredRule]:
     if options.policy_pack_config is not None and options.rules is None:
         raise CommandError("--policy-pack-config has no effect without --rules")
     rules = [] if options.rules is None else read_rules(options.rules)
-    config = {} if options.policy_pack_config is None else read_config(options.policy_pack_config)
-    return configured([*configured(rules, config), *_of_flags(options)], {})
+    if options.policy_pack_config is not None:
+        config = read_config(options.policy_pack_config)
+        with errors_under(one_line(options.policy_pack_config), RuleError):
+            rules = configured(rules, config)
+    names = {rule.name for rule in rules}
+    for rule in _of_flags(options):
+        if rule.name in names:
+            raise CommandError(
+                f"{rule.source} is a second rule '{rule.name}': leave it out, or give the one in "
+                f'{one_line(options.rules)} another name, with "rule": "{rule.name}" in it'
+            )
+        rules.append(rule)
+    return configured(rules, {})
 
 
 def _of_flags(options: argparse.Namespace) -> Iterator[DeclaredRule]:

@@ -91,8 +91,8 @@ def test_steps_and_arguments_of_the_gateway_can_be_passed() -> None:
     ("arguments", "expected"),
     [
         ({"budget": "0,500 USD"}, "budget: '0,500 USD' can be read two ways"),
-        ({"budget": "200 EUR"}, "is not an amount in US dollars"),
-        ({"budget": "0 USD"}, "is not an amount in US dollars"),
+        ({"budget": "200 EUR"}, "is not an amount above zero in US dollars"),
+        ({"budget": "0 USD"}, "is not an amount above zero in US dollars"),
         ({"budget": 200}, "budget: 200 is not an amount of money"),
         ({"steps": []}, "steps: the first must apply from 0%"),
         ({"steps": [Step(10, 1, 1)]}, "steps: the first must apply from 0%"),

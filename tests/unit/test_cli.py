@@ -185,7 +185,7 @@ def test_the_exit_code_is_the_verdict(budgets: list[str], code: int) -> None:
             ["--from", UPDATE, "--stack", "dev", "--rules", RULES],
             "--stack has no effect with --from",
         ),
-        (["--from", UPDATE, "--rules", RULES, "--budget", "1 USD"], "two rules are called"),
+        (["--from", UPDATE, "--rules", RULES, "--budget", "1 USD"], "--budget is a second rule"),
         (
             ["--from", UPDATE, "--baseline", UPDATE, "--baseline", UPDATE],
             "two baselines of account",
@@ -1079,10 +1079,11 @@ def test_rules_of_a_file_are_judged_with_pulumis_config_over_them(tmp_path: Path
     config.write_text('{"max-amont-due": "advisory"}')
     refused = run(*arguments, "--policy-pack-config", str(config))
     assert refused.returncode == 2
+    assert refused.stderr.startswith(f"cf-invoice: {config}: there is no rule 'max-amont-due'; ")
     assert "did you mean 'max-amount-due'?" in refused.stderr
     both = run(*arguments, "--budget", "1 USD")
     assert both.returncode == 2
-    assert "two rules are called 'max-amount-due'" in both.stderr
+    assert "--budget is a second rule 'max-amount-due': leave it out, or give" in both.stderr
 
 
 def test_a_rule_that_reads_by_itself_asks_once_for_what_is_shown_as_well(
