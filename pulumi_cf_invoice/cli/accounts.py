@@ -62,7 +62,7 @@ def listed(options: argparse.Namespace, secrets: Secrets) -> list[NamedAccount]:
     """
     Return the accounts that *options* name, those in a file among them, in order.
 
-    Names of theirs do not have *secrets*.
+    Their names are redacted of *secrets*.
 
     Raises `CommandError`, with the line in the file, for invalid or repeated account IDs.
     """

@@ -231,7 +231,7 @@ def _comparable(value: Any) -> Any:
     Return an exported *value* for `_agree`, in which null stands for what does not show.
 
     The program may have arranged the lines in another order, so that a list becomes the set of its
-    amounts, each with how often it occurs.
+    amounts, each with the number of times that it occurs.
     """
     if isinstance(value, Mapping) and not is_secret(value):
         return {name: _comparable(each) for name, each in value.items()}
@@ -368,9 +368,9 @@ def _before_each(
     now: Sequence[tuple[str, Mapping[str, Any]]], before: Sequence[Mapping[str, Any]]
 ) -> Iterator[Mapping[str, Any] | None]:
     """
-    Yield what each exported invoice was *before*: of the same account, in the same place among its.
+    Yield what each exported invoice was *before*: the one in the same place among its account's.
 
-    Where an account does not show, it is what was in the same place among all. Renamed outputs
+    Where an account does not show, it is the one in the same place among all. Renamed outputs
     cannot be distinguished, so that nothing is known where their number has changed.
     """
     accounts = [known_account(figures.get("account_id")) for _, figures in now]

@@ -78,7 +78,7 @@ class Outlook:
 
     @property
     def order(self) -> tuple[int, Decimal]:
-        """By what it comes among others: the earliest is the worst."""
+        """The sort key among outlooks: the earliest is the worst."""
         return 0, Decimal(self.date.toordinal())
 
     @property
@@ -113,7 +113,7 @@ class Fact:
 
     @property
     def badness(self) -> tuple[Rank, tuple[int, Decimal]]:
-        """By what facts are ordered, the worst first."""
+        """The sort key among facts, the worst first."""
         return self.rank, self.order
 
 
