@@ -22,7 +22,11 @@ from pulumi_cf_invoice.billing.models import counted
 from pulumi_cf_invoice.billing.retries import retry_after
 
 MOST_REFUSALS = 5
-"""How many HTTP 429 answers a run accepts before it sends nothing more."""
+"""
+How many times a run is refused (HTTP 429) before it sends nothing more.
+
+Refusals of requests that were under way together count as one.
+"""
 LONGEST_WAIT = 330.0
 """
 The longest wait for a rate limit, in seconds, however patient a caller is: a window of Cloudflare's
@@ -121,6 +125,7 @@ class Pacer:
         self._refusals = 0
         self._refused_at = -inf
         self._is_probing = False
+        self._has_probed = False
         self._told_until = 0.0
         self.requests = 0
 
@@ -137,6 +142,7 @@ class Pacer:
                 now = self._clock()
                 hold = self._hold(now)
                 if hold is None:
+                    self._has_probed = self._is_probing
                     self._in_flight += 1
                     self._sent.append(now)
                     self._throughput.add(now)
@@ -159,7 +165,7 @@ class Pacer:
                 self._learn(headers)
             if status == 429:
                 self._hold_back(retry_after(headers))
-            elif status is not None:
+            elif status is not None and self._has_probed:
                 self._is_probing = False
             self._changed.notify_all()
 
@@ -167,10 +173,12 @@ class Pacer:
         """Send nothing for *seconds* after a refusal, then a single request first."""
         now = self._clock()
         wait = seconds or min(_FIRST_WAIT * 2**self._refusals, _LONGEST_BACKOFF)
-        self._refusals += 1
+        # The others that were under way say the same.
+        is_another = not self._is_probing or self._has_probed
+        self._refusals += is_another
         self._refused_at = now
         self._held_until = max(self._held_until, now + min(wait, _LONGEST_RESET))
-        self._is_probing = True
+        self._is_probing, self._has_probed = True, False
 
     def _hold(self, now: float) -> _Hold | None:
         if now - self._refused_at > _REFUSALS_COUNT_FOR:

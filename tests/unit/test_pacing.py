@@ -189,6 +189,38 @@ def test_after_five_refusals_nothing_is_sent_however_long_one_would_wait(
     pacer.enter(0)
 
 
+def test_refusals_of_requests_under_way_together_count_once(pacer: Pacer, clock: Clock) -> None:
+    """A run's first requests are sent at once, before an answer says that nothing is left."""
+    for under_way in (MOST_REFUSALS, *[1] * (MOST_REFUSALS - 1)):
+        for _ in range(under_way):
+            pacer.enter(0)
+        for _ in range(under_way):
+            pacer.leave(429, {"retry-after": "20"})
+        clock.now += 20.1
+    with pytest.raises(PacingError, match="Cloudflare refused 5 requests of this run"):
+        pacer.enter(float("inf"))
+
+
+def test_an_answer_that_was_under_way_ends_no_refusal(pacer: Pacer, clock: Clock) -> None:
+    answers = (429, 200, 429, None, 200)
+    for _ in answers:
+        pacer.enter(0)
+    for status in answers:
+        pacer.leave(status, {"retry-after": "20"})
+    clock.now += 20.1
+    assert at_once(pacer) == 1
+
+
+def test_one_answer_ends_a_refusal(pacer: Pacer, clock: Clock) -> None:
+    for _ in range(2):
+        pacer.enter(0)
+    for _ in range(2):
+        pacer.leave(429, {"retry-after": "20"})
+    clock.now += 20.1
+    answered(pacer)
+    assert at_once(pacer) == MOST_REFUSALS - 1
+
+
 @pytest.mark.parametrize(
     "header",
     ["", ",", '"";r=1', '"x"', '"x";r=;t=', '"x";r=-1;t=5', "r=1;t=5", '"x";r=nan', ";" * 9999],
