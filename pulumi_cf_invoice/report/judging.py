@@ -115,6 +115,11 @@ class RuleResult:
         return [finding.marked for finding in self.findings if finding.subject == _ORIGIN]
 
     @property
+    def is_on_invoices(self) -> bool:
+        """Whether it judges the invoices of a report, rather than accounts that it reads itself."""
+        return self.gate is not None and not self.gate.reads_accounts
+
+    @property
     def is_mandatory(self) -> bool:
         """Whether a violation of the rule is more than a warning."""
         return self.level == "mandatory"

@@ -105,8 +105,9 @@ class Notice:
     address of the figures if it is not Cloudflare's. ``read`` are the accounts that have an
     invoice, and ``judged`` those on which some rule was judged; ``unjudged`` are pairs of a rule
     and an account that could not be. ``unforeseen`` are pairs of an account and its current period
-    of which there is no forecast. ``rules`` are the names of what can be wrong in it, and
-    ``suspended`` those of rules that a waiver suspends.
+    of which there is no forecast. ``rules`` are the names of what can be wrong in it,
+    ``on_invoices`` those of rules that judge the invoices, and ``suspended`` those of rules that a
+    waiver suspends.
     """
 
     headline: str
@@ -118,6 +119,7 @@ class Notice:
     unjudged: Collection[tuple[str, str]] = ()
     unforeseen: Collection[tuple[str, str]] = ()
     rules: Collection[str] = ()
+    on_invoices: Collection[str] = ()
     suspended: Collection[str] = ()
     kinds: Collection[Kind] = KINDS
 
@@ -226,8 +228,15 @@ class Notice:
         ]
 
     def _is_judged(self, key: Key) -> bool:
-        """Return whether its account was judged, or, where no rule could be, whether one can be."""
-        return key.account in self.judged or (key.rule == _ALL_RULES and key.account in self.read)
+        """
+        Return whether its account was judged, or, where no rule could be, whether one can be.
+
+        Where there is no invoice, only rules that read the account themselves can be.
+        """
+        if key.account in self.read:
+            return key.account in self.judged or key.rule == _ALL_RULES
+        is_on_invoice = key.account and key.rule in self.on_invoices
+        return key.account in self.judged and not is_on_invoice
 
     def _is_unforeseen(self, key: Key) -> bool:
         """Return whether it is an outlook that may still come true, as nothing says otherwise."""
@@ -278,6 +287,7 @@ def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:
             if not invoice.is_foreseen
         },
         rules={_THE_REPORT, _ALL_RULES, *(rule.name for rule in report.rules)},
+        on_invoices={rule.name for rule in report.rules if rule.is_on_invoices},
         suspended={rule.name for rule in report.rules if rule.is_suspended},
         kinds=kinds,
     )

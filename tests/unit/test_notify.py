@@ -18,7 +18,12 @@ from pulumi_cf_invoice.billing.errors import NotAvailableError
 from pulumi_cf_invoice.billing.snapshot import take
 from pulumi_cf_invoice.cli import delivery, notify
 from pulumi_cf_invoice.cli.delivery import deliver
-from pulumi_cf_invoice.report.notice import Notice, Wrong
+from pulumi_cf_invoice.report.found import Found, MissingInvoice
+from pulumi_cf_invoice.report.judging import judge
+from pulumi_cf_invoice.report.notice import KINDS, Notice, Wrong, notice_of
+from pulumi_cf_invoice.report.report import make_report
+from pulumi_cf_invoice.rules.accounts import AccountReader
+from pulumi_cf_invoice.rules.file import parse_rules
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests import receivers
 from tests.command import run
@@ -372,6 +377,30 @@ def test_an_account_that_no_rule_could_judge_is_told_whatever_else_is_and_until_
     assert f"- Account {OTHER_ACCOUNT} could not be judged: {why}" in unknown["message"]
     is_fine = limit == "600 USD"
     assert fine["title"].startswith("Fine again. " if is_fine else "No longer wrong: all rules")
+
+
+def test_an_invoice_that_is_not_there_is_not_fine_because_another_rule_reads_its_account() -> None:
+    balance = {"accountIds": [ACCOUNT, OTHER_ACCOUNT], "limit": "20 USD"}
+    written = {"max-amount-due": {"limit": "500 USD"}, "min-credit-balance": balance}
+
+    def morning(due: int | None, *, is_requested: bool = True) -> Notice:
+        answer = NotAvailableError("HTTP 403") if due is None else bill(due)
+        credits = {"balance": 9000}
+        mine = snapshot(invoice_preview=bill(100), credit_balance=credits)
+        other = snapshot(account_id=OTHER_ACCOUNT, invoice_preview=answer, credit_balance=credits)
+        requested = [mine, other] if is_requested else [mine]
+        missing = [each for each in map(MissingInvoice.of_snapshot, requested) if each]
+        found = [Found.of_snapshot(each) for each in requested[: 2 - len(missing)]]
+        reader = AccountReader({}, snapshots=[mine, other])
+        results = judge(parse_rules({"rules": written}), found, NOW, reader, missing)
+        return notice_of(make_report(found, at=NOW, rules=results, missing=missing), KINDS)
+
+    known = morning(60000).keys([])
+    assert [key.subject for key in known] == [("max-amount-due", OTHER_ACCOUNT)]
+    assert not morning(60000, is_requested=False).is_news(known)
+    refused = morning(None)
+    assert "No longer wrong" not in refused.title(known) + refused.body(known, None)
+    assert morning(100).title(refused.keys(known)).startswith("Fine again. ")
 
 
 def test_an_account_that_was_named_is_told_where_only_an_advisory_rule_says_that_it_is_unknown(
