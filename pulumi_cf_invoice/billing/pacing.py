@@ -184,7 +184,7 @@ class Pacer:
         if now - self._refused_at > _REFUSALS_COUNT_FOR:
             self._refusals = 0
         if self._refusals >= MOST_REFUSALS:
-            why = f"Cloudflare refused {self._refusals} requests of this run for its rate limit"
+            why = f"Cloudflare refused this run {self._refusals} times for its rate limit"
             return _Hold(max(self._held_until - now, 0.0), why, is_final=True)
         if self._held_until > now:
             return _Hold(self._held_until - now, self._used_up())

@@ -183,7 +183,7 @@ def test_after_five_refusals_nothing_is_sent_however_long_one_would_wait(
         pacer.enter(0)
         pacer.leave(429, {"retry-after": "1"})
         clock.now += 1.1
-    with pytest.raises(PacingError, match="Cloudflare refused 5 requests of this run"):
+    with pytest.raises(PacingError, match="Cloudflare refused this run 5 times"):
         pacer.enter(float("inf"))
     clock.now += 601
     pacer.enter(0)
@@ -197,7 +197,7 @@ def test_refusals_of_requests_under_way_together_count_once(pacer: Pacer, clock:
         for _ in range(under_way):
             pacer.leave(429, {"retry-after": "20"})
         clock.now += 20.1
-    with pytest.raises(PacingError, match="Cloudflare refused 5 requests of this run"):
+    with pytest.raises(PacingError, match="Cloudflare refused this run 5 times"):
         pacer.enter(float("inf"))
 
 
