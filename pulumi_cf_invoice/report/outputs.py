@@ -36,7 +36,7 @@ _SIGNATURE = ("4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44
 # A whole resource that a program exports, which Pulumi prints without its properties.
 _REFERENCE = (_SIGNATURE[0], "5cf8f73096256a8f31e491e813e4eb8e")
 _FIELDS = tuple(field.name for field in fields(Invoice))
-_OF_INVOICE = frozenset((*FIGURES, "account_id", "base_url"))
+_OF_INVOICE = frozenset((*FIGURES, "account_id", "base_url", EXPORTED_ORIGIN))
 _OF_RESOURCE = _OF_INVOICE | {"last_update", "id", "urn"}
 _FIGURES = frozenset(_FIELDS) - {"invoice_id", "status"}
 _EXPORTED = ("account_id", EXPORTED_ORIGIN, *FIGURES)
@@ -228,7 +228,12 @@ def _invoices_in(value: Any) -> list[dict[str, Any]]:
         for name, item in value.items()
         if name not in others and not _are_its_lines(name, item)
     ]
-    return [snake_cased(_own(of_invoice)), *invoices_in_outputs(others), *_invoices_in(misplaced)]
+    figures = snake_cased(_own(of_invoice))
+    # A mapping of all that another stack exports says it as outputs do.
+    origin = figures.pop(EXPORTED_ORIGIN, None)
+    if origin is not None:
+        figures.setdefault("base_url", origin)
+    return [figures, *invoices_in_outputs(others), *_invoices_in(misplaced)]
 
 
 def _own(figures: Mapping[str, Any]) -> dict[str, Any]:

@@ -264,6 +264,16 @@ def test_an_invoice_in_the_place_of_a_figure_is_found(name: str, prefix: str, wi
         assert (OTHER_ACCOUNT in accounts) is not is_a_line
 
 
+@pytest.mark.parametrize("address", ["http://127.0.0.1:1/client/v4", "[secret]"])
+def test_all_that_another_stack_exports_says_where_it_comes_from(address: str) -> None:
+    """A program can pass on the outputs of a StackReference as one mapping."""
+    theirs = {**invoice().to_figures(), "account_id": PREVIEW_ACCOUNT, "invoice_base_url": address}
+    [found] = input.read(json.dumps({"billing": theirs}))
+    named = "an address that is secret" if address == "[secret]" else address
+    assert found.state.origin == f"The figures come from {named}, not from Cloudflare."
+    assert not [caveat for caveat in found.caveats if caveat.kind == "not judged"]
+
+
 def test_a_prefix_chooses_between_two_invoices() -> None:
     mine, two = invoice(), invoice("yen")
     outputs = {f"a_{name}": value for name, value in mine.to_figures().items()}
