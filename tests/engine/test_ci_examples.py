@@ -434,6 +434,16 @@ def test_github_jobs_have_the_least_permissions_and_no_secrets_for_forks() -> No
     assert "secrets." not in json.dumps(jobs["fork"])
 
 
+def test_a_report_knows_the_credentials_of_what_it_reads() -> None:
+    """It redacts those in its own environment, in comments and files that no forge masks."""
+    for job in ("preview", "update"):
+        steps = WORKFLOW["jobs"][job]["steps"]
+        [report] = [step for step in steps if "from" in step.get("with", {})]
+        for step in steps:
+            assert step.get("env", {}).items() <= report["env"].items()
+        assert "PULUMI_ACCESS_TOKEN" in report["env"]
+
+
 def test_a_pull_request_is_judged_again_when_it_gets_another_target() -> None:
     """The file of rules is the target's too, and GitHub tells of its change only as an edit."""
     triggers: dict[Any, Any] = WORKFLOW[True]  # type: ignore[index]
