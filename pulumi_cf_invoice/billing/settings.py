@@ -225,7 +225,7 @@ def resolve(account_id: Any, sources: Sequence[Source]) -> Settings:
         credentials=_credentials(account, base_url, sources),
         base_url=base_url,
         timeout=_timeout(sources),
-        more_time=_remedy("timeout", sources),
+        more_time=_remedy("timeout", _until_first("timeout", sources)),
     )
 
 
@@ -495,6 +495,12 @@ def _alternatives(ways: Sequence[str]) -> str:
     if len(ways) < 3:
         return ", or ".join(ways)
     return f"{', '.join(ways[:-1])}, or {ways[-1]}"
+
+
+def _until_first(setting: str, sources: Sequence[Source]) -> Sequence[Source]:
+    """Return the *sources* up to the first that has the *setting*: those after it do nothing."""
+    given = (place for place, source in enumerate(sources, 1) if source.get(setting) is not None)
+    return sources[: next(given, len(sources))]
 
 
 def _first(setting: str, sources: Sequence[Source]) -> Any:

@@ -121,7 +121,10 @@ class InvoicePreviewPlugin(provider.Provider):
         self._is_address_secret = request.args.get("baseUrl", PropertyValue.null()).is_secret
         # A default provider has the stack config as its arguments.
         if arguments != config:
-            remedies = {"apiToken": "give the provider an apiToken"}
+            remedies = {
+                "apiToken": "give the provider an apiToken",
+                "timeout": "give the provider a longer timeout",
+            }
             own = Source("the provider's arguments", arguments, remedies, trust="arguments")
             self._sources.insert(1, own)
         return provider.ConfigureResponse(accept_secrets=True, supports_preview=True)

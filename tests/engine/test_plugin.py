@@ -160,6 +160,21 @@ def test_stack_config_that_cannot_work_is_named_as_such(
     assert "stack config cf-invoice: has both an API token and an e-mail or API key" in run.text
 
 
+def test_advice_on_a_timeout_is_about_the_providers_own(
+    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox
+) -> None:
+    def program() -> None:
+        provider = sdk.Provider("own", timeout=0.5)
+        sdk.InvoicePreview("upcoming", opts=pulumi.ResourceOptions(provider=provider))
+
+    stack = make_stack(program, **settled)
+    stack.set("cf-invoice:timeout", "60")
+    sandbox.latency = 2
+    run = stack.preview()
+    assert not run.ok
+    assert "or allow more time: give the provider a longer timeout." in run.text
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -166,6 +166,32 @@ def test_loopback_and_https_base_urls_are_taken() -> None:
         assert settle(variables=variables).base_url == url
 
 
+@pytest.mark.parametrize(
+    ("config", "variables", "advice"),
+    [
+        (
+            {},
+            {},
+            "run `pulumi config set cf-invoice:timeout SECONDS`, or set CF_INVOICE_TIMEOUT",
+        ),
+        (
+            {},
+            {"CF_INVOICE_TIMEOUT": "5"},
+            "run `pulumi config set cf-invoice:timeout SECONDS`, or set CF_INVOICE_TIMEOUT",
+        ),
+        (
+            {"cf-invoice:timeout": "5"},
+            {"CF_INVOICE_TIMEOUT": "50"},
+            "run `pulumi config set cf-invoice:timeout SECONDS`",
+        ),
+    ],
+)
+def test_no_advice_is_to_change_what_another_source_overrides(
+    config: dict[str, str], variables: dict[str, str], advice: str
+) -> None:
+    assert settle(config=config, variables={**TOKEN, **variables}).more_time == advice
+
+
 def test_a_remedy_names_the_sources_that_there_are() -> None:
     with pytest.raises(MissingCredentialsError) as in_program:
         settle(variables={})
