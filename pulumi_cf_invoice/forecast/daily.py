@@ -44,7 +44,8 @@ class LastDay:
     be whole and its unit known, or the period a week old. Where usage adds up to the invoice in no
     known unit, the invoice may have nothing of these days yet: ``spend_if_behind`` is the spend
     then, which is None where the period has no usage before them, and the same as ``spend`` where
-    the unit is known, or an invoice rounds all usage to nothing.
+    the unit is known, or an invoice rounds all usage to nothing. Where the unit is only known
+    within rounding, it is what the day costs in major units.
     """
 
     date: date
@@ -160,7 +161,12 @@ def last_days(
     is_behind = priced_days is not None and priced_days.history_is_behind
     is_known = priced_days is not None and priced_days.unit.name != "ratio"
     agrees = is_known and priced_days is not None and not priced_days.is_behind
+    by_rounding = priced_days is not None and priced_days.agrees_by_rounding
+    is_certain = is_too_little or (is_known and not by_rounding)
     dearest = None if bill is None else _price_if_behind(bill, days, today - DAY)
+    if by_rounding and priced_days is not None:
+        # Cents may agree by chance with dollars of which the invoice lacks the last.
+        dearest = max(priced_days.unit.known_prices)
     has_charges = bill is not None and bill.gross > 0 and not is_unpriced
     recent = (day for day in days if day.start >= min(day_of(start), today - DAY))
 
@@ -190,7 +196,7 @@ def last_days(
             is_priced_surely=is_sure(day),
             usage=usage,
             spend=spend,
-            spend_if_behind=spend if is_known or is_too_little else behind,
+            spend_if_behind=spend if is_certain else behind,
         )
 
     return LastDays(

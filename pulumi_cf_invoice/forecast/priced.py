@@ -98,6 +98,11 @@ class PricedDays:
         return abs(self.unit.lag) > max(self.mean_day / 10, self.bill.rounding)
 
     @property
+    def agrees_by_rounding(self) -> bool:
+        """Whether invoice and usage only agree within what rounding can have changed."""
+        return not self.is_behind and abs(self.unit.lag) * 10 > self.mean_day
+
+    @property
     def history_is_behind(self) -> bool:
         """Whether the invoice exceeds usage by more than a tenth of a day."""
         return self.is_behind and self.unit.lag > 0

@@ -877,6 +877,15 @@ def test_a_pause_is_known_where_rounding_made_the_invoice_more_or_less_than_usag
     assert statuses(spike(limit, paused, invoice_preview=invoice)) == ["within", "within"]
 
 
+@pytest.mark.parametrize("loop", [500, 520, 535])
+def test_rounding_does_not_make_a_loop_in_dollars_one_in_cents(loop: float) -> None:
+    """The invoice has 520 cents and nothing of the loop yet, whose dollars are about as many."""
+    line = api_line(amount=10, pretax_credit_amounts=[])
+    days = [*[0.4] * 75, loop, 0.2]
+    found = spike("60 USD", days, invoice_preview=bill(10, lines=[line] * 51))
+    assert statuses(found) == ["unknown", "within"]
+
+
 def test_an_unused_period_that_began_within_a_day_has_cost_nothing() -> None:
     """All of that day's usage may have been before."""
     yesterday_noon = _bill_since(NOW - timedelta(days=1), 0)
