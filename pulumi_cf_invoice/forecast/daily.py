@@ -242,10 +242,13 @@ def _prices(
     """
     Return the spend of the days of the period, the price of any other, or why there is none.
 
-    Days share what the period cost if the history has the whole of it (*is_whole*).
+    Days share what the period cost if the history has the whole of it (*is_whole*), unless they
+    only add up to it within rounding.
     """
     if isinstance(priced, PricedDays):
-        return _spent(priced), priced.unit.price, ""
+        # A share of what is mostly rounding is no price to compare with that of a usual day.
+        spent = {} if priced.agrees_by_rounding else _spent(priced)
+        return spent, priced.unit.price, ""
     if bill is None or priced.is_unpriced:
         return {}, None, priced.reason
     usage = sum((day.in_period for day in days), Fraction(0))

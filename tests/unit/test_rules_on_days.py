@@ -26,7 +26,7 @@ from pulumi_cf_invoice.rules.gates import Gate
 from pulumi_cf_invoice.rules.rule import Finding
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.docs import ROOT
-from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, START, TOKEN, api_line
+from tests.factories import ACCOUNT, END, NOW, OTHER_ACCOUNT, START, TOKEN, api_line
 from tests.unit.reports import taken
 from tests.unit.test_rules_on_forecasts import DAY, NOON, REFUSED, bill, judge, usage
 
@@ -884,6 +884,15 @@ def test_rounding_does_not_make_a_loop_in_dollars_one_in_cents(loop: float) -> N
     days = [*[0.4] * 75, loop, 0.2]
     found = spike("60 USD", days, invoice_preview=bill(10, lines=[line] * 51))
     assert statuses(found) == ["unknown", "within"]
+
+
+def test_no_usual_day_is_dear_because_of_rounding() -> None:
+    """With thirty lines, an invoice of 22 cents can be for usage of 7."""
+    begins = START + 13 * DAY
+    line = api_line(amount=0, pretax_credit_amounts=[], period={"start": begins, "end": END})
+    lines = [{**line, "amount": int(number < 21)} for number in range(29)]
+    few = bill(1, lines=lines, period_start=begins)
+    assert statuses(spike("3x", [*[5] * 75, 5, 2], invoice_preview=few)) == ["within", "within"]
 
 
 def test_an_unused_period_that_began_within_a_day_has_cost_nothing() -> None:
