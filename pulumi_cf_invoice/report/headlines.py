@@ -110,6 +110,8 @@ class Fact:
     """Whether it holds only without the automatic top-up, which works."""
     day: date | None = None
     """The UTC day whose spend it is about, if it is one."""
+    is_of_another: bool = False
+    """Whether it is about another account than the invoice's, which it names."""
 
     @property
     def badness(self) -> tuple[Rank, tuple[int, Decimal]]:
@@ -229,6 +231,9 @@ class Situation:
             text += f", which it passes {outlook.when}" if outlook and is_same else ""
             coming = outlook.text if outlook and not is_same else ""
         so_far = "" if fact.says_amount else self.due_so_far
+        if fact.is_of_another:
+            whose = f"account {self.account_id}" if self.account_id else "another account"
+            so_far = f"{whose}: {so_far}"
         return "; ".join(part for part in (text, so_far, coming) if part)
 
     @property
@@ -401,6 +406,7 @@ class Situation:
             says_forecast,
             unaided,
             finding.day,
+            finding.account_id not in (None, self.account_id),
         )
 
     def _text(self, rule: RuleResult, finding: Finding) -> tuple[str, bool]:

@@ -264,9 +264,13 @@ def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:
     """Return the notice of *report* for people who want to know about *kinds*."""
     found = _found(report)
     judged = {entry.account for entry in found if entry.finding.status != "noted"}
-    wrong = [*_violations(found), *_outlooks(report)]
+    labels = _labels(report, found)
+    wrong = [*_violations(found), *_outlooks(report, labels)]
     wrong += _not_judged(report, found, wrong, judged)
-    forecasts = [invoice.forecast_text for invoice in report.invoices]
+    forecasts = [
+        f"{_prefix(label)}{invoice.forecast_text}" if invoice.forecast_text else None
+        for invoice, label in zip(report.invoices, labels, strict=True)
+    ]
     return Notice(
         report.headline,
         wrong,
@@ -309,7 +313,9 @@ class _Found(NamedTuple):
 
 
 def _found(report: Report) -> list[_Found]:
-    accounts = dict(zip(_labels(report), _accounts(report), strict=True))
+    # A label may be shortened, and is empty for the only invoice.
+    labels = report.labels if len(report.invoices) != 1 else [""]
+    accounts = dict(zip(labels, _accounts(report), strict=True))
     return [
         _Found(finding.account_id or accounts.get(label, ""), label, rule, finding)
         for rule in report.rules
@@ -322,9 +328,12 @@ def _accounts(report: Report) -> list[str]:
     return numbered([each.account_id or each.title or _UNKNOWN for each in report.invoices])
 
 
-def _labels(report: Report) -> list[str]:
-    """Return what people know each invoice by, which may be shortened; empty for the only one."""
-    return report.labels if len(report.invoices) != 1 else [""]
+def _labels(report: Report, found: Sequence[_Found]) -> list[str]:
+    """Return what people know each invoice by; empty where there is no other account."""
+    others = {entry.account for entry in found} - {"", *_accounts(report)}
+    if len(report.invoices) > 1 or report.missing or others:
+        return report.labels
+    return [""] * len(report.invoices)
 
 
 def _violations(found: Sequence[_Found]) -> list[Wrong]:
@@ -343,9 +352,9 @@ def _violations(found: Sequence[_Found]) -> list[Wrong]:
     return wrong
 
 
-def _outlooks(report: Report) -> list[Wrong]:
+def _outlooks(report: Report, labels: Sequence[str]) -> list[Wrong]:
     wrong = []
-    for (account, invoice), label in zip(_invoices(report), _labels(report), strict=True):
+    for (account, invoice), label in zip(_invoices(report), labels, strict=True):
         violated = {rule.name for rule in invoice.rules if rule.violations}
         outlook = invoice.outlook
         if outlook and outlook.rule not in violated:

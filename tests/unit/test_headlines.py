@@ -16,7 +16,7 @@ from pulumi_cf_invoice.report import html, json_report, markdown, tables, text
 from pulumi_cf_invoice.report.found import Found
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 from pulumi_cf_invoice.report.judging import judge
-from pulumi_cf_invoice.report.notice import notice_of
+from pulumi_cf_invoice.report.notice import KINDS, notice_of
 from pulumi_cf_invoice.report.report import Report, make_report
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import parse_rules
@@ -622,13 +622,32 @@ def test_an_unusual_day_is_said_beside_a_rule_on_the_days_of_another_account() -
     assert "$111.71 on 2026-09-16 (today so far) is 6 times a usual day" in headline
 
 
+REFUSED = snapshot(
+    account_id=OTHER_ACCOUNT,
+    invoice_preview=NotAvailableError("HTTP 403"),
+    credit_balance={"balance": 9200},
+)
+
+
+def test_figures_beside_a_fact_about_another_account_say_whose_they_are() -> None:
+    """They would be taken for those of the account that the headline begins with."""
+    own, cheap = taken("growing"), {"max-amount-due": {"limit": "500 USD"}}
+    budget = {"account-budget": {"accountIds": [OTHER_ACCOUNT], "limit": "100 USD"}}
+    for report in (report_on(own, REFUSED, rules=cheap), beside_another(own, cheap | budget)):
+        _, whose, theirs = report.headline.partition(f"; account {ACCOUNT}: ")
+        assert whose, report.headline
+        assert theirs.startswith("$228.13 so far in September (day 15 of 30); ")
+        notice = notice_of(report, KINDS)
+        assert (notice.forecast or "").startswith("Account 023e10…c353: Forecast $549 for ")
+        [outlook] = [wrong.text for wrong in notice.wrong if wrong.kind == "outlook"]
+        assert outlook.startswith("max-amount-due: Account 023e10…c353: the forecast of $549 ")
+    alone = report_on(own, rules=cheap)
+    assert ACCOUNT not in alone.headline
+    assert (notice_of(alone, KINDS).forecast or "").startswith("Forecast $549 for ")
+
+
 def test_an_abbreviation_at_the_beginning_of_a_fact_stays_one() -> None:
-    refused = snapshot(
-        account_id=OTHER_ACCOUNT,
-        invoice_preview=NotAvailableError("HTTP 403"),
-        credit_balance={"balance": 9200},
-    )
-    headline = report_on(taken("usual"), refused, rules=LIMIT).headline
+    headline = report_on(taken("usual"), REFUSED, rules=LIMIT).headline
     assert headline.startswith(f"Unknown: account {OTHER_ACCOUNT}: HTTP 403; ")
 
 
