@@ -5,7 +5,7 @@ Outputs do not say where their figures came from, and some can be those of an ea
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import chain, islice, product, starmap
@@ -76,13 +76,13 @@ def exported_invoices(
     step = of_stack[-1]
     outputs, outputs_before = _outputs(step, "new"), _outputs(step, "old")
     now, before = named_invoices(outputs, prefix), invoices_in_outputs(outputs_before, prefix)
-    accounts = {known_account(invoice.state.account_id) for invoice in resources} - {None}
+    evaluated = _Evaluated.of(resource.state for resource in resources)
     origins, referred = _Origins.of(operation), _Referred.of(operation)
     exported: list[Found] = []
     passed_over: dict[str, list[str]] = defaultdict(list)
     for (name, figures), earlier in zip(now, _before_each(now, before), strict=True):
-        is_spoken_for = known_account(figures.get("account_id")) in accounts
-        why = _why_not_judged(figures, operation, before, resources, is_spoken_for)
+        is_spoken_for = known_account(figures.get("account_id")) in evaluated.accounts
+        why = _why_not_judged(figures, operation, before, evaluated, is_spoken_for)
         if why is not None:
             passed_over[why].append(name)
             continue
@@ -102,10 +102,10 @@ def exported_invoices(
         exported.append(replace(invoice, names=names).against(baseline))
     hidden: list[Caveat] = []
     if prefix is None:
-        evaluated = {state.urn_of(step) for step in operation.steps_after}
+        urns = {state.urn_of(step) for step in operation.steps_after}
         hidden = [
             *not_judged(may_be_invoices(outputs, outputs_before)),
-            *only_referred_to(outputs, [*resources, *exported], evaluated),
+            *only_referred_to(outputs, [*resources, *exported], urns),
         ]
     caveats = [
         *not_known(len(passed_over["unknown"]), "exported invoice"),
@@ -122,24 +122,24 @@ def _why_not_judged(
     figures: Mapping[str, Any],
     operation: Operation,
     before: Sequence[Mapping[str, Any]],
-    resources: Sequence[Found],
+    evaluated: "_Evaluated",
     is_spoken_for: bool,
 ) -> Literal["unknown", "kept", "secret", "in words", "ignored"] | None:
     """
     Return why exported *figures* are not judged themselves; None if they are.
 
-    What is ignored is no invoice, or one of the *resources* is of it (*is_spoken_for*).
+    What is ignored is no invoice, or a resource that was *evaluated* is of it (*is_spoken_for*).
     """
     if operation.is_preview and is_unknown(figures):
         return "unknown"
     if operation.has_failed and not _has_moved(figures, before):
         return "ignored" if is_spoken_for else "kept"
-    if any(_is_part_of(figures, resource) for resource in resources):
+    if any(_is_part_of(figures, resource) for resource in evaluated.alike(figures)):
         return "ignored"
-    if resources and is_no_invoice(figures):
-        is_told = any(_says_what_is_due(figures, found.invoice) for found in resources)
+    if evaluated.by_due and is_no_invoice(figures):
+        is_told = figures.get("amount_due") in evaluated.due_texts
         return "in words" if may_be_in_words(figures) and not is_told else "ignored"
-    if resources and revealed(figures) is None:
+    if evaluated.by_due and revealed(figures) is None:
         # Those of a resource, if nothing says otherwise.
         return "ignored" if is_spoken_for else "secret"
     return None
@@ -165,15 +165,14 @@ def refuse_exported_alone(
     A digest has the outputs of the last deployment alone, so *resources* are its old states as well
     as the new ones. Raises `NothingFreshError`.
     """
-    accounts = {known_account(resource.account_id) for resource in resources}
+    evaluated = _Evaluated.of(resources)
     for step in steps:
         is_stack = state.type_in(state.urn_of(step)) == STACK
         for figures in invoices_in_outputs(_outputs(step, "oldState")) if is_stack else []:
             account = known_account(figures.get("account_id"))
-            is_spoken_for = (
-                account in accounts
-                if account
-                else any(_has_amounts_of(figures, resource.invoice) for resource in resources)
+            alike = [] if account else evaluated.alike(figures)
+            is_spoken_for = account in evaluated.accounts or any(
+                _has_amounts_of(figures, resource.invoice) for resource in alike
             )
             if is_spoken_for or is_no_invoice(figures) or revealed(figures) is None:
                 continue
@@ -325,20 +324,44 @@ def _read_through(address: str, provider: str) -> Caveat:
     return Caveat("origin", text)
 
 
-def _is_part_of(figures: Mapping[str, Any], found: Found) -> bool:
-    """Return whether a program has exported some *figures* of what was *found*, and not others."""
-    accounts = {known_account(figures.get("account_id")), found.state.account_id} - {None}
+@dataclass(frozen=True)
+class _Evaluated:
+    """The resources of an operation, to find those that figures are exported of."""
+
+    accounts: Collection[str]
+    due_texts: Collection[str]
+    """What is due of each, in both of the forms in which a resource has it as a text."""
+    by_due: Mapping[Decimal, Sequence[state.InvoiceState]]
+    """The resources by what is due, in minor units."""
+
+    @classmethod
+    def of(cls, resources: Iterable[state.InvoiceState]) -> "_Evaluated":
+        by_due: dict[Decimal, list[state.InvoiceState]] = defaultdict(list)
+        accounts: set[str] = set()
+        texts: set[str] = set()
+        for resource in resources:
+            invoice, account = resource.invoice, known_account(resource.account_id)
+            by_due[money.exact(invoice.amount_due)].append(resource)
+            accounts |= {account} if account else set()
+            texts |= {invoice.amount_due_text, invoice.amount_due_decimal}
+        return cls(accounts, texts, by_due)
+
+    def alike(self, figures: Mapping[str, Any]) -> Sequence[state.InvoiceState]:
+        """Return the resources that exported *figures* can be of, by what is due."""
+        if "amount_due" not in figures:
+            return [resource for resources in self.by_due.values() for resource in resources]
+        # Fractions in a file are decimals.
+        return self.by_due.get(figures["amount_due"], ())
+
+
+def _is_part_of(figures: Mapping[str, Any], resource: state.InvoiceState) -> bool:
+    """Return whether a program has exported some *figures* of a *resource*, and not others."""
+    accounts = {known_account(figures.get("account_id")), resource.account_id} - {None}
     is_other = len(accounts) > 1
-    return not (is_whole(figures) or is_other) and _has_amounts_of(figures, found.invoice)
-
-
-def _says_what_is_due(figures: Mapping[str, Any], invoice: Invoice) -> bool:
-    """Return whether exported *figures* have what is due of an *invoice* as a text."""
-    return figures.get("amount_due") in (invoice.amount_due_text, invoice.amount_due_decimal)
+    return not (is_whole(figures) or is_other) and _has_amounts_of(figures, resource.invoice)
 
 
 def _has_amounts_of(figures: Mapping[str, Any], invoice: Invoice) -> bool:
-    # Fractions in a file are decimals.
     amounts = ((getattr(invoice, name), figures[name]) for name in AMOUNTS if name in figures)
     return all(money.exact(amount) == exported for amount, exported in amounts)
 

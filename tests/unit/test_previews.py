@@ -1268,6 +1268,24 @@ def test_many_invoices_are_compared_with_long_ones_that_show_no_amount_due() -> 
     assert (len(found), "time" in kinds) == (300, False)
 
 
+@pytest.mark.timeout(30)
+def test_many_resources_are_compared_with_many_exports_in_one_pass() -> None:
+    """The exports are no invoices, so that each may have to do with any of the resources."""
+    stream = events("preview-stream-moved.ndjson")
+    outputs_of(stream)["names"] = [{"amount_due": "x", "invoice_lines": ["a"]}] * 20_000
+    copied: list[dict[str, Any]] = []
+    for event in stream:
+        written = json.dumps(event)
+        is_step = "resourcePreEvent" in event or "resOutputsEvent" in event
+        for number in range(600 if is_step and "::upcoming" in written else 1):
+            copied.append(json.loads(written.replace("::upcoming", f"::upcoming{number}")))
+        if "summaryEvent" in event:
+            copied[-1]["summaryEvent"]["resourceChanges"]["update"] = 600
+    for number, event in enumerate(copied):
+        event["sequence"] = number
+    assert len(input.read(lines(copied))) == 1
+
+
 def test_a_broken_invoice_beside_a_resource_of_its_account_is_told() -> None:
     stream = events("preview-stream-moved.ndjson")
     broken = {"account_id": ACCOUNT, "amount_due": 1, "invoice_lines": [{"amount": "x"}]}
