@@ -64,12 +64,15 @@ def _to_watch(invoice: InvoiceReport) -> list[str]:
         return [
             "For a forecast with a range, give the report a snapshot (cf-invoice snapshot) too."
         ]
-    if invoice.account.usage_history is None:
+    history, forecast = invoice.account.usage_history, invoice.forecast
+    if history is None:
         return [
             "For a forecast with a range, read the account again: its usage history could not be "
             "read, for the reason given under “Not available”."
         ]
-    days = invoice.forecast.days_of_history if invoice.forecast else BAND_FROM
+    if forecast is not None and forecast.unit is None and history.entries:
+        return ["Check again in a day: usage has no price yet, without which there is no range."]
+    days = forecast.days_of_history if forecast else BAND_FROM
     if days < BAND_FROM:
         known = today + timedelta(days=BAND_FROM - days)
         return [f"Check again from {known} on, when there is enough history for a range."]

@@ -20,7 +20,7 @@ from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import parse_rules
 from tests.factories import ACCOUNT, NOW, api_line, api_result, snapshot
 from tests.unit.reports import ADVISORY, FIRST, MORNING, OF_ACCOUNT, report_on, taken
-from tests.unit.test_rules_on_forecasts import usage
+from tests.unit.test_rules_on_forecasts import bill, usage
 
 TENTH = FIRST + timedelta(days=9, hours=12)
 """A moment at which an account that is as old as the month has no range yet."""
@@ -135,6 +135,17 @@ def test_a_usage_history_that_could_not_be_read_is_not_too_short() -> None:
     assert "its usage history could not be read" in remedy
     for rendered in in_every_format(report):
         assert "Not available: " in rendered
+
+
+def test_usage_without_a_price_is_not_too_short_either() -> None:
+    at = FIRST + timedelta(hours=36)
+    history = usage([1000.0] * 80 + [500], at)
+    known = snapshot(read_at=at, invoice_preview=bill(5000), usage_history=history)
+    report = report_on(known, rules=limit("900 USD"))
+    assert report.headline.endswith(" passes the limit of $900, without a range.")
+    assert report.remedies == [
+        "Check again in a day: usage has no price yet, without which there is no range."
+    ]
 
 
 def test_a_straight_line_that_leaves_little_says_what_a_forecast_takes() -> None:
