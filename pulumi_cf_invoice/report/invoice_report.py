@@ -690,12 +690,12 @@ def invoice_report(
         if _is_outdated(account, state, at):
             account = replace(account, is_outdated=True)
         other_forecasts = _other_forecasts(judged_with, account)
-    return InvoiceReport(
+    report = InvoiceReport(
         state=state,
         at=at,
         rules=[rule for rule in on_it if rule.of_invoices or rule.of_accounts],
         comparison=None
-        if found.baseline is None or last_month is not None
+        if found.baseline is None
         else compare(found.baseline, state.invoice, found.baseline_problem),
         caveats=[*found.caveats, *_of_other_addresses(found), *_caveats(state, at, account)],
         explanations=[
@@ -707,6 +707,10 @@ def invoice_report(
         account=account,
         last_month=last_month,
     )
+    # What is no part of last month's comparison is told as what cannot be compared.
+    against = report.against_last_month if last_month is not None else None
+    is_compared = against is not None and against.lines is not None
+    return replace(report, comparison=None) if is_compared else report
 
 
 def _is_outdated(account: AccountReport, state: InvoiceState, at: datetime) -> bool:

@@ -30,6 +30,7 @@ _RISE = 10
 """The percent of last month from which on a reader asks what a rise is by."""
 _CHARGED = Fraction(100 + FEE_PERCENT, 100)
 """What a credit purchase costs, as a share of the credit."""
+_LARGEST_SHARE = 2
 _SHARES = (
     (0.95, 1.05, "nearly all"),
     (0.72, 0.78, "three quarters"),
@@ -238,7 +239,8 @@ class AgainstLastMonth:
         rise = _exact(self.amount) - _exact(self.last.amount)
         name, change = self._largest_change(self.lines, self._growth, rise)
         share = float(change / rise) if rise else 0
-        if share < 0.1:
+        # Where lines cancel out, each is many times what is left.
+        if not 0.1 <= share <= _LARGEST_SHARE:
             return ""
         words = next((w for low, high, w in _SHARES if low <= share < high), f"{share:.0%}")
         return f"; {named(name)} is {words} of the {'rise' if rise > 0 else 'fall'}"

@@ -335,6 +335,34 @@ def test_a_snapshot_of_last_month_as_baseline_names_the_line_that_drives_the_cha
     [partly] = report_on(taken("growing"), baseline=half).invoices
     assert partly.against_last_month is not None
     assert "of the rise" not in partly.against_last_month.text
+    # What is not compared with is not passed over either.
+    assert (partly.change_text or "").startswith(
+        "not comparable: the baseline is of another billing period, "
+    )
+
+
+def test_of_lines_that_cancel_out_none_is_called_many_times_the_change() -> None:
+    """Such as those of a model that another has taken the place of."""
+    [last] = report_on(taken("steady")).invoices
+    assert last.against_last_month is not None
+    month = last.against_last_month.last
+    old = dataclasses.replace(
+        last.invoice.invoice_lines[0],
+        description="openai/older",
+        amount=month.amount,
+        pretax_credit_amounts=[],
+    )
+    before = dataclasses.replace(
+        last.invoice,
+        period_start=month.start,
+        period_end=month.end,
+        amount_due=month.amount,
+        invoice_lines=[old],
+    )
+    [report] = report_on(taken("steady"), baseline=before).invoices
+    assert report.against_last_month is not None
+    assert report.against_last_month.lines is not None
+    assert "%" not in report.against_last_month.text.partition(";")[2]
 
 
 @pytest.mark.parametrize("credits", [14_500, 20_000], ids=["all", "more than all"])
