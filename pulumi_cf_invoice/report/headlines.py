@@ -370,10 +370,17 @@ class Situation:
         if self.outlook is not None:
             outlook = self.outlook
             yield Fact(Rank.OUTLOOK, outlook.text, outlook.limit, outlook.order)
-        order = (1 if self.may_pass else 2, Decimal(0))
+        yield Fact(Rank.WITHIN, self.due_so_far, self.limit, self._closest_first, says_amount=True)
+
+    @property
+    def _closest_first(self) -> tuple[int, Decimal]:
+        """The sort key among invoices within their limits: those that may pass one come first."""
         if self.upper_outlook is not None:
-            order = self.upper_outlook.order
-        yield Fact(Rank.WITHIN, self.due_so_far, self.limit, order, says_amount=True)
+            return self.upper_outlook.order
+        if not self.may_pass or self.expected is None or self.limit is None:
+            return 2, Decimal(0)
+        limit = money.exact(self.limit.amount)
+        return 1, -self.expected.most / limit if limit else -self.expected.most
 
     @property
     def _unjudged(self) -> str:

@@ -644,8 +644,8 @@ YEN_UNKNOWN = (
             [A, B],
             "400 USD",
             "Within budget so far: 2 of 2 with a warning; $448.46 so far in total, heading for "
-            "$851. Worst is shop/dev: $188.46 in September (day 15 of 30); a straight line to "
-            "$389.92 leaves $10.08 of the limit of $400.00, without a range.",
+            "$851. Worst is docs/prod, docs/dev: $260.00 in September (day 15 of 30); a straight "
+            "line to $461 passes the limit of $400, without a range.",
         ),
         ([A, B], "200 USD", ONE_OVER),
         ([A, B], "100 USD", BOTH_OVER),
