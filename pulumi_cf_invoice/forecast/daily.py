@@ -45,7 +45,7 @@ class LastDay:
     known unit, the invoice may have nothing of these days yet: ``spend_if_behind`` is the spend
     then, which is None where the period has no usage before them, and the same as ``spend`` where
     the unit is known, or an invoice rounds all usage to nothing. Where the unit is only known
-    within rounding, it is what the day costs in major units.
+    within rounding, it is no more than what the day costs in major units.
     """
 
     date: date
@@ -166,7 +166,8 @@ def last_days(
     dearest = None if bill is None else _price_if_behind(bill, days, today - DAY)
     if by_rounding and priced_days is not None:
         # Cents may agree by chance with dollars of which the invoice lacks the last.
-        dearest = max(priced_days.unit.known_prices)
+        major = max(priced_days.unit.known_prices)
+        dearest = major if dearest is None else min(dearest, major)
     has_charges = bill is not None and bill.gross > 0 and not is_unpriced
     recent = (day for day in days if day.start >= min(day_of(start), today - DAY))
 

@@ -886,6 +886,16 @@ def test_rounding_does_not_make_a_loop_in_dollars_one_in_cents(loop: float) -> N
     assert statuses(found) == ["unknown", "within"]
 
 
+@pytest.mark.parametrize("limit", ["10 USD", {"limit": "3x", "atLeast": "10 USD"}])
+def test_rounding_is_no_doubt_where_the_days_before_rule_out_dollars(limit: Any) -> None:
+    """As dollars, the first day alone would be $21.20 of an invoice of $0.46."""
+    amounts = [14, 11, 8, 6, 4, 3]
+    lines = [api_line(amount=amount, pretax_credit_amounts=[]) for amount in amounts]
+    seldom = [5, *[0] * 65, 21.2, *[0] * 11, 24.1, 0]
+    rare = bill(amounts[0], lines=lines[1:])
+    assert statuses(spike(limit, seldom, invoice_preview=rare)) == ["within", "within"]
+
+
 def test_no_usual_day_is_dear_because_of_rounding() -> None:
     """With thirty lines, an invoice of 22 cents can be for usage of 7."""
     begins = START + 13 * DAY
