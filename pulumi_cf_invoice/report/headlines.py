@@ -232,7 +232,7 @@ class Situation:
             coming = outlook.text if outlook and not is_same else ""
         so_far = "" if fact.says_amount else self.due_so_far
         if fact.is_of_another:
-            whose = f"account {self.account_id}" if self.account_id else "another account"
+            whose = f"account {self.account_id}" if self.account_id else "the invoice here"
             so_far = f"{whose}: {so_far}"
         return "; ".join(part for part in (text, so_far, coming) if part)
 

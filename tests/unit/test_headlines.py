@@ -641,6 +641,12 @@ def test_figures_beside_a_fact_about_another_account_say_whose_they_are() -> Non
         assert (notice.forecast or "").startswith("Account 023e10…c353: Forecast $549 for ")
         [outlook] = [wrong.text for wrong in notice.wrong if wrong.kind == "outlook"]
         assert outlook.startswith("max-amount-due: Account 023e10…c353: the forecast of $549 ")
+    known = Found.of_snapshot(own)
+    unnamed = [dataclasses.replace(known, state=dataclasses.replace(known.state, account_id=None))]
+    reader = AccountReader({}, snapshots=[taken("usual", NOW, OTHER_ACCOUNT)])
+    judged = judge(parse_rules({"rules": budget}), unnamed, NOW, reader)
+    headline = make_report(unnamed, at=NOW, rules=judged).headline
+    assert "; the invoice here: $228.13 so far in September (day 15 of 30); " in headline
     alone = report_on(own, rules=cheap)
     assert ACCOUNT not in alone.headline
     assert (notice_of(alone, KINDS).forecast or "").startswith("Forecast $549 for ")
