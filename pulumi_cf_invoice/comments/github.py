@@ -23,8 +23,10 @@ _API = "https://api.github.com/graphql"
 _IMITATORS = ("GITEA_ACTIONS", "FORGEJO_ACTIONS")
 _STATUSES = {"FORBIDDEN": 403, "INSUFFICIENT_SCOPES": 403, "NOT_FOUND": 404}
 _SIDES = ("head", "base")
-_TRANSIENT = ("", "RATE_LIMITED", "SERVICE_UNAVAILABLE", "INTERNAL", "TIMEOUT")
+_TRANSIENT = ("", "RATE_LIMIT", "RATE_LIMITED", "SERVICE_UNAVAILABLE", "INTERNAL", "TIMEOUT")
 """Types of errors worth retrying; internal failures have no type."""
+_LIMITED = re.compile("rate limit|submitted too quickly", re.IGNORECASE)
+"""What GitHub says of its limits, with whatever type and status."""
 
 
 class GitHub(Forge):
@@ -134,11 +136,13 @@ class GitHub(Forge):
     def _query(self, query: str, **variables: Any) -> Answer:
         answer = self.ask("POST", json={"query": query, "variables": variables})
         errors = answer.content.get("errors") if isinstance(answer.content, Mapping) else None
-        if not errors:
+        has_data = isinstance(answer.content, Mapping) and "data" in answer.content
+        is_limited = bool(_LIMITED.search(answer.message)) and (bool(errors) or not has_data)
+        if not (errors or is_limited):
             return answer
         kind = _type_of(errors)
         problem = self.connection.cleaned(answer.message) or "an error without a message"
-        if kind in _TRANSIENT:
+        if is_limited or kind in _TRANSIENT:
             raise self.unable(problem)
         status = _STATUSES.get(kind)
         remedy = self.remedy(status) if status else "Check --api-url, --repository and --request."

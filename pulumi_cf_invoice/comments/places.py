@@ -110,7 +110,8 @@ def find_request(
         raise CommentError("cannot comment: the repository is not known: give --repository")
     if not place.number:
         raise CommentError(
-            "cannot comment: this job runs for no pull or merge request: give --request NUMBER"
+            "cannot comment: this job runs for no pull or merge request, or for several: give "
+            "--request NUMBER"
         )
     if not place.api_url:
         raise CommentError(

@@ -603,9 +603,18 @@ def test_a_merge_queue_comments_on_the_request_at_its_end(workflow: Workflow, ho
 def test_a_run_after_a_forks_request_comments_where_it_is_told(
     workflow: Workflow, host: Forge
 ) -> None:
-    after: dict[str, Any] = {"workflow_run": {"pull_requests": []}}
+    ours = {"number": NUMBER, "base": {"repo": {"id": 1}}, "head": {"repo": {"id": 1}}}
+    theirs = {**ours, "base": {"repo": {"id": 2}}}
+    after: dict[str, Any] = {}
+    for requests in ([ours, {**ours, "number": NUMBER + 1}], [theirs], []):
+        after = {"repository": {"id": 1}, "workflow_run": {"pull_requests": requests}}
+        run = workflow.use(RULES, event="workflow_run", **after)
+        assert run.jobs == {"invoice": "success"}, run.printed
+        assert "No comment, as workflow_run names no pull request of this" in run.printed
+    after["workflow_run"]["pull_requests"] = [ours]
     run = workflow.use(RULES, event="workflow_run", **after)
-    assert "No comment, as workflow_run names no pull request" in run.printed
+    assert len(host.bodies) == 1
+    after["workflow_run"]["pull_requests"] = []
     run = workflow.use({**RULES, "request": str(NUMBER)}, event="workflow_run", **after)
     assert run.jobs == {"invoice": "success"}, run.printed
     assert len(host.bodies) == 1

@@ -210,6 +210,13 @@ def test_githubs_limits_are_waited_for(forge_: Forge) -> None:
     forge_.refuse(200, {"errors": [{"type": "RATE_LIMITED", "message": "limit"}]})
     post(find_request(forge_.github), tagged(REPORT, None))
     assert len(forge_.comments) == 1
+    limit = "API rate limit already exceeded for user ID 1."
+    forge_.refuse(200, {"errors": [{"type": "RATE_LIMIT", "message": limit}]})
+    too_quick = {"type": "UNPROCESSABLE", "message": "was submitted too quickly"}
+    forge_.refuse(200, {"data": {"addComment": None}, "errors": [too_quick]})
+    forge_.refuse(200, {"message": "You have exceeded a secondary rate limit."})
+    post(find_request(forge_.github), tagged(REPORT, None))
+    assert len(forge_.comments) == 1
     forge_.refuse(200, {"errors": [{"message": "Something went wrong"}]})
     post(find_request(forge_.github), tagged(REPORT, None))
 
@@ -1028,7 +1035,7 @@ def test_an_event_of_no_request_or_of_a_forks_names_no_number(
     [
         ("GITHUB_ACTIONS", "neither GitHub Actions nor GitLab CI: give --forge"),
         ("GITHUB_REPOSITORY", "the repository is not known: give --repository"),
-        ("GITHUB_REF", "runs for no pull or merge request: give --request"),
+        ("GITHUB_REF", "runs for no pull or merge request, or for several: give --request"),
         ("GH_TOKEN", "no token: set GH_TOKEN or GITHUB_TOKEN"),
         (
             "GITHUB_GRAPHQL_URL",
@@ -1037,7 +1044,10 @@ def test_an_event_of_no_request_or_of_a_forks_names_no_number(
         ("GITLAB_CI", "neither GitHub Actions nor GitLab CI: give --forge"),
         ("CI_API_V4_URL", "which GitLab server the token belongs to is not known: give --api-url"),
         ("CI_PROJECT_ID", "the repository is not known: give --repository"),
-        ("CI_MERGE_REQUEST_IID", "runs for no pull or merge request: give --request"),
+        (
+            "CI_MERGE_REQUEST_IID",
+            "runs for no pull or merge request, or for several: give --request",
+        ),
         ("GITLAB_TOKEN", "no token: set GITLAB_TOKEN"),
     ],
 )
