@@ -1,13 +1,16 @@
 """Credentials as a Pulumi program passes them: they may be Outputs, or come from a provider."""
 
+import os
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 import pulumi
 
+from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.credentials import PARTS, given_parts, problem_with
 from pulumi_cf_invoice.billing.errors import SettingsError
+from pulumi_cf_invoice.billing.settings import is_cloudflare, is_same_address
 from pulumi_cf_invoice.program.errors import raises_run_errors
 
 
@@ -44,6 +47,9 @@ class Credentials:
         """
         Return the credentials of an explicit ``pulumi_cloudflare.Provider``.
 
+        They are meant for its ``base_url``: if that is not Cloudflare's, the environment's
+        CLOUDFLARE_BASE_URL has to be the same, or the deployment fails without sending them.
+
         Raises `SettingsError` if *provider* is something else.
         """
         # Importing pulumi_cloudflare takes seconds; whoever has a provider has already imported it.
@@ -68,4 +74,23 @@ class _ProviderCredentials(Credentials):
     """Credentials of a provider, whose parts only become known while the program runs."""
 
     def __init__(self, provider: Any) -> None:
-        self._inputs = {name: getattr(provider, name) for name in PARTS}
+        # Apart from the credentials, which no frame of an error may hold.
+        checked = pulumi.Output.from_input(provider.base_url).apply(_refuse_another)
+        self._inputs = {name: _after(checked, getattr(provider, name)) for name in PARTS}
+
+
+def _after(checked: pulumi.Output[None], part: pulumi.Output[Any]) -> pulumi.Output[Any]:
+    """Return a *part* of credentials that is only known once it has been *checked*."""
+    return checked.apply(lambda _: part)
+
+
+def _refuse_another(address: Any) -> None:
+    """Raise `pulumi.RunError` where credentials for an *address* would be sent to another."""
+    if not address or is_cloudflare(address):
+        return
+    if is_same_address(os.environ.get("CLOUDFLARE_BASE_URL"), address):
+        return
+    raise pulumi.RunError(
+        f"the provider has the base URL {one_line(str(address))}, so its credentials are not sent "
+        "to another: set CLOUDFLARE_BASE_URL to it as well, if you trust it"
+    )
