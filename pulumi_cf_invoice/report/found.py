@@ -47,21 +47,23 @@ class Found:
     """
     An invoice with what is known of it, and the one of the last deployment if known.
 
-    ``baseline_url`` is where the baseline came from, if known not to be Cloudflare, and
-    ``baseline_problem`` says why the two cannot be compared, if already known. ``notes`` are
-    sentences about where it was found, ``caveats`` what a reader has to know of that, and ``names``
-    the names of these places: stacks as ``project/stack``, or names from the user. ``also`` are
-    other states of the same account that were found: rules must not ignore what one of them
-    violates. ``snapshot`` has the other reads of the account, if any. ``urns`` are the resources
-    that it was found in, and ``violations`` all that policy packs said at the preview, on whatever
-    resource: each of its invoices has them, so that whoever drops one drops none. The invoices of
-    an account that was chosen have those of every preview in the file.
+    ``baseline_url`` is where the baseline came from, if known not to be Cloudflare,
+    ``baseline_read_at`` when it was read, if known, and ``baseline_problem`` says why the two
+    cannot be compared, if already known. ``notes`` are sentences about where it was found,
+    ``caveats`` what a reader has to know of that, and ``names`` the names of these places: stacks
+    as ``project/stack``, or names from the user. ``also`` are other states of the same account that
+    were found: rules must not ignore what one of them violates. ``snapshot`` has the other reads of
+    the account, if any. ``urns`` are the resources that it was found in, and ``violations`` all
+    that policy packs said at the preview, on whatever resource: each of its invoices has them, so
+    that whoever drops one drops none. The invoices of an account that was chosen have those of
+    every preview in the file.
     """
 
     state: InvoiceState
     baseline: Invoice | None = None
     baseline_problem: str | None = None
     baseline_url: str | None = None
+    baseline_read_at: datetime | None = None
     notes: tuple[str, ...] = ()
     caveats: tuple[Caveat, ...] = ()
     names: tuple[str, ...] = ()
@@ -82,7 +84,11 @@ class Found:
         if before is None:
             return self
         return replace(
-            self, baseline=before.invoice, baseline_problem=problem, baseline_url=before.base_url
+            self,
+            baseline=before.invoice,
+            baseline_problem=problem,
+            baseline_url=before.base_url,
+            baseline_read_at=before.read_at,
         )
 
     @classmethod
@@ -249,6 +255,7 @@ def merged(same: Sequence[Found]) -> Found:
         ),
         compared.baseline,
         baseline_url=compared.baseline_url,
+        baseline_read_at=compared.baseline_read_at,
         notes=_each_once(found.notes for found in same),
         caveats=tuple(caveats),
         names=_each_once(found.names for found in same),

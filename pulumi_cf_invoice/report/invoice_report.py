@@ -99,7 +99,7 @@ class InvoiceReport:
     ``names`` say where it was found, as ``project/stack`` or as a user calls it, ``caveats`` what a
     reader has to know of the figures, and ``explanations`` what else helps, a sentence each.
     ``account`` is what else was read of the account, if anything was. ``last_month`` is a baseline
-    of the period before.
+    of the period before, which was nearly over when it was read where ``last_month_is_whole``.
     """
 
     state: InvoiceState
@@ -111,6 +111,7 @@ class InvoiceReport:
     names: Sequence[str] = ()
     account: AccountReport | None = None
     last_month: Invoice | None = None
+    last_month_is_whole: bool = False
 
     @property
     def invoice(self) -> Invoice:
@@ -301,7 +302,7 @@ class InvoiceReport:
         """This period compared with the previous one, if known."""
         lines = lines_of_last_month(self.last_month, self.invoice)
         last = self.months.last if self.months else None
-        if last is None and self.last_month is not None and lines is not None:
+        if last is None and self.last_month is not None and self.last_month_is_whole:
             baseline = self.last_month
             start, end = baseline.period_start, baseline.period_end
             due, currency = baseline.amount_due, baseline.currency
@@ -706,11 +707,21 @@ def invoice_report(
         names=found.names,
         account=account,
         last_month=last_month,
+        last_month_is_whole=last_month is not None and _is_whole_month(found),
     )
     # What is no part of last month's comparison is told as what cannot be compared.
     against = report.against_last_month if last_month is not None else None
     is_compared = against is not None and against.lines is not None
     return replace(report, comparison=None) if is_compared else report
+
+
+def _is_whole_month(found: Found) -> bool:
+    """Return whether a baseline was read when nearly all of its period was over."""
+    baseline, read_at = found.baseline, found.baseline_read_at
+    if baseline is None or read_at is None:
+        return False
+    start, end = baseline.period_start, baseline.period_end
+    return read_at.timestamp() - start >= _WHOLE * (end - start)
 
 
 def _is_outdated(account: AccountReport, state: InvoiceState, at: datetime) -> bool:

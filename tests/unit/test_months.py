@@ -1,21 +1,22 @@
 """Which earlier invoice is the usage invoice of a month, and this month against the last."""
 
 import dataclasses
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from pulumi_cf_invoice.billing import Invoice
 from pulumi_cf_invoice.billing.cleaning import shown
-from pulumi_cf_invoice.billing.models import Answered
+from pulumi_cf_invoice.billing.models import Answered, instant
 from pulumi_cf_invoice.billing.money import LARGEST_AMOUNT
 from pulumi_cf_invoice.billing.reads import CREDIT_BALANCE, INVOICE_HISTORY, INVOICE_PREVIEW
 from pulumi_cf_invoice.billing.snapshot import Snapshot, parsed
+from pulumi_cf_invoice.forecast.periods import period_before
 from pulumi_cf_invoice.report import tables
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 from pulumi_cf_invoice.report.months import Month, Months, fees_of
-from tests.factories import ACCOUNT, START, Result, api_line, api_result, snapshot
+from tests.factories import ACCOUNT, END, START, Result, api_line, api_result, snapshot
 from tests.unit.reports import report_on, taken
 from tests.unit.test_rules_on_forecasts import NOON, bill, usage
 
@@ -339,6 +340,29 @@ def test_a_snapshot_of_last_month_as_baseline_names_the_line_that_drives_the_cha
     assert (partly.change_text or "").startswith(
         "not comparable: the baseline is of another billing period, "
     )
+
+
+@pytest.mark.parametrize(("read_on", "is_month"), [(15, False), (31, True), (None, False)])
+def test_only_a_baseline_of_its_periods_end_stands_for_last_month(
+    read_on: int | None, is_month: bool
+) -> None:
+    """One of the middle is a part of it, so that this month would be too much more."""
+    own = snapshot(invoice_preview=bill(20_000))
+    start, end = period_before(START, END)
+    line = api_line(amount=15_000, pretax_credit_amounts=[], period={"start": start, "end": end})
+    before = Invoice.from_api(
+        api_result(amount_due=15_000, invoice_lines=[line], period_start=start, period_end=end)
+    )
+    at = None if read_on is None else instant(start) + timedelta(days=read_on - 1, hours=20)
+    [report] = report_on(own, baseline=before, baseline_read_at=at).invoices
+    against = report.against_last_month
+    if is_month:
+        assert against is not None
+        assert "August ($150 by the baseline)" in against.text
+        assert report.change_text is None
+    else:
+        assert against is None
+        assert (report.change_text or "").startswith("not comparable: the baseline is of another ")
 
 
 def test_of_lines_that_cancel_out_none_is_called_many_times_the_change() -> None:
