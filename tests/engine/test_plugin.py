@@ -183,6 +183,8 @@ def test_advice_on_a_timeout_is_about_the_providers_own(
         ({"base_url": "http://example.com"}, "is neither https nor on this machine"),
         ({"timeout": 0}, "is not a number of seconds above 0 and up to 3600"),
         ({"account_id": "nope"}, "'nope' is not an account ID"),
+        ({"account_id": " "}, "its accountId is empty: give it a value, or leave it out to use"),
+        ({"api_token": ""}, "its apiToken is empty: give it a value, or leave it out to use"),
     ],
 )
 def test_arguments_that_cannot_work_are_one_line(
