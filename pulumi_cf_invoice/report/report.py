@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import chain
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import cut_in_the_middle, named, shown
@@ -155,13 +156,19 @@ class Report:
     @property
     def origin(self) -> str:
         """The addresses of the figures, in a few sentences; empty if only Cloudflare's."""
-        caveats = (caveat for invoice in self.invoices for caveat in invoice.caveats)
+        of_invoices = [
+            [caveat.text for caveat in invoice.caveats if caveat.kind == "origin"]
+            for invoice in self.invoices
+        ]
         origins = [
-            *(caveat.text for caveat in caveats if caveat.kind == "origin"),
+            *chain.from_iterable(of_invoices),
             *(missing.origin for missing in self.missing),
             *(rule.gate.origin for rule in self.rules if rule.gate and rule.of_accounts),
         ]
-        return " ".join(first(list(dict.fromkeys(filter(None, origins))), MOST_ORIGINS))
+        # The headline may be about an invoice that is from Cloudflare.
+        some = "The" if all(of_invoices) else "Some of the"
+        named = [text.replace("The", some, 1) for text in dict.fromkeys(filter(None, origins))]
+        return " ".join(first(named, MOST_ORIGINS))
 
     @cached_property
     def marked_headline(self) -> str:
