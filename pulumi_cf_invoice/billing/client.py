@@ -521,7 +521,7 @@ class _Fetch(Generic[ModelT]):
 
     def _rate_limited(self, error: PacingError) -> RateLimitError:
         # Whoever waits without a limit cannot allow more.
-        is_limited = self._limits.longest_wait < inf
+        is_limited = self._limits.longest_wait < inf and not error.is_final
         more_time = f", or allow more time: {self._limits.more_time}" if is_limited else ""
         limited = RateLimitError(
             self._read.noun,

@@ -68,13 +68,15 @@ class PacingError(Exception):
     """
     The rate limit does not allow a request for longer than the caller would wait.
 
-    ``problem`` says so, with the limit, and ``resets`` when it is over, for people.
+    ``problem`` says so, with the limit, and ``resets`` when it is over, for people. If it
+    ``is_final``, no patience helps.
     """
 
-    def __init__(self, problem: str, resets: str) -> None:
-        super().__init__(problem, resets)
+    def __init__(self, problem: str, resets: str, is_final: bool) -> None:
+        super().__init__(problem, resets, is_final)
         self.problem = problem
         self.resets = resets
+        self.is_final = is_final
 
 
 class _Hold(NamedTuple):
@@ -152,7 +154,7 @@ class Pacer:
                     self._changed.wait(hold.seconds)
                     continue
                 if hold.is_final or hold.seconds > min(patience - waited, LONGEST_WAIT):
-                    raise PacingError(hold.why, _at(hold.seconds))
+                    raise PacingError(hold.why, _at(hold.seconds), hold.is_final)
                 self._tell(hold, now)
                 self._changed.wait(hold.seconds)
                 waited += self._clock() - now

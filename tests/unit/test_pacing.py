@@ -183,8 +183,9 @@ def test_after_five_refusals_nothing_is_sent_however_long_one_would_wait(
         pacer.enter(0)
         pacer.leave(429, {"retry-after": "1"})
         clock.now += 1.1
-    with pytest.raises(PacingError, match="Cloudflare refused this run 5 times"):
+    with pytest.raises(PacingError, match="Cloudflare refused this run 5 times") as refused:
         pacer.enter(float("inf"))
+    assert refused.value.is_final
     clock.now += 601
     pacer.enter(0)
 
