@@ -70,7 +70,9 @@ def _to_watch(invoice: InvoiceReport) -> list[str]:
             "For a forecast with a range, read the account again: its usage history could not be "
             "read, for the reason given under “Not available”."
         ]
-    if forecast is not None and forecast.unit is None and history.entries:
+    start = invoice.invoice.period_start
+    is_used = any(entry.aggregated_value for entry in history.entries if entry.start >= start)
+    if forecast is not None and forecast.unit is None and is_used:
         return ["Check again in a day: usage has no price yet, without which there is no range."]
     days = forecast.days_of_history if forecast else BAND_FROM
     if days < BAND_FROM:

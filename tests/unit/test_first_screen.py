@@ -137,6 +137,13 @@ def test_a_usage_history_that_could_not_be_read_is_not_too_short() -> None:
         assert "Not available: " in rendered
 
 
+def test_no_usage_in_the_period_has_no_price_to_wait_for() -> None:
+    """Such as beside a fee that uses up the limit."""
+    known = snapshot(invoice_preview=bill(5000), usage_history=usage([1000.0] * 40 + [0] * 20))
+    [remedy] = report_on(known, rules=limit("51 USD")).remedies
+    assert "price" not in remedy
+
+
 def test_usage_without_a_price_is_not_too_short_either() -> None:
     at = FIRST + timedelta(hours=36)
     history = usage([1000.0] * 80 + [500], at)
