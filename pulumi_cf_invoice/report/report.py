@@ -25,6 +25,7 @@ from pulumi_cf_invoice.report.judging import (
 from pulumi_cf_invoice.report.remedies import remedies
 from pulumi_cf_invoice.rules.rule import Finding
 
+_FIGURES, _SOME_FIGURES = "The figures ", "Some of the figures "
 LONGEST_LABEL = 60
 """The maximum length of a label in a table, which is cut in the middle."""
 MANY = 10
@@ -166,9 +167,10 @@ class Report:
             *(rule.gate.origin for rule in self.rules if rule.gate and rule.of_accounts),
         ]
         # The headline may be about an invoice that is from Cloudflare.
-        some = "The" if all(of_invoices) else "Some of the"
-        named = [text.replace("The", some, 1) for text in dict.fromkeys(filter(None, origins))]
-        return " ".join(first(named, MOST_ORIGINS))
+        are_all = all(any(text.startswith(_FIGURES) for text in texts) for texts in of_invoices)
+        what = _FIGURES if are_all else _SOME_FIGURES
+        told = [text.replace(_FIGURES, what, 1) for text in dict.fromkeys(filter(None, origins))]
+        return " ".join(first(told, MOST_ORIGINS))
 
     @cached_property
     def marked_headline(self) -> str:

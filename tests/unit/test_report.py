@@ -274,6 +274,17 @@ def test_all_that_another_stack_exports_says_where_it_comes_from(address: str) -
     assert not [caveat for caveat in found.caveats if caveat.kind == "not judged"]
 
 
+def test_a_baseline_from_elsewhere_is_not_called_some_of_the_figures() -> None:
+    address = "http://127.0.0.1:1/client/v4"
+    compared = dataclasses.replace(A, baseline=B.invoice, baseline_url=address)
+    named = f"The baseline comes from {address}, not from Cloudflare."
+    assert reported(compared, B).origin == named
+    elsewhere = dataclasses.replace(B, state=dataclasses.replace(B.state, base_url=address))
+    some = f"Some of the figures come from {address}, not from Cloudflare."
+    assert reported(A, elsewhere).origin == some
+    assert reported(elsewhere).origin == some.replace("Some of the", "The")
+
+
 def test_a_prefix_chooses_between_two_invoices() -> None:
     mine, two = invoice(), invoice("yen")
     outputs = {f"a_{name}": value for name, value in mine.to_figures().items()}
