@@ -143,7 +143,7 @@ class InvoicePreviewPlugin(provider.Provider):
             if name not in (*settings.SETTINGS, *settings.OF_THE_ENGINE):
                 problem = unknown_name("argument", name, settings.SETTINGS)
                 unknown.append(f"the provider cf-invoice: {problem}")
-            elif not str(arguments[name]).strip():
+            elif name in settings.SETTINGS and not str(arguments[name]).strip():
                 unknown.append(
                     f"the provider cf-invoice: its {name} is empty: give it a value, or leave it "
                     "out to use another source"
