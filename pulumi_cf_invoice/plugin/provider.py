@@ -11,7 +11,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
@@ -129,7 +129,9 @@ class InvoicePreviewPlugin(provider.Provider):
             self._sources.insert(1, own)
         return provider.ConfigureResponse(accept_secrets=True, supports_preview=True)
 
-    async def _refuse_unknown(self, arguments: Mapping[str, Any], config: Iterable[str]) -> None:
+    async def _refuse_unknown(
+        self, arguments: Mapping[str, Any], config: Mapping[str, Any]
+    ) -> None:
         """Keep what is wrong with the names of settings, for each of the calls that need them."""
         unknown = settings.unknown_keys(config)
         if os.environ.get("PULUMI_PROJECT") == settings.NAMESPACE:
@@ -143,11 +145,14 @@ class InvoicePreviewPlugin(provider.Provider):
             if name not in (*settings.SETTINGS, *settings.OF_THE_ENGINE):
                 problem = unknown_name("argument", name, settings.SETTINGS)
                 unknown.append(f"the provider cf-invoice: {problem}")
-            elif name in settings.SETTINGS and not str(arguments[name]).strip():
-                unknown.append(
-                    f"the provider cf-invoice: its {name} is empty: give it a value, or leave it "
-                    "out to use another source"
-                )
+        unknown += [
+            f"the provider cf-invoice: its {name} is empty: give it a value, or leave it out to "
+            "use another source"
+            for name in settings.SETTINGS
+            if name in arguments
+            and arguments[name] != config.get(name)
+            and not str(arguments[name]).strip()
+        ]
         self._refusal = SettingsError(unknown[0]) if unknown else None
 
     def _resolve(self, account_id: Any) -> Settings:

@@ -7,10 +7,9 @@ from typing import Any
 
 import pulumi
 
-from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.credentials import PARTS, given_parts, problem_with
 from pulumi_cf_invoice.billing.errors import SettingsError
-from pulumi_cf_invoice.billing.settings import is_cloudflare, is_same_address
+from pulumi_cf_invoice.billing.settings import is_cloudflare, is_same_address, safe_base_url
 from pulumi_cf_invoice.program.errors import raises_run_errors
 
 
@@ -84,13 +83,23 @@ def _after(checked: pulumi.Output[None], part: pulumi.Output[Any]) -> pulumi.Out
     return checked.apply(lambda _: part)
 
 
+def _is_ours(address: str) -> bool:
+    try:
+        own = safe_base_url(address)
+    except SettingsError:
+        return False
+    return is_cloudflare(own) or is_same_address(os.environ.get("CLOUDFLARE_BASE_URL"), own)
+
+
+@raises_run_errors
 def _refuse_another(address: Any) -> None:
-    """Raise `pulumi.RunError` where credentials for an *address* would be sent to another."""
-    if not address or is_cloudflare(address):
+    """
+    Raise `SettingsError` where credentials for an *address*, which may be secret, would be sent to
+    another.
+    """
+    if not address or _is_ours(address):
         return
-    if is_same_address(os.environ.get("CLOUDFLARE_BASE_URL"), address):
-        return
-    raise pulumi.RunError(
-        f"the provider has the base URL {one_line(str(address))}, so its credentials are not sent "
-        "to another: set CLOUDFLARE_BASE_URL to it as well, if you trust it"
+    raise SettingsError(
+        "the provider has a base URL of its own, so its credentials are not sent to Cloudflare or "
+        "elsewhere: set CLOUDFLARE_BASE_URL to it as well, if you trust it"
     )

@@ -374,23 +374,37 @@ def test_an_explicit_cloudflare_provider_lends_its_credentials(
 
 
 @pytest.mark.usefixtures("cloudflare_plugin")
-@pytest.mark.parametrize("is_the_machines", [True, False])
+@pytest.mark.parametrize(
+    ("address", "is_the_machines"),
+    [
+        ("{}", True),
+        ("{}/", True),
+        ("https://proxy.example/s3cret/v4", False),
+        ("https://[proxy.example/s3cret", False),
+    ],
+)
 def test_the_credentials_of_a_provider_are_for_its_own_address(
-    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox, is_the_machines: bool
+    make_stack: MakeStack,
+    settled: dict[str, str],
+    sandbox: Sandbox,
+    address: str,
+    is_the_machines: bool,
 ) -> None:
     del settled["CLOUDFLARE_API_TOKEN"]
-    own = settled["CLOUDFLARE_BASE_URL"] if is_the_machines else "https://proxy.example/client/v4"
+    own = address.format(settled["CLOUDFLARE_BASE_URL"])
 
     def program() -> None:
-        provider = cloudflare.Provider("cloudflare", api_token="sandbox-token", base_url=own)
+        secret = pulumi.Output.secret(own)
+        provider = cloudflare.Provider("cloudflare", api_token="sandbox-token", base_url=secret)
         InvoicePreview("upcoming", credentials=Credentials.from_provider(provider))
 
     run = make_stack(program, **settled).up()
     assert run.ok == is_the_machines, run.text
     assert bool(sandbox.requests) == is_the_machines
-    refused = f"the provider has the base URL {own}, so its credentials are not sent to another"
+    refused = "the provider has a base URL of its own, so its credentials are not sent"
     assert (refused in run.text) is not is_the_machines
     assert "Traceback" not in run.text
+    assert "s3cret" not in run.text
 
 
 @pytest.mark.usefixtures("cloudflare_plugin")

@@ -194,7 +194,11 @@ def test_arguments_that_cannot_work_are_one_line(
         provider = sdk.Provider("own", **arguments)
         sdk.InvoicePreview("upcoming", opts=pulumi.ResourceOptions(provider=provider))
 
-    run = make_stack(program, **settled).preview()
+    stack = make_stack(program, **settled)
+    if "account_id" in arguments:
+        # Where the stack config has one, it does not take the place of what was given.
+        stack.set("cf-invoice:accountId", OTHER_ACCOUNT)
+    run = stack.preview()
     assert not run.ok
     assert message in run.text
     assert "Traceback" not in run.text
