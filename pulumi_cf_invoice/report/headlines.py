@@ -226,7 +226,7 @@ class Situation:
             # What is coming comes before what a top-up keeps from coming.
             return f"{outlook.text}; {self.due_so_far}; {fact.text}"
         text, coming = fact.text, outlook.text if outlook else self._forecast
-        if fact.says_forecast:
+        if fact.says_forecast and not fact.is_of_another:
             is_same = outlook is not None and fact.limit == outlook.limit
             text += f", which it passes {outlook.when}" if outlook and is_same else ""
             coming = outlook.text if outlook and not is_same else ""

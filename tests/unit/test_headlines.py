@@ -641,6 +641,12 @@ def test_figures_beside_a_fact_about_another_account_say_whose_they_are() -> Non
         assert (notice.forecast or "").startswith("Account 023e10…c353: Forecast $549 for ")
         [outlook] = [wrong.text for wrong in notice.wrong if wrong.kind == "outlook"]
         assert outlook.startswith("max-amount-due: Account 023e10…c353: the forecast of $549 ")
+    faster = {"accountIds": [OTHER_ACCOUNT], "limit": "300 USD"}
+    both = beside_another(
+        own, {"max-amount-due": {"limit": "300 USD"}, "max-forecast": faster}
+    ).headline
+    assert "which it passes" not in both.partition(f"; account {ACCOUNT}: ")[0]
+    assert "the forecast of $549 passes the limit of $300 about 2026-09-" in both
     known = Found.of_snapshot(own)
     unnamed = [dataclasses.replace(known, state=dataclasses.replace(known.state, account_id=None))]
     reader = AccountReader({}, snapshots=[taken("usual", NOW, OTHER_ACCOUNT)])
