@@ -315,7 +315,9 @@ class InvoiceReport:
         fees: frozenset[str] = frozenset()
         if self.forecast is not None and self.invoice.invoice_lines_complete:
             fees = fees_of(self.invoice, self._fixed_lines)
-        return AgainstLastMonth(self.invoice, last, amount, how, _whole(lines, last), fees)
+        tax = self.last_month.tax_and_adjustments if self.last_month and lines else 0
+        whole = _whole(lines, last, tax)
+        return AgainstLastMonth(self.invoice, last, amount, how, whole, fees)
 
     def _against_usage(self, last: Month) -> AgainstLastMonth:
         """Compare with a month by its usage, which has no tax, fees, refunds or earlier lines."""
@@ -655,9 +657,12 @@ class InvoiceReport:
         return [*rows, *(self.account.figures if self.account else [])]
 
 
-def _whole(lines: dict[str, float] | None, last: Month) -> dict[str, float] | None:
-    """Return last month's *lines* if they are all of it: half of them make everything rise."""
-    if lines is None or sum(lines.values()) < _WHOLE * last.amount:
+def _whole(lines: dict[str, float] | None, last: Month, tax: float = 0) -> dict[str, float] | None:
+    """
+    Return last month's *lines* if they are all of it, but for *tax*: half of them make everything
+    rise.
+    """
+    if lines is None or sum(lines.values()) + tax < _WHOLE * last.amount:
         return None
     return lines
 

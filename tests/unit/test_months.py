@@ -342,23 +342,26 @@ def test_a_snapshot_of_last_month_as_baseline_names_the_line_that_drives_the_cha
     )
 
 
+@pytest.mark.parametrize("tax", [0, 3000])
 @pytest.mark.parametrize(("read_on", "is_month"), [(15, False), (31, True), (None, False)])
 def test_only_a_baseline_of_its_periods_end_stands_for_last_month(
-    read_on: int | None, is_month: bool
+    read_on: int | None, is_month: bool, tax: int
 ) -> None:
     """One of the middle is a part of it, so that this month would be too much more."""
     own = snapshot(invoice_preview=bill(20_000))
     start, end = period_before(START, END)
     line = api_line(amount=15_000, pretax_credit_amounts=[], period={"start": start, "end": end})
     before = Invoice.from_api(
-        api_result(amount_due=15_000, invoice_lines=[line], period_start=start, period_end=end)
+        api_result(
+            amount_due=15_000 + tax, invoice_lines=[line], period_start=start, period_end=end
+        )
     )
     at = None if read_on is None else instant(start) + timedelta(days=read_on - 1, hours=20)
     [report] = report_on(own, baseline=before, baseline_read_at=at).invoices
     against = report.against_last_month
     if is_month:
         assert against is not None
-        assert "August ($150 by the baseline)" in against.text
+        assert f"August (${150 + tax // 100} by the baseline)" in against.text
         assert report.change_text is None
     else:
         assert against is None
