@@ -72,8 +72,9 @@ def _to_watch(invoice: InvoiceReport) -> list[str]:
         ]
     start = invoice.invoice.period_start
     is_used = any(entry.aggregated_value for entry in history.entries if entry.start >= start)
-    if forecast is not None and forecast.unit is None and is_used:
-        return ["Check again in a day: usage has no price yet, without which there is no range."]
+    if forecast is not None and forecast.unit is None and history.entries:
+        why = "usage has no price yet" if is_used else "there is no usage in this period yet"
+        return [f"Check again in a day: {why}, without which there is no range."]
     days = forecast.days_of_history if forecast else BAND_FROM
     if days < BAND_FROM:
         known = today + timedelta(days=BAND_FROM - days)
