@@ -126,10 +126,11 @@ def test_a_rate_limit_is_kept_and_no_account_is_unread(
 
 def test_a_run_that_begins_when_nothing_is_left_waits_as_well() -> None:
     """Its first requests are under way together, and all refused, as nothing was said before."""
-    with Sandbox(now=NOW, number_of_accounts=8, rate_limit="10/2s", latency=0.1) as sandbox:
+    with Sandbox(now=NOW, number_of_accounts=8, rate_limit="10/4s") as sandbox:
         another = f"{sandbox.base_url}/accounts/{ACCOUNT}/ai-gateway/billing/invoice-preview"
         while sandbox.refusals == 0:
             httpx.get(another, headers={"Authorization": f"Bearer {TOKEN}"})
+        sandbox.latency = 0.1
         mine = client(sandbox.base_url, longest_wait=float("inf"))
         assert len([answer.result() for answer in ask_all(mine, sandbox.directory.ids)]) == 8
         assert sandbox.refusals > 2
