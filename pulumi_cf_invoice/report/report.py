@@ -220,12 +220,12 @@ class Report:
         if not counts:
             return f"{title}: {old}{count} upcoming invoices, {total}."
         so_far = " so far" if self.verdict == "within" else ""
-        worst, label = self._worst_first[0]
+        worst, label = self._by_badness[0]
         fact = worst.situation.sentence
         return f"{title}{so_far}: {old}{counts}; {total}. Worst is {label}: {fact}."
 
     @cached_property
-    def _worst_first(self) -> list[tuple[InvoiceReport, str]]:
+    def _by_badness(self) -> list[tuple[InvoiceReport, str]]:
         """The invoices with their labels, the worst fact first."""
         pairs = zip(self.invoices, self.labels, strict=True)
         return sorted(pairs, key=lambda pair: pair[0].situation.worst.badness)
@@ -280,7 +280,7 @@ class Report:
             of_each = [remedy for invoice in self.invoices for remedy in remedies(invoice)]
             return list(dict.fromkeys([*of_each, *every]))
         labels: dict[str, list[str]] = {remedy: [] for remedy in every}
-        for invoice, label in self._worst_first:
+        for invoice, label in self._by_badness:
             for remedy in remedies(invoice):
                 labels.setdefault(remedy, []).append(label)
         return [f"{addressed(whom)}{remedy}" for remedy, whom in labels.items()]
