@@ -26,7 +26,7 @@ _SIDES = ("head", "base")
 _TRANSIENT = ("", "RATE_LIMIT", "RATE_LIMITED", "SERVICE_UNAVAILABLE", "INTERNAL", "TIMEOUT")
 """Types of errors worth retrying; internal failures have no type."""
 _LIMITED = re.compile("rate limit|submitted too quickly", re.IGNORECASE)
-"""What GitHub says of its limits, with whatever type and status."""
+"""What GitHub says of its limits, whatever type the error has, if any."""
 
 
 class GitHub(Forge):
@@ -135,9 +135,9 @@ class GitHub(Forge):
 
     def _query(self, query: str, **variables: Any) -> Answer:
         answer = self.ask("POST", json={"query": query, "variables": variables})
-        errors = answer.content.get("errors") if isinstance(answer.content, Mapping) else None
-        has_data = isinstance(answer.content, Mapping) and "data" in answer.content
-        is_limited = bool(_LIMITED.search(answer.message)) and (bool(errors) or not has_data)
+        content = answer.content if isinstance(answer.content, Mapping) else {}
+        errors = content.get("errors")
+        is_limited = (errors or "data" not in content) and _LIMITED.search(answer.message)
         if not (errors or is_limited):
             return answer
         kind = _type_of(errors)
