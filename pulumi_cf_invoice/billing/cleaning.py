@@ -158,7 +158,7 @@ def in_one_line(text: str, longest: int = LONGEST) -> str:
 
 def isolated(text: str) -> str:
     """Return *text* so that a right-to-left script in it does not reorder its surroundings."""
-    is_reordering = any(
+    is_reordering = not text.isascii() and any(
         unicodedata.bidirectional(character) in ("R", "AL", "AN") for character in text
     )
     return f"{_FIRST_STRONG}{text}{_POP}" if is_reordering else text

@@ -161,14 +161,16 @@ def _gateway(number: int, row: Any) -> dict[str, Any]:
     limits = row.get("spend_limits")
     limits = limits if isinstance(limits, Mapping) else {}
     rules, mode = limits.get("rules"), row.get("workers_ai_billing_mode")
-    return {
+    values = {
         **{name: row.get(name) for name in ("is_default", "byok_only")},
         # Not given it is the default, which anything else may not be.
         "workers_ai_billing_mode": mode if mode is None or isinstance(mode, str) else "",
         "gateway_id": inert_value(identifier),
         "spend_limits_enabled": limits.get("enabled"),
-        "spend_limit_rules": [_rule(rule) for rule in rules] if isinstance(rules, list) else [],
+        "spend_limit_rules": [_rule(rule) for rule in rules] if isinstance(rules, list) else None,
     }
+    # Hundreds of thousands fit into an answer.
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _rule(rule: Any) -> dict[str, Any]:

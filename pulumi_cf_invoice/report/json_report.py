@@ -1,10 +1,11 @@
 """The report as JSON, with a version and a JSON Schema (``report.schema.json``)."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from itertools import chain
 from typing import Any, Literal
 
 from pulumi_cf_invoice.billing import money
@@ -24,6 +25,9 @@ from pulumi_cf_invoice.report.report import Report
 from pulumi_cf_invoice.rules.rule import Finding, Status
 
 VERSION: Literal[1] = 1
+_MOST_INDENTED = 10_000
+"""Lines of invoices."""
+_PART = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +101,7 @@ class JudgedRule:
     """Notes on the rule, such as a waiver."""
     what_to_do: list[str]
     """What to do about its violations, a sentence each."""
-    findings: list[FindingResult]
+    findings: Iterable[FindingResult]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +127,7 @@ class Baseline:
     amount_due: Figure
     change: Figure | None
     """Of the amount due; null if they cannot be compared."""
-    lines: list[LineChange]
+    lines: Iterable[LineChange]
     """What changed, largest change first."""
 
 
@@ -179,11 +183,11 @@ class Account:
     credit_balance: Figure | None
     """Remaining credit."""
     topup: Topup | None
-    earlier_invoices: list[EarlierInvoice] | None
+    earlier_invoices: Iterable[EarlierInvoice] | None
     """Newest first."""
     earlier_invoices_complete: bool | None
     """Whether the API returned them all."""
-    usage: list[Usage] | None
+    usage: Iterable[Usage] | None
     """By day, in order."""
     not_available: list[str]
     """Why a read is missing, a sentence each."""
@@ -285,7 +289,7 @@ class ReportedInvoice:
     """The forecast in a line; null if there is none."""
     forecast: dict[str, Any] | None
     """The account in `cf-invoice forecast --format json`; null without a forecast."""
-    lines: list[Line]
+    lines: Iterable[Line]
     """Every line, largest net amount first."""
 
 
@@ -304,7 +308,7 @@ class JsonReport:
     """The worst fact in a sentence."""
     totals: list[Figure]
     """The sum of the amounts due in each currency."""
-    rules: list[JudgedRule]
+    rules: Iterable[JudgedRule]
     notes: list[str]
     """What a reader has to know of the figures, once for all that share it, and notes on accounts
     whose invoice could not be read, a sentence each."""
@@ -316,28 +320,43 @@ def render(report: Report) -> str:
     """
     Return the report as JSON, which `schema` describes.
 
-    Of many accounts each is on a line of its own: indented, they would be twice as large.
+    Of many accounts, or with a very long invoice, each invoice is on a line of its own: indented,
+    they would be twice as large.
     """
     return "".join(parts(report))
 
 
 def parts(report: Report) -> Iterator[str]:
-    """Yield the parts of what `render` returns, of many accounts one at a time."""
-    if not report.is_of_many:
+    """Yield the parts of what `render` returns, if it is not indented one invoice at a time."""
+    if not report.is_of_many and _lines(report) <= _MOST_INDENTED:
         invoices = [_invoice(invoice) for invoice in report.invoices]
-        yield _written(_data(report, invoices), indent=2)
+        yield from _written(_data(report, invoices), indent=2)
         yield "\n"
         return
     # The invoices come last.
-    yield _written(_data(report, [])).removesuffix("]}")
+    yield from _written(_data(report, []), less="]}")
     for number, invoice in enumerate(report.invoices):
-        yield f"{',' if number else ''}\n{_written(_invoice(invoice))}"
+        yield ",\n" if number else "\n"
+        yield from _written(_invoice(invoice))
     yield "\n]}\n"
 
 
-def _written(value: JsonReport | ReportedInvoice, indent: int | None = None) -> str:
+def _lines(report: Report) -> int:
+    return sum(len(invoice.invoice.invoice_lines) for invoice in report.invoices)
+
+
+def _written(
+    value: JsonReport | ReportedInvoice, indent: int | None = None, less: str = ""
+) -> Iterator[str]:
+    """Yield the JSON of *value*, without *less* at its end, in parts of about a megabyte."""
     model: Any = type(value)
-    return inert_json(adapter(model).dump_json(value, indent=indent).decode())
+    written = adapter(model).dump_json(value, indent=indent).removesuffix(less.encode())
+    start = 0
+    while start < len(written):
+        # As a text it can be twice as large. A comma is part of nothing that has to stay together.
+        end = written.find(b",", start + _PART) + 1 or len(written)
+        yield inert_json(written[start:end].decode())
+        start = end
 
 
 def schema() -> str:
@@ -356,7 +375,7 @@ def _data(report: Report, invoices: list[ReportedInvoice]) -> JsonReport:
         verdict=report.verdict,
         headline=report.headline,
         totals=[_figure(amount, currency) for amount, currency in report.totals],
-        rules=[_rule(rule) for rule in report.rules],
+        rules=map(_rule, report.rules),
         notes=[shown(note) for note in (*report.caveats, *report.notes)],
         invoices=invoices,
     )
@@ -404,7 +423,7 @@ def _invoice(report: InvoiceReport) -> ReportedInvoice:
         account=_account(report.account, invoice.currency) if report.account else None,
         forecast_text=report.forecast_text,
         forecast=to_figures(report.forecast) if report.forecast else None,
-        lines=[
+        lines=(
             Line(
                 description=line.description,
                 gross=line.amount,
@@ -415,7 +434,7 @@ def _invoice(report: InvoiceReport) -> ReportedInvoice:
                 period_end=line.period.end if line.period else None,
             )
             for line in invoice.largest_lines
-        ],
+        ),
     )
 
 
@@ -449,16 +468,16 @@ def _account(account: AccountReport, currency: str) -> Account:
         read_at=_iso(account.snapshot.read_at),
         credit_balance=_figure(balance.balance, currency) if balance else None,
         topup=_topup(balance, currency) if balance else None,
-        earlier_invoices=[_earlier(row) for row in history.invoices] if history else None,
+        earlier_invoices=map(_earlier, history.invoices) if history else None,
         earlier_invoices_complete=history.invoices_complete if history else None,
-        usage=[
+        usage=(
             Usage(
                 start=entry.start_iso,
                 aggregated_value=entry.aggregated_value,
                 is_partial=entry.is_partial,
             )
             for entry in usage.entries
-        ]
+        )
         if usage
         else None,
         not_available=[shown(sentence) for sentence in account.not_available],
@@ -507,14 +526,14 @@ def _rule(rule: RuleResult) -> JudgedRule:
         verdict=rule.verdict,
         notices=[shown(notice) for notice in rule.notices],
         what_to_do=rule.remedies,
-        findings=[
-            *(
+        findings=chain(
+            (
                 _finding(finding, number)
                 for number, found in enumerate(rule.of_invoices)
                 for finding in found
             ),
-            *(_finding(finding, None) for finding in rule.of_accounts),
-        ],
+            (_finding(finding, None) for finding in rule.of_accounts),
+        ),
     )
 
 
@@ -542,12 +561,12 @@ def _baseline(comparison: Comparison | None) -> Baseline | None:
         change=None
         if comparison.problem
         else _figure(comparison.amount_due, comparison.baseline.currency),
-        lines=[
+        lines=(
             LineChange(
                 name=change.name, before=change.before, after=change.after, change=change.amount
             )
             for change in comparison.changes
-        ],
+        ),
     )
 
 

@@ -9,6 +9,7 @@ both use the same words.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from pulumi_cf_invoice.billing.cleaning import one_line
@@ -136,7 +137,7 @@ class Gate:
             return ""
         return self._filled(finding.remedy) if finding.remedy else self.rule_remedy
 
-    @property
+    @cached_property
     def rule_remedy(self) -> str:
         """What to do about a figure that is, or will be, over the rule's limit."""
         return self._filled(self.rule.remedy)

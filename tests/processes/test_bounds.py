@@ -4,6 +4,7 @@ import copy
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,14 +76,15 @@ def written(directory: Path, name: str, **reads: Any) -> Path:
     return file
 
 
-def hold_memory(*reports: tuple[Path, str]) -> None:
+def hold_memory(*reports: tuple[Path, str], more: Sequence[str] = ()) -> None:
     """
-    Make *reports*, each of a file and in a format, one after the other in a separate process.
+    Make *reports*, each of a file and in a format, one after the other in a separate process, with
+    *more* arguments.
 
     It must not need more than `MOST_MEMORY`, and so none of the reports needs more.
     """
     commands = [
-        ["report", "--snapshot", str(file), "--format", form, "--output", f"{file}.{form}"]
+        ["report", "--snapshot", str(file), "--format", form, "--output", f"{file}.{form}", *more]
         for file, form in reports
     ]
     code = (
@@ -103,6 +105,20 @@ def test_an_invoice_with_the_most_lines_has_a_report(tmp_path: Path) -> None:
     file = written(tmp_path, "lines", invoice_preview=lines())
     # JSON has all of it; the other formats first cut it to a few lines.
     hold_memory((file, "json"), (file, "html"), (file, "markdown"))
+
+
+def test_the_most_lines_each_over_its_limit_have_a_report(tmp_path: Path) -> None:
+    smallest = {"amount": 2, "currency": "usd", "description": "12345"}
+    # Without the blanks that `dumps` adds.
+    count = LARGEST_ANSWER // (len(json.dumps(smallest, separators=(",", ":"))) + 1)
+    invoice_lines = [{**smallest, "description": str(n)} for n in range(count)]
+    file = written(tmp_path, "over", invoice_preview=api_result(invoice_lines=invoice_lines))
+    rule = {"defaultLimit": "0.01 USD", "enforcementLevel": "advisory"}
+    rules = tmp_path / "rules.json"
+    rules.write_text(json.dumps({"rules": {"max-line-amount": rule}}))
+    hold_memory((file, "json"), (file, "html"), more=["--rules", str(rules)])
+    [judged] = json.loads(Path(f"{file}.json").read_text())["rules"]
+    assert len(judged["findings"]) == count
 
 
 def test_an_invoice_of_the_largest_size_in_another_way_has_a_report(tmp_path: Path) -> None:
