@@ -6,7 +6,7 @@ are not certainly fresh are not used, and `NoInvoiceError` says which flag helps
 """
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -173,6 +173,7 @@ def _in_digest(digest: Mapping[str, Any], prefix: str | None) -> list[Found]:
     steps = [step for step in every if step.get("op") not in GONE]
     for step in steps:
         refuse_torn(step)
+    _refuse_missing_steps(digest, every)
     _refuse_only_refreshed(digest)
     fresh = {state.urn_of(step): step for step in steps if step.get("op") != "refresh"}
     _refuse_not_evaluated(
@@ -474,6 +475,22 @@ def _is_told(found: state.InvoiceState, urn: str, violations: Sequence[PackViola
         and (violation.urn == urn or (found.account_id or urn) in violation.message)
         for violation in violations
     )
+
+
+def _refuse_missing_steps(digest: Mapping[str, Any], steps: list[Mapping[str, Any]]) -> None:
+    """
+    Refuse the *steps* of a *digest* if its summary counts more of an operation.
+
+    Pulumi leaves unchanged resources out, and writes what a refresh found in place of the refresh.
+    """
+    shown = Counter(str(step.get("op")) for step in steps)
+    shown["refresh"] += shown["update"] + shown["delete"]
+    for op, count in (mapping_in(digest, "changeSummary") or {}).items():
+        if op != "same" and isinstance(count, int) and shown[op] < count:
+            raise NoInvoiceError(
+                f"the summary counts {count:,} steps '{one_line(op)}', but only {shown[op]:,} are "
+                "in the preview: is it whole?"
+            )
 
 
 def _left_out(digest: Mapping[str, Any], steps: list[Mapping[str, Any]]) -> list[Caveat]:

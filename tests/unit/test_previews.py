@@ -6,6 +6,7 @@ import gzip
 import itertools
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,13 @@ def refusal(text: str | bytes, **choice: Any) -> str:
     return str(refused.value)
 
 
+def recounted(preview: dict[str, Any]) -> str:
+    """Return a digest whose steps were changed, with a summary that counts them."""
+    counts = Counter(step["op"] for step in preview["steps"])
+    same = preview["changeSummary"].get("same", 0)
+    return json.dumps({**preview, "changeSummary": {**counts, "same": same}})
+
+
 def figures(found: Found) -> tuple[float, float | None]:
     before = found.baseline.amount_due if found.baseline else None
     return found.state.invoice.amount_due, before
@@ -103,6 +111,32 @@ def test_an_unchanged_invoice_that_pulumi_left_out_is_no_pass() -> None:
     assert "PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true pulumi preview --json" in message
 
 
+@pytest.mark.parametrize("name", ["preview-first.json", "preview-moved.json"])
+def test_a_digest_without_a_step_that_its_summary_counts_is_refused(name: str) -> None:
+    whole = digest(name)
+    counted = [n for n, step in enumerate(whole["steps"]) if step["op"] not in ("same", "refresh")]
+    assert counted
+    for lost in counted:
+        steps = [step for n, step in enumerate(whole["steps"]) if n != lost]
+        message = refusal(json.dumps({**whole, "steps": steps}))
+        op = whole["steps"][lost]["op"]
+        assert message.startswith("the summary counts ")
+        assert f"steps '{op}', but only " in message
+
+
+def test_no_recorded_digest_has_fewer_steps_than_its_summary_counts() -> None:
+    recorded = [file for file in PREVIEWS.rglob("*.json") if "changeSummary" in file.read_text()]
+    assert len(recorded) > 10
+    for file in recorded:
+        try:
+            input.read(file.read_text())
+        except NoInvoiceError as error:
+            said = str(error)
+        else:
+            said = ""
+        assert "the summary counts" not in said, file
+
+
 def test_a_refresh_alone_is_never_fresh() -> None:
     refreshed = digest("preview-moved-refresh-sames.json")
     refreshed["steps"] = [step for step in refreshed["steps"] if step["op"] == "refresh"]
@@ -112,13 +146,13 @@ def test_a_refresh_alone_is_never_fresh() -> None:
 def test_a_resource_that_is_deleted_is_no_invoice() -> None:
     gone = digest()
     gone["steps"][1] |= {"op": "delete", "newState": None}
-    assert "no invoice in it" in refusal(json.dumps(gone))
+    assert "no invoice in it" in refusal(recounted(gone))
 
 
 def test_a_resource_that_is_read_is_fresh() -> None:
     read = digest("preview-first.json")
     read["steps"][1]["op"] = "read"
-    assert figures(only(json.dumps(read))) == (18846, None)
+    assert figures(only(recounted(read))) == (18846, None)
 
 
 def test_the_first_outputs_of_a_stack_are_the_last_deployments() -> None:
@@ -301,7 +335,7 @@ def test_one_of_several_stacks_without_an_invoice_is_reported() -> None:
     without = digest()
     without["steps"] = without["steps"][:1]
     without["steps"][0]["urn"] = without["steps"][0]["urn"].replace("::ours::", "::theirs::")
-    assert "no invoice in it" in refusal(f"{sample('preview-moved.json')}\n{json.dumps(without)}")
+    assert "no invoice in it" in refusal(f"{sample('preview-moved.json')}\n{recounted(without)}")
 
 
 WITHOUT_STEPS = {"config": {}, "duration": 1, "changeSummary": {"same": 4}}
@@ -487,7 +521,7 @@ def test_what_a_stack_exports_of_its_own_resources_does_not_refuse_a_digest(how:
         for properties in (old["inputs"], old["outputs"], exported):
             properties["account_id"] = "e" * 32
     of_stack["oldState"]["outputs"] = exported
-    found = only(json.dumps(preview))
+    found = only(recounted(preview))
     assert found.state.account_id == ACCOUNT
     is_told = any("left out 1 unchanged resource" in caveat.text for caveat in found.caveats)
     assert is_told == (how == "left out")
@@ -1692,7 +1726,7 @@ def test_a_digest_without_the_figures_that_a_resource_has_read_is_refused(name: 
     step = next(step for step in unknown["steps"] if step["op"] == "read")
     step["newState"]["id"] = UNKNOWN
     for op in ("import", "import-replacement"):
-        assert refusal(json.dumps(unknown).replace('"op": "read"', f'"op": "{op}"')) == message
+        assert refusal(json.dumps(unknown).replace('"read"', f'"{op}"')) == message
     [caveat] = only(json.dumps(unknown)).caveats
     assert "1 InvoicePreview resource are not known yet" in caveat.text
 
