@@ -163,11 +163,17 @@ class Situation:
     @cached_property
     def worst(self) -> Fact:
         """The worst fact."""
+        violation = self.worst_violation
+        facts = [*([violation] if violation else []), *self._other_facts()]
+        return min(facts, key=lambda fact: fact.badness)
+
+    @cached_property
+    def worst_violation(self) -> Fact | None:
+        """The worst fact that violates a rule; None if none does."""
         violations = ((rule, finding) for rule in self.rules for finding in rule.violations)
         # There can be tens of thousands, and words take longer than a comparison.
         violated = min(violations, key=lambda pair: (_rank(*pair), _order(pair[1])), default=None)
-        facts = [*([self._fact(*violated)] if violated else []), *self._other_facts()]
-        return min(facts, key=lambda fact: fact.badness)
+        return self._fact(*violated) if violated else None
 
     @property
     def begins_with_age(self) -> bool:

@@ -315,9 +315,10 @@ class InvoiceReport:
         fees: frozenset[str] = frozenset()
         if self.forecast is not None and self.invoice.invoice_lines_complete:
             fees = fees_of(self.invoice, self._fixed_lines)
-        tax = self.last_month.tax_and_adjustments if self.last_month and lines else 0
-        whole = _whole(lines, last, tax)
-        return AgainstLastMonth(self.invoice, last, amount, how, whole, fees)
+        tax = self.invoice.tax_and_adjustments
+        last_tax = self.last_month.tax_and_adjustments if self.last_month and lines else 0
+        whole = _whole(lines, last, last_tax)
+        return AgainstLastMonth(self.invoice, last, amount, how, whole, fees, tax, last_tax)
 
     def _against_usage(self, last: Month) -> AgainstLastMonth:
         """Compare with a month by its usage, which has no tax, fees, refunds or earlier lines."""

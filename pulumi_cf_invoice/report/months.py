@@ -200,6 +200,8 @@ class AgainstLastMonth:
     how: str = ""
     lines: dict[str, float] | None = None
     fees: frozenset[str] = frozenset()
+    tax: float = 0
+    last_tax: float = 0
 
     @property
     def percent(self) -> int | None:
@@ -221,7 +223,8 @@ class AgainstLastMonth:
                 f"{self.last.name} had usage; credits cover all of it, at the share that they have "
                 f"of {now}'s."
             )
-        if self.amount is None or percent is None:
+        # Nothing so far, which a straight line goes on with, says nothing of the month.
+        if self.amount is None or percent is None or (self.how and not self.amount):
             return f"{self.last.name} came to {self.last.rough_text}."
         rough = money.to_rough_text(self.amount, self.invoice.currency)
         would_be = f"{now} at {rough}{self.how} is"
@@ -236,7 +239,7 @@ class AgainstLastMonth:
             return ""
         if self.lines is None:
             return self._largest_line
-        rise = _exact(self.amount) - _exact(self.last.amount)
+        rise = self._net - (_exact(self.last.amount) - _exact(self.last_tax))
         name, change = self._largest_change(self.lines, self._growth, rise)
         share = float(change / rise) if rise else 0
         # Where lines cancel out, each is many times what is left.
@@ -251,7 +254,11 @@ class AgainstLastMonth:
         by_name = self.invoice.net_by_name
         fees = sum((_exact(by_name[name]) for name in self.fees), Fraction(0))
         growing = _exact(self.invoice.net) - fees
-        return (_exact(self.amount or 0) - fees) / growing if growing > 0 else Fraction(1)
+        return (self._net - fees) / growing if growing > 0 else Fraction(1)
+
+    @property
+    def _net(self) -> Fraction:
+        return _exact(self.amount or 0) - _exact(self.tax)
 
     @property
     def _largest_line(self) -> str:

@@ -73,7 +73,8 @@ def _to_watch(invoice: InvoiceReport) -> list[str]:
     start = invoice.invoice.period_start
     is_used = any(entry.aggregated_value for entry in history.entries if entry.start >= start)
     if forecast is not None and forecast.unit is None and history.entries:
-        why = "usage has no price yet" if is_used else "there is no usage in this period yet"
+        none = "the usage history has no usage in this period yet"
+        why = "usage has no price yet" if is_used else none
         return [f"Check again in a day: {why}, without which there is no range."]
     days = forecast.days_of_history if forecast else BAND_FROM
     if days < BAND_FROM:

@@ -1,7 +1,7 @@
 """The report before any format: the invoices, how the rules judged them, and the worst result."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -13,6 +13,7 @@ from pulumi_cf_invoice.billing.models import counted
 from pulumi_cf_invoice.report.account import AccountReport
 from pulumi_cf_invoice.report.caveats import MOST_ORIGINS, addressed, first, of_several
 from pulumi_cf_invoice.report.found import Found, MissingInvoice
+from pulumi_cf_invoice.report.headlines import Fact
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport, invoice_report
 from pulumi_cf_invoice.report.judging import (
     TITLES,
@@ -213,8 +214,7 @@ class Report:
         counts = self._counts
         is_elsewhere = self.verdict not in ("within", *(i.tone for i in self.invoices))
         if is_elsewhere and not self.unjudged:
-            # What is violated is of no invoice here.
-            fact = replace(self.invoices[0], rules=self.rules).situation.worst.text
+            fact = self._worst_elsewhere.text
             counts = f", {counts}" if counts else ""
             return f"{title}: {old}{fact}; {count} upcoming invoices{counts}, {total}."
         if not counts:
@@ -223,6 +223,26 @@ class Report:
         worst, label = self._by_badness[0]
         fact = worst.situation.sentence
         return f"{title}{so_far}: {old}{counts}; {total}. Worst is {label}: {fact}."
+
+    @property
+    def _worst_elsewhere(self) -> Fact:
+        """The worst violation on an account without an invoice here, or else the worst fact."""
+        first = self.invoices[0]
+        violation = replace(first, rules=self._elsewhere).situation.worst_violation
+        return violation or replace(first, rules=self.rules).situation.worst
+
+    @cached_property
+    def _elsewhere(self) -> list[RuleResult]:
+        """What the rules, the worst first, found on accounts without an invoice here."""
+        here = {invoice.account_id for invoice in self.invoices}
+        return [
+            replace(
+                rule,
+                of_invoices=[],
+                of_accounts=[found for found in rule.of_accounts if found.account_id not in here],
+            )
+            for rule in worst_first(self.rules)
+        ]
 
     @cached_property
     def _by_badness(self) -> list[tuple[InvoiceReport, str]]:
@@ -275,15 +295,31 @@ class Report:
     @property
     def remedies(self) -> list[str]:
         """What to do about what is violated, and what will be, the worst first, each once."""
-        every = [remedy for rule in worst_first(self.rules) for remedy in rule.remedies]
-        if len(self.invoices) < 2:
-            of_each = [remedy for invoice in self.invoices for remedy in remedies(invoice)]
-            return list(dict.fromkeys([*of_each, *every]))
-        labels: dict[str, list[str]] = {remedy: [] for remedy in every}
-        for invoice, label in self._by_badness:
-            for remedy in remedies(invoice):
-                labels.setdefault(remedy, []).append(label)
-        return [f"{addressed(whom)}{remedy}" for remedy, whom in labels.items()]
+        of_rules = [remedy for rule in worst_first(self.rules) for remedy in rule.remedies]
+        several = len(self.invoices) > 1
+        of_each = [
+            (remedy, label if several else "")
+            for invoice, label in self._by_badness
+            for remedy in remedies(invoice)
+        ]
+        # What to do about the only invoice comes before what to do about other accounts.
+        first = of_rules if several else [remedy for remedy, _ in of_each]
+        whom: dict[str, list[str]] = {remedy: [] for remedy in [*first, *of_rules]}
+        for remedy, label in [*of_each, *self._remedies_elsewhere]:
+            whom.setdefault(remedy, []).append(label)
+        return [
+            f"{addressed(labels if all(labels) else [])}{remedy}" for remedy, labels in whom.items()
+        ]
+
+    @property
+    def _remedies_elsewhere(self) -> Iterable[tuple[str, str]]:
+        """What to do about accounts without an invoice here, with a label of each beside others."""
+        return dict.fromkeys(
+            (finding.remedy, f"Account {finding.account_id}" if self.invoices else "")
+            for rule in self._elsewhere
+            for finding in rule.violations
+            if finding.remedy and finding.account_id
+        )
 
     @property
     def totals(self) -> list[tuple[float, str]]:

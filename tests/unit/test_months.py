@@ -2,6 +2,7 @@
 
 import dataclasses
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -415,3 +416,56 @@ def test_a_month_whose_usage_rounds_to_nothing_is_not_said_to_have_had_none() ->
 def test_a_month_without_history_is_not_shown() -> None:
     [report] = report_on(taken("no-usage")).invoices
     assert report.against_last_month is None or "by its usage" not in report.against_last_month.text
+
+
+@pytest.mark.parametrize("tax", [Fraction(0), Fraction(1, 5)])
+@pytest.mark.parametrize(
+    ("before", "now", "driver"),
+    [
+        ((100, 50), (200, 50), "A is nearly all of the rise"),
+        ((200, 50), (100, 50), "A is nearly all of the fall"),
+        ((100, 100), (200, 200), "B is half of the rise"),
+    ],
+)
+def test_a_line_has_the_same_share_of_a_change_with_tax_and_without(
+    before: tuple[int, int], now: tuple[int, int], driver: str, tax: Fraction
+) -> None:
+    def invoice(dollars: tuple[int, int], start: int, end: int) -> dict[str, Any]:
+        lines = [
+            api_line(
+                description=name,
+                amount=100 * amount,
+                pretax_credit_amounts=[],
+                period={"start": start, "end": end},
+            )
+            for name, amount in zip("AB", dollars, strict=True)
+        ]
+        due = int(100 * sum(dollars) * (1 + tax))
+        return api_result(amount_due=due, invoice_lines=lines, period_start=start, period_end=end)
+
+    start, end = period_before(START, END)
+    read_at = instant(END) - timedelta(minutes=10)
+    own = snapshot(read_at=read_at, invoice_preview=Result(invoice(now, START, END)))
+    [report] = report_on(
+        own,
+        at=read_at,
+        baseline=Invoice.from_api(invoice(before, start, end)),
+        baseline_read_at=instant(end) - timedelta(hours=1),
+    ).invoices
+    assert report.against_last_month is not None
+    assert shown(report.against_last_month.text).endswith(f"; {driver}.")
+
+
+def test_nothing_so_far_is_not_taken_for_the_whole_month() -> None:
+    """As on the first day of a month whose invoice is a day behind."""
+    read_at = instant(START) + timedelta(hours=12)
+    nothing = api_result(amount_due=0, invoice_lines=[])
+    with_history = usage([1000.0] * 80, read_at)
+    own = snapshot(read_at=read_at, invoice_preview=Result(nothing), usage_history=with_history)
+    start, end = period_before(START, END)
+    before = Invoice.from_api(api_result(period_start=start, period_end=end))
+    [report] = report_on(
+        own, at=read_at, baseline=before, baseline_read_at=instant(end) - timedelta(hours=1)
+    ).invoices
+    assert report.against_last_month is not None
+    assert report.against_last_month.text == "August came to $188 by the baseline."

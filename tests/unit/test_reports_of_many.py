@@ -265,3 +265,22 @@ def test_each_of_many_invoices_finds_its_baseline_without_a_look_at_all_others()
     compared = compared_with(now, before[::-1])
     assert Counting.comparisons < 10 * number
     assert [invoice.baseline for invoice in compared] == [each.invoice for each in before]
+
+
+@pytest.mark.parametrize("first", ["never-paid", "steady"])
+def test_what_is_violated_on_an_account_that_is_not_shown_is_the_headline(first: str) -> None:
+    """Whatever else is wrong with the accounts that are."""
+    unpaid = account(9)
+    names = [first, *({"never-paid", "steady"} - {first})]
+    shown_here = [taken(name, NOW, account(number)) for number, name in enumerate(names, 1)]
+    reader = AccountReader({}, snapshots=[*shown_here, taken("unpaid", NOW, unpaid)])
+    found = [Found.of_snapshot(each) for each in shown_here]
+    rules = {"no-unpaid-invoices": {"accountIds": [unpaid]}}
+    report = make_report(
+        found, at=NOW, rules=judge(parse_rules({"rules": rules}), found, NOW, reader)
+    )
+    expected = f"Against a rule: account {unpaid}: 2 earlier invoices are unpaid, "
+    assert report.headline.startswith(expected)
+    pay, *others = report.remedies
+    assert pay.startswith(f"Account {unpaid}: Pay the open invoice ")
+    assert all(remedy.startswith("Account ") for remedy in others)
