@@ -13,9 +13,11 @@ entries as were requested for a page.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import lru_cache
 from math import inf
 from typing import Any
 
@@ -23,33 +25,32 @@ MOST_PAGES = 100
 _LARGEST_NUMBER = 10**6
 RESULT = ""
 """Names the entries of a read whose result is their list."""
-# In lower case and without underscores or hyphens, since all spellings occur.
-_INFOS = ("pagination", "resultinfo", "pageinfo", "paging")
+_BETWEEN_LETTERS = re.compile(r"[\W_]+")
+# In lower case, without what is between words, since all spellings occur.
+_INFOS = re.compile("pagination|paging|(?:pagination|paging|page|results?)info")
+_MAY_BE_INFOS = re.compile(".*pag(?:e|ing|ination).*|meta")
 _MEANINGS = {
-    "hasnext": "hasmore",
-    "hasnextpage": "hasmore",
-    "istruncated": "hasmore",
-    "truncated": "hasmore",
-    "islastpage": "islast",
-    "cursor": "next",
-    "nextcursor": "next",
-    "nextlink": "next",
-    "nextoffset": "next",
-    "nextpage": "next",
-    "nextpagetoken": "next",
-    "nexttoken": "next",
-    "nexturl": "next",
+    "next": "cursor|(?:next)?continuationtoken"
+    "|next(?:cursor|link|offset|start|token|ur[il]|page(?:url|link|token)?)",
+    "hasmore": "hasnext(?:page)?|hasmore.*|moreavailable|(?:is)?truncated",
+    "islast": "islast(?:page)?",
+    "totalcount": "total(?:count|items?|results?|records?|entries)",
+    "totalpages": "totalpages?",
 }
-# Elsewhere, these may be amounts of money.
+# Elsewhere, these may be amounts of money, or anything.
 _MEANINGS_IN_INFOS = {
-    **_MEANINGS,
-    "total": "totalcount",
-    "pages": "totalpages",
-    "lastpage": "totalpages",
-    "remaining": "hasmore",
+    "next": "next.*|.*continuation.*|startingafter",
+    "hasmore": "hasnext.*|more.*|remaining.*|(?:is)?(?:partial|incomplete|limited)",
+    "islast": "last|nomore.*|(?:is)?(?:complete|done|finished)",
+    "totalcount": "total|total(?:elements|rows|hits|objects|size)"
+    "|(?:count|items?|results?|records?|entries)total",
+    "totalpages": "pages|lastpage|numpages|numberofpages|pagecount|pages?total",
+    "count": "(?:items?|results?|records?|entries)count|numberofelements",
+    "perpage": "limit|size|pagesize|(?:items|results|records|entries)perpage",
 }
-_NESTED = {"cursors": "after", "links": "next"}
+_NESTED = ("cursors", "links")
 _ABOUT_PAGES = ("hasmore", "islast", "next", "totalcount", "totalpages")
+_DEEPEST_INFO = 2
 _NO = ("", "0", "false", "no", "none", "null")
 _Place = list[tuple[str, Any]]
 
@@ -208,9 +209,9 @@ def _stated(envelope: Mapping[str, Any], entries: str, per_page: int | None = No
     result = envelope.get("result")
     listed = _entries(result, entries) or []
     holders = [holder for holder in (result, envelope) if isinstance(holder, Mapping)]
-    beside = [_place(holder, _MEANINGS) for holder in holders]
-    given = [info for place in beside for info in _said(place, *_INFOS)]
-    infos = [_place(info, _MEANINGS_IN_INFOS) for info in given if isinstance(info, Mapping)]
+    beside = [_place(holder) for holder in holders]
+    given = [info for holder in holders for info in _infos(holder)]
+    infos = [_place(info, is_info=True) for info in given if isinstance(info, Mapping)]
     # What cannot be read may say that there is more.
     unreadable = any(_is_yes(info) for info in given if not isinstance(info, Mapping))
     places = [*infos, *beside]
@@ -219,12 +220,13 @@ def _stated(envelope: Mapping[str, Any], entries: str, per_page: int | None = No
     total_count, total_pages = _largest(places, "totalcount"), _largest(places, "totalpages")
     is_stated = any(_said(place, "hasmore", "islast") for place in places)
     is_counted = total_count is not None or total_pages is not None
+    lacks_earlier = bool(_largest(infos, "offset")) and not is_counted
     sizes = {_largest(infos, "perpage"), per_page} - {None}
     return _Stated(
         more=more,
         uncounted=(more and not saying_more) or any(map(_is_uncounted, saying_more)),
         is_full=0 < len(listed) in sizes and not (more or is_stated or is_counted),
-        is_torn=(_largest(infos, "count") or 0) > len(listed),
+        is_torn=lacks_earlier or (_largest(infos, "count") or 0) > len(listed),
         entries=total_count,
         pages=total_pages,
         number=_largest(infos, "page"),
@@ -247,13 +249,30 @@ def _first_number(stated: _Stated) -> int:
     return 1 if stated.number is None or stated.number > _LARGEST_NUMBER else int(stated.number)
 
 
+def _infos(holder: Mapping[str, Any], depth: int = 1) -> Iterator[Any]:
+    """Yield what *holder* has about pages in fields of its own, and what is in these."""
+    for name, value in holder.items():
+        plain = _plain(name)
+        is_info = _INFOS.fullmatch(plain) is not None
+        if is_info or (isinstance(value, Mapping) and _MAY_BE_INFOS.fullmatch(plain)):
+            yield value
+            if isinstance(value, Mapping) and depth < _DEEPEST_INFO:
+                yield from _infos(value, depth + 1)
+
+
 def _says_more(place: _Place) -> bool:
     values = _said(place, "hasmore", "next")
-    for name, inner in _NESTED.items():
-        nested = [value for value in _said(place, name) if isinstance(value, Mapping)]
-        values += [value for links in nested for value in _said(_place(links, {}), inner)]
+    for links in _said(place, *_NESTED):
+        if isinstance(links, Mapping):
+            values += _said(_place(links), "after", "next")
+        elif isinstance(links, list):
+            values += [link for link in links if _is_to_next(link)]
     is_last = [value for value in _said(place, "islast") if value is not None]
     return any(map(_is_yes, values)) or not all(map(_is_yes, is_last))
+
+
+def _is_to_next(link: Any) -> bool:
+    return isinstance(link, Mapping) and str(link.get("rel")).lower() == "next"
 
 
 def _is_uncounted(place: _Place) -> bool:
@@ -264,14 +283,26 @@ def _larger(*values: float | None) -> float | None:
     return max((value for value in values if value is not None), default=None)
 
 
-def _place(holder: Mapping[str, Any], meanings: Mapping[str, str]) -> _Place:
+def _place(holder: Mapping[str, Any], *, is_info: bool = False) -> _Place:
     """Return what *holder* says, each by what its name means, however that is spelt."""
-    plain = [(_plain(name), value) for name, value in holder.items()]
-    return [(meanings.get(name, name), value) for name, value in plain]
+    return [(_meaning(_plain(name), is_info), value) for name, value in holder.items()]
+
+
+# A hostile answer has any number of names.
+@lru_cache(maxsize=1024)
+def _meaning(plain: str, is_info: bool) -> str:
+    tables = (_MEANINGS, _MEANINGS_IN_INFOS) if is_info else (_MEANINGS,)
+    found = (
+        meaning
+        for table in tables
+        for meaning, pattern in table.items()
+        if re.fullmatch(pattern, plain)
+    )
+    return next(found, plain)
 
 
 def _plain(name: str) -> str:
-    return name.replace("_", "").replace("-", "").lower()
+    return _BETWEEN_LETTERS.sub("", name).lower()
 
 
 def _said(place: _Place, *names: str) -> list[Any]:
@@ -318,4 +349,5 @@ def _beside(result: Any, entries: str) -> dict[str, Any]:
 def _is_about_pages(name: str) -> bool:
     """Return whether a field of that *name* beside the entries is about their pages."""
     plain = _plain(name)
-    return _MEANINGS.get(plain, plain) in (*_INFOS, *_NESTED, *_ABOUT_PAGES)
+    is_info = _INFOS.fullmatch(plain) is not None
+    return is_info or _meaning(plain, is_info=False) in (*_NESTED, *_ABOUT_PAGES)

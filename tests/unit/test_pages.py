@@ -118,6 +118,29 @@ def test_less_than_there_is_said_to_be_is_incomplete_however_it_is_said(
         {"pagination": {"last_page": 2}},
         {"pagination": {"remaining": 1}},
         {"pagination": {"is_last": False}},
+        {"result_info": {"has more": True}},
+        {"result_info": {"pagination": {"total_count": 2}}},
+        {"meta": {"total_count": 2}},
+        {"meta": {"paging": {"cursors": {"next": "eyJhIjoxfQ"}}}},
+        {"page": {"totalElements": 2, "number": 0}},
+        {"paging_info": {"total_pages": 2}},
+        {"pagination_info": {"more": True}},
+        {"continuation_token": "eyJhIjoxfQ"},
+        {"pagination": {"continuation": "eyJhIjoxfQ"}},
+        {"pagination": {"starting_after": "in_1"}},
+        {"pagination": {"next_page_url": "/accounts?page=2"}},
+        {"pagination": {"total_results": 2}},
+        {"pagination": {"total_items": 2}},
+        {"pagination": {"item_count": 2}},
+        {"pagination": {"num_pages": 2}},
+        {"pagination": {"page_count": 2}},
+        {"pagination": {"complete": False}},
+        {"pagination": {"is_partial": True}},
+        {"pagination": {"offset": 1, "limit": 50}},
+        {"pagination": {"offset": 0, "limit": 1}},
+        {"has_more_items": True},
+        {"_links": {"next": {"href": "/accounts?page=2"}}},
+        {"links": [{"rel": "self", "href": "/"}, {"rel": "next", "href": "/accounts?page=2"}]},
     ],
 )
 @pytest.mark.parametrize("inside", [False, True])
@@ -142,6 +165,11 @@ def test_an_answer_is_a_part_whatever_says_so(paging: Any, inside: bool) -> None
         {"per_page": 50, "count": 1},
         {"hasNextPage": False, "is_last": True, "remaining": 0, "total": 1, "pages": 1},
         {"next_page_token": "", "next_url": None, "is_last": None},
+        {"offset": 0, "limit": 50, "total": 1},
+        {"page_count": 1, "page_size": 50, "item_count": 1, "number": 1},
+        {"complete": True, "more": False, "continuation_token": None, "endCursor": "eyJhIjoxfQ"},
+        {"links": [{"rel": "self", "href": "/"}, {"rel": "prev", "href": None}]},
+        {"first": "/accounts?page=1", "last": "/accounts?page=1", "next": None},
     ],
 )
 def test_an_answer_that_points_nowhere_is_complete(info: Any) -> None:
@@ -152,8 +180,9 @@ def test_an_answer_that_points_nowhere_is_complete(info: Any) -> None:
 
 
 def test_what_may_be_an_amount_beside_the_entries_is_not_about_pages() -> None:
-    envelope = {"result": {"lines": ["a"], "total": 5, "remaining": "4.20", "pages": 2}}
-    assert is_complete(envelope, "lines")
+    amounts = {"total": 5, "remaining": "4.20", "pages": 2, "next_payment_attempt": 1_790_000_000}
+    named = {"metadata": {"total": 5, "limit": 1}, "message": {"more": True}, "page": 2}
+    assert is_complete({"result": {"lines": ["a"], **amounts, **named}}, "lines")
 
 
 @pytest.mark.parametrize(
