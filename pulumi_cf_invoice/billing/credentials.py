@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
+from html import unescape
 from typing import Any
 from unicodedata import normalize
 
@@ -20,7 +21,11 @@ _SHORTEST_SECRET = 8
 _PIECE = 2**6
 # Of our Markdown, a word joiner.
 _BETWEEN_LETTERS = rf"(?:{COLOR.pattern}|[^!-~]|&#8288;)*+"
-_REFERENCE = re.compile("&#(?:([0-9]{1,6})|[xX]([0-9a-fA-F]{1,5}));")
+# As of Markdown and HTML, of the program text of a string, and of a URL, however often.
+_REFERENCE = re.compile("&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+# Without what comes before, a run of backslashes would be searched from each of them anew.
+_CODE_BEGINS = r"(?:(?<!\\)\\++(?:u00|x)|%(?:25)*+)"
+_CODE = re.compile(rf"{_CODE_BEGINS}([2-7][0-9a-fA-F])")
 _BACKSLASH = re.compile(r"\\(?=[!-/:-@\[-`{-~])")
 _JSON_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)")
 # Two of these are one character.
@@ -47,9 +52,9 @@ class Secrets:
         Return *text* without any secret that it may repeat, in either case.
 
         Characters that nobody sees can hide one from a search, so they do not count, nor do a
-        terminal's colours, nor any other character that no credential has. The escapes of Markdown
-        and HTML count as what they show. A text that repeats one in other letters, such as
-        full-width ones, is dropped as a whole.
+        terminal's colours, nor any other character that no credential has. The escapes of Markdown,
+        HTML, JSON and URLs count as what they show. A text that repeats one in other letters, such
+        as full-width ones, is dropped as a whole.
         """
         if not self._essences or (len(text) < self._shortest and text.isascii()):
             return text
@@ -167,14 +172,18 @@ class Credentials(Secrets):
 
 def _letter(code: int) -> str:
     letter = chr(code)
-    references = "|".join(f"{ord(each)}|x{ord(each):x}" for each in {letter, letter.upper()})
-    return rf"(?:\\?{re.escape(letter)}|&#(?:{references});)"
+    either = {ord(letter), ord(letter.upper())}
+    references = "|".join(f"0*{each}|x0*{each:x}" for each in either)
+    codes = "|".join(f"{each:x}" for each in either)
+    return rf"(?:\\?{re.escape(letter)}|&#(?:{references});|{_CODE_BEGINS}(?:{codes}))"
 
 
 def _essence(text: str) -> bytes:
     """Return what *text* shows of the characters of a credential, in lower case."""
-    if "&#" in text:
-        text = _REFERENCE.sub(_referred_to, text)
+    if "&" in text:
+        text = _REFERENCE.sub(lambda found: unescape(found[0]), text)
+    if "\\" in text or "%" in text:
+        text = _CODE.sub(lambda found: chr(int(found[1], 16)), text)
     if "\\" in text:
         text = _BACKSLASH.sub("", text)
     if "\x1b" in text:
@@ -192,11 +201,6 @@ def _unescaped(escape: re.Match[str]) -> str:
         return chr(int(letter[1:], 16))
     # What the other letters stand for is seen by nobody.
     return letter if letter in '"\\/' else ""
-
-
-def _referred_to(reference: re.Match[str]) -> str:
-    decimal, hexadecimal = reference.groups()
-    return chr(int(decimal) if decimal else int(hexadecimal, 16))
 
 
 def given_parts(parts: Mapping[str, Any]) -> dict[str, Any]:

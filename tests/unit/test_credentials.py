@@ -112,15 +112,28 @@ def test_a_secret_that_is_a_part_of_another_leaves_nothing_of_it() -> None:
     assert SECRET not in repr(both)
 
 
-@pytest.mark.parametrize("escaped", ["&#{};", "&#x{:x};", "&#X{:X};", "\\{}"])
-def test_an_escape_of_markdown_or_html_does_not_hide_a_token(escaped: str) -> None:
+@pytest.mark.parametrize(
+    "escaped",
+    [
+        *("&#{};", "&#x{:x};", "&#X{:X};", "&#{:07d};", "&#x{:06x};", "\\{:c}"),
+        *("\\u{:04X}", "\\\\u{:04x}", "\\x{:x}", "%{:x}", "%{:X}", "%2525{:x}"),
+    ],
+)
+def test_no_escape_hides_a_token(escaped: str) -> None:
+    """Such as what a program's error quotes of JSON, or of a URL."""
     token = "ghp_s3cret-t0ken"
-    for sign in "_-":
-        hidden = token.replace(sign, escaped.format(sign if "\\" in escaped else ord(sign)))
+    # A backslash before a letter is more than an escape.
+    for sign in "_-" if escaped == "\\{:c}" else "_-s":
+        hidden = token.replace(sign, escaped.format(ord(sign)))
         assert Secrets([token]).redact(f"a&#38;b \\_ {hidden} c\\_d") == (
             "a&#38;b \\_ [redacted] c\\_d"
         )
     assert Secrets([token]).redact("ghp&#95;s3cret") == "ghp&#95;s3cret"
+
+
+def test_nor_does_one_by_name() -> None:
+    for hidden in ("ghp&lowbar;s3cret-t0ken", "ghp_s3&shy;cret&zwnj;-t0ken"):
+        assert Secrets(["ghp_s3cret-t0ken"]).redact(f"no {hidden}") == "[redacted]"
 
 
 def test_an_e_mail_address_which_names_accounts_is_no_secret() -> None:
@@ -144,6 +157,16 @@ def test_what_is_too_short_for_a_token_stays_in_words() -> None:
     [
         *("\u0301\u0323", "\u0323\u0301\u4e00", "\u1e69", "\uff53\u0301"),
         *("&#8288;", "\\_", "&#", f"{SECRET[:-1]}&#8288;", f"{SECRET[0]} \\"),
+        *(
+            "\\",
+            "\\u0",
+            f"\\u{ord(SECRET[0]):04x}",
+            "%",
+            "%25",
+            f"%25{ord(SECRET[0]):x}",
+            "&amp;",
+            "&a",
+        ),
     ],
 )
 def test_a_megabyte_of_accents_or_escapes_is_searched_in_one_pass(run: str) -> None:
