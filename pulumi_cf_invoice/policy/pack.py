@@ -35,7 +35,7 @@ from pulumi_cf_invoice.policy import analyzer
 from pulumi_cf_invoice.policy.analyzer import STACK_TYPE
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import Config, DeclaredRule, configured, read_rules, settings_of
-from pulumi_cf_invoice.rules.gates import DISABLED, NO_INVOICE, Gate
+from pulumi_cf_invoice.rules.gates import DISABLED, NO_INVOICE, UNREAD, Gate
 from pulumi_cf_invoice.rules.kinds import KINDS
 from pulumi_cf_invoice.rules.limits import shown
 from pulumi_cf_invoice.rules.rule import Finding, Rule, StackResource, StackRule, without_account
@@ -231,8 +231,8 @@ class _OnInvoices(_RulePolicy, ResourceValidationPolicy):
             _report(gate, gate.judge_accounts(_reader, _now()), report)
             for invoice in gate.invoices(_reader, _now()):
                 _note_period(invoice)
-            if gate.origin and gate.in_force(_now()) is not None:
-                _note(gate.origin)
+            if gate.in_force(_now()) is not None:
+                _note_origin(gate, _reader)
 
     def _on_resource(self, args: ResourceValidationArgs, report: ReportViolation) -> None:
         self._met = True
@@ -295,8 +295,7 @@ class _OnStack(_RulePolicy, StackValidationPolicy):
                 coming.append((finding.message, urn))
             else:
                 _report(gate, [finding], report, urn)
-        if gate.account_ids and gate.origin:
-            _note(gate.origin)
+        _note_origin(gate, reader)
         judged = {*rule.judged_accounts(resources), *gate.account_ids}
         unmet = "" if gate.reads_accounts else rule.unmet(resources)
         note = unmet or gate.unmatched(judged, at)
@@ -390,7 +389,8 @@ def _report(
 ) -> None:
     for finding in findings:
         if finding.violates:
-            report(_with_origin(_worded(finding), gate), urn or None)
+            origin = gate.origin if finding.subject != UNREAD else ""
+            report(f"{_worded(finding)} {origin}".rstrip(), urn or None)
         elif finding.status == "noted":
             _note(f"{gate.name}: {finding.message}")
 
@@ -406,16 +406,17 @@ def _worded(finding: Finding) -> str:
     return without_account(finding.violation, account) if is_known else finding.violation
 
 
-def _with_origin(message: str, gate: Gate) -> str:
-    """Return the *message* of a violation with the address that its *gate* reads accounts from."""
-    # A report shows it beside figures that may come from elsewhere.
-    is_named = f"went to {gate.base_url}, not to Cloudflare" in message
-    return message if is_named or not gate.origin else f"{message} {gate.origin}"
-
-
 def _note_notices(gate: Gate) -> None:
     for notice in gate.notices(_now()):
         _note(f"{gate.name}: {notice}")
+
+
+def _note_origin(gate: Gate, reader: AccountReader) -> None:
+    """Note where *gate* reads accounts from, if not from Cloudflare, and if it could read any."""
+    if gate.origin and any(
+        gate.has_figures(account, reader, _now()) for account in gate.account_ids
+    ):
+        _note(gate.origin)
 
 
 def _note_period(invoice: InvoiceState) -> None:

@@ -14,7 +14,7 @@ from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 from pulumi_cf_invoice.report.found import Found, MissingInvoice, rank
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import DeclaredRule, Level
-from pulumi_cf_invoice.rules.gates import DISABLED, Gate
+from pulumi_cf_invoice.rules.gates import DISABLED, UNREAD, Gate, unjudged_account
 from pulumi_cf_invoice.rules.on_forecasts import outdated
 from pulumi_cf_invoice.rules.rule import Finding, StackRule, Status
 from pulumi_cf_invoice.state import InvoiceState
@@ -222,10 +222,8 @@ def _result(
 
 def _unknown(missing: MissingInvoice) -> Finding:
     account = missing.account_id
-    message = f"Account {account} could not be judged: {missing.error}"
-    return Finding(
-        "unknown", "account", lambda: message, account_id=account, brief=str(missing.error)
-    )
+    message = unjudged_account(account, str(missing.error))
+    return Finding("unknown", UNREAD, lambda: message, account_id=account, brief=str(missing.error))
 
 
 def _of_accounts(
@@ -250,18 +248,11 @@ def _of_accounts(
             for current in _current(finding, gate, states, others, at, reader)
         ]
         read_at = _time_of_reading(account, reader.read_at(account, gate.base_url, at), at)
-        has_origin = gate.origin and _has_figures(account, gate, at, reader)
+        has_origin = gate.origin and gate.has_figures(account, reader, at)
         origin = [Finding("noted", _ORIGIN, lambda: gate.origin)] if has_origin else []
         more = (replace(finding, account_id=account) for finding in (*others, *read_at, *origin))
         findings += [*of_account, *more]
     return findings
-
-
-def _has_figures(account: str, gate: Gate, at: datetime, reader: AccountReader) -> bool:
-    """Return whether nothing that *gate* needs of the *account* was refused."""
-    read_at = reader.read_at(account, gate.base_url, at)
-    asked = (reader.ask(read.asked(read_at), account, gate.base_url) for read in gate.rule.reads)
-    return all(answer.exception() is None for answer in asked)
 
 
 def _current(

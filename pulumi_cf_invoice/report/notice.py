@@ -13,6 +13,7 @@ from pulumi_cf_invoice.report.caveats import first
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 from pulumi_cf_invoice.report.judging import TITLES, RuleResult
 from pulumi_cf_invoice.report.report import Report, numbered
+from pulumi_cf_invoice.rules.gates import unjudged_account
 from pulumi_cf_invoice.rules.rule import Finding
 
 Kind = Literal["over", "unknown", "advisory", "outlook"]
@@ -378,7 +379,7 @@ def _not_judged(
     """Return the accounts without a judgement that make *report* unknown, if no rule says so."""
     told = {each.account for each in wrong if each.kind == "unknown"}
     reasons = {
-        missing.account_id: f"Account {missing.account_id} could not be judged: {missing.error}"
+        missing.account_id: unjudged_account(missing.account_id, str(missing.error))
         for missing in report.unjudged
     }
     if not reasons and not told and report.verdict == "unknown":

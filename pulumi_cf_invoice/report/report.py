@@ -165,7 +165,7 @@ class Report:
         origins = [
             *chain.from_iterable(of_invoices),
             *(missing.origin for missing in self.missing),
-            *(rule.gate.origin for rule in self.rules if rule.gate and rule.of_accounts),
+            *chain.from_iterable(rule.marked_origins for rule in self.rules),
         ]
         # The headline may be about an invoice that is from Cloudflare.
         are_all = all(any(text.startswith(_FIGURES) for text in texts) for texts in of_invoices)

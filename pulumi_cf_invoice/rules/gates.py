@@ -33,6 +33,8 @@ NO_INVOICE = (
 _MOST_NAMED = 5
 DISABLED = "It is disabled and judges nothing."
 """The note for a rule whose level is ``disabled``."""
+UNREAD = "account"
+"""The subject of a finding on an account that could not be read."""
 
 
 @dataclass(frozen=True)
@@ -287,10 +289,10 @@ class Gate:
         teller = reader.teller(account_id, self.base_url, str(error), self.name, is_strict)
         why = str(error) if teller == self.name else f"{teller} says why."
         allowed = ", which failOpen allows" if self.fail_open else ""
-        message = f"Account {account_id} could not be judged{allowed}: {why}"
+        message = unjudged_account(account_id, why, allowed)
         return Finding(
             "noted" if self.fail_open else "unknown",
-            "account",
+            UNREAD,
             lambda: message,
             brief=None if self.fail_open else why,
             is_passed_over=self.fail_open,
@@ -312,6 +314,14 @@ class Gate:
         """Where the gate reads accounts from, as a sentence; empty if from Cloudflare."""
         return origin(foreign(self.base_url)) if self.account_ids else ""
 
+    def has_figures(self, account_id: str, reader: AccountReader, at: datetime) -> bool:
+        """Return whether nothing that the gate needs of an account was refused."""
+        read_at = reader.read_at(account_id, self.base_url, at)
+        asked = (
+            reader.ask(read.asked(read_at), account_id, self.base_url) for read in self.rule.reads
+        )
+        return all(answer.exception() is None for answer in asked)
+
     def _of_waiver(self, at: datetime) -> str:
         if self.waiver is None:
             return ""
@@ -320,6 +330,12 @@ class Gate:
         if self.waived is None:
             return f"A waiver suspends it {self.waiver.text}."
         return f"A waiver with {self.waiver.terms} is in force {self.waiver.text}."
+
+
+def unjudged_account(account_id: str, why: str, allowed: str = "") -> str:
+    """Return the sentence that an account could not be judged, and *why*."""
+    end = "" if why.endswith(".") else "."
+    return f"Account {account_id} could not be judged{allowed}: {why}{end}"
 
 
 def _left_out(what: str, those: str, names: Sequence[str]) -> str:

@@ -204,13 +204,13 @@ def test_no_figures_come_from_where_nothing_could_be_read(
     nowhere = "http://127.0.0.1:1/client/v4"
     rule = {"accountIds": [ACCOUNT], "limit": "250 USD", "baseUrl": nowhere, **more}
     (tmp_path / "rules.json").write_text(json.dumps({"rules": {"account-budget": rule}}))
-    done = run(
-        *("report", "--from", UPDATE, "--rules", str(tmp_path / "rules.json")),
-        CLOUDFLARE_API_TOKEN=TOKEN,
-    )
+    given = ("--from", UPDATE, "--rules", str(tmp_path / "rules.json"))
+    done = run("report", *given, CLOUDFLARE_API_TOKEN=TOKEN)
     shown = " ".join(done.stdout.split())
     assert f"The request went to {nowhere}, not to Cloudflare." in shown
     assert "The figures come from" not in shown
+    notified = run("notify", *given, "--dry-run", CLOUDFLARE_API_TOKEN=TOKEN)
+    assert "figures come from" not in notified.stdout
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,25 @@ def test_the_address_of_a_request_that_failed_stands_once_in_its_violation(
     assert message.count(sandbox.base_url) == 1
 
 
+@pytest.mark.parametrize(
+    "address", ["https://gateway.ai.cloudflare.com/x", "http://127.0.0.1:1/client/v4"]
+)
+def test_no_figures_come_from_an_address_of_which_nothing_was_read(
+    address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither from one to which no credentials are sent, nor from one that does not answer."""
+    waiver = {"until": "2099-12-31", "by": "cfo", "reason": "launch", "limit": "2 USD"}
+    reading: dict[str, Any] = {"account_ids": [ACCOUNT], "base_url": address, "waiver": waiver}
+    gates = [policy.account_budget("1 USD", **reading), policy.max_amount_due("1 USD", **reading)]
+    first, second = (message for gate in gates for message in before_all(gate))
+    assert address in first
+    assert second.startswith("The account could not be judged: account-budget says why. A waiver ")
+    for message in (first, second):
+        assert ". A waiver with the limit 2 USD is in force " in message
+        assert "The figures come from" not in message
+    assert "The figures come from" not in capsys.readouterr().err
+
+
 def test_an_invoice_of_another_time_that_rules_read_is_noted_once(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
