@@ -473,6 +473,48 @@ def test_it_installs_itself_where_python_has_no_pip(
     assert not list((tmp_path / "runner").rglob("pip"))
 
 
+_PLANT = """
+import json, pathlib, subprocess, sys, zipfile
+from pip._internal.cache import SimpleWheelCache
+from pip._internal.models.link import Link
+
+cache, report = sys.argv[1:]
+find = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed"]
+subprocess.run([*find, "--no-deps", "--report", report, "h11==0.16.0"], check=True)
+[found] = json.loads(pathlib.Path(report).read_text())["install"]
+url, archive = found["download_info"]["url"], found["download_info"]["archive_info"]
+for link in Link(url), Link(f"{url}#{archive['hash']}"):
+    folder = pathlib.Path(SimpleWheelCache(cache).get_path_for_link(link))
+    folder.mkdir(parents=True)
+    (folder / "origin.json").write_text(json.dumps({"url": url, "archive_info": archive}))
+    with zipfile.ZipFile(folder / "h11-0.16.0-py3-none-any.whl", "w") as wheel:
+        about = ["Metadata-Version: 2.1", "Name: h11", "Version: 0.16.0"]
+        for name, lines in {
+            "h11/planted.py": [],
+            "h11-0.16.0.dist-info/METADATA": about,
+            "h11-0.16.0.dist-info/WHEEL": ["Wheel-Version: 1.0", "Tag: py3-none-any"],
+            "h11-0.16.0.dist-info/RECORD": ["h11/planted.py,,"],
+        }.items():
+            wheel.writestr(name, "".join(line + chr(10) for line in lines))
+"""
+
+
+def test_no_wheel_is_taken_from_a_cache_that_others_write_to(
+    workflow: Workflow, tmp_path: Path
+) -> None:
+    """Pip believes what the cache says of its hash."""
+    cache, report = workflow.directory / "cache", tmp_path / "report.json"
+    plant = [sys.executable, "-c", _PLANT, str(cache), str(report)]
+    subprocess.run(plant, env=installing(), check=True)
+    workflow.install_anew(tmp_path / "runner")
+    workflow.environment["PIP_CACHE_DIR"] = str(cache)
+    run = workflow.use({**RULES, "comment": "false"})
+    assert run.jobs == {"invoice": "success"}, run.printed
+    installed = list((tmp_path / "runner").rglob("h11/*.py"))
+    assert installed
+    assert "planted.py" not in {file.name for file in installed}
+
+
 def _where_pip_finds_packages() -> dict[str, str]:
     """Return as variables what this machine's own configuration of pip says, if there is any."""
     listed = subprocess.run(
