@@ -29,7 +29,10 @@ _OF_BILLING = (INVOICE_PREVIEW, CREDIT_BALANCE, USAGE_HISTORY, INVOICE_HISTORY)
 # credentials that it does not take.
 _FIRST_CODE = 1000
 _OTHERWISE = (7000, 7003, 9109, 10000)
-_ACCOUNT_ID = re.compile(r"(?<![0-9a-z])[0-9a-f]{32}(?![0-9a-z])", re.IGNORECASE)
+_ACCOUNT_ID = re.compile("[0-9a-f]{32}", re.IGNORECASE)
+# Of two files joined where the first has no line break at its end. Hashes of commits and files are
+# as long.
+_JOINED_ID = re.compile(r"\b(?!(?:[0-9a-f]{40}|[0-9a-f]{64})\b)\w+?[0-9a-f]{32}\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -187,10 +190,14 @@ def _in_file(file: str, secrets: Secrets) -> Iterator[NamedAccount]:
         raise CommandError(f"cannot read {one_line(file)}: {reason}") from None
     lines: dict[str, int] = {}
     for number, line in enumerate(map(str.strip, text.splitlines()), 1):
+        where = f"{one_line(file)}, line {number}"
+        if line.startswith("#") and _JOINED_ID.search(line):
+            raise CommandError(
+                f"{where}: the comment has an account ID at its end: was there a line break?"
+            )
         if not line or line.startswith("#"):
             continue
         words = re.split(r"[\s,;]+", line, maxsplit=1)
-        where = f"{one_line(file)}, line {number}"
         account_id = _canonical(words[0], where)
         if account_id in lines:
             raise CommandError(
@@ -198,8 +205,8 @@ def _in_file(file: str, secrets: Secrets) -> Iterator[NamedAccount]:
             )
         lines[account_id] = number
         name = " ".join(words[1:])
-        if another := _ACCOUNT_ID.search(name):
-            raise CommandError(f"{where}: {another[0]} is a second account: give it its own line")
+        if _ACCOUNT_ID.search(name):
+            raise CommandError(f"{where}: it has a second account: give each its own line")
         yield NamedAccount(account_id, one_line(name, LONGEST_NAME) or None)
     if not lines:
         raise CommandError(f"{one_line(file)} lists no accounts: write an ID and a name per line")

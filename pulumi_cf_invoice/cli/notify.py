@@ -30,6 +30,7 @@ from pulumi_cf_invoice.report.notice import Key, Notice, notice_of, notice_of_fa
 VARIABLE = "CF_INVOICE_NOTIFY"
 _VERSION = 3
 _BEGINS = b'{"version": '
+_VALUE = re.compile("=https?://", re.IGNORECASE)
 _SALT = 16
 _COST = 2**14
 """The work of a digest: scrypt's ``n``."""
@@ -82,7 +83,8 @@ class Receiver:
 
     def __init__(self, place: int, address: str) -> None:
         self.name = f"address {place}"
-        if re.search(r"[\s,;]\w+://", address):
+        # The value of a parameter can be one.
+        if "://" in _VALUE.sub("", address.partition("://")[2]):
             raise CommandError(
                 f"{self.name} in {VARIABLE} or --addresses has another after it: write one per line"
             )

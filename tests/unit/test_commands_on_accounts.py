@@ -126,7 +126,10 @@ def test_accounts_are_named_by_repeating_the_option_or_in_a_file(
 ) -> None:
     first, second = several.directory.ids[:2]
     file = tmp_path / "accounts.txt"
-    file.write_text(f"\ufeff# ours\n\n{first.upper()} Team A, production\n{second}\t\n", "utf-8")
+    # A comment can have an account that is left out, or a hash.
+    comments = f"# ours\n#{OTHER_ACCOUNT} old\n# {OTHER_ACCOUNT}\n# as of {'b2' * 20}\n"
+    lines = f"{first.upper()} Team A, production\n{second}\t\n"
+    file.write_text(f"\ufeff{comments}\n{lines}", "utf-8")
     _, by_option = reported(run, "--account-id", first, "--account-id", second)
     _, by_file = reported(run, "--accounts", str(file))
     for report in (by_option, by_file):
@@ -141,9 +144,14 @@ def test_accounts_are_named_by_repeating_the_option_or_in_a_file(
         (f"{ACCOUNT}\n,prod\n", "line 2: "),
         (f"{ACCOUNT}\n;{OTHER_ACCOUNT},prod\n", "line 2: "),
         (f"{ACCOUNT}\n\n{ACCOUNT.upper()} b\n", f"line 3: account {ACCOUNT} appears twice, first"),
-        (f"{ACCOUNT} {OTHER_ACCOUNT}\n", f"line 1: {OTHER_ACCOUNT} is a second account: give it"),
-        (f"{ACCOUNT},{OTHER_ACCOUNT.upper()};b\n", f"{OTHER_ACCOUNT.upper()} is a second account"),
-        (f"{ACCOUNT}\n{OTHER_ACCOUNT} a (was {ACCOUNT})", f"line 2: {ACCOUNT} is a second"),
+        (f"{ACCOUNT} {OTHER_ACCOUNT}\n", "line 1: it has a second account: give each its own line"),
+        (f"{ACCOUNT},{OTHER_ACCOUNT.upper()};b\n", "line 1: it has a second account"),
+        (f"{ACCOUNT}\n{OTHER_ACCOUNT} a (was {ACCOUNT})", "line 2: it has a second account"),
+        # Files that were joined, of which the first has no line break at its end.
+        (f"{ACCOUNT} prod{OTHER_ACCOUNT} dev\n", "line 1: it has a second account"),
+        (f"{ACCOUNT}{OTHER_ACCOUNT} dev\n", "line 1: "),
+        (f"{ACCOUNT} a\n# of dev{OTHER_ACCOUNT} b\n", "line 2: the comment has an account ID at"),
+        (f"{ACCOUNT} a\n# face{OTHER_ACCOUNT}\n", "line 2: the comment has an account ID at"),
         ("# nobody\n", "lists no accounts: write an ID and a name per line"),
     ],
 )

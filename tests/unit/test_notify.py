@@ -1174,6 +1174,11 @@ def test_a_state_that_is_no_file_is_refused_before_anybody_is_told(
             f"json://127.0.0.1/, json://{SECRET}/",
             "address 1 in CF_INVOICE_NOTIFY or --addresses has another after it: write one per",
         ),
+        # Two files that were joined, the first without a line break at its end.
+        *(
+            ([], f"json://127.0.0.1/{end}slack://{SECRET}/b/c", "address 1 in CF_INVOICE_NOTIFY or")
+            for end in ("", "x", "?a=b", "?to=https://example.com/")
+        ),
         ([], f"json://:{SECRET}\udcff@127.0.0.1:9/", "CF_INVOICE_NOTIFY is not UTF-8"),
         (["--addresses", "missing.txt"], "", "cannot read the file of --addresses: No such file"),
         (["--on", "ovr"], "", "there is no 'ovr'; known: over, unknown, advisory, outlook"),
@@ -1187,6 +1192,10 @@ def test_what_cannot_work_is_one_line_without_an_address(
     assert expected in done.stderr
     assert done.stderr.count("\n") == 1
     assert SECRET not in done.stderr + done.stdout
+
+
+def test_an_address_may_have_another_as_a_parameter() -> None:
+    notify.Receiver(1, "json://127.0.0.1/?to=https://example.com/&from=http://example.com/")
 
 
 def test_a_file_of_addresses_may_begin_with_a_byte_order_mark(
