@@ -1,4 +1,4 @@
-"""What is private in text written by others: links, e-mail addresses and the digits of a card."""
+"""What is private in text written by others: links, addresses, secrets, and account numbers."""
 
 import re
 
@@ -8,13 +8,43 @@ _LINK = re.compile(r"(?i)(?<![\w+.-])(?:[\w+.-]*+://|www\.|[\w.-]*?\bstripe\.com
 _ADDRESS = re.compile(
     r"(?<![\w.+-])(?<![\w.+-]['\u2019])[\w.+-]++(?:['\u2019][\w.+-]++)*+[@\uff20]([\w.-]++)"
 )
-# Other numbers are years, models, amounts and times.
-_CARD = re.compile(r"\b[3-6]\d{3}([ -])\d{4}\1\d{4}\1\d{4}\b")
+_SECRET = re.compile(
+    r"""(?x)
+    \b(?: (?:pi|seti|src|cs|vs|accs|cuss|fcsess)_\w+_secret_[\w%]++
+        | (?:sk|rk)_(?:live|test)_\w++
+        | whsec_[\w+/=]++ )"""
+)
+# Mostly in groups of four. An account at Cloudflare has 32 hexadecimal digits.
+_IBAN = re.compile(
+    r"""(?x)
+    \b(?![\da-fA-F]{32}\b)
+    (?: [a-z]{2}\d{13,32}
+      | [A-Z]{2}\d\d([\s-]?)[A-Z\d]{4}\1[A-Z\d]{2}\d\d\1[A-Z\d]{3}[A-Z\d]?+
+        (?:\1[A-Z\d]{4}){0,4}+(?:\1[A-Z\d]{1,3})? )\b"""
+)
+_ACCOUNT = re.compile(
+    r"""(?ix)
+    ( \b(?: (?:account|acct\.?|a/c|routing(?:[ ]transit)?|transit|aba)[ _-]?(?:number|num|no|\#)
+          | (?:bank|checking|savings)[ _]account(?:[ _](?:number|no))?
+          | sort[ _-]?code | bsb | aba )
+      \.?["']?[ ]?(?:[:=#]|is|was)?[ ]?["']? )
+    \d(?:[ -]?\d){3,}+\b"""
+)
+# Other numbers are years, models, amounts and times: a decimal, the end of a UUID, milliseconds
+# since 1970, or a date and time without marks between them.
+_NUMBER = re.compile(
+    r"""(?x)
+    \b(?<!\d\.)(?<![\da-fA-F]{4}-)(?!1[4-9]\d{11}\b|20\d\d[01]\d[0-3]\d(?:\d\d){2,3}\b)
+    (?: \d{12,19}
+      | (?!19|20)\d{4}([\s-])\d{4}\1\d{4}(?:\1\d{1,4}){0,2}
+      | 3\d{3}([\s-])\d{6}\2\d{4,5} )\b(?!\.\d)"""
+)
 _DIGITS = re.compile(
     r"""(?ix)
     ( ending[ ](?:in|with):?[ ]
     | \b(?:card|visa|mastercard|amex|express|discover|diners|jcb)
       (?:[ ]ending|(?:,?[ ][\w'\u2019-]++){0,4},?[ ]ends?[ ](?:in|with)):?[ ]
+    | \baccount[ ]ending:?[ ]
     | \blast[ _]?(?:4|four)(?:[ ]digits)?["']?[ ]?[:=][ ]?["']?
     | (?<![*\u2022])[*\u2022]{2,}+[ -]?
     | (?<!\w)x{4,}+[ -]?
@@ -24,13 +54,17 @@ _DIGITS = re.compile(
 
 def without_private(text: str) -> str:
     """
-    Return *text* without links, e-mail addresses and a card's digits, in one pass of each.
+    Return *text* without what is private, in one pass for each form of it.
 
-    A link has a scheme, begins with ``www.`` or is Stripe's. A card's digits are four behind stars,
-    bullets or ``xxxx``, or what says that a card ends in them, or four times four apart.
+    A link has a scheme, begins with ``www.`` or is Stripe's. A secret is Stripe's: a client secret
+    (``pi_…_secret_…``), a key (``sk_live_…``) or a webhook's (``whsec_…``). An account is an IBAN,
+    or the digits behind words such as "account number" and "routing number". A card is 12 to 19
+    digits, also in groups of four, or as on one of 15 digits; or four digits behind stars, bullets
+    or ``xxxx``, or behind what says that a card ends in them.
     """
     text = _ADDRESS.sub(_without_address, _LINK.sub("[link]", text))
-    return _DIGITS.sub(r"\1[digits]", _CARD.sub("[digits]", text))
+    text = _ACCOUNT.sub(r"\1[digits]", _IBAN.sub("[IBAN]", _SECRET.sub("[secret]", text)))
+    return _DIGITS.sub(r"\1[digits]", _NUMBER.sub("[digits]", text))
 
 
 def _without_address(found: re.Match[str]) -> str:

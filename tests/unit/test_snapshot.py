@@ -114,16 +114,19 @@ def test_only_the_models_own_fields_are_in_a_file(settled: dict[str, str]) -> No
     assert [line.net for line in again.get(INVOICE_PREVIEW).invoice_lines] == [19286]
 
 
+LONG_PARTS = ["4242", "42-", "pi_", "pi_a ", "_secret_", "whsec_", "DE89", "account number "]
+
+
 # What is searched again from each of its positions takes minutes.
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(
-    "part", [*"a*@.:#-0 \u2022/x'", "a'", "stripe.com.", "4242 ", "last4 ", "card "]
+    "part", [*"a*@.:#-0 \u2022/x'", "a'", "stripe.com.", "4242 ", "last4 ", "card ", *LONG_PARTS]
 )
 def test_a_long_text_of_one_part_takes_time_in_proportion(part: str) -> None:
     long = part * (2**18 // len(part))
     snapshot = factories.snapshot(
-        invoice_preview=api_result(invoice_lines=[api_line(description=f"x{long}")]),
-        credit_balance={"balance": 5, "topup_config": {"error": f"x{long}"}},
+        invoice_preview=api_result(invoice_lines=[api_line(description=f"x {long}")]),
+        credit_balance={"balance": 5, "topup_config": {"error": f"x {long}"}},
     )
     again = Snapshot.from_json(written(snapshot))
     assert again.get(INVOICE_PREVIEW).invoice_lines[0].name.startswith("x")
@@ -166,6 +169,33 @@ def test_a_long_text_of_one_part_takes_time_in_proportion(part: str) -> None:
         ("****-4242", "****-[digits]"),
         ("card 4242 4242 4242 4242, or 4242-4242-4242-4242", "card [digits], or [digits]"),
         ("gpt-4242 at 1790812800 of 4242.42", "gpt-4242 at 1790812800 of 4242.42"),
+        ("4242424242424242, 378282246310005", "[digits], [digits]"),
+        ("3782 822463 10005, 3056-930902-5904", "[digits], [digits]"),
+        ("card 6200 0000 0000 0000 003, 0604 0000 0004", "card [digits], [digits]"),
+        ("4242\u00a04242\u00a04242\u00a04242", "[digits]"),
+        ("client_secret pi_3NxAb_secret_Zx8KqL is wrong", "client_secret [secret] is wrong"),
+        (
+            "seti_1Nx_secret_8K, src_client_secret_8Kq, cs_test_a1_secret_f%2F",
+            "[secret], [secret], [secret]",
+        ),
+        ("key sk_live_51AbC, rk_test_51AbC, whsec_MfKQ+r/g=", "key [secret], [secret], [secret]"),
+        ("bank account DE89 3704 0044 0532 0130 00 was closed", "bank account [IBAN] was closed"),
+        ("GB82WEST12345698765432, NO93 8601 1117 947", "[IBAN], [IBAN]"),
+        ("FR14-2004-1010-0505-0001-3M02-606 AND KZ86125KZT5004100100", "[IBAN] AND [IBAN]"),
+        ("be68539007547034", "[IBAN]"),
+        (
+            "account number 000123456, routing number: 110000000",
+            "account number [digits], routing number: [digits]",
+        ),
+        ("acct. no. 0012-3456", "acct. no. [digits]"),
+        (
+            "account_number=12345678, sort code 20-00-00",
+            "account_number=[digits], sort code [digits]",
+        ),
+        (
+            "bank account 12345678, account ending 6789",
+            "bank account [digits], account ending [digits]",
+        ),
     ],
 )
 def test_a_reason_that_mentions_what_is_private_stays_a_reason(reason: str, kept: str) -> None:
@@ -175,6 +205,29 @@ def test_a_reason_that_mentions_what_is_private_stays_a_reason(reason: str, kept
     credits = Snapshot.from_json(written(snapshot)).get(CREDIT_BALANCE)
     assert credits.topup_problem == kept
     assert not credits.topup_is_healthy
+
+
+@pytest.mark.parametrize(
+    "honest",
+    [
+        "claude-haiku-20250929, claude-haiku-4-5-20251001, gpt-4o-2024-08-06, @cf/qwen/qwen3-30b",
+        "2026-09-01 2026-09-30, 20260901 20260930, 2026-09-15T12:00:00.123456789012Z",
+        "1788220800, 1788220800000, 20260915120000, 202609151200",
+        "$1,234,567,890,123.45, 0.000000123456789012, 123456789012.50",
+        "ray 8f2b4c1d2e3f4a5b-FRA, account 023e105f4ecef8ad9ca31a8372d0c353",
+        "account number 023e105f4ecef8ad9ca31a8372d0c353, DE890000000000000000000000000001",
+        "in_0004, in_1234567890123456, tu_000000000001",
+        "00000000-1234-4372-1567-012347612345, f47ac10b-58cc-4372-a567-123456789012",
+        "2024 2025 2026, IN 2026 PLUS 1000 MORE, 1 000 000 000 000 tokens",
+        "dynamic routing 5000, my_secret_gateway, sk_production, pi_secret",
+    ],
+)
+def test_what_looks_like_a_number_of_a_card_or_an_account_stays(honest: str) -> None:
+    """Names of models and gateways, dates, amounts, times and IDs are what a reader needs."""
+    line = api_line(description=honest)
+    snapshot = factories.snapshot(invoice_preview=api_result(invoice_lines=[line]))
+    again = Snapshot.from_json(written(snapshot))
+    assert again.get(INVOICE_PREVIEW).invoice_lines[0].description == honest
 
 
 @pytest.mark.parametrize(
