@@ -25,6 +25,7 @@ from pulumi_cf_invoice.cli import COULD_NOT_TELL, delivery
 from pulumi_cf_invoice.cli.errors import CommandError
 from pulumi_cf_invoice.cli.output import refuse_overwriting, replace_file
 from pulumi_cf_invoice.cli.report import exit_code, make
+from pulumi_cf_invoice.report.caveats import first
 from pulumi_cf_invoice.report.notice import Key, Notice, notice_of, notice_of_failure
 
 VARIABLE = "CF_INVOICE_NOTIFY"
@@ -34,6 +35,8 @@ _VALUE = re.compile("=https?://", re.IGNORECASE)
 _SALT = 16
 _COST = 2**14
 """The work of a digest: scrypt's ``n``."""
+_MOST_NOTES = 20
+"""How many notes on rules a log has."""
 _MOST_OTHERS = 100
 """How many addresses that are not in this run a state keeps."""
 
@@ -164,8 +167,9 @@ def _others(
 
 
 def _logged(title: str, notice: Notice) -> str:
-    """Return a *title* for a log, which has nothing else of the *notice*."""
-    return f"{title} {notice.origin}".rstrip()
+    """Return a *title* for a log, with the notes: it has nothing else of the *notice*."""
+    notes = [f"Note: {note}" for note in notice.notes]
+    return "\n".join([f"{title} {notice.origin}".rstrip(), *first(notes, _MOST_NOTES)])
 
 
 def _why_not(notice: Notice, known: Iterable[Sequence[Key]]) -> str:

@@ -16,6 +16,7 @@ from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import DeclaredRule, Level
 from pulumi_cf_invoice.rules.gates import DISABLED, UNREAD, Gate, unjudged_account
 from pulumi_cf_invoice.rules.on_forecasts import outdated
+from pulumi_cf_invoice.rules.on_invoices import GLOBS
 from pulumi_cf_invoice.rules.rule import Finding, StackRule, Status
 from pulumi_cf_invoice.state import InvoiceState
 
@@ -96,6 +97,18 @@ class RuleResult:
         """
         noted = sorted((f for f in self.findings if f.status == "noted"), key=_after_what_matters)
         return [*self.notices, *(finding.marked for finding in noted)]
+
+    @property
+    def always_told(self) -> list[str]:
+        """
+        What every run tells of the rule, a sentence each: the notes on itself, the accounts that it
+        passed over, and globs that match no line.
+        """
+        passed_over = [finding.message for finding in self.findings if finding.is_passed_over]
+        globs = [finding.message for finding in self.findings if finding.subject == GLOBS]
+        # Of several accounts, one of the notices tells.
+        alone = passed_over if len(passed_over) == 1 else []
+        return [*map(shown, self.notices), *alone, *globs]
 
     @property
     def reasons(self) -> set[str]:

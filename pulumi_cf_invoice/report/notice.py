@@ -102,8 +102,9 @@ class Notice:
     A report in the few lines that people receive.
 
     ``wrong`` has the problems of all kinds; ``kinds`` are those that people want to know about.
-    ``forecast`` is a line for those who want to know what is coming, and ``origin`` names the
-    address of the figures if it is not Cloudflare's. ``read`` are the accounts that have an
+    ``forecast`` is a line for those who want to know what is coming, ``notes`` are what every run
+    tells of the rules, and ``origin`` names the address of the figures if it is not Cloudflare's.
+    ``read`` are the accounts that have an
     invoice, and ``judged`` those on which some rule was judged; ``unjudged`` are pairs of a rule
     and an account that could not be. ``unforeseen`` are pairs of an account and its current period
     of which there is no forecast. ``rules`` are the names of what can be wrong in it,
@@ -114,6 +115,7 @@ class Notice:
     headline: str
     wrong: Sequence[Wrong]
     forecast: str | None = None
+    notes: Sequence[str] = ()
     origin: str = ""
     read: Collection[str] = ()
     judged: Collection[str] = ()
@@ -177,10 +179,16 @@ class Notice:
         known, title, text = set(before), self.title(before), ""
         for longest in _LONGEST_LINES:
             problems, remedies = self._news(known, longest)
-            more = [*self._more(known, longest), *([link] if link else [])]
+            notes = [_harmless(f"Note: {note}", longest) for note in self.notes]
+            origin = [_harmless(self.origin, longest)] if self.origin else []
+            after = [*origin, *([link] if link else [])]
+            more = self._more(known, longest)
             for most in _MOST_LINES:
                 lines = [f"- {problem}" for problem in first(problems, most)]
-                text = "\n".join([*lines, *first(remedies, most), *more])
+                # Of the notes, the shortest message has only the number.
+                some = first(notes, most - _MOST_LINES[-1])
+                lines += [*first(remedies, most), *more, *some, *after]
+                text = "\n".join(lines)
                 if len(title) + len(text) <= _LONGEST:
                     return text
         return text
@@ -195,7 +203,7 @@ class Notice:
         return list(problems), list(remedies)
 
     def _more(self, before: Collection[Key], longest: int) -> list[str]:
-        """Return the lines after those of what is new."""
+        """Return the lines on what is not new, and on what is coming."""
         still = {wrong.rule for wrong in self._asked if wrong.key in before}
         told = {wrong.key.subject for wrong in self._asked}
         unjudged = [key for key in self._still_unjudged(before) if key.subject not in told]
@@ -205,7 +213,6 @@ class Notice:
             _listed("Not judged this time", {_what(key) for key in unjudged}),
             no_longer,
             self.forecast or "",
-            self.origin,
         ]
         return [_harmless(line, longest) for line in more if line]
 
@@ -276,6 +283,7 @@ def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:
         report.headline,
         wrong,
         forecasts[0] if len(forecasts) == 1 else None,
+        [f"{rule.name}: {note}" for rule in report.rules for note in rule.always_told],
         report.origin,
         read=set(_accounts(report)),
         judged={"", *judged},

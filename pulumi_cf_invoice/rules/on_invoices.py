@@ -19,6 +19,8 @@ AMOUNT_DUE = "amount due"
 PROJECTED_AMOUNT_DUE = "projected amount due"
 TOO_EARLY = "too early to tell"
 INCOMPLETE = "not known, since the API gave only a part of the invoice's lines"
+GLOBS = "globs"
+"""The subject of a finding on globs that match no line."""
 _LARGEST = 3
 
 
@@ -297,7 +299,7 @@ def unmatched(state: InvoiceState, globs: Sequence[str]) -> Finding:
         f"No line of the {invoice_of(state)} matches {listed}{more}."
         f"{new_globs(globs[:_LARGEST], descriptions)}"
     )
-    return Finding("noted", "globs", lambda: message)
+    return Finding("noted", GLOBS, lambda: message)
 
 
 def unmatched_fixed_lines(state: InvoiceState, fixed_lines: Sequence[str]) -> Iterator[Finding]:

@@ -770,6 +770,49 @@ def test_mail_is_sent(tmp_path: Path) -> None:
     assert "Subject: " in mail
 
 
+def test_what_every_run_tells_of_the_rules_is_in_the_message_and_in_the_log(
+    hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    """Whether somebody is notified or not."""
+    server, environment = hook
+    waiver = {"until": "2099-01-01", "by": "cfo", "reason": "launch", "limit": "900 USD"}
+    passed_over = {"limit": "900 USD", "failOpen": True}
+    rules: dict[str, dict[str, Any]] = {
+        "max-amount-due": {"limit": "1 USD", "waiver": waiver},
+        "off": {"rule": "max-amount-due", "limit": "1 USD", "enforcementLevel": "disabled"},
+        "max-line-amount": {"limits": {"openai/*": "900 USD", "nix/*": "1 USD"}},
+        "account-budget": {**passed_over, "accountIds": [ACCOUNT, OTHER_ACCOUNT]},
+        "max-forecast": {**passed_over, "accountIds": [ACCOUNT, OTHER_ACCOUNT, 32 * "f"]},
+    }
+    config = {"max-line-amount": {"limits": {"nix/*": "1 USD"}}}
+    file = write_snapshot(tmp_path, ACCOUNT, 18846)
+    command = ["notify", *AT, "--snapshot", file, "--rules", str(tmp_path / "rules.json")]
+    command += ["--policy-pack-config", str(tmp_path / "config.json")]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    notes = [
+        "max-amount-due: A waiver with the limit 900 USD is in force until 2099-01-01, by cfo: ",
+        "off: It is disabled and judges nothing.",
+        "max-line-amount: Pulumi's policy config replaces its limits, and leaves out ",
+        f"max-line-amount: No line of the upcoming invoice of account {ACCOUNT} matches nix/",
+        f"account-budget: Account {OTHER_ACCOUNT} could not be judged, which failOpen allows: ",
+        "max-forecast: 3 accounts could not be judged, which failOpen allows: accounts ",
+    ]
+    (tmp_path / "rules.json").write_text(json.dumps({"rules": rules}))
+    quiet = run(*command, **environment)
+    first, *logged = quiet.stdout.splitlines()
+    assert first.startswith("Nobody was notified, because nothing is wrong: ")
+    rules["no-more"] = {"rule": "max-amount-due", "limit": "1 USD"}
+    (tmp_path / "rules.json").write_text(json.dumps({"rules": rules}))
+    told = run(*command, **environment)
+    assert told.stdout.splitlines()[1:] == logged
+    [(_, _, message)] = server.received
+    sent = [line for line in message["message"].splitlines() if line.startswith("Note: ")]
+    for lines in (logged, sent):
+        assert len(lines) == len(notes)
+        for line, note in zip(lines, notes, strict=True):
+            assert line.startswith(f"Note: {note}")
+
+
 @pytest.mark.parametrize(
     ("on", "is_told"),
     [("unknown", False), ("over,advisory", True), ("advisory", False), ("outlook", False)],
@@ -1229,3 +1272,20 @@ def test_thousands_of_problems_have_a_message() -> None:
         "As before: limit.",
     ]
     assert Notice("Fine.", [], judged={"", *accounts}).title(before).startswith("Fine again.")
+
+
+def test_a_message_of_everything_at_once_is_short_enough_for_discord() -> None:
+    known = [Wrong("over", "a" * 100, f"{number:032x}", "Over.").key for number in range(9)]
+    suspended = [Wrong("over", "b" * 100, f"{number:032x}", "Over.").key for number in range(9)]
+    wrong = [
+        *(Wrong("over", "c", f"{n:032x}", f"{n}" * 600, f"{n}" * 600) for n in range(9)),
+        Wrong("over", "a" * 100, f"{0:032x}", "Over."),
+    ]
+    notice = Notice(
+        *("h" * 600, wrong, "f" * 600, ["n" * 600] * 9, "o" * 600),
+        judged={key.account for key in known},
+        suspended={"b" * 100},
+    )
+    title, body = notice.title([*known, *suspended]), notice.body([*known, *suspended], "l" * 150)
+    assert len(title + body) < 2000
+    assert "\u2026 and 9 more" in body.splitlines()
