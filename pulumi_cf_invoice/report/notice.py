@@ -109,7 +109,7 @@ class Notice:
     and an account that could not be. ``unforeseen`` are pairs of an account and its current period
     of which there is no forecast. ``rules`` are the names of what can be wrong in it,
     ``on_invoices`` those of rules that judge the invoices, and ``suspended`` those of rules that a
-    waiver suspends.
+    waiver suspends. With ``no_rules``, all are disabled or suspended.
     """
 
     headline: str
@@ -125,6 +125,7 @@ class Notice:
     on_invoices: Collection[str] = ()
     suspended: Collection[str] = ()
     kinds: Collection[Kind] = KINDS
+    no_rules: bool = False
 
     @property
     def is_fine(self) -> bool:
@@ -303,6 +304,7 @@ def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:
         on_invoices={rule.name for rule in report.rules if rule.is_on_invoices},
         suspended={rule.name for rule in report.rules if rule.is_suspended},
         kinds=kinds,
+        no_rules=report.verdict == "none",
     )
 
 

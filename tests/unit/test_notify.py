@@ -1253,6 +1253,20 @@ def test_a_file_of_addresses_may_begin_with_a_byte_order_mark(
     assert len(server.received) == 1
 
 
+@pytest.mark.parametrize("how", ["disabled", "suspended"])
+def test_where_no_rule_is_in_force_nothing_is_said_to_be_fine(how: str, tmp_path: Path) -> None:
+    waiver = {"until": "2099-01-01", "by": "cfo", "reason": "launch"}
+    rules: dict[str, Any] = {
+        "disabled": {"max-amount-due": {"limit": "1 USD", "enforcementLevel": "disabled"}},
+        "suspended": {"allowed-statuses": {"statuses": ["paid"], "waiver": waiver}},
+    }
+    (tmp_path / "rules.json").write_text(json.dumps({"rules": rules[how]}))
+    given = ("--from", write(tmp_path, 55500), "--rules", str(tmp_path / "rules.json"))
+    done = run("notify", *given, *AT, "--dry-run")
+    assert done.returncode == 0
+    assert done.stdout.startswith("Nobody would be notified, because no rule is in force: $555.00 ")
+
+
 def test_nothing_to_judge_is_refused(tmp_path: Path) -> None:
     done = run("notify", "--from", write(tmp_path, 55500), CF_INVOICE_NOTIFY="json://127.0.0.1/")
     assert done.returncode == 2
