@@ -105,7 +105,7 @@ class InvoicePreviewPlugin(provider.Provider):
         # The engine gives each plugin the stack config of its own namespace in this variable.
         stack_config = json.loads(os.environ.get("PULUMI_CONFIG") or "{}")
         given = _plain(PropertyValue(request.args))
-        await self._refuse_unknown(given, stack_config)
+        await self._refuse_what_does_nothing(given, stack_config)
         arguments, config = (
             {name: values[name] for name in settings.SETTINGS if name in values}
             for values in (given, stack_config)
@@ -129,31 +129,36 @@ class InvoicePreviewPlugin(provider.Provider):
             self._sources.insert(1, own)
         return provider.ConfigureResponse(accept_secrets=True, supports_preview=True)
 
-    async def _refuse_unknown(
+    async def _refuse_what_does_nothing(
         self, arguments: Mapping[str, Any], config: Mapping[str, Any]
     ) -> None:
-        """Keep what is wrong with the names of settings, for each of the calls that need them."""
-        unknown = settings.unknown_keys(config)
+        """Keep which settings are unknown or empty, for each of the calls that need them."""
+        refused = settings.unknown_keys(config)
         if os.environ.get("PULUMI_PROJECT") == settings.NAMESPACE:
             # They may be the program's own.
-            for problem in unknown:
+            for problem in refused:
                 await self._log(engine_pb2.INFO, "", f"{problem} (or is it the program's own?)")
-            unknown = []
+            refused = []
         # A default provider has the stack config as its arguments.
         of_program = [name for name in arguments if name not in config and name[:2] != "__"]
         for name in of_program:
             if name not in (*settings.SETTINGS, *settings.OF_THE_ENGINE):
                 problem = unknown_name("argument", name, settings.SETTINGS)
-                unknown.append(f"the provider cf-invoice: {problem}")
-        unknown += [
-            f"the provider cf-invoice: its {name} is empty: give it a value, or leave it out to "
-            "use another source"
-            for name in settings.SETTINGS
-            if name in arguments
-            and arguments[name] != config.get(name)
-            and not str(arguments[name]).strip()
-        ]
-        self._refusal = SettingsError(unknown[0]) if unknown else None
+                refused.append(f"the provider cf-invoice: {problem}")
+        for name in settings.SETTINGS:
+            # With both empty, nothing tells a provider of the program's own from the default one.
+            if _is_empty(config.get(name)):
+                key = f"{settings.NAMESPACE}:{name}"
+                refused.append(
+                    f"stack config {key} is empty: give it a value, or run `pulumi config rm "
+                    f"{key}` to use another source"
+                )
+            elif _is_empty(arguments.get(name)):
+                refused.append(
+                    f"the provider cf-invoice: its {name} is empty: give it a value, or leave it "
+                    "out to use another source"
+                )
+        self._refusal = SettingsError(refused[0]) if refused else None
 
     def _resolve(self, account_id: Any) -> Settings:
         if self._refusal is not None:
@@ -421,6 +426,10 @@ def _decoded(properties: Mapping[str, PropertyValue]) -> dict[str, Any]:
         for name in ("account_id", "base_url", *FIELDS)
         if camel_case(name) in properties
     }
+
+
+def _is_empty(value: Any) -> bool:
+    return isinstance(value, str) and not value.strip()
 
 
 def _plain(value: PropertyValue) -> Any:

@@ -19,7 +19,7 @@ import pulumi_cf_invoice
 from pulumi_cf_invoice import state
 from pulumi_cf_invoice.plugin.version import PLACEHOLDER, semver
 from pulumi_cf_invoice.sandbox import Sandbox
-from pulumi_cf_invoice.state import PLUGIN_TYPE
+from pulumi_cf_invoice.state import PLUGIN_TYPE, snake_case
 from tests.engine.conftest import MakeCommandLine, MakeStack
 from tests.factories import ACCOUNT, OTHER_ACCOUNT, TOKEN
 from tests.waiting import wait_until
@@ -203,6 +203,20 @@ def test_arguments_that_cannot_work_are_one_line(
     assert message in run.text
     assert "Traceback" not in run.text
     assert TOKEN not in run.everything
+
+
+@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize("name", ["accountId", "apiToken", "baseUrl"])
+def test_a_setting_that_is_empty_in_stack_config_is_refused(
+    make_stack: MakeStack, settled: dict[str, str], name: str, own: bool
+) -> None:
+    """A program hands on what its config has, and another source must not take its place."""
+    given = {snake_case(name): ""} if own else {}
+    stack = make_stack(with_provider(**given) if own else upcoming, **settled)
+    stack.set(f"cf-invoice:{name}", "")
+    run = stack.preview()
+    assert not run.ok
+    assert f"stack config cf-invoice:{name} is empty: give it a value, or run" in run.text
 
 
 def test_a_program_imports_it_by_its_account_and_the_next_preview_has_no_changes(
