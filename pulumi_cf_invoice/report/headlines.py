@@ -179,9 +179,9 @@ class Situation:
     def begins_with_age(self) -> bool:
         """
         Whether the headline begins with the age of the figures: what is worse than an outlook comes
-        before it.
+        before it, and so does a fact about another account.
         """
-        return bool(self.stale) and self.worst.rank >= Rank.OUTLOOK
+        return bool(self.stale) and self.worst.rank >= Rank.OUTLOOK and not self.worst.is_of_another
 
     @property
     def headline(self) -> str:
@@ -236,11 +236,17 @@ class Situation:
             is_same = outlook is not None and fact.limit == outlook.limit
             text += f", which it passes {outlook.when}" if outlook and is_same else ""
             coming = outlook.text if outlook and not is_same else ""
-        so_far = "" if fact.says_amount else self.due_so_far
-        if fact.is_of_another:
-            whose = f"account {self.account_id}" if self.account_id else "the invoice here"
-            so_far = f"{whose}: {so_far}"
+        so_far = "" if fact.says_amount else f"{self._whose}{self.due_so_far}"
         return "; ".join(part for part in (text, so_far, coming) if part)
+
+    @property
+    def _whose(self) -> str:
+        """Whose figures are the invoice's, and how old, beside another account's; else empty."""
+        if not self.worst.is_of_another:
+            return ""
+        whose = f"account {self.account_id}" if self.account_id else "the invoice here"
+        age = f" ({_uncapitalized(self.stale)})" if self.stale else ""
+        return f"{whose}{age}: "
 
     @property
     def due_so_far(self) -> str:
@@ -425,7 +431,8 @@ class Situation:
     def _text(self, rule: RuleResult, finding: Finding) -> tuple[str, bool]:
         """Return a short form of a finding, and whether it states the amount due."""
         other = finding.account_id not in (None, self.account_id)
-        where = f"account {finding.account_id}: " if other else ""
+        age = f" ({finding.age})" if finding.age else ""
+        where = f"account {finding.account_id}{age}: " if other else ""
         is_compared = finding.limit is not None and finding.excess is not None
         if finding.amount is not None and is_compared and not self._is_of_another(finding):
             says_amount = finding.subject == AMOUNT_DUE and finding.status != "unknown"
@@ -443,8 +450,10 @@ class Situation:
         return f"{where}{_cut(brief.rstrip('.'))}", False
 
     def _is_of_another(self, finding: Finding) -> bool:
-        """Whether *finding* is on other figures of the account, as of a period before."""
+        """Whether *finding* is on other figures: of another account, or as of a period before."""
         if finding.subject == AMOUNT_DUE and finding.amount is not None:
+            if finding.account_id not in (None, self.account_id):
+                return True
             return finding.amount != Money(self.invoice.amount_due, self.invoice.currency)
         if finding.of_line and finding.amount is not None:
             same = (line for line in self.invoice.invoice_lines if line.name == finding.subject)

@@ -10,6 +10,7 @@ from typing import Literal
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import shown
 from pulumi_cf_invoice.billing.invoice import Invoice
+from pulumi_cf_invoice.billing.models import counted
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 from pulumi_cf_invoice.report.found import Found, MissingInvoice, rank
 from pulumi_cf_invoice.rules.accounts import AccountReader
@@ -102,13 +103,18 @@ class RuleResult:
     def always_told(self) -> list[str]:
         """
         What every run tells of the rule, a sentence each: the notes on itself, the accounts that it
-        passed over, and globs that match no line.
+        passed over, globs that match no line, and when it read what is older than a day.
         """
         passed_over = [finding.message for finding in self.findings if finding.is_passed_over]
         globs = [finding.message for finding in self.findings if finding.subject == GLOBS]
+        old = [
+            finding.message
+            for finding in self.findings
+            if finding.subject == _TIME_OF_READING and finding.age
+        ]
         # Of several accounts, one of the notices tells.
         alone = passed_over if len(passed_over) == 1 else []
-        return [*map(shown, self.notices), *alone, *globs]
+        return [*map(shown, self.notices), *alone, *globs, *old]
 
     @property
     def reasons(self) -> set[str]:
@@ -255,12 +261,14 @@ def _of_accounts(
         of_account, states = read[account], known[account]
         on_invoice = states if gate.rule.reads == (INVOICE_PREVIEW,) else []
         others = _violated_elsewhere(gate, of_account, on_invoice, at)
+        when = reader.read_at(account, gate.base_url, at)
+        age = _age(when, at)
         of_account = [
-            current
+            replace(current, age=age)
             for finding in of_account
             for current in _current(finding, gate, states, others, at, reader)
         ]
-        read_at = _time_of_reading(account, reader.read_at(account, gate.base_url, at), at)
+        read_at = _time_of_reading(account, when, at)
         has_origin = gate.origin and gate.has_figures(account, reader, at)
         origin = [Finding("noted", _ORIGIN, lambda: gate.origin)] if has_origin else []
         more = (replace(finding, account_id=account) for finding in (*others, *read_at, *origin))
@@ -334,7 +342,15 @@ def _time_of_reading(account_id: str, read_at: datetime, at: datetime) -> list[F
         return []
     when = f"{read_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     message = f"Account {account_id} was read on {when}, and is judged as of that time."
-    return [Finding("noted", _TIME_OF_READING, lambda: message)]
+    return [Finding("noted", _TIME_OF_READING, lambda: message, age=_age(read_at, at))]
+
+
+def _age(read_at: datetime, at: datetime) -> str:
+    """Say how old what was read is; nothing if it is less than a day."""
+    days = (at - read_at).days
+    if days < 1:
+        return ""
+    return f"figures of {read_at.astimezone(UTC):%Y-%m-%d}, {counted(days, 'day')} old"
 
 
 def _on(gate: Gate, found: Found, at: datetime) -> list[Finding]:

@@ -34,7 +34,8 @@ class Finding:
 
     ``subject`` is what was judged, such as `AMOUNT_DUE` or the name of a line (``of_line``).
     ``amount`` and ``limit``, which ``is_minimum`` or else a maximum, are None if there is none.
-    ``account_id`` is the account that a rule read itself. ``brief`` is a short form of the fact
+    ``account_id`` is the account that a rule read itself, and ``age`` says, in a few words, how old
+    what it read is; it is empty for less than a day. ``brief`` is a short form of the fact
     without account and rule, unless it compares an amount with a limit. What others wrote in it is
     marked (`named`). ``remedy`` is what to do about a violation, in a sentence. ``is_passed_over``
     means that an account could not be read, which the rule allows. ``is_refilled`` means that a
@@ -63,6 +64,7 @@ class Finding:
     is_to_come: bool = False
     is_put_off: bool = False
     is_foreseen: bool = False
+    age: str = ""
 
     @property
     def violates(self) -> bool:

@@ -582,9 +582,11 @@ def test_of_several_those_that_no_rule_judged_are_counted() -> None:
     assert "no rule" not in report_on(*snapshots, rules=LIMIT).headline
 
 
-def beside_another(own: Snapshot, rules: Any, at: datetime = NOW) -> Report:
+def beside_another(
+    own: Snapshot, rules: Any, at: datetime = NOW, other: Snapshot | None = None
+) -> Report:
     """Return a report on an account's invoice, where rules can read another account too."""
-    found, other = [Found.of_snapshot(own)], taken("usual", at, OTHER_ACCOUNT)
+    found, other = [Found.of_snapshot(own)], other or taken("usual", at, OTHER_ACCOUNT)
     declared = parse_rules({"rules": rules})
     results = judge(declared, found, at, AccountReader({}, snapshots=[own, other]))
     return make_report(found, at=at, rules=results)
@@ -611,6 +613,25 @@ def test_a_rule_is_not_in_doubt_for_the_age_of_another_account() -> None:
         rules = {"account-budget": {"accountIds": [account_id], "limit": "5000 USD"}}
         [row] = tables.judged(beside_another(taken("usual"), rules, later), 3)
         assert row.may_not_last == is_in_doubt
+
+
+@pytest.mark.parametrize("level", ["mandatory", "advisory"])
+@pytest.mark.parametrize("is_own", [True, False])
+def test_each_account_in_a_headline_is_dated_by_its_own_figures(is_own: bool, level: str) -> None:
+    later = NOW + timedelta(days=3)
+    age = f" (figures of {NOW:%Y-%m-%d}, 3 days old): "
+    own = taken("usual", NOW if is_own else later)
+    other = taken("usual", later if is_own else NOW, OTHER_ACCOUNT)
+    budget = {"accountIds": [OTHER_ACCOUNT], "limit": "100 USD", "enforcementLevel": level}
+    report = beside_another(own, {"account-budget": budget}, later, other)
+    title, _, facts = report.headline.partition(": ")
+    assert title == {"mandatory": "Over budget", "advisory": "Over an advisory limit"}[level]
+    mine, theirs = (age, ": ") if is_own else (": ", age)
+    assert facts.startswith(f"account {OTHER_ACCOUNT}{theirs}the ")
+    assert f"; account {ACCOUNT}{mine}$" in facts
+    assert facts.count("days old") == 1
+    notes = "\n".join(notice_of(report, KINDS).notes)
+    assert (f"Account {OTHER_ACCOUNT} was read on {NOW:%Y-%m-%d} " in notes) == (not is_own)
 
 
 def test_an_unusual_day_is_said_beside_a_rule_on_the_days_of_another_account() -> None:
