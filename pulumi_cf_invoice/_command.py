@@ -12,6 +12,7 @@ import io
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -140,6 +141,18 @@ def run(command: Callable[[], int], name: str, strict: bool = False) -> int:
         if output.failure is None:
             return code
         return fail(name, f"cannot write standard output: {output.failure.strerror}")
+
+
+def end(code: int) -> NoReturn:
+    """
+    End the process with the exit *code* of `run`, which has written everything.
+
+    A read may still be under way, on a daemon thread. The interpreter ends those when it finalizes,
+    and in Rust, as pydantic has it, that aborts the whole process.
+    """
+    if any(thread.daemon for thread in threading.enumerate()):
+        os._exit(code)
+    sys.exit(code)
 
 
 def fail(name: str, message: str) -> int:

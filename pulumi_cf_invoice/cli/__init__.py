@@ -7,6 +7,7 @@ Each command imports what it needs when it runs, because a command line should a
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 from pulumi_cf_invoice import _command
 from pulumi_cf_invoice.cli.arguments import parser
@@ -22,6 +23,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     # A sandbox whose address nobody reads would run forever, for nobody.
     return _command.run(lambda: _dispatch(given), _NAME, strict=given[:1] == ["sandbox"])
+
+
+def run_and_exit() -> NoReturn:
+    """Run the command of this process's arguments, and end the process with its exit code."""
+    _command.end(main())
 
 
 def _dispatch(given: list[str]) -> int:

@@ -246,6 +246,36 @@ def test_an_interrupt_is_130_without_a_traceback() -> None:
         assert process.stderr.read() == ""
 
 
+_ENDS_WHILE_ANSWERS_ARE_PARSED = """
+import threading, time
+from typing import Annotated
+from pydantic import AfterValidator, TypeAdapter
+from pulumi_cf_invoice import cli
+
+answer = TypeAdapter(list[Annotated[int, AfterValidator(lambda value: value)]])
+
+def parse():
+    while True:
+        answer.validate_python(range(10_000))
+
+def interrupted():
+    for _ in range(4):
+        threading.Thread(target=parse, daemon=True).start()
+    time.sleep(0.1)
+    return 130
+
+cli.main = interrupted
+cli.run_and_exit()
+"""
+
+
+def test_a_command_ends_with_its_exit_code_while_answers_are_parsed() -> None:
+    """Python would abort the process where it ends a thread that is in pydantic."""
+    command = [sys.executable, "-c", _ENDS_WHILE_ANSWERS_ARE_PARSED]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
 def test_a_defect_of_ours_is_exit_code_2_and_one_line() -> None:
     code = (
         "import sys\n"
