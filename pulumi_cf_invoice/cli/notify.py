@@ -19,7 +19,7 @@ from itertools import islice
 from pathlib import Path
 
 from pulumi_cf_invoice.billing.credentials import without_secrets
-from pulumi_cf_invoice.billing.errors import BillingError
+from pulumi_cf_invoice.billing.errors import BillingError, FetchError, where_to
 from pulumi_cf_invoice.billing.files import is_special, read_file
 from pulumi_cf_invoice.cli import COULD_NOT_TELL, delivery
 from pulumi_cf_invoice.cli.errors import CommandError
@@ -54,11 +54,13 @@ def run(options: argparse.Namespace) -> int:
         notice, code = notice_of(report, options.on), exit_code(report)
     except Exception as failure:
         error = failure
-        reason = str(error)
+        # Others' words before it can be long, and are cut.
+        where = where_to(error.base_url) if isinstance(error, FetchError) else ""
+        reason = str(error).removesuffix(where)
         if not isinstance(error, BillingError):
             reason = f"{type(error).__name__}: {reason}"
         reason = without_secrets(reason, os.environ)
-        notice, code = notice_of_failure(reason, options.on), COULD_NOT_TELL
+        notice, code = notice_of_failure(reason, options.on, where.strip()), COULD_NOT_TELL
     link = options.link or _job(os.environ)
     if options.dry_run:
         print(_dry(notice, _known(_read(options.state), addresses), link))

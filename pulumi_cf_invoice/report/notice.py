@@ -308,10 +308,10 @@ def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:
     )
 
 
-def notice_of_failure(problem: str, kinds: Collection[Kind]) -> Notice:
-    """Return the notice if there is no report, because of a *problem*."""
+def notice_of_failure(problem: str, kinds: Collection[Kind], origin: str = "") -> Notice:
+    """Return the notice if there is no report, because of a *problem*, which came from *origin*."""
     wrong = [Wrong("unknown", _THE_REPORT, "", problem)]
-    return Notice(f"{TITLES['unknown']}: {_UNREADABLE}.", wrong, kinds=kinds)
+    return Notice(f"{TITLES['unknown']}: {_UNREADABLE}.", wrong, origin=origin, kinds=kinds)
 
 
 class _Found(NamedTuple):
