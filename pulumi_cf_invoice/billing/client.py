@@ -65,6 +65,7 @@ from pulumi_cf_invoice.billing.settings import (
     DEFAULT_TIMEOUT,
     Settings,
     canonical_account_id,
+    refuse_secret_in,
     safe_base_url,
     seconds_of,
 )
@@ -108,6 +109,7 @@ class BillingClient:
                 "for a Pulumi program's resources and functions"
             )
         self._credentials = credentials
+        refuse_secret_in(base_url, credentials)
         self._base_url = safe_base_url(base_url)
         self._timeout = seconds_of(timeout)
         self._more_time = more_time

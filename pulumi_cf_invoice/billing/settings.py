@@ -18,8 +18,10 @@ from urllib.parse import urlsplit
 from pulumi_cf_invoice.billing.credentials import (
     PARTS,
     Credentials,
+    Secrets,
     given_parts,
     problem_with,
+    secrets_in,
     unsendable,
 )
 from pulumi_cf_invoice.billing.errors import MissingCredentialsError, SettingsError
@@ -88,7 +90,8 @@ class Source:
 
     ``name`` is for people; a repr shows no value. ``remedies`` say how to set the account,
     credentials or timeout there, by ``accountId``, ``apiToken`` and ``timeout``, and ``labels``
-    have the name of each setting there. A base URL gets the credentials of a source with the same
+    have the name of each setting there. ``secrets`` are credentials of others that are there as
+    well, which nothing may repeat. A base URL gets the credentials of a source with the same
     ``trust``, because whoever controls one controls both. None is for sources that can come with a
     pull request.
     """
@@ -98,6 +101,7 @@ class Source:
     remedies: Mapping[str, str] = field(default_factory=dict, repr=False)
     labels: Mapping[str, str] = field(default_factory=dict, repr=False)
     trust: str | None = None
+    secrets: Sequence[str] = field(default=(), repr=False)
 
     def get(self, setting: str) -> Any:
         """Return the value of *setting*, or None if it is absent or empty."""
@@ -149,7 +153,8 @@ def environment(variables: Mapping[str, str]) -> Source:
     """Return the source of the environment *variables*."""
     values = {setting: variables.get(name) for setting, name in VARIABLES.items()}
     remedies = {setting: f"set {name}" for setting, name in VARIABLES.items()}
-    return Source(ENVIRONMENT, values, remedies, VARIABLES, trust=ENVIRONMENT)
+    secrets = tuple(secret for _, secret in secrets_in(variables))
+    return Source(ENVIRONMENT, values, remedies, VARIABLES, ENVIRONMENT, secrets)
 
 
 def stack_config(values: Mapping[str, Any], *, trust: str | None = None) -> Source:
@@ -339,6 +344,16 @@ def safe_base_url(url: str, example: str = CLOUDFLARE_API) -> str:
     return url.rstrip("/")
 
 
+def refuse_secret_in(base_url: Any, secrets: Secrets) -> None:
+    """Raise `SettingsError` if *base_url*, which messages and reports name, repeats a secret."""
+    is_given = isinstance(base_url, str) and base_url.rstrip("/") != CLOUDFLARE_API
+    if is_given and secrets.is_in(base_url):
+        raise SettingsError(
+            "the base URL has a credential in it, and messages, reports and logs would show it: "
+            "give an address without"
+        )
+
+
 def _is_ip_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
@@ -460,7 +475,16 @@ def _parts(source: Source) -> dict[str, Any]:
 
 def _base_url(sources: Sequence[Source]) -> str:
     url = _first("baseUrl", sources)
-    return CLOUDFLARE_API if url is None else safe_base_url(url)
+    if url is None:
+        return CLOUDFLARE_API
+    refuse_secret_in(url, _secrets(sources))
+    return safe_base_url(url)
+
+
+def _secrets(sources: Sequence[Source]) -> Secrets:
+    own = (source.get(name) for source in sources for name in SECRETS)
+    others = (secret for source in sources for secret in source.secrets)
+    return Secrets([*(secret for secret in own if isinstance(secret, str)), *others])
 
 
 def _timeout(sources: Sequence[Source]) -> float:

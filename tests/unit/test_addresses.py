@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
-from pulumi_cf_invoice.billing import Invoice, SettingsError, settings
+from pulumi_cf_invoice.billing import (
+    BillingClient,
+    Credentials,
+    Invoice,
+    SettingsError,
+    settings,
+)
 from pulumi_cf_invoice.billing.settings import Source, is_cloudflare, resolve
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.command import Done, run
@@ -273,3 +279,28 @@ def test_an_error_says_which_address_was_asked_and_whose_token(
     )
     at_cloudflare = command(internet, "show")
     assert "The request went to" not in at_cloudflare.stderr
+
+
+@pytest.mark.parametrize("spelt", [TOKEN, TOKEN.upper(), TOKEN.replace("-", "%2D"), "other-token"])
+@pytest.mark.parametrize("scheme", ["https", "http"])
+def test_an_address_with_a_credential_in_it_is_refused_and_not_shown(
+    spelt: str, scheme: str
+) -> None:
+    """Whichever of the machine's it is: every report names the address."""
+    url = f"{scheme}://api.example.com/{spelt}/client/v4"
+    variables = {"CLOUDFLARE_BASE_URL": url, "GATEWAY_TOKEN": "other-token"}
+    message = "the base URL has a credential in it, and messages, reports and logs would show it"
+    for command in ("show", "doctor", "report", "forecast"):
+        done = run(command, "--account-id", ACCOUNT, CLOUDFLARE_API_TOKEN=TOKEN, **variables)
+        assert done.returncode == 2
+        assert message in done.stdout + done.stderr
+        assert spelt not in done.stdout + done.stderr
+    if spelt != "other-token":
+        with pytest.raises(SettingsError, match=message):
+            BillingClient(Credentials(TOKEN), base_url=url)
+
+
+def test_a_variable_that_holds_a_word_of_cloudflares_address_is_none_in_it() -> None:
+    machine = {"CLOUDFLARE_BASE_URL": CLOUDFLARE, "X_TOKEN": "cloudflare"}
+    sources = [settings.environment({"CLOUDFLARE_API_TOKEN": TOKEN, **machine})]
+    assert resolve(ACCOUNT, sources).base_url == CLOUDFLARE
