@@ -46,6 +46,7 @@ _MIXED = "was something else appended, or does a program write it in another enc
 # A name of JSON in single bytes, which text of two bytes a character does not have.
 _NAME_IN_BYTES = re.compile(rb'"[A-Za-z_]{3,}"[ \t]*:')
 _NONE = Secrets([])
+_LONGEST_ERROR = 2000
 _ONLY_EXPORTED = frozenset({"invoice_id", "invoice_lines_complete"})
 _OF_LAST_DEPLOYMENT = (
     "Stack outputs are of the last deployment: usage since then is not in these figures, and a "
@@ -93,7 +94,10 @@ def read_any(
         return _read_any(text, account_id, prefix, secrets)
     except NoInvoiceError as error:
         # Not all that it quotes went through `_redacted`, or did in one piece.
-        raise type(error)(secrets.redact(str(error))) from None
+        message = secrets.redact(str(error))
+        if len(message) > _LONGEST_ERROR:
+            message = f"{message[: _LONGEST_ERROR - 1]}…"
+        raise type(error)(message) from None
 
 
 def _read_any(

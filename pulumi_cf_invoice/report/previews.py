@@ -382,7 +382,8 @@ def _written(diagnostics: Iterable[Mapping[str, Any]]) -> str:
         if diagnostic.get("severity") == "info#err"
     ]
     first = next((n for n, text in enumerate(written) if _ERROR.match(text)), len(written))
-    return one_line(" ".join(written[first:]), _LONGEST)
+    # What reads the file cuts it once more, without a credential that is in two of its lines.
+    return one_line(" ".join(written[first:]), 4 * _LONGEST)
 
 
 def _refuse_not_evaluated(steps: Iterable[Mapping[str, Any]]) -> None:

@@ -790,8 +790,13 @@ def written_to_stderr(*messages: str) -> str:
         written_to_stderr("error: " + REPEATED.replace("-", "\x1b[31m-")),
         written_to_stderr("error: " + "x" * 180 + REPEATED.replace("-", "\x1b[31m-")),
         written_to_stderr("error: " + REPEATED.partition("-")[0], "-" + REPEATED.partition("-")[2]),
+        # At the place where a long error is cut.
+        *(
+            written_to_stderr("error: " + "x" * pad, *["y" * 150] * 6, REPEATED[:17], REPEATED[17:])
+            for pad in range(62, 78)
+        ),
     ],
-    ids=["name", "long-name", "colour", "long-colour", "two-lines"],
+    ids=["name", "long-name", "colour", "long-colour", "two-lines", *("cut",) * 16],
 )
 def test_nor_is_it_in_why_a_file_cannot_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
