@@ -26,7 +26,10 @@ from pulumi_cf_invoice.billing.settings import (
 _SECONDS = 60
 # Of YAML at the beginning of a line, and of JSON.
 _NAME = re.compile(r"""^(?:name|[ \t{]*["']name["'])[ \t]*:[ \t]*["']?([\w.-]+)""", re.M)
-_EMPTY = {"value": ""}
+_KEYS = (
+    *(f"cf-invoice:{name}" for name in SETTINGS),
+    *(f"cloudflare:{name}" for name in (*CREDENTIALS, "baseUrl")),
+)
 _NOT_OPENED = "[unknown]"
 """What Pulumi shows for an ESC environment's value that it was not asked to open."""
 
@@ -35,13 +38,14 @@ def read_config(stack: str | None) -> GetConfig:
     """
     Return the stack config of *stack*, or of the selected stack if that is None.
 
-    Secrets are only decrypted if a setting that applies is one. Raises `SettingsError`.
+    Secrets are only decrypted if one is a setting of ours or a credential of pulumi-cloudflare's,
+    which nothing may repeat even if another one applies. Raises `SettingsError`.
     """
     config = _run(stack)
     _examine(config)
-    if any(_is_hidden(config[key]) for key in _keys_that_count(config) if key in config):
+    if any(_is_hidden(config[key]) for key in _KEYS if key in config):
         config = _run(stack, "--show-secrets")
-    values = {key: config[key].get("value") for key in _keys_that_count(config) if key in config}
+    values = {key: config[key].get("value") for key in _KEYS if key in config}
     return values.get
 
 
@@ -67,14 +71,6 @@ def _project() -> str | None:
                 found = _NAME.search(text)
                 return found[1] if found else None
     return None
-
-
-def _keys_that_count(config: Mapping[str, Any]) -> list[str]:
-    ours = [f"cf-invoice:{name}" for name in SETTINGS]
-    theirs = [f"cloudflare:{name}" for name in CREDENTIALS]
-    # The first source that has any credential decides: the secrets of another are left alone.
-    has_own = any(_has_value(config.get(f"cf-invoice:{name}", _EMPTY)) for name in CREDENTIALS)
-    return [*ours, "cloudflare:baseUrl", *([] if has_own else theirs)]
 
 
 def _has_value(entry: Mapping[str, Any]) -> bool:

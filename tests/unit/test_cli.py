@@ -755,10 +755,12 @@ def test_nor_what_pulumi_or_a_file_of_rules_says(
     assert "ghp" not in done.stderr
 
 
-def test_nor_is_a_stacks_own_token_in_a_report_of_a_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("own", [None, "another-t0ken-that-applies"])
+def test_nor_is_a_token_of_the_stack_in_a_report_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str | None
 ) -> None:
-    stack_with({"cloudflare:apiToken": REPEATED}, tmp_path, monkeypatch)
+    config = {"cloudflare:apiToken": REPEATED, **({"cf-invoice:apiToken": own} if own else {})}
+    stack_with(config, tmp_path, monkeypatch)
     rules, file = tmp_path / "rules.json", tmp_path / "line.json"
     limits = {"accountIds": [ACCOUNT], "limit": "1 USD"}
     rules.write_text(json.dumps({"rules": {"max-amount-due": limits}}))
