@@ -184,6 +184,12 @@ class Situation:
         return bool(self.stale) and self.worst.rank >= Rank.OUTLOOK and not self.worst.is_of_another
 
     @property
+    def begins_elsewhere(self) -> bool:
+        """Whether the headline begins with a fact about another account."""
+        is_last = self.worst.is_hypothetical and self.outlook is not None
+        return self.worst.is_of_another and not is_last
+
+    @property
     def headline(self) -> str:
         """The worst fact in a sentence, after the verdict if it does not speak for itself."""
         rank, sentence = self.worst.rank, self.sentence
@@ -230,7 +236,7 @@ class Situation:
             return f"{self._due('')}; {self.closeness}"
         if fact.is_hypothetical and outlook is not None:
             # What is coming comes before what a top-up keeps from coming.
-            return f"{outlook.text}; {self.due_so_far}; {fact.text}"
+            return f"{self._whose}{outlook.text}; {self.due_so_far}; {fact.text}"
         text, coming = fact.text, outlook.text if outlook else self._forecast
         if fact.says_forecast and not fact.is_of_another:
             is_same = outlook is not None and fact.limit == outlook.limit

@@ -1,7 +1,7 @@
 """The report before any format: the invoices, how the rules judged them, and the worst result."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -13,7 +13,7 @@ from pulumi_cf_invoice.billing.models import counted
 from pulumi_cf_invoice.report.account import AccountReport
 from pulumi_cf_invoice.report.caveats import MOST_ORIGINS, addressed, first, of_several
 from pulumi_cf_invoice.report.found import Found, MissingInvoice
-from pulumi_cf_invoice.report.headlines import Fact
+from pulumi_cf_invoice.report.headlines import Fact, Situation
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport, invoice_report
 from pulumi_cf_invoice.report.judging import (
     TITLES,
@@ -177,8 +177,7 @@ class Report:
     def marked_headline(self) -> str:
         """The headline, in which what others wrote is marked (`named`)."""
         if len(self.invoices) == 1:
-            [only] = self.invoices
-            situation = replace(only, rules=self.rules).situation
+            [only], situation = self.invoices, self._situation
             is_unknown = self.verdict == "unknown"
             headline = situation.headline_of_unknown if is_unknown else situation.headline
             elsewhere = not only.rules and any(rule.of_accounts for rule in self.rules)
@@ -187,6 +186,11 @@ class Report:
         if not self.invoices:
             return self._headline_without_invoice
         return self._headline_of_several
+
+    @cached_property
+    def _situation(self) -> Situation:
+        """The situation of the first invoice and of all accounts that rules read."""
+        return replace(self.invoices[0], rules=self.rules).situation
 
     @property
     def _headline_without_invoice(self) -> str:
@@ -227,9 +231,8 @@ class Report:
     @property
     def _worst_elsewhere(self) -> Fact:
         """The worst violation on an account without an invoice here, or else the worst fact."""
-        first = self.invoices[0]
-        violation = replace(first, rules=self._elsewhere).situation.worst_violation
-        return violation or replace(first, rules=self.rules).situation.worst
+        elsewhere = replace(self.invoices[0], rules=self._elsewhere).situation
+        return elsewhere.worst_violation or self._situation.worst
 
     @cached_property
     def _elsewhere(self) -> list[RuleResult]:
@@ -296,30 +299,33 @@ class Report:
     def remedies(self) -> list[str]:
         """What to do about what is violated, and what will be, the worst first, each once."""
         of_rules = [remedy for rule in worst_first(self.rules) for remedy in rule.remedies]
-        several = len(self.invoices) > 1
+        several, elsewhere = len(self.invoices) > 1, self._remedies_elsewhere
         of_each = [
-            (remedy, label if several else "")
+            (remedy, label if several or elsewhere else "")
             for invoice, label in self._by_badness
             for remedy in remedies(invoice)
         ]
-        # What to do about the only invoice comes before what to do about other accounts.
-        first = of_rules if several else [remedy for remedy, _ in of_each]
+        begins_elsewhere = len(self.invoices) == 1 and self._situation.begins_elsewhere
+        ordered = [*elsewhere, *of_each] if begins_elsewhere else [*of_each, *elsewhere]
+        # Beside the only invoice, what the headline begins with comes first.
+        first = of_rules if several else [remedy for remedy, _ in ordered]
         whom: dict[str, list[str]] = {remedy: [] for remedy in [*first, *of_rules]}
-        for remedy, label in [*of_each, *self._remedies_elsewhere]:
+        for remedy, label in ordered:
             whom.setdefault(remedy, []).append(label)
         return [
             f"{addressed(labels if all(labels) else [])}{remedy}" for remedy, labels in whom.items()
         ]
 
     @property
-    def _remedies_elsewhere(self) -> Iterable[tuple[str, str]]:
+    def _remedies_elsewhere(self) -> list[tuple[str, str]]:
         """What to do about accounts without an invoice here, with a label of each beside others."""
-        return dict.fromkeys(
+        found = dict.fromkeys(
             (finding.remedy, f"Account {finding.account_id}" if self.invoices else "")
             for rule in self._elsewhere
             for finding in rule.violations
             if finding.remedy and finding.account_id
         )
+        return list(found)
 
     @property
     def totals(self) -> list[tuple[float, str]]:

@@ -679,6 +679,28 @@ def test_figures_beside_a_fact_about_another_account_say_whose_they_are() -> Non
     assert (notice_of(alone, KINDS).forecast or "").startswith("Forecast $549 for ")
 
 
+@pytest.mark.parametrize("other", ["top-up-failed", "topped-up"])
+def test_what_to_do_beside_another_account_is_addressed_and_in_the_order_of_the_headline(
+    other: str,
+) -> None:
+    rules = {
+        "max-amount-due": {"limit": "450 USD"},
+        "min-runway": {"accountIds": [OTHER_ACCOUNT], "days": 14},
+    }
+    mine, theirs = f"account {ACCOUNT}: ", f"account {OTHER_ACCOUNT}: "
+    report = beside_another(taken("growing"), rules, other=taken(other, NOW, OTHER_ACCOUNT))
+    # One whose top-up works comes last.
+    first, second = (theirs, mine) if other == "top-up-failed" else (mine, theirs)
+    assert report.headline.startswith(first.capitalize())
+    assert f"; {second}" in report.headline
+    addressees = [remedy.partition(": ")[0] for remedy in report.remedies]
+    of_mine, of_theirs = ["Account 023e10…c353"] * 2, [f"Account {OTHER_ACCOUNT}"]
+    in_order = [*of_theirs, *of_mine] if first == theirs else [*of_mine, *of_theirs]
+    assert addressees == in_order
+    alone = report_on(taken("growing"), rules={"max-amount-due": {"limit": "450 USD"}})
+    assert not any(remedy.startswith("Account") for remedy in alone.remedies)
+
+
 def test_an_abbreviation_at_the_beginning_of_a_fact_stays_one() -> None:
     headline = report_on(taken("usual"), REFUSED, rules=LIMIT).headline
     assert headline.startswith(f"Unknown: account {OTHER_ACCOUNT}: HTTP 403; ")
