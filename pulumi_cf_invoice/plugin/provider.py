@@ -248,7 +248,11 @@ class InvoicePreviewPlugin(provider.Provider):
                 raise SettingsError(f"cf-invoice has no function {request.tok}")
             resolved, answer = await self._ask(read.asked(now, **arguments), account_id)
             figures = answer.to_figures()
-        of_read = {"account_id": resolved.account_id, **lifecycle.address(resolved)}
+        address = lifecycle.address(resolved)
+        if address and self._is_address_secret:
+            # One secret in a result makes all of its figures secret.
+            address = {"base_url": SECRET_ADDRESS}
+        of_read = {"account_id": resolved.account_id, **address}
         return provider.InvokeResponse(_encoded(of_read | figures))
 
     async def _forecast(
@@ -306,9 +310,13 @@ class InvoicePreviewPlugin(provider.Provider):
         if id(invoice) not in self._figures:
             figures = lifecycle.figures(invoice, resolved)
             self._figures[id(invoice)] = {
-                name: _Figure(_value(figure).value) for name, figure in figures.items()
+                name: _Figure(_value(figure).value, is_secret=self._is_secret(name))
+                for name, figure in figures.items()
             }
         return self._figures[id(invoice)]
+
+    def _is_secret(self, name: str) -> bool:
+        return name == "base_url" and self._is_address_secret
 
     async def _say_origin(self, resolved: Settings) -> None:
         """Say once where figures come from, if not from Cloudflare."""

@@ -64,12 +64,14 @@ class Call:
         found = state.read(self._type, self.properties)
         if found is None:
             return None
+        if _is_secret(self._message, "base_url", "baseUrl"):
+            found = replace(found, base_url=state.SECRET_ADDRESS)
         return replace(found, account_is_secret=self.account_is_secret)
 
     @property
     def account_is_secret(self) -> bool:
         """Whether the program marked the account in the properties as secret."""
-        return _account_is_secret(self._message)
+        return _is_secret(self._message, "account_id", "accountId")
 
 
 def current_call() -> Call | None:
@@ -252,8 +254,9 @@ def _config(written: Any) -> Config:
     return Config(json_format.MessageToDict(written.properties), _LEVELS.get(level, "mandatory"))
 
 
-def _account_is_secret(properties: struct_pb2.Struct) -> bool:
-    for name in ("account_id", "accountId"):
+def _is_secret(properties: struct_pb2.Struct, *names: str) -> bool:
+    """Return whether the first of *names* that is a property, in either form, is a secret."""
+    for name in names:
         value = properties.fields.get(name)
         if value is not None and value.HasField("struct_value"):
             signature = value.struct_value.fields.get(SPECIAL_SIG_KEY)

@@ -78,6 +78,43 @@ def test_a_secret_address_of_the_provider_is_not_named_but_said_to_be_secret(
     assert f"come from {sandbox.base_url}" not in run.text
 
 
+@pytest.mark.parametrize("source", ["stack config", "provider"])
+def test_a_secret_address_is_one_in_the_state_and_no_figure_is(
+    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox, source: str
+) -> None:
+    del settled["CLOUDFLARE_BASE_URL"]
+
+    def program() -> None:
+        options: Any = {}
+        if source == "provider":
+            provider = sdk.Provider("own", base_url=pulumi.Output.secret(sandbox.base_url))
+            options = {"provider": provider}
+        of_resource = pulumi.ResourceOptions(**options)
+        resource = sdk.InvoicePreview("upcoming", opts=of_resource)
+        read = sdk.InvoicePreview.get("read", ACCOUNT, opts=of_resource)
+        result = sdk.get_invoice_preview_output(opts=pulumi.InvokeOptions(**options))
+        pulumi.export("addresses", [resource.base_url, read.base_url])
+        pulumi.export("result", [result.amount_due, result.base_url])
+
+    stack = make_stack(program, **settled)
+    if source == "stack config":
+        stack.set("cf-invoice:baseUrl", sandbox.base_url, secret=True)
+    run = stack.up()
+    assert run.ok, run.text
+    assert run.outputs["result"] == [18846, "an address that is secret"]
+    assert sandbox.base_url not in repr(run.outputs)
+    # Pulumi itself shows what is secret in stack config as `[secret]`.
+    origins = set(re.findall("come from (.*?), not from Cloudflare", run.text))
+    assert origins == {"an address that is secret"}
+    assert stack.refresh().ok
+    for name in ("upcoming", "read"):
+        outputs = stack.resource(name)["outputs"]
+        assert json.loads(outputs["baseUrl"]["plaintext"]) == sandbox.base_url
+        assert outputs["amountDue"] == 18846
+    assert json.loads(stack.resource("upcoming")["inputs"]["baseUrl"]["plaintext"])
+    assert stack.preview(expect_no_changes=True).ok
+
+
 def test_email_and_key_are_accepted(make_stack: MakeStack, settled: dict[str, str]) -> None:
     program = with_provider(email="sandbox@example.com", api_key="sandbox-key")
     assert make_stack(program, **settled).up().outputs["due"] == 18846

@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -6,6 +7,7 @@ from typing import Any
 
 import grpc
 import pulumi
+import pulumi_cf_invoice_sdk as sdk
 import pulumi_cloudflare as cloudflare
 import pytest
 from pulumi.automation._server import LanguageServer
@@ -353,6 +355,21 @@ def test_a_secret_account_is_not_printed(
     assert not run.ok
     assert "The upcoming invoice is $188.46 for" in run.text
     assert secret not in run.text
+
+
+def test_a_secret_address_of_the_plugins_provider_is_said_to_be_secret(
+    make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox, pack: MakePack
+) -> None:
+    del settled["CLOUDFLARE_BASE_URL"]
+
+    def program() -> None:
+        provider = sdk.Provider("own", base_url=pulumi.Output.secret(sandbox.base_url))
+        sdk.InvoicePreview("upcoming", opts=pulumi.ResourceOptions(provider=provider))
+
+    run = make_stack(program, **settled).preview(**pack("[max_amount_due('150 USD')]"))
+    assert not run.ok
+    origins = set(re.findall("come from (.*?), not from Cloudflare", messages(run)))
+    assert origins == {"an address that is secret"}
 
 
 def test_an_unknown_account_is_an_advisory_at_preview_and_a_verdict_on_update(
