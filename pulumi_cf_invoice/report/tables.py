@@ -91,7 +91,7 @@ def judged(report: Report, most: int) -> list[JudgedRow]:
     """
     Return the rules, violated mandatory ones first, with at most *most* sentences on each.
 
-    With several invoices, those that pass share one row.
+    With several invoices, those that pass share a row, and those that may not for long another.
     """
     rules = worst_first(report.rules)
     rows = [
@@ -100,15 +100,29 @@ def judged(report: Report, most: int) -> list[JudgedRow]:
         if len(report.invoices) < 2 or rule.violations or rule.noted
     ]
     passing = [rule for rule in rules if not (rule.violations or rule.noted)]
-    if len(report.invoices) > 1 and passing:
-        names = ", ".join(map(_rule_name, passing))
-        rows.append(JudgedRow("within", True, f"{len(passing)} more", [names]))
-    return rows
+    if len(report.invoices) < 2:
+        return rows
+    in_doubt = [rule for rule in passing if _doubt(report, rule)]
+    lasting = [rule for rule in passing if rule not in in_doubt]
+    return rows + [
+        _folded(folded, may_not_last=folded is in_doubt) for folded in (in_doubt, lasting) if folded
+    ]
+
+
+def _folded(rules: Sequence[RuleResult], *, may_not_last: bool) -> JudgedRow:
+    """Return the one row of *rules* that pass."""
+    names = ", ".join(map(_rule_name, rules))
+    return JudgedRow("within", True, f"{len(rules)} more", [names], may_not_last)
+
+
+def _doubt(report: Report, rule: RuleResult) -> str:
+    """Return why *rule* may not be passed for long, of the first invoice; empty if it may."""
+    judged = report.invoices if rule.verdict == "within" else []
+    return next(filter(None, (invoice.doubt(rule) for invoice in judged)), "")
 
 
 def _judged_row(report: Report, rule: RuleResult, most: int) -> JudgedRow:
-    judged = report.invoices if rule.verdict == "within" else []
-    doubt = next(filter(None, (invoice.doubt(rule) for invoice in judged)), "")
+    doubt = _doubt(report, rule)
     sentences = _sentences(report, rule, most)
     if doubt and len(report.invoices) == 1:
         sentences = [f"{sentences[0].rstrip('.')}; {doubt}", *sentences[1:]]

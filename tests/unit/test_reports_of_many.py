@@ -17,7 +17,7 @@ from pulumi_cf_invoice.billing.errors import NotAvailableError
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 from pulumi_cf_invoice.billing.settings import CLOUDFLARE_API
 from pulumi_cf_invoice.billing.snapshot import Snapshot
-from pulumi_cf_invoice.report import html, json_report, markdown, text
+from pulumi_cf_invoice.report import html, json_report, markdown, tables, text
 from pulumi_cf_invoice.report.caveats import Caveat
 from pulumi_cf_invoice.report.found import Found, MissingInvoice, compared_with
 from pulumi_cf_invoice.report.judging import judge
@@ -284,3 +284,20 @@ def test_what_is_violated_on_an_account_that_is_not_shown_is_the_headline(first:
     pay, *others = report.remedies
     assert pay.startswith(f"Account {unpaid}: Pay the open invoice ")
     assert all(remedy.startswith("Account ") for remedy in others)
+
+
+def test_rules_that_pass_share_a_row_and_those_that_may_not_for_long_another() -> None:
+    """As with one invoice, what the headline warns of is not among what is fine."""
+    rules = {
+        "max-amount-due": {"limit": "600 USD"},
+        "max-line-amount": {"defaultLimit": "900 USD"},
+        "allowed-currencies": {"currencies": ["USD"]},
+    }
+    found = [Found.of_snapshot(taken("growing", NOW, account(number))) for number in (1, 2)]
+    report = report_on(*found, rules=rules)
+    assert report.headline.startswith("Within budget so far: 2 of 2 with a warning")
+    in_doubt, passing = tables.judged(report, 3)
+    assert (in_doubt.word, in_doubt.name) == ("within so far", "1 more")
+    assert (in_doubt.tone, in_doubt.sentences) == ("advisory", ["max-amount-due"])
+    assert (passing.word, passing.name) == ("within", "2 more")
+    assert passing.sentences == ["max-line-amount, allowed-currencies"]
