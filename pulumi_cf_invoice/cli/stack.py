@@ -30,6 +30,7 @@ _KEYS = (
     *(f"cf-invoice:{name}" for name in SETTINGS),
     *(f"cloudflare:{name}" for name in (*CREDENTIALS, "baseUrl")),
 )
+_EMPTY = {"value": ""}
 _NOT_OPENED = "[unknown]"
 """What Pulumi shows for an ESC environment's value that it was not asked to open."""
 
@@ -38,14 +39,19 @@ def read_config(stack: str | None) -> GetConfig:
     """
     Return the stack config of *stack*, or of the selected stack if that is None.
 
-    Secrets are only decrypted if one is a setting of ours or a credential of pulumi-cloudflare's,
-    which nothing may repeat even if another one applies. Raises `SettingsError`.
+    Secrets are only decrypted if a setting that applies is one. Raises `SettingsError`.
     """
     config = _run(stack)
     _examine(config)
-    if any(_is_hidden(config[key]) for key in _KEYS if key in config):
+    applying = _that_apply(config)
+    if any(_is_hidden(config[key]) for key in applying):
         config = _run(stack, "--show-secrets")
-    values = {key: config[key].get("value") for key in _KEYS if key in config}
+    # A credential that does not apply has to be known as well, if it is, to be redacted.
+    values = {
+        key: config[key].get("value")
+        for key in _KEYS
+        if key in config and (key in applying or not _is_hidden(config[key]))
+    }
     return values.get
 
 
@@ -71,6 +77,13 @@ def _project() -> str | None:
                 found = _NAME.search(text)
                 return found[1] if found else None
     return None
+
+
+def _that_apply(config: Mapping[str, Any]) -> set[str]:
+    """Return the keys of *config* that apply: the first source that has any credential decides."""
+    has_own = any(_has_value(config.get(f"cf-invoice:{name}", _EMPTY)) for name in CREDENTIALS)
+    passed_over = {f"cloudflare:{name}" for name in CREDENTIALS} if has_own else set()
+    return {key for key in _KEYS if key in config} - passed_over
 
 
 def _has_value(entry: Mapping[str, Any]) -> bool:
