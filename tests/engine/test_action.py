@@ -473,6 +473,18 @@ def test_it_installs_itself_where_python_has_no_pip(
     assert not list((tmp_path / "runner").rglob("pip"))
 
 
+def test_another_version_of_the_action_in_the_same_job_is_installed_as_well(
+    workflow: Workflow, runner_temp: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(runner_temp, tmp_path / "runner", symlinks=True)
+    workflow.environment |= {**installing(), "SHARED_RUNNER_TEMP": str(tmp_path / "runner")}
+    package = workflow.directory / workflow.action / "pulumi_cf_invoice"
+    (package / "of_another_version.py").touch()
+    run = workflow.use({**RULES, "comment": "false"})
+    assert run.jobs == {"invoice": "success"}, run.printed
+    assert list((tmp_path / "runner").rglob("of_another_version.py"))
+
+
 _PLANT = """
 import json, pathlib, subprocess, sys, zipfile
 from pip._internal.cache import SimpleWheelCache
