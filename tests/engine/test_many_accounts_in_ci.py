@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -38,6 +39,7 @@ def repository(tmp_path: Path, several: Sandbox) -> Path:
     """A repository with the example, and with rules one of which reads an account itself."""
     made = tmp_path / "repository"
     (made / "policy-pack").mkdir(parents=True)
+    subprocess.run(["git", "init", "--quiet", str(made)], check=True)
     shutil.copy(EXAMPLE / "accounts.txt", made)
     budget = {"accountIds": LISTED[:1], "limit": "5000 USD", "baseUrl": several.base_url}
     rules = {"max-amount-due": {"limit": "5000 USD"}, "account-budget": budget}
@@ -92,7 +94,7 @@ def test_on_gitlab_an_account_whose_job_failed_is_a_row_and_the_report_fails(
         given = {**environment, "CI_PIPELINE_ID": str(pipeline), **variables}
         return workflows.run_on_gitlab(PIPELINE, job, repository, given)
 
-    # Both are of an earlier pipeline, and committed.
+    # Both are of an earlier pipeline.
     for pipeline, account in ((1, first), (1, second), (2, first)):
         token = {"CLOUDFLARE_API_TOKEN": "sandbox-token"}
         failed, log = run("snapshot", pipeline, ACCOUNT=account, **token)
@@ -104,6 +106,19 @@ def test_on_gitlab_an_account_whose_job_failed_is_a_row_and_the_report_fails(
     words = " ".join(log.split())
     assert f"Research, account {second} has no upcoming invoice here: there is no" in words
     assert "Research" in (repository / "report.html").read_text()
+
+
+def test_on_gitlab_a_snapshot_that_is_committed_fails_the_report(
+    repository: Path, environment: dict[str, str]
+) -> None:
+    """The folder of a pipeline to come can be in the commit."""
+    (repository / "snapshots-7").mkdir()
+    (repository / "snapshots-7" / "committed.json").write_text("{}")
+    subprocess.run(["git", "add", "snapshots-7"], cwd=repository, check=True)
+    given = {**environment, "CI_PIPELINE_ID": "7"}
+    failed, log = workflows.run_on_gitlab(PIPELINE, "report", repository, given)
+    assert "exit 2" in (failed or "")
+    assert "Snapshots are committed, and would count: remove snapshots-* from" in log
 
 
 def test_both_have_the_accounts_of_the_list() -> None:
