@@ -198,7 +198,9 @@ class Situation:
         if rank is Rank.WITHIN:
             return f"{self._within}."
         if rank is Rank.UNKNOWN:
-            return f"{TITLES['unknown']}: {sentence}."
+            is_over = verdict_of(self.rules) == "over"
+            over = f"{verdict_text('over', self.rules)}, and not fully judged"
+            return f"{over if is_over else TITLES['unknown']}: {sentence}."
         titles = {
             Rank.OVER: f"{verdict_text('over', self.rules)}: ",
             Rank.OUTLOOK: "Within budget so far: ",

@@ -615,6 +615,19 @@ def test_a_rule_is_not_in_doubt_for_the_age_of_another_account() -> None:
         assert row.may_not_last == is_in_doubt
 
 
+@pytest.mark.parametrize("minimum", ["1 USD", "900 USD"])
+def test_the_headline_of_what_is_not_known_agrees_with_the_verdict(minimum: str) -> None:
+    """Another rule may be violated."""
+    rules = {
+        "min-credit-balance": {**OF_ACCOUNT, "limit": minimum},
+        "account-budget": {"accountIds": [OTHER_ACCOUNT], "limit": "50 USD"},
+    }
+    report = report_on(taken("usual"), rules=rules)
+    title = {"unknown": "Unknown", "over": "Against a rule, and not fully judged"}[report.verdict]
+    assert report.headline.startswith(f"{title}: account {OTHER_ACCOUNT}: no credentials ")
+    assert (report.verdict == "over") == (minimum == "900 USD")
+
+
 @pytest.mark.parametrize("level", ["mandatory", "advisory"])
 @pytest.mark.parametrize("is_own", [True, False])
 def test_each_account_in_a_headline_is_dated_by_its_own_figures(is_own: bool, level: str) -> None:
