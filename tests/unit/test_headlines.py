@@ -107,7 +107,8 @@ def test_a_headline_says_that_an_invoice_is_missing_which_no_rule_needs(rules: A
                 "max-amount-due": {"limit": "900 EUR"},
                 "statuses": {"rule": "allowed-statuses", "statuses": ["open"]},
             },
-            r"Unknown: the limit of €900\.00 is not in USD, as the invoice is; \$206\.52 so "
+            r"Against a rule, and not fully judged: the limit of €900\.00 is not in USD, as the "
+            r"invoice is; \$206\.52 so "
             r".*",
         ),
         (
