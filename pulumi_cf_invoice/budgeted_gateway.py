@@ -25,7 +25,7 @@ from pulumi_cf_invoice.billing.errors import BillingError, SettingsError
 from pulumi_cf_invoice.billing.suggestions import unknown_name
 from pulumi_cf_invoice.program.credentials import Credentials
 from pulumi_cf_invoice.program.errors import raises_run_errors
-from pulumi_cf_invoice.resource import InvoicePreview
+from pulumi_cf_invoice.resource import InvoicePreview, refuse_wrong_kinds
 from pulumi_cf_invoice.rules.limits import parse_amount, shown
 
 _DAY = 24 * 60 * 60
@@ -117,6 +117,7 @@ class BudgetedGateway(pulumi.ComponentResource):
         :param steps: What is allowed from which share of the budget on.
         :param gateway: Other arguments of `AiGateway`, such as ``cache_ttl``.
         """
+        refuse_wrong_kinds(resource_name, opts)
         dollars = _dollars(budget)
         steps = _ordered(steps)
         arguments = _arguments(resource_name, gateway)

@@ -178,6 +178,7 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
         :param credentials: By default from stack config or the environment. They are never stored.
         :param opts: Pulumi's options. Those that cannot be honoured are refused.
         """
+        refuse_wrong_kinds(resource_name, opts)
         _refuse_ineffective(opts)
         if opts is not None and opts.id is not None:
             raise SettingsError("opts.id reads a resource: call InvoicePreview.get instead")
@@ -217,6 +218,7 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
         With plain arguments it is read immediately. Raises `SettingsError`, `ApiError`,
         `TransportError` or `InvalidResponseError`.
         """
+        refuse_wrong_kinds(resource_name, opts)
         _refuse_ineffective(opts)
         _refuse_without_provider(opts)
         if id is None:
@@ -373,9 +375,17 @@ _INEFFECTIVE = {
 """Options that would be silently ignored, and what to use instead."""
 
 
-def _refuse_ineffective(opts: pulumi.ResourceOptions | None) -> None:
+def refuse_wrong_kinds(resource_name: Any, opts: Any) -> None:
+    """Raise `SettingsError` in place of Pulumi's TypeError, which is printed with a traceback."""
+    if not isinstance(resource_name, str):
+        raise wrong_kind("resource_name must be text", resource_name)
+    if not resource_name:
+        raise SettingsError("resource_name is empty")
     if opts is not None and not isinstance(opts, pulumi.ResourceOptions):
         raise wrong_kind("opts must be pulumi.ResourceOptions", opts)
+
+
+def _refuse_ineffective(opts: pulumi.ResourceOptions | None) -> None:
     for name, advice in _INEFFECTIVE.items():
         value = getattr(opts, name, None)
         if value and not (name in ("provider", "providers") and _is_dynamic(value)):

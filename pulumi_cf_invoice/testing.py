@@ -8,9 +8,8 @@ test has set here beforehand, and fails if the test has set nothing.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
-from datetime import datetime
 from http.client import responses
-from typing import Any
+from typing import Any, TypeVar
 
 from pulumi_cf_invoice.billing import money, settings
 from pulumi_cf_invoice.billing.credit_balance import CreditBalance
@@ -36,6 +35,7 @@ from pulumi_cf_invoice.billing.usage_history import (
     Instant,
     UsageHistory,
     Window,
+    instant_of,
     length_of,
     start_of,
 )
@@ -56,6 +56,8 @@ __all__ = [
     "set_answers",
     "set_invoice",
 ]
+
+T = TypeVar("T")
 
 _SEPTEMBER_2026 = 1788220800, 1790812800
 
@@ -94,6 +96,7 @@ def make_invoice(
             {"description": description, "amount": amount, "currency": currency}
             for description, amount in lines.items()
         )
+    invoice_lines = _listed("lines", of_invoice)
     return Invoice.from_outputs(
         {
             "invoice_id": "upcoming_in_a_test",
@@ -104,7 +107,7 @@ def make_invoice(
             "period_start": period_start,
             "period_end": period_end,
             "status": status,
-            "invoice_lines": list(of_invoice),
+            "invoice_lines": invoice_lines,
             "invoice_lines_complete": invoice_lines_complete,
         }
     )
@@ -151,7 +154,7 @@ def make_usage_history(
     *,
     since: Instant = "2026-09-01",
     window: Window = "day",
-    at: datetime | None = None,
+    at: Instant | None = None,
 ) -> UsageHistory:
     """
     Return a usage history for a test: one value for each hour or day, starting at *since*.
@@ -160,9 +163,10 @@ def make_usage_history(
     :param since: The start, as for `get_usage_history`.
     :param window: What a value covers: day or hour.
     :param at: When the history was read: an hour or day that was not over by then is partial.
-    :raises SettingsError: If *since* is not an instant, or *window* something else.
-    :raises InvalidDataError: If a value is not a number.
+    :raises SettingsError: If *since* or *at* is not an instant, or *window* something else.
+    :raises InvalidDataError: If *values* are not a list of numbers.
     """
+    values = _listed("values", values)
     _refuse_non_numbers(**{f"values.{number}": value for number, value in enumerate(values)})
     start, length = start_of(since, window), length_of(window)
     return UsageHistory.of_values(
@@ -170,7 +174,7 @@ def make_usage_history(
         window=window,
         since=start,
         until=start + len(values) * length,
-        at=at,
+        at=None if at is None else instant_of(at, "at"),
     )
 
 
@@ -184,7 +188,7 @@ def make_invoice_history(
     :param invoices_complete: False for a history with only some of its invoices.
     :raises InvalidDataError: If *invoices* are something else.
     """
-    values = {"invoices": list(invoices), "invoices_complete": invoices_complete}
+    values = {"invoices": _listed("invoices", invoices), "invoices_complete": invoices_complete}
     return parsed(InvoiceHistory, {"type": "all", **values})
 
 
@@ -231,7 +235,7 @@ def make_gateways(gateways: Iterable[Gateway] = (), *, gateways_complete: bool =
     :param gateways_complete: False for a list with only some of the gateways.
     :raises InvalidDataError: If *gateways* are something else.
     """
-    values = {"gateways": list(gateways), "gateways_complete": gateways_complete}
+    values = {"gateways": _listed("gateways", gateways), "gateways_complete": gateways_complete}
     return parsed(Gateways, values)
 
 
@@ -362,6 +366,12 @@ def _refuse_non_numbers(**figures: Any) -> None:
     for name, value in figures.items():
         if finite(value) is None:
             raise InvalidDataError(f"{name}: not a number")
+
+
+def _listed(name: str, given: Iterable[T]) -> list[T]:
+    if not isinstance(given, Iterable) or isinstance(given, (str, Mapping)):
+        raise InvalidDataError(f"{name}: not a list")
+    return list(given)
 
 
 def _an(noun: str) -> str:

@@ -16,7 +16,7 @@ from pydantic.dataclasses import dataclass
 
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import one_line
-from pulumi_cf_invoice.billing.errors import InvalidDataError
+from pulumi_cf_invoice.billing.errors import InvalidDataError, SettingsError
 from pulumi_cf_invoice.billing.models import (
     CONFIG,
     WHOLE,
@@ -250,4 +250,8 @@ def amount_text(amount: float, currency: str | None) -> str:
     """Return an *amount* of credit for people, in cents if no *currency* is known."""
     if currency is None:
         return f"{money.exact(amount):,f} cents"
+    if not isinstance(currency, str):
+        raise SettingsError(
+            f"a currency must be a code such as 'usd', or None, not {type(currency).__name__}"
+        )
     return money.to_text(amount, currency)

@@ -241,7 +241,7 @@ def query(
     """
     length = length_of(window)
     now_ends = _floor(at, length) + length
-    end = now_ends if until is None else min(_ceiling(_instant(until, "until"), length), now_ends)
+    end = now_ends if until is None else min(_ceiling(instant_of(until, "until"), length), now_ends)
     earliest = max(0, end - DEFAULT_DAYS * SECONDS["day"])
     start = earliest if since is None else start_of(since, window)
     if start >= end:
@@ -273,10 +273,11 @@ def start_of(given: Instant, window: str, name: str = "since") -> int:
 
     Raises `SettingsError`, which calls the instant by its *name*.
     """
-    return _floor(_instant(given, name), length_of(window))
+    return _floor(instant_of(given, name), length_of(window))
 
 
-def _instant(given: Any, name: str) -> datetime:
+def instant_of(given: Any, name: str) -> datetime:
+    """Return the instant that is *given*. Raises `SettingsError`, which calls it by its *name*."""
     if isinstance(given, str):
         try:
             is_day = len(given) == len("2026-09-01")

@@ -116,6 +116,7 @@ def test_steps_and_arguments_of_the_gateway_can_be_passed() -> None:
         ({"__props__": 3}, "there is no argument '__props__'; known: account_id, ai_gateway_id"),
         ({"ai_gateway_id": None}, "ai_gateway_id is None: leave it out, and it is 'assistant'"),
         ({"cache_ttl": None}, "cache_ttl is None: leave it out, and it is 300"),
+        ({"opts": {}}, "opts must be pulumi.ResourceOptions, not dict"),
         ({"spend_limits": {}}, "BudgetedGateway sets spend_limits itself"),
         ({"rate_limiting_limit": 9}, "BudgetedGateway sets rate_limiting_limit itself"),
         ({"rate_limiting_technique": "fixed"}, "sets rate_limiting_technique itself"),

@@ -1,11 +1,11 @@
 """The credit balance, parsed from what the API says and from what it leaves out."""
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from pulumi_cf_invoice.billing import CreditBalance, InvalidDataError
+from pulumi_cf_invoice.billing import CreditBalance, InvalidDataError, SettingsError
 
 
 def balance(left: Any, **config: Any) -> CreditBalance:
@@ -33,6 +33,14 @@ def test_an_amount_is_kept_exactly(amount: Any, kept: float, text: str) -> None:
 
 def test_a_balance_whose_currency_is_not_known_is_shown_in_minor_units() -> None:
     assert balance(Decimal("123456.5")).balance_text(None) == "123,456.5 cents"
+
+
+def test_a_currency_that_is_no_text_is_refused() -> None:
+    config = {"amount": 1000, "threshold": 500}
+    found = CreditBalance.from_api({"balance": 5, "topup_config": config})
+    for text in (found.balance_text, found.topup_text, found.text_in):
+        with pytest.raises(SettingsError, match="a code such as 'usd', or None, not int"):
+            text(cast(Any, 5))
 
 
 @pytest.mark.parametrize(

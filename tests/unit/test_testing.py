@@ -4,7 +4,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -393,6 +393,11 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: InvoicePreview.get("read", cast(Any, None)),
         "InvoicePreview.get reads an account by its ID, which is None",
     ),
+    "name": (
+        lambda: InvoicePreview(cast(Any, None)),
+        "resource_name must be text, not NoneType",
+    ),
+    "read-name": (lambda: InvoicePreview.get("", ACCOUNT), "resource_name is empty"),
     "resource": (
         lambda: InvoicePreview("upcoming", opts=cast(Any, {"parent": None})),
         "opts must be pulumi.ResourceOptions, not dict",
@@ -480,6 +485,13 @@ def test_what_could_be_no_invoice_is_not_made(fields: dict[str, Any], message: s
         (lambda: testing.make_usage_history(cast(Any, ["a"])), "values.0: not a number"),
         (lambda: testing.make_usage_history([1], window=cast(Any, "week")), "must be 'day' or"),
         (lambda: testing.make_usage_history([1], since="9999-12-31"), "not an instant in Unix"),
+        (lambda: testing.make_usage_history([1], at=cast(Any, 5)), "at must be a datetime or ISO"),
+        (lambda: testing.make_usage_history([1], at=datetime(2026, 9, 1)), "needs a time zone"),
+        (lambda: testing.make_usage_history(cast(Any, 5)), "values: not a list"),
+        (lambda: testing.make_usage_history(cast(Any, {1: 2})), "values: not a list"),
+        (lambda: testing.make_invoice(1, lines=cast(Any, 5)), "lines: not a list"),
+        (lambda: testing.make_invoice_history(cast(Any, 5)), "invoices: not a list"),
+        (lambda: testing.make_gateways(cast(Any, "ab")), "gateways: not a list"),
         (lambda: testing.make_past_invoice(float("nan")), "amount_due: not a number"),
         (lambda: testing.make_past_invoice(1, amount_paid=cast(Any, "x")), "amount_paid: not a"),
         (lambda: testing.make_past_invoice(1, currency="x"), "currency: not a currency"),
@@ -516,7 +528,7 @@ OTHERS: dict[str, tuple[Any, Callable[[], Any], Callable[[], Any]]] = {
         get_credit_balance_output,
     ),
     "usage_history": (
-        testing.make_usage_history([1, 2.5, 0], at=datetime(2026, 9, 3, 12, tzinfo=UTC)),
+        testing.make_usage_history([1, 2.5, 0], at="2026-09-03T12:00Z"),
         get_usage_history,
         get_usage_history_output,
     ),
