@@ -32,6 +32,8 @@ _JSON_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 PARTS = ("api_token", "email", "api_key")
 """The parts of credentials, by the names of the constructor's arguments."""
+# Stack config, the environment and the plugin each have names of their own.
+_WORDS = dict(zip(PARTS, ("API token", "e-mail", "API key"), strict=True))
 
 
 class Secrets:
@@ -216,11 +218,11 @@ def problem_with(parts: Mapping[str, Any]) -> str | None:
     if "api_token" in parts and len(parts) > 1:
         return "has both an API token and an e-mail or API key: keep one kind"
     if set(parts) == {"email"}:
-        return "has an email but no api_key: give both, or an api_token"
+        return "has an e-mail but no API key: give both, or an API token"
     if set(parts) == {"api_key"}:
-        return "has an api_key but no email: give both, or an api_token"
+        return "has an API key but no e-mail: give both, or an API token"
     if not parts:
-        return "needs an api_token, or an email with an api_key"
+        return "needs an API token, or an e-mail with an API key"
     return None
 
 
@@ -231,15 +233,15 @@ def unsendable(parts: Mapping[str, Any]) -> str | None:
     """
     for name, part in parts.items():
         if not isinstance(part, str):
-            return f"has an {name} that is not text but {type(part).__name__}"
+            return f"has an {_WORDS[name]} that is not text but {type(part).__name__}"
         if not part.isascii() or not part.isprintable():
             return (
-                f"has an {name} that is not one line of printable ASCII text: "
+                f"has an {_WORDS[name]} that is not one line of printable ASCII text: "
                 "was it copied with a line break?"
             )
         if name != "email" and any(sign in part for sign in _NOT_IN_TOKENS):
             return (
-                f"has an {name} with a blank or a quotation mark in it: copy the token or key "
-                "alone, without 'Bearer' and quotation marks"
+                f"has an {_WORDS[name]} with a blank or a quotation mark in it: copy the token or "
+                "key alone, without 'Bearer' and quotation marks"
             )
     return None

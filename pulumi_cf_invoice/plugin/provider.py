@@ -105,6 +105,9 @@ class InvoicePreviewPlugin(provider.Provider):
         # The engine gives each plugin the stack config of its own namespace in this variable.
         stack_config = json.loads(os.environ.get("PULUMI_CONFIG") or "{}")
         given = _plain(PropertyValue(request.args))
+        if isinstance(given.get("timeout"), str):
+            # Pulumi writes an argument that should be no text as JSON: `"20"` has quotation marks.
+            given["timeout"] = given["timeout"].strip('"')
         await self._refuse_what_does_nothing(given, stack_config)
         arguments, config = (
             {name: values[name] for name in settings.SETTINGS if name in values}
@@ -125,7 +128,7 @@ class InvoicePreviewPlugin(provider.Provider):
                 "apiToken": "give the provider an apiToken",
                 "timeout": "give the provider a longer timeout",
             }
-            own = Source("the provider's arguments", arguments, remedies, trust="arguments")
+            own = Source("the provider", arguments, remedies, trust="arguments")
             self._sources.insert(1, own)
         return provider.ConfigureResponse(accept_secrets=True, supports_preview=True)
 

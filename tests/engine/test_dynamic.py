@@ -414,12 +414,12 @@ INEFFECTIVE: dict[str, Any] = {
         ),
         (
             lambda: InvoicePreview("x", credentials=Credentials(none())),
-            "the credentials argument needs an api_token, or an email with an api_key, and its "
+            "the credentials argument needs an API token, or an e-mail with an API key, and its "
             "Outputs are None; leave it out to use stack config or the environment",
         ),
         (
             lambda: InvoicePreview.get("x", ACCOUNT, Credentials(none())),
-            "the credentials argument needs an api_token",
+            "the credentials argument needs an API token",
         ),
         (lambda: InvoicePreview.get("x", "nope"), "'nope' is not an account ID"),
         (
@@ -435,7 +435,7 @@ INEFFECTIVE: dict[str, Any] = {
             "get_invoice_preview cannot wait for depends_on",
         ),
         (lambda: Credentials.from_provider("token"), "not str"),
-        (lambda: InvoicePreview("x", credentials=Credentials()), "needs an api_token"),
+        (lambda: InvoicePreview("x", credentials=Credentials()), "needs an API token"),
     ],
 )
 def test_bad_input_is_one_line(

@@ -124,7 +124,7 @@ def test_stack_config_comes_before_the_environment_also_for_an_explicit_provider
     make_stack: MakeStack, settled: dict[str, str], sandbox: Sandbox
 ) -> None:
     environment = dict.fromkeys(settled, "wrong")
-    for program in (with_provider(timeout=20), upcoming):
+    for program in (with_provider(timeout=20), with_provider(timeout="20"), upcoming):
         stack = make_stack(program, **environment)
         stack.set("cf-invoice:accountId", OTHER_ACCOUNT)
         stack.set("cf-invoice:apiToken", TOKEN, secret=True)
@@ -215,9 +215,11 @@ def test_advice_on_a_timeout_is_about_the_providers_own(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"api_token": TOKEN, "api_key": "k"}, "the provider's arguments has both an API token"),
-        ({"email": "a@b.c"}, "the provider's arguments has an email but no api_key"),
+        ({"api_token": TOKEN, "api_key": "k"}, "the provider has both an API token"),
+        ({"email": "a@b.c"}, "the provider has an e-mail but no API key"),
         ({"base_url": "http://example.com"}, "is neither https nor on this machine"),
+        ({"timeout": "soon"}, "the timeout 'soon' is not a number of seconds above 0"),
+        ({"timeout": ""}, "its timeout is empty: give it a value"),
         ({"timeout": 0}, "is not a number of seconds above 0 and up to 3600"),
         ({"account_id": "nope"}, "'nope' is not an account ID"),
         ({"account_id": " "}, "its accountId is empty: give it a value, or leave it out to use"),

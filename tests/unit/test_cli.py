@@ -1020,7 +1020,7 @@ def test_doctor_tells_all_problems_at_once(sandbox: Sandbox) -> None:
     )
     assert done.returncode == 2
     assert "account          'short' is not an account ID" in done.stdout
-    assert "credentials      the environment has an api_key but no email" in done.stdout
+    assert "credentials      the environment has an API key but no e-mail" in done.stdout
     assert "base URL         the base URL http://example.com is neither https nor" in done.stdout
     assert "timeout          the timeout 'soon' is not a number of seconds" in done.stdout
     assert "4 settings above are missing or wrong" in done.stderr

@@ -182,12 +182,12 @@ def test_a_megabyte_of_accents_or_escapes_is_searched_in_one_pass(run: str) -> N
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({}, "needs an api_token, or an email with an api_key"),
-        ({"api_token": ""}, "needs an api_token"),
+        ({}, "needs an API token, or an e-mail with an API key"),
+        ({"api_token": ""}, "needs an API token"),
         ({"api_token": SECRET, "email": "e"}, "keep one kind"),
         ({"api_token": SECRET, "api_key": "k"}, "keep one kind"),
-        ({"api_key": SECRET}, "has an api_key but no email"),
-        ({"email": SECRET}, "has an email but no api_key"),
+        ({"api_key": SECRET}, "has an API key but no e-mail"),
+        ({"email": SECRET}, "has an e-mail but no API key"),
     ],
 )
 def test_wrong_combinations_are_refused(kind: Any, arguments: Any, message: str) -> None:
@@ -201,11 +201,11 @@ def test_wrong_combinations_are_refused(kind: Any, arguments: Any, message: str)
     [
         ({"api_token": f"{SECRET}\nline"}, "was it copied with a line break"),
         ({"email": "a@b.c", "api_key": f"{SECRET}é"}, "printable ASCII"),
-        ({"api_token": 7}, "has an api_token that is not text but int"),
+        ({"api_token": 7}, "has an API token that is not text but int"),
         # An answer that repeats only the token itself would not be redacted.
         ({"api_token": f"Bearer {SECRET}"}, "copy the token or key alone, without 'Bearer'"),
-        ({"api_token": f"'{SECRET}'"}, "has an api_token with a blank or a quotation mark in it"),
-        ({"email": "a@b.c", "api_key": f'"{SECRET}"'}, "has an api_key with a blank or a quot"),
+        ({"api_token": f"'{SECRET}'"}, "has an API token with a blank or a quotation mark in it"),
+        ({"email": "a@b.c", "api_key": f'"{SECRET}"'}, "has an API key with a blank or a quot"),
     ],
 )
 def test_what_cannot_be_sent_is_refused(arguments: Any, message: str) -> None:

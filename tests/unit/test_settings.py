@@ -59,8 +59,8 @@ def test_an_email_with_key_is_sent_as_the_older_pair() -> None:
     [
         ({"api_token": "t", "api_key": "k"}, "keep one kind"),
         ({"api_token": "t", "email": "e"}, "keep one kind"),
-        ({"email": "a@b.c"}, "no api_key"),
-        ({"api_key": "s3cret"}, "no email"),
+        ({"email": "a@b.c"}, "no API key"),
+        ({"api_key": "s3cret"}, "no e-mail"),
         ({"api_token": "s3cret\nline"}, "copied with a line break"),
         ({"api_token": "s3crét"}, "printable ASCII"),
     ],
