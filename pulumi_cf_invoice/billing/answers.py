@@ -159,11 +159,11 @@ class Reader(Generic[ModelT]):
             return "Check the base URL and the account ID."
         if 9109 in codes:
             return (
-                "The token is not valid, or may not be used from this address: check it and its "
-                f"client IP address filter in Cloudflare's dashboard.{self._source}"
+                f"The {self._key} is not valid, or may not be used from this address: check it and "
+                f"its client IP address filter in Cloudflare's dashboard.{self._source}"
             )
         if status == 429:
-            wait = "Too many requests with this token: wait five minutes and run again."
+            wait = f"Too many requests with this {self._key}: wait five minutes and run again."
             if retry_after:
                 resets = ""
                 if retry_after < _A_DAY:
@@ -181,15 +181,25 @@ class Reader(Generic[ModelT]):
                 f"{self.read.noun}."
             )
         if status == 401:
-            return f"{_REMEDIES[status]}{self._source}"
+            return f"Check that the {self._key} is right, active and not expired.{self._source}"
         if status == 403 or 10000 in codes:
             return f"{self._lacks_permission}{self._source}"
-        return _REMEDIES.get(status, "Report this to Cloudflare with the ray ID.")
+        if status == 400:
+            return "Check the account ID and the form of the credentials."
+        return "Report this to Cloudflare with the ray ID."
 
     @property
     def _lacks_permission(self) -> str:
         on = " on this account" if self.read.is_of_account else ""
-        return f"Give the token the permission {self.read.permission}{on}, or use one that has it."
+        permission = f"the permission {self.read.permission}{on}"
+        if self._key == "token":
+            return f"Give the token {permission}, or use one that has it."
+        return f"Give the API key's user {permission}, or use a token that has it."
+
+    @property
+    def _key(self) -> str:
+        """What was refused, in a word: a token, or the key of a pair with an e-mail."""
+        return "token" if self.credentials.kind == "API token" else "API key"
 
     @property
     def _source(self) -> str:
@@ -201,12 +211,6 @@ class Reader(Generic[ModelT]):
             "cf-invoice doctor --stack" if source.startswith(STACK_CONFIG) else "cf-invoice doctor"
         )
         return f" The {self.credentials.kind} came from {source}: `{doctor}` shows every setting."
-
-
-_REMEDIES = {
-    400: "Check the account ID and the form of the credentials.",
-    401: "Check that the token is right, active and not expired.",
-}
 
 
 def _retry(count: int) -> str:

@@ -146,6 +146,26 @@ def test_the_older_pair_of_email_and_key_is_accepted(sandbox: Sandbox) -> None:
     assert mine.get_invoice_preview(ACCOUNT).amount_due == 18846
 
 
+@pytest.mark.parametrize(
+    ("fault", "remedy"),
+    [
+        ("http-401", "Check that the API key is right, active and not expired."),
+        ("http-403", "Give the API key's user the permission AI Gateway Read on this account, or"),
+        ("error-9109", "The API key is not valid, or may not be used from this address"),
+        ("http-429", "Too many requests with this API key: "),
+    ],
+)
+def test_where_a_pair_of_email_and_key_is_refused_there_is_no_token_to_mend(
+    sandbox: Sandbox, fault: str, remedy: str
+) -> None:
+    sandbox.fault = fault
+    pair = Credentials(email="sandbox@example.com", api_key="sandbox-key")
+    with pytest.raises(ApiError) as failed:
+        BillingClient(pair, base_url=sandbox.base_url).get_invoice_preview(ACCOUNT)
+    assert remedy in str(failed.value)
+    assert "the token" not in str(failed.value)
+
+
 RAY = "(ray ID 8f1a2b3c4d5e6f70-AMS)"
 FAILED_SIDE = "The failure is on Cloudflare's side, and 3 retries did not help: run again later."
 BRIEF = 1.5
