@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from pulumi_cf_invoice.billing import money
-from pulumi_cf_invoice.billing.cleaning import may_be_cut, named, one_line
+from pulumi_cf_invoice.billing.cleaning import may_lack_parts, named, one_line
 from pulumi_cf_invoice.billing.invoice import Invoice, InvoiceLine
 from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.billing.suggestions import new_globs
@@ -143,7 +143,7 @@ class MaxLineAmount(Rule):
             globs = matching(descriptions, self.limits)
             used.update(globs)
             by_account = [self.limits[glob] for glob in longest(globs)] or default
-            if any(map(may_be_cut, descriptions)):
+            if any(map(may_lack_parts, descriptions)):
                 # Read whole, any other limit could be the line's.
                 by_account = [*self.limits.values(), *default]
             yield from self._judged(state, name, same, by_account)

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -6,12 +7,23 @@ import pytest
 
 from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.billing.models import Answered
+from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
+from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.rules.file import DeclaredRule
 from pulumi_cf_invoice.rules.gates import Gate
 from pulumi_cf_invoice.rules.kinds import KINDS
 from pulumi_cf_invoice.rules.rule import Finding
 from pulumi_cf_invoice.state import InvoiceState, LastUpdate
-from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, START, api_line, api_result
+from tests.factories import (
+    ACCOUNT,
+    NOW,
+    OTHER_ACCOUNT,
+    START,
+    Result,
+    api_line,
+    api_result,
+    snapshot,
+)
 
 LAST = LastUpdate(15000, "usd", START)
 START_OF_PERIOD = datetime.fromtimestamp(START, tz=UTC)
@@ -177,6 +189,27 @@ def test_a_line_whose_description_is_cut_escapes_no_limit(settings: dict[str, An
     """What is left out may match any glob, or keep the others from matching."""
     long = api_line(description="x" * 600 + "y" + "z" * 600)
     assert "over" in statuses("max-line-amount", settings, state(invoice_lines=[long]))
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        "https://api.x.ai/grok",
+        "ops@example.com",
+        "pi_3Nx_secret_Zx8",
+        "DE89370400440532013000",
+        "card 4242 4242 4242 4242",
+    ],
+)
+def test_nor_does_one_that_a_snapshot_leaves_something_private_out_of(description: str) -> None:
+    lines = [api_line(description=description)]
+    taken = snapshot(invoice_preview=Result(api_result(invoice_lines=lines)))
+    kept = Snapshot.from_json(json.loads("".join(taken.to_json()))).get(INVOICE_PREVIEW)
+    assert kept.invoice_lines[0].description != description
+    limits = {"limits": {description: "1 USD"}}
+    assert "over" in statuses("max-line-amount", limits, state(invoice_lines=lines))
+    of_snapshot = InvoiceState(ACCOUNT, kept)
+    assert "over" in statuses("max-line-amount", limits, of_snapshot)
 
 
 def test_a_glob_that_matches_no_line_is_noted() -> None:
