@@ -222,13 +222,15 @@ def _invoices_in(value: Any) -> list[dict[str, Any]]:
         return invoices_in_outputs(value)
     of_invoice = {name: value[name] for name in value if snake_case(name) in _OF_INVOICE}
     others = {name: value[name] for name in value if snake_case(name) not in _FIELDS}
-    # Not the invoice itself once more, but what is in the place of one of its figures.
+    figures = snake_cased(_own(of_invoice))
+    # Not the invoice itself once more, but what is in the place of one of its figures, or of the
+    # lines of one that is torn.
+    is_torn = not isinstance(figures.get("amount_due"), (int, float, Decimal))
     misplaced = [
         item
         for name, item in value.items()
-        if name not in others and not _are_its_lines(name, item)
+        if name not in others and (is_torn or not _are_its_lines(name, item))
     ]
-    figures = snake_cased(_own(of_invoice))
     # A mapping of all that another stack exports says it as outputs do.
     origin = figures.pop(EXPORTED_ORIGIN, None)
     if origin is not None:

@@ -1432,6 +1432,14 @@ def test_an_invoice_anywhere_among_the_outputs_is_judged(nested: Any) -> None:
     assert {each.state.account_id for each in input.read(lines(stream))} >= {ACCOUNT, PROD}
 
 
+@pytest.mark.parametrize("due", [{}, [], None, "18846"])
+def test_an_invoice_among_the_lines_of_a_torn_one_is_not_passed_over(due: Any) -> None:
+    invoice = Invoice.from_api(api_result(amount_due=99900)).to_figures() | {"account_id": PROD}
+    torn = {"amountDue": due, "invoiceLines": [invoice]}
+    found = invoices_in_outputs({"torn": torn, "mine": Invoice.from_api(api_result()).to_figures()})
+    assert [each.get("account_id") for each in found] == [None, PROD, None]
+
+
 def test_an_invoice_in_a_mapping_of_outputs_is_judged() -> None:
     found = input.read((FUNCTIONS / "nested.ndjson").read_text())
     assert [each.invoice.amount_due for each in found] == [10000, 99900]
