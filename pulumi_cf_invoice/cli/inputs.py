@@ -41,6 +41,7 @@ from pulumi_cf_invoice.report.found import (
     MissingInvoice,
     NoInvoiceError,
     PackViolation,
+    each_once,
     one_of_each_account,
     only_snapshot,
 )
@@ -127,12 +128,7 @@ def _in_files(options: argparse.Namespace, at: datetime, secrets: Secrets) -> Co
             if isinstance(content, MissingInvoice) and not file.is_in_folder:
                 content = replace(content, is_named=True)
             contents.append(_named(content, name, file.label))
-    violations = dict.fromkeys(
-        violation
-        for content in contents
-        if isinstance(content, Found)
-        for violation in content.violations
-    )
+    violations = each_once(each.violations for each in contents if isinstance(each, Found))
     others: list[Found | MissingInvoice] = []
     if wanted:
         others = [content for content in contents if _account_of(content) not in wanted]
@@ -146,7 +142,7 @@ def _in_files(options: argparse.Namespace, at: datetime, secrets: Secrets) -> Co
     every = [content for content in contents if isinstance(content, Found)]
     missing = [content for content in contents if isinstance(content, MissingInvoice)]
     found, without = _joined(one_of_each_account(every), missing)
-    return Contents(found, without, _not_asked_for(others), list(violations))
+    return Contents(found, without, _not_asked_for(others), violations)
 
 
 def _refuse_twice(given: Iterable[GivenFile]) -> None:

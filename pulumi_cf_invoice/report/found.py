@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain
 from typing import TypeVar
 
 from pulumi_cf_invoice.billing.cleaning import named
@@ -226,6 +227,8 @@ def merged(same: Sequence[Found]) -> Found:
 
     Raises what `one_of_each_account` raises.
     """
+    if len(same) == 1:
+        return same[0]
     highest = max(same, key=lambda found: rank(found.invoice))
     if len({found.invoice.currency for found in same}) > 1:
         account = highest.state.account_id
@@ -256,13 +259,13 @@ def merged(same: Sequence[Found]) -> Found:
         compared.baseline,
         baseline_url=compared.baseline_url,
         baseline_read_at=compared.baseline_read_at,
-        notes=_each_once(found.notes for found in same),
+        notes=each_once(found.notes for found in same),
         caveats=tuple(caveats),
-        names=_each_once(found.names for found in same),
+        names=each_once(found.names for found in same),
         also=tuple(state for state in states if state != highest.state),
         snapshot=only_snapshot([found.snapshot for found in same if found.snapshot]),
-        urns=_each_once(found.urns for found in same),
-        violations=_each_once(found.violations for found in same),
+        urns=each_once(found.urns for found in same),
+        violations=each_once(found.violations for found in same),
     )
 
 
@@ -271,8 +274,11 @@ def rank(invoice: Invoice) -> tuple[int, float]:
     return invoice.period_start, invoice.amount_due
 
 
-def _each_once(tuples: Iterable[tuple[T, ...]]) -> tuple[T, ...]:
-    return tuple(dict.fromkeys(item for each in tuples for item in each))
+def each_once(tuples: Iterable[tuple[T, ...]]) -> tuple[T, ...]:
+    """Return the items of *tuples*, each once, in order."""
+    # The invoices of a large preview share a tuple of thousands.
+    distinct = {id(each): each for each in tuples}
+    return tuple(dict.fromkeys(chain.from_iterable(distinct.values())))
 
 
 def only_snapshot(snapshots: Sequence[Snapshot]) -> Snapshot | None:

@@ -1,7 +1,8 @@
 """What policy packs said about a preview, as results next to those of the report's own rules."""
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.report.found import Found, PackViolation
@@ -25,13 +26,12 @@ def policy_results(violations: Iterable[PackViolation], found: Sequence[Found]) 
     A preview blocked by a mandatory policy is over it, whatever else is within, and even if none of
     its invoices was requested.
     """
-    # Of a large stack there can be thousands.
-    spoken = [frozenset(invoice.violations) for invoice in found]
+    places = _Places(found)
     policies: dict[tuple[str, str, bool], dict[int | None, list[Finding]]] = {}
     for violation in violations:
         key = (violation.pack, violation.policy, violation.is_mandatory)
         of_policy = policies.setdefault(key, {})
-        of_policy.setdefault(_invoice_of(violation, found, spoken), []).append(_finding(violation))
+        of_policy.setdefault(places.of(violation), []).append(_finding(violation))
     return [
         RuleResult(
             f"{pack}: {policy}",
@@ -44,16 +44,36 @@ def policy_results(violations: Iterable[PackViolation], found: Sequence[Found]) 
     ]
 
 
-def _invoice_of(
-    violation: PackViolation, found: Sequence[Found], spoken: Sequence[Collection[PackViolation]]
-) -> int | None:
+class _Places:
     """
-    Return the number of the invoice that a *violation* is shown with: that of its resource, or the
-    first one of the same preview, if there is one. *spoken* has what packs said at each's preview.
+    The invoice that each violation is shown with: that of its resource, or the first one of the
+    same preview, if there is one.
+
+    Of a large stack there can be thousands of either.
     """
-    of_preview = [n for n, violations in enumerate(spoken) if violation in violations]
-    of_resource = (number for number in of_preview if violation.urn in found[number].urns)
-    return next(of_resource, next(iter(of_preview), None))
+
+    def __init__(self, found: Sequence[Found]) -> None:
+        self._first: dict[PackViolation, int] = {}
+        self._by_resource: dict[str, list[int]] = defaultdict(list)
+        self._spoken: dict[int, frozenset[PackViolation]] = {}
+        self._found = found
+        for number, invoice in enumerate(found):
+            for urn in invoice.urns:
+                self._by_resource[urn].append(number)
+            # The invoices of a preview share what packs said at it.
+            if id(invoice.violations) not in self._spoken:
+                self._spoken[id(invoice.violations)] = frozenset(invoice.violations)
+                for violation in invoice.violations:
+                    self._first.setdefault(violation, number)
+
+    def of(self, violation: PackViolation) -> int | None:
+        """Return the number of the invoice that a *violation* is shown with, if there is one."""
+        of_resource = (
+            number
+            for number in self._by_resource.get(violation.urn, ())
+            if violation in self._spoken[id(self._found[number].violations)]
+        )
+        return next(of_resource, self._first.get(violation))
 
 
 def _finding(violation: PackViolation) -> Finding:

@@ -275,11 +275,12 @@ def _among_events(
         )
     if caveats and not operation.is_preview:
         raise NoInvoiceError("an InvoicePreview has no figures, although it was updated")
+    said = tuple(violations)
     return [
         replace(
             invoice,
             caveats=(*invoice.caveats, *caveats, *hidden),
-            violations=tuple(violations),
+            violations=said,
         )
         for invoice in (*found.values(), *exported)
     ]

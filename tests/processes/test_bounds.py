@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pulumi_cf_invoice import Invoice
 from pulumi_cf_invoice.billing import files
 from tests.command import run
 from tests.factories import ACCOUNT, END, START, TOKEN, api_line, api_result
@@ -76,15 +77,17 @@ def written(directory: Path, name: str, **reads: Any) -> Path:
     return file
 
 
-def hold_memory(*reports: tuple[Path, str], more: Sequence[str] = ()) -> None:
+def hold_memory(
+    *reports: tuple[Path, str], more: Sequence[str] = (), given: str = "--snapshot"
+) -> None:
     """
     Make *reports*, each of a file and in a format, one after the other in a separate process, with
-    *more* arguments.
+    *more* arguments. The files are *given* by an option.
 
     It must not need more than `MOST_MEMORY`, and so none of the reports needs more.
     """
     commands = [
-        ["report", "--snapshot", str(file), "--format", form, "--output", f"{file}.{form}", *more]
+        ["report", given, str(file), "--format", form, "--output", f"{file}.{form}", *more]
         for file, form in reports
     ]
     code = (
@@ -134,6 +137,35 @@ def test_a_history_of_the_largest_size_has_a_report(tmp_path: Path) -> None:
     invoices = {"invoices": as_many(PAST)}
     file = written(tmp_path, "history", invoice_history=invoices, usage_history={"history": usage})
     hold_memory((file, "text"), (file, "json"))
+
+
+def test_many_invoices_of_which_a_policy_pack_says_much_have_a_report(tmp_path: Path) -> None:
+    """All of it is said at the preview of each."""
+    kind = "pulumi-python:dynamic/cf_invoice:InvoicePreview"
+    figures = Invoice.from_api(api_result()).to_figures()
+    urns = [f"urn:pulumi:dev::p::{kind}::i{number}" for number in range(300)]
+    steps = []
+    for number, urn in enumerate(urns):
+        inputs = {**figures, "account_id": f"{number:032x}"}
+        state = {"urn": urn, "type": kind, "custom": True, "inputs": inputs, "outputs": inputs}
+        steps.append({"op": "create", "urn": urn, "type": kind, "new": state, "old": None})
+    said = {"policyName": "p", "policyPackName": "pack", "enforcementLevel": "advisory"}
+    events: list[dict[str, Any]] = [
+        {"preludeEvent": {"config": {}}},
+        *({"resourcePreEvent": {"metadata": step, "planning": True}} for step in steps),
+        *({"resOutputsEvent": {"metadata": step, "planning": True}} for step in steps),
+        *(
+            {"policyEvent": {**said, "resourceUrn": urns[n % len(urns)], "message": f"m{n}"}}
+            for n in range(20_000)
+        ),
+        {"summaryEvent": {"isPreview": True, "resourceChanges": {"create": len(urns)}}},
+    ]
+    file = tmp_path / "preview.json"
+    file.write_text("\n".join(json.dumps({"sequence": n, **e}) for n, e in enumerate(events)))
+    at = ["--at", "2026-09-15T12:00:00Z"]
+    hold_memory((file, "json"), (file, "html"), more=["--budget", "900 USD", *at], given="--from")
+    [_, policy] = json.loads(Path(f"{file}.json").read_text())["rules"]
+    assert len(policy["findings"]) == 20_000
 
 
 @pytest.mark.parametrize("device", ["/dev/zero", "/dev/ptmx"])
