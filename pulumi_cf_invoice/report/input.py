@@ -7,7 +7,7 @@ or the API's own JSON. Text around the JSON, such as warnings, is skipped.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -47,6 +47,7 @@ _MIXED = "was something else appended, or does a program write it in another enc
 _NAME_IN_BYTES = re.compile(rb'"[A-Za-z_]{3,}"[ \t]*:')
 _NONE = Secrets([])
 _LONGEST_ERROR = 2000
+_MOST_ACCOUNTS = 5
 _ONLY_EXPORTED = frozenset({"invoice_id", "invoice_lines_complete"})
 _OF_LAST_DEPLOYMENT = (
     "Stack outputs are of the last deployment: usage since then is not in these figures, and a "
@@ -361,7 +362,7 @@ def _of_api(answer: Mapping[str, Any]) -> Found:
 
 
 def _chosen(found: list[Found], wanted: str | None) -> list[Found]:
-    known = _with_copies_named(
+    every = known = _with_copies_named(
         [_of_account(invoice, known_account(invoice.state.account_id)) for invoice in found]
     )
     if wanted is not None:
@@ -373,7 +374,8 @@ def _chosen(found: list[Found], wanted: str | None) -> list[Found]:
             if invoice.state.account_id in (None, wanted)
         ]
     if not known:
-        raise NoInvoiceError(_none(wanted))
+        accounts = [each.state.account_id for each in every if each.state.account_is_shown]
+        raise NoInvoiceError(_none(wanted, list(dict.fromkeys(filter(None, accounts)))))
     return one_of_each_account(_with_copies_merged(known))
 
 
@@ -396,9 +398,15 @@ def _of_account(found: Found, account_id: str | None) -> Found:
     return replace(found, state=replace(found.state, account_id=account_id))
 
 
-def _none(wanted: str | None) -> str:
+def _none(wanted: str | None, accounts: Sequence[str]) -> str:
+    """Say that there is no invoice of the *wanted* account, but perhaps of other *accounts*."""
+    whose = f" of account {wanted}" if wanted else ""
+    if accounts:
+        more = len(accounts) - _MOST_ACCOUNTS
+        named = ", ".join(accounts[:_MOST_ACCOUNTS])
+        return f"no invoice{whose} in it, only of {named}{f' and {more:,} more' * (more > 0)}"
     return (
-        f"no invoice{f' of account {wanted}' if wanted else ''} in it: the program needs an "
+        f"no invoice{whose} in it: the program needs an "
         "InvoicePreview (for `pulumi preview --json`) or export_invoice (for `pulumi stack output "
         "--json`)"
     )
