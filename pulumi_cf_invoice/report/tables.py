@@ -155,7 +155,9 @@ def _sentences(report: Report, rule: RuleResult, most: int) -> list[str]:
             ],
             most,
         )
-    return [*sentences, *_notes(report, rule, only, most)]
+    notes = _notes(report, rule, only, most)
+    # A violation says itself which waiver is in force.
+    return sentences + [note for note in notes if not any(note in told for told in sentences)]
 
 
 def _notes(report: Report, rule: RuleResult, only: str | None, most: int) -> list[str]:

@@ -11,7 +11,7 @@ from pulumi_cf_invoice.billing.errors import NotAvailableError
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 from pulumi_cf_invoice.billing.suggestions import new_globs
 from pulumi_cf_invoice.forecast.forecast import forecast_invoice
-from pulumi_cf_invoice.report import html, markdown, text
+from pulumi_cf_invoice.report import html, markdown, tables, text
 from pulumi_cf_invoice.report.found import Found, MissingInvoice
 from pulumi_cf_invoice.report.judging import judge
 from pulumi_cf_invoice.report.overview import overview
@@ -162,6 +162,19 @@ def test_accounts_that_are_passed_over_are_counted_before_anything_else() -> Non
         f"{', '.join(accounts[:5])} and 35 more."
     )
     assert len(result.noted) == 41
+
+
+@pytest.mark.parametrize("account", [ACCOUNT, OTHER_ACCOUNT])
+def test_a_row_tells_a_waiver_once(account: str) -> None:
+    """Whether the violation of a rule tells it, as where an account could not be read, or not."""
+    waiver = {"until": "2026-12-31", "by": "me", "reason": "launch", "limit": "2 USD"}
+    rule = {"accountIds": [account], "limit": "1 USD", "waiver": waiver}
+    known = snapshot(invoice_preview=api_result())
+    found = [Found.of_snapshot(known)]
+    declared = parse_rules({"rules": {"account-budget": rule}})
+    judged = judge(declared, found, NOW, AccountReader({}, snapshots=[known]))
+    [row] = tables.judged(make_report(found, at=NOW, rules=judged), 3)
+    assert " ".join(row.sentences).count("A waiver with the limit 2 USD is in force") == 1
 
 
 @pytest.mark.parametrize("form", [text.render, markdown.render, html.render])
