@@ -133,6 +133,8 @@ class Gate:
         if finding.status == "unknown":
             if finding.subject == "limit":
                 return f"Give the account a limit in {setting}."
+            if finding.remedy:
+                return self._filled(finding.remedy)
             if finding.limit is not None and finding.amount is not None:
                 return f"Set {setting} in {finding.amount.currency.upper()}."
             # A failed read already says what to do.

@@ -167,9 +167,11 @@ class MaxDailySpend(Rule):
             )
         currency = invoice.currency
         floor = self.at_least or Money(_amount((days.gross or 0) * _FLOOR_SHARE), currency)
+        remedy = ""
         if not comparable(currency, floor):
             # The comparison with it says so.
             largest = floor
+            remedy = f"Set the atLeast of {{rule}} in {currency.upper()}."
         else:
             usual_amount = usual * price * limit.factor
             largest = Money(max(_amount(usual_amount), money.exact(floor.amount)), currency)
@@ -185,7 +187,7 @@ class MaxDailySpend(Rule):
 
         detail = f", on {_named(day)}: {times} ({usually})"
         held_to = held(_subject(day), _amount(day.spend), currency, largest, tell)
-        found = replace(held_to, day=day.date, detail=detail)
+        found = replace(held_to, day=day.date, detail=detail, remedy=remedy)
         if usage > limit.factor * usual and _may_cost_more(days, day, floor):
             return _in_doubt(state, days, day, found)
         return found

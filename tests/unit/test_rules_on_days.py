@@ -645,7 +645,10 @@ def test_a_history_that_cannot_be_read_is_not_known() -> None:
 def test_another_currency_is_not_comparable() -> None:
     found = spike({"limit": "3x", "atLeast": "25 EUR"}, [*STEADY, 12_000])
     assert statuses(found) == ["unknown", "unknown"]
-    assert statuses(spike("25 EUR", [*STEADY, 12_000])) == ["unknown", "unknown"]
+    assert [each.remedy for each in found] == ["Set the atLeast of the rule x in USD."] * 2
+    in_euros = spike("25 EUR", [*STEADY, 12_000])
+    assert in_euros[0].remedy == "Set the limit of the rule x in USD."
+    assert statuses(in_euros) == ["unknown", "unknown"]
 
 
 def test_accounts_have_amounts_of_their_own() -> None:
