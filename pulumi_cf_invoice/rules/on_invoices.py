@@ -195,7 +195,10 @@ class MaxIncrease(Rule):
     def evaluate(self, state: InvoiceState, at: datetime) -> Iterator[Finding]:
         last, invoice = state.last_update, state.invoice
         if last is None:
-            yield _no_base(state, "it is new, renamed, replaced or read from another address")
+            # Only that of a stack's resource has no time of reading.
+            is_of_stack = state.read_at is None
+            new = "it is new, renamed, replaced or read from another address"
+            yield _no_base(state, new if is_of_stack else "it was read outside of a stack")
             return
         if last.currency != invoice.currency:
             yield _no_base(state, f"it was in {last.currency.upper()} at the last update")

@@ -370,8 +370,7 @@ def test_rules_that_have_one_reason_are_not_judged_for_that_reason(rules: dict[s
         ({"require-gateway-spend-limit": {"limit": "9 USD"}}, "it is judged at deployments only"),
         (
             {"max-increase": {"limit": "20%"}},
-            "the upcoming invoice has nothing to compare with: it is new, renamed, replaced or "
-            "read from another address",
+            "the upcoming invoice has nothing to compare with: it was read outside of a stack",
         ),
         (
             {"max-line-amount": {"limits": {"none/*": "9 USD"}}},
