@@ -92,7 +92,8 @@ def _in_time(invoice: InvoiceReport) -> list[str]:
             is_same = upper is not None and upper.rule == outlook.rule
             earliest = upper.date if upper is not None and is_same else outlook.date
             found.append((earliest, rule.gate.rule_remedy))
-    today = invoice.as_of.date()
+    # The figures may be old.
+    today = max(invoice.as_of, invoice.at).date()
     return [
         f"{'Today' if day <= today else f'Before {day}'}: {remedy[0].lower()}{remedy[1:]}"
         for day, remedy in sorted(found)

@@ -223,6 +223,10 @@ def test_old_figures_say_what_they_were_and_that_a_snapshot_has_to_be_taken() ->
     assert outlook is not None
     assert coming.headline.endswith(f"; {outlook.text}.")
     assert coming.remedies[0] == again
+    late = report_on(taken("growing"), rules=limit("450 USD"), at=NOW + timedelta(days=7))
+    # The first was due on a day before the report's.
+    when = [remedy.partition(":")[0] for remedy in late.remedies[1:]]
+    assert when == ["Today", "Before 2026-09-24"]
     over = report_on(taken("launch"), rules=limit("450 USD"), at=at)
     assert over.remedies[-1] == again
     assert len(over.remedies) == 2
