@@ -311,7 +311,9 @@ def months(report: InvoiceReport) -> Table | None:
     expected, how = report.expected
     if expected is not None:
         text = money.to_text(expected, report.invoice.currency)
-        rows.append([report.period_name, text, how or "forecast"])
+        has_ended = report.forecast is not None and report.forecast.has_ended
+        known_by = "its upcoming invoice" if has_ended else "forecast"
+        rows.append([report.period_name, text, how or known_by])
     return Table("Months", columns, rows)
 
 

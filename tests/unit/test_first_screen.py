@@ -327,6 +327,13 @@ def at_the_end(moment: datetime) -> Any:
     )
 
 
+@pytest.mark.parametrize(("days", "known_by"), [(29, "forecast"), (30, "its upcoming invoice")])
+def test_a_period_that_has_ended_is_no_forecast_among_the_months(days: int, known_by: str) -> None:
+    months = tables.months(only(report_on(at_the_end(FIRST + timedelta(days=days, minutes=20)))))
+    assert months is not None
+    assert months.rows[-1][-1] == known_by
+
+
 def test_a_period_that_has_ended_leaves_a_rule_on_the_forecast_unknown_and_says_until_when() -> (
     None
 ):
