@@ -76,7 +76,9 @@ _LONGEST_SHOWN = 24
 def shown(written: Any) -> str:
     """Return what somebody wrote, in JSON or a program, abridged, for a message about it."""
     if isinstance(written, str):
-        return repr(one_line(written, _LONGEST_SHOWN))
+        # A blank at an end may be what is wrong with it.
+        before, after = (" " * end.isspace() for end in (written[:1], written[-1:]))
+        return repr(f"{before}{one_line(written, _LONGEST_SHOWN)}{after}")
     # Pulumi passes whole numbers as floats.
     if isinstance(written, float) and written.is_integer():
         written = int(written)

@@ -192,6 +192,8 @@ def test_what_is_wrong_in_a_rule_is_refused_in_one_line(
     [
         ({"until": None}, "it has no end: add `until`"),
         ({"until": "soon"}, "'soon' is neither a date such as 2026-12-01 nor an instant"),
+        ({"until": "2026-12-01 "}, "'2026-12-01 ' is neither a date"),
+        ({"until": "\n2026-12-01"}, "' 2026-12-01' is neither a date"),
         ({"until": "2026-12-01T12:00:00"}, "is neither a date"),
         ({"until": "20261201"}, "is neither a date"),
         ({"until": 20261201}, "is neither a date"),
