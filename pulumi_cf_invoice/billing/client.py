@@ -103,10 +103,13 @@ class BillingClient:
         longest_wait: float | None = None,
     ) -> None:
         if not isinstance(credentials, Credentials):
+            given, takes = type(credentials), "pulumi_cf_invoice.billing.Credentials"
+            if given.__name__ != Credentials.__name__:
+                raise SettingsError(f"BillingClient takes {takes}, not {given.__name__}")
             raise SettingsError(
-                "BillingClient takes pulumi_cf_invoice.billing.Credentials, which are text; "
-                f"{type(credentials).__module__.partition('.')[0]}.{type(credentials).__name__} is "
-                "for a Pulumi program's resources and functions"
+                f"BillingClient takes {takes}, which are text; "
+                f"{given.__module__.partition('.')[0]}.{given.__name__} is for a Pulumi program's "
+                "resources and functions"
             )
         self._credentials = credentials
         refuse_secret_in(base_url, credentials)

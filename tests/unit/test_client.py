@@ -18,6 +18,7 @@ import pytest
 import trustme
 from tenacity import RetryCallState, Retrying
 
+import pulumi_cf_invoice
 from pulumi_cf_invoice.billing import (
     ApiError,
     BillingClient,
@@ -164,6 +165,21 @@ def test_where_a_pair_of_email_and_key_is_refused_there_is_no_token_to_mend(
         BillingClient(pair, base_url=sandbox.base_url).get_invoice_preview(ACCOUNT)
     assert remedy in str(failed.value)
     assert "the token" not in str(failed.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("a-token", "BillingClient takes pulumi_cf_invoice.billing.Credentials, not str"),
+        (
+            pulumi_cf_invoice.Credentials(api_token="a-token"),
+            "which are text; pulumi_cf_invoice.Credentials is for a Pulumi program's resources and ",
+        ),
+    ],
+)
+def test_a_client_takes_credentials_of_its_own(given: Any, expected: str) -> None:
+    with pytest.raises(SettingsError, match=expected):
+        BillingClient(given)
 
 
 RAY = "(ray ID 8f1a2b3c4d5e6f70-AMS)"
