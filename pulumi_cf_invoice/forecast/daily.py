@@ -5,10 +5,11 @@ Pure: usage history, invoice and time in, figures out. Days are priced as the fo
 What is usual needs no price: it is a share of usage.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from fractions import Fraction
+from functools import cached_property
 from math import inf
 
 from pulumi_cf_invoice.billing.invoice import Invoice
@@ -140,79 +141,149 @@ def last_days(
     """
     now = Fraction(at.timestamp())
     today = day_of(now)
-    start, end = (invoice.period_start, invoice.period_end) if invoice else (today, today + DAY)
-    days = usage_days(history, start, end, now)
+    period = (invoice.period_start, invoice.period_end) if invoice else (today, today + DAY)
+    days = usage_days(history, *period, now)
     bill = None if invoice is None else bill_of(invoice, fixed_lines)
     priced = _priced(history, invoice, bill, now)
     currency = "" if invoice is None else invoice.currency
-    is_whole = history.since <= start
     prices, price, unpriced = _prices(
-        priced, bill, days, now, currency, period=(start, end), is_whole=is_whole
+        priced, bill, days, now, currency, period=period, is_whole=history.since <= period[0]
     )
-    is_unpriced = isinstance(priced, UnknownUnit) and priced.is_unpriced
-    is_too_little = isinstance(priced, UnknownUnit) and priced.is_too_little
-    usages = {day.start: day.usage for day in days}
-    without_value = {day_of(entry) for entry in history.entries_without_value}
-    priced_days = priced if isinstance(priced, PricedDays) else None
-    # Usage that goes on without the history makes the invoice exceed it: that is no pause.
-    most = inf if priced_days and priced_days.is_unexplained else MOST_DAYS_BEHIND
-    silent = fallen_silent(days, now, most)
-    last = silent.start if silent else history.until
-    is_behind = priced_days is not None and priced_days.history_is_behind
-    is_known = priced_days is not None and priced_days.unit.name != "ratio"
-    agrees = is_known and priced_days is not None and not priced_days.is_behind
-    by_rounding = priced_days is not None and priced_days.agrees_by_rounding
-    is_certain = is_too_little or (is_known and not by_rounding)
-    dearest = None if bill is None else _price_if_behind(bill, days, today - DAY)
-    if by_rounding and priced_days is not None:
-        # Cents may agree by chance with dollars of which the invoice lacks the last.
-        major = max(priced_days.unit.known_prices)
-        dearest = major if dearest is None else min(dearest, major)
-    has_charges = bill is not None and bill.gross > 0 and not is_unpriced
-    recent = (day for day in days if day.start >= min(day_of(start), today - DAY))
-
-    def is_sure(day: int) -> bool:
-        if agrees or day < start:
-            return agrees
-        if silent is None:
-            return True
-        # What is yet to come changes no price that is known, and a ratio less and less.
-        return day < silent.start if is_known else now - start >= _WEEK
-
-    def judged(day: int) -> LastDay:
-        known = day < history.until and day not in without_value and day <= last
-        usage = usages.get(day, Fraction(0)) if known else None
-        if is_behind and not usage:
-            # The invoice has it already.
-            usage = None
-        spend = prices.get(day)
-        if spend is None and usage is not None and price is not None:
-            spend = usage * price
-        spend = None if usage is None else spend
-        behind = None if usage is None or dearest is None else usage * dearest
-        return LastDay(
-            date=date_of(day),
-            is_today=day == today,
-            is_in_period=day >= start,
-            is_priced_surely=is_sure(day),
-            usage=usage,
-            spend=spend,
-            spend_if_behind=spend if is_certain else behind,
-        )
-
+    known = _Known(history, bill, days, now, period[0], priced, prices, price)
     return LastDays(
-        days=tuple(judged(day) for day in (today - DAY, today)),
-        earlier=tuple(judged(day) for day in (today - 3 * DAY, today - 2 * DAY)),
+        days=tuple(known.judged(day) for day in (today - DAY, today)),
+        earlier=tuple(known.judged(day) for day in (today - 3 * DAY, today - 2 * DAY)),
         before=tuple(
-            day for day in days if day.start < today - DAY and day.start not in without_value
+            day for day in days if day.start < today - DAY and day.start not in known.without_value
         ),
         gross=None if bill is None else bill.gross,
         price=price,
         unpriced=unpriced,
         is_unused=price is None and today in prices,
-        began_unseen=has_charges and day_of(start) == today and not usages.get(today),
-        lacks_usage=bill is not None and bill.gross > 0 and not any(day.usage for day in recent),
+        began_unseen=known.began_unseen,
+        lacks_usage=known.lacks_usage,
     )
+
+
+@dataclass(frozen=True)
+class _Known:
+    """
+    What is known of the days to judge: those with usage, the *bill*, the *price* of a unit of usage
+    and the *prices* of days, as of *now*, in the period that began at its *start*.
+    """
+
+    history: UsageHistory
+    bill: Bill | None
+    days: Sequence[UsageDay]
+    now: Fraction
+    start: int
+    priced: PricedDays | UnknownUnit
+    prices: Mapping[int, Fraction]
+    price: Fraction | None
+
+    def judged(self, day: int) -> LastDay:
+        """Return a *day* to judge."""
+        usage = self._usage(day)
+        spend = None
+        if usage is not None:
+            of_price = None if self.price is None else usage * self.price
+            spend = self.prices.get(day, of_price)
+        return LastDay(
+            date=date_of(day),
+            is_today=day == self._today,
+            is_in_period=day >= self.start,
+            is_priced_surely=self._is_sure(day),
+            usage=usage,
+            spend=spend,
+            spend_if_behind=self._spend_if_behind(usage, spend),
+        )
+
+    @cached_property
+    def without_value(self) -> set[int]:
+        """The days of which the history has an entry without a value."""
+        return {day_of(entry) for entry in self.history.entries_without_value}
+
+    @property
+    def began_unseen(self) -> bool:
+        """Whether the period began today and has charges, of which the history has nothing yet."""
+        is_unpriced = isinstance(self.priced, UnknownUnit) and self.priced.is_unpriced
+        has_begun = day_of(self.start) == self._today and not self._usages.get(self._today)
+        return has_begun and self._has_charges and not is_unpriced
+
+    @property
+    def lacks_usage(self) -> bool:
+        """Whether there is no usage in what the bill is for, nor yesterday."""
+        since = min(day_of(self.start), self._today - DAY)
+        return self._has_charges and not any(day.usage for day in self.days if day.start >= since)
+
+    @property
+    def _has_charges(self) -> bool:
+        return self.bill is not None and self.bill.gross > 0
+
+    @property
+    def _today(self) -> int:
+        return day_of(self.now)
+
+    @cached_property
+    def _usages(self) -> dict[int, Fraction]:
+        return {day.start: day.usage for day in self.days}
+
+    @cached_property
+    def _silent(self) -> UsageDay | None:
+        """The day in which the history ended, if it did too early."""
+        # Usage that goes on without the history makes the invoice exceed it: that is no pause.
+        is_unexplained = self._priced_days is not None and self._priced_days.is_unexplained
+        return fallen_silent(self.days, self.now, inf if is_unexplained else MOST_DAYS_BEHIND)
+
+    @property
+    def _priced_days(self) -> PricedDays | None:
+        return self.priced if isinstance(self.priced, PricedDays) else None
+
+    @property
+    def _unit_is_known(self) -> bool:
+        return self._priced_days is not None and self._priced_days.unit.name != "ratio"
+
+    def _usage(self, day: int) -> Fraction | None:
+        """Return the usage of a *day*, or None if the history does not have it yet."""
+        last = self._silent.start if self._silent else self.history.until
+        if day >= self.history.until or day in self.without_value or day > last:
+            return None
+        usage = self._usages.get(day, Fraction(0))
+        # The invoice has it already.
+        is_behind = self._priced_days is not None and self._priced_days.history_is_behind
+        return None if is_behind and not usage else usage
+
+    def _is_sure(self, day: int) -> bool:
+        """Return whether a *day* is priced surely, as `LastDay` has it."""
+        agrees = self._unit_is_known and not (self._priced_days and self._priced_days.is_behind)
+        if agrees or day < self.start:
+            return agrees
+        if self._silent is None:
+            return True
+        # What is yet to come changes no price that is known, and a ratio less and less.
+        return day < self._silent.start if self._unit_is_known else self.now - self.start >= _WEEK
+
+    def _spend_if_behind(self, usage: Fraction | None, spend: Fraction | None) -> Fraction | None:
+        """Return the spend of a day with that *usage* if the invoice has nothing of it yet."""
+        is_too_little = isinstance(self.priced, UnknownUnit) and self.priced.is_too_little
+        if is_too_little or (self._unit_is_known and not self._agrees_by_rounding):
+            return spend
+        return None if usage is None or self._dearest is None else usage * self._dearest
+
+    @property
+    def _agrees_by_rounding(self) -> bool:
+        return self._priced_days is not None and self._priced_days.agrees_by_rounding
+
+    @cached_property
+    def _dearest(self) -> Fraction | None:
+        """What a unit of usage costs if the invoice has nothing of yesterday and today yet."""
+        until = self._today - DAY
+        behind = None if self.bill is None else _price_if_behind(self.bill, self.days, until)
+        if self._priced_days is None or not self._agrees_by_rounding:
+            return behind
+        # Cents may agree by chance with dollars of which the invoice lacks the last.
+        major = max(self._priced_days.unit.known_prices)
+        return major if behind is None else min(behind, major)
 
 
 def _priced(
