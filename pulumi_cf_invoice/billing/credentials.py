@@ -21,11 +21,17 @@ _SHORTEST_SECRET = 8
 _PIECE = 2**6
 # Of our Markdown, a word joiner.
 _BETWEEN_LETTERS = rf"(?:{COLOR.pattern}|[^!-~]|&#8288;)*+"
-# As of Markdown and HTML, of the program text of a string, and of a URL, however often.
-_REFERENCE = re.compile("&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
-# Without what comes before, a run of backslashes would be searched from each of them anew.
+# As of Markdown and HTML, of the program text of a string, and of a URL. Without what comes before,
+# a run of backslashes would be searched from each of them anew.
+_REFERENCE = re.compile("&(?:#[0-9]{1,20}|#[xX][0-9a-fA-F]{1,20}|[A-Za-z][A-Za-z0-9]{1,31}(?=;));?")
 _CODE_BEGINS = r"(?:(?<!\\)\\++(?:u00|x)|%(?:25)*+)"
-_CODE = re.compile(rf"{_CODE_BEGINS}([2-7][0-9a-fA-F])")
+_HEX = "[0-9a-fA-F]"
+_CODE = re.compile(
+    rf"(?<!\\)\\++(?:[nrtbfv]|u({_HEX}{{4}})|U0{{4}}({_HEX}{{4}})|x({_HEX}{{2}})|u{{({_HEX}{{1,5}})}})"
+    rf"|%(?:25)*+([0-7]{_HEX})|%(?:25)*+[89a-fA-F]{_HEX}"
+)
+# What is quoted within a quotation has more: no log has it more often.
+_DEEPEST_ESCAPES = 4
 _BACKSLASH = re.compile(r"\\(?=[!-/:-@\[-`{-~])")
 _JSON_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)")
 # Two of these are one character.
@@ -44,7 +50,9 @@ class Secrets:
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
-        essences = {essence for essence in map(_essence, texts) if len(essence) >= _SHORTEST_SECRET}
+        # One that has escapes itself, such as an address, is repeated with and without them.
+        views = (view for text in texts for view in _views(text).split(b" "))
+        essences = {view for view in views if len(view) >= _SHORTEST_SECRET}
         # One may be a part of another.
         self._essences = sorted(essences, key=len, reverse=True)
         self._shortest = min(map(len, essences), default=0)
@@ -60,11 +68,11 @@ class Secrets:
         """
         if not self._essences or (len(text) < self._shortest and text.isascii()):
             return text
-        seen = _essence(text)
+        seen = _views(text)
         for number, wanted in enumerate(self._essences):
             if wanted in seen:
                 text = self._repetitions[number].sub(_REDACTED, text)
-                seen = _essence(text)
+                seen = _views(text)
             if wanted in seen:
                 return _REDACTED
         return text
@@ -86,7 +94,7 @@ class Secrets:
         """Return whether *text*, without JSON's escapes, repeats a secret, as `redact` sees it."""
         if not self._essences:
             return False
-        seen = _essence(text if isinstance(text, str) else text.decode(errors="ignore"))
+        seen = _views(text if isinstance(text, str) else text.decode(errors="ignore"))
         return any(wanted in seen for wanted in self._essences)
 
     def may_be_in_json(self, text: str) -> bool:
@@ -180,12 +188,38 @@ def _letter(code: int) -> str:
     return rf"(?:\\?{re.escape(letter)}|&#(?:{references});|{_CODE_BEGINS}(?:{codes}))"
 
 
-def _essence(text: str) -> bytes:
-    """Return what *text* shows of the characters of a credential, in lower case."""
+def _views(text: str) -> bytes:
+    """
+    Return what *text* shows of the characters of a credential as it is, and without its escapes.
+
+    An escape within another is one as well. A blank, which no credential has, is between the two.
+    """
+    views = [_essence(text)]
+    for _ in range(_DEEPEST_ESCAPES):
+        plain = _decoded(text)
+        if plain == text:
+            break
+        text = plain
+        views.append(_essence(text))
+    return b" ".join(views)
+
+
+def _decoded(text: str) -> str:
     if "&" in text:
         text = _REFERENCE.sub(lambda found: unescape(found[0]), text)
     if "\\" in text or "%" in text:
-        text = _CODE.sub(lambda found: chr(int(found[1], 16)), text)
+        text = _CODE.sub(_of_code, text)
+    return text
+
+
+def _of_code(found: re.Match[str]) -> str:
+    # Nobody sees a line break, and nothing of a letter that is not ASCII is in a credential.
+    code = next(filter(None, found.groups()), None)
+    return chr(int(code, 16)) if code else ""
+
+
+def _essence(text: str) -> bytes:
+    """Return what *text* shows of the characters of a credential, in lower case."""
     if "\\" in text:
         text = _BACKSLASH.sub("", text)
     if "\x1b" in text:
@@ -232,16 +266,17 @@ def unsendable(parts: Mapping[str, Any]) -> str | None:
     is more than a token or key, which an answer could repeat on its own.
     """
     for name, part in parts.items():
+        word = _WORDS.get(name, name)
         if not isinstance(part, str):
-            return f"has an {_WORDS[name]} that is not text but {type(part).__name__}"
+            return f"has an {word} that is not text but {type(part).__name__}"
         if not part.isascii() or not part.isprintable():
             return (
-                f"has an {_WORDS[name]} that is not one line of printable ASCII text: "
+                f"has an {word} that is not one line of printable ASCII text: "
                 "was it copied with a line break?"
             )
         if name != "email" and any(sign in part for sign in _NOT_IN_TOKENS):
             return (
-                f"has an {_WORDS[name]} with a blank or a quotation mark in it: copy the token or "
-                "key alone, without 'Bearer' and quotation marks"
+                f"has an {word} with a blank or a quotation mark in it: copy the token or key "
+                "alone, without 'Bearer' and quotation marks"
             )
     return None

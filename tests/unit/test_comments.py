@@ -1031,6 +1031,28 @@ def test_an_event_of_no_request_or_of_a_forks_names_no_number(
 
 
 @pytest.mark.parametrize(
+    ("token", "problem"),
+    [
+        ("ghp_one\nghp_two", "one line of printable ASCII text: was it copied with a line break?"),
+        ("ghp_\u00e4bc", "one line of printable ASCII text"),
+        ('"ghp_abcdefgh"', "a blank or a quotation mark in it"),
+        ("Bearer ghp_abcdefgh", "a blank or a quotation mark in it"),
+    ],
+)
+@pytest.mark.parametrize("variable", ["GH_TOKEN", "GITLAB_TOKEN"])
+def test_a_token_that_cannot_be_sent_is_one_line_without_it(
+    variable: str, token: str, problem: str, forge_: Forge
+) -> None:
+    variables = forge_.github if variable == "GH_TOKEN" else forge_.gitlab
+    with pytest.raises(CommentError) as refused:
+        find_request({**variables, variable: token})
+    message = str(refused.value)
+    assert message.startswith(f"cannot comment: {variable} has an access token ")
+    assert problem in message
+    assert "ghp" not in message
+
+
+@pytest.mark.parametrize(
     ("missing", "expected"),
     [
         ("GITHUB_ACTIONS", "neither GitHub Actions nor GitLab CI: give --forge"),

@@ -131,6 +131,38 @@ def test_no_escape_hides_a_token(escaped: str) -> None:
     assert Secrets([token]).redact("ghp&#95;s3cret") == "ghp&#95;s3cret"
 
 
+@pytest.mark.parametrize(
+    "between",
+    [
+        *("\\u200b", "\\n", "\\r\\n", "\\u001b[1m", "%0A", "%E2%80%8B", "&#8203;", "&#10"),
+        *("&amp;#8203;", "\\u0026shy;", "%26%23173%3B", "\\\\n", "\\x00"),
+    ],
+)
+def test_nor_does_an_escape_of_what_nobody_sees(between: str) -> None:
+    token = "ghp_s3cret-t0ken"
+    assert "t0ken" not in Secrets([token]).redact(f"no ghp_s3cret{between}-t0ken")
+
+
+@pytest.mark.parametrize(
+    "escaped", ["&#43", "&amp;#43;", "\\u0026#43;", "\\U0000002B", "\\u{2b}", "\\x2B", "%2525252b"]
+)
+def test_nor_does_an_escape_within_another(escaped: str) -> None:
+    assert "Bc7d" not in Secrets(["k3y+Bc7dEf/gH"]).redact(f"no k3y{escaped}Bc7dEf/gH")
+
+
+def test_an_address_with_escapes_of_its_own_is_found_in_others() -> None:
+    """Go writes each & in JSON as an escape."""
+    address = "https://example.com/hook?to=%2Fa%20b&sig=Zx81qQ_w"
+    for escaped in ("\\u0026", "\\u0026amp;", "&amp;", "&"):
+        said = f"no {address.replace('&', escaped)}"
+        assert "Zx81" not in Secrets([address]).redact(said)
+    assert Secrets([address]).redact("no https://example.com/hook?to=") != "[redacted]"
+
+
+def test_a_backslash_before_a_token_is_none_of_its_letters() -> None:
+    assert Secrets(["new_s3cret-t0ken"]).redact("C:\\new_s3cret-t0ken") == "C:[redacted]"
+
+
 def test_nor_does_one_by_name() -> None:
     for hidden in ("ghp&lowbar;s3cret-t0ken", "ghp_s3&shy;cret&zwnj;-t0ken"):
         assert Secrets(["ghp_s3cret-t0ken"]).redact(f"no {hidden}") == "[redacted]"
