@@ -28,7 +28,7 @@ RESULT = ""
 _BETWEEN_LETTERS = re.compile(r"[\W_]+")
 # In lower case, without what is between words, since all spellings occur.
 _INFOS = re.compile("pagination|paging|(?:pagination|paging|page|results?)info")
-_MAY_BE_INFOS = re.compile(".*pag(?:e|ing|ination).*|meta")
+_MAY_BE_INFOS = re.compile(".*pag(?:e|ing|ination).*|meta|info")
 _MEANINGS = {
     "next": "cursor|(?:next)?continuationtoken"
     "|next(?:cursor|link|offset|start|token|ur[il]|page(?:url|link|token)?)",
@@ -39,7 +39,7 @@ _MEANINGS = {
 }
 # Elsewhere, these may be amounts of money, or anything.
 _MEANINGS_IN_INFOS = {
-    "next": "next.*|.*continuation.*|startingafter",
+    "next": "next.*|.*continuation.*|startingafter|after",
     "hasmore": "hasnext.*|more.*|remaining.*|(?:is)?(?:partial|incomplete|limited)",
     "islast": "last|nomore.*|(?:is)?(?:complete|done|finished)",
     "totalcount": "total|total(?:elements|rows|hits|objects|size)"
@@ -50,7 +50,9 @@ _MEANINGS_IN_INFOS = {
 }
 _NESTED = ("cursors", "links")
 _ABOUT_PAGES = ("hasmore", "islast", "next", "totalcount", "totalpages")
-_DEEPEST_INFO = 2
+_DEEPEST_INFO = 3
+# In a field of any other name, these may be anything.
+_LOOSE = ("next", "cursor")
 _NO = ("", "0", "false", "no", "none", "null")
 _Place = list[tuple[str, Any]]
 
@@ -210,14 +212,18 @@ def _stated(envelope: Mapping[str, Any], entries: str, per_page: int | None = No
     listed = _entries(result, entries) or []
     holders = [holder for holder in (result, envelope) if isinstance(holder, Mapping)]
     beside = [_place(holder) for holder in holders]
-    given = [info for holder in holders for info in _infos(holder)]
+    fields = [found for holder in holders for found in _fields(holder, entries)]
+    given = [value for is_info, value in fields if is_info]
     infos = [_place(info, is_info=True) for info in given if isinstance(info, Mapping)]
     # What cannot be read may say that there is more.
     unreadable = any(_is_yes(info) for info in given if not isinstance(info, Mapping))
-    places = [*infos, *beside]
+    others = [_certain(value) for is_info, value in fields if not is_info]
+    places = [*infos, *beside, *others]
     saying_more = [place for place in places if _says_more(place)]
     more = bool(saying_more) or unreadable
-    total_count, total_pages = _largest(places, "totalcount"), _largest(places, "totalpages")
+    of_entries = [f"total{_plain(entries)}"] if entries else []
+    total_count = _largest(places, "totalcount", *of_entries)
+    total_pages = _largest(places, "totalpages")
     is_stated = any(_said(place, "hasmore", "islast") for place in places)
     is_counted = total_count is not None or total_pages is not None
     lacks_earlier = bool(_largest(infos, "offset")) and not is_counted
@@ -249,22 +255,27 @@ def _first_number(stated: _Stated) -> int:
     return 1 if stated.number is None or stated.number > _LARGEST_NUMBER else int(stated.number)
 
 
-def _infos(holder: Mapping[str, Any], depth: int = 1) -> Iterator[Any]:
-    """Yield what *holder* has about pages in fields of its own, and what is in these."""
+def _fields(holder: Mapping[str, Any], entries: str, depth: int = 1) -> Iterator[tuple[bool, Any]]:
+    """
+    Yield the fields of *holder* that may be about its pages, and those in them, each with whether
+    its name says so.
+    """
     for name, value in holder.items():
-        plain = _plain(name)
+        if depth == 1 and name in ("result", entries):
+            continue
+        plain, is_mapping = _plain(name), isinstance(value, Mapping)
         is_info = _INFOS.fullmatch(plain) is not None
-        if is_info or (isinstance(value, Mapping) and _MAY_BE_INFOS.fullmatch(plain)):
-            yield value
-            if isinstance(value, Mapping) and depth < _DEEPEST_INFO:
-                yield from _infos(value, depth + 1)
+        if is_info or is_mapping:
+            yield is_info or _MAY_BE_INFOS.fullmatch(plain) is not None, value
+        if is_mapping and depth < _DEEPEST_INFO:
+            yield from _fields(value, entries, depth + 1)
 
 
 def _says_more(place: _Place) -> bool:
     values = _said(place, "hasmore", "next")
     for links in _said(place, *_NESTED):
         if isinstance(links, Mapping):
-            values += _said(_place(links), "after", "next")
+            values += [*_said(_place(links), "after", "next"), _is_to_next(links)]
         elif isinstance(links, list):
             values += [link for link in links if _is_to_next(link)]
     is_last = [value for value in _said(place, "islast") if value is not None]
@@ -272,7 +283,7 @@ def _says_more(place: _Place) -> bool:
 
 
 def _is_to_next(link: Any) -> bool:
-    return isinstance(link, Mapping) and str(link.get("rel")).lower() == "next"
+    return isinstance(link, Mapping) and "next" in str(link.get("rel")).lower()
 
 
 def _is_uncounted(place: _Place) -> bool:
@@ -286,6 +297,12 @@ def _larger(*values: float | None) -> float | None:
 def _place(holder: Mapping[str, Any], *, is_info: bool = False) -> _Place:
     """Return what *holder* says, each by what its name means, however that is spelt."""
     return [(_meaning(_plain(name), is_info), value) for name, value in holder.items()]
+
+
+def _certain(field: Mapping[str, Any]) -> _Place:
+    """Return what a *field* of any name says that can be about nothing but pages."""
+    certain = {name: value for name, value in field.items() if _plain(name) not in _LOOSE}
+    return [(meaning, value) for meaning, value in _place(certain) if meaning in _ABOUT_PAGES]
 
 
 # A hostile answer has any number of names.
@@ -313,8 +330,8 @@ def _is_yes(value: Any) -> bool:
     return value.strip().lower() not in _NO if isinstance(value, str) else bool(value)
 
 
-def _largest(places: list[_Place], name: str) -> float | None:
-    values = [value for place in places for value in _said(place, name)]
+def _largest(places: list[_Place], *names: str) -> float | None:
+    values = [value for place in places for value in _said(place, *names)]
     return _larger(*(None if value is None else _count(value) for value in values))
 
 

@@ -139,6 +139,14 @@ def test_less_than_there_is_said_to_be_is_incomplete_however_it_is_said(
         {"pagination": {"offset": 1, "limit": 50}},
         {"pagination": {"offset": 0, "limit": 1}},
         {"has_more_items": True},
+        {"metadata": {"has_more": True}},
+        {"metadata": {"pagination": {"total_count": 2}}},
+        {"info": {"total": 2}},
+        {"response_metadata": {"next_cursor": "eyJhIjoxfQ"}},
+        {"summary": {"list": {"total_count": 2}}},
+        {"pagination": {"total_lines": 2}},
+        {"pagination": {"after": "eyJhIjoxfQ"}},
+        {"links": {"rel": "next", "href": "/accounts?page=2"}},
         {"_links": {"next": {"href": "/accounts?page=2"}}},
         {"links": [{"rel": "self", "href": "/"}, {"rel": "next", "href": "/accounts?page=2"}]},
     ],
@@ -180,8 +188,13 @@ def test_an_answer_that_points_nowhere_is_complete(info: Any) -> None:
 
 
 def test_what_may_be_an_amount_beside_the_entries_is_not_about_pages() -> None:
-    amounts = {"total": 5, "remaining": "4.20", "pages": 2, "next_payment_attempt": 1_790_000_000}
-    named = {"metadata": {"total": 5, "limit": 1}, "message": {"more": True}, "page": 2}
+    amounts: dict[str, Any] = {"total": 5, "remaining": "4.20", "pages": 2}
+    amounts |= {"next_payment_attempt": 1_790_000_000}
+    named = {
+        "metadata": {"total": 5, "limit": 1, "next": "x"},
+        "message": {"more": True},
+        "page": 2,
+    }
     assert is_complete({"result": {"lines": ["a"], **amounts, **named}}, "lines")
 
 
