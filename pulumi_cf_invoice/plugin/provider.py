@@ -11,13 +11,14 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import grpc
 import grpc.aio
@@ -30,6 +31,7 @@ from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, prov
 
 from pulumi_cf_invoice import lifecycle
 from pulumi_cf_invoice.billing import settings
+from pulumi_cf_invoice.billing.credentials import Secrets
 from pulumi_cf_invoice.billing.errors import (
     BillingError,
     MissingCredentialsError,
@@ -80,6 +82,7 @@ class InvoicePreviewPlugin(provider.Provider):
         self._refusal: SettingsError | None = None
         self._secret_account: str | None = None
         self._is_address_secret = False
+        self._hidden = Secrets([])
         self._said: set[str] = set()
         self._resolved: dict[str | None, Settings] = {}
         self._figures: dict[int, dict[str, PropertyValue]] = {}
@@ -122,6 +125,8 @@ class InvoicePreviewPlugin(provider.Provider):
         if account.is_secret:
             self._secret_account = str(_plain(account)).strip().lower()
         self._is_address_secret = request.args.get("baseUrl", PropertyValue.null()).is_secret
+        if self._is_address_secret:
+            self._hidden = Secrets(_parts_of_address(str(given.get("baseUrl"))))
         # A default provider has the stack config as its arguments.
         if arguments != config:
             remedies = {
@@ -183,12 +188,16 @@ class InvoicePreviewPlugin(provider.Provider):
             resolved, invoice = await self._ask(INVOICE_PREVIEW, _plain(given))
         except BillingError as error:
             # A failure that names a property prints its value, secret or not.
-            failure = provider.CheckFailure("", str(error))
+            failure = provider.CheckFailure("", self.cleaned(error))
             return provider.CheckResponse(_encoded(lifecycle.failed()), [failure])
         figures = self._encoded_figures(invoice, resolved)
         inputs = _encoded(lifecycle.checked(resolved, figures, olds))
         inputs["accountId"] = self._account(resolved.account_id, given)
         return provider.CheckResponse(inputs)
+
+    def cleaned(self, error: BillingError) -> str:
+        """Return the message of an *error* without an address that the program has as a secret."""
+        return self._hidden.redact(str(error))
 
     async def diff(self, request: provider.DiffRequest) -> provider.DiffResponse:
         olds, news = _decoded(request.old_state), _decoded(request.new_inputs)
@@ -338,19 +347,26 @@ class InvoicePreviewPlugin(provider.Provider):
 
 
 class _Servicer(ProviderServicer):
-    """Pulumi's own server, for our own type only, and with one line for an error of ours."""
+    """
+    Pulumi's own server of the *plugin*, for its own type only, and with one line for an error of
+    ours.
+    """
+
+    def __init__(self, plugin: InvoicePreviewPlugin, engine: str) -> None:
+        super().__init__([], semver(version("pulumi-cf-invoice")), plugin, engine)
+        self._plugin = plugin
 
     async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return await _answered(super().Check, request, context)
+        return await self._answered(super().Check, request, context)
 
     async def Diff(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return await _answered(super().Diff, request, context)
+        return await self._answered(super().Diff, request, context)
 
     # The checked inputs are stored. They are passed on unchanged, since decoding and encoding them
     # takes as long as everything else.
 
     async def Create(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return await _answered(self._create, request, context)
+        return await self._answered(self._create, request, context)
 
     async def _create(self, request: Any, context: Any) -> Any:
         account = Struct(fields={"accountId": request.properties.fields["accountId"]})
@@ -360,36 +376,35 @@ class _Servicer(ProviderServicer):
         )
 
     async def Update(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return await _answered(self._update, request, context)
+        return await self._answered(self._update, request, context)
 
     async def _update(self, request: Any, context: Any) -> Any:
         return provider_pb2.UpdateResponse(properties=request.news)
 
     async def Delete(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return await _answered(super().Delete, request, context)
+        return await self._answered(super().Delete, request, context)
 
     async def Read(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return await _answered(super().Read, request, context)
+        return await self._answered(super().Read, request, context)
 
     async def Invoke(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return await _answered(super().Invoke, request, context)
+        return await self._answered(super().Invoke, request, context)
 
-
-async def _answered(
-    method: Callable[[Any, Any], Awaitable[Any]], request: Any, context: Any
-) -> Any:
-    urn = getattr(request, "urn", None)
-    kind = PLUGIN_TYPE if urn is None else urn.split("::")[2].split("$")[-1]
-    if kind != PLUGIN_TYPE:
-        await context.abort(grpc.StatusCode.NOT_FOUND, f"cf-invoice has no resource {kind}")
-    try:
-        return await method(request, context)
-    except Exception as error:
-        # Newer versions of the server raise another error while handling ours.
-        for cause in (error, error.__context__):
-            if isinstance(cause, BillingError):
-                await context.abort(grpc.StatusCode.UNKNOWN, str(cause))
-        raise
+    async def _answered(
+        self, method: Callable[[Any, Any], Awaitable[Any]], request: Any, context: Any
+    ) -> Any:
+        urn = getattr(request, "urn", None)
+        kind = PLUGIN_TYPE if urn is None else urn.split("::")[2].split("$")[-1]
+        if kind != PLUGIN_TYPE:
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"cf-invoice has no resource {kind}")
+        try:
+            return await method(request, context)
+        except Exception as error:
+            # Newer versions of the server raise another error while handling ours.
+            for cause in (error, error.__context__):
+                if isinstance(cause, BillingError):
+                    await context.abort(grpc.StatusCode.UNKNOWN, self._plugin.cleaned(cause))
+            raise
 
 
 async def serve(engine: str) -> None:
@@ -401,7 +416,7 @@ async def serve(engine: str) -> None:
     signal.signal(signal.SIGINT, lambda *_: loop.call_soon_threadsafe(interrupted.set))
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1)])
     plugin = InvoicePreviewPlugin(engine)
-    servicer = _Servicer([], semver(version("pulumi-cf-invoice")), plugin, engine)
+    servicer = _Servicer(plugin, engine)
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
@@ -413,6 +428,17 @@ async def serve(engine: str) -> None:
     # Calls in progress answer immediately that they were cancelled.
     await plugin.cancel()
     await server.stop(grace=5)
+
+
+def _parts_of_address(address: str) -> Iterator[str]:
+    """Yield what an error can have of an *address*: all of it, its host, and its path."""
+    yield address.strip().rstrip("/")
+    with suppress(ValueError):
+        parsed = urlsplit(address.strip())
+        yield parsed.hostname or ""
+        path = parsed.path.rstrip("/")
+        if path != urlsplit(settings.CLOUDFLARE_API).path:
+            yield path
 
 
 def _encoded(properties: Mapping[str, Any]) -> Properties:

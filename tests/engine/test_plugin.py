@@ -115,6 +115,24 @@ def test_a_secret_address_is_one_in_the_state_and_no_figure_is(
     assert stack.preview(expect_no_changes=True).ok
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/secretpath", "ftp://127.0.0.1/secretpath"])
+def test_no_error_names_a_secret_address(
+    make_stack: MakeStack, settled: dict[str, str], url: str
+) -> None:
+    del settled["CLOUDFLARE_BASE_URL"]
+
+    def program() -> None:
+        options = {"provider": sdk.Provider("own", base_url=pulumi.Output.secret(url))}
+        sdk.InvoicePreview("upcoming", opts=pulumi.ResourceOptions(**options))
+        sdk.get_invoice_preview_output(opts=pulumi.InvokeOptions(**options))
+
+    run = make_stack(program, CF_INVOICE_TIMEOUT="1", **settled).preview()
+    assert not run.ok
+    assert "[redacted]" in run.text
+    assert "secretpath" not in run.text
+    assert "127.0.0.1" not in run.text
+
+
 def test_email_and_key_are_accepted(make_stack: MakeStack, settled: dict[str, str]) -> None:
     program = with_provider(email="sandbox@example.com", api_key="sandbox-key")
     assert make_stack(program, **settled).up().outputs["due"] == 18846
