@@ -14,9 +14,6 @@ The maximum length of a text that is kept as others wrote it, in characters.
 
 An honest one has a few hundred at most. Pulumi's engine compares two in the square of their length.
 """
-PLACEHOLDERS = ("[link]", "[e-mail address]", "[secret]", "[IBAN]", "[digits]")
-"""What is in place of what is private in a text."""
-LINK, E_MAIL, SECRET, IBAN, DIGITS = PLACEHOLDERS
 _INNER_QUOTES = str.maketrans("“”", "‘’")  # noqa: RUF001
 _FIRST_STRONG, _POP = "\u2068", "\u2069"
 # Controls of a terminal, of lines and of the direction of text, what has no meaning of its own, and
@@ -87,9 +84,9 @@ def inert_value(text: str) -> str:
     return cut_in_the_middle(f"“{line}”" if _DECODED.match(line) else line, LONGEST_VALUE)
 
 
-def may_lack_parts(value: str) -> bool:
-    """Return whether a part of *value* may have been cut, or be private and left out."""
-    return len(value) >= LONGEST_VALUE or any(each in value for each in PLACEHOLDERS)
+def may_be_cut(value: str) -> bool:
+    """Return whether `inert_value` may have left out a part of *value*."""
+    return len(value) >= LONGEST_VALUE
 
 
 def one_line(text: str, longest: int = LONGEST) -> str:

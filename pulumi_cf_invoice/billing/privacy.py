@@ -2,8 +2,6 @@
 
 import re
 
-from pulumi_cf_invoice.billing.cleaning import DIGITS, E_MAIL, IBAN, LINK, SECRET
-
 # Without a scheme, `x.ai/grok` is a model.
 _LINK = re.compile(r"(?i)(?<![\w+.-])(?:[\w+.-]*+://|www\.|[\w.-]*?\bstripe\.com(?::\d+)?/)\S++")
 # A search from each quotation mark in `o'neil` anew would take the square of a text's length.
@@ -53,6 +51,8 @@ _DIGITS = re.compile(
     ) \d{4}\b"""
 )
 
+_LEFT_OUT = re.compile(r"\[(?:link|e-mail address|secret|IBAN|digits)\]")
+
 
 def without_private(text: str) -> str:
     """
@@ -64,9 +64,14 @@ def without_private(text: str) -> str:
     digits, also in groups of four, or as on one of 15 digits; or four digits behind stars, bullets
     or ``xxxx``, or behind what says that a card ends in them.
     """
-    text = _ADDRESS.sub(_without_address, _LINK.sub(LINK, text))
-    text = _ACCOUNT.sub(rf"\1{DIGITS}", _IBAN.sub(IBAN, _SECRET.sub(SECRET, text)))
-    return _DIGITS.sub(rf"\1{DIGITS}", _NUMBER.sub(DIGITS, text))
+    text = _ADDRESS.sub(_without_address, _LINK.sub("[link]", text))
+    text = _ACCOUNT.sub(r"\1[digits]", _IBAN.sub("[IBAN]", _SECRET.sub("[secret]", text)))
+    return _DIGITS.sub(r"\1[digits]", _NUMBER.sub("[digits]", text))
+
+
+def may_lack_private(text: str) -> bool:
+    """Return whether `without_private` may have left something out of *text*."""
+    return _LEFT_OUT.search(text) is not None
 
 
 def _without_address(found: re.Match[str]) -> str:
@@ -76,4 +81,4 @@ def _without_address(found: re.Match[str]) -> str:
     is_name = last.isalpha() or last.lower().startswith("xn--")
     if last == host or len(last) < 2 or not is_name:
         return found[0]
-    return f"{E_MAIL}{found[1][len(host) :]}"
+    return f"[e-mail address]{found[1][len(host) :]}"

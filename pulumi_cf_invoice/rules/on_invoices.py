@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from pulumi_cf_invoice.billing import money
-from pulumi_cf_invoice.billing.cleaning import may_lack_parts, named, one_line
+from pulumi_cf_invoice.billing.cleaning import may_be_cut, named, one_line
 from pulumi_cf_invoice.billing.invoice import Invoice, InvoiceLine
 from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.billing.suggestions import new_globs
@@ -143,7 +143,7 @@ class MaxLineAmount(Rule):
             globs = matching(descriptions, self.limits)
             used.update(globs)
             by_account = [self.limits[glob] for glob in longest(globs)] or default
-            if any(map(may_lack_parts, descriptions)):
+            if any(map(_lacks_parts, descriptions)):
                 # Read whole, any other limit could be the line's.
                 by_account = [*self.limits.values(), *default]
             yield from self._judged(state, name, same, by_account)
@@ -266,6 +266,16 @@ class AllowedCurrencies(Rule):
         allowed = tuple(code.upper() for code in self.currencies)
         is_allowed = currency in self.currencies
         yield _named("currency", state, f"is in {currency.upper()}", is_allowed, allowed)
+
+
+def _lacks_parts(description: str) -> bool:
+    """Return whether a part of what a line was called may be missing."""
+    # Hardly any has a bracket, and the patterns take time to compile.
+    if "[" in description:
+        from pulumi_cf_invoice.billing.privacy import may_lack_private
+
+        return may_lack_private(description) or may_be_cut(description)
+    return may_be_cut(description)
 
 
 def judged_amount_due(state: InvoiceState, limit: Money) -> Finding:
