@@ -2,11 +2,18 @@
 
 import re
 
-# Without a scheme, `x.ai/grok` is a model.
-_LINK = re.compile(r"(?i)(?<![\w+.-])(?:[\w+.-]*+://|www\.|[\w.-]*?\bstripe\.com(?::\d+)?/)\S++")
+# Without a scheme, `x.ai/grok` is a model. JSON may write a slash as `\/`, and a URL within another
+# has its signs as numbers.
+_LINK = re.compile(
+    r"""(?ix)
+    (?<![\w+.-])
+    (?: [\w+.-]*+(?::(?:\\*+/){2}|%3A(?:%2F){2}) | www\. | [\w.-]*?\bstripe\.com(?::\d+)?/ ) \S++"""
+)
 # A search from each quotation mark in `o'neil` anew would take the square of a text's length.
 _ADDRESS = re.compile(
-    r"(?<![\w.+-])(?<![\w.+-]['\u2019])[\w.+-]++(?:['\u2019][\w.+-]++)*+[@\uff20]([\w.-]++)"
+    r"(?<![\w.+-])(?<![\w.+-]['\u2019])[\w.+-]++(?:['\u2019][\w.+-]++)*+"
+    r"(?:[@\uff20]|%40|\\++u0040|&\#(?:64|x40);)([\w.-]++)",
+    re.IGNORECASE,
 )
 _SECRET = re.compile(
     r"""(?x)
@@ -41,13 +48,14 @@ _NUMBER = re.compile(
 )
 _DIGITS = re.compile(
     r"""(?ix)
+    (?:\b\d{4,6}(?=[*\u2022x]))?+  # a card begins with its issuer's
     ( ending[ ](?:in|with):?[ ]
     | \b(?:card|visa|mastercard|amex|express|discover|diners|jcb)
       (?:[ ]ending|(?:,?[ ][\w'\u2019-]++){0,4},?[ ]ends?[ ](?:in|with)):?[ ]
     | \baccount[ ]ending:?[ ]
-    | \blast[ _]?(?:4|four)(?:[ ]digits)?["']?[ ]?[:=][ ]?["']?
+    | \blast[ _]?(?:4|four)(?:[ ]digits)?\\*+["']?[ ]?[:=][ ]?\\*+["']?
     | (?<![*\u2022])[*\u2022]{2,}+[ -]?
-    | (?<!\w)x{4,}+[ -]?
+    | (?<![a-z_])x{4,}+[ -]?
     ) \d{4}\b"""
 )
 

@@ -167,6 +167,13 @@ def test_a_long_text_of_one_part_takes_time_in_proportion(part: str) -> None:
         ("last4=4242, last 4: 4242", "last4=[digits], last 4: [digits]"),
         ("xxxx4242, XXXX-XXXX-XXXX-4242", "xxxx[digits], XXXX-XXXX-XXXX-[digits]"),
         ("****-4242", "****-[digits]"),
+        ("424242XXXXXX4242, 424242******4242", "XXXXXX[digits], ******[digits]"),
+        (r"{\"last4\":\"4242\"}", r"{\"last4\":\"[digits]\"}"),
+        (r"ops\u0040example.com, ops%40example.com", "[e-mail address], [e-mail address]"),
+        (
+            r"see https:\/\/stripe.com\/i\/acct_1 or https%3A%2F%2Fstripe.com%2Fi",
+            "see [link] or [link]",
+        ),
         ("card 4242 4242 4242 4242, or 4242-4242-4242-4242", "card [digits], or [digits]"),
         ("gpt-4242 at 1790812800 of 4242.42", "gpt-4242 at 1790812800 of 4242.42"),
         ("4242424242424242, 378282246310005", "[digits], [digits]"),
