@@ -483,10 +483,11 @@ def _refuse_missing_steps(digest: Mapping[str, Any], steps: list[Mapping[str, An
     """
     Refuse the *steps* of a *digest* if its summary counts more of an operation.
 
-    Pulumi leaves unchanged resources out, and writes what a refresh found in place of the refresh.
+    Pulumi leaves unchanged resources out, and counts what a refresh found in place of the refresh.
     """
     shown = Counter(str(step.get("op")) for step in steps)
-    shown["refresh"] += shown["update"] + shown["delete"]
+    for found in ("update", "delete"):
+        shown[found] += shown["refresh"]
     for op, count in (mapping_in(digest, "changeSummary") or {}).items():
         if op != "same" and isinstance(count, int) and shown[op] < count:
             raise NoInvoiceError(

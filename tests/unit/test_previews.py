@@ -124,6 +124,16 @@ def test_a_digest_without_a_step_that_its_summary_counts_is_refused(name: str) -
         assert f"steps '{op}', but only " in message
 
 
+def test_a_refresh_before_a_preview_in_the_same_file_is_told_from_a_torn_one() -> None:
+    """It counts what it found in place of its steps."""
+    refreshed = digest("preview-moved-refresh-sames.json")
+    refreshed["steps"] = [step for step in refreshed["steps"] if step["op"] == "refresh"]
+    refreshed["changeSummary"] = {"same": 1, "update": 1}
+    assert STALE in refusal(json.dumps(refreshed))
+    both = f"{json.dumps(refreshed)}\n{sample('preview-moved.json')}"
+    assert figures(only(both)) == (99900, 18846)
+
+
 def test_no_recorded_digest_has_fewer_steps_than_its_summary_counts() -> None:
     recorded = [file for file in PREVIEWS.rglob("*.json") if "changeSummary" in file.read_text()]
     assert len(recorded) > 10
