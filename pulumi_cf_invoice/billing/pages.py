@@ -53,6 +53,7 @@ _ABOUT_PAGES = ("hasmore", "islast", "next", "totalcount", "totalpages")
 _DEEPEST_INFO = 3
 # In a field of any other name, these may be anything.
 _LOOSE = ("next", "cursor")
+_LONGEST_NAME = 64
 _NO = ("", "0", "false", "no", "none", "null")
 _Place = list[tuple[str, Any]]
 
@@ -319,7 +320,8 @@ def _meaning(plain: str, is_info: bool) -> str:
 
 
 def _plain(name: str) -> str:
-    return _BETWEEN_LETTERS.sub("", name).lower()
+    # No longer one says anything, and `_meaning` would keep it.
+    return _BETWEEN_LETTERS.sub("", name[:_LONGEST_NAME]).lower()
 
 
 def _said(place: _Place, *names: str) -> list[Any]:

@@ -122,7 +122,8 @@ def test_no_error_names_a_secret_address(
     del settled["CLOUDFLARE_BASE_URL"]
 
     def program() -> None:
-        options = {"provider": sdk.Provider("own", base_url=pulumi.Output.secret(url))}
+        provider = sdk.Provider("own", base_url=pulumi.Output.secret(url))
+        options: Any = {"provider": provider}
         sdk.InvoicePreview("upcoming", opts=pulumi.ResourceOptions(**options))
         sdk.get_invoice_preview_output(opts=pulumi.InvokeOptions(**options))
 
