@@ -30,9 +30,11 @@ _OF_BILLING = (INVOICE_PREVIEW, CREDIT_BALANCE, USAGE_HISTORY, INVOICE_HISTORY)
 _FIRST_CODE = 1000
 _OTHERWISE = (7000, 7003, 9109, 10000)
 _ACCOUNT_ID = re.compile("[0-9a-f]{32}", re.IGNORECASE)
-# Of two files joined where the first has no line break at its end. Hashes of commits and files are
-# as long.
-_JOINED_ID = re.compile(r"\b(?!(?:[0-9a-f]{40}|[0-9a-f]{64})\b)\w+?[0-9a-f]{32}\b", re.IGNORECASE)
+_HASH = re.compile(r"\b(?:[0-9a-f]{40}|[0-9a-f]{64})\b", re.IGNORECASE)
+"""That of a commit or a file, which has as many digits as an ID."""
+# Of two files joined where the first has no line break at its end: a comment does not have the
+# first word of a line of accounts right behind one of its own.
+_JOINED_ID = re.compile(r"[^\s#/][0-9a-f]{32}(?=[\s,;]|$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -191,10 +193,12 @@ def _in_file(file: str, secrets: Secrets) -> Iterator[NamedAccount]:
     lines: dict[str, int] = {}
     for number, line in enumerate(map(str.strip, text.splitlines()), 1):
         where = f"{one_line(file)}, line {number}"
-        if line.startswith("#") and _JOINED_ID.search(line):
+        if line.startswith("#") and _JOINED_ID.search(_HASH.sub("", line)):
             raise CommandError(
                 f"{where}: the comment has an account ID at its end: was there a line break?"
             )
+        if "\ufeff" in line:
+            raise CommandError(f"{where}: another file begins within it: put a line break before")
         if not line or line.startswith("#"):
             continue
         words = re.split(r"[\s,;]+", line, maxsplit=1)
@@ -205,7 +209,7 @@ def _in_file(file: str, secrets: Secrets) -> Iterator[NamedAccount]:
             )
         lines[account_id] = number
         name = " ".join(words[1:])
-        if _ACCOUNT_ID.search(name):
+        if _ACCOUNT_ID.search(_HASH.sub("", name)):
             raise CommandError(f"{where}: it has a second account: give each its own line")
         yield NamedAccount(account_id, one_line(name, LONGEST_NAME) or None)
     if not lines:

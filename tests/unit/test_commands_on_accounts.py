@@ -127,14 +127,14 @@ def test_accounts_are_named_by_repeating_the_option_or_in_a_file(
     first, second = several.directory.ids[:2]
     file = tmp_path / "accounts.txt"
     # A comment can have an account that is left out, or a hash.
-    comments = f"# ours\n#{OTHER_ACCOUNT} old\n# {OTHER_ACCOUNT}\n# as of {'b2' * 20}\n"
-    lines = f"{first.upper()} Team A, production\n{second}\t\n"
+    comments = f"# ours\n#{OTHER_ACCOUNT} old\n# ({OTHER_ACCOUNT})\n# as of {'b2' * 20}\n"
+    lines = f"{first.upper()} Team A, of {'b2' * 20}\n{second}\t\n"
     file.write_text(f"\ufeff{comments}\n{lines}", "utf-8")
     _, by_option = reported(run, "--account-id", first, "--account-id", second)
     _, by_file = reported(run, "--accounts", str(file))
     for report in (by_option, by_file):
         assert [each["account_id"] for each in report["invoices"]] == [first, second]
-    assert [each["names"] for each in by_file["invoices"]] == [["Team A, production"], []]
+    assert [each["names"] for each in by_file["invoices"]] == [[f"Team A, of {'b2' * 20}"], []]
 
 
 @pytest.mark.parametrize(
@@ -152,6 +152,9 @@ def test_accounts_are_named_by_repeating_the_option_or_in_a_file(
         (f"{ACCOUNT}{OTHER_ACCOUNT} dev\n", "line 1: "),
         (f"{ACCOUNT} a\n# of dev{OTHER_ACCOUNT} b\n", "line 2: the comment has an account ID at"),
         (f"{ACCOUNT} a\n# face{OTHER_ACCOUNT}\n", "line 2: the comment has an account ID at"),
+        (f"{ACCOUNT} a\n# of dev:{OTHER_ACCOUNT} b\n", "line 2: the comment has an account ID at"),
+        (f"{ACCOUNT} a\n# dev\ufeff{OTHER_ACCOUNT} b\n", "line 2: "),
+        (f"{ACCOUNT} a\ufeff\n{OTHER_ACCOUNT} b\n", "line 1: another file begins within it"),
         ("# nobody\n", "lists no accounts: write an ID and a name per line"),
     ],
 )
