@@ -36,7 +36,7 @@ _SALT = 16
 _COST = 2**14
 """The work of a digest: scrypt's ``n``."""
 _MOST_NOTES = 20
-"""How many notes on rules a log has."""
+"""How many notes of a kind on rules a log has."""
 _MOST_OTHERS = 100
 """How many addresses that are not in this run a state keeps."""
 
@@ -170,8 +170,11 @@ def _others(
 
 def _logged(title: str, notice: Notice) -> str:
     """Return a *title* for a log, with the notes: it has nothing else of the *notice*."""
-    notes = [f"Note: {note}" for note in notice.notes]
-    return "\n".join([f"{title} {notice.origin}".rstrip(), *first(notes, _MOST_NOTES)])
+    most = _MOST_NOTES
+    told = [*notice.notes_on_passed_over(most), *notice.notes, *notice.on_what_was_read]
+    notes = [f"Note: {note}" for note in told]
+    kept = len(notes) - len(notice.on_what_was_read) + most
+    return "\n".join([f"{title} {notice.origin}".rstrip(), *first(notes, kept)])
 
 
 def _why_not(notice: Notice, known: Iterable[Sequence[Key]]) -> str:

@@ -100,21 +100,31 @@ class RuleResult:
         return [*self.notices, *(finding.marked for finding in noted)]
 
     @property
-    def always_told(self) -> list[str]:
+    def passed_over(self) -> list[str]:
+        """The accounts that it passed over, as one sentence; empty if there are none."""
+        found = [finding.message for finding in self.findings if finding.is_passed_over]
+        # Of several, the first of the notices tells.
+        return found if len(found) < 2 else [*map(shown, self.notices[:1])]
+
+    @property
+    def on_itself(self) -> list[str]:
+        """The notes on the rule itself, such as its waiver, a sentence each."""
+        passed_over = self.passed_over
+        return [note for note in map(shown, self.notices) if note not in passed_over]
+
+    @property
+    def on_what_it_read(self) -> list[str]:
         """
-        What every run tells of the rule, a sentence each: the notes on itself, the accounts that it
-        passed over, globs that match no line, and when it read what is older than a day.
+        The notes on globs that match no line, and on when it read what is older than a day, a
+        sentence each.
         """
-        passed_over = [finding.message for finding in self.findings if finding.is_passed_over]
         globs = [finding.message for finding in self.findings if finding.subject == GLOBS]
         old = [
             finding.message
             for finding in self.findings
             if finding.subject == _TIME_OF_READING and finding.age
         ]
-        # Of several accounts, one of the notices tells.
-        alone = passed_over if len(passed_over) == 1 else []
-        return [*map(shown, self.notices), *alone, *globs, *old]
+        return [*globs, *old]
 
     @property
     def reasons(self) -> set[str]:

@@ -1,8 +1,8 @@
 """What to notify people of between deployments: what is wrong now and was not before."""
 
 import re
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import itemgetter
 from typing import Literal, NamedTuple, get_args
@@ -24,7 +24,7 @@ _LONGEST_LINE = 500
 # Discord refuses a message of more than 2,000 characters; there are some between title and body.
 _LONGEST = 1950
 # The longest line, and the most lines of problems and of remedies: the first that fit are taken.
-_LONGEST_LINES = (_LONGEST_LINE, 250, 125)
+_LONGEST_LINES = (_LONGEST_LINE, 250, 125, 100)
 _MOST_LINES = range(8, 1, -1)
 _UNREADABLE = "no report could be made"
 _UNKNOWN = "an unknown account"
@@ -102,9 +102,10 @@ class Notice:
     A report in the few lines that people receive.
 
     ``wrong`` has the problems of all kinds; ``kinds`` are those that people want to know about.
-    ``forecast`` is a line for those who want to know what is coming, ``notes`` are what every run
-    tells of the rules, and ``origin`` names the address of the figures if it is not Cloudflare's.
-    ``read`` are the accounts that have an
+    ``forecast`` is a line for those who want to know what is coming. Every run tells of the rules
+    which accounts they passed over, by their name (``passed_over``), the ``notes`` on themselves,
+    such as waivers, and those on what they read (``on_what_was_read``). ``origin`` names the
+    address of the figures if it is not Cloudflare's. ``read`` are the accounts that have an
     invoice, and ``judged`` those on which some rule was judged; ``unjudged`` are pairs of a rule
     and an account that could not be. ``unforeseen`` are pairs of an account and its current period
     of which there is no forecast. ``rules`` are the names of what can be wrong in it,
@@ -126,6 +127,8 @@ class Notice:
     suspended: Collection[str] = ()
     kinds: Collection[Kind] = KINDS
     no_rules: bool = False
+    passed_over: Mapping[str, str] = field(default_factory=dict)
+    on_what_was_read: Sequence[str] = ()
 
     @property
     def is_fine(self) -> bool:
@@ -180,19 +183,26 @@ class Notice:
         known, title, text = set(before), self.title(before), ""
         for longest in _LONGEST_LINES:
             problems, remedies = self._news(known, longest)
-            notes = [_harmless(f"Note: {note}", longest) for note in self.notes]
+            notes = _noted([*self.notes, *self.on_what_was_read], longest)
             origin = [_harmless(self.origin, longest)] if self.origin else []
             after = [*origin, *([link] if link else [])]
             more = self._more(known, longest)
             for most in _MOST_LINES:
                 lines = [f"- {problem}" for problem in first(problems, most)]
-                # Of the notes, the shortest message has only the number.
-                some = first(notes, most - _MOST_LINES[-1])
-                lines += [*first(remedies, most), *more, *some, *after]
+                # Of the other notes, the shortest message has only the number.
+                noted = _noted(self.notes_on_passed_over(most), longest)
+                noted += first(notes, most - _MOST_LINES[-1])
+                lines += [*first(remedies, most), *more, *noted, *after]
                 text = "\n".join(lines)
                 if len(title) + len(text) <= _LONGEST:
                     return text
         return text
+
+    def notes_on_passed_over(self, most: int) -> list[str]:
+        """Return *most* sentences on accounts that were passed over, or the rules that did so."""
+        if len(self.passed_over) > most:
+            return [_listed("Accounts passed over, which failOpen allows", self.passed_over)]
+        return [f"{rule}: {note}" for rule, note in self.passed_over.items()]
 
     def _news(self, before: Collection[Key], longest: int) -> tuple[list[str], list[str]]:
         """Return the problems that are new, and what to do about them."""
@@ -284,7 +294,7 @@ def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:
         report.headline,
         wrong,
         forecasts[0] if len(forecasts) == 1 else None,
-        [f"{rule.name}: {note}" for rule in report.rules for note in rule.always_told],
+        [f"{rule.name}: {note}" for rule in report.rules for note in rule.on_itself],
         report.origin,
         read=set(_accounts(report)),
         judged={"", *judged},
@@ -305,6 +315,10 @@ def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:
         suspended={rule.name for rule in report.rules if rule.is_suspended},
         kinds=kinds,
         no_rules=report.verdict == "none",
+        passed_over={rule.name: note for rule in report.rules for note in rule.passed_over},
+        on_what_was_read=[
+            f"{rule.name}: {note}" for rule in report.rules for note in rule.on_what_it_read
+        ],
     )
 
 
@@ -410,6 +424,10 @@ def _prefix(label: str) -> str:
 
 def _listed(what: str, rules: Collection[str]) -> str:
     return f"{what}: {', '.join(sorted(rules))}." if rules else ""
+
+
+def _noted(notes: Iterable[str], longest: int) -> list[str]:
+    return [_harmless(f"Note: {note}", longest) for note in notes]
 
 
 def _what(key: Key) -> str:

@@ -791,12 +791,12 @@ def test_what_every_run_tells_of_the_rules_is_in_the_message_and_in_the_log(
     command += ["--policy-pack-config", str(tmp_path / "config.json")]
     (tmp_path / "config.json").write_text(json.dumps(config))
     notes = [
+        f"account-budget: Account {OTHER_ACCOUNT} could not be judged, which failOpen allows: ",
+        "max-forecast: 3 accounts could not be judged, which failOpen allows: accounts ",
         "max-amount-due: A waiver with the limit 900 USD is in force until 2099-01-01, by cfo: ",
         "off: It is disabled and judges nothing.",
         "max-line-amount: Pulumi's policy config replaces its limits, and leaves out ",
         f"max-line-amount: No line of the upcoming invoice of account {ACCOUNT} matches nix/",
-        f"account-budget: Account {OTHER_ACCOUNT} could not be judged, which failOpen allows: ",
-        "max-forecast: 3 accounts could not be judged, which failOpen allows: accounts ",
     ]
     (tmp_path / "rules.json").write_text(json.dumps({"rules": rules}))
     quiet = run(*command, **environment)
@@ -812,6 +812,41 @@ def test_what_every_run_tells_of_the_rules_is_in_the_message_and_in_the_log(
         assert len(lines) == len(notes)
         for line, note in zip(lines, notes, strict=True):
             assert line.startswith(f"Note: {note}")
+
+
+@pytest.mark.parametrize(("count", "is_named"), [(1, True), (12, False)])
+def test_accounts_that_were_passed_over_are_told_however_much_else_there_is(
+    count: int, is_named: bool, hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    """Many rules that passed some over share a line in a message, which has room for a few."""
+    server, environment = hook
+    passed_over = {"limit": "900 USD", "failOpen": True, "accountIds": [OTHER_ACCOUNT]}
+    rules: dict[str, dict[str, Any]] = {
+        **{
+            f"lines-{n}": {"rule": "max-line-amount", "limits": {f"old{n}/*": "1 USD"}}
+            for n in range(25)
+        },
+        **{f"off-{n}": {"rule": "max-amount-due", "enforcementLevel": "disabled"} for n in "ab"},
+        **{f"open-{n}": {"rule": "max-amount-due", **passed_over} for n in range(count)},
+        "max-amount-due": {"limit": "1 USD"},
+    }
+    (tmp_path / "rules.json").write_text(json.dumps({"rules": rules}))
+    command = ["notify", *AT, "--snapshot", write_snapshot(tmp_path, ACCOUNT, 18846)]
+    done = run(*command, "--rules", str(tmp_path / "rules.json"), **environment)
+    of_each = [f"Note: open-{n}: Account {OTHER_ACCOUNT} could not be " for n in range(count)]
+    names = ", ".join(sorted(f"open-{n}" for n in range(count)))
+    all_in_one = [f"Note: Accounts passed over, which failOpen allows: {names}."]
+    [(_, _, message)] = server.received
+    sent = [each for each in message["message"].splitlines() if "failOpen" in each]
+    for line, begins in zip(sent, of_each if is_named else all_in_one, strict=True):
+        assert line.startswith(begins)
+    _, *logged = done.stdout.splitlines()
+    for line, begins in zip(logged[:count], of_each, strict=True):
+        assert line.startswith(begins)
+    assert [line for line in logged if " disabled " in line] == [
+        f"Note: off-{n}: It is disabled and judges nothing." for n in "ab"
+    ]
+    assert logged[-1] == "… and 5 more"
 
 
 @pytest.mark.parametrize(
@@ -1289,7 +1324,8 @@ def test_thousands_of_problems_have_a_message() -> None:
     assert Notice("Fine.", [], judged={"", *accounts}).title(before).startswith("Fine again.")
 
 
-def test_a_message_of_everything_at_once_is_short_enough_for_discord() -> None:
+@pytest.mark.parametrize("count", [2, 9])
+def test_a_message_of_everything_at_once_is_short_enough_for_discord(count: int) -> None:
     known = [Wrong("over", "a" * 100, f"{number:032x}", "Over.").key for number in range(9)]
     suspended = [Wrong("over", "b" * 100, f"{number:032x}", "Over.").key for number in range(9)]
     wrong = [
@@ -1300,6 +1336,7 @@ def test_a_message_of_everything_at_once_is_short_enough_for_discord() -> None:
         *("h" * 600, wrong, "f" * 600, ["n" * 600] * 9, "o" * 600),
         judged={key.account for key in known},
         suspended={"b" * 100},
+        passed_over={f"{number}" * 100: "p" * 600 for number in range(count)},
     )
     title, body = notice.title([*known, *suspended]), notice.body([*known, *suspended], "l" * 150)
     assert len(title + body) < 2000
