@@ -26,6 +26,7 @@ from pulumi_cf_invoice.cli.errors import CommandError
 from pulumi_cf_invoice.cli.output import refuse_overwriting, replace_file
 from pulumi_cf_invoice.cli.report import exit_code, make
 from pulumi_cf_invoice.report.caveats import first
+from pulumi_cf_invoice.report.judging import by_whom_passed_over
 from pulumi_cf_invoice.report.notice import Key, Notice, notice_of, notice_of_failure
 
 VARIABLE = "CF_INVOICE_NOTIFY"
@@ -171,10 +172,9 @@ def _others(
 def _logged(title: str, notice: Notice) -> str:
     """Return a *title* for a log, with the notes: it has nothing else of the *notice*."""
     most = _MOST_NOTES
-    told = [*notice.notes_on_passed_over(most), *notice.notes, *notice.on_what_was_read]
-    notes = [f"Note: {note}" for note in told]
-    kept = len(notes) - len(notice.on_what_was_read) + most
-    return "\n".join([f"{title} {notice.origin}".rstrip(), *first(notes, kept)])
+    told = [*by_whom_passed_over(notice.passed_over, most), *notice.notes]
+    notes = [f"Note: {note}" for note in (*told, *notice.on_what_was_read)]
+    return "\n".join([f"{title} {notice.origin}".rstrip(), *first(notes, len(told) + most)])
 
 
 def _why_not(notice: Notice, known: Iterable[Sequence[Key]]) -> str:

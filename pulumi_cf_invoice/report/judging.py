@@ -424,6 +424,16 @@ def verdict_text(verdict: Verdict, rules: Sequence[RuleResult]) -> str:
     return TITLES[verdict] if is_budget else _NO_BUDGET[verdict]
 
 
+def by_whom_passed_over(rules: Mapping[str, str], most: int) -> list[str]:
+    """
+    Return the sentences of *rules*, by their name, on accounts that they passed over, each after
+    its rule; or of more than *most*, one that names the rules.
+    """
+    if len(rules) > most:
+        return [f"Accounts passed over, which failOpen allows: {', '.join(sorted(rules))}."]
+    return [f"{name}: {sentence}" for name, sentence in rules.items()]
+
+
 def _after_what_matters(finding: Finding) -> tuple[bool, bool]:
     return finding.subject in _OF_READING, not finding.is_passed_over
 

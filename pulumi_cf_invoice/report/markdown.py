@@ -13,10 +13,10 @@ from pulumi_cf_invoice.billing.cleaning import (
 from pulumi_cf_invoice.report import tables
 from pulumi_cf_invoice.report.caveats import first
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
-from pulumi_cf_invoice.report.judging import TITLES
+from pulumi_cf_invoice.report.judging import TITLES, by_whom_passed_over
 from pulumi_cf_invoice.report.overview import Overview, Row, overview
 from pulumi_cf_invoice.report.report import MANY, Report
-from pulumi_cf_invoice.report.tables import Table
+from pulumi_cf_invoice.report.tables import JudgedRow, Table
 
 MARKER = "<!-- pulumi-cf-invoice report -->"
 """The first line, which readers do not see: `comments` finds the comment to update by it."""
@@ -194,7 +194,15 @@ def _rules(report: Report, rows: int) -> list[str]:
         ]
         for row in judged[:most]
     ]
-    return [_table(["", "Rule", "Found"], cells, texts=3), *_rest(len(judged), most)]
+    table, left_out = _table(["", "Rule", "Found"], cells, texts=3), judged[most:]
+    return [table, *_rest(len(judged), most), *_lines(_told_anyway(left_out, most))]
+
+
+def _told_anyway(rows: Sequence[JudgedRow], most: int) -> list[str]:
+    """Return what a reader has to know of rules whose *rows* are left out."""
+    passed_over = {row.name: sentence for row in rows for sentence in row.passed_over}
+    notes = [f"{row.name}: {note}" for row in rows for note in row.on_itself]
+    return [*by_whom_passed_over(passed_over, most), *first(notes, most)]
 
 
 def _moved(report: InvoiceReport) -> list[str]:

@@ -11,7 +11,7 @@ from pulumi_cf_invoice.billing.cleaning import in_one_line
 from pulumi_cf_invoice.billing.models import instant
 from pulumi_cf_invoice.report.caveats import first
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
-from pulumi_cf_invoice.report.judging import TITLES, RuleResult
+from pulumi_cf_invoice.report.judging import TITLES, RuleResult, by_whom_passed_over
 from pulumi_cf_invoice.report.report import Report, numbered
 from pulumi_cf_invoice.rules.gates import unjudged_account
 from pulumi_cf_invoice.rules.rule import Finding
@@ -190,19 +190,13 @@ class Notice:
             for most in _MOST_LINES:
                 lines = [f"- {problem}" for problem in first(problems, most)]
                 # Of the other notes, the shortest message has only the number.
-                noted = _noted(self.notes_on_passed_over(most), longest)
+                noted = _noted(by_whom_passed_over(self.passed_over, most), longest)
                 noted += first(notes, most - _MOST_LINES[-1])
                 lines += [*first(remedies, most), *more, *noted, *after]
                 text = "\n".join(lines)
                 if len(title) + len(text) <= _LONGEST:
                     return text
         return text
-
-    def notes_on_passed_over(self, most: int) -> list[str]:
-        """Return *most* sentences on accounts that were passed over, or the rules that did so."""
-        if len(self.passed_over) > most:
-            return [_listed("Accounts passed over, which failOpen allows", self.passed_over)]
-        return [f"{rule}: {note}" for rule, note in self.passed_over.items()]
 
     def _news(self, before: Collection[Key], longest: int) -> tuple[list[str], list[str]]:
         """Return the problems that are new, and what to do about them."""

@@ -57,7 +57,8 @@ class JudgedRow:
     """
     A rule as a reader sees it: how it was judged, its name, and a sentence for each finding.
 
-    One that ``may_not_last`` is within its limit so far, and perhaps not for long.
+    One that ``may_not_last`` is within its limit so far, and perhaps not for long. What it says of
+    accounts that it ``passed_over``, and ``on_itself``, appears wherever the row does not.
     """
 
     verdict: Status
@@ -65,6 +66,8 @@ class JudgedRow:
     name: str
     sentences: Sequence[str]
     may_not_last: bool = False
+    passed_over: Sequence[str] = ()
+    on_itself: Sequence[str] = ()
 
     @property
     def word(self) -> str:
@@ -132,6 +135,8 @@ def _judged_row(report: Report, rule: RuleResult, most: int) -> JudgedRow:
         _rule_name(rule),
         sentences,
         may_not_last=bool(doubt),
+        passed_over=rule.passed_over,
+        on_itself=rule.on_itself,
     )
 
 

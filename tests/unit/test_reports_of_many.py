@@ -25,7 +25,7 @@ from pulumi_cf_invoice.report.report import MANY, Report, make_report
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import parse_rules
 from tests.factories import NOW
-from tests.unit.reports import taken
+from tests.unit.reports import plain, taken
 
 READER = AccountReader({})
 RULES = {"max-amount-due": {"limit": "1000 USD"}}
@@ -301,3 +301,25 @@ def test_rules_that_pass_share_a_row_and_those_that_may_not_for_long_another() -
     assert (in_doubt.tone, in_doubt.sentences) == ("advisory", ["max-amount-due"])
     assert (passing.word, passing.name) == ("within", "2 more")
     assert passing.sentences == ["max-line-amount, allowed-currencies"]
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_what_every_run_tells_of_a_rule_is_told_also_where_its_row_is_left_out(count: int) -> None:
+    """Whom it passed over is told however much else there is, and of many rules in one line."""
+    near = {"rule": "max-amount-due", "limit": "1 USD", "enforcementLevel": "advisory"}
+    unread = {"limit": "1 USD", "accountIds": [account(1), account(2)], "failOpen": True}
+    until = {"until": "2026-09-20", "by": "the CFO", "reason": "a move"}
+    rules = {
+        **{f"near-{number}": near for number in range(MANY)},
+        **{f"open-{n}": {"rule": "min-credit-balance", **unread} for n in range(count)},
+        "allowed-statuses": {"statuses": ["open"], "waiver": until},
+        "off": {"rule": "max-amount-due", "enforcementLevel": "disabled"},
+    }
+    rendered = plain(markdown.render(report_on(*found(MANY + 1, DUE, 1), rules=rules)))
+    assert f"… and {count + 2} more, left out here." in rendered
+    over = "open-0: 2 accounts could not be judged, which failOpen allows: accounts "
+    if count > MANY:
+        over = "Accounts passed over, which failOpen allows: open-0, open-1, open-10, open-11, "
+    assert over in rendered
+    assert "allowed-statuses: A waiver suspends it until 2026-09-20, by the CFO: a " in rendered
+    assert "off (disabled): It is disabled and judges nothing." in rendered
