@@ -92,7 +92,7 @@ def seen(
     Raises what `listed` raises, `FetchError`, and `CommandError` for a list that is not complete.
     """
     if not options.all_accounts:
-        return listed(options, known_secrets(before))
+        return listed(options, known_secrets(before, options))
     from pulumi_cf_invoice.billing.client import BillingClient
 
     found = BillingClient.from_settings(resolved).get_accounts()
@@ -133,11 +133,15 @@ def read_accounts(
             yield account, snapshot
 
 
-def known_secrets(before: Sequence[Source]) -> Secrets:
-    """Return the credentials of this run, in the environment and in the sources *before* it."""
+def known_secrets(before: Sequence[Source], options: argparse.Namespace | None = None) -> Secrets:
+    """
+    Return the credentials of this run: in the environment, in the sources *before* it, and the
+    addresses to notify of *options*.
+    """
     of_stack = (source.get(name) for source in before for name in ("apiToken", "apiKey"))
     of_environment = (secret for _, secret in secrets_in(os.environ))
-    return Secrets([*of_environment, *(str(secret) for secret in of_stack if secret)])
+    given = [str(secret) for secret in of_stack if secret]
+    return Secrets([*of_environment, *given, *getattr(options, "receivers", ())])
 
 
 def resolve(account_id: str | None, before: Sequence[Source]) -> Settings:

@@ -82,7 +82,7 @@ def accounts(options: argparse.Namespace, before: Sequence[Source], at: datetime
     `NotAvailableError` if there is only one snapshot, which is too old at the time *at*.
     """
     if options.files:
-        return _in_files(options, at, known_secrets(before))
+        return _in_files(options, at, known_secrets(before, options))
     if options.prefix is not None:
         raise CommandError("--prefix has no effect without --from")
     if options.max_age is not None:

@@ -47,7 +47,8 @@ def run(options: argparse.Namespace) -> int:
     if not (options.rules or options.budget or options.budget_projected or options.budget_line):
         raise CommandError("nothing would be judged: give --rules or --budget")
     refuse_overwriting(options)
-    addresses = _addresses(options)
+    # What is read may repeat one, and is redacted.
+    options.receivers = addresses = _addresses(options)
     receivers = [] if options.dry_run else _receivers(addresses)
     error: Exception | None = None
     try:

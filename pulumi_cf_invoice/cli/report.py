@@ -125,7 +125,7 @@ def make(options: argparse.Namespace) -> Report:
     snapshots = [invoice.snapshot for invoice in found if invoice.snapshot]
     snapshots += [lacking.snapshot for lacking in missing if not lacking.is_absent]
     reader = AccountReader(os.environ, before, snapshots)
-    secrets = known_secrets(before)
+    secrets = known_secrets(before, options)
     baselines = [
         each for file in options.baselines for each in inputs.in_file(file, options, secrets)
     ]

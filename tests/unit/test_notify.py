@@ -1273,6 +1273,23 @@ def test_what_cannot_work_is_one_line_without_an_address(
     assert SECRET not in done.stderr + done.stdout
 
 
+@pytest.mark.parametrize("given", ["variable", "file"])
+def test_an_address_that_a_preview_repeats_is_redacted(given: str, tmp_path: Path) -> None:
+    """As a program does whose own message to it failed."""
+    address = f"json://127.0.0.1:9/{SECRET}/hook"
+    (tmp_path / "addresses.txt").write_text(f"# ours\n{address}\n")
+    diagnostics = [{"severity": "error", "message": f"cannot post to {address}"}]
+    digest = {"steps": [], "changeSummary": {}, "diagnostics": diagnostics}
+    (tmp_path / "preview.json").write_text(json.dumps(digest))
+    options = ["notify", "--dry-run", "--from", str(tmp_path / "preview.json"), "--budget", "1 USD"]
+    if given == "file":
+        done = run(*options, "--addresses", str(tmp_path / "addresses.txt"))
+    else:
+        done = run(*options, CF_INVOICE_NOTIFY=address)
+    assert "cannot post to" in done.stdout
+    assert SECRET not in done.stdout + done.stderr
+
+
 def test_an_address_may_have_another_as_a_parameter() -> None:
     notify.Receiver(1, "json://127.0.0.1/?to=https://example.com/&from=http://example.com/")
 
