@@ -103,7 +103,7 @@ class GitHub(Forge):
                 after=after,
             )
             request = self.at(answer.content, "data", "repository", "pullRequest")
-            self._subject = self.at(request, "id")
+            self._subject = str(self.at(request, "id"))
             nodes = self.entries(self.at(request, "comments", "nodes"))
             yield [self._comment(node) for node in nodes]
             if not self.at(request, "comments", "pageInfo", "hasNextPage"):

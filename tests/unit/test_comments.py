@@ -430,6 +430,19 @@ ODD = [
         }
     },
     {"data": {"addComment": {"commentEdge": {"node": [1]}}}},
+    *(
+        {
+            "data": {
+                "repository": {
+                    "pullRequest": {
+                        "id": identifier,
+                        "comments": {"nodes": [], "pageInfo": {"hasNextPage": False}},
+                    }
+                }
+            }
+        }
+        for identifier in (0.5, 10**400, {"id": 0.5}, [0.5])
+    ),
 ]
 
 
