@@ -158,6 +158,7 @@ class Operation:
         self._refuse_steps_after_summary()
         self._refuse_other_stacks()
         self._refuse_missing_numbers()
+        self._refuse_missing_beginning()
         self._refuse_missing_steps(summary.get("resourceChanges"))
         self._refuse_missing_halves()
 
@@ -180,6 +181,14 @@ class Operation:
             first, line = gaps[0]
             raise NoInvoiceError(
                 f"event {first} is missing before line {line}: the engine's output is not whole"
+            )
+
+    def _refuse_missing_beginning(self) -> None:
+        """Refuse events without their prelude, with which all that was before it can be lost."""
+        if not self.parts("preludeEvent"):
+            raise NoInvoiceError(
+                f"the events begin on line {self.events[0].line} without a prelude: was the "
+                "beginning cut off?"
             )
 
     def _refuse_other_stacks(self) -> None:

@@ -774,6 +774,13 @@ def test_the_rest_of_another_preview_is_no_part_of_the_one_before_it() -> None:
         assert "an event of another preview or update, whose beginning is missing" in message
 
 
+def test_events_without_their_beginning_are_refused_as_all_before_it_may_be_lost() -> None:
+    """Two numbers may be missing, as those of a default provider are."""
+    assert refusal(lines(events()[2:])) == (
+        "the events begin on line 1 without a prelude: was the beginning cut off?"
+    )
+
+
 def test_the_rest_of_a_preview_does_not_complete_another_without_its_end() -> None:
     first = events()
     second = json.loads(lines([{"both": first}]).replace("::ours::", "::theirs::"))["both"]
