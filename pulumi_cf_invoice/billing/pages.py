@@ -95,6 +95,11 @@ class _Stated:
     pages: float | None
     number: float | None
 
+    @property
+    def is_counted(self) -> bool:
+        """Whether it says how many entries or pages there are."""
+        return self.entries is not None or self.pages is not None
+
     def may_go_on(self, entries: int, pages: int) -> bool:
         """Return whether there may be another page after that many *entries* and *pages*."""
         return self.more or self.is_full or not self._counts(entries, pages)
@@ -132,14 +137,19 @@ def collect(
     of entries, if there was one. If the other fields change from one page to the next, or an entry
     is on two pages, everything is requested once more, from the start.
     """
-    collected = _collect(first, entries, next_page, per_page)
+    stated = _stated(first, entries, per_page)
+    collected = _collect(first, stated, entries, next_page, per_page)
     if collected is not None and not collected.repeats:
         return collected
     try:
-        first = next_page(_first_number(_stated(first, entries, per_page)))
+        first = next_page(_first_number(stated))
     except PageError:
         return Collected(collected.result if collected else first["result"], complete=False)
-    again = _collect(first, entries, next_page, per_page)
+    before, stated = stated, _stated(first, entries, per_page)
+    if not stated.is_counted:
+        # Only another count takes the place of the one that there was.
+        stated = stated.after(before)
+    again = _collect(first, stated, entries, next_page, per_page)
     if again is None:
         return Collected(first["result"], complete=False)
     is_steady = not again.repeats or again == collected
@@ -154,12 +164,16 @@ def is_complete(envelope: Mapping[str, Any], entries: str) -> bool:
 
 def _collect(
     first: dict[str, Any],
+    stated: _Stated,
     entries: str,
     next_page: Callable[[int], dict[str, Any]],
     per_page: int | None,
 ) -> Collected | None:
-    """Return what was collected, or None if the other fields changed."""
-    result, stated = first["result"], _in_sequence(_stated(first, entries, per_page))
+    """
+    Return what was collected from the *first* page on, which *stated* something, or None if the
+    other fields changed.
+    """
+    result, stated = first["result"], _in_sequence(stated)
     listed = _entries(result, entries)
     if listed is None:
         # Its model refuses it, and says what is wrong with it.
@@ -246,9 +260,8 @@ def _in_sequence(stated: _Stated, number: int | None = None) -> _Stated:
 
     Without a count, it lacks the pages between it and the one before if it has another number.
     """
-    is_counted = stated.entries is not None or stated.pages is not None
     expected = (None, 0, 1) if number is None else (None, number)
-    lacks_pages = stated.number not in expected and not is_counted
+    lacks_pages = stated.number not in expected and not stated.is_counted
     return replace(stated, is_torn=stated.is_torn or lacks_pages)
 
 

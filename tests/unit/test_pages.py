@@ -385,6 +385,12 @@ def test_fields_that_move_are_one_fresh_start() -> None:
     assert numbers == [2, 1, 2]
 
 
+def test_a_fresh_start_that_does_not_count_is_held_to_the_count_before() -> None:
+    first, moved = page("a", more=True, total=2), page("b", number=2, total=2, due=2)
+    next_page, _ = asked({"result": {"lines": ["x"]}}, moved)
+    assert not collect(first, "lines", next_page).complete
+
+
 def test_fields_that_keep_moving_leave_a_part() -> None:
     due = iter(range(100))
 
