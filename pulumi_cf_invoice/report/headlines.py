@@ -8,7 +8,7 @@ forecast over a mandatory limit, an advisory limit, and anything within its limi
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -170,9 +170,7 @@ class Situation:
     @cached_property
     def worst_violation(self) -> Fact | None:
         """The worst fact that violates a rule; None if none does."""
-        violations = ((rule, finding) for rule in self.rules for finding in rule.violations)
-        # There can be tens of thousands, and words take longer than a comparison.
-        violated = min(violations, key=lambda pair: (_rank(*pair), _order(pair[1])), default=None)
+        violated = worst_violated(self.rules)
         return self._fact(*violated) if violated else None
 
     @property
@@ -198,9 +196,7 @@ class Situation:
         if rank is Rank.WITHIN:
             return f"{self._within}."
         if rank is Rank.UNKNOWN:
-            is_over = verdict_of(self.rules) == "over"
-            over = f"{verdict_text('over', self.rules)}, and not fully judged"
-            return f"{over if is_over else TITLES['unknown']}: {sentence}."
+            return f"{title_of_unknown(self.rules)}: {sentence}."
         titles = {
             Rank.OVER: f"{verdict_text('over', self.rules)}: ",
             Rank.OUTLOOK: "Within budget so far: ",
@@ -490,6 +486,20 @@ class Situation:
         if finding.subject == SPEND_LIMITS:
             return f"gateways may spend {amount.text} in a month{compared}"
         return f"the {finding.subject} is {amount.text}{compared}"
+
+
+def worst_violated(rules: Iterable[RuleResult]) -> tuple[RuleResult, Finding] | None:
+    """Return the worst violation of *rules*, on whatever account; None if there is none."""
+    violations = ((rule, finding) for rule in rules for finding in rule.violations)
+    # There can be tens of thousands, and words take longer than a comparison.
+    return min(violations, key=lambda pair: (_rank(*pair), _order(pair[1])), default=None)
+
+
+def title_of_unknown(rules: Sequence[RuleResult]) -> str:
+    """Return the verdict before a fact that is not known, though another may be violated."""
+    if verdict_of(rules) != "over":
+        return TITLES["unknown"]
+    return f"{verdict_text('over', rules)}, and not fully judged"
 
 
 def is_clearly_over(amount: float, limit: Money) -> bool:

@@ -13,7 +13,13 @@ from pulumi_cf_invoice.billing.models import counted
 from pulumi_cf_invoice.report.account import AccountReport
 from pulumi_cf_invoice.report.caveats import MOST_ORIGINS, addressed, first, of_several
 from pulumi_cf_invoice.report.found import Found, MissingInvoice
-from pulumi_cf_invoice.report.headlines import Fact, Situation
+from pulumi_cf_invoice.report.headlines import (
+    Fact,
+    Rank,
+    Situation,
+    title_of_unknown,
+    worst_violated,
+)
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport, invoice_report
 from pulumi_cf_invoice.report.judging import (
     TITLES,
@@ -194,15 +200,15 @@ class Report:
 
     @property
     def _headline_without_invoice(self) -> str:
-        violated = [rule for rule in worst_first(self.rules) if rule.violations]
-        if not violated:
+        worst = worst_violated(self.rules)
+        if worst is None:
             title = verdict_text(self.verdict, self.rules)
             return f"{title}: no upcoming invoice could be read."
-        finding = violated[0].violations[0]
+        _, finding = worst
         fact = (finding.brief or finding.marked).rstrip(".").split(". ")[0]
         more = "" if finding.status == "unknown" else "; no upcoming invoice could be read"
         is_unknown = "unknown" in (finding.status, self.verdict)
-        title = f"{TITLES['unknown']}: " if is_unknown else ""
+        title = f"{title_of_unknown(self.rules)}: " if is_unknown else ""
         return f"{title}{fact if title else fact[0].upper() + fact[1:]}{more}."
 
     @property
@@ -215,12 +221,11 @@ class Report:
         if self.verdict == "none":
             return f"{old}{count} upcoming invoices, {total}{self._absence}."
         total += f"{self._no_rule_judged}{self._absence}"
-        counts = self._counts
-        is_elsewhere = self.verdict not in ("within", *(i.tone for i in self.invoices))
-        if is_elsewhere and not self.unjudged:
-            fact = self._worst_elsewhere.text
+        counts, elsewhere = self._counts, self._worst_elsewhere
+        if elsewhere is not None:
+            title = title_of_unknown(self.rules) if elsewhere.rank is Rank.UNKNOWN else title
             counts = f", {counts}" if counts else ""
-            return f"{title}: {old}{fact}; {count} upcoming invoices{counts}, {total}."
+            return f"{title}: {old}{elsewhere.text}; {count} upcoming invoices{counts}, {total}."
         if not counts:
             return f"{title}: {old}{count} upcoming invoices, {total}."
         so_far = " so far" if self.verdict == "within" else ""
@@ -229,10 +234,16 @@ class Report:
         return f"{title}{so_far}: {old}{counts}; {total}. Worst is {label}: {fact}."
 
     @property
-    def _worst_elsewhere(self) -> Fact:
-        """The worst violation on an account without an invoice here, or else the worst fact."""
-        elsewhere = replace(self.invoices[0], rules=self._elsewhere).situation
-        return elsewhere.worst_violation or self._situation.worst
+    def _worst_elsewhere(self) -> Fact | None:
+        """The worst fact, if it is a violation on an account without an invoice here, or if the
+        verdict is of none of several invoices."""
+        violation = replace(self.invoices[0], rules=self._elsewhere).situation.worst_violation
+        if self.verdict in ("within", *(invoice.tone for invoice in self.invoices)):
+            worst = self._by_badness[0][0].situation.worst
+            return violation if violation and violation.badness < worst.badness else None
+        if self.verdict == "unknown" and self.unjudged:
+            return None
+        return violation or self._situation.worst
 
     @cached_property
     def _elsewhere(self) -> list[RuleResult]:
@@ -319,8 +330,11 @@ class Report:
     @property
     def _remedies_elsewhere(self) -> list[tuple[str, str]]:
         """What to do about accounts without an invoice here, with a label of each beside others."""
+        accounts = {f.account_id for rule in self.rules for f in rule.of_accounts}
+        accounts.update(missing.account_id for missing in self.missing)
+        several = len(accounts) > 1 or self.invoices
         found = dict.fromkeys(
-            (finding.remedy, f"Account {finding.account_id}" if self.invoices else "")
+            (finding.remedy, f"Account {finding.account_id}" if several else "")
             for rule in self._elsewhere
             for finding in rule.violations
             if finding.remedy and finding.account_id

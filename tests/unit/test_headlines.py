@@ -644,7 +644,7 @@ def test_each_account_in_a_headline_is_dated_by_its_own_figures(is_own: bool, le
     assert facts.startswith(f"account {OTHER_ACCOUNT}{theirs}the ")
     assert f"; account {ACCOUNT}{mine}$" in facts
     assert facts.count("days old") == 1
-    notes = "\n".join(notice_of(report, KINDS).notes)
+    notes = "\n".join(notice_of(report, KINDS).on_what_was_read)
     assert (f"Account {OTHER_ACCOUNT} was read on {NOW:%Y-%m-%d} " in notes) == (not is_own)
 
 

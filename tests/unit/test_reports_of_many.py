@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from functools import cache
@@ -284,6 +284,68 @@ def test_what_is_violated_on_an_account_that_is_not_shown_is_the_headline(first:
     pay, *others = report.remedies
     assert pay.startswith(f"Account {unpaid}: Pay the open invoice ")
     assert all(remedy.startswith("Account ") for remedy in others)
+
+
+UNREAD = Snapshot(account(8), NOW, CLOUDFLARE_API, {})
+REFUSED = MissingInvoice(UNREAD, NotAvailableError("HTTP 403"), is_named=True)
+
+
+@pytest.mark.parametrize("missing", [(), (REFUSED,)])
+@pytest.mark.parametrize(("limit", "more"), [("188 USD", ", 2 of 2 over"), ("500 USD", "")])
+def test_what_is_worst_of_all_is_the_headline_of_several_though_its_account_is_not_shown(
+    limit: str, more: str, missing: Sequence[MissingInvoice]
+) -> None:
+    """Also where those that are shown are over by less, or one could not be read."""
+    usual = [taken("usual", NOW, account(number)) for number in (1, 2)]
+    reader = AccountReader({}, snapshots=[*usual, taken("launch", NOW, account(9))])
+    rules = {
+        "mine": {"rule": "max-amount-due", "accountIds": [account(1), account(2)], "limit": limit},
+        "theirs": {"rule": "max-amount-due", "accountIds": [account(9)], "limit": "100 USD"},
+    }
+    found = [Found.of_snapshot(each) for each in usual]
+    judged = judge(parse_rules({"rules": rules}), found, NOW, reader)
+    headline = make_report(found, at=NOW, rules=judged, missing=missing).headline
+    assert headline.startswith(
+        f"Over budget: account {account(9)}: the upcoming invoice is $479.27"
+    )
+    assert f" by $379.27; 2 upcoming invoices{more}, $376.92 so far in total, " in headline
+    assert headline.endswith("; not every invoice could be read.") == bool(missing)
+    of_less = {**rules, "theirs": {**rules["theirs"], "limit": "479 USD"}}
+    judged = judge(parse_rules({"rules": of_less}), found, NOW, reader)
+    headline = make_report(found, at=NOW, rules=judged, missing=missing).headline
+    assert ("Worst is Account 000000…0001: " in headline) == bool(more)
+
+
+def test_without_an_invoice_the_worst_of_all_is_the_headline_and_what_to_do_says_for_whom() -> None:
+    snapshots = [
+        taken(name, NOW, account(number)) for number, name in ((8, "usual"), (9, "launch"))
+    ]
+    reader = AccountReader({}, snapshots=snapshots)
+    rules = {
+        "unread": {"rule": "max-amount-due", "accountIds": [account(7)], "limit": "100 USD"},
+        "near": {"rule": "max-amount-due", "accountIds": [account(8)], "limit": "188 USD"},
+        "far": {"rule": "max-amount-due", "accountIds": [account(9)], "limit": "100 USD"},
+    }
+    judged = judge(parse_rules({"rules": rules}), [], NOW, reader)
+    report = make_report([], at=NOW, rules=judged, missing=[REFUSED])
+    assert report.headline == (
+        f"The upcoming invoice of account {account(9)} is $479.27 for 2026-09-01 to 2026-09-30, "
+        "over the limit of $100.00 by $379.27; no upcoming invoice could be read."
+    )
+    whom = {remedy.partition(": ")[0] for remedy in report.remedies}
+    assert whom == {f"Account {account(8)}", f"Account {account(9)}"}
+
+
+def test_without_an_invoice_what_is_not_known_agrees_with_the_verdict() -> None:
+    reader = AccountReader({}, snapshots=[taken("unpaid", NOW, account(9))])
+    rules = {
+        "max-amount-due": {"accountIds": [account(7)], "limit": "100 USD"},
+        "no-unpaid-invoices": {"accountIds": [account(9)]},
+    }
+    judged = judge(parse_rules({"rules": rules}), [], NOW, reader)
+    report = make_report([], at=NOW, rules=judged, missing=[REFUSED])
+    assert report.verdict == "over"
+    assert report.headline.startswith("Against a rule, and not fully judged: no credentials ")
 
 
 def test_rules_that_pass_share_a_row_and_those_that_may_not_for_long_another() -> None:
