@@ -315,7 +315,7 @@ class InvoiceReport:
         fees: frozenset[str] = frozenset()
         if self.forecast is not None and self.invoice.invoice_lines_complete:
             fees = fees_of(self.invoice, self._fixed_lines)
-        tax = self.invoice.tax_and_adjustments
+        tax = self.invoice.tax_and_adjustments if self.invoice.invoice_lines_complete else 0
         last_tax = self.last_month.tax_and_adjustments if self.last_month and lines else 0
         whole = _whole(lines, last, last_tax)
         return AgainstLastMonth(self.invoice, last, amount, how, whole, fees, tax, last_tax)

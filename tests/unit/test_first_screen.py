@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pulumi_cf_invoice.billing.errors import ApiError
+from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 from pulumi_cf_invoice.report import html, json_report, markdown, tables, text
 from pulumi_cf_invoice.report.found import Found
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
@@ -18,6 +19,7 @@ from pulumi_cf_invoice.report.judging import judge
 from pulumi_cf_invoice.report.report import Report, make_report
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import parse_rules
+from pulumi_cf_invoice.sandbox import SCENARIOS
 from tests.factories import ACCOUNT, NOW, api_line, api_result, snapshot
 from tests.unit.reports import ADVISORY, FIRST, MORNING, OF_ACCOUNT, report_on, taken
 from tests.unit.test_rules_on_forecasts import bill, usage
@@ -424,3 +426,14 @@ def test_where_figures_replace_the_forecasts_sentence_no_day_is_said_to_be_expec
         assert never not in html.render(report_on(taken(scenario), rules=limit(most)))
     assert never not in html.render(report_on(taken("usual")))
     assert never not in html.render(alone(limit("900 USD")))
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_every_scenario_is_in_every_format(scenario: str) -> None:
+    """Whatever the API gave only a part of."""
+    known = taken(scenario)
+    if known.problem(INVOICE_PREVIEW) is None:
+        rules = {**limit("250 USD"), "max-forecast": {"limit": "250 USD", "accountIds": [ACCOUNT]}}
+        for report in (report_on(known), report_on(known, rules=rules)):
+            assert all(in_every_format(report))
+            assert json.loads(json_report.render(report))["invoices"]
