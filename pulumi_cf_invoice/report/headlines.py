@@ -382,7 +382,7 @@ class Situation:
         if credits is not None and credits.balance <= 0 and not credits.topup_is_healthy:
             yield Fact(Rank.CREDITS, used_up(credits, self.invoice.currency))
         if verdict_of(self.rules) == "unknown":
-            yield Fact(Rank.UNKNOWN, self._unjudged, order=(9, Decimal(0)))
+            yield self._unjudged
         if self.outlook is not None:
             outlook = self.outlook
             yield Fact(Rank.OUTLOOK, outlook.text, outlook.limit, outlook.order)
@@ -399,16 +399,20 @@ class Situation:
         return 1, -self.expected.most / limit if limit else -self.expected.most
 
     @property
-    def _unjudged(self) -> str:
-        """Why no rule was judged, if it can be said in a few words."""
+    def _unjudged(self) -> Fact:
+        """That no rule was judged, and why, if it can be said in a few words."""
         own = [rule for rule in self.rules if rule.is_to_judge]
         violated = {self._text(rule, found)[0] for rule in own for found in rule.violations[:1]}
         notes = {note for rule in own for note in rule.reasons}
         reasons = {without_account(note, str(self.account_id)).rstrip(".") for note in notes}
         reasons |= violated
+        order = (9, Decimal(0))
         if len(reasons) != 1:
-            return "no rule was judged"
-        return f"no rule was judged, as {_uncapitalized(_cut(reasons.pop()))}"
+            return Fact(Rank.UNKNOWN, "no rule was judged", order=order)
+        text = f"no rule was judged, as {_uncapitalized(_cut(reasons.pop()))}"
+        accounts = {finding.account_id for rule in own for finding in rule.findings}
+        is_elsewhere = bool(accounts) and not accounts & {None, self.account_id}
+        return Fact(Rank.UNKNOWN, text, order=order, is_of_another=is_elsewhere)
 
     @property
     def _is_judged(self) -> bool:

@@ -676,6 +676,10 @@ def test_figures_beside_a_fact_about_another_account_say_whose_they_are() -> Non
         assert (notice.forecast or "").startswith("Account 023e10…c353: Forecast $549 for ")
         [outlook] = [wrong.text for wrong in notice.wrong if wrong.kind == "outlook"]
         assert outlook.startswith("max-amount-due: Account 023e10…c353: the forecast of $549 ")
+    unread = {"accountIds": [32 * "f"], "limit": "100 USD", "failOpen": True}
+    headline = beside_another(own, {"account-budget": unread}).headline
+    assert f"no rule was judged, as account {32 * 'f'} could not be " in headline
+    assert f"; account {ACCOUNT}: $228.13 so far in September (day 15 of 30); " in headline
     faster = {"accountIds": [OTHER_ACCOUNT], "limit": "300 USD"}
     both = beside_another(
         own, {"max-amount-due": {"limit": "300 USD"}, "max-forecast": faster}
