@@ -344,13 +344,19 @@ def safe_base_url(url: str, example: str = CLOUDFLARE_API) -> str:
     return url.rstrip("/")
 
 
-def refuse_secret_in(base_url: Any, secrets: Secrets) -> None:
-    """Raise `SettingsError` if *base_url*, which messages and reports name, repeats a secret."""
+def refuse_secret_in(base_url: Any, secrets: Secrets, where: str = "") -> None:
+    """
+    Raise `SettingsError` if *base_url*, which messages and reports name, repeats a secret.
+
+    The error says *where* it was found.
+    """
     is_given = isinstance(base_url, str) and base_url.rstrip("/") != CLOUDFLARE_API
     if is_given and secrets.is_in(base_url):
+        found = f" ({where})" if where else ""
         raise SettingsError(
-            "the base URL has a credential in it, and messages, reports and logs would show it: "
-            "give an address without"
+            f"the base URL{found} has a credential in it, and messages, reports and logs would "
+            "show it: give an address without, unless a variable such as X_TOKEN is set to a "
+            "placeholder"
         )
 
 
@@ -477,7 +483,7 @@ def _base_url(sources: Sequence[Source]) -> str:
     url = _first("baseUrl", sources)
     if url is None:
         return CLOUDFLARE_API
-    refuse_secret_in(url, _secrets(sources))
+    refuse_secret_in(url, _secrets(sources), _where("baseUrl", sources))
     return safe_base_url(url)
 
 

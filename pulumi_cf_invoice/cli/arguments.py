@@ -438,9 +438,13 @@ class _Name(argparse.Action):
 
 class _Version(argparse.Action):
     def __call__(self, *_: Any) -> None:
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        print(version("pulumi-cf-invoice"))
+        try:
+            print(version("pulumi-cf-invoice"))
+        except PackageNotFoundError:
+            # As the GitHub Action has it, from its repository.
+            print("unknown: the package is not installed, but a copy of its files")
         sys.exit(0)
 
 

@@ -289,14 +289,15 @@ def test_an_address_with_a_credential_in_it_is_refused_and_not_shown(
     """Whichever of the machine's it is: every report names the address."""
     url = f"{scheme}://api.example.com/{spelt}/client/v4"
     variables = {"CLOUDFLARE_BASE_URL": url, "GATEWAY_TOKEN": "other-token"}
-    message = "the base URL has a credential in it, and messages, reports and logs would show it"
+    found = "has a credential in it, and messages, reports and logs would show it"
+    message = f"the base URL (CLOUDFLARE_BASE_URL) {found}"
     for command in ("show", "doctor", "report", "forecast"):
         done = run(command, "--account-id", ACCOUNT, CLOUDFLARE_API_TOKEN=TOKEN, **variables)
         assert done.returncode == 2
         assert message in done.stdout + done.stderr
         assert spelt not in done.stdout + done.stderr
     if spelt != "other-token":
-        with pytest.raises(SettingsError, match=message):
+        with pytest.raises(SettingsError, match=f"the base URL {found}"):
             BillingClient(Credentials(TOKEN), base_url=url)
 
 

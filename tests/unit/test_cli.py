@@ -3,6 +3,8 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from importlib import metadata
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -1483,3 +1485,15 @@ def test_a_working_directory_that_was_deleted_is_named(
     assert done.stderr == (
         "cf-invoice: the working directory cannot be used: No such file or directory\n"
     )
+
+
+def test_a_copy_of_the_package_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the GitHub Action's own."""
+
+    def none(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", none)
+    done = run("--version")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("unknown: ")
