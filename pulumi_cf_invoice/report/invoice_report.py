@@ -279,10 +279,11 @@ class InvoiceReport:
             for day, amount in amounts
             if amount is not None
         ]
+        own = (None, self.account_id)
         to_pass = [
             (rule, self.account_id)
             for rule in rules
-            if not any(f.subject == AMOUNT_DUE for f in rule.violations)
+            if not any(f.subject == AMOUNT_DUE and f.account_id in own for f in rule.violations)
         ]
         return outlook_of(coming, to_pass, self.invoice.currency, is_upper=is_upper)
 

@@ -676,6 +676,11 @@ def test_figures_beside_a_fact_about_another_account_say_whose_they_are() -> Non
         assert (notice.forecast or "").startswith("Account 023e10…c353: Forecast $549 for ")
         [outlook] = [wrong.text for wrong in notice.wrong if wrong.kind == "outlook"]
         assert outlook.startswith("max-amount-due: Account 023e10…c353: the forecast of $549 ")
+    shared = {"accountIds": [ACCOUNT, OTHER_ACCOUNT], "limit": "300 USD"}
+    launched = taken("launch", NOW, OTHER_ACCOUNT)
+    headline = beside_another(own, {"account-budget": shared}, other=launched).headline
+    assert headline.startswith(f"Over budget: account {OTHER_ACCOUNT}: the upcoming invoice is ")
+    assert "; the forecast of $549 passes the limit of $300 about 2026-09-" in headline
     unread = {"accountIds": [32 * "f"], "limit": "100 USD", "failOpen": True}
     headline = beside_another(own, {"account-budget": unread}).headline
     assert f"no rule was judged, as account {32 * 'f'} could not be " in headline
