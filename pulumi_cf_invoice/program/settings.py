@@ -16,7 +16,7 @@ from pulumi_cf_invoice.billing.settings import Settings, Source
 from pulumi_cf_invoice.program import config
 from pulumi_cf_invoice.program.credentials import Credentials
 from pulumi_cf_invoice.program.errors import wrong_kind
-from pulumi_cf_invoice.state import origin
+from pulumi_cf_invoice.state import SECRET_ADDRESS, origin
 
 _ACCOUNT_CONFIG = "cf-invoice:accountId"
 
@@ -54,7 +54,8 @@ def resolve(account_id: Any, given: Source) -> Settings:
         settings.refuse_without_value(given)
     resolved = settings.resolve(account_id, [given, *sources])
     if not settings.is_cloudflare(resolved.base_url):
-        config.say_once(pulumi.log.info, origin(resolved.base_url))
+        address = SECRET_ADDRESS if _address_is_secret() else resolved.base_url
+        config.say_once(pulumi.log.info, origin(address))
     return resolved
 
 
@@ -79,9 +80,14 @@ def address_as_configured(address: pulumi.Output[Any]) -> pulumi.Output[Any]:
 
     None, which is Cloudflare's, is no secret: it would be an output that hides an address.
     """
-    if not any(is_config_secret(f"{name}:baseUrl") for name in ("cf-invoice", "cloudflare")):
+    if not _address_is_secret():
         return address
     return address.apply(lambda known: known if known is None else pulumi.Output.secret(known))
+
+
+def _address_is_secret() -> bool:
+    """Return whether stack config has an address as a secret."""
+    return any(is_config_secret(f"{name}:baseUrl") for name in ("cf-invoice", "cloudflare"))
 
 
 def none_as_empty(value: Any) -> Any:

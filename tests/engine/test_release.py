@@ -71,15 +71,6 @@ def commit(project: Path) -> None:
     run(["git", "tag", "--force", TAG], project)
 
 
-def test_what_others_can_move_is_named_in_the_workflow() -> None:
-    folder = ROOT / ".github" / "workflows"
-    header, _, release = (folder / "release.yml").read_text().partition("\nname: ")
-    of_tests = (folder / "ci.yml").read_text()
-    used = set(re.findall(r"^[ -]+uses: (\S+@\S+)", release + of_tests, re.MULTILINE))
-    assert used
-    assert {action for action in used if action not in header} == set()
-
-
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository of this project as committed for a release, with an `origin`."""

@@ -88,7 +88,9 @@ def test_every_action_is_of_a_stated_version(file: Path) -> None:
 def test_the_release_names_every_action_that_others_can_move() -> None:
     file = GITHUB / "workflows" / "release.yml"
     head = file.read_text().partition("name: Release")[0]
-    used = {step["uses"] for step in steps(file) if "uses" in step}
+    # The tests run in the same run, and so could replace what it uploads.
+    every = [*steps(file), *steps(GITHUB / "workflows" / "ci.yml")]
+    used = {step["uses"] for step in every if "uses" in step}
     assert {action for action in used if not re.search("@[0-9a-f]{40}$", action)} == set(
         re.findall(r"[\w-]+/[\w-]+@[\w/]+", head)
     )
