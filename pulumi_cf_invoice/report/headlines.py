@@ -209,7 +209,7 @@ class Situation:
         """The headline where something besides the invoice makes the verdict unknown."""
         if self.worst.rank is Rank.UNKNOWN:
             return self.headline
-        age = f"{_uncapitalized(self.stale)}: " if self.begins_with_age else ""
+        age = f"{uncapitalized(self.stale)}: " if self.begins_with_age else ""
         return f"{TITLES['unknown']}: {age}{self.sentence}."
 
     @property
@@ -249,7 +249,7 @@ class Situation:
         if not self.worst.is_of_another:
             return ""
         whose = f"account {self.account_id}" if self.account_id else "the invoice here"
-        age = f" ({_uncapitalized(self.stale)})" if self.stale else ""
+        age = f" ({uncapitalized(self.stale)})" if self.stale else ""
         return f"{whose}{age}: "
 
     @property
@@ -409,7 +409,7 @@ class Situation:
         order = (9, Decimal(0))
         if len(reasons) != 1:
             return Fact(Rank.UNKNOWN, "no rule was judged", order=order)
-        text = f"no rule was judged, as {_uncapitalized(_cut(reasons.pop()))}"
+        text = f"no rule was judged, as {uncapitalized(_cut(reasons.pop()))}"
         accounts = {finding.account_id for rule in own for finding in rule.findings}
         is_elsewhere = bool(accounts) and not accounts & {None, self.account_id}
         return Fact(Rank.UNKNOWN, text, order=order, is_of_another=is_elsewhere)
@@ -515,7 +515,7 @@ def _capitalized(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}"
 
 
-def _uncapitalized(text: str) -> str:
+def uncapitalized(text: str) -> str:
     """Return *text* as it goes on in a sentence; an abbreviation, such as HTTP, stays one."""
     return text if text[1:2].isupper() else f"{text[:1].lower()}{text[1:]}"
 
@@ -537,7 +537,7 @@ def _question(message: str) -> str:
     """Turn what a message says is not known into what could not be told."""
     found = re.match(r"(whether|how long) (.*?) is not known[,:]? ?(.*)", message, re.I | re.S)
     if found is None:
-        return _uncapitalized(message)
+        return uncapitalized(message)
     opening, what, why = found.groups()
     separator = ", " if why.startswith("since ") else ": "
     return f"{opening.lower()} {what}{f'{separator}{why}' if why else ''}"

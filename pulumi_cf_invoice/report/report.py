@@ -18,6 +18,7 @@ from pulumi_cf_invoice.report.headlines import (
     Rank,
     Situation,
     title_of_unknown,
+    uncapitalized,
     worst_violated,
 )
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport, invoice_report
@@ -150,11 +151,10 @@ class Report:
     @cached_property
     def tone(self) -> Verdict:
         """The verdict, or ``advisory`` where nothing is violated and the headline is a warning."""
-        if self.verdict in ("within", "none") and any(
-            invoice.tone == "advisory" for invoice in self.invoices
-        ):
-            return "advisory"
-        return self.verdict
+        is_warned = any(invoice.tone == "advisory" for invoice in self.invoices)
+        is_old = not self.invoices and bool(self._oldest)
+        warns = self.verdict in ("within", "none") and (is_warned or is_old)
+        return "advisory" if warns else self.verdict
 
     @property
     def headline(self) -> str:
@@ -203,13 +203,23 @@ class Report:
         worst = worst_violated(self.rules)
         if worst is None:
             title = verdict_text(self.verdict, self.rules)
-            return f"{title}: no upcoming invoice could be read."
+            old = f"{self._oldest}; " if self._oldest else ""
+            return f"{title}: {old}no upcoming invoice could be read."
         _, finding = worst
         fact = (finding.brief or finding.marked).rstrip(".").split(". ")[0]
         more = "" if finding.status == "unknown" else "; no upcoming invoice could be read"
         is_unknown = "unknown" in (finding.status, self.verdict)
         title = f"{title_of_unknown(self.rules)}: " if is_unknown else ""
-        return f"{title}{fact if title else fact[0].upper() + fact[1:]}{more}."
+        age = f"{finding.age}: " if finding.age else ""
+        text = f"{title}{age}{uncapitalized(fact) if age else fact}"
+        return f"{text[:1].upper()}{text[1:]}{more}."
+
+    @cached_property
+    def _oldest(self) -> str:
+        """The age of the oldest figures that rules judged of accounts; empty if less than a day."""
+        ages = {f.age for rule in self.rules for f in rule.of_accounts if f.is_judged}
+        oldest = min(filter(None, ages), default="")
+        return f"some {oldest}" if oldest and len(ages) > 1 else oldest
 
     @property
     def _headline_of_several(self) -> str:
@@ -323,9 +333,12 @@ class Report:
         whom: dict[str, list[str]] = {remedy: [] for remedy in [*first, *of_rules]}
         for remedy, label in ordered:
             whom.setdefault(remedy, []).append(label)
-        return [
+        told = [
             f"{addressed(labels if all(labels) else [])}{remedy}" for remedy, labels in whom.items()
         ]
+        if self._oldest and not self.invoices:
+            told.append(f"Take a new snapshot (cf-invoice snapshot) in place of {self._oldest}.")
+        return told
 
     @property
     def _remedies_elsewhere(self) -> list[tuple[str, str]]:

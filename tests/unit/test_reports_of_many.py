@@ -348,6 +348,37 @@ def test_without_an_invoice_what_is_not_known_agrees_with_the_verdict() -> None:
     assert report.headline.startswith("Against a rule, and not fully judged: no credentials ")
 
 
+@pytest.mark.parametrize(
+    ("minimum", "headline"),
+    [
+        (
+            "999 USD",
+            "Figures of 2026-09-15, 5 days old: the credit balance of account "
+            f"{account(9)} is $92.00, below the minimum of $999.00 by $907.00; no upcoming invoice "
+            "could be read.",
+        ),
+        (
+            "1 USD",
+            "Within the rules: figures of 2026-09-15, 5 days old; no upcoming invoice could be "
+            "read.",
+        ),
+    ],
+)
+def test_without_an_invoice_old_figures_are_dated(minimum: str, headline: str) -> None:
+    later = NOW + timedelta(days=5)
+    usual = taken("usual", NOW, account(9))
+    rules = {"min-credit-balance": {"accountIds": [account(9)], "limit": minimum}}
+    reader = AccountReader({}, snapshots=[usual])
+    judged = judge(parse_rules({"rules": rules}), [], later, reader)
+    missing = MissingInvoice(usual, NotAvailableError("HTTP 403"))
+    report = make_report([], at=later, rules=judged, missing=[missing])
+    assert report.headline == headline
+    assert report.tone != "within"
+    assert report.remedies[-1] == (
+        "Take a new snapshot (cf-invoice snapshot) in place of figures of 2026-09-15, 5 days old."
+    )
+
+
 def test_rules_that_pass_share_a_row_and_those_that_may_not_for_long_another() -> None:
     """As with one invoice, what the headline warns of is not among what is fine."""
     rules = {
