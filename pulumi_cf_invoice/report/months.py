@@ -239,6 +239,9 @@ class AgainstLastMonth:
             return ""
         if self.lines is None:
             return self._largest_line
+        if not self._is_taxed_alike:
+            # Of what moved, tax is a part that no line has.
+            return ""
         rise = self._net - (_exact(self.last.amount) - _exact(self.last_tax))
         name, change = self._largest_change(self.lines, self._growth, rise)
         share = float(change / rise) if rise else 0
@@ -259,6 +262,16 @@ class AgainstLastMonth:
     @property
     def _net(self) -> Fraction:
         return _exact(self.amount or 0) - _exact(self.tax)
+
+    @property
+    def _is_taxed_alike(self) -> bool:
+        """Whether tax and adjustments are about the same share of both periods."""
+        nets = self._net, _exact(self.last.amount) - _exact(self.last_tax)
+        taxes = _exact(self.tax), _exact(self.last_tax)
+        if not any(taxes):
+            return True
+        shares = [tax / net for tax, net in zip(taxes, nets, strict=True) if net > 0]
+        return len(shares) == 2 and abs(shares[0] - shares[1]) <= _NEAR
 
     @property
     def _largest_line(self) -> str:

@@ -456,6 +456,28 @@ def test_a_line_has_the_same_share_of_a_change_with_tax_and_without(
     assert shown(report.against_last_month.text).endswith(f"; {driver}.")
 
 
+def test_no_line_drives_a_change_that_tax_is_a_part_of() -> None:
+    """As where an account is taxed from this month on."""
+    start, end = period_before(START, END)
+    lines = [api_line(description="A", amount=10_000, pretax_credit_amounts=[])]
+    before = api_result(
+        amount_due=20_000,
+        invoice_lines=[{**lines[0], "amount": 20_000}],
+        period_start=start,
+        period_end=end,
+    )
+    read_at = instant(END) - timedelta(minutes=10)
+    now = api_result(amount_due=25_000, invoice_lines=lines)
+    [report] = report_on(
+        snapshot(read_at=read_at, invoice_preview=Result(now)),
+        at=read_at,
+        baseline=Invoice.from_api(before),
+        baseline_read_at=instant(end) - timedelta(hours=1),
+    ).invoices
+    assert report.against_last_month is not None
+    assert report.against_last_month.text.endswith("25% more than August ($200 by the baseline).")
+
+
 def test_nothing_so_far_is_not_taken_for_the_whole_month() -> None:
     """As on the first day of a month whose invoice is a day behind."""
     read_at = instant(START) + timedelta(hours=12)
