@@ -11,7 +11,7 @@ from math import inf
 from pulumi_cf_invoice.billing import settings
 from pulumi_cf_invoice.billing.cleaning import LONGEST_NAME, one_line
 from pulumi_cf_invoice.billing.credentials import Secrets, secrets_in
-from pulumi_cf_invoice.billing.errors import ApiError, BillingError, SettingsError
+from pulumi_cf_invoice.billing.errors import ApiError, BillingError, SettingsError, where_to
 from pulumi_cf_invoice.billing.files import read_file
 from pulumi_cf_invoice.billing.reads import (
     CREDIT_BALANCE,
@@ -96,11 +96,12 @@ def seen(
     from pulumi_cf_invoice.billing.client import BillingClient
 
     found = BillingClient.from_settings(resolved).get_accounts()
+    where = where_to(settings.foreign(resolved.base_url))
     if not found.accounts_complete:
-        raise CommandError("the API gave only a part of the list of accounts: run again")
+        raise CommandError(f"the API gave only a part of the list of accounts: run again.{where}")
     if not found.accounts:
         raise CommandError(
-            "the token sees no accounts: give it Account Settings Read on those to read"
+            f"the token sees no accounts: give it Account Settings Read on those to read.{where}"
         )
     named = [
         NamedAccount(account.account_id, one_line(account.name or "", LONGEST_NAME) or None)

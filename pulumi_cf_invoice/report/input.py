@@ -26,6 +26,7 @@ from pulumi_cf_invoice.report.found import (
     Found,
     MissingInvoice,
     NoInvoiceError,
+    each_once,
     merged,
     one_of_each_account,
 )
@@ -367,7 +368,7 @@ def _chosen(found: list[Found], wanted: str | None) -> list[Found]:
     )
     if wanted is not None:
         # Another stack that a policy pack blocked stays blocked.
-        violations = tuple(dict.fromkeys(said for invoice in known for said in invoice.violations))
+        violations = each_once(invoice.violations for invoice in known)
         known = [
             replace(_of_account(invoice, wanted), violations=violations)
             for invoice in known

@@ -94,6 +94,7 @@ def test_accounts_of_which_the_list_is_not_whole_are_not_read(
         monkeypatch.setenv("CLOUDFLARE_BASE_URL", base_url)
         code, _, errors = run("report", "--all-accounts", "--budget", "1 USD")
     assert (code, problem in errors, errors.count("\n")) == (2, True, 1), errors
+    assert f"The request went to {base_url}, not to Cloudflare." in errors
 
 
 def test_all_accounts_that_the_token_sees_are_reported_by_name(several: Sandbox, run: Run) -> None:
