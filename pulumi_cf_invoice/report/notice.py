@@ -8,8 +8,9 @@ from operator import itemgetter
 from typing import Literal, NamedTuple, get_args
 
 from pulumi_cf_invoice.billing.cleaning import in_one_line
+from pulumi_cf_invoice.billing.errors import where_to
 from pulumi_cf_invoice.billing.models import instant
-from pulumi_cf_invoice.report.caveats import first
+from pulumi_cf_invoice.report.caveats import MOST_ORIGINS, first
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 from pulumi_cf_invoice.report.judging import TITLES, RuleResult, by_whom_passed_over
 from pulumi_cf_invoice.report.report import Report, numbered
@@ -36,6 +37,7 @@ _ENDED = "ended"
 # look alike take the place of some; a word joiner, which nobody sees, separates the others from
 # what follows.
 _HARMLESS = str.maketrans("<>@`*~|[]\\", "\u2039\u203a\uff20'\uff0a\uff5e\uff5c\uff3b\uff3d\uff3c")
+_WENT_TO = re.compile(r" The request went to (\S+), not to Cloudflare\.")
 _EDGE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 _JOINED = re.compile(
     r"""
@@ -280,6 +282,7 @@ def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:
     labels = _labels(report, found)
     wrong = [*_violations(found), *_outlooks(report, labels)]
     wrong += _not_judged(report, found, wrong, judged)
+    wrong, addresses = _without_addresses(wrong, report.origin)
     forecasts = [
         f"{_prefix(label)}{invoice.forecast_text}" if invoice.forecast_text else None
         for invoice, label in zip(report.invoices, labels, strict=True)
@@ -289,7 +292,7 @@ def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:
         wrong,
         forecasts[0] if len(forecasts) == 1 else None,
         [f"{rule.name}: {note}" for rule in report.rules for note in rule.on_itself],
-        report.origin,
+        " ".join([*([report.origin] if report.origin else []), *first(addresses, MOST_ORIGINS)]),
         read=set(_accounts(report)),
         judged={"", *judged},
         unjudged={
@@ -410,6 +413,19 @@ def _not_judged(
         for account, text in sorted(reasons.items())
         if account not in told
     ]
+
+
+def _without_addresses(wrong: Sequence[Wrong], origin: str) -> tuple[list[Wrong], list[str]]:
+    """
+    Return what is *wrong* without the sentences on where requests went, and these, each once, if
+    the *origin* does not name the address.
+
+    What the address said before them can be long, and is cut.
+    """
+    without = [replace(each, text=_WENT_TO.sub("", each.text)) for each in wrong]
+    addresses = dict.fromkeys(url for each in wrong for url in _WENT_TO.findall(each.text))
+    named = [where_to(url).strip() for url in addresses if url not in origin]
+    return without, named
 
 
 def _prefix(label: str) -> str:

@@ -475,6 +475,25 @@ def test_the_address_is_named_of_an_account_without_invoice_and_where_nothing_co
     assert f"The request went to {shown}, not to Cloudflare." in failure["message"].splitlines()
 
 
+def test_the_address_of_an_account_that_a_rule_cannot_read_is_in_a_line_of_its_own(
+    hook: tuple[Webhook, dict[str, str]], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """What it said before that can be long, and is cut."""
+    server, environment = hook
+    sandbox.faults = {"invoice-preview": "http-403"}
+    rules = tmp_path / "rules.json"
+    accounts = {"accountIds": [OTHER_ACCOUNT, "c" * 32], "baseUrl": sandbox.base_url}
+    rules.write_text(json.dumps({"rules": {"account-budget": {**accounts, "limit": "250 USD"}}}))
+    files = ["--from", write(tmp_path, 18846), *AT, "--rules", str(rules)]
+    run("notify", *files, **environment, **pointed_at(sandbox))
+    [(_, _, message)] = server.received
+    shown = sandbox.base_url.replace("://127.", ":\u2060//127.\u2060")
+    assert message["message"].count(shown) == 1
+    lines = message["message"].splitlines()
+    assert f"The request went to {shown}, not to Cloudflare." in lines
+    assert sum(line.startswith("- account-budget: ") for line in lines) == 2
+
+
 @pytest.mark.parametrize("on", ["over", "over,unknown"])
 @pytest.mark.parametrize("unknown", ["no report", "another currency"])
 def test_what_cannot_be_judged_is_not_over(
