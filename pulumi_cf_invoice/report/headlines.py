@@ -190,9 +190,9 @@ class Situation:
     @property
     def headline(self) -> str:
         """The worst fact in a sentence, after the verdict if it does not speak for itself."""
-        rank, sentence = self.worst.rank, self.sentence
         if self.begins_with_age:
             return f"{self.stale}: {self._then}."
+        rank, sentence = self.worst.rank, f"{self.sentence}{self._at_last}"
         if rank is Rank.WITHIN:
             return f"{self._within}."
         if rank is Rank.UNKNOWN:
@@ -210,7 +210,14 @@ class Situation:
         if self.worst.rank is Rank.UNKNOWN:
             return self.headline
         age = f"{uncapitalized(self.stale)}: " if self.begins_with_age else ""
-        return f"{TITLES['unknown']}: {age}{self.sentence}."
+        return f"{TITLES['unknown']}: {age}{self.sentence}{self._at_last}."
+
+    @property
+    def _at_last(self) -> str:
+        """The age of the figures, at the end of a headline that has it nowhere else."""
+        if not self.stale or self.begins_with_age or self.worst.is_of_another:
+            return ""
+        return f"; {uncapitalized(self.stale)}"
 
     @property
     def _then(self) -> str:

@@ -486,8 +486,8 @@ class InvoiceReport:
     @property
     def summary(self) -> list[str]:
         """
-        The lines below the headline: the figures' age, if it matters, the forecast, last month with
-        what would have been forecast for it, and the credits. Words of others are marked.
+        The lines below the headline: the forecast, last month with what would have been forecast
+        for it, and the credits. Words of others are marked.
         """
         return self._lines(self.forecast_text)
 
@@ -513,9 +513,7 @@ class InvoiceReport:
     def _lines(self, forecast: str | None) -> list[str]:
         against = self.against_last_month
         last_month = [against.text if against else None, self._hindsight]
-        age = self._age
         lines = [
-            f"{age}." if age and not self.situation.begins_with_age else None,
             self.first_hour_text,
             self.unusual_spend_text,
             forecast,

@@ -212,7 +212,8 @@ def used_up(balance: CreditBalance, currency: str | None) -> str:
 def running_out(balance: CreditBalance, currency: str, out: date, now: datetime) -> str:
     """Say briefly that credits run out on the day *out*, as of *now*."""
     days = (out - now.astimezone(UTC).date()).days
-    when = {0: "today", 1: "tomorrow"}.get(days, f"about {out}, in {days} days")
+    later = f"about {out}{f', in {days} days' if days > 0 else ''}"
+    when = {0: "today", 1: "tomorrow"}.get(days, later)
     left = balance.balance_text(currency)
     if balance.topup_is_healthy:
         return f"without the automatic top-up, which works, {left} of credits run out {when}"

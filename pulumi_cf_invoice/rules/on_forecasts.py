@@ -171,12 +171,14 @@ class MinRunway(Rule):
             yield Finding("within", TOPUP, lambda: f"{topup} {text}, which suffices.")
             yield from unexplained_failure(balance, topup)
             return
-        found = list(self._of_forecast(state, balance))
+        found = list(self._of_forecast(state, balance, at))
         if balance.topup_problem and not any(finding.violates for finding in found):
             yield Finding("noted", TOPUP, lambda: topup_trouble(balance, topup))
         yield from found
 
-    def _of_forecast(self, state: AccountState, balance: CreditBalance) -> Iterator[Finding]:
+    def _of_forecast(
+        self, state: AccountState, balance: CreditBalance, at: datetime
+    ) -> Iterator[Finding]:
         invoice_state = state.of_invoice
         if not invoice_state.invoice.invoice_lines_complete:
             message = f"How long the credits of account {state.account_id} last is {INCOMPLETE}."
@@ -199,10 +201,15 @@ class MinRunway(Rule):
             )
             yield Finding("noted", RUNWAY, lambda: unjudged, is_put_off=_is_put_off(forecast))
             return
-        yield self._judged(state, balance, forecast, forecast.runway)
+        yield self._judged(state, balance, forecast, forecast.runway, at)
 
     def _judged(
-        self, state: AccountState, balance: CreditBalance, forecast: "Forecast", runway: "Runway"
+        self,
+        state: AccountState,
+        balance: CreditBalance,
+        forecast: "Forecast",
+        runway: "Runway",
+        at: datetime,
     ) -> Finding:
         needed = self._needed(state.read_at, forecast)
         out = runway.runs_out if self.percentile == 50 else runway.runs_out_early
@@ -210,7 +217,7 @@ class MinRunway(Rule):
 
         brief = None
         if is_over and out is not None:
-            brief = running_out(balance, forecast.currency, out, state.read_at)
+            brief = running_out(balance, forecast.currency, out, max(state.read_at, at))
 
         def tell() -> str:
             by = "" if self.percentile == 50 else f", by {_PERCENTILES[self.percentile]}"

@@ -466,9 +466,14 @@ def test_figures_that_are_older_than_a_day_are_said_to_be_and_are_amber() -> Non
     assert report_on(taken("usual"), rules=LIMIT, at=NOW + timedelta(hours=23)).tone == "within"
     over = report_on(taken("usual"), rules={"max-amount-due": {"limit": "1 USD"}}, at=at)
     assert over.headline.startswith("Over budget: ")
-    assert only(over).summary[0] == (
-        "Figures of 2026-09-15, 20 days old, and September has ended since."
-    )
+    ends = "; figures of 2026-09-15, 20 days old, and September has ended since."
+    assert over.headline.endswith(ends)
+    assert notice_of(over, KINDS).headline == over.headline
+    soon = {"min-runway": {"days": 14, **OF_ACCOUNT}}
+    for days, when in ((0, ", in 6 days,"), (2, ", in 4 days,"), (6, " today,"), (7, ",")):
+        report = report_on(taken("growing"), rules=soon, at=NOW + timedelta(days=days))
+        day = "" if days == 6 else " about 2026-09-21"
+        assert report.headline.startswith(f"Credits run out{day}{when} and AI Gateway then ")
     evening = taken("usual", datetime(2026, 9, 30, 20, tzinfo=UTC))
     for hours in (3, 4, 22):
         report = report_on(evening, rules=LIMIT, at=evening.read_at + timedelta(hours=hours))
