@@ -397,10 +397,13 @@ class Situation:
 
     @property
     def _closest_first(self) -> tuple[int, Decimal]:
-        """The sort key among invoices within their limits: those that may pass one come first."""
+        """
+        The sort key among invoices within their limits: those that may pass one, or come close to
+        it, come first.
+        """
         if self.upper_outlook is not None:
             return self.upper_outlook.order
-        if not self.may_pass or self.expected is None or self.limit is None:
+        if not self.is_close or self.expected is None or self.limit is None:
             return 2, Decimal(0)
         limit = money.exact(self.limit.amount)
         return 1, -self.expected.most / limit if limit else -self.expected.most

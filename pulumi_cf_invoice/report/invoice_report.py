@@ -530,10 +530,14 @@ class InvoiceReport:
         return max((self.at - self.as_of).days, 0)
 
     @property
+    def has_ended_since(self) -> bool:
+        """Whether the period has ended since the time of the figures."""
+        return self.as_of.timestamp() < self.invoice.period_end <= self.at.timestamp()
+
+    @property
     def _age(self) -> str:
-        days, end = self.days_old, self.invoice.period_end
-        has_ended = self.at.timestamp() >= end
-        if days < 1 and not self.as_of.timestamp() < end <= self.at.timestamp():
+        days, has_ended = self.days_old, self.has_ended_since
+        if days < 1 and not has_ended:
             return ""
         old = f", {counted(days, 'day')} old" if days else ""
         ended = f", and {self.period_name} has ended since" if has_ended else ""

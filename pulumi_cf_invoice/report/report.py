@@ -223,9 +223,11 @@ class Report:
 
     @property
     def _headline_of_several(self) -> str:
-        count, total = f"{len(self.invoices):,}", f"{' and '.join(self.total_texts)} so far"
+        count, total = f"{len(self.invoices):,}", " and ".join(self.total_texts)
         coming = " and ".join(filter(None, self.forecast_total_texts))
-        total += f" in total{f', heading for {coming}' if coming else ''}"
+        heading = f", heading for {coming}" if coming else ""
+        has_ended = all(invoice.has_ended_since for invoice in self.invoices)
+        total += " in total" if has_ended else f" so far in total{heading}"
         title = verdict_text(self.verdict, self.rules)
         old = self._age
         if self.verdict == "none":
@@ -238,7 +240,8 @@ class Report:
             return f"{title}: {old}{elsewhere.text}; {count} upcoming invoices{counts}, {total}."
         if not counts:
             return f"{title}: {old}{count} upcoming invoices, {total}."
-        so_far = " so far" if self.verdict == "within" else ""
+        so_far = " then" if has_ended else " so far"
+        so_far = so_far if self.verdict == "within" else ""
         worst, label = self._by_badness[0]
         fact = worst.situation.sentence
         return f"{title}{so_far}: {old}{counts}; {total}. Worst is {label}: {fact}."
@@ -288,15 +291,20 @@ class Report:
     def _age(self) -> str:
         """How many of several invoices have old figures, and of when; empty if none has."""
         old = sorted(
-            (invoice for invoice in self.invoices if invoice.days_old),
+            (invoice for invoice in self.invoices if invoice.situation.stale),
             key=lambda invoice: invoice.as_of,
         )
         if not old:
             return ""
         days = list(dict.fromkeys(f"{invoice.as_of:%Y-%m-%d}" for invoice in old))
         dates = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
-        age = f"{'' if len(days) == 1 else 'up to '}{counted(old[0].days_old, 'day')} old"
-        return f"{len(old):,} of {len(self.invoices):,} with figures of {dates}, {age}; "
+        up_to = "" if len(days) == 1 else "up to "
+        age = f", {up_to}{counted(old[0].days_old, 'day')} old" if old[0].days_old else ""
+        ended = [invoice.period_name for invoice in old if invoice.has_ended_since]
+        is_same = len(set(ended)) == 1 and len(ended) == len(old)
+        what = ended[0] if is_same else f"the period of {len(ended):,} of them"
+        age += f", and {what} has ended since" if ended else ""
+        return f"{len(old):,} of {len(self.invoices):,} with figures of {dates}{age}; "
 
     @property
     def _counts(self) -> str:

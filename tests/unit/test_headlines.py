@@ -496,6 +496,29 @@ def test_the_headline_of_several_says_how_many_have_old_figures_and_of_when() ->
     assert report_on(old, fresh, at=at).headline.startswith("1 of 2 with figures of 2026-09-15, 10")
 
 
+def test_the_headline_of_several_says_whose_period_has_ended_since_and_goes_on_with_none() -> None:
+    evening = datetime(2026, 9, 30, 20, tzinfo=UTC)
+    names = {ACCOUNT: "usual", OTHER_ACCOUNT: "steady"}
+    first, second = (taken(name, evening, account) for account, name in names.items())
+    ended = (
+        "2 of 2 with figures of 2026-09-30, and September has ended since; 2 of 2 with a warning"
+    )
+    report = report_on(first, second, rules=LIMIT, at=evening + timedelta(hours=10))
+    # The forecast comes close to the limit of one of them.
+    assert report.headline.startswith(
+        f"Within budget then: {ended}; $614.72 in total. Worst is Account 000000…0001: $426.26 "
+    )
+    assert report_on(first, second, at=evening + timedelta(days=2)).headline == (
+        "2 of 2 with figures of 2026-09-30, 2 days old, and September has ended since; 2 upcoming "
+        "invoices, $614.72 in total."
+    )
+    october = taken("steady", evening + timedelta(days=1), OTHER_ACCOUNT)
+    assert report_on(first, october, rules=LIMIT, at=october.read_at).headline.startswith(
+        "Within budget so far: 1 of 2 with figures of 2026-09-30, 1 day old, and September has "
+        "ended since; 2 of 2 with a warning; $203.59 so far in total, heading for $"
+    )
+
+
 def test_what_to_do_has_the_dates_in_their_order_and_credits_that_no_rule_asks_for() -> None:
     report = report_on(taken("growing"), rules=LIMIT)
     first, second = report.remedies
