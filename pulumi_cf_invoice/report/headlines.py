@@ -490,7 +490,8 @@ class Situation:
             return f"{self.due_so_far}{compared}"
         if finding.subject in (FORECAST, PROJECTED_AMOUNT_DUE):
             what = "forecast" if finding.subject == FORECAST else "straight-line projection"
-            return f"the {what} is {amount.text} for {period}{compared}"
+            up_to = "up to " if finding.is_upper else ""
+            return f"the {what} is {up_to}{amount.text} for {period}{compared}"
         if finding.of_line:
             return f"{named(finding.subject, 60)} is {amount.text}{compared}"
         if finding.is_minimum:

@@ -469,7 +469,9 @@ class InvoiceReport:
 
     def _against(self, budget: Budget, median: float) -> str:
         """How a forecast compares with a limit, in the same words as headline and rules."""
-        is_violated = any(rule.name == budget.name and rule.violations for rule in self.rules)
+        violations = [rule.violations for rule in self.rules if rule.name == budget.name]
+        # The median may be within a limit that the 90th percentile violates.
+        is_violated = any(not found.is_upper for each in violations for found in each)
         # What is due already may be more than what the forecast of a snapshot knew of.
         is_due = self.invoice.amount_due > budget.limit.amount
         if is_violated or is_due or is_clearly_over(median, budget.limit):

@@ -118,7 +118,10 @@ class MaxForecast(Rule):
                 f" It is {invoice_state.invoice.amount_due_text} so far. {_basis(forecast)}",
             ),
         )
-        yield replace(foreseen, is_foreseen=True)
+        is_upper = self.percentile != 50
+        # Readers see the median beside it.
+        detail = f" ({_PERCENTILES[self.percentile]})" if is_upper else ""
+        yield replace(foreseen, is_foreseen=True, is_upper=is_upper, detail=detail)
         refused = state.errors.get(CREDIT_BALANCE.name)
         if refused is not None:
             message = (

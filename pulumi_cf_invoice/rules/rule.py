@@ -43,7 +43,7 @@ class Finding:
     ``detail`` is what a reader has to know besides amount and limit, as the end of the `text`.
     ``is_to_come`` means that the figure is not known before an update, which judges it, and
     ``is_put_off`` that it is too early to judge it, which a day later it is not. ``is_foreseen``
-    means that a forecast was judged.
+    means that a forecast was judged, and ``is_upper`` that its 90th percentile was.
     """
 
     status: Status
@@ -64,6 +64,7 @@ class Finding:
     is_to_come: bool = False
     is_put_off: bool = False
     is_foreseen: bool = False
+    is_upper: bool = False
     age: str = ""
 
     @property

@@ -79,6 +79,21 @@ def test_a_median_that_passes_a_limit_has_an_earlier_day_of_its_90th_percentile(
     assert given["outlook_p90"]["rule"] == given["outlook"]["rule"] == "max-amount-due"
 
 
+def test_a_90th_percentile_over_a_limit_is_no_median_over_it() -> None:
+    """One number is not the forecast in the headline, and another one below it."""
+    rule = {"limit": "400 USD", "percentile": 90, **OF_ACCOUNT}
+    report = report_on(taken("usual"), rules={"max-forecast": rule})
+    forecast = only(report).forecast
+    assert forecast is not None
+    most = str(forecast.amount_due_p90_text)
+    passed = f"{most} for September, over the limit of $400.00 by "
+    assert report.headline.startswith(f"Over budget: the forecast is up to {passed}")
+    assert ", perhaps over the limit of $400 (max-forecast)." in str(only(report).forecast_text)
+    [row] = tables.judged(report, 9)
+    assert row.sentences[0].startswith(f"{most}, over the limit of $400.00 by ")
+    assert row.sentences[0].endswith(" (the 90th percentile)")
+
+
 def test_the_earliest_day_counts_by_the_limit_as_of_that_day() -> None:
     waiver = {"until": "2026-09-28", "by": "the CFO", "reason": "launch week", "limit": "900 USD"}
     report = report_on(taken("usual"), rules=limit("400 USD", waiver=waiver))
