@@ -253,7 +253,7 @@ def _add_snapshots(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="FILE",
         help="read a file that `cf-invoice snapshot` wrote, or a folder of them, instead of the "
-        "API, for rules with accountIds too; may be repeated",
+        "API, for rules with accountIds too unless its account is left out; may be repeated",
     )
     parser.add_argument(
         "--max-age",

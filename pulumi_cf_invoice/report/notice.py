@@ -11,6 +11,7 @@ from pulumi_cf_invoice.billing.cleaning import in_one_line
 from pulumi_cf_invoice.billing.errors import where_to
 from pulumi_cf_invoice.billing.models import instant
 from pulumi_cf_invoice.report.caveats import MOST_ORIGINS, first
+from pulumi_cf_invoice.report.found import MissingInvoice
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 from pulumi_cf_invoice.report.judging import TITLES, RuleResult, by_whom_passed_over
 from pulumi_cf_invoice.report.report import Report, numbered
@@ -399,8 +400,9 @@ def _not_judged(
 ) -> list[Wrong]:
     """Return the accounts without a judgement that make *report* unknown, if no rule says so."""
     told = {each.account for each in wrong if each.kind == "unknown"}
+    is_judged = {each.account for each in found if each.finding.is_judged}
     reasons = {
-        missing.account_id: unjudged_account(missing.account_id, str(missing.error))
+        missing.account_id: _without_figures(missing, is_judged=missing.account_id in is_judged)
         for missing in report.unjudged
     }
     if not reasons and not told and report.verdict == "unknown":
@@ -413,6 +415,14 @@ def _not_judged(
         for account, text in sorted(reasons.items())
         if account not in told
     ]
+
+
+def _without_figures(missing: MissingInvoice, *, is_judged: bool) -> str:
+    """Return why nothing is known of an account here, which a rule that read it may have judged."""
+    account, why = missing.account_id, str(missing.error).rstrip(".")
+    if is_judged:
+        return f"Account {account}, which a rule read itself, has no recent snapshot: {why}."
+    return unjudged_account(account, why)
 
 
 def _without_addresses(wrong: Sequence[Wrong], origin: str) -> tuple[list[Wrong], list[str]]:

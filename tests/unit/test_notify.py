@@ -403,6 +403,21 @@ def test_an_invoice_that_is_not_there_is_not_fine_because_another_rule_reads_its
     assert morning(100).title(refused.keys(known)).startswith("Fine again. ")
 
 
+def test_an_account_without_a_recent_snapshot_that_a_rule_judged_is_not_called_unjudged() -> None:
+    both = [ACCOUNT, OTHER_ACCOUNT]
+    read = [snapshot(invoice_preview=bill(100), account_id=each) for each in both]
+    found = [Found.of_snapshot(read[0])]
+    old = NotAvailableError("the snapshot is 120.0 hours old: take another")
+    missing = [MissingInvoice.absent(OTHER_ACCOUNT, NOW, old)]
+    rules = parse_rules({"rules": {"account-budget": {"accountIds": both, "limit": "9 USD"}}})
+    results = judge(rules, found, NOW, AccountReader({}, snapshots=read), missing)
+    report = make_report(found, at=NOW, rules=results, missing=missing)
+    [wrong] = notice_of(report, KINDS).wrong
+    assert wrong.text == (
+        f"Account {OTHER_ACCOUNT}, which a rule read itself, has no recent snapshot: {old}."
+    )
+
+
 def test_an_account_that_was_named_is_told_where_only_an_advisory_rule_says_that_it_is_unknown(
     hook: tuple[Webhook, dict[str, str]], tmp_path: Path
 ) -> None:
