@@ -1,6 +1,6 @@
 """What to do about an invoice: about violations, those to come, and those that are possible."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from pulumi_cf_invoice.billing.models import instant
 from pulumi_cf_invoice.forecast.record import BAND_FROM
@@ -91,7 +91,8 @@ def _in_time(invoice: InvoiceReport) -> list[str]:
         if outlook and rule.name == outlook.rule and not rule.violations and rule.gate:
             is_same = upper is not None and upper.rule == outlook.rule
             earliest = upper.date if upper is not None and is_same else outlook.date
-            found.append((earliest, rule.gate.rule_remedy))
+            passed_at = datetime.combine(outlook.date, time.max, UTC)
+            found.append((earliest, rule.gate.rule_remedy(outlook.limit, passed_at)))
     # The figures may be old.
     today = max(invoice.as_of, invoice.at).date()
     return [

@@ -108,8 +108,8 @@ class DeclaredRule:
     A rule with ``warn_at`` declares further rules (`warnings`), each of which has the rule's name
     as its ``base``, and ``percent`` of its limit. ``own`` are the settings that Pulumi's config has
     for such a rule itself. ``dropped`` are the globs and accounts whose limits that config has
-    replaced with those of others, and ``unlisted`` the accounts that the rule had listed and that
-    the config does not list.
+    replaced with those of others, ``unlisted`` the accounts that the rule had listed and that the
+    config does not list, and ``replaced`` the settings that are the config's.
     """
 
     name: str
@@ -124,6 +124,7 @@ class DeclaredRule:
     own: Mapping[str, Any] = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
     unlisted: tuple[str, ...] = ()
+    replaced: frozenset[str] = frozenset()
 
     @classmethod
     def parse(cls, name: str, written: Any) -> "DeclaredRule":
@@ -188,7 +189,8 @@ class DeclaredRule:
             waiver = replace(waiver, settings=scaled, terms=terms)
         settings = merged(self._scaled(base.settings), self.own)
         level: Level | None = "disabled" if base.level == "disabled" else self.level
-        return replace(self, settings=settings, waiver=waiver, level=level)
+        replaced = self.replaced | base.replaced
+        return replace(self, settings=settings, waiver=waiver, level=level, replaced=replaced)
 
     def _scaled(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         scalers = {name: setting.scaled for name, setting in self.kind.settings.items()}
@@ -218,6 +220,7 @@ class DeclaredRule:
             level=config.level or self.level,
             dropped=(*self.dropped, *_dropped(self.settings, settings)),
             unlisted=(*self.unlisted, *_unlisted(self.settings, settings)),
+            replaced=self.replaced | {name for name in given if settings[name] == given[name]},
         )
 
 

@@ -9,7 +9,6 @@ both use the same words.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property
 from typing import Any
 
 from pulumi_cf_invoice.billing.cleaning import one_line
@@ -46,8 +45,8 @@ class Gate:
     it. With ``account_ids`` the gate reads these accounts itself, from ``base_url`` if that is set,
     and skips one that cannot be read if it is to ``fail_open``. ``source`` is the file or flag that
     declares it, and ``base`` the rule of which it is a warning tier. ``dropped`` are the globs
-    and accounts whose limits Pulumi's config has replaced, and ``unlisted`` the accounts that it
-    has taken off the rule's list.
+    and accounts whose limits Pulumi's config has replaced, ``unlisted`` the accounts that it has
+    taken off the rule's list, and ``replaced`` the settings that are its own.
     """
 
     name: str
@@ -62,6 +61,7 @@ class Gate:
     base: str | None = None
     dropped: tuple[str, ...] = ()
     unlisted: tuple[str, ...] = ()
+    replaced: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, declared: DeclaredRule) -> "Gate":
@@ -102,6 +102,7 @@ class Gate:
             declared.base,
             declared.dropped,
             declared.unlisted,
+            declared.replaced,
         )
 
     @property
@@ -127,46 +128,62 @@ class Gate:
         limit: Limit = vars(rule)["limit"]
         return limit.of(account_id)
 
-    def remedy(self, finding: Finding) -> str:
-        """Return what to do about a *finding* that violates the rule; empty if it says that."""
-        setting = self._setting
-        if finding.status == "unknown":
-            if finding.subject == "limit":
-                return f"Give the account a limit in {setting}."
-            if finding.remedy:
-                return self._filled(finding.remedy)
-            if finding.limit is not None and finding.amount is not None:
-                return f"Set {setting} in {finding.amount.currency.upper()}."
+    def remedy(self, finding: Finding, at: datetime) -> str:
+        """
+        Return what to do about a *finding* that violates the rule at the time *at*; empty if it
+        says that.
+        """
+        remedy = finding.remedy or self.rule.remedy
+        if finding.status == "unknown" and not finding.remedy:
             # A failed read already says what to do.
-            return ""
-        return self._filled(finding.remedy) if finding.remedy else self.rule_remedy
+            remedy = ""
+            if finding.limit is not None and finding.amount is not None:
+                remedy = f"Set {{setting}} in {finding.amount.currency.upper()}."
+            if finding.subject == "limit":
+                remedy = "Give the account a limit in {setting}."
+        return self._filled(remedy, finding.limit, at)
 
-    @cached_property
-    def rule_remedy(self) -> str:
-        """What to do about a figure that is, or will be, over the rule's limit."""
-        return self._filled(self.rule.remedy)
+    def rule_remedy(self, limit: Money, at: datetime) -> str:
+        """Return what to do about a figure that is over a *limit* at the time *at*."""
+        return self._filled(self.rule.remedy, limit, at)
 
-    def _filled(self, remedy: str) -> str:
+    def _filled(self, remedy: str, limit: Money | None, at: datetime) -> str:
+        setting, is_waived = self._setting(limit, at), self._is_waived(limit, at)
         is_written = self.source and not self.source.startswith("--")
-        can_waive = is_written and self.rule.waivable
-        ways = [f"raise {self._setting}", *(["give it a waiver"] if can_waive else [])]
+        can_waive = is_written and self.rule.waivable and not is_waived
+        ways = [f"raise {setting}", *(["give it a waiver"] if can_waive else [])]
         return remedy.format(
-            setting=self._setting,
+            setting=setting,
             rule=self._written,
             raise_it=" or ".join(ways),
             or_raise_it=", or ".join(ways) if can_waive else f"or {ways[0]}",
         )
 
-    @property
-    def _setting(self) -> str:
+    def _setting(self, limit: Money | None, at: datetime) -> str:
+        """Return the place of the setting that has a *limit* at the time *at*."""
         if self.source.startswith("--"):
             return self.source
         needed = next((name for name in self.rule.needs if snake_case(name) in vars(self.rule)), "")
+        if self._is_waived(limit, at):
+            return f"the {needed} of the waiver of {self._written}"
+        if needed in self.replaced:
+            return f"the {needed} of {self._named} in Pulumi's policy config"
         return f"the {needed} of {self._written}" if needed else self._written
+
+    def _is_waived(self, limit: Money | None, at: datetime) -> bool:
+        """Return whether a waiver has a *limit* at the time *at*; it leaves others in force."""
+        if self.waiver is None or not self.waiver.in_force(at) or not self.waiver.settings:
+            return False
+        own = _limits_of(self.rule)
+        return limit not in (each for of in own for each in (of.default, *of.accounts.values()))
 
     @property
     def _written(self) -> str:
-        return f"the rule {self.base or self.name}{f' in {self.source}' if self.source else ''}"
+        return f"{self._named}{f' in {self.source}' if self.source else ''}"
+
+    @property
+    def _named(self) -> str:
+        return f"the rule {self.base or self.name}"
 
     def notices(self, at: datetime) -> list[str]:
         """Return notes about the gate itself at the time *at*, a sentence each."""
@@ -305,7 +322,7 @@ class Gate:
         sentence = self._of_waiver(at)
         more = f" {sentence}" if sentence else ""
         return [
-            replace(finding.followed_by(more), remedy=self.remedy(finding))
+            replace(finding.followed_by(more), remedy=self.remedy(finding, at))
             if finding.violates
             else finding
             for finding in found

@@ -211,6 +211,32 @@ def test_a_waiver_of_one_glob_keeps_the_limits_of_the_others() -> None:
     assert "over the limit of $100.00" in messages(waived.judge(other, NOW))[0]
 
 
+def test_what_to_do_names_the_place_of_the_limit_that_was_judged() -> None:
+    """A waiver in force has it, or Pulumi's config, or the rule for what neither names."""
+
+    def remedy(own: dict[str, Any], account: str = ACCOUNT, **config: Any) -> str:
+        [finding] = gate(own, **config).judge(InvoiceState(account, STATE.invoice), NOW)
+        return finding.remedy.removeprefix("Cap the gateways with spend limits, ")
+
+    rule = "the rule max-amount-due"
+    lower = {**WAIVER, "limit": {"accounts": {ACCOUNT: "150 USD"}}}
+    assert remedy({"limit": "100 USD"}) == f"or raise the limit of {rule}."
+    waived = {"limit": "100 USD", "waiver": lower}
+    assert remedy(waived) == f"or raise the limit of the waiver of {rule}."
+    assert remedy(waived, OTHER_ACCOUNT) == f"or raise the limit of {rule}."
+    ended = {**waived, "waiver": {**lower, "until": "2026-09-14"}}
+    assert remedy(ended) == f"or raise the limit of {rule}."
+    in_config = f"or raise the limit of {rule} in Pulumi's policy config."
+    assert remedy({"limit": "500 USD"}, limit="100 USD") == in_config
+    one = {"accounts": {OTHER_ACCOUNT: "900 USD"}}
+    assert remedy({"limit": "100 USD"}, limit=one) == f"or raise the limit of {rule}."
+    rules = parse_rules({"rules": {"max-amount-due": {"limit": "500 USD", "warnAt": ["80%"]}}})
+    config = {"max-amount-due": Config({"limit": "100 USD"})}
+    _, tier = map(Gate.of, configured(rules, config))
+    [finding] = tier.judge(STATE, NOW)
+    assert finding.remedy.endswith(in_config)
+
+
 def test_a_waiver_by_account_keeps_the_limits_of_the_others() -> None:
     waived = gate(
         {"limit": "150 USD", "waiver": {**WAIVER, "limit": {"accounts": {ACCOUNT: "900 USD"}}}}
