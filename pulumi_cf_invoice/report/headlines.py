@@ -455,7 +455,7 @@ class Situation:
         if finding.amount is not None and is_compared and not self._is_of_another(finding):
             says_amount = finding.subject == AMOUNT_DUE and finding.status != "unknown"
             return (
-                f"{where}{self._amount_against_limit(finding, finding.amount)}",
+                f"{where}{self._amount_against_limit(rule, finding, finding.amount)}",
                 says_amount and not other,
             )
         if rule.kind == POLICY:
@@ -480,7 +480,7 @@ class Situation:
         is_to_come = finding.subject in (FORECAST, PROJECTED_AMOUNT_DUE) and finding.excess
         return bool(is_to_come) and self.invoice.period_text not in finding.marked
 
-    def _amount_against_limit(self, finding: Finding, amount: Money) -> str:
+    def _amount_against_limit(self, rule: RuleResult, finding: Finding, amount: Money) -> str:
         period = period_name(self.invoice.period_start, self.invoice.period_end)
         if finding.status == "unknown" and finding.limit is not None:
             currency = amount.currency.upper()
@@ -499,7 +499,11 @@ class Situation:
         if finding.subject == "increase":
             return f"the upcoming invoice rose by {amount.text} since the last update{compared}"
         if finding.subject == SPEND_LIMITS:
-            return f"gateways may spend {amount.text} in a month{compared}"
+            # Whoever raises that limit has capped nothing else.
+            capped = "gateways"
+            if any(_is_uncapped(other, finding.account_id) for other in rule.violations):
+                capped = "not every gateway has a spend limit, and those that do"
+            return f"{capped} may spend {amount.text} in a month{compared}"
         return f"the {finding.subject} is {amount.text}{compared}"
 
 
@@ -520,6 +524,12 @@ def title_of_unknown(rules: Sequence[RuleResult]) -> str:
 def is_clearly_over(amount: float, limit: Money) -> bool:
     """Return whether a forecast of *amount*, in minor units, passes *limit* by more than 1%."""
     return 100 * money.exact(amount) > _CLEARLY * money.exact(limit.amount)
+
+
+def _is_uncapped(finding: Finding, account_id: str | None) -> bool:
+    """Return whether a *finding* is on gateways of an account that have no spend limit."""
+    is_of_gateways = finding.subject == SPEND_LIMITS and finding.account_id == account_id
+    return is_of_gateways and finding.status == "failed"
 
 
 def _capitalized(text: str) -> str:

@@ -186,6 +186,12 @@ def test_a_headline_says_that_an_invoice_is_missing_which_no_rule_needs(rules: A
             },
             r"Over budget: gateways may spend \$320\.00 in a month, over the limit of \$300\.00 .*",
         ),
+        (
+            "usual",
+            {"caps": {**OF_ACCOUNT, "rule": "require-gateway-spend-limit", "limit": "5 USD"}},
+            r"Over budget: not every gateway has a spend limit, and those that do may spend "
+            r"\$160\.00 in a month, over the limit of \$5\.00 .*",
+        ),
     ],
     ids=[
         "over",
@@ -203,6 +209,7 @@ def test_a_headline_says_that_an_invoice_is_missing_which_no_rule_needs(rules: A
         "in your favour",
         "no rules",
         "gateways",
+        "gateways of which one has no limit",
     ],
 )
 def test_the_headline_states_the_worst_fact(scenario: str, rules: Any, headline: str) -> None:
