@@ -28,13 +28,14 @@ RESULT = ""
 _BETWEEN_LETTERS = re.compile(r"[\W_]+")
 # In lower case, without what is between words, since all spellings occur.
 _INFOS = re.compile("pagination|paging|(?:pagination|paging|page|results?)info")
-_MAY_BE_INFOS = re.compile(".*pag(?:e|ing|ination).*|meta|info")
+_OF_INFOS = {"page", "pagenumber", "pagesize", "perpage"}
+"""What only an info has, whatever it is called."""
 _MEANINGS = {
     "next": "cursor|(?:next)?continuationtoken"
     "|next(?:cursor|link|offset|start|token|ur[il]|page(?:url|link|token)?)",
     "hasmore": "hasnext(?:page)?|hasmore.*|moreavailable|(?:is)?truncated",
     "islast": "islast(?:page)?",
-    "totalcount": "total(?:count|items?|results?|records?|entries)",
+    "totalcount": "total(?:count|items?|results?|records?|entries|elements)",
     "totalpages": "totalpages?",
 }
 # Elsewhere, these may be amounts of money, or anything.
@@ -42,11 +43,11 @@ _MEANINGS_IN_INFOS = {
     "next": "next.*|.*continuation.*|startingafter|after",
     "hasmore": "hasnext.*|more.*|remaining.*|(?:is)?(?:partial|incomplete|limited)",
     "islast": "last|nomore.*|(?:is)?(?:complete|done|finished)",
-    "totalcount": "total|total(?:elements|rows|hits|objects|size)"
+    "totalcount": "total|total(?:rows|hits|objects|size)"
     "|(?:count|items?|results?|records?|entries)total",
     "totalpages": "pages|lastpage|numpages|numberofpages|pagecount|pages?total",
     "count": "(?:items?|results?|records?|entries)count|numberofelements",
-    "perpage": "limit|size|pagesize|(?:items|results|records|entries)perpage",
+    "perpage": "limit|pagesize|(?:items|results|records|entries)perpage",
 }
 _NESTED = ("cursors", "links")
 _ABOUT_PAGES = ("hasmore", "islast", "next", "totalcount", "totalpages")
@@ -272,7 +273,7 @@ def _first_number(stated: _Stated) -> int:
 def _fields(holder: Mapping[str, Any], entries: str, depth: int = 1) -> Iterator[tuple[bool, Any]]:
     """
     Yield the fields of *holder* that may be about its pages, and those in them, each with whether
-    its name says so.
+    it certainly is.
     """
     for name, value in holder.items():
         if depth == 1 and name in ("result", entries):
@@ -280,7 +281,7 @@ def _fields(holder: Mapping[str, Any], entries: str, depth: int = 1) -> Iterator
         plain, is_mapping = _plain(name), isinstance(value, Mapping)
         is_info = _INFOS.fullmatch(plain) is not None
         if is_info or is_mapping:
-            yield is_info or _MAY_BE_INFOS.fullmatch(plain) is not None, value
+            yield is_info or not _OF_INFOS.isdisjoint(map(_plain, value)), value
         if is_mapping and depth < _DEEPEST_INFO:
             yield from _fields(value, entries, depth + 1)
 

@@ -485,10 +485,13 @@ def _refuse_missing_steps(digest: Mapping[str, Any], steps: list[Mapping[str, An
 
     Pulumi leaves unchanged resources out, and counts what a refresh found in place of the refresh.
     """
+    summary = mapping_in(digest, "changeSummary")
+    if steps and not summary:
+        raise NoInvoiceError("the preview has no summary: was it cut off, or filtered?")
     shown = Counter(str(step.get("op")) for step in steps)
     for found in ("update", "delete"):
         shown[found] += shown["refresh"]
-    for op, count in (mapping_in(digest, "changeSummary") or {}).items():
+    for op, count in (summary or {}).items():
         if op != "same" and isinstance(count, int) and shown[op] < count:
             raise NoInvoiceError(
                 f"the summary counts {count:,} steps '{one_line(op)}', but only {shown[op]:,} are "

@@ -124,6 +124,13 @@ def test_a_digest_without_a_step_that_its_summary_counts_is_refused(name: str) -
         assert f"steps '{op}', but only " in message
 
 
+@pytest.mark.parametrize("summary", [None, {}, []])
+def test_a_digest_without_a_summary_is_refused(summary: Any) -> None:
+    """As a filter leaves it, which can have left out steps as well."""
+    filtered = {**digest(), "changeSummary": summary}
+    assert refusal(json.dumps(filtered)).startswith("the preview has no summary: was it cut off")
+
+
 def test_a_refresh_before_a_preview_in_the_same_file_is_told_from_a_torn_one() -> None:
     """It counts what it found in place of its steps."""
     refreshed = digest("preview-moved-refresh-sames.json")
