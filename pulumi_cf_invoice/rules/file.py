@@ -244,7 +244,7 @@ _WORDS = {
     "defaultLimit": "the default limit",
     "atLeast": "at least",
 }
-_MOST = 5
+_MOST = 20
 
 
 def warns(kind: type[Rule]) -> bool:
@@ -531,14 +531,16 @@ def _accounts_without(before: Any, after: Any) -> set[str]:
 def _term(name: str, written: Any) -> str:
     """Say what a waiver replaces the setting *name* with, as it is *written*."""
     if name == "days":
+        if isinstance(written, str):
+            return "a runway to the end of the period"
         # Pulumi passes whole numbers as floats.
-        return "the end of the period" if isinstance(written, str) else counted(int(written), "day")
+        return f"a runway of {counted(int(written), 'day')}"
     if name == "limits":
         texts = [text for glob, limit in written.items() for text in _amounts(limit, glob)]
     else:
         texts = list(_amounts(written))
-    more = [f"{len(texts) - _MOST:,} more"] if len(texts) > _MOST else []
-    return f"{_WORDS[name]} {', '.join([*texts[:_MOST], *more])}"
+    more = f" and {len(texts) - _MOST:,} more" if len(texts) > _MOST else ""
+    return f"{_WORDS[name]} {', '.join(texts[:_MOST])}{more}"
 
 
 def _amounts(written: Any, glob: str | None = None) -> Iterator[str]:

@@ -492,15 +492,20 @@ def test_while_a_waiver_suspends_a_rule_nothing_is_read(sandbox: Sandbox) -> Non
         (
             "max-line-amount",
             {"limits": {"*": "1 USD"}},
-            {"limits": {f"model-{number}": "9 USD" for number in range(7)}},
-            "9 USD for model-4, 2 more is in force",
+            {"limits": {f"model-{number}": "9 USD" for number in range(22)}},
+            "9 USD for model-18, 9 USD for model-19 and 2 more is in force",
         ),
-        ("min-runway", {"days": 14, "accountIds": [ACCOUNT]}, {"days": 5.0}, "with 5 days is in"),
+        (
+            "min-runway",
+            {"days": 14, "accountIds": [ACCOUNT]},
+            {"days": 5.0},
+            "with a runway of 5 days is in",
+        ),
         (
             "min-runway",
             {"days": 14, "accountIds": [ACCOUNT]},
             {"days": "period"},
-            "with the end of the period is in force",
+            "with a runway to the end of the period is in force",
         ),
     ],
 )
