@@ -179,11 +179,11 @@ def _logged(title: str, notice: Notice) -> str:
 
 
 def _why_not(notice: Notice, known: Iterable[Sequence[Key]]) -> str:
+    if notice.is_fine and notice.no_rules:
+        return "no rule is in force"
     if any(known):
         return "nothing has changed since the last notification"
-    if not notice.is_fine:
-        return "--on does not include it"
-    return "no rule is in force" if notice.no_rules else "nothing is wrong"
+    return "nothing is wrong" if notice.is_fine else "--on does not include it"
 
 
 def _dry(notice: Notice, known: Sequence[list[Key]], link: str | None) -> str:

@@ -1354,6 +1354,21 @@ def test_where_no_rule_is_in_force_nothing_is_said_to_be_fine(how: str, tmp_path
     assert done.stdout.startswith("Nobody would be notified, because no rule is in force: $555.00 ")
 
 
+def test_a_disabled_rule_whose_violation_was_told_is_why_nobody_is_notified(
+    hook: tuple[Webhook, dict[str, str]], tmp_path: Path
+) -> None:
+    _, environment = hook
+    by = ["--rules", str(tmp_path / "rules.json"), "--state", str(tmp_path / "told.json")]
+    told = []
+    for level in ("mandatory", "disabled"):
+        rule = {"limit": "1 USD", "enforcementLevel": level}
+        (tmp_path / "rules.json").write_text(json.dumps({"rules": {"max-amount-due": rule}}))
+        done = run("notify", "--from", write(tmp_path, 55500), *AT, *by, **environment)
+        told.append(done.stdout)
+    assert told[0].startswith("Notified 1 of 1 addresses")
+    assert told[1].startswith("Nobody was notified, because no rule is in force: $555.00 ")
+
+
 def test_nothing_to_judge_is_refused(tmp_path: Path) -> None:
     done = run("notify", "--from", write(tmp_path, 55500), CF_INVOICE_NOTIFY="json://127.0.0.1/")
     assert done.returncode == 2
