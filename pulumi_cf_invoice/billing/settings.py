@@ -495,7 +495,12 @@ def _secrets(sources: Sequence[Source]) -> Secrets:
 
 def _timeout(sources: Sequence[Source]) -> float:
     given = _first("timeout", sources)
-    return DEFAULT_TIMEOUT if given is None else seconds_of(given)
+    if given is None:
+        return DEFAULT_TIMEOUT
+    try:
+        return seconds_of(given)
+    except SettingsError as error:
+        raise SettingsError(f"{error} ({_where('timeout', sources)})") from None
 
 
 def seconds_of(given: Any, name: str = "timeout", most: float = 3600) -> float:

@@ -150,6 +150,8 @@ def test_settings_of_another_type_are_refused() -> None:
         resolve(ACCOUNT, [Source("x", {"apiToken": "t", "timeout": [1]})])
     with pytest.raises(SettingsError, match="the timeout 'True' is not a number of seconds"):
         resolve(ACCOUNT, [Source("x", {"apiToken": "t", "timeout": True})])
+    with pytest.raises(SettingsError, match=r"up to 3600 \(stack config cf-invoice:timeout\)$"):
+        settle(config={"cf-invoice:timeout": "soon"})
 
 
 def test_loopback_and_https_base_urls_are_taken() -> None:
