@@ -155,8 +155,8 @@ def _sentences(report: Report, rule: RuleResult, most: int) -> list[str]:
     if not violations:
         sentences += first(
             [
-                f"{_found(label, within, only)}{f'; {more:,} more within' if more else ''}"
-                for label, within, more in _first_within(labelled)
+                f"{told.rstrip('.')}; {more:,} more within" if more else told
+                for told, more in _first_within(labelled, only)
             ],
             most,
         )
@@ -185,13 +185,15 @@ def _found(label: str, finding: Finding, only: str | None) -> str:
     return f"{f'{label}: ' if label else ''}{line}{finding.text}"
 
 
-def _first_within(labelled: Sequence[tuple[str, Finding]]) -> list[tuple[str, Finding, int]]:
-    """Return the first finding of each label that is within, and how many more are."""
+def _first_within(
+    labelled: Sequence[tuple[str, Finding]], only: str | None
+) -> list[tuple[str, int]]:
+    """Return what the first finding of each label within says, and how many more are."""
     within: dict[str, list[Finding]] = {}
     for label, finding in labelled:
         if finding.status == "within":
             within.setdefault(label, []).append(finding)
-    return [(label, found[0], len(found) - 1) for label, found in within.items()]
+    return [(_found(label, found[0], only), len(found) - 1) for label, found in within.items()]
 
 
 def lines(invoice: Invoice, most: int) -> Table | None:

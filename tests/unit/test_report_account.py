@@ -26,7 +26,7 @@ from pulumi_cf_invoice.rules.file import parse_rules
 from pulumi_cf_invoice.state import InvoiceState
 from tests.factories import ACCOUNT, END, NOW, START, Result, api_line, api_result, snapshot
 from tests.golden import Golden
-from tests.unit.reports import plain, taken
+from tests.unit.reports import plain, report_on, taken
 
 FORMATS = {
     "txt": text.render,
@@ -411,6 +411,15 @@ def test_incomplete_lines_make_no_forecast() -> None:
     assert made.invoices[0].forecast_text is None
     for render in FORMATS.values():
         assert "Forecast" not in render(made).replace('"forecast"', "")
+
+
+def test_a_sentence_on_what_is_within_goes_on_with_how_much_more_is() -> None:
+    read = taken("steady")
+    invoice = dataclasses.replace(read.get(INVOICE_PREVIEW), invoice_lines_complete=False)
+    partly = dataclasses.replace(read, answers={**read.answers, INVOICE_PREVIEW.name: invoice})
+    rules = {"max-daily-spend": {"limit": "3x", "accountIds": [ACCOUNT]}}
+    [row] = tables.judged(report_on(partly, rules=rules), 9)
+    assert row.sentences[0].endswith("which prices it, is not known; 1 more within")
 
 
 def test_every_budget_is_in_the_chart_the_lowest_first_and_one_far_away_is_named() -> None:
