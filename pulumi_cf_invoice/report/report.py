@@ -188,10 +188,17 @@ class Report:
             headline = situation.headline_of_unknown if is_unknown else situation.headline
             elsewhere = not only.rules and any(rule.of_accounts for rule in self.rules)
             more = "; no rule judged this invoice" if elsewhere else ""
-            return f"{headline[:-1]}{more}{self._absence}."
+            return f"{headline[:-1]}{more}{self._whose}{self._absence}."
         if not self.invoices:
             return self._headline_without_invoice
         return self._headline_of_several
+
+    @property
+    def _whose(self) -> str:
+        """Whose figures a headline on the only invoice has, where others are missing; or empty."""
+        account_id, is_told = self.invoices[0].account_id, self._situation.worst.is_of_another
+        others = any(not missing.is_unused for missing in self.missing)
+        return f"; this is account {account_id}" if account_id and others and not is_told else ""
 
     @cached_property
     def _situation(self) -> Situation:
