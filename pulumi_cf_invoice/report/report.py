@@ -251,7 +251,24 @@ class Report:
         so_far = so_far if self.verdict == "within" else ""
         worst, label = self._by_badness[0]
         fact = worst.situation.sentence
-        return f"{title}{so_far}: {old}{counts}; {total}. Worst is {label}: {fact}."
+        return f"{title}{so_far}: {old}{counts}{self._besides}; {total}. Worst is {label}: {fact}."
+
+    @property
+    def _violated(self) -> str:
+        """What those are that violate a mandatory rule, in a word."""
+        is_over_budget = verdict_text(self.verdict, self.rules) == TITLES["over"]
+        return "over" if is_over_budget else "failed"
+
+    @property
+    def _besides(self) -> str:
+        """How many accounts without an invoice here violate a mandatory rule too; or empty."""
+        mandatory = (rule for rule in self._elsewhere if rule.is_mandatory)
+        found = (finding for rule in mandatory for finding in rule.violations)
+        accounts = {finding.account_id for finding in found if finding.status != "unknown"}
+        if not accounts:
+            return ""
+        are = "is" if len(accounts) == 1 else "are"
+        return f", and {len(accounts):,} more {self._violated} that {are} not shown"
 
     @property
     def _worst_elsewhere(self) -> Fact | None:
@@ -319,9 +336,8 @@ class Report:
         tones = [invoice.tone for invoice in self.invoices]
         if not any(invoice.rules for invoice in self.invoices):
             return ""
-        is_over_budget = verdict_text(self.verdict, self.rules) == TITLES["over"]
         words = {
-            "over": "over" if is_over_budget else "failed",
+            "over": self._violated,
             "unknown": "unknown",
             "advisory": "with a warning",
         }

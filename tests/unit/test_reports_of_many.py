@@ -314,6 +314,7 @@ def test_what_is_worst_of_all_is_the_headline_of_several_though_its_account_is_n
     judged = judge(parse_rules({"rules": of_less}), found, NOW, reader)
     headline = make_report(found, at=NOW, rules=judged, missing=missing).headline
     assert ("Worst is Account 000000…0001: " in headline) == bool(more)
+    assert ("2 of 2 over, and 1 more over that is not shown; $376.92 " in headline) == bool(more)
 
 
 def test_without_an_invoice_the_worst_of_all_is_the_headline_and_what_to_do_says_for_whom() -> None:
