@@ -264,7 +264,8 @@ class Report:
         """How many accounts without an invoice here violate a mandatory rule too; or empty."""
         mandatory = (rule for rule in self._elsewhere if rule.is_mandatory)
         found = (finding for rule in mandatory for finding in rule.violations)
-        accounts = {finding.account_id for finding in found if finding.status != "unknown"}
+        # What a policy pack found is on no account.
+        accounts = {f.account_id for f in found if f.account_id and f.status != "unknown"}
         if not accounts:
             return ""
         are = "is" if len(accounts) == 1 else "are"

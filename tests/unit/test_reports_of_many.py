@@ -20,10 +20,11 @@ from pulumi_cf_invoice.billing.snapshot import Snapshot
 from pulumi_cf_invoice.report import html, json_report, markdown, tables, text
 from pulumi_cf_invoice.report.caveats import Caveat
 from pulumi_cf_invoice.report.found import Found, MissingInvoice, compared_with
-from pulumi_cf_invoice.report.judging import judge
+from pulumi_cf_invoice.report.judging import POLICY, RuleResult, judge
 from pulumi_cf_invoice.report.report import MANY, Report, make_report
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import parse_rules
+from pulumi_cf_invoice.rules.rule import Finding
 from tests.factories import NOW
 from tests.unit.reports import plain, taken
 
@@ -315,6 +316,10 @@ def test_what_is_worst_of_all_is_the_headline_of_several_though_its_account_is_n
     headline = make_report(found, at=NOW, rules=judged, missing=missing).headline
     assert ("Worst is Account 000000…0001: " in headline) == bool(more)
     assert ("2 of 2 over, and 1 more over that is not shown; $376.92 " in headline) == bool(more)
+    blocked = Finding("failed", "pack", lambda: "Pack. No.")
+    of_pack = RuleResult("pack", POLICY, "mandatory", of_accounts=[blocked])
+    both = make_report(found, at=NOW, rules=[*judged, of_pack], missing=missing).headline
+    assert ("2 of 2 over, and 1 more over that is not shown; $376.92 " in both) == bool(more)
 
 
 def test_without_an_invoice_the_worst_of_all_is_the_headline_and_what_to_do_says_for_whom() -> None:
