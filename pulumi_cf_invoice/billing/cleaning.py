@@ -1,6 +1,7 @@
 """Text written by others, made safe to show in a line of ours."""
 
 import re
+import sys
 import unicodedata
 from collections.abc import Iterator
 
@@ -26,7 +27,12 @@ HARMFUL = (
     "\U000f0000-\U000ffffd\U00100000-\U0010fffd"
 )
 """The characters that `inert` replaces, for a regular expression's set."""
-_HARMFUL = re.compile(f"[{HARMFUL}\ud800-\udfff]")
+# The last two of each plane of Unicode, and a few others, are no characters, and Markdown shows
+# another in their place.
+_LAST_TWO = "".join(
+    f"{chr(last - 1)}{chr(last)}" for last in range(0xFFFF, sys.maxunicode + 1, 0x10000)
+)
+_HARMFUL = re.compile(f"[{HARMFUL}\ud800-\udfff\ufdd0-\ufdef{_LAST_TWO}]")
 COLOR = re.compile(r"\x1b(?:\[[\d;]*[Km]|\([0AB])")
 """
 What has a terminal change its colour, of which nobody sees anything.
