@@ -33,7 +33,8 @@ _OF_INFOS = {"page", "pagenumber", "pagesize", "perpage"}
 _MEANINGS = {
     "next": "cursor|(?:next)?continuationtoken"
     "|next(?:cursor|link|offset|start|token|ur[il]|page(?:url|link|token)?)",
-    "hasmore": "hasnext(?:page)?|hasmore.*|moreavailable|(?:is)?truncated",
+    "hasmore": "hasnext(?:page)?|hasmore(?:items|results|records|entries|pages)?|moreavailable"
+    "|(?:is)?truncated",
     "islast": "islast(?:page)?",
     "totalcount": "total(?:count|items?|results?|records?|entries|elements)",
     "totalpages": "totalpages?",

@@ -108,9 +108,10 @@ class InvoicePreviewPlugin(provider.Provider):
         # The engine gives each plugin the stack config of its own namespace in this variable.
         stack_config = json.loads(os.environ.get("PULUMI_CONFIG") or "{}")
         given = _plain(PropertyValue(request.args))
-        if isinstance(given.get("timeout"), str):
+        timeout = given.get("timeout")
+        if isinstance(timeout, str) and timeout != stack_config.get("timeout"):
             # Pulumi writes an argument that should be no text as JSON: `"20"` has quotation marks.
-            given["timeout"] = given["timeout"].strip('"')
+            given["timeout"] = timeout.strip('"')
         await self._refuse_what_does_nothing(given, stack_config)
         arguments, config = (
             {name: values[name] for name in settings.SETTINGS if name in values}

@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import product
 from operator import itemgetter
 from typing import Literal, NamedTuple, get_args
 
@@ -190,12 +191,11 @@ class Notice:
             origin = [_harmless(self.origin, longest)] if self.origin else []
             after = [*origin, *([link] if link else [])]
             more = self._more(known, longest)
-            for most in _MOST_LINES:
+            # What is wrong comes before other notes, of which a full message has only the number.
+            for most, kept in product(_MOST_LINES, range(_MOST_LINES[0], -1, -1)):
                 lines = [f"- {problem}" for problem in first(problems, most)]
-                # Of the other notes, the shortest message has only the number.
                 noted = _noted(by_whom_passed_over(self.passed_over, most), longest)
-                noted += first(notes, most - _MOST_LINES[-1])
-                lines += [*first(remedies, most), *more, *noted, *after]
+                lines += [*first(remedies, most), *more, *noted, *first(notes, kept), *after]
                 text = "\n".join(lines)
                 if len(title) + len(text) <= _LONGEST:
                     return text

@@ -1,5 +1,6 @@
 """Kinds of rules on the upcoming invoice, whether the program or the rule reads it."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -142,10 +143,16 @@ class MaxLineAmount(Rule):
             descriptions = [line.description or "" for line in same]
             globs = matching(descriptions, self.limits)
             used.update(globs)
-            by_account = [self.limits[glob] for glob in longest(globs)] or default
-            if any(map(_lacks_parts, descriptions)):
-                # Read whole, any other limit could be the line's.
-                by_account = [*self.limits.values(), *default]
+            known = longest(globs)
+            by_account = [self.limits[glob] for glob in known] or default
+            if parts := [found for found in map(_left_of, descriptions) if found]:
+                # Read whole, the line could match any longer glob that its ends do not rule out.
+                least = max(map(len, known), default=0)
+                longer = (glob for glob in self.limits if len(glob) >= least)
+                possible = [
+                    glob for glob in longer if any(_may_match(*ends, glob) for ends in parts)
+                ]
+                by_account = [*by_account, *(self.limits[glob] for glob in possible)]
             yield from self._judged(state, name, same, by_account)
         unused = [glob for glob in self.limits if glob not in used]
         if unused:
@@ -268,14 +275,26 @@ class AllowedCurrencies(Rule):
         yield _named("currency", state, f"is in {currency.upper()}", is_allowed, allowed)
 
 
-def _lacks_parts(description: str) -> bool:
-    """Return whether a part of what a line was called may be missing."""
+def _left_of(description: str) -> tuple[str, str] | None:
+    """Return the ends of what a line is called, if a part between them may be left out."""
+    gaps: list[tuple[int, int]] = []
+    if may_be_cut(description):
+        gaps += [found.span() for found in re.finditer("…", description)]
     # Hardly any has a bracket, and the patterns take time to compile.
     if "[" in description:
-        from pulumi_cf_invoice.billing.privacy import may_lack_private
+        from pulumi_cf_invoice.billing.privacy import LEFT_OUT
 
-        return may_lack_private(description) or may_be_cut(description)
-    return may_be_cut(description)
+        gaps += [found.span() for found in LEFT_OUT.finditer(description)]
+    if not gaps:
+        return None
+    return description[: min(gaps)[0]], description[max(gaps)[1] :]
+
+
+def _may_match(begin: str, end: str, glob: str) -> bool:
+    """Return whether a text with this *begin* and *end* could match *glob*."""
+    before, after = re.split(r"[*?[]", glob, maxsplit=1)[0], re.split(r"[]*?]", glob)[-1]
+    begins = begin.startswith(before) or before.startswith(begin)
+    return begins and (end.endswith(after) or after.endswith(end))
 
 
 def judged_amount_due(state: InvoiceState, limit: Money) -> Finding:

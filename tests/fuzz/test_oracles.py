@@ -19,7 +19,7 @@ def test_each_kind_has_a_thousand_examples_in_every_run() -> None:
 
 def test_what_takes_the_square_of_a_texts_length_is_noticed() -> None:
     def count(text: str) -> None:
-        for end in range(0, len(text), 50):
+        for end in range(0, len(text), 15):
             list(text[:end])
 
     hold_in_proportion("x".__mul__, lambda text: text.count("x"))

@@ -1406,4 +1406,13 @@ def test_a_message_of_everything_at_once_is_short_enough_for_discord(count: int)
     )
     title, body = notice.title([*known, *suspended]), notice.body([*known, *suspended], "l" * 150)
     assert len(title + body) < 2000
-    assert "\u2026 and 9 more" in body.splitlines()
+    assert re.search("^\u2026 and [89] more$", body, re.MULTILINE)
+
+
+def test_notes_leave_room_for_what_is_wrong() -> None:
+    wrong = [Wrong("over", "limit", f"{n:032x}", f"{n} is over {'x' * 100}.") for n in range(8)]
+    notes = [f"{n}: it is disabled {'n' * 200}" for n in range(8)]
+    lines = Notice("Over budget.", wrong, notes=notes).body([], None).splitlines()
+    assert len([line for line in lines if line.startswith("- ")]) == len(wrong)
+    assert any(line.startswith("Note: 0: it is disabled") for line in lines)
+    assert any(re.fullmatch("\u2026 and [1-7] more", line) for line in lines)

@@ -182,7 +182,8 @@ def test_of_globs_of_one_length_the_lowest_limit_counts(order: int) -> None:
         {"limits": {"x*": "1 USD"}},
         {"limits": {"*z": "1 USD"}},
         {"limits": {"*y*": "1 USD", "xx*": "900 USD"}},
-        {"limits": {"xx*": "900 USD"}, "defaultLimit": "1 USD"},
+        {"limits": {"*y*z": "900 USD", "x*y*z": "1 USD"}},
+        {"limits": {"q*": "900 USD"}, "defaultLimit": "1 USD"},
     ],
 )
 def test_a_line_whose_description_is_cut_escapes_no_limit(settings: dict[str, Any]) -> None:
@@ -210,6 +211,26 @@ def test_nor_does_one_that_a_snapshot_leaves_something_private_out_of(descriptio
     assert "over" in statuses("max-line-amount", limits, state(invoice_lines=lines))
     of_snapshot = InvoiceState(ACCOUNT, kept)
     assert "over" in statuses("max-line-amount", limits, of_snapshot)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"limits": {"openai/*": "500 USD", "anthropic/*": "1 USD"}},
+        {"limits": {"openai/*": "500 USD", "o*": "1 USD", "a*/ops": "1 USD"}},
+        {"limits": {"openai/*": "500 USD"}, "defaultLimit": "1 USD"},
+    ],
+)
+@pytest.mark.parametrize("description", ["openai/ops@example.com", f"openai/{'x' * 1200}"])
+def test_what_the_ends_of_a_line_rule_out_is_none_of_its_limits(
+    description: str, settings: dict[str, Any]
+) -> None:
+    """As those of other providers."""
+    lines = [api_line(description=description)]
+    taken = snapshot(invoice_preview=Result(api_result(invoice_lines=lines)))
+    kept = Snapshot.from_json(json.loads("".join(taken.to_json()))).get(INVOICE_PREVIEW)
+    found = statuses("max-line-amount", settings, InvoiceState(ACCOUNT, kept))
+    assert found[0] == "within"
 
 
 def test_a_glob_that_matches_no_line_is_noted() -> None:
