@@ -750,9 +750,10 @@ def test_pack_and_report_say_the_same_of_every_scenario(
         }
         for name in names
     ]
+    digest = json.dumps({"steps": steps, "changeSummary": {"create": len(steps)}})
     rules = read_rules(tmp_path / "pack" / "rules.json")
     for account, name in accounts.items():
-        [given] = input.read(json.dumps({"steps": steps}), account_id=account)
+        [given] = input.read(digest, account_id=account)
         results = judge(rules, [given], datetime.now(UTC), AccountReader({}))
         for rule in results:
             packs = [
