@@ -30,7 +30,7 @@ _CODE = re.compile(
     rf"(?<!\\)\\++(?:[nrtbfv]|u({_HEX}{{4}})|U0{{4}}({_HEX}{{4}})|x({_HEX}{{2}})|u{{({_HEX}{{1,5}})}})"
     rf"|%(?:25)*+([0-7]{_HEX})|%(?:25)*+[89a-fA-F]{_HEX}"
 )
-# What is quoted within a quotation has more: no log has it more often.
+# Each quotation of a quotation adds one, and no log has more of them.
 _DEEPEST_ESCAPES = 4
 _BACKSLASH = re.compile(r"\\(?=[!-/:-@\[-`{-~])")
 _JSON_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)")

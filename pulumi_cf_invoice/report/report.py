@@ -273,8 +273,10 @@ class Report:
 
     @property
     def _worst_elsewhere(self) -> Fact | None:
-        """The worst fact, if it is a violation on an account without an invoice here, or if the
-        verdict is of none of several invoices."""
+        """
+        The worst fact, if it is a violation on an account without an invoice here, or if the
+        verdict is of none of several invoices.
+        """
         violation = replace(self.invoices[0], rules=self._elsewhere).situation.worst_violation
         if self.verdict in ("within", *(invoice.tone for invoice in self.invoices)):
             worst = self._by_badness[0][0].situation.worst
