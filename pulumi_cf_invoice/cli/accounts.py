@@ -30,8 +30,6 @@ _OF_BILLING = (INVOICE_PREVIEW, CREDIT_BALANCE, USAGE_HISTORY, INVOICE_HISTORY)
 _FIRST_CODE = 1000
 _OTHERWISE = (7000, 7003, 9109, 10000)
 _ACCOUNT_ID = re.compile("[0-9a-f]{32}", re.IGNORECASE)
-_HASH = re.compile(r"\b(?:[0-9a-f]{40}|[0-9a-f]{64})\b", re.IGNORECASE)
-"""That of a commit or a file, which has as many digits as an ID."""
 # Of two files joined where the first has no line break at its end: a comment does not have the
 # first word of a line of accounts right behind one of its own.
 _JOINED_ID = re.compile(r"[^\s#/][0-9a-f]{32}(?=[\s,;]|$)", re.IGNORECASE)
@@ -198,9 +196,10 @@ def _in_file(file: str, secrets: Secrets) -> Iterator[NamedAccount]:
     lines: dict[str, int] = {}
     for number, line in enumerate(map(str.strip, text.splitlines()), 1):
         where = f"{one_line(file)}, line {number}"
-        if line.startswith("#") and _JOINED_ID.search(_HASH.sub("", line)):
+        if line.startswith("#") and _JOINED_ID.search(line):
             raise CommandError(
-                f"{where}: the comment has an account ID at its end: was there a line break?"
+                f"{where}: a word of the comment ends like an account ID: put a line break before "
+                "an account, and shorten a hash"
             )
         if "\ufeff" in line:
             raise CommandError(f"{where}: another file begins within it: put a line break before")
@@ -214,8 +213,11 @@ def _in_file(file: str, secrets: Secrets) -> Iterator[NamedAccount]:
             )
         lines[account_id] = number
         name = " ".join(words[1:])
-        if _ACCOUNT_ID.search(_HASH.sub("", name)):
-            raise CommandError(f"{where}: it has a second account: give each its own line")
+        if _ACCOUNT_ID.search(name):
+            raise CommandError(
+                f"{where}: the name has what may be a second account: give each its own line, "
+                "and shorten a hash"
+            )
         yield NamedAccount(account_id, one_line(name, LONGEST_NAME) or None)
     if not lines:
         raise CommandError(f"{one_line(file)} lists no accounts: write an ID and a name per line")
