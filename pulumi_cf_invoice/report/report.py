@@ -211,10 +211,10 @@ class Report:
         if worst is None:
             title = verdict_text(self.verdict, self.rules)
             old = f"{self._oldest}; " if self._oldest else ""
-            return f"{title}: {old}no upcoming invoice could be read."
+            return f"{title}: {old}no upcoming invoice to show."
         _, finding = worst
         fact = (finding.brief or finding.marked).rstrip(".").split(". ")[0]
-        more = "" if finding.status == "unknown" else "; no upcoming invoice could be read"
+        more = "" if finding.status == "unknown" else "; no upcoming invoice to show"
         is_unknown = "unknown" in (finding.status, self.verdict)
         title = f"{title_of_unknown(self.rules)}: " if is_unknown else ""
         age = f"{finding.age}: " if finding.age else ""

@@ -1373,7 +1373,7 @@ def test_credits_are_judged_where_the_invoice_is_refused(
         for source in (["--snapshot", str(file)], []):
             judged = run("report", *source, "--rules", str(rules), **live)
             assert judged.returncode == code, judged.stderr
-            assert "no upcoming invoice could be read" in judged.stdout
+            assert "no upcoming invoice to show" in judged.stdout
     # Without anything to judge, and for commands that show an invoice, it fails as before.
     for command in ("report", "show", "forecast"):
         failed = run(command, "--snapshot", str(file), **live)
@@ -1397,7 +1397,7 @@ def test_an_account_that_no_rule_is_on_is_unknown_in_its_snapshot_as_it_is_live(
     for source in (["--snapshot", str(file)], []):
         judged = run("report", *source, "--rules", str(rules), **live)
         assert judged.returncode == 2, source
-        assert judged.stdout.startswith("Unknown: no upcoming invoice could be read.")
+        assert judged.stdout.startswith("Unknown: no upcoming invoice to show.")
     # A folder may have accounts that nobody uses.
     judged = run("report", "--snapshot", str(folder), "--rules", str(rules), **live)
     assert judged.returncode == 0

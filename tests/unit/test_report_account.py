@@ -592,7 +592,7 @@ def test_a_waiver_that_suspends_a_rule_holds_without_the_invoice_too() -> None:
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_every_format_says_that_there_is_no_invoice_and_what_else_is_known(suffix: str) -> None:
     shown = plain(FORMATS[suffix](without_invoice(**{"min-credit-balance": BALANCE})))
-    assert "no upcoming invoice could be read" in shown
+    assert "no upcoming invoice to show" in shown
     assert f"Account {ACCOUNT} has no upcoming invoice here: cannot read the upcoming" in shown
     assert "Credit balance: 640.19 cents" in shown
     assert "min-credit-balance" in shown

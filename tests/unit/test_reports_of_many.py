@@ -336,7 +336,7 @@ def test_without_an_invoice_the_worst_of_all_is_the_headline_and_what_to_do_says
     report = make_report([], at=NOW, rules=judged, missing=[REFUSED])
     assert report.headline == (
         f"The upcoming invoice of account {account(9)} is $479.27 for 2026-09-01 to 2026-09-30, "
-        "over the limit of $100.00 by $379.27; no upcoming invoice could be read."
+        "over the limit of $100.00 by $379.27; no upcoming invoice to show."
     )
     whom = {remedy.partition(": ")[0] for remedy in report.remedies}
     assert whom == {f"Account {account(8)}", f"Account {account(9)}"}
