@@ -361,12 +361,11 @@ def test_without_an_invoice_what_is_not_known_agrees_with_the_verdict() -> None:
             "999 USD",
             "Figures of 2026-09-15, 5 days old: the credit balance of account "
             f"{account(9)} is $92.00, below the minimum of $999.00 by $907.00; no upcoming invoice "
-            "could be read.",
+            "to show.",
         ),
         (
             "1 USD",
-            "Within the rules: figures of 2026-09-15, 5 days old; no upcoming invoice could be "
-            "read.",
+            "Within the rules: figures of 2026-09-15, 5 days old; no upcoming invoice to show.",
         ),
     ],
 )
