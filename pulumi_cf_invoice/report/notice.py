@@ -185,30 +185,27 @@ class Notice:
         With the title, they are short enough for a message on Discord.
         """
         known, title, text = set(before), self.title(before), ""
+        new = [wrong for wrong in self._asked if wrong.key not in known]
+        problems = list(dict.fromkeys(wrong.text for wrong in new))
+        remedies = list(
+            dict.fromkeys(f"What to do: {wrong.remedy}" for wrong in new if wrong.remedy)
+        )
         for longest in _LONGEST_LINES:
-            problems, remedies = self._news(known, longest)
             notes = _noted([*self.notes, *self.on_what_was_read], longest)
             origin = [_harmless(self.origin, longest)] if self.origin else []
             after = [*origin, *([link] if link else [])]
             more = self._more(known, longest)
             # What is wrong comes before other notes, of which a full message has only the number.
             for most, kept in product(_MOST_LINES, range(_MOST_LINES[0], -1, -1)):
-                lines = [f"- {problem}" for problem in first(problems, most)]
+                # Only what is shown is made harmless: there can be tens of thousands.
+                lines = [f"- {_harmless(problem, longest)}" for problem in first(problems, most)]
+                lines += [_harmless(remedy, longest) for remedy in first(remedies, most)]
                 noted = _noted(by_whom_passed_over(self.passed_over, most), longest)
-                lines += [*first(remedies, most), *more, *noted, *first(notes, kept), *after]
+                lines += [*more, *noted, *first(notes, kept), *after]
                 text = "\n".join(lines)
                 if len(title) + len(text) <= _LONGEST:
                     return text
         return text
-
-    def _news(self, before: Collection[Key], longest: int) -> tuple[list[str], list[str]]:
-        """Return the problems that are new, and what to do about them."""
-        new = [wrong for wrong in self._asked if wrong.key not in before]
-        problems = dict.fromkeys(_harmless(wrong.text, longest) for wrong in new)
-        remedies = dict.fromkeys(
-            f"What to do: {_harmless(wrong.remedy, longest)}" for wrong in new if wrong.remedy
-        )
-        return list(problems), list(remedies)
 
     def _more(self, before: Collection[Key], longest: int) -> list[str]:
         """Return the lines on what is not new, and on what is coming."""
