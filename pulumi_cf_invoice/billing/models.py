@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar, cast
 
@@ -382,6 +382,8 @@ def iso(seconds: float) -> str:
     return instant(seconds).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+# The lines of an invoice mostly have its period.
+@lru_cache
 def days(start: int, end: int) -> str:
     """Return a period in Unix seconds for people, in UTC days, the last one included."""
     return f"{instant(start):%Y-%m-%d} to {instant(max(start, end - 1)):%Y-%m-%d}"

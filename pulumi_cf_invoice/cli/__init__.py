@@ -4,6 +4,7 @@
 Each command imports what it needs when it runs, because a command line should answer at once.
 """
 
+import gc
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -15,6 +16,7 @@ from pulumi_cf_invoice.cli.arguments import parser
 COULD_NOT_TELL = _command.FAILED
 _NAME = "cf-invoice"
 _LONGEST_RECORD = 1000
+_OBJECTS_BEFORE_COLLECTION = 50_000
 _EXTRA = "install pulumi-cf-invoice with its extra 'report', from where you have the package"
 
 
@@ -27,6 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run_and_exit() -> NoReturn:
     """Run the command of this process's arguments, and end the process with its exit code."""
+    # What a command makes is kept until it ends: Python would look for garbage there for a sixth of
+    # the time that a large report takes.
+    gc.set_threshold(_OBJECTS_BEFORE_COLLECTION)
     _command.end(main())
 
 
