@@ -1,6 +1,8 @@
 """What is private in text written by others: links, addresses, secrets, and account numbers."""
 
 import re
+from collections.abc import Callable
+from string import ascii_uppercase
 
 # Without a scheme, `x.ai/grok` is a model. JSON may write a slash as `\/`, and a URL within another
 # has its signs as numbers.
@@ -36,18 +38,20 @@ _ACCOUNT = re.compile(
       \.?["']?[ ]?(?:[:=#]|is|was)?[ ]?["']? )
     \d(?:[ -]?\d){5,}+\b"""
 )
-# Behind a slash, a colon and the like it is a part of a name, such as that of a model's endpoint.
+# Behind a slash, a colon and the like it is a part of a name, such as that of a model's endpoint,
+# unless a word or JSON says that it is a number.
 _CARD = re.compile(
-    r"""(?x)
-    (?<![\w/:.-])
+    r"""(?ix)
+    (?: (?<![\w/:.-]) | (?<=card[:-]) | (?<=number[:-]) | (?<=\bno[.:]) | (?<=\bpan[:-])
+      | (?<=["']:) )
     (?: \d{13,19}
       | \d{4}([\s-])\d{4}\1\d{4}\1\d{1,4}(?:\1\d{1,3})?
       | 3\d{3}([\s-])\d{6}\2\d{4,5} )\b(?!\.\d)"""
 )
 _DIGITS = re.compile(
     r"""(?ix)
-    (?:\b\d{4,6}(?=[*\u2022x]))?+  # a card begins with its issuer's
-    ( ending[ ](?:in|with):?[ ]
+    (?P<issuer>\b\d{4,6}(?=[*\u2022x]))?+
+    (?P<before> ending[ ](?:in|with):?[ ]
     | \b(?:card|visa|mastercard|amex|express|discover|diners|jcb)
       (?:[ ]ending|(?:,?[ ][\w'\u2019-]++){0,4},?[ ]ends?[ ](?:in|with)):?[ ]
     | \baccount[ ]ending:?[ ]
@@ -56,6 +60,13 @@ _DIGITS = re.compile(
     | (?<![a-z_])x{4,}+[ -]?
     ) \d{4}\b"""
 )
+_SHORTEST_IBAN = 15
+_SHORTEST_CARD = 13
+# ISO 13616: a letter counts as two digits, A as 10.
+_LETTERS = str.maketrans({letter: str(10 + n) for n, letter in enumerate(ascii_uppercase)})
+# ISO/IEC 7812: from the right, every second digit is doubled, and the digits of that are added up.
+_DOUBLED = str.maketrans("0123456789", "0246813579")
+_GAP = re.compile(r"[\s-]")
 LEFT_OUT = re.compile(r"\[(?:link|e-mail address|secret|IBAN|digits)\]")
 """What `without_private` writes in place of what it leaves out."""
 
@@ -71,9 +82,9 @@ def without_private(text: str) -> str:
     what says that a card ends in them. The check digits of both have to be right.
     """
     text = _ADDRESS.sub(_without_address, _LINK.sub("[link]", text))
-    text = _IBAN.sub(_without_iban, _SECRET.sub("[secret]", text))
-    text = _CARD.sub(_without_card, _ACCOUNT.sub(r"\1[digits]", text))
-    return _DIGITS.sub(r"\1[digits]", text)
+    text = _without(_IBAN, _is_iban, "[IBAN]", _SECRET.sub("[secret]", text))
+    text = _without(_CARD, _is_card, "[digits]", _ACCOUNT.sub(r"\1[digits]", text))
+    return _DIGITS.sub(_without_last_digits, text)
 
 
 def _without_address(found: re.Match[str]) -> str:
@@ -86,16 +97,41 @@ def _without_address(found: re.Match[str]) -> str:
     return f"[e-mail address]{found[1][len(host) :]}"
 
 
-def _without_iban(found: re.Match[str]) -> str:
-    written = re.sub(r"[\s-]", "", found[0]).upper()
-    # ISO 13616: a letter counts as two digits, A as 10.
-    number = "".join(str(int(sign, 36)) for sign in written[4:] + written[:4])
-    return "[IBAN]" if int(number) % 97 == 1 else found[0]
+def _without(
+    pattern: re.Pattern[str], is_one: Callable[[str], bool], instead: str, text: str
+) -> str:
+    """
+    Return *text* with *instead* in place of what *pattern* finds and *is_one*.
+
+    Other digits or capitals may be before or behind it, which look like a group of its own.
+    """
+    pieces, kept, start = [], 0, 0
+    while (found := pattern.search(text, start)) is not None:
+        start = found.start()
+        groups = [*(start + gap.start() for gap in _GAP.finditer(found[0])), found.end()]
+        end = next((end for end in reversed(groups) if is_one(text[start:end])), None)
+        if end is None:
+            start += 1
+            continue
+        pieces += [text[kept:start], instead]
+        kept = start = end
+    return "".join([*pieces, text[kept:]])
 
 
-def _without_card(found: re.Match[str]) -> str:
-    digits = [int(sign) for sign in found[0] if sign.isdigit()]
-    # ISO/IEC 7812: from the right, every second one is doubled, and its digits are added up.
-    doubled = sum(sum(divmod(2 * digit, 10)) for digit in digits[-2::-2])
-    is_card = 2 <= digits[0] <= 6 and (doubled + sum(digits[::-2])) % 10 == 0
-    return "[digits]" if is_card else found[0]
+def _is_iban(text: str) -> bool:
+    written = _GAP.sub("", text).upper()
+    if len(written) < _SHORTEST_IBAN:
+        return False
+    return int((written[4:] + written[:4]).translate(_LETTERS)) % 97 == 1
+
+
+def _is_card(text: str) -> bool:
+    digits = _GAP.sub("", text)
+    if len(digits) < _SHORTEST_CARD or digits[0] not in "23456":
+        return False
+    return sum(map(int, digits[-2::-2].translate(_DOUBLED) + digits[::-2])) % 10 == 0
+
+
+def _without_last_digits(found: re.Match[str]) -> str:
+    # A card begins with its issuer's digits.
+    return "[digits]" if found["issuer"] else f"{found['before']}[digits]"
