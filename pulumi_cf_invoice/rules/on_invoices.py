@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from fnmatch import fnmatchcase
 from typing import ClassVar
 
 from pulumi_cf_invoice.billing import money
@@ -140,23 +141,31 @@ class MaxLineAmount(Rule):
         default = [] if self.default_limit is None else [self.default_limit]
         used: set[str] = set()
         for name, same in lines.items():
-            descriptions = [line.description or "" for line in same]
-            globs = matching(descriptions, self.limits)
-            used.update(globs)
-            known = longest(globs)
-            by_account = [self.limits[glob] for glob in known] or default
-            if parts := [found for found in map(_left_of, descriptions) if found]:
-                # Read whole, the line could match any longer glob that its ends do not rule out.
-                least = max(map(len, known), default=0)
-                longer = (glob for glob in self.limits if len(glob) >= least)
-                possible = [
-                    glob for glob in longer if any(_may_match(*ends, glob) for ends in parts)
-                ]
-                by_account = [*by_account, *(self.limits[glob] for glob in possible)]
+            certain, possible = self._globs([line.description or "" for line in same])
+            used.update(certain, possible)
+            known = longest(certain)
+            least = max(map(len, known), default=0)
+            longer = [self.limits[glob] for glob in possible if len(glob) >= least]
+            by_account = [*longer, *([self.limits[glob] for glob in known] or default)]
             yield from self._judged(state, name, same, by_account)
         unused = [glob for glob in self.limits if glob not in used]
         if unused:
             yield unmatched(state, unused)
+
+    def _globs(self, descriptions: list[str]) -> tuple[list[str], list[str]]:
+        """Return the globs that match any of *descriptions*, and those that may, read whole."""
+        ends = [found for found in map(_ends, descriptions) if found]
+        if not ends:
+            return matching(descriptions, self.limits), []
+        whole = [text for text in descriptions if _ends(text) is None]
+        certain = [
+            glob
+            for glob in self.limits
+            if matching(whole, [glob]) or any(_must_match(*known, glob) for known in ends)
+        ]
+        return certain, [
+            glob for glob in self.limits if any(_may_match(*known, glob) for known in ends)
+        ]
 
     def _judged(
         self, state: InvoiceState, name: str, lines: list[InvoiceLine], limits: list[Limit]
@@ -275,7 +284,7 @@ class AllowedCurrencies(Rule):
         yield _named("currency", state, f"is in {currency.upper()}", is_allowed, allowed)
 
 
-def _left_of(description: str) -> tuple[str, str] | None:
+def _ends(description: str) -> tuple[str, str] | None:
     """Return the ends of what a line is called, if a part between them may be left out."""
     gaps: list[tuple[int, int]] = []
     if may_be_cut(description):
@@ -288,6 +297,13 @@ def _left_of(description: str) -> tuple[str, str] | None:
     if not gaps:
         return None
     return description[: min(gaps)[0]], description[max(gaps)[1] :]
+
+
+def _must_match(begin: str, end: str, glob: str) -> bool:
+    """Return whether any text with this *begin* and *end* matches *glob*."""
+    return (glob.endswith("*") and fnmatchcase(begin, glob)) or (
+        glob.startswith("*") and fnmatchcase(end, glob)
+    )
 
 
 def _may_match(begin: str, end: str, glob: str) -> bool:

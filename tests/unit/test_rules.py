@@ -54,6 +54,13 @@ def violations(*arguments: Any, **more: Any) -> list[str]:
     return [finding.message for finding in judge(*arguments, **more) if finding.violates]
 
 
+def in_a_snapshot(lines: list[dict[str, Any]]) -> InvoiceState:
+    """Return what a snapshot keeps of an invoice with *lines*."""
+    taken = snapshot(invoice_preview=Result(api_result(invoice_lines=lines)))
+    kept = Snapshot.from_json(json.loads("".join(taken.to_json())))
+    return InvoiceState(ACCOUNT, kept.get(INVOICE_PREVIEW))
+
+
 def notes(*arguments: Any, **more: Any) -> list[str]:
     return [f.message for f in judge(*arguments, **more) if f.status == "noted"]
 
@@ -204,13 +211,43 @@ def test_a_line_whose_description_is_cut_escapes_no_limit(settings: dict[str, An
 )
 def test_nor_does_one_that_a_snapshot_leaves_something_private_out_of(description: str) -> None:
     lines = [api_line(description=description)]
-    taken = snapshot(invoice_preview=Result(api_result(invoice_lines=lines)))
-    kept = Snapshot.from_json(json.loads("".join(taken.to_json()))).get(INVOICE_PREVIEW)
-    assert kept.invoice_lines[0].description != description
+    kept = in_a_snapshot(lines)
+    assert kept.invoice.invoice_lines[0].description != description
     limits = {"limits": {description: "1 USD"}}
     assert "over" in statuses("max-line-amount", limits, state(invoice_lines=lines))
-    of_snapshot = InvoiceState(ACCOUNT, kept)
-    assert "over" in statuses("max-line-amount", limits, of_snapshot)
+    assert "over" in statuses("max-line-amount", limits, kept)
+
+
+@pytest.mark.parametrize(
+    ("description", "limits"),
+    [
+        ("acme/ops@example.com", {"*e-mail*": "900 USD", "acme*": "1 USD"}),
+        ("acme/https://x.example/y", {"*link*": "900 USD", "acm*": "1 USD"}),
+        ("acme/https://x.example/y", {"acme/??????": "900 USD", "acme/*": "1 USD"}),
+        ("acme/https://x.example/y", {"acme/[[]link]": "900 USD", "acme/http*": "1 USD"}),
+        ("ops@example.com/acme", {"*mail address*": "900 USD", "*/acme": "1 USD"}),
+        ("acme/sk_live_abc", {"*secret*": "900 USD", "a*": "1 USD"}),
+        ("acme 4242424242424242 usage", {"*digits*": "900 USD", "acme*": "1 USD"}),
+        ("acme 4242424242424242 usage", {"*digits*": "900 USD", "*usage": "1 USD"}),
+        ("424242xxxxxx4242 fees", {"4242*": "1 USD"}),
+        ("Fees 2026****2027 on cards", {"Fees 2026*": "1 USD"}),
+        (f"acme/{'x' * 1200}", {"*…*": "900 USD", "acme/*": "1 USD"}),
+    ],
+)
+def test_what_stands_in_place_of_something_private_matches_no_glob(
+    description: str, limits: dict[str, str]
+) -> None:
+    lines = [api_line(description=description)]
+    for judged in (state(invoice_lines=lines), in_a_snapshot(lines)):
+        assert "over" in statuses("max-line-amount", {"limits": limits}, judged)
+
+
+def test_a_glob_that_a_line_may_match_is_not_said_to_match_none() -> None:
+    kept = in_a_snapshot([api_line(description="acme/ops@example.com")])
+    limits = {"limits": {"*example*": "900 USD", "b*": "900 USD"}}
+    assert notes("max-line-amount", limits, kept) == [
+        f"No line of the upcoming invoice of account {ACCOUNT} matches b*."
+    ]
 
 
 @pytest.mark.parametrize(
@@ -226,11 +263,8 @@ def test_what_the_ends_of_a_line_rule_out_is_none_of_its_limits(
     description: str, settings: dict[str, Any]
 ) -> None:
     """As those of other providers."""
-    lines = [api_line(description=description)]
-    taken = snapshot(invoice_preview=Result(api_result(invoice_lines=lines)))
-    kept = Snapshot.from_json(json.loads("".join(taken.to_json()))).get(INVOICE_PREVIEW)
-    found = statuses("max-line-amount", settings, InvoiceState(ACCOUNT, kept))
-    assert found[0] == "within"
+    kept = in_a_snapshot([api_line(description=description)])
+    assert statuses("max-line-amount", settings, kept)[0] == "within"
 
 
 def test_a_glob_that_matches_no_line_is_noted() -> None:
