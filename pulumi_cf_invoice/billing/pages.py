@@ -30,11 +30,14 @@ _BETWEEN_LETTERS = re.compile(r"[\W_]+")
 _INFOS = re.compile("pagination|paging|(?:pagination|paging|page|results?)info")
 _OF_INFOS = {"page", "pagenumber", "pagesize", "perpage"}
 """What only an info has, whatever it is called."""
+_LISTED = (
+    "items?|results?|records?|entries|rows?|elements?|data"
+    "|(?:invoice)?lines?|invoices?|history|accounts?|gateways?"
+)
 _MEANINGS = {
     "next": "cursor|(?:next)?continuationtoken"
     "|next(?:cursor|link|offset|start|token|ur[il]|page(?:url|link|token)?)",
-    "hasmore": "hasnext(?:page)?|hasmore(?:items|results|records|entries|pages)?|moreavailable"
-    "|(?:is)?truncated",
+    "hasmore": f"hasnext(?:page)?|hasmore(?:{_LISTED}|pages?)?|moreavailable|(?:is)?truncated",
     "islast": "islast(?:page)?",
     "totalcount": "total(?:count|items?|results?|records?|entries|elements)",
     "totalpages": "totalpages?",
@@ -42,13 +45,12 @@ _MEANINGS = {
 # Elsewhere, these may be amounts of money, or anything.
 _MEANINGS_IN_INFOS = {
     "next": "next.*|.*continuation.*|startingafter|after",
-    "hasmore": "hasnext.*|more.*|remaining.*|(?:is)?(?:partial|incomplete|limited)",
+    "hasmore": "has(?:next|more).*|more.*|remaining.*|(?:is)?(?:partial|incomplete|limited)",
     "islast": "last|nomore.*|(?:is)?(?:complete|done|finished)",
-    "totalcount": "total|total(?:rows|hits|objects|size)"
-    "|(?:count|items?|results?|records?|entries)total",
+    "totalcount": f"total|total(?:{_LISTED}|hits|objects|size)|(?:count|{_LISTED})total",
     "totalpages": "pages|lastpage|numpages|numberofpages|pagecount|pages?total",
-    "count": "(?:items?|results?|records?|entries)count|numberofelements",
-    "perpage": "limit|pagesize|(?:items|results|records|entries)perpage",
+    "count": f"(?:{_LISTED})count|numberof(?:{_LISTED})",
+    "perpage": f"limit|pagesize|(?:{_LISTED})perpage",
 }
 _NESTED = ("cursors", "links")
 _ABOUT_PAGES = ("hasmore", "islast", "next", "totalcount", "totalpages")
