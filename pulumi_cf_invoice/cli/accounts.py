@@ -199,7 +199,7 @@ def _in_file(file: str, secrets: Secrets) -> Iterator[NamedAccount]:
         if line.startswith("#") and _JOINED_ID.search(line):
             raise CommandError(
                 f"{where}: a word of the comment ends like an account ID: put a line break before "
-                "an account, and shorten a hash"
+                "the ID, or a blank if it is part of the comment"
             )
         if "\ufeff" in line:
             raise CommandError(f"{where}: another file begins within it: put a line break before")

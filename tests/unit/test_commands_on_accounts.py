@@ -152,7 +152,11 @@ def test_accounts_are_named_by_repeating_the_option_or_in_a_file(
         (f"{ACCOUNT} prod{OTHER_ACCOUNT} dev\n", "line 1: the name has what may be"),
         # Eight digits more make it as long as a commit's hash.
         (f"{ACCOUNT} prod 3fe1413d{OTHER_ACCOUNT} dev\n", "and shorten a hash"),
-        (f"{ACCOUNT} a\n# of 3fe1413d{OTHER_ACCOUNT} b\n", "and shorten a hash"),
+        (
+            f"{ACCOUNT} a\n# of 3fe1413d{OTHER_ACCOUNT} b\n",
+            "line 2: a word of the comment ends like",
+        ),
+        (f"{ACCOUNT} a\n# ID={OTHER_ACCOUNT}\n", "or a blank if it is part of the comment"),
         (f"{ACCOUNT}{OTHER_ACCOUNT} dev\n", "line 1: "),
         (f"{ACCOUNT} a\n# of dev{OTHER_ACCOUNT} b\n", "line 2: a word of the comment ends like"),
         (f"{ACCOUNT} a\n# face{OTHER_ACCOUNT}\n", "line 2: a word of the comment ends like"),
