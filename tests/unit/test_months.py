@@ -138,17 +138,22 @@ def test_an_amount_with_tax_at_the_present_invoices_share_is_near_too() -> None:
     assert without.invoice is None
 
 
-def test_last_months_forecast_is_compared_with_an_invoice_that_is_usage_alone() -> None:
-    """A forecast leaves tax and fixed fees out: an invoice with them would always be above it."""
+def test_last_months_forecast_is_compared_with_its_usage_alone() -> None:
+    """It leaves out tax and fixed fees, and has the credits of now: an invoice would be unlike."""
     invoice = STEADY.get(INVOICE_PREVIEW)
     taxed = dataclasses.replace(invoice, amount_due=round(invoice.amount_due * 1.2))
     answers = {**STEADY.answers, "invoice-preview": taxed}
     snapshot = dataclasses.replace(STEADY, answers=answers)
     with_tax = with_rows(row(round(AUGUST * 1.2), at(9, 1)), snapshot=snapshot)
     usage_alone = with_rows(row(AUGUST, at(9, 1)))
-    assert last_month(with_tax) != last_month(usage_alone)
-    for report in (usage_alone, with_tax):
-        assert any(line.endswith(", which was right.") for line in report.summary)
+    unlike = with_rows(row(AUGUST // 2, at(9, 1), description="usage"))
+    for report, begins in (
+        (usage_alone, "On 2026-08-15 "),
+        (with_tax, "By usage alone: On 2026-08-15 "),
+        (unlike, "By usage alone: On 2026-08-15 "),
+    ):
+        [told] = [line for line in report.summary if line.endswith(", which was right.")]
+        assert told.startswith(begins)
 
 
 def test_a_multiple_of_the_top_up_with_its_fee_is_a_purchase() -> None:
