@@ -352,8 +352,8 @@ def _invoice(figures: dict[str, Any]) -> "Invoice":
     known = {name: value for name, value in figures.items() if value is not None}
     if not known:
         raise NotAvailableError(
-            "the InvoicePreview has no figures: it was never deployed, and this update leaves it "
-            "out by --target or --exclude"
+            "the InvoicePreview has no figures: it was never deployed, and neither a refresh nor "
+            "an update that leaves it out (--target, --exclude) reads it"
         )
     return Invoice.from_outputs(known)
 

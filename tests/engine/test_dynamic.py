@@ -272,8 +272,8 @@ def test_an_update_that_leaves_a_new_invoice_out_says_so_where_its_figures_are_u
     run = make_stack(program, **settled).up(exclude=["**InvoicePreview**"])
     assert not run.ok
     assert (
-        "the InvoicePreview has no figures: it was never deployed, and this update leaves it out "
-        "by --target or --exclude"
+        "the InvoicePreview has no figures: it was never deployed, and neither a refresh nor an "
+        "update that leaves it out (--target, --exclude) reads it"
     ) in run.text
     assert "amount_due: missing" not in run.text
     assert "Traceback" not in run.text
