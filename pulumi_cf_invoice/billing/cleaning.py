@@ -52,9 +52,13 @@ MARKERS = (
     "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
 )
 """The texts that the engine reads as unknown values, one for each type."""
+LEFT_OUT = re.compile(r"\[(?:link|e-mail address|secret|IBAN|digits)\]")
+"""What stands in place of what is private (see `billing.privacy`)."""
 # How JSON begins, which the engine decodes before it prints it. YAML it needs in several lines.
 _DECODED = re.compile(
-    r'\s*(?:\{\s*["}]|\[\s*(?:["\[\]{]|(?:true|false|null|-?\d[\d.eE+-]*)\s*[,\]])|'
+    r'\s*(?:\{\s*["}]|'
+    rf"\[\s*(?!{LEFT_OUT.pattern})"
+    r'(?:["\[\]{]|(?:true|false|null|-?\d[\d.eE+-]*)\s*[,\]])|'
     f"{'|'.join(MARKERS)})"
 )
 

@@ -67,8 +67,6 @@ _LETTERS = str.maketrans({letter: str(10 + n) for n, letter in enumerate(ascii_u
 # ISO/IEC 7812: from the right, every second digit is doubled, and the digits of that are added up.
 _DOUBLED = str.maketrans("0123456789", "0246813579")
 _GAP = re.compile(r"[\s-]")
-LEFT_OUT = re.compile(r"\[(?:link|e-mail address|secret|IBAN|digits)\]")
-"""What `without_private` writes in place of what it leaves out."""
 
 
 def without_private(text: str) -> str:

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import ClassVar
 
 from pulumi_cf_invoice.billing import money
-from pulumi_cf_invoice.billing.cleaning import may_be_cut, named, one_line
+from pulumi_cf_invoice.billing.cleaning import LEFT_OUT, may_be_cut, named, one_line
 from pulumi_cf_invoice.billing.invoice import Invoice, InvoiceLine
 from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.billing.suggestions import new_globs
@@ -289,11 +289,7 @@ def _ends(description: str) -> tuple[str, str] | None:
     gaps: list[tuple[int, int]] = []
     if may_be_cut(description):
         gaps += [found.span() for found in re.finditer("…", description)]
-    # Hardly any has a bracket, and the patterns take time to compile.
-    if "[" in description:
-        from pulumi_cf_invoice.billing.privacy import LEFT_OUT
-
-        gaps += [found.span() for found in LEFT_OUT.finditer(description)]
+    gaps += [found.span() for found in LEFT_OUT.finditer(description)]
     if not gaps:
         return None
     return description[: min(gaps)[0]], description[max(gaps)[1] :]

@@ -230,6 +230,8 @@ def test_nor_does_one_that_a_snapshot_leaves_something_private_out_of(descriptio
         ("acme 4242424242424242 usage", {"*digits*": "900 USD", "acme*": "1 USD"}),
         ("acme 4242424242424242 usage", {"*digits*": "900 USD", "*usage": "1 USD"}),
         ("424242xxxxxx4242 fees", {"4242*": "1 USD"}),
+        ("[ops@example.com] Acme seats", {"*Acme seats": "1 USD"}),
+        ("[https://acme.example] seats", {"[[]*seats": "1 USD"}),
         ("Fees 2026****2027 on cards", {"Fees 2026*": "1 USD"}),
         (f"acme/{'x' * 1200}", {"*…*": "900 USD", "acme/*": "1 USD"}),
     ],
