@@ -95,13 +95,14 @@ class Fact:
     A fact that a headline can state, and how bad it is.
 
     ``text`` begins in lower case, without a verdict; what others wrote in it is marked (`named`).
-    ``limit`` is the one that it names, if any.
+    ``limit`` is the one that it names, if any, and ``amount`` is what it compares with it.
     """
 
     rank: Rank
     text: str
     limit: Money | None = None
     order: tuple[int, Decimal] = (0, Decimal(0))
+    amount: Money | None = None
     says_amount: bool = False
     """Whether the text has the amount due."""
     says_forecast: bool = False
@@ -244,7 +245,9 @@ class Situation:
             return f"{self._whose}{outlook.text}; {self.due_so_far}; {fact.text}"
         text, coming = fact.text, outlook.text if outlook else self._forecast
         if fact.says_forecast and not fact.is_of_another:
-            is_same = outlook is not None and fact.limit == outlook.limit
+            # A 90th percentile, or a forecast with other fixed lines, passes it on a different day.
+            compared = (fact.amount, fact.limit)
+            is_same = outlook is not None and compared == (outlook.amount, outlook.limit)
             text += f", which it passes {outlook.when}" if outlook and is_same else ""
             coming = outlook.text if outlook and not is_same else ""
         so_far = "" if fact.says_amount else f"{self._whose}{self.due_so_far}"
@@ -430,8 +433,7 @@ class Situation:
 
     def _fact(self, rule: RuleResult, finding: Finding) -> Fact:
         text, says_amount = self._text(rule, finding)
-        says_forecast = finding.subject in (FORECAST, PROJECTED_AMOUNT_DUE)
-        says_forecast = says_forecast and not self._is_of_another(finding)
+        says_forecast = self._is_forecast(finding) and not self._is_of_another(finding)
         rank = _rank(rule, finding)
         unaided = rank is Rank.FAILED and finding.is_refilled
         return Fact(
@@ -439,12 +441,19 @@ class Situation:
             text,
             finding.limit,
             _order(finding),
+            finding.amount,
             says_amount,
             says_forecast,
             unaided,
             finding.day,
             finding.account_id not in (None, self.account_id),
         )
+
+    def _is_forecast(self, finding: Finding) -> bool:
+        """Return whether *finding* is on a forecast, or on a straight line where there is none."""
+        if finding.subject == PROJECTED_AMOUNT_DUE:
+            return self.expected is None or not self.expected.is_forecast
+        return finding.subject == FORECAST
 
     def _text(self, rule: RuleResult, finding: Finding) -> tuple[str, bool]:
         """Return a short form of a finding, and whether it states the amount due."""

@@ -293,6 +293,42 @@ def test_a_forecast_over_a_limit_is_red_only_by_a_rule() -> None:
     assert report.headline.startswith("Over budget: the forecast is $")
 
 
+@pytest.mark.parametrize(
+    ("rule", "headline"),
+    [
+        (
+            {"rule": "max-forecast", "limit": "390 USD"},
+            r"the forecast is \$429\.\d\d for September, over the limit of \$390\.00 by \S+, which "
+            r"it passes about 2026-09-29; \$27\.43 so far in September \(day 2 of 30\)\.",
+        ),
+        (
+            {"rule": "max-forecast", "limit": "390 USD", "percentile": 90},
+            r"the forecast is up to \$453\.\d\d for .*0 by \S+; \$27\.43 so far in .*; the "
+            r"forecast of \$429 passes the limit of \$390 about 2026-09-29\.",
+        ),
+        (
+            {"rule": "max-projected-amount-due", "limit": "390 USD"},
+            r"the straight-line projection is \$548\.60 for .*0 by \S+; \$27\.43 so far in .*; the "
+            r"forecast of \$429 passes the limit of \$390 about 2026-09-29\.",
+        ),
+        (
+            {"rule": "max-projected-amount-due", "limit": "500 USD"},
+            r"the straight-line projection is \$548\.60 for .*0 by \S+; \$27\.43 so far in .*; "
+            r"forecast \$429\.",
+        ),
+    ],
+    ids=["forecast", "90th percentile", "straight line", "straight line alone"],
+)
+def test_the_day_on_which_a_limit_is_passed_is_said_of_the_forecast_that_passes_it(
+    rule: Any, headline: str
+) -> None:
+    """A straight line to $548.60 passes a limit of $390 a week before a forecast of $429 does."""
+    second = taken("quiet-weekend", FIRST + timedelta(days=1, hours=12))
+    of_account = OF_ACCOUNT if rule["rule"] == "max-forecast" else {}
+    report = report_on(second, rules={"limit": {**rule, **of_account}})
+    assert re.fullmatch(f"Over budget: {headline}", report.headline), report.headline
+
+
 def test_one_limit_is_in_headline_forecast_and_chart() -> None:
     rules = {
         "max-amount-due": {"limit": "600 USD"},
