@@ -48,10 +48,11 @@ def of_several(invoices: Sequence[tuple[str, Iterable[Caveat]]]) -> list[str]:
     return sentences
 
 
-def first(sentences: Sequence[str], most: int) -> list[str]:
-    """Return *most* of the *sentences*, and how many are left out."""
+def first(sentences: Sequence[str], most: int, noun: str = "") -> list[str]:
+    """Return *most* of the *sentences*, and how many are left out, perhaps with a *noun*."""
     left = len(sentences) - most
-    return [*sentences[:most], *([f"… and {left:,} more"] if left > 0 else [])]
+    more = counted(left, f"more {noun}") if noun else f"{left:,} more"
+    return [*sentences[:most], *([f"… and {more}"] if left > 0 else [])]
 
 
 def not_known(count: int, noun: str, why: str = "not known yet") -> list[Caveat]:

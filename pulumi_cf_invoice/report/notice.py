@@ -26,8 +26,9 @@ violated; the forecast passes a limit."""
 _LONGEST_LINE = 500
 # Discord refuses a message of more than 2,000 characters; there are some between title and body.
 _LONGEST = 1950
-# The longest line, and the most lines of problems and of remedies: the first that fit are taken.
-_LONGEST_LINES = (_LONGEST_LINE, 250, 125, 100)
+# The most lines of problems and of remedies, and the longest line: the first that fit are taken.
+# A line of up to 250 characters says all that matters.
+_LONGEST_LINES = (_LONGEST_LINE, 250), (125, 100)
 _MOST_LINES = range(8, 1, -1)
 _UNREADABLE = "no report could be made"
 _UNKNOWN = "an unknown account"
@@ -190,36 +191,32 @@ class Notice:
         remedies = list(
             dict.fromkeys(f"What to do: {wrong.remedy}" for wrong in new if wrong.remedy)
         )
-        for longest in _LONGEST_LINES:
-            notes = _noted([*self.notes, *self.on_what_was_read], longest)
-            origin = [_harmless(self.origin, longest)] if self.origin else []
-            after = [*origin, *([link] if link else [])]
-            more = self._more(known, longest)
+        more, notes = self._more(known), _noted([*self.notes, *self.on_what_was_read])
+        for lengths, most in product(_LONGEST_LINES, _MOST_LINES):
+            passed_over = _noted(by_whom_passed_over(self.passed_over, most))
+            # Only what is shown is made harmless: there can be tens of thousands.
+            wrong = [*(f"- {problem}" for problem in first(problems, most)), *first(remedies, most)]
             # What is wrong comes before other notes, of which a full message has only the number.
-            for most, kept in product(_MOST_LINES, range(_MOST_LINES[0], -1, -1)):
-                # Only what is shown is made harmless: there can be tens of thousands.
-                lines = [f"- {_harmless(problem, longest)}" for problem in first(problems, most)]
-                lines += [_harmless(remedy, longest) for remedy in first(remedies, most)]
-                noted = _noted(by_whom_passed_over(self.passed_over, most), longest)
-                lines += [*more, *noted, *first(notes, kept), *after]
-                text = "\n".join(lines)
+            for longest, kept in product(lengths, range(_MOST_LINES[0], -1, -1)):
+                told = [*wrong, *more, *passed_over, *first(notes, kept, "note"), self.origin]
+                lines = [_harmless(line, longest) for line in told if line]
+                text = "\n".join([*lines, *([link] if link else [])])
                 if len(title) + len(text) <= _LONGEST:
                     return text
         return text
 
-    def _more(self, before: Collection[Key], longest: int) -> list[str]:
-        """Return the lines on what is not new, and on what is coming."""
+    def _more(self, before: Collection[Key]) -> list[str]:
+        """Return the lines, perhaps empty, on what is not new, and on what is coming."""
         still = {wrong.rule for wrong in self._asked if wrong.key in before}
         told = {wrong.key.subject for wrong in self._asked}
         unjudged = [key for key in self._still_unjudged(before) if key.subject not in told]
         no_longer = self._no_longer(before) if self.keys(before) or self.is_fine else ""
-        more = [
+        return [
             _listed("As before", still),
             _listed("Not judged this time", {_what(key) for key in unjudged}),
             no_longer,
             self.forecast or "",
         ]
-        return [_harmless(line, longest) for line in more if line]
 
     @cached_property
     def _asked(self) -> list[Wrong]:
@@ -280,6 +277,8 @@ def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:
     labels = _labels(report, found)
     wrong = [*_violations(found), *_outlooks(report, labels)]
     wrong += _not_judged(report, found, wrong, judged)
+    # A message may have room for the first of them alone.
+    wrong.sort(key=lambda each: KINDS.index(each.kind))
     wrong, addresses = _without_addresses(wrong, report.origin)
     forecasts = [
         f"{_prefix(label)}{invoice.forecast_text}" if invoice.forecast_text else None
@@ -443,8 +442,8 @@ def _listed(what: str, rules: Collection[str]) -> str:
     return f"{what}: {', '.join(sorted(rules))}." if rules else ""
 
 
-def _noted(notes: Iterable[str], longest: int) -> list[str]:
-    return [_harmless(f"Note: {note}", longest) for note in notes]
+def _noted(notes: Iterable[str]) -> list[str]:
+    return [f"Note: {note}" for note in notes]
 
 
 def _what(key: Key) -> str:

@@ -770,7 +770,7 @@ def test_words_of_others_are_no_markup_and_no_link_in_any_chat(
     assert f"The line {' '.join(shown.values())} of" in html.unescape(to_telegram["text"])
 
 
-@pytest.mark.parametrize(("longest", "told"), [(28, 7), (200, 3)])
+@pytest.mark.parametrize(("longest", "told"), [(28, 7), (200, 5)])
 def test_a_message_is_short_enough_for_discord_and_says_what_is_left_out(
     longest: int, told: int, hook: tuple[Webhook, dict[str, str]], tmp_path: Path
 ) -> None:
@@ -1406,7 +1406,7 @@ def test_a_message_of_everything_at_once_is_short_enough_for_discord(count: int)
     )
     title, body = notice.title([*known, *suspended]), notice.body([*known, *suspended], "l" * 150)
     assert len(title + body) < 2000
-    assert re.search("^\u2026 and [89] more$", body, re.MULTILINE)
+    assert re.search("^\u2026 and [89] more notes$", body, re.MULTILINE)
 
 
 def test_notes_leave_room_for_what_is_wrong() -> None:
@@ -1415,4 +1415,23 @@ def test_notes_leave_room_for_what_is_wrong() -> None:
     lines = Notice("Over budget.", wrong, notes=notes).body([], None).splitlines()
     assert len([line for line in lines if line.startswith("- ")]) == len(wrong)
     assert any(line.startswith("Note: 0: it is disabled") for line in lines)
-    assert any(re.fullmatch("\u2026 and [1-7] more", line) for line in lines)
+    assert any(re.fullmatch("\u2026 and [1-7] more notes?", line) for line in lines)
+
+
+def test_what_is_over_is_told_before_what_is_not_known_whatever_the_order_of_rules() -> None:
+    limit = {"rule": "max-amount-due", "limit": "1 USD"}
+    rules = {
+        "unread": {**limit, "accountIds": [OTHER_ACCOUNT]},
+        "over": {**limit, "accountIds": [ACCOUNT]},
+    }
+    reader = AccountReader({}, snapshots=[taken("usual", NOW)])
+    judged = judge(parse_rules({"rules": rules}), [], NOW, reader)
+    wrong = notice_of(make_report([], at=NOW, rules=judged), KINDS).wrong
+    assert [each.rule for each in wrong] == ["over", "unread"]
+
+
+def test_lines_are_shortened_before_any_is_left_out() -> None:
+    over = [Wrong("over", "budget", f"{n}", f"{n} is over {'x' * 150}.") for n in range(4)]
+    unread = [Wrong("unknown", "limit", n, f"{n} is not known: {'x' * 360}.") for n in "abc"]
+    lines = Notice("Over budget.", [*over, *unread]).body([], None).splitlines()
+    assert [line[2] for line in lines] == ["0", "1", "2", "3", "a", "b", "c"]
