@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import ClassVar
 
 from pulumi_cf_invoice.billing import money
@@ -304,9 +305,16 @@ def _must_match(begin: str, end: str, glob: str) -> bool:
 
 def _may_match(begin: str, end: str, glob: str) -> bool:
     """Return whether a text with this *begin* and *end* could match *glob*."""
-    before, after = re.split(r"[*?[]", glob, maxsplit=1)[0], re.split(r"[]*?]", glob)[-1]
+    before, after = _ends_of_glob(glob)
     begins = begin.startswith(before) or before.startswith(begin)
     return begins and (end.endswith(after) or after.endswith(end))
+
+
+# There can be as many lines as fit into an answer.
+@cache
+def _ends_of_glob(glob: str) -> tuple[str, str]:
+    """Return what any text that matches *glob* begins and ends with."""
+    return re.split(r"[*?[]", glob, maxsplit=1)[0], re.split(r"[]*?]", glob)[-1]
 
 
 def judged_amount_due(state: InvoiceState, limit: Money) -> Finding:
