@@ -26,16 +26,18 @@ _SECRET = re.compile(
 # Mostly in groups of four.
 _IBAN = re.compile(
     r"""(?x)
-    \b(?: [a-z]{2}\d{13,32}
+    (?:\b|(?<=%[\dA-F]{2})|(?<=\\[nrt]))
+    (?: [a-z]{2}\d{13,32}
       | [A-Z]{2}\d\d([\s-]?)[A-Z\d]{4}\1[A-Z\d]{2}\d\d\1[A-Z\d]{3}[A-Z\d]?+
         (?:\1[A-Z\d]{4}){0,4}+(?:\1[A-Z\d]{1,3})? )\b"""
 )
 _ACCOUNT = re.compile(
     r"""(?ix)
-    ( \b(?: (?:account|acct\.?|a/c|routing(?:[ ]transit)?|transit|aba)[ _-]?(?:number|num|no|\#)
-          | (?:bank|checking|savings)[ _]account(?:[ _](?:number|no))?
-          | sort[ _-]?code | bsb | aba )
-      \.?["']?[ ]?(?:[:=#]|is|was)?[ ]?["']? )
+    ( \b(?: (?:account|acct\.?|a/c|routing(?:[ ]transit)?|transit|aba)
+             (?:[ _-]|%20)?(?:number|num|no|\#)
+          | (?:bank|checking|savings)(?:[ _]|%20)account(?:(?:[ _]|%20)(?:number|no))?
+          | sort(?:[ _-]|%20)?code | bsb | aba )
+      \.?\\*+["']?(?:[ ]|%20)?(?:[:=#]|%3[AD]|is|was)?(?:[ ]|%20)?\\*+["']? )
     \d(?:[ -]?\d){5,}+\b"""
 )
 # Behind a slash, a colon and the like it is a part of a name, such as that of a model's endpoint,
@@ -43,7 +45,7 @@ _ACCOUNT = re.compile(
 _CARD = re.compile(
     r"""(?ix)
     (?: (?<![\w/:.-]) | (?<=card[:-]) | (?<=number[:-]) | (?<=\bno[.:]) | (?<=\bpan[:-])
-      | (?<=["']:) )
+      | (?<=["']:) | (?<=%[\dA-F]{2}) | (?<=\\[nrt]) )
     (?: \d{13,19}
       | \d{4}([\s-])\d{4}\1\d{4}\1\d{1,4}(?:\1\d{1,3})?
       | 3\d{3}([\s-])\d{6}\2\d{4,5} )\b(?!\.\d)"""

@@ -203,6 +203,19 @@ def test_a_long_text_of_one_part_takes_time_in_proportion(part: str) -> None:
             "card:[digits], Card number:[digits]",
         ),
         ("card-4242424242424242, card no.4242424242424242", "card-[digits], card no.[digits]"),
+        (
+            r'said {"e":"{\"account_number\": \"000123456789\", \"routing_number\":110000000}"}',
+            r'said {"e":"{\"account_number\": \"[digits]\", \"routing_number\":[digits]}"}',
+        ),
+        (
+            r"was\n4242424242424242, card%204242424242424242%20",
+            r"was\n[digits], card%20[digits]%20",
+        ),
+        (
+            "account_number%3D000123456789, %22AT611904300234573201%22",
+            "account_number%3D[digits], %22[IBAN]%22",
+        ),
+        ("routing%20number%20110000000", "routing%20number%20[digits]"),
         ('error: {"number":4242424242424242}', 'error: {"number":[digits]}'),
         (
             "account number 000123456, routing number: 110000000",
