@@ -16,7 +16,7 @@ from typing import Any
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.report.found import NoInvoiceError
 from pulumi_cf_invoice.report.objects import PlacedObject
-from pulumi_cf_invoice.state import TYPES, is_ours, snake_case, urn_of
+from pulumi_cf_invoice.state import FIELDS, TYPES, is_ours, snake_case, urn_of
 
 STREAM = "PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true pulumi preview --json"
 """The command that prints the engine's events."""
@@ -34,7 +34,7 @@ _KINDS = {
     "summaryEvent",
 }
 _PROVIDERS = "pulumi:providers:"
-_FIGURES = {"amount_due", "currency", "period_start"}
+_NEVER_NULL = {"amount_due", "currency", "period_start"}
 _TORN = "was the line torn?"
 
 
@@ -382,8 +382,8 @@ def _is_torn_invoice(name: str, value: Any) -> bool:
     # Of each input there is a list too, of what it depends on.
     written = value.items() if isinstance(value, Mapping) else ()
     names = {snake_case(figure) for figure, content in written if not isinstance(content, list)}
-    is_whole = name in ("inputs", "outputs") and names >= {"account_id", *_FIGURES}
-    return not names.isdisjoint(_FIGURES) and not is_whole
+    is_whole = name in ("inputs", "outputs") and names >= {"account_id", *_NEVER_NULL}
+    return not names.isdisjoint(FIELDS) and not is_whole
 
 
 def _steps(steps: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:

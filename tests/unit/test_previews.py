@@ -639,6 +639,15 @@ def test_a_name_that_is_torn_loses_no_invoice(file: str, name: str) -> None:
             assert {found.invoice.amount_due for found in input.read(torn)} == whole
 
 
+@pytest.mark.parametrize("left", ["period_end", "currency", "status"])
+def test_a_figure_without_the_amount_due_is_that_of_a_torn_line(left: str) -> None:
+    """A resource has all figures or, where they are not known yet, none."""
+    preview = json.loads(two_invoices())
+    state = preview["steps"][-1]["newState"]
+    state["inputs"] = {name: state["inputs"][name] for name in ("account_id", left)}
+    assert "the figures of another are not whole" in refusal(json.dumps(preview))
+
+
 def two_invoices() -> str:
     """Return a digest of a stack with two new invoices, for different amounts."""
     digest = json.loads(sample("preview-first.json"))
