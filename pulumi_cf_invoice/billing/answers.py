@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 ErrorT = TypeVar("ErrorT", bound=FetchError)
 
 _LONGEST_MESSAGE = 300
+_LONGEST_READ = 10_000
 _DEEPEST_CHAIN = 10
 _MOST_REASONS = 20
 _MOST_DIGITS = 400
@@ -107,8 +108,18 @@ class Reader(Generic[ModelT]):
         return error
 
     def cleaned(self, text: str) -> str:
-        """Return *text* that others wrote as the middle of one line, without credentials."""
-        return one_line(self.credentials.redact(text), _LONGEST_MESSAGE).rstrip(".")
+        """
+        Return *text* that others wrote as the middle of one line, without credentials.
+
+        What is cut is first of all freed of what is private, of which a half would not be known.
+        """
+        message = self.credentials.redact(text)
+        if len(message) > _LONGEST_MESSAGE:
+            # Hardly any is so long, and the patterns take time to compile.
+            from pulumi_cf_invoice.billing.privacy import without_private
+
+            message = without_private(message[:_LONGEST_READ])
+        return one_line(message, _LONGEST_MESSAGE).rstrip(".")
 
     def _refusal(
         self, response: "httpx.Response", answer: Any, attempts: int, requests: int

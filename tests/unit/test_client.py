@@ -2,6 +2,7 @@ import base64
 import gc
 import json
 import logging
+import re
 import socket
 import ssl
 import threading
@@ -306,6 +307,19 @@ def test_a_refusal_in_json_is_none_where_a_program_exports_it() -> None:
     with stand_in(body, 403) as (base_url, _), pytest.raises(ApiError) as failed:
         client(base_url).get_invoice_preview(ACCOUNT)
     assert failed.value.message == r'“{"\n::error::x": 1}”'
+
+
+@pytest.mark.parametrize(
+    "private", ["AT611904300234573201", "4242424242424242", "https://pay.stripe.com/acct_1/live_42"]
+)
+@pytest.mark.parametrize("before", [284, 290, 296])
+def test_what_is_private_where_a_long_refusal_is_cut_is_not_half_told(
+    private: str, before: int
+) -> None:
+    body = json.dumps({"errors": [{"message": f"{'x ' * (before // 2)}{private} tail"}]})
+    with stand_in(body, 403) as (base_url, _), pytest.raises(ApiError) as failed:
+        client(base_url).get_invoice_preview(ACCOUNT)
+    assert not re.search("AT|42|stripe", failed.value.message)
 
 
 def test_an_account_is_asked_for_in_lower_case_and_a_path_is_no_account(sandbox: Sandbox) -> None:
