@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime, time, timedelta
 
 from pulumi_cf_invoice.billing.models import instant
+from pulumi_cf_invoice.billing.usage_history import DEFAULT_DAYS
 from pulumi_cf_invoice.forecast.record import BAND_FROM
 from pulumi_cf_invoice.report.headlines import Rank
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
@@ -73,6 +74,11 @@ def _to_watch(invoice: InvoiceReport) -> list[str]:
     start = invoice.invoice.period_start
     is_used = any(entry.aggregated_value for entry in history.entries if entry.start >= start)
     if forecast is not None and forecast.unit is None and history.entries:
+        if invoice.as_of - instant(start) > timedelta(days=DEFAULT_DAYS):
+            return [
+                "Check again every few days: the usage history does not reach back to the period's "
+                "start, without which there is no range."
+            ]
         none = "the usage history has no usage in this period yet"
         why = "usage has no price yet" if is_used else none
         return [f"Check again in a day: {why}, without which there is no range."]

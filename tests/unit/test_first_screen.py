@@ -20,7 +20,7 @@ from pulumi_cf_invoice.report.report import Report, make_report
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import parse_rules
 from pulumi_cf_invoice.sandbox import SCENARIOS
-from tests.factories import ACCOUNT, NOW, api_line, api_result, snapshot
+from tests.factories import ACCOUNT, NOW, START, api_line, api_result, snapshot
 from tests.unit.reports import ADVISORY, FIRST, MORNING, OF_ACCOUNT, report_on, taken
 from tests.unit.test_rules_on_forecasts import bill, usage
 
@@ -172,6 +172,16 @@ def test_usage_without_a_price_is_not_too_short_either() -> None:
     assert report.remedies == [
         "Check again in a day: usage has no price yet, without which there is no range."
     ]
+
+
+def test_a_period_that_is_longer_than_the_history_gets_no_range_in_a_day() -> None:
+    since = START - 200 * 86_400
+    known = snapshot(
+        invoice_preview=bill(5000, period_start=since), usage_history=usage([1000.0] * 100)
+    )
+    report = report_on(known, rules=limit("51 USD"))
+    [remedy] = report.remedies
+    assert remedy.startswith("Check again every few days: the usage history does not reach back ")
 
 
 def test_a_straight_line_that_leaves_little_says_what_a_forecast_takes() -> None:
