@@ -396,20 +396,35 @@ class Situation:
         if self.outlook is not None:
             outlook = self.outlook
             yield Fact(Rank.OUTLOOK, outlook.text, outlook.limit, outlook.order)
-        yield Fact(Rank.WITHIN, self.due_so_far, self.limit, self._closest_first, says_amount=True)
+        yield Fact(
+            Rank.WITHIN,
+            self._warning or self.due_so_far,
+            self.limit,
+            self._first_to_watch,
+            # What is unusual of the first hour is all that is due.
+            says_amount=not self._warning or self.is_too_early,
+        )
 
     @property
-    def _closest_first(self) -> tuple[int, Decimal]:
+    def _warning(self) -> str:
+        """What was spent in less time than usual, where there are rules that do not judge it."""
+        return self.unusual if verdict_of(self.rules) != "none" else ""
+
+    @property
+    def _first_to_watch(self) -> tuple[int, Decimal]:
         """
-        The sort key among invoices within their limits: those that may pass one, or come close to
-        it, come first.
+        The sort key among invoices within their limits: those that may pass one come first, then
+        those with unusual spend, and those that come close to a limit.
         """
         if self.upper_outlook is not None:
             return self.upper_outlook.order
-        if not self.is_close or self.expected is None or self.limit is None:
+        if self._warning and not self.may_pass:
             return 2, Decimal(0)
+        if not self.is_close or self.expected is None or self.limit is None:
+            return 4, Decimal(0)
         limit = money.exact(self.limit.amount)
-        return 1, -self.expected.most / limit if limit else -self.expected.most
+        share = self.expected.most / limit if limit else self.expected.most
+        return 1 if self.may_pass else 3, -share
 
     @property
     def _unjudged(self) -> Fact:

@@ -68,6 +68,8 @@ has not outgrown it.
 """
 _MUCH = 0.02
 """The share of last month that is much for the first hour of this one."""
+_QUIET: Mapping[Verdict, int] = {"within": 1, "none": 2}
+"""How much milder than a warning those are that need no attention."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,12 @@ class InvoiceReport:
         is_warned = bool(situation.may_pass or situation.stale or situation.unusual)
         warns = situation.worst.rank < Rank.ADVISORY or (is_warned and bool(self.rules))
         return "advisory" if warns and self.verdict in ("within", "none") else self.verdict
+
+    @property
+    def badness(self) -> tuple[Rank, int, tuple[int, Decimal]]:
+        """The sort key among invoices, the worst fact first: a warning comes before none."""
+        rank, order = self.situation.worst.badness
+        return rank, _QUIET.get(self.tone, 0), order
 
     @property
     def tone_text(self) -> str:

@@ -249,9 +249,16 @@ class Report:
             return f"{title}: {old}{count} upcoming invoices, {total}."
         so_far = " then" if has_ended else " so far"
         so_far = so_far if self.verdict == "within" else ""
+        return f"{title}{so_far}: {old}{counts}{self._besides}; {total}. {self._worst}."
+
+    @property
+    def _worst(self) -> str:
+        """Which of several invoices is the worst, its age if others have another, and why."""
         worst, label = self._by_badness[0]
-        fact = worst.situation.sentence
-        return f"{title}{so_far}: {old}{counts}{self._besides}; {total}. Worst is {label}: {fact}."
+        stale = worst.situation.stale
+        has_other_age = any(invoice.situation.stale != stale for invoice in self.invoices)
+        age = f" ({uncapitalized(stale)})" if stale and has_other_age else ""
+        return f"Worst is {label}{age}: {worst.situation.sentence}"
 
     @property
     def _violated(self) -> str:
@@ -302,7 +309,7 @@ class Report:
     def _by_badness(self) -> list[tuple[InvoiceReport, str]]:
         """The invoices with their labels, the worst fact first."""
         pairs = zip(self.invoices, self.labels, strict=True)
-        return sorted(pairs, key=lambda pair: pair[0].situation.worst.badness)
+        return sorted(pairs, key=lambda pair: pair[0].badness)
 
     @property
     def _no_rule_judged(self) -> str:

@@ -647,6 +647,58 @@ def test_of_several_the_first_to_pass_a_limit_is_the_worst_in_whatever_order(lim
         assert all("Account 000000…" in text for text in told)
 
 
+SPIKE = (
+    "$111.71 on 2026-09-16 (today so far) is 6 times a usual day; $362.98 so far in September (day "
+    "16 of 30); forecast $613."
+)
+OLD = "(figures of 2026-09-14, 2 days old): $188.46 so far in September (day 14 of 30); forecast $"
+
+
+@pytest.mark.parametrize(
+    ("scenarios", "days_old", "warnings", "worst"),
+    [
+        (("no-usage", "night-loop", "steady"), (0, 0, 0), 1, f"0001: {SPIKE}"),
+        (("no-usage", "usual", "steady"), (0, 2, 0), 1, f"0001 {OLD}"),
+        (("usual", "night-loop", "usual"), (2, 0, 0), 2, f"0001: {SPIKE}"),
+        (("usual", "usual", "usual"), (2, 2, 2), 3, "0000: $188.46 so far in "),
+    ],
+    ids=["unusual spend", "old figures", "both", "all of them as old"],
+)
+def test_of_several_within_their_limits_the_worst_is_one_with_a_warning_which_it_states(
+    scenarios: tuple[str, ...], days_old: tuple[int, ...], warnings: int, worst: str
+) -> None:
+    of_each = enumerate(zip(scenarios, days_old, strict=True))
+    snapshots = [
+        taken(scenario, MORNING - timedelta(days=days), f"{number:032x}")
+        for number, (scenario, days) in of_each
+    ]
+    report = report_on(*snapshots, rules={"max-amount-due": {"limit": "1000 USD"}}, at=MORNING)
+    assert f"{warnings} of 3 with a warning; " in report.headline
+    assert f" Worst is Account 000000…{worst}" in report.headline
+    assert report.remedies[0].startswith(f"Account 000000…{worst[:4]}")
+    assert notice_of(report, KINDS).title(()).endswith(report.headline)
+
+
+def test_of_several_the_worst_is_none_that_no_rule_judged() -> None:
+    """Figures that are as old as its own warn of an invoice only where a rule judged it."""
+    later = NOW + timedelta(days=2)
+    snapshots = [taken("usual", NOW, f"{number:032x}") for number in range(2)]
+    rules = {"account-budget": {"accountIds": [f"{1:032x}"], "limit": "5000 USD"}}
+    headline = report_on(*snapshots, rules=rules, at=later).headline
+    assert "; no rule judged 1 of them. Worst is Account 000000…0001: " in headline
+
+
+@pytest.mark.parametrize("rule", ["no-unpaid-invoices", "max-amount-due"])
+def test_unusual_spend_is_in_the_headline_that_warns_of_it_with_and_without_a_limit(
+    rule: str,
+) -> None:
+    settings = {"limit": "1000 USD"} if rule == "max-amount-due" else OF_ACCOUNT
+    report = report_on(taken("night-loop", MORNING), rules={rule: settings})
+    assert report.tone == "advisory"
+    assert SPIKE.partition(";")[0] in report.headline
+    assert SPIKE.partition(";")[0] not in only(report).summary
+
+
 def test_of_several_those_that_no_rule_judged_are_counted() -> None:
     snapshots = [taken("usual"), taken("usual", NOW, OTHER_ACCOUNT)]
     for limit, begins in (("900 USD", "Within budget: 2 upcoming"), ("9 USD", "Over budget: 1 of")):
