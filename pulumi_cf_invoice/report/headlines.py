@@ -8,7 +8,7 @@ forecast over a mandatory limit, an advisory limit, and anything within its limi
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -67,11 +67,14 @@ class Outlook:
     """The median, or the 90th percentile, at the end of the period."""
     is_today: bool = False
     is_upper: bool = False
+    which: str = ""
+    """What tells the forecast from the one shown, in a few words; empty if it is that."""
 
     @property
     def text(self) -> str:
         """The outlook as the second half of a sentence."""
         forecast, limit = money.to_rough_text(*self.amount), money.to_rough_text(*self.limit)
+        forecast += f" {self.which}" if self.which else ""
         if self.is_upper:
             return f"the forecast of up to {forecast} may pass the limit of {limit}, {self.when}"
         return f"the forecast of {forecast} passes the limit of {limit} {self.when}"
@@ -149,6 +152,8 @@ class Situation:
     rules: Sequence[RuleResult]
     outlook: Outlook | None
     upper_outlook: Outlook | None
+    other_forecasts: Mapping[str, str]
+    """What tells the forecast of a rule from the one shown, by the rule's name."""
     credits: CreditBalance | None
     limit: Money | None
     """The limit on the amount due that a reader is shown, if there is one."""
@@ -513,7 +518,9 @@ class Situation:
         if finding.subject == AMOUNT_DUE:
             return f"{self.due_so_far}{compared}"
         if finding.subject in (FORECAST, PROJECTED_AMOUNT_DUE):
-            what = "forecast" if finding.subject == FORECAST else "straight-line projection"
+            which = self.other_forecasts.get(rule.name)
+            forecast = f"forecast {which}" if which else "forecast"
+            what = forecast if finding.subject == FORECAST else "straight-line projection"
             up_to = "up to " if finding.is_upper else ""
             return f"the {what} is {up_to}{amount.text} for {period}{compared}"
         if finding.of_line:
@@ -622,35 +629,19 @@ def _cut(text: str) -> str:
 
 def outlook_of(
     coming: Sequence[tuple[date, datetime, float]],
-    limits: Sequence[tuple[RuleResult, str | None]],
-    currency: str,
-    *,
-    is_upper: bool = False,
-) -> Outlook | None:
-    """
-    Return the first of the *limits* that the forecast passes: its median by more than 1%.
-
-    *coming* has each day to come with its last instant and the median of the amount due by then, or
-    the 90th percentile (*is_upper*), in minor units of *currency*; *limits* has each rule with the
-    account that it applies to.
-    """
-    if not coming:
-        return None
-    passed = []
-    for rule, account_id in limits:
-        found = _passed(coming, rule, account_id, currency, is_upper)
-        if found is not None:
-            passed.append(found)
-    return min(passed, key=lambda outlook: (outlook.date, outlook.limit.amount), default=None)
-
-
-def _passed(
-    coming: Sequence[tuple[date, datetime, float]],
     rule: RuleResult,
     account_id: str | None,
     currency: str,
+    which: str,
     is_upper: bool,
 ) -> Outlook | None:
+    """
+    Return the outlook if a forecast passes the limit of *rule*: its median by more than 1%.
+
+    *coming* has each day to come with its last instant and the median of the amount due by then, or
+    the 90th percentile (*is_upper*), in minor units of *currency*; *which* tells the forecast from
+    the one shown.
+    """
     first: tuple[date, Money] | None = None
     is_clear = is_upper
     for day, until, median in coming:
@@ -665,4 +656,4 @@ def _passed(
         return None
     is_today = first[0] == coming[0][0]
     highest = Money(coming[-1][2], currency)
-    return Outlook(rule.name, first[1], first[0], highest, is_today, is_upper)
+    return Outlook(rule.name, first[1], first[0], highest, is_today, is_upper, which)

@@ -81,6 +81,8 @@ class Budget:
     limit: Money
     is_projected: bool = False
     """Whether it limits the invoice's own projection, which assumes that credits and fees go on."""
+    is_by_other: bool = False
+    """Whether it limits a forecast with other fixed lines than the one shown."""
 
     @property
     def kind(self) -> str:
@@ -188,7 +190,7 @@ class InvoiceReport:
         if outlook is not None:
             return outlook.text
         is_headline_limit = self.limit is not None and self.limit.name == rule.name
-        if is_headline_limit and self.situation.may_pass:
+        if is_headline_limit and self.situation.may_pass and self.upper_outlook is None:
             return self.situation.closeness
         if is_headline_limit and self.first_hour_text:
             return "too early for a forecast"
@@ -204,6 +206,7 @@ class InvoiceReport:
             rules=self.rules,
             outlook=self.outlook,
             upper_outlook=self.upper_outlook,
+            other_forecasts={name: what for name, (what, _) in self._other_forecasts.items()},
             credits=self.account.credit_balance if self.account else None,
             limit=self.limit.limit if self.limit else None,
             expected=self._expected,
@@ -278,28 +281,40 @@ class InvoiceReport:
         return self.forecast is not None and self.forecast.is_forecast
 
     def _outlook(self, rules: Sequence[RuleResult], *, is_upper: bool = False) -> Outlook | None:
-        forecast = self.forecast
-        if forecast is None or not forecast.is_forecast:
+        if self.forecast is None or not self.forecast.is_forecast:
             return None
-        amounts = ((day.date, day.p90 if is_upper else day.median) for day in forecast.coming)
-        coming = [
-            (day, datetime.combine(day, time.max, UTC), float(amount))
-            for day, amount in amounts
-            if amount is not None
-        ]
-        own = (None, self.account_id)
-        to_pass = [
-            (rule, self.account_id)
-            for rule in rules
-            if not any(f.subject == AMOUNT_DUE and f.account_id in own for f in rule.violations)
-        ]
-        return outlook_of(coming, to_pass, self.invoice.currency, is_upper=is_upper)
+        shown, own = ("", self.forecast), (None, self.account_id)
+        found = []
+        for rule in rules:
+            if any(f.subject == AMOUNT_DUE and f.account_id in own for f in rule.violations):
+                continue
+            which, forecast = self._other_forecasts.get(rule.name, shown)
+            coming = _amounts(forecast, is_upper)
+            currency = self.invoice.currency
+            found.append(outlook_of(coming, rule, self.account_id, currency, which, is_upper))
+        known = filter(None, found)
+        return min(known, key=lambda outlook: (outlook.date, outlook.limit.amount), default=None)
+
+    @cached_property
+    def _other_forecasts(self) -> dict[str, tuple[str, Forecast]]:
+        """The forecasts of rules with other fixed lines than the one shown, and what to call it."""
+        others = {}
+        for name, globs in _fixed_lines(self.rules).items():
+            made = self.account.forecast_with(globs) if self.account else None
+            if made is not None and globs != self._fixed_lines:
+                others[name] = ("with other fixed lines" if globs else "without fixed lines", made)
+        return others
 
     @property
     def limit(self) -> Budget | None:
-        """The limit shown to a reader: the lowest mandatory one, or the lowest of all."""
-        mandatory = [budget for budget in self.budgets if budget.is_mandatory]
-        return next(iter([*mandatory, *self.budgets]), None)
+        """
+        The limit shown to a reader: the lowest mandatory one, or the lowest of all.
+
+        None is shown beside a forecast with which its rule does not compare it.
+        """
+        budgets = [budget for budget in self.budgets if not budget.is_by_other]
+        mandatory = [budget for budget in budgets if budget.is_mandatory]
+        return next(iter([*mandatory, *budgets]), None)
 
     @cached_property
     def months(self) -> Months | None:
@@ -389,7 +404,10 @@ class InvoiceReport:
                 of_this = finding.account_id in (None, self.account_id) and not finding.of_line
                 if of_this and finding.subject in _OF_WHOLE and finding.limit is not None:
                     is_projected = finding.subject == PROJECTED_AMOUNT_DUE
-                    budget = Budget(rule.name, rule.is_mandatory, finding.limit, is_projected)
+                    is_by_other = rule.name in self._other_forecasts
+                    budget = Budget(
+                        rule.name, rule.is_mandatory, finding.limit, is_projected, is_by_other
+                    )
                     if finding.limit.currency == self.invoice.currency:
                         found.setdefault(rule.name, budget)
         return sorted(found.values(), key=lambda budget: budget.limit.amount)
@@ -673,6 +691,16 @@ def _whole(lines: dict[str, float] | None, last: Month, tax: float = 0) -> dict[
     if lines is None or sum(lines.values()) + tax < _WHOLE * last.amount:
         return None
     return lines
+
+
+def _amounts(forecast: Forecast, is_upper: bool) -> list[tuple[date, datetime, float]]:
+    """Return the amount due by each day to come, for `outlook_of`."""
+    amounts = ((day.date, day.p90 if is_upper else day.median) for day in forecast.coming)
+    return [
+        (day, datetime.combine(day, time.max, UTC), float(amount))
+        for day, amount in amounts
+        if amount is not None
+    ]
 
 
 def _status(invoice: Invoice) -> str:

@@ -680,6 +680,54 @@ def test_rules_with_other_fixed_lines_are_named_with_their_own_forecast() -> Non
     assert "was judged without fixed lines: Forecast $" in note
 
 
+@pytest.mark.parametrize(
+    ("limits", "headline", "doubts"),
+    [
+        (
+            {"growing": "400 USD", "fixed": "420 USD"},
+            "Over budget: the forecast is $4",
+            {"growing": "passes the limit of $400", "fixed": ""},
+        ),
+        (
+            {"fixed": "350 USD", "growing": "400 USD"},
+            "Over budget: the forecast without fixed lines is $4",
+            {"growing": "without fixed lines passes", "fixed": "the forecast of $365 passes"},
+        ),
+        (
+            {"growing": "600 USD", "fixed": "420 USD"},
+            "Within budget: $210.00 so far in September (day 15 of 30); forecast $4",
+            {"growing": "", "fixed": ""},
+        ),
+        (
+            {"growing": "600 USD", "waived": "350 USD"},
+            "Within budget so far: $210.00 in September (day 15 of 30); the forecast of $365 with "
+            "other fixed lines passes the limit of $350 about 2026-09-",
+            {"growing": "", "waived": "with other fixed lines passes the limit of $350"},
+        ),
+    ],
+)
+def test_a_limit_is_compared_only_with_the_forecast_that_its_rule_was_judged_by(
+    limits: dict[str, str], headline: str, doubts: dict[str, str]
+) -> None:
+    waiver = {"until": "2026-09-20", "by": "the CFO", "reason": "launch", "limit": "900 USD"}
+    more: dict[str, Any] = {
+        "growing": {},
+        "fixed": {"fixedLines": ["Platform*"]},
+        "waived": {"fixedLines": ["Platform*"], "waiver": waiver},
+    }
+    rules = {
+        name: {"rule": "max-forecast", "accountIds": [ACCOUNT], "limit": limit, **more[name]}
+        for name, limit in limits.items()
+    }
+    report = with_a_fee(rules)
+    assert report.headline.startswith(headline)
+    assert report.limit is None or report.limit.name == next(iter(limits))
+    for rule in report.rules:
+        doubt = report.doubt(rule)
+        assert doubts[rule.name] in doubt
+        assert bool(doubt) is bool(doubts[rule.name])
+
+
 def test_a_report_takes_fixed_lines_as_a_forecast_does() -> None:
     report = with_a_fee({}, ["Platform*"])
     assert report.forecast is not None
