@@ -300,8 +300,10 @@ class InvoiceReport:
         """The forecasts of rules with other fixed lines than the one shown, and what to call it."""
         others = {}
         for name, globs in _fixed_lines(self.rules).items():
-            made = self.account.forecast_with(globs) if self.account else None
-            if made is not None and globs != self._fixed_lines:
+            if self.account is None or globs == self._fixed_lines:
+                continue
+            made = self.account.forecast_with(globs)
+            if made is not None:
                 others[name] = ("with other fixed lines" if globs else "without fixed lines", made)
         return others
 
