@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import IntEnum
 from functools import cached_property
@@ -24,6 +24,7 @@ from pulumi_cf_invoice.billing.money import Money
 from pulumi_cf_invoice.forecast.days import DAY
 from pulumi_cf_invoice.forecast.periods import period_name
 from pulumi_cf_invoice.report.judging import POLICY, TITLES, RuleResult, verdict_of, verdict_text
+from pulumi_cf_invoice.rules.gates import Gate
 from pulumi_cf_invoice.rules.on_accounts import used_up
 from pulumi_cf_invoice.rules.on_forecasts import FORECAST, RUNWAY
 from pulumi_cf_invoice.rules.on_invoices import AMOUNT_DUE, PROJECTED_AMOUNT_DUE
@@ -69,12 +70,22 @@ class Outlook:
     is_upper: bool = False
     which: str = ""
     """What tells the forecast from the one shown, in a few words; empty if it is that."""
+    waived_until: str = ""
+    """The end of the waiver of a limit that is passed only because it ends; empty if none does."""
+    is_due: bool = False
+    """Whether what is due already is more than the limit."""
 
     @property
     def text(self) -> str:
         """The outlook as the second half of a sentence."""
         forecast, limit = money.to_rough_text(*self.amount), money.to_rough_text(*self.limit)
         forecast += f" {self.which}" if self.which else ""
+        if self.waived_until:
+            up_to = "up to " if self.is_upper else ""
+            return (
+                f"once the waiver until {self.waived_until} ends, the limit is {limit}, and the "
+                f"forecast is {up_to}{forecast}"
+            )
         if self.is_upper:
             return f"the forecast of up to {forecast} may pass the limit of {limit}, {self.when}"
         return f"the forecast of {forecast} passes the limit of {limit} {self.when}"
@@ -631,29 +642,51 @@ def outlook_of(
     coming: Sequence[tuple[date, datetime, float]],
     rule: RuleResult,
     account_id: str | None,
-    currency: str,
+    invoice: Invoice,
     which: str,
     is_upper: bool,
 ) -> Outlook | None:
     """
-    Return the outlook if a forecast passes the limit of *rule*: its median by more than 1%.
+    Return the outlook if a forecast of *invoice* passes the limit of *rule*: its median by more
+    than 1%.
 
     *coming* has each day to come with its last instant and the median of the amount due by then, or
-    the 90th percentile (*is_upper*), in minor units of *currency*; *which* tells the forecast from
-    the one shown.
+    the 90th percentile (*is_upper*), in minor units of the invoice's currency; *which* tells the
+    forecast from the one shown.
     """
-    first: tuple[date, Money] | None = None
-    is_clear = is_upper
+    gate, first, waived_until = rule.gate, None, ""
+    is_clear, before = is_upper, invoice.amount_due
     for day, until, median in coming:
-        limit = rule.gate.limit(account_id, until) if rule.gate else None
-        if limit is None or limit.currency != currency:
+        limit = gate.limit(account_id, until) if gate else None
+        if limit is None or limit.currency != invoice.currency:
             continue
         if money.exact(median) > limit.amount and first is None:
             first = (day, limit)
+            if gate and money.exact(before) > limit.amount:
+                waived_until = _waived_until(gate, until)
+        before = median
         # As long as it is hardly more than the limit, it may be less.
         is_clear = is_clear or is_clearly_over(median, limit)
     if first is None or not is_clear:
         return None
     is_today = first[0] == coming[0][0]
-    highest = Money(coming[-1][2], currency)
-    return Outlook(rule.name, first[1], first[0], highest, is_today, is_upper, which)
+    highest = Money(coming[-1][2], invoice.currency)
+    return Outlook(
+        rule.name,
+        first[1],
+        first[0],
+        highest,
+        is_today,
+        is_upper,
+        which,
+        waived_until,
+        money.exact(invoice.amount_due) > first[1].amount,
+    )
+
+
+def _waived_until(gate: Gate, until: datetime) -> str:
+    """Return the end of the waiver of *gate* if it is on the day that lasts *until* an instant."""
+    waiver = gate.waiver
+    if waiver is None or waiver.in_force(until) or not waiver.in_force(until - timedelta(days=1)):
+        return ""
+    return waiver.end

@@ -290,8 +290,7 @@ class InvoiceReport:
                 continue
             which, forecast = self._other_forecasts.get(rule.name, shown)
             coming = _amounts(forecast, is_upper)
-            currency = self.invoice.currency
-            found.append(outlook_of(coming, rule, self.account_id, currency, which, is_upper))
+            found.append(outlook_of(coming, rule, self.account_id, self.invoice, which, is_upper))
         known = filter(None, found)
         return min(known, key=lambda outlook: (outlook.date, outlook.limit.amount), default=None)
 

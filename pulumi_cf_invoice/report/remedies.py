@@ -98,7 +98,8 @@ def _in_time(invoice: InvoiceReport) -> list[str]:
             is_same = upper is not None and upper.rule == outlook.rule
             earliest = upper.date if upper is not None and is_same else outlook.date
             passed_at = datetime.combine(outlook.date, time.max, UTC)
-            found.append((earliest, rule.gate.rule_remedy(outlook.limit, passed_at)))
+            remedy = rule.gate.rule_remedy(outlook.limit, passed_at, is_due=outlook.is_due)
+            found.append((earliest, remedy))
     # The figures may be old.
     today = max(invoice.as_of, invoice.at).date()
     return [

@@ -143,15 +143,19 @@ class Gate:
                 remedy = "Give the account a limit in {setting}."
         return self._filled(remedy, finding.limit, at)
 
-    def rule_remedy(self, limit: Money, at: datetime) -> str:
-        """Return what to do about a figure that is over a *limit* at the time *at*."""
-        return self._filled(self.rule.remedy, limit, at)
+    def rule_remedy(self, limit: Money, at: datetime, *, is_due: bool) -> str:
+        """
+        Return what to do about a figure that is over a *limit* at the time *at*: no cap helps
+        against what *is_due* already.
+        """
+        return self._filled("{raise_it}." if is_due else self.rule.remedy, limit, at)
 
     def _filled(self, remedy: str, limit: Money | None, at: datetime) -> str:
         setting, is_waived = self._setting(limit, at), self._is_waived(limit, at)
         is_written = self.source and not self.source.startswith("--")
         can_waive = is_written and self.rule.waivable and not is_waived
-        ways = [f"raise {setting}", *(["give it a waiver"] if can_waive else [])]
+        waive = "give it a waiver" if self.waiver is None else "extend its waiver"
+        ways = [f"raise {setting}", *([waive] if can_waive else [])]
         return remedy.format(
             setting=setting,
             rule=self._written,

@@ -286,6 +286,45 @@ def test_a_waiver_that_ends_before_the_period_does_is_in_the_outlook() -> None:
     assert only(report_on(taken("growing"), rules=kept)).outlook is None
 
 
+@pytest.mark.parametrize(
+    ("limit", "until", "coming", "remedy"),
+    [
+        (
+            "100 USD",
+            "2026-09-20",
+            "once the waiver until 2026-09-20 ends, the limit is $100, and the forecast is $5",
+            "Before 2026-09-21: raise the limit of the rule max-amount-due in rules.json or extend "
+            "its waiver.",
+        ),
+        (
+            "100 USD",
+            "2026-09-15",
+            "once the waiver until 2026-09-15 ends, the limit is $100, and the forecast is $5",
+            "Before 2026-09-16: raise the limit of the rule max-amount-due in rules.json or extend "
+            "its waiver.",
+        ),
+        (
+            "450 USD",
+            "2026-09-28",
+            "once the waiver until 2026-09-28 ends, the limit is $450, and the forecast is $5",
+            "Before 2026-09-29: cap the gateways with spend limits, raise the limit of the rule "
+            "max-amount-due in rules.json, or extend its waiver.",
+        ),
+        ("450 USD", "2026-09-16", "the forecast of $5", "Before 2026-09-2"),
+    ],
+)
+def test_where_a_limit_is_passed_because_its_waiver_ends_that_is_what_is_said(
+    limit: str, until: str, coming: str, remedy: str
+) -> None:
+    waiver = {**UNTIL, "until": until, "limit": "900 USD"}
+    report = report_on(
+        taken("growing"), rules={"max-amount-due": {"limit": limit, "waiver": waiver}}
+    )
+    assert f"in September (day 15 of 30); {coming}" in report.headline
+    [said] = [each for each in report.remedies if "the rule max-amount-due" in each]
+    assert said.startswith(remedy)
+
+
 def test_a_forecast_over_a_limit_is_red_only_by_a_rule() -> None:
     rules = {**LIMIT, "max-forecast": {"limit": "450 USD", **OF_ACCOUNT}}
     report = report_on(taken("growing"), rules=rules)
