@@ -98,7 +98,8 @@ def _in_time(invoice: InvoiceReport) -> list[str]:
             is_same = upper is not None and upper.rule == outlook.rule
             earliest = upper.date if upper is not None and is_same else outlook.date
             passed_at = datetime.combine(outlook.date, time.max, UTC)
-            remedy = rule.gate.rule_remedy(outlook.limit, passed_at, is_due=outlook.is_due)
+            limit, is_due = outlook.limit, outlook.is_due
+            remedy = rule.gate.rule_remedy(limit, invoice.account_id, passed_at, is_due=is_due)
             found.append((earliest, remedy))
     # The figures may be old.
     today = max(invoice.as_of, invoice.at).date()

@@ -128,10 +128,10 @@ class Gate:
         limit: Limit = vars(rule)["limit"]
         return limit.of(account_id)
 
-    def remedy(self, finding: Finding, at: datetime) -> str:
+    def remedy(self, finding: Finding, account_id: str | None, at: datetime) -> str:
         """
-        Return what to do about a *finding* that violates the rule at the time *at*; empty if it
-        says that.
+        Return what to do about a *finding* on an account that violates the rule at the time *at*;
+        empty if it says that.
         """
         remedy = finding.remedy or self.rule.remedy
         if finding.status == "unknown" and not finding.remedy:
@@ -141,17 +141,20 @@ class Gate:
                 remedy = f"Set {{setting}} in {finding.amount.currency.upper()}."
             if finding.subject == "limit":
                 remedy = "Give the account a limit in {setting}."
-        return self._filled(remedy, finding.limit, at)
+        return self._filled(remedy, self._is_waived(finding.limit, account_id, at))
 
-    def rule_remedy(self, limit: Money, at: datetime, *, is_due: bool) -> str:
+    def rule_remedy(
+        self, limit: Money, account_id: str | None, at: datetime, *, is_due: bool
+    ) -> str:
         """
-        Return what to do about a figure that is over a *limit* at the time *at*: no cap helps
-        against what *is_due* already.
+        Return what to do about an account's figure that is over a *limit* at the time *at*: no cap
+        helps against what *is_due* already.
         """
-        return self._filled("{raise_it}." if is_due else self.rule.remedy, limit, at)
+        remedy = "{raise_it}." if is_due else self.rule.remedy
+        return self._filled(remedy, self._is_waived(limit, account_id, at))
 
-    def _filled(self, remedy: str, limit: Money | None, at: datetime) -> str:
-        setting, is_waived = self._setting(limit, at), self._is_waived(limit, at)
+    def _filled(self, remedy: str, is_waived: bool) -> str:
+        setting = self._setting(is_waived)
         is_written = self.source and not self.source.startswith("--")
         can_waive = is_written and self.rule.waivable and not is_waived
         waive = "give it a waiver" if self.waiver is None else "extend its waiver"
@@ -163,23 +166,28 @@ class Gate:
             or_raise_it=", or ".join(ways) if can_waive else f"or {ways[0]}",
         )
 
-    def _setting(self, limit: Money | None, at: datetime) -> str:
-        """Return the place of the setting that has a *limit* at the time *at*."""
+    def _setting(self, is_waived: bool) -> str:
+        """Return the place of the setting that has a limit, which may be the waiver's."""
         if self.source.startswith("--"):
             return self.source
         needed = next((name for name in self.rule.needs if snake_case(name) in vars(self.rule)), "")
-        if self._is_waived(limit, at):
+        if is_waived:
             return f"the {needed} of the waiver of {self._written}"
         if needed in self.replaced:
             return f"the {needed} of {self._named} in Pulumi's policy config"
         return f"the {needed} of {self._written}" if needed else self._written
 
-    def _is_waived(self, limit: Money | None, at: datetime) -> bool:
-        """Return whether a waiver has a *limit* at the time *at*; it leaves others in force."""
+    def _is_waived(self, limit: Money | None, account_id: str | None, at: datetime) -> bool:
+        """
+        Return whether a waiver has an account's *limit* at the time *at*; it leaves others in
+        force. What was not compared with one goes by the limit that the account has.
+        """
         if self.waiver is None or not self.waiver.in_force(at) or not self.waiver.settings:
             return False
-        own = _limits_of(self.rule)
-        return limit not in (each for of in own for each in (of.default, *of.accounts.values()))
+        own, now = (
+            [each.of(account_id) for each in _limits_of(rule)] for rule in (self.rule, self.waived)
+        )
+        return limit not in own and (limit is not None or own != now)
 
     @property
     def _written(self) -> str:
@@ -227,7 +235,9 @@ class Gate:
     def judge(self, state: InvoiceState, at: datetime) -> list[Finding]:
         """Judge *state* at the time *at*, which has a time zone."""
         rule = self.in_force(at)
-        return [] if rule is None else self._explained(rule.evaluate(state, at), at)
+        if rule is None:
+            return []
+        return self._explained(rule.evaluate(state, at), state.account_id, at)
 
     def judge_accounts(self, reader: AccountReader, at: datetime) -> list[Finding]:
         """Judge each of the gate's accounts as *reader* reads it, at the time *at*."""
@@ -269,8 +279,12 @@ class Gate:
         states = [state for state in read if isinstance(state, AccountState)]
         unread = [(finding, "") for finding in read if isinstance(finding, Finding)]
         found = [*rule.evaluate_stack(resources, states), *unread]
-        explained = self._explained([finding for finding, _ in found], at)
-        return list(zip(explained, (urn for _, urn in found), strict=True))
+        # The account of a stack's resource may be a secret.
+        return [
+            (replace(explained, account_id=None), urn)
+            for finding, urn in found
+            for explained in self._explained([finding], finding.account_id, at)
+        ]
 
     def ask(self, reader: AccountReader, at: datetime) -> None:
         """Have *reader* request what the gate reads itself, without waiting for it."""
@@ -287,11 +301,11 @@ class Gate:
     ) -> list[Finding]:
         state = self._read(rule, reader, account_id, at)
         if isinstance(state, Finding):
-            return self._explained([state], at)
+            return self._explained([state], account_id, at)
         try:
-            return self._explained(rule.evaluate_account(state, at), at)
+            return self._explained(rule.evaluate_account(state, at), account_id, at)
         except BillingError as error:
-            return self._explained([self._unread(reader, account_id, error)], at)
+            return self._explained([self._unread(reader, account_id, error)], account_id, at)
 
     def _read(
         self, rule: Rule, reader: AccountReader, account_id: str, at: datetime
@@ -321,12 +335,14 @@ class Gate:
             is_passed_over=self.fail_open,
         )
 
-    def _explained(self, found: Iterable[Finding], at: datetime) -> list[Finding]:
-        """Return what was *found*; violations include the notes, and what to do."""
+    def _explained(
+        self, found: Iterable[Finding], account_id: str | None, at: datetime
+    ) -> list[Finding]:
+        """Return what was *found* on an account; violations include the notes, and what to do."""
         sentence = self._of_waiver(at)
         more = f" {sentence}" if sentence else ""
         return [
-            replace(finding.followed_by(more), remedy=self.remedy(finding, at))
+            replace(finding.followed_by(more), remedy=self.remedy(finding, account_id, at))
             if finding.violates
             else finding
             for finding in found

@@ -267,7 +267,7 @@ class RequireGatewaySpendLimit(StackRule):
                 f"{shown}{more}."
             ),
         )
-        return replace(found, detail=f": {shown}{more}"), urn
+        return replace(found, detail=f": {shown}{more}", account_id=account), urn
 
 
 @dataclass(frozen=True)
@@ -490,7 +490,7 @@ def _uncapped(gateway: _Gateway) -> Finding:
         f"{_called(gateway)} has no spend limit on all of its traffic: {gateway.lacks}. Credits "
         "that are topped up automatically do not cap it either."
     )
-    return Finding("failed", SPEND_LIMITS, lambda: message)
+    return Finding("failed", SPEND_LIMITS, lambda: message, account_id=gateway.account)
 
 
 def _if_deleted(finding: Finding, gateways: Sequence[_Gateway], is_preview: bool) -> Finding:

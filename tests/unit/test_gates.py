@@ -224,6 +224,8 @@ def test_what_to_do_names_the_place_of_the_limit_that_was_judged() -> None:
     waived = {"limit": "100 USD", "waiver": lower}
     assert remedy(waived) == f"or raise the limit of the waiver of {rule}."
     assert remedy(waived, OTHER_ACCOUNT) == f"or raise the limit of {rule}."
+    others = {"limit": "100 USD", "accounts": {OTHER_ACCOUNT: "150 USD"}}
+    assert remedy({**waived, "limit": others}) == f"or raise the limit of the waiver of {rule}."
     ended = {**waived, "waiver": {**lower, "until": "2026-09-14"}}
     assert remedy(ended) == f"or raise the limit of {rule}."
     in_config = f"or raise the limit of {rule} in Pulumi's policy config."

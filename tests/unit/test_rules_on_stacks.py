@@ -406,6 +406,30 @@ def test_every_gateway_of_an_account_needs_a_limit_whoever_made_it() -> None:
     assert "allow $224.00 in a month" in message
 
 
+@pytest.mark.parametrize(
+    ("limit", "place"),
+    [
+        ("100 USD", "the limit of the waiver of the rule"),
+        ({"limit": "150 USD", "accounts": {ACCOUNT: "100 USD"}}, "the limit of the rule"),
+    ],
+)
+def test_what_to_do_about_each_gateway_of_an_account_names_the_same_limit(
+    limit: Any, place: str
+) -> None:
+    """A gateway without a limit of its own has nothing by which to tell whose limit holds."""
+    listed = [gateway("default", is_default=True), gateway("chat", cost_rule(5))]
+    waiver = {"until": "2026-09-30", "by": "bob", "reason": "r", "limit": "120 USD"}
+    reader = AccountReader({}, snapshots=[snapshot(gateways=Result(listed, Answered(True)))])
+    written = {"limit": limit, "accountIds": [ACCOUNT], "waiver": waiver}
+    gate = Gate.of(DeclaredRule.parse("require-gateway-spend-limit", written))
+    of_account = gate.judge_accounts(reader, NOW)
+    of_stack = [finding for finding, _ in gate.judge_stack([], reader, NOW)]
+    for found in (of_account, of_stack):
+        assert [finding.status for finding in found] == ["failed", "over"]
+        [remedy] = {finding.remedy for finding in found}
+        assert f"or raise {place} require-gateway-spend-limit." in remedy
+
+
 def test_a_gateway_that_the_stack_changes_counts_with_what_it_will_be() -> None:
     listed = [gateway("chat", cost_rule(50)), gateway("default", cost_rule(1))]
     changed = capped(COST, name="resource")
