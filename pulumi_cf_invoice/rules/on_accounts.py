@@ -110,11 +110,13 @@ class RequireHealthyTopUp(Rule):
             yield Finding("within", TOPUP, lambda: f"{topup} {text}.")
             yield from unexplained_failure(balance, topup)
             return
+        is_set = balance.topup_is_on or balance.topup_problem
         yield Finding(
             "failed",
             TOPUP,
             lambda: f"{topup_trouble(balance, topup)} {refusal(balance)}",
             brief=topup_trouble(balance, "the automatic top-up").rstrip("."),
+            remedy="" if is_set else "Set an automatic top-up in Cloudflare's dashboard.",
         )
 
 

@@ -157,13 +157,17 @@ def test_a_top_up_that_does_not_work_is_a_violation_in_the_apis_words(
 def test_no_top_up_and_one_that_nothing_pays_are_violations() -> None:
     for config in ({}, {"amount": 1000}, {"amount": 0, "threshold": 0}):
         answer = balance(2500, topup_config=config)
-        [message] = messages("failed", judge("require-healthy-top-up", credit_balance=answer))
+        [found] = judge("require-healthy-top-up", credit_balance=answer)
+        [message] = messages("failed", [found])
         assert message.startswith(
             f"The automatic top-up of account {ACCOUNT} is not set. AI Gateway"
         )
+        assert found.remedy == "Set an automatic top-up in Cloudflare's dashboard."
     answer = balance(2500, topup_config=TOPUP, has_default_payment_method=False)
-    [message] = messages("failed", judge("require-healthy-top-up", credit_balance=answer))
+    [found] = judge("require-healthy-top-up", credit_balance=answer)
+    [message] = messages("failed", [found])
     assert message.startswith(f"The automatic top-up of account {ACCOUNT} has no payment method.")
+    assert found.remedy.startswith("Fix the automatic top-up, or its payment method, in ")
 
 
 def test_a_top_up_that_the_api_tells_nothing_of_is_not_known() -> None:
