@@ -155,14 +155,19 @@ class NoUnpaidInvoices(Rule):
             brief = f"whether there are unpaid invoices, since {part}"
             yield Finding("unknown", subject, lambda: message, brief=brief)
         elif not other:
-            count = len(history.invoices)
-            which = (
-                f"None of {counted(count, 'earlier invoice')}" if count else "No earlier invoice"
-            )
-            yield Finding("within", subject, lambda: f"{which} of {account} is unpaid.")
+            message = _none_unpaid(len(history.invoices), account)
+            yield Finding("within", subject, lambda: message)
         if other:
             brief = "whether all earlier invoices are paid"
             yield Finding("unknown", subject, lambda: _of_other_status(other, account), brief=brief)
+
+
+def _none_unpaid(count: int, account: str) -> str:
+    """Say that none of *count* earlier invoices of an *account* is unpaid."""
+    if count == 1:
+        return f"The only earlier invoice of {account} is not unpaid."
+    which = f"None of {count:,} earlier invoices" if count else "No earlier invoice"
+    return f"{which} of {account} is unpaid."
 
 
 def _unpaid_in_brief(history: InvoiceHistory) -> str:

@@ -249,6 +249,8 @@ def test_a_history_without_unpaid_invoices_is_within_only_if_it_is_complete() ->
     assert messages("within", found) == [
         f"None of 2 earlier invoices of account {ACCOUNT} is unpaid."
     ]
+    [only] = judge("no-unpaid-invoices", invoice_history=history(row("paid")))
+    assert only.text == f"The only earlier invoice of account {ACCOUNT} is not unpaid."
     [none] = judge("no-unpaid-invoices", invoice_history=history())
     assert none.text == f"No earlier invoice of account {ACCOUNT} is unpaid."
     part = history(row("paid"), complete=False)
