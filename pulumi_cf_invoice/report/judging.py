@@ -272,13 +272,14 @@ def _of_accounts(
         on_invoice = states if gate.rule.reads == (INVOICE_PREVIEW,) else []
         others = _violated_elsewhere(gate, of_account, on_invoice, at)
         when = reader.read_at(account, gate.base_url, at)
-        age = _age(when, at)
+        is_read = not any(finding.subject == UNREAD for finding in of_account)
+        age = _age(when, at, is_read=is_read)
         of_account = [
             replace(current, age=age)
             for finding in of_account
             for current in _current(finding, gate, states, others, at, reader)
         ]
-        read_at = _time_of_reading(account, when, at)
+        read_at = _time_of_reading(account, when, at, is_read=is_read)
         has_origin = gate.origin and gate.has_figures(account, reader, at)
         origin = [Finding("noted", _ORIGIN, lambda: gate.origin)] if has_origin else []
         more = (replace(finding, account_id=account) for finding in (*others, *read_at, *origin))
@@ -346,21 +347,31 @@ def has_outgrown(state: InvoiceState, known: Invoice, read_at: datetime, at: dat
     return more * elapsed > max(money.exact(known.amount_due), Decimal(0)) * since
 
 
-def _time_of_reading(account_id: str, read_at: datetime, at: datetime) -> list[Finding]:
-    """Tell when what was judged at the time *at* was read, if not just now."""
+def _time_of_reading(
+    account_id: str, read_at: datetime, at: datetime, *, is_read: bool
+) -> list[Finding]:
+    """Tell when what was judged at the time *at* was read, or could not be, if not just now."""
     if abs(at - read_at) < _JUST_NOW:
         return []
     when = f"{read_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     message = f"Account {account_id} was read on {when}, and is judged as of that time."
-    return [Finding("noted", _TIME_OF_READING, lambda: message, age=_age(read_at, at))]
+    if not is_read:
+        message = f"The snapshot of account {account_id} was taken on {when}."
+    age = _age(read_at, at, is_read=is_read)
+    return [Finding("noted", _TIME_OF_READING, lambda: message, age=age)]
 
 
-def _age(read_at: datetime, at: datetime) -> str:
-    """Say how old what was read is; nothing if it is less than a day."""
+def _age(read_at: datetime, at: datetime, *, is_read: bool) -> str:
+    """
+    Say how old what was read is, or what could not be; nothing if it is less than a day.
+
+    Where something could not be read, there are no figures that could be old.
+    """
     days = (at - read_at).days
     if days < 1:
         return ""
-    return f"figures of {read_at.astimezone(UTC):%Y-%m-%d}, {counted(days, 'day')} old"
+    what = "figures" if is_read else "snapshot"
+    return f"{what} of {read_at.astimezone(UTC):%Y-%m-%d}, {counted(days, 'day')} old"
 
 
 def _on(gate: Gate, found: Found, at: datetime) -> list[Finding]:

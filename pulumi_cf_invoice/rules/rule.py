@@ -35,15 +35,16 @@ class Finding:
     ``subject`` is what was judged, such as `AMOUNT_DUE` or the name of a line (``of_line``).
     ``amount`` and ``limit``, which ``is_minimum`` or else a maximum, are None if there is none.
     ``account_id`` is the account that a rule read itself, and ``age`` says, in a few words, how old
-    what it read is; it is empty for less than a day. ``brief`` is a short form of the fact
-    without account and rule, unless it compares an amount with a limit. What others wrote in it is
-    marked (`named`). ``remedy`` is what to do about a violation, in a sentence. ``is_passed_over``
-    means that an account could not be read, which the rule allows. ``is_refilled`` means that a
-    working top-up adds to the credits. ``day`` is the UTC day whose spend was judged, if it is one.
-    ``detail`` is what a reader has to know besides amount and limit, as the end of the `text`.
-    ``is_to_come`` means that the figure is not known before an update, which judges it, and
-    ``is_put_off`` that it is too early to judge it, which a day later it is not. ``is_foreseen``
-    means that a forecast was judged, and ``is_upper`` that its 90th percentile was.
+    what it read is, or the snapshot that lacks it; it is empty for less than a day. ``brief`` is a
+    short form of the fact without account and rule, unless it compares an amount with a limit. What
+    others wrote in it is marked (`named`). ``remedy`` is what to do about a violation, in a
+    sentence. ``is_passed_over`` means that an account could not be read, which the rule allows.
+    ``is_refilled`` means that a working top-up adds to the credits. ``day`` is the UTC day whose
+    spend was judged, if it is one. ``detail`` is what a reader has to know besides amount and
+    limit, as the end of the `text`. ``is_to_come`` means that the figure is not known before an
+    update, which judges it, and ``is_put_off`` that it is too early to judge it, which a day later
+    it is not. ``is_foreseen`` means that a forecast was judged, and ``is_upper`` that its 90th
+    percentile was.
     """
 
     status: Status

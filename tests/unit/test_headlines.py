@@ -813,6 +813,32 @@ def test_each_account_in_a_headline_is_dated_by_its_own_figures(is_own: bool, le
     assert (f"Account {OTHER_ACCOUNT} was read on {NOW:%Y-%m-%d} " in notes) == (not is_own)
 
 
+@pytest.mark.parametrize("refused", ["invoice-preview", "usage-history"])
+@pytest.mark.parametrize("fail_open", [True, False])
+@pytest.mark.parametrize("others", [0, 1, 2])
+def test_an_account_that_could_not_be_read_is_dated_by_its_snapshot_and_not_as_judged(
+    refused: str, fail_open: bool, others: int
+) -> None:
+    known, later = taken("usual", NOW, OTHER_ACCOUNT), NOW + timedelta(days=2)
+    answers = {**known.answers, refused: NotAvailableError("HTTP 403")}
+    lacking = dataclasses.replace(known, answers=answers)
+    of_account = {"accountIds": [OTHER_ACCOUNT], "limit": "900 USD", "failOpen": fail_open}
+    rules = {
+        "max-forecast": of_account,
+        "p90": {"rule": "max-forecast", "percentile": 90, **of_account},
+    }
+    found = [Found.of_snapshot(taken("usual", later, n * 32)) for n in "ab"[:others]]
+    judged = judge(parse_rules({"rules": rules}), found, later, AccountReader({}, (), [lacking]))
+    report = make_report(found, at=later, rules=judged)
+    told = f"The snapshot of account {OTHER_ACCOUNT} was taken on 2026-09-15 12:00 UTC."
+    assert [told in rule.noted for rule in report.rules] == [True, False]
+    assert notice_of(report, KINDS).on_what_was_read == [f"max-forecast: {told}"]
+    for render in (text.render, markdown.render, html.render, json_report.render):
+        assert "is judged as of" not in render(report)
+    assert "figures of" not in report.headline
+    assert ("snapshot of 2026-09-15, 2 days old" in report.headline) == (not fail_open)
+
+
 def test_an_unusual_day_is_said_beside_a_rule_on_the_days_of_another_account() -> None:
     rules = {
         "max-amount-due": {"limit": "5000 USD"},
