@@ -5,10 +5,11 @@ from collections.abc import Iterator, Sequence
 from pulumi_cf_invoice.billing import money
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.billing.invoice import Invoice, InvoiceLine
+from pulumi_cf_invoice.billing.models import counted
 from pulumi_cf_invoice.billing.suggestions import new_globs
 from pulumi_cf_invoice.billing.usage_history import UsageHistory
 from pulumi_cf_invoice.forecast.bill import Bill
-from pulumi_cf_invoice.forecast.days import date_of
+from pulumi_cf_invoice.forecast.days import date_of, day_of
 from pulumi_cf_invoice.forecast.outlook import Outlook
 from pulumi_cf_invoice.forecast.priced import PricedDays
 from pulumi_cf_invoice.forecast.unit import Unit, UnknownUnit
@@ -45,9 +46,16 @@ def notes_of(
 
 
 def left_out(history: UsageHistory | None, priced: PricedDays | UnknownUnit) -> Iterator[str]:
-    """Return what the API returned without a value, which a forecast by days counts as 0."""
-    if history is not None and history.entries_without_value and isinstance(priced, PricedDays):
-        yield f"The usage history has {history.without_value_text}, which counts as no usage."
+    """
+    Return what the API returned without a value before today, which a forecast by days counts as 0.
+    """
+    if history is None or not isinstance(priced, PricedDays):
+        return
+    today = day_of(priced.now)
+    before = sum(start < today for start in history.entries_without_value)
+    if before:
+        without = f"{counted(before, history.window)} without a value"
+        yield f"The usage history has {without}, which counts as no usage."
 
 
 def _unit(priced: PricedDays, outlook: Outlook | None, currency: str, other: float | None) -> str:

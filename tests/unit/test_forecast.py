@@ -426,6 +426,23 @@ def test_a_part_of_a_day_makes_no_silence() -> None:
     assert not any("nothing since" in note for note in found.notes)
 
 
+@pytest.mark.parametrize(
+    ("ago", "note"),
+    [
+        ([0], ""),
+        ([0, 60], "The usage history has 1 day without a value, which counts as no usage."),
+        ([50, 60], "The usage history has 2 days without a value, which counts as no usage."),
+    ],
+)
+def test_a_day_without_a_value_counts_as_no_usage_unless_it_is_today(
+    ago: list[int], note: str
+) -> None:
+    today = START + NOON * DAY
+    history = replace(steady(), entries_without_value=[today - days * DAY for days in ago])
+    notes = forecast_invoice(invoice_of(GROSS), history, at=NOW).notes
+    assert [each for each in notes if "without a value" in each] == ([note] if note else [])
+
+
 def test_a_pause_of_many_days_is_one() -> None:
     """What stopped a week ago does not go on."""
     history = history_of([CENTS] * 60, [*[CENTS] * (NOON - 7), *[0] * 8])

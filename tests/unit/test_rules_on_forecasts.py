@@ -175,7 +175,7 @@ def test_a_usage_history_that_is_refused_lets_nothing_pass() -> None:
 
 
 @pytest.mark.parametrize(("kind", "limit"), [("max-forecast", "900 USD"), ("min-runway", 1)])
-@pytest.mark.parametrize(("ago", "is_known"), [(1, False), (7, False), (27, False), (60, True)])
+@pytest.mark.parametrize(("ago", "is_known"), [(0, True), (1, False), (27, False), (60, True)])
 def test_a_day_without_its_value_is_not_a_day_without_usage(
     kind: str, limit: Any, ago: int, is_known: bool
 ) -> None:
