@@ -624,12 +624,16 @@ def _rank(rule: RuleResult, finding: Finding) -> Rank:
 
 
 def _order(finding: Finding) -> tuple[int, Decimal]:
-    """Return by what *finding* comes among those of its rank: its subject, and then its excess."""
-    excess = Decimal(0)
+    """
+    Return by what *finding* comes among those of its rank: its subject, and then its excess, or the
+    day on which credits run out.
+    """
+    by = Decimal(finding.runs_out.toordinal() if finding.runs_out else 0)
     if finding.amount is not None and finding.limit is not None:
         excess = money.total([finding.amount.amount], less=[finding.limit.amount])
+        by = excess if finding.is_minimum else -excess
     subjects = (*_SUBJECTS, finding.subject)
-    return subjects.index(finding.subject) + (finding.status == "unknown"), -excess
+    return subjects.index(finding.subject) + (finding.status == "unknown"), by
 
 
 def _cut(text: str) -> str:

@@ -241,6 +241,7 @@ class MinRunway(Rule):
             brief=brief,
             remedy=to_refill(balance) if is_over else "",
             is_refilled=balance.topup_is_healthy,
+            runs_out=out if is_over else None,
             is_foreseen=True,
         )
 

@@ -39,9 +39,10 @@ class Finding:
     short form of the fact without account and rule, unless it compares an amount with a limit. What
     others wrote in it is marked (`named`). ``remedy`` is what to do about a violation, in a
     sentence. ``is_passed_over`` means that an account could not be read, which the rule allows.
-    ``is_refilled`` means that a working top-up adds to the credits. ``day`` is the UTC day whose
-    spend was judged, if it is one. ``detail`` is what a reader has to know besides amount and
-    limit, as the end of the `text`. ``is_to_come`` means that the figure is not known before an
+    ``is_refilled`` means that a working top-up adds to the credits, and ``runs_out`` is the UTC day
+    on which they run out if they do not last; it is None if they are used up. ``day`` is the UTC
+    day whose spend was judged, if it is one. ``detail`` is what a reader has to know besides amount
+    and limit, as the end of the `text`. ``is_to_come`` means that the figure is not known before an
     update, which judges it, and ``is_put_off`` that it is too early to judge it, which a day later
     it is not. ``is_foreseen`` means that a forecast was judged, and ``is_upper`` that its 90th
     percentile was.
@@ -60,6 +61,7 @@ class Finding:
     remedy: str = ""
     is_passed_over: bool = False
     is_refilled: bool = False
+    runs_out: date | None = None
     day: date | None = None
     detail: str = ""
     is_to_come: bool = False

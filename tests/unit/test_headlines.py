@@ -718,6 +718,34 @@ def test_of_several_within_their_limits_the_worst_is_one_with_a_warning_which_it
     assert notice_of(report, KINDS).title(()).endswith(report.headline)
 
 
+@pytest.mark.parametrize(
+    ("names", "rule", "own", "fact"),
+    [
+        (
+            ("usual", "top-up-failed"),
+            "min-credit-balance",
+            {"limit": "100 USD"},
+            "credits are down to $4.20, below the minimum of $100.00 by $95.80",
+        ),
+        (("growing", "top-up-failed"), "min-runway", {"days": 30}, "credits run out today"),
+        (
+            ("top-up-failed", "never-paid"),
+            "min-runway",
+            {"days": 30},
+            "credits are used up and AI Gateway refuses requests",
+        ),
+    ],
+)
+def test_of_several_the_worst_is_the_one_whose_credits_are_down_to_less_or_run_out_first(
+    names: tuple[str, str], rule: str, own: dict[str, Any], fact: str
+) -> None:
+    snapshots = [taken(name, NOW, f"{number:032x}") for number, name in enumerate(names)]
+    written = {"accountIds": [each.account_id for each in snapshots], **own}
+    for ordered in (snapshots, snapshots[::-1]):
+        headline = report_on(*ordered, rules={rule: written}).headline
+        assert f" Worst is Account 000000…0001: {fact}" in headline
+
+
 def test_of_several_the_worst_is_none_that_no_rule_judged() -> None:
     """Figures that are as old as its own warn of an invoice only where a rule judged it."""
     later = NOW + timedelta(days=2)
