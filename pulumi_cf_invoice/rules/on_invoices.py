@@ -139,15 +139,19 @@ class MaxLineAmount(Rule):
         if not lines:
             yield Finding("within", "lines", lambda: f"The {invoice_of(state)} has no lines.")
             return
-        default = [] if self.default_limit is None else [self.default_limit]
+        default = [] if self.default_limit is None else [("", self.default_limit)]
         used: set[str] = set()
         for name, same in lines.items():
             certain, possible = self._globs([line.description or "" for line in same])
             used.update(certain, possible)
             known = longest(certain)
             least = max(map(len, known), default=0)
-            longer = [self.limits[glob] for glob in possible if len(glob) >= least]
-            by_account = [*longer, *([self.limits[glob] for glob in known] or default)]
+            longer = [
+                ("" if glob in certain else glob, self.limits[glob])
+                for glob in possible
+                if len(glob) >= least
+            ]
+            by_account = [*longer, *([("", self.limits[glob]) for glob in known] or default)]
             yield from self._judged(state, name, same, by_account)
         unused = [glob for glob in self.limits if glob not in used]
         if unused:
@@ -169,30 +173,39 @@ class MaxLineAmount(Rule):
         ]
 
     def _judged(
-        self, state: InvoiceState, name: str, lines: list[InvoiceLine], limits: list[Limit]
+        self,
+        state: InvoiceState,
+        name: str,
+        lines: list[InvoiceLine],
+        limits: list[tuple[str, Limit]],
     ) -> Iterator[Finding]:
+        """Judge *lines* by the lowest of *limits*, each with its glob if that only may match."""
         if not limits:
             return
-        found = [limit.of(state.account_id) for limit in limits]
-        known = [limit for limit in found if limit is not None]
-        if len(known) < len(found):
-            yield _no_limit(state, f" for the line {named(name)}")
+        found = [(glob, limit.of(state.account_id)) for glob, limit in limits]
+        lacking = [glob for glob, limit in found if limit is None]
+        if lacking:
+            yield _no_limit(state, f" for the line {named(name)}{_may_be_of(min(lacking))}")
             return
         currency = state.invoice.currency
+        known = [(glob, limit) for glob, limit in found if limit is not None]
         # One that cannot be compared comes before any that can.
-        lowest = min(known, key=lambda limit: (comparable(currency, limit), limit.amount))
-        net = money.number(money.total(line.net for line in lines))
-        yield held(
+        glob, lowest = min(
+            known, key=lambda each: (comparable(currency, each[1]), each[1].amount, each[0])
+        )
+        may_be, net = _may_be_of(glob), money.number(money.total(line.net for line in lines))
+        judged = held(
             name,
             net,
             currency,
             lowest,
             lambda amount, over: (
                 f"The line {named(name)} of the {invoice_of(state)} comes to {amount} after "
-                f"credits for {_period_of(lines, state.invoice)}, {over}."
+                f"credits for {_period_of(lines, state.invoice)}, {over}{may_be}."
             ),
             of_line=True,
         )
+        yield replace(judged, detail=may_be)
 
 
 @dataclass(frozen=True)
@@ -308,6 +321,13 @@ def _may_match(begin: str, end: str, glob: str) -> bool:
     before, after = _ends_of_glob(glob)
     begins = begin.startswith(before) or before.startswith(begin)
     return begins and (end.endswith(after) or after.endswith(end))
+
+
+def _may_be_of(glob: str) -> str:
+    """Say that a line is held to the limit of a *glob* that it may match; empty without one."""
+    if not glob:
+        return ""
+    return f" (by {named(glob)}, which it may match, as a part of its description is left out)"
 
 
 # There can be as many lines as fit into an answer.

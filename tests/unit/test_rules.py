@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from pulumi_cf_invoice import Invoice
+from pulumi_cf_invoice.billing.cleaning import shown
 from pulumi_cf_invoice.billing.models import Answered
 from pulumi_cf_invoice.billing.reads import INVOICE_PREVIEW
 from pulumi_cf_invoice.billing.snapshot import Snapshot
@@ -250,6 +251,30 @@ def test_a_glob_that_a_line_may_match_is_not_said_to_match_none() -> None:
     assert notes("max-line-amount", limits, kept) == [
         f"No line of the upcoming invoice of account {ACCOUNT} matches b*."
     ]
+
+
+@pytest.mark.parametrize(
+    ("limits", "glob", "end"),
+    [
+        ({"openai/*": "500 USD", "*embeddings*": "1 USD"}, "*embeddings*", ""),
+        ({"openai/*": "1 USD", "*embeddings*": "500 USD"}, "", ""),
+        ({"openai/*": "1 USD", "*embeds*": "1 USD"}, "", ""),
+        (
+            {"openai/*": "500 USD", "*embeddings*": {"accounts": {OTHER_ACCOUNT: "1 USD"}}},
+            "*embeddings*",
+            f" differ by account: account {ACCOUNT} has none",
+        ),
+    ],
+)
+def test_a_line_says_whose_limit_it_is_held_to_where_only_what_is_left_out_may_match(
+    limits: dict[str, Any], glob: str, end: str
+) -> None:
+    kept = in_a_snapshot([api_line(description="openai/ops@example.com")])
+    [found] = judge("max-line-amount", {"limits": limits}, kept)
+    said = f" (by {glob}, which it may match, as a part of its description is left out){end}"
+    for message in (found.message.removesuffix("."), shown(found.text).removesuffix(".")):
+        assert message.endswith(said) is bool(glob)
+        assert ("left out" in message) is bool(glob)
 
 
 @pytest.mark.parametrize(
