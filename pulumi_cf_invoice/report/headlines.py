@@ -1,9 +1,10 @@
 """
 The headline: a report's worst fact in one sentence, in money or days.
 
-From worst to mildest: an exceeded mandatory limit on money, credits that are used up or run out
-within a rule's days, something that could not be judged, another violated mandatory rule, a
-forecast over a mandatory limit, an advisory limit, and anything within its limits.
+From worst to mildest: an exceeded mandatory limit on money or a gateway without one, credits that
+are used up or run out within a rule's days, something that could not be judged, another violated
+mandatory rule, a forecast over a mandatory limit, an advisory limit, and anything within its
+limits.
 """
 
 import math
@@ -543,7 +544,7 @@ class Situation:
         if finding.subject == SPEND_LIMITS:
             # Whoever raises that limit has capped nothing else.
             capped = "gateways"
-            if any(_is_uncapped(other, finding.account_id) for other in rule.violations):
+            if finding.is_uncapped:
                 capped = "not every gateway has a spend limit, and those that do"
             return f"{capped} may spend {amount.text} in a month{compared}"
         return f"the {finding.subject} is {amount.text}{compared}"
@@ -553,7 +554,7 @@ def worst_violated(rules: Iterable[RuleResult]) -> tuple[RuleResult, Finding] | 
     """Return the worst violation of *rules*, on whatever account; None if there is none."""
     violations = ((rule, finding) for rule in rules for finding in rule.violations)
     # There can be tens of thousands, and words take longer than a comparison.
-    return min(violations, key=lambda pair: (_rank(*pair), _order(pair[1])), default=None)
+    return min(violations, key=lambda pair: _badness(*pair), default=None)
 
 
 def title_of_unknown(rules: Sequence[RuleResult]) -> str:
@@ -566,12 +567,6 @@ def title_of_unknown(rules: Sequence[RuleResult]) -> str:
 def is_clearly_over(amount: float, limit: Money) -> bool:
     """Return whether a forecast of *amount*, in minor units, passes *limit* by more than 1%."""
     return 100 * money.exact(amount) > _CLEARLY * money.exact(limit.amount)
-
-
-def _is_uncapped(finding: Finding, account_id: str | None) -> bool:
-    """Return whether a *finding* is on gateways of an account that have no spend limit."""
-    is_of_gateways = finding.subject == SPEND_LIMITS and finding.account_id == account_id
-    return is_of_gateways and finding.status == "failed"
 
 
 def _capitalized(text: str) -> str:
@@ -620,7 +615,12 @@ def _rank(rule: RuleResult, finding: Finding) -> Rank:
         return Rank.ADVISORY
     if finding.status == "unknown":
         return Rank.UNKNOWN
-    return Rank.OVER if finding.status == "over" else Rank.FAILED
+    return Rank.OVER if finding.status == "over" or finding.is_uncapped else Rank.FAILED
+
+
+def _badness(rule: RuleResult, finding: Finding) -> tuple[Rank, tuple[int, Decimal], bool]:
+    """Return the sort key among violations: one with an amount says more than one without."""
+    return _rank(rule, finding), _order(finding), finding.amount is None
 
 
 def _order(finding: Finding) -> tuple[int, Decimal]:
@@ -632,6 +632,8 @@ def _order(finding: Finding) -> tuple[int, Decimal]:
     if finding.amount is not None and finding.limit is not None:
         excess = money.total([finding.amount.amount], less=[finding.limit.amount])
         by = excess if finding.is_minimum else -excess
+    if finding.is_uncapped:
+        by = -Decimal("Infinity")
     subjects = (*_SUBJECTS, finding.subject)
     return subjects.index(finding.subject) + (finding.status == "unknown"), by
 

@@ -236,8 +236,12 @@ class RequireGatewaySpendLimit(StackRule):
                 by_account.setdefault(gateway.account, []).append(_Capped(gateway, allowance))
         yield from _without_allowance(others, is_preview)
         read = {state.account_id for state in accounts}
+        uncapped = {gateway.account for gateway in others if not gateway.is_left_out}
         for account, capped in by_account.items():
-            finding, urn = self._judged(account, capped, is_read=account in read)
+            whose = (
+                f"AI gateways of account {account}" if account in read else "stack's AI gateways"
+            )
+            finding, urn = self._judged(account, capped, whose, are_all=account not in uncapped)
             yield _if_deleted(finding, [each.gateway for each in capped], is_preview), urn
 
     def unmet(self, resources: Sequence[StackResource]) -> str:
@@ -246,7 +250,7 @@ class RequireGatewaySpendLimit(StackRule):
         return "It judged nothing, because the stack has no AI gateway."
 
     def _judged(
-        self, account: str | None, capped: "list[_Capped]", is_read: bool
+        self, account: str | None, capped: "list[_Capped]", whose: str, are_all: bool
     ) -> tuple[Finding, str]:
         largest = sorted(capped, key=lambda gateway: -gateway.allowance.amount)
         urn, limit = largest[0].gateway.urn, self.limit.of(account)
@@ -256,18 +260,20 @@ class RequireGatewaySpendLimit(StackRule):
         total = money.total(gateway.allowance.amount for gateway in capped)
         shown = "; ".join(gateway.text for gateway in largest[:_MOST])
         more = f"; and {len(capped) - _MOST:,} more" if len(capped) > _MOST else ""
-        whose = f"the AI gateways of account {account}" if is_read else "the stack's AI gateways"
+        those = f"The spend limits of the {whose}"
+        if not are_all:
+            those = f"Not all of the {whose} have a spend limit, and those that do"
         found = held(
             SPEND_LIMITS,
             total,
             "usd",
             limit,
             lambda amount, over: (
-                f"The spend limits of {whose} allow {amount} in a month of 31 days, {over}: "
-                f"{shown}{more}."
+                f"{those} allow {amount} in a month of 31 days, {over}: {shown}{more}."
             ),
         )
-        return replace(found, detail=f": {shown}{more}", account_id=account), urn
+        detail = f": {shown}{more}"
+        return replace(found, detail=detail, account_id=account, is_uncapped=not are_all), urn
 
 
 @dataclass(frozen=True)
@@ -482,7 +488,7 @@ def _many(which: str, are_left_out: bool) -> Finding:
         )
         return Finding("noted", "gateways", lambda: message)
     message = f"{which} have no spend limit on all of their traffic. {only}"
-    return Finding("failed", SPEND_LIMITS, lambda: message)
+    return Finding("failed", SPEND_LIMITS, lambda: message, is_uncapped=True)
 
 
 def _uncapped(gateway: _Gateway) -> Finding:
@@ -490,7 +496,8 @@ def _uncapped(gateway: _Gateway) -> Finding:
         f"{_called(gateway)} has no spend limit on all of its traffic: {gateway.lacks}. Credits "
         "that are topped up automatically do not cap it either."
     )
-    return Finding("failed", SPEND_LIMITS, lambda: message, account_id=gateway.account)
+    account = gateway.account
+    return Finding("failed", SPEND_LIMITS, lambda: message, account_id=account, is_uncapped=True)
 
 
 def _if_deleted(finding: Finding, gateways: Sequence[_Gateway], is_preview: bool) -> Finding:

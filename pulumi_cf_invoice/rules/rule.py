@@ -45,7 +45,7 @@ class Finding:
     and limit, as the end of the `text`. ``is_to_come`` means that the figure is not known before an
     update, which judges it, and ``is_put_off`` that it is too early to judge it, which a day later
     it is not. ``is_foreseen`` means that a forecast was judged, and ``is_upper`` that its 90th
-    percentile was.
+    percentile was. ``is_uncapped`` means that some of what may be spent has no limit at all.
     """
 
     status: Status
@@ -68,6 +68,7 @@ class Finding:
     is_put_off: bool = False
     is_foreseen: bool = False
     is_upper: bool = False
+    is_uncapped: bool = False
     age: str = ""
 
     @property

@@ -21,6 +21,7 @@ from pulumi_cf_invoice.report.report import Report, make_report
 from pulumi_cf_invoice.rules.accounts import AccountReader
 from pulumi_cf_invoice.rules.file import parse_rules
 from pulumi_cf_invoice.sandbox import SCENARIOS
+from pulumi_cf_invoice.sandbox.accounts import cost_rule, gateway
 from pulumi_cf_invoice.state import InvoiceState
 from tests.factories import ACCOUNT, NOW, OTHER_ACCOUNT, api_line, api_result, snapshot
 from tests.golden import Golden
@@ -744,6 +745,39 @@ def test_of_several_the_worst_is_the_one_whose_credits_are_down_to_less_or_run_o
     for ordered in (snapshots, snapshots[::-1]):
         headline = report_on(*ordered, rules={rule: written}).headline
         assert f" Worst is Account 000000…0001: {fact}" in headline
+
+
+UNCAPPED = gateway("default", is_default=True)
+PARTLY_CAPPED = [UNCAPPED, gateway("chat", cost_rule(5))]
+CAPS = {"rule": "require-gateway-spend-limit", "limit": "5 USD"}
+
+
+@pytest.mark.parametrize(
+    ("listed", "fact"),
+    [
+        (PARTLY_CAPPED, "not every gateway has a spend limit, and those that do may spend $160.00"),
+        ([UNCAPPED], "the AI gateway default has no spend limit on all of its traffic: it has"),
+    ],
+)
+def test_of_several_the_worst_is_the_one_of_which_a_gateway_has_no_limit(
+    listed: list[Any], fact: str
+) -> None:
+    capped = taken("capped-gateways", NOW, f"{0:032x}")
+    uncapped = snapshot(account_id=f"{1:032x}", gateways=listed)
+    rules = {"caps": {**CAPS, "accountIds": [capped.account_id, uncapped.account_id]}}
+    for ordered in ((capped, uncapped), (uncapped, capped)):
+        headline = report_on(*ordered, rules=rules).headline
+        assert f" Worst is Account 000000…0001: {fact}" in headline
+
+
+def test_without_an_invoice_the_headline_says_that_a_gateway_has_no_limit_too() -> None:
+    refused = NotAvailableError("HTTP 403")
+    lacking = snapshot(invoice_preview=refused, gateways=PARTLY_CAPPED)
+    report = report_on(lacking, rules={"caps": {**CAPS, **OF_ACCOUNT}})
+    assert report.headline.startswith(
+        f"Not all of the AI gateways of account {ACCOUNT} have a spend limit, and those that do "
+        "allow $160.00 in a month of 31 days, over the limit of $5.00 by $155.00: "
+    )
 
 
 def test_of_several_the_worst_is_none_that_no_rule_judged() -> None:

@@ -395,9 +395,9 @@ def test_every_gateway_of_an_account_needs_a_limit_whoever_made_it() -> None:
         ),
         (
             "within",
-            f"The spend limits of the AI gateways of account {ACCOUNT} allow $160.00 in a month of "
-            "31 days, within the limit of $200.00: chat $160.00 (32 windows of 1 day at $5.00 "
-            "each).",
+            f"Not all of the AI gateways of account {ACCOUNT} have a spend limit, and those that "
+            "do allow $160.00 in a month of 31 days, within the limit of $200.00: chat $160.00 (32 "
+            "windows of 1 day at $5.00 each).",
         ),
     ]
     listed[0] = gateway("default", cost_rule(2))
