@@ -247,9 +247,20 @@ class Report:
             return f"{title}: {old}{elsewhere.text}; {count} upcoming invoices{counts}, {total}."
         if not counts:
             return f"{title}: {old}{count} upcoming invoices, {total}."
+        title = self._title_of_worst or title
         so_far = " then" if has_ended else " so far"
         so_far = so_far if self.verdict == "within" else ""
         return f"{title}{so_far}: {old}{counts}{self._besides}; {total}. {self._worst}."
+
+    @property
+    def _title_of_worst(self) -> str:
+        """The title for the worst of several invoices where the verdict is on another; or empty."""
+        rank = self._by_badness[0][0].situation.worst.rank
+        if rank is Rank.UNKNOWN and self.verdict == "over":
+            return title_of_unknown(self.rules)
+        if rank is Rank.OUTLOOK and self.verdict == "advisory":
+            return f"{TITLES['within']} so far"
+        return ""
 
     @property
     def _worst(self) -> str:

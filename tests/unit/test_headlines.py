@@ -780,6 +780,42 @@ def test_without_an_invoice_the_headline_says_that_a_gateway_has_no_limit_too() 
     )
 
 
+@pytest.mark.parametrize(
+    ("names", "rules", "title", "fact"),
+    [
+        (
+            ("pages-failing", "unpaid"),
+            {"no-unpaid-invoices": {"accountIds": [f"{0:032x}", f"{1:032x}"]}},
+            "Against a rule, and not fully judged: 1 of 2 failed, 1 unknown; ",
+            "whether there are unpaid invoices, since the API gave only a part of the invoice ",
+        ),
+        (
+            ("steady", "usual"),
+            {
+                "max-amount-due": {
+                    "limit": {"limit": "420 USD", "accounts": {f"{1:032x}": "1000 USD"}}
+                },
+                "min-credit-balance": {
+                    "accountIds": [f"{1:032x}"],
+                    "limit": "100 USD",
+                    "enforcementLevel": "advisory",
+                },
+            },
+            "Within budget so far: 2 of 2 with a warning; ",
+            "$206.52 in September (day 15 of 30); the forecast of $433 passes the limit of $420 ",
+        ),
+    ],
+    ids=["unknown", "outlook"],
+)
+def test_of_several_the_title_is_true_of_the_worst(
+    names: tuple[str, str], rules: dict[str, Any], title: str, fact: str
+) -> None:
+    snapshots = [taken(name, NOW, f"{number:032x}") for number, name in enumerate(names)]
+    headline = report_on(*snapshots, rules=rules).headline
+    assert headline.startswith(title)
+    assert f" Worst is Account 000000…0000: {fact}" in headline
+
+
 def test_of_several_the_worst_is_none_that_no_rule_judged() -> None:
     """Figures that are as old as its own warn of an invoice only where a rule judged it."""
     later = NOW + timedelta(days=2)
