@@ -7,9 +7,9 @@ fetches the invoice and returns its figures among the inputs, which makes them k
 shows them to policy packs. Creating and updating pass the checked inputs on, and deleting does
 nothing.
 
-Besides the figures there are properties that make no diff by themselves, each stored only where it
-says something: ``last_update``, ``base_url`` (if it is not Cloudflare's) and
-``invoice_lines_complete`` (if it is false).
+Besides the figures there are properties that are stored only where they say something: ``base_url``
+(if it is not Cloudflare's), ``invoice_lines_complete`` (if it is false) and ``last_update``, which
+alone makes no diff by itself.
 """
 
 from collections.abc import Mapping
@@ -73,8 +73,19 @@ def failed() -> Properties:
 
 
 def changed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[str]:
-    """Return the names of the properties that differ between *olds* and *news*."""
-    return [name for name in ("account_id", *FIELDS) if olds.get(name) != news.get(name)]
+    """
+    Return the names of the properties that differ between *olds* and *news*.
+
+    Without a diff, Pulumi would keep what was stored of the figures: also that they are whole, or
+    whose they are.
+    """
+    changes = [name for name in ("account_id", *FIELDS) if olds.get(name) != news.get(name)]
+    if news.get("amount_due") == UNKNOWN:
+        return changes
+    if olds.get("invoice_lines_complete") != news.get("invoice_lines_complete"):
+        changes.append("invoice_lines_complete")
+    before, now = (each.get("base_url") or CLOUDFLARE_API for each in (olds, news))
+    return changes if is_same_address(before, now) else [*changes, "base_url"]
 
 
 def replaced(changes: list[str]) -> list[str]:

@@ -149,11 +149,9 @@ class InvoicePreview(pulumi.dynamic.Resource, module="cf_invoice", name="Invoice
     invoice_lines: pulumi.Output[list[output_types.InvoiceLine]]
     """The line items, in a stable order."""
     invoice_lines_complete: pulumi.Output[bool | None]
-    """
-    False if the API returned only some of the lines, otherwise None. Never causes a diff by itself.
-    """
+    """False if the API returned only some of the lines, otherwise None."""
     base_url: pulumi.Output[str | None]
-    """Where the figures came from, if not from Cloudflare. Never causes a diff by itself."""
+    """Where the figures came from, if not from Cloudflare."""
     last_update: pulumi.Output[output_types.LastUpdate | None]
     """
     ``amount_due``, ``currency`` and ``period_start`` at the previous update; None on the first one,

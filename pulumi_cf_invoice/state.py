@@ -34,13 +34,13 @@ FIELDS = (
     "status",
     "invoice_lines",
 )
-"""The properties that are fields of the invoice, all part of the diff."""
+"""The properties that are fields of the invoice."""
 EXPORTED_ORIGIN = "invoice_base_url"
 """The stack output that says where figures came from: programs call other things ``base_url``."""
 SECRET_ADDRESS = "an address that is secret"
 """What is said in place of one: that it is secret does not make it Cloudflare's."""
 READ_PROPERTIES = (*FIELDS, "invoice_lines_complete", "base_url")
-"""The properties that a read of the invoice brings, those that make no diff included."""
+"""The properties that a read of the invoice brings, all part of the diff."""
 CHECK_FAILED = "check_failed"
 """The one property of a resource whose check failed, by which policies can tell it."""
 UNKNOWN = MARKERS[0]

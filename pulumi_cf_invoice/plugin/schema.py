@@ -34,8 +34,8 @@ _ACCOUNT_ID: Spec = {
 }
 _BASE_URL: Spec = {
     "type": "string",
-    "description": "Where the figures came from, if not from Cloudflare; it never causes a diff by "
-    "itself. API: none, it is the provider's `baseUrl`.",
+    "description": "Where the figures came from, if not from Cloudflare. API: none, it is the "
+    "provider's `baseUrl`.",
 }
 FUNCTIONS: dict[str, Read[Model]] = {
     f"{_INDEX}{camel_case(f'get_{read.name}'.replace('-', '_'))}": read for read in READS

@@ -108,6 +108,20 @@ def test_a_text_that_changes_acts_on_no_terminal_and_no_runner_in_the_engines_ow
     assert not re.search(r"^\s*::|##vso\[", printed, re.MULTILINE)
 
 
+def test_the_same_figures_from_another_address_are_stored_with_it(
+    make_deployed: MakeStack, settled: dict[str, str], sandbox: Sandbox, form: Form
+) -> None:
+    """A report on the stack's outputs names where they came from."""
+    stack = make_deployed(form, **settled)
+    name = form.spelled("base_url")
+    with stand_in(json.dumps(sandbox.answer(ACCOUNT))) as (base_url, _):
+        stack.environment["CLOUDFLARE_BASE_URL"] = base_url
+        assert name in stack.preview(diff=True).text
+        assert stack.up().ok
+        assert stack.preview(expect_no_changes=True).ok
+    assert stack.resource("upcoming")["outputs"][name] == base_url
+
+
 @pytest.mark.parametrize(("scenario", "form"), in_turn("nulls", "no-usage"), indirect=["form"])
 def test_lines_that_come_change_and_go_are_in_the_diff(
     make_deployed: MakeStack,
@@ -217,6 +231,7 @@ def test_an_account_that_becomes_unknown_may_be_a_replacement(
     make_deployed: MakeStack, settled: dict[str, str], form: Form
 ) -> None:
     stack = make_deployed(form, **settled)
+    assert stack.up().ok
     stack.use(lambda: form.resource("upcoming", Echo("account", ACCOUNT).value))
     preview = stack.preview()
     assert preview.ok, preview.text

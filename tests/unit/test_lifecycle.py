@@ -10,7 +10,7 @@ from pulumi.runtime import rpc
 
 from pulumi_cf_invoice import Invoice, lifecycle, state
 from pulumi_cf_invoice.resource import InvoicePreview
-from pulumi_cf_invoice.state import FIELDS, UNKNOWN
+from pulumi_cf_invoice.state import FIELDS, READ_PROPERTIES, UNKNOWN
 from tests.factories import (
     ACCOUNT,
     OTHER_ACCOUNT,
@@ -123,14 +123,22 @@ def test_a_failed_check_has_its_mark_and_no_figures() -> None:
     assert lifecycle.failed() == {"check_failed": True}
 
 
-def test_the_figures_and_the_account_make_a_diff_and_nothing_else_does() -> None:
+def test_all_but_the_last_update_makes_a_diff() -> None:
+    """Otherwise a stack would keep the former address beside figures that have not moved."""
     old = inputs()
     assert lifecycle.changed(old, dict(old)) == []
-    beside = {"last_update": {}, "base_url": "http://127.0.0.1", "invoice_lines_complete": False}
-    assert lifecycle.changed(old, {**old, **beside}) == []
-    for name in ("account_id", *FIELDS):
-        assert lifecycle.changed(old, {**old, name: "moved"}) == [name]
-    assert lifecycle.replaced(["account_id", *FIELDS]) == ["account_id"]
+    assert lifecycle.changed(old, {**old, "last_update": {}}) == []
+    for name in ("account_id", *READ_PROPERTIES):
+        moved = {**old, name: "http://127.0.0.1"}
+        assert lifecycle.changed(old, moved) == lifecycle.changed(moved, old) == [name]
+    assert lifecycle.replaced(["account_id", *READ_PROPERTIES]) == ["account_id"]
+
+
+def test_another_spelling_of_an_address_makes_no_diff() -> None:
+    local = {**inputs(), "base_url": "http://127.0.0.1/client/v4"}
+    assert lifecycle.changed({**local, "base_url": "HTTP://127.0.0.1:80/client/v4/"}, local) == []
+    assert lifecycle.changed(inputs(), {**inputs(), "base_url": CLOUDFLARE}) == []
+    assert lifecycle.changed(local, lifecycle.unknown(ACCOUNT, local)) == list(FIELDS)
 
 
 def test_a_refresh_replaces_all_that_a_read_brings_and_keeps_the_rest() -> None:
