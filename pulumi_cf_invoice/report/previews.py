@@ -168,6 +168,7 @@ def _in_digest(digest: Mapping[str, Any], prefix: str | None) -> list[Found]:
             f"print the engine's events: `{STREAM}`"
         )
     every = mappings(digest.get("steps"))
+    _refuse_other_stacks(every)
     if are_of_destroy(every):
         raise NothingFreshError(f"a destroy {_NOT_EVALUATED}")
     steps = [step for step in every if step.get("op") not in GONE]
@@ -198,6 +199,16 @@ def _in_digest(digest: Mapping[str, Any], prefix: str | None) -> list[Found]:
         refuse_exported_alone(steps, list(_every_state(digest)))
     caveats = [*_unread(unread), *left_out]
     return [replace(invoice, caveats=(*invoice.caveats, *caveats)) for invoice in found]
+
+
+def _refuse_other_stacks(steps: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse the beginning of one digest that goes on as another."""
+    stacks = dict.fromkeys(name for step in steps for name in stack_names(state.urn_of(step)))
+    if len(stacks) > 1:
+        first, second, *_ = stacks
+        raise NoInvoiceError(
+            f"steps of {second} follow those of {first} in one preview: the file is not whole"
+        )
 
 
 def _every_state(digest: Mapping[str, Any]) -> Iterator[state.InvoiceState]:

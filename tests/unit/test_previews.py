@@ -807,6 +807,16 @@ def test_the_rest_of_a_preview_does_not_complete_another_without_its_end() -> No
     assert message.startswith("events of theirs/dev follow those of ours/dev, whose summary is")
 
 
+def test_the_beginning_of_a_digest_does_not_go_on_as_that_of_another_stack() -> None:
+    digest = json.loads(two_invoices())
+    digest["steps"][1:] = json.loads(
+        json.dumps(digest["steps"][1:]).replace("::ours::", "::theirs::")
+    )
+    assert refusal(json.dumps(digest)) == (
+        "steps of theirs/dev follow those of ours/dev in one preview: the file is not whole"
+    )
+
+
 # Whatever takes more than one pass takes minutes.
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(
