@@ -29,7 +29,13 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import ErrorDetails, core_schema
 
 from pulumi_cf_invoice.billing import money
-from pulumi_cf_invoice.billing.cleaning import HARMFUL, LONGEST_VALUE, inert_value
+from pulumi_cf_invoice.billing.cleaning import (
+    HARMFUL,
+    LONGEST,
+    LONGEST_VALUE,
+    cut_in_the_middle,
+    inert_value,
+)
 from pulumi_cf_invoice.billing.errors import InvalidDataError
 
 LAST_SECOND = 253_402_300_799
@@ -369,7 +375,9 @@ def parse_instant(text: str) -> datetime:
     try:
         written = datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"{text!r} is not an ISO 8601 time such as 2026-09-15T12:00:00Z") from None
+        raise ValueError(
+            f"{as_given(text)} is not an ISO 8601 time such as 2026-09-15T12:00:00Z"
+        ) from None
     try:
         zoned = written if written.tzinfo else written.replace(tzinfo=UTC)
         return zoned.astimezone(UTC)
@@ -390,8 +398,13 @@ def days(start: int, end: int) -> str:
 
 
 def as_given(value: object) -> str:
-    """Return what was given in place of a word: a text in quotes, or else the type it is of."""
-    return repr(value) if isinstance(value, str) else f"of type {type(value).__name__}"
+    """
+    Return what was given in place of a word: a text in quotes, cut if it is long, or else the type
+    that it is of.
+    """
+    if isinstance(value, str):
+        return repr(cut_in_the_middle(value, LONGEST))
+    return f"of type {type(value).__name__}"
 
 
 def counted(number: int, noun: str) -> str:

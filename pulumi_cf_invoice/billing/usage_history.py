@@ -284,7 +284,7 @@ def instant_of(given: Any, name: str) -> datetime:
             given = date.fromisoformat(given) if is_day else datetime.fromisoformat(given)
         except ValueError:
             raise SettingsError(
-                f"{name} is {given!r}, which is not ISO 8601 such as 2026-09-01T00:00:00Z"
+                f"{name} is {as_given(given)}, which is not ISO 8601 such as 2026-09-01T00:00:00Z"
             ) from None
     if isinstance(given, date) and not isinstance(given, datetime):
         given = datetime(given.year, given.month, given.day, tzinfo=UTC)

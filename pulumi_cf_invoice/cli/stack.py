@@ -122,7 +122,7 @@ def _run(stack: str | None, *more: str) -> dict[str, Any]:
         raise SettingsError(f"cannot read stack config: {_error_in(done.stderr)}")
     try:
         config = json.loads(done.stdout)
-    except ValueError:
+    except (ValueError, RecursionError):
         config = None
     if not isinstance(config, dict) or not all(
         isinstance(entry, dict) for entry in config.values()

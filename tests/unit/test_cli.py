@@ -72,6 +72,10 @@ def write_long(directory: Path, count: int = 700) -> str:
         ("#!/bin/sh\necho error: no stack selected >&2; exit 255", "no stack selected"),
         ("#!/bin/sh\nexit 1", "`pulumi config` failed and did not say why"),
         ("#!/bin/sh\necho warning", "`pulumi config --json` did not print an object"),
+        (
+            "#!/bin/sh\nprintf '%05000d' 0 | tr 0 '['",
+            "`pulumi config --json` did not print an object",
+        ),
         ("#!/bin/sh\necho '{\"a\": 1}'", "`pulumi config --json` did not print an object"),
     ],
 )

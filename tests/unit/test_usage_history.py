@@ -102,6 +102,8 @@ def test_a_bound_before_the_first_instant_of_unix_is_never_asked_for() -> None:
         ({"since": datetime(2026, 9, 1)}, "needs a time zone"),
         ({"until": "2026-09-01T00:00:00"}, "until is 2026-09-01T00:00:00, which needs a time zone"),
         ({"since": "yesterday"}, "since is 'yesterday', which is not ISO 8601"),
+        ({"since": "9" * 5000}, f"since is '{'9' * 100}…{'9' * 99}', which is not ISO 8601"),
+        ({"window": "w" * 5000}, f"window is '{'w' * 100}…{'w' * 99}', but must be"),
         ({"since": 1788220800}, "since must be a datetime or ISO 8601 text, not int"),
         ({"since": "2026-09-16"}, "there is no usage to request"),
         ({"since": "2026-09-03", "until": "2026-09-03"}, "there is no usage to request"),
