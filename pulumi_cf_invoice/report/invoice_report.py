@@ -31,6 +31,7 @@ from pulumi_cf_invoice.report.headlines import (
     day_of_period,
     is_clearly_over,
     outlook_of,
+    uncapitalized,
 )
 from pulumi_cf_invoice.report.judging import (
     RuleResult,
@@ -635,7 +636,8 @@ class InvoiceReport:
         known = self.months.last if self.months else None
         # With tax, fees, or other credits, it is not the amount that a reader sees.
         is_seen = known is None or last.is_about(known.amount)
-        return f"{'' if is_seen else 'By usage alone: '}{last.hindsight}."
+        told = last.hindsight if is_seen else f"By usage alone, {uncapitalized(last.hindsight)}"
+        return f"{told}."
 
     @property
     def projected_text(self) -> str:

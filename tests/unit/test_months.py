@@ -149,7 +149,7 @@ def test_last_months_forecast_is_compared_with_its_usage_alone() -> None:
     unlike = with_rows(row(AUGUST // 2, at(9, 1), description="usage"))
     for report, is_unlike in ((usage_alone, False), (with_tax, True), (unlike, True)):
         [told] = [line for line in report.summary if line.endswith(", which was right.")]
-        assert (". By usage alone: On 2026-08-15 the forecast " in told) is is_unlike
+        assert (". By usage alone, on 2026-08-15 the forecast " in told) is is_unlike
 
 
 def test_a_multiple_of_the_top_up_with_its_fee_is_a_purchase() -> None:
