@@ -18,6 +18,8 @@ _FAR_OFF = Decimal("0.2")
 """
 The share of what a month came to: a larger miss means that forecasts are unreliable there.
 """
+_ABOUT = Decimal("0.05")
+"""The share of an amount that usage alone may miss it by without a word."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,9 +83,9 @@ class LastPeriod:
         return f"On {self.as_of} the forecast for {self.name} would have been {band}, {was}"
 
     def is_about(self, amount: float) -> bool:
-        """Return whether usage alone comes to *amount*, in minor units, within 1%."""
+        """Return whether usage alone comes to *amount*, in minor units, within 5%."""
         difference = abs(money.total([amount], less=[self.by_usage]))
-        return 100 * difference <= money.exact(abs(amount))
+        return difference <= money.exact(abs(amount)) * _ABOUT
 
     def _rough(self, amount: float) -> str:
         return money.to_rough_text(amount, self.currency)

@@ -45,9 +45,10 @@ def test_a_stack_of_an_earlier_version_previews_refreshes_updates_and_is_destroy
     """Nothing changes until the amount due does, and the update then stores the new amount."""
     stack = make_stack(lambda: PROGRAMS[name](FORMS[form]), **settled)
     exported = json.loads((STATES / version / f"{form}-{name}.json").read_text())
-    # Nothing is compared with what came from another address.
-    inputs = exported["deployment"]["resources"][-1].get("inputs", {})
-    inputs[FORMS[form].spelled("base_url")] = sandbox.base_url
+    # What came from another address would be a change.
+    resource = exported["deployment"]["resources"][-1]
+    for properties in (resource.get("inputs", {}), resource["outputs"]):
+        properties[FORMS[form].spelled("base_url")] = sandbox.base_url
     stack.restore(exported)
     # In these states the amount due has moved and no line has, as with tax.
     due = dict.fromkeys(("amount_due", "amount_remaining"), AMOUNTS_DUE[name])
