@@ -107,6 +107,14 @@ class RuleResult:
         return found if len(found) < 2 else [*map(shown, self.notices[:1])]
 
     @property
+    def passed_over_briefly(self) -> list[str]:
+        """The same without why, which several accounts are told without in any case."""
+        found = [finding.account_id for finding in self.findings if finding.is_passed_over]
+        if len(found) != 1:
+            return self.passed_over
+        return [f"Account {found[0]} could not be judged, which failOpen allows."]
+
+    @property
     def on_itself(self) -> list[str]:
         """The notes on the rule itself, such as its waiver, a sentence each."""
         passed_over = self.passed_over

@@ -108,14 +108,15 @@ class Notice:
 
     ``wrong`` has the problems of all kinds; ``kinds`` are those that people want to know about.
     ``forecast`` is a line for those who want to know what is coming. Every run tells of the rules
-    which accounts they passed over, by their name (``passed_over``), the ``notes`` on themselves,
-    such as waivers, and those on what they read (``on_what_was_read``). ``origin`` names the
-    address of the figures if it is not Cloudflare's. ``read`` are the accounts that have an
-    invoice, and ``judged`` those on which some rule was judged; ``unjudged`` are pairs of a rule
-    and an account that could not be. ``unforeseen`` are pairs of an account and its current period
-    of which there is no forecast. ``rules`` are the names of what can be wrong in it,
-    ``on_invoices`` those of rules that judge the invoices, and ``suspended`` those of rules that a
-    waiver suspends. With ``no_rules``, all are disabled or suspended.
+    which accounts they passed over, by their name (``passed_over``, or ``passed_over_briefly`` in a
+    message that has no room for why), the ``notes`` on themselves, such as waivers, and those on
+    what they read (``on_what_was_read``). ``origin`` names the address of the figures if it is not
+    Cloudflare's. ``read`` are the accounts that have an invoice, and ``judged`` those on which some
+    rule was judged; ``unjudged`` are pairs of a rule and an account that could not be.
+    ``unforeseen`` are pairs of an account and its current period of which there is no forecast.
+    ``rules`` are the names of what can be wrong in it, ``on_invoices`` those of rules that judge
+    the invoices, and ``suspended`` those of rules that a waiver suspends. With ``no_rules``, all
+    are disabled or suspended.
     """
 
     headline: str
@@ -133,6 +134,7 @@ class Notice:
     kinds: Collection[Kind] = KINDS
     no_rules: bool = False
     passed_over: Mapping[str, str] = field(default_factory=dict)
+    passed_over_briefly: Mapping[str, str] = field(default_factory=dict)
     on_what_was_read: Sequence[str] = ()
 
     @property
@@ -193,12 +195,15 @@ class Notice:
         )
         more, notes = self._more(known), _noted([*self.notes, *self.on_what_was_read])
         for lengths, most in product(_LONGEST_LINES, _MOST_LINES):
-            passed_over = _noted(by_whom_passed_over(self.passed_over, most))
+            passed_over = [
+                _noted(by_whom_passed_over(each, most))
+                for each in (self.passed_over, {**self.passed_over, **self.passed_over_briefly})
+            ]
             # Only what is shown is made harmless: there can be tens of thousands.
             wrong = [*(f"- {problem}" for problem in first(problems, most)), *first(remedies, most)]
             # What is wrong comes before other notes, of which a full message has only the number.
-            for longest, kept in product(lengths, range(_MOST_LINES[0], -1, -1)):
-                told = [*wrong, *more, *passed_over, *first(notes, kept, "note"), self.origin]
+            for longest, kept, who in product(lengths, range(_MOST_LINES[0], -1, -1), passed_over):
+                told = [*wrong, *more, *who, *first(notes, kept, "note"), self.origin]
                 lines = [_harmless(line, longest) for line in told if line]
                 text = "\n".join([*lines, *([link] if link else [])])
                 if len(title) + len(text) <= _LONGEST:
@@ -310,6 +315,9 @@ def notice_of(report: Report, kinds: Collection[Kind]) -> Notice:
         kinds=kinds,
         no_rules=report.verdict == "none",
         passed_over={rule.name: note for rule in report.rules for note in rule.passed_over},
+        passed_over_briefly={
+            rule.name: note for rule in report.rules for note in rule.passed_over_briefly
+        },
         on_what_was_read=[
             f"{rule.name}: {note}" for rule in report.rules for note in rule.on_what_it_read
         ],

@@ -31,7 +31,7 @@ from tests.conftest import pointed_at, serving
 from tests.docs import page
 from tests.factories import ACCOUNT, END, NOW, OTHER_ACCOUNT, api_result, settings_for, snapshot
 from tests.receivers import SECRET, Webhook
-from tests.unit.reports import MORNING, taken
+from tests.unit.reports import MORNING, report_on, taken
 from tests.unit.test_rules_on_forecasts import DAY, bill, usage
 
 # Of apprise, which imports all its services at once.
@@ -1416,6 +1416,24 @@ def test_notes_leave_room_for_what_is_wrong() -> None:
     assert len([line for line in lines if line.startswith("- ")]) == len(wrong)
     assert any(line.startswith("Note: 0: it is disabled") for line in lines)
     assert any(re.fullmatch("\u2026 and [1-7] more notes?", line) for line in lines)
+
+
+def test_why_an_account_was_passed_over_leaves_room_for_what_is_wrong() -> None:
+    unread = {"accountIds": [OTHER_ACCOUNT], "limit": "1 USD", "failOpen": True}
+    rules: dict[str, dict[str, Any]] = {
+        **{f"open-{n}": {"rule": "max-amount-due", **unread} for n in range(3)},
+        **{f"over-{n}": {"rule": "max-amount-due", "limit": f"{n} USD"} for n in range(4)},
+    }
+    for count in (1, 4):
+        several = {name: rules[name] for name in [*rules][: 3 + count]}
+        lines = (
+            notice_of(report_on(taken("usual"), rules=several), KINDS).body([], None).split("\n")
+        )
+        assert [line[:8] for line in lines[:count]] == [f"- over-{n}" for n in range(count)]
+        for n in range(3):
+            [note] = [line for line in lines if line.startswith(f"Note: open-{n}: Account ")]
+            briefly = note.endswith(" could not be judged, which failOpen allows.")
+            assert briefly == (count > 1), note
 
 
 def test_what_is_over_is_told_before_what_is_not_known_whatever_the_order_of_rules() -> None:
