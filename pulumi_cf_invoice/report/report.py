@@ -203,7 +203,9 @@ class Report:
     @cached_property
     def _situation(self) -> Situation:
         """The situation of the first invoice and of all accounts that rules read."""
-        return replace(self.invoices[0], rules=self.rules).situation
+        one = self.invoices[0]
+        # To find the worst of tens of thousands of lines once more takes a while.
+        return (one if one.rules == self.rules else replace(one, rules=self.rules)).situation
 
     @property
     def _headline_without_invoice(self) -> str:

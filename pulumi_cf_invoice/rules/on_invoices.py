@@ -205,7 +205,7 @@ class MaxLineAmount(Rule):
             ),
             of_line=True,
         )
-        yield replace(judged, detail=may_be)
+        yield replace(judged, detail=may_be) if may_be else judged
 
 
 @dataclass(frozen=True)

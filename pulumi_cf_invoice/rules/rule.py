@@ -27,7 +27,7 @@ NOT_YET = "is not judged before the update: "
 """What messages say of a resource that depends on another one to come."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Finding:
     """
     What a rule says about one figure.
