@@ -203,9 +203,11 @@ class Report:
     @cached_property
     def _situation(self) -> Situation:
         """The situation of the first invoice and of all accounts that rules read."""
-        one = self.invoices[0]
-        # To find the worst of tens of thousands of lines once more takes a while.
-        return (one if one.rules == self.rules else replace(one, rules=self.rules)).situation
+        invoice = self.invoices[0]
+        if invoice.rules == self.rules:
+            # To find the worst of tens of thousands of lines once more takes a while.
+            return invoice.situation
+        return replace(invoice, rules=self.rules).situation
 
     @property
     def _headline_without_invoice(self) -> str:
