@@ -67,7 +67,8 @@ class Outlook:
     """The UTC day on which it is passed, about."""
     amount: Money
     """The median, or the 90th percentile, at the end of the period."""
-    is_today: bool = False
+    in_days: int
+    """How many days after the report that is; below zero if the figures are so old."""
     is_upper: bool = False
     which: str = ""
     """What tells the forecast from the one shown, in a few words; empty if it is that."""
@@ -88,8 +89,9 @@ class Outlook:
                 f"forecast is {up_to}{forecast}"
             )
         if self.is_upper:
-            return f"the forecast of up to {forecast} may pass the limit of {limit}, {self.when}"
-        return f"the forecast of {forecast} passes the limit of {limit} {self.when}"
+            may_pass = "may have passed" if self.is_past else "may pass"
+            return f"the forecast of up to {forecast} {may_pass} the limit of {limit}, {self.when}"
+        return f"the forecast of {forecast} {self.passes} the limit of {limit} {self.when}"
 
     @property
     def order(self) -> tuple[int, Decimal]:
@@ -97,11 +99,22 @@ class Outlook:
         return 0, Decimal(self.date.toordinal())
 
     @property
+    def is_past(self) -> bool:
+        """Whether the day is before that of the report."""
+        return self.in_days < 0
+
+    @property
+    def passes(self) -> str:
+        """The verb for what the median does to the limit."""
+        return "will have passed" if self.is_past else "passes"
+
+    @property
     def when(self) -> str:
         """When it is passed, in a sentence's middle."""
+        is_today = self.in_days == 0
         if self.is_upper:
-            return f"{'today' if self.is_today else f'on {self.date}'} at the earliest"
-        return "today" if self.is_today else f"about {self.date}"
+            return f"{'today' if is_today else f'on {self.date}'} at the earliest"
+        return "today" if is_today else f"about {self.date}"
 
 
 @dataclass(frozen=True)
@@ -265,7 +278,7 @@ class Situation:
             # A 90th percentile, or a forecast with other fixed lines, passes it on a different day.
             compared = (fact.amount, fact.limit)
             is_same = outlook is not None and compared == (outlook.amount, outlook.limit)
-            text += f", which it passes {outlook.when}" if outlook and is_same else ""
+            text += f", which it {outlook.passes} {outlook.when}" if outlook and is_same else ""
             coming = outlook.text if outlook and not is_same else ""
         so_far = "" if fact.says_amount else f"{self._whose}{self.due_so_far}"
         return "; ".join(part for part in (text, so_far, coming) if part)
@@ -649,12 +662,13 @@ def outlook_of(
     rule: RuleResult,
     account_id: str | None,
     invoice: Invoice,
+    today: date,
     which: str,
     is_upper: bool,
 ) -> Outlook | None:
     """
-    Return the outlook if a forecast of *invoice* passes the limit of *rule*: its median by more
-    than 1%.
+    Return the outlook *today* if a forecast of *invoice* passes the limit of *rule*: its median by
+    more than 1%.
 
     *coming* has each day to come with its last instant and the median of the amount due by then, or
     the 90th percentile (*is_upper*), in minor units of the invoice's currency; *which* tells the
@@ -675,14 +689,13 @@ def outlook_of(
         is_clear = is_clear or is_clearly_over(median, limit)
     if first is None or not is_clear:
         return None
-    is_today = first[0] == coming[0][0]
     highest = Money(coming[-1][2], invoice.currency)
     return Outlook(
         rule.name,
         first[1],
         first[0],
         highest,
-        is_today,
+        (first[0] - today).days,
         is_upper,
         which,
         waived_until,

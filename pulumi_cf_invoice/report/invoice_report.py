@@ -285,13 +285,15 @@ class InvoiceReport:
         if self.forecast is None or not self.forecast.is_forecast:
             return None
         shown, own = ("", self.forecast), (None, self.account_id)
+        today = max(self.as_of, self.at).date()
         found = []
         for rule in rules:
             if any(f.subject == AMOUNT_DUE and f.account_id in own for f in rule.violations):
                 continue
             which, forecast = self._other_forecasts.get(rule.name, shown)
             coming = _amounts(forecast, is_upper)
-            found.append(outlook_of(coming, rule, self.account_id, self.invoice, which, is_upper))
+            of_rule = (coming, rule, self.account_id, self.invoice)
+            found.append(outlook_of(*of_rule, today, which, is_upper))
         known = filter(None, found)
         return min(known, key=lambda outlook: (outlook.date, outlook.limit.amount), default=None)
 

@@ -219,13 +219,15 @@ def used_up(balance: CreditBalance, currency: str | None) -> str:
 def running_out(balance: CreditBalance, currency: str, out: date, now: datetime) -> str:
     """Say briefly that credits run out on the day *out*, as of *now*."""
     days = (out - now.astimezone(UTC).date()).days
-    later = f"about {out}{f', in {days} days' if days > 0 else ''}"
-    when = {0: "today", 1: "tomorrow"}.get(days, later)
+    when = {0: "today", 1: "tomorrow"}.get(days, f"about {out}, in {days} days")
+    run_out = f"run out {when}"
+    if days < 0:
+        run_out = f"will have run out about {out}"
     left = balance.balance_text(currency)
     if balance.topup_is_healthy:
-        return f"without the automatic top-up, which works, {left} of credits run out {when}"
+        return f"without the automatic top-up, which works, {left} of credits {run_out}"
     refused = ", and AI Gateway then refuses requests"
-    return f"credits run out {when}{refused}: {left} left{_topup_in_brief(balance)}"
+    return f"credits {run_out}{refused}: {left} left{_topup_in_brief(balance)}"
 
 
 def quoted_problem(problem: str) -> str:

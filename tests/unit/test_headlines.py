@@ -556,15 +556,52 @@ def test_figures_that_are_older_than_a_day_are_said_to_be_and_are_amber() -> Non
     assert over.headline.endswith(ends)
     assert notice_of(over, KINDS).headline == over.headline
     soon = {"min-runway": {"days": 14, **OF_ACCOUNT}}
-    for days, when in ((0, ", in 6 days,"), (2, ", in 4 days,"), (6, " today,"), (7, ",")):
+    for days, run_out in (
+        (0, "run out about 2026-09-21, in 6 days"),
+        (2, "run out about 2026-09-21, in 4 days"),
+        (6, "run out today"),
+        (7, "will have run out about 2026-09-21"),
+    ):
         report = report_on(taken("growing"), rules=soon, at=NOW + timedelta(days=days))
-        day = "" if days == 6 else " about 2026-09-21"
-        assert report.headline.startswith(f"Credits run out{day}{when} and AI Gateway then ")
+        assert report.headline.startswith(f"Credits {run_out}, and AI Gateway then ")
     evening = taken("usual", datetime(2026, 9, 30, 20, tzinfo=UTC))
     for hours in (3, 4, 22):
         report = report_on(evening, rules=LIMIT, at=evening.read_at + timedelta(hours=hours))
         ended = "Figures of 2026-09-30, and September has ended since: within budget then, "
         assert report.headline.startswith(ended) == (hours > 3)
+
+
+@pytest.mark.parametrize(
+    ("rules", "before", "after"),
+    [
+        (
+            {"max-amount-due": {"limit": "330 USD"}},
+            "the forecast of $549 passes the limit of $330 about 2026-09-21",
+            "the forecast of $549 will have passed the limit of $330 about 2026-09-21",
+        ),
+        (
+            {"max-amount-due": {"limit": "560 USD"}},
+            "may pass the limit of $560, on 2026-09-28 at the earliest",
+            "may have passed the limit of $560, on 2026-09-28 at the earliest",
+        ),
+        (
+            {"max-forecast": {"limit": "330 USD", **OF_ACCOUNT}},
+            ", which it passes about 2026-09-21",
+            ", which it will have passed about 2026-09-21",
+        ),
+        (
+            {"min-runway": {"days": 30, **OF_ACCOUNT}},
+            "Credits run out about 2026-09-21, in 6 days, and",
+            "Credits will have run out about 2026-09-21, and",
+        ),
+    ],
+)
+def test_a_day_of_old_figures_that_is_past_is_said_to_be(
+    rules: dict[str, Any], before: str, after: str
+) -> None:
+    for days, expected in ((0, before), (20, after)):
+        report = report_on(taken("growing"), rules=rules, at=NOW + timedelta(days=days))
+        assert expected in report.headline
 
 
 def test_the_headline_of_several_says_how_many_have_old_figures_and_of_when() -> None:
