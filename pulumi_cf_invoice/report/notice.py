@@ -194,6 +194,9 @@ class Notice:
             dict.fromkeys(f"What to do: {wrong.remedy}" for wrong in new if wrong.remedy)
         )
         more, notes = self._more(known), _noted([*self.notes, *self.on_what_was_read])
+        # What is wrong comes before other notes, of which a full message has only the number, or
+        # nothing where that would take the place of a problem.
+        told_of_rules = [first(notes, kept, "note") for kept in range(_MOST_LINES[0], -1, -1)]
         for lengths, most in product(_LONGEST_LINES, _MOST_LINES):
             passed_over = [
                 _noted(by_whom_passed_over(each, most))
@@ -201,9 +204,8 @@ class Notice:
             ]
             # Only what is shown is made harmless: there can be tens of thousands.
             wrong = [*(f"- {problem}" for problem in first(problems, most)), *first(remedies, most)]
-            # What is wrong comes before other notes, of which a full message has only the number.
-            for longest, kept, who in product(lengths, range(_MOST_LINES[0], -1, -1), passed_over):
-                told = [*wrong, *more, *who, *first(notes, kept, "note"), self.origin]
+            for longest, noted, who in product(lengths, [*told_of_rules, []], passed_over):
+                told = [*wrong, *more, *who, *noted, self.origin]
                 lines = [_harmless(line, longest) for line in told if line]
                 text = "\n".join([*lines, *([link] if link else [])])
                 if len(title) + len(text) <= _LONGEST:

@@ -1418,6 +1418,17 @@ def test_notes_leave_room_for_what_is_wrong() -> None:
     assert any(re.fullmatch("\u2026 and [1-7] more notes?", line) for line in lines)
 
 
+def test_the_number_of_notes_takes_the_place_of_no_problem() -> None:
+    wrong = [Wrong("over", "limit", f"{n}", f"{n} is over {'x' * 227}.") for n in range(8)]
+    notes = [f"{n}: it is disabled" for n in range(3)]
+    for count, noted in ((8, []), (7, notes)):
+        lines = Notice("Over budget.", wrong[:count], notes=notes).body([], None).splitlines()
+        assert lines == [
+            *(f"- {each.text}" for each in wrong[:count]),
+            *(f"Note: {note}" for note in noted),
+        ]
+
+
 def test_why_an_account_was_passed_over_leaves_room_for_what_is_wrong() -> None:
     unread = {"accountIds": [OTHER_ACCOUNT], "limit": "1 USD", "failOpen": True}
     rules: dict[str, dict[str, Any]] = {
