@@ -43,8 +43,8 @@ from pulumi_cf_invoice.billing.suggestions import unknown_name
 from pulumi_cf_invoice.plugin.version import semver
 from pulumi_cf_invoice.program.imports import no_garbage
 from pulumi_cf_invoice.state import (
-    FIELDS,
     PLUGIN_TYPE,
+    READ_PROPERTIES,
     SECRET_ADDRESS,
     UNKNOWN,
     camel_case,
@@ -461,7 +461,7 @@ def _decoded(properties: Mapping[str, PropertyValue]) -> dict[str, Any]:
     # The names inside a property are the same in both states that are compared.
     return {
         name: _plain(properties[camel_case(name)])
-        for name in ("account_id", "base_url", *FIELDS)
+        for name in ("account_id", *READ_PROPERTIES)
         if camel_case(name) in properties
     }
 

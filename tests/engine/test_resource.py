@@ -122,6 +122,25 @@ def test_the_same_figures_from_another_address_are_stored_with_it(
     assert stack.resource("upcoming")["outputs"][name] == base_url
 
 
+def test_the_same_figures_are_stored_with_whether_they_are_whole(
+    make_deployed: MakeStack,
+    settled: dict[str, str],
+    sandbox: Sandbox,
+    form: Form,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stack = make_deployed(form, **settled)
+    assert stack.up().ok
+    whole = sandbox.answer(ACCOUNT)
+    part = {**whole, "result": {**whole["result"], "has_more": True}}
+    for answer, stored in ((part, False), (whole, None)):
+        monkeypatch.setattr(sandbox, "answer", lambda *_, answer=answer: answer)
+        run = stack.up()
+        assert ("update", "upcoming") in run.steps, run.text
+        outputs = stack.resource("upcoming")["outputs"]
+        assert outputs.get(form.spelled("invoice_lines_complete")) is stored
+
+
 @pytest.mark.parametrize(("scenario", "form"), in_turn("nulls", "no-usage"), indirect=["form"])
 def test_lines_that_come_change_and_go_are_in_the_diff(
     make_deployed: MakeStack,
