@@ -31,7 +31,7 @@ _INFOS = re.compile("pagination|paging|(?:pagination|paging|page|results?)info")
 _OF_INFOS = {"page", "pagenumber", "pagesize", "perpage"}
 """What only an info has, whatever it is called."""
 _LISTED = (
-    "items?|results?|records?|entries|rows?|elements?|data"
+    "items?|results?|records?|entries|rows?|elements?|doc(?:ument)?s?|data"
     "|(?:invoice)?lines?|invoices?|history|accounts?|gateways?"
 )
 _MEANINGS = {
@@ -44,11 +44,12 @@ _MEANINGS = {
 }
 # Elsewhere, these may be amounts of money, or anything.
 _MEANINGS_IN_INFOS = {
-    "next": "next.*|.*continuation.*|startingafter|after",
+    "next": "next.*|.*nextlink|.*continuation.*|startingafter|after",
     "hasmore": "has(?:next|more).*|more.*|remaining.*|(?:is)?(?:partial|incomplete|limited)",
     "islast": "last|nomore.*|(?:is)?(?:complete|done|finished)",
-    "totalcount": f"total|total(?:{_LISTED}|hits|objects|size)|(?:count|{_LISTED})total",
-    "totalpages": "pages|lastpage|numpages|numberofpages|pagecount|pages?total",
+    "totalcount": f"total|total(?:numberof)?(?:{_LISTED}|hits|objects|size)(?:count)?"
+    f"|(?:count|{_LISTED})total",
+    "totalpages": "pages|lastpage|numpages|(?:total)?numberofpages|(?:total)?pagecount|pages?total",
     "count": f"(?:{_LISTED})count|numberof(?:{_LISTED})",
     "perpage": f"limit|pagesize|(?:{_LISTED})perpage",
 }
