@@ -117,10 +117,14 @@ CHEAP, DEAR = (
     for part in _recorded("cases/13-joined.json").rstrip().replace("}{", "}\0{").split("\0")
 )
 """Two digests, each of an account."""
+_CHEAP = CHEAP.replace("::up", "::first").replace("pulumi:cheap:", "pulumi:dear:")
+_STEPS = [json.loads(text)["steps"][0] for text in (_CHEAP, DEAR)]
+BOTH = f"{json.dumps({'steps': _STEPS, 'changeSummary': {'create': 2}}, indent=4)}\n"
+"""A digest of two invoices, in as many lines as Pulumi prints it in."""
 _ERROR = {"severity": "error", "message": "it has failed"}
 FAILED = json.dumps({**json.loads(CHEAP), "diagnostics": [_ERROR]})
 WHOLE: dict[str, Invoices | None] = {
-    **{text: invoices_in(text) for text in (*STREAMS, LATER, CHEAP, DEAR)},
+    **{text: invoices_in(text) for text in (*STREAMS, LATER, CHEAP, DEAR, BOTH)},
     **dict.fromkeys((*NOT_EVALUATED, FAILED)),
 }
 """What each preview has, or None where it is refused."""

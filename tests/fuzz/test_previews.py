@@ -21,6 +21,7 @@ from tests.fuzz.damage import (
 )
 from tests.fuzz.oracles import FUZZ, TIMED, hold_in_proportion, hold_nothing_hidden
 from tests.fuzz.recorded import (
+    BOTH,
     CHEAP,
     DEAR,
     FAILED,
@@ -58,12 +59,18 @@ OF_NO_STEP = re.compile("(prelude|diagnostic|summary|cancel)Event")
 def test_a_preview_that_is_torn_is_refused_or_read_whole(text: str, data: st.DataObject) -> None:
     # The lines of a digest are no objects, and some of them can be lost without a trace.
     of_events = [damage_text, damage_lines, damage_lines]
-    ways = [damage_text] if text in (CHEAP, DEAR, FAILED) else of_events
+    ways = [damage_text] if text in (CHEAP, DEAR, BOTH, FAILED) else of_events
     hold_refused_or_whole(data.draw(st.sampled_from(ways))(text, data), WHOLE[text])
 
 
 @FUZZ
-@given(st.sampled_from([TWO, TWO_OF_STACK, CHEAP, DEAR]), st.data())
+@given(st.data())
+def test_a_digest_that_loses_lines_is_refused_or_read_whole(data: st.DataObject) -> None:
+    hold_refused_or_whole(lose_lines(BOTH, data), WHOLE[BOTH])
+
+
+@FUZZ
+@given(st.sampled_from([TWO, TWO_OF_STACK, CHEAP, DEAR, BOTH]), st.data())
 def test_a_preview_with_a_torn_word_is_refused_or_read_whole(
     text: str, data: st.DataObject
 ) -> None:
@@ -105,7 +112,7 @@ def test_the_rest_of_a_later_preview_does_not_join_the_one_before_it(data: st.Da
 
 @FUZZ
 @given(
-    st.sampled_from([*STREAMS, CHEAP, DEAR]),
+    st.sampled_from([*STREAMS, CHEAP, DEAR, BOTH]),
     st.sampled_from([write_behind_object, write_name_twice]),
     st.data(),
 )
@@ -116,9 +123,9 @@ def test_a_preview_with_more_than_its_objects_is_refused(
 
 
 @FUZZ
-@given(st.sampled_from([*STREAMS, CHEAP, DEAR]), st.data())
+@given(st.sampled_from([*STREAMS, CHEAP, DEAR, BOTH]), st.data())
 def test_nothing_hidden_in_a_preview_is_shown(text: str, data: st.DataObject) -> None:
-    parts = [text] if text in (CHEAP, DEAR) else text.splitlines()
+    parts = [text] if text in (CHEAP, DEAR, BOTH) else text.splitlines()
     objects = list(map(json.loads, parts))
     for _ in range(data.draw(st.integers(1, 3))):
         data.draw(st.sampled_from([add_token, add_unknown, damage_json]))(objects, data)
