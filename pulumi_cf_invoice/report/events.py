@@ -16,7 +16,7 @@ from typing import Any
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.report.found import NoInvoiceError
 from pulumi_cf_invoice.report.objects import PlacedObject
-from pulumi_cf_invoice.state import FIELDS, TYPES, is_ours, snake_case, urn_of
+from pulumi_cf_invoice.state import CHECK_FAILED, FIELDS, TYPES, is_ours, snake_case, urn_of
 
 STREAM = "PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true pulumi preview --json"
 """The command that prints the engine's events."""
@@ -349,13 +349,19 @@ def refuse_torn(step: Mapping[str, Any]) -> None:
 
     What was written into the middle of a name leaves valid JSON, and an invoice that nobody sees.
     """
+    if not urn_of(step):
+        raise NoInvoiceError(f"a step has no URN: {_TORN}")
     _refuse_torn_type(step)
     if not is_ours(urn_of(step)) or step.get("op") in _WITHOUT_FRESH_STATE:
         return
     new = mapping_in(step, "new") or mapping_in(step, "newState")
     if new is None:
         raise NoInvoiceError(f"{_name(urn_of(step))} has no new state: {_TORN}")
-    if any(_is_torn_invoice(name, value) for name, value in new.items()):
+    old = step.get("old", step.get("oldState"))
+    # What is read but not managed has no figures among its inputs, nor what was never deployed.
+    may_lack = new.get("external") or was_left_out(step.get("op"), old, new)
+    lacks = not may_lack and not _names_in(new.get("inputs")) & {"amount_due", CHECK_FAILED}
+    if lacks or any(_is_torn_invoice(name, value) for name, value in new.items()):
         raise NoInvoiceError(f"the figures of {_name(urn_of(step))} are not whole: {_TORN}")
 
 
@@ -379,11 +385,16 @@ def _is_torn_invoice(name: str, value: Any) -> bool:
 
     The engine writes all figures, known or not, and their account, or none of them.
     """
-    # Of each input there is a list too, of what it depends on.
-    written = value.items() if isinstance(value, Mapping) else ()
-    names = {snake_case(figure) for figure, content in written if not isinstance(content, list)}
+    names = _names_in(value)
     is_whole = name in ("inputs", "outputs") and names >= {"account_id", *_NEVER_NULL}
     return not names.isdisjoint(FIELDS) and not is_whole
+
+
+def _names_in(value: Any) -> set[str]:
+    """Return the names of the properties in *value*, which may be anything, in snake_case."""
+    # Of each input there is a list too, of what it depends on.
+    written = value.items() if isinstance(value, Mapping) else ()
+    return {snake_case(figure) for figure, content in written if not isinstance(content, list)}
 
 
 def _steps(steps: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:

@@ -168,12 +168,12 @@ def _in_digest(digest: Mapping[str, Any], prefix: str | None) -> list[Found]:
             f"print the engine's events: `{STREAM}`"
         )
     every = mappings(digest.get("steps"))
-    _refuse_other_stacks(every)
     if are_of_destroy(every):
         raise NothingFreshError(f"a destroy {_NOT_EVALUATED}")
     steps = [step for step in every if step.get("op") not in GONE]
     for step in steps:
         refuse_torn(step)
+    _refuse_other_stacks(steps)
     _refuse_missing_steps(digest, every)
     _refuse_only_refreshed(digest)
     fresh = {state.urn_of(step): step for step in steps if step.get("op") != "refresh"}
@@ -203,7 +203,9 @@ def _in_digest(digest: Mapping[str, Any], prefix: str | None) -> list[Found]:
 
 def _refuse_other_stacks(steps: Sequence[Mapping[str, Any]]) -> None:
     """Refuse the beginning of one digest that goes on as another."""
-    stacks = dict.fromkeys(name for step in steps for name in stack_names(state.urn_of(step)))
+    states = (mapping_in(step, "newState") for step in steps)
+    every = (*steps, *(found for found in states if found))
+    stacks = dict.fromkeys(name for each in every for name in stack_names(state.urn_of(each)))
     if len(stacks) > 1:
         first, second, *_ = stacks
         raise NoInvoiceError(

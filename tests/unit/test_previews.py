@@ -14,6 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, strategies as st
 
 from pulumi_cf_invoice import Invoice
+from pulumi_cf_invoice.billing.answers import parse_json
+from pulumi_cf_invoice.billing.errors import BillingError
 from pulumi_cf_invoice.report import input
 from pulumi_cf_invoice.report.found import Found, NoInvoiceError
 from pulumi_cf_invoice.report.notice import KINDS, notice_of
@@ -349,9 +351,8 @@ def test_one_of_several_previews_that_failed_is_reported(broken: str, first: boo
 
 
 def test_one_of_several_stacks_without_an_invoice_is_reported() -> None:
-    without = digest()
+    without = json.loads(json.dumps(digest()).replace("::ours::", "::theirs::"))
     without["steps"] = without["steps"][:1]
-    without["steps"][0]["urn"] = without["steps"][0]["urn"].replace("::ours::", "::theirs::")
     assert "no invoice in it" in refusal(f"{sample('preview-moved.json')}\n{recounted(without)}")
 
 
@@ -805,6 +806,38 @@ def test_the_rest_of_a_preview_does_not_complete_another_without_its_end() -> No
         event["sequence"] = number
     message = refusal(lines([*first[:cut], *second[cut - 3 :]]))
     assert message.startswith("events of theirs/dev follow those of ours/dev, whose summary is")
+
+
+def test_whatever_lines_a_digest_loses_it_is_refused_or_read_whole() -> None:
+    """But for lines of one entry, such as those of a line of an invoice."""
+    preview = json.loads(recounted(json.loads(two_invoices())))
+    written = json.dumps(preview, indent=4).splitlines(keepends=True)
+    for begin, end in itertools.combinations(range(len(written) + 1), 2):
+        rest = "".join([*written[:begin], *written[end:]])
+        if parse_json(rest) is None:
+            continue
+        with contextlib.suppress(BillingError):
+            states = [found.state for found in input.read(rest)]
+            found = {(state.account_id, state.invoice.amount_due) for state in states}
+            assert found == {(ACCOUNT, 18846), (OTHER_ACCOUNT, 99900)}, (begin + 1, end)
+
+
+@pytest.mark.parametrize("lost", ["urn", "newState", "inputs"])
+def test_a_step_that_lost_what_the_engine_writes_of_each_is_torn(lost: str) -> None:
+    preview = json.loads(two_invoices())
+    step = preview["steps"][-1]
+    if lost == "urn":
+        preview["steps"][-1] = {"op": step["op"], "detailedDiff": None}
+    else:
+        del (step["newState"] if lost == "inputs" else step)[lost]
+    assert refusal(json.dumps(preview)).endswith("was the line torn?")
+
+
+def test_the_beginning_of_a_state_does_not_go_on_as_that_of_another_stack() -> None:
+    preview = json.loads(two_invoices())
+    state = preview["steps"][-1]["newState"]
+    state["urn"] = state["urn"].replace("::ours::", "::theirs::")
+    assert refusal(json.dumps(preview)).startswith("steps of theirs/dev follow those of ours/dev")
 
 
 def test_the_beginning_of_a_digest_does_not_go_on_as_that_of_another_stack() -> None:
