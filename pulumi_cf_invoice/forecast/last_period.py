@@ -16,10 +16,9 @@ from pulumi_cf_invoice.forecast.record import BAND_FROM, SoFar, foresee
 
 _FAR_OFF = Decimal("0.2")
 """
-The share of what a month came to: a larger miss means that forecasts are unreliable there.
+The share of what a month came to: a larger miss means that forecasts are unreliable there, or that
+it was billed otherwise, as with other credits.
 """
-_ABOUT = Decimal("0.05")
-"""The share of an amount that usage alone may miss it by without a word."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,32 +59,32 @@ class LastPeriod:
     def text(self) -> str:
         """What would have been forecast, and what the period came to by usage, for people."""
         came_to = f"{self.name} came to {self._rough(self.by_usage)} by its usage"
-        return f"{self.hindsight}; {came_to}" if self.hindsight else came_to
+        hindsight = self.hindsight(self.by_usage)
+        return f"{hindsight}; {came_to}" if hindsight else came_to
 
-    @property
-    def hindsight(self) -> str:
+    def hindsight(self, amount: float) -> str:
         """
-        What would have been forecast, and how far that was from what the period came to by usage;
-        empty if nothing would have been said.
+        Return what would have been forecast, and how far that was from the *amount* it came to.
+
+        The amount is in minor units of `currency`. Empty if nothing would have been said.
         """
         if self.as_of is None or self.p10 is None or self.p90 is None:
             return ""
         low, high = self._rough(self.p10), self._rough(self.p90)
         band = low if low == high else f"{low} to {high}"
-        came_to = self.by_usage
-        miss = money.total([self.p10], less=[came_to]), money.total([came_to], less=[self.p90])
+        miss = money.total([self.p10], less=[amount]), money.total([amount], less=[self.p90])
         was = "which was right"
         if max(miss) > 0:
             off = self._rough(money.number(max(miss)))
             was = f"but it came to {off} {'less' if miss[0] > 0 else 'more'} than that"
-            if max(miss) > money.exact(abs(came_to)) * _FAR_OFF:
+            if max(miss) > money.exact(abs(amount)) * _FAR_OFF:
                 was += ": treat this month's forecast with caution"
         return f"On {self.as_of} the forecast for {self.name} would have been {band}, {was}"
 
     def is_about(self, amount: float) -> bool:
-        """Return whether usage alone comes to *amount*, in minor units, within 5%."""
+        """Return whether usage alone comes to about *amount*, in minor units of `currency`."""
         difference = abs(money.total([amount], less=[self.by_usage]))
-        return difference <= money.exact(abs(amount)) * _ABOUT
+        return difference <= money.exact(abs(amount)) * _FAR_OFF
 
     def _rough(self, amount: float) -> str:
         return money.to_rough_text(amount, self.currency)

@@ -636,10 +636,18 @@ class InvoiceReport:
         if last is None or last.as_of is None:
             return None
         known = self.months.last if self.months else None
-        # With tax, fees, or other credits, it is not the amount that a reader sees.
-        is_seen = known is None or last.is_about(known.amount)
-        told = last.hindsight if is_seen else f"By usage alone, {uncapitalized(last.hindsight)}"
-        return f"{told}."
+        if known is None or known.invoice is None:
+            return f"{last.hindsight(last.by_usage)}."
+        if self._has_more_than_usage or not last.is_about(known.amount):
+            # It is not the amount that a reader sees.
+            return f"By usage alone, {uncapitalized(last.hindsight(last.by_usage))}."
+        return f"{last.hindsight(known.amount)}."
+
+    @property
+    def _has_more_than_usage(self) -> bool:
+        """Whether the invoice contains more than usage: fixed fees or tax."""
+        has_fees = self.account is not None and bool(self.account.fixed_lines)
+        return has_fees or bool(self.invoice.tax_and_adjustments)
 
     @property
     def projected_text(self) -> str:

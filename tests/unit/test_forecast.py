@@ -1244,11 +1244,11 @@ def test_the_last_period_tells_what_a_forecast_would_have_said() -> None:
         "On 2026-08-15 the forecast for August would have been $310, which was right; August came "
         "to $310 by its usage"
     )
-    assert replace(last, by_usage=32_000).hindsight == (
+    assert last.hindsight(32_000) == (
         "On 2026-08-15 the forecast for August would have been $310, but it came to $10 more than "
         "that"
     )
-    assert replace(last, by_usage=20_000).hindsight.endswith(
+    assert last.hindsight(20_000).endswith(
         " would have been $310, but it came to $110 less than that: treat this month's forecast "
         "with caution"
     )

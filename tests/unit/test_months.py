@@ -138,8 +138,8 @@ def test_an_amount_with_tax_at_the_present_invoices_share_is_near_too() -> None:
     assert without.invoice is None
 
 
-def test_last_months_forecast_is_compared_with_its_usage_alone() -> None:
-    """It leaves out tax and fixed fees, and has the credits of now: an invoice would be unlike."""
+def test_last_months_forecast_is_compared_with_an_invoice_that_is_usage_alone() -> None:
+    """It leaves out tax and fixed fees, and has the credits of now."""
     invoice = STEADY.get(INVOICE_PREVIEW)
     taxed = dataclasses.replace(invoice, amount_due=round(invoice.amount_due * 1.2))
     answers = {**STEADY.answers, "invoice-preview": taxed}
@@ -150,6 +150,9 @@ def test_last_months_forecast_is_compared_with_its_usage_alone() -> None:
     for report, is_unlike in ((usage_alone, False), (with_tax, True), (unlike, True)):
         [told] = [line for line in report.summary if line.endswith(", which was right.")]
         assert (". By usage alone, on 2026-08-15 the forecast " in told) is is_unlike
+    near = with_rows(row(round(AUGUST * 0.9), at(9, 1), description="usage")).summary
+    [told] = [line for line in near if ", but it came to $" in line]
+    assert "By usage alone" not in told
 
 
 def test_a_multiple_of_the_top_up_with_its_fee_is_a_purchase() -> None:
