@@ -355,7 +355,7 @@ def test_one_page_of_several_is_a_part() -> None:
         (
             '{"steps": [{"newState": {"type": "cf-invoice:index:InvoicePreview", "inputs": {}}}], '
             '"changeSummary": {"same": 1}}',
-            "does not know the invoice yet",
+            "a step has no URN: was the line torn",
         ),
     ],
 )
