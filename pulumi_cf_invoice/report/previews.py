@@ -494,7 +494,8 @@ def _is_told(found: state.InvoiceState, urn: str, violations: Sequence[PackViola
 
 def _refuse_missing_steps(digest: Mapping[str, Any], steps: list[Mapping[str, Any]]) -> None:
     """
-    Refuse the *steps* of a *digest* if its summary counts more of an operation.
+    Refuse the *steps* of a *digest* if its summary counts more of an operation, or fewer that
+    create something.
 
     Pulumi leaves unchanged resources out, and counts what a refresh found in place of the refresh.
     """
@@ -510,6 +511,12 @@ def _refuse_missing_steps(digest: Mapping[str, Any], steps: list[Mapping[str, An
                 f"the summary counts {count:,} steps '{one_line(op)}', but only {shown[op]:,} are "
                 "in the preview: is it whole?"
             )
+    created = (summary or {}).get("create", 0)
+    if isinstance(created, int) and shown["create"] > created:
+        raise NoInvoiceError(
+            f"the summary counts {created:,} steps 'create', but {shown['create']:,} are in the "
+            "preview: are they of two?"
+        )
 
 
 def _left_out(digest: Mapping[str, Any], steps: list[Mapping[str, Any]]) -> list[Caveat]:

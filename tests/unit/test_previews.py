@@ -258,7 +258,7 @@ def test_an_account_that_is_there_twice_is_compared_with_its_last_update() -> No
     new |= {"urn": f"{new['urn']}-2", "op": "create", "oldState": None}
     del new["newState"]["inputs"]["last_update"]
     preview["steps"].insert(1, new)
-    last = only(json.dumps(preview)).state.last_update
+    last = only(recounted(preview)).state.last_update
     assert last is not None
     assert last.amount_due == 18846
 
@@ -655,14 +655,14 @@ def two_invoices() -> str:
     another = json.dumps(digest["steps"][1]).replace("upcoming", "another")
     another = another.replace(ACCOUNT, OTHER_ACCOUNT).replace("18846", "99900")
     digest["steps"].append(json.loads(another))
-    return json.dumps(digest)
+    return recounted(digest)
 
 
 def test_a_step_of_the_engine_without_a_new_state_is_not_taken_for_a_torn_one() -> None:
     for op in ("delete", "delete-replaced", "discard-replaced", "remove-pending-replace"):
         digest = json.loads(two_invoices())
         digest["steps"][2] |= {"op": op, "newState": None}
-        assert figures(only(json.dumps(digest)))[0] == 18846
+        assert figures(only(recounted(digest)))[0] == 18846
 
 
 @pytest.mark.parametrize(
@@ -810,7 +810,7 @@ def test_the_rest_of_a_preview_does_not_complete_another_without_its_end() -> No
 
 def test_whatever_lines_a_digest_loses_it_is_refused_or_read_whole() -> None:
     """But for lines of one entry, such as those of a line of an invoice."""
-    preview = json.loads(recounted(json.loads(two_invoices())))
+    preview = json.loads(two_invoices())
     written = json.dumps(preview, indent=4).splitlines(keepends=True)
     for begin, end in itertools.combinations(range(len(written) + 1), 2):
         rest = "".join([*written[:begin], *written[end:]])
@@ -838,6 +838,14 @@ def test_the_beginning_of_a_state_does_not_go_on_as_that_of_another_stack() -> N
     state = preview["steps"][-1]["newState"]
     state["urn"] = state["urn"].replace("::ours::", "::theirs::")
     assert refusal(json.dumps(preview)).startswith("steps of theirs/dev follow those of ours/dev")
+
+
+def test_a_digest_with_more_steps_than_were_counted_is_of_two() -> None:
+    preview = json.loads(two_invoices())
+    preview["changeSummary"]["create"] -= 1
+    assert refusal(json.dumps(preview)) == (
+        "the summary counts 2 steps 'create', but 3 are in the preview: are they of two?"
+    )
 
 
 def test_the_beginning_of_a_digest_does_not_go_on_as_that_of_another_stack() -> None:
