@@ -202,6 +202,7 @@ def test_a_long_text_of_one_part_takes_time_in_proportion(part: str) -> None:
             "card:4242424242424242, Card number:4242424242424242",
             "card:[digits], Card number:[digits]",
         ),
+        ("card_no:4242424242424242, visa-4242424242424242", "card_no:[digits], visa-[digits]"),
         ("card-4242424242424242, card no.4242424242424242", "card-[digits], card no.[digits]"),
         (
             r'said {"e":"{\"account_number\": \"000123456789\", \"routing_number\":110000000}"}',
