@@ -1,6 +1,6 @@
 """What a report shows about an account besides its invoice: credits, earlier invoices and usage."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from pulumi_cf_invoice.billing import money
@@ -35,6 +35,9 @@ class AccountReport:
     made: Forecast | None = None
     fixed_lines: tuple[str, ...] = ()
     is_outdated: bool = False
+    _by_fixed_lines: dict[tuple[str, ...], Forecast | None] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     @property
     def credit_balance(self) -> CreditBalance | None:
@@ -105,6 +108,12 @@ class AccountReport:
         """Return what `forecast` would be with other globs of fixed lines."""
         if self.is_outdated:
             return None
+        # Several rules have the same, and a report asks more than once.
+        if fixed_lines not in self._by_fixed_lines:
+            self._by_fixed_lines[fixed_lines] = self._forecast_with(fixed_lines)
+        return self._by_fixed_lines[fixed_lines]
+
+    def _forecast_with(self, fixed_lines: tuple[str, ...]) -> Forecast | None:
         try:
             return forecast_snapshot(self.snapshot, fixed_lines)
         except BillingError:
