@@ -11,6 +11,7 @@ import logging
 import time
 from concurrent.futures import Future, InvalidStateError
 from datetime import UTC, datetime
+from importlib import import_module
 from math import inf
 from traceback import format_tb
 from typing import Any, Generic, NamedTuple, cast
@@ -198,7 +199,8 @@ class BillingClient:
             future.set_exception(error.with_traceback(None))
             return future
         # Import now what the thread would import: a fork in the meantime would keep the import
-        # lock.
+        # lock, or a module that is not whole.
+        import_module("pulumi_cf_invoice.billing.privacy")
         adapter(read.model)
         pool = pool_of(self._base_url)
         fetch = _Fetch(read, account_id, self._credentials, self._base_url, self._limits(), pool)
