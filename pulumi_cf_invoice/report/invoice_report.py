@@ -25,12 +25,9 @@ from pulumi_cf_invoice.report.changes import Comparison, compare
 from pulumi_cf_invoice.report.found import Found
 from pulumi_cf_invoice.report.headlines import (
     Expected,
-    Outlook,
     Rank,
     Situation,
     day_of_period,
-    is_clearly_over,
-    outlook_of,
     uncapitalized,
 )
 from pulumi_cf_invoice.report.judging import (
@@ -49,6 +46,7 @@ from pulumi_cf_invoice.report.months import (
     lines_of_last_month,
     without_fees,
 )
+from pulumi_cf_invoice.report.outlooks import Outlook, is_clearly_over, outlook_of
 from pulumi_cf_invoice.rules.on_forecasts import FORECAST, RUNWAY, MaxForecast, MinRunway
 from pulumi_cf_invoice.rules.on_invoices import (
     AMOUNT_DUE,

@@ -16,10 +16,10 @@ from pulumi_cf_invoice.billing.models import adapter, instant, schema_of
 from pulumi_cf_invoice.forecast.result import to_figures
 from pulumi_cf_invoice.report.account import AccountReport
 from pulumi_cf_invoice.report.changes import Comparison
-from pulumi_cf_invoice.report.headlines import Outlook
 from pulumi_cf_invoice.report.invoice_report import InvoiceReport
 from pulumi_cf_invoice.report.judging import RuleResult, Verdict
 from pulumi_cf_invoice.report.months import Month
+from pulumi_cf_invoice.report.outlooks import Outlook
 from pulumi_cf_invoice.report.remedies import remedies
 from pulumi_cf_invoice.report.report import Report
 from pulumi_cf_invoice.rules.rule import Finding, Status
