@@ -16,7 +16,16 @@ from typing import Any
 from pulumi_cf_invoice.billing.cleaning import one_line
 from pulumi_cf_invoice.report.found import NoInvoiceError
 from pulumi_cf_invoice.report.objects import PlacedObject
-from pulumi_cf_invoice.state import CHECK_FAILED, FIELDS, TYPES, is_ours, snake_case, urn_of
+from pulumi_cf_invoice.state import (
+    CHECK_FAILED,
+    FIELDS,
+    PLUGIN_TYPE,
+    TYPES,
+    is_ours,
+    snake_case,
+    type_in,
+    urn_of,
+)
 
 STREAM = "PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true pulumi preview --json"
 """The command that prints the engine's events."""
@@ -357,12 +366,23 @@ def refuse_torn(step: Mapping[str, Any]) -> None:
     new = mapping_in(step, "new") or mapping_in(step, "newState")
     if new is None:
         raise NoInvoiceError(f"{_name(urn_of(step))} has no new state: {_TORN}")
-    old = step.get("old", step.get("oldState"))
-    # What is read but not managed has no figures among its inputs, nor what was never deployed.
-    may_lack = new.get("external") or was_left_out(step.get("op"), old, new)
-    lacks = not may_lack and not _names_in(new.get("inputs")) & {"amount_due", CHECK_FAILED}
-    if lacks or any(_is_torn_invoice(name, value) for name, value in new.items()):
+    if _lacks_figures(step, new) or any(_is_torn_invoice(*found) for found in new.items()):
         raise NoInvoiceError(f"the figures of {_name(urn_of(step))} are not whole: {_TORN}")
+
+
+def _lacks_figures(step: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """
+    Return whether the *new* state of a *step* has no figures that can only have been lost.
+
+    A plugin is asked nothing as long as an argument of its provider is not known. What is read but
+    not managed has no figures among its inputs, nor has what was never deployed.
+    """
+    old = step.get("old", step.get("oldState"))
+    if type_in(urn_of(step)) == PLUGIN_TYPE or new.get("external"):
+        return False
+    if was_left_out(step.get("op"), old, new):
+        return False
+    return not _names_in(new.get("inputs")) & {"amount_due", CHECK_FAILED}
 
 
 def _refuse_torn_type(step: Mapping[str, Any]) -> None:

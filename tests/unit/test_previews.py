@@ -21,7 +21,7 @@ from pulumi_cf_invoice.report.found import Found, NoInvoiceError
 from pulumi_cf_invoice.report.notice import KINDS, notice_of
 from pulumi_cf_invoice.report.outputs import invoices_in_outputs
 from pulumi_cf_invoice.report.report import make_report
-from pulumi_cf_invoice.state import FIELDS, TYPES, UNKNOWN
+from pulumi_cf_invoice.state import DYNAMIC_TYPE, FIELDS, PLUGIN_TYPE, TYPES, UNKNOWN
 from tests import factories
 from tests.command import run
 from tests.factories import ACCOUNT, OTHER_ACCOUNT, api_line, api_result
@@ -401,6 +401,16 @@ def test_an_invoice_preview_without_figures_beside_another_is_reported() -> None
     assert caveat.text == (
         "The figures of 1 InvoicePreview resource are not known yet, and were not judged."
     )
+
+
+@pytest.mark.parametrize("inputs", [{"accountId": ACCOUNT}, {}, None])
+def test_a_plugin_that_does_not_have_its_credentials_yet_knows_no_figures(inputs: Any) -> None:
+    """As long as an argument of its provider is not known, Pulumi does not ask it for any."""
+    preview = json.loads(two_invoices().replace(DYNAMIC_TYPE, PLUGIN_TYPE))
+    preview["steps"][-1]["newState"]["inputs"] = inputs
+    for text in (sample("unknown-credentials.ndjson"), json.dumps(preview)):
+        [caveat] = only(text).caveats
+        assert caveat.text.startswith("The figures of 1 InvoicePreview resource are not known yet")
 
 
 @pytest.mark.parametrize("depth", [*range(100, 1000, 50), 100_000])
