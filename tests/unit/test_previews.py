@@ -403,6 +403,11 @@ def test_an_invoice_preview_without_figures_beside_another_is_reported() -> None
     )
 
 
+def test_an_import_announces_no_figures_and_has_them_once_they_are_read() -> None:
+    found = only(sample("imported.ndjson"))
+    assert (found.state.invoice.amount_due, found.caveats) == (18846, ())
+
+
 @pytest.mark.parametrize("inputs", [{"accountId": ACCOUNT}, {}, None])
 def test_a_plugin_that_does_not_have_its_credentials_yet_knows_no_figures(inputs: Any) -> None:
     """As long as an argument of its provider is not known, Pulumi does not ask it for any."""
