@@ -150,11 +150,16 @@ def test_against_a_rule_that_is_no_budget_fails_in_words_that_are_true(workflow:
     workflow.write(
         "rules.json", json.dumps({"rules": {"allowed-currencies": {"currencies": ["EUR"]}}})
     )
-    run = workflow.use({**RULES, "comment": "false"})
-    assert run.failed == ["Report"], run.printed
-    assert "USD, which is not one of those allowed: EUR" in run.summary
-    assert "Against a rule: the report says which, and why." in run.printed
-    assert "Over budget" not in run.printed
+    words = "Against a rule: the report says which, and why."
+    # act sometimes loses what a step prints right before it ends.
+    for _ in range(3):
+        run = workflow.use({**RULES, "comment": "false"})
+        assert run.failed == ["Report"], run.printed
+        assert "USD, which is not one of those allowed: EUR" in run.summary
+        assert "Over budget" not in run.printed
+        if words in run.printed:
+            break
+    assert words in run.printed
 
 
 def test_over_budget_passes_where_it_shall_not_fail(workflow: Workflow, host: Forge) -> None:

@@ -904,7 +904,8 @@ def test_tens_of_thousands_of_events_are_read_in_one_pass() -> None:
 
 def amounts_in(value: Any) -> set[Any]:
     if isinstance(value, dict):
-        own = {value["amount_due"]} if isinstance(value.get("amount_due"), (int, float)) else set()
+        due = (value.get(name) for name in ("amount_due", "amountDue"))
+        own = {amount for amount in due if isinstance(amount, (int, float))}
         return own.union(*map(amounts_in, value.values()))
     return set().union(*map(amounts_in, value)) if isinstance(value, list) else set()
 
