@@ -10,7 +10,7 @@ import pytest
 import tenacity
 from hypothesis import settings
 
-from pulumi_cf_invoice.billing import retries
+from pulumi_cf_invoice.billing import pool, retries
 from pulumi_cf_invoice.sandbox import Sandbox
 from tests.factories import ACCOUNT, NOW, TOKEN
 from tests.properties import EVERY_RUN, NIGHTLY
@@ -44,6 +44,11 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest: begun last, it would be waited for alone."""
     items.sort(key=lambda item: item.get_closest_marker("longest") is None)
+
+
+def pytest_runtest_setup() -> None:
+    """Forget what a test's server said of its rate limit: the next one can get the same port."""
+    pool._pools.clear()
 
 
 def pytest_collection() -> None:
