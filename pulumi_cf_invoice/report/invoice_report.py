@@ -205,7 +205,7 @@ class InvoiceReport:
             rules=self.rules,
             outlook=self.outlook,
             upper_outlook=self.upper_outlook,
-            other_forecasts={name: what for name, (what, _) in self._other_forecasts.items()},
+            other_forecasts={name: _which(globs) for name, (globs, _) in self._by_others.items()},
             credits=self.account.credit_balance if self.account else None,
             limit=self.limit.limit if self.limit else None,
             expected=self._expected,
@@ -282,13 +282,16 @@ class InvoiceReport:
     def _outlook(self, rules: Sequence[RuleResult], *, is_upper: bool = False) -> Outlook | None:
         if self.forecast is None or not self.forecast.is_forecast:
             return None
-        shown, own = ("", self.forecast), (None, self.account_id)
+        own = (None, self.account_id)
         today = max(self.as_of, self.at).date()
         found = []
         for rule in rules:
             if any(f.subject == AMOUNT_DUE and f.account_id in own for f in rule.violations):
                 continue
-            which, forecast = self._other_forecasts.get(rule.name, shown)
+            which, forecast = "", self.forecast
+            if rule.name in self._by_others:
+                globs, forecast = self._by_others[rule.name]
+                which = _which(globs)
             coming = _amounts(forecast, is_upper)
             of_rule = (coming, rule, self.account_id, self.invoice)
             found.append(outlook_of(*of_rule, today, which, is_upper))
@@ -296,16 +299,9 @@ class InvoiceReport:
         return min(known, key=lambda outlook: (outlook.date, outlook.limit.amount), default=None)
 
     @cached_property
-    def _other_forecasts(self) -> dict[str, tuple[str, Forecast]]:
-        """The forecasts of rules with other fixed lines than the one shown, and what to call it."""
-        others = {}
-        for name, globs in _fixed_lines(self.rules).items():
-            if self.account is None or globs == self._fixed_lines:
-                continue
-            made = self.account.forecast_with(globs)
-            if made is not None:
-                others[name] = ("with other fixed lines" if globs else "without fixed lines", made)
-        return others
+    def _by_others(self) -> dict[str, tuple[tuple[str, ...], Forecast]]:
+        """The fixed lines and the forecast of rules with others than those shown, by their name."""
+        return _other_forecasts(_fixed_lines(self.rules), self.account) if self.account else {}
 
     @property
     def limit(self) -> Budget | None:
@@ -406,7 +402,7 @@ class InvoiceReport:
                 of_this = finding.account_id in (None, self.account_id) and not finding.of_line
                 if of_this and finding.subject in _OF_WHOLE and finding.limit is not None:
                     is_projected = finding.subject == PROJECTED_AMOUNT_DUE
-                    is_by_other = rule.name in self._other_forecasts
+                    is_by_other = rule.name in self._by_others
                     budget = Budget(
                         rule.name, rule.is_mandatory, finding.limit, is_projected, is_by_other
                     )
@@ -742,7 +738,8 @@ def invoice_report(
         account = AccountReport(found.snapshot, state.invoice.currency, fixed_lines=used)
         if _is_outdated(account, state, at):
             account = replace(account, is_outdated=True)
-        other_forecasts = _other_forecasts(judged_with, account)
+        others = _other_forecasts(judged_with, account)
+        other_forecasts = [_told_of(name, *found) for name, found in others.items()]
     report = InvoiceReport(
         state=state,
         at=at,
@@ -844,18 +841,26 @@ def _fixed_lines(rules: Sequence[RuleResult]) -> dict[str, tuple[str, ...]]:
 
 def _other_forecasts(
     judged_with: Mapping[str, tuple[str, ...]], account: AccountReport
-) -> list[str]:
+) -> dict[str, tuple[tuple[str, ...], Forecast]]:
     """
-    Return a sentence for each rule that was judged by a different forecast than the one shown.
+    Return the fixed lines and the forecast of each rule that was judged by a different forecast
+    than the one shown, by its name.
     """
-    notes = []
-    for name, fixed_lines in judged_with.items():
-        if fixed_lines == account.fixed_lines:
-            continue
-        forecast = account.forecast_with(fixed_lines)
-        if forecast is None:
-            continue
-        globs = " and ".join(named(glob) for glob in fixed_lines)
-        fees = f"with the fixed lines {globs}" if fixed_lines else "without fixed lines"
-        notes.append(f"Rule {named(name)} was judged {fees}: {forecast.text}.")
-    return notes
+    others = {
+        name: (globs, account.forecast_with(globs))
+        for name, globs in judged_with.items()
+        if globs != account.fixed_lines
+    }
+    return {name: (globs, made) for name, (globs, made) in others.items() if made is not None}
+
+
+def _told_of(name: str, globs: tuple[str, ...], forecast: Forecast) -> str:
+    """Say by which *forecast*, with *globs* of fixed lines, the rule called *name* was judged."""
+    listed = " and ".join(named(glob) for glob in globs)
+    fees = f"with the fixed lines {listed}" if globs else "without fixed lines"
+    return f"Rule {named(name)} was judged {fees}: {forecast.text}."
+
+
+def _which(globs: tuple[str, ...]) -> str:
+    """Return what tells a forecast with *globs* of fixed lines from the one shown."""
+    return "with other fixed lines" if globs else "without fixed lines"
