@@ -827,6 +827,7 @@ def test_whatever_lines_a_digest_loses_it_is_refused_or_read_whole() -> None:
     """But for lines of one entry, such as those of a line of an invoice."""
     preview = json.loads(two_invoices())
     written = json.dumps(preview, indent=4).splitlines(keepends=True)
+    read = 0
     for begin, end in itertools.combinations(range(len(written) + 1), 2):
         rest = "".join([*written[:begin], *written[end:]])
         if parse_json(rest) is None:
@@ -835,6 +836,8 @@ def test_whatever_lines_a_digest_loses_it_is_refused_or_read_whole() -> None:
             states = [found.state for found in input.read(rest)]
             found = {(state.account_id, state.invoice.amount_due) for state in states}
             assert found == {(ACCOUNT, 18846), (OTHER_ACCOUNT, 99900)}, (begin + 1, end)
+            read += 1
+    assert read
 
 
 @pytest.mark.parametrize("lost", ["urn", "newState", "inputs"])
