@@ -308,7 +308,7 @@ def only_refreshed(steps: Iterable[Mapping[str, Any]]) -> set[str]:
     """
     by_op = {True: set[str](), False: set[str]()}
     for step in steps:
-        old = step.get("old", step.get("oldState"))
+        old = _old(step)
         before = {urn_of(old)} if isinstance(old, Mapping) else set()
         by_op[step.get("op") == "refresh"] |= {urn_of(step)} | before
     return by_op[True] - by_op[False]
@@ -334,8 +334,13 @@ def _is_live(step: Mapping[str, Any]) -> bool:
 
 def _is_of_replacement(step: Mapping[str, Any]) -> bool:
     """Return whether a *step* deletes what an earlier update has replaced, but not deleted."""
-    old = step.get("old", step.get("oldState"))
+    old = _old(step)
     return isinstance(old, Mapping) and old.get("delete") is True
+
+
+def _old(step: Mapping[str, Any]) -> Any:
+    """Return the old state in a *step* of events or of a digest."""
+    return step.get("old", step.get("oldState"))
 
 
 def was_left_out(op: Any, old: Any, new: Any) -> bool:
@@ -377,10 +382,9 @@ def _lacks_figures(step: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     A plugin is asked nothing as long as an argument of its provider is not known. What is read but
     not managed has no figures among its inputs, nor has what was never deployed.
     """
-    old = step.get("old", step.get("oldState"))
     if type_in(urn_of(step)) == PLUGIN_TYPE or new.get("external"):
         return False
-    if was_left_out(step.get("op"), old, new):
+    if was_left_out(step.get("op"), _old(step), new):
         return False
     return not _names_in(new.get("inputs")) & {"amount_due", CHECK_FAILED}
 

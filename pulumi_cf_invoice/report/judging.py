@@ -108,7 +108,7 @@ class RuleResult:
 
     @property
     def passed_over_briefly(self) -> list[str]:
-        """The same without why, which several accounts are told without in any case."""
+        """The same without the reason, which is given for a single account only."""
         found = [finding.account_id for finding in self.findings if finding.is_passed_over]
         if len(found) != 1:
             return self.passed_over
@@ -287,7 +287,7 @@ def _of_accounts(
             for finding in of_account
             for current in _current(finding, gate, states, others, at, reader)
         ]
-        read_at = _time_of_reading(account, when, at, is_read=is_read)
+        read_at = _time_of_reading(account, when, at, age, is_read=is_read)
         has_origin = gate.origin and gate.has_figures(account, reader, at)
         origin = [Finding("noted", _ORIGIN, lambda: gate.origin)] if has_origin else []
         more = (replace(finding, account_id=account) for finding in (*others, *read_at, *origin))
@@ -356,7 +356,7 @@ def has_outgrown(state: InvoiceState, known: Invoice, read_at: datetime, at: dat
 
 
 def _time_of_reading(
-    account_id: str, read_at: datetime, at: datetime, *, is_read: bool
+    account_id: str, read_at: datetime, at: datetime, age: str, *, is_read: bool
 ) -> list[Finding]:
     """Tell when what was judged at the time *at* was read, or could not be, if not just now."""
     if abs(at - read_at) < _JUST_NOW:
@@ -365,7 +365,6 @@ def _time_of_reading(
     message = f"Account {account_id} was read on {when}, and is judged as of that time."
     if not is_read:
         message = f"The snapshot of account {account_id} was taken on {when}."
-    age = _age(read_at, at, is_read=is_read)
     return [Finding("noted", _TIME_OF_READING, lambda: message, age=age)]
 
 

@@ -174,7 +174,7 @@ def _in_digest(digest: Mapping[str, Any], prefix: str | None) -> list[Found]:
     for step in steps:
         refuse_torn(step)
     _refuse_other_stacks(steps)
-    _refuse_missing_steps(digest, every)
+    _refuse_miscounted_steps(digest, every)
     _refuse_only_refreshed(digest)
     fresh = {state.urn_of(step): step for step in steps if step.get("op") != "refresh"}
     _refuse_not_evaluated(
@@ -492,7 +492,7 @@ def _is_told(found: state.InvoiceState, urn: str, violations: Sequence[PackViola
     )
 
 
-def _refuse_missing_steps(digest: Mapping[str, Any], steps: list[Mapping[str, Any]]) -> None:
+def _refuse_miscounted_steps(digest: Mapping[str, Any], steps: list[Mapping[str, Any]]) -> None:
     """
     Refuse the *steps* of a *digest* if its summary counts more of an operation, or fewer that
     create something.
