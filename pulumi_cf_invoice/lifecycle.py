@@ -76,8 +76,8 @@ def changed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[str]:
     """
     Return the names of the properties that differ between *olds* and *news*.
 
-    Without a diff, Pulumi would keep what was stored of the figures: also that they are whole, or
-    whose they are.
+    Without a diff, Pulumi would keep what was stored beside figures that have not moved: where they
+    came from, and whether they are whole.
     """
     changes = [name for name in ("account_id", *FIELDS) if olds.get(name) != news.get(name)]
     if news.get("amount_due") == UNKNOWN:

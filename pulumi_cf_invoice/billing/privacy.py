@@ -83,8 +83,8 @@ def without_private(text: str) -> str:
     what says that a card ends in them. The check digits of both have to be right.
     """
     text = _ADDRESS.sub(_without_address, _LINK.sub("[link]", text))
-    text = _without(_IBAN, _is_iban, "[IBAN]", _SECRET.sub("[secret]", text))
-    text = _without(_CARD, _is_card, "[digits]", _ACCOUNT.sub(r"\1[digits]", text))
+    text = _replaced(_IBAN, _is_iban, "[IBAN]", _SECRET.sub("[secret]", text))
+    text = _replaced(_CARD, _is_card, "[digits]", _ACCOUNT.sub(r"\1[digits]", text))
     return _DIGITS.sub(_without_last_digits, text)
 
 
@@ -98,19 +98,19 @@ def _without_address(found: re.Match[str]) -> str:
     return f"[e-mail address]{found[1][len(host) :]}"
 
 
-def _without(
-    pattern: re.Pattern[str], is_one: Callable[[str], bool], instead: str, text: str
+def _replaced(
+    pattern: re.Pattern[str], is_valid: Callable[[str], bool], instead: str, text: str
 ) -> str:
     """
-    Return *text* with *instead* in place of what *pattern* finds and *is_one*.
+    Return *text* with *instead* in place of each number that *pattern* finds and that *is_valid*.
 
-    Other digits or capitals may be before or behind it, which look like a group of its own.
+    A match can begin or end with a group that only looks like one of the number's.
     """
     pieces, kept, start = [], 0, 0
     while (found := pattern.search(text, start)) is not None:
         start = found.start()
         groups = [*(start + gap.start() for gap in _GAP.finditer(found[0])), found.end()]
-        end = next((end for end in reversed(groups) if is_one(text[start:end])), None)
+        end = next((end for end in reversed(groups) if is_valid(text[start:end])), None)
         if end is None:
             start += 1
             continue

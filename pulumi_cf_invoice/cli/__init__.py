@@ -29,8 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run_and_exit() -> NoReturn:
     """Run the command of this process's arguments, and end the process with its exit code."""
-    # What a command makes is kept until it ends: Python would look for garbage there for a sixth of
-    # the time that a large report takes.
+    # What a command makes is kept until it ends. Searching that for garbage would take a sixth of
+    # the time of a large report.
     gc.set_threshold(_OBJECTS_BEFORE_COLLECTION)
     _command.end(main())
 

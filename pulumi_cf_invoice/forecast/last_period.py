@@ -16,8 +16,12 @@ from pulumi_cf_invoice.forecast.record import BAND_FROM, SoFar, foresee
 
 _FAR_OFF = Decimal("0.2")
 """
-The share of what a month came to: a larger miss means that forecasts are unreliable there, or that
-it was billed otherwise, as with other credits.
+The share of what a month came to: a larger miss means that forecasts are unreliable there.
+"""
+_ABOUT = Decimal("0.2")
+"""
+The share of a month's invoice: if usage differs by more, it was billed otherwise, as with other
+credits.
 """
 
 
@@ -84,7 +88,7 @@ class LastPeriod:
     def is_about(self, amount: float) -> bool:
         """Return whether usage alone comes to about *amount*, in minor units of `currency`."""
         difference = abs(money.total([amount], less=[self.by_usage]))
-        return difference <= money.exact(abs(amount)) * _FAR_OFF
+        return difference <= money.exact(abs(amount)) * _ABOUT
 
     def _rough(self, amount: float) -> str:
         return money.to_rough_text(amount, self.currency)
